@@ -1,0 +1,131 @@
+/**
+ * Hosts: the servers VMs run on.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as Ids from "./Ids.ts"
+import * as Resources from "./Resources.ts"
+
+/**
+ * Where a host's sshd answers. `host` is a name or an IP address and never starts with a dash; `user` likewise, so neither can be
+ * taken for an option by a program further down.
+ *
+ * @since 0.1.0 @category models
+ */
+export const HostAddress = Schema.Struct({
+  user: Schema.String.pipe(Schema.pattern(/^[a-z_][a-z0-9_.-]{0,31}$/i)),
+  host: Schema.String.pipe(Schema.pattern(/^(?=.{1,253}$)[a-z0-9]([a-z0-9.:_-]*[a-z0-9])?$/i)),
+  port: Schema.Int.pipe(Schema.between(1, 65535))
+}).annotations({ identifier: "HostAddress" })
+/** @since 0.1.0 @category models */
+export type HostAddress = typeof HostAddress.Type
+
+/** `user@host`, with `:port` when it is not 22. An IPv6 address stands in brackets. @since 0.1.0 @category formatting */
+export const formatAddress = (address: HostAddress): string => {
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host
+  return `${address.user}@${host}${address.port === 22 ? "" : `:${address.port}`}`
+}
+
+/**
+ * How QEMU runs guests: `kvm` by the processor, `qemu` in software, `auto` by what the host's capabilities offer.
+ *
+ * @since 0.1.0 @category models
+ */
+export const VirtualizationType = Schema.Literal("auto", "kvm", "qemu")
+/** @since 0.1.0 @category models */
+export type VirtualizationType = typeof VirtualizationType.Type
+
+const Ratio = Schema.Number.pipe(Schema.finite(), Schema.between(0.1, 1000))
+
+/**
+ * What the machine file says of a host.
+ *
+ * - `overcommit`: how many times what the machine has may be promised, for each resource.
+ * - `limit`: caps on what the machine is taken to have (vCPUs, MiB, GiB); absent: what libvirt reports.
+ * - `network`: a libvirt network for the VMs' NIC; absent: the active `default`, else none.
+ * - `path`: folder on the host that keeps images and root disks.
+ *
+ * @since 0.1.0 @category models
+ */
+export const HostConfig = Schema.Struct({
+  address: HostAddress,
+  virt: VirtualizationType,
+  overcommit: Schema.Struct({ cpu: Ratio, ram: Ratio, disk: Ratio }),
+  limit: Schema.partialWith(Resources.Resources, { exact: true }),
+  network: Schema.optionalWith(Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/)), {
+    exact: true
+  }),
+  path: Schema.String.pipe(
+    Schema.pattern(/^\/[A-Za-z0-9_./-]{1,200}$/),
+    Schema.filter((path) => !path.split("/").includes(".."))
+  ),
+  labels: Schema.Record({ key: Schema.String, value: Schema.String })
+}).annotations({ identifier: "HostConfig" })
+/** @since 0.1.0 @category models */
+export type HostConfig = typeof HostConfig.Type
+
+/** The values of a host line without any `key=value` word. @since 0.1.0 @category constructors */
+export const defaultConfig = (address: HostAddress): HostConfig => ({
+  address,
+  virt: "auto",
+  overcommit: { cpu: 4, ram: 1, disk: 1 },
+  limit: {},
+  path: "/var/lib/vmfabric",
+  labels: {}
+})
+
+/**
+ * What a host said of itself when it was last reached.
+ *
+ * @since 0.1.0 @category models
+ */
+export const HostFacts = Schema.Struct({
+  hostname: Schema.String,
+  /** the machine's UUID as libvirt gives it: tells two addresses of one machine from two machines */
+  uuid: Schema.String,
+  libvirtVersion: Schema.String,
+  /** physical amounts, before overcommit and limits */
+  resources: Resources.Resources,
+  arch: Schema.String,
+  /** the domain type to use, `auto` already resolved */
+  domainType: Schema.Literal("kvm", "qemu"),
+  /** libvirt network that a VM's NIC joins; null: VMs get no NIC here */
+  network: Schema.NullOr(Schema.String)
+}).annotations({ identifier: "HostFacts" })
+/** @since 0.1.0 @category models */
+export type HostFacts = typeof HostFacts.Type
+
+/**
+ * A host as the inventory keeps it. `facts` is null until it has been reached for the first time.
+ *
+ * @since 0.1.0 @category models
+ */
+export class Host extends Schema.Class<Host>("Host")({
+  id: Ids.HostId,
+  config: HostConfig,
+  facts: Schema.NullOr(HostFacts)
+}) {
+  /** `user@host[:port]`, the name people know it by */
+  get name(): string {
+    return formatAddress(this.config.address)
+  }
+
+  /** What may be promised in all: facts, capped by the limits, times overcommit. Null until the host was reached once. */
+  get capacity(): Resources.Resources | null {
+    const facts = this.facts
+    if (facts === null) return null
+    const { limit, overcommit } = this.config
+    return Resources.map((name) =>
+      Math.floor(Math.min(facts.resources[name], limit[name] ?? Number.POSITIVE_INFINITY) * overcommit[name])
+    )
+  }
+}
+
+/**
+ * Whether a host can be used at this moment, kept in memory only: after a restart it is found out anew.
+ *
+ * @since 0.1.0 @category models
+ */
+export type HostStatus =
+  { readonly _tag: "Connecting" } | { readonly _tag: "Up" } | { readonly _tag: "Down"; readonly reason: string }

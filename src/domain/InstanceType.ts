@@ -1,0 +1,19 @@
+/**
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as Ids from "./Ids.ts"
+
+/**
+ * A VM's size as a user chooses it: `cpu` in vCPUs (1 to 1,024), `ram` in MiB (16 to 64 TiB), `disk` in GiB (1 to 1 PiB).
+ *
+ * @since 0.1.0 @category models
+ */
+export const InstanceType = Schema.Struct({
+  tid: Ids.InstanceTypeId,
+  cpu: Schema.Int.pipe(Schema.between(1, 1024)),
+  ram: Schema.Int.pipe(Schema.between(16, 64 * 1024 * 1024)),
+  disk: Schema.Int.pipe(Schema.between(1, 1024 * 1024))
+}).annotations({ identifier: "InstanceType" })
+/** @since 0.1.0 @category models */
+export type InstanceType = typeof InstanceType.Type

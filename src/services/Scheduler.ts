@@ -1,0 +1,41 @@
+/**
+ * Where a VM goes.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { NoFeasibleHost } from "../domain/Errors.ts"
+import type { Host, HostStatus } from "../domain/Host.ts"
+import type { HostId } from "../domain/Ids.ts"
+import type { Resources } from "../domain/Resources.ts"
+
+/** One host as the scheduler sees it. `promised` is the sum over all VMs that have a reservation there. @since 0.1.0 @category models */
+export interface Candidate {
+  readonly host: Host
+  readonly status: HostStatus
+  readonly promised: Resources
+  readonly vms: number
+}
+
+/** @since 0.1.0 @category models */
+export interface PlacementRequest {
+  readonly resources: Resources
+  /** hosts not to be used, each with the reason a user would be told */
+  readonly exclude: ReadonlyMap<HostId, string>
+}
+
+/** @since 0.1.0 @category services */
+export class Scheduler extends Context.Tag("vmfabric/Scheduler")<
+  Scheduler,
+  {
+    /**
+     * Chooses a host. Pure and synchronous inside, because it runs in the inventory's transaction: what it chooses is reserved before
+     * anything else can be. Fails with every host's reason.
+     */
+    readonly place: (
+      request: PlacementRequest,
+      candidates: ReadonlyArray<Candidate>
+    ) => Effect.Effect<HostId, NoFeasibleHost>
+  }
+>() {}

@@ -1,0 +1,126 @@
+/**
+ * SSH to the hosts: one shared, verified, kept-alive connection per address.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { Duplex } from "node:stream"
+import type { HostAddress } from "../domain/Host.ts"
+
+/** Nothing answered at the address, or the connection broke. @since 0.1.0 @category errors */
+export class SshUnreachable extends Schema.TaggedClass<SshUnreachable>()("SshUnreachable", { reason: Schema.String }) {}
+
+/**
+ * The host's key is not the one in known_hosts (`expected` non-empty) or is not there at all. `accept` is the command that would
+ * accept it, once the fingerprint has been compared with the machine's own.
+ *
+ * @since 0.1.0 @category errors
+ */
+export class SshHostKeyRefused extends Schema.TaggedClass<SshHostKeyRefused>()("SshHostKeyRefused", {
+  reason: Schema.String,
+  /** `SHA256:…` as ssh-keygen prints it */
+  fingerprint: Schema.String,
+  accept: Schema.String
+}) {}
+
+/** None of our keys was accepted. @since 0.1.0 @category errors */
+export class SshAuthenticationFailed extends Schema.TaggedClass<SshAuthenticationFailed>()("SshAuthenticationFailed", {
+  reason: Schema.String
+}) {}
+
+/** The server refused a channel: forwarding not allowed (code 1), nothing listens there (2), too many (4). @since 0.1.0 @category errors */
+export class SshChannelRefused extends Schema.TaggedClass<SshChannelRefused>()("SshChannelRefused", {
+  reason: Schema.String,
+  code: Schema.Number
+}) {}
+
+/** A remote command ended with another status than 0. @since 0.1.0 @category errors */
+export class SshCommandFailed extends Schema.TaggedClass<SshCommandFailed>()("SshCommandFailed", {
+  exitCode: Schema.NullOr(Schema.Number),
+  signal: Schema.NullOr(Schema.String),
+  /** the end of what it wrote there, at most 4 KiB */
+  stderr: Schema.String
+}) {}
+
+/** @since 0.1.0 @category errors */
+export class SshTimeout extends Schema.TaggedClass<SshTimeout>()("SshTimeout", { after: Schema.String }) {}
+
+/** @since 0.1.0 @category errors */
+export const SshErrorReason = Schema.Union(
+  SshUnreachable,
+  SshHostKeyRefused,
+  SshAuthenticationFailed,
+  SshChannelRefused,
+  SshCommandFailed,
+  SshTimeout
+)
+
+/** @since 0.1.0 @category errors */
+export class SshError extends Schema.TaggedError<SshError>()("SshError", {
+  /** `user@host[:port]` */
+  host: Schema.String,
+  /** what was being done: `connect`, `exec cat`, `open /run/libvirt/libvirt-sock` */
+  action: Schema.String,
+  reason: SshErrorReason,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    const reason = this.reason
+    switch (reason._tag) {
+      case "SshHostKeyRefused":
+        return `${this.host}: ${reason.reason} (${reason.fingerprint}); if that is right, accept it with: ${reason.accept}`
+      case "SshCommandFailed":
+        return `${this.host}: ${this.action} ended with ${reason.signal ?? `status ${reason.exitCode ?? "unknown"}`}: ${reason.stderr.trim()}`
+      case "SshTimeout":
+        return `${this.host}: ${this.action} did not end within ${reason.after}`
+      default:
+        return `${this.host}: ${this.action}: ${reason.reason}`
+    }
+  }
+}
+
+/** @since 0.1.0 @category models */
+export interface ExecResult {
+  readonly stdout: Uint8Array
+  readonly stderr: string
+}
+
+/** @since 0.1.0 @category services */
+export class Ssh extends Context.Tag("vmfabric/Ssh")<
+  Ssh,
+  {
+    /**
+     * Runs a program and gives what it wrote. `argv` is quoted word by word: no word is ever seen by a shell as more than itself.
+     * Another exit status than 0 fails with `SshCommandFailed`. Interruption ends the remote program. stdout beyond `maxOutput`
+     * bytes (default 1 MiB) fails; `timeout` defaults to 30 seconds.
+     */
+    readonly exec: (
+      address: HostAddress,
+      argv: readonly [string, ...Array<string>],
+      options?: { readonly timeout?: Duration.DurationInput; readonly maxOutput?: number }
+    ) => Effect.Effect<ExecResult, SshError>
+
+    /** Runs a program and streams its stdout with backpressure; fails at the end when it exits with another status than 0. */
+    readonly stream: (
+      address: HostAddress,
+      argv: readonly [string, ...Array<string>]
+    ) => Stream.Stream<Uint8Array, SshError>
+
+    /**
+     * A byte stream to a Unix socket on the host (`direct-streamlocal@openssh.com`), closed with the scope. The Duplex ends or errors
+     * when the connection is lost.
+     */
+    readonly openSocket: (address: HostAddress, path: string) => Effect.Effect<Duplex, SshError, Scope.Scope>
+
+    /** A program whose stdin and stdout are the Duplex, closed with the scope; counts as a session on the server. */
+    readonly openProgram: (
+      address: HostAddress,
+      argv: readonly [string, ...Array<string>]
+    ) => Effect.Effect<Duplex, SshError, Scope.Scope>
+  }
+>() {}
