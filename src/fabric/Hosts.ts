@@ -1,0 +1,62 @@
+/**
+ * What can be asked about hosts.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Errors from "../domain/Errors.ts"
+import type { Host, HostStatus } from "../domain/Host.ts"
+import type { HostId } from "../domain/Ids.ts"
+import * as Resources from "../domain/Resources.ts"
+import { HostMonitor } from "../services/HostMonitor.ts"
+import { Inventory, type HostUsage } from "../services/Inventory.ts"
+
+/**
+ * A host with what it can hold. `capacity` is what may be promised in all, overcommit included; `free` what is left of it (never below
+ * 0). Both are zero until the host was reached for the first time.
+ *
+ * @since 0.1.0 @category models
+ */
+export interface HostReport {
+  readonly host: Host
+  readonly status: HostStatus
+  readonly capacity: Resources.Resources
+  readonly free: Resources.Resources
+  readonly vms: number
+}
+
+/** @since 0.1.0 @category services */
+export class Hosts extends Context.Tag("vmfabric/Hosts")<
+  Hosts,
+  {
+    readonly list: Effect.Effect<ReadonlyArray<HostReport>, Errors.PersistenceError>
+    readonly get: (id: HostId) => Effect.Effect<HostReport, Errors.HostNotFound | Errors.PersistenceError>
+  }
+>() {}
+
+/** @since 0.1.0 @category layers */
+export const layer = Layer.effect(
+  Hosts,
+  Effect.gen(function* () {
+    const inventory = yield* Inventory
+    const monitor = yield* HostMonitor
+    const report = (statuses: ReadonlyMap<HostId, HostStatus>, { host, promised, vms }: HostUsage): HostReport => {
+      const capacity = host.capacity ?? Resources.zero
+      return {
+        host,
+        status: statuses.get(host.id) ?? { _tag: "Connecting" },
+        capacity,
+        free: Resources.map((name) => Math.max(0, capacity[name] - promised[name])),
+        vms
+      }
+    }
+    return Hosts.of({
+      list: Effect.zipWith(monitor.statuses, inventory.hosts, (statuses, usage) =>
+        usage.map((u) => report(statuses, u))
+      ),
+      get: (id) => Effect.zipWith(monitor.statuses, inventory.host(id), report)
+    })
+  })
+)

@@ -1,0 +1,141 @@
+/**
+ * What can be done with VMs.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Errors from "../domain/Errors.ts"
+import type { HostId, ImageId, InstanceTypeId, VmId } from "../domain/Ids.ts"
+import { VmName, type Vm } from "../domain/Vm.ts"
+import { HostMonitor } from "../services/HostMonitor.ts"
+import { Inventory } from "../services/Inventory.ts"
+import { Operations } from "../services/Operations.ts"
+import { Scheduler } from "../services/Scheduler.ts"
+
+/** `imageId` absent: the first image. @since 0.1.0 @category models */
+export interface CreateVm {
+  readonly name: string
+  readonly instanceType: InstanceTypeId
+  readonly imageId?: ImageId
+}
+
+/** @since 0.1.0 @category errors */
+export type CreateError =
+  | Errors.InvalidArgument
+  | Errors.InstanceTypeNotFound
+  | Errors.ImageNotFound
+  | Errors.NoFeasibleHost
+  | Errors.OperationFailed
+  | Errors.PersistenceError
+
+/** @since 0.1.0 @category services */
+export class Vms extends Context.Tag("vmfabric/Vms")<
+  Vms,
+  {
+    /**
+     * Places a VM and waits until it runs. A host that stops answering in between is left, and the VM placed anew on another. Interrupting
+     * the wait does not interrupt the creation.
+     */
+    readonly create: (request: CreateVm) => Effect.Effect<Vm, CreateError>
+    /**
+     * Removes a VM whatever its state and waits until nothing of it is left. Repeating it is fine: one that is already destroyed is
+     * a success. With its host silent it fails after a few tries, and ends by itself when the host is back.
+     */
+    readonly destroy: (
+      id: VmId
+    ) => Effect.Effect<void, Errors.VmNotFound | Errors.VmBusy | Errors.OperationFailed | Errors.PersistenceError>
+    readonly get: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
+    readonly list: (filter?: { readonly host?: HostId }) => Effect.Effect<ReadonlyArray<Vm>, Errors.PersistenceError>
+  }
+>() {}
+
+const isVmName: (name: string) => boolean = Schema.is(VmName)
+
+/** @since 0.1.0 @category layers */
+export const layer = Layer.effect(
+  Vms,
+  Effect.gen(function* () {
+    const inventory = yield* Inventory
+    const scheduler = yield* Scheduler
+    const monitor = yield* HostMonitor
+    const operations = yield* Operations
+
+    const checkName = (name: string) =>
+      isVmName(name)
+        ? Effect.void
+        : new Errors.InvalidArgument({
+            field: "name",
+            problem:
+              name === ""
+                ? "is empty"
+                : name.length > 255
+                  ? `has ${name.length} characters`
+                  : "has characters a name cannot have",
+            expected: "1 to 255 characters without control characters, and no blanks at the ends"
+          })
+
+    const pickImage = Effect.fnUntraced(function* (imageId: ImageId | undefined) {
+      const offered = yield* inventory.images
+      const image = imageId === undefined ? offered[0] : offered.find((i) => i.id === imageId)
+      return image ?? (yield* new Errors.ImageNotFound({ imageId: imageId ?? 0, known: offered.map((i) => i.id) }))
+    })
+
+    /** Admits and drives; `lost` are hosts that fell silent under an earlier try. */
+    const attempt = (
+      request: {
+        readonly name: string
+        readonly instanceType: Parameters<typeof inventory.admit>[0]["instanceType"]
+        readonly imageId: ImageId
+      },
+      lost: ReadonlyMap<HostId, string>
+    ): Effect.Effect<Vm, CreateError> =>
+      Effect.gen(function* () {
+        const statuses = yield* monitor.statuses
+        // admitted and started as one: an interrupted caller must not leave an operation that nobody drives
+        const admitted = yield* Effect.uninterruptible(
+          Effect.tap(
+            inventory.admit(request, (usage) =>
+              scheduler.place(
+                { resources: request.instanceType, exclude: lost },
+                usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } }))
+              )
+            ),
+            ({ operation }) => operations.start(operation)
+          )
+        )
+        yield* Effect.annotateCurrentSpan({ vmId: admitted.vm.id, hostId: admitted.vm.hostId })
+        return yield* operations.await(admitted.operation.id).pipe(
+          Effect.zipRight(inventory.vm(admitted.vm.id)),
+          // destroyed by somebody else between its start and this line
+          Effect.catchTag("VmNotFound", () => Effect.succeed(admitted.vm)),
+          Effect.catchTag("OperationFailed", (failure) =>
+            failure.unreachableHost === null
+              ? failure
+              : attempt(request, new Map([...lost, [failure.unreachableHost, failure.reason]]))
+          )
+        )
+      })
+
+    return Vms.of({
+      create: Effect.fn("Vms.create")(function* ({ imageId, instanceType, name }) {
+        yield* checkName(name)
+        const type = yield* inventory.type(instanceType)
+        const image = yield* pickImage(imageId)
+        return yield* attempt({ name, instanceType: type, imageId: image.id }, new Map())
+      }),
+      destroy: Effect.fn("Vms.destroy")(function* (id) {
+        const operation = yield* Effect.uninterruptible(
+          Effect.tap(inventory.beginDestroy(id), (begun) =>
+            begun._tag === "Some" ? operations.start(begun.value) : Effect.void
+          )
+        )
+        if (operation._tag === "Some") yield* operations.await(operation.value.id)
+      }),
+      get: inventory.vm,
+      list: inventory.vms
+    })
+  })
+)

@@ -1,0 +1,192 @@
+/**
+ * The saga runner: steps that are probed, done and recorded, and undone in reverse after a real failure.
+ *
+ * The rules, each of which a crash or a stop would otherwise break:
+ * - a step is recorded as started before its effect and as done after it; a recorded step is never done again;
+ * - every effect is safe to repeat, so a step that was started but not recorded as done is simply done again: it looks first;
+ * - undo covers the step that was started but not done, since its effect may exist;
+ * - undo begins only after a failure, never because the process stops: an interrupted runner leaves its row as it is.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schedule from "effect/Schedule"
+import type { HostError, ImageRefused, PersistenceError } from "../domain/Errors.ts"
+import type { HostId } from "../domain/Ids.ts"
+import type { Operation } from "../domain/Operation.ts"
+import type { HostMonitor } from "../services/HostMonitor.ts"
+import type { Journal, Phase } from "../services/Journal.ts"
+
+/** What a step can fail with. @since 0.1.0 @category errors */
+export type StepError = HostError | ImageRefused | PersistenceError
+
+/** @since 0.1.0 @category models */
+export interface Step {
+  readonly name: string
+  readonly act: Effect.Effect<void, StepError>
+  /** Absent: nothing to undo. */
+  readonly undo?: Effect.Effect<void, StepError>
+}
+
+/** @since 0.1.0 @category models */
+export interface Saga {
+  /** the host all steps work on */
+  readonly hostId: HostId
+  readonly steps: ReadonlyArray<Step>
+  /** written to the inventory when all steps are done; safe to repeat */
+  readonly succeeded: Effect.Effect<void, PersistenceError>
+  /** written to the inventory when the undo has ended; safe to repeat */
+  readonly failed: Effect.Effect<void, PersistenceError>
+  /**
+   * `undo`: an unreachable host fails the saga after a few tries. `wait`: there is no other way than forward, so the saga waits until the
+   * host answers.
+   */
+  readonly unreachable: "undo" | "wait"
+}
+
+/** How a saga ended. @since 0.1.0 @category models */
+export type Outcome =
+  | { readonly _tag: "Succeeded" }
+  | { readonly _tag: "Failed"; readonly reason: string; readonly unreachableHost: HostId | null }
+
+/** Told when the saga cannot go on because its host does not answer. @since 0.1.0 @category models */
+export type OnBlocked = (blocked: { readonly reason: string; readonly failed: boolean }) => Effect.Effect<void>
+
+/** A few quick tries, for a daemon that is being restarted or a connection that just broke. */
+const quickly = Schedule.exponential("250 millis", 2).pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(4)))
+
+/** For an undo the host refuses: it has to succeed some time, and must not load the host meanwhile. */
+const patiently = Schedule.exponential("500 millis", 2).pipe(
+  Schedule.jittered,
+  Schedule.union(Schedule.spaced("1 minute"))
+)
+
+const isUnreachable = (error: StepError): boolean => error._tag === "HostUnreachable"
+
+interface Services {
+  readonly journal: Journal["Type"]
+  readonly monitor: HostMonitor["Type"]
+}
+
+/**
+ * Drives an operation from wherever its journal says it is to its end. Interruption (the process stops) records nothing.
+ *
+ * @since 0.1.0 @category running
+ */
+export const drive = Effect.fn("Saga.drive")(function* (
+  { journal, monitor }: Services,
+  operation: Operation,
+  saga: Saga,
+  onBlocked: OnBlocked
+) {
+  yield* Effect.annotateCurrentSpan({ operationId: operation.id, kind: operation.kind, vmId: operation.vmId })
+  const records = yield* journal.steps(operation.id)
+  const recorded = (phase: Phase, name: string) => records.find((r) => r.phase === phase && r.name === name)?.state
+
+  const awaitHost = (error: StepError, failed: boolean) =>
+    Effect.logWarning(`waiting for the host: ${error.message}`).pipe(
+      Effect.zipRight(monitor.suspect(saga.hostId, reasonOf(error))),
+      Effect.zipRight(onBlocked({ reason: error.message, failed })),
+      Effect.zipRight(monitor.awaitUp(saga.hostId))
+    )
+
+  /** Tries until the host answers; what the host answers is passed on. */
+  const whenReachable = (effect: Effect.Effect<void, StepError>, failed: boolean): Effect.Effect<void, StepError> =>
+    effect.pipe(
+      Effect.retry({ while: isUnreachable, schedule: quickly }),
+      Effect.catchIf(isUnreachable, (error) =>
+        Effect.zipRight(
+          awaitHost(error, failed),
+          Effect.suspend(() => whenReachable(effect, failed))
+        )
+      )
+    )
+
+  const forward = (step: Step): Effect.Effect<void, StepError> =>
+    saga.unreachable === "wait"
+      ? // a refusal may pass (a device that is busy for a moment), and there is nothing to undo
+        whenReachable(Effect.retry(step.act, { while: (e) => !isUnreachable(e), schedule: quickly }), false)
+      : Effect.retry(step.act, { while: isUnreachable, schedule: quickly })
+
+  const perform = (phase: Phase, name: string, effect: Effect.Effect<void, StepError>) =>
+    Effect.gen(function* () {
+      if (recorded(phase, name) === "done") return
+      yield* journal.stepStarted(operation.id, phase, name)
+      const exit = yield* Effect.exit(effect)
+      if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
+        yield* journal.stepFailed(operation.id, phase, name, describe(exit.cause))
+      }
+      yield* exit
+      yield* journal.stepDone(operation.id, phase, name)
+    }).pipe(Effect.annotateLogs({ step: name, phase }))
+
+  const undo = Effect.gen(function* () {
+    const reached = yield* journal.steps(operation.id)
+    const touched = new Set(reached.filter((r) => r.phase === "do").map((r) => r.name))
+    for (const step of [...saga.steps].reverse()) {
+      if (step.undo === undefined || !touched.has(step.name)) continue
+      const stubborn = whenReachable(step.undo, true).pipe(
+        Effect.tapError((error) =>
+          Effect.logWarning(`undo of ${step.name} failed and is tried again: ${error.message}`)
+        ),
+        Effect.retry(patiently)
+      )
+      yield* perform("undo", step.name, stubborn)
+    }
+    yield* saga.failed
+    yield* journal.setState(operation.id, "failed")
+  })
+
+  const failedWith = (reason: string, unreachableHost: HostId | null): Outcome => ({
+    _tag: "Failed",
+    reason,
+    unreachableHost
+  })
+
+  if (operation.state === "undoing") {
+    yield* undo
+    return failedWith(operation.error ?? "failed before a restart", null)
+  }
+
+  yield* journal.setState(operation.id, "running")
+  const exit = yield* Effect.exit(
+    Effect.forEach(saga.steps, (step) => perform("do", step.name, forward(step)), { discard: true })
+  )
+  if (Exit.isSuccess(exit)) {
+    yield* saga.succeeded
+    yield* journal.setState(operation.id, "done")
+    return { _tag: "Succeeded" } satisfies Outcome
+  }
+  // the process stops: nothing is undone, the next start goes on
+  if (Cause.isInterruptedOnly(exit.cause)) return yield* Effect.interrupt
+
+  const failure = Cause.failureOption(exit.cause)
+  // the journal itself failed: what is recorded is all we know, so the runner is started again instead of guessing
+  if (failure._tag === "Some" && failure.value._tag === "PersistenceError") return yield* failure.value
+  const reason = describe(exit.cause)
+  const unreachable = failure._tag === "Some" && failure.value._tag === "HostUnreachable"
+  yield* Effect.logWarning(`failed and is undone: ${reason}`)
+  if (unreachable) yield* monitor.suspect(saga.hostId, reasonOf(failure.value))
+  yield* journal.setState(operation.id, "undoing", reason)
+  yield* undo
+  return failedWith(reason, unreachable ? saga.hostId : null)
+})
+
+/** One sentence: the failure's own message; a defect is named as such and stays whole in the log. */
+const describe = (cause: Cause.Cause<StepError>): string => {
+  const failure = Cause.failureOption(cause)
+  if (failure._tag === "Some") return failure.value.message
+  const defect = Cause.squash(cause)
+  return `internal error: ${defect instanceof Error ? defect.message : String(defect)}`
+}
+
+const reasonOf = (error: StepError): string => (error._tag === "HostUnreachable" ? error.reason : error.message)
+
+/** How long a runner waits before it is started again after the database failed. @since 0.1.0 @category running */
+export const databaseRetry = Schedule.exponential("200 millis", 2).pipe(
+  Schedule.jittered,
+  Schedule.union(Schedule.spaced(Duration.seconds(10)))
+)
