@@ -1,0 +1,71 @@
+/**
+ * Parameters of the original's routes: text that came with a URL or a form, checked before anything else sees it.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import * as Errors from "../domain/Errors.ts"
+
+/** As a URL or a form gives them: a name that was given twice has several values. @since 0.1.0 @category models */
+export type Parameters = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+
+/** How much of a refused value is shown. */
+const shown = 40
+
+const quote = (value: string): string => JSON.stringify(value.length > shown ? `${value.slice(0, shown)}…` : value)
+
+/** The text of a parameter; absent: `undefined`. @since 0.1.0 @category parsing */
+export const text = (
+  parameters: Parameters,
+  field: string
+): Either.Either<string | undefined, Errors.InvalidArgument> => {
+  const value = parameters[field]
+  return typeof value === "string" || value === undefined
+    ? Either.right(value)
+    : Either.left(
+        new Errors.InvalidArgument({ field, problem: `is given ${value.length} times`, expected: `one ${field}` })
+      )
+}
+
+/** The text of a parameter that has to be there. @since 0.1.0 @category parsing */
+export const requiredText = (parameters: Parameters, field: string): Either.Either<string, Errors.InvalidArgument> =>
+  Either.flatMap(text(parameters, field), (value) =>
+    value === undefined
+      ? Either.left(new Errors.InvalidArgument({ field, problem: "is missing", expected: `${field}=…` }))
+      : Either.right(value)
+  )
+
+const decimal = /^[0-9]{1,16}$/
+
+/** A public id: decimal digits, from 1 to 2^53-1; absent: `undefined`. @since 0.1.0 @category parsing */
+export const id = <A>(
+  parameters: Parameters,
+  field: string,
+  schema: Schema.Schema<A, number>
+): Either.Either<A | undefined, Errors.InvalidArgument> =>
+  Either.flatMap(text(parameters, field), (value) => {
+    if (value === undefined) return Either.right(undefined)
+    const number = decimal.test(value) ? Number(value) : Number.NaN
+    return Either.mapLeft(
+      Schema.decodeUnknownEither(schema)(number),
+      () =>
+        new Errors.InvalidArgument({
+          field,
+          problem: value === "" ? "is empty" : `is ${quote(value)}`,
+          expected: "a whole number from 1 on, in decimal digits"
+        })
+    )
+  })
+
+/** A public id that has to be there. @since 0.1.0 @category parsing */
+export const requiredId = <A>(
+  parameters: Parameters,
+  field: string,
+  schema: Schema.Schema<A, number>
+): Either.Either<A, Errors.InvalidArgument> =>
+  Either.flatMap(id(parameters, field, schema), (value) =>
+    value === undefined
+      ? Either.left(new Errors.InvalidArgument({ field, problem: "is missing", expected: `${field}=…` }))
+      : Either.right(value)
+  )
