@@ -1,0 +1,319 @@
+/**
+ * The inventory's database: one SQLite file that one process owns, and one writer that groups commits.
+ *
+ * - A write is durable when its effect ends: WAL with `synchronous=FULL`, and the caller waits for the commit.
+ * - Writes that arrive together share a commit. Each runs in a savepoint of its own, so one that fails takes nothing with it.
+ * - Reads never see what is not committed: while a group is open they wait for it.
+ * - Whatever goes wrong at a commit, the connection leaves the transaction and every write of that group fails.
+ *
+ * @since 0.1.0
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import * as Migrator from "@effect/sql/Migrator"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import type { Connection } from "@effect/sql/SqlConnection"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import { PersistenceError } from "../src/domain/Errors.ts"
+import * as Migrations from "./sql/Migrations.ts"
+import type { Row } from "./sql/Rows.ts"
+
+/**
+ * `action` completes the sentence "the database failed to …". Bodies use `sql` only, do no other I/O and do not wait for anything:
+ * everybody else waits for them.
+ *
+ * @since 0.1.0 @category services
+ */
+export class Database extends Context.Tag("vmfabric/Database")<
+  Database,
+  {
+    readonly sql: SqlClient.SqlClient
+    /** Statements on committed data, with no write in between. */
+    readonly read: <A, E>(
+      action: string,
+      body: Effect.Effect<A, E>
+    ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
+    /**
+     * A transaction. `committed` is called with the body's result right after the commit, before anybody is told of it and in the order
+     * in which the writes took effect: the place to keep memory in step.
+     */
+    readonly write: <A, E>(
+      action: string,
+      body: Effect.Effect<A, E>,
+      committed?: (result: A) => void
+    ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
+  }
+>() {}
+
+/** `filename`: an absolute or relative path, or `:memory:`. @since 0.1.0 @category models */
+export interface DatabaseConfig {
+  readonly filename: string
+}
+
+/** More than this many writes in one commit would only make the first of them wait. */
+const largestGroup = 256
+
+/** A write on its way: it is given its turn, says when its statements are through, and is told how the commit went. */
+interface Ticket {
+  readonly turn: Deferred.Deferred<void, SqlError>
+  /** Fails when the whole transaction can no longer be committed. */
+  readonly through: Deferred.Deferred<() => void, SqlError>
+  readonly settled: Deferred.Deferred<void, SqlError>
+}
+
+const nothing = (): void => undefined
+
+const isOther = <E>(error: E): error is Exclude<E, SqlError> => !(error instanceof SqlError)
+
+const typed =
+  (action: string) =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
+    Effect.mapError(effect, (error) =>
+      isOther(error)
+        ? error
+        : // the driver's own error says more than the client's around it
+          new PersistenceError({ action, cause: error instanceof SqlError ? (error.cause ?? error) : error })
+    )
+
+/** Everything that goes wrong before there is a database to speak of, defects of the driver included. */
+const opening = (filename: string) => {
+  const fail = (cause: unknown) => new PersistenceError({ action: `open ${filename}`, cause: explain(cause) })
+  return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, PersistenceError, R> =>
+    effect.pipe(
+      Effect.mapError((error) => (error instanceof PersistenceError ? error : fail(error))),
+      Effect.catchAllDefect((defect) => fail(defect))
+    )
+}
+
+/** The innermost reason: the driver's own error stands under those of the SQL client and of the migrator. */
+const explain = (error: unknown): unknown => {
+  let inner = error
+  while (inner instanceof Error && !("code" in inner) && inner.cause instanceof Error) inner = inner.cause
+  const code = inner instanceof Error && "code" in inner ? inner.code : undefined
+  switch (code) {
+    case "SQLITE_BUSY":
+      return new Error("another process has it open, and one database serves one controller only", { cause: error })
+    case "SQLITE_NOTADB":
+      return new Error("it is not a SQLite database", { cause: error })
+    default:
+      return inner
+  }
+}
+
+/** Made before SQLite sees it, so that at no moment others can read it. */
+const prepareFile = (filename: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      if (filename === "") throw new Error("its name is empty")
+      const folder = path.dirname(path.resolve(filename))
+      const isFolder = await fs.stat(folder).then(
+        (stat) => stat.isDirectory(),
+        (error: NodeJS.ErrnoException) => {
+          if (error.code === "ENOENT") throw new Error(`the folder ${folder} does not exist`, { cause: error })
+          throw error
+        }
+      )
+      if (!isFolder) throw new Error(`${folder} is not a folder`)
+      const created = await fs.open(filename, "wx", 0o600).then(
+        async (file) => {
+          await file.close()
+          return true
+        },
+        (error: NodeJS.ErrnoException) => {
+          if (error.code === "EEXIST") return false
+          throw error
+        }
+      )
+      // by name: opening and closing a database that this process has open would drop SQLite's locks on it
+      if (!created) await fs.chmod(filename, 0o600)
+    },
+    catch: (cause) => cause
+  })
+
+const pragma = (sql: SqlClient.SqlClient, statement: string) =>
+  Effect.map(sql.unsafe<Row>(`PRAGMA ${statement}`), (rows) => Object.values(rows[0] ?? {})[0])
+
+const expectPragma = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, statement: string, expected: unknown) {
+  const found = yield* pragma(sql, statement)
+  if (found !== expected) return yield* Effect.fail(new Error(`PRAGMA ${statement} gave ${String(found)}`))
+})
+
+const connect = Effect.fnUntraced(function* (filename: string) {
+  const memory = filename === ":memory:"
+  if (!memory) yield* prepareFile(filename)
+  // WAL is switched on below: the lock has to be asked for before the file is touched for the first time
+  const sql = yield* SqliteClient.make({ filename, disableWAL: true }).pipe(
+    Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make)
+  )
+  // waiting blocks the whole process, and whoever holds the file holds it for long
+  yield* pragma(sql, "busy_timeout = 200")
+  if (!memory) {
+    yield* expectPragma(sql, "locking_mode = exclusive", "exclusive")
+    yield* expectPragma(sql, "journal_mode = wal", "wal")
+  }
+  yield* pragma(sql, "synchronous = full")
+  yield* expectPragma(sql, "synchronous", 2)
+  yield* pragma(sql, "foreign_keys = on")
+  yield* expectPragma(sql, "foreign_keys", 1)
+
+  yield* Migrator.make({})({ loader: Migrator.fromRecord(Migrations.migrations) }).pipe(
+    Effect.provideService(SqlClient.SqlClient, sql)
+  )
+  const [applied] = yield* sql<Row>`select max(migration_id) as latest from effect_sql_migrations`
+  if (applied?.latest !== Migrations.latest) {
+    return yield* Effect.fail(
+      new Error(`it was written by a newer version (migration ${String(applied?.latest)}, known ${Migrations.latest})`)
+    )
+  }
+  return sql
+})
+
+const execute = (connection: Connection, statement: string): Effect.Effect<void, SqlError> =>
+  Effect.asVoid(connection.execute(statement, [], undefined))
+
+/** Leaves the transaction, whether or not SQLite has already done so by itself (it does on some errors). */
+const leave = (connection: Connection): Effect.Effect<void> =>
+  execute(connection, "ROLLBACK").pipe(
+    // "no transaction is active" is the expected answer in that case; if it is another, the next BEGIN fails and says so
+    Effect.catchAll((error) => Effect.logDebug("rollback", error.cause))
+  )
+
+const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
+  const sql = yield* opening(config.filename)(connect(config.filename))
+  const own = yield* opening(config.filename)(Effect.scoped(sql.reserve))
+
+  /** Whether the caller's statements already run on our connection, inside a transaction. */
+  const inside = Effect.map(
+    Effect.serviceOption(SqlClient.TransactionConnection),
+    (transaction) => transaction._tag === "Some" && transaction.value[0] === own
+  )
+
+  /**
+   * The connection is named for each body. Otherwise a caller inside another client's transaction would have our statements run on that
+   * client's database: all clients share one tag.
+   */
+  const onOwn = Effect.provideService(SqlClient.TransactionConnection, [own, 0] as const)
+
+  const read = <A, E>(
+    action: string,
+    body: Effect.Effect<A, E>
+  ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
+    Effect.flatMap(inside, (already) =>
+      already ? body : Effect.scoped(Effect.zipRight(sql.reserve, onOwn(body)))
+    ).pipe(typed(action))
+
+  const waiting: Array<Ticket> = []
+  const anyWaiting = yield* Effect.makeLatch(false)
+  let closed = false
+
+  /** Gives turns until nobody waits, commits, and tells everybody. */
+  const group = Effect.gen(function* () {
+    const members: Array<Ticket> = []
+    const hooks: Array<() => void> = []
+    const turns = Effect.gen(function* () {
+      // held until everybody has been told: reads wait
+      yield* sql.reserve
+      yield* execute(own, "BEGIN IMMEDIATE")
+      while (members.length < largestGroup) {
+        const ticket = waiting.shift()
+        if (ticket === undefined) break
+        members.push(ticket)
+        yield* Deferred.succeed(ticket.turn, undefined)
+        hooks.push(yield* Deferred.await(ticket.through))
+      }
+      yield* execute(own, "COMMIT")
+    })
+    const ended = yield* Effect.exit(turns)
+    if (Exit.isFailure(ended)) yield* leave(own)
+    const outcome = Exit.isFailure(ended)
+      ? ended
+      : yield* Effect.exit(Effect.sync(() => hooks.forEach((committed) => committed())))
+    for (const ticket of members) yield* Deferred.done(ticket.settled, outcome)
+    // not even begun: those that wait would wait for nothing
+    if (members.length === 0) for (const ticket of waiting.splice(0)) yield* Deferred.done(ticket.turn, outcome)
+  }).pipe(Effect.scoped)
+
+  const writer = Effect.uninterruptibleMask((restore) =>
+    Effect.sync(() => {
+      if (waiting.length === 0) anyWaiting.unsafeClose()
+    }).pipe(Effect.zipRight(restore(anyWaiting.await)), Effect.zipRight(group), Effect.forever)
+  )
+
+  const write = <A, E>(
+    action: string,
+    body: Effect.Effect<A, E>,
+    committed: (result: A) => void = nothing
+  ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        // it would wait for itself
+        if (yield* inside)
+          return yield* Effect.dieMessage(`${action}: a write inside another write of the same database`)
+        const ticket: Ticket = {
+          turn: yield* Deferred.make<void, SqlError>(),
+          through: yield* Deferred.make<() => void, SqlError>(),
+          settled: yield* Deferred.make<void, SqlError>()
+        }
+        if (closed) return yield* closedError
+        waiting.push(ticket)
+        anyWaiting.unsafeOpen()
+        yield* restore(Deferred.await(ticket.turn)).pipe(
+          // whoever gives up while waiting must not hold up the others
+          Effect.onError(() => Deferred.succeed(ticket.through, nothing))
+        )
+
+        const exit = yield* Effect.exit(Effect.zipRight(execute(own, "SAVEPOINT turn"), restore(onOwn(body))))
+        const left = yield* Effect.exit(
+          Exit.isSuccess(exit)
+            ? execute(own, "RELEASE turn")
+            : Effect.zipRight(execute(own, "ROLLBACK TO turn"), execute(own, "RELEASE turn"))
+        )
+        // the savepoint is gone when SQLite gave up the whole transaction (disk full, I/O error): nothing of the group can be committed
+        yield* Deferred.done(
+          ticket.through,
+          Exit.isFailure(left)
+            ? Exit.failCause(sqlErrorOf(exit) ?? left.cause)
+            : Exit.succeed(Exit.isSuccess(exit) ? () => committed(exit.value) : nothing)
+        )
+        // also after a failure: what it was decided on may not be committed yet
+        yield* Deferred.await(ticket.settled)
+        return yield* exit
+      })
+    ).pipe(typed(action))
+
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      closed = true
+      return Effect.forEach(waiting.splice(0), (ticket) => Deferred.failCause(ticket.turn, Cause.fail(closedError)), {
+        discard: true
+      })
+    })
+  )
+  yield* Effect.forkScoped(writer)
+  return Database.of({ sql, read, write })
+})
+
+const closedError = new SqlError({ cause: new Error("it is closed"), message: "closed" })
+
+const sqlErrorOf = (exit: Exit.Exit<unknown, unknown>): Cause.Cause<SqlError> | null => {
+  if (Exit.isSuccess(exit)) return null
+  const failure = Cause.failureOption(exit.cause)
+  return failure._tag === "Some" && failure.value instanceof SqlError ? Cause.fail(failure.value) : null
+}
+
+/**
+ * Opens or creates the database, mode 0600, and brings its tables up to date. Fails when the folder does not exist, the file cannot be
+ * used, it is not ours, or another process has it open; the message names the file.
+ *
+ * @since 0.1.0 @category layers
+ */
+export const layer = (config: DatabaseConfig): Layer.Layer<Database, PersistenceError> =>
+  Layer.scoped(Database, make(config))

@@ -1,0 +1,172 @@
+/**
+ * Bringing hosts, images and types in line with the input files. All of it runs in the caller's transaction; a conflict is found after
+ * everything has been looked at, so that all problems are told at once, and rolls back what was written.
+ *
+ * @since 0.1.0
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Errors from "../../src/domain/Errors.ts"
+import { formatAddress, type HostAddress } from "../../src/domain/Host.ts"
+import type { HostId, InstanceTypeId, VmId } from "../../src/domain/Ids.ts"
+import { formatSource, type ImageSource } from "../../src/domain/Image.ts"
+import type { Resources } from "../../src/domain/Resources.ts"
+import type { FleetConfig } from "../../src/services/Inventory.ts"
+import * as Rows from "./Rows.ts"
+
+/** Names are case-insensitive; the user does not tell one machine from another. */
+const machineOf = (address: Pick<HostAddress, "host" | "port">): string =>
+  `${address.host.toLowerCase()}:${address.port}`
+
+const sourceOf = (source: ImageSource): string =>
+  source.host === null ? source.path : `${machineOf(source.host)}:${source.path}`
+
+const sizeOf = ({ cpu, disk, ram }: Resources): string => `${cpu} vCPU, ${ram} MiB, ${disk} GiB`
+
+const listed = (vms: ReadonlyArray<{ readonly id: VmId; readonly name: string }>): string => {
+  const shown = vms.slice(0, 5).map(({ id, name }) => `${id} (${name})`)
+  const more = vms.length - shown.length
+  return `VM${vms.length === 1 ? "" : "s"} ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
+}
+
+/** Lines that name the same thing; whoever built the fleet may not have looked. */
+const duplicates = (fleet: FleetConfig): ReadonlyArray<string> => {
+  const twice = <A>(things: ReadonlyArray<A>, key: (thing: A) => string, name: (thing: A) => string) => {
+    const seen = new Set<string>()
+    return things.flatMap((thing) => {
+      const again = seen.has(key(thing))
+      seen.add(key(thing))
+      return again ? [`${name(thing)} is given twice`] : []
+    })
+  }
+  const { hosts, images, types } = fleet
+  return [
+    ...twice(
+      hosts,
+      (h) => machineOf(h.address),
+      (h) => `host ${formatAddress(h.address)}`
+    ),
+    ...twice(
+      images,
+      (i) => sourceOf(i.source),
+      (i) => `image ${formatSource(i.source)}`
+    ),
+    ...twice(
+      types,
+      (t) => `${t.tid}`,
+      (t) => `type ${t.tid}`
+    )
+  ]
+}
+
+const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, configs: FleetConfig["hosts"]) {
+  const problems: Array<string> = []
+  const known = yield* Effect.flatMap(sql<Rows.Row>`select id, host, port, config, active from hosts`, Rows.hosts.all)
+  const byMachine = new Map(known.map((row) => [machineOf(row), row]))
+
+  /** VMs that exist there, or of which something may be left that an operation still has to remove. */
+  const vmsOn = (id: HostId) =>
+    Effect.flatMap(
+      sql<Rows.Row>`select id, name from vms where host_id = ${id} and (state not in ('destroyed', 'failed') or exists (
+        select 1 from operations where vm_id = vms.id and operations.state not in ('done', 'failed'))) order by id`,
+      Rows.vmLabels.all
+    )
+
+  const kept = new Set<number>()
+  for (const config of configs) {
+    const row = byMachine.get(machineOf(config.address))
+    const text = Rows.encodeHostConfig(config)
+    if (row === undefined) {
+      yield* sql`insert into hosts (host, port, config)
+        values (${config.address.host.toLowerCase()}, ${config.address.port}, ${text})`
+      continue
+    }
+    kept.add(row.id)
+    if (row.config.path !== config.path) {
+      const there = yield* vmsOn(row.id)
+      if (there.length > 0) {
+        problems.push(
+          `host ${formatAddress(config.address)} (pm ${row.id}): its path cannot become ${config.path} while ${listed(there)} ` +
+            `${there.length === 1 ? "has its disk" : "have their disks"} in ${row.config.path}`
+        )
+      }
+    }
+    // one that comes back may be another machine at the old address
+    if (row.active) yield* sql`update hosts set config = ${text} where id = ${row.id}`
+    else yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null where id = ${row.id}`
+  }
+  for (const row of known) {
+    if (!row.active || kept.has(row.id)) continue
+    const there = yield* vmsOn(row.id)
+    if (there.length > 0) {
+      problems.push(
+        `host ${formatAddress(row.config.address)} (pm ${row.id}) is no longer in the machine file, but has ${listed(there)}: ` +
+          `put its line back, or destroy what is there first`
+      )
+    }
+    yield* sql`update hosts set active = 0 where id = ${row.id}`
+  }
+  return problems
+})
+
+const applyImages = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, configs: FleetConfig["images"]) {
+  const known = yield* Effect.flatMap(sql<Rows.Row>`select id, source, config from images`, Rows.imageKeys.all)
+  const bySource = new Map(known.map((row) => [row.source, row]))
+  yield* sql`update images set offered = 0`
+  for (const [position, config] of configs.entries()) {
+    const source = sourceOf(config.source)
+    const text = Rows.encodeImageConfig(config)
+    const row = bySource.get(source)
+    if (row === undefined) {
+      yield* sql`insert into images (source, config, position) values (${source}, ${text}, ${position})`
+      continue
+    }
+    yield* sql`update images set config = ${text}, position = ${position}, offered = 1 where id = ${row.id}`
+    // read under another format it is another content
+    if (row.config.format !== config.format) yield* sql`update images set content = null where id = ${row.id}`
+  }
+})
+
+const applyTypes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, types: FleetConfig["types"]) {
+  const problems: Array<string> = []
+  const known = yield* Effect.flatMap(
+    sql<Rows.Row>`select tid, cpu, ram, disk from instance_types`,
+    Rows.instanceTypes.all
+  )
+  const byTid = new Map(known.map((row) => [row.tid, row]))
+
+  const vmsOf = (tid: InstanceTypeId) =>
+    Effect.flatMap(
+      sql<Rows.Row>`select id, name from vms where tid = ${tid} and state not in ('destroyed', 'failed') order by id`,
+      Rows.vmLabels.all
+    )
+
+  yield* sql`update instance_types set offered = 0`
+  for (const [position, type] of types.entries()) {
+    const { cpu, disk, ram, tid } = type
+    const row = byTid.get(tid)
+    if (row !== undefined && sizeOf(row) !== sizeOf(type)) {
+      const users = yield* vmsOf(tid)
+      if (users.length > 0) {
+        problems.push(
+          `type ${tid} cannot change from ${sizeOf(row)} to ${sizeOf(type)} while ${listed(users)} ` +
+            `${users.length === 1 ? "uses" : "use"} it: give the new size a tid of its own`
+        )
+      }
+    }
+    yield* sql`insert into instance_types (tid, cpu, ram, disk, position) values (${tid}, ${cpu}, ${ram}, ${disk}, ${position})
+      on conflict (tid) do update set cpu = ${cpu}, ram = ${ram}, disk = ${disk}, position = ${position}, offered = 1`
+  }
+  return problems
+})
+
+/** @since 0.1.0 @category fleet */
+export const apply = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, fleet: FleetConfig) {
+  const twice = duplicates(fleet)
+  if (twice.length > 0) return yield* new Errors.FleetConflict({ problems: twice })
+  const ofHosts = yield* applyHosts(sql, fleet.hosts)
+  yield* applyImages(sql, fleet.images)
+  const ofTypes = yield* applyTypes(sql, fleet.types)
+  const problems = [...ofHosts, ...ofTypes]
+  if (problems.length > 0) return yield* new Errors.FleetConflict({ problems })
+})
