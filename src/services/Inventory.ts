@@ -43,7 +43,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /**
      * Makes hosts, images and types what the files say, in one transaction. New ones are added (ids go on from the highest ever
      * given), known ones (same host and port; same image source; same tid) keep their id. Refused as a whole, naming every problem: a host
-     * dropped while it has VMs or unfinished operations; a type changed while VMs use it. Images and types that were dropped
+     * dropped while it has VMs or unfinished operations, or its path changed while VMs have their disks there; a type changed while VMs use
+     * it; anything given twice. Images and types that were dropped
      * are no longer offered, VMs made from them go on.
      */
     readonly applyFleet: (fleet: FleetConfig) => Effect.Effect<void, Errors.FleetConflict | Errors.PersistenceError>
@@ -60,6 +61,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
 
     /** Those offered, in file order. */
     readonly types: Effect.Effect<ReadonlyArray<InstanceType>, Errors.PersistenceError>
+    /** One that is offered. */
     readonly type: (
       tid: InstanceTypeId
     ) => Effect.Effect<InstanceType, Errors.InstanceTypeNotFound | Errors.PersistenceError>
