@@ -208,11 +208,8 @@ export const parseAddress = (text: string): Either.Either<Host.HostAddress, Faul
   }
   const rest = text.slice(at + 1)
   const split = /^(?:\[([^[\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(rest)
-  if (split === null) {
-    return isIPv6(rest)
-      ? fault("has an IPv6 address without brackets", `brackets around it: ${user}@[${rest}]`)
-      : fault("has no host that can be read")
-  }
+  if (isIPv6(rest)) return fault("has an IPv6 address without brackets", `brackets around it: ${user}@[${rest}]`)
+  if (split === null) return fault("has no host that can be read")
   const [, bracketed, plain, port] = split
   const host = bracketed ?? plain ?? ""
   if (host === "") return fault("has no host")

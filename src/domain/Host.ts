@@ -15,7 +15,7 @@ import * as Resources from "./Resources.ts"
  */
 export const HostAddress = Schema.Struct({
   user: Schema.String.pipe(Schema.pattern(/^[a-z_][a-z0-9_.-]{0,31}$/i)),
-  host: Schema.String.pipe(Schema.pattern(/^(?=.{1,253}$)[a-z0-9]([a-z0-9.:_-]*[a-z0-9])?$/i)),
+  host: Schema.String.pipe(Schema.pattern(/^(?=.{1,253}$)(::|[a-z0-9])([a-z0-9.:_-]*(::|[a-z0-9]))?$/i)),
   port: Schema.Int.pipe(Schema.between(1, 65535))
 }).annotations({ identifier: "HostAddress" })
 /** @since 0.1.0 @category models */
