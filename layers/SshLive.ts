@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -779,10 +780,10 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
             "connect",
             new SshUnreachable({ reason: "SSH is shutting down" })
           )
-          // those who wait are told why; the attempt's own failure is theirs, not this fiber's
-          return Deferred.done(
+          // those who wait are told why; a failed attempt is their failure, not this fiber's
+          return Deferred.fail(
             attempt,
-            Exit.isFailure(exit) && exit.cause._tag === "Fail" ? Exit.fail(exit.cause.error) : Exit.fail(closing)
+            Option.getOrElse(Option.flatMap(Exit.causeOption(exit), Cause.failureOption), () => closing)
           )
         }),
         Effect.exit

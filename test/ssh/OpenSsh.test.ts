@@ -200,15 +200,13 @@ if (OpenSsh.missing !== null) {
           assert.include(refused.message, server.fingerprint)
           assert.include(refused.reason.accept, `ssh-keyscan -p ${server.address.port} -t ed25519 127.0.0.1 >> `)
           writeFileSync(knownHostsFile, readFileSync(server.knownHostsFile))
-          yield* ssh
-            .exec(server.address, ["true"])
-            .pipe(
-              Effect.retry({
-                while: (error) => error.reason._tag === "SshHostKeyRefused",
-                schedule: Schedule.spaced("10 millis")
-              }),
-              Effect.timeout("5 seconds")
-            )
+          yield* ssh.exec(server.address, ["true"]).pipe(
+            Effect.retry({
+              while: (error) => error.reason._tag === "SshHostKeyRefused",
+              schedule: Schedule.spaced("10 millis")
+            }),
+            Effect.timeout("5 seconds")
+          )
         }).pipe(Effect.provide(of(server, { knownHostsFile })))
       })
     )
