@@ -1,0 +1,626 @@
+/** What every Inventory must do, whatever it is made of. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import { NoFeasibleHost } from "../../src/domain/Errors.ts"
+import { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../../src/domain/Ids.ts"
+import * as Resources from "../../src/domain/Resources.ts"
+import type { VmState } from "../../src/domain/Vm.ts"
+import * as Place from "../../src/scheduler/Place.ts"
+import { type HostUsage, Inventory } from "../../src/services/Inventory.ts"
+import { Journal } from "../../src/services/Journal.ts"
+import { facts, fleet, host, image, type } from "../inventory/Fleet.ts"
+
+const ids = (things: ReadonlyArray<{ readonly id: number }>) => things.map(({ id }) => id)
+const hostIds = (usages: ReadonlyArray<HostUsage>) => usages.map((usage) => usage.host.id)
+const on = (id: number) => () => Effect.succeed(HostId.make(id))
+
+const small = type(1)
+const request = (name = "web", instanceType = small) => ({ name, instanceType, imageId: ImageId.make(100) })
+
+/** The real placement, every host up. */
+const spread = (wanted: Resources.Resources) => (usage: ReadonlyArray<HostUsage>) =>
+  Effect.suspend(() => {
+    const placement = Place.place(
+      { resources: wanted, exclude: new Map() },
+      usage.map((one) => ({ ...one, status: { _tag: "Up" } as const }))
+    )
+    return placement._tag === "Placed"
+      ? Effect.succeed(placement.hostId)
+      : new NoFeasibleHost({ refusals: placement.refusals })
+  })
+
+const started = Effect.gen(function* () {
+  const inventory = yield* Inventory
+  const journal = yield* Journal
+  yield* inventory.applyFleet(fleet)
+  /** a VM in the state, its creation ended */
+  const vmIn = Effect.fnUntraced(function* (state: VmState, where = 1, name = "web") {
+    const { operation, vm } = yield* inventory.admit(request(name), on(where))
+    yield* inventory.setVmState(vm.id, state)
+    yield* journal.setState(operation.id, "done")
+    return vm
+  })
+  return { inventory, journal, vmIn }
+})
+
+export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory | Journal, E>) =>
+  describe(`Inventory: ${name}`, () => {
+    describe("the input files", () => {
+      it.effect("number hosts from 1 and images from 100 in file order", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          const hosts = yield* inventory.hosts
+          assert.deepStrictEqual(
+            hosts.map(({ host }) => [host.id, host.name]),
+            [
+              [1, "root@a"],
+              [2, "root@b"],
+              [3, "root@c"]
+            ]
+          )
+          assert.deepStrictEqual(
+            (yield* inventory.images).map(({ config, id }) => [id, config.name]),
+            [
+              [100, "ubuntu.img"],
+              [101, "fedora.qcow2"]
+            ]
+          )
+          assert.deepStrictEqual(yield* inventory.types, fleet.types)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("change nothing when they say the same again", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          yield* inventory.setHostFacts(HostId.make(1), facts({ cpu: 4, ram: 4096, disk: 100 }))
+          const before = [yield* inventory.hosts, yield* inventory.images, yield* inventory.types]
+          yield* inventory.applyFleet(fleet)
+          assert.deepStrictEqual([yield* inventory.hosts, yield* inventory.images, yield* inventory.types], before)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("keep the ids of what was reordered, and go on from the highest", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          yield* inventory.applyFleet({
+            hosts: [host("new"), host("c"), host("b"), host("a")],
+            images: [image("new.img"), image("fedora.qcow2"), image("ubuntu.img")],
+            types: [type(7), type(1), type(2, 2, 1024, 10)]
+          })
+          assert.deepStrictEqual(
+            (yield* inventory.hosts).map(({ host }) => [host.id, host.config.address.host]),
+            [
+              [1, "a"],
+              [2, "b"],
+              [3, "c"],
+              [4, "new"]
+            ]
+          )
+          assert.deepStrictEqual(
+            (yield* inventory.images).map(({ config, id }) => [id, config.name]),
+            [
+              [100, "ubuntu.img"],
+              [101, "fedora.qcow2"],
+              [102, "new.img"]
+            ]
+          )
+          assert.deepStrictEqual(
+            (yield* inventory.types).map(({ tid }) => tid),
+            [7, 1, 2].map((tid) => InstanceTypeId.make(tid))
+          )
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("change what they say of a known host, also its user", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          yield* vmIn("running")
+          const resources = { cpu: 4, ram: 4096, disk: 100 }
+          yield* inventory.setHostFacts(HostId.make(1), facts(resources))
+          const changed = host("A", {
+            address: { user: "admin", host: "A", port: 22 },
+            overcommit: { cpu: 2, ram: 1.5, disk: 1 },
+            limit: { cpu: 3 },
+            labels: { rack: "r1" }
+          })
+          yield* inventory.applyFleet({ ...fleet, hosts: [changed, host("b"), host("c")] })
+          const usage = yield* inventory.host(HostId.make(1))
+          assert.deepStrictEqual(usage.host.config, changed)
+          assert.deepStrictEqual(usage.host.capacity, { cpu: 6, ram: 6144, disk: 100 })
+          assert.strictEqual(usage.host.facts?.resources.cpu, 4)
+          assert.strictEqual(usage.vms, 1)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("may lower overcommit below what is promised", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          yield* inventory.setHostFacts(HostId.make(1), facts({ cpu: 2, ram: 1024, disk: 10 }))
+          yield* vmIn("running")
+          yield* vmIn("running")
+          const less = host("a", { overcommit: { cpu: 0.5, ram: 0.5, disk: 0.5 } })
+          yield* inventory.applyFleet({ ...fleet, hosts: [less] })
+          const usage = yield* inventory.host(HostId.make(1))
+          assert.strictEqual(usage.promised.ram, 1024)
+          assert.strictEqual(usage.host.capacity?.ram, 512)
+          const refused = yield* Effect.flip(inventory.admit(request(), spread(small)))
+          assert.include(refused.message, "memory short by 1024 MiB (needs 512, 512 more than its 512 promised)")
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("drop an empty host, give its id to nobody, and back to it when it returns", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          yield* inventory.setHostFacts(HostId.make(3), facts({ cpu: 2, ram: 1024, disk: 10 }))
+          yield* inventory.applyFleet({ ...fleet, hosts: [host("a"), host("b"), host("d")] })
+          assert.deepStrictEqual(hostIds(yield* inventory.hosts), [1, 2, 4])
+          assert.strictEqual((yield* Effect.flip(inventory.host(HostId.make(3))))._tag, "HostNotFound")
+          // a late answer of a dropped host changes nothing
+          yield* inventory.setHostFacts(HostId.make(3), facts({ cpu: 2, ram: 1024, disk: 10 }))
+          yield* inventory.applyFleet(fleet)
+          assert.deepStrictEqual(hostIds(yield* inventory.hosts), [1, 2, 3])
+          assert.isNull((yield* inventory.host(HostId.make(3))).host.facts)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("are refused as a whole, with every problem named", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          yield* vmIn("running", 1, "web")
+          yield* vmIn("running", 2, "db")
+          for (let i = 0; i < 7; i++) yield* vmIn("running", 3, `many-${i}`)
+          const before = [yield* inventory.hosts, yield* inventory.images, yield* inventory.types]
+          const conflict = yield* Effect.flip(
+            inventory.applyFleet({
+              hosts: [host("new"), host("b", { path: "/srv/vms" })],
+              images: [image("new.img")],
+              types: [type(1, 8, 8192, 80), type(2)]
+            })
+          )
+          assert.strictEqual(conflict._tag, "FleetConflict")
+          if (conflict._tag !== "FleetConflict") return
+          assert.deepStrictEqual(conflict.problems, [
+            "host root@b (pm 2): its path cannot become /srv/vms while VM 2 (db) has its disk in /var/lib/vmfabric",
+            "host root@a (pm 1) is no longer in the machine file, but has VM 1 (web): put its line back, or destroy what is there first",
+            "host root@c (pm 3) is no longer in the machine file, but has VMs 3 (many-0), 4 (many-1), 5 (many-2), 6 (many-3), " +
+              "7 (many-4) and 2 more: put its line back, or destroy what is there first",
+            "type 1 cannot change from 1 vCPU, 512 MiB, 1 GiB to 8 vCPU, 8192 MiB, 80 GiB while VMs 1 (web), 2 (db), 3 (many-0), " +
+              "4 (many-1), 5 (many-2) and 4 more use it: give the new size a tid of its own"
+          ])
+          assert.deepStrictEqual([yield* inventory.hosts, yield* inventory.images, yield* inventory.types], before)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("are refused when they give something twice", () =>
+        Effect.gen(function* () {
+          const inventory = yield* Inventory
+          const again = { ...host("A"), address: { user: "other", host: "A", port: 22 } }
+          const conflict = yield* Effect.flip(
+            inventory.applyFleet({
+              hosts: [host("a"), again],
+              images: [image("x.img"), image("x.img")],
+              types: [small, small]
+            })
+          )
+          assert.strictEqual(
+            conflict.message,
+            "host other@A is given twice; image /images/x.img is given twice; type 1 is given twice"
+          )
+          assert.deepStrictEqual(yield* inventory.hosts, [])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("cannot drop a host where an undo still has to clean up", () =>
+        Effect.gen(function* () {
+          const { inventory, journal } = yield* started
+          const { operation, vm } = yield* inventory.admit(request(), on(2))
+          yield* journal.setState(operation.id, "undoing", "the disk is full")
+          yield* inventory.setVmState(vm.id, "failed")
+          const fewer = { ...fleet, hosts: [host("a"), host("c")] }
+          assert.include((yield* Effect.flip(inventory.applyFleet(fewer))).message, "has VM 1 (web)")
+          yield* journal.setState(operation.id, "failed")
+          yield* inventory.applyFleet(fewer)
+          assert.deepStrictEqual(hostIds(yield* inventory.hosts), [1, 3])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("may drop images and types that VMs were made from", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const vm = yield* vmIn("running")
+          yield* inventory.applyFleet({ ...fleet, images: [image("fedora.qcow2")], types: [type(2, 2, 1024, 10)] })
+          assert.deepStrictEqual(ids(yield* inventory.images), [101])
+          assert.strictEqual((yield* inventory.image(vm.imageId)).config.name, "ubuntu.img")
+          const unknownType = yield* Effect.flip(inventory.type(vm.instanceType))
+          assert.strictEqual(unknownType.message, "instance_type : 1 does not exist; there are 2")
+          assert.strictEqual((yield* inventory.vm(vm.id)).instanceType, vm.instanceType)
+          // still in use, so its size is not free to be another
+          const conflict = yield* Effect.flip(inventory.applyFleet({ ...fleet, types: [type(1, 4)] }))
+          assert.strictEqual(conflict._tag, "FleetConflict")
+          yield* inventory.applyFleet(fleet)
+          assert.deepStrictEqual(ids(yield* inventory.images), [100, 101])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("may change a type that only destroyed VMs used", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const vm = yield* vmIn("destroyed")
+          yield* inventory.applyFleet({ ...fleet, types: [type(1, 4, 2048, 20)] })
+          assert.deepStrictEqual(yield* inventory.type(InstanceTypeId.make(1)), type(1, 4, 2048, 20))
+          assert.strictEqual((yield* inventory.vmRecord(vm.id)).resources.cpu, 1)
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    describe("images", () => {
+      it.effect("keep their content until the format is another", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          const id = ImageId.make(100)
+          const content = {
+            format: "raw",
+            virtualSize: 2 ** 41,
+            fileSize: 2 ** 41,
+            modified: 1732368000123.5,
+            sha256: "ab".repeat(32)
+          } as const
+          yield* inventory.setImageContent(id, content)
+          assert.deepStrictEqual((yield* inventory.image(id)).content, content)
+          yield* inventory.applyFleet({ ...fleet, images: [{ ...image("ubuntu.img"), name: "renamed" }] })
+          assert.deepStrictEqual((yield* inventory.image(id)).content, content)
+          yield* inventory.applyFleet({ ...fleet, images: [{ ...image("ubuntu.img"), format: "raw" }] })
+          assert.isNull((yield* inventory.image(id)).content)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("that are unknown tell which are known", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          const unknown = yield* Effect.flip(inventory.image(ImageId.make(7)))
+          assert.strictEqual(unknown.message, "image_id : 7 does not exist; there are 100, 101")
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    describe("admit", () => {
+      it.effect("writes the VM, its reservation and a pending operation", () =>
+        Effect.gen(function* () {
+          const { inventory, journal } = yield* started
+          const { operation, vm } = yield* inventory.admit(request("web"), on(2))
+          assert.strictEqual(vm.id, 1)
+          assert.strictEqual(vm.state, "creating")
+          assert.strictEqual(vm.hostId, 2)
+          assert.match(vm.mac, /^52:54:00(:[0-9a-f]{2}){3}$/)
+          assert.deepStrictEqual(vm.resources, { cpu: 1, ram: 512, disk: 1 })
+          assert.strictEqual(operation.kind, "CreateVm")
+          assert.strictEqual(operation.state, "pending")
+          assert.strictEqual(operation.vmId, vm.id)
+          assert.deepStrictEqual(yield* inventory.vm(vm.id), vm)
+          assert.deepStrictEqual(yield* inventory.vmRecord(vm.id), vm)
+          assert.deepStrictEqual(yield* inventory.operation(operation.id), Option.some(operation))
+          assert.deepStrictEqual(yield* journal.unfinished, [operation])
+          const usage = yield* inventory.host(HostId.make(2))
+          assert.deepStrictEqual([usage.promised, usage.vms], [vm.resources, 1])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("shows the placement every host in id order, with what is promised", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          yield* inventory.admit(request(), on(3))
+          const { vm } = yield* inventory.admit(request(), (usage) => {
+            assert.deepStrictEqual(hostIds(usage), [1, 2, 3])
+            assert.deepStrictEqual(
+              usage.map(({ promised, vms }) => [promised.ram, vms]),
+              [
+                [0, 0],
+                [0, 0],
+                [512, 1]
+              ]
+            )
+            return Effect.succeed(HostId.make(1))
+          })
+          assert.strictEqual(vm.hostId, 1)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("writes nothing when the placement fails, dies or is interrupted", () =>
+        Effect.gen(function* () {
+          const { inventory, journal } = yield* started
+          const before = yield* inventory.hosts
+          const placements = [
+            () => Effect.fail("nowhere"),
+            () => Effect.die("broken"),
+            () => Effect.interrupt,
+            on(99) // not a host
+          ]
+          for (const place of placements) {
+            assert.isTrue(Exit.isFailure(yield* Effect.exit(inventory.admit(request(), place))))
+          }
+          assert.deepStrictEqual(yield* inventory.hosts, before)
+          assert.deepStrictEqual(yield* inventory.vms(), [])
+          assert.deepStrictEqual(yield* journal.unfinished, [])
+          assert.strictEqual((yield* inventory.admit(request(), on(1))).vm.id, 1)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("never promises more than there is, however many ask at once", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          // room for 20 + 20 + 10
+          yield* inventory.setHostFacts(HostId.make(1), facts({ cpu: 20, ram: 512 * 30, disk: 30 }))
+          yield* inventory.setHostFacts(HostId.make(2), facts({ cpu: 30, ram: 512 * 20 + 511, disk: 30 }))
+          yield* inventory.setHostFacts(HostId.make(3), facts({ cpu: 30, ram: 512 * 30, disk: 10 }))
+          const exits = yield* Effect.forEach(
+            Array.from({ length: 200 }, (_, i) => `vm-${i}`),
+            (name) => Effect.exit(inventory.admit(request(name), spread(small))),
+            { concurrency: "unbounded" }
+          )
+          const admitted = exits.flatMap((exit) => (Exit.isSuccess(exit) ? [exit.value.vm] : []))
+          assert.strictEqual(admitted.length, 50)
+          assert.strictEqual(new Set(ids(admitted)).size, 50)
+          assert.deepStrictEqual(
+            (yield* inventory.hosts).map(({ promised, vms }) => [promised.cpu, promised.ram, promised.disk, vms]),
+            [
+              [20, 512 * 20, 20, 20],
+              [20, 512 * 20, 20, 20],
+              [10, 512 * 10, 10, 10]
+            ]
+          )
+          assert.deepStrictEqual(
+            ids(yield* inventory.vms()),
+            ids(admitted).sort((a, b) => a - b)
+          )
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("gives every VM an address of its own", () =>
+        Effect.gen(function* () {
+          const { inventory, journal } = yield* started
+          const macs = Effect.gen(function* () {
+            const first = yield* inventory.admit(request(), on(1))
+            const second = yield* inventory.admit(request(), on(1))
+            yield* inventory.setVmState(first.vm.id, "failed")
+            yield* journal.setState(first.operation.id, "failed")
+            const third = yield* inventory.admit(request(), on(1))
+            return [first, second, third].map(({ vm }) => vm.mac)
+          })
+          assert.deepStrictEqual(yield* Effect.withRandom(macs, Random.fixed([5, 5, 5, 255 * 256, 5])), [
+            "52:54:00:00:00:05",
+            "52:54:00:00:ff:00",
+            "52:54:00:00:00:05"
+          ])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("keeps any name as it is", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          for (const name of ["'; drop table vms; --", "naïve 日本 🚀", `"${"x".repeat(253)}"`, "%s ${1} ?"]) {
+            const { vm } = yield* inventory.admit(request(name), on(1))
+            assert.strictEqual((yield* inventory.vmRecord(vm.id)).name, name)
+          }
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    describe("destroy", () => {
+      it.effect("begins once: while it is unfinished the same operation is given", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const vm = yield* vmIn("running")
+          const all = yield* Effect.all(
+            Array.from({ length: 5 }, () => inventory.beginDestroy(vm.id)),
+            { concurrency: "unbounded" }
+          )
+          const operations = all.flatMap(Option.toArray)
+          assert.strictEqual(operations.length, 5)
+          assert.strictEqual(new Set(operations.map(({ id }) => id)).size, 1)
+          assert.strictEqual(operations[0]?.kind, "DestroyVm")
+          assert.strictEqual((yield* inventory.vm(vm.id)).state, "destroying")
+          // it is promised until it is gone
+          assert.strictEqual((yield* inventory.host(vm.hostId)).vms, 1)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("of one already destroyed has nothing to do", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const vm = yield* vmIn("destroyed")
+          assert.deepStrictEqual(yield* inventory.beginDestroy(vm.id), Option.none())
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("of one never made, or whose creation failed, finds nothing", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const vm = yield* vmIn("failed")
+          for (const id of [vm.id, VmId.make(4711)]) {
+            const error = yield* Effect.flip(inventory.beginDestroy(id))
+            assert.strictEqual(error.message, `vmid : ${id} does not exist`)
+          }
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("waits for the end of the creation, also after the VM runs", () =>
+        Effect.gen(function* () {
+          const { inventory, journal } = yield* started
+          const { operation, vm } = yield* inventory.admit(request(), on(1))
+          assert.strictEqual((yield* Effect.flip(inventory.beginDestroy(vm.id)))._tag, "VmBusy")
+          yield* inventory.setVmState(vm.id, "running")
+          assert.strictEqual((yield* Effect.flip(inventory.beginDestroy(vm.id)))._tag, "VmBusy")
+          yield* journal.setState(operation.id, "done")
+          assert.isTrue(Option.isSome(yield* inventory.beginDestroy(vm.id)))
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("can be begun again when the last one failed", () =>
+        Effect.gen(function* () {
+          const { inventory, journal, vmIn } = yield* started
+          const vm = yield* vmIn("running")
+          const first = Option.getOrThrow(yield* inventory.beginDestroy(vm.id))
+          yield* journal.setState(first.id, "failed", "the host refused")
+          const second = Option.getOrThrow(yield* inventory.beginDestroy(vm.id))
+          assert.notStrictEqual(second.id, first.id)
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    describe("VMs", () => {
+      it.effect("exist for users until destroyed or failed, and their records longer", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          for (const state of ["creating", "running", "destroying", "destroyed", "failed"] as const) {
+            const vm = yield* vmIn(state)
+            const visible = Exit.isSuccess(yield* Effect.exit(inventory.vm(vm.id)))
+            assert.strictEqual(visible, state !== "destroyed" && state !== "failed", state)
+            assert.strictEqual((yield* inventory.vmRecord(vm.id)).state, state)
+          }
+          assert.deepStrictEqual(ids(yield* inventory.vms()), [1, 2, 3])
+          const absent = VmId.make(99)
+          assert.strictEqual((yield* Effect.flip(inventory.vm(absent))).message, "vmid : 99 does not exist")
+          assert.strictEqual((yield* Effect.flip(inventory.vmRecord(absent)))._tag, "VmNotFound")
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("are listed by id, and by host", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          for (const where of [3, 1, 3, 2, 3]) yield* vmIn("running", where)
+          yield* inventory.setVmState(VmId.make(1), "destroying")
+          assert.deepStrictEqual(ids(yield* inventory.vms()), [1, 2, 3, 4, 5])
+          assert.deepStrictEqual(ids(yield* inventory.vms({ host: HostId.make(3) })), [1, 3, 5])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("give their reservation back once, and cannot come back themselves", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const vm = yield* vmIn("running")
+          yield* vmIn("running")
+          for (let i = 0; i < 2; i++) {
+            yield* inventory.setVmState(vm.id, "destroyed")
+            assert.strictEqual((yield* inventory.host(vm.hostId)).vms, 1)
+          }
+          const exit = yield* Effect.exit(inventory.setVmState(vm.id, "running"))
+          assert.isTrue(Exit.isFailure(exit))
+          assert.strictEqual((yield* inventory.vmRecord(vm.id)).state, "destroyed")
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("never get the id of another", () =>
+        Effect.gen(function* () {
+          const { vmIn } = yield* started
+          const first = yield* vmIn("destroyed")
+          const second = yield* vmIn("failed")
+          const third = yield* vmIn("running")
+          assert.deepStrictEqual(
+            [first.id, second.id, third.id],
+            [1, 2, 3].map((id) => VmId.make(id))
+          )
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    it.effect("an unknown operation is none", () =>
+      Effect.gen(function* () {
+        const inventory = yield* Inventory
+        const id = OperationId.make("6f1b8b52-5df1-4a43-9a3c-0d1b6f0d3a11")
+        assert.deepStrictEqual(yield* inventory.operation(id), Option.none())
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("readers see a placement's effects only when all of it is written", () =>
+      Effect.gen(function* () {
+        const { inventory } = yield* started
+        const placing = yield* Deferred.make<void>()
+        const go = yield* Deferred.make<void>()
+        const writer = yield* Effect.fork(
+          inventory.admit(request(), () =>
+            Deferred.succeed(placing, undefined).pipe(Effect.zipRight(Deferred.await(go)), Effect.zipRight(on(1)()))
+          )
+        )
+        yield* Deferred.await(placing)
+        const reader = yield* Effect.fork(inventory.host(HostId.make(1)))
+        assert.deepStrictEqual(yield* inventory.vms(), [])
+        yield* Deferred.succeed(go, undefined)
+        yield* Fiber.join(writer)
+        assert.include([0, 1], (yield* Fiber.join(reader)).vms)
+        assert.strictEqual((yield* inventory.host(HostId.make(1))).vms, 1)
+      }).pipe(Effect.provide(layer))
+    )
+
+    const Step = FastCheck.oneof(
+      { weight: 5, arbitrary: FastCheck.record({ what: FastCheck.constant("admit" as const), n: FastCheck.nat(3) }) },
+      {
+        weight: 4,
+        arbitrary: FastCheck.record({
+          what: FastCheck.constantFrom("running", "destroy", "destroyed", "failed"),
+          n: FastCheck.nat(30)
+        })
+      },
+      {
+        weight: 1,
+        arbitrary: FastCheck.record({ what: FastCheck.constant("overcommit" as const), n: FastCheck.nat(3) })
+      }
+    )
+
+    it.effect.prop(
+      "what is promised is the sum over the VMs that exist, and never grows beyond what there is",
+      { steps: FastCheck.array(Step, { minLength: 300, maxLength: 300, size: "max" }), parallel: FastCheck.boolean() },
+      ({ parallel, steps }) =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          const capacity = { cpu: 12, ram: 6144, disk: 40 }
+          for (const id of [1, 2, 3]) yield* inventory.setHostFacts(HostId.make(id), facts(capacity))
+          const sizes = [small, type(2, 2, 1024, 10), small, type(2, 2, 1024, 10)]
+          const perform = Effect.fnUntraced(function* ({ n, what }: (typeof steps)[number]) {
+            if (what === "admit") {
+              const size = sizes[n] ?? small
+              return yield* Effect.exit(inventory.admit(request("any", size), spread(size)))
+            }
+            if (what === "overcommit") {
+              const ratio = 0.5 + n / 3
+              const overcommit = { cpu: ratio, ram: ratio, disk: ratio }
+              const hosts = ["a", "b", "c"].map((name) => host(name, { overcommit }))
+              return yield* Effect.exit(inventory.applyFleet({ ...fleet, hosts }))
+            }
+            const vms = yield* inventory.vms()
+            const vm = vms[n % Math.max(1, vms.length)]
+            if (vm === undefined) return
+            // in parallel it may be over by now, which is refused
+            return yield* Effect.exit(
+              what === "destroy" ? inventory.beginDestroy(vm.id) : inventory.setVmState(vm.id, what)
+            )
+          })
+          const check = Effect.gen(function* () {
+            const vms = yield* inventory.vms()
+            for (const usage of yield* inventory.hosts) {
+              const there = vms.filter((vm) => vm.hostId === usage.host.id)
+              const sum = Resources.map((name) => there.reduce((total, vm) => total + vm.resources[name], 0))
+              assert.deepStrictEqual([usage.promised, usage.vms], [sum, there.length])
+              // 1.5 is the highest overcommit there ever was
+              assert.isTrue(Resources.names.every((name) => sum[name] <= 1.5 * capacity[name]))
+            }
+            for (const vm of vms) assert.deepStrictEqual(yield* inventory.vmRecord(vm.id), vm)
+          })
+          if (parallel) yield* Effect.forEach(steps, perform, { concurrency: 20 })
+          else {
+            for (const [index, step] of steps.entries()) {
+              yield* perform(step)
+              if (index % 25 === 0) yield* check
+            }
+          }
+          yield* check
+        }).pipe(Effect.provide(layer)),
+      { fastCheck: { numRuns: 35 }, timeout: 120_000 }
+    )
+  })

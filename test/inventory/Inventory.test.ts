@@ -1,0 +1,9 @@
+import * as InventoryTest from "../../layers/InventoryTest.ts"
+import { inventoryContract } from "../contracts/InventoryContract.ts"
+import { journalContract } from "../contracts/JournalContract.ts"
+import { layerTemporary } from "./Fleet.ts"
+
+inventoryContract("a file", layerTemporary)
+inventoryContract("InventoryTest", InventoryTest.layer)
+journalContract("a file", layerTemporary)
+journalContract("InventoryTest", InventoryTest.layer)
