@@ -494,6 +494,22 @@ const isShortage = (error: SshError): boolean =>
 
 const shortage = Schedule.intersect(Schedule.spaced("20 millis"), Schedule.recurs(25))
 
+/** sshd gives no reason, and the same code for both, when it cannot and when it must not forward to a Unix socket. */
+const explained =
+  (path: string) =>
+  (error: SshError): SshError =>
+    error.reason._tag === "SshChannelRefused" && error.reason.code === 2
+      ? failure(
+          error.host,
+          error.action,
+          new SshChannelRefused({
+            reason: `nothing listens at ${path}, or sshd's AllowStreamLocalForwarding forbids to forward to it`,
+            code: 2
+          }),
+          error.cause
+        )
+      : error
+
 const openSession = (
   connection: Connection,
   action: string,
@@ -876,7 +892,7 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
           const connection = yield* connectionTo(address)
           const channel = yield* openChannel(connection, connection.sockets, action, (client, done) =>
             client.openssh_forwardOutStreamLocal(path, done)
-          ).pipe(within(host, action, settings.channelOpen))
+          ).pipe(Effect.mapError(explained(path)), within(host, action, settings.channelOpen))
           return yield* asDuplex(connection, action, channel, "socket")
         }).pipe(Effect.withSpan("Ssh.openSocket", { attributes: { host, path } }))
       },

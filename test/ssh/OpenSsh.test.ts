@@ -8,7 +8,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { execFileSync, spawn } from "node:child_process"
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
@@ -208,6 +209,156 @@ if (OpenSsh.missing !== null) {
             Effect.timeout("5 seconds")
           )
         }).pipe(Effect.provide(of(server, { knownHostsFile })))
+      })
+    )
+
+    it.scopedLive("keys: explicit, from the home directory, from the agent; an encrypted one is named", () =>
+      Effect.gen(function* () {
+        // an explicit key must be the only one offered: sshd hangs up after the second
+        const server = yield* OpenSsh.start(["MaxAuthTries 2"])
+        const login = (options: Partial<SshLive.Options>) =>
+          Effect.flatMap(Ssh, (ssh) => ssh.exec(server.address, ["true"])).pipe(
+            Effect.provide(of(server, { keyFile: Option.none(), ...options }))
+          )
+        const file = (name: string) => join(server.directory, name)
+        const run = (program: string, args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+          execFileSync(program, args, { stdio: "pipe", env: { ...process.env, ...env } })
+
+        const none = yield* Effect.flip(login({}))
+        assert.strictEqual(none.reason._tag, "SshAuthenticationFailed")
+        assert.include(none.message, "/nonexistent/.ssh")
+        const absent = yield* Effect.flip(login({ keyFile: Option.some(file("absent")) }))
+        assert.include(absent.message, `${file("absent")} cannot be read`)
+
+        mkdirSync(file(".ssh"))
+        copyFileSync(server.keyFile, file(".ssh/id_ed25519"))
+        yield* login({ homeDirectory: server.directory })
+
+        copyFileSync(server.keyFile, file("encrypted"))
+        chmodSync(file("encrypted"), 0o600)
+        run("ssh-keygen", ["-q", "-p", "-P", "", "-N", "secret", "-f", file("encrypted")])
+        const encrypted = yield* Effect.flip(login({ keyFile: Option.some(file("encrypted")) }))
+        assert.include(encrypted.message, `${file("encrypted")} is encrypted and there is no ssh-agent`)
+
+        const agentSocket = file("agent.sock")
+        const agent = yield* Effect.acquireRelease(
+          Effect.sync(() => spawn("ssh-agent", ["-D", "-a", agentSocket], { stdio: "ignore" })),
+          (agent) => Effect.sync(() => agent.kill("SIGTERM"))
+        )
+        yield* eventually("the agent listens", () => existsSync(agentSocket) && agent.exitCode === null)
+        for (const other of ["o1", "o2", "o3"]) {
+          run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", file(other)])
+          run("ssh-add", ["-q", file(other)], { SSH_AUTH_SOCK: agentSocket })
+        }
+        const others = yield* Effect.flip(login({ agentSocket: Option.some(agentSocket) }))
+        assert.strictEqual(others.reason._tag, "SshAuthenticationFailed", others.message)
+        run("ssh-add", ["-q", server.keyFile], { SSH_AUTH_SOCK: agentSocket })
+        yield* login({ agentSocket: Option.some(agentSocket), keyFile: Option.some(file("encrypted")) })
+        run("ssh-add", ["-q", "-D"], { SSH_AUTH_SOCK: agentSocket })
+        run("ssh-add", ["-q", server.keyFile], { SSH_AUTH_SOCK: agentSocket })
+        yield* login({ agentSocket: Option.some(agentSocket) })
+        const gone = yield* Effect.flip(login({ agentSocket: Option.some(file("no-agent")) }))
+        assert.strictEqual(gone.reason._tag, "SshAuthenticationFailed")
+        assert.include(gone.message, file("no-agent"))
+      })
+    )
+
+    it.scopedLive("known_hosts: hashed, made by ssh-keyscan, unreadable", () =>
+      Effect.gen(function* () {
+        const server = yield* OpenSsh.start()
+        const login = (knownHostsFile: string) =>
+          Effect.flatMap(Ssh, (ssh) => ssh.exec(server.address, ["true"])).pipe(
+            Effect.provide(of(server, { knownHostsFile }))
+          )
+        const scanned = join(server.directory, "scanned")
+        const refused = yield* Effect.flip(login(scanned))
+        if (refused.reason._tag !== "SshHostKeyRefused") return assert.fail(refused.message)
+        execFileSync("/bin/sh", ["-c", refused.reason.accept], { stdio: "pipe" })
+        yield* login(scanned)
+        execFileSync("ssh-keygen", ["-H", "-f", scanned], { stdio: "pipe" })
+        assert.include(readFileSync(scanned, "utf8"), "|1|")
+        yield* login(scanned)
+        const unreadable = yield* Effect.flip(login(server.directory))
+        assert.strictEqual(unreadable.reason._tag, "SshHostKeyRefused")
+        assert.include(unreadable.message, `${server.directory} cannot be read`)
+      })
+    )
+
+    it.scopedLive("60 programs through a server that allows 5 sessions", () =>
+      Effect.gen(function* () {
+        const server = yield* OpenSsh.start(["MaxSessions 5"])
+        yield* Effect.gen(function* () {
+          const ssh = yield* Ssh
+          const outputs = yield* Effect.forEach(
+            Array.from({ length: 60 }, (_, index) => String(index)),
+            (word) => ssh.exec(server.address, ["echo", word]),
+            { concurrency: "unbounded" }
+          )
+          assert.strictEqual(
+            outputs.map(({ stdout }) => Buffer.from(stdout).toString()).join(""),
+            Array.from({ length: 60 }, (_, index) => `${index}\n`).join("")
+          )
+        }).pipe(Effect.provide(of(server)))
+      })
+    )
+
+    it.scopedLive(
+      "forwarding that sshd forbids fails with a hint, for sshd gives it the code of a socket that is not there",
+      () =>
+        Effect.gen(function* () {
+          const server = yield* OpenSsh.start(["AllowStreamLocalForwarding no"])
+          const refused = yield* Effect.flatMap(Ssh, (ssh) =>
+            Effect.flip(Effect.scoped(ssh.openSocket(server.address, "/run/x")))
+          ).pipe(Effect.provide(of(server)))
+          if (refused.reason._tag !== "SshChannelRefused") return assert.fail(refused.message)
+          assert.strictEqual(refused.reason.code, 2)
+          assert.include(refused.message, "AllowStreamLocalForwarding")
+        })
+    )
+
+    it.scopedLive("closing, losing and killing: programs end with the connection, calls end with the server", () =>
+      Effect.gen(function* () {
+        const server = yield* OpenSsh.start()
+        const started = (name: string) => {
+          const path = join(server.directory, name)
+          return eventually(
+            `${name} started`,
+            () => existsSync(path) && readFileSync(path, "utf8").endsWith("\n")
+          ).pipe(Effect.map(() => Number(readFileSync(path, "utf8"))))
+        }
+        const sleeper = (name: string) =>
+          ["sh", "-c", 'echo $$ > "$0"; exec sleep 300', join(server.directory, name)] as const
+        // the layer's scope closes
+        const closing = yield* Effect.gen(function* () {
+          const ssh = yield* Ssh
+          yield* Effect.forkDaemon(Effect.flip(ssh.exec(server.address, [...sleeper("closing")])))
+          return yield* started("closing")
+        }).pipe(Effect.provide(of(server)))
+        yield* eventually("closing ended", () => !alive(closing))
+
+        yield* Effect.gen(function* () {
+          const ssh = yield* Ssh
+          // a program used as a byte stream ends when its stdin does
+          const pid = yield* Effect.scoped(
+            Effect.gen(function* () {
+              yield* ssh.openProgram(server.address, [
+                "sh",
+                "-c",
+                'echo $$ > "$0"; exec cat',
+                join(server.directory, "cat")
+              ])
+              return yield* started("cat")
+            })
+          )
+          yield* eventually("cat ended", () => !alive(pid))
+          // the server is killed
+          const fiber = yield* Effect.fork(Effect.flip(ssh.exec(server.address, [...sleeper("killed")])))
+          const killed = yield* started("killed")
+          yield* server.kill
+          const error = yield* Fiber.join(fiber).pipe(Effect.timeout("5 seconds"))
+          assert.strictEqual(error.reason._tag, "SshUnreachable")
+          yield* eventually("killed ended", () => !alive(killed))
+        }).pipe(Effect.provide(of(server)))
       })
     )
   })

@@ -68,6 +68,8 @@ export const start = (extra: ReadonlyArray<string> = []): Effect.Effect<OpenSsh,
         "KbdInteractiveAuthentication no",
         "PermitRootLogin prohibit-password",
         "LogLevel INFO",
+        // whatever the rc files of the account running the tests do is no matter of these tests
+        `SetEnv HOME=${directory}`,
         ...extra,
         ""
       ].join("\n")

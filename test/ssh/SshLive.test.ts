@@ -5,6 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
@@ -29,7 +31,8 @@ const clientOf = (
   SshLive.layerWith(
     { privateKeys: [TestServer.userKey.private], knownHosts: server.knownHosts, ...credentials },
     settings
-  ).pipe(Layer.provide(server.dialer))
+    // what is logged of lost connections is expected here
+  ).pipe(Layer.provide(server.dialer), Layer.provideMerge(Logger.minimumLogLevel(LogLevel.None)))
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString()
 
