@@ -21,7 +21,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Duplex } from "node:stream"
-import { Client, type ClientChannel, OpenSSHAgent, type AnyAuthMethod, type ServerHostKeyAlgorithm, utils } from "ssh2"
+import ssh2, { type AnyAuthMethod, type Client, type ClientChannel, type ServerHostKeyAlgorithm } from "ssh2"
 import { formatAddress, HostAddress } from "../src/domain/Host.ts"
 import {
   type ExecResult,
@@ -103,7 +103,7 @@ interface Source {
 }
 
 const withKey = (text: string, label: string): Either.Either<Identities, string> => {
-  const key = utils.parseKey(text)
+  const key = ssh2.utils.parseKey(text)
   if (key instanceof Error) return Either.left(`${label} is no usable private key (${key.message})`)
   if (!key.isPrivateKey()) return Either.left(`${label} is not a private key`)
   return Either.right({
@@ -113,13 +113,13 @@ const withKey = (text: string, label: string): Either.Either<Identities, string>
 }
 
 /** An agent of which only one key is used: sshd counts each key offered as an attempt. */
-class OneKeyAgent extends OpenSSHAgent {
+class OneKeyAgent extends ssh2.OpenSSHAgent {
   private readonly publicKey: Uint8Array
   constructor(socketPath: string, publicKey: Uint8Array) {
     super(socketPath)
     this.publicKey = publicKey
   }
-  override getIdentities(callback: Parameters<OpenSSHAgent["getIdentities"]>[0]): void {
+  override getIdentities(callback: Parameters<ssh2.OpenSSHAgent["getIdentities"]>[0]): void {
     super.getIdentities((error, keys) =>
       callback(
         error,
@@ -319,7 +319,7 @@ const handshake = (
     const host = formatAddress(address)
     const scope = yield* Effect.scope
     const connection = yield* Effect.acquireRelease(
-      Effect.sync(() => makeConnection(host, new Client(), scope, settings)),
+      Effect.sync(() => makeConnection(host, new ssh2.Client(), scope, settings)),
       (connection) =>
         Effect.sync(() => {
           if (connection.lost === undefined) connection.client.end()

@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { createServer, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { type Connection, Server, type ServerChannel, utils } from "ssh2"
+import ssh2, { type Connection, type ServerChannel } from "ssh2"
 import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
 import type { HostAddress } from "../../src/domain/Host.ts"
 import { SshDialer } from "../../src/services/SshDialer.ts"
@@ -13,10 +13,10 @@ import * as KnownHosts from "../../src/ssh/KnownHosts.ts"
 import * as MemoryLink from "../../src/simulator/MemoryLink.ts"
 import * as RemoteProgram from "../../src/ssh/RemoteProgram.ts"
 
-export const makeKey = () => utils.generateKeyPairSync("ed25519")
+export const makeKey = () => ssh2.utils.generateKeyPairSync("ed25519")
 export const hostKey = makeKey()
 export const otherHostKey = makeKey()
-export const ecdsaHostKey = utils.generateKeyPairSync("ecdsa", { bits: 256 })
+export const ecdsaHostKey = ssh2.utils.generateKeyPairSync("ecdsa", { bits: 256 })
 export const userKey = makeKey()
 
 /** What the server does; tests change it while it runs. */
@@ -90,7 +90,7 @@ export const make = (
         if (context.method !== "publickey") return context.reject(["publickey"])
         const { data } = context.key
         seen.offered.push(KnownHosts.fingerprint(data))
-        const key = utils.parseKey(data)
+        const key = ssh2.utils.parseKey(data)
         const known = behaviour.authorized.some((line) => publicOf(line).equals(data))
         if (!known || key instanceof Error) return context.reject(["publickey"])
         if (context.signature === undefined || context.blob === undefined) return context.accept()
@@ -122,7 +122,7 @@ export const make = (
       })
     }
 
-    const server = new Server({ hostKeys: hostKeys.map((key) => key.private) }, onConnection)
+    const server = new ssh2.Server({ hostKeys: hostKeys.map((key) => key.private) }, onConnection)
     const inject = (stream: Duplex) => {
       raw.add(stream)
       stream.on("error", () => {})
