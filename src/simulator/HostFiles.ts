@@ -1,0 +1,211 @@
+/**
+ * The simulated host's file system: only what is needed of each file is kept, so that 200 hosts with disks of many GiB fit in memory.
+ *
+ * @since 0.1.0
+ */
+import { createHash, type Hash } from "node:crypto"
+
+const headerBytes = 64 * 1024
+const zeros = new Uint8Array(1024 * 1024)
+
+/**
+ * A file. Its first 64 KiB are kept, of the rest length and SHA-256; `bytes` keeps a whole small file (an image source).
+ *
+ * @since 0.1.0 @category models
+ */
+export class HostFile {
+  /** bytes */
+  size = 0
+  /** bytes it takes on the disk */
+  allocation = 0
+  /** milliseconds since 1970 */
+  modified: number
+  private head: Buffer = Buffer.alloc(0)
+  private whole: Uint8Array | undefined
+  private hash: Hash | undefined
+  /** how far the hash has come */
+  private hashed = 0
+  /** where bytes end that were there before the file was written again from its start */
+  private stale = 0
+  private scrambled = false
+
+  constructor(modified: number, bytes?: Uint8Array) {
+    this.modified = modified
+    if (bytes !== undefined) {
+      this.whole = bytes
+      this.head = Buffer.from(bytes.subarray(0, headerBytes))
+      this.size = bytes.length
+      this.allocation = bytes.length
+    }
+  }
+
+  /** Bytes that are not kept read as zero. */
+  read(offset: number, length: number): Uint8Array {
+    const end = Math.max(offset, Math.min(this.size, offset + length))
+    if (this.whole !== undefined) return this.whole.subarray(offset, end)
+    const out = new Uint8Array(end - offset)
+    if (offset < this.head.length) out.set(this.head.subarray(offset, Math.min(end, this.head.length)))
+    return out
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    if (bytes.length === 0) return
+    this.whole = undefined
+    const end = offset + bytes.length
+    if (offset < headerBytes) {
+      const to = Math.min(end, headerBytes)
+      if (this.head.length < to) this.head = Buffer.concat([this.head, Buffer.alloc(to - this.head.length)])
+      this.head.set(bytes.subarray(0, to - offset), offset)
+    }
+    if (offset === 0 && this.hashed > 0) {
+      this.stale = Math.max(this.stale, this.hashed)
+      this.hash = undefined
+      this.hashed = 0
+      this.scrambled = false
+    }
+    if (offset < this.hashed) this.scrambled = true
+    else {
+      this.hash ??= createHash("sha256")
+      feedZeros(this.hash, offset - this.hashed)
+      this.hash.update(bytes)
+      this.hashed = end
+    }
+    this.size = Math.max(this.size, end)
+    this.allocation = Math.max(this.allocation, Math.min(end, this.allocation + bytes.length))
+  }
+
+  /** New bytes at the end are zero; nothing is cut off but the count of what there is. */
+  resize(size: number): void {
+    this.whole = undefined
+    this.size = size
+    if (size < this.hashed) this.scrambled = true
+    if (size < this.head.length) this.head = this.head.subarray(0, size)
+  }
+
+  /** Of the whole file, lower-case hex. What was written twice in pieces has a hash of its own, like no file's. */
+  sha256(): string {
+    if (this.whole !== undefined) return createHash("sha256").update(this.whole).digest("hex")
+    const hash = this.hash === undefined ? createHash("sha256") : this.hash.copy()
+    if (this.scrambled || this.stale > this.hashed) hash.update("scrambled")
+    feedZeros(hash, Math.max(0, this.size - this.hashed))
+    return hash.digest("hex")
+  }
+}
+
+const feedZeros = (hash: Hash, length: number): void => {
+  for (let left = length; left > 0; left -= zeros.length) hash.update(zeros.subarray(0, Math.min(left, zeros.length)))
+}
+
+/** What a disk image says of itself. @since 0.1.0 @category models */
+export interface ImageHeader {
+  readonly format: "raw" | "qcow2"
+  /** bytes a guest sees */
+  readonly virtualSize: number
+  readonly compat: "0.10" | "1.1" | undefined
+  readonly backing: { readonly path: string; readonly format: string | undefined } | undefined
+}
+
+/** Reads a qcow2 header; anything else is raw. @since 0.1.0 @category decoding */
+export const readHeader = (file: HostFile): ImageHeader => {
+  const head = Buffer.from(file.read(0, headerBytes))
+  if (head.length < 72 || head.readUInt32BE(0) !== 0x514649fb) {
+    return { format: "raw", virtualSize: file.size, compat: undefined, backing: undefined }
+  }
+  const version = head.readUInt32BE(4)
+  const nameAt = Number(head.readBigUInt64BE(8))
+  const nameLength = head.readUInt32BE(16)
+  let format: string | undefined
+  for (let at = version >= 3 ? head.readUInt32BE(100) : 72; at + 8 <= head.length;) {
+    const type = head.readUInt32BE(at)
+    const length = head.readUInt32BE(at + 4)
+    if (type === 0) break
+    if (type === 0xe2792aca) format = head.toString("utf8", at + 8, at + 8 + length)
+    at += 8 + Math.ceil(length / 8) * 8
+  }
+  return {
+    format: "qcow2",
+    virtualSize: Number(head.readBigUInt64BE(24)),
+    compat: version >= 3 ? "1.1" : "0.10",
+    backing: nameAt === 0 ? undefined : { path: head.toString("utf8", nameAt, nameAt + nameLength), format }
+  }
+}
+
+/** An empty qcow2 as `qemu-img create` makes it: header, extensions and name of the backing file. @since 0.1.0 @category encoding */
+export const qcow2Header = (options: {
+  readonly virtualSize: number
+  readonly compat: "0.10" | "1.1"
+  readonly backing?: { readonly path: string; readonly format: string | undefined } | undefined
+}): Uint8Array => {
+  const head = Buffer.alloc(4096)
+  head.writeUInt32BE(0x514649fb, 0)
+  head.writeUInt32BE(options.compat === "1.1" ? 3 : 2, 4)
+  head.writeUInt32BE(16, 20)
+  head.writeBigUInt64BE(BigInt(options.virtualSize), 24)
+  head.writeUInt32BE(1, 36)
+  head.writeBigUInt64BE(0x30000n, 40)
+  head.writeBigUInt64BE(0x10000n, 48)
+  head.writeUInt32BE(1, 56)
+  let at = 72
+  if (options.compat === "1.1") {
+    head.writeUInt32BE(4, 96)
+    head.writeUInt32BE(104, 100)
+    at = 104
+  }
+  if (options.backing?.format !== undefined) {
+    const name = Buffer.from(options.backing.format)
+    head.writeUInt32BE(0xe2792aca, at)
+    head.writeUInt32BE(name.length, at + 4)
+    head.set(name, at + 8)
+    at += 8 + Math.ceil(name.length / 8) * 8
+  }
+  at += 8
+  if (options.backing !== undefined) {
+    const name = Buffer.from(options.backing.path)
+    head.writeBigUInt64BE(BigInt(at), 8)
+    head.writeUInt32BE(name.length, 16)
+    head.set(name.subarray(0, 1023), at)
+  }
+  return head
+}
+
+/** Files and folders by absolute path, on one disk of limited size. @since 0.1.0 @category models */
+export class HostFiles {
+  readonly files = new Map<string, HostFile>()
+  readonly folders = new Set<string>(["/"])
+  readonly capacity: number
+  /** bytes taken by what the simulation does not show */
+  other: number
+
+  constructor(capacity: number, other: number) {
+    this.capacity = capacity
+    this.other = other
+  }
+
+  get used(): number {
+    let sum = this.other
+    for (const file of this.files.values()) sum += file.allocation
+    return Math.min(this.capacity, sum)
+  }
+
+  get free(): number {
+    return this.capacity - this.used
+  }
+
+  makeFolder(path: string): void {
+    const parts = path.split("/").filter((part) => part !== "")
+    parts.reduce((parent, part) => {
+      const folder = `${parent}/${part}`
+      this.folders.add(folder)
+      return folder
+    }, "")
+  }
+
+  /** The files directly in a folder, by name. */
+  inFolder(path: string): ReadonlyArray<readonly [name: string, file: HostFile]> {
+    const prefix = path === "/" ? "/" : `${path}/`
+    return [...this.files].flatMap(([path, file]) => {
+      const name = path.startsWith(prefix) ? path.slice(prefix.length) : ""
+      return name === "" || name.includes("/") ? [] : [[name, file] as const]
+    })
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Errors as libvirtd 9.0.0 words them.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+
+/** virErrorNumber, those the simulated daemon uses. @since 0.1.0 @category models */
+export const code = {
+  internal: 1,
+  noSupport: 3,
+  noConnect: 5,
+  invalidArg: 8,
+  operationFailed: 9,
+  noTarget: 20,
+  noName: 21,
+  xml: 27,
+  denied: 29,
+  xmlDetail: 35,
+  system: 38,
+  rpc: 39,
+  noDomain: 42,
+  noNetwork: 43,
+  noPool: 49,
+  noVolume: 50,
+  operationInvalid: 55,
+  unsupported: 67,
+  timeout: 68,
+  noMetadata: 80,
+  volumeExists: 90
+} as const
+
+/** virErrorDomain, the subsystem that speaks. @since 0.1.0 @category models */
+export const from = {
+  none: 0,
+  xml: 5,
+  rpc: 7,
+  qemu: 10,
+  storage: 18,
+  network: 19,
+  domain: 20,
+  streams: 38,
+  event: 40
+} as const
+
+/** errno values that go into `int1`. @since 0.1.0 @category models */
+export const errno = { ENOENT: 2, EEXIST: 17, ENOSPC: 28, ENOTEMPTY: 39 } as const
+
+const formats: Readonly<Record<number, string>> = {
+  1: "internal error: %s",
+  3: "this function is not supported by the connection driver: %s",
+  5: "%s",
+  8: "invalid argument: %s",
+  9: "operation failed: %s",
+  20: "missing target information for device %s",
+  21: "missing name information in %s",
+  27: "XML error: %s",
+  29: "operation forbidden: %s",
+  42: "Domain not found: %s",
+  43: "Network not found: %s",
+  49: "Storage pool not found: %s",
+  50: "Storage volume not found: %s",
+  55: "Requested operation is not valid: %s",
+  67: "unsupported configuration: %s",
+  68: "Timed out during operation: %s",
+  80: "metadata not found: %s",
+  90: "storage volume '%s' exists already"
+}
+
+/** What the daemon answers instead of a reply; becomes the wire's error structure. @since 0.1.0 @category errors */
+export class Refusal extends Data.TaggedError("Refusal")<{
+  readonly code: number
+  readonly domain: number
+  readonly message: string
+  readonly str1: string | null
+  readonly str2: string | null
+  readonly int1: number
+}> {}
+
+/** `detail` goes into the code's usual sentence. @since 0.1.0 @category constructors */
+export const refuse = (code: number, domain: number, detail: string): Refusal => {
+  const format = formats[code] ?? "%s"
+  return new Refusal({
+    code,
+    domain,
+    message: format.replace("%s", () => detail),
+    str1: format,
+    str2: detail,
+    int1: -1
+  })
+}
+
+/** A system call that failed: code 38 with errno in `int1`. @since 0.1.0 @category constructors */
+export const systemError = (domain: number, number: number, detail: string): Refusal => {
+  const what: Record<number, string> = {
+    2: "No such file or directory",
+    17: "File exists",
+    28: "No space left on device",
+    39: "Directory not empty"
+  }
+  return new Refusal({
+    code: code.system,
+    domain,
+    message: `${detail}: ${what[number] ?? `error ${number}`}`,
+    str1: "%s",
+    str2: `${detail}: ${what[number] ?? `error ${number}`}`,
+    int1: number
+  })
+}

@@ -1,0 +1,163 @@
+/**
+ * The simulated host's SSH server: ssh2's, on byte streams in memory.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { Duplex } from "node:stream"
+import ssh2 from "ssh2"
+import type { Connection, ServerChannel } from "ssh2"
+import { timingSafeEqual } from "node:crypto"
+import * as Programs from "./Programs.ts"
+
+/** What the server is given. @since 0.1.0 @category models */
+export interface SshdOptions {
+  readonly world: Programs.World
+  /** OpenSSH private key, the host's identity */
+  readonly hostKey: string
+  /** who may come in with which OpenSSH public keys; any user name is taken */
+  readonly authorizedKeys: () => ReadonlyArray<string>
+  /** sshd's MaxSessions: programs at once on one connection, not counting forwarded sockets */
+  readonly maxSessions: number
+  /** what listens at a socket path; undefined: nothing, refused with reason 2 */
+  readonly socket: (path: string) => ((stream: Duplex) => Effect.Effect<void>) | undefined
+}
+
+/** @since 0.1.0 @category models */
+export interface Sshd {
+  /** Serves one connection until it ends. */
+  readonly accept: (stream: Duplex) => void
+  /** AllowStreamLocalForwarding, for connections there are too; off: sockets are refused with reason 1. */
+  readonly allowForwarding: (on: boolean) => void
+}
+
+/** ssh2 asks for a net.Socket and uses only what a Duplex has. */
+interface StreamInjector {
+  injectSocket(stream: Duplex): void
+}
+
+/** @since 0.1.0 @category constructors */
+export const make = (options: SshdOptions): Effect.Effect<Sshd, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const run = yield* FiberSet.makeRuntime<never, void, never>()
+    const connections = new Set<Connection>()
+    let forwarding = true
+
+    const authorized = (key: ssh2.PublicKey): ssh2.ParsedKey | undefined => {
+      for (const line of options.authorizedKeys()) {
+        const parsed = ssh2.utils.parseKey(line)
+        if (parsed instanceof Error) continue
+        const known = parsed.getPublicSSH()
+        if (parsed.type === key.algo && known.length === key.data.length && timingSafeEqual(known, key.data))
+          return parsed
+      }
+      return undefined
+    }
+
+    const authenticate = (context: ssh2.AuthContext): void => {
+      if (context.method !== "publickey") return context.reject(["publickey"])
+      const key = authorized(context.key)
+      if (key === undefined) return context.reject(["publickey"])
+      // without a signature the client only asks whether the key would do
+      if (context.signature === undefined || context.blob === undefined) return context.accept()
+      if (key.verify(context.blob, context.signature, context.hashAlgo) === true) context.accept()
+      else context.reject(["publickey"])
+    }
+
+    const serveProgram = (channel: ServerChannel, command: string): Effect.Effect<void> => {
+      const end = (exitCode: number): Effect.Effect<void> =>
+        Effect.sync(() => {
+          channel.exit(exitCode)
+          channel.end()
+        })
+      const program = Programs.argvOf(command)
+      if (Option.isNone(program)) {
+        channel.stderr.write("sh: the simulated host has no shell: quote every word\n")
+        return end(2)
+      }
+      const { argv } = program.value
+      if (argv[0] === "virt-ssh-helper" && argv[1] === "qemu:///system") {
+        const serve = options.socket("/run/libvirt/libvirt-sock")
+        if (serve === undefined) {
+          channel.stderr.write(
+            "virt-ssh-helper: cannot connect to '/run/libvirt/libvirt-sock': Failed to connect socket to '/run/libvirt/libvirt-sock': No such file or directory\n"
+          )
+          return end(1)
+        }
+        return Effect.zipRight(
+          serve(channel),
+          Effect.suspend(() => {
+            channel.stderr.write("End of file while reading data: Input/output error\n")
+            return end(1)
+          })
+        )
+      }
+      const outcome = Programs.run(options.world, argv)
+      return Effect.gen(function* () {
+        for (const bytes of outcome.stdout) yield* write(channel, bytes)
+        if (outcome.stderr !== "") channel.stderr.write(outcome.stderr)
+        yield* end(outcome.exitCode)
+      })
+    }
+
+    const serveConnection = (connection: Connection): void => {
+      let sessions = 0
+      // a connection that breaks says so here; its channels end by themselves
+      connection.on("error", () => {})
+      connection.on("authentication", authenticate)
+      connection.on("session", (accept, reject) => {
+        if (sessions >= options.maxSessions) return void reject()
+        sessions++
+        const session = accept()
+        session.on("close", () => {
+          sessions--
+        })
+        session.on("exec", (acceptExec, _reject, info) => {
+          const channel = acceptExec()
+          channel.on("error", () => {})
+          const fiber = run(serveProgram(channel, info.command))
+          channel.once("close", () => fiber.unsafeInterruptAsFork(fiber.id()))
+        })
+      })
+      connections.add(connection)
+      connection.on("close", () => connections.delete(connection))
+      if (forwarding) forward(connection)
+    }
+
+    // ssh2 refuses with reason 1 what nobody listens for, and has no other way to
+    const forward = (connection: Connection): void => {
+      connection.on("openssh.streamlocal", (accept, reject, info) => {
+        const serve = options.socket(info.socketPath)
+        if (serve === undefined) return void reject()
+        const channel = accept()
+        channel.on("error", () => {})
+        run(serve(channel))
+      })
+    }
+
+    const server = new ssh2.Server(
+      { hostKeys: [options.hostKey], ident: "OpenSSH_9.2p1 Debian-2+deb12u3", keepaliveInterval: 0 },
+      serveConnection
+    )
+    server.on("error", () => {})
+    const injector: StreamInjector = server
+    return {
+      accept: (stream) => injector.injectSocket(stream),
+      allowForwarding: (on) => {
+        if (on === forwarding) return
+        forwarding = on
+        for (const connection of connections) {
+          if (on) forward(connection)
+          else connection.removeAllListeners("openssh.streamlocal")
+        }
+      }
+    }
+  })
+
+const write = (channel: ServerChannel, bytes: Uint8Array): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    channel.write(bytes, () => resume(Effect.void))
+  })

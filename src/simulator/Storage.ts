@@ -1,0 +1,501 @@
+/**
+ * Storage pools of type `dir` and their volumes as libvirt 9.0.0 keeps them.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import * as Xml from "../libvirt/Xml.ts"
+import { HostFile, qcow2Header, readHeader } from "./HostFiles.ts"
+import { type HostState, newUuid, type SimulatedPool } from "./HostState.ts"
+import { print } from "./PrintXml.ts"
+import { code, errno, from, refuse, Refusal, systemError } from "./Refusal.ts"
+
+/** @since 0.1.0 @category models */
+export interface PoolRef {
+  readonly name: string
+  readonly uuid: string
+}
+
+/** `key` is the file's path. @since 0.1.0 @category models */
+export interface VolumeRef {
+  readonly pool: string
+  readonly name: string
+  readonly key: string
+}
+
+/** A volume with the file that it is. @since 0.1.0 @category models */
+export interface Volume {
+  readonly pool: SimulatedPool
+  readonly name: string
+  readonly path: string
+  readonly file: HostFile
+}
+
+type Answer<A> = Either.Either<A, Refusal>
+
+const no = (number: number, detail: string) => Either.left(refuse(number, from.storage, detail))
+
+const tell = (host: HostState, pool: SimulatedPool, event: number): void =>
+  host.emit({ _tag: "PoolLifecycle", pool: { name: pool.name, uuid: pool.uuid }, event })
+
+// ------------------------------------------------------------------------------------------------------------------ pools
+
+/** @since 0.1.0 @category lookups */
+export const find = (host: HostState, ref: PoolRef): Answer<SimulatedPool> => {
+  const pool = host.pools.get(ref.uuid)
+  return pool === undefined
+    ? no(code.noPool, `no storage pool with matching uuid '${ref.uuid}'${ref.name === "" ? "" : ` (${ref.name})`}`)
+    : Either.right(pool)
+}
+
+/** @since 0.1.0 @category lookups */
+export const byName = (host: HostState, name: string): Answer<SimulatedPool> => {
+  const pool = [...host.pools.values()].find((pool) => pool.name === name)
+  return pool === undefined ? no(code.noPool, `no storage pool with matching name '${name}'`) : Either.right(pool)
+}
+
+/** @since 0.1.0 @category lookups */
+export const byPath = (host: HostState, path: string): Answer<SimulatedPool> => {
+  const clean = path.replace(/\/+$/, "")
+  const pool = [...host.pools.values()].find((pool) => pool.path === clean)
+  return pool === undefined
+    ? no(code.noPool, `no storage pool with matching target path '${clean}'`)
+    : Either.right(pool)
+}
+
+const active = (pool: SimulatedPool): Answer<SimulatedPool> =>
+  pool.active ? Either.right(pool) : no(code.operationInvalid, `storage pool '${pool.name}' is not active`)
+
+const inactive = (pool: SimulatedPool): Answer<SimulatedPool> =>
+  pool.active ? no(code.operationInvalid, `storage pool '${pool.name}' is still active`) : Either.right(pool)
+
+const parse = (xml: string, what: string): Answer<Xml.Element> =>
+  Either.mapLeft(
+    Xml.parse(xml),
+    (error) =>
+      new Refusal({
+        code: code.xmlDetail,
+        domain: from.storage,
+        message: `(${what}):1: ${error.reason}\n${xml.split("\n")[0] ?? ""}\n^`,
+        str1: "%s:%d: %s%s\n%s",
+        str2: `(${what})`,
+        int1: 1
+      })
+  )
+
+const poolTypes = [
+  "dir",
+  "fs",
+  "netfs",
+  "logical",
+  "disk",
+  "iscsi",
+  "iscsi-direct",
+  "scsi",
+  "mpath",
+  "rbd",
+  "gluster",
+  "zfs"
+]
+
+/** STORAGE_POOL_DEFINE_XML. @since 0.1.0 @category procedures */
+export const define = (host: HostState, xml: string): Answer<SimulatedPool> =>
+  Either.flatMap(parse(xml, "storage_pool_definition"), (root): Answer<SimulatedPool> => {
+    if (root.name !== "pool") return no(code.xml, `expecting root element of 'pool', not '${root.name}'`)
+    const type = Xml.attribute(root, "type")
+    if (type === undefined) return no(code.xml, "Missing required attribute 'type' in element 'pool'")
+    if (!poolTypes.includes(type))
+      return no(code.xml, `Invalid value for attribute 'type' in element 'pool': '${type}'.`)
+    if (type !== "dir") return no(code.internal, `missing backend for pool type (${type})`)
+    const name = Xml.textOf(Xml.child(root, "name")) ?? ""
+    if (name === "") return no(code.xml, "missing pool source name element")
+    if (name.includes("/")) return no(code.xml, `name ${name} cannot contain '/'`)
+    const path = Xml.textOf(Xml.find(root, "target", "path"))?.replace(/\/+$/, "") ?? ""
+    if (path === "") return no(code.xml, "missing storage pool target path")
+    const uuid = Xml.textOf(Xml.child(root, "uuid"))?.toLowerCase() ?? newUuid(host.random)
+    const known = host.pools.get(uuid)
+    if (known !== undefined && known.name !== name) {
+      return no(code.operationFailed, `pool '${known.name}' is already defined with uuid ${uuid}`)
+    }
+    for (const other of host.pools.values()) {
+      if (other.uuid === uuid) continue
+      if (other.name === name) return no(code.operationFailed, `pool '${name}' already exists with uuid ${other.uuid}`)
+      if (other.path === path) return no(code.operationFailed, `Storage source conflict with pool: '${other.name}'`)
+    }
+    const pool: SimulatedPool = {
+      name,
+      uuid,
+      path,
+      active: known?.active ?? false,
+      autostart: known?.autostart ?? false,
+      persistent: true,
+      volumes: known?.volumes ?? new Set()
+    }
+    host.pools.set(uuid, pool)
+    tell(host, pool, 0)
+    return Either.right(pool)
+  })
+
+/** STORAGE_POOL_BUILD: makes the folder. @since 0.1.0 @category procedures */
+export const build = (host: HostState, pool: SimulatedPool): Answer<void> => {
+  if (pool.active) return no(code.operationInvalid, `storage pool '${pool.name}' is already active`)
+  host.files.makeFolder(pool.path)
+  tell(host, pool, 4)
+  return Either.right(undefined)
+}
+
+const scan = (host: HostState, pool: SimulatedPool): Answer<void> => {
+  if (!host.files.folders.has(pool.path)) {
+    return Either.left(systemError(from.storage, errno.ENOENT, `cannot open directory '${pool.path}'`))
+  }
+  pool.volumes = new Set(host.files.inFolder(pool.path).map(([name]) => name))
+  return Either.right(undefined)
+}
+
+/** STORAGE_POOL_CREATE: starts it. @since 0.1.0 @category procedures */
+export const start = (host: HostState, pool: SimulatedPool, flags: number): Answer<void> => {
+  if (pool.active) return no(code.operationInvalid, `storage pool '${pool.name}' is already active`)
+  if ((flags & 1) === 1) host.files.makeFolder(pool.path)
+  return Either.map(scan(host, pool), () => {
+    pool.active = true
+    tell(host, pool, 2)
+  })
+}
+
+/** STORAGE_POOL_REFRESH. @since 0.1.0 @category procedures */
+export const refresh = (host: HostState, pool: SimulatedPool): Answer<void> =>
+  active(pool).pipe(
+    Either.flatMap(() => scan(host, pool)),
+    Either.map(() => host.emit({ _tag: "PoolRefresh", pool: { name: pool.name, uuid: pool.uuid } }))
+  )
+
+/** STORAGE_POOL_DESTROY: stops it, its files stay. @since 0.1.0 @category procedures */
+export const stop = (host: HostState, pool: SimulatedPool): Answer<void> =>
+  Either.map(active(pool), () => {
+    pool.active = false
+    pool.volumes = new Set()
+    tell(host, pool, 3)
+    if (!pool.persistent) host.pools.delete(pool.uuid)
+  })
+
+/** STORAGE_POOL_DELETE: removes the folder, which has to be empty. @since 0.1.0 @category procedures */
+export const remove = (host: HostState, pool: SimulatedPool): Answer<void> =>
+  Either.flatMap(inactive(pool), () => {
+    if (!host.files.folders.has(pool.path)) {
+      return Either.left(systemError(from.storage, errno.ENOENT, `failed to remove pool '${pool.path}'`))
+    }
+    if (host.files.inFolder(pool.path).length > 0) {
+      return Either.left(systemError(from.storage, errno.ENOTEMPTY, `failed to remove pool '${pool.path}'`))
+    }
+    host.files.folders.delete(pool.path)
+    tell(host, pool, 5)
+    return Either.right(undefined)
+  })
+
+/** STORAGE_POOL_UNDEFINE. @since 0.1.0 @category procedures */
+export const undefine = (host: HostState, pool: SimulatedPool): Answer<void> =>
+  Either.map(inactive(pool), () => {
+    host.pools.delete(pool.uuid)
+    tell(host, pool, 1)
+  })
+
+/** STORAGE_POOL_GET_INFO: virStoragePoolState and bytes. @since 0.1.0 @category procedures */
+export const infoOf = (host: HostState, pool: SimulatedPool) =>
+  pool.active
+    ? { state: 2, capacity: host.files.capacity, allocation: host.files.used, available: host.files.free }
+    : { state: 0, capacity: 0, allocation: 0, available: 0 }
+
+const bytes = (name: string, value: number): Xml.Element => Xml.element(name, { unit: "bytes" }, [value])
+
+const permissions = (mode: string): Xml.Element =>
+  Xml.element("permissions", {}, [
+    Xml.element("mode", {}, [mode]),
+    Xml.element("owner", {}, ["0"]),
+    Xml.element("group", {}, ["0"])
+  ])
+
+/** @since 0.1.0 @category procedures */
+export const xmlOf = (host: HostState, pool: SimulatedPool): string => {
+  const info = infoOf(host, pool)
+  return print(
+    Xml.element("pool", { type: "dir" }, [
+      Xml.element("name", {}, [pool.name]),
+      Xml.element("uuid", {}, [pool.uuid]),
+      bytes("capacity", info.capacity),
+      bytes("allocation", info.allocation),
+      bytes("available", info.available),
+      Xml.element("source"),
+      Xml.element("target", {}, [Xml.element("path", {}, [pool.path]), ...(pool.active ? [permissions("0711")] : [])])
+    ])
+  )
+}
+
+/** CONNECT_LIST_ALL_STORAGE_POOLS with its filters. @since 0.1.0 @category procedures */
+export const listAll = (host: HostState, flags: number): ReadonlyArray<SimulatedPool> =>
+  [...host.pools.values()].filter((pool) =>
+    [
+      [0x3, pool.active ? 0x2 : 0x1],
+      [0xc, pool.persistent ? 0x4 : 0x8],
+      [0x30, pool.autostart ? 0x10 : 0x20],
+      [0xfffc0, 0x40]
+    ].every(([mask = 0, bits = 0]) => (flags & mask) === 0 || (flags & bits) !== 0)
+  )
+
+// ---------------------------------------------------------------------------------------------------------------- volumes
+
+const volumeIn = (host: HostState, pool: SimulatedPool, name: string): Volume | undefined => {
+  const path = `${pool.path}/${name}`
+  const file = host.files.files.get(path)
+  if (!pool.volumes.has(name)) return undefined
+  // taken away behind the daemon's back: it is still listed, and nothing can be done with it
+  return { pool, name, path, file: file ?? new HostFile(host.now()) }
+}
+
+/** @since 0.1.0 @category lookups */
+export const volumeByName = (host: HostState, pool: SimulatedPool, name: string): Answer<Volume> =>
+  Either.flatMap(active(pool), () => {
+    const volume = volumeIn(host, pool, name)
+    return volume === undefined
+      ? no(code.noVolume, `no storage vol with matching name '${name}'`)
+      : Either.right(volume)
+  })
+
+/** @since 0.1.0 @category lookups */
+export const volumeByPath = (host: HostState, path: string, what: "path" | "key"): Answer<Volume> => {
+  for (const pool of host.pools.values()) {
+    if (!pool.active || !path.startsWith(`${pool.path}/`)) continue
+    const volume = volumeIn(host, pool, path.slice(pool.path.length + 1))
+    if (volume !== undefined) return Either.right(volume)
+  }
+  return no(
+    code.noVolume,
+    what === "path" ? `no storage vol with matching path '${path}'` : `no storage vol with matching key ${path}`
+  )
+}
+
+/** @since 0.1.0 @category lookups */
+export const volumeOf = (host: HostState, ref: VolumeRef): Answer<Volume> =>
+  Either.flatMap(byName(host, ref.pool), (pool) => volumeByName(host, pool, ref.name))
+
+/** @since 0.1.0 @category getters */
+export const refOf = (volume: {
+  readonly pool: SimulatedPool
+  readonly name: string
+  readonly path: string
+}): VolumeRef => ({
+  pool: volume.pool.name,
+  name: volume.name,
+  key: volume.path
+})
+
+const scales: Readonly<Record<string, number>> = {
+  B: 1,
+  bytes: 1,
+  b: 1,
+  KB: 1e3,
+  K: 1024,
+  k: 1024,
+  KiB: 1024,
+  MB: 1e6,
+  M: 1024 ** 2,
+  MiB: 1024 ** 2,
+  GB: 1e9,
+  G: 1024 ** 3,
+  GiB: 1024 ** 3,
+  TB: 1e12,
+  T: 1024 ** 4,
+  TiB: 1024 ** 4
+}
+
+const bytesIn = (node: Xml.Element | undefined): number | undefined => {
+  const scale = scales[Xml.attribute(node, "unit") ?? "bytes"]
+  const value = Number(Xml.textOf(node) ?? "")
+  return node === undefined || scale === undefined || !Number.isFinite(value) || value < 0 ? undefined : value * scale
+}
+
+/** STORAGE_VOL_CREATE_XML for raw and qcow2. @since 0.1.0 @category procedures */
+export const createVolume = (host: HostState, pool: SimulatedPool, xml: string): Answer<Volume> =>
+  Either.all([active(pool), parse(xml, "storage_volume_definition")]).pipe(
+    Either.flatMap(([, root]): Answer<Volume> => {
+      if (root.name !== "volume") return no(code.xml, `expecting root element of 'volume', not '${root.name}'`)
+      const name = Xml.textOf(Xml.child(root, "name")) ?? ""
+      if (name === "") return no(code.xml, "missing volume name element")
+      if (name.includes("/")) return no(code.operationInvalid, `volume name '${name}' cannot contain '/'`)
+      const format = Xml.attribute(Xml.find(root, "target", "format"), "type") ?? "raw"
+      if (format !== "raw" && format !== "qcow2") return no(code.unsupported, `unknown volume format type ${format}`)
+      const backingPath = Xml.textOf(Xml.find(root, "backingStore", "path"))
+      const backingFormat = Xml.attribute(Xml.find(root, "backingStore", "format"), "type")
+      const given = bytesIn(Xml.child(root, "capacity"))
+      if (given === undefined && backingPath === undefined) return no(code.xml, "missing capacity element")
+      if (pool.volumes.has(name)) return no(code.volumeExists, name)
+      const path = `${pool.path}/${name}`
+      if (host.files.files.has(path)) {
+        return no(code.operationInvalid, `volume target path '${path}' already exists`)
+      }
+      if (!host.files.folders.has(pool.path)) {
+        return Either.left(systemError(from.storage, errno.ENOENT, `Failed to create file '${path}'`))
+      }
+      const file = new HostFile(host.now())
+      if (format === "raw") {
+        if (backingPath !== undefined) return no(code.noSupport, "backing storage not supported for raw volumes")
+        const capacity = given ?? 0
+        const allocation = Math.min(capacity, bytesIn(Xml.child(root, "allocation")) ?? capacity)
+        if (allocation > host.files.free) {
+          return Either.left(
+            systemError(from.storage, errno.ENOSPC, `cannot allocate ${allocation} bytes in file '${path}'`)
+          )
+        }
+        file.resize(capacity)
+        file.allocation = allocation
+      } else {
+        const backing = backingPath === undefined ? undefined : host.files.files.get(backingPath)
+        if (backingPath !== undefined && backing === undefined) {
+          return Either.left(
+            systemError(from.storage, errno.ENOENT, `inaccessible backing store volume ${backingPath}`)
+          )
+        }
+        const header = backing === undefined ? undefined : readHeader(backing)
+        file.write(
+          0,
+          qcow2Header({
+            virtualSize: given ?? (backingFormat === "raw" ? backing?.size : header?.virtualSize) ?? 0,
+            compat: Xml.textOf(Xml.find(root, "target", "compat")) === "1.1" ? "1.1" : "0.10",
+            backing: backingPath === undefined ? undefined : { path: backingPath, format: backingFormat }
+          })
+        )
+        file.resize(196_616)
+        file.allocation = 200_704
+        if (file.allocation > host.files.free) {
+          return Either.left(systemError(from.storage, errno.ENOSPC, `cannot create file '${path}'`))
+        }
+      }
+      host.files.files.set(path, file)
+      pool.volumes.add(name)
+      return Either.right({ pool, name, path, file })
+    })
+  )
+
+/** STORAGE_VOL_DELETE; a file that has gone is no problem. @since 0.1.0 @category procedures */
+export const deleteVolume = (host: HostState, volume: Volume): void => {
+  host.files.files.delete(volume.path)
+  volume.pool.volumes.delete(volume.name)
+}
+
+/** STORAGE_VOL_RESIZE: flags ALLOCATE 1, DELTA 2, SHRINK 4. @since 0.1.0 @category procedures */
+export const resizeVolume = (volume: Volume, capacity: number, flags: number): Answer<void> => {
+  const now = volumeInfo(volume).capacity
+  const wanted = (flags & 2) === 0 ? capacity : (flags & 4) === 0 ? now + capacity : now - capacity
+  if (wanted < now && (flags & 4) === 0) {
+    return no(code.invalidArg, "Can't shrink capacity below current capacity unless shrink flag explicitly specified")
+  }
+  const header = readHeader(volume.file)
+  if (header.format === "raw") volume.file.resize(wanted)
+  else {
+    const size = new Uint8Array(8)
+    new DataView(size.buffer).setBigUint64(0, BigInt(wanted))
+    volume.file.write(24, size)
+  }
+  return Either.right(undefined)
+}
+
+/** virStorageVolType FILE and bytes; `physical`: of the file itself. @since 0.1.0 @category procedures */
+export const volumeInfo = (volume: Volume) => ({
+  type: 0,
+  capacity: readHeader(volume.file).virtualSize,
+  allocation: volume.file.allocation,
+  physical: volume.file.size
+})
+
+/** @since 0.1.0 @category procedures */
+export const volumeXml = (host: HostState, volume: Volume): string => {
+  const header = readHeader(volume.file)
+  const info = volumeInfo(volume)
+  const time = (volume.file.modified / 1000).toFixed(9)
+  const backing = header.backing
+  return print(
+    Xml.element("volume", { type: "file" }, [
+      Xml.element("name", {}, [volume.name]),
+      Xml.element("key", {}, [volume.path]),
+      bytes("capacity", info.capacity),
+      bytes("allocation", info.allocation),
+      bytes("physical", info.physical),
+      Xml.element("target", {}, [
+        Xml.element("path", {}, [volume.path]),
+        Xml.element("format", { type: header.format }),
+        permissions("0600"),
+        Xml.element("timestamps", {}, [
+          Xml.element("atime", {}, [time]),
+          Xml.element("mtime", {}, [time]),
+          Xml.element("ctime", {}, [time]),
+          Xml.element("btime", {}, ["0"])
+        ]),
+        ...(header.compat === undefined
+          ? []
+          : [
+              Xml.element("compat", {}, [header.compat]),
+              Xml.element("clusterSize", { unit: "B" }, ["65536"]),
+              ...(header.compat === "1.1" ? [Xml.element("features")] : [])
+            ])
+      ]),
+      backing === undefined
+        ? undefined
+        : Xml.element("backingStore", {}, [
+            Xml.element("path", {}, [backing.path]),
+            Xml.element("format", {
+              type: backing.format ?? (host.files.files.has(backing.path) ? "raw" : "auto")
+            }),
+            permissions("0600")
+          ])
+    ])
+  )
+}
+
+/** The active pool's volumes by name. @since 0.1.0 @category procedures */
+export const listVolumes = (host: HostState, pool: SimulatedPool): Answer<ReadonlyArray<Volume>> =>
+  Either.map(active(pool), () =>
+    [...pool.volumes].flatMap((name) => {
+      const volume = volumeIn(host, pool, name)
+      return volume === undefined ? [] : [volume]
+    })
+  )
+
+/**
+ * Where an upload's bytes go. `write` refuses what is beyond the length that was announced (0: no limit) and what does not fit on the
+ * disk.
+ *
+ * @since 0.1.0 @category procedures
+ */
+export const uploadTo = (
+  host: HostState,
+  volume: Volume,
+  range: { readonly offset: number; readonly length: number }
+): {
+  readonly write: (bytes: Uint8Array) => Answer<void>
+  readonly skip: (length: number) => void
+  readonly close: () => void
+} => {
+  let at = range.offset
+  return {
+    write: (bytes) => {
+      const beyond = range.length > 0 && at + bytes.length > range.offset + range.length
+      const grows = Math.max(0, at + bytes.length - Math.max(volume.file.allocation, at))
+      if (beyond || (grows > 0 && grows > host.files.free)) {
+        return Either.left(
+          systemError(from.streams, errno.ENOSPC, beyond ? "cannot write to stream" : `Unable to write ${volume.path}`)
+        )
+      }
+      volume.file.write(at, bytes)
+      at += bytes.length
+      return Either.right(undefined)
+    },
+    skip: (length) => {
+      at += length
+      if (at > volume.file.size) volume.file.resize(at)
+    },
+    close: () => {
+      volume.file.modified = host.now()
+      // the daemon looks at the pool again after every upload
+      if (volume.pool.active) Either.getOrElse(refresh(host, volume.pool), () => {})
+    }
+  }
+}
