@@ -5,7 +5,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { HostError, ImageRefused } from "../domain/Errors.ts"
+import type { HostError, ImageRefused, PersistenceError } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { VmId } from "../domain/Ids.ts"
 import type { Image } from "../domain/Image.ts"
@@ -21,12 +21,12 @@ export class Storage extends Context.Tag("vmfabric/Storage")<
      * Sees to it that the image is on the host, whole: sent once per content, however many ask at the same time, and sent again
      * only when an earlier sending did not end. Progress goes to the log.
      */
-    readonly ensureImage: (host: Host, image: Image) => Effect.Effect<void, HostError | ImageRefused>
+    readonly ensureImage: (host: Host, image: Image) => Effect.Effect<void, HostError | ImageRefused | PersistenceError>
     /** The VM's root disk: a copy-on-write overlay over the image, `size` GiB (or the image's own size when that is more). */
     readonly createRoot: (
       host: Host,
       root: { readonly vmId: VmId; readonly image: Image; readonly size: number }
-    ) => Effect.Effect<DiskSource, HostError | ImageRefused>
+    ) => Effect.Effect<DiskSource, HostError | ImageRefused | PersistenceError>
     /** Removes it; absent is fine. */
     readonly deleteRoot: (host: Host, vmId: VmId) => Effect.Effect<void, HostError>
     /** The VMs that have a root disk on the host. */
