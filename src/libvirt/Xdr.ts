@@ -15,8 +15,9 @@ export class XdrError extends Data.TaggedError("XdrError")<{ readonly reason: st
 
 /** @since 0.1.0 @category models */
 export interface Codec<A> {
-  readonly write: (writer: Writer, value: A) => void
-  readonly read: (reader: Reader) => A
+  // methods, so that a codec of something is also a codec of unknown: `struct` writes only what its own type let in
+  write(writer: Writer, value: A): void
+  read(reader: Reader): A
 }
 
 /** The value a codec stands for. @since 0.1.0 @category models */
