@@ -205,12 +205,13 @@ export const refusal = (
   const type = Option.getOrElse(keyType(shown.key), () => "unknown")
   const scan = `${Quote.display(["ssh-keyscan", "-p", String(port), "-t", shortType(type), host])} >> ${Quote.display([file])}`
   const forget = Quote.display(["ssh-keygen", "-R", hostName(host, port), "-f", file])
-  const compare = `compare the fingerprint with what the host itself prints for: ssh-keygen -lf /etc/ssh/ssh_host_${shortType(type)}_key.pub`
+  // the fingerprint follows in SshError's sentence
+  const compare = `on the host, ssh-keygen -lf /etc/ssh/ssh_host_${shortType(type)}_key.pub must print the fingerprint seen here`
   const refuse = (reason: string, accept: string): Option.Option<Refusal> =>
     Option.some({ reason, fingerprint: fingerprint(shown.key), accept })
   if (shown.problem !== undefined) {
     return refuse(
-      `${file} cannot be read (${shown.problem}), so the host's ${type} key cannot be verified; make it readable and ${compare}`,
+      `no host key can be verified, because ${file} cannot be read (${shown.problem}); make it readable; ${compare}`,
       scan
     )
   }
@@ -218,18 +219,19 @@ export const refusal = (
     case "Match":
       return Option.none()
     case "Unknown":
-      return refuse(`the host's ${type} key is not in ${file}; ${compare}`, scan)
+      return refuse(`its ${type} key is unknown, ${file} has none for it; ${compare}`, scan)
     case "Changed": {
       const expected = verdict.expected.map((entry) => `${entry.fingerprint} (line ${entry.line})`).join(", ")
       return refuse(
-        `the host's ${type} key is not the one in ${file}, which has ${expected}: someone may be impersonating the host, or it was reinstalled; ${compare}`,
+        `its ${type} key is not what ${file} has, ${expected}: someone impersonates the host, or it was reinstalled; ${compare}`,
         `${forget} && ${scan}`
       )
     }
     case "Revoked":
+      // scanning again accepts the new key, and never the revoked one
       return refuse(
-        `the host's ${type} key is revoked by line ${verdict.line} of ${file}; give the host another key`,
-        `${forget} && ${scan}`
+        `its ${type} key is revoked by line ${verdict.line} of ${file}; the host needs a new one, not the one seen here`,
+        scan
       )
   }
 }

@@ -151,6 +151,15 @@ describe("KnownHosts", () => {
     }
   })
 
+  it("a revoked key is never offered for acceptance: scanning again does not undo the revocation", () => {
+    const lines = [`@revoked ${line("h", ed)}`, line("h", ed)]
+    const refusal = Option.getOrThrow(
+      KnownHosts.refusal({ _tag: "Revoked", line: 1 }, { host: "h", port: 22, key: ed, file: "/k" })
+    )
+    assert.strictEqual(refusal.accept, "ssh-keyscan -p 22 -t ed25519 h >> /k")
+    assert.strictEqual(verify(lines, "h", 22, ed), "Revoked")
+  })
+
   it("what it tells can be acted on, and nothing in it is for the shell to take apart", () => {
     const shown = { host: "h", port: 22, key: ed, file: "/home/a b/known_hosts" }
     const refusal = Option.getOrThrow(KnownHosts.refusal({ _tag: "Unknown" }, shown))

@@ -34,7 +34,8 @@ const eventually = (what: string, holds: () => boolean) =>
   Effect.sync(holds).pipe(
     Effect.delay("10 millis"),
     Effect.repeat({ until: (held) => held }),
-    Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error(`never came true: ${what}`) })
+    Effect.timeout("10 seconds"),
+    Effect.orDieWith(() => new Error(`never came true: ${what}`))
   )
 
 const alive = (pid: number): boolean => {

@@ -89,13 +89,17 @@ describe("Quote", () => {
 describe("RemoteProgram", () => {
   it("a simulated host reads back argv and where stdin comes from", () => {
     FastCheck.assert(
-      FastCheck.property(FastCheck.array(anyWord), FastCheck.constantFrom("watched", "channel"), (rest, stdin) => {
-        const program = { argv: ["program", ...rest] as const, stdin }
-        assert.deepStrictEqual(
-          RemoteProgram.parse(Either.getOrThrow(RemoteProgram.commandLine(program))),
-          Option.some({ argv: ["program", ...rest], stdin })
-        )
-      })
+      FastCheck.property(
+        FastCheck.array(anyWord),
+        FastCheck.constantFrom<"watched" | "channel">("watched", "channel"),
+        (rest, stdin) => {
+          const program = { argv: ["program", ...rest] as const, stdin }
+          assert.deepStrictEqual(
+            RemoteProgram.parse(Either.getOrThrow(RemoteProgram.commandLine(program))),
+            Option.some({ argv: ["program", ...rest], stdin })
+          )
+        }
+      )
     )
     assert.deepStrictEqual(RemoteProgram.parse("ls -l"), Option.none())
     assert.deepStrictEqual(RemoteProgram.parse("exec ls; rm x"), Option.none())

@@ -37,8 +37,7 @@ const clientOf = (
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString()
 
 /** no wait in these tests may be longer, whatever goes wrong */
-const soon = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.timeoutFail(self, { duration: "5 seconds", onTimeout: () => new Error("nothing happened for 5 seconds") })
+const soon = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.timeout(self, "5 seconds")
 
 const failsWith = <T extends SshError["reason"]["_tag"]>(
   error: SshError,
@@ -411,13 +410,13 @@ describe.each(["tcp", "memory"] as const)("SshLive over %s", (transport) => {
 
       const otherType = yield* connect(TestServer.knownHostsLine(server.address, TestServer.ecdsaHostKey.public))
       assert.strictEqual(otherType.fingerprint, shown)
-      assert.include(otherType.reason, "is not the one in")
+      assert.include(otherType.reason, "is not what known_hosts has")
 
       const revoked = yield* connect(`${server.knownHosts}@revoked * ${TestServer.hostKey.public}\n`)
       assert.include(revoked.reason, "revoked by line 2")
 
       const asAuthority = yield* connect(`@cert-authority * ${TestServer.hostKey.public}\n`)
-      assert.include(asAuthority.reason, "is not in known_hosts")
+      assert.include(asAuthority.reason, "is unknown, known_hosts has none")
       assert.deepStrictEqual([server.seen.logins, server.seen.offered.length], [0, 0])
     })
   )
@@ -481,6 +480,21 @@ describe.each(["tcp", "memory"] as const)("SshLive over %s", (transport) => {
     })
   )
 
+  it.scopedLive("new session keys are agreed on under way, by the same host key", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make(transport)
+      yield* Effect.gen(function* () {
+        const ssh = yield* Ssh
+        const socket = yield* ssh.openSocket(server.address, "/x")
+        assert.strictEqual(yield* reply(socket, "before"), "before")
+        yield* soon(server.rekey)
+        assert.strictEqual(yield* reply(socket, "after"), "after")
+        yield* ssh.exec(server.address, ["true"])
+        assert.strictEqual(server.seen.logins, 1)
+      }).pipe(Effect.provide(clientOf(server)))
+    })
+  )
+
   it.scopedLive("closing the layer closes the connection and fails what is on it", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make(transport)
@@ -533,6 +547,19 @@ describe("SshLive and the network", () => {
       const nowhere = yield* Effect.flip(ssh.exec({ user: "root", host: "name.invalid", port: 22 }, ["true"]))
       failsWith(nowhere, "SshUnreachable")
     }).pipe(Effect.provide(overTcp({ handshake: "100 millis" })))
+  )
+
+  it.scopedLive("closing the layer ends an attempt under way", () =>
+    Effect.gen(function* () {
+      const silent = yield* TestServer.mute
+      const fiber = yield* Effect.gen(function* () {
+        const ssh = yield* Ssh
+        const fiber = yield* Effect.forkDaemon(Effect.flip(ssh.exec(silent, ["true"])))
+        yield* Effect.yieldNow()
+        return fiber
+      }).pipe(Effect.provide(overTcp()))
+      assert.include(failsWith(yield* soon(Fiber.join(fiber)), "SshUnreachable").reason, "shutting down")
+    })
   )
 
   it.effect("after failures it waits twice as long each time, up to 15 s, and says the last error meanwhile", () =>

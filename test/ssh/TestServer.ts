@@ -41,6 +41,8 @@ export interface TestServer {
   readonly seen: { dials: number; logins: number; offered: Array<string> }
   /** breaks every connection, without a word */
   readonly drop: Effect.Effect<void>
+  /** agrees on new session keys with every client */
+  readonly rekey: Effect.Effect<void>
   /** the connections stay open and nothing is read from them any more */
   readonly freeze: Effect.Effect<void>
 }
@@ -75,7 +77,10 @@ export const make = (
     const seen: TestServer["seen"] = { dials: 0, logins: 0, offered: [] }
     const raw = new Set<Duplex>()
 
+    const connections = new Set<Connection>()
     const onConnection = (connection: Connection) => {
+      connections.add(connection)
+      connection.on("close", () => connections.delete(connection))
       // ssh2's server has no word for the reason of a refusal
       const protocol: unknown = Reflect.get(connection, "_protocol")
       if (typeof protocol === "object" && protocol !== null) {
@@ -171,6 +176,9 @@ export const make = (
       drop: Effect.sync(() => {
         for (const stream of raw) stream.destroy()
       }),
+      rekey: Effect.forEach(connections, (connection) =>
+        Effect.async<void>((resume) => connection.rekey(() => resume(Effect.void)))
+      ),
       freeze: Effect.sync(() => {
         for (const stream of raw) {
           stream.removeAllListeners("data")
