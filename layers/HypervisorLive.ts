@@ -1,0 +1,273 @@
+/**
+ * Domains through libvirt's RPC.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { HostError } from "../src/domain/Errors.ts"
+import type { Host, HostFacts } from "../src/domain/Host.ts"
+import * as DomainXml from "../src/libvirt/DomainXml.ts"
+import { code, failure, fromLibvirt, parse, render } from "../src/libvirt/HostErrors.ts"
+import * as HostXml from "../src/libvirt/HostXml.ts"
+import type { Args, ProcedureName, Reply } from "../src/libvirt/Procedures.ts"
+import { type DomainChange, type DomainRef, type DomainSpec, Hypervisor } from "../src/services/Hypervisor.ts"
+import { Libvirt } from "../src/services/Libvirt.ts"
+import { Storage } from "../src/services/Storage.ts"
+
+const flags = {
+  /** virDomainDefineFlags */
+  validate: 0x1,
+  /** virDomainUndefineFlagsValues: MANAGED_SAVE, SNAPSHOTS_METADATA, NVRAM, CHECKPOINTS_METADATA */
+  undefineAll: 0x1 | 0x2 | 0x4 | 0x10
+} as const
+
+/** virDomainMetadataType ELEMENT */
+const metadataElement = 2
+
+/** virDomainEventType */
+const changes: ReadonlyArray<DomainChange["change"]> = [
+  "defined",
+  "undefined",
+  "started",
+  "suspended",
+  "resumed",
+  "stopped",
+  "shutdown",
+  "pmsuspended",
+  "crashed"
+]
+
+const mebibyteInKibibytes = 1024
+const gibibyte = 1024 ** 3
+
+const make = Effect.gen(function* () {
+  const libvirt = yield* Libvirt
+  const storage = yield* Storage
+
+  const raw = <P extends ProcedureName>(host: Host, procedure: P, args: Args<P>) =>
+    libvirt.call(host.config.address, procedure, args)
+
+  const call = <P extends ProcedureName>(
+    host: Host,
+    action: string,
+    procedure: P,
+    args: Args<P>
+  ): Effect.Effect<Reply<P>, HostError> => Effect.mapError(raw(host, procedure, args), fromLibvirt(host, action))
+
+  /** a call for which some refusals mean that there is nothing (more) to do */
+  const unless = <P extends ProcedureName>(
+    host: Host,
+    action: string,
+    procedure: P,
+    args: Args<P>,
+    codes: ReadonlyArray<number>
+  ): Effect.Effect<Option.Option<Reply<P>>, HostError> =>
+    raw(host, procedure, args).pipe(
+      Effect.asSome,
+      Effect.catchIf(
+        (error) => codes.some((number) => error.refusedWith(number)),
+        () => Effect.succeedNone
+      ),
+      Effect.mapError(fromLibvirt(host, action))
+    )
+
+  // the daemon looks at the uuid only
+  const wire = (domain: DomainRef) => ({ name: domain.domainName, uuid: domain.uuid, id: -1 })
+
+  const stateOf = (host: Host, action: string, domain: DomainRef) =>
+    Effect.map(
+      unless(host, action, "DOMAIN_GET_STATE", { dom: wire(domain), flags: 0 }, [code.noDomain]),
+      Option.map(({ state }) => DomainXml.state(state))
+    )
+
+  /** What we wrote into a domain's metadata; null for a domain without. None: no such domain. */
+  const ownershipOf = (
+    host: Host,
+    action: string,
+    domain: DomainRef
+  ): Effect.Effect<Option.Option<DomainXml.Ownership | null>, HostError> =>
+    Effect.gen(function* () {
+      const args = { dom: wire(domain), type: metadataElement, uri: DomainXml.namespace, flags: 0 }
+      const reply = yield* Effect.either(raw(host, "DOMAIN_GET_METADATA", args))
+      if (reply._tag === "Left") {
+        if (reply.left.refusedWith(code.noDomain)) return Option.none()
+        if (reply.left.refusedWith(code.noMetadata)) return Option.some(null)
+        return yield* Effect.fail(fromLibvirt(host, action)(reply.left))
+      }
+      const found = yield* parse(host, action, reply.right.metadata, (root) => DomainXml.ownership(root) ?? null)
+      return Option.some(found !== null && `vm-${found.vmId}` === domain.domainName ? found : null)
+    })
+
+  /** Whether the domain is there. Fails when it is there and not ours: nothing is ever done to such a one. */
+  const present = (host: Host, action: string, domain: DomainRef): Effect.Effect<boolean, HostError> =>
+    Effect.flatMap(ownershipOf(host, action, domain), (found) =>
+      Option.isSome(found) && found.value === null
+        ? failure(
+            host,
+            action,
+            `the domain with uuid ${domain.uuid} does not say that it is ${domain.domainName} of vmfabric, so it is left alone`
+          )
+        : Effect.succeed(Option.isSome(found))
+    )
+
+  const networkOf = (host: Host, action: string): Effect.Effect<string | null, HostError> =>
+    Effect.gen(function* () {
+      const asked = host.config.network
+      const name = asked ?? "default"
+      const found = yield* unless(host, action, "NETWORK_LOOKUP_BY_NAME", { name }, [
+        code.noNetwork,
+        // a libvirt without its network driver
+        ...(asked === undefined ? [code.noSupport] : [])
+      ])
+      if (Option.isNone(found)) {
+        return asked === undefined ? null : yield* failure(host, action, `it has no libvirt network "${name}"`)
+      }
+      const { active } = yield* call(host, action, "NETWORK_IS_ACTIVE", { net: found.value.net })
+      if (active === 1) return name
+      return asked === undefined ? null : yield* failure(host, action, `its libvirt network "${name}" is not active`)
+    })
+
+  // Capabilities name kvm when /dev/kvm can be opened, which proves little: it may be there and guests hang on it all the same (nested
+  // machines). `virt=qemu` in the machine file is for those.
+  const domainTypeOf = (host: Host, action: string, capabilities: HostXml.Capabilities) => {
+    const offered = capabilities.domainTypes
+    const wanted = host.config.virt === "auto" ? (offered.includes("kvm") ? "kvm" : "qemu") : host.config.virt
+    return offered.includes(wanted)
+      ? Effect.succeed(wanted)
+      : failure(
+          host,
+          action,
+          `its libvirt does not offer ${wanted} for ${capabilities.arch} guests, only ${offered.join(", ") || "nothing"}`
+        )
+  }
+
+  const facts = Effect.fn("Hypervisor.facts")(function* (host: Host) {
+    const action = "tell what it is"
+    const { capabilities, hostname, network, node, pool, version } = yield* Effect.all(
+      {
+        hostname: call(host, action, "CONNECT_GET_HOSTNAME", undefined),
+        version: call(host, action, "CONNECT_GET_LIB_VERSION", undefined),
+        node: call(host, action, "NODE_GET_INFO", undefined),
+        capabilities: Effect.flatMap(call(host, action, "CONNECT_GET_CAPABILITIES", undefined), (reply) =>
+          parse(host, action, reply.capabilities, HostXml.readCapabilities)
+        ),
+        network: networkOf(host, action),
+        pool: storage.prepare(host)
+      },
+      { concurrency: "unbounded" }
+    )
+    if (capabilities.uuid === null) {
+      return yield* failure(host, action, "its libvirt knows no uuid of the machine: set host_uuid in libvirtd.conf")
+    }
+    const facts: HostFacts = {
+      hostname: hostname.hostname,
+      uuid: capabilities.uuid,
+      libvirtVersion: versionText(Number(version.lib_ver)),
+      resources: {
+        cpu: node.cpus,
+        ram: Math.floor(Number(node.memory) / mebibyteInKibibytes),
+        disk: Math.floor(pool.capacity / gibibyte)
+      },
+      arch: capabilities.arch,
+      domainType: yield* domainTypeOf(host, action, capabilities),
+      network
+    }
+    return facts
+  })
+
+  const define = Effect.fn("Hypervisor.define")(function* (host: Host, spec: DomainSpec) {
+    const action = `define ${spec.domainName}`
+    const known = host.facts ?? (yield* facts(host))
+    yield* present(host, action, spec)
+    const xml = yield* render(host, action, DomainXml.build(spec, known))
+    const defined = yield* Effect.either(raw(host, "DOMAIN_DEFINE_XML_FLAGS", { xml, flags: flags.validate }))
+    if (defined._tag === "Right") return
+    const refused = fromLibvirt(host, action)(defined.left)
+    // this code says many things; a taken name is one of them
+    if (!defined.left.refusedWith(code.operationFailed)) return yield* Effect.fail(refused)
+    const other = yield* unless(host, action, "DOMAIN_LOOKUP_BY_NAME", { name: spec.domainName }, [code.noDomain])
+    if (Option.isNone(other) || other.value.dom.uuid === spec.uuid) return yield* Effect.fail(refused)
+    return yield* failure(
+      host,
+      action,
+      `another domain ${spec.domainName} that is not ours has that name (uuid ${other.value.dom.uuid})`,
+      defined.left
+    )
+  })
+
+  const start = Effect.fn("Hypervisor.start")(function* (host: Host, domain: DomainRef) {
+    const action = `start ${domain.domainName}`
+    if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
+    const started = yield* Effect.either(raw(host, "DOMAIN_CREATE_WITH_FLAGS", { dom: wire(domain), flags: 0 }))
+    if (started._tag === "Right") return
+    const refused = fromLibvirt(host, action)(started.left)
+    if (!started.left.refusedWith(code.operationInvalid)) return yield* Effect.fail(refused)
+    // "already running" is said of any domain that has a QEMU
+    const state = Option.getOrUndefined(yield* stateOf(host, action, domain))
+    if (state === "running" || state === "blocked") return
+    if (state !== "paused") return yield* Effect.fail(refused)
+    yield* call(host, action, "DOMAIN_RESUME", { dom: wire(domain) })
+  })
+
+  const status = Effect.fn("Hypervisor.status")(function* (host: Host, domain: DomainRef) {
+    const action = `look at ${domain.domainName}`
+    const [state, found] = yield* Effect.all([stateOf(host, action, domain), ownershipOf(host, action, domain)], {
+      concurrency: 2
+    })
+    // both or neither: it may vanish between the two
+    return Option.zipWith(state, found, (state, found) => ({ state, operationId: found?.operationId ?? null }))
+  })
+
+  const powerOff = Effect.fn("Hypervisor.powerOff")(function* (host: Host, domain: DomainRef) {
+    const action = `power off ${domain.domainName}`
+    if (!(yield* present(host, action, domain))) return
+    yield* unless(host, action, "DOMAIN_DESTROY", { dom: wire(domain) }, [code.noDomain, code.operationInvalid])
+  })
+
+  const undefine = Effect.fn("Hypervisor.undefine")(function* (host: Host, domain: DomainRef) {
+    const action = `undefine ${domain.domainName}`
+    if (!(yield* present(host, action, domain))) return
+    const state = Option.getOrUndefined(yield* stateOf(host, action, domain))
+    // libvirt would make it a transient one and let it run on, unknown to everybody
+    if (state !== undefined && state !== "shutoff" && state !== "crashed") {
+      return yield* failure(host, action, `it is ${state}`)
+    }
+    yield* unless(host, action, "DOMAIN_UNDEFINE_FLAGS", { dom: wire(domain), flags: flags.undefineAll }, [
+      code.noDomain
+    ])
+  })
+
+  const list = Effect.fn("Hypervisor.list")(function* (host: Host) {
+    const { domains } = yield* call(host, "list its domains", "CONNECT_LIST_ALL_DOMAINS", { need_results: 1, flags: 0 })
+    return domains.map(({ name, uuid }) => ({ uuid, name }))
+  })
+
+  return Hypervisor.of({
+    facts,
+    define,
+    start,
+    status,
+    powerOff,
+    undefine,
+    list,
+    changes: (host) =>
+      libvirt.events(host.config.address).pipe(
+        Stream.filterMap((event) => {
+          const change = event._tag === "Lifecycle" ? changes[event.event] : undefined
+          return change === undefined
+            ? Option.none()
+            : Option.some({ uuid: event.dom.uuid, name: event.dom.name, change })
+        }),
+        Stream.mapError(fromLibvirt(host, "report its changes"))
+      )
+  })
+})
+
+const versionText = (version: number): string =>
+  `${Math.floor(version / 1_000_000)}.${Math.floor(version / 1000) % 1000}.${version % 1000}`
+
+/** @since 0.1.0 @category layers */
+export const layer: Layer.Layer<Hypervisor, never, Libvirt | Storage> = Layer.effect(Hypervisor, make)
