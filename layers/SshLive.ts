@@ -20,7 +20,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { Duplex } from "node:stream"
+import type { Duplex } from "node:stream"
 import ssh2, { type AnyAuthMethod, type Client, type ClientChannel, type ServerHostKeyAlgorithm } from "ssh2"
 import { formatAddress, HostAddress } from "../src/domain/Host.ts"
 import {
@@ -35,6 +35,7 @@ import {
   SshUnreachable
 } from "../src/services/Ssh.ts"
 import { SshDialer } from "../src/services/SshDialer.ts"
+import { ChannelDuplex, discard } from "../src/ssh/ChannelDuplex.ts"
 import * as Keys from "../src/ssh/Keys.ts"
 import * as KnownHosts from "../src/ssh/KnownHosts.ts"
 import * as RemoteProgram from "../src/ssh/RemoteProgram.ts"
@@ -408,13 +409,6 @@ const handshake = (
 
 type Done = (error: (Error & { readonly reason?: unknown }) | undefined, channel: ClientChannel) => void
 
-/** Lets go of a channel whatever it still carries: ssh2 tells of its end only when all of it has been read. */
-const discard = (channel: ClientChannel): void => {
-  channel.resume()
-  channel.stderr.resume()
-  channel.close()
-}
-
 /**
  * Opens a channel, closed with the scope. Its place among `places` is kept until the server has confirmed the end (or the connection is
  * lost), so that what we count is never below what the server counts; nobody waits for that.
@@ -600,80 +594,6 @@ const collect = (
     stopWatching = connection.onLost((lost) => finish(Effect.fail(lostError(connection, action, lost))))
     return Effect.sync(stop)
   })
-
-/**
- * A channel as the rest of the program can use it. ssh2's own Duplex leaves writes unanswered once the channel is closed, never errors,
- * and its `destroy` is not Node's; this one ends, errors and closes as a socket does.
- */
-class ChannelDuplex extends Duplex {
-  private readonly channel: ClientChannel
-  /** a failure that is told when what came before it has been read */
-  private pendingFailure: SshError | undefined
-  /** the callback of a write or an end that the channel has not answered */
-  private unanswered: ((error?: Error | null) => void) | undefined
-  private over = false
-
-  constructor(channel: ClientChannel, halfOpen: boolean) {
-    super({ allowHalfOpen: halfOpen, highWaterMark: 64 * 1024 })
-    this.channel = channel
-    // a consumer that listens is told as well; one that does not must not end the process
-    this.on("error", () => {})
-    channel.on("data", (chunk: Buffer) => {
-      if (!this.destroyed && !this.push(chunk)) channel.pause()
-    })
-  }
-
-  /** No more will come: success, or a failure that follows the last byte. */
-  finish(failed?: SshError): void {
-    if (this.over || this.destroyed) return
-    this.over = true
-    if (failed === undefined) this.push(null)
-    else if (this.readableLength === 0) this.destroy(failed)
-    else this.pendingFailure = failed
-  }
-
-  /** The server has closed the channel: nothing that is still to be written will arrive. */
-  closedByHost(): void {
-    this.answer(new Error("the host closed the channel"))
-  }
-
-  private answer(error?: Error | null): void {
-    const callback = this.unanswered
-    this.unanswered = undefined
-    callback?.(error)
-  }
-
-  override read(size?: number): unknown {
-    const chunk: unknown = super.read(size)
-    if (this.pendingFailure !== undefined && this.readableLength === 0) {
-      const failed = this.pendingFailure
-      this.pendingFailure = undefined
-      process.nextTick(() => this.destroy(failed))
-    }
-    return chunk
-  }
-
-  override _read(): void {
-    this.channel.resume()
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    this.unanswered = callback
-    this.channel.write(chunk, (error) => this.answer(error))
-  }
-
-  override _final(callback: (error?: Error | null) => void): void {
-    if (this.channel.writableEnded) return callback()
-    this.unanswered = () => callback()
-    this.channel.end(() => this.answer())
-  }
-
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    discard(this.channel)
-    this.unanswered = undefined
-    callback(error)
-  }
-}
 
 const asDuplex = (
   connection: Connection,

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -228,6 +229,57 @@ describe.each(["tcp", "memory"] as const)("SshLive over %s", (transport) => {
         server.behaviour.silent = false
         server.behaviour.exec = (_, channel) => TestServer.exit(channel, 0)
         yield* soon(ssh.exec(server.address, ["true"]))
+        assert.strictEqual(server.seen.logins, 1)
+      }).pipe(Effect.provide(clientOf(server)))
+    })
+  )
+
+  it.scopedLive("whenever a program is interrupted, no channel and no place stays behind", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make(transport)
+      const open = new Set<ServerChannel>()
+      const settled = signal<void>()
+      let last = false
+      server.behaviour.exec = ({ argv }, channel) => {
+        open.add(channel)
+        channel.on("close", () => {
+          open.delete(channel)
+          if (last && open.size === 0) settled.give()
+        })
+        channel.write("x".repeat(1000))
+        // some end by themselves, some at the moment they are interrupted, some never
+        if (argv[1] !== "never") setTimeout(() => TestServer.exit(channel, 0), Number(argv[1]))
+      }
+      yield* Effect.gen(function* () {
+        const ssh = yield* Ssh
+        const moments = FastCheck.sample(FastCheck.tuple(FastCheck.nat(12), FastCheck.nat(15)), 400)
+        yield* soon(
+          Effect.forEach(
+            moments,
+            ([after, ends]) =>
+              ssh.exec(server.address, ["program", ends > 12 ? "never" : String(ends)]).pipe(
+                Effect.exit,
+                Effect.fork,
+                Effect.flatMap((fiber) =>
+                  Effect.zipRight(after === 0 ? Effect.yieldNow() : Effect.sleep(after), Fiber.interrupt(fiber))
+                )
+              ),
+            { concurrency: 12, discard: true }
+          )
+        )
+        last = true
+        if (open.size > 0) yield* settled.await
+        // all five places are free: five programs that end only together
+        const together = yield* Deferred.make<void>()
+        let running = 0
+        server.behaviour.exec = (_, channel) => {
+          if (++running === 5) Deferred.unsafeDone(together, Exit.void)
+          setTimeout(() => TestServer.exit(channel, 0), 50)
+        }
+        yield* Effect.forEach([1, 2, 3, 4, 5], () => soon(ssh.exec(server.address, ["true"])), {
+          concurrency: "unbounded"
+        })
+        yield* soon(Deferred.await(together))
         assert.strictEqual(server.seen.logins, 1)
       }).pipe(Effect.provide(clientOf(server)))
     })
