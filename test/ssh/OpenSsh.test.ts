@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { execFileSync, spawn } from "node:child_process"
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
@@ -120,6 +120,43 @@ if (OpenSsh.missing !== null) {
           assert.strictEqual(late.reason._tag, "SshTimeout")
           const pid = Number(readFileSync(join(server.directory, "late"), "utf8"))
           yield* eventually("the late one ended", () => !alive(pid))
+        }).pipe(Effect.provide(of(server)))
+      })
+    )
+
+    it.scopedLive("interrupted at any moment, also before it has begun, a program does not stay", () =>
+      Effect.gen(function* () {
+        const server = yield* OpenSsh.start()
+        // seconds to sleep that no other program sleeps
+        const mark = `300.${server.address.port}${process.pid}`
+        const sleeping = () =>
+          readdirSync("/proc").filter((pid) => {
+            if (!/^[0-9]+$/.test(pid)) return false
+            try {
+              return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(mark)
+            } catch (error) {
+              // it ended while we looked
+              if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH"))
+                return false
+              throw error
+            }
+          })
+        yield* Effect.gen(function* () {
+          const ssh = yield* Ssh
+          yield* ssh.exec(server.address, ["true"])
+          yield* Effect.forEach(
+            Array.from({ length: 60 }, (_, index) => index % 15),
+            (after) =>
+              ssh.exec(server.address, ["sleep", mark]).pipe(
+                Effect.fork,
+                Effect.flatMap((fiber) => Effect.zipRight(Effect.sleep(after), Fiber.interrupt(fiber)))
+              ),
+            { concurrency: 5, discard: true }
+          )
+          yield* eventually("no sleep is left", () => sleeping().length === 0)
+          // nor does one begin late
+          yield* ssh.exec(server.address, ["true"])
+          assert.deepStrictEqual(sleeping(), [])
         }).pipe(Effect.provide(of(server)))
       })
     )
