@@ -16,6 +16,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -83,6 +84,9 @@ const typed =
           new PersistenceError({ action, cause: error instanceof SqlError ? (error.cause ?? error) : error })
     )
 
+/** A reason of ours, in place of the driver's. */
+class Unusable extends Data.TaggedError("Unusable")<{ readonly message: string; readonly cause?: unknown }> {}
+
 /** Everything that goes wrong before there is a database to speak of, defects of the driver included. */
 const opening = (filename: string) => {
   const fail = (cause: unknown) => new PersistenceError({ action: `open ${filename}`, cause: explain(cause) })
@@ -96,13 +100,19 @@ const opening = (filename: string) => {
 /** The innermost reason: the driver's own error stands under those of the SQL client and of the migrator. */
 const explain = (error: unknown): unknown => {
   let inner = error
-  while (inner instanceof Error && !("code" in inner) && inner.cause instanceof Error) inner = inner.cause
+  while (inner instanceof SqlError || inner instanceof Migrator.MigrationError) {
+    if (inner.cause === undefined) return inner
+    inner = inner.cause
+  }
   const code = inner instanceof Error && "code" in inner ? inner.code : undefined
   switch (code) {
     case "SQLITE_BUSY":
-      return new Error("another process has it open, and one database serves one controller only", { cause: error })
+      return new Unusable({
+        message: "another process has it open, and one database serves one controller only",
+        cause: error
+      })
     case "SQLITE_NOTADB":
-      return new Error("it is not a SQLite database", { cause: error })
+      return new Unusable({ message: "it is not a SQLite database", cause: error })
     default:
       return inner
   }
@@ -112,16 +122,17 @@ const explain = (error: unknown): unknown => {
 const prepareFile = (filename: string) =>
   Effect.tryPromise({
     try: async () => {
-      if (filename === "") throw new Error("its name is empty")
+      if (filename === "") throw new Unusable({ message: "its name is empty" })
       const folder = path.dirname(path.resolve(filename))
       const isFolder = await fs.stat(folder).then(
         (stat) => stat.isDirectory(),
         (error: NodeJS.ErrnoException) => {
-          if (error.code === "ENOENT") throw new Error(`the folder ${folder} does not exist`, { cause: error })
+          if (error.code === "ENOENT")
+            throw new Unusable({ message: `the folder ${folder} does not exist`, cause: error })
           throw error
         }
       )
-      if (!isFolder) throw new Error(`${folder} is not a folder`)
+      if (!isFolder) throw new Unusable({ message: `${folder} is not a folder` })
       const created = await fs.open(filename, "wx", 0o600).then(
         async (file) => {
           await file.close()
@@ -143,7 +154,7 @@ const pragma = (sql: SqlClient.SqlClient, statement: string) =>
 
 const expectPragma = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, statement: string, expected: unknown) {
   const found = yield* pragma(sql, statement)
-  if (found !== expected) return yield* Effect.fail(new Error(`PRAGMA ${statement} gave ${String(found)}`))
+  if (found !== expected) return yield* new Unusable({ message: `PRAGMA ${statement} gave ${String(found)}` })
 })
 
 const connect = Effect.fnUntraced(function* (filename: string) {
@@ -169,9 +180,9 @@ const connect = Effect.fnUntraced(function* (filename: string) {
   )
   const [applied] = yield* sql<Row>`select max(migration_id) as latest from effect_sql_migrations`
   if (applied?.latest !== Migrations.latest) {
-    return yield* Effect.fail(
-      new Error(`it was written by a newer version (migration ${String(applied?.latest)}, known ${Migrations.latest})`)
-    )
+    return yield* new Unusable({
+      message: `it was written by a newer version (migration ${String(applied?.latest)}, known ${Migrations.latest})`
+    })
   }
   return sql
 })

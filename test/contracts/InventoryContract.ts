@@ -563,7 +563,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
       {
         weight: 4,
         arbitrary: FastCheck.record({
-          what: FastCheck.constantFrom("running", "destroy", "destroyed", "failed"),
+          what: FastCheck.constantFrom("running" as const, "destroy" as const, "destroyed" as const, "failed" as const),
           n: FastCheck.nat(30)
         })
       },
@@ -621,6 +621,6 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           }
           yield* check
         }).pipe(Effect.provide(layer)),
-      { fastCheck: { numRuns: 35 }, timeout: 120_000 }
+      { fastCheck: { numRuns: 18 }, timeout: 120_000 }
     )
   })

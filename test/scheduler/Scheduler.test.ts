@@ -1,0 +1,169 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as SchedulerLive from "../../layers/SchedulerLive.ts"
+import * as SchedulerTest from "../../layers/SchedulerTest.ts"
+import { HostId } from "../../src/domain/Ids.ts"
+import * as Resources from "../../src/domain/Resources.ts"
+import * as Place from "../../src/scheduler/Place.ts"
+import { type Candidate, Scheduler } from "../../src/services/Scheduler.ts"
+import {
+  arbitraryCandidates,
+  arbitraryRequest,
+  candidate,
+  request,
+  schedulerContract
+} from "../contracts/SchedulerContract.ts"
+
+schedulerContract("SchedulerLive", SchedulerLive.layer)
+schedulerContract("SchedulerLive, packing", SchedulerLive.layerPolicy("pack"))
+schedulerContract("SchedulerTest", SchedulerTest.layer)
+schedulerContract("SchedulerTest, scripted", SchedulerTest.layerScripted([3, 1, 2].map((id) => HostId.make(id))))
+
+const has = { cpu: 40, ram: 40960, disk: 400 }
+const small = { cpu: 1, ram: 512, disk: 1 }
+
+/** Places one after the other, each promised before the next; gives the number of VMs by host. */
+const fill = (
+  candidates: ReadonlyArray<Candidate>,
+  sizes: ReadonlyArray<Resources.Resources>,
+  policy: Place.Policy
+): ReadonlyArray<number> => {
+  const end = sizes.reduce((now, size) => {
+    const placement = Place.place(request(size), now, policy)
+    return now.map((one) =>
+      placement._tag === "Placed" && one.host.id === placement.hostId
+        ? { ...one, promised: Resources.map((name) => one.promised[name] + size[name]), vms: one.vms + 1 }
+        : one
+    )
+  }, candidates)
+  return end.map(({ vms }) => vms)
+}
+
+describe("spread", () => {
+  const chosen = (candidates: ReadonlyArray<Candidate>, policy?: Place.Policy) => {
+    const placement = Place.place(request(small), candidates, policy)
+    return placement._tag === "Placed" ? placement.hostId : null
+  }
+
+  it("puts 30 equal VMs on 3 equal hosts 10, 10 and 10", () => {
+    const three = [candidate(1, has), candidate(2, has), candidate(3, has)]
+    assert.deepStrictEqual(
+      fill(
+        three,
+        Array.from({ length: 30 }, () => small),
+        "spread"
+      ),
+      [10, 10, 10]
+    )
+  })
+
+  it("gives a host twice the size twice as much", () => {
+    const hosts = [
+      candidate(1, has),
+      candidate(
+        2,
+        Resources.map((name) => 2 * has[name])
+      )
+    ]
+    assert.deepStrictEqual(
+      fill(
+        hosts,
+        Array.from({ length: 30 }, () => small),
+        "spread"
+      ),
+      [10, 20]
+    )
+  })
+
+  it("looks at each host's scarcest resource", () => {
+    const cpuTaken = candidate(1, has, { promised: { cpu: 30, ram: 0, disk: 0 } })
+    const bitOfAll = candidate(2, has, { promised: { cpu: 20, ram: 20480, disk: 200 } })
+    assert.strictEqual(chosen([cpuTaken, bitOfAll]), 2)
+  })
+
+  it("prefers fewer VMs, then the lowest id, when shares are equal", () => {
+    const promised = { cpu: 4, ram: 4096, disk: 40 }
+    const two = candidate(2, has, { promised, vms: 2 })
+    const three = candidate(3, has, { promised, vms: 1 })
+    const four = candidate(4, has, { promised, vms: 1 })
+    assert.strictEqual(chosen([four, two, three]), 3)
+    assert.strictEqual(chosen([four, two, three], "pack"), 2)
+    assert.strictEqual(chosen([four, three], "pack"), 3)
+  })
+
+  it("does not depend on the order of the hosts", () => {
+    FastCheck.assert(
+      FastCheck.property(
+        arbitraryCandidates.chain((candidates) =>
+          FastCheck.tuple(
+            FastCheck.constant(candidates),
+            FastCheck.shuffledSubarray(candidates, { minLength: candidates.length })
+          )
+        ),
+        arbitraryRequest,
+        FastCheck.constantFrom("spread" as const, "pack" as const),
+        ([candidates, shuffled], wanted, policy) => {
+          const [one, other] = [candidates, shuffled].map((hosts) => Place.place(wanted, hosts, policy))
+          if (one?._tag === "Placed") assert.deepStrictEqual(other, one)
+          else assert.strictEqual(other?._tag, "Refused")
+        }
+      ),
+      { numRuns: 500 }
+    )
+  })
+
+  it("keeps equal hosts within one VM of each other", () => {
+    FastCheck.assert(
+      FastCheck.property(FastCheck.integer({ min: 1, max: 8 }), FastCheck.nat(100), (hosts, vms) => {
+        const counts = fill(
+          Array.from({ length: hosts }, (_, i) => candidate(i + 1, { cpu: 1000, ram: 1e6, disk: 1000 })),
+          Array.from({ length: vms }, () => small),
+          "spread"
+        )
+        assert.isAtMost(Math.max(...counts) - Math.min(...counts), 1)
+      }),
+      { numRuns: 100 }
+    )
+  })
+})
+
+describe("pack", () => {
+  it("fills one host after the other", () => {
+    const three = [candidate(1, has), candidate(2, has), candidate(3, has)]
+    assert.deepStrictEqual(
+      fill(
+        three,
+        Array.from({ length: 50 }, () => small),
+        "pack"
+      ),
+      [40, 10, 0]
+    )
+  })
+})
+
+describe("SchedulerTest", () => {
+  const three = [candidate(3, has), candidate(1, has), candidate(2, has)]
+  const choices = (count: number) =>
+    Effect.flatMap(Scheduler, (scheduler) =>
+      Effect.all(Array.from({ length: count }, () => scheduler.place(request(small, [[2, "full of itself"]]), three)))
+    )
+
+  it.effect("takes the first by id", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(
+        yield* choices(2),
+        [1, 1].map((id) => HostId.make(id))
+      )
+    }).pipe(Effect.provide(SchedulerTest.layer))
+  )
+
+  it.effect("follows its script where that is possible", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(
+        yield* choices(4),
+        [3, 1, 3, 1].map((id) => HostId.make(id))
+      )
+    }).pipe(Effect.provide(SchedulerTest.layerScripted([3, 2, 3].map((id) => HostId.make(id)))))
+  )
+})
