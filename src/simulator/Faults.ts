@@ -53,6 +53,8 @@ export interface CallFaults {
     effect: Effect.Effect<void>,
     options?: { readonly nth?: number }
   ) => Effect.Effect<void>
+  /** Runs once, as soon as this many more bytes of uploads have arrived; the stream waits for it. */
+  readonly onUploaded: (bytes: number, effect: Effect.Effect<void>) => Effect.Effect<void>
   /** The next reply of the daemon cannot be decoded. */
   readonly corruptNextReply: Effect.Effect<void>
   /** How many calls have arrived. */
@@ -75,6 +77,8 @@ export interface Gate {
     args: Args<P>,
     handler: Effect.Effect<Reply<P>, Refusal>
   ) => Effect.Effect<Reply<P>, Refusal>
+  /** Told of every stream packet that has arrived. */
+  readonly streamed: (bytes: number) => Effect.Effect<void>
   /** Whether this reply is the one to corrupt. */
   readonly takeCorruption: () => boolean
 }
@@ -95,6 +99,7 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
   > = []
   const lies = new Map<ProcedureName, (truth: unknown, args: unknown) => unknown>()
   let corrupt = false
+  let uploads: Array<{ left: number; readonly effect: Effect.Effect<void> }> = []
 
   const waitFor = (which: Which, moment: Moment): Effect.Effect<void> => {
     const held = hanging.get(which)
@@ -144,6 +149,10 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
       Effect.sync(() => {
         hooks.push({ procedure, moment, effect, nth: options?.nth, seen: 0 })
       }),
+    onUploaded: (bytes, effect) =>
+      Effect.sync(() => {
+        uploads.push({ left: bytes, effect })
+      }),
     corruptNextReply: Effect.sync(() => {
       corrupt = true
     }),
@@ -154,6 +163,7 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
       hooks.length = 0
       lies.clear()
       corrupt = false
+      uploads = []
       return Effect.forEach([...hanging.keys()], release, { discard: true })
     })
   }
@@ -191,6 +201,13 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
   return {
     faults,
     around,
+    streamed: (bytes) =>
+      Effect.suspend(() => {
+        for (const entry of uploads) entry.left -= bytes
+        const reached = uploads.filter(({ left }) => left <= 0)
+        uploads = uploads.filter(({ left }) => left > 0)
+        return Effect.forEach(reached, ({ effect }) => effect, { discard: true })
+      }),
     takeCorruption: () => {
       const now = corrupt
       corrupt = false

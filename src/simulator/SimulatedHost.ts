@@ -7,7 +7,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Duplex } from "node:stream"
 import * as Keys from "./Keys.ts"
 import * as Domains from "./Domains.ts"
@@ -164,7 +164,8 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       }
     }
 
-    const startDaemon = SimulatedLibvirt.make({ state, gate, guests })
+    const scope = yield* Effect.scope
+    const startDaemon = Scope.extend(SimulatedLibvirt.make({ state, gate, guests }), scope)
     let daemon: SimulatedLibvirt.Libvirtd | undefined = yield* startDaemon
 
     const sshd = yield* SimulatedSshd.make({
@@ -181,12 +182,14 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
     let silent = false
     let powered = true
 
-    const setSilent = (on: boolean) =>
-      Effect.sync(() => {
-        silent = on
-        for (const link of links) if (on || !powered) link.cut()
-        if (!on && powered) for (const link of links) link.mend()
-      })
+    const cutNetwork = Effect.sync(() => {
+      silent = true
+      for (const link of links) link.cut()
+    })
+    const mendNetwork = Effect.sync(() => {
+      silent = false
+      if (powered) for (const link of links) link.mend()
+    })
 
     const dropConnections = Effect.sync(() => {
       for (const link of links) link.reset()
@@ -215,8 +218,8 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         Effect.sync(() => {
           refusing = on
         }),
-      cutNetwork: setSilent(true),
-      mendNetwork: setSilent(false),
+      cutNetwork,
+      mendNetwork,
       forbidForwarding: (on) => Effect.sync(() => sshd.allowForwarding(!on)),
       stopLibvirtd,
       startLibvirtd,

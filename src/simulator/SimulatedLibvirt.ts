@@ -1,0 +1,408 @@
+/**
+ * The simulated libvirt daemon: libvirt's RPC protocol as libvirtd 9.0.0 serves it, over the host's state.
+ *
+ * @since 0.1.0
+ */
+import * as NodeStream from "@effect/platform-node/NodeStream"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Duplex } from "node:stream"
+import * as Packet from "../libvirt/Packet.ts"
+import * as Procedures from "../libvirt/Procedures.ts"
+import * as Structs from "../libvirt/Structs.ts"
+import * as Xdr from "../libvirt/Xdr.ts"
+import type * as Faults from "./Faults.ts"
+import * as Handlers from "./Handlers.ts"
+import type { HostEvent, HostState } from "./HostState.ts"
+import { code, from, refuse, type Refusal } from "./Refusal.ts"
+import * as Storage from "./Storage.ts"
+
+export type { GuestControl } from "./Handlers.ts"
+
+/** @since 0.1.0 @category models */
+export interface Libvirtd {
+  /** Serves one connection to its socket until either side ends it. Calls that have begun go on to their end even then. */
+  readonly serve: (stream: Duplex) => Effect.Effect<void>
+  /** Ends every connection and everything that was being done. */
+  readonly stop: Effect.Effect<void>
+}
+
+/** `max_client_requests` of libvirtd.conf */
+const maxRequests = 5
+/** `keepalive_interval` and `keepalive_count` */
+const keepalive = { interval: Duration.seconds(5), count: 5 }
+/** how long a change of a domain waits for the one before it */
+const jobWait = Duration.seconds(30)
+
+const events = {
+  domainLifecycle: {
+    procedure: 318,
+    payload: Xdr.struct({ callbackID: Xdr.i32, dom: Structs.Dom, event: Xdr.i32, detail: Xdr.i32 })
+  },
+  domainReboot: { procedure: 319, payload: Xdr.struct({ callbackID: Xdr.i32, dom: Structs.Dom }) },
+  poolLifecycle: {
+    procedure: 370,
+    payload: Xdr.struct({ callbackID: Xdr.i32, pool: Structs.Pool, event: Xdr.i32, detail: Xdr.i32 })
+  },
+  poolRefresh: { procedure: 373, payload: Xdr.struct({ callbackID: Xdr.i32, pool: Structs.Pool }) }
+}
+
+interface Upload {
+  readonly target: ReturnType<typeof Storage.uploadTo>
+  /** an error was sent; what still arrives is dropped */
+  failed: boolean
+}
+
+interface Connection extends Handlers.Session {
+  readonly stream: Duplex
+  readonly uploads: Map<number, Upload>
+  readonly downloads: Set<number>
+  readonly ended: Deferred.Deferred<void>
+  heard: boolean
+}
+
+type Call = Pick<Packet.Packet, "program" | "version" | "procedure" | "serial">
+
+/** Runs until the scope is closed or it is stopped. @since 0.1.0 @category constructors */
+export const make = (options: {
+  readonly state: HostState
+  readonly gate: Faults.Gate
+  readonly guests: Handlers.GuestControl
+}): Effect.Effect<Libvirtd, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { gate, guests, state } = options
+    const work = yield* FiberSet.make<void>()
+    const run = yield* FiberSet.runtime(work)<never>()
+    const connections = new Set<Connection>()
+    const turns = new Map<string, Effect.Semaphore>()
+
+    const handlers = Handlers.make({
+      state,
+      guests,
+      nextCallback: { domain: 0, pool: 0, network: 0 },
+      exclusively: (uuid, job) =>
+        Effect.suspend(() => {
+          const turn = turns.get(uuid) ?? Effect.unsafeMakeSemaphore(1)
+          turns.set(uuid, turn)
+          return Effect.acquireUseRelease(
+            turn.take(1).pipe(
+              Effect.interruptible,
+              Effect.timeoutFail({
+                duration: jobWait,
+                onTimeout: () => refuse(code.timeout, from.qemu, "cannot acquire state change lock")
+              })
+            ),
+            () => job,
+            () => turn.release(1)
+          )
+        })
+    })
+
+    // ---- writing
+
+    const put = (connection: Connection, bytes: Uint8Array): void => {
+      if (connection.stream.writable) connection.stream.write(bytes)
+    }
+
+    const send = (
+      connection: Connection,
+      call: Call,
+      type: number,
+      status: number,
+      payload?: Uint8Array
+    ): void => {
+      const { procedure, program, serial, version } = call
+      const frame = Packet.encode({ program, version, procedure, type, serial, status }, payload)
+      if (type === Packet.types.reply && gate.takeCorruption()) frame.fill(0xff, 28)
+      put(connection, frame)
+    }
+
+    const sendError = (connection: Connection, call: Call, type: number, error: Refusal): Effect.Effect<void> =>
+      Xdr.encode(Structs.RemoteError, {
+        code: error.code,
+        domain: error.domain,
+        message: error.message,
+        level: 2,
+        dom: null,
+        str1: error.str1,
+        str2: error.str2,
+        str3: null,
+        int1: error.int1,
+        int2: -1,
+        net: null
+      }).pipe(
+        Effect.orDie,
+        Effect.map((payload) => send(connection, call, type, Packet.statuses.error, payload))
+      )
+
+    const push = <A>(
+      connection: Connection,
+      event: { readonly procedure: number; readonly payload: Xdr.Codec<A> },
+      value: A
+    ): void => {
+      const payload = Xdr.encode(event.payload, value)
+      if (Either.isLeft(payload)) return
+      const call = { program: Packet.programs.remote, version: 1, procedure: event.procedure, serial: 1 }
+      send(connection, call, Packet.types.message, Packet.statuses.ok, payload.right)
+    }
+
+    const emit = (event: HostEvent): void => {
+      for (const connection of connections) {
+        for (const { callbackID, eventID, family, uuid } of connection.registered.values()) {
+          const about = "pool" in event ? event.pool : event.domain
+          if (uuid !== null && uuid !== about.uuid) continue
+          if (family === "domain" && eventID === 0 && event._tag === "DomainLifecycle") {
+            push(connection, events.domainLifecycle, {
+              callbackID,
+              dom: event.domain,
+              event: event.event,
+              detail: event.detail
+            })
+          } else if (family === "domain" && eventID === 1 && event._tag === "DomainReboot") {
+            push(connection, events.domainReboot, { callbackID, dom: event.domain })
+          } else if (family === "pool" && eventID === 0 && event._tag === "PoolLifecycle") {
+            push(connection, events.poolLifecycle, { callbackID, pool: event.pool, event: event.event, detail: 0 })
+          } else if (family === "pool" && eventID === 1 && event._tag === "PoolRefresh") {
+            push(connection, events.poolRefresh, { callbackID, pool: event.pool })
+          }
+        }
+      }
+    }
+    state.emit = emit
+
+    // ---- calls
+
+    const invoke = <P extends Procedures.ProcedureName>(
+      connection: Connection,
+      procedure: P,
+      payload: Uint8Array
+    ): Effect.Effect<{ readonly args: Procedures.Args<P>; readonly reply: Uint8Array }, Refusal> =>
+      Effect.gen(function* () {
+        // the table's row for P; TypeScript does not follow an index by a type parameter into the row's own codecs
+        const row = Procedures.procedures[procedure] as unknown as Procedures.Procedure<
+          Procedures.Args<P>,
+          Procedures.Reply<P>,
+          null
+        >
+        const handler = handlers[procedure]
+        const args = yield* Xdr.decode(row.args, payload).pipe(
+          Either.mapLeft(() => refuse(code.rpc, from.rpc, "Unable to decode message payload"))
+        )
+        if (handler === undefined) {
+          return yield* refuse(code.noSupport, from.rpc, `${procedure} (the simulated daemon does not have it)`)
+        }
+        const reply = yield* gate.around(procedure, args, handler(args, connection))
+        return { args, reply: yield* Effect.orDie(Xdr.encode(row.reply, reply)) }
+      })
+
+    /** What may be called before CONNECT_OPEN. */
+    const early = (procedure: Procedures.ProcedureName, payload: Uint8Array): boolean =>
+      procedure === "AUTH_LIST" ||
+      procedure === "CONNECT_OPEN" ||
+      procedure === "CONNECT_CLOSE" ||
+      (procedure === "CONNECT_SUPPORTS_FEATURE" && Buffer.from(payload).readInt32BE(0) === 10)
+
+    const call = (connection: Connection, packet: Packet.Packet): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        if (packet.status !== Packet.statuses.ok) {
+          return yield* refuse(code.rpc, from.rpc, `Unexpected message status ${packet.status}`)
+        }
+        const procedure = Procedures.byNumber(packet.procedure)
+        if (procedure === undefined) {
+          return yield* refuse(code.rpc, from.rpc, `unknown procedure: ${packet.procedure}`)
+        }
+        if (!connection.open && !early(procedure, packet.payload)) {
+          return yield* refuse(code.internal, from.rpc, "hypervisor connection not open")
+        }
+        const { args, reply } = yield* invoke(connection, procedure, packet.payload)
+        send(connection, packet, Packet.types.reply, Packet.statuses.ok, reply)
+        if (connection.closing) {
+          connection.stream.end()
+          return
+        }
+        if (procedure === "STORAGE_VOL_UPLOAD" || procedure === "STORAGE_VOL_DOWNLOAD") {
+          yield* openStream(connection, packet, procedure, args as Procedures.Args<"STORAGE_VOL_UPLOAD">)
+        }
+      }).pipe(Effect.catchAll((error) => sendError(connection, packet, Packet.types.reply, error)))
+
+    // ---- streams
+
+    const openStream = (
+      connection: Connection,
+      packet: Packet.Packet,
+      procedure: "STORAGE_VOL_UPLOAD" | "STORAGE_VOL_DOWNLOAD",
+      args: Procedures.Args<"STORAGE_VOL_UPLOAD">
+    ): Effect.Effect<void, Refusal> =>
+      Effect.gen(function* () {
+        const volume = yield* Storage.volumeOf(state, args.vol)
+        const range = { offset: Number(args.offset), length: Number(args.length) }
+        if (procedure === "STORAGE_VOL_UPLOAD") {
+          connection.uploads.set(packet.serial, { target: Storage.uploadTo(state, volume, range), failed: false })
+          return
+        }
+        connection.downloads.add(packet.serial)
+        const end = range.length === 0 ? volume.file.size : Math.min(volume.file.size, range.offset + range.length)
+        for (let at = range.offset; at < end && connection.downloads.has(packet.serial); at += Packet.streamChunk) {
+          const bytes = volume.file.read(at, Math.min(Packet.streamChunk, end - at))
+          yield* drained(connection.stream)
+          send(connection, packet, Packet.types.stream, Packet.statuses.continue, bytes)
+        }
+        if (connection.downloads.has(packet.serial)) {
+          send(connection, packet, Packet.types.stream, Packet.statuses.continue)
+        }
+      })
+
+    const streamPacket = (connection: Connection, packet: Packet.Packet): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const upload = connection.uploads.get(packet.serial)
+        if (upload === undefined) {
+          // a download's finish or abort; anything else belongs to a stream that is over
+          if (packet.status !== Packet.statuses.continue && connection.downloads.delete(packet.serial)) {
+            send(connection, packet, Packet.types.stream, Packet.statuses.ok)
+          }
+          return Effect.void
+        }
+        if (packet.type === Packet.types.hole) {
+          upload.target.skip(Number(Buffer.from(packet.payload).readBigInt64BE(0)))
+          return Effect.void
+        }
+        if (packet.status === Packet.statuses.continue) {
+          if (upload.failed) return Effect.void
+          const written = upload.target.write(packet.payload)
+          return Effect.zipRight(
+            gate.streamed(packet.payload.length),
+            Effect.suspend(() => {
+              if (Either.isRight(written)) return Effect.void
+              upload.failed = true
+              return sendError(connection, packet, Packet.types.stream, written.left)
+            })
+          )
+        }
+        // finished or aborted: both are confirmed, also after an error
+        connection.uploads.delete(packet.serial)
+        upload.target.close()
+        send(connection, packet, Packet.types.stream, Packet.statuses.ok)
+        return Effect.void
+      })
+
+    // ---- connections
+
+    const receive = (connection: Connection, slots: Effect.Semaphore, packet: Packet.Packet): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        connection.heard = true
+        if (packet.program === Packet.programs.keepalive) {
+          if (packet.procedure === Packet.keepalive.ping) put(connection, Packet.encodeKeepalive(Packet.keepalive.pong))
+          return Effect.void
+        }
+        if (packet.type === Packet.types.stream || packet.type === Packet.types.hole) {
+          return streamPacket(connection, packet)
+        }
+        if (packet.type !== Packet.types.call) return Effect.void
+        if (packet.program !== Packet.programs.remote || packet.version !== 1) {
+          return sendError(
+            connection,
+            packet,
+            Packet.types.reply,
+            refuse(code.rpc, from.rpc, `Cannot find program ${packet.program} version ${packet.version}`)
+          )
+        }
+        // it does not belong to the connection: a call goes on when its client has gone
+        return Effect.map(slots.take(1), () => {
+          run(Effect.ensuring(call(connection, packet), slots.release(1)))
+        })
+      })
+
+    const probe = (connection: Connection): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        for (let unanswered = 0; ; ) {
+          yield* Clock.sleep(keepalive.interval)
+          if (connection.heard) unanswered = 0
+          else if (unanswered >= keepalive.count) return
+          connection.heard = false
+          unanswered++
+          put(connection, Packet.encodeKeepalive(Packet.keepalive.ping))
+        }
+      })
+
+    const serve: Libvirtd["serve"] = (stream) =>
+      Effect.gen(function* () {
+        const probing = yield* Deferred.make<void>()
+        const ended = yield* Deferred.make<void>()
+        const slots = yield* Effect.makeSemaphore(maxRequests)
+        const frames = new Packet.FrameReader()
+        const connection: Connection = {
+          stream,
+          open: false,
+          closing: false,
+          registered: new Map(),
+          uploads: new Map(),
+          downloads: new Set(),
+          ended,
+          heard: true,
+          startKeepalive: () => Deferred.unsafeDone(probing, Effect.void)
+        }
+        connections.add(connection)
+        const reading = NodeStream.fromReadable<unknown, Uint8Array>(() => stream, (cause) => cause).pipe(
+          Stream.runForEachWhile((bytes) => {
+            const packets = frames.push(bytes)
+            if (Either.isLeft(packets)) return Effect.succeed(false)
+            return Effect.as(
+              Effect.forEach(
+                packets.right,
+                // with as many calls as it may have in hand the daemon does not even read on
+                (packet) => Effect.zipRight(slots.withPermits(1)(Effect.void), receive(connection, slots, packet)),
+                { discard: true }
+              ),
+              true
+            )
+          }),
+          // a connection that breaks ends like one that is closed
+          Effect.catchAll(() => Effect.void)
+        )
+        yield* reading.pipe(
+          Effect.raceFirst(Deferred.await(ended)),
+          Effect.raceFirst(Effect.zipRight(Deferred.await(probing), probe(connection))),
+          Effect.ensuring(
+            Effect.sync(() => {
+              connections.delete(connection)
+              for (const { target } of connection.uploads.values()) target.close()
+              connection.uploads.clear()
+              connection.downloads.clear()
+              stream.end()
+            })
+          )
+        )
+      })
+
+    return {
+      serve,
+      stop: Effect.suspend(() => {
+        if (state.emit === emit) state.emit = () => {}
+        for (const { ended } of connections) Deferred.unsafeDone(ended, Effect.void)
+        return FiberSet.clear(work)
+      })
+    }
+  })
+
+/** Waits until the stream has room. */
+const drained = (stream: Duplex): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    if (!stream.writableNeedDrain || !stream.writable) return resume(Effect.void)
+    const done = () => {
+      stream.off("drain", done)
+      stream.off("close", done)
+      resume(Effect.void)
+    }
+    stream.once("drain", done)
+    stream.once("close", done)
+    return Effect.sync(() => {
+      stream.off("drain", done)
+      stream.off("close", done)
+    })
+  })
