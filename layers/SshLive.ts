@@ -254,7 +254,7 @@ const makeConnection = (host: string, client: Client, scope: Scope.Scope, settin
     lose: (lost) => {
       if (connection.lost !== undefined) return
       connection.lost = lost
-      for (const listener of [...listeners]) listener(lost)
+      for (const listener of listeners) listener(lost)
       listeners.clear()
     },
     onLost: (listener) => {
