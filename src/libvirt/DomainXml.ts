@@ -110,28 +110,38 @@ const states: ReadonlyArray<DomainState> = [
 ]
 
 /**
- * Whose a domain is, from its XML or from its `<metadata>` content alone. `undefined`: nothing of ours is in it. Whatever prefix
- * libvirt or a person gave our namespace is understood.
+ * Whose a domain is, from its XML. `undefined`: nothing of ours is in it. Whatever prefix libvirt or a person gave our namespace is
+ * understood.
  *
  * @since 0.1.0 @category getters
  */
-export const ownership = (root: Xml.Element): Ownership | undefined => {
-  const metadata = root.name === "domain" ? Xml.child(root, "metadata") : root
-  if (metadata === undefined) return undefined
-  for (const element of root.name === "domain" ? Xml.children(metadata) : [root]) {
-    const [prefix, local] = element.name.includes(":") ? element.name.split(":", 2) : ["", element.name]
-    if (local !== "vm") continue
+export const ownership = (domain: Xml.Element): Ownership | undefined => {
+  const metadata = Xml.child(domain, "metadata")
+  for (const element of metadata === undefined ? [] : Xml.children(metadata)) {
+    const prefix = element.name.includes(":") ? element.name.slice(0, element.name.indexOf(":")) : ""
     const declaration = prefix === "" ? "xmlns" : `xmlns:${prefix}`
-    const uri = [element, metadata, root]
+    const uri = [element, metadata, domain]
       .map((at) => Xml.attribute(at, declaration))
       .find((value) => value !== undefined)
-    const vmId = Xml.attribute(element, "id")
-    const operationId = Xml.attribute(element, "operation")
-    if (uri !== namespace || vmId === undefined || !/^[1-9][0-9]{0,15}$/.test(vmId) || operationId === undefined)
-      continue
-    return { vmId: Number(vmId), operationId }
+    if (uri === namespace) return readOwnership(element)
   }
   return undefined
+}
+
+/**
+ * The same from the one element that DOMAIN_GET_METADATA answers when asked for our namespace; libvirt takes the namespace out of it.
+ *
+ * @since 0.1.0 @category getters
+ */
+export const readOwnership = (element: Xml.Element): Ownership | undefined => {
+  const vmId = Xml.attribute(element, "id")
+  const operationId = Xml.attribute(element, "operation")
+  return !/^([^:]+:)?vm$/.test(element.name) ||
+    vmId === undefined ||
+    operationId === undefined ||
+    !/^[1-9][0-9]{0,15}$/.test(vmId)
+    ? undefined
+    : { vmId: Number(vmId), operationId }
 }
 
 /** @since 0.1.0 @category getters */

@@ -396,8 +396,21 @@ export type UploadProcedure = WithStream<"write">
 /** Procedures that open a stream from the host. @since 0.1.0 @category models */
 export type DownloadProcedure = WithStream<"read">
 
-/** Procedures that open a stream both ways. @since 0.1.0 @category models */
-export type ConsoleProcedure = WithStream<"both">
+/** Procedures that open a stream of any direction. @since 0.1.0 @category models */
+export type StreamProcedure = WithStream<"write"> | WithStream<"read"> | WithStream<"both">
+
+// The table's entry of a procedure carries the types of `Args` and `Reply` by definition; through a type parameter TypeScript does not see
+// that, hence the two assertions, which the recorded frames test for every shape.
+
+/** @since 0.1.0 @category table */
+export const argsOf = <P extends ProcedureName>(procedure: P): Xdr.Codec<Args<P>> =>
+  // oxlint-disable-next-line typescript/consistent-type-assertions
+  procedures[procedure].args as Xdr.Codec<Args<P>>
+
+/** @since 0.1.0 @category table */
+export const replyOf = <P extends ProcedureName>(procedure: P): Xdr.Codec<Reply<P>> =>
+  // oxlint-disable-next-line typescript/consistent-type-assertions
+  procedures[procedure].reply as Xdr.Codec<Reply<P>>
 
 const names = new Map(Object.entries(procedures).map(([name, { number }]): readonly [number, string] => [number, name]))
 

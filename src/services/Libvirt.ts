@@ -6,10 +6,11 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { HostAddress } from "../domain/Host.ts"
 import type { DomainEvent } from "../libvirt/Events.ts"
-import type { Args, ProcedureName, Reply, UploadProcedure } from "../libvirt/Procedures.ts"
+import type { Args, ProcedureName, Reply, StreamProcedure, UploadProcedure } from "../libvirt/Procedures.ts"
 import { SshError } from "./Ssh.ts"
 
 /** The daemon answered with an error; `code` and `domain` are virErrorNumber and virErrorDomain. @since 0.1.0 @category errors */
@@ -72,6 +73,13 @@ export class LibvirtError extends Schema.TaggedError<LibvirtError>()("LibvirtErr
   }
 }
 
+/** A stream to or from a host. @since 0.1.0 @category models */
+export interface LibvirtStream<R> {
+  readonly reply: R
+  readonly send: (bytes: Uint8Array) => Effect.Effect<void, LibvirtError>
+  readonly incoming: Stream.Stream<Uint8Array, LibvirtError>
+}
+
 /** @since 0.1.0 @category services */
 export class Libvirt extends Context.Tag("vmfabric/Libvirt")<
   Libvirt,
@@ -96,6 +104,16 @@ export class Libvirt extends Context.Tag("vmfabric/Libvirt")<
       args: Args<P>,
       source: Stream.Stream<Uint8Array, E>
     ) => Effect.Effect<void, LibvirtError | E>
+
+    /**
+     * A call that opens a stream, for reading or both ways, on a connection of its own; closed with the scope. `incoming` ends where
+     * the daemon's data ends; a slow reader holds the daemon back.
+     */
+    readonly open: <P extends StreamProcedure>(
+      address: HostAddress,
+      procedure: P,
+      args: Args<P>
+    ) => Effect.Effect<LibvirtStream<Reply<P>>, LibvirtError, Scope.Scope>
 
     /**
      * Domain events from now on. Ends with a failure when the connection is lost (events are not replayed: list, then listen
