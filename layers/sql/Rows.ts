@@ -82,8 +82,8 @@ const hostJson = table("hosts", "id", HostJson)
 const usageRow = table("hosts", "id", UsageRow)
 
 /**
- * Reads hosts with their sums. Decoding the two JSON columns is most of the cost of an admission, and they hardly ever change, so a
- * decoded host is kept for as long as its row's text is the same.
+ * Reads hosts with their sums. Every admission does it for all hosts, and the two JSON columns hardly ever change, so a decoded host is kept
+ * for as long as its row's text is the same.
  *
  * @since 0.1.0 @category decoding
  */
