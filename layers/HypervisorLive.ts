@@ -97,7 +97,7 @@ const make = Effect.gen(function* () {
         if (reply.left.refusedWith(code.noMetadata)) return Option.some(null)
         return yield* Effect.fail(fromLibvirt(host, action)(reply.left))
       }
-      const found = yield* parse(host, action, reply.right.metadata, (root) => DomainXml.ownership(root) ?? null)
+      const found = yield* parse(host, action, reply.right.metadata, (root) => DomainXml.readOwnership(root) ?? null)
       return Option.some(found !== null && `vm-${found.vmId}` === domain.domainName ? found : null)
     })
 
