@@ -8,7 +8,7 @@ import * as Xml from "../libvirt/Xml.ts"
 import { readHeader } from "./HostFiles.ts"
 import { type HostState, newUuid, type SimulatedDomain, state } from "./HostState.ts"
 import { print } from "./PrintXml.ts"
-import { code, errno, from, refuse, Refusal, systemError } from "./Refusal.ts"
+import { code, errno, from, malformed, refuse, Refusal, systemError } from "./Refusal.ts"
 
 /** What the wire calls a domain; the daemon looks at `uuid` only. @since 0.1.0 @category models */
 export interface DomainRef {
@@ -144,25 +144,12 @@ const parseDefinition = (
 ): Answer<{ readonly name: string; readonly uuid: string; readonly definition: Xml.Element }> => {
   const parsed = Xml.parse(xml)
   if (Either.isLeft(parsed)) {
-    const text = `(domain_definition):1: ${parsed.left.reason}\n${xml.split("\n")[0] ?? ""}\n^`
-    return Either.left(
-      new Refusal({
-        code: code.xmlDetail,
-        domain: from.domain,
-        message: text,
-        str1: "%s:%d: %s%s\n%s",
-        str2: "(domain_definition)",
-        int1: 1
-      })
-    )
+    return Either.left(malformed(from.domain, "domain_definition", xml, parsed.left.reason))
   }
   const root = parsed.right
   const bad = (detail: string) => Either.left(refuse(code.xml, from.domain, detail))
-  if (root.name !== "domain") return bad(`expecting root element of 'domain', not '${root.name}'`)
-  const type = Xml.attribute(root, "type")
-  if (type === undefined) return Either.left(refuse(code.internal, from.domain, "missing domain type attribute"))
-  if (type !== "qemu" && type !== "kvm") {
-    return Either.left(refuse(code.unsupported, from.domain, `invalid domain type ${type}`))
+  if (root.name !== "domain") {
+    return Either.left(refuse(code.xml, from.xml, `expecting root element of 'domain', not '${root.name}'`))
   }
   const name = Xml.textOf(Xml.child(root, "name")) ?? ""
   if (name === "") {
@@ -186,10 +173,21 @@ const parseDefinition = (
   const uuid = givenUuid === undefined ? newUuid(host.random) : dashed(givenUuid)
   const title = Xml.textOf(Xml.child(root, "title"))
   if (title?.includes("\n") === true) return bad("Domain title can't contain newlines")
+  const type = Xml.attribute(root, "type")
+  if (type === undefined) return Either.left(refuse(code.internal, from.domain, "missing domain type attribute"))
+  if (type !== "qemu" && type !== "kvm") {
+    return Either.left(refuse(code.unsupported, from.domain, `invalid domain type ${type}`))
+  }
   const memoryElement = Xml.child(root, "memory")
   const memory = kibibytes(memoryElement)
   if (memoryElement !== undefined && memory === undefined) {
-    return bad(`Invalid value '${Xml.textOf(memoryElement) ?? ""}' for element or attribute './memory[1]'`)
+    return Either.left(
+      refuse(
+        code.xml,
+        from.xml,
+        `Invalid value '${Xml.textOf(memoryElement) ?? ""}' for element or attribute './memory[1]'`
+      )
+    )
   }
   if (memory === undefined || memory === 0)
     return bad("Memory size must be specified via <memory> or in the <numa> configuration")
@@ -296,9 +294,8 @@ export const define = (host: HostState, xml: string): Answer<SimulatedDomain> =>
       )
     }
     if (known !== undefined) {
-      const added = known.persistent === null
       known.persistent = definition
-      tell(host, known, 0, added ? 0 : 1)
+      tell(host, known, 0, 1)
       return Either.right(known)
     }
     const domain: SimulatedDomain = {
@@ -396,7 +393,7 @@ export const start = (host: HostState, domain: SimulatedDomain, flags: number): 
   if (domain.live !== null) return Either.left(refuse(code.operationInvalid, from.qemu, "domain is already running"))
   const definition = domain.persistent
   if (definition === null) return Either.left(refuse(code.operationInvalid, from.qemu, "domain is transient"))
-  return checkNetworks(host, definition).pipe(
+  const ready = checkNetworks(host, definition).pipe(
     Either.flatMap(() => checkDisks(host, definition)),
     Either.flatMap(() =>
       memoryOf(definition) * 1024 > freeMemory(host)
@@ -408,17 +405,18 @@ export const start = (host: HostState, domain: SimulatedDomain, flags: number): 
             )
           )
         : Either.right(undefined)
-    ),
-    Either.map(() => {
-      const paused = (flags & 1) === 1
-      domain.live = { id: host.nextId++, definition, serial: [], started: host.now() }
-      domain.state = paused ? state.paused : state.running
-      domain.reason = 1
-      if (!paused) tell(host, domain, 4, 0)
-      tell(host, domain, 2, 0)
-      if (paused) tell(host, domain, 3, 0)
-    })
+    )
   )
+  if (Either.isLeft(ready)) domain.reason = 6
+  return Either.map(ready, () => {
+    const paused = (flags & 1) === 1
+    domain.live = { id: host.nextId++, definition, serial: [], started: host.now() }
+    domain.state = paused ? state.paused : state.running
+    domain.reason = 1
+    if (!paused) tell(host, domain, 4, 0)
+    tell(host, domain, 2, 0)
+    if (paused) tell(host, domain, 3, 0)
+  })
 }
 
 const notRunning = () => refuse(code.operationInvalid, from.domain, "domain is not running")
@@ -493,13 +491,15 @@ export const resume = (host: HostState, domain: SimulatedDomain): Answer<void> =
   return Either.right(undefined)
 }
 
-/** Whether it runs, for requests to the guest: shutdown, reboot, reset. @since 0.1.0 @category procedures */
-export const needLive = (domain: SimulatedDomain): Answer<void> =>
-  domain.live === null ? Either.left(notRunning()) : Either.right(undefined)
+/** Whether it runs; `speaker` is who says that it does not. @since 0.1.0 @category procedures */
+export const needLive = (domain: SimulatedDomain, speaker: number): Answer<void> =>
+  domain.live === null
+    ? Either.left(refuse(code.operationInvalid, speaker, "domain is not running"))
+    : Either.right(undefined)
 
 /** @since 0.1.0 @category procedures */
 export const reset = (host: HostState, domain: SimulatedDomain): Answer<void> =>
-  Either.map(needLive(domain), () => host.emit({ _tag: "DomainReboot", domain: refOf(domain) }))
+  Either.map(needLive(domain, from.domain), () => host.emit({ _tag: "DomainReboot", domain: refOf(domain) }))
 
 /** @since 0.1.0 @category procedures */
 export const setAutostart = (domain: SimulatedDomain, on: boolean): Answer<void> => {

@@ -10,7 +10,7 @@ import * as Capabilities from "./Capabilities.ts"
 import * as Domains from "./Domains.ts"
 import type { HostState, SimulatedDomain, SimulatedNetwork, SimulatedPool } from "./HostState.ts"
 import * as Networks from "./Networks.ts"
-import { code, from, refuse, type Refusal } from "./Refusal.ts"
+import { code, from, refuse, type Refusal, unsupportedFlags } from "./Refusal.ts"
 import * as Storage from "./Storage.ts"
 
 /** Things guests do in their own time. @since 0.1.0 @category models */
@@ -72,6 +72,9 @@ const features: Readonly<Record<number, number>> = {
 
 const answer = <A>(of: () => Either.Either<A, Refusal>): Effect.Effect<A, Refusal> => Effect.suspend(of)
 
+const onlyFlags = (flags: number, known: number, procedure: string): Effect.Effect<void, Refusal> =>
+  Effect.suspend(() => unsupportedFlags(flags, known, procedure) ?? Effect.void)
+
 const listed = <A>(needResults: number, all: ReadonlyArray<A>) => ({
   items: needResults === 0 ? [] : all,
   ret: all.length
@@ -112,7 +115,7 @@ export const make = (daemon: Daemon): Handlers => {
       })
     )
   const shutDown = (ref: Domains.DomainRef) =>
-    job(ref, (domain) => Either.map(Domains.needLive(domain), () => guests.shutDown(domain)))
+    job(ref, (domain) => Either.map(Domains.needLive(domain, from.qemu), () => guests.shutDown(domain)))
   const reset = (ref: Domains.DomainRef) =>
     job(ref, (domain) =>
       Either.map(Domains.reset(host, domain), () => {
@@ -154,7 +157,7 @@ export const make = (daemon: Daemon): Handlers => {
         }
         if (name === null) return Effect.fail(refuse(code.internal, from.rpc, "connection not open"))
         if (name !== "" && name !== "qemu:///system") {
-          return Effect.fail(refuse(code.noConnect, from.none, `no connection driver available for ${name}`))
+          return Effect.fail(refuse(code.noConnect, from.none, name))
         }
         session.open = true
         return Effect.void
@@ -212,13 +215,23 @@ export const make = (daemon: Daemon): Handlers => {
     DOMAIN_LOOKUP_BY_ID: ({ id }) =>
       answer(() => Either.map(Domains.byId(host, id), (found) => ({ dom: Domains.refOf(found) }))),
     DOMAIN_DEFINE_XML: ({ xml }) => define(xml),
-    DOMAIN_DEFINE_XML_FLAGS: ({ xml }) => define(xml),
+    DOMAIN_DEFINE_XML_FLAGS: ({ flags, xml }) =>
+      Effect.zipRight(onlyFlags(flags, 0x1, "qemuDomainDefineXMLFlags"), define(xml)),
     DOMAIN_UNDEFINE: ({ dom }) => job(dom, (domain) => Domains.undefine(host, domain)),
-    DOMAIN_UNDEFINE_FLAGS: ({ dom }) => job(dom, (domain) => Domains.undefine(host, domain)),
+    DOMAIN_UNDEFINE_FLAGS: ({ dom, flags }) =>
+      Effect.zipRight(
+        onlyFlags(flags, 0x7f, "qemuDomainUndefineFlags"),
+        job(dom, (domain) => Domains.undefine(host, domain))
+      ),
     DOMAIN_CREATE: ({ dom }) => Effect.asVoid(start(dom, 0)),
-    DOMAIN_CREATE_WITH_FLAGS: ({ dom, flags }) => start(dom, flags),
+    DOMAIN_CREATE_WITH_FLAGS: ({ dom, flags }) =>
+      Effect.zipRight(onlyFlags(flags, 0x2f, "qemuDomainCreateWithFlags"), start(dom, flags)),
     DOMAIN_DESTROY: ({ dom }) => job(dom, (domain) => Domains.destroy(host, domain)),
-    DOMAIN_DESTROY_FLAGS: ({ dom }) => job(dom, (domain) => Domains.destroy(host, domain)),
+    DOMAIN_DESTROY_FLAGS: ({ dom, flags }) =>
+      Effect.zipRight(
+        onlyFlags(flags, 0x3, "qemuDomainDestroyFlags"),
+        job(dom, (domain) => Domains.destroy(host, domain))
+      ),
     DOMAIN_SHUTDOWN: ({ dom }) => shutDown(dom),
     DOMAIN_SHUTDOWN_FLAGS: ({ dom }) => shutDown(dom),
     DOMAIN_REBOOT: ({ dom }) => reset(dom),

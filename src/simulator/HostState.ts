@@ -56,8 +56,16 @@ export interface SimulatedPool {
   active: boolean
   autostart: boolean
   persistent: boolean
-  /** names of the files it knows of: those there at the last refresh, and those made through it since */
-  volumes: Set<string>
+  /** the files it knows of, by name: those there at the last refresh, and those made through it since */
+  volumes: Map<string, KnownVolume>
+}
+
+/** What a pool remembers of a file. @since 0.1.0 @category models */
+export interface KnownVolume {
+  /** as it was made, or as its header said at the last refresh */
+  readonly format: "raw" | "qcow2"
+  /** whether its header was looked at since it was made */
+  readonly probed: boolean
 }
 
 /** @since 0.1.0 @category models */

@@ -49,7 +49,7 @@ export const errno = { ENOENT: 2, EEXIST: 17, ENOSPC: 28, ENOTEMPTY: 39 } as con
 const formats: Readonly<Record<number, string>> = {
   1: "internal error: %s",
   3: "this function is not supported by the connection driver: %s",
-  5: "%s",
+  5: "no connection driver available for %s",
   8: "invalid argument: %s",
   9: "operation failed: %s",
   20: "missing target information for device %s",
@@ -64,7 +64,7 @@ const formats: Readonly<Record<number, string>> = {
   67: "unsupported configuration: %s",
   68: "Timed out during operation: %s",
   80: "metadata not found: %s",
-  90: "storage volume '%s' exists already"
+  90: "storage volume %s exists already"
 }
 
 /** What the daemon answers instead of a reply; becomes the wire's error structure. @since 0.1.0 @category errors */
@@ -106,4 +106,25 @@ export const systemError = (domain: number, number: number, detail: string): Ref
     str2: `${detail}: ${what[number] ?? `error ${number}`}`,
     int1: number
   })
+}
+
+/** A document that is not well-formed. `what` is the parser's name for it. @since 0.1.0 @category constructors */
+export const malformed = (domain: number, what: string, xml: string, problem: string): Refusal => {
+  const message = `(${what}):1: ${problem}\n${xml.split("\n")[0] ?? ""}\n^`
+  return new Refusal({ code: code.xmlDetail, domain, message, str1: "%s", str2: message, int1: -1 })
+}
+
+/** Bits outside `known`; undefined when there are none. @since 0.1.0 @category constructors */
+export const unsupportedFlags = (flags: number, known: number, procedure: string): Refusal | undefined => {
+  const unknown = (flags & ~known) >>> 0
+  return unknown === 0
+    ? undefined
+    : new Refusal({
+        code: code.invalidArg,
+        domain: from.qemu,
+        message: `unsupported flags (0x${unknown.toString(16)}) in function ${procedure}`,
+        str1: procedure,
+        str2: "flags",
+        int1: 0
+      })
 }

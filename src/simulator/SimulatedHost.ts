@@ -94,6 +94,8 @@ export interface SimulatedHost {
   readonly hostKey: string
   /** A connection to its sshd, closed with the scope. */
   readonly dial: Effect.Effect<Duplex, DialRefused, Scope.Scope>
+  /** A connection to its libvirt socket from the host itself, without SSH. */
+  readonly libvirtSocket: Effect.Effect<Duplex, DialRefused, Scope.Scope>
   readonly faults: HostFaults
   /** The guests that run. */
   readonly guests: () => ReadonlyArray<Guest>
@@ -245,7 +247,7 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         yield* dropConnections
         for (const pool of state.pools.values()) {
           pool.active = false
-          pool.volumes = new Set()
+          pool.volumes = new Map()
           if (pool.autostart) Storage.start(state, pool, 0)
         }
         for (const network of state.networks.values()) network.active = network.autostart
@@ -282,6 +284,18 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       uuid: state.machine.uuid,
       hostKey: keys.public,
       dial,
+      libvirtSocket: Effect.suspend(() => {
+        const serve = daemon?.serve
+        if (serve === undefined) return Effect.fail(new DialRefused({ code: "ECONNREFUSED" }))
+        return Effect.acquireRelease(
+          Effect.sync(() => {
+            const link = MemoryLink.make()
+            run(serve(link.server))
+            return link.client
+          }),
+          (client) => Effect.sync(() => client.destroy())
+        )
+      }),
       faults,
       guests: () =>
         [...state.domains.values()].flatMap((domain) =>

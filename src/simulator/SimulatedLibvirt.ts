@@ -110,13 +110,7 @@ export const make = (options: {
       if (connection.stream.writable) connection.stream.write(bytes)
     }
 
-    const send = (
-      connection: Connection,
-      call: Call,
-      type: number,
-      status: number,
-      payload?: Uint8Array
-    ): void => {
+    const send = (connection: Connection, call: Call, type: number, status: number, payload?: Uint8Array): void => {
       const { procedure, program, serial, version } = call
       const frame = Packet.encode({ program, version, procedure, type, serial, status }, payload)
       if (type === Packet.types.reply && gate.takeCorruption()) frame.fill(0xff, 28)
@@ -134,7 +128,7 @@ export const make = (options: {
         str2: error.str2,
         str3: null,
         int1: error.int1,
-        int2: -1,
+        int2: error.int1 === 0 ? 0 : -1,
         net: null
       }).pipe(
         Effect.orDie,
@@ -258,6 +252,19 @@ export const make = (options: {
         }
       })
 
+    // a thread of the daemon's does it, so the client is told first
+    const closeUpload = (upload: Upload): void => {
+      run(
+        Effect.async<void>((resume) => {
+          const soon = setImmediate(() => {
+            upload.target.close()
+            resume(Effect.void)
+          })
+          return Effect.sync(() => clearImmediate(soon))
+        })
+      )
+    }
+
     const streamPacket = (connection: Connection, packet: Packet.Packet): Effect.Effect<void> =>
       Effect.suspend(() => {
         const upload = connection.uploads.get(packet.serial)
@@ -286,8 +293,8 @@ export const make = (options: {
         }
         // finished or aborted: both are confirmed, also after an error
         connection.uploads.delete(packet.serial)
-        upload.target.close()
         send(connection, packet, Packet.types.stream, Packet.statuses.ok)
+        closeUpload(upload)
         return Effect.void
       })
 
@@ -320,7 +327,7 @@ export const make = (options: {
 
     const probe = (connection: Connection): Effect.Effect<void> =>
       Effect.gen(function* () {
-        for (let unanswered = 0; ; ) {
+        for (let unanswered = 0; ;) {
           yield* Clock.sleep(keepalive.interval)
           if (connection.heard) unanswered = 0
           else if (unanswered >= keepalive.count) return
@@ -348,7 +355,10 @@ export const make = (options: {
           startKeepalive: () => Deferred.unsafeDone(probing, Effect.void)
         }
         connections.add(connection)
-        const reading = NodeStream.fromReadable<unknown, Uint8Array>(() => stream, (cause) => cause).pipe(
+        const reading = NodeStream.fromReadable<unknown, Uint8Array>(
+          () => stream,
+          (cause) => cause
+        ).pipe(
           Stream.runForEachWhile((bytes) => {
             const packets = frames.push(bytes)
             if (Either.isLeft(packets)) return Effect.succeed(false)
@@ -371,7 +381,7 @@ export const make = (options: {
           Effect.ensuring(
             Effect.sync(() => {
               connections.delete(connection)
-              for (const { target } of connection.uploads.values()) target.close()
+              for (const upload of connection.uploads.values()) closeUpload(upload)
               connection.uploads.clear()
               connection.downloads.clear()
               stream.end()

@@ -6,9 +6,9 @@
 import * as Either from "effect/Either"
 import * as Xml from "../libvirt/Xml.ts"
 import { HostFile, qcow2Header, readHeader } from "./HostFiles.ts"
-import { type HostState, newUuid, type SimulatedPool } from "./HostState.ts"
+import { type HostState, type KnownVolume, newUuid, type SimulatedPool } from "./HostState.ts"
 import { print } from "./PrintXml.ts"
-import { code, errno, from, refuse, Refusal, systemError } from "./Refusal.ts"
+import { code, errno, from, malformed, refuse, type Refusal, systemError } from "./Refusal.ts"
 
 /** @since 0.1.0 @category models */
 export interface PoolRef {
@@ -29,11 +29,15 @@ export interface Volume {
   readonly name: string
   readonly path: string
   readonly file: HostFile
+  readonly known: KnownVolume
 }
 
 type Answer<A> = Either.Either<A, Refusal>
 
 const no = (number: number, detail: string) => Either.left(refuse(number, from.storage, detail))
+
+// said by the XML layer, not by the storage driver
+const badXml = (detail: string) => Either.left(refuse(code.xml, from.xml, detail))
 
 const tell = (host: HostState, pool: SimulatedPool, event: number): void =>
   host.emit({ _tag: "PoolLifecycle", pool: { name: pool.name, uuid: pool.uuid }, event })
@@ -70,18 +74,7 @@ const inactive = (pool: SimulatedPool): Answer<SimulatedPool> =>
   pool.active ? no(code.operationInvalid, `storage pool '${pool.name}' is still active`) : Either.right(pool)
 
 const parse = (xml: string, what: string): Answer<Xml.Element> =>
-  Either.mapLeft(
-    Xml.parse(xml),
-    (error) =>
-      new Refusal({
-        code: code.xmlDetail,
-        domain: from.storage,
-        message: `(${what}):1: ${error.reason}\n${xml.split("\n")[0] ?? ""}\n^`,
-        str1: "%s:%d: %s%s\n%s",
-        str2: `(${what})`,
-        int1: 1
-      })
-  )
+  Either.mapLeft(Xml.parse(xml), (error) => malformed(from.storage, what, xml, error.reason))
 
 const poolTypes = [
   "dir",
@@ -101,11 +94,10 @@ const poolTypes = [
 /** STORAGE_POOL_DEFINE_XML. @since 0.1.0 @category procedures */
 export const define = (host: HostState, xml: string): Answer<SimulatedPool> =>
   Either.flatMap(parse(xml, "storage_pool_definition"), (root): Answer<SimulatedPool> => {
-    if (root.name !== "pool") return no(code.xml, `expecting root element of 'pool', not '${root.name}'`)
+    if (root.name !== "pool") return badXml(`expecting root element of 'pool', not '${root.name}'`)
     const type = Xml.attribute(root, "type")
-    if (type === undefined) return no(code.xml, "Missing required attribute 'type' in element 'pool'")
-    if (!poolTypes.includes(type))
-      return no(code.xml, `Invalid value for attribute 'type' in element 'pool': '${type}'.`)
+    if (type === undefined) return badXml("Missing required attribute 'type' in element 'pool'")
+    if (!poolTypes.includes(type)) return badXml(`Invalid value for attribute 'type' in element 'pool': '${type}'.`)
     if (type !== "dir") return no(code.internal, `missing backend for pool type (${type})`)
     const name = Xml.textOf(Xml.child(root, "name")) ?? ""
     if (name === "") return no(code.xml, "missing pool source name element")
@@ -129,7 +121,7 @@ export const define = (host: HostState, xml: string): Answer<SimulatedPool> =>
       active: known?.active ?? false,
       autostart: known?.autostart ?? false,
       persistent: true,
-      volumes: known?.volumes ?? new Set()
+      volumes: known?.volumes ?? new Map()
     }
     host.pools.set(uuid, pool)
     tell(host, pool, 0)
@@ -146,9 +138,11 @@ export const build = (host: HostState, pool: SimulatedPool): Answer<void> => {
 
 const scan = (host: HostState, pool: SimulatedPool): Answer<void> => {
   if (!host.files.folders.has(pool.path)) {
-    return Either.left(systemError(from.storage, errno.ENOENT, `cannot open directory '${pool.path}'`))
+    return Either.left(systemError(from.none, errno.ENOENT, `cannot open directory '${pool.path}'`))
   }
-  pool.volumes = new Set(host.files.inFolder(pool.path).map(([name]) => name))
+  pool.volumes = new Map(
+    host.files.inFolder(pool.path).map(([name, file]) => [name, { format: readHeader(file).format, probed: true }])
+  )
   return Either.right(undefined)
 }
 
@@ -173,7 +167,7 @@ export const refresh = (host: HostState, pool: SimulatedPool): Answer<void> =>
 export const stop = (host: HostState, pool: SimulatedPool): Answer<void> =>
   Either.map(active(pool), () => {
     pool.active = false
-    pool.volumes = new Set()
+    pool.volumes = new Map()
     tell(host, pool, 3)
     if (!pool.persistent) host.pools.delete(pool.uuid)
   })
@@ -224,7 +218,7 @@ export const xmlOf = (host: HostState, pool: SimulatedPool): string => {
       bytes("capacity", info.capacity),
       bytes("allocation", info.allocation),
       bytes("available", info.available),
-      Xml.element("source"),
+      Xml.element("source", {}, ["\n  "]),
       Xml.element("target", {}, [Xml.element("path", {}, [pool.path]), ...(pool.active ? [permissions("0711")] : [])])
     ])
   )
@@ -246,9 +240,9 @@ export const listAll = (host: HostState, flags: number): ReadonlyArray<Simulated
 const volumeIn = (host: HostState, pool: SimulatedPool, name: string): Volume | undefined => {
   const path = `${pool.path}/${name}`
   const file = host.files.files.get(path)
-  if (!pool.volumes.has(name)) return undefined
-  // taken away behind the daemon's back: it is still listed, and nothing can be done with it
-  return { pool, name, path, file: file ?? new HostFile(host.now()) }
+  const known = pool.volumes.get(name)
+  // taken away behind the daemon's back it is still listed, as an empty file
+  return known === undefined ? undefined : { pool, name, path, file: file ?? new HostFile(host.now()), known }
 }
 
 /** @since 0.1.0 @category lookups */
@@ -307,17 +301,26 @@ const scales: Readonly<Record<string, number>> = {
   TiB: 1024 ** 4
 }
 
-const bytesIn = (node: Xml.Element | undefined): number | undefined => {
-  const scale = scales[Xml.attribute(node, "unit") ?? "bytes"]
-  const value = Number(Xml.textOf(node) ?? "")
-  return node === undefined || scale === undefined || !Number.isFinite(value) || value < 0 ? undefined : value * scale
+const bytesIn = (node: Xml.Element | undefined): Answer<number | undefined> => {
+  if (node === undefined) return Either.right(undefined)
+  const unit = Xml.attribute(node, "unit") ?? "bytes"
+  const scale = scales[unit]
+  const text = Xml.textOf(node) ?? ""
+  if (!/^[0-9]+$/.test(text)) return no(code.xml, `malformed ${node.name} element`)
+  return scale === undefined
+    ? Either.left(refuse(code.invalidArg, from.none, `unknown suffix '${unit}'`))
+    : Either.right(Number(text) * scale)
 }
 
 /** STORAGE_VOL_CREATE_XML for raw and qcow2. @since 0.1.0 @category procedures */
 export const createVolume = (host: HostState, pool: SimulatedPool, xml: string): Answer<Volume> =>
-  Either.all([active(pool), parse(xml, "storage_volume_definition")]).pipe(
-    Either.flatMap(([, root]): Answer<Volume> => {
-      if (root.name !== "volume") return no(code.xml, `expecting root element of 'volume', not '${root.name}'`)
+  Either.Do.pipe(
+    Either.bind("active", () => active(pool)),
+    Either.bind("root", () => parse(xml, "storage_volume_definition")),
+    Either.bind("given", ({ root }) => bytesIn(Xml.child(root, "capacity"))),
+    Either.bind("reserved", ({ root }) => bytesIn(Xml.child(root, "allocation"))),
+    Either.flatMap(({ given, reserved, root }): Answer<Volume> => {
+      if (root.name !== "volume") return badXml(`expecting root element of 'volume', not '${root.name}'`)
       const name = Xml.textOf(Xml.child(root, "name")) ?? ""
       if (name === "") return no(code.xml, "missing volume name element")
       if (name.includes("/")) return no(code.operationInvalid, `volume name '${name}' cannot contain '/'`)
@@ -325,9 +328,8 @@ export const createVolume = (host: HostState, pool: SimulatedPool, xml: string):
       if (format !== "raw" && format !== "qcow2") return no(code.unsupported, `unknown volume format type ${format}`)
       const backingPath = Xml.textOf(Xml.find(root, "backingStore", "path"))
       const backingFormat = Xml.attribute(Xml.find(root, "backingStore", "format"), "type")
-      const given = bytesIn(Xml.child(root, "capacity"))
       if (given === undefined && backingPath === undefined) return no(code.xml, "missing capacity element")
-      if (pool.volumes.has(name)) return no(code.volumeExists, name)
+      if (pool.volumes.has(name)) return no(code.volumeExists, `'${name}'`)
       const path = `${pool.path}/${name}`
       if (host.files.files.has(path)) {
         return no(code.operationInvalid, `volume target path '${path}' already exists`)
@@ -339,7 +341,7 @@ export const createVolume = (host: HostState, pool: SimulatedPool, xml: string):
       if (format === "raw") {
         if (backingPath !== undefined) return no(code.noSupport, "backing storage not supported for raw volumes")
         const capacity = given ?? 0
-        const allocation = Math.min(capacity, bytesIn(Xml.child(root, "allocation")) ?? capacity)
+        const allocation = Math.min(capacity, reserved ?? capacity)
         if (allocation > host.files.free) {
           return Either.left(
             systemError(from.storage, errno.ENOSPC, `cannot allocate ${allocation} bytes in file '${path}'`)
@@ -370,8 +372,9 @@ export const createVolume = (host: HostState, pool: SimulatedPool, xml: string):
         }
       }
       host.files.files.set(path, file)
-      pool.volumes.add(name)
-      return Either.right({ pool, name, path, file })
+      const known: KnownVolume = { format, probed: false }
+      pool.volumes.set(name, known)
+      return Either.right({ pool, name, path, file, known })
     })
   )
 
@@ -388,11 +391,10 @@ export const resizeVolume = (volume: Volume, capacity: number, flags: number): A
   if (wanted < now && (flags & 4) === 0) {
     return no(code.invalidArg, "Can't shrink capacity below current capacity unless shrink flag explicitly specified")
   }
-  const header = readHeader(volume.file)
-  if (header.format === "raw") volume.file.resize(wanted)
+  if (volume.known.format === "raw") volume.file.resize(wanted)
   else {
     const size = new Uint8Array(8)
-    new DataView(size.buffer).setBigUint64(0, BigInt(wanted))
+    new DataView(size.buffer).setBigUint64(0, BigInt(Math.ceil(wanted / 512) * 512))
     volume.file.write(24, size)
   }
   return Either.right(undefined)
@@ -401,17 +403,17 @@ export const resizeVolume = (volume: Volume, capacity: number, flags: number): A
 /** virStorageVolType FILE and bytes; `physical`: of the file itself. @since 0.1.0 @category procedures */
 export const volumeInfo = (volume: Volume) => ({
   type: 0,
-  capacity: readHeader(volume.file).virtualSize,
-  allocation: volume.file.allocation,
+  capacity: volume.known.format === "raw" ? volume.file.size : readHeader(volume.file).virtualSize,
+  allocation: Math.ceil(volume.file.allocation / 4096) * 4096,
   physical: volume.file.size
 })
 
 /** @since 0.1.0 @category procedures */
 export const volumeXml = (host: HostState, volume: Volume): string => {
-  const header = readHeader(volume.file)
+  const { format, probed } = volume.known
+  const header = format === "raw" ? undefined : readHeader(volume.file)
   const info = volumeInfo(volume)
-  const time = (volume.file.modified / 1000).toFixed(9)
-  const backing = header.backing
+  const backing = header?.backing
   return print(
     Xml.element("volume", { type: "file" }, [
       Xml.element("name", {}, [volume.name]),
@@ -421,39 +423,39 @@ export const volumeXml = (host: HostState, volume: Volume): string => {
       bytes("physical", info.physical),
       Xml.element("target", {}, [
         Xml.element("path", {}, [volume.path]),
-        Xml.element("format", { type: header.format }),
+        Xml.element("format", { type: format }),
         permissions("0600"),
-        Xml.element("timestamps", {}, [
-          Xml.element("atime", {}, [time]),
-          Xml.element("mtime", {}, [time]),
-          Xml.element("ctime", {}, [time]),
-          Xml.element("btime", {}, ["0"])
-        ]),
-        ...(header.compat === undefined
-          ? []
-          : [
-              Xml.element("compat", {}, [header.compat]),
-              Xml.element("clusterSize", { unit: "B" }, ["65536"]),
-              ...(header.compat === "1.1" ? [Xml.element("features")] : [])
-            ])
+        timestamps(volume.file),
+        header?.compat === "1.1" ? Xml.element("compat", {}, ["1.1"]) : undefined,
+        header !== undefined && probed ? Xml.element("clusterSize", { unit: "B" }, ["65536"]) : undefined,
+        header?.compat === "1.1" && probed ? Xml.element("features") : undefined
       ]),
       backing === undefined
         ? undefined
         : Xml.element("backingStore", {}, [
             Xml.element("path", {}, [backing.path]),
-            Xml.element("format", {
-              type: backing.format ?? (host.files.files.has(backing.path) ? "raw" : "auto")
-            }),
-            permissions("0600")
+            Xml.element("format", { type: backing.format ?? "raw" }),
+            permissions("0600"),
+            timestamps(host.files.files.get(backing.path) ?? volume.file)
           ])
     ])
   )
 }
 
+const timestamps = (file: HostFile): Xml.Element => {
+  const time = (file.modified / 1000).toFixed(9)
+  return Xml.element("timestamps", {}, [
+    Xml.element("atime", {}, [time]),
+    Xml.element("mtime", {}, [time]),
+    Xml.element("ctime", {}, [time]),
+    Xml.element("btime", {}, ["0"])
+  ])
+}
+
 /** The active pool's volumes by name. @since 0.1.0 @category procedures */
 export const listVolumes = (host: HostState, pool: SimulatedPool): Answer<ReadonlyArray<Volume>> =>
   Either.map(active(pool), () =>
-    [...pool.volumes].flatMap((name) => {
+    [...pool.volumes.keys()].flatMap((name) => {
       const volume = volumeIn(host, pool, name)
       return volume === undefined ? [] : [volume]
     })
