@@ -126,7 +126,7 @@ export const drive = Effect.fn("Saga.drive")(function* (
   const undo = Effect.gen(function* () {
     const reached = yield* journal.steps(operation.id)
     const touched = new Set(reached.filter((r) => r.phase === "do").map((r) => r.name))
-    for (const step of [...saga.steps].reverse()) {
+    for (const step of saga.steps.toReversed()) {
       if (step.undo === undefined || !touched.has(step.name)) continue
       const stubborn = whenReachable(step.undo, true).pipe(
         Effect.tapError((error) =>

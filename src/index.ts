@@ -1,0 +1,30 @@
+/**
+ * vmfabric as a library: domain, ports and use cases. The layers that make the ports real are in `vmfabric/layers`.
+ *
+ * @since 0.1.0
+ */
+export * as Errors from "./domain/Errors.ts"
+export * as Host from "./domain/Host.ts"
+export * as Ids from "./domain/Ids.ts"
+export * as Image from "./domain/Image.ts"
+export * as ImageHeader from "./domain/ImageHeader.ts"
+export * as InstanceType from "./domain/InstanceType.ts"
+export * as Operation from "./domain/Operation.ts"
+export * as Resources from "./domain/Resources.ts"
+export * as Vm from "./domain/Vm.ts"
+export * as HostMonitor from "./services/HostMonitor.ts"
+export * as Hypervisor from "./services/Hypervisor.ts"
+export * as ImageLibrary from "./services/ImageLibrary.ts"
+export * as Inventory from "./services/Inventory.ts"
+export * as Journal from "./services/Journal.ts"
+export * as Libvirt from "./services/Libvirt.ts"
+export * as Operations from "./services/Operations.ts"
+export * as Scheduler from "./services/Scheduler.ts"
+export * as Ssh from "./services/Ssh.ts"
+export * as SshDialer from "./services/SshDialer.ts"
+export * as Storage from "./services/Storage.ts"
+export * as Fleet from "./fabric/Fleet.ts"
+export * as Hosts from "./fabric/Hosts.ts"
+export * as Images from "./fabric/Images.ts"
+export * as Vms from "./fabric/Vms.ts"
+export * as InputFiles from "./config/InputFiles.ts"

@@ -1,0 +1,147 @@
+/**
+ * The program as its README starts it, on the simulated fleet.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { connect } from "node:net"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Program from "./Program.ts"
+
+const folder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "vmfabric-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+)
+
+const Created = Schema.Struct({ vmid: Schema.Int, error: Schema.optional(Schema.String) })
+const create = (program: Program.Program, name: string) =>
+  Effect.flatMap(program.get(`/vm/create?name=${name}&instance_type=1`), Schema.decodeUnknown(Created))
+
+describe("vmfabric without files", () => {
+  it.scopedLive("creates, spreads, queries and destroys on the simulated fleet, and says that it is one", () =>
+    Effect.gen(function* () {
+      const program = yield* Program.start([])
+      const created = yield* Effect.forEach(["a", "b", "c", "d", "e", "f"], (name) => create(program, name), {
+        concurrency: "unbounded"
+      })
+      for (const { error, vmid } of created) assert.isAbove(vmid, 0, error)
+      const { pmids } = yield* program.get("/pm/list")
+      assert.deepStrictEqual(pmids, [1, 2, 3])
+      for (const pmid of [1, 2, 3]) assert.strictEqual((yield* program.get(`/pm/query?pmid=${pmid}`))["vms"], 2)
+      const [first] = created
+      const answer = yield* program.get(`/vm/query?vmid=${first!.vmid}`)
+      assert.deepInclude(answer, { vmid: first!.vmid, name: "a", instance_type: 1 })
+      for (const { vmid } of created) {
+        assert.deepStrictEqual(yield* program.get(`/vm/destroy?vmid=${vmid}`), { status: 1 })
+      }
+      for (const pmid of [1, 2, 3]) assert.strictEqual((yield* program.get(`/pm/query?pmid=${pmid}`))["vms"], 0)
+      assert.match(yield* program.output, /SIMULATED/)
+    })
+  )
+
+  it.scopedLive("a SIGTERM ends it in 5 seconds, also with a client that holds its connection", () =>
+    Effect.gen(function* () {
+      const program = yield* Program.start([])
+      const { hostname, port } = new URL(program.url)
+      const socket = yield* Effect.acquireRelease(
+        Effect.async<ReturnType<typeof connect>>((resume) => {
+          const socket = connect(Number(port), hostname, () => resume(Effect.succeed(socket)))
+          socket.on("error", () => undefined) // cut by the server, which is the point
+        }),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      socket.write("GET /vm/types HTTP/1.1\r\nHost: x\r\n") // a request that never ends
+      yield* program.kill("SIGTERM")
+      assert.strictEqual(yield* Effect.timeout(program.exited, "5 seconds"), 0)
+    })
+  )
+})
+
+describe("the command line", () => {
+  it.live("--help is complete", () =>
+    Effect.gen(function* () {
+      const { output, status } = yield* Program.toEnd(["--help"])
+      assert.strictEqual(status, 0)
+      const text = output.replace(/\s+/g, " ")
+      for (const word of [
+        "physicalMachine_file image_file vm_types",
+        "--listen",
+        "--database",
+        "--ssh-key",
+        "--known-hosts",
+        "--log-level",
+        "VMFABRIC_LISTEN",
+        "VMFABRIC_DATABASE",
+        "VMFABRIC_SSH_KEY",
+        "VMFABRIC_KNOWN_HOSTS",
+        "VMFABRIC_LOG_LEVEL",
+        "127.0.0.1:8080",
+        "vmfabric.sqlite"
+      ]) {
+        assert.include(text, word)
+      }
+    })
+  )
+
+  it.live("a flag that cannot be used ends it with one clear line", () =>
+    Effect.gen(function* () {
+      const { output, status } = yield* Program.toEnd(["--listen", "8080"])
+      assert.strictEqual(status, 1)
+      assert.match(output, /listen is "8080": expected host:port/)
+    })
+  )
+
+  it.live("one file instead of three is explained", () =>
+    Effect.gen(function* () {
+      const { output, status } = yield* Program.toEnd(["machines"])
+      assert.strictEqual(status, 1)
+      assert.match(output.replace(/\s+/g, " "), /Expected three files/)
+    })
+  )
+
+  it.scopedLive("bad input files are reported with file and line, all at once, and nothing starts", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const put = (name: string, text: string) => {
+        writeFileSync(join(dir, name), text)
+        return join(dir, name)
+      }
+      const { output, status } = yield* Program.toEnd([
+        "--database",
+        join(dir, "db.sqlite"),
+        put("machines", "root@h1\n\n# a comment\nroot@\nroot@h2 colour=red\n"),
+        put("images", "relative.img\n"),
+        put("types", '{"types":[{"tid":1,"cpu":0,"ram":512,"disk":1}]}')
+      ])
+      assert.strictEqual(status, 1)
+      assert.match(output, /machines:4: /)
+      assert.match(output, /machines:5: .*colour/)
+      assert.match(output, /images:1: /)
+      assert.match(output, /types.*cpu/)
+    })
+  )
+
+  it.scopedLive("an image that is not one is refused before anything starts", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const put = (name: string, text: string | Uint8Array) => {
+        writeFileSync(join(dir, name), text)
+        return join(dir, name)
+      }
+      const qcow2 = new Uint8Array(65_536)
+      qcow2.set([0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 11]) // with a backing file
+      const image = put("evil.qcow2", qcow2)
+      const { output, status } = yield* Program.toEnd([
+        "--database",
+        join(dir, "db.sqlite"),
+        put("machines", "root@127.0.0.1:1\n"),
+        put("images", `${image}\n`),
+        put("types", '{"types":[{"tid":1,"cpu":1,"ram":512,"disk":1}]}')
+      ])
+      assert.strictEqual(status, 1)
+      assert.match(output, /image .*evil\.qcow2 cannot be used: .*/)
+    })
+  )
+})
