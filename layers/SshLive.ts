@@ -717,9 +717,11 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
             new SshUnreachable({ reason: "SSH is shutting down" })
           )
           // those who wait are told why; a failed attempt is their failure, not this fiber's
-          return Deferred.fail(
+          return Deferred.done(
             attempt,
-            Option.getOrElse(Option.flatMap(Exit.causeOption(exit), Cause.failureOption), () => closing)
+            Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)
+              ? Exit.failCause(exit.cause)
+              : Exit.fail(closing)
           )
         }),
         Effect.exit

@@ -149,17 +149,30 @@ describe.each(["tcp", "memory"] as const)("SshLive over %s", (transport) => {
           }
           more()
         }
+        // the consumer stops after its first bytes until the server cannot send more, then takes the rest
+        const stalled = Effect.gen(function* () {
+          let before = -1
+          for (let same = 0; same < 10; same = sent === before ? same + 1 : 0) {
+            before = sent
+            yield* Effect.sleep("10 millis")
+          }
+        })
         let received = 0
         let ahead = 0
-        let chunks = 0
         yield* ssh.stream(server.address, ["endless"]).pipe(
           Stream.runForEach((chunk) => {
+            const first = received === 0
             received += chunk.length
-            ahead = Math.max(ahead, sent - received)
-            return chunks++ < 50 ? Effect.sleep("5 millis") : Effect.void
-          })
+            return first
+              ? Effect.map(stalled, () => {
+                  ahead = sent - received
+                })
+              : Effect.void
+          }),
+          soon
         )
         assert.strictEqual(received, total)
+        assert.isAbove(ahead, 0)
         assert.isBelow(ahead, 6 * 1024 * 1024)
       }).pipe(Effect.provide(clientOf(server)))
     })
@@ -677,9 +690,16 @@ describe("SshLive and the network", () => {
           ...users.map((user) => ({ ...good, user })),
           ...ports.map((port) => ({ ...good, port }))
         ]) {
-          failsWith(yield* Effect.flip(ssh.exec(address, ["true"])), "SshUnreachable")
-          failsWith(yield* Effect.flip(Effect.scoped(ssh.openSocket(address, "/x"))), "SshUnreachable")
+          for (const use of [
+            Effect.asVoid(ssh.exec(address, ["true"])),
+            Effect.asVoid(Effect.scoped(ssh.openSocket(address, "/x")))
+          ]) {
+            const { reason } = failsWith(yield* Effect.flip(use), "SshUnreachable")
+            assert.strictEqual(reason, "this is not the address of a host")
+          }
         }
+        const dialled = yield* Effect.exit(ssh.exec(good, ["true"]))
+        assert.isTrue(Exit.isFailure(dialled) && Cause.isDie(dialled.cause), "a defect stays a defect")
         // nor do words that no argument can carry
         for (const argv of [["a\0b"], ["\ud800"], [""], ["-c"], ["x", "y".repeat(200_000)]]) {
           const [program = "", ...rest] = argv
