@@ -52,6 +52,9 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
   }
 >() {}
 
+/** How long a creation waits for hosts that nobody has tried yet. */
+const patience = "10 seconds"
+
 const isVmName: (name: string) => boolean = Schema.is(VmName)
 
 /** @since 0.1.0 @category layers */
@@ -124,6 +127,8 @@ export const layer = Layer.effect(
         yield* checkName(name)
         const type = yield* inventory.type(instanceType)
         const image = yield* pickImage(imageId)
+        // a process that has just started does not know its hosts yet; one that hangs must not hold everybody up
+        yield* Effect.timeoutOption(monitor.settled, patience)
         return yield* attempt({ name, instanceType: type, imageId: image.id }, new Map())
       }),
       destroy: Effect.fn("Vms.destroy")(function* (id) {

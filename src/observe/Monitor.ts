@@ -19,6 +19,8 @@ import { Inventory } from "../services/Inventory.ts"
 
 interface Watched {
   readonly host: Host
+  /** completed when it has been up or down for the first time */
+  readonly tried: Deferred.Deferred<void>
   status: HostStatus
   /** completed when the host is up; a new one is made when it goes down */
   up: Deferred.Deferred<void>
@@ -45,12 +47,14 @@ export const make = Effect.gen(function* () {
     const before = entry.status
     if (before._tag === "Up") entry.up = yield* Deferred.make<void>()
     entry.status = { _tag: "Down", reason }
+    yield* Deferred.succeed(entry.tried, undefined)
     if (before._tag !== "Down" || before.reason !== reason) yield* Effect.logWarning(`host is down: ${reason}`)
   })
 
   const setUp = Effect.fnUntraced(function* (entry: Watched) {
     if (entry.status._tag === "Up") return
     entry.status = { _tag: "Up" }
+    yield* Deferred.succeed(entry.tried, undefined)
     yield* Effect.log("host is up")
     yield* Deferred.succeed(entry.up, undefined)
   })
@@ -110,6 +114,7 @@ export const make = Effect.gen(function* () {
     const entry: Watched = {
       host,
       status: { _tag: "Connecting" },
+      tried: yield* Deferred.make<void>(),
       up: yield* Deferred.make<void>(),
       recheck: yield* Deferred.make<void>()
     }
@@ -119,6 +124,9 @@ export const make = Effect.gen(function* () {
 
   return HostMonitor.of({
     statuses: Effect.sync(() => new Map(Array.from(watched, ([id, { status }]) => [id, status]))),
+    settled: Effect.suspend(() =>
+      Effect.forEach(watched.values(), (entry) => Deferred.await(entry.tried), { discard: true })
+    ),
     awaitUp: (id) =>
       Effect.suspend(() => {
         const entry = watched.get(id)

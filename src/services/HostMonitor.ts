@@ -14,6 +14,8 @@ export class HostMonitor extends Context.Tag("vmfabric/HostMonitor")<
   {
     /** Hosts not in the map are not watched (they were dropped). */
     readonly statuses: Effect.Effect<ReadonlyMap<HostId, HostStatus>>
+    /** Completes when every host has been tried once: at once, but for the first seconds of a process. */
+    readonly settled: Effect.Effect<void>
     /** Completes when the host is up: at once when it is. */
     readonly awaitUp: (id: HostId) => Effect.Effect<void>
     /** Somebody could not reach the host: it counts as down until it has answered again, which is tried at once. */

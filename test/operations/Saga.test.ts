@@ -56,6 +56,7 @@ const makeWorld = () => {
   })
   const monitor = HostMonitor.of({
     statuses: Effect.succeed(new Map()),
+    settled: Effect.void,
     awaitUp: () => Effect.suspend(() => Deferred.await(up)),
     suspect: (_, reason) => Effect.sync(() => void happened.push(`suspect: ${reason}`))
   })
