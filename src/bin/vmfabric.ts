@@ -90,7 +90,7 @@ const main = Effect.gen(function* () {
   yield* cli(process.argv).pipe(Logger.withMinimumLogLevel(level))
 }).pipe(
   Effect.tapError((error) => (ValidationError.isValidationError(error) ? Effect.void : tell(error))),
-  Effect.provide([NodeContext.layer, CliConfig.layer({ showBuiltIns: true })]),
+  Effect.provide([NodeContext.layer, CliConfig.layer({ showBuiltIns: false })]),
   Effect.provide(process.stdout.isTTY ? Logger.pretty : Logger.logFmt)
 )
 

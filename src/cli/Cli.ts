@@ -9,7 +9,9 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import type * as Either from "effect/Either"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as AppConfig from "../config/AppConfig.ts"
 import type { InputPaths } from "../config/InputFiles.ts"
@@ -62,6 +64,13 @@ const options = {
     "FILE",
     "File with the hosts' public keys; a host that is not in it is refused. Default ~/.ssh/known_hosts. [VMFABRIC_KNOWN_HOSTS]",
     AppConfig.parsePath("known-hosts")
+  ),
+  // the library's own flag of this name is only found before all others
+  logLevel: setting(
+    "log-level",
+    "LEVEL",
+    `The least that is logged: ${AppConfig.logLevels.join(", ")}. Default info. [VMFABRIC_LOG_LEVEL]`,
+    AppConfig.parseLogLevel
   )
 }
 
@@ -83,13 +92,12 @@ const files = Args.text({ name: "physicalMachine_file image_file vm_types" }).pi
 )
 
 /**
- * The command. `run` gets what the flags say, else the environment, else the defaults. The level of the log is set by the built-in
- * `--log-level`, before `VMFABRIC_LOG_LEVEL`.
+ * The command. `run` gets what the flags say, else the environment, else the defaults.
  *
  * @since 0.1.0 @category commands
  */
 export const command = <E, R>(run: (settings: Settings) => Effect.Effect<void, E, R>) =>
-  Command.make("vmfabric", { files, ...options }, ({ database, files, knownHosts, listen, sshKey }) =>
+  Command.make("vmfabric", { files, ...options }, ({ database, files, knownHosts, listen, logLevel, sshKey }) =>
     Effect.flatMap(AppConfig.config, (env) =>
       run({
         files,
@@ -98,13 +106,13 @@ export const command = <E, R>(run: (settings: Settings) => Effect.Effect<void, E
           database: Option.orElse(database, () => env.database),
           sshKey: Option.orElse(sshKey, () => env.sshKey),
           knownHosts: Option.getOrElse(knownHosts, () => env.knownHosts),
-          logLevel: env.logLevel
+          logLevel: Option.getOrElse(logLevel, () => env.logLevel)
         }
-      })
+      }).pipe(Option.isSome(logLevel) ? Logger.withMinimumLogLevel(logLevel.value) : identity)
     )
   ).pipe(
     Command.withDescription(
       "Serves the REST API of a fabric of servers with sshd and libvirt. Each flag can also be given by the environment variable in " +
-        "brackets; VMFABRIC_LOG_LEVEL stands for --log-level."
+        "brackets. There are also --help, --version and --completions sh|bash|fish|zsh."
     )
   )

@@ -22,7 +22,7 @@ import * as Saga from "./Saga.ts"
 
 type Progress =
   | { readonly _tag: "Running" }
-  | { readonly _tag: "Blocked"; readonly reason: string; readonly failed: boolean }
+  | ({ readonly _tag: "Blocked" } & Saga.Blocked)
   | { readonly _tag: "Ended"; readonly outcome: Saga.Outcome }
 
 /** Interrupted with its scope: what runs then is left as its journal says and taken up by the next `resume`. @since 0.1.0 @category constructors */
@@ -57,8 +57,8 @@ export const make = Effect.gen(function* () {
         // the inventory refuses to drop what an unfinished operation needs
         Effect.catchTag("VmNotFound", "HostNotFound", "ImageNotFound", (error) => Effect.die(error))
       )
-      return yield* Saga.drive({ journal, monitor }, current.value, saga, ({ failed, reason }) =>
-        SubscriptionRef.set(ref, { _tag: "Blocked", reason, failed })
+      return yield* Saga.drive({ journal, monitor }, current.value, saga, (blocked) =>
+        SubscriptionRef.set(ref, blocked === null ? { _tag: "Running" } : { _tag: "Blocked", ...blocked })
       )
     }).pipe(
       Effect.tapError((error) => Effect.logError(`operation paused: ${error.message}`)),
@@ -104,8 +104,10 @@ export const make = Effect.gen(function* () {
     )
     if (settled._tag === "None") return yield* Effect.interrupt
     if (settled.value._tag === "Blocked") {
-      const after = settled.value.failed ? "what it began is removed" : "the operation goes on"
-      return yield* failure(id, `${settled.value.reason}; ${after} as soon as the host answers again`, false, hostId)
+      const { failed, reason, unreachable } = settled.value
+      const later = failed ? "what it began is removed" : "it goes on"
+      const when = unreachable ? "when the host answers again" : "when the host allows it"
+      return yield* failure(id, `${reason}; ${later} ${when}`, false, unreachable ? hostId : null)
     }
     const outcome = settled.value._tag === "Ended" ? settled.value.outcome : undefined
     if (outcome?._tag === "Failed") return yield* failure(id, outcome.reason, true, outcome.unreachableHost)

@@ -52,8 +52,20 @@ export type Outcome =
   | { readonly _tag: "Succeeded" }
   | { readonly _tag: "Failed"; readonly reason: string; readonly unreachableHost: HostId | null }
 
-/** Told when the saga cannot go on because its host does not answer. @since 0.1.0 @category models */
-export type OnBlocked = (blocked: { readonly reason: string; readonly failed: boolean }) => Effect.Effect<void>
+/**
+ * Told when the saga cannot go on for now. `failed`: it has failed for `reason`, and it is the undo that waits. `unreachable`: the host does
+ * not answer; else it answers, and refuses.
+ *
+ * @since 0.1.0 @category models
+ */
+export interface Blocked {
+  readonly reason: string
+  readonly failed: boolean
+  readonly unreachable: boolean
+}
+
+/** How often the host may refuse an undo before those who wait are told. */
+const patience = 3
 
 /** A few quick tries, for a daemon that is being restarted or a connection that just broke. */
 const quickly = Schedule.exponential("250 millis", 2).pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(4)))
@@ -80,27 +92,32 @@ export const drive = Effect.fn("Saga.drive")(function* (
   { journal, monitor }: Services,
   operation: Operation,
   saga: Saga,
-  onBlocked: OnBlocked
+  /** null: it goes on again */
+  onBlocked: (blocked: Blocked | null) => Effect.Effect<void>
 ) {
   yield* Effect.annotateCurrentSpan({ operationId: operation.id, kind: operation.kind, vmId: operation.vmId })
   const records = yield* journal.steps(operation.id)
   const recorded = (phase: Phase, name: string) => records.find((r) => r.phase === phase && r.name === name)?.state
 
-  const awaitHost = (error: StepError, failed: boolean) =>
+  const awaitHost = (error: StepError, failure: string | null) =>
     Effect.logWarning(`waiting for the host: ${error.message}`).pipe(
       Effect.zipRight(monitor.suspect(saga.hostId, reasonOf(error))),
-      Effect.zipRight(onBlocked({ reason: error.message, failed })),
-      Effect.zipRight(monitor.awaitUp(saga.hostId))
+      Effect.zipRight(onBlocked({ reason: failure ?? error.message, failed: failure !== null, unreachable: true })),
+      Effect.zipRight(monitor.awaitUp(saga.hostId)),
+      Effect.zipRight(onBlocked(null))
     )
 
-  /** Tries until the host answers; what the host answers is passed on. */
-  const whenReachable = (effect: Effect.Effect<void, StepError>, failed: boolean): Effect.Effect<void, StepError> =>
+  /** Tries until the host answers; what the host answers is passed on. `failure`: why the saga failed, if it has. */
+  const whenReachable = (
+    effect: Effect.Effect<void, StepError>,
+    failure: string | null
+  ): Effect.Effect<void, StepError> =>
     effect.pipe(
       Effect.retry({ while: isUnreachable, schedule: quickly }),
       Effect.catchIf(isUnreachable, (error) =>
         Effect.zipRight(
-          awaitHost(error, failed),
-          Effect.suspend(() => whenReachable(effect, failed))
+          awaitHost(error, failure),
+          Effect.suspend(() => whenReachable(effect, failure))
         )
       )
     )
@@ -108,7 +125,7 @@ export const drive = Effect.fn("Saga.drive")(function* (
   const forward = (step: Step): Effect.Effect<void, StepError> =>
     saga.unreachable === "wait"
       ? // a refusal may pass (a device that is busy for a moment), and there is nothing to undo
-        whenReachable(Effect.retry(step.act, { while: (e) => !isUnreachable(e), schedule: quickly }), false)
+        whenReachable(Effect.retry(step.act, { while: (e) => !isUnreachable(e), schedule: quickly }), null)
       : Effect.retry(step.act, { while: isUnreachable, schedule: quickly })
 
   const perform = (phase: Phase, name: string, effect: Effect.Effect<void, StepError>) =>
@@ -123,18 +140,26 @@ export const drive = Effect.fn("Saga.drive")(function* (
       yield* journal.stepDone(operation.id, phase, name)
     }).pipe(Effect.annotateLogs({ step: name, phase }))
 
-  const undo = Effect.gen(function* () {
+  /** Tries as long as it takes: what is left on a host would be lost for ever. */
+  const undoStep = (name: string, effect: Effect.Effect<void, StepError>, failure: string) => {
+    let refusals = 0
+    return whenReachable(effect, failure).pipe(
+      Effect.tapError((error) =>
+        Effect.gen(function* () {
+          yield* Effect.logWarning(`undo of ${name} failed and is tried again: ${error.message}`)
+          if (++refusals === patience) yield* onBlocked({ reason: failure, failed: true, unreachable: false })
+        })
+      ),
+      Effect.retry(patiently)
+    )
+  }
+
+  const undo = Effect.fnUntraced(function* (failure: string) {
     const reached = yield* journal.steps(operation.id)
     const touched = new Set(reached.filter((r) => r.phase === "do").map((r) => r.name))
     for (const step of saga.steps.toReversed()) {
       if (step.undo === undefined || !touched.has(step.name)) continue
-      const stubborn = whenReachable(step.undo, true).pipe(
-        Effect.tapError((error) =>
-          Effect.logWarning(`undo of ${step.name} failed and is tried again: ${error.message}`)
-        ),
-        Effect.retry(patiently)
-      )
-      yield* perform("undo", step.name, stubborn)
+      yield* perform("undo", step.name, undoStep(step.name, step.undo, failure))
     }
     yield* saga.failed
     yield* journal.setState(operation.id, "failed")
@@ -147,8 +172,9 @@ export const drive = Effect.fn("Saga.drive")(function* (
   })
 
   if (operation.state === "undoing") {
-    yield* undo
-    return failedWith(operation.error ?? "failed before a restart", null)
+    const failure = operation.error ?? "failed before a restart"
+    yield* undo(failure)
+    return failedWith(failure, null)
   }
 
   yield* journal.setState(operation.id, "running")
@@ -171,7 +197,7 @@ export const drive = Effect.fn("Saga.drive")(function* (
   yield* Effect.logWarning(`failed and is undone: ${reason}`)
   if (unreachable) yield* monitor.suspect(saga.hostId, reasonOf(failure.value))
   yield* journal.setState(operation.id, "undoing", reason)
-  yield* undo
+  yield* undo(reason)
   return failedWith(reason, unreachable ? saga.hostId : null)
 })
 

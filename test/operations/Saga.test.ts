@@ -87,7 +87,7 @@ const makeWorld = () => {
           succeeded: Effect.sync(() => void happened.push("succeeded")),
           failed: Effect.sync(() => void happened.push("failed"))
         },
-        ({ reason }) => Effect.sync(() => void happened.push(`blocked: ${reason}`))
+        (blocked) => Effect.sync(() => void happened.push(blocked === null ? "goes on" : `blocked: ${blocked.reason}`))
       )
     )
   return {
@@ -213,9 +213,12 @@ describe("the saga runner", () => {
   it.effect("an undo the host refuses is tried until it succeeds", () =>
     Effect.gen(function* () {
       const world = makeWorld()
-      let refusals = 12
+      let refusals = 12 // more than those who wait are kept waiting for
       const undo = Effect.suspend(() => (refusals-- > 0 ? refused : Effect.void))
       const fiber = yield* Effect.fork(world.drive([world.step("a", Effect.void, undo), world.step("b", refused)]))
+      yield* TestClock.adjust("10 seconds")
+      assert.include(world.happened, `blocked: ${refused.message}`)
+      assert.strictEqual(world.operationRow.state, "undoing")
       yield* TestClock.adjust("1 hour")
       yield* Fiber.join(fiber)
       assert.isBelow(refusals, 0)
