@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import * as Xml from "../libvirt/Xml.ts"
 import { readHeader } from "./HostFiles.ts"
 import { type HostState, newUuid, type SimulatedDomain, state } from "./HostState.ts"
+import * as Metadata from "./Metadata.ts"
 import { print } from "./PrintXml.ts"
 import { code, errno, from, malformed, refuse, Refusal, systemError } from "./Refusal.ts"
 
@@ -270,7 +271,9 @@ const complete = (
     leaf("on_reboot", "restart"),
     leaf("on_crash", "destroy")
   ].filter((node) => Xml.child(root, node.name) === undefined)
-  const rest = Xml.children(root).filter((node) => !fixed.some((made) => made.name === node.name))
+  const rest = Xml.children(root)
+    .filter((node) => !fixed.some((made) => made.name === node.name))
+    .map((node) => (node.name === "metadata" ? Metadata.sanitize(root, node) : node))
   return Xml.element(
     "domain",
     { type: facts.type },

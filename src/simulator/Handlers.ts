@@ -9,6 +9,7 @@ import type { Args, ProcedureName, Reply } from "../libvirt/Procedures.ts"
 import * as Capabilities from "./Capabilities.ts"
 import * as Domains from "./Domains.ts"
 import type { HostState, SimulatedDomain, SimulatedNetwork, SimulatedPool } from "./HostState.ts"
+import * as Metadata from "./Metadata.ts"
 import * as Networks from "./Networks.ts"
 import { code, from, refuse, type Refusal, unsupportedFlags } from "./Refusal.ts"
 import * as Storage from "./Storage.ts"
@@ -253,6 +254,9 @@ export const make = (daemon: Daemon): Handlers => {
       }),
     DOMAIN_GET_AUTOSTART: ({ dom }) => onDomain(dom, (domain) => Either.right({ autostart: flag(domain.autostart) })),
     DOMAIN_SET_AUTOSTART: ({ autostart, dom }) => job(dom, (domain) => Domains.setAutostart(domain, autostart !== 0)),
+    DOMAIN_GET_METADATA: ({ dom, flags, type, uri }) =>
+      onDomain(dom, (domain) => Either.map(Metadata.get(domain, type, uri, flags), (metadata) => ({ metadata }))),
+    DOMAIN_SET_METADATA: ({ dom, ...given }) => job(dom, (domain) => Metadata.set(domain, given)),
     DOMAIN_IS_ACTIVE: ({ dom }) => onDomain(dom, (domain) => Either.right({ active: flag(domain.live !== null) })),
     DOMAIN_IS_PERSISTENT: ({ dom }) =>
       onDomain(dom, (domain) => Either.right({ persistent: flag(domain.persistent !== null) })),

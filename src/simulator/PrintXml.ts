@@ -14,20 +14,31 @@ const escape = (value: string): string =>
     .replaceAll("'", "&apos;")
     .replaceAll("\r", "&#xD;")
 
-// libxml2's own printing
-const verbatim = (node: Xml.Node): string => {
-  if (typeof node === "string") {
-    return node.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\r", "&#13;")
+const text = (value: string): string =>
+  value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\r", "&#13;")
+
+const attributeText = (value: string): string =>
+  text(value).replaceAll('"', "&quot;").replaceAll("\t", "&#9;").replaceAll("\n", "&#10;")
+
+/**
+ * The element as libxml2 prints it: double quotes, indented where there is no text between the elements, without a line feed at the
+ * end.
+ *
+ * @since 0.1.0 @category encoding
+ */
+export const printForeign = (node: Xml.Element, depth = 0): string => {
+  const open = `<${node.name}${Object.entries(node.attributes)
+    .map(([name, value]) => ` ${name}="${attributeText(value)}"`)
+    .join("")}`
+  if (node.children.length === 0) return `${open}/>`
+  const elements = Xml.children(node)
+  const bare = node.children.every((child) => typeof child !== "string" || child.trim() === "")
+  if (elements.length > 0 && bare) {
+    const pad = "  ".repeat(depth + 1)
+    return `${open}>\n${elements.map((child) => `${pad}${printForeign(child, depth + 1)}\n`).join("")}${"  ".repeat(depth)}</${node.name}>`
   }
-  const attributes = Object.entries(node.attributes)
-    .map(
-      ([name, value]) =>
-        ` ${name}="${verbatim(value).replaceAll('"', "&quot;").replaceAll("\t", "&#9;").replaceAll("\n", "&#10;")}"`
-    )
-    .join("")
-  return node.children.length === 0
-    ? `<${node.name}${attributes}/>`
-    : `<${node.name}${attributes}>${node.children.map(verbatim).join("")}</${node.name}>`
+  const content = node.children.map((child) => (typeof child === "string" ? text(child) : printForeign(child, depth)))
+  return `${open}>${content.join("")}</${node.name}>`
 }
 
 /** The element with everything below it, ending in a line feed. @since 0.1.0 @category encoding */
@@ -40,7 +51,7 @@ export const print = (node: Xml.Element, depth = 0): string => {
   if (inner.length > 0) {
     const printed =
       node.name === "metadata"
-        ? inner.map((child) => `${pad}  ${verbatim(child)}\n`)
+        ? inner.map((child) => `${pad}  ${printForeign(child, depth + 1)}\n`)
         : inner.map((child) => print(child, depth + 1))
     return `${pad}${open}>\n${printed.join("")}${pad}</${node.name}>\n`
   }

@@ -114,17 +114,19 @@ export const malformed = (domain: number, what: string, xml: string, problem: st
   return new Refusal({ code: code.xmlDetail, domain, message, str1: "%s", str2: message, int1: -1 })
 }
 
+/** An argument that libvirt's own checks refuse. @since 0.1.0 @category constructors */
+export const badArgument = (domain: number, procedure: string, argument: string, message: string): Refusal =>
+  new Refusal({ code: code.invalidArg, domain, message, str1: procedure, str2: argument, int1: 0 })
+
 /** Bits outside `known`; undefined when there are none. @since 0.1.0 @category constructors */
-export const unsupportedFlags = (flags: number, known: number, procedure: string): Refusal | undefined => {
+export const unsupportedFlags = (
+  flags: number,
+  known: number,
+  procedure: string,
+  domain: number = from.qemu
+): Refusal | undefined => {
   const unknown = (flags & ~known) >>> 0
   return unknown === 0
     ? undefined
-    : new Refusal({
-        code: code.invalidArg,
-        domain: from.qemu,
-        message: `unsupported flags (0x${unknown.toString(16)}) in function ${procedure}`,
-        str1: procedure,
-        str2: "flags",
-        int1: 0
-      })
+    : badArgument(domain, procedure, "flags", `unsupported flags (0x${unknown.toString(16)}) in function ${procedure}`)
 }

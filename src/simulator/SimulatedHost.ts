@@ -146,7 +146,7 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
           Effect.sleep(bootTime).pipe(
             Effect.zipRight(
               Effect.sync(() => {
-                if (domain.live === live) live.serial.push(`GUEST READY${size === undefined ? "" : ` vda=${size}`}`)
+                if (domain.live?.serial === live.serial) live.serial.push(`GUEST READY${size === undefined ? "" : ` vda=${size}`}`)
               })
             )
           )
@@ -158,7 +158,7 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
           Effect.sleep(shutdownTime).pipe(
             Effect.zipRight(
               Effect.sync(() => {
-                if (domain.live === live) Domains.powerOffByGuest(state, domain)
+                if (live !== null && domain.live?.serial === live.serial) Domains.powerOffByGuest(state, domain)
               })
             )
           )
