@@ -195,7 +195,7 @@ const make = Effect.gen(function* () {
           if (row !== undefined) {
             const operation = yield* Rows.operations.one(row)
             if (operation.kind === "DestroyVm") return { vm, operation: Option.some(operation) }
-            return yield* new Errors.VmBusy({ vmId: id, doing: "it is still being created" })
+            return yield* new Errors.VmBusy({ vmId: id, operationId: operation.id, doing: "it is still being created" })
           }
           if (vm.state === "destroyed") return { vm, operation: Option.none() }
           const now = yield* Clock.currentTimeMillis

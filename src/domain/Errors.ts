@@ -115,7 +115,11 @@ export class ImageRefused extends Schema.TaggedError<ImageRefused>()("ImageRefus
 }
 
 /** Another operation on the same VM has not ended yet. @since 0.1.0 @category errors */
-export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", { vmId: Ids.VmId, doing: Schema.String }) {
+export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", {
+  vmId: Ids.VmId,
+  operationId: Ids.OperationId,
+  doing: Schema.String
+}) {
   override get message(): string {
     return `vmid : ${this.vmId} is busy (${this.doing}): try again when that has ended`
   }

@@ -6,9 +6,11 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Errors from "../domain/Errors.ts"
 import type { HostId, ImageId, InstanceTypeId, VmId } from "../domain/Ids.ts"
+import type { Operation } from "../domain/Operation.ts"
 import { VmName, type Vm } from "../domain/Vm.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Inventory } from "../services/Inventory.ts"
@@ -31,6 +33,9 @@ export type CreateError =
   | Errors.OperationFailed
   | Errors.PersistenceError
 
+/** @since 0.1.0 @category errors */
+export type DestroyError = Errors.VmNotFound | Errors.OperationFailed | Errors.PersistenceError
+
 /** @since 0.1.0 @category services */
 export class Vms extends Context.Tag("vmfabric/Vms")<
   Vms,
@@ -41,12 +46,10 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
      */
     readonly create: (request: CreateVm) => Effect.Effect<Vm, CreateError>
     /**
-     * Removes a VM whatever its state and waits until nothing of it is left. Repeating it is fine: one that is already destroyed is
-     * a success. With its host silent it fails after a few tries, and ends by itself when the host is back.
+     * Removes a VM whatever its state and waits until nothing of it is left; one that is still being created first gets to the end of
+     * that. Repeating it is fine: one that is already destroyed is a success. With its host silent it fails after a few tries, and ends by itself when the host is back.
      */
-    readonly destroy: (
-      id: VmId
-    ) => Effect.Effect<void, Errors.VmNotFound | Errors.VmBusy | Errors.OperationFailed | Errors.PersistenceError>
+    readonly destroy: (id: VmId) => Effect.Effect<void, DestroyError>
     readonly get: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
     readonly list: (filter?: { readonly host?: HostId }) => Effect.Effect<ReadonlyArray<Vm>, Errors.PersistenceError>
   }
@@ -122,6 +125,20 @@ export const layer = Layer.effect(
         )
       })
 
+    /** Begun and started as one, after whatever else is being done with the VM. */
+    const begin = (id: VmId): Effect.Effect<Option.Option<Operation>, DestroyError> =>
+      inventory.beginDestroy(id).pipe(
+        Effect.tap((begun) => (begun._tag === "Some" ? operations.start(begun.value) : Effect.void)),
+        Effect.uninterruptible,
+        Effect.catchTag("VmBusy", (busy) =>
+          operations.await(busy.operationId).pipe(
+            // how it ended does not matter; that it cannot end for now does
+            Effect.catchTag("OperationFailed", (failure) => (failure.undone ? Effect.void : failure)),
+            Effect.zipRight(Effect.suspend(() => begin(id)))
+          )
+        )
+      )
+
     return Vms.of({
       create: Effect.fn("Vms.create")(function* ({ imageId, instanceType, name }) {
         yield* checkName(name)
@@ -132,11 +149,7 @@ export const layer = Layer.effect(
         return yield* attempt({ name, instanceType: type, imageId: image.id }, new Map())
       }),
       destroy: Effect.fn("Vms.destroy")(function* (id) {
-        const operation = yield* Effect.uninterruptible(
-          Effect.tap(inventory.beginDestroy(id), (begun) =>
-            begun._tag === "Some" ? operations.start(begun.value) : Effect.void
-          )
-        )
+        const operation = yield* begin(id)
         if (operation._tag === "Some") yield* operations.await(operation.value.id)
       }),
       get: inventory.vm,

@@ -195,8 +195,12 @@ export const drive = Effect.fn("Saga.drive")(function* (
   const reason = describe(exit.cause)
   const unreachable = failure._tag === "Some" && failure.value._tag === "HostUnreachable"
   yield* Effect.logWarning(`failed and is undone: ${reason}`)
-  if (unreachable) yield* monitor.suspect(saga.hostId, reasonOf(failure.value))
   yield* journal.setState(operation.id, "undoing", reason)
+  if (unreachable) {
+    yield* monitor.suspect(saga.hostId, reasonOf(failure.value))
+    // who waits need not wait for the undo, which may take until the host is repaired
+    yield* onBlocked({ reason, failed: true, unreachable: true })
+  }
   yield* undo(reason)
   return failedWith(reason, unreachable ? saga.hostId : null)
 })
