@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -24,6 +25,7 @@ import {
   LibvirtTimeout
 } from "../src/services/Libvirt.ts"
 import { Ssh, type SshError } from "../src/services/Ssh.ts"
+import * as SingleFlight from "./SingleFlight.ts"
 
 /** @since 0.1.0 @category models */
 export interface Options {
@@ -43,28 +45,29 @@ const connectFailed = 2
 /** Brings a byte stream to a host's daemon. */
 type Dial = (address: HostAddress) => Effect.Effect<Duplex, LibvirtError, Scope.Scope>
 
-const failure = (address: HostAddress, procedure: string) => (reason: LibvirtErrorReason) =>
-  new LibvirtError({ host: formatAddress(address), procedure, reason })
+const failure = (address: HostAddress, procedure: string) => (reason: LibvirtErrorReason) => {
+  const cause = reason._tag === "LibvirtDisconnected" ? reason.ssh : undefined
+  return new LibvirtError({
+    host: formatAddress(address),
+    procedure,
+    reason,
+    ...(cause === undefined ? {} : { cause })
+  })
+}
 
 const disconnected = (address: HostAddress, reason: string, ssh?: SshError) =>
-  new LibvirtError({
-    host: formatAddress(address),
-    procedure: "connect",
-    reason: new LibvirtDisconnected({ reason, ...(ssh === undefined ? {} : { ssh }) }),
-    ...(ssh === undefined ? {} : { cause: ssh })
-  })
+  failure(address, "connect")(new LibvirtDisconnected({ reason, ...(ssh === undefined ? {} : { ssh }) }))
 
 /** A failed attempt is not repeated at once by everybody who wants the host. */
 const backoff = { first: 200, longest: 5000 }
 const openLimit = Duration.seconds(15)
-/** uploads and other streams to one host at the same time */
+/** uploads to one host at the same time */
 const bulkConnections = 2
 const pingLimit = Duration.seconds(10)
 
 interface HostSession {
-  readonly lock: Effect.Semaphore
   readonly bulk: Effect.Semaphore
-  session: { readonly client: RpcClient.RpcClient; readonly scope: Scope.CloseableScope } | undefined
+  client: RpcClient.RpcClient | undefined
   /** how often in a row it could not be opened, when it may be tried again, and what was wrong the last time */
   failed: { readonly times: number; readonly until: number; readonly error: LibvirtError } | undefined
 }
@@ -72,59 +75,73 @@ interface HostSession {
 const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
   const scope = yield* Effect.scope
   const hosts = new Map<string, HostSession>()
+  const single = SingleFlight.make<RpcClient.RpcClient, LibvirtError>(scope)
 
   const hostOf = (address: HostAddress): HostSession => {
     const key = formatAddress(address)
     const known = hosts.get(key)
     if (known !== undefined) return known
     const host: HostSession = {
-      lock: Effect.unsafeMakeSemaphore(1),
       bulk: Effect.unsafeMakeSemaphore(bulkConnections),
-      session: undefined,
+      client: undefined,
       failed: undefined
     }
     hosts.set(key, host)
     return host
   }
 
-  /** A session of its own, closed with the scope. */
+  /** A session of its own, closed with the scope; what a failed attempt has opened is closed at once. */
   const connectTo = (address: HostAddress): Effect.Effect<RpcClient.RpcClient, LibvirtError, Scope.Scope> =>
-    Effect.flatMap(dial(address), (duplex) =>
-      Effect.mapError(RpcClient.make(duplex, { uri }), failure(address, "connect"))
-    ).pipe(
-      Effect.timeoutFail({
-        duration: openLimit,
-        onTimeout: () => failure(address, "connect")(new LibvirtTimeout({ after: Duration.format(openLimit) }))
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const attempt = yield* Scope.make()
+        const client = yield* Effect.flatMap(dial(address), (duplex) =>
+          Effect.mapError(RpcClient.make(duplex, { uri }), failure(address, "connect"))
+        ).pipe(
+          Effect.timeoutFail({
+            duration: openLimit,
+            onTimeout: () => failure(address, "connect")(new LibvirtTimeout({ after: Duration.format(openLimit) }))
+          }),
+          Scope.extend(attempt),
+          restore,
+          Effect.onError((cause) => Scope.close(attempt, Exit.failCause(cause)))
+        )
+        yield* Effect.addFinalizer((exit) => Scope.close(attempt, exit))
+        return client
       })
     )
 
+  /** Holds a session open until it is lost, so that nothing of a lost one stays. */
+  const keep = (
+    address: HostAddress,
+    host: HostSession,
+    opened: Deferred.Deferred<RpcClient.RpcClient, LibvirtError>
+  ) =>
+    Effect.gen(function* () {
+      const client = yield* Effect.tapErrorCause(connectTo(address), (cause) => Deferred.failCause(opened, cause))
+      host.client = client
+      host.failed = undefined
+      yield* Deferred.succeed(opened, client)
+      const reason = yield* Effect.flip(client.lost)
+      if (host.client === client) host.client = undefined
+      yield* Effect.logDebug("libvirt session lost", reason).pipe(Effect.annotateLogs("host", formatAddress(address)))
+    }).pipe(Effect.scoped)
+
   const openShared = (address: HostAddress, host: HostSession) =>
     Effect.gen(function* () {
-      if (host.session !== undefined) {
-        yield* Scope.close(host.session.scope, Exit.void)
-        host.session = undefined
-      }
+      if (host.client !== undefined && !host.client.isLost()) return host.client
       const now = yield* Clock.currentTimeMillis
       if (host.failed !== undefined && now < host.failed.until) return yield* host.failed.error
-      return yield* Effect.uninterruptibleMask((restore) =>
+      const opened = yield* Deferred.make<RpcClient.RpcClient, LibvirtError>()
+      // its failure is the flight's, and its loss the next user's to see
+      yield* keep(address, host, opened).pipe(Effect.catchAll(Effect.succeed), Effect.forkIn(scope))
+      return yield* Effect.tapError(Deferred.await(opened), (error) =>
         Effect.gen(function* () {
-          const child = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-          const client = yield* restore(Scope.extend(connectTo(address), child)).pipe(
-            Effect.onError((cause) => Scope.close(child, Exit.failCause(cause)))
-          )
-          host.session = { client, scope: child }
-          host.failed = undefined
-          return client
+          const times = (host.failed?.times ?? 0) + 1
+          const wait = Math.min(backoff.first * 2 ** (times - 1), backoff.longest)
+          const jitter = yield* Random.nextRange(0.8, 1.2)
+          host.failed = { times, until: (yield* Clock.currentTimeMillis) + wait * jitter, error }
         })
-      ).pipe(
-        Effect.tapError((error) =>
-          Effect.gen(function* () {
-            const times = (host.failed?.times ?? 0) + 1
-            const wait = Math.min(backoff.first * 2 ** (times - 1), backoff.longest)
-            const jitter = yield* Random.nextRange(0.8, 1.2)
-            host.failed = { times, until: (yield* Clock.currentTimeMillis) + wait * jitter, error }
-          })
-        )
       )
     })
 
@@ -132,15 +149,16 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
   const shared = (address: HostAddress): Effect.Effect<RpcClient.RpcClient, LibvirtError> =>
     Effect.suspend(() => {
       const host = hostOf(address)
-      const open = () => (host.session !== undefined && !host.session.client.isLost() ? host.session.client : undefined)
-      const client = open()
-      if (client !== undefined) return Effect.succeed(client)
-      return host.lock.withPermits(1)(
-        Effect.suspend(() => {
-          const opened = open()
-          return opened === undefined ? openShared(address, host) : Effect.succeed(opened)
-        })
-      )
+      return host.client !== undefined && !host.client.isLost()
+        ? Effect.succeed(host.client)
+        : single(formatAddress(address), openShared(address, host)).pipe(
+            // ours would not be seen here: it is the opening that was interrupted, by the end of the layer
+            Effect.catchAllCause((cause) =>
+              Cause.isInterruptedOnly(cause)
+                ? Effect.fail(disconnected(address, "libvirt's sessions have been closed"))
+                : Effect.failCause(cause)
+            )
+          )
     })
 
   const call: Libvirt["Type"]["call"] = (address, procedure, args) =>
@@ -169,7 +187,11 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
         Effect.gen(function* () {
           const client = yield* connectTo(address)
           const stream = yield* Effect.mapError(client.open(procedure, args), fail)
-          yield* Stream.runForEach(source, (bytes) => Effect.mapError(stream.send(bytes), fail))
+          // the daemon may refuse at any time, also while the source has nothing to give
+          yield* Effect.raceFirst(
+            Stream.runForEach(source, (bytes) => Effect.mapError(stream.send(bytes), fail)),
+            Effect.mapError(stream.broken, fail)
+          )
           yield* Effect.mapError(stream.finish, fail)
         })
       ).pipe(hostOf(address).bulk.withPermits(1))
@@ -227,13 +249,16 @@ export const layerLocal = (path: string, options: Partial<Options> = {}): Layer.
     make(
       (address) =>
         Effect.acquireRelease(
-          Effect.async<Duplex, LibvirtError>((resume) => {
-            const socket = connect(path)
-            socket.once("connect", () => resume(Effect.succeed(socket)))
-            socket.once("error", (error) => resume(Effect.fail(disconnected(address, `${path}: ${error.message}`))))
-            return Effect.sync(() => socket.destroy())
-          }),
+          Effect.sync(() => connect(path)),
           (socket) => Effect.sync(() => socket.destroy())
+        ).pipe(
+          Effect.flatMap((socket) =>
+            Effect.async<Duplex, LibvirtError>((resume) => {
+              socket.once("connect", () => resume(Effect.succeed(socket)))
+              // stays, for errors that come when nobody waits any more
+              socket.on("error", (error) => resume(Effect.fail(disconnected(address, `${path}: ${error.message}`))))
+            })
+          )
         ),
       { ...defaults, ...options }
     )

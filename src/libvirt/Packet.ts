@@ -47,7 +47,11 @@ export interface Packet extends Header {
 }
 
 /** Bytes that cannot be a frame: the connection is of no more use. @since 0.1.0 @category errors */
-export class FrameError extends Data.TaggedError("FrameError")<{ readonly reason: string }> {
+export class FrameError extends Data.TaggedError("FrameError")<{
+  readonly reason: string
+  /** frames that were complete before those bytes */
+  readonly before: ReadonlyArray<Packet>
+}> {
   override get message(): string {
     return this.reason
   }
@@ -76,13 +80,15 @@ export const encodeKeepalive = (procedure: (typeof keepalive)[keyof typeof keepa
 
 /**
  * Cuts a byte stream into frames, however it was fragmented. What waits for the rest of a frame is bounded by the frame's announced
- * length, and that by the protocol's limit; memory is taken as bytes arrive, not as they are announced.
+ * length, and that by the protocol's limit; memory is taken as bytes arrive, not as they are announced. It is copied together, for a byte
+ * that is kept as the view it came in costs a hundred times its size. Payloads are views on what was pushed or collected.
  *
  * @since 0.1.0 @category reading
  */
 export class FrameReader {
-  private chunks: Array<Uint8Array> = []
-  private waiting = 0
+  /** the beginning of a frame; what follows `filled` is room */
+  private buffer = empty
+  private filled = 0
   /** length of the frame that is being collected; 0 while its length word is not complete */
   private wanted = 0
   private broken: FrameError | undefined
@@ -90,26 +96,31 @@ export class FrameReader {
   /** Frames that are complete now. After an error the reader gives nothing but that error. */
   push(chunk: Uint8Array): Either.Either<ReadonlyArray<Packet>, FrameError> {
     if (this.broken !== undefined) return Either.left(this.broken)
-    if (chunk.length > 0) {
-      this.chunks.push(chunk)
-      this.waiting += chunk.length
-    }
     const packets: Array<Packet> = []
+    let at = 0
     while (true) {
       if (this.wanted === 0) {
-        if (this.waiting < 4) break
-        const length = this.peekLength()
-        if (length < headerLength || length > maxMessage + 4) {
-          this.broken = new FrameError({
-            reason: `a frame of ${length} bytes was announced, allowed are ${headerLength} to ${maxMessage + 4}`
-          })
-          this.chunks = []
-          return Either.left(this.broken)
+        // the length word may be in the chunk, or begin in what waits
+        let length: number
+        if (this.filled === 0 && chunk.length - at >= 4) length = readU32(chunk, at)
+        else {
+          at = this.collect(chunk, at, 4)
+          if (this.filled < 4) break
+          length = readU32(this.buffer, 0)
         }
+        if (length < headerLength || length > maxMessage + 4) return this.refuse(length, packets)
         this.wanted = length
       }
-      if (this.waiting < this.wanted) break
-      packets.push(parse(this.take(this.wanted)))
+      if (this.filled === 0 && chunk.length - at >= this.wanted) {
+        packets.push(parse(chunk.subarray(at, at + this.wanted)))
+        at += this.wanted
+      } else {
+        at = this.collect(chunk, at, this.wanted)
+        if (this.filled < this.wanted) break
+        packets.push(parse(this.buffer.subarray(0, this.wanted)))
+        this.buffer = empty
+        this.filled = 0
+      }
       this.wanted = 0
     }
     return Either.right(packets)
@@ -117,42 +128,39 @@ export class FrameReader {
 
   /** bytes held back for a frame that is not complete */
   get pending(): number {
-    return this.waiting
+    return this.filled
   }
 
-  private peekLength(): number {
-    const first = this.chunks[0]
-    if (first !== undefined && first.length >= 4) return readU32(first)
-    // four bytes that came in pieces: join them once
-    this.chunks = [concat(this.chunks, this.waiting)]
-    return readU32(this.chunks[0] ?? empty)
+  /** bytes of memory taken for them */
+  get capacity(): number {
+    return this.buffer.length
   }
 
-  private take(length: number): Uint8Array {
-    const first = this.chunks[0]
-    const joined = first !== undefined && first.length >= length ? first : concat(this.chunks, this.waiting)
-    const rest = joined.subarray(length)
-    if (joined === first) {
-      if (rest.length > 0) this.chunks[0] = rest
-      else this.chunks.shift()
-    } else this.chunks = rest.length > 0 ? [rest] : []
-    this.waiting -= length
-    return joined.subarray(0, length)
+  private refuse(length: number, before: ReadonlyArray<Packet>): Either.Either<never, FrameError> {
+    const reason = `a frame of ${length} bytes was announced, allowed are ${headerLength} to ${maxMessage + 4}`
+    this.broken = new FrameError({ reason, before: [] })
+    this.buffer = empty
+    this.filled = 0
+    return Either.left(new FrameError({ reason, before }))
+  }
+
+  /** Copies what is missing up to `total` bytes, as far as the chunk has it; gives where the chunk goes on. */
+  private collect(chunk: Uint8Array, at: number, total: number): number {
+    const count = Math.min(total - this.filled, chunk.length - at)
+    if (this.filled + count > this.buffer.length) {
+      const room = Math.max(this.filled + count, Math.min(this.buffer.length * 2, total))
+      const grown = new Uint8Array(room)
+      grown.set(this.buffer.subarray(0, this.filled))
+      this.buffer = grown
+    }
+    this.buffer.set(chunk.subarray(at, at + count), this.filled)
+    this.filled += count
+    return at + count
   }
 }
 
-const readU32 = (bytes: Uint8Array): number =>
-  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0)
-
-const concat = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
-  const all = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    all.set(chunk, at)
-    at += chunk.length
-  }
-  return all
-}
+const readU32 = (bytes: Uint8Array, at: number): number =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(at)
 
 const parse = (bytes: Uint8Array): Packet => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)

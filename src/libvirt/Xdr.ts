@@ -178,11 +178,18 @@ export const f64: Codec<number> = { write: (w, value) => w.f64(value), read: (r)
 /** `void`: no bytes. @since 0.1.0 @category codecs */
 export const nothing: Codec<void> = { write: () => undefined, read: () => undefined }
 
-/** A string of at most `max` bytes of UTF-8 (libvirt's REMOTE_STRING_MAX by default). @since 0.1.0 @category codecs */
+/**
+ * A string of at most `max` bytes of UTF-8. A NUL cannot be sent: for the daemon, written in C, the string would end there.
+ *
+ * @since 0.1.0 @category codecs
+ */
 export const string = (max: number): Codec<string> => {
   const bytes = variableBytes(max)
   return {
-    write: (w, value) => bytes.write(w, utf8.encoder.encode(value)),
+    write: (w, value) => {
+      if (value.includes("\0")) fail("a NUL cannot be part of a string")
+      bytes.write(w, utf8.encoder.encode(value))
+    },
     read: (r) => utf8.decoder.decode(bytes.read(r))
   }
 }
