@@ -233,7 +233,8 @@ const make = Effect.gen(function* () {
             sent += bytes.length
             const percent = total === 0 ? 100 : Math.floor((sent / total) * 100)
             const now = yield* Clock.currentTimeMillis
-            if (percent < toldPercent + 10 && now < toldAt + 5000) return
+            // every 10 percent but no second twice, and every 5 seconds
+            if (now < toldAt + (percent < toldPercent + 10 ? 5000 : 1000)) return
             toldPercent = percent
             toldAt = now
             yield* Effect.logInfo("sending image").pipe(

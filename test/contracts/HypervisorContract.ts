@@ -4,6 +4,8 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
@@ -35,6 +37,7 @@ export class HypervisorWorld extends Context.Tag("test/HypervisorWorld")<
   }
 >() {}
 
+const quiet = Logger.withMinimumLogLevel(LogLevel.Warning)
 const uuid = () => DomainUuid.make(randomUUID())
 const operation = () => OperationId.make(randomUUID())
 
@@ -80,7 +83,9 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
     const test = <A, E2>(
       title: string,
       body: (at: Effect.Effect.Success<typeof started>) => Effect.Effect<A, E2, Scope.Scope>
-    ) => it.scopedLive(title, () => Effect.flatMap(started, body).pipe(Effect.provide(layer)))
+    ) =>
+      // the scope closes before the layer does, so that what is cleared up still has it
+      it.live(title, () => Effect.flatMap(started, body).pipe(Effect.scoped, quiet, Effect.provide(layer)))
 
     test("facts tell what the host is", ({ host, hypervisor, world }) =>
       Effect.gen(function* () {

@@ -5,6 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import { Host } from "../../src/domain/Host.ts"
 import { VmId } from "../../src/domain/Ids.ts"
 import type { Image } from "../../src/domain/Image.ts"
@@ -33,6 +35,7 @@ export class StorageWorld extends Context.Tag("test/StorageWorld")<
   }
 >() {}
 
+const quiet = Logger.withMinimumLogLevel(LogLevel.Warning)
 const gibibyte = 1024 ** 3
 const vm = (id: number) => VmId.make(id)
 const withPath = (host: Host, path: string) => new Host({ ...host, config: { ...host.config, path } })
@@ -54,7 +57,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
           { concurrency: "unbounded" }
         )
         for (const again of more) assert.strictEqual(again.capacity, first.capacity)
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("prepare refuses another folder than the one in use, naming both", () =>
@@ -68,7 +71,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
         assert.strictEqual(error._tag, "HostFailure")
         assert.include(error.message, host.config.path)
         assert.include(error.message, "/srv/elsewhere")
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("an image is sent once, also when ten ask at the same time", () =>
@@ -83,7 +86,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
         )
         yield* storage.ensureImage(host, image)
         assert.strictEqual(yield* sendings, 1)
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("whoever waits for an image gets it, even when the one who asked first goes away", () =>
@@ -102,7 +105,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
         yield* images.release
         yield* Fiber.join(second)
         assert.strictEqual(yield* sendings, 1)
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("a sending that broke off fails for all who wait, and is done again by the next", () =>
@@ -123,7 +126,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
         yield* storage.ensureImage(host, image)
         yield* storage.ensureImage(host, image)
         assert.strictEqual(yield* sendings, 2)
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("a root disk has the type's size", () =>
@@ -139,7 +142,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
           serial: "vm-7-root"
         })
         assert.strictEqual(yield* capacityOf(vm(7)), 2 * gibibyte)
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("a root disk is never smaller than its image", () =>
@@ -150,7 +153,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
         } = yield* world
         yield* storage.createRoot(host, { vmId: vm(7), image: large, size: 1 })
         assert.strictEqual(yield* capacityOf(vm(7)), 3 * gibibyte)
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("the serial of the largest id fits the 20 characters there are", () =>
@@ -163,7 +166,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
         assert.isAtMost(disk.serial.length, 20)
         assert.include(disk.serial, String(Number.MAX_SAFE_INTEGER))
         yield* storage.deleteRoot(host, vm(Number.MAX_SAFE_INTEGER))
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("a root disk that is there is kept, one that is not as wanted is made anew", () =>
@@ -180,7 +183,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
         yield* storage.createRoot(host, { vmId: vm(7), image: other, size: 3 })
         assert.strictEqual(yield* capacityOf(vm(7)), 3 * gibibyte)
         assert.deepStrictEqual(yield* storage.listRoots(host), [vm(7)])
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("root disks are listed and deleted; deleting what is not there is fine", () =>
@@ -206,7 +209,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
           [...(yield* storage.listRoots(host))].sort((a, b) => a - b),
           [7, 21].map(vm)
         )
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("an image that was removed by hand is sent again when a disk needs it", () =>
@@ -220,7 +223,7 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
         yield* storage.createRoot(host, { vmId: vm(7), image, size: 1 })
         assert.strictEqual(yield* capacityOf(vm(7)), gibibyte)
         assert.strictEqual(yield* sendings, 2)
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
 
     it.live("a host that does not answer is unreachable, and says why", () =>
@@ -240,6 +243,6 @@ export const storageContract = <E>(name: string, layer: Layer.Layer<Storage | St
           assert.strictEqual(error._tag, "HostUnreachable")
           assert.match(error.message, /^host \S+ cannot be used: \S/)
         }
-      }).pipe(Effect.provide(layer))
+      }).pipe(quiet, Effect.provide(layer))
     )
   })

@@ -1,0 +1,23 @@
+import * as Layer from "effect/Layer"
+import * as HypervisorLive from "../../layers/HypervisorLive.ts"
+import * as StorageLive from "../../layers/StorageLive.ts"
+import { hypervisorContract } from "../contracts/HypervisorContract.ts"
+import { given, imageNamed } from "../storage/Given.ts"
+import * as ScriptedImages from "../storage/ScriptedImages.ts"
+import * as LiveWorld from "./LiveWorld.ts"
+import * as Simulated from "./Simulated.ts"
+
+hypervisorContract(
+  "libvirt on a simulated host",
+  LiveWorld.layer({
+    host: Simulated.here,
+    unreachable: Simulated.unreachable,
+    network: "default",
+    image: imageNamed("small")
+  }).pipe(
+    Layer.provideMerge(HypervisorLive.layer),
+    Layer.provideMerge(StorageLive.layerDir),
+    Layer.provideMerge(ScriptedImages.layer(given)),
+    Layer.provideMerge(Simulated.libvirt)
+  )
+)
