@@ -45,8 +45,6 @@ export interface Daemon {
   readonly guests: GuestControl
   /** callback ids are the daemon's, counted for each family */
   readonly nextCallback: Record<Registration["family"], number>
-  /** one job at a time on a domain */
-  readonly exclusively: <A>(uuid: string, job: Effect.Effect<A, Refusal>) => Effect.Effect<A, Refusal>
 }
 
 /** @since 0.1.0 @category models */
@@ -81,6 +79,24 @@ const listed = <A>(needResults: number, all: ReadonlyArray<A>) => ({
   ret: all.length
 })
 
+/**
+ * The calls that are jobs on a domain: one at a time. DESTROY is none of them here, since it kills what it would wait for.
+ *
+ * @since 0.1.0 @category constants
+ */
+export const jobs: ReadonlySet<ProcedureName> = new Set([
+  "DOMAIN_CREATE",
+  "DOMAIN_CREATE_WITH_FLAGS",
+  "DOMAIN_SUSPEND",
+  "DOMAIN_RESUME",
+  "DOMAIN_SHUTDOWN",
+  "DOMAIN_SHUTDOWN_FLAGS",
+  "DOMAIN_REBOOT",
+  "DOMAIN_RESET",
+  "DOMAIN_SET_AUTOSTART",
+  "DOMAIN_SET_METADATA"
+])
+
 /** The whole table. @since 0.1.0 @category constructors */
 export const make = (daemon: Daemon): Handlers => {
   const { guests, state: host } = daemon
@@ -88,12 +104,6 @@ export const make = (daemon: Daemon): Handlers => {
   const pool = (ref: Storage.PoolRef) => Storage.find(host, ref)
   const volume = (ref: Storage.VolumeRef) => Storage.volumeOf(host, ref)
   const network = (ref: Networks.NetworkRef) => Networks.find(host, ref)
-  /** a change of one domain: waits for its turn */
-  const job = <A>(ref: Domains.DomainRef, change: (domain: SimulatedDomain) => Either.Either<A, Refusal>) =>
-    daemon.exclusively(
-      ref.uuid,
-      answer(() => Either.flatMap(domain(ref), change))
-    )
   const onDomain = <A>(ref: Domains.DomainRef, look: (domain: SimulatedDomain) => Either.Either<A, Refusal>) =>
     answer(() => Either.flatMap(domain(ref), look))
   const onPool = <A>(ref: Storage.PoolRef, act: (pool: SimulatedPool) => Either.Either<A, Refusal>) =>
@@ -109,16 +119,16 @@ export const make = (daemon: Daemon): Handlers => {
   const define = (xml: string) =>
     answer(() => Either.map(Domains.define(host, xml), (domain) => ({ dom: Domains.refOf(domain) })))
   const start = (ref: Domains.DomainRef, flags: number) =>
-    job(ref, (domain) =>
+    onDomain(ref, (domain) =>
       Either.map(Domains.start(host, domain, flags), () => {
         guests.boot(domain)
         return { dom: Domains.refOf(domain) }
       })
     )
   const shutDown = (ref: Domains.DomainRef) =>
-    job(ref, (domain) => Either.map(Domains.needLive(domain, from.qemu), () => guests.shutDown(domain)))
+    onDomain(ref, (domain) => Either.map(Domains.needLive(domain, from.qemu), () => guests.shutDown(domain)))
   const reset = (ref: Domains.DomainRef) =>
-    job(ref, (domain) =>
+    onDomain(ref, (domain) =>
       Either.map(Domains.reset(host, domain), () => {
         guests.boot(domain)
       })
@@ -218,27 +228,27 @@ export const make = (daemon: Daemon): Handlers => {
     DOMAIN_DEFINE_XML: ({ xml }) => define(xml),
     DOMAIN_DEFINE_XML_FLAGS: ({ flags, xml }) =>
       Effect.zipRight(onlyFlags(flags, 0x1, "qemuDomainDefineXMLFlags"), define(xml)),
-    DOMAIN_UNDEFINE: ({ dom }) => job(dom, (domain) => Domains.undefine(host, domain)),
+    DOMAIN_UNDEFINE: ({ dom }) => onDomain(dom, (domain) => Domains.undefine(host, domain)),
     DOMAIN_UNDEFINE_FLAGS: ({ dom, flags }) =>
       Effect.zipRight(
         onlyFlags(flags, 0x7f, "qemuDomainUndefineFlags"),
-        job(dom, (domain) => Domains.undefine(host, domain))
+        onDomain(dom, (domain) => Domains.undefine(host, domain))
       ),
     DOMAIN_CREATE: ({ dom }) => Effect.asVoid(start(dom, 0)),
     DOMAIN_CREATE_WITH_FLAGS: ({ dom, flags }) =>
       Effect.zipRight(onlyFlags(flags, 0x2f, "qemuDomainCreateWithFlags"), start(dom, flags)),
-    DOMAIN_DESTROY: ({ dom }) => job(dom, (domain) => Domains.destroy(host, domain)),
+    DOMAIN_DESTROY: ({ dom }) => onDomain(dom, (domain) => Domains.destroy(host, domain)),
     DOMAIN_DESTROY_FLAGS: ({ dom, flags }) =>
       Effect.zipRight(
         onlyFlags(flags, 0x3, "qemuDomainDestroyFlags"),
-        job(dom, (domain) => Domains.destroy(host, domain))
+        onDomain(dom, (domain) => Domains.destroy(host, domain))
       ),
     DOMAIN_SHUTDOWN: ({ dom }) => shutDown(dom),
     DOMAIN_SHUTDOWN_FLAGS: ({ dom }) => shutDown(dom),
     DOMAIN_REBOOT: ({ dom }) => reset(dom),
     DOMAIN_RESET: ({ dom }) => reset(dom),
-    DOMAIN_SUSPEND: ({ dom }) => job(dom, (domain) => Domains.suspend(host, domain)),
-    DOMAIN_RESUME: ({ dom }) => job(dom, (domain) => Domains.resume(host, domain)),
+    DOMAIN_SUSPEND: ({ dom }) => onDomain(dom, (domain) => Domains.suspend(host, domain)),
+    DOMAIN_RESUME: ({ dom }) => onDomain(dom, (domain) => Domains.resume(host, domain)),
     DOMAIN_GET_XML_DESC: ({ dom, flags }) =>
       onDomain(dom, (domain) => Either.right({ xml: Domains.xmlOf(domain, flags) })),
     DOMAIN_GET_STATE: ({ dom }) => onDomain(dom, ({ reason, state }) => Either.right({ state, reason })),
@@ -253,10 +263,11 @@ export const make = (daemon: Daemon): Handlers => {
         })
       }),
     DOMAIN_GET_AUTOSTART: ({ dom }) => onDomain(dom, (domain) => Either.right({ autostart: flag(domain.autostart) })),
-    DOMAIN_SET_AUTOSTART: ({ autostart, dom }) => job(dom, (domain) => Domains.setAutostart(domain, autostart !== 0)),
+    DOMAIN_SET_AUTOSTART: ({ autostart, dom }) =>
+      onDomain(dom, (domain) => Domains.setAutostart(domain, autostart !== 0)),
     DOMAIN_GET_METADATA: ({ dom, flags, type, uri }) =>
       onDomain(dom, (domain) => Either.map(Metadata.get(domain, type, uri, flags), (metadata) => ({ metadata }))),
-    DOMAIN_SET_METADATA: ({ dom, ...given }) => job(dom, (domain) => Metadata.set(domain, given)),
+    DOMAIN_SET_METADATA: ({ dom, ...given }) => onDomain(dom, (domain) => Metadata.set(domain, given)),
     DOMAIN_IS_ACTIVE: ({ dom }) => onDomain(dom, (domain) => Either.right({ active: flag(domain.live !== null) })),
     DOMAIN_IS_PERSISTENT: ({ dom }) =>
       onDomain(dom, (domain) => Either.right({ persistent: flag(domain.persistent !== null) })),

@@ -146,7 +146,8 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
           Effect.sleep(bootTime).pipe(
             Effect.zipRight(
               Effect.sync(() => {
-                if (domain.live?.serial === live.serial) live.serial.push(`GUEST READY${size === undefined ? "" : ` vda=${size}`}`)
+                if (domain.live?.serial === live.serial)
+                  live.serial.push(`GUEST READY${size === undefined ? "" : ` vda=${size}`}`)
               })
             )
           )

@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberSet from "effect/FiberSet"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Duplex } from "node:stream"
@@ -85,24 +86,32 @@ export const make = (options: {
     const handlers = Handlers.make({
       state,
       guests,
-      nextCallback: { domain: 0, pool: 0, network: 0 },
-      exclusively: (uuid, job) =>
-        Effect.suspend(() => {
-          const turn = turns.get(uuid) ?? Effect.unsafeMakeSemaphore(1)
-          turns.set(uuid, turn)
-          return Effect.acquireUseRelease(
-            turn.take(1).pipe(
-              Effect.interruptible,
-              Effect.timeoutFail({
-                duration: jobWait,
-                onTimeout: () => refuse(code.timeout, from.qemu, "cannot acquire state change lock")
-              })
-            ),
-            () => job,
-            () => turn.release(1)
-          )
-        })
+      nextCallback: { domain: 0, pool: 0, network: 0 }
     })
+
+    /** One job at a time on a domain, whatever holds it up. */
+    const inTurn = <A>(
+      procedure: Procedures.ProcedureName,
+      args: unknown,
+      job: Effect.Effect<A, Refusal>
+    ): Effect.Effect<A, Refusal> => {
+      if (!Handlers.jobs.has(procedure) || !Predicate.hasProperty(args, "dom")) return job
+      const uuid = Predicate.hasProperty(args.dom, "uuid") ? String(args.dom.uuid) : ""
+      const turn = turns.get(uuid) ?? Effect.unsafeMakeSemaphore(1)
+      turns.set(uuid, turn)
+      return Effect.acquireUseRelease(
+        turn.take(1).pipe(
+          Effect.interruptible,
+          Effect.timeoutFail({
+            duration: jobWait,
+            onTimeout: () =>
+              refuse(code.timeout, from.qemu, "cannot acquire state change lock (held by monitor=remoteDispatch)")
+          })
+        ),
+        () => job,
+        () => turn.release(1)
+      )
+    }
 
     // ---- writing
 
@@ -191,7 +200,7 @@ export const make = (options: {
         if (handler === undefined) {
           return yield* refuse(code.noSupport, from.rpc, `${procedure} (the simulated daemon does not have it)`)
         }
-        const reply = yield* gate.around(procedure, args, handler(args, connection))
+        const reply = yield* inTurn(procedure, args, gate.around(procedure, args, handler(args, connection)))
         return { args, reply: yield* Effect.orDie(Xdr.encode(row.reply, reply)) }
       })
 

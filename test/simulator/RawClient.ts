@@ -11,6 +11,7 @@ import * as Structs from "../../src/libvirt/Structs.ts"
 import * as Xdr from "../../src/libvirt/Xdr.ts"
 
 export type RemoteError = Structs.RemoteError
+export type Vol = Structs.Vol
 
 export interface RawClient {
   readonly call: <P extends Procedures.ProcedureName>(
@@ -25,6 +26,8 @@ export interface RawClient {
   /** resolves with the frame that `wanted` accepts, also one that came before */
   readonly await: (wanted: (packet: Packet.Packet) => boolean) => Effect.Effect<Packet.Packet>
   readonly send: (header: Packet.Header, payload?: Uint8Array) => void
+  /** what to do with the reply to a call that `send` sent */
+  readonly onReply: (serial: number, handle: (packet: Packet.Packet) => void) => void
   /** the serial of the last call */
   readonly serial: () => number
   readonly closed: Effect.Effect<void>
@@ -94,6 +97,7 @@ export const make = (stream: Duplex): RawClient => {
         return Effect.sync(() => waiting.delete(notify))
       }),
     send,
+    onReply: (serial, handle) => void replies.set(serial, handle),
     serial: () => last,
     closed: Effect.async((resume) => {
       if (stream.readableEnded || stream.destroyed) return resume(Effect.void)
