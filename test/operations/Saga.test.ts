@@ -28,7 +28,7 @@ const makeWorld = () => {
   const rows: Array<{ -readonly [K in keyof StepRecord]: StepRecord[K] }> = []
   const operationRow: { state: OperationState; error: string | null } = { state: "pending", error: null }
   let journalFails: ((phase: Phase, name: string) => boolean) | undefined
-  let up = Deferred.unsafeMake<void>(operationFiberId)
+  const up = Deferred.unsafeMake<void>(operationFiberId)
   const find = (phase: Phase, name: string) => rows.find((r) => r.phase === phase && r.name === name)
   const mark = (phase: Phase, name: string, state: StepRecord["state"]) =>
     Effect.sync(() => {
