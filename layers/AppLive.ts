@@ -7,6 +7,7 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { FleetConflict, PersistenceError } from "../src/domain/Errors.ts"
+import type { ImageConfig } from "../src/domain/Image.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as Images from "../src/fabric/Images.ts"
@@ -45,12 +46,14 @@ const resume = Layer.effectDiscard(Effect.flatMap(Operations, (operations) => op
  */
 export const layerOver = <A, E, R>(parts: {
   readonly fleet: FleetConfig
+  /** where an image's line stands, for messages about its file */
+  readonly origin?: ((image: ImageConfig) => string) | undefined
   readonly persistence: Layer.Layer<Inventory | Journal, PersistenceError>
   /** may use the inventory */
   readonly drivers: Layer.Layer<Hypervisor | Storage | ImageLibrary | A, E, R>
   readonly scheduler?: Layer.Layer<Scheduler>
 }): Layer.Layer<App | A, FleetConflict | PersistenceError | E, Exclude<R, Inventory | Journal>> => {
-  const fleet = Layer.effectDiscard(Fleet.apply(parts.fleet))
+  const fleet = Layer.effectDiscard(Fleet.apply(parts.fleet, parts.origin))
   const engine = OperationsLive.layer.pipe(
     Layer.provideMerge(HostMonitorLive.layer),
     Layer.provideMerge(parts.scheduler ?? SchedulerLive.layer)
@@ -83,6 +86,12 @@ export const drivers: Layer.Layer<Hypervisor | Storage | ImageLibrary, never, Ss
  */
 export const layer = (options: {
   readonly fleet: FleetConfig
+  readonly origin?: (image: ImageConfig) => string
   readonly database: string
 }): Layer.Layer<App, FleetConflict | PersistenceError, Ssh | FileSystem.FileSystem> =>
-  layerOver({ fleet: options.fleet, persistence: persistence(options.database), drivers })
+  layerOver({
+    fleet: options.fleet,
+    origin: options.origin,
+    persistence: persistence(options.database),
+    drivers
+  })

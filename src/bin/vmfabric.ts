@@ -44,7 +44,7 @@ const announce = (listen: AppConfig.Listen) =>
 /** Real machines by TCP, with the keys and known hosts of the settings. */
 const real = (paths: InputFiles.InputPaths, config: AppConfig.AppConfig["Type"]) =>
   Effect.gen(function* () {
-    const fleet = yield* InputFiles.read(paths)
+    const files = yield* InputFiles.read(paths)
     const agentSocket = yield* Config.option(Config.string("SSH_AUTH_SOCK"))
     const ssh = SshLive.layer({
       keyFile: config.sshKey,
@@ -52,7 +52,9 @@ const real = (paths: InputFiles.InputPaths, config: AppConfig.AppConfig["Type"])
       agentSocket,
       homeDirectory: homedir()
     }).pipe(Layer.provide(SshDialerTcp.layer))
-    return AppLive.layer({ fleet, database: AppConfig.databaseFor(config.database, "real") }).pipe(Layer.provide(ssh))
+    return AppLive.layer({ ...files, database: AppConfig.databaseFor(config.database, "real") }).pipe(
+      Layer.provide(ssh)
+    )
   })
 
 /** Hosts in this process: everything but the network cable and the guests is the real thing. */

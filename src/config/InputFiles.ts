@@ -57,9 +57,18 @@ export class InputFileError extends Schema.TaggedError<InputFileError>()("InputF
 
 type Parsed<A> = Either.Either<ReadonlyArray<A>, InputFileError>
 
-const conclude = <A>(values: ReadonlyArray<A>, problems: ReadonlyArray<InputProblem>): Parsed<A> => {
+/** An entry and where it stands. */
+interface Located<A> {
+  readonly line: number
+  readonly value: A
+}
+
+const values = <A>(located: Parsed<Located<A>>): Parsed<A> =>
+  Either.map(located, (entries) => entries.map(({ value }) => value))
+
+const conclude = <A>(found: ReadonlyArray<A>, problems: ReadonlyArray<InputProblem>): Parsed<A> => {
   const [first, ...others] = problems
-  return first === undefined ? Either.right(values) : Either.left(new InputFileError({ problems: [first, ...others] }))
+  return first === undefined ? Either.right(found) : Either.left(new InputFileError({ problems: [first, ...others] }))
 }
 
 /** quoted as JSON, so that control characters cannot act on a terminal; shortened */
@@ -154,9 +163,9 @@ const parseLines = <A>(
   empty: Fault,
   entry: (words: readonly [string, ...Array<string>], faults: Array<Fault>) => A | undefined,
   identities: (value: A) => ReadonlyArray<readonly [identity: string, said: string]>
-): Parsed<A> => {
+): Parsed<Located<A>> => {
   const problems: Array<InputProblem> = []
-  const values: Array<A> = []
+  const found: Array<Located<A>> = []
   const seen = new Map<string, number>()
   const lines = entries(text)
   for (const { line, words } of lines) {
@@ -172,12 +181,12 @@ const parseLines = <A>(
         if (before === undefined) seen.set(identity, line)
         else faults.push({ problem: `${said} is already on line ${before}`, expected: "each only once" })
       }
-      values.push(value)
+      found.push({ line, value })
     }
     for (const fault of faults) problems.push({ file, line, ...fault })
   }
   if (lines.length === 0) problems.push({ file, ...empty })
-  return conclude(values, problems)
+  return conclude(found, problems)
 }
 
 // --- machines -------------------------------------------------------------------------------------------------------
@@ -277,12 +286,14 @@ const limitUnits: Record<Resources.Name, string> = { cpu: "vCPUs", ram: "MiB", d
  * @since 0.1.0 @category parsing
  */
 export const parseMachines = (text: string, file = "physicalMachine_file"): Parsed<Host.HostConfig> =>
-  parseLines(
-    file,
-    text,
-    { problem: "it names no machine", expected: `at least one line with ${addressForm}` },
-    machine,
-    (host) => [[endpoint(host.address), `${host.address.host} with port ${host.address.port}`]]
+  values(
+    parseLines(
+      file,
+      text,
+      { problem: "it names no machine", expected: `at least one line with ${addressForm}` },
+      machine,
+      (host) => [[endpoint(host.address), `${host.address.host} with port ${host.address.port}`]]
+    )
   )
 
 const machine = (
@@ -422,6 +433,9 @@ const imageKeys = ["name", "format"]
  * @since 0.1.0 @category parsing
  */
 export const parseImages = (text: string, file = "image_file"): Parsed<Image.ImageConfig> =>
+  values(locateImages(text, file))
+
+const locateImages = (text: string, file: string): Parsed<Located<Image.ImageConfig>> =>
   parseLines(
     file,
     text,
@@ -604,15 +618,29 @@ export interface InputPaths {
 
 const maximumFileSize = 16 * 1024 * 1024
 
+/**
+ * What the files say; `origin` tells where an image stands, as `image_file:3`, for what is found out about it only later.
+ *
+ * @since 0.1.0 @category models
+ */
+export interface FleetFiles {
+  readonly fleet: FleetConfig
+  readonly origin: (image: Image.ImageConfig) => string
+}
+
 /** Reads and checks the three files; fails with the problems of all of them. @since 0.1.0 @category reading */
 export const read = Effect.fn("InputFiles.read")(function* (
   paths: InputPaths
-): Effect.fn.Return<FleetConfig, InputFileError, FileSystem.FileSystem> {
+): Effect.fn.Return<FleetFiles, InputFileError, FileSystem.FileSystem> {
   const hosts = yield* Effect.either(readFile(paths.machines, parseMachines))
-  const images = yield* Effect.either(readFile(paths.images, parseImages))
+  const images = yield* Effect.either(readFile(paths.images, locateImages))
   const types = yield* Effect.either(readFile(paths.types, parseTypes))
   if (Either.isRight(hosts) && Either.isRight(images) && Either.isRight(types)) {
-    return { hosts: hosts.right, images: images.right, types: types.right }
+    const lines = new Map(images.right.map(({ line, value }) => [value, line]))
+    return {
+      fleet: { hosts: hosts.right, images: [...lines.keys()], types: types.right },
+      origin: (image) => `${paths.images}:${lines.get(image) ?? 1}`
+    }
   }
   const errors = [Either.getLeft(hosts), Either.getLeft(images), Either.getLeft(types)].flatMap(Option.toArray)
   const [first, ...others] = errors.flatMap((error) => error.problems)

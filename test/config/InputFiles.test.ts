@@ -440,7 +440,7 @@ describe("read", () => {
 
   it.effect("reads the example files", () =>
     Effect.gen(function* () {
-      const fleet = yield* InputFiles.read(examples)
+      const { fleet } = yield* InputFiles.read(examples)
       assert.deepStrictEqual(
         fleet.hosts.map(({ address }) => address.host),
         ["server1.example.com", "server2.example.com", "10.0.0.13", "2001:db8::14"]

@@ -137,11 +137,11 @@ describe("the command line", () => {
         "--database",
         join(dir, "db.sqlite"),
         put("machines", "root@127.0.0.1:1\n"),
-        put("images", `${image}\n`),
+        put("images", `# the second line\n${image}\n`),
         put("types", '{"types":[{"tid":1,"cpu":1,"ram":512,"disk":1}]}')
       ])
       assert.strictEqual(status, 1)
-      assert.match(output, /image .*evil\.qcow2 cannot be used: .*/)
+      assert.match(output, /images:2: image .*evil\.qcow2 cannot be used: .*backing/)
     })
   )
 })
