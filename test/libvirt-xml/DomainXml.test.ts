@@ -1,0 +1,302 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Either from "effect/Either"
+import * as fc from "fast-check"
+import { readFileSync } from "node:fs"
+import type { HostFacts } from "../../src/domain/Host.ts"
+import { DomainUuid, OperationId, VmId } from "../../src/domain/Ids.ts"
+import * as DomainXml from "../../src/libvirt/DomainXml.ts"
+import * as HostXml from "../../src/libvirt/HostXml.ts"
+import * as StorageXml from "../../src/libvirt/StorageXml.ts"
+import * as Xml from "../../src/libvirt/Xml.ts"
+import type { DomainSpec } from "../../src/services/Hypervisor.ts"
+
+/** As a real libvirtd 9.0.0 printed it. */
+const sample = (name: string): Xml.Element =>
+  Either.getOrThrow(Xml.parse(readFileSync(new URL(`../../fixtures/xml/${name}.xml`, import.meta.url), "utf8")))
+
+const facts: HostFacts = {
+  hostname: "h1",
+  uuid: "aaaaaaaa-1111-4222-8333-444444444444",
+  libvirtVersion: "9.0.0",
+  resources: { cpu: 8, ram: 1024, disk: 100 },
+  arch: "x86_64",
+  domainType: "kvm",
+  network: "default"
+}
+
+const spec: DomainSpec = {
+  vmId: VmId.make(7),
+  uuid: DomainUuid.make("7b2f6e0a-6a5e-4a53-9d0c-3f1d2b7c9a07"),
+  domainName: "vm-7",
+  title: "web",
+  resources: { cpu: 2, ram: 128, disk: 2 },
+  mac: "52:54:00:12:34:07",
+  root: { path: "/var/lib/vmfabric/vm-7-root.qcow2", format: "qcow2", serial: "vm-7-root" },
+  operationId: OperationId.make("0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b")
+}
+
+// everything a domain of ours may consist of; anything else would have come from a value
+const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
+  domain: ["type"],
+  "domain/name": [],
+  "domain/uuid": [],
+  "domain/title": [],
+  "domain/metadata": [],
+  "domain/metadata/vmfabric:vm": ["xmlns:vmfabric", "id", "operation"],
+  "domain/memory": ["unit"],
+  "domain/vcpu": [],
+  "domain/os": ["firmware"],
+  "domain/os/type": ["arch", "machine"],
+  "domain/features": [],
+  "domain/features/acpi": [],
+  "domain/features/apic": [],
+  "domain/cpu": ["mode", "match", "check"],
+  "domain/cpu/model": ["fallback"],
+  "domain/clock": ["offset"],
+  "domain/on_poweroff": [],
+  "domain/on_reboot": [],
+  "domain/on_crash": [],
+  "domain/devices": [],
+  "domain/devices/disk": ["type", "device"],
+  "domain/devices/disk/driver": ["name", "type", "discard"],
+  "domain/devices/disk/source": ["file"],
+  "domain/devices/disk/target": ["dev", "bus"],
+  "domain/devices/disk/serial": [],
+  "domain/devices/disk/boot": ["order"],
+  "domain/devices/interface": ["type"],
+  "domain/devices/interface/mac": ["address"],
+  "domain/devices/interface/source": ["network"],
+  "domain/devices/interface/model": ["type"],
+  "domain/devices/serial": ["type"],
+  "domain/devices/serial/log": ["file", "append"],
+  "domain/devices/serial/target": ["port"],
+  "domain/devices/console": ["type"],
+  "domain/devices/console/target": ["type", "port"],
+  "domain/devices/channel": ["type"],
+  "domain/devices/channel/target": ["type", "name"],
+  "domain/devices/graphics": ["type"],
+  "domain/devices/graphics/listen": ["type"],
+  "domain/devices/video": [],
+  "domain/devices/video/model": ["type"],
+  "domain/devices/memballoon": ["model"],
+  "domain/devices/rng": ["model"],
+  "domain/devices/rng/backend": ["model"]
+}
+
+const strangers = (element: Xml.Element, above = ""): ReadonlyArray<string> => {
+  const path = above === "" ? element.name : `${above}/${element.name}`
+  const attributes = allowed[path]
+  return [
+    ...(attributes === undefined
+      ? [path]
+      : Object.keys(element.attributes).filter((name) => !attributes.includes(name))),
+    ...Xml.children(element).flatMap((child) => strangers(child, path))
+  ]
+}
+
+describe("DomainXml.build", () => {
+  it("says of the VM what it is made of", () => {
+    const domain = DomainXml.build(spec, facts)
+    const text = (...path: ReadonlyArray<string>) => Xml.textOf(Xml.find(domain, ...path))
+    assert.strictEqual(Xml.attribute(domain, "type"), "kvm")
+    assert.strictEqual(text("name"), "vm-7")
+    assert.strictEqual(text("uuid"), spec.uuid)
+    assert.strictEqual(text("memory"), "128")
+    assert.strictEqual(text("vcpu"), "2")
+    assert.deepStrictEqual(DomainXml.ownership(domain), { vmId: 7, operationId: spec.operationId })
+    assert.deepStrictEqual(DomainXml.disks(domain), [
+      { target: "vda", path: spec.root.path, format: "qcow2", serial: "vm-7-root", backing: [] }
+    ])
+    assert.strictEqual(Xml.attribute(Xml.find(domain, "devices", "interface", "mac"), "address"), spec.mac)
+    assert.deepStrictEqual(strangers(domain), [])
+  })
+
+  it("has a NIC only where the host has a network for it", () => {
+    const domain = DomainXml.build(spec, { ...facts, network: null })
+    assert.strictEqual(Xml.find(domain, "devices", "interface"), undefined)
+  })
+
+  it("asks for another processor when it is emulated", () => {
+    const mode = (given: HostFacts) => Xml.attribute(Xml.child(DomainXml.build(spec, given), "cpu"), "mode")
+    assert.strictEqual(mode(facts), "host-model")
+    assert.strictEqual(mode({ ...facts, domainType: "qemu" }), "custom")
+  })
+
+  it("opens no port: the screen is a socket in libvirt's own folder", () => {
+    const listen = Xml.find(DomainXml.build(spec, facts), "devices", "graphics", "listen")
+    assert.deepStrictEqual(listen, Xml.element("listen", { type: "socket" }))
+  })
+
+  it("no value becomes an element or an attribute, whatever it is", () => {
+    const hostile = fc.oneof(
+      fc.fullUnicodeString(),
+      fc
+        .array(
+          fc.constantFrom(
+            "</title>",
+            "<devices>",
+            "<hostdev mode='subsystem'/>",
+            "'",
+            '"',
+            "/>",
+            "]]>",
+            "<!--",
+            "&lt;",
+            "&#60;",
+            "\r\n",
+            " file='/etc/shadow'",
+            "<!ENTITY x SYSTEM 'file:///etc/shadow'>"
+          )
+        )
+        .map((parts) => parts.join(""))
+    )
+    fc.assert(
+      fc.property(hostile, hostile, hostile, hostile, hostile, (title, path, serial, network, mac) => {
+        const tree = DomainXml.build(
+          { ...spec, title, mac, domainName: title, root: { path, format: "qcow2", serial } },
+          { ...facts, network }
+        )
+        const rendered = Xml.render(tree)
+        if (Either.isLeft(rendered)) return
+        const read = Either.getOrThrow(Xml.parse(rendered.right))
+        assert.deepStrictEqual(strangers(read), [])
+        assert.deepStrictEqual(read, tree)
+        assert.strictEqual(DomainXml.title(read) ?? "", title)
+      }),
+      { numRuns: 2000 }
+    )
+  })
+})
+
+describe("reading what libvirt prints", () => {
+  it("a domain that runs: title, owner, disks with what is below them", () => {
+    const domain = sample("domain-running")
+    assert.strictEqual(DomainXml.title(domain), `Ann's <web> & "db"`)
+    assert.deepStrictEqual(DomainXml.ownership(domain), {
+      vmId: 7,
+      operationId: "0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b"
+    })
+    assert.deepStrictEqual(DomainXml.disks(domain), [
+      {
+        target: "vda",
+        path: "/var/lib/libvirt/vmfabric/vm-7-root.qcow2",
+        format: "qcow2",
+        serial: "vm-7-root",
+        backing: [`/var/lib/libvirt/vmfabric/image-${"0".repeat(64)}.raw`]
+      }
+    ])
+  })
+
+  it("a domain that does not", () => {
+    assert.strictEqual(DomainXml.ownership(sample("domain-inactive"))?.vmId, 8)
+    assert.strictEqual(DomainXml.disks(sample("domain-inactive")).length, 1)
+  })
+
+  it("the metadata element alone, which has lost its namespace", () => {
+    assert.deepStrictEqual(DomainXml.readOwnership(sample("metadata-element")), {
+      vmId: 7,
+      operationId: "0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b"
+    })
+  })
+
+  it.each([
+    ["none", "<domain><metadata/></domain>"],
+    ["no metadata", "<domain/>"],
+    [
+      "another namespace",
+      "<domain><metadata><a:vm xmlns:a='https://example.org/' id='7' operation='x'/></metadata></domain>"
+    ],
+    ["no namespace", "<domain><metadata><vm id='7' operation='x'/></metadata></domain>"],
+    [
+      "no number",
+      `<domain><metadata><a:vm xmlns:a='${DomainXml.namespace}' id='07' operation='x'/></metadata></domain>`
+    ],
+    [
+      "another element",
+      `<domain><metadata><a:x xmlns:a='${DomainXml.namespace}' id='7' operation='x'/></metadata></domain>`
+    ],
+    ["elsewhere", `<domain><a:vm xmlns:a='${DomainXml.namespace}' id='7' operation='x'/></domain>`]
+  ])("an owner: %s", (_, text) => {
+    assert.strictEqual(DomainXml.ownership(Either.getOrThrow(Xml.parse(text))), undefined)
+  })
+
+  it("an owner under any prefix", () => {
+    for (const text of [
+      `<domain><metadata><vm xmlns='${DomainXml.namespace}' id='7' operation='x'/></metadata></domain>`,
+      `<domain xmlns:q='${DomainXml.namespace}'><metadata><o/><q:vm id='7' operation='x'/></metadata></domain>`
+    ]) {
+      assert.deepStrictEqual(DomainXml.ownership(Either.getOrThrow(Xml.parse(text))), { vmId: 7, operationId: "x" })
+    }
+  })
+
+  it("states by number", () => {
+    assert.deepStrictEqual([1, 3, 5, 99].map(DomainXml.state), ["running", "paused", "shutoff", "nostate"])
+  })
+
+  it("capabilities", () => {
+    assert.deepStrictEqual(HostXml.readCapabilities(sample("capabilities")), {
+      uuid: "aaaaaaaa-1111-4222-8333-444444444444",
+      arch: "x86_64",
+      domainTypes: ["qemu", "kvm"]
+    })
+    assert.strictEqual(HostXml.readCapabilities(sample("pool-dir")), undefined)
+  })
+
+  it("a network", () => {
+    const network = HostXml.readNetwork(sample("network-isolated"))
+    assert.deepInclude(network, { name: "default", forward: null, bridge: "virbr0" })
+  })
+
+  it("pools and volumes", () => {
+    assert.deepStrictEqual(StorageXml.readPool(sample("pool-dir")), {
+      name: "vmfabric",
+      type: "dir",
+      path: "/var/lib/libvirt/vmfabric"
+    })
+    assert.deepInclude(StorageXml.readVolume(sample("volume-raw")), {
+      format: "raw",
+      capacity: 41_943_040,
+      backing: null
+    })
+    assert.deepStrictEqual(StorageXml.readVolume(sample("volume-overlay")), {
+      name: "vm-7-root.qcow2",
+      path: "/var/lib/libvirt/vmfabric/vm-7-root.qcow2",
+      format: "qcow2",
+      capacity: 2 * 1024 ** 3,
+      backing: { path: `/var/lib/libvirt/vmfabric/image-${"0".repeat(64)}.raw`, format: "raw" }
+    })
+    assert.strictEqual(StorageXml.readVolume(sample("domain-running")), undefined)
+  })
+
+  it.each([
+    ["<capacity>7</capacity>", 7],
+    ["<capacity unit='KiB'>2</capacity>", 2048],
+    ["<capacity unit='M'>1</capacity>", 1_048_576],
+    ["<capacity unit='GB'>1</capacity>", 1_000_000_000],
+    ["<capacity unit='furlong'>1</capacity>", undefined],
+    ["<capacity>-1</capacity>", undefined],
+    ["", undefined]
+  ])("a volume's size: %s", (capacity, expected) => {
+    const volume = Either.getOrThrow(Xml.parse(`<volume><name>a</name>${capacity}</volume>`))
+    assert.strictEqual(StorageXml.readVolume(volume)?.capacity, expected)
+  })
+
+  it("what is built reads back", () => {
+    const path = "/srv/a b/i.raw"
+    assert.deepStrictEqual(StorageXml.readPool(StorageXml.dirPool("p", "/srv")), {
+      name: "p",
+      type: "dir",
+      path: "/srv"
+    })
+    assert.deepInclude(StorageXml.readVolume(StorageXml.rawVolume("v", 512)), {
+      name: "v",
+      format: "raw",
+      capacity: 512
+    })
+    assert.deepInclude(StorageXml.readVolume(StorageXml.overlayVolume("v", 2048, { path, format: "raw" })), {
+      format: "qcow2",
+      capacity: 2048,
+      backing: { path, format: "raw" }
+    })
+  })
+})
