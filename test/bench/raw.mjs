@@ -1,0 +1,12 @@
+// Node's own server with one answer in memory: what any program on it can reach at most.
+import { readFileSync } from "node:fs"
+import { createServer } from "node:http"
+
+const body = readFileSync(process.argv[2])
+const server = createServer((_, response) => {
+  response.writeHead(200, { "content-type": "application/json", "content-length": body.length })
+  response.end(body)
+})
+server.listen(0, "127.0.0.1", () => {
+  process.stdout.write(`listening on http://127.0.0.1:${server.address().port}\n`)
+})

@@ -1,0 +1,214 @@
+/**
+ * `npm run bench`: how fast the parts are, each against a named peer in the same run.
+ */
+import * as Args from "@effect/cli/Args"
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs"
+import { cpus, release, totalmem } from "node:os"
+import { delimiter, join } from "node:path"
+import * as Create from "./Create.ts"
+import { type Figure, median, met, table } from "./Figure.ts"
+import * as Http from "./Http.ts"
+import * as Lab from "./Lab.ts"
+import * as Memory from "./Memory.ts"
+import type { BenchError } from "./Process.ts"
+import * as Program from "./Program.ts"
+import * as Rpc from "./Rpc.ts"
+import * as Scheduler from "./Scheduler.ts"
+
+/** Debian packages by the program that is looked for. */
+const packages = {
+  wrk: "wrk",
+  python3: "python3-flask",
+  taskset: "util-linux",
+  ssh: "openssh-client",
+  virsh: "libvirt-clients",
+  "qemu-img": "qemu-utils",
+  nsenter: "util-linux"
+} as const
+type Tool = keyof typeof packages
+
+interface Given {
+  readonly lab: Effect.Effect<Lab.Lab, BenchError>
+  /** a folder for CPU profiles */
+  readonly profile: string | null
+}
+
+interface Section {
+  readonly name: string
+  readonly about: string
+  readonly tools: ReadonlyArray<Tool>
+  /** `part`: what can be measured without the lab is */
+  readonly lab: "all" | "part" | "none"
+  readonly minutes: number
+  readonly measure: (
+    given: Given,
+    withLab: boolean
+  ) => Effect.Effect<ReadonlyArray<Figure>, { readonly message: string }, Scope.Scope>
+}
+
+const sections: ReadonlyArray<Section> = [
+  {
+    name: "scheduler",
+    about: "placements a second on 200 and 10,000 hosts",
+    tools: [],
+    lab: "none",
+    minutes: 1,
+    measure: () => Scheduler.measure
+  },
+  {
+    name: "http",
+    about: "/vm/query against node:http and Flask",
+    tools: ["wrk", "python3", "taskset"],
+    lab: "none",
+    minutes: 5,
+    measure: ({ profile }) => Http.measure(profile)
+  },
+  {
+    name: "memory",
+    about: "what the controller holds when idle",
+    tools: [],
+    lab: "part",
+    minutes: 5,
+    measure: ({ lab }, withLab) => Effect.flatMap(withLab ? lab : Effect.succeed(null), Memory.measure)
+  },
+  {
+    name: "rpc",
+    about: "one libvirt call against virsh and against the bare socket",
+    tools: ["ssh", "virsh", "nsenter"],
+    lab: "all",
+    minutes: 5,
+    measure: ({ lab }) => Effect.flatMap(lab, Rpc.measure)
+  },
+  {
+    name: "create",
+    about: "30 VMs at once against a shell script",
+    tools: ["ssh", "virsh", "qemu-img", "nsenter"],
+    lab: "all",
+    minutes: 20,
+    measure: ({ lab }) => Effect.flatMap(lab, Create.measure)
+  }
+]
+
+const isInstalled = (tool: string): boolean =>
+  (process.env["PATH"] ?? "").split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, tool), constants.X_OK)
+      return true
+    } catch {
+      return false // the question was whether it is there
+    }
+  })
+
+const isRoot = process.getuid?.() === 0
+
+/** Why a section cannot be run here; null: it can. */
+const obstacle = ({ lab, tools }: Section): string | null => {
+  const missing = [...new Set(tools.filter((tool) => !isInstalled(tool)).map((tool) => packages[tool]))]
+  if (missing.length > 0) return `not installed: apt-get install ${missing.join(" ")}`
+  return lab === "all" && !isRoot ? "needs root, for a lab of real hosts" : null
+}
+
+/** One section on its own: what goes wrong in it is told, and the others are run. */
+const runSection = (section: Section, given: Given) =>
+  Effect.gen(function* () {
+    const reason = obstacle(section)
+    if (reason !== null) {
+      yield* Console.log(`${section.name}: skipped: ${reason}`)
+      return { section: section.name, skipped: reason, figures: [] }
+    }
+    if (section.lab === "part" && !isRoot) {
+      yield* Console.log(`${section.name}: in part: the lab of real hosts needs root`)
+    }
+    yield* Console.log(`${section.name}: ${section.about} …`)
+    const started = performance.now()
+    const outcome = yield* Effect.either(
+      Effect.scoped(section.measure(given, isRoot)).pipe(
+        Effect.timeoutFail({
+          duration: `${section.minutes} minutes`,
+          onTimeout: () => ({ message: `did not end within ${section.minutes} minutes` })
+        })
+      )
+    )
+    if (outcome._tag === "Left") {
+      yield* Console.log(`${section.name}: FAILED: ${outcome.left.message}`)
+      return { section: section.name, failed: outcome.left.message, figures: [] }
+    }
+    yield* Console.log(`${section.name}: ${Math.round((performance.now() - started) / 1000)} s`)
+    return { section: section.name, figures: outcome.right }
+  })
+
+const write = (results: ReadonlyArray<{ readonly section: string; readonly figures: ReadonlyArray<Figure> }>) =>
+  Effect.sync(() => {
+    mkdirSync(Program.output, { recursive: true })
+    const file = join(Program.output, "bench.json")
+    const report = {
+      at: new Date().toISOString(),
+      node: process.version,
+      kernel: release(),
+      processors: cpus().map(({ model }) => model),
+      memory: totalmem(),
+      results: results.map((result) => ({
+        ...result,
+        figures: result.figures.map((figure) => ({ ...figure, median: median(figure.values), met: met(figure) }))
+      }))
+    }
+    writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`)
+    return file
+  })
+
+const names = sections.map(({ name }) => name)
+
+const command = Command.make(
+  "bench",
+  {
+    chosen: Args.text({ name: "SECTION" }).pipe(
+      Args.withDescription(sections.map(({ about, name }) => `${name}: ${about}`).join("; ") + ". None: all of them."),
+      Args.repeated,
+      Args.mapEffect((chosen) => {
+        const unknown = chosen.filter((name) => !names.includes(name))
+        return unknown.length === 0
+          ? Effect.succeed(chosen)
+          : Effect.fail(HelpDoc.p(`There is no section ${unknown.join(", ")}; there are: ${names.join(", ")}`))
+      })
+    ),
+    profile: Options.boolean("profile").pipe(
+      Options.withDescription("Writes a CPU profile of the server in section http, to dist/bench/profile.")
+    )
+  },
+  ({ chosen, profile }) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const scope = yield* Effect.scope
+        const given: Given = {
+          // brought up by the first who needs it
+          lab: yield* Effect.cached(Effect.provideService(Lab.up, Scope.Scope, scope)),
+          profile: profile ? join(Program.output, "profile") : null
+        }
+        const wanted = sections.filter(({ name }) => chosen.length === 0 || chosen.includes(name))
+        const results = yield* Effect.forEach(wanted, (section) => runSection(section, given))
+        const figures = results.flatMap((result) => result.figures)
+        if (figures.length > 0) yield* Console.log(`\n${table(figures)}\n`)
+        yield* Console.log(`written to ${yield* write(results)}`)
+        if (results.some((result) => "failed" in result)) yield* Effect.sync(() => void (process.exitCode = 1))
+      })
+    )
+).pipe(
+  Command.withDescription(
+    "Measures speed as ratios against named peers or against the bare operation, all in one run: rounds are interleaved, the median " +
+      "decides. What needs the lab of real hosts is skipped without root. Prints a table and writes dist/bench/bench.json."
+  )
+)
+
+Command.run(command, { name: "bench", version: "0.1.0" })(process.argv).pipe(
+  Effect.provide([NodeContext.layer, CliConfig.layer({ showBuiltIns: false })]),
+  NodeRuntime.runMain
+)
