@@ -63,6 +63,8 @@ export interface CallFaults {
   readonly clear: Effect.Effect<void>
 }
 
+type Lies = { [P in ProcedureName]?: (truth: Reply<P>, args: Args<P>) => Reply<P> }
+
 interface Counted {
   seen: number
   readonly nth: number | undefined
@@ -97,7 +99,7 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
   const hooks: Array<
     Counted & { readonly procedure: ProcedureName; readonly moment: Moment; readonly effect: Effect.Effect<void> }
   > = []
-  const lies = new Map<ProcedureName, (truth: unknown, args: unknown) => unknown>()
+  let lies: Lies = {}
   let corrupt = false
   let uploads: Array<{ left: number; readonly effect: Effect.Effect<void> }> = []
 
@@ -142,8 +144,7 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
       }),
     lieAbout: (procedure, lie) =>
       Effect.sync(() => {
-        // truth and args are the procedure's own: the map's key says so, its type cannot
-        lies.set(procedure, (truth, args) => lie(truth as Reply<typeof procedure>, args as Args<typeof procedure>))
+        lies = { ...lies, [procedure]: lie }
       }),
     onCall: (procedure, moment, effect, options) =>
       Effect.sync(() => {
@@ -161,7 +162,7 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
       delays.clear()
       failures.length = 0
       hooks.length = 0
-      lies.clear()
+      lies = {}
       corrupt = false
       uploads = []
       return Effect.forEach([...hanging.keys()], release, { discard: true })
@@ -194,8 +195,8 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
       yield* waitFor("all", "after")
       yield* waitFor(procedure, "after")
       if (failure !== undefined) return yield* failure
-      const lie = lies.get(procedure)
-      return lie === undefined ? reply : (lie(reply, args) as typeof reply)
+      const lie = lies[procedure]
+      return lie === undefined ? reply : lie(reply, args)
     })
 
   return {

@@ -187,21 +187,15 @@ export const make = (options: {
       payload: Uint8Array
     ): Effect.Effect<{ readonly args: Procedures.Args<P>; readonly reply: Uint8Array }, Refusal> =>
       Effect.gen(function* () {
-        // the table's row for P; TypeScript does not follow an index by a type parameter into the row's own codecs
-        const row = Procedures.procedures[procedure] as unknown as Procedures.Procedure<
-          Procedures.Args<P>,
-          Procedures.Reply<P>,
-          null
-        >
         const handler = handlers[procedure]
-        const args = yield* Xdr.decode(row.args, payload).pipe(
+        const args = yield* Xdr.decode(Procedures.argsOf(procedure), payload).pipe(
           Either.mapLeft(() => refuse(code.rpc, from.rpc, "Unable to decode message payload"))
         )
         if (handler === undefined) {
           return yield* refuse(code.noSupport, from.rpc, `${procedure} (the simulated daemon does not have it)`)
         }
         const reply = yield* inTurn(procedure, args, gate.around(procedure, args, handler(args, connection)))
-        return { args, reply: yield* Effect.orDie(Xdr.encode(row.reply, reply)) }
+        return { args, reply: yield* Effect.orDie(Xdr.encode(Procedures.replyOf(procedure), reply)) }
       })
 
     /** What may be called before CONNECT_OPEN. */
@@ -223,15 +217,14 @@ export const make = (options: {
         if (!connection.open && !early(procedure, packet.payload)) {
           return yield* refuse(code.internal, from.rpc, "hypervisor connection not open")
         }
-        const { args, reply } = yield* invoke(connection, procedure, packet.payload)
-        send(connection, packet, Packet.types.reply, Packet.statuses.ok, reply)
-        if (connection.closing) {
-          connection.stream.end()
-          return
-        }
         if (procedure === "STORAGE_VOL_UPLOAD" || procedure === "STORAGE_VOL_DOWNLOAD") {
-          yield* openStream(connection, packet, procedure, args as Procedures.Args<"STORAGE_VOL_UPLOAD">)
+          const { args, reply } = yield* invoke(connection, procedure, packet.payload)
+          send(connection, packet, Packet.types.reply, Packet.statuses.ok, reply)
+          return yield* openStream(connection, packet, procedure, args)
         }
+        const { reply } = yield* invoke(connection, procedure, packet.payload)
+        send(connection, packet, Packet.types.reply, Packet.statuses.ok, reply)
+        if (connection.closing) connection.stream.end()
       }).pipe(Effect.catchAll((error) => sendError(connection, packet, Packet.types.reply, error)))
 
     // ---- streams

@@ -70,13 +70,9 @@ export const make = (stream: Duplex): RawClient => {
       )
     )
   const call: RawClient["call"] = <P extends Procedures.ProcedureName>(procedure: P, args: Procedures.Args<P>) => {
-    const row = Procedures.procedures[procedure] as unknown as Procedures.Procedure<
-      Procedures.Args<P>,
-      Procedures.Reply<P>,
-      null
-    >
-    return Effect.flatMap(Effect.orDie(Xdr.encode(row.args, args)), (payload) => raw(row.number, payload)).pipe(
-      Effect.flatMap((payload) => Effect.orDie(Xdr.decode(row.reply, payload)))
+    return Effect.orDie(Xdr.encode(Procedures.argsOf(procedure), args)).pipe(
+      Effect.flatMap((payload) => raw(Procedures.procedures[procedure].number, payload)),
+      Effect.flatMap((payload) => Effect.orDie(Xdr.decode(Procedures.replyOf(procedure), payload)))
     )
   }
   return {

@@ -66,10 +66,10 @@ const shown = (value: unknown): string =>
 export const hold = (client: RawClient, folder: string): Effect.Effect<ReadonlyArray<string>, RemoteError> =>
   Effect.gen(function* () {
     const lines: Array<string> = []
-    let poolUuid: string | undefined
+    let poolUuid = ""
     const say = (line: string): void => {
       const plain = normal(line).replaceAll(folder, "FOLDER")
-      lines.push(poolUuid === undefined ? plain : plain.replaceAll(poolUuid, "POOL"))
+      lines.push(poolUuid === "" ? plain : plain.replaceAll(poolUuid, "POOL"))
     }
     const { call } = client
     const ask = <A>(
