@@ -468,22 +468,27 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
   const registered = new Set<Events.EventName>()
   let registering: Deferred.Deferred<void, LibvirtErrorReason> | undefined
 
-  const registerEach = Effect.forEach(
-    wantedEvents.filter((name) => !registered.has(name)),
-    (name) =>
-      call("CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", { eventID: Events.messages[name].id, dom: null }).pipe(
-        Effect.asVoid,
-        // an older daemon, or a driver without devices, knows fewer events; lifecycle ones they all have
-        Effect.catchIf(
-          (reason) => reason._tag === "LibvirtRefused" && name !== "Lifecycle",
-          (reason) => Effect.logDebug(`libvirt has no ${name} events`, reason)
-        ),
-        Effect.tap(() => Effect.sync(() => registered.add(name))),
-        // answered late it would be a registration that nobody knows of, and with the next each event would come twice
-        Effect.tapErrorTag("LibvirtTimeout", (reason) => Effect.sync(() => lose(reason)))
+  const registerFor = (name: (typeof wantedEvents)[number]) =>
+    call("CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", { eventID: Events.messages[name].id, dom: null }).pipe(
+      Effect.asVoid,
+      // an older daemon, or a driver without devices, knows fewer events; lifecycle ones they all have
+      Effect.catchIf(
+        (reason) => reason._tag === "LibvirtRefused" && name !== "Lifecycle",
+        (reason) => Effect.logDebug(`libvirt has no ${name} events`, reason)
       ),
-    { concurrency: "unbounded", discard: true }
-  )
+      Effect.tap(() => Effect.sync(() => registered.add(name))),
+      // answered late it would be a registration that nobody knows of, and with the next each event would come twice
+      Effect.tapErrorTag("LibvirtTimeout", (reason) => Effect.sync(() => lose(reason)))
+    )
+
+  /** One that fails does not interrupt the others, for the same reason. */
+  const registerEach = Effect.suspend(() =>
+    Effect.forEach(
+      wantedEvents.filter((name) => !registered.has(name)),
+      (name) => Effect.either(registerFor(name)),
+      { concurrency: "unbounded" }
+    )
+  ).pipe(Effect.flatMap((outcomes) => Effect.all(outcomes, { discard: true })))
 
   /** Once for all listeners, and not in the fiber of any of them, whose interruption would leave it half done. */
   const register = Effect.uninterruptibleMask((restore) =>
@@ -491,7 +496,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
       if (registering !== undefined) return restore(Deferred.await(registering))
       const done = Deferred.unsafeMake<void, LibvirtErrorReason>(FiberId.none)
       registering = done
-      return Effect.interruptible(Effect.suspend(() => registerEach)).pipe(
+      return Effect.interruptible(registerEach).pipe(
         Effect.onExit((exit) =>
           Effect.suspend(() => {
             if (Exit.isFailure(exit)) registering = undefined
