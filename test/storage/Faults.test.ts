@@ -153,7 +153,7 @@ describe("an image", () => {
     Effect.gen(function* () {
       yield* at.storage.ensureImage(host, image)
       const { files } = at.simulated.state.files
-      for (const path of [...files.keys()]) if (path.endsWith(".complete")) files.delete(path)
+      for (const path of files.keys()) if (path.endsWith(".complete")) files.delete(path)
       for (const [path, file] of files) if (path.endsWith(".raw")) file.write(0, new Uint8Array(512))
       yield* at.storage.prepare(host)
       yield* at.storage.createRoot(host, { vmId, image, size: 1 })
