@@ -334,6 +334,16 @@ const disksOf = (definition: Xml.Element): ReadonlyArray<Xml.Element> =>
 
 const diskFile = (disk: Xml.Element): string | undefined => Xml.attribute(Xml.child(disk, "source"), "file")
 
+// QEMU is given whole MiB
+const roundedUp = (definition: Xml.Element): Xml.Element => ({
+  ...definition,
+  children: definition.children.map((node) =>
+    typeof node !== "string" && (node.name === "memory" || node.name === "currentMemory")
+      ? leaf(node.name, String(Math.ceil(Number(Xml.textOf(node)) / 1024) * 1024), { unit: "KiB" })
+      : node
+  )
+})
+
 const checkDisks = (host: HostState, definition: Xml.Element): Answer<void> => {
   for (const disk of disksOf(definition)) {
     const path = diskFile(disk)
@@ -413,7 +423,7 @@ export const start = (host: HostState, domain: SimulatedDomain, flags: number): 
   if (Either.isLeft(ready)) domain.reason = 6
   return Either.map(ready, () => {
     const paused = (flags & 1) === 1
-    domain.live = { id: host.nextId++, definition, serial: [], started: host.now() }
+    domain.live = { id: host.nextId++, definition: roundedUp(definition), serial: [], started: host.now() }
     domain.state = paused ? state.paused : state.running
     domain.reason = 1
     if (!paused) tell(host, domain, 4, 0)

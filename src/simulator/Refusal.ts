@@ -15,7 +15,6 @@ export const code = {
   noTarget: 20,
   noName: 21,
   xml: 27,
-  denied: 29,
   xmlDetail: 35,
   system: 38,
   rpc: 39,
@@ -39,12 +38,11 @@ export const from = {
   storage: 18,
   network: 19,
   domain: 20,
-  streams: 38,
-  event: 40
+  streams: 38
 } as const
 
 /** errno values that go into `int1`. @since 0.1.0 @category models */
-export const errno = { ENOENT: 2, EEXIST: 17, ENOSPC: 28, ENOTEMPTY: 39 } as const
+export const errno = { ENOENT: 2, ENOSPC: 28, ENOTEMPTY: 39 } as const
 
 const formats: Readonly<Record<number, string>> = {
   1: "internal error: %s",
@@ -55,7 +53,6 @@ const formats: Readonly<Record<number, string>> = {
   20: "missing target information for device %s",
   21: "missing name information in %s",
   27: "XML error: %s",
-  29: "operation forbidden: %s",
   42: "Domain not found: %s",
   43: "Network not found: %s",
   49: "Storage pool not found: %s",
@@ -94,7 +91,7 @@ export const refuse = (code: number, domain: number, detail: string): Refusal =>
 export const systemError = (domain: number, number: number, detail: string): Refusal => {
   const what: Record<number, string> = {
     2: "No such file or directory",
-    17: "File exists",
+
     28: "No space left on device",
     39: "Directory not empty"
   }
