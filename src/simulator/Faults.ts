@@ -73,11 +73,12 @@ interface Counted {
 /** What the daemon asks of the faults at each call. @since 0.1.0 @category models */
 export interface Gate {
   readonly faults: CallFaults
-  /** The handler with everything around it that was asked for. */
+  /** The handler with everything around it that was asked for; `inTurn` is what may have to wait for other calls. */
   readonly around: <P extends ProcedureName>(
     procedure: P,
     args: Args<P>,
-    handler: Effect.Effect<Reply<P>, Refusal>
+    handler: Effect.Effect<Reply<P>, Refusal>,
+    inTurn: <A>(job: Effect.Effect<A, Refusal>) => Effect.Effect<A, Refusal>
   ) => Effect.Effect<Reply<P>, Refusal>
   /** Told of every stream packet that has arrived. */
   readonly streamed: (bytes: number) => Effect.Effect<void>
@@ -169,14 +170,10 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
     })
   }
 
-  const around: Gate["around"] = (procedure, args, handler) =>
+  const around: Gate["around"] = (procedure, args, handler, inTurn) =>
     Effect.gen(function* () {
       counts.set(procedure, (counts.get(procedure) ?? 0) + 1)
       yield* hookAt(procedure, "before")
-      const delay = delays.get(procedure) ?? delays.get("all")
-      if (delay !== undefined) yield* Clock.sleep(delay)
-      yield* waitFor("all", "before")
-      yield* waitFor(procedure, "before")
       const failing = failures.filter((entry) => entry.procedure === procedure).filter(due)[0]?.failure
       const failure =
         failing === undefined
@@ -189,11 +186,20 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
               str2: failing.message,
               int1: failing.int1 ?? -1
             })
-      if (failure !== undefined && failing?.effect !== true) return yield* failure
-      const reply = yield* handler
+      const reply = yield* inTurn(
+        Effect.gen(function* () {
+          const delay = delays.get(procedure) ?? delays.get("all")
+          if (delay !== undefined) yield* Clock.sleep(delay)
+          yield* waitFor("all", "before")
+          yield* waitFor(procedure, "before")
+          if (failure !== undefined && failing?.effect !== true) return yield* failure
+          const reply = yield* handler
+          yield* waitFor("all", "after")
+          yield* waitFor(procedure, "after")
+          return reply
+        })
+      )
       yield* hookAt(procedure, "after")
-      yield* waitFor("all", "after")
-      yield* waitFor(procedure, "after")
       if (failure !== undefined) return yield* failure
       const lie = lies[procedure]
       return lie === undefined ? reply : lie(reply, args)

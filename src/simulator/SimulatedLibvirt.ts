@@ -194,7 +194,9 @@ export const make = (options: {
         if (handler === undefined) {
           return yield* refuse(code.noSupport, from.rpc, `${procedure} (the simulated daemon does not have it)`)
         }
-        const reply = yield* inTurn(procedure, args, gate.around(procedure, args, handler(args, connection)))
+        const reply = yield* gate.around(procedure, args, handler(args, connection), (job) =>
+          inTurn(procedure, args, job)
+        )
         return { args, reply: yield* Effect.orDie(Xdr.encode(Procedures.replyOf(procedure), reply)) }
       })
 
