@@ -17,7 +17,6 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { homedir } from "node:os"
 import * as AppLive from "../../layers/AppLive.ts"
-import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
 import * as SshLive from "../../layers/SshLive.ts"
 import packageJson from "../../package.json" with { type: "json" }
@@ -63,6 +62,8 @@ const simulated = (config: AppConfig.AppConfig["Type"]) =>
     yield* Effect.logWarning(
       "SIMULATED: no files were given, so the hosts, images and VMs exist in this process only; see --help"
     )
+    // loaded only here: who runs real machines need not hold simulated ones in memory
+    const SimulatedFleet = yield* Effect.promise(() => import("../../layers/SimulatedFleet.ts"))
     const fleet = yield* SimulatedFleet.make()
     return AppLive.layer({ fleet: fleet.config, database: AppConfig.databaseFor(config.database, "simulated") }).pipe(
       Layer.provide(fleet.ssh)
