@@ -435,29 +435,28 @@ const openChannel = (
           let opened: ClientChannel | undefined
           let cancelled = false
           const stopWatching = connection.onLost((lost) => resume(Effect.fail(lostError(connection, action, lost))))
-          const refused = (cause: Error, code?: unknown) => {
+          const failed = (reason: SshError["reason"], cause: unknown) => {
             isGone()
             stopWatching()
             resume(
               Effect.fail(
                 connection.lost !== undefined
                   ? lostError(connection, action, connection.lost)
-                  : failure(
-                      connection.host,
-                      action,
-                      new SshChannelRefused({
-                        reason: cause.message.replace("(SSH) Channel open failure: ", ""),
-                        code: typeof code === "number" ? code : 0
-                      }),
-                      cause
-                    )
+                  : failure(connection.host, action, reason, cause)
               )
             )
           }
           try {
             if (connection.lost === undefined) {
               start(connection.client, (error, channel) => {
-                if (error !== undefined) return refused(error, error.reason)
+                if (error !== undefined) {
+                  const code: unknown = error.reason
+                  const refused = new SshChannelRefused({
+                    reason: error.message.replace("(SSH) Channel open failure: ", ""),
+                    code: typeof code === "number" ? code : 0
+                  })
+                  return failed(refused, error)
+                }
                 opened = channel
                 stopWatching()
                 channel.once("close", isGone)
@@ -468,7 +467,8 @@ const openChannel = (
               })
             } else isGone()
           } catch (cause) {
-            refused(cause instanceof Error ? cause : new Error(String(cause)))
+            // between a connection's reset and the event that tells of it, ssh2 throws
+            failed(new SshUnreachable({ reason: "the connection was lost" }), cause)
           }
           return Effect.sync(() => {
             cancelled = true
