@@ -77,6 +77,7 @@ export interface RpcClient {
  * Priority procedures have workers of their own and answer at once, or the daemon is past helping.
  */
 const places = { normal: 4, priority: 16 } as const
+type Lane = keyof typeof places
 const maxClientRequests = 5
 
 const keepaliveInterval = 5000
@@ -114,7 +115,7 @@ const wantedEvents = ["Lifecycle", "Reboot", "DeviceRemoved", "DeviceRemovalFail
 
 interface Call {
   readonly procedure: Procedures.ProcedureName
-  readonly lane: keyof typeof places
+  readonly lane: Lane
   readonly payload: Uint8Array
   readonly since: number
   readonly limit: Duration.Duration
@@ -143,7 +144,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
   /** sent and not answered, abandoned ones too: the daemon still works on those */
   const calls = new Map<number, Call>()
   const queues = { normal: new Set<Call>(), priority: new Set<Call>() }
-  const free = { normal: places.normal as number, priority: places.priority as number }
+  const free: Record<Lane, number> = { ...places }
   const streams = new Map<number, OpenStream>()
   /** serials of streams that were aborted, until the daemon confirms that */
   const aborted = new Set<number>()
@@ -226,7 +227,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
   }
 
   /** Sends what the daemon has a place for. */
-  const pump = (lane: keyof typeof places) => {
+  const pump = (lane: Lane) => {
     for (const call of queues[lane]) {
       if (free[lane] === 0) return
       queues[lane].delete(call)

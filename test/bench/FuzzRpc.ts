@@ -27,7 +27,7 @@ export interface Report {
   readonly crashCount: number
   /** MiB of heap and buffers above those at the beginning, at the worst moment */
   readonly heapGrowth: number
-  /** of one case, with all its decoders */
+  /** of the slowest case with all its decoders, the best of three repetitions: other work on the machine does not count */
   readonly slowestMilliseconds: number
 }
 
@@ -135,7 +135,11 @@ export const fuzz = (count: number, seed = 1): Report => {
   let crashCount = 0
   let decoded = 0
   let values = 0
-  let slowest = 0
+  let slowest: { readonly milliseconds: number; readonly turn: number; readonly bytes: Uint8Array } = {
+    milliseconds: 0,
+    turn: 0,
+    bytes: new Uint8Array(0)
+  }
   const used = () => {
     const { arrayBuffers, heapUsed } = process.memoryUsage()
     return heapUsed + arrayBuffers
@@ -184,10 +188,17 @@ export const fuzz = (count: number, seed = 1): Report => {
       crashCount++
       if (crashes.length < 10) crashes.push({ error: String(error), bytes: Buffer.from(bytes).toString("hex") })
     }
-    slowest = Math.max(slowest, performance.now() - begun)
+    const milliseconds = performance.now() - begun
+    if (milliseconds > slowest.milliseconds) slowest = { milliseconds, turn, bytes }
     if (turn % 256 === 0) most = Math.max(most, used())
   }
   const seconds = (performance.now() - started) / 1000
+  const repeated = [1, 2, 3].map(() => {
+    const begun = performance.now()
+    // one that crashed has been counted
+    Either.try(() => one(slowest.bytes, slowest.turn))
+    return performance.now() - begun
+  })
   return {
     cases: count,
     seed,
@@ -197,7 +208,7 @@ export const fuzz = (count: number, seed = 1): Report => {
     crashes,
     crashCount,
     heapGrowth: Math.round(((most - before) / 1024 / 1024) * 10) / 10,
-    slowestMilliseconds: Math.round(slowest * 10) / 10
+    slowestMilliseconds: Math.round(Math.min(...repeated) * 100) / 100
   }
 }
 

@@ -6,7 +6,7 @@ import * as S from "../../src/libvirt/Structs.ts"
 import * as Xdr from "../../src/libvirt/Xdr.ts"
 import { codecOf, cut, frames } from "./Frames.ts"
 
-const roundTrips = <A>(codec: Xdr.Codec<A>, values: fc.Arbitrary<A>) =>
+const assertRoundTrips = <A>(codec: Xdr.Codec<A>, values: fc.Arbitrary<A>) =>
   fc.assert(
     fc.property(values, (value) => {
       const bytes = Either.getOrThrow(Xdr.encode(codec, value))
@@ -40,31 +40,31 @@ const parameter: fc.Arbitrary<S.ParameterValue> = fc.oneof(
 
 describe("XDR", () => {
   it("what is written is what is read: numbers", () => {
-    roundTrips(Xdr.i32, i32)
-    roundTrips(Xdr.u32, u32)
-    roundTrips(Xdr.i64, i64)
-    roundTrips(Xdr.u64, u64)
-    roundTrips(Xdr.f64, fc.double())
+    assertRoundTrips(Xdr.i32, i32)
+    assertRoundTrips(Xdr.u32, u32)
+    assertRoundTrips(Xdr.i64, i64)
+    assertRoundTrips(Xdr.u64, u64)
+    assertRoundTrips(Xdr.f64, fc.double())
   })
 
   it("what is written is what is read: text and bytes", () => {
-    roundTrips(Xdr.string(1000), text)
-    roundTrips(Xdr.fixedBytes(5), bytes({ minLength: 5, maxLength: 5 }))
-    roundTrips(Xdr.variableBytes(9), bytes({ maxLength: 9 }))
-    roundTrips(S.uuid, uuid)
-    roundTrips(S.chars(200), text)
-    roundTrips(
+    assertRoundTrips(Xdr.string(1000), text)
+    assertRoundTrips(Xdr.fixedBytes(5), bytes({ minLength: 5, maxLength: 5 }))
+    assertRoundTrips(Xdr.variableBytes(9), bytes({ maxLength: 9 }))
+    assertRoundTrips(S.uuid, uuid)
+    assertRoundTrips(S.chars(200), text)
+    assertRoundTrips(
       S.fixedChars(32),
       text.filter((value) => new TextEncoder().encode(value).length <= 32)
     )
   })
 
   it("what is written is what is read: combinations", () => {
-    roundTrips(Xdr.optional(S.str), fc.option(text))
-    roundTrips(Xdr.array(Xdr.u64, 8), fc.array(u64, { maxLength: 8 }))
-    roundTrips(Xdr.fixedArray(Xdr.i32, 3), fc.array(i32, { minLength: 3, maxLength: 3 }))
-    roundTrips(S.Dom, dom)
-    roundTrips(
+    assertRoundTrips(Xdr.optional(S.str), fc.option(text))
+    assertRoundTrips(Xdr.array(Xdr.u64, 8), fc.array(u64, { maxLength: 8 }))
+    assertRoundTrips(Xdr.fixedArray(Xdr.i32, 3), fc.array(i32, { minLength: 3, maxLength: 3 }))
+    assertRoundTrips(S.Dom, dom)
+    assertRoundTrips(
       S.DomainStats,
       fc.record(
         {

@@ -184,7 +184,7 @@ describe("recorded frames", () => {
   })
 
   titles.forEach((title, index) => {
-    it(title, () => {
+    it(`${title}`, () => {
       const [pattern, ...values] = said[index] ?? [/^$/]
       assert.match(title, pattern)
       const own = frames.filter((frame) => frame.title === title)

@@ -81,6 +81,11 @@ describe("reaching the daemon", () => {
     ["the monolithic daemon's socket", {}, [monolithic]],
     ["the modular one's, where that is not there", { [monolithic]: 2 }, [monolithic, modular]],
     ["the helper, where forwarding is prohibited", { [monolithic]: 1 }, [monolithic, helper]],
+    [
+      "the helper, where OpenSSH forbids forwarding without saying so",
+      { [monolithic]: 2, [modular]: 2 },
+      [monolithic, modular, helper]
+    ],
     ["the helper, found out late", { [monolithic]: 2, [modular]: 1 }, [monolithic, modular, helper]]
   ]
   for (const [how, refusals, expected] of ways) {

@@ -1,7 +1,6 @@
 /** The daemon's end of a connection, played by the test frame by frame. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Queue from "effect/Queue"
 import { Duplex } from "node:stream"
 import * as Events from "../../src/libvirt/Events.ts"
 import * as Packet from "../../src/libvirt/Packet.ts"
@@ -99,13 +98,20 @@ const { error, ok } = Packet.statuses
 /** Plays the daemon up to the open session. */
 export const make = (duplex: Duplex, opening: Opening = {}): Peer => {
   const reader = new Packet.FrameReader()
-  const queue = Effect.runSync(Queue.unbounded<Packet.Packet>())
+  const arrived: Array<Packet.Packet> = []
+  const takers = new Set<(packet: Packet.Packet) => void>()
   const send: Peer["send"] = (header, payload) => void duplex.write(Packet.encode(header, payload))
   const remote = Packet.programs.remote
   const peer: Peer = {
     duplex,
-    next: Queue.take(queue),
-    waiting: () => Math.max(0, Effect.runSync(Queue.size(queue))),
+    next: Effect.async((resume) => {
+      const packet = arrived.shift()
+      if (packet !== undefined) return resume(Effect.succeed(packet))
+      const take = (packet: Packet.Packet) => resume(Effect.succeed(packet))
+      takers.add(take)
+      return Effect.sync(() => takers.delete(take))
+    }),
+    waiting: () => arrived.length,
     keepalive: [],
     calls: [],
     send,
@@ -175,7 +181,13 @@ export const make = (duplex: Duplex, opening: Opening = {}): Peer => {
       peer.calls.push(name)
       if (open(packet, name)) return
     }
-    Queue.unsafeOffer(queue, packet)
+    const [take] = takers
+    if (take === undefined) {
+      arrived.push(packet)
+      return
+    }
+    takers.delete(take)
+    take(packet)
   }
   duplex.on("data", (chunk: Uint8Array) => Either.getOrThrow(reader.push(chunk)).forEach(receive))
   return peer

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -7,12 +8,13 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as fc from "fast-check"
 import { setImmediate } from "node:timers/promises"
 import type { Duplex } from "node:stream"
 import * as Packet from "../../src/libvirt/Packet.ts"
 import * as RpcClient from "../../src/libvirt/RpcClient.ts"
 import type { LibvirtErrorReason } from "../../src/services/Libvirt.ts"
-import { recorded } from "./Frames.ts"
+import { frames, recorded } from "./Frames.ts"
 import * as Peer from "./Peer.ts"
 
 const { continue: more, error, ok } = Packet.statuses
@@ -846,6 +848,60 @@ describe("streams from the daemon", () => {
       peer.send({ ...call, type: Packet.types.hole, status: more }, new Uint8Array(12))
       assert.strictEqual((yield* Effect.flip(Stream.runDrain(stream.incoming)))._tag, "LibvirtProtocolError")
       assert.isTrue(client.isLost())
+    })
+  )
+})
+
+describe("a hostile daemon", () => {
+  const fromServer = frames.filter(({ from }) => from === "server").map(({ bytes }) => bytes)
+  const mutated = fc
+    .tuple(
+      fc.constantFrom(...fromServer),
+      fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 4 })
+    )
+    .map(([bytes, changes]) => {
+      const changed = bytes.slice()
+      for (const [at, value] of changes) changed[at % changed.length] = value
+      // serials of the calls that wait
+      if (changed.length >= 28) changed[23] = (changed[23] ?? 0) % 12
+      return changed
+    })
+
+  it.effect("whatever it sends: everything that waits ends, and with typed reasons only", () =>
+    Effect.gen(function* () {
+      const runs = fc.sample(fc.array(mutated, { minLength: 1, maxLength: 30 }), 150)
+      for (const sent of runs) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { client, near, peer } = yield* session(registering)
+            const work: ReadonlyArray<Effect.Effect<unknown, LibvirtErrorReason>> = [
+              version(client),
+              xmlOf(client, "x"),
+              client.call("CONNECT_LIST_ALL_DOMAINS", { need_results: 1, flags: 0 }),
+              Stream.runDrain(client.events),
+              Effect.scoped(
+                Effect.flatMap(client.open("STORAGE_VOL_DOWNLOAD", whole), ({ incoming }) => Stream.runDrain(incoming))
+              ),
+              Effect.scoped(
+                Effect.flatMap(client.open("STORAGE_VOL_UPLOAD", whole), ({ send }) =>
+                  Effect.forever(send(new Uint8Array(100_000)))
+                )
+              )
+            ]
+            const fibers = yield* Effect.forEach(work, (one) => Effect.fork(one))
+            yield* Peer.settled
+            for (const bytes of sent) peer.duplex.write(bytes)
+            yield* Peer.settled
+            near.destroy()
+            for (const fiber of fibers) {
+              const exit = yield* Fiber.await(fiber)
+              if (Exit.isFailure(exit)) assert.isTrue(Cause.isFailType(exit.cause), Cause.pretty(exit.cause))
+            }
+            assert.isTrue(client.isLost())
+            assert.strictEqual(client.pending(), 0)
+          })
+        )
+      }
     })
   )
 })
