@@ -211,21 +211,25 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
   })
 })
 
-/** Through SSH: the first of the sockets that is there, or `virt-ssh-helper` where sshd forbids forwarding. */
+/**
+ * Through SSH: the first of the sockets that is there, else `virt-ssh-helper`. OpenSSH answers forwarding that it does not allow with the
+ * code of a socket that is not there, so only the helper can tell the two apart; what it says is what the error says.
+ */
 const dialOver =
   (ssh: Ssh["Type"], uri: string): Dial =>
   (address) => {
-    const fail = (error: SshError) => disconnected(address, error.message, error)
-    const refusedWith = (code: number) => (error: SshError) =>
-      error.reason._tag === "SshChannelRefused" && error.reason.code === code
+    const refusedWith =
+      (...codes: ReadonlyArray<number>) =>
+      (error: SshError) =>
+        error.reason._tag === "SshChannelRefused" && codes.includes(error.reason.code)
     const [monolithic, modular] = socketPaths
     return ssh.openSocket(address, monolithic).pipe(
       Effect.catchIf(refusedWith(connectFailed), () => ssh.openSocket(address, modular)),
-      Effect.catchIf(refusedWith(prohibited), () => ssh.openProgram(address, ["virt-ssh-helper", uri])),
+      Effect.catchIf(refusedWith(prohibited, connectFailed), () => ssh.openProgram(address, ["virt-ssh-helper", uri])),
       Effect.mapError((error) =>
         refusedWith(connectFailed)(error)
           ? disconnected(address, `libvirt does not listen on ${monolithic} nor ${modular}: is it running?`)
-          : fail(error)
+          : disconnected(address, error.message, error)
       )
     )
   }
