@@ -58,6 +58,26 @@ const failure = (address: HostAddress, procedure: string) => (reason: LibvirtErr
 const disconnected = (address: HostAddress, reason: string, ssh?: SshError) =>
   failure(address, "connect")(new LibvirtDisconnected({ reason, ...(ssh === undefined ? {} : { ssh }) }))
 
+/** What a shell says of a program that is not there. */
+const notFound = 127
+
+/** Neither socket nor helper: that the helper is missing is not what the user has to know first. */
+const noLibvirt = (address: HostAddress) => (reason: LibvirtErrorReason) => {
+  const ssh = reason._tag === "LibvirtDisconnected" ? reason.ssh : undefined
+  if (ssh?.reason._tag !== "SshCommandFailed" || ssh.reason.exitCode !== notFound) {
+    return failure(address, "connect")(reason)
+  }
+  const sockets = socketPaths.join(" nor ")
+  return new LibvirtError({
+    host: formatAddress(address),
+    procedure: "connect",
+    reason: new LibvirtDisconnected({
+      reason: `libvirt does not listen on ${sockets}, and there is no virt-ssh-helper: is it installed?`
+    }),
+    cause: ssh
+  })
+}
+
 /** A failed attempt is not repeated at once by everybody who wants the host. */
 const backoff = { first: 200, longest: 5000 }
 const openLimit = Duration.seconds(15)
@@ -96,7 +116,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
       Effect.gen(function* () {
         const attempt = yield* Scope.make()
         const client = yield* Effect.flatMap(dial(address), (duplex) =>
-          Effect.mapError(RpcClient.make(duplex, { uri }), failure(address, "connect"))
+          Effect.mapError(RpcClient.make(duplex, { uri }), noLibvirt(address))
         ).pipe(
           Effect.timeoutFail({
             duration: openLimit,

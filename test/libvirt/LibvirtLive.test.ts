@@ -8,11 +8,12 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import type { Duplex } from "node:stream"
 import * as LibvirtLive from "../../layers/LibvirtLive.ts"
 import { formatAddress, type HostAddress } from "../../src/domain/Host.ts"
 import * as Packet from "../../src/libvirt/Packet.ts"
 import { Libvirt } from "../../src/services/Libvirt.ts"
-import { Ssh, SshChannelRefused, SshError, SshUnreachable } from "../../src/services/Ssh.ts"
+import { Ssh, SshChannelRefused, SshCommandFailed, SshError, SshUnreachable } from "../../src/services/Ssh.ts"
 import * as Peer from "./Peer.ts"
 
 const address: HostAddress = { user: "root", host: "h1", port: 22 }
@@ -29,6 +30,7 @@ const world = (
 ) =>
   Effect.gen(function* () {
     const peers: Array<Peer.Peer> = []
+    const nears: Array<Duplex> = []
     const attempts: Array<string> = []
     const dial = (to: HostAddress, action: string) =>
       Effect.suspend(() => {
@@ -39,6 +41,7 @@ const world = (
         return Effect.acquireRelease(
           Effect.sync(() => {
             const [near, far] = Peer.duplexPair()
+            nears.push(near)
             peers.push(
               Peer.make(far, {
                 ...opening,
@@ -65,7 +68,7 @@ const world = (
     const context = yield* Layer.buildWithScope(Layer.provide(LibvirtLive.layer, ssh), scope)
     const libvirt = Context.get(context, Libvirt)
     const version = (to: HostAddress = address) => libvirt.call(to, "CONNECT_GET_LIB_VERSION", undefined)
-    return { libvirt, version, peers, attempts, close: Scope.close(scope, Exit.void) }
+    return { libvirt, version, peers, nears, attempts, close: Scope.close(scope, Exit.void) }
   })
 
 const [monolithic, modular, helper] = [
@@ -109,6 +112,28 @@ describe("reaching the daemon", () => {
       assert.include(error.message, `libvirt does not listen on ${monolithic} nor ${modular}: is it running?`)
     })
   )
+
+  for (const [exitCode, stderr, expected] of [
+    [127, "bash: virt-ssh-helper: command not found", "is it installed?"],
+    [1, "virt-ssh-helper: cannot connect to '/var/run/libvirt/libvirt-sock'", "cannot connect to '/var/run"]
+  ] as const) {
+    it.scoped(`the helper ends with status ${exitCode}: says so`, () =>
+      Effect.gen(function* () {
+        const { nears, version } = yield* world((path) => (path === helper ? undefined : refused(2)), {
+          answer: (_, __, name) => {
+            if (name !== "AUTH_LIST") return false
+            const reason = new SshCommandFailed({ exitCode, signal: null, stderr })
+            nears[0]?.destroy(new SshError({ host: "root@h1", action: "exec virt-ssh-helper", reason }))
+            return true
+          }
+        })
+        const error = yield* Effect.flip(version())
+        assert.strictEqual(error.reason._tag, "LibvirtDisconnected")
+        assert.include(error.message, expected)
+        assert.instanceOf(error.cause, SshError)
+      })
+    )
+  }
 
   it.scoped("what SSH says of a host that cannot be reached is kept", () =>
     Effect.gen(function* () {
