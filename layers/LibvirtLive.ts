@@ -1,5 +1,6 @@
 /**
- * libvirt on every host: one shared session a host for calls and events, one of its own for each stream of bulk data.
+ * libvirt on every host: one session a host for calls and events, a few more for calls that take long, one of its own for each stream of
+ * bulk data.
  *
  * @since 0.1.0
  */
@@ -16,6 +17,7 @@ import * as Stream from "effect/Stream"
 import { connect } from "node:net"
 import type { Duplex } from "node:stream"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
+import type { Args, ProcedureName } from "../src/libvirt/Procedures.ts"
 import * as RpcClient from "../src/libvirt/RpcClient.ts"
 import {
   Libvirt,
@@ -85,8 +87,21 @@ const openLimit = Duration.seconds(15)
 const bulkConnections = 2
 const pingLimit = Duration.seconds(10)
 
+/**
+ * Sessions beside the first for what takes the daemon long: it works on five requests of a client at a time, so on one session ten guests
+ * would start four by four, with every other call behind them. Opened when they are needed.
+ */
+const slowSessions = 3
+/** what one of them takes before the next is used */
+const slowCalls = 4
+const isSlow = (procedure: ProcedureName) =>
+  /^(DOMAIN_CREATE|STORAGE_VOL_(CREATE|DELETE)|STORAGE_POOL_REFRESH)/.test(procedure)
+
 interface HostSession {
+  readonly key: string
   readonly bulk: Effect.Semaphore
+  /** slow calls under way */
+  slow: number
   client: RpcClient.RpcClient | undefined
   /** how often in a row it could not be opened, when it may be tried again, and what was wrong the last time */
   failed: { readonly times: number; readonly until: number; readonly error: LibvirtError } | undefined
@@ -97,12 +112,15 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
   const hosts = new Map<string, HostSession>()
   const single = SingleFlight.make<RpcClient.RpcClient, LibvirtError>(scope)
 
-  const hostOf = (address: HostAddress): HostSession => {
-    const key = formatAddress(address)
+  /** `index` 0: for calls and events; those from 1 on for slow calls. */
+  const hostOf = (address: HostAddress, index = 0): HostSession => {
+    const key = `${formatAddress(address)} ${index}`
     const known = hosts.get(key)
     if (known !== undefined) return known
     const host: HostSession = {
+      key,
       bulk: Effect.unsafeMakeSemaphore(bulkConnections),
+      slow: 0,
       client: undefined,
       failed: undefined
     }
@@ -166,12 +184,11 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
     })
 
   /** The host's session: the open one, or a new one that everybody who asks meanwhile waits for. */
-  const shared = (address: HostAddress): Effect.Effect<RpcClient.RpcClient, LibvirtError> =>
+  const shared = (address: HostAddress, host = hostOf(address)): Effect.Effect<RpcClient.RpcClient, LibvirtError> =>
     Effect.suspend(() => {
-      const host = hostOf(address)
       return host.client !== undefined && !host.client.isLost()
         ? Effect.succeed(host.client)
-        : single(formatAddress(address), openShared(address, host)).pipe(
+        : single(host.key, openShared(address, host)).pipe(
             // ours would not be seen here: it is the opening that was interrupted, by the end of the layer
             Effect.catchAllCause((cause) =>
               Cause.isInterruptedOnly(cause)
@@ -181,10 +198,31 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
           )
     })
 
-  const call: Libvirt["Type"]["call"] = (address, procedure, args) =>
-    Effect.flatMap(shared(address), (client) =>
+  /** The first session for slow calls that is not full, or the least full one. */
+  const slowHostOf = (address: HostAddress): HostSession => {
+    let best = hostOf(address, 1)
+    for (let index = 2; index <= slowSessions && best.slow >= slowCalls; index++) {
+      const other = hostOf(address, index)
+      if (other.slow < best.slow) best = other
+    }
+    return best
+  }
+
+  const callOn = <P extends ProcedureName>(address: HostAddress, host: HostSession, procedure: P, args: Args<P>) =>
+    Effect.flatMap(shared(address, host), (client) =>
       Effect.mapError(client.call(procedure, args), failure(address, procedure))
     )
+
+  const call: Libvirt["Type"]["call"] = (address, procedure, args) =>
+    Effect.suspend(() => {
+      if (!isSlow(procedure)) return callOn(address, hostOf(address), procedure, args)
+      const host = slowHostOf(address)
+      host.slow++
+      return Effect.ensuring(
+        callOn(address, host, procedure, args),
+        Effect.sync(() => void host.slow--)
+      )
+    })
 
   const openStream: Libvirt["Type"]["open"] = (address, procedure, args) =>
     Effect.gen(function* () {
