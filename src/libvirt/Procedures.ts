@@ -393,9 +393,6 @@ type WithStream<D extends StreamDirection> = {
 /** Procedures that open a stream towards the host. @since 0.1.0 @category models */
 export type UploadProcedure = WithStream<"write">
 
-/** Procedures that open a stream from the host. @since 0.1.0 @category models */
-export type DownloadProcedure = WithStream<"read">
-
 /** Procedures that open a stream of any direction. @since 0.1.0 @category models */
 export type StreamProcedure = WithStream<"write"> | WithStream<"read"> | WithStream<"both">
 

@@ -35,8 +35,11 @@ export interface Lab {
     readonly agentSocket: Option.Option<string>
     readonly homeDirectory: string
   }
-  /** the program's arguments for these hosts */
-  readonly args: ReadonlyArray<string>
+  /** the program's flags for the lab's keys */
+  readonly sshArgs: ReadonlyArray<string>
+  readonly machineFile: string
+  readonly imageFile: string
+  readonly typesFile: string
   /** OpenSSH with the lab's keys; a destination and a command follow */
   readonly ssh: Argv
 }
@@ -52,10 +55,10 @@ const describe = ({ dir, hosts: [first, ...others], knownHosts, sshKey }: typeof
       agentSocket: Option.none(),
       homeDirectory: dir
     },
-    args: [
-      ...["--ssh-key", sshKey, "--known-hosts", knownHosts],
-      ...["physicalMachine_file", "image_file", "vm_types"].map((file) => `${dir}/${file}`)
-    ],
+    sshArgs: ["--ssh-key", sshKey, "--known-hosts", knownHosts],
+    machineFile: `${dir}/physicalMachine_file`,
+    imageFile: `${dir}/image_file`,
+    typesFile: `${dir}/vm_types`,
     ssh: [
       ...(["ssh", "-F", "none", "-i", sshKey] as const),
       ...["IdentitiesOnly=yes", "BatchMode=yes", `UserKnownHostsFile=${knownHosts}`].flatMap((o) => ["-o", o])
