@@ -36,9 +36,18 @@ export const measure = (lab: Lab | null) =>
       Effect.sync(() => mkdtempSync(join(tmpdir(), "vmfabric-bench-"))),
       (path) => Effect.sync(() => rmSync(path, { recursive: true }))
     )
-    const real = (command: Argv, args: ReadonlyArray<string>) =>
+    const real = (command: Argv, { imageFile, machineFile, sshArgs, typesFile }: Lab) =>
       Effect.scoped(
-        Effect.flatMap(database, (folder) => served(command, ["--database", join(folder, "vmfabric.sqlite"), ...args]))
+        Effect.flatMap(database, (folder) =>
+          served(command, [
+            "--database",
+            join(folder, "vmfabric.sqlite"),
+            ...sshArgs,
+            machineFile,
+            imageFile,
+            typesFile
+          ])
+        )
       )
     const ways = [
       {
@@ -50,8 +59,8 @@ export const measure = (lab: Lab | null) =>
       ...(lab === null
         ? []
         : [
-            { what: "real files, built", round: real(Program.fromBuild, lab.args), target: 120 },
-            { what: "real files, npm start", round: real(npmStart, lab.args), target: 120 }
+            { what: "real files, built", round: real(Program.fromBuild, lab), target: 120 },
+            { what: "real files, npm start", round: real(npmStart, lab), target: 120 }
           ])
     ]
     // side by side: memory is not shared with neighbours as processors are
