@@ -72,6 +72,15 @@ interface Ticket {
 
 const nothing = (): void => undefined
 
+/**
+ * A commit holds up the whole process until the disk has it. What arrived meanwhile (answers of hosts, requests) is heard first, so that the
+ * writes it leads to share the next commit instead of each having one.
+ */
+const whatElseArrived = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
 const isOther = <E>(error: E): error is Exclude<E, SqlError> => !(error instanceof SqlError)
 
 const typed =
@@ -255,7 +264,12 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
   const writer = Effect.uninterruptibleMask((restore) =>
     Effect.sync(() => {
       if (waiting.length === 0) anyWaiting.unsafeClose()
-    }).pipe(Effect.zipRight(restore(anyWaiting.await)), Effect.zipRight(group), Effect.forever)
+    }).pipe(
+      Effect.zipRight(restore(anyWaiting.await)),
+      Effect.zipRight(restore(whatElseArrived)),
+      Effect.zipRight(group),
+      Effect.forever
+    )
   )
 
   const write = <A, E>(
