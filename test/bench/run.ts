@@ -16,6 +16,7 @@ import { cpus, release, totalmem } from "node:os"
 import { delimiter, join } from "node:path"
 import * as Create from "./Create.ts"
 import { type Figure, median, met, table } from "./Figure.ts"
+import * as Fuzz from "./Fuzz.ts"
 import * as Http from "./Http.ts"
 import * as Lab from "./Lab.ts"
 import * as Memory from "./Memory.ts"
@@ -63,6 +64,14 @@ const sections: ReadonlyArray<Section> = [
     lab: "none",
     minutes: 1,
     measure: () => Scheduler.measure
+  },
+  {
+    name: "fuzz",
+    about: "a million mutated frames through the RPC decoder",
+    tools: [],
+    lab: "none",
+    minutes: 10,
+    measure: () => Fuzz.measure
   },
   {
     name: "http",
