@@ -2,9 +2,10 @@
 import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
 
-const body = readFileSync(process.argv[2])
+// a string: head and body leave in one piece
+const body = readFileSync(process.argv[2], "utf8")
 const server = createServer((_, response) => {
-  response.writeHead(200, { "content-type": "application/json", "content-length": body.length })
+  response.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(body) })
   response.end(body)
 })
 server.listen(0, "127.0.0.1", () => {
