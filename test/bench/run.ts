@@ -6,8 +6,10 @@ import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
+import * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
@@ -218,6 +220,10 @@ const command = Command.make(
 )
 
 Command.run(command, { name: "bench", version: "0.1.0" })(process.argv).pipe(
+  // a wrong command line has been told in a sentence
+  Effect.tapErrorCause((cause) =>
+    Cause.isFailType(cause) && ValidationError.isValidationError(cause.error) ? Effect.void : Effect.logError(cause)
+  ),
   Effect.provide([NodeContext.layer, CliConfig.layer({ showBuiltIns: false })]),
-  NodeRuntime.runMain
+  (main) => NodeRuntime.runMain(main, { disableErrorReporting: true })
 )
