@@ -25,15 +25,6 @@ export const build = Effect.gen(function* () {
 /** The built program's command. */
 export const fromBuild: Argv = [process.execPath, `${built}/src/bin/vmfabric.js`]
 
-/** What `npm start` ends in. */
-export const fromSource: Argv = [
-  process.execPath,
-  "--conditions=vmfabric-source",
-  "--import",
-  "tsx",
-  "src/bin/vmfabric.ts"
-]
-
 const hosts = 3
 
 /** Starts it on a free port and waits until it has reached its hosts; gives its pid and URL. */
