@@ -59,38 +59,48 @@ export const make = Effect.gen(function* () {
     yield* Deferred.succeed(entry.up, undefined)
   })
 
-  /** Two lines of the machine file may name one machine; it would then be filled twice. */
-  const refuseTwin = Effect.fnUntraced(function* (host: Host, uuid: string) {
-    const twin = (yield* inventory.hosts).find((u) => u.host.id < host.id && u.host.facts?.uuid === uuid)
-    if (twin === undefined) return
-    return yield* new Errors.HostFailure({
-      host: host.name,
-      action: "be used",
-      reason:
-        `it is the same machine as pm ${twin.host.id} (${twin.host.name}), both have the uuid ${uuid}; ` +
-        `remove one of the lines, or give each its own host_uuid in libvirtd.conf`
-    })
+  /** Which host goes by which machine's uuid. */
+  const machines = new Map<string, Watched>()
+
+  /**
+   * Two lines of the machine file may name one machine; it would then be filled twice. The first line has it, in whatever order they are
+   * reached.
+   */
+  const claim = Effect.fnUntraced(function* (entry: Watched, uuid: string) {
+    const owner = machines.get(uuid)
+    if (owner !== undefined && owner.host.id < entry.host.id) {
+      return yield* new Errors.HostFailure({
+        host: entry.host.name,
+        action: "be used",
+        reason:
+          `it is the same machine as pm ${owner.host.id} (${owner.host.name}), both have the uuid ${uuid}; ` +
+          `remove one of the lines, or give each its own host_uuid in libvirtd.conf`
+      })
+    }
+    machines.set(uuid, entry)
+    // the later line was quicker: it looks again, and finds that the machine is taken
+    if (owner !== undefined && owner !== entry) yield* Deferred.succeed(owner.recheck, undefined)
   })
 
-  const learn = Effect.fnUntraced(function* (host: Host) {
-    const facts = yield* hypervisor.facts(host)
-    yield* refuseTwin(host, facts.uuid)
-    yield* inventory.setHostFacts(host.id, facts)
+  const learn = Effect.fnUntraced(function* (entry: Watched) {
+    const facts = yield* hypervisor.facts(entry.host)
+    yield* claim(entry, facts.uuid)
+    yield* inventory.setHostFacts(entry.host.id, facts)
   })
 
   const watch = Effect.fnUntraced(function* (entry: Watched) {
     const recheck = yield* Deferred.make<void>()
     entry.recheck = recheck
-    yield* learn(entry.host)
+    yield* learn(entry)
     yield* setUp(entry)
     const listen = Stream.runForEach(hypervisor.changes(entry.host), (change) =>
       Effect.logDebug(`${change.name} ${change.change}`)
     )
-    const learnAgain = learn(entry.host).pipe(Effect.delay(factsInterval), Effect.forever)
+    const learnAgain = learn(entry).pipe(Effect.delay(factsInterval), Effect.forever)
     yield* Effect.raceFirst(Effect.raceFirst(listen, learnAgain), Deferred.await(recheck))
   })
 
-  /** `failures` counts from the last time the host was up. */
+  /** For ever; between tries that fail it waits longer and longer, up to the pause's limit. */
   const keep = (entry: Watched): Effect.Effect<never> =>
     Effect.gen(function* () {
       const driver = yield* Schedule.driver(pause)

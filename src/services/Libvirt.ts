@@ -86,7 +86,8 @@ export class Libvirt extends Context.Tag("vmfabric/Libvirt")<
   {
     /**
      * One call, typed by the procedure table. Calls to one host share a connection, are multiplexed and queue beyond the daemon's
-     * in-flight limit. A cancelled call is forgotten: its late reply is dropped (the protocol cannot cancel).
+     * in-flight limit; those that take the daemon long have connections of their own, so that nothing waits behind them. A cancelled call is
+     * forgotten: its late reply is dropped (the protocol cannot cancel).
      */
     readonly call: <P extends ProcedureName>(
       address: HostAddress,

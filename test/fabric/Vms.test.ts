@@ -177,24 +177,27 @@ describe("VMs on a simulated fleet", () => {
     })
   )
 
-  it.scopedLive("two lines for one machine: the second is refused, by name", () =>
-    Effect.gen(function* () {
-      const world = yield* World.make({ hosts: 2 })
-      const [first] = world.hosts
-      yield* world.hosts[1]!.faults.lieAbout("CONNECT_GET_CAPABILITIES", (truth) => ({
-        capabilities: truth.capabilities.replace(world.hosts[1]!.uuid, first!.uuid)
-      }))
-      yield* Effect.gen(function* () {
-        const hosts = yield* Hosts
-        yield* World.eventually(
-          Effect.gen(function* () {
-            const [one, two] = yield* hosts.list
-            assert.strictEqual(one!.status._tag, "Up")
-            assert(two!.status._tag === "Down")
-            assert.match(two!.status.reason, /same machine as pm 1 \(root@sim-1\)/)
-          })
-        )
-      }).pipe(Effect.provide(world.life))
-    })
+  it.scopedLive.each([0, 1])(
+    "two lines for one machine: the second is refused, by name, also when host %i is slow",
+    (slow) =>
+      Effect.gen(function* () {
+        const world = yield* World.make({ hosts: 2 })
+        const [first] = world.hosts
+        yield* world.hosts[slow]!.faults.slow("CONNECT_GET_CAPABILITIES", "500 millis")
+        yield* world.hosts[1]!.faults.lieAbout("CONNECT_GET_CAPABILITIES", (truth) => ({
+          capabilities: truth.capabilities.replace(world.hosts[1]!.uuid, first!.uuid)
+        }))
+        yield* Effect.gen(function* () {
+          const hosts = yield* Hosts
+          yield* World.eventually(
+            Effect.gen(function* () {
+              const [one, two] = yield* hosts.list
+              assert.strictEqual(one!.status._tag, "Up")
+              assert(two!.status._tag === "Down")
+              assert.match(two!.status.reason, /same machine as pm 1 \(root@sim-1\)/)
+            })
+          )
+        }).pipe(Effect.provide(world.life))
+      })
   )
 })
