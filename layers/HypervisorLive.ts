@@ -12,10 +12,10 @@ import type { Host, HostFacts } from "../src/domain/Host.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { code, failure, fromLibvirt, parse, render } from "../src/libvirt/HostErrors.ts"
 import * as HostXml from "../src/libvirt/HostXml.ts"
-import type { Args, ProcedureName, Reply } from "../src/libvirt/Procedures.ts"
 import { type DomainChange, type DomainRef, type DomainSpec, Hypervisor } from "../src/services/Hypervisor.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
 import { Storage } from "../src/services/Storage.ts"
+import * as HostCalls from "./HostCalls.ts"
 
 const flags = {
   /** virDomainDefineFlags */
@@ -47,39 +47,14 @@ const make = Effect.gen(function* () {
   const libvirt = yield* Libvirt
   const storage = yield* Storage
 
-  const raw = <P extends ProcedureName>(host: Host, procedure: P, args: Args<P>) =>
-    libvirt.call(host.config.address, procedure, args)
-
-  const call = <P extends ProcedureName>(
-    host: Host,
-    action: string,
-    procedure: P,
-    args: Args<P>
-  ): Effect.Effect<Reply<P>, HostError> => Effect.mapError(raw(host, procedure, args), fromLibvirt(host, action))
-
-  /** a call for which some refusals mean that there is nothing (more) to do */
-  const unless = <P extends ProcedureName>(
-    host: Host,
-    action: string,
-    procedure: P,
-    args: Args<P>,
-    codes: ReadonlyArray<number>
-  ): Effect.Effect<Option.Option<Reply<P>>, HostError> =>
-    raw(host, procedure, args).pipe(
-      Effect.asSome,
-      Effect.catchIf(
-        (error) => codes.some((number) => error.refusedWith(number)),
-        () => Effect.succeedNone
-      ),
-      Effect.mapError(fromLibvirt(host, action))
-    )
+  const { call, raw, unless } = HostCalls.make(libvirt)
 
   // the daemon looks at the uuid only
   const wire = (domain: DomainRef) => ({ name: domain.domainName, uuid: domain.uuid, id: -1 })
 
   const stateOf = (host: Host, action: string, domain: DomainRef) =>
     Effect.map(
-      unless(host, action, "DOMAIN_GET_STATE", { dom: wire(domain), flags: 0 }, [code.noDomain]),
+      unless(host, action, "DOMAIN_GET_STATE", { dom: wire(domain), flags: 0 }, code.noDomain),
       Option.map(({ state }) => DomainXml.state(state))
     )
 
@@ -117,11 +92,15 @@ const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const asked = host.config.network
       const name = asked ?? "default"
-      const found = yield* unless(host, action, "NETWORK_LOOKUP_BY_NAME", { name }, [
+      const found = yield* unless(
+        host,
+        action,
+        "NETWORK_LOOKUP_BY_NAME",
+        { name },
         code.noNetwork,
         // a libvirt without its network driver
         ...(asked === undefined ? [code.noSupport] : [])
-      ])
+      )
       if (Option.isNone(found)) {
         return asked === undefined ? null : yield* failure(host, action, `it has no libvirt network "${name}"`)
       }
@@ -188,7 +167,7 @@ const make = Effect.gen(function* () {
     const refused = fromLibvirt(host, action)(defined.left)
     // this code says many things; a taken name is one of them
     if (!defined.left.refusedWith(code.operationFailed)) return yield* Effect.fail(refused)
-    const other = yield* unless(host, action, "DOMAIN_LOOKUP_BY_NAME", { name: spec.domainName }, [code.noDomain])
+    const other = yield* unless(host, action, "DOMAIN_LOOKUP_BY_NAME", { name: spec.domainName }, code.noDomain)
     if (Option.isNone(other) || other.value.dom.uuid === spec.uuid) return yield* Effect.fail(refused)
     return yield* failure(
       host,
@@ -224,7 +203,7 @@ const make = Effect.gen(function* () {
   const powerOff = Effect.fn("Hypervisor.powerOff")(function* (host: Host, domain: DomainRef) {
     const action = `power off ${domain.domainName}`
     if (!(yield* present(host, action, domain))) return
-    yield* unless(host, action, "DOMAIN_DESTROY", { dom: wire(domain) }, [code.noDomain, code.operationInvalid])
+    yield* unless(host, action, "DOMAIN_DESTROY", { dom: wire(domain) }, code.noDomain, code.operationInvalid)
   })
 
   const undefine = Effect.fn("Hypervisor.undefine")(function* (host: Host, domain: DomainRef) {
@@ -235,9 +214,7 @@ const make = Effect.gen(function* () {
     if (state !== undefined && state !== "shutoff" && state !== "crashed") {
       return yield* failure(host, action, `it is ${state}`)
     }
-    yield* unless(host, action, "DOMAIN_UNDEFINE_FLAGS", { dom: wire(domain), flags: flags.undefineAll }, [
-      code.noDomain
-    ])
+    yield* unless(host, action, "DOMAIN_UNDEFINE_FLAGS", { dom: wire(domain), flags: flags.undefineAll }, code.noDomain)
   })
 
   const list = Effect.fn("Hypervisor.list")(function* (host: Host) {

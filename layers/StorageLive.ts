@@ -22,13 +22,14 @@ import { VmId } from "../src/domain/Ids.ts"
 import type { Image, ImageContent } from "../src/domain/Image.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { code, failure, fromLibvirt, parse, render } from "../src/libvirt/HostErrors.ts"
-import type { Args, ProcedureName, Reply } from "../src/libvirt/Procedures.ts"
+import type { Args, Reply } from "../src/libvirt/Procedures.ts"
 import * as StorageXml from "../src/libvirt/StorageXml.ts"
 import type * as Xml from "../src/libvirt/Xml.ts"
 import type { DiskSource } from "../src/services/Hypervisor.ts"
 import { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
 import { Storage } from "../src/services/Storage.ts"
+import * as HostCalls from "./HostCalls.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 
 /** The pool's name, the same on every host. @since 0.1.0 @category constants */
@@ -73,32 +74,7 @@ const make = Effect.gen(function* () {
   const preparing = SingleFlight.make<{ readonly pool: Pool; readonly capacity: number }, HostError>(scope)
   const sending = SingleFlight.make<void, HostError | ImageRefused>(scope)
 
-  const raw = <P extends ProcedureName>(host: Host, procedure: P, args: Args<P>) =>
-    libvirt.call(host.config.address, procedure, args)
-
-  const call = <P extends ProcedureName>(
-    host: Host,
-    action: string,
-    procedure: P,
-    args: Args<P>
-  ): Effect.Effect<Reply<P>, HostError> => Effect.mapError(raw(host, procedure, args), fromLibvirt(host, action))
-
-  /** None: refused with one of `codes`, which means that there is nothing (more) to do. */
-  const unless = <P extends ProcedureName>(
-    host: Host,
-    action: string,
-    procedure: P,
-    args: Args<P>,
-    ...codes: ReadonlyArray<number>
-  ): Effect.Effect<Option.Option<Reply<P>>, HostError> =>
-    raw(host, procedure, args).pipe(
-      Effect.asSome,
-      Effect.catchIf(
-        (error) => codes.some((number) => error.refusedWith(number)),
-        () => Effect.succeedNone
-      ),
-      Effect.mapError(fromLibvirt(host, action))
-    )
+  const { call, raw, unless } = HostCalls.make(libvirt)
 
   // ---------------------------------------------------------------------------------------------------------------- the pool
 
