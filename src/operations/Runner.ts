@@ -24,6 +24,8 @@ type Progress =
   | { readonly _tag: "Running" }
   | ({ readonly _tag: "Blocked" } & Saga.Blocked)
   | { readonly _tag: "Ended"; readonly outcome: Saga.Outcome }
+  /** by a defect: its journal stays as it is until the next start */
+  | { readonly _tag: "Stopped" }
 
 /** Interrupted with its scope: what runs then is left as its journal says and taken up by the next `resume`. @since 0.1.0 @category constructors */
 export const make = Effect.gen(function* () {
@@ -68,7 +70,10 @@ export const make = Effect.gen(function* () {
       ),
       Effect.flatMap((outcome) => SubscriptionRef.set(ref, { _tag: "Ended", outcome })),
       Effect.tapDefect((defect) =>
-        Effect.logError("operation stopped by a defect; it is taken up at the next start", defect)
+        Effect.zipRight(
+          Effect.logError("operation stopped by a defect; it is taken up at the next start", defect),
+          SubscriptionRef.set(ref, { _tag: "Stopped" })
+        )
       ),
       Effect.ensuring(Effect.sync(() => progress.delete(operation.id))),
       Effect.annotateLogs({ operation: operation.id, kind: operation.kind, vmid: operation.vmId })
@@ -108,6 +113,10 @@ export const make = Effect.gen(function* () {
       const later = failed ? "what it began is removed" : "it goes on"
       const when = unreachable ? "when the host answers again" : "when the host allows it"
       return yield* failure(id, `${reason}; ${later} ${when}`, false, unreachable ? hostId : null)
+    }
+    if (settled.value._tag === "Stopped") {
+      const reason = "internal error: the controller's log says more; the operation is taken up at the next start"
+      return yield* failure(id, reason, false, null)
     }
     const outcome = settled.value._tag === "Ended" ? settled.value.outcome : undefined
     if (outcome?._tag === "Failed") return yield* failure(id, outcome.reason, true, outcome.unreachableHost)
