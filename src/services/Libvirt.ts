@@ -123,7 +123,8 @@ export class Libvirt extends Context.Tag("vmfabric/Libvirt")<
     readonly events: (address: HostAddress) => Stream.Stream<DomainEvent, LibvirtError>
 
     /**
-     * Completes when the connection to the host is open and answers; fails as soon as it does not. Used to watch a host.
+     * One call and its answer, within 10 seconds: whether libvirt on the host can be used now. The host monitor needs none, since a session
+     * pings by itself and its events end when it is lost.
      */
     readonly ping: (address: HostAddress) => Effect.Effect<void, LibvirtError>
   }
