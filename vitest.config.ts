@@ -7,6 +7,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/lab/**", "node_modules/**"],
+    globalSetup: ["test/crash/globalSetup.ts"],
     reporters: ["default", ["json", { outputFile: "dist/test/unit.json" }]],
     testTimeout: 20_000,
     hookTimeout: 30_000

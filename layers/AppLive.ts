@@ -4,23 +4,32 @@
  * @since 0.1.0
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { defaultPolicies, type DriftPolicies } from "../src/domain/Drift.ts"
 import type { FleetConflict, PersistenceError } from "../src/domain/Errors.ts"
+import type { HostAddress } from "../src/domain/Host.ts"
 import type { ImageConfig } from "../src/domain/Image.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as Images from "../src/fabric/Images.ts"
+import * as Pools from "../src/fabric/Pools.ts"
+import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
+import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
+import * as Volumes from "../src/fabric/Volumes.ts"
 import type { HostMonitor } from "../src/services/HostMonitor.ts"
 import type { Hypervisor } from "../src/services/Hypervisor.ts"
 import type { ImageLibrary } from "../src/services/ImageLibrary.ts"
-import type { FleetConfig, Inventory } from "../src/services/Inventory.ts"
+import { type FleetConfig, Inventory } from "../src/services/Inventory.ts"
 import type { Journal } from "../src/services/Journal.ts"
+import type { Observer } from "../src/services/Observer.ts"
 import { Operations } from "../src/services/Operations.ts"
 import type { Scheduler } from "../src/services/Scheduler.ts"
 import type { Ssh } from "../src/services/Ssh.ts"
-import type { Storage } from "../src/services/Storage.ts"
+import { Storage } from "../src/services/Storage.ts"
+import * as CephLive from "./CephLive.ts"
 import * as Database from "./Database.ts"
 import * as HostMonitorLive from "./HostMonitorLive.ts"
 import * as HypervisorLive from "./HypervisorLive.ts"
@@ -28,15 +37,43 @@ import * as ImageLibraryLive from "./ImageLibraryLive.ts"
 import * as InventoryLive from "./InventoryLive.ts"
 import * as JournalLive from "./JournalLive.ts"
 import * as LibvirtLive from "./LibvirtLive.ts"
+import * as ObserverLive from "./ObserverLive.ts"
 import * as OperationsLive from "./OperationsLive.ts"
 import * as SchedulerLive from "./SchedulerLive.ts"
 import * as StorageLive from "./StorageLive.ts"
 
 /** The use cases, and what they stand on. @since 0.1.0 @category models */
-export type App = Vms.Vms | Hosts.Hosts | Images.Images | Inventory | Operations | HostMonitor
+export type App =
+  | Vms.Vms
+  | Volumes.Volumes
+  | Pools.Pools
+  | Hosts.Hosts
+  | Images.Images
+  | Reality.Reality
+  | Inventory
+  | Operations
+  | HostMonitor
+  | Observer
 
 /** What is left unfinished by an earlier process is taken up as soon as everything is there. */
 const resume = Layer.effectDiscard(Effect.flatMap(Operations, (operations) => operations.resume))
+
+/** Refuses to go on with another pool than the one in use. */
+const pool = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const inventory = yield* Inventory
+    const { preferred } = yield* Storage
+    yield* inventory.usePool(preferred.pool === null ? null : { driver: preferred.name, pool: preferred.pool })
+  })
+)
+
+/** How volumes are dealt with. @since 0.2.0 @category models */
+export interface VolumePolicy {
+  /** for how long a destroyed volume can be had back; default: 24 hours */
+  readonly undoWindow?: Duration.DurationInput
+  /** how many times a pool's capacity may be promised; default: once */
+  readonly poolOvercommit?: number
+}
 
 /**
  * The controller over a program's own parts. The fleet is applied to the inventory, hosts are watched, and unfinished operations go on from the moment the
@@ -48,20 +85,31 @@ export const layerOver = <A, E, R>(parts: {
   readonly fleet: FleetConfig
   /** where an image's line stands, for messages about its file */
   readonly origin?: ((image: ImageConfig) => string) | undefined
-  readonly persistence: Layer.Layer<Inventory | Journal, PersistenceError>
+  readonly persistence: Layer.Layer<Inventory | Journal, FleetConflict | PersistenceError>
   /** may use the inventory */
   readonly drivers: Layer.Layer<Hypervisor | Storage | ImageLibrary | A, E, R>
   readonly scheduler?: Layer.Layer<Scheduler>
+  readonly volumes?: VolumePolicy | undefined
+  /** what is done about differences; default: they are reported */
+  readonly drift?: Partial<DriftPolicies> | undefined
+  /** how often is looked, and how much is begun without anybody asking */
+  readonly observer?: Partial<Omit<ObserverLive.Options, "policies">> | undefined
 }): Layer.Layer<App | A, FleetConflict | PersistenceError | E, Exclude<R, Inventory | Journal>> => {
   const fleet = Layer.effectDiscard(Fleet.apply(parts.fleet, parts.origin))
   const engine = OperationsLive.layer.pipe(
     Layer.provideMerge(HostMonitorLive.layer),
     Layer.provideMerge(parts.scheduler ?? SchedulerLive.layer)
   )
-  const fabric = Layer.mergeAll(Vms.layer, Hosts.layer, Images.layer)
+  const { poolOvercommit = 1, undoWindow = "24 hours" } = parts.volumes ?? {}
+  const volumes = Volumes.layer({ undoWindow: Math.floor(Duration.toSeconds(undoWindow)) })
+  const fabric = VolumeKeeper.layer.pipe(
+    Layer.provideMerge(Layer.mergeAll(Vms.layer, volumes, Hosts.layer, Images.layer, Reality.layer)),
+    Layer.provideMerge(Pools.layer({ overcommit: poolOvercommit })),
+    Layer.provideMerge(ObserverLive.layerWith({ ...parts.observer, policies: { ...defaultPolicies, ...parts.drift } }))
+  )
   return Layer.mergeAll(fabric, resume).pipe(
     Layer.provideMerge(engine),
-    Layer.provideMerge(fleet),
+    Layer.provideMerge(Layer.merge(fleet, pool)),
     Layer.provideMerge(parts.drivers),
     Layer.provideMerge(parts.persistence)
   )
@@ -71,13 +119,34 @@ export const layerOver = <A, E, R>(parts: {
 export const persistence = (database: string): Layer.Layer<Inventory | Journal, PersistenceError> =>
   Layer.merge(InventoryLive.layer, JournalLive.layer).pipe(Layer.provide(Database.layer({ filename: database })))
 
-/** libvirt and host-local disks over a given `Ssh`. @since 0.1.0 @category layers */
-export const drivers: Layer.Layer<Hypervisor | Storage | ImageLibrary, never, Ssh | Inventory | FileSystem.FileSystem> =
+/** Where a Ceph pool is and who uses it. `host` null: Ceph's commands run on this machine. @since 0.2.0 @category models */
+export interface CephSettings {
+  readonly pool: string
+  /** without the `client.` before it */
+  readonly client: string
+  /** path of ceph.conf on that machine */
+  readonly conf: string
+  readonly host: HostAddress | null
+}
+
+const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
   HypervisorLive.layer.pipe(
-    Layer.provideMerge(StorageLive.layerDir),
+    Layer.provideMerge(storage),
     Layer.provideMerge(ImageLibraryLive.layer),
     Layer.provide(LibvirtLive.layer)
   )
+
+/**
+ * libvirt over a given `Ssh`, with disks in folders on the hosts, or in a Ceph pool.
+ *
+ * @since 0.1.0 @category layers
+ */
+export const drivers = (
+  ceph: CephSettings | null
+): Layer.Layer<Hypervisor | Storage | ImageLibrary, never, Ssh | Inventory | FileSystem.FileSystem> =>
+  ceph === null
+    ? overLibvirt(StorageLive.layerDir)
+    : overLibvirt(StorageLive.layerRbd.pipe(Layer.provide(CephLive.layer(ceph))))
 
 /**
  * The controller over a given `Ssh`: real, or of a simulated fleet. `database`: the path of an SQLite file, or `:memory:`.
@@ -88,10 +157,15 @@ export const layer = (options: {
   readonly fleet: FleetConfig
   readonly origin?: (image: ImageConfig) => string
   readonly database: string
+  readonly ceph?: CephSettings | null
+  readonly volumes?: VolumePolicy
+  readonly drift?: Partial<DriftPolicies>
 }): Layer.Layer<App, FleetConflict | PersistenceError, Ssh | FileSystem.FileSystem> =>
   layerOver({
     fleet: options.fleet,
     origin: options.origin,
     persistence: persistence(options.database),
-    drivers
+    drivers: drivers(options.ceph ?? null),
+    volumes: options.volumes,
+    drift: options.drift
   })

@@ -28,8 +28,8 @@ import * as Migrations from "./sql/Migrations.ts"
 import type { Row } from "./sql/Rows.ts"
 
 /**
- * `action` completes the sentence "the database failed to …". Bodies use `sql` only, do no other I/O and do not wait for anything:
- * everybody else waits for them.
+ * `action` completes the sentence "the database failed to …". Bodies use `sql` and `statement` only, do no other I/O and do not wait for
+ * anything: everybody else waits for them.
  *
  * @since 0.1.0 @category services
  */
@@ -37,6 +37,11 @@ export class Database extends Context.Tag("vmfabric/Database")<
   Database,
   {
     readonly sql: SqlClient.SqlClient
+    /**
+     * A statement for bodies that run often: a third of the cost of one of `sql`, which makes its text anew each time and asks which
+     * connection it is for. Outside a body it would get between other people's statements.
+     */
+    readonly statement: (text: string) => (...parameters: ReadonlyArray<Parameter>) => Effect.Effect<Rows, SqlError>
     /** Statements on committed data, with no write in between. */
     readonly read: <A, E>(
       action: string,
@@ -44,15 +49,34 @@ export class Database extends Context.Tag("vmfabric/Database")<
     ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
     /**
      * A transaction. `committed` is called with the body's result right after the commit, before anybody is told of it and in the order
-     * in which the writes took effect: the place to keep memory in step.
+     * in which the writes took effect: the place to keep memory in step. `ahead` is called before the next body of the same transaction is
+     * run, and what it says is void when that transaction is not committed: see `transaction`.
      */
     readonly write: <A, E>(
       action: string,
       body: Effect.Effect<A, E>,
-      committed?: (result: A) => void
+      committed?: (result: A) => void,
+      ahead?: (result: A) => void
+    ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
+    /** The number of the transaction that is open, or was last. */
+    readonly transaction: () => number
+    /**
+     * The same for a body that needs nothing of its caller: no clock, no random numbers, no span. The writer runs it itself, instead of handing
+     * the turn to the caller and waiting for it to come back.
+     */
+    readonly writeSimply: <A, E>(
+      action: string,
+      body: Effect.Effect<A, E>,
+      committed?: (result: A) => void,
+      ahead?: (result: A) => void
     ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
   }
 >() {}
+
+/** What SQLite takes. @since 0.3.0 @category models */
+export type Parameter = string | number | null
+
+type Rows = ReadonlyArray<Row>
 
 /** `filename`: an absolute or relative path, or `:memory:`. @since 0.1.0 @category models */
 export interface DatabaseConfig {
@@ -62,12 +86,12 @@ export interface DatabaseConfig {
 /** More than this many writes in one commit would only make the first of them wait. */
 const largestGroup = 256
 
-/** A write on its way: it is given its turn, says when its statements are through, and is told how the commit went. */
+/** A write on its way. */
 interface Ticket {
-  readonly turn: Deferred.Deferred<void, SqlError>
-  /** Fails when the whole transaction can no longer be committed. */
-  readonly through: Deferred.Deferred<() => void, SqlError>
-  readonly settled: Deferred.Deferred<void, SqlError>
+  /** Its part of the transaction; gives what is to be called after the commit. Fails when nothing of the group can be committed any more. */
+  readonly turn: Effect.Effect<() => void, SqlError>
+  /** How the commit went, or why the turn never came. */
+  readonly settle: (outcome: Exit.Exit<void, SqlError>) => void
 }
 
 const nothing = (): void => undefined
@@ -222,17 +246,21 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
    */
   const onOwn = Effect.provideService(SqlClient.TransactionConnection, [own, 0] as const)
 
+  /** A span for each statement would cost more than the statement; whoever reads or writes has one for the whole. */
+  const run = <A, E>(body: Effect.Effect<A, E>) => onOwn(Effect.withTracerEnabled(body, false))
+
   const read = <A, E>(
     action: string,
     body: Effect.Effect<A, E>
   ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
-    Effect.flatMap(inside, (already) =>
-      already ? body : Effect.scoped(Effect.zipRight(sql.reserve, onOwn(body)))
-    ).pipe(typed(action))
+    Effect.flatMap(inside, (already) => (already ? body : Effect.scoped(Effect.zipRight(sql.reserve, run(body))))).pipe(
+      typed(action)
+    )
 
   const waiting: Array<Ticket> = []
   const anyWaiting = yield* Effect.makeLatch(false)
   let closed = false
+  let transactions = 0
 
   /** Gives turns until nobody waits, commits, and tells everybody. */
   const group = Effect.gen(function* () {
@@ -242,12 +270,12 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
       // held until everybody has been told: reads wait
       yield* sql.reserve
       yield* execute(own, "BEGIN IMMEDIATE")
+      transactions++
       while (members.length < largestGroup) {
         const ticket = waiting.shift()
         if (ticket === undefined) break
         members.push(ticket)
-        yield* Deferred.succeed(ticket.turn, undefined)
-        hooks.push(yield* Deferred.await(ticket.through))
+        hooks.push(yield* ticket.turn)
       }
       yield* execute(own, "COMMIT")
     })
@@ -256,9 +284,8 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
     const outcome = Exit.isFailure(ended)
       ? ended
       : yield* Effect.exit(Effect.sync(() => hooks.forEach((committed) => committed())))
-    for (const ticket of members) yield* Deferred.done(ticket.settled, outcome)
     // not even begun: those that wait would wait for nothing
-    if (members.length === 0) for (const ticket of waiting.splice(0)) yield* Deferred.done(ticket.turn, outcome)
+    for (const ticket of members.length === 0 ? waiting.splice(0) : members) ticket.settle(outcome)
   }).pipe(Effect.scoped)
 
   const writer = Effect.uninterruptibleMask((restore) =>
@@ -272,58 +299,130 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
     )
   )
 
+  const join = (ticket: Ticket): boolean => {
+    if (closed) return false
+    waiting.push(ticket)
+    anyWaiting.unsafeOpen()
+    return true
+  }
+
+  // it would wait for itself
+  const refuseInside = (action: string) =>
+    Effect.flatMap(inside, (already) =>
+      already ? Effect.dieMessage(`${action}: a write inside another write of the same database`) : Effect.void
+    )
+
+  /** The body in a savepoint of its own. The outer failure: the whole transaction is lost. */
+  const guarded = <A, E>(body: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E | SqlError>, SqlError> =>
+    Effect.flatMap(Effect.exit(Effect.zipRight(execute(own, "SAVEPOINT turn"), body)), (exit) =>
+      Effect.matchCauseEffect(
+        Exit.isSuccess(exit)
+          ? execute(own, "RELEASE turn")
+          : Effect.zipRight(execute(own, "ROLLBACK TO turn"), execute(own, "RELEASE turn")),
+        {
+          // it is gone when SQLite gave up the transaction (disk full, I/O error), and why is what the body was told
+          onFailure: (cause) => Effect.failCause(sqlErrorOf(exit) ?? cause),
+          onSuccess: () => Effect.succeed(exit)
+        }
+      )
+    )
+
   const write = <A, E>(
     action: string,
     body: Effect.Effect<A, E>,
-    committed: (result: A) => void = nothing
+    committed: (result: A) => void = nothing,
+    ahead: (result: A) => void = nothing
   ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        // it would wait for itself
-        if (yield* inside)
-          return yield* Effect.dieMessage(`${action}: a write inside another write of the same database`)
-        const ticket: Ticket = {
-          turn: yield* Deferred.make<void, SqlError>(),
-          through: yield* Deferred.make<() => void, SqlError>(),
-          settled: yield* Deferred.make<void, SqlError>()
-        }
-        if (closed) return yield* closedError
-        waiting.push(ticket)
-        anyWaiting.unsafeOpen()
-        yield* restore(Deferred.await(ticket.turn)).pipe(
+        yield* refuseInside(action)
+        const turn = yield* Deferred.make<void, SqlError>()
+        const through = yield* Deferred.make<() => void, SqlError>()
+        const settled = yield* Deferred.make<void, SqlError>()
+        const joined = join({
+          turn: Effect.zipRight(Deferred.succeed(turn, undefined), Deferred.await(through)),
+          settle: (outcome) => {
+            Deferred.unsafeDone(turn, outcome)
+            Deferred.unsafeDone(settled, outcome)
+          }
+        })
+        if (!joined) return yield* closedError
+        yield* restore(Deferred.await(turn)).pipe(
           // whoever gives up while waiting must not hold up the others
-          Effect.onError(() => Deferred.succeed(ticket.through, nothing))
+          Effect.onError(() => Deferred.succeed(through, nothing))
         )
-
-        const exit = yield* Effect.exit(Effect.zipRight(execute(own, "SAVEPOINT turn"), restore(onOwn(body))))
-        const left = yield* Effect.exit(
-          Exit.isSuccess(exit)
-            ? execute(own, "RELEASE turn")
-            : Effect.zipRight(execute(own, "ROLLBACK TO turn"), execute(own, "RELEASE turn"))
-        )
-        // the savepoint is gone when SQLite gave up the whole transaction (disk full, I/O error): nothing of the group can be committed
+        const done = yield* Effect.exit(guarded(restore(run(body))))
+        const result = Exit.flatten(done)
+        if (Exit.isSuccess(result)) ahead(result.value)
+        const hook = Exit.isSuccess(result) ? () => committed(result.value) : nothing
         yield* Deferred.done(
-          ticket.through,
-          Exit.isFailure(left)
-            ? Exit.failCause(sqlErrorOf(exit) ?? left.cause)
-            : Exit.succeed(Exit.isSuccess(exit) ? () => committed(exit.value) : nothing)
+          through,
+          Exit.map(done, () => hook)
         )
         // also after a failure: what it was decided on may not be committed yet
-        yield* Deferred.await(ticket.settled)
-        return yield* exit
+        yield* Deferred.await(settled)
+        return yield* result
+      })
+    ).pipe(typed(action))
+
+  const writeSimply = <A, E>(
+    action: string,
+    body: Effect.Effect<A, E>,
+    committed: (result: A) => void = nothing,
+    ahead: (result: A) => void = nothing
+  ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
+    Effect.zipRight(
+      refuseInside(action),
+      Effect.async<A, E | SqlError>((resume) => {
+        let exit: Exit.Exit<A, E | SqlError> | undefined
+        let begun = false
+        let abandoned = false
+        let settled: (() => void) | undefined
+        const joined = join({
+          turn: Effect.suspend(() => {
+            if (abandoned) return Effect.succeed(nothing)
+            begun = true
+            return Effect.map(guarded(body), (done) => {
+              exit = done
+              if (Exit.isFailure(done)) return nothing
+              ahead(done.value)
+              return () => committed(done.value)
+            })
+          }),
+          settle: (outcome) => {
+            if (Exit.isFailure(outcome)) resume(Effect.failCause(outcome.cause))
+            else if (exit !== undefined) resume(exit)
+            settled?.()
+          }
+        })
+        if (!joined) resume(closedError)
+        // what has been begun may be committed, so it is waited for
+        return Effect.async<void>((done) => {
+          abandoned = true
+          if (begun) settled = () => done(Effect.void)
+          else done(Effect.void)
+        })
       })
     ).pipe(typed(action))
 
   yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
+    Effect.sync(() => {
       closed = true
-      return Effect.forEach(waiting.splice(0), (ticket) => Deferred.failCause(ticket.turn, Cause.fail(closedError)), {
-        discard: true
-      })
+      for (const ticket of waiting.splice(0)) ticket.settle(Exit.fail(closedError))
     })
   )
-  yield* Effect.forkScoped(writer)
-  return Database.of({ sql, read, write })
+  yield* Effect.forkScoped(run(writer))
+  return Database.of({
+    sql,
+    statement:
+      (text) =>
+      (...parameters) =>
+        own.execute(text, parameters, undefined),
+    read,
+    write,
+    writeSimply,
+    transaction: () => transactions
+  })
 })
 
 const closedError = new SqlError({ cause: new Error("it is closed"), message: "closed" })

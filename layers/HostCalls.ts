@@ -9,7 +9,11 @@ import type { HostError } from "../src/domain/Errors.ts"
 import type { Host } from "../src/domain/Host.ts"
 import { fromLibvirt } from "../src/libvirt/HostErrors.ts"
 import type { Args, ProcedureName, Reply } from "../src/libvirt/Procedures.ts"
+import type { DomainRef } from "../src/services/Hypervisor.ts"
 import type { Libvirt } from "../src/services/Libvirt.ts"
+
+/** A domain as calls name it. The daemon looks at the uuid only. @since 0.2.0 @category conversions */
+export const wire = (domain: DomainRef) => ({ name: domain.domainName, uuid: domain.uuid, id: -1 })
 
 /** @since 0.1.0 @category constructors */
 export const make = (libvirt: Libvirt["Type"]) => {

@@ -7,28 +7,56 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { createHash } from "node:crypto"
 import type { HostError } from "../src/domain/Errors.ts"
 import type { Host, HostFacts } from "../src/domain/Host.ts"
+import * as DomainPower from "../src/libvirt/DomainPower.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { code, failure, fromLibvirt, parse, render } from "../src/libvirt/HostErrors.ts"
 import * as HostXml from "../src/libvirt/HostXml.ts"
-import { type DomainChange, type DomainRef, type DomainSpec, Hypervisor } from "../src/services/Hypervisor.ts"
+import {
+  type DomainChange,
+  type DomainDetail,
+  type DomainGlance,
+  type DomainPower as Powered,
+  type DomainRef,
+  type DomainSpec,
+  Hypervisor
+} from "../src/services/Hypervisor.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
 import { Storage } from "../src/services/Storage.ts"
 import * as HostCalls from "./HostCalls.ts"
+import * as HypervisorDisks from "./HypervisorDisks.ts"
+
+/** @since 0.2.0 @category models */
+export interface Options {
+  /** how a guest is asked to let go of a disk */
+  readonly release: HypervisorDisks.ReleaseOptions
+}
+
+/** @since 0.2.0 @category constants */
+export const defaults: Options = { release: HypervisorDisks.releaseDefaults }
 
 const flags = {
   /** virDomainDefineFlags */
   validate: 0x1,
   /** virDomainUndefineFlagsValues: MANAGED_SAVE, SNAPSHOTS_METADATA, NVRAM, CHECKPOINTS_METADATA */
-  undefineAll: 0x1 | 0x2 | 0x4 | 0x10
+  undefineAll: 0x1 | 0x2 | 0x4 | 0x10,
+  /** virConnectGetAllDomainStatsFlags: what a domain that is busy would have to be waited for is left out */
+  noWait: 0x20000000,
+  /** virDomainXMLFlags */
+  secure: 0x1,
+  inactive: 0x2
 } as const
+
+/** virDomainStatsTypes STATE */
+const stateStats = 0x1
 
 /** virDomainMetadataType ELEMENT */
 const metadataElement = 2
 
 /** virDomainEventType */
-const changes: ReadonlyArray<DomainChange["change"]> = [
+const lifecycle: ReadonlyArray<DomainChange["change"]> = [
   "defined",
   "undefined",
   "started",
@@ -43,14 +71,12 @@ const changes: ReadonlyArray<DomainChange["change"]> = [
 const mebibyteInKibibytes = 1024
 const gibibyte = 1024 ** 3
 
-const make = Effect.gen(function* () {
+const make = Effect.fnUntraced(function* (options: Options) {
   const libvirt = yield* Libvirt
   const storage = yield* Storage
 
+  const { wire } = HostCalls
   const { call, raw, unless } = HostCalls.make(libvirt)
-
-  // the daemon looks at the uuid only
-  const wire = (domain: DomainRef) => ({ name: domain.domainName, uuid: domain.uuid, id: -1 })
 
   const stateOf = (host: Host, action: string, domain: DomainRef) =>
     Effect.map(
@@ -222,6 +248,100 @@ const make = Effect.gen(function* () {
     return domains.map(({ name, uuid }) => ({ uuid, name }))
   })
 
+  const powers = Effect.fn("Hypervisor.powers")(function* (host: Host) {
+    const action = "tell how its domains are"
+    const ask = (which: number) =>
+      raw(host, "CONNECT_GET_ALL_DOMAIN_STATS", { doms: [], stats: stateStats, flags: which })
+    const { retStats } = yield* ask(flags.noWait).pipe(
+      // a libvirt before 4.5 does not know the flag
+      Effect.catchIf(
+        (error) => error.refusedWith(code.invalidArgument),
+        () => ask(0)
+      ),
+      Effect.mapError(fromLibvirt(host, action))
+    )
+    return retStats.map(({ dom, params }): Powered => {
+      const number = (field: string) => {
+        const value = params.find((parameter) => parameter.field === field)?.value
+        return value?.type === "int" ? value.value : 0
+      }
+      const power = DomainPower.of(number("state.state"), number("state.reason"), dom.id !== -1)
+      return { uuid: dom.uuid, name: dom.name, ...power }
+    })
+  })
+
+  const power = Effect.fn("Hypervisor.power")(function* (host: Host, domain: DomainRef) {
+    const found = yield* unless(
+      host,
+      `look at ${domain.domainName}`,
+      "DOMAIN_GET_STATE",
+      { dom: wire(domain), flags: 0 },
+      code.noDomain
+    )
+    return Option.map(found, ({ reason, state }): Powered => ({
+      uuid: domain.uuid,
+      name: domain.domainName,
+      // the QEMU driver always knows a state
+      ...DomainPower.of(state, reason, true)
+    }))
+  })
+
+  const glance: Hypervisor["Type"]["glance"] = Effect.fn("Hypervisor.glance")(function* (host, uuid, known) {
+    const action = `look at the domain with uuid ${uuid}`
+    const dom = { name: "", uuid, id: -1 }
+    const describe = (which: number) =>
+      Effect.map(
+        unless(host, action, "DOMAIN_GET_XML_DESC", { dom, flags: which }, code.noDomain),
+        Option.map(({ xml }) => xml)
+      )
+    const [now, next, kept] = yield* Effect.all(
+      [describe(0), describe(flags.inactive), unless(host, action, "DOMAIN_IS_PERSISTENT", { dom }, code.noDomain)],
+      { concurrency: 3 }
+    )
+    // all or nothing: it may vanish in between
+    if (Option.isNone(now) || Option.isNone(next) || Option.isNone(kept)) return Option.none<DomainGlance>()
+    const persistent = kept.value.persistent === 1
+    const digest = createHash("sha256")
+      .update(`${persistent}\n${now.value}\0${next.value}`)
+      .digest("base64url")
+      .slice(0, 22)
+    if (digest === known) return Option.some<DomainGlance>({ digest, detail: null })
+    const read = (xml: string) =>
+      parse(host, action, xml, (root) =>
+        root.name === "domain"
+          ? {
+              active: DomainXml.isActive(root),
+              shape: DomainXml.shape(root),
+              owner: DomainXml.ownership(root) ?? null
+            }
+          : undefined
+      )
+    const current = yield* read(now.value)
+    const defined = !persistent ? null : current.active ? yield* read(next.value) : current
+    const detail: DomainDetail = {
+      owner: (defined ?? current).owner,
+      live: current.active ? current.shape : null,
+      defined: defined?.shape ?? null
+    }
+    return Option.some<DomainGlance>({ digest, detail })
+  })
+
+  const redefine = Effect.fn("Hypervisor.redefine")(function* (
+    host: Host,
+    domain: DomainRef,
+    shape: Parameters<Hypervisor["Type"]["redefine"]>[2]
+  ) {
+    const action = `change the definition of ${domain.domainName}`
+    if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
+    // without its secrets the passwords that somebody gave its screen would be lost
+    const args = { dom: wire(domain), flags: flags.inactive | flags.secure }
+    const { xml } = yield* call(host, action, "DOMAIN_GET_XML_DESC", args)
+    const changed = yield* parse(host, action, xml, (root) =>
+      root.name === "domain" ? DomainXml.reshape(root, shape) : undefined
+    )
+    yield* call(host, action, "DOMAIN_DEFINE_XML_FLAGS", { xml: yield* render(host, action, changed), flags: 0 })
+  })
+
   return Hypervisor.of({
     facts,
     define,
@@ -229,14 +349,30 @@ const make = Effect.gen(function* () {
     status,
     powerOff,
     undefine,
+    ...HypervisorDisks.make(libvirt, { present, stateOf }, options.release),
     list,
+    powers,
+    power,
+    detail: (host, uuid) =>
+      Effect.map(
+        glance(host, uuid, null),
+        Option.flatMap(({ detail }) => Option.fromNullable(detail))
+      ),
+    glance,
+    redefine,
     changes: (host) =>
       libvirt.events(host.config.address).pipe(
-        Stream.filterMap((event) => {
-          const change = event._tag === "Lifecycle" ? changes[event.event] : undefined
-          return change === undefined
-            ? Option.none()
-            : Option.some({ uuid: event.dom.uuid, name: event.dom.name, change })
+        Stream.filterMap((event): Option.Option<DomainChange> => {
+          const { name, uuid } = event
+          if (event._tag === "DeviceRemoved") {
+            return Option.some({ uuid, name, change: "device-removed", device: event.devAlias })
+          }
+          if (event._tag === "DeviceAdded") {
+            return Option.some({ uuid, name, change: "device-added", device: event.devAlias })
+          }
+          if (event._tag === "MetadataChange") return Option.some({ uuid, name, change: "annotated", device: null })
+          const change = event._tag === "Lifecycle" ? lifecycle[event.event] : undefined
+          return change === undefined ? Option.none() : Option.some({ uuid, name, change, device: null })
         }),
         Stream.mapError(fromLibvirt(host, "report its changes"))
       )
@@ -246,5 +382,9 @@ const make = Effect.gen(function* () {
 const versionText = (version: number): string =>
   `${Math.floor(version / 1_000_000)}.${Math.floor(version / 1000) % 1000}.${version % 1000}`
 
+/** @since 0.2.0 @category layers */
+export const layerWith = (options: Partial<Options> = {}): Layer.Layer<Hypervisor, never, Libvirt | Storage> =>
+  Layer.effect(Hypervisor, make({ ...defaults, ...options }))
+
 /** @since 0.1.0 @category layers */
-export const layer: Layer.Layer<Hypervisor, never, Libvirt | Storage> = Layer.effect(Hypervisor, make)
+export const layer: Layer.Layer<Hypervisor, never, Libvirt | Storage> = layerWith()

@@ -11,22 +11,49 @@ import * as PubSub from "effect/PubSub"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
-import { type HostError, HostFailure, HostUnreachable } from "../src/domain/Errors.ts"
+import { GuestHoldsDevice, type HostError, HostFailure, HostUnreachable } from "../src/domain/Errors.ts"
 import type { Host, HostFacts } from "../src/domain/Host.ts"
+import type { Power } from "../src/domain/Vm.ts"
 import {
+  type DiskPresence,
+  type DiskSource,
   type DomainChange,
+  type DomainDetail,
+  type DomainPower,
   type DomainRef,
+  type DomainShape,
   type DomainSpec,
   type DomainState,
-  Hypervisor
+  Hypervisor,
+  type VolumeDisk,
+  volumeSlots
 } from "../src/services/Hypervisor.ts"
+
+/** A volume's disk in a domain. @since 0.2.0 @category models */
+export interface TestDisk extends VolumeDisk {
+  readonly source: DiskSource
+  /** bytes it was last grown to; null: as large as it was when it was attached */
+  readonly size: number | null
+}
 
 /** A domain; `spec` null: not made by vmfabric. @since 0.1.0 @category models */
 export interface TestDomain {
   readonly uuid: string
   readonly name: string
   readonly state: DomainState
+  /** how it came to that, as `DomainPower` tells it */
+  readonly reason: string | null
   readonly spec: DomainSpec | null
+  /** what of its definition it runs with; null: the definition as it is */
+  readonly runs: Pick<DomainSpec, "title" | "resources"> | null
+  /** the volumes it runs with; none when it does not run */
+  readonly live: ReadonlyArray<TestDisk>
+  /** the volumes of its definition */
+  readonly persistent: ReadonlyArray<TestDisk>
+  /** whether its guest keeps what it is asked to let go of */
+  readonly holding: boolean
+  /** aliases of what the guest was asked to let go of and has kept */
+  readonly asked: ReadonlyArray<string>
 }
 
 /** @since 0.1.0 @category models */
@@ -57,8 +84,25 @@ export class HypervisorTestState extends Context.Tag("vmfabric/HypervisorTestSta
       domain: TestDomain | null,
       change: DomainChange["change"]
     ) => Effect.Effect<void>
+    /**
+     * From now on the domain's guest keeps every disk it is asked to let go of; with `false` it lets go of those that it has kept, each
+     * told as `device-removed`, and of others when it is asked.
+     */
+    readonly setHolding: (host: Host, uuid: string, holding: boolean) => Effect.Effect<void>
   }
 >() {}
+
+/** A domain as it is after its definition, which runs without volumes. @since 0.2.0 @category constructors */
+export const domain = (given: Pick<TestDomain, "uuid" | "name" | "spec"> & Partial<TestDomain>): TestDomain => ({
+  state: "shutoff",
+  reason: null,
+  runs: null,
+  live: [],
+  persistent: [],
+  holding: false,
+  asked: [],
+  ...given
+})
 
 const newHost = (host: Host): TestHost => {
   const hex = createHash("sha256").update(host.name).digest("hex")
@@ -76,6 +120,66 @@ const newHost = (host: Host): TestHost => {
     domains: new Map()
   }
 }
+
+const isRunning = ({ state }: TestDomain): boolean => state !== "shutoff" && state !== "crashed"
+
+const has = (disks: ReadonlyArray<TestDisk>, { alias }: VolumeDisk): boolean =>
+  disks.some((disk) => disk.alias === alias)
+
+const nameOf = ({ alias }: VolumeDisk): string => alias.replace(/^ua-/, "")
+
+const holds = (domain: TestDomain, disk: VolumeDisk, reason: string) =>
+  new GuestHoldsDevice({ domain: domain.name, device: nameOf(disk), reason })
+
+const powers: Readonly<Record<DomainState, Power>> = {
+  nostate: "stopped",
+  running: "running",
+  blocked: "running",
+  paused: "paused",
+  shutdown: "running",
+  shutoff: "stopped",
+  crashed: "crashed",
+  pmsuspended: "suspended"
+}
+
+const powered = ({ name, reason, state, uuid }: TestDomain): DomainPower => ({
+  uuid,
+  name,
+  power: powers[state],
+  reason
+})
+
+const sourceOf = (source: DiskSource): string =>
+  source._tag === "File" ? source.path : `${source.pool}/${source.image}`
+
+const detailIn =
+  ({ networks }: TestHost) =>
+  (domain: TestDomain): DomainDetail => {
+    const { spec } = domain
+    if (spec === null) {
+      const shape: DomainShape = { title: null, cpu: 1, ram: 64, disks: [], macs: [] }
+      return { owner: null, live: isRunning(domain) ? shape : null, defined: shape }
+    }
+    const shape = (
+      { resources, title }: Pick<DomainSpec, "title" | "resources">,
+      disks: ReadonlyArray<TestDisk>
+    ): DomainShape => ({
+      title,
+      cpu: resources.cpu,
+      ram: resources.ram,
+      disks: [{ target: "vda", source: spec.root }, ...disks].map(({ source, target }) => ({
+        target,
+        source: sourceOf(source),
+        serial: source.serial
+      })),
+      macs: networks.length === 0 ? [] : [spec.mac]
+    })
+    return {
+      owner: { vmId: spec.vmId, operationId: spec.operationId },
+      live: isRunning(domain) ? shape(domain.runs ?? spec, domain.live) : null,
+      defined: shape(spec, domain.persistent)
+    }
+  }
 
 /** A change, or the loss of the connection (null). */
 interface Told {
@@ -98,16 +202,32 @@ const make = Effect.gen(function* () {
         : new HostUnreachable({ host: host.name, reason: there.unreachable })
     )
 
+  const set = (host: Host, uuid: string, domain: TestDomain | null) =>
+    update(host, (there) => {
+      const domains = new Map(there.domains)
+      if (domain === null) domains.delete(uuid)
+      else domains.set(uuid, domain)
+      return { ...there, domains }
+    })
+
+  const tell = (host: Host, change: DomainChange) => PubSub.publish(told, { host: host.name, change })
+
   const put = (host: Host, uuid: string, domain: TestDomain | null, change: DomainChange["change"]) =>
     Effect.gen(function* () {
       const name = domain?.name ?? (yield* look(host)).domains.get(uuid)?.name ?? ""
-      yield* update(host, (there) => {
-        const domains = new Map(there.domains)
-        if (domain === null) domains.delete(uuid)
-        else domains.set(uuid, domain)
-        return { ...there, domains }
-      })
-      yield* PubSub.publish(told, { host: host.name, change: { uuid, name, change } })
+      yield* set(host, uuid, domain)
+      yield* tell(host, { uuid, name, change, device: null })
+    })
+
+  /** The guest lets go of the disks of these aliases. */
+  const letGo = (host: Host, domain: TestDomain, aliases: ReadonlyArray<string>) =>
+    Effect.gen(function* () {
+      const { name, uuid } = domain
+      const live = domain.live.filter((disk) => !aliases.includes(disk.alias))
+      yield* set(host, uuid, { ...domain, live, asked: domain.asked.filter((alias) => !aliases.includes(alias)) })
+      for (const { alias } of domain.live.filter((disk) => aliases.includes(disk.alias))) {
+        yield* tell(host, { uuid, name, change: "device-removed", device: alias })
+      }
     })
 
   const fail = (host: Host, action: string, reason: string) => new HostFailure({ host: host.name, action, reason })
@@ -153,14 +273,23 @@ const make = Effect.gen(function* () {
         )
       }
       const { domainName: name, uuid } = spec
-      yield* put(host, uuid, { uuid, name, state: known?.state ?? "shutoff", spec }, "defined")
+      // what it runs with stays until it is stopped
+      const running = known === undefined || !isRunning(known) ? null : (known.runs ?? known.spec)
+      yield* put(host, uuid, domain({ ...known, uuid, name, spec, runs: running, persistent: [] }), "defined")
     }),
     start: Effect.fn("Hypervisor.start")(function* (host: Host, ref: DomainRef) {
       const action = `start ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
       if (domain === undefined) return yield* fail(host, action, "it has no such domain")
       if (domain.state === "running" || domain.state === "blocked") return
-      yield* put(host, ref.uuid, { ...domain, state: "running" }, domain.state === "paused" ? "resumed" : "started")
+      yield* domain.state === "paused"
+        ? put(host, ref.uuid, { ...domain, state: "running", reason: null }, "resumed")
+        : put(
+            host,
+            ref.uuid,
+            { ...domain, state: "running", reason: null, runs: domain.spec, live: domain.persistent },
+            "started"
+          )
     }),
     status: Effect.fn("Hypervisor.status")(function* (host: Host, ref: DomainRef) {
       const domain = (yield* reach(host)).domains.get(ref.uuid)
@@ -171,7 +300,12 @@ const make = Effect.gen(function* () {
     powerOff: Effect.fn("Hypervisor.powerOff")(function* (host: Host, ref: DomainRef) {
       const domain = Option.getOrUndefined(yield* owned(host, `power off ${ref.domainName}`, ref))
       if (domain === undefined || domain.state === "shutoff") return
-      yield* put(host, ref.uuid, { ...domain, state: "shutoff" }, "stopped")
+      yield* put(
+        host,
+        ref.uuid,
+        { ...domain, state: "shutoff", reason: "somebody powered it off", runs: null, live: [], asked: [] },
+        "stopped"
+      )
     }),
     undefine: Effect.fn("Hypervisor.undefine")(function* (host: Host, ref: DomainRef) {
       const action = `undefine ${ref.domainName}`
@@ -182,8 +316,113 @@ const make = Effect.gen(function* () {
       }
       yield* put(host, ref.uuid, null, "undefined")
     }),
+    attachDisk: Effect.fn("Hypervisor.attachDisk")(function* (
+      host: Host,
+      ref: DomainRef,
+      disk: Omit<TestDisk, "size">
+    ) {
+      const action = `attach ${nameOf(disk)} to ${ref.domainName}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+      for (const disks of isRunning(domain) ? [domain.live, domain.persistent] : [domain.persistent]) {
+        if (has(disks, disk)) continue
+        const there = disks.find(({ target }) => target === disk.target)
+        if (there !== undefined || disk.target === "vda") {
+          const called = there?.source.serial ?? domain.spec?.root.serial
+          return yield* fail(
+            host,
+            action,
+            `${domain.name} has another disk at ${disk.target}, ${called}: detach that first`
+          )
+        }
+        if (disks.length >= volumeSlots) {
+          return yield* fail(
+            host,
+            action,
+            `${domain.name} has no free slot: it has ${volumeSlots}, detach another volume first`
+          )
+        }
+      }
+      const added = { ...disk, size: null }
+      const add = (disks: ReadonlyArray<TestDisk>) => (has(disks, disk) ? disks : [...disks, added])
+      yield* set(host, ref.uuid, {
+        ...domain,
+        live: isRunning(domain) ? add(domain.live) : [],
+        persistent: add(domain.persistent)
+      })
+    }),
+    detachDisk: Effect.fn("Hypervisor.detachDisk")(function* (host: Host, ref: DomainRef, disk: VolumeDisk) {
+      const domain = Option.getOrUndefined(yield* owned(host, `detach ${nameOf(disk)} from ${ref.domainName}`, ref))
+      if (domain === undefined) return
+      if (has(domain.live, disk)) {
+        if (domain.state === "paused") {
+          return yield* holds(domain, disk, "it is paused: resume it, or stop the VM, and detach again")
+        }
+        if (domain.holding) {
+          yield* set(host, ref.uuid, { ...domain, asked: [...new Set([...domain.asked, disk.alias])] })
+          return yield* holds(
+            domain,
+            disk,
+            "it was asked for 20 seconds: let the guest's system release it (unmount it), or stop the VM, and detach again"
+          )
+        }
+        yield* letGo(host, domain, [disk.alias])
+      }
+      yield* update(host, (there) => {
+        const now = there.domains.get(ref.uuid)
+        if (now === undefined) return there
+        const persistent = now.persistent.filter(({ alias }) => alias !== disk.alias)
+        return { ...there, domains: new Map(there.domains).set(ref.uuid, { ...now, persistent }) }
+      })
+    }),
+    diskPresence: Effect.fn("Hypervisor.diskPresence")(function* (host: Host, ref: DomainRef, disk: VolumeDisk) {
+      const found = yield* owned(host, `look for ${nameOf(disk)} in ${ref.domainName}`, ref)
+      return Option.map(found, (domain): DiskPresence => ({
+        live: isRunning(domain) ? has(domain.live, disk) : null,
+        persistent: has(domain.persistent, disk)
+      }))
+    }),
+    growDisk: Effect.fn("Hypervisor.growDisk")(function* (host: Host, ref: DomainRef, disk: VolumeDisk, size: number) {
+      const action = `grow ${nameOf(disk)} in ${ref.domainName}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+      if (!isRunning(domain)) return yield* fail(host, action, `${domain.name} does not run`)
+      if (!has(domain.live, disk)) return yield* fail(host, action, `${domain.name} runs without it`)
+      const grow = (disks: ReadonlyArray<TestDisk>) =>
+        disks.map((one) => (one.alias === disk.alias ? { ...one, size: Math.max(one.size ?? 0, size) } : one))
+      yield* set(host, ref.uuid, { ...domain, live: grow(domain.live), persistent: grow(domain.persistent) })
+    }),
     list: Effect.fn("Hypervisor.list")(function* (host: Host) {
       return [...(yield* reach(host)).domains.values()].map(({ name, uuid }) => ({ uuid, name }))
+    }),
+    powers: Effect.fn("Hypervisor.powers")(function* (host: Host) {
+      return [...(yield* reach(host)).domains.values()].map(powered)
+    }),
+    power: Effect.fn("Hypervisor.power")(function* (host: Host, ref: DomainRef) {
+      return Option.map(Option.fromNullable((yield* reach(host)).domains.get(ref.uuid)), powered)
+    }),
+    detail: (host, uuid) =>
+      Effect.map(reach(host), (there) => Option.map(Option.fromNullable(there.domains.get(uuid)), detailIn(there))),
+    glance: Effect.fn("Hypervisor.glance")(function* (host: Host, uuid: string, known: string | null) {
+      const there = yield* reach(host)
+      return Option.map(Option.fromNullable(there.domains.get(uuid)), (domain) => {
+        const detail = detailIn(there)(domain)
+        const digest = JSON.stringify(detail)
+        return { digest, detail: digest === known ? null : detail }
+      })
+    }),
+    redefine: Effect.fn("Hypervisor.redefine")(function* (
+      host: Host,
+      ref: DomainRef,
+      shape: Parameters<Hypervisor["Type"]["redefine"]>[2]
+    ) {
+      const action = `change the definition of ${ref.domainName}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      const { cpu, ram, title } = shape
+      const spec = { ...domain.spec, title, resources: { ...domain.spec.resources, cpu, ram } }
+      const running = isRunning(domain) ? (domain.runs ?? domain.spec) : null
+      yield* put(host, ref.uuid, { ...domain, spec, runs: running }, "defined")
     }),
     changes: (host) =>
       Stream.unwrapScoped(
@@ -214,7 +453,13 @@ const make = Effect.gen(function* () {
         update(host, (there) => ({ ...there, unreachable: reason })),
         reason === null ? Effect.void : PubSub.publish(told, { host: host.name, change: null })
       ),
-    put
+    put,
+    setHolding: (host, uuid, holding) =>
+      Effect.flatMap(look(host), ({ domains }) => {
+        const domain = domains.get(uuid)
+        if (domain === undefined) return Effect.void
+        return holding ? set(host, uuid, { ...domain, holding }) : letGo(host, { ...domain, holding }, domain.asked)
+      })
   })
   return Context.make(Hypervisor, hypervisor).pipe(Context.add(HypervisorTestState, state))
 })

@@ -1,6 +1,6 @@
 /**
- * The inventory in the database. VMs that exist are also kept in memory, changed by commits alone: they are what is asked for most, and
- * nobody else writes the file.
+ * The inventory in the database. VMs and volumes that exist, and what was seen of them, are also kept in memory, changed by commits alone:
+ * they are what is asked for most, and nobody else writes the file.
  *
  * @since 0.1.0
  */
@@ -9,15 +9,22 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import { randomUUID } from "node:crypto"
 import * as Errors from "../src/domain/Errors.ts"
-import type { HostId, InstanceTypeId, VmId } from "../src/domain/Ids.ts"
-import type { OperationKind } from "../src/domain/Operation.ts"
-import type { Vm, VmState } from "../src/domain/Vm.ts"
+import type { Drift } from "../src/domain/Drift.ts"
+import type { HostId, InstanceTypeId, VmId, VolumeId } from "../src/domain/Ids.ts"
+import type { Operation } from "../src/domain/Operation.ts"
+import * as Uuid from "../src/domain/Uuid.ts"
+import type { Vm, VmSeen, VmState } from "../src/domain/Vm.ts"
+import type { Volume } from "../src/domain/Volume.ts"
 import { type AdmitVm, type FleetConfig, type HostUsage, Inventory } from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
 import * as Fleet from "./sql/Fleet.ts"
+import * as HostUsages from "./sql/HostUsages.ts"
+import * as Observations from "./sql/Observations.ts"
+import * as Operations from "./sql/Operations.ts"
+import * as RequestKeys from "./sql/RequestKeys.ts"
 import * as Rows from "./sql/Rows.ts"
+import * as Volumes from "./sql/Volumes.ts"
 
 /** `52:54:00` is QEMU's own prefix. */
 const randomMac = Effect.map(Random.nextIntBetween(0, 2 ** 24), (n) => {
@@ -25,116 +32,192 @@ const randomMac = Effect.map(Random.nextIntBetween(0, 2 ** 24), (n) => {
   return `52:54:00:${hex.slice(0, 2)}:${hex.slice(2, 4)}:${hex.slice(4, 6)}`
 })
 
+const vmColumnNames = "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, mac, driver, state, on_crash, applied"
+
+const byField = (a: Drift, b: Drift): number => (a.field < b.field ? -1 : 1)
+
 const isOver = (state: VmState): boolean => state === "destroyed" || state === "failed"
 
 const make = Effect.gen(function* () {
-  const { read, sql, write } = yield* Database
-  const decodeUsage = Rows.makeHostUsage()
+  const database = yield* Database
+  const { read, sql, statement, write, writeSimply } = database
+  const operations = Operations.make(statement)
+  const usages = yield* HostUsages.make(database)
 
-  const vmColumns = sql.literal("id, uuid, name, tid, image_id, host_id, cpu, ram, disk, mac, state")
-  const operationColumns = sql.literal("id, kind, vm_id, state, error")
+  /** A write after which the hosts that it names have something else promised, or are something else. */
+  const changingBy =
+    (how: typeof write) =>
+    <A, E>(
+      action: string,
+      body: Effect.Effect<{ readonly result: A; readonly hosts: ReadonlyArray<HostId | null> }, E>,
+      committed: (result: A) => void = () => undefined
+    ) =>
+      how(
+        action,
+        Effect.flatMap(body, ({ hosts, result }) => Effect.map(usages.look(hosts), (found) => ({ result, found }))),
+        ({ found, result }) => {
+          usages.committed(found)
+          committed(result)
+        },
+        ({ found }) => usages.ahead(found)
+      ).pipe(Effect.map(({ result }) => result))
+  const changing = changingBy(write)
+  const changingSimply = changingBy(writeSimply)
+
+  const vmColumns = sql.literal(vmColumnNames)
   const isLive = sql.literal("state not in ('destroyed', 'failed')")
 
   /** In id order without sorting: new ids are the highest, and a Map keeps its keys in the order in which they came. */
   const existing = new Map<VmId, Vm>()
+  const observations = Observations.make(statement)
+  const lastSeen = new Map<VmId, VmSeen>()
+  const differing = new Map<VmId, ReadonlyMap<string, Drift>>()
   const remember = (vm: Vm): void => {
-    if (vm.exists) existing.set(vm.id, vm)
-    else existing.delete(vm.id)
+    if (vm.exists) return void existing.set(vm.id, vm)
+    existing.delete(vm.id)
+    lastSeen.delete(vm.id)
+    differing.delete(vm.id)
   }
   const stored = sql<Rows.Row>`select ${vmColumns} from vms where ${isLive} order by id`
   for (const vm of yield* read("read the VMs", Effect.flatMap(stored, Rows.vms.all))) remember(vm)
+  const sights = yield* read("read what was seen of the VMs", observations.all)
+  for (const { vmId, ...seen } of sights.seen) lastSeen.set(vmId, seen)
+  for (const [vmId, fields] of sights.drift) differing.set(vmId, fields)
 
-  /** All hosts, or one. Summed before it is joined: that is one walk through an index, whatever the number of hosts. */
-  const usageOf = (id: HostId | null) =>
-    Effect.flatMap(
-      sql<Rows.Row>`select h.id, h.config, h.facts, coalesce(r.cpu, 0) as cpu, coalesce(r.ram, 0) as ram,
-          coalesce(r.disk, 0) as disk, coalesce(r.vms, 0) as vms
-        from hosts h left join (
-          select host_id, sum(cpu) as cpu, sum(ram) as ram, sum(disk) as disk, count(*) as vms
-          from reservations ${id === null ? sql.literal("") : sql`where host_id = ${id}`} group by host_id
-        ) r on r.host_id = h.id
-        where h.active = 1 ${id === null ? sql.literal("") : sql`and h.id = ${id}`} order by h.id`,
-      decodeUsage
-    )
+  yield* write(
+    "drop old request keys",
+    Effect.flatMap(Clock.currentTimeMillis, (now) => RequestKeys.forget(sql, now))
+  )
 
   const offeredTypes = Effect.flatMap(
     sql<Rows.Row>`select tid, cpu, ram, disk from instance_types where offered = 1 order by position`,
     Rows.instanceTypes.all
   )
 
+  const selectVm = statement(`select ${vmColumnNames} from vms where id = ?`)
   const vmRow = (id: VmId) =>
-    Effect.flatMap(sql<Rows.Row>`select ${vmColumns} from vms where id = ${id}`, ([row]) =>
+    Effect.flatMap(selectVm(id), ([row]) =>
       row === undefined ? new Errors.VmNotFound({ vmId: id }) : Rows.vms.one(row)
     )
 
+  const insertVm = statement(`insert into vms
+    (uuid, name, tid, image_id, host_id, cpu, ram, disk, mac, driver, pool, state, on_crash, created_at, updated_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?) returning ${vmColumnNames}`)
+  const insertReservation = statement(
+    "insert into reservations (vm_id, host_id, cpu, ram, disk) values (?, ?, ?, ?, ?)"
+  )
+
+  const selectMac = statement("select 1 from vms where mac = ? and state not in ('destroyed', 'failed')")
   const freshMac = Effect.gen(function* () {
     // even with a million VMs one address in seventeen is taken
     for (;;) {
       const mac = yield* randomMac
-      const taken = yield* sql<Rows.Row>`select 1 from vms where mac = ${mac} and ${isLive}`
+      const taken = yield* selectMac(mac)
       if (taken.length === 0) return mac
     }
   })
 
-  const newOperation = Effect.fnUntraced(function* (kind: OperationKind, vmId: VmId, now: number) {
-    const id = yield* Effect.sync(() => randomUUID())
-    const rows = yield* sql<Rows.Row>`insert into operations (id, kind, vm_id, state, created_at)
-      values (${id}, ${kind}, ${vmId}, 'pending', ${now}) returning ${operationColumns}`
-    return yield* Rows.operations.one(yield* Rows.only(rows, `operation ${id} was not written`))
-  })
+  const volumeRows = Volumes.make(sql, { operations, usage: usages.one, vm: vmRow })
 
+  /** As with VMs, but for the order: one that is restored comes back among the others. */
+  const existingVolumes = new Map<VolumeId, Volume>()
+  const rememberVolume = (volume: Volume): void => {
+    if (volume.state === "purged" || volume.state === "failed") existingVolumes.delete(volume.id)
+    else existingVolumes.set(volume.id, volume)
+  }
+  for (const volume of yield* read("read the volumes", volumeRows.all)) rememberVolume(volume)
+
+  const updateState = statement(`update vms set state = ?, updated_at = ?,
+    applied = case when ? = 'running' then json_object('name', name, 'cpu', cpu, 'ram', ram) else applied end
+    where id = ? returning ${vmColumnNames}`)
   const changeState = Effect.fnUntraced(function* (id: VmId, state: VmState, now: number) {
-    const rows = yield* sql<Rows.Row>`update vms set state = ${state}, updated_at = ${now}
-      where id = ${id} returning ${vmColumns}`
+    const rows = yield* updateState(state, now, state, id)
     return yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
   })
 
+  /** What the VM itself, or a volume with it, is busy with; null: nothing. */
+  const unfinishedWith = Effect.fnUntraced(function* (id: VmId) {
+    const own = yield* operations.ofVmItself(id)
+    return own ?? (yield* operations.ofVmsVolumes(id))
+  })
+
+  const busy = (id: VmId, { id: operationId, kind, volumeId }: Operation) =>
+    new Errors.VmBusy({
+      vmId: id,
+      operationId,
+      doing: `${volumeId === null ? "" : `volume ${volumeId}: `}${Operations.doing[kind]}`
+    })
+
   const admit = <E>(request: AdmitVm, place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>) =>
-    write(
+    changing(
       "admit a VM",
       Effect.gen(function* () {
-        const usage = yield* usageOf(null)
+        const { key } = request
+        const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateVm")
+        if (before?.vmId !== undefined && before.vmId !== null) {
+          return { result: { vm: yield* Effect.orDie(vmRow(before.vmId)), operation: before }, hosts: [] }
+        }
+        const usage = yield* usages.now
         const hostId = yield* place(usage)
         if (!usage.some(({ host }) => host.id === hostId)) {
           return yield* Effect.dieMessage(`pm ${hostId} was chosen, which was not among the hosts to choose from`)
         }
         const now = yield* Clock.currentTimeMillis
-        const uuid = yield* Effect.sync(() => randomUUID())
+        const uuid = yield* Uuid.make
         const mac = yield* freshMac
         const { cpu, disk, ram, tid } = request.instanceType
-        const rows = yield* sql<Rows.Row>`insert into vms
-          (uuid, name, tid, image_id, host_id, cpu, ram, disk, mac, state, created_at, updated_at)
-          values (${uuid}, ${request.name}, ${tid}, ${request.imageId}, ${hostId}, ${cpu}, ${ram}, ${disk}, ${mac},
-            'creating', ${now}, ${now})
-          returning ${vmColumns}`
+        const { driver, pool } = request.disk
+        const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, mac]
+        const rows = yield* insertVm(...shape, driver, pool, request.onCrash, now, now)
         const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
-        yield* sql`insert into reservations (vm_id, host_id, cpu, ram, disk)
-          values (${vm.id}, ${hostId}, ${cpu}, ${ram}, ${disk})`
-        return { vm, operation: yield* newOperation("CreateVm", vm.id, now) }
+        yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0)
+        if (pool !== null) yield* volumeRows.checkPool(pool, disk)
+        const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
+        if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
+        return { result: { vm, operation }, hosts: [hostId] }
       }),
       ({ vm }) => remember(vm)
     )
 
   return Inventory.of({
     applyFleet: Effect.fn("Inventory.applyFleet")((fleet: FleetConfig) =>
-      write("apply the input files", Fleet.apply(sql, fleet))
-    ),
-
-    hosts: Effect.withSpan(read("read the hosts", usageOf(null)), "Inventory.hosts"),
-    host: Effect.fn("Inventory.host")((id) =>
-      read(
-        `read pm ${id}`,
-        Effect.flatMap(usageOf(id), ([usage]) =>
-          usage === undefined ? new Errors.HostNotFound({ hostId: id }) : Effect.succeed(usage)
+      Effect.asVoid(
+        write(
+          "apply the input files",
+          Effect.zipRight(Fleet.apply(sql, fleet), usages.lookAtAll),
+          usages.committed,
+          usages.ahead
         )
       )
     ),
+
+    hosts: Effect.sync(() => [...usages.all.values()]),
+    host: (id) =>
+      Effect.suspend(() => {
+        const usage = usages.all.get(id)
+        return usage === undefined ? new Errors.HostNotFound({ hostId: id }) : Effect.succeed(usage)
+      }),
     setHostFacts: Effect.fn("Inventory.setHostFacts")((id, facts) =>
-      write(
+      changingSimply(
         `keep what pm ${id} said of itself`,
         // a host that was dropped meanwhile has no use for them
-        sql`update hosts set facts = ${Rows.encodeHostFacts(facts)}, host_uuid = ${facts.uuid}
-          where id = ${id} and active = 1`.pipe(Effect.asVoid)
+        Effect.as(
+          sql`update hosts set facts = ${Rows.encodeHostFacts(facts)}, host_uuid = ${facts.uuid}
+            where id = ${id} and active = 1`,
+          { result: undefined, hosts: [id] }
+        )
+      )
+    ),
+    setMaintenance: Effect.fn("Inventory.setMaintenance")((id, on) =>
+      changingSimply(
+        `put pm ${id} ${on ? "into" : "out of"} maintenance`,
+        Effect.flatMap(
+          sql<Rows.Row>`update hosts set maintenance = ${on ? 1 : 0} where id = ${id} and active = 1 returning id`,
+          ([row]) =>
+            row === undefined
+              ? new Errors.HostNotFound({ hostId: id })
+              : Effect.succeed({ result: undefined, hosts: [id] })
+        )
       )
     ),
 
@@ -184,23 +267,41 @@ const make = Effect.gen(function* () {
 
     admit: (request, place) => Effect.withSpan(admit(request, place), "Inventory.admit"),
 
+    beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail) {
+      const id = yield* Operations.freshId
+      const now = yield* Clock.currentTimeMillis
+      return yield* writeSimply(
+        `begin ${kind} of VM ${vmId}`,
+        Effect.gen(function* () {
+          const vm = yield* vmRow(vmId)
+          if (vm.exists !== (kind !== "CleanVm")) {
+            if (!vm.exists) return yield* new Errors.VmNotFound({ vmId })
+            return yield* Effect.dieMessage(`VM ${vmId} is ${vm.state}: nothing of it may be removed`)
+          }
+          const unfinished = yield* unfinishedWith(vmId)
+          if (unfinished !== null) return yield* busy(vmId, unfinished)
+          return yield* operations.insertAs(id, { kind, vmId, ...(detail === undefined ? {} : { detail }) }, now)
+        })
+      )
+    }),
+
     beginDestroy: Effect.fn("Inventory.beginDestroy")((id) =>
       write(
         `begin to destroy VM ${id}`,
         Effect.gen(function* () {
           const vm = yield* vmRow(id)
           if (vm.state === "failed") return yield* new Errors.VmNotFound({ vmId: id })
-          const [row] = yield* sql<Rows.Row>`select ${operationColumns} from operations
-            where vm_id = ${id} and state not in ('done', 'failed')`
-          if (row !== undefined) {
-            const operation = yield* Rows.operations.one(row)
-            if (operation.kind === "DestroyVm") return { vm, operation: Option.some(operation) }
-            return yield* new Errors.VmBusy({ vmId: id, operationId: operation.id, doing: "it is still being created" })
-          }
+          const unfinished = yield* unfinishedWith(id)
+          if (unfinished?.kind === "DestroyVm") return { vm, operation: Option.some(unfinished) }
+          // whatever else is done there, also to what was left of it
           if (vm.state === "destroyed") return { vm, operation: Option.none() }
+          if (unfinished !== null) return yield* busy(id, unfinished)
           const now = yield* Clock.currentTimeMillis
           const destroying = yield* changeState(id, "destroying", now)
-          return { vm: destroying, operation: Option.some(yield* newOperation("DestroyVm", id, now)) }
+          return {
+            vm: destroying,
+            operation: Option.some(yield* operations.insert({ kind: "DestroyVm", vmId: id }, now))
+          }
         }),
         ({ vm }) => remember(vm)
       ).pipe(Effect.map(({ operation }) => operation))
@@ -219,8 +320,9 @@ const make = Effect.gen(function* () {
         return filter?.host === undefined ? all : all.filter((vm) => vm.hostId === filter.host)
       }),
 
-    setVmState: Effect.fn("Inventory.setVmState")((id, state) =>
-      write(
+    setVmState: Effect.fn("Inventory.setVmState")(function* (id, state) {
+      const now = yield* Clock.currentTimeMillis
+      yield* changingSimply(
         `set VM ${id} to ${state}`,
         Effect.gen(function* () {
           const before = yield* Effect.orDie(vmRow(id))
@@ -228,18 +330,124 @@ const make = Effect.gen(function* () {
           if (isOver(before.state) && !isOver(state)) {
             return yield* Effect.dieMessage(`VM ${id} is ${before.state} and cannot become ${state}`)
           }
-          if (isOver(state)) yield* sql`delete from reservations where vm_id = ${id}`
-          return yield* changeState(id, state, yield* Clock.currentTimeMillis)
+          const vm = yield* changeState(id, state, now)
+          if (!isOver(state)) return { result: { vm, released: [] }, hosts: [] }
+          yield* sql`delete from reservations where vm_id = ${id}`
+          yield* observations.forget(id)
+          return { result: { vm, released: yield* volumeRows.release(id, now) }, hosts: [vm.hostId] }
         }),
-        remember
-      ).pipe(Effect.asVoid)
+        ({ released, vm }) => {
+          remember(vm)
+          released.forEach(rememberVolume)
+        }
+      )
+    }),
+
+    observe: Effect.fn("Inventory.observe")((observed, now) =>
+      writeSimply("remember what was seen of VMs", observations.observe(observed, now), (noted) => {
+        for (const { drift, seen, vmId } of noted) {
+          if (seen !== undefined) lastSeen.set(vmId, seen)
+          if (drift !== undefined) {
+            if (drift.size === 0) differing.delete(vmId)
+            else differing.set(vmId, drift)
+          }
+        }
+      }).pipe(Effect.asVoid)
     ),
+    // as it is at any moment: a copy of it would be made for each VM that is asked for
+    seen: Effect.succeed(lastSeen),
+    drift: (filter) =>
+      Effect.sync(() => {
+        const vms = filter?.vm === undefined ? [...differing.keys()].sort((a, b) => a - b) : [filter.vm]
+        return vms.flatMap((id) => [...(differing.get(id)?.values() ?? [])].sort(byField))
+      }),
+
+    admitVolume: (request, place) =>
+      Effect.withSpan(
+        changing(
+          "admit a volume",
+          Effect.gen(function* () {
+            const { key } = request
+            const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateVolume")
+            if (before?.volumeId !== undefined && before.volumeId !== null) {
+              const volume = yield* Effect.orDie(volumeRows.find(before.volumeId))
+              return { result: { volume, operation: before }, hosts: [] }
+            }
+            const now = yield* Clock.currentTimeMillis
+            const usage = yield* usages.now
+            const result = yield* volumeRows.admit(request, (source) => place(usage, source), now)
+            if (key !== undefined) yield* RequestKeys.keep(sql, key, result.operation, now)
+            return { result, hosts: [result.volume.hostId] }
+          }),
+          ({ volume }) => rememberVolume(volume)
+        ),
+        "Inventory.admitVolume"
+      ),
+    changeVolume: (id, vmId, decide) =>
+      Effect.withSpan(
+        changing(
+          `change volume ${id}`,
+          Effect.flatMap(Clock.currentTimeMillis, (now) => volumeRows.change(id, vmId, decide, now)),
+          ({ volume }) => rememberVolume(volume)
+        ),
+        "Inventory.changeVolume"
+      ),
+    settleVolume: Effect.fn("Inventory.settleVolume")((id, change) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.asVoid(changingSimply(`change volume ${id}`, volumeRows.settle(id, change, now), rememberVolume))
+      )
+    ),
+    // asked for as often as VMs: no span, and no statement where it exists
+    volume: (id) =>
+      Effect.suspend(() => {
+        const volume = existingVolumes.get(id)
+        if (volume !== undefined) return Effect.succeed(volume)
+        return Effect.filterOrFail(
+          read(`read volume ${id}`, volumeRows.find(id)),
+          ({ state }) => state !== "failed",
+          () => new Errors.VolumeNotFound({ volumeId: id })
+        )
+      }),
+    volumeRecord: Effect.fn("Inventory.volumeRecord")((id) => read(`read volume ${id}`, volumeRows.find(id))),
+    volumes: (filter) =>
+      Effect.sync(() =>
+        [...existingVolumes.values()].filter(({ vmId }) => filter?.vm === undefined || vmId === filter.vm)
+      ),
+    volumesToPurge: Effect.fn("Inventory.volumesToPurge")((now) =>
+      read("read the volumes to purge", volumeRows.due(now))
+    ),
+    snapshot: Effect.fn("Inventory.snapshot")((id) =>
+      Effect.filterOrFail(
+        read(`read snapshot ${id}`, volumeRows.findSnapshot(id)),
+        ({ state }) => state !== "failed" && state !== "destroyed",
+        () => new Errors.SnapshotNotFound({ snapshotId: id })
+      )
+    ),
+    snapshotRecord: Effect.fn("Inventory.snapshotRecord")((id) =>
+      read(`read snapshot ${id}`, volumeRows.findSnapshot(id))
+    ),
+    snapshots: Effect.fn("Inventory.snapshots")((volume) =>
+      read(`read the snapshots of volume ${volume}`, volumeRows.snapshotsOf(volume))
+    ),
+
+    usePool: Effect.fn("Inventory.usePool")((wanted) => write("check the pool", Fleet.checkPool(sql, wanted))),
+    setPool: Effect.fn("Inventory.setPool")(({ available, capacity, driver, name, overcommit, used }) =>
+      write(
+        `keep what is known of pool ${name}`,
+        sql`insert into pools (name, driver, capacity, used, available, overcommit)
+          values (${name}, ${driver}, ${capacity}, ${used}, ${available}, ${overcommit})
+          on conflict (name) do update set driver = ${driver}, capacity = ${capacity}, used = ${used},
+            available = ${available}, overcommit = ${overcommit}`.pipe(Effect.asVoid)
+      )
+    ),
+    pools: Effect.withSpan(read("read the pools", volumeRows.pools), "Inventory.pools"),
 
     operation: Effect.fn("Inventory.operation")((id) =>
       read(
         `read operation ${id}`,
-        Effect.flatMap(sql<Rows.Row>`select ${operationColumns} from operations where id = ${id}`, ([row]) =>
-          row === undefined ? Effect.succeedNone : Effect.asSome(Rows.operations.one(row))
+        Effect.flatMap(
+          sql<Rows.Row>`select ${sql.literal(Rows.operationColumns)} from operations where id = ${id}`,
+          ([row]) => (row === undefined ? Effect.succeedNone : Effect.asSome(Rows.operations.one(row)))
         )
       )
     )

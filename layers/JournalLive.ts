@@ -6,77 +6,88 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Journal, type Phase } from "../src/services/Journal.ts"
+import * as Option from "effect/Option"
+import { type Entry, Journal } from "../src/services/Journal.ts"
 import type { OperationId } from "../src/domain/Ids.ts"
 import { Database } from "./Database.ts"
 import * as Rows from "./sql/Rows.ts"
 
 const make = Effect.gen(function* () {
-  const { read, sql, write } = yield* Database
+  const { read, sql, statement, writeSimply } = yield* Database
+  const columns = sql.literal(Rows.operationColumns)
 
-  const endStep = (id: OperationId, phase: Phase, name: string, state: "done" | "failed", error: string | null) =>
-    write(
-      `record step ${name} of operation ${id} as ${state}`,
-      Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
-        const rows = yield* sql<Rows.Row>`update operation_steps
-          set state = ${state}, error = ${error}, finished_at = ${now}
-          where operation_id = ${id} and phase = ${phase} and name = ${name} returning name`
+  const selectSteps = statement(`select phase, name, state, tries from operation_steps
+    where operation_id = ? order by ordinal`)
+
+  const endStep = statement(`update operation_steps set state = ?, error = ?, finished_at = ?
+    where operation_id = ? and phase = ? and name = ? returning name`)
+
+  // what has ended stays ended; saying so once more changes nothing
+  const setState = statement(`update operations
+    set state = ?, error = coalesce(error, ?), finished_at = coalesce(finished_at, ?)
+    where id = ? and (state not in ('done', 'failed') or state = ?) returning id`)
+
+  // `error` stays until the step ends again: it says why there is another try
+  const startStep = statement(`insert into operation_steps (operation_id, phase, name, ordinal, state, started_at)
+    values (?, ?, ?, (select coalesce(max(ordinal), 0) + 1 from operation_steps where operation_id = ?), 'started', ?)
+    on conflict (operation_id, phase, name) do update set state = 'started', tries = tries + 1, finished_at = null`)
+
+  const record = (id: OperationId, { ended, started, state }: Entry, now: number) =>
+    Effect.gen(function* () {
+      if (ended !== undefined) {
+        const { error = null, name, phase } = ended
+        const rows = yield* endStep(ended.state, error, now, id, phase, name)
         yield* Rows.only(rows, `operation ${id} has no ${phase} step ${name} that was started`)
-      })
-    )
+      }
+      if (state !== undefined) {
+        const { error = null, to } = state
+        const rows = yield* setState(to, error, to === "done" || to === "failed" ? now : null, id, to)
+        yield* Rows.only(rows, `operation ${id} does not exist or has ended, so it cannot become ${to}`)
+      }
+      if (started !== undefined) yield* startStep(id, started.phase, started.name, id, now)
+    })
 
   return Journal.of({
     unfinished: Effect.withSpan(
       read(
         "read the unfinished operations",
         Effect.flatMap(
-          sql<Rows.Row>`select id, kind, vm_id, state, error from operations
-            where state not in ('done', 'failed') order by seq`,
+          sql<Rows.Row>`select ${columns} from operations where state not in ('done', 'failed') order by seq`,
           Rows.operations.all
         )
       ),
       "Journal.unfinished"
     ),
-    steps: Effect.fn("Journal.steps")((id) =>
-      read(
-        `read the steps of operation ${id}`,
+    // the hot path: no spans, and the writer itself does what is written
+    steps: (id) => read(`read the steps of operation ${id}`, Effect.flatMap(selectSteps(id), Rows.steps.all)),
+    record: (id, entry) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        writeSimply(`record what happened to operation ${id}`, record(id, entry, now))
+      ),
+    askCancel: Effect.fn("Journal.askCancel")((id) =>
+      writeSimply(
+        `ask operation ${id} to be cancelled`,
+        Effect.gen(function* () {
+          yield* sql`update operations set cancel_asked = 1 where id = ${id} and state in ('pending', 'running')`
+          const [row] = yield* sql<Rows.Row>`select ${columns} from operations where id = ${id}`
+          return row === undefined ? Option.none() : Option.some(yield* Rows.operations.one(row))
+        })
+      )
+    ),
+    list: Effect.fn("Journal.list")(({ ended, limit, vmId, volumeId }) => {
+      const conditions = [
+        ...(vmId === undefined ? [] : [sql`vm_id = ${vmId}`]),
+        ...(volumeId === undefined ? [] : [sql`volume_id = ${volumeId}`]),
+        ...(ended === undefined ? [] : [sql.literal(`state ${ended ? "" : "not "}in ('done', 'failed')`)])
+      ]
+      return read(
+        "read operations",
         Effect.flatMap(
-          sql<Rows.Row>`select phase, name, state, tries from operation_steps
-            where operation_id = ${id} order by ordinal`,
-          Rows.steps.all
+          sql<Rows.Row>`select ${columns} from operations where ${sql.and(conditions)} order by seq desc limit ${limit}`,
+          Rows.operations.all
         )
       )
-    ),
-    stepStarted: Effect.fn("Journal.stepStarted")((id, phase, name) =>
-      write(
-        `record step ${name} of operation ${id} as started`,
-        Effect.gen(function* () {
-          const now = yield* Clock.currentTimeMillis
-          // `error` stays until the step ends again: it says why there is another try
-          yield* sql`insert into operation_steps (operation_id, phase, name, ordinal, state, started_at)
-            values (${id}, ${phase}, ${name},
-              (select coalesce(max(ordinal), 0) + 1 from operation_steps where operation_id = ${id}), 'started', ${now})
-            on conflict (operation_id, phase, name)
-              do update set state = 'started', tries = tries + 1, finished_at = null`
-        })
-      )
-    ),
-    stepDone: Effect.fn("Journal.stepDone")((id, phase, name) => endStep(id, phase, name, "done", null)),
-    stepFailed: Effect.fn("Journal.stepFailed")((id, phase, name, error) => endStep(id, phase, name, "failed", error)),
-    setState: Effect.fn("Journal.setState")((id, state, error) =>
-      write(
-        `set operation ${id} to ${state}`,
-        Effect.gen(function* () {
-          const ended = state === "done" || state === "failed" ? yield* Clock.currentTimeMillis : null
-          // what has ended stays ended; saying so once more changes nothing
-          const rows = yield* sql<Rows.Row>`update operations
-            set state = ${state}, error = coalesce(error, ${error ?? null}), finished_at = coalesce(finished_at, ${ended})
-            where id = ${id} and (state not in ('done', 'failed') or state = ${state}) returning id`
-          yield* Rows.only(rows, `operation ${id} does not exist or has ended, so it cannot become ${state}`)
-        })
-      )
-    )
+    })
   })
 })
 

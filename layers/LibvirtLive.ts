@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -80,8 +81,8 @@ const noLibvirt = (address: HostAddress) => (reason: LibvirtErrorReason) => {
   })
 }
 
-/** A failed attempt is not repeated at once by everybody who wants the host. */
-const backoff = { first: 200, longest: 5000 }
+/** A failed attempt is not repeated at once by everybody who wants the host; nor is one that is back kept waiting. */
+const backoff = { first: 200, longest: 500 }
 const openLimit = Duration.seconds(15)
 /** uploads to one host at the same time */
 const bulkConnections = 2
@@ -95,7 +96,35 @@ const slowSessions = 3
 /** what one of them takes before the next is used */
 const slowCalls = 4
 const isSlow = (procedure: ProcedureName) =>
-  /^(DOMAIN_CREATE|STORAGE_VOL_(CREATE|DELETE)|STORAGE_POOL_REFRESH)/.test(procedure)
+  // a disk is opened, or its guest is waited for: QEMU, and with it all that asks it for something, hangs on a storage that does
+  /^(DOMAIN_(CREATE|ATTACH|DETACH|BLOCK_RESIZE|GET_BLOCK_INFO)|STORAGE_VOL_(CREATE|DELETE)|STORAGE_POOL_REFRESH)/.test(
+    procedure
+  )
+
+/**
+ * A session's PINGs are answered by the daemon's main loop, also when all that would do the work hangs. So a call that waits for long makes us
+ * ask something that takes no time, needs no guest and no storage, and has to be done by the same workers; on a session of its own, where
+ * nothing is before it. Unanswered too, the daemon is past helping, and everybody is told so long before the limits of their calls.
+ */
+const askAfter = Duration.seconds(5)
+const answerWithin = Duration.seconds(5)
+const askOn = slowSessions + 1
+
+/** What is known of a host's daemon beside its sessions. */
+interface Daemon {
+  /** calls without an answer, the oldest first */
+  readonly waiting: Set<{ readonly procedure: ProcedureName; readonly since: number }>
+  /** when it last answered a call */
+  answered: number
+  /** whether somebody looks after the calls that wait */
+  watched: boolean
+}
+
+const isAnswer = <A>(exit: Exit.Exit<A, LibvirtErrorReason>): boolean =>
+  Exit.match(exit, {
+    onSuccess: () => true,
+    onFailure: (cause) => Option.exists(Cause.failureOption(cause), ({ _tag }) => _tag === "LibvirtRefused")
+  })
 
 interface HostSession {
   readonly key: string
@@ -109,10 +138,12 @@ interface HostSession {
 
 const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
   const scope = yield* Effect.scope
+  const clock = yield* Effect.clock
+  const daemons = new Map<string, Daemon>()
   const hosts = new Map<string, HostSession>()
   const single = SingleFlight.make<RpcClient.RpcClient, LibvirtError>(scope)
 
-  /** `index` 0: for calls and events; those from 1 on for slow calls. */
+  /** `index` 0: for calls and events; those from 1 on for slow calls, the last to ask whether it answers. */
   const hostOf = (address: HostAddress, index = 0): HostSession => {
     const key = `${formatAddress(address)} ${index}`
     const known = hosts.get(key)
@@ -208,9 +239,83 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
     return best
   }
 
+  const daemonOf = (address: HostAddress): Daemon => {
+    const key = formatAddress(address)
+    const known = daemons.get(key)
+    if (known !== undefined) return known
+    const daemon: Daemon = { waiting: new Set(), answered: 0, watched: false }
+    daemons.set(key, daemon)
+    return daemon
+  }
+
+  /** Whether it answers anything at all. */
+  const ask = (address: HostAddress, daemon: Daemon) =>
+    Effect.flatMap(shared(address, hostOf(address, askOn)), (client) =>
+      Effect.mapError(
+        client.call("NODE_GET_CPU_MAP", { need_map: 0, need_online: 0, flags: 0 }),
+        failure(address, "NODE_GET_CPU_MAP")
+      )
+    ).pipe(
+      Effect.match({
+        onSuccess: () => true,
+        onFailure: ({ reason }) => (reason._tag === "LibvirtTimeout" ? false : reason._tag === "LibvirtRefused" || null)
+      }),
+      Effect.timeoutTo({ duration: answerWithin, onSuccess: (answers) => answers, onTimeout: () => false }),
+      Effect.tap((answers) =>
+        Effect.sync(() => {
+          if (answers === true) daemon.answered = clock.unsafeCurrentTimeMillis()
+        })
+      )
+    )
+
+  /** As long as calls wait. */
+  const watch = Effect.fnUntraced(function* (address: HostAddress, daemon: Daemon) {
+    let wait = Duration.toMillis(askAfter)
+    while (true) {
+      yield* Effect.sleep(wait)
+      const now = clock.unsafeCurrentTimeMillis()
+      const [oldest] = daemon.waiting
+      if (oldest === undefined) {
+        daemon.watched = false
+        return
+      }
+      wait = Math.max(oldest.since, daemon.answered) + Duration.toMillis(askAfter) - now
+      if (wait > 0) continue
+      wait = Duration.toMillis(askAfter)
+      const answers = yield* ask(address, daemon)
+      // null: it cannot be asked, which its sessions notice by themselves
+      if (answers !== false || daemon.answered >= now) continue
+      const reason = `libvirt does not answer ${oldest.procedure}, nor anything else for ${Duration.format(answerWithin)}`
+      yield* Effect.logWarning(reason).pipe(Effect.annotateLogs("host", formatAddress(address)))
+      for (let index = 0; index <= askOn; index++) {
+        const client = hostOf(address, index).client
+        if (client !== undefined) yield* client.abandon(reason)
+      }
+    }
+  })
+
+  const watched = <A>(address: HostAddress, procedure: ProcedureName, call: Effect.Effect<A, LibvirtErrorReason>) =>
+    Effect.acquireUseRelease(
+      Effect.suspend(() => {
+        const daemon = daemonOf(address)
+        const entry = { procedure, since: clock.unsafeCurrentTimeMillis() }
+        daemon.waiting.add(entry)
+        const given = { daemon, entry }
+        if (daemon.watched) return Effect.succeed(given)
+        daemon.watched = true
+        return watch(address, daemon).pipe(Effect.interruptible, Effect.forkIn(scope), Effect.as(given))
+      }),
+      () => call,
+      ({ daemon, entry }, exit) =>
+        Effect.sync(() => {
+          daemon.waiting.delete(entry)
+          if (isAnswer(exit)) daemon.answered = clock.unsafeCurrentTimeMillis()
+        })
+    )
+
   const callOn = <P extends ProcedureName>(address: HostAddress, host: HostSession, procedure: P, args: Args<P>) =>
     Effect.flatMap(shared(address, host), (client) =>
-      Effect.mapError(client.call(procedure, args), failure(address, procedure))
+      Effect.mapError(watched(address, procedure, client.call(procedure, args)), failure(address, procedure))
     )
 
   const call: Libvirt["Type"]["call"] = (address, procedure, args) =>

@@ -7,12 +7,17 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { connect, type Socket } from "node:net"
+import { connect, isIP, type Socket } from "node:net"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
 import { SshError, SshTimeout, SshUnreachable } from "../src/services/Ssh.ts"
 import { SshDialer } from "../src/services/SshDialer.ts"
 
 const limit = Duration.seconds(10)
+/**
+ * The kernel asks a host that does not answer again after 1, 3 and 7 seconds, and so could be the last to notice that it is back. A new socket
+ * asks at once.
+ */
+const anew = Duration.seconds(2)
 
 const explanations: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
@@ -52,7 +57,24 @@ const opened = (address: HostAddress, socket: Socket): Effect.Effect<void, SshEr
     })
   })
 
-const dial = (address: HostAddress): Effect.Effect<Socket, SshError, Scope.Scope> =>
+const late = (address: HostAddress, after: Duration.Duration): SshError =>
+  new SshError({
+    host: formatAddress(address),
+    action: "connect",
+    reason: new SshTimeout({ after: Duration.format(after) })
+  })
+
+/** When its address is known, at once if that was given. */
+const resolved = (address: HostAddress, socket: Socket): Effect.Effect<void> =>
+  isIP(address.host) !== 0
+    ? Effect.void
+    : Effect.async((resume) => {
+        const onLookup = () => resume(Effect.void)
+        socket.once("lookup", onLookup)
+        return Effect.sync(() => socket.off("lookup", onLookup))
+      })
+
+const attempt = (address: HostAddress): Effect.Effect<Socket, SshError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const socket = connect({ host: address.host, port: address.port })
@@ -64,16 +86,18 @@ const dial = (address: HostAddress): Effect.Effect<Socket, SshError, Scope.Scope
     }),
     (socket) => Effect.sync(() => socket.destroy())
   ).pipe(
-    Effect.tap((socket) => opened(address, socket)),
-    Effect.timeoutFail({
-      duration: limit,
-      onTimeout: () =>
-        new SshError({
-          host: formatAddress(address),
-          action: "connect",
-          reason: new SshTimeout({ after: Duration.format(limit) })
-        })
-    })
+    Effect.tap((socket) =>
+      opened(address, socket).pipe(
+        Effect.raceFirst(Effect.zipRight(resolved(address, socket), Effect.delay(late(address, anew), anew))),
+        Effect.onError(() => Effect.sync(() => socket.destroy()))
+      )
+    )
+  )
+
+const dial = (address: HostAddress): Effect.Effect<Socket, SshError, Scope.Scope> =>
+  attempt(address).pipe(
+    Effect.retry({ while: ({ reason }) => reason._tag === "SshTimeout" }),
+    Effect.timeoutFail({ duration: limit, onTimeout: () => late(address, limit) })
   )
 
 /** TCP without Nagle's delay; 10 seconds to connect. @since 0.1.0 @category layers */

@@ -70,7 +70,12 @@ export interface Settings {
   readonly sessions: number
   /** forwarded sockets at once on one connection */
   readonly sockets: number
-  /** waits between failed attempts to connect: doubled from the first to the longest */
+  /** TCP connections at once by way of one host; more are refused, since one to a dead machine keeps its place for minutes */
+  readonly tunnels: number
+  /**
+   * Waits between failed attempts to connect: doubled from the first to the longest. That is for a host that turns us away; one that does not
+   * answer may be back at any moment, and is tried again after half a second.
+   */
   readonly backoff: { readonly first: Duration.DurationInput; readonly longest: Duration.DurationInput }
 }
 
@@ -81,6 +86,7 @@ export const defaultSettings: Settings = {
   keepalive: "5 seconds",
   sessions: 5,
   sockets: 64,
+  tunnels: 16,
   backoff: { first: "250 millis", longest: "15 seconds" }
 }
 
@@ -229,12 +235,39 @@ interface Lost {
   readonly cause?: unknown
 }
 
+/** What the server has only so many of. */
+interface Places {
+  readonly take: (count: number) => Effect.Effect<unknown, SshError>
+  readonly release: (count: number) => Effect.Effect<unknown>
+}
+
+/** Refuses when there is none left, instead of having one wait. */
+const makeTunnels = (host: string, limit: number): Places => {
+  let taken = 0
+  return {
+    take: (count) =>
+      Effect.suspend(() => {
+        if (taken + count > limit) {
+          const reason = `${limit} TCP connections by way of it are being opened or open, and no more are allowed`
+          return Effect.fail(failure(host, "open a TCP connection", new SshChannelRefused({ reason, code: 4 })))
+        }
+        taken += count
+        return Effect.void
+      }),
+    release: (count) =>
+      Effect.sync(() => {
+        taken -= count
+      })
+  }
+}
+
 interface Connection {
   readonly host: string
   readonly client: Client
   readonly scope: Scope.Scope
-  readonly sessions: Effect.Semaphore
-  readonly sockets: Effect.Semaphore
+  readonly sessions: Places
+  readonly sockets: Places
+  readonly tunnels: Places
   /** set once, at the first sign of the end; nothing new is started on it from then on */
   lost: Lost | undefined
   readonly lose: (lost: Lost) => void
@@ -250,6 +283,7 @@ const makeConnection = (host: string, client: Client, scope: Scope.Scope, settin
     scope,
     sessions: Effect.unsafeMakeSemaphore(settings.sessions),
     sockets: Effect.unsafeMakeSemaphore(settings.sockets),
+    tunnels: makeTunnels(host, settings.tunnels),
     lost: undefined,
     lose: (lost) => {
       if (connection.lost !== undefined) return
@@ -415,7 +449,7 @@ type Done = (error: (Error & { readonly reason?: unknown }) | undefined, channel
  */
 const openChannel = (
   connection: Connection,
-  places: Effect.Semaphore,
+  places: Places,
   action: string,
   start: (client: Client, done: Done) => void
 ): Effect.Effect<ClientChannel, SshError, Scope.Scope> =>
@@ -683,8 +717,11 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
       Effect.gen(function* () {
         const { first, longest } = settings.backoff
         const doubled = Duration.toMillis(first) * 2 ** Math.min(entry.failures, 30)
-        // an operator who has just accepted a key should not have to wait
-        const cap = error.reason._tag === "SshHostKeyRefused" ? 1000 : Duration.toMillis(longest)
+        // an operator who has just accepted a key should not have to wait, nor who waits for a host to be back
+        const cap = Math.min(
+          error.reason._tag === "SshAuthenticationFailed" ? Number.POSITIVE_INFINITY : 500,
+          Duration.toMillis(longest)
+        )
         const jitter = yield* Random.nextRange(0.8, 1.2)
         const now = yield* Clock.currentTimeMillis
         entry.failures += 1
@@ -758,16 +795,8 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
       )
 
     const commandOf = (host: string, action: string, program: RemoteProgram.RemoteProgram) =>
-      Either.mapLeft(RemoteProgram.commandLine(program), ({ index, problem }) =>
-        failure(
-          host,
-          action,
-          new SshCommandFailed({
-            exitCode: null,
-            signal: null,
-            stderr: `it was not started: word ${index + 1} ${problem}`
-          })
-        )
+      Either.mapLeft(RemoteProgram.commandLine(program), (word) =>
+        failure(host, action, RemoteProgram.notStarted(word))
       )
 
     const openProgram = (address: HostAddress, program: RemoteProgram.RemoteProgram, action: string) =>
@@ -817,6 +846,18 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
           ).pipe(Effect.mapError(explained(path)), within(host, action, settings.channelOpen))
           return yield* asDuplex(connection, action, channel, "socket")
         }).pipe(Effect.withSpan("Ssh.openSocket", { attributes: { host, path } }))
+      },
+
+      openTcp: (address, target) => {
+        const host = formatAddress(address)
+        const action = `open ${target.host} port ${target.port}`
+        return Effect.gen(function* () {
+          const connection = yield* connectionTo(address)
+          const channel = yield* openChannel(connection, connection.tunnels, action, (client, done) =>
+            client.forwardOut("127.0.0.1", 0, target.host, target.port, done)
+          ).pipe(within(host, action, settings.channelOpen))
+          return yield* asDuplex(connection, action, channel, "socket")
+        }).pipe(Effect.withSpan("Ssh.openTcp", { attributes: { host, target: `${target.host}:${target.port}` } }))
       },
 
       openProgram: (address, argv) =>

@@ -8,10 +8,10 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Errors from "../../src/domain/Errors.ts"
 import { formatAddress, type HostAddress } from "../../src/domain/Host.ts"
-import type { HostId, InstanceTypeId, VmId } from "../../src/domain/Ids.ts"
+import type { HostId, InstanceTypeId } from "../../src/domain/Ids.ts"
 import { formatSource, type ImageSource } from "../../src/domain/Image.ts"
 import type { Resources } from "../../src/domain/Resources.ts"
-import type { FleetConfig } from "../../src/services/Inventory.ts"
+import type { FleetConfig, KeptWith } from "../../src/services/Inventory.ts"
 import * as Rows from "./Rows.ts"
 
 /** Names are case-insensitive; the user does not tell one machine from another. */
@@ -23,10 +23,14 @@ const sourceOf = (source: ImageSource): string =>
 
 const sizeOf = ({ cpu, disk, ram }: Resources): string => `${cpu} vCPU, ${ram} MiB, ${disk} GiB`
 
-const listed = (vms: ReadonlyArray<{ readonly id: VmId; readonly name: string }>): string => {
-  const shown = vms.slice(0, 5).map(({ id, name }) => `${id} (${name})`)
-  const more = vms.length - shown.length
-  return `VM${vms.length === 1 ? "" : "s"} ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
+/** `VMs 1 (web), 2 (db)`, or `volumes 7 (data)`; five at most. @since 0.2.0 @category formatting */
+export const listed = (
+  what: "VM" | "volume",
+  things: ReadonlyArray<{ readonly id: number; readonly name: string }>
+): string => {
+  const shown = things.slice(0, 5).map(({ id, name }) => `${id} (${name})`)
+  const more = things.length - shown.length
+  return `${what}${things.length === 1 ? "" : "s"} ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
 }
 
 /** Lines that name the same thing; whoever built the fleet may not have looked. */
@@ -72,6 +76,37 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
       Rows.vmLabels.all
     )
 
+  /** Volumes that are on their way from there, or back. */
+  const moving = yield* Effect.map(
+    Effect.flatMap(
+      sql<Rows.Row>`select ${sql.literal(Rows.operationColumns)} from operations
+        where state not in ('done', 'failed') and kind = 'AttachVolume'`,
+      Rows.operations.all
+    ),
+    (operations) => operations.filter(({ detail }) => detail.formerHost !== undefined)
+  )
+
+  const volumesOn = (id: HostId) => {
+    const leaving = moving.flatMap(({ detail, volumeId }) =>
+      volumeId !== null && detail.formerHost === id ? [volumeId] : []
+    )
+    return Effect.flatMap(
+      sql<Rows.Row>`select id, name from volumes
+        where (host_id = ${id} or ${sql.in("id", leaving)}) and state not in ('purged', 'failed') order by id`,
+      Rows.volumeLabels.all
+    )
+  }
+
+  /** As `listed`; undefined: nothing is there. */
+  const whatIsOn = (id: HostId) =>
+    Effect.zipWith(vmsOn(id), volumesOn(id), (vms, volumes) => {
+      const parts = [
+        ...(vms.length === 0 ? [] : [listed("VM", vms)]),
+        ...(volumes.length === 0 ? [] : [listed("volume", volumes)])
+      ]
+      return parts.length === 0 ? undefined : { text: parts.join(" and "), several: vms.length + volumes.length > 1 }
+    })
+
   const kept = new Set<number>()
   for (const config of configs) {
     const row = byMachine.get(machineOf(config.address))
@@ -83,24 +118,27 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
     }
     kept.add(row.id)
     if (row.config.path !== config.path) {
-      const there = yield* vmsOn(row.id)
-      if (there.length > 0) {
+      const there = yield* whatIsOn(row.id)
+      if (there !== undefined) {
         problems.push(
-          `host ${formatAddress(config.address)} (pm ${row.id}): its path cannot become ${config.path} while ${listed(there)} ` +
-            `${there.length === 1 ? "has its disk" : "have their disks"} in ${row.config.path}`
+          `host ${formatAddress(config.address)} (pm ${row.id}): its path cannot become ${config.path} while ${there.text} ` +
+            `${there.several ? "have their disks" : "has its disk"} in ${row.config.path}`
         )
       }
     }
     // one that comes back may be another machine at the old address
     if (row.active) yield* sql`update hosts set config = ${text} where id = ${row.id}`
-    else yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null where id = ${row.id}`
+    else {
+      yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null, maintenance = 0
+        where id = ${row.id}`
+    }
   }
   for (const row of known) {
     if (!row.active || kept.has(row.id)) continue
-    const there = yield* vmsOn(row.id)
-    if (there.length > 0) {
+    const there = yield* whatIsOn(row.id)
+    if (there !== undefined) {
       problems.push(
-        `host ${formatAddress(row.config.address)} (pm ${row.id}) is no longer in the machine file, but has ${listed(there)}: ` +
+        `host ${formatAddress(row.config.address)} (pm ${row.id}) is no longer in the machine file, but has ${there.text}: ` +
           `put its line back, or destroy what is there first`
       )
     }
@@ -149,7 +187,7 @@ const applyTypes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, types:
       const users = yield* vmsOf(tid)
       if (users.length > 0) {
         problems.push(
-          `type ${tid} cannot change from ${sizeOf(row)} to ${sizeOf(type)} while ${listed(users)} ` +
+          `type ${tid} cannot change from ${sizeOf(row)} to ${sizeOf(type)} while ${listed("VM", users)} ` +
             `${users.length === 1 ? "uses" : "use"} it: give the new size a tid of its own`
         )
       }
@@ -168,5 +206,33 @@ export const apply = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, flee
   yield* applyImages(sql, fleet.images)
   const ofTypes = yield* applyTypes(sql, fleet.types)
   const problems = [...ofHosts, ...ofTypes]
+  if (problems.length > 0) return yield* new Errors.FleetConflict({ problems })
+})
+
+/** Whether everything that is kept in a pool is kept in `wanted`; else what is not, as a conflict. @since 0.2.0 @category fleet */
+export const checkPool = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, wanted: KeptWith | null) {
+  const pools = yield* sql<{ readonly pool: string }>`select pool from vms
+      where pool is not null and state not in ('destroyed', 'failed')
+    union select pool from volumes where pool is not null and state not in ('purged', 'failed')`
+  const problems = yield* Effect.forEach(
+    pools.filter(({ pool }) => pool !== wanted?.pool),
+    ({ pool }) =>
+      Effect.gen(function* () {
+        const vms = yield* Effect.flatMap(
+          sql<Rows.Row>`select id, name from vms where pool = ${pool} and state not in ('destroyed', 'failed') order by id`,
+          Rows.vmLabels.all
+        )
+        const volumes = yield* Effect.flatMap(
+          sql<Rows.Row>`select id, name from volumes where pool = ${pool} and state not in ('purged', 'failed') order by id`,
+          Rows.volumeLabels.all
+        )
+        const there = [
+          ...(vms.length === 0 ? [] : [listed("VM", vms)]),
+          ...(volumes.length === 0 ? [] : [listed("volume", volumes)])
+        ].join(" and ")
+        const now = wanted === null ? "no pool is given" : `pool ${wanted.pool ?? "none"} is given`
+        return `${now}, but pool ${pool} holds ${there}: start with that pool, or destroy and purge what is there first`
+      })
+  )
   if (problems.length > 0) return yield* new Errors.FleetConflict({ problems })
 })

@@ -105,9 +105,158 @@ const initial = Effect.gen(function* () {
   ) strict, without rowid`
 })
 
+const volumes = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  yield* sql`create table pools (
+    name text primary key,
+    driver text not null,
+    capacity real not null,
+    used real not null,
+    available real not null,
+    overcommit real not null
+  ) strict, without rowid`
+
+  // what a VM's root disk is kept with; without a pool it takes its host's space
+  yield* sql`alter table vms add column driver text not null default 'dir'`
+  yield* sql`alter table vms add column pool text`
+  yield* sql`create index vms_pool on vms (pool, disk) where pool is not null and state not in ('destroyed', 'failed')`
+
+  yield* sql`create table volumes (
+    id integer primary key autoincrement,
+    name text not null,
+    size integer not null check (size > 0),
+    driver text not null,
+    pool text,
+    host_id integer references hosts (id),
+    state text not null,
+    vm_id integer references vms (id),
+    target text,
+    source_id integer references snapshots (id),
+    pristine integer not null,
+    release_asked integer not null default 0,
+    purge_at integer,
+    promised integer not null check (promised >= 0),
+    created_at integer not null,
+    updated_at integer not null,
+    check ((vm_id is null) = (target is null)),
+    check ((pool is null) = (host_id is not null))
+  ) strict`
+  yield* sql`create unique index volumes_target on volumes (vm_id, target) where vm_id is not null`
+  yield* sql`create index volumes_source on volumes (source_id) where source_id is not null`
+  yield* sql`create index volumes_purge on volumes (purge_at) where state = 'deleted'`
+  yield* sql`create index volumes_live on volumes (id) where state not in ('purged', 'failed')`
+  // cover the sums
+  yield* sql`create index volumes_host on volumes (host_id, promised)
+    where host_id is not null and state not in ('purged', 'failed')`
+  yield* sql`create index volumes_pool on volumes (pool, promised)
+    where pool is not null and state not in ('purged', 'failed')`
+
+  yield* sql`create table snapshots (
+    id integer primary key autoincrement,
+    volume_id integer not null references volumes (id),
+    name text not null,
+    size integer not null,
+    state text not null,
+    created_at integer not null
+  ) strict`
+  yield* sql`create index snapshots_volume on snapshots (volume_id)`
+
+  // Operations are now of volumes too. SQLite cannot take a NOT NULL away, so the two tables are made anew.
+  yield* sql`create table operations_next (
+    seq integer primary key autoincrement,
+    id text not null unique,
+    kind text not null,
+    vm_id integer references vms (id),
+    volume_id integer references volumes (id),
+    snapshot_id integer references snapshots (id),
+    detail text not null default '{}',
+    state text not null,
+    error text,
+    owner text,
+    lease_until integer,
+    epoch integer not null default 0,
+    created_at integer not null,
+    finished_at integer
+  ) strict`
+  yield* sql`insert into operations_next
+    (seq, id, kind, vm_id, state, error, owner, lease_until, epoch, created_at, finished_at)
+    select seq, id, kind, vm_id, state, error, owner, lease_until, epoch, created_at, finished_at from operations`
+  yield* sql`create table operation_steps_next (
+    operation_id text not null references operations_next (id),
+    phase text not null,
+    name text not null,
+    ordinal integer not null,
+    state text not null,
+    tries integer not null default 1,
+    error text,
+    started_at integer not null,
+    finished_at integer,
+    primary key (operation_id, phase, name)
+  ) strict, without rowid`
+  yield* sql`insert into operation_steps_next select * from operation_steps`
+  yield* sql`drop table operation_steps`
+  yield* sql`drop table operations`
+  yield* sql`alter table operations_next rename to operations`
+  yield* sql`alter table operation_steps_next rename to operation_steps`
+
+  // one at a time on a VM itself, and on a volume; several volumes of one VM may be worked on at the same time
+  yield* sql`create unique index operations_unfinished on operations (vm_id)
+    where state not in ('done', 'failed') and volume_id is null`
+  yield* sql`create unique index operations_unfinished_volume on operations (volume_id)
+    where state not in ('done', 'failed') and volume_id is not null`
+  yield* sql`create index operations_unfinished_vm on operations (vm_id)
+    where state not in ('done', 'failed') and volume_id is not null`
+  yield* sql`create index operations_vm on operations (vm_id)`
+})
+
+const observations = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  yield* sql`alter table hosts add column maintenance integer not null default 0`
+  yield* sql`alter table vms add column on_crash text not null default 'leave'`
+  // JSON: what the last operation on the domain made it
+  yield* sql`alter table vms add column applied text`
+  yield* sql`update vms set applied = json_object('name', name, 'cpu', cpu, 'ram', ram)
+    where state in ('running', 'destroying')`
+  yield* sql`alter table operations add column cancel_asked integer not null default 0`
+  yield* sql`create index operations_volume on operations (volume_id) where volume_id is not null`
+  // at start, oldest first, without walking through everything that ever was
+  yield* sql`create index operations_unfinished_seq on operations (seq) where state not in ('done', 'failed')`
+
+  // what was last seen of a VM on its host
+  yield* sql`create table vm_seen (
+    vm_id integer primary key references vms (id),
+    power text not null,
+    reason text,
+    since integer not null
+  ) strict`
+  yield* sql`create table drift (
+    vm_id integer not null references vms (id),
+    field text not null,
+    kind text not null,
+    wanted text,
+    applied text,
+    seen text,
+    since integer not null,
+    primary key (vm_id, field)
+  ) strict, without rowid`
+
+  // a key may come again long after; what it led to is found by it
+  yield* sql`create table request_keys (
+    key text primary key,
+    fingerprint text not null,
+    operation_id text not null references operations (id),
+    created_at integer not null
+  ) strict, without rowid`
+  yield* sql`create index request_keys_age on request_keys (created_at)`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
-  "0001_initial": initial
+  "0001_initial": initial,
+  "0002_volumes": volumes,
+  "0003_observations": observations
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

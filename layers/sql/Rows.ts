@@ -8,13 +8,16 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { Drift } from "../../src/domain/Drift.ts"
 import { Host, HostConfig, HostFacts } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import { Image, ImageConfig, ImageContent } from "../../src/domain/Image.ts"
 import { InstanceType } from "../../src/domain/InstanceType.ts"
-import { Operation, OperationKind, OperationState } from "../../src/domain/Operation.ts"
+import { Operation, OperationDetail, OperationKind, OperationState } from "../../src/domain/Operation.ts"
+import { Pool } from "../../src/domain/Pool.ts"
 import { Resources } from "../../src/domain/Resources.ts"
-import { Vm, VmName, VmState } from "../../src/domain/Vm.ts"
+import { OnCrash, Vm, VmApplied, VmName, VmSeen, VmState } from "../../src/domain/Vm.ts"
+import { Snapshot, Volume } from "../../src/domain/Volume.ts"
 import type { HostUsage } from "../../src/services/Inventory.ts"
 
 /** A row as the driver gives it. @since 0.1.0 @category models */
@@ -52,6 +55,8 @@ const HostConfigJson = Schema.parseJson(HostConfig)
 const HostFactsJson = Schema.parseJson(HostFacts)
 const ImageConfigJson = Schema.parseJson(ImageConfig)
 const ImageContentJson = Schema.parseJson(ImageContent)
+const OperationDetailJson = Schema.parseJson(OperationDetail)
+const VmAppliedJson = Schema.parseJson(VmApplied)
 
 /** @since 0.1.0 @category encoding */
 export const encodeHostConfig = Schema.encodeSync(HostConfigJson)
@@ -61,6 +66,9 @@ export const encodeHostFacts = Schema.encodeSync(HostFactsJson)
 export const encodeImageConfig = Schema.encodeSync(ImageConfigJson)
 /** @since 0.1.0 @category encoding */
 export const encodeImageContent = Schema.encodeSync(ImageContentJson)
+
+/** @since 0.2.0 @category encoding */
+export const encodeOperationDetail = Schema.encodeSync(OperationDetailJson)
 
 /** A host as `applyFleet` compares it. @since 0.1.0 @category rows */
 export const HostRow = Schema.Struct({
@@ -73,8 +81,13 @@ export const HostRow = Schema.Struct({
 /** @since 0.1.0 @category rows */
 export const hosts = table("hosts", "id", HostRow)
 
-const HostTexts = Schema.Struct({ config: Schema.String, facts: Schema.NullOr(Schema.String) })
-const HostJson = Schema.Struct({ id: Ids.HostId, config: HostConfigJson, facts: Schema.NullOr(HostFactsJson) })
+const HostTexts = Schema.Struct({ config: Schema.String, facts: Schema.NullOr(Schema.String), maintenance: Flag })
+const HostJson = Schema.Struct({
+  id: Ids.HostId,
+  config: HostConfigJson,
+  facts: Schema.NullOr(HostFactsJson),
+  maintenance: Flag
+})
 const UsageRow = Schema.Struct({ ...Resources.fields, vms: Count })
 
 const hostTexts = table("hosts", "id", HostTexts)
@@ -88,13 +101,13 @@ const usageRow = table("hosts", "id", UsageRow)
  * @since 0.1.0 @category decoding
  */
 export const makeHostUsage = () => {
-  const known = new Map<unknown, { readonly config: string; readonly facts: string | null; readonly host: Host }>()
+  const known = new Map<unknown, typeof HostTexts.Type & { readonly host: Host }>()
   const host = Effect.fnUntraced(function* (row: Row) {
-    const { config, facts } = yield* hostTexts.one(row)
+    const { config, facts, maintenance } = yield* hostTexts.one(row)
     const kept = known.get(row.id)
-    if (kept !== undefined && kept.config === config && kept.facts === facts) return kept.host
+    if (kept?.config === config && kept.facts === facts && kept.maintenance === maintenance) return kept.host
     const decoded = new Host(yield* hostJson.one(row), { disableValidation: true })
-    known.set(decoded.id, { config, facts, host: decoded })
+    known.set(decoded.id, { config, facts, maintenance, host: decoded })
     return decoded
   })
   const one = Effect.fnUntraced(function* (row: Row) {
@@ -129,52 +142,125 @@ const VmColumns = Schema.Struct({
   host_id: Ids.HostId,
   ...Resources.fields,
   mac: Vm.fields.mac,
-  state: VmState
+  driver: Vm.fields.driver,
+  state: VmState,
+  on_crash: OnCrash,
+  applied: Schema.NullOr(VmAppliedJson)
 })
 const VmRow = Schema.transform(VmColumns, Schema.typeSchema(Vm), {
   strict: true,
-  decode: ({ cpu, disk, host_id, image_id, ram, tid, ...row }) =>
+  decode: ({ cpu, disk, host_id, image_id, on_crash, ram, tid, ...row }) =>
     new Vm(
-      { ...row, instanceType: tid, imageId: image_id, hostId: host_id, resources: { cpu, ram, disk } },
+      {
+        ...row,
+        instanceType: tid,
+        imageId: image_id,
+        hostId: host_id,
+        resources: { cpu, ram, disk },
+        onCrash: on_crash
+      },
       // the columns have just been checked
       { disableValidation: true }
     ),
-  encode: ({ hostId, id, imageId, instanceType, mac, name, resources, state, uuid }) => ({
+  encode: ({ applied, driver, hostId, id, imageId, instanceType, mac, name, onCrash, resources, state, uuid }) => ({
     ...resources,
+    applied,
     id,
     uuid,
     name,
     mac,
+    driver,
     state,
     tid: instanceType,
     image_id: imageId,
-    host_id: hostId
+    host_id: hostId,
+    on_crash: onCrash
   })
 })
 /** @since 0.1.0 @category rows */
 export const vms = table("vms", "id", VmRow)
 
-const VmLabelRow = Schema.Struct({ id: Ids.VmId, name: Schema.String })
+const LabelRow = Schema.Struct({ id: Schema.Int, name: Schema.String })
 /** A VM as problems name it. @since 0.1.0 @category rows */
-export const vmLabels = table("vms", "id", VmLabelRow)
+export const vmLabels = table("vms", "id", LabelRow)
+/** A volume as problems name it. @since 0.2.0 @category rows */
+export const volumeLabels = table("volumes", "id", LabelRow)
 
-const OperationRow = Schema.transform(
-  Schema.Struct({
-    id: Ids.OperationId,
-    kind: OperationKind,
-    vm_id: Ids.VmId,
-    state: OperationState,
-    error: Schema.NullOr(Schema.String)
-  }),
-  Schema.typeSchema(Operation),
-  {
+/** The same columns under the names the domain has for them. */
+const VolumeRow = Schema.Struct({
+  id: Volume.fields.id,
+  name: Volume.fields.name,
+  size: Volume.fields.size,
+  driver: Volume.fields.driver,
+  hostId: Schema.propertySignature(Volume.fields.hostId).pipe(Schema.fromKey("host_id")),
+  state: Volume.fields.state,
+  vmId: Schema.propertySignature(Volume.fields.vmId).pipe(Schema.fromKey("vm_id")),
+  target: Volume.fields.target,
+  sourceId: Schema.propertySignature(Volume.fields.sourceId).pipe(Schema.fromKey("source_id")),
+  pristine: Flag,
+  releaseAsked: Schema.propertySignature(Flag).pipe(Schema.fromKey("release_asked")),
+  purgeAt: Schema.propertySignature(Volume.fields.purgeAt).pipe(Schema.fromKey("purge_at"))
+})
+/** @since 0.2.0 @category rows */
+export const volumes = table(
+  "volumes",
+  "id",
+  Schema.transform(VolumeRow, Schema.typeSchema(Volume), {
     strict: true,
-    decode: ({ vm_id, ...row }) => new Operation({ ...row, vmId: vm_id }, { disableValidation: true }),
-    encode: ({ vmId, ...operation }) => ({ ...operation, vm_id: vmId })
-  }
+    // the columns have just been checked
+    decode: (row) => new Volume(row, { disableValidation: true }),
+    encode: (volume) => volume
+  })
 )
+
+const SnapshotRow = Schema.Struct({
+  ...Snapshot.fields,
+  volumeId: Schema.propertySignature(Snapshot.fields.volumeId).pipe(Schema.fromKey("volume_id"))
+})
+/** @since 0.2.0 @category rows */
+export const snapshots = table(
+  "snapshots",
+  "id",
+  Schema.transform(SnapshotRow, Schema.typeSchema(Snapshot), {
+    strict: true,
+    decode: (row) => new Snapshot(row, { disableValidation: true }),
+    encode: (snapshot) => snapshot
+  })
+)
+
+/** @since 0.2.0 @category rows */
+export const pools = table("pools", "name", Pool)
+
+const SumRow = Schema.Struct({ sum: Count })
+/** One number. @since 0.2.0 @category rows */
+export const sums = table("(sum)", "sum", SumRow)
+
+const OperationRow = Schema.Struct({
+  id: Operation.fields.id,
+  kind: OperationKind,
+  vmId: Schema.propertySignature(Operation.fields.vmId).pipe(Schema.fromKey("vm_id")),
+  volumeId: Schema.propertySignature(Operation.fields.volumeId).pipe(Schema.fromKey("volume_id")),
+  snapshotId: Schema.propertySignature(Operation.fields.snapshotId).pipe(Schema.fromKey("snapshot_id")),
+  detail: OperationDetailJson,
+  state: OperationState,
+  error: Operation.fields.error,
+  cancelAsked: Schema.propertySignature(Flag).pipe(Schema.fromKey("cancel_asked")),
+  createdAt: Schema.propertySignature(Operation.fields.createdAt).pipe(Schema.fromKey("created_at")),
+  finishedAt: Schema.propertySignature(Operation.fields.finishedAt).pipe(Schema.fromKey("finished_at"))
+})
+/** The columns an operation is read from. @since 0.2.0 @category rows */
+export const operationColumns =
+  "id, kind, vm_id, volume_id, snapshot_id, detail, state, error, cancel_asked, created_at, finished_at"
 /** @since 0.1.0 @category rows */
-export const operations = table("operations", "id", OperationRow)
+export const operations = table(
+  "operations",
+  "id",
+  Schema.transform(OperationRow, Schema.typeSchema(Operation), {
+    strict: true,
+    decode: (row) => new Operation(row, { disableValidation: true }),
+    encode: (operation) => operation
+  })
+)
 
 const StepRow = Schema.Struct({
   phase: Schema.Literal("do", "undo"),
@@ -184,3 +270,28 @@ const StepRow = Schema.Struct({
 })
 /** @since 0.1.0 @category rows */
 export const steps = table("operation_steps", "name", StepRow)
+
+const KeyRow = Schema.Struct({ fingerprint: Schema.String })
+/** @since 0.3.0 @category rows */
+export const requestKeys = table("request_keys", "key", KeyRow)
+
+const vmId = Schema.propertySignature(Ids.VmId).pipe(Schema.fromKey("vm_id"))
+
+/** A VM that exists. @since 0.3.0 @category rows */
+export const vmIds = table("vms", "vm_id", Schema.Struct({ vmId }))
+
+const SeenRow = Schema.Struct({ vmId, ...VmSeen.fields })
+/** @since 0.3.0 @category rows */
+export const seen = table("vm_seen", "vm_id", SeenRow)
+
+const DriftRow = Schema.Struct({ ...Drift.fields, vmId })
+/** @since 0.3.0 @category rows */
+export const drift = table(
+  "drift",
+  "vm_id",
+  Schema.transform(DriftRow, Schema.typeSchema(Drift), {
+    strict: true,
+    decode: (row) => new Drift(row, { disableValidation: true }),
+    encode: (drift) => drift
+  })
+)

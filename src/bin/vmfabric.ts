@@ -7,6 +7,7 @@
 import * as Command from "@effect/cli/Command"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as ValidationError from "@effect/cli/ValidationError"
+import * as FileSystem from "@effect/platform/FileSystem"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -40,6 +41,11 @@ const announce = (listen: AppConfig.Listen) =>
     })
   )
 
+const volumesOf = (config: AppConfig.AppConfig["Type"]): AppLive.VolumePolicy => ({
+  undoWindow: config.undoWindow,
+  poolOvercommit: config.cephOvercommit
+})
+
 /** Real machines by TCP, with the keys and known hosts of the settings. */
 const real = (paths: InputFiles.InputPaths, config: AppConfig.AppConfig["Type"]) =>
   Effect.gen(function* () {
@@ -51,9 +57,13 @@ const real = (paths: InputFiles.InputPaths, config: AppConfig.AppConfig["Type"])
       agentSocket,
       homeDirectory: homedir()
     }).pipe(Layer.provide(SshDialerTcp.layer))
-    return AppLive.layer({ ...files, database: AppConfig.databaseFor(config.database, "real") }).pipe(
-      Layer.provide(ssh)
-    )
+    return AppLive.layer({
+      ...files,
+      database: AppConfig.databaseFor(config.database, "real"),
+      ceph: AppConfig.cephOf(config),
+      volumes: volumesOf(config),
+      drift: config.drift
+    }).pipe(Layer.provide(ssh))
   })
 
 /** Hosts in this process: everything but the network cable and the guests is the real thing. */
@@ -65,22 +75,76 @@ const simulated = (config: AppConfig.AppConfig["Type"]) =>
     // loaded only here: who runs real machines need not hold simulated ones in memory
     const SimulatedFleet = yield* Effect.promise(() => import("../../layers/SimulatedFleet.ts"))
     const fleet = yield* SimulatedFleet.make()
-    return AppLive.layer({ fleet: fleet.config, database: AppConfig.databaseFor(config.database, "simulated") }).pipe(
-      Layer.provide(fleet.ssh)
-    )
+    return AppLive.layer({
+      fleet: fleet.config,
+      database: AppConfig.databaseFor(config.database, "simulated"),
+      ceph: fleet.ceph,
+      volumes: volumesOf(config),
+      drift: config.drift
+    }).pipe(Layer.provide(fleet.ssh))
   })
 
-const run = Effect.fn("vmfabric")(function* ({ config, files }: Cli.Settings) {
-  const app = yield* Option.match(files, {
-    onNone: () => simulated(config),
-    onSome: (paths) => real(paths, config)
+/** A file that has to be there, and its name for messages. */
+const textOf = (path: Option.Option<string>) =>
+  Option.match(path, {
+    onNone: () => Effect.succeed(null),
+    onSome: (file) =>
+      Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(file)).pipe(
+        Effect.map((text) => ({ file, text })),
+        Effect.mapError(
+          (cause) =>
+            new InputFiles.InputFileError({
+              problems: [{ file, problem: "it cannot be read", expected: "a readable file" }],
+              cause
+            })
+        )
+      )
   })
-  yield* announce(config.listen).pipe(
-    Layer.provide(Router.layer),
-    Layer.provide(app),
-    Layer.provide(Server.layer(config.listen)),
-    Layer.launch
-  )
+
+/** A fleet of any size, with what goes wrong there. */
+const simulation = ({ faults, fleet, hosts, seed, vms }: Cli.Simulation, config: AppConfig.AppConfig["Type"]) =>
+  Effect.gen(function* () {
+    const texts = { fleet: yield* textOf(fleet), faults: yield* textOf(faults) }
+    const SimulatedFleet = yield* Effect.promise(() => import("../../layers/SimulatedFleet.ts"))
+    const made = yield* SimulatedFleet.simulate({
+      ...texts,
+      hosts,
+      seed: Option.getOrNull(seed),
+      vms: Option.getOrNull(vms)
+    })
+    yield* Effect.logWarning(
+      `SIMULATED: ${made.fleet.hosts.length} hosts with ${made.vms} VMs and seed ${made.seed} exist in this process only`
+    )
+    const database = AppConfig.databaseFor(config.database, "simulated")
+    const persistence = Layer.effectDiscard(SimulatedFleet.populate(made.fleet, made.vms)).pipe(
+      Layer.provideMerge(AppLive.persistence(database))
+    )
+    const app = AppLive.layerOver({
+      fleet: made.fleet.config,
+      persistence,
+      drivers: AppLive.drivers(made.fleet.ceph),
+      volumes: volumesOf(config),
+      drift: config.drift
+    }).pipe(Layer.provide(made.ssh))
+    return Layer.merge(app, Layer.scopedDiscard(Effect.forkScoped(made.disturb)))
+  })
+
+const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked }: Cli.Settings) {
+  const serve = <E, R>(app: Layer.Layer<AppLive.App, E, R>) =>
+    announce(config.listen).pipe(
+      Layer.provide(Router.layer),
+      Layer.provide(app),
+      Layer.provide(Server.layer(config.listen)),
+      Layer.launch
+    )
+  if (Option.isSome(asked)) {
+    // in every line, for those who read only some of them
+    return yield* Effect.flatMap(simulation(asked.value, config), serve).pipe(Effect.annotateLogs("fleet", "SIMULATED"))
+  }
+  yield* Option.match(files, {
+    onNone: () => Effect.flatMap(simulated(config), serve),
+    onSome: (paths) => Effect.flatMap(real(paths, config), serve)
+  })
 }, Effect.scoped)
 
 const cli = Command.run(Cli.command(run), { name: "vmfabric", version: packageJson.version })

@@ -14,12 +14,28 @@ import type * as Either from "effect/Either"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as AppConfig from "../config/AppConfig.ts"
+import * as FaultScript from "../config/FaultScript.ts"
 import type { InputPaths } from "../config/InputFiles.ts"
 import type { InvalidArgument } from "../domain/Errors.ts"
 
-/** What was asked for. `files` none: the simulated fleet. @since 0.1.0 @category models */
+/** A fleet that exists in this process only. @since 0.3.0 @category models */
+export interface Simulation {
+  /** machines of one kind, unless a file describes the fleet */
+  readonly hosts: number
+  /** VMs that run when it begins; none: what the file says */
+  readonly vms: Option.Option<number>
+  /** path of a file that describes it */
+  readonly fleet: Option.Option<string>
+  /** path of a fault script */
+  readonly faults: Option.Option<string>
+  /** none: the file's */
+  readonly seed: Option.Option<number>
+}
+
+/** What was asked for. `files` none: a simulated fleet, the one for trying things out unless `simulation` says which. @since 0.1.0 @category models */
 export interface Settings {
   readonly files: Option.Option<InputPaths>
+  readonly simulation: Option.Option<Simulation>
   readonly config: AppConfig.AppConfig["Type"]
 }
 
@@ -65,6 +81,50 @@ const options = {
     "File with the hosts' public keys; a host that is not in it is refused. Default ~/.ssh/known_hosts. [VMFABRIC_KNOWN_HOSTS]",
     AppConfig.parsePath("known-hosts")
   ),
+  cephPool: setting(
+    "ceph-pool",
+    "POOL",
+    "Ceph pool for root disks and volumes. Without it they are files on the hosts. [VMFABRIC_CEPH_POOL]",
+    AppConfig.parseCephName("ceph-pool")
+  ),
+  cephClient: setting(
+    "ceph-client",
+    "NAME",
+    "The cephx client that may use the pool (profile rbd), without client. Default libvirt. [VMFABRIC_CEPH_CLIENT]",
+    AppConfig.parseCephName("ceph-client")
+  ),
+  cephConf: setting(
+    "ceph-conf",
+    "FILE",
+    "Ceph's configuration where its commands run; it says where the client's keyring is. Default /etc/ceph/ceph.conf. " +
+      "[VMFABRIC_CEPH_CONF]",
+    AppConfig.parsePath("ceph-conf")
+  ),
+  cephHost: setting(
+    "ceph-host",
+    "USER@HOST[:PORT]",
+    "Where Ceph's commands run; it needs python3-rbd, which comes with ceph-common. Default: this machine. [VMFABRIC_CEPH_HOST]",
+    AppConfig.parseHost("ceph-host")
+  ),
+  cephOvercommit: setting(
+    "ceph-overcommit",
+    "RATIO",
+    "How many times the pool's capacity may be promised to disks and volumes. Default 1. [VMFABRIC_CEPH_OVERCOMMIT]",
+    AppConfig.parseRatio("ceph-overcommit")
+  ),
+  undoWindow: setting(
+    "undo-window",
+    "TIME",
+    "For how long a destroyed volume can be had back, as in 90s, 30m, 24h or 7d; 0: not at all. Default 24h. [VMFABRIC_UNDO_WINDOW]",
+    AppConfig.parseWindow("undo-window")
+  ),
+  drift: setting(
+    "drift",
+    "KIND=POLICY,…",
+    "What is done where a VM on its host is not what it should be: ignore, report or repair; kinds are power, definition, disks and " +
+      "network. Default: all are reported. [VMFABRIC_DRIFT]",
+    AppConfig.parseDrift("drift")
+  ),
   // the library's own flag of this name is only found before all others
   logLevel: setting(
     "log-level",
@@ -91,24 +151,74 @@ const files = Args.text({ name: "physicalMachine_file image_file vm_types" }).pi
   })
 )
 
+/** Flags of the command itself, as its library gives them. */
+type Flags = {
+  readonly [K in keyof typeof options]: (typeof options)[K] extends Options.Options<infer A> ? A : never
+}
+
+/** What the flags say, else the environment, else the defaults. */
+const settingsOf = (flags: Flags) =>
+  Effect.map(AppConfig.config, (env): AppConfig.AppConfig["Type"] => ({
+    listen: Option.getOrElse(flags.listen, () => env.listen),
+    database: Option.orElse(flags.database, () => env.database),
+    sshKey: Option.orElse(flags.sshKey, () => env.sshKey),
+    knownHosts: Option.getOrElse(flags.knownHosts, () => env.knownHosts),
+    logLevel: Option.getOrElse(flags.logLevel, () => env.logLevel),
+    cephPool: Option.orElse(flags.cephPool, () => env.cephPool),
+    cephClient: Option.getOrElse(flags.cephClient, () => env.cephClient),
+    cephConf: Option.getOrElse(flags.cephConf, () => env.cephConf),
+    cephHost: Option.orElse(flags.cephHost, () => env.cephHost),
+    cephOvercommit: Option.getOrElse(flags.cephOvercommit, () => env.cephOvercommit),
+    undoWindow: Option.getOrElse(flags.undoWindow, () => env.undoWindow),
+    drift: Option.getOrElse(flags.drift, () => env.drift)
+  }))
+
+const atLevel = (level: Flags["logLevel"]) =>
+  Option.isSome(level) ? Logger.withMinimumLogLevel(level.value) : identity
+
+/** What has a meaning without machines, keys and pools of its own. */
+const { cephOvercommit, database, drift, listen, logLevel, undoWindow } = options
+
+const amount = (name: string, description: string, least: number, most: number) =>
+  Options.integer(name).pipe(
+    Options.withPseudoName("N"),
+    Options.withDescription(description),
+    Options.filterMap(
+      (number) => (number >= least && number <= most ? Option.some(number) : Option.none()),
+      `--${name}: expected a number from ${least} to ${most}`
+    ),
+    Options.optional
+  )
+
+const file = (name: string, description: string) =>
+  Options.text(name).pipe(Options.withPseudoName("FILE"), Options.withDescription(description), Options.optional)
+
+const simulated = {
+  hosts: amount("hosts", "How many machines, all of one kind. Default 10.", 1, 10_000),
+  vms: amount("vms", "How many VMs run when it begins. Default: what the fleet's file says, else 0.", 0, 1_000_000),
+  fleet: file("fleet", "JSON that describes machines, images, types and a Ceph pool; see fixtures/fleet/README.md."),
+  faults: file("faults", "A fault script."),
+  seed: amount(
+    "seed",
+    "Decides everything random about it. Default: what the fleet's file says, else 1.",
+    0,
+    2 ** 31 - 1
+  )
+}
+
+const defaultHosts = 10
+
+const invalid = (text: string) => ValidationError.invalidValue(HelpDoc.p(text))
+
 /**
  * The command. `run` gets what the flags say, else the environment, else the defaults.
  *
  * @since 0.1.0 @category commands
  */
-export const command = <E, R>(run: (settings: Settings) => Effect.Effect<void, E, R>) =>
-  Command.make("vmfabric", { files, ...options }, ({ database, files, knownHosts, listen, logLevel, sshKey }) =>
-    Effect.flatMap(AppConfig.config, (env) =>
-      run({
-        files,
-        config: {
-          listen: Option.getOrElse(listen, () => env.listen),
-          database: Option.orElse(database, () => env.database),
-          sshKey: Option.orElse(sshKey, () => env.sshKey),
-          knownHosts: Option.getOrElse(knownHosts, () => env.knownHosts),
-          logLevel: Option.getOrElse(logLevel, () => env.logLevel)
-        }
-      }).pipe(Option.isSome(logLevel) ? Logger.withMinimumLogLevel(logLevel.value) : identity)
+export const command = <E, R>(run: (settings: Settings) => Effect.Effect<void, E, R>) => {
+  const main = Command.make("vmfabric", { files, ...options }, ({ files, ...flags }) =>
+    Effect.flatMap(settingsOf(flags), (config) => run({ files, simulation: Option.none(), config })).pipe(
+      atLevel(flags.logLevel)
     )
   ).pipe(
     Command.withDescription(
@@ -116,3 +226,40 @@ export const command = <E, R>(run: (settings: Settings) => Effect.Effect<void, E
         "brackets. There are also --help, --version and --completions sh|bash|fish|zsh."
     )
   )
+  const simulate = Command.make(
+    "simulate",
+    { ...simulated, cephOvercommit, database, drift, listen, logLevel, undoWindow },
+    ({ faults, fleet, hosts, seed, vms, ...own }) =>
+      Effect.gen(function* () {
+        const { files, ...outer } = yield* main
+        if (Option.isSome(files))
+          return yield* Effect.fail(invalid("Expected no files before simulate: its hosts are none of theirs"))
+        if (Option.isSome(fleet) && Option.isSome(hosts)) {
+          return yield* Effect.fail(invalid("Expected --hosts or --fleet, not both: the file says how many there are"))
+        }
+        const flags: Flags = {
+          ...outer,
+          listen: Option.orElse(own.listen, () => outer.listen),
+          database: Option.orElse(own.database, () => outer.database),
+          cephOvercommit: Option.orElse(own.cephOvercommit, () => outer.cephOvercommit),
+          undoWindow: Option.orElse(own.undoWindow, () => outer.undoWindow),
+          drift: Option.orElse(own.drift, () => outer.drift),
+          logLevel: Option.orElse(own.logLevel, () => outer.logLevel)
+        }
+        const config = yield* settingsOf(flags)
+        const simulation = { hosts: Option.getOrElse(hosts, () => defaultHosts), vms, fleet, faults, seed }
+        yield* run({ files, simulation: Option.some(simulation), config }).pipe(atLevel(flags.logLevel))
+      })
+  ).pipe(
+    Command.withDescription(
+      HelpDoc.blocks([
+        HelpDoc.p(
+          "Serves the same API over a simulated fleet of any size, in this process and in real time: hosts and guests are SIMULATED, all " +
+            "else is what runs real machines."
+        ),
+        ...FaultScript.help.split("\n\n").map((paragraph) => HelpDoc.p(paragraph))
+      ])
+    )
+  )
+  return Command.withSubcommands(main, [simulate])
+}

@@ -7,14 +7,20 @@
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { isIPv4, isIPv6 } from "node:net"
 import { homedir } from "node:os"
 import { InvalidArgument } from "../domain/Errors.ts"
+import { defaultPolicies, DriftKind, type DriftPolicies, DriftPolicy } from "../domain/Drift.ts"
+import type { HostAddress } from "../domain/Host.ts"
+import * as InputFiles from "./InputFiles.ts"
+import * as LocatedJson from "./LocatedJson.ts"
 
 /** Where the HTTP server listens; port 0: any that is free. An IPv6 address stands without brackets. @since 0.1.0 @category models */
 export interface Listen {
@@ -33,6 +39,20 @@ export class AppConfig extends Context.Tag("vmfabric/AppConfig")<
     readonly sshKey: Option.Option<string>
     readonly knownHosts: string
     readonly logLevel: LogLevel.LogLevel
+    /** the Ceph pool that keeps root disks and volumes; none: folders on the hosts do */
+    readonly cephPool: Option.Option<string>
+    /** the cephx client, without the `client.` before it */
+    readonly cephClient: string
+    /** Ceph's configuration on the machine where Ceph's commands run */
+    readonly cephConf: string
+    /** the machine where Ceph's commands run; none: this one */
+    readonly cephHost: Option.Option<HostAddress>
+    /** how many times the pool's capacity may be promised */
+    readonly cephOvercommit: number
+    /** for how long a destroyed volume can be had back; zero: not at all */
+    readonly undoWindow: Duration.Duration
+    /** what is done where a VM on its host is not what it should be */
+    readonly drift: DriftPolicies
   }
 >() {}
 
@@ -42,7 +62,14 @@ export const defaults: AppConfig["Type"] = {
   database: Option.none(),
   sshKey: Option.none(),
   knownHosts: `${homedir()}/.ssh/known_hosts`,
-  logLevel: LogLevel.Info
+  logLevel: LogLevel.Info,
+  cephPool: Option.none(),
+  cephClient: "libvirt",
+  cephConf: "/etc/ceph/ceph.conf",
+  cephHost: Option.none(),
+  cephOvercommit: 1,
+  undoWindow: Duration.hours(24),
+  drift: defaultPolicies
 }
 
 /**
@@ -54,12 +81,19 @@ export const defaults: AppConfig["Type"] = {
 export const databaseFor = (named: Option.Option<string>, fleet: "real" | "simulated"): string =>
   Option.getOrElse(named, () => (fleet === "real" ? "vmfabric.sqlite" : ":memory:"))
 
+/** The pool to use and how to reach it; null: none is configured. `host` null: Ceph's commands run on this machine. @since 0.2.0 @category getters */
+export const cephOf = ({ cephClient, cephConf, cephHost, cephPool }: AppConfig["Type"]) =>
+  Option.match(cephPool, {
+    onNone: () => null,
+    onSome: (pool) => ({ pool, client: cephClient, conf: cephConf, host: Option.getOrNull(cephHost) })
+  })
+
 // --- parsing --------------------------------------------------------------------------------------------------------
 
 type Parsed<A> = Either.Either<A, InvalidArgument>
 
 const invalid = (field: string, text: string, expected: string) =>
-  Either.left(new InvalidArgument({ field, problem: `is ${JSON.stringify(text)}`, expected }))
+  Either.left(new InvalidArgument({ field, problem: `is ${LocatedJson.quote(text)}`, expected }))
 
 const listenForm = "host:port or [IPv6 address]:port, as in 127.0.0.1:8080"
 
@@ -113,6 +147,77 @@ export const parseLogLevel = (text: string): Parsed<LogLevel.LogLevel> => {
   return level === undefined ? invalid("log level", text, logLevels.join(", ")) : Either.right(level)
 }
 
+/** As Ceph allows names on its own command lines, and none that is taken for an option. */
+const cephName = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
+
+/** A pool's or client's name. @since 0.2.0 @category parsing */
+export const parseCephName =
+  (field: string) =>
+  (text: string): Parsed<string> =>
+    cephName.test(text) ? Either.right(text) : invalid(field, text, "a name of letters, digits, _ . and -")
+
+/** `user@host[:port]`. @since 0.2.0 @category parsing */
+export const parseHost =
+  (field: string) =>
+  (text: string): Parsed<HostAddress> =>
+    Either.mapLeft(
+      InputFiles.parseAddress(text),
+      ({ expected, problem }) => new InvalidArgument({ field, problem, expected })
+    )
+
+/** A number from 0.1 to 1000. @since 0.2.0 @category parsing */
+export const parseRatio =
+  (field: string) =>
+  (text: string): Parsed<number> => {
+    const ratio = /^[0-9]{1,4}(\.[0-9]{1,6})?$/.test(text) ? Number(text) : Number.NaN
+    return ratio >= 0.1 && ratio <= 1000
+      ? Either.right(ratio)
+      : invalid(field, text, "a number from 0.1 to 1000, as in 1.5")
+  }
+
+const units: Readonly<Record<string, Duration.Duration>> = {
+  s: Duration.seconds(1),
+  m: Duration.minutes(1),
+  h: Duration.hours(1),
+  d: Duration.days(1)
+}
+
+/** A whole number with its unit, `90s`, `30m`, `24h`, `7d`, or `0`; a year at most. @since 0.2.0 @category parsing */
+export const parseWindow =
+  (field: string) =>
+  (text: string): Parsed<Duration.Duration> => {
+    const match = /^([0-9]{1,9})([smhd])$/.exec(text)
+    const unit = units[match?.[2] ?? ""]
+    const window =
+      text === "0" ? Duration.zero : unit === undefined ? undefined : Duration.times(unit, Number(match?.[1]))
+    return window !== undefined && Duration.lessThanOrEqualTo(window, Duration.days(366))
+      ? Either.right(window)
+      : invalid(field, text, "0, or a time of at most a year as in 90s, 30m, 24h or 7d")
+  }
+
+const isKind = Schema.is(DriftKind)
+const isPolicy = Schema.is(DriftPolicy)
+
+/** `KIND=POLICY`, several with commas between them; what is not named is reported. @since 0.3.0 @category parsing */
+export const parseDrift =
+  (field: string) =>
+  (text: string): Parsed<DriftPolicies> => {
+    let policies = defaultPolicies
+    for (const word of text.split(",")) {
+      const [kind, policy, ...more] = word.split("=")
+      if (!isKind(kind) || !isPolicy(policy) || more.length > 0) {
+        const kinds = DriftKind.literals.join(", ")
+        return invalid(
+          field,
+          text,
+          `KIND=POLICY, several with commas between them: kinds are ${kinds}, policies ${DriftPolicy.literals.join(", ")}`
+        )
+      }
+      policies = { ...policies, [kind]: policy }
+    }
+    return Either.right(policies)
+  }
+
 // --- from the environment -------------------------------------------------------------------------------------------
 
 const parsed = <A>(key: string, parse: (text: string) => Parsed<A>): Config.Config<A> =>
@@ -154,13 +259,62 @@ export const logLevel = parsed("LOG_LEVEL", parseLogLevel).pipe(
   Config.nested("VMFABRIC")
 )
 
+/** `VMFABRIC_CEPH_POOL` @since 0.2.0 @category config */
+export const cephPool = parsed("CEPH_POOL", parseCephName("ceph pool")).pipe(
+  Config.withDescription("the Ceph pool that keeps root disks and volumes"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_CEPH_CLIENT` @since 0.2.0 @category config */
+export const cephClient = parsed("CEPH_CLIENT", parseCephName("ceph client")).pipe(
+  Config.withDescription("the cephx client that may use the pool, without client."),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_CEPH_CONF` @since 0.2.0 @category config */
+export const cephConf = parsed("CEPH_CONF", parsePath("ceph conf")).pipe(
+  Config.withDescription("Ceph's configuration file on the machine where its commands run"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_CEPH_HOST` @since 0.2.0 @category config */
+export const cephHost = parsed("CEPH_HOST", parseHost("ceph host")).pipe(
+  Config.withDescription("the machine where Ceph's commands run, user@host[:port]"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_CEPH_OVERCOMMIT` @since 0.2.0 @category config */
+export const cephOvercommit = parsed("CEPH_OVERCOMMIT", parseRatio("ceph overcommit")).pipe(
+  Config.withDescription("how many times the pool's capacity may be promised"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_UNDO_WINDOW` @since 0.2.0 @category config */
+export const undoWindow = parsed("UNDO_WINDOW", parseWindow("undo window")).pipe(
+  Config.withDescription("for how long a destroyed volume can be had back"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_DRIFT` @since 0.3.0 @category config */
+export const drift = parsed("DRIFT", parseDrift("drift")).pipe(
+  Config.withDescription("what is done where a VM on its host is not what it should be, KIND=POLICY"),
+  Config.nested("VMFABRIC")
+)
+
 /** All settings; what the provider does not have is the default, what it has and cannot be used fails. @since 0.1.0 @category config */
 export const config: Config.Config<AppConfig["Type"]> = Config.all({
   listen: Config.withDefault(listen, defaults.listen),
   database: Config.option(database),
   sshKey: Config.option(sshKey),
   knownHosts: Config.withDefault(knownHosts, defaults.knownHosts),
-  logLevel: Config.withDefault(logLevel, defaults.logLevel)
+  logLevel: Config.withDefault(logLevel, defaults.logLevel),
+  cephPool: Config.option(cephPool),
+  cephClient: Config.withDefault(cephClient, defaults.cephClient),
+  cephConf: Config.withDefault(cephConf, defaults.cephConf),
+  cephHost: Config.option(cephHost),
+  cephOvercommit: Config.withDefault(cephOvercommit, defaults.cephOvercommit),
+  undoWindow: Config.withDefault(undoWindow, defaults.undoWindow),
+  drift: Config.withDefault(drift, defaults.drift)
 })
 
 /** @since 0.1.0 @category layers */

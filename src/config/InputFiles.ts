@@ -72,7 +72,7 @@ const conclude = <A>(found: ReadonlyArray<A>, problems: ReadonlyArray<InputProbl
 }
 
 /** quoted as JSON, so that control characters cannot act on a terminal; shortened */
-const quote = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text)
+const quote = (text: string): string => LocatedJson.quote(text.length > 80 ? `${text.slice(0, 79)}…` : text)
 
 /** what one entry is found to be wrong with */
 interface Fault {

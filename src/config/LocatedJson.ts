@@ -39,6 +39,17 @@ export interface SyntaxProblem extends Place {
 /** deeper than any file of ours; bounds the parser's recursion */
 const maximumDepth = 64
 
+/**
+ * A text in quotes that does nothing to a terminal: JSON leaves DEL and the second set of control characters as they are.
+ *
+ * @since 0.3.0 @category formatting
+ */
+export const quote = (text: string): string =>
+  JSON.stringify(text).replaceAll(
+    /[\u007f-\u009f]/g,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`
+  )
+
 class Stop extends Error {
   readonly syntax: SyntaxProblem
   constructor(syntax: SyntaxProblem) {
@@ -90,7 +101,7 @@ class Reader {
     if (this.#at >= this.#text.length) return "the file ends here"
     const word = this.#match(wordPattern)
     const found = word ?? String.fromCodePoint(this.#text.codePointAt(this.#at) ?? 0)
-    return `${JSON.stringify(found.slice(0, 40))} cannot stand here`
+    return `${quote(found.slice(0, 40))} cannot stand here`
   }
 
   #match(pattern: RegExp): string | undefined {

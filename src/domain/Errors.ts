@@ -62,15 +62,21 @@ export const HostRefusal = Schema.Struct({ hostId: Ids.HostId, host: Schema.Stri
 /** @since 0.1.0 @category models */
 export type HostRefusal = typeof HostRefusal.Type
 
-/** No host can take the VM; `refusals` has one entry for every host. @since 0.1.0 @category errors */
+/**
+ * No host can take what was to be placed; `refusals` has one entry for every host. `what` absent: a VM.
+ *
+ * @since 0.1.0 @category errors
+ */
 export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeasibleHost", {
-  refusals: Schema.Array(HostRefusal)
+  refusals: Schema.Array(HostRefusal),
+  what: Schema.optionalWith(Schema.Literal("VM", "volume"), { exact: true })
 }) {
   override get message(): string {
-    if (this.refusals.length === 0) return "no host can take the VM: the fabric has no hosts"
+    const problem = `no host can take the ${this.what ?? "VM"}`
+    if (this.refusals.length === 0) return `${problem}: the fabric has no hosts`
     const shown = this.refusals.slice(0, 20).map((r) => `pm ${r.hostId} (${r.host}): ${r.reason}`)
     const more = this.refusals.length - shown.length
-    return `no host can take the VM: ${shown.join("; ")}${more > 0 ? `; and ${more} more hosts` : ""}`
+    return `${problem}: ${shown.join("; ")}${more > 0 ? `; and ${more} more hosts` : ""}`
   }
 }
 
@@ -102,6 +108,108 @@ export class HostFailure extends Schema.TaggedError<HostFailure>()("HostFailure"
 export const HostError = Schema.Union(HostUnreachable, HostFailure)
 /** @since 0.1.0 @category errors */
 export type HostError = typeof HostError.Type
+
+/** Storage that all hosts share does not answer. @since 0.2.0 @category errors */
+export class StorageUnreachable extends Schema.TaggedError<StorageUnreachable>()("StorageUnreachable", {
+  /** as in `Ceph pool vms` */
+  storage: Schema.String,
+  reason: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `${this.storage} cannot be used: ${this.reason}`
+  }
+}
+
+/** Storage that all hosts share answered, and refused or failed. @since 0.2.0 @category errors */
+export class StorageFailure extends Schema.TaggedError<StorageFailure>()("StorageFailure", {
+  storage: Schema.String,
+  /** what was being done, as in `create volume-7` */
+  action: Schema.String,
+  reason: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `${this.storage} failed to ${this.action}: ${this.reason}`
+  }
+}
+
+/** What storage that all hosts share can fail with. @since 0.2.0 @category errors */
+export const StorageError = Schema.Union(StorageUnreachable, StorageFailure)
+/** @since 0.2.0 @category errors */
+export type StorageError = typeof StorageError.Type
+
+/** A guest was asked to let go of a device and has not done so in time: it still has it. @since 0.2.0 @category errors */
+export class GuestHoldsDevice extends Schema.TaggedError<GuestHoldsDevice>()("GuestHoldsDevice", {
+  /** the domain's name */
+  domain: Schema.String,
+  /** as in `volume-7` */
+  device: Schema.String,
+  /** what the guest is doing, and what to do about it */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `the guest of ${this.domain} does not let go of ${this.device}: ${this.reason}`
+  }
+}
+
+/** @since 0.2.0 @category errors */
+export class VolumeNotFound extends Schema.TaggedError<VolumeNotFound>()("VolumeNotFound", {
+  volumeId: Schema.Number
+}) {
+  // word for word what the original program answers
+  override get message(): string {
+    return `volumeid : ${this.volumeId} does not exist`
+  }
+}
+
+/** @since 0.2.0 @category errors */
+export class SnapshotNotFound extends Schema.TaggedError<SnapshotNotFound>()("SnapshotNotFound", {
+  snapshotId: Schema.Number
+}) {
+  override get message(): string {
+    return `snapshotid : ${this.snapshotId} does not exist`
+  }
+}
+
+/** Another operation on the same volume has not ended yet. @since 0.2.0 @category errors */
+export class VolumeBusy extends Schema.TaggedError<VolumeBusy>()("VolumeBusy", {
+  volumeId: Ids.VolumeId,
+  operationId: Ids.OperationId,
+  doing: Schema.String
+}) {
+  override get message(): string {
+    return `volumeid : ${this.volumeId} is busy (${this.doing}): try again when that has ended`
+  }
+}
+
+/** What was asked of a volume or snapshot cannot be done in the state it is in; nothing was changed. @since 0.2.0 @category errors */
+export class VolumeConflict extends Schema.TaggedError<VolumeConflict>()("VolumeConflict", {
+  volumeId: Ids.VolumeId,
+  /** why, and what to do about it */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `volumeid : ${this.volumeId} ${this.reason}`
+  }
+}
+
+/** A shared pool has not enough room for what was asked. Sizes in GiB. @since 0.2.0 @category errors */
+export class PoolFull extends Schema.TaggedError<PoolFull>()("PoolFull", {
+  pool: Schema.String,
+  wanted: Schema.Number,
+  promised: Schema.Number,
+  /** what may be promised in all */
+  limit: Schema.Number,
+  /** what can really be written at this moment */
+  available: Schema.Number
+}) {
+  override get message(): string {
+    return this.promised + this.wanted > this.limit
+      ? `pool ${this.pool} has no room for ${this.wanted} GiB: ${this.promised} of ${this.limit} GiB are promised`
+      : `pool ${this.pool} is full: only ${this.available} GiB can still be written`
+  }
+}
 
 /** An image that cannot be used: unreadable, of a refused format, or changed under us. @since 0.1.0 @category errors */
 export class ImageRefused extends Schema.TaggedError<ImageRefused>()("ImageRefused", {
@@ -136,6 +244,45 @@ export class OperationFailed extends Schema.TaggedError<OperationFailed>()("Oper
 }) {
   override get message(): string {
     return this.reason
+  }
+}
+
+/** @since 0.3.0 @category errors */
+export class OperationNotFound extends Schema.TaggedError<OperationNotFound>()("OperationNotFound", {
+  operationId: Schema.String
+}) {
+  override get message(): string {
+    return `operation : ${this.operationId} does not exist`
+  }
+}
+
+/** An operation that cannot be cancelled (any more). @since 0.3.0 @category errors */
+export class NotCancellable extends Schema.TaggedError<NotCancellable>()("NotCancellable", {
+  operationId: Ids.OperationId,
+  /** one clause, as in `it has ended` */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `operation : ${this.operationId} cannot be cancelled: ${this.reason}`
+  }
+}
+
+/** A step, or a whole operation, took longer than it may. @since 0.3.0 @category errors */
+export class OperationTimeout extends Schema.TaggedError<OperationTimeout>()("OperationTimeout", {
+  /** as in `step define`, `the whole operation` */
+  what: Schema.String,
+  /** as in `5 minutes` */
+  limit: Schema.String
+}) {
+  override get message(): string {
+    return `${this.what} did not end within ${this.limit}`
+  }
+}
+
+/** The same idempotency key came with another request. @since 0.3.0 @category errors */
+export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", { key: Schema.String }) {
+  override get message(): string {
+    return `Idempotency-Key ${this.key} was used for another request before: take a new key for a new request`
   }
 }
 

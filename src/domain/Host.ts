@@ -104,7 +104,12 @@ export type HostFacts = typeof HostFacts.Type
 export class Host extends Schema.Class<Host>("Host")({
   id: Ids.HostId,
   config: HostConfig,
-  facts: Schema.NullOr(HostFacts)
+  facts: Schema.NullOr(HostFacts),
+  /** nothing new is placed on it; what is there stays and can be worked on */
+  maintenance: Schema.Boolean.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => false)
+  )
 }) {
   /** `user@host[:port]`, the name people know it by */
   get name(): string {
@@ -123,9 +128,35 @@ export class Host extends Schema.Class<Host>("Host")({
 }
 
 /**
+ * One way of asking a host whether it lives, and the answer.
+ *
+ * @since 0.3.0 @category models
+ */
+export type Sign = "unknown" | "answers" | "refuses" | "silent"
+
+/**
+ * `ssh`: its sshd, asked from the controller. `libvirt`: its daemon. `peers`: its sshd, asked from other hosts that are up.
+ *
+ * @since 0.3.0 @category models
+ */
+export interface Signs {
+  readonly ssh: Sign
+  readonly libvirt: Sign
+  readonly peers: Sign
+}
+
+/**
  * Whether a host can be used at this moment, kept in memory only: after a restart it is found out anew.
+ *
+ * - `Suspect`: something went wrong, and it is being found out what; nothing new is begun on it meanwhile.
+ * - `Down`: more than one sign says that it cannot be used. Whether the machine itself is dead is another question: `signs` tells.
+ *
+ * `since` in milliseconds since 1970.
  *
  * @since 0.1.0 @category models
  */
 export type HostStatus =
-  { readonly _tag: "Connecting" } | { readonly _tag: "Up" } | { readonly _tag: "Down"; readonly reason: string }
+  | { readonly _tag: "Connecting" }
+  | { readonly _tag: "Up" }
+  | { readonly _tag: "Suspect"; readonly reason: string; readonly signs: Signs; readonly since: number }
+  | { readonly _tag: "Down"; readonly reason: string; readonly signs: Signs; readonly since: number }

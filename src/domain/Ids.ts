@@ -17,6 +17,16 @@ export const HostId = PositiveInt.pipe(Schema.brand("HostId"), Schema.annotation
 /** @since 0.1.0 @category ids */
 export type HostId = typeof HostId.Type
 
+/** @since 0.2.0 @category ids */
+export const VolumeId = PositiveInt.pipe(Schema.brand("VolumeId"), Schema.annotations({ identifier: "VolumeId" }))
+/** @since 0.2.0 @category ids */
+export type VolumeId = typeof VolumeId.Type
+
+/** @since 0.2.0 @category ids */
+export const SnapshotId = PositiveInt.pipe(Schema.brand("SnapshotId"), Schema.annotations({ identifier: "SnapshotId" }))
+/** @since 0.2.0 @category ids */
+export type SnapshotId = typeof SnapshotId.Type
+
 /** Images are numbered from 100 in the order of the image file. @since 0.1.0 @category ids */
 export const ImageId = PositiveInt.pipe(Schema.brand("ImageId"), Schema.annotations({ identifier: "ImageId" }))
 /** @since 0.1.0 @category ids */
@@ -42,6 +52,9 @@ export const OperationId = Schema.UUID.pipe(
 )
 /** @since 0.1.0 @category ids */
 export type OperationId = typeof OperationId.Type
+
+/** From text that somebody sent. @since 0.3.0 @category ids */
+export const decodeOperationId = Schema.decodeUnknownEither(OperationId)
 
 /** The libvirt domain's UUID, lower case with dashes. @since 0.1.0 @category ids */
 export const DomainUuid = Schema.UUID.pipe(Schema.brand("DomainUuid"), Schema.annotations({ identifier: "DomainUuid" }))

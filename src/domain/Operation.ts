@@ -4,15 +4,33 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { DriftKind } from "./Drift.ts"
 import * as Ids from "./Ids.ts"
 
 /** @since 0.1.0 @category models */
-export const OperationKind = Schema.Literal("CreateVm", "DestroyVm")
+export const OperationKind = Schema.Literal(
+  "CreateVm",
+  "DestroyVm",
+  "StartVm",
+  "RepairVm",
+  "CleanVm",
+  "CreateVolume",
+  "DestroyVolume",
+  "RestoreVolume",
+  "PurgeVolume",
+  "AttachVolume",
+  "DetachVolume",
+  "GrowVolume",
+  "RenameVolume",
+  "RevertVolume",
+  "CreateSnapshot",
+  "DestroySnapshot"
+)
 /** @since 0.1.0 @category models */
 export type OperationKind = typeof OperationKind.Type
 
 /**
- * `pending` → `running` → `done`, or after a failure `undoing` → `failed`.
+ * `pending` → `running` → `done`, or after a failure or a cancel `undoing` → `failed`.
  *
  * @since 0.1.0 @category models
  */
@@ -20,12 +38,72 @@ export const OperationState = Schema.Literal("pending", "running", "undoing", "d
 /** @since 0.1.0 @category models */
 export type OperationState = typeof OperationState.Type
 
-/** @since 0.1.0 @category models */
+/**
+ * What else an operation has to know, by kind:
+ *
+ * - `GrowVolume`: `size` and `formerSize` in GiB
+ * - `RevertVolume`: `formerSize`
+ * - `RenameVolume`: `name` and `formerName`
+ * - `DestroyVolume`: `window` in seconds
+ * - `AttachVolume`: `formerHost`, when the volume goes along to another host
+ * - `RepairVm`: `repair`, the kinds of drift to mend
+ *
+ * @since 0.2.0 @category models
+ */
+export const OperationDetail = Schema.Struct({
+  size: Schema.optionalWith(Schema.Int, { exact: true }),
+  formerSize: Schema.optionalWith(Schema.Int, { exact: true }),
+  name: Schema.optionalWith(Schema.String, { exact: true }),
+  formerName: Schema.optionalWith(Schema.String, { exact: true }),
+  window: Schema.optionalWith(Schema.Int, { exact: true }),
+  formerHost: Schema.optionalWith(Ids.HostId, { exact: true }),
+  repair: Schema.optionalWith(Schema.Array(DriftKind), { exact: true })
+})
+/** @since 0.2.0 @category models */
+export type OperationDetail = typeof OperationDetail.Type
+
+/** `vmId`, `volumeId`, `snapshotId`: what it works on. @since 0.1.0 @category models */
 export class Operation extends Schema.Class<Operation>("Operation")({
   id: Ids.OperationId,
   kind: OperationKind,
-  vmId: Ids.VmId,
+  vmId: Schema.NullOr(Ids.VmId),
+  volumeId: Schema.NullOr(Ids.VolumeId),
+  snapshotId: Schema.NullOr(Ids.SnapshotId),
+  detail: OperationDetail,
   state: OperationState,
   /** why it failed, one sentence; null while it has not */
-  error: Schema.NullOr(Schema.String)
-}) {}
+  error: Schema.NullOr(Schema.String),
+  /** somebody asked for it to be cancelled; it may have ended otherwise before that was noticed */
+  cancelAsked: Schema.Boolean,
+  /** milliseconds since 1970 */
+  createdAt: Schema.Int,
+  /** milliseconds since 1970; null: it has not ended */
+  finishedAt: Schema.NullOr(Schema.Int)
+}) {
+  get ended(): boolean {
+    return this.state === "done" || this.state === "failed"
+  }
+}
+
+/**
+ * How far an operation is: step `number` of `of`, by name. `percent` of that step, where it is known. `waiting`: what it waits for, in words; null: it
+ * does not wait.
+ *
+ * @since 0.3.0 @category models
+ */
+export interface Progress {
+  readonly phase: "do" | "undo"
+  readonly step: string
+  readonly number: number
+  readonly of: number
+  readonly percent: number | null
+  /** how often the step was begun */
+  readonly tries: number
+  readonly waiting: string | null
+}
+
+/** `progress` null: it has ended, or has not been taken up yet. @since 0.3.0 @category models */
+export interface OperationReport {
+  readonly operation: Operation
+  readonly progress: Progress | null
+}

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Ids from "./Ids.ts"
+import { DriverName } from "./Pool.ts"
 import * as Resources from "./Resources.ts"
 
 /**
@@ -14,6 +15,45 @@ import * as Resources from "./Resources.ts"
 export const VmState = Schema.Literal("creating", "running", "destroying", "destroyed", "failed")
 /** @since 0.1.0 @category models */
 export type VmState = typeof VmState.Type
+
+/**
+ * What becomes of a VM whose guest crashed or whose QEMU died: nothing, or it is started again (a few times, then it is left for a person to
+ * look at).
+ *
+ * @since 0.3.0 @category models
+ */
+export const OnCrash = Schema.Literal("leave", "restart")
+/** @since 0.3.0 @category models */
+export type OnCrash = typeof OnCrash.Type
+
+/**
+ * What the host says a VM is. `absent`: there is no such domain. `suspended`: by the guest's own power management.
+ *
+ * @since 0.3.0 @category models
+ */
+export const Power = Schema.Literal("running", "paused", "suspended", "stopped", "crashed", "absent")
+/** @since 0.3.0 @category models */
+export type Power = typeof Power.Type
+
+/**
+ * What was last seen of a VM on its host. It is as true as the host's status: of one that does not answer, it is what was seen before.
+ *
+ * @since 0.3.0 @category models
+ */
+export const VmSeen = Schema.Struct({
+  power: Power,
+  /** how it came to that, one clause as in `the guest shut itself down`; null: nothing to say */
+  reason: Schema.NullOr(Schema.String),
+  /** milliseconds since 1970: when it was first seen like this */
+  since: Schema.Int
+})
+/** @since 0.3.0 @category models */
+export type VmSeen = typeof VmSeen.Type
+
+/** What our last operation on its domain made it. @since 0.3.0 @category models */
+export const VmApplied = Schema.Struct({ name: Schema.String, cpu: Schema.Int, ram: Schema.Int })
+/** @since 0.3.0 @category models */
+export type VmApplied = typeof VmApplied.Type
 
 /** A VM's name: 1 to 255 characters, no control characters, no blanks at the ends. @since 0.1.0 @category models */
 export const VmName = Schema.String.pipe(
@@ -32,9 +72,20 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   hostId: Ids.HostId,
   /** what was promised to it, copied from its type when it was admitted */
   resources: Resources.Resources,
+  /** what its root disk is kept with */
+  driver: DriverName,
   /** `52:54:00:…`, the NIC's address for the VM's whole life */
   mac: Schema.String.pipe(Schema.pattern(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/)),
-  state: VmState
+  state: VmState,
+  onCrash: OnCrash.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => "leave" as const)
+  ),
+  /** null: not defined yet */
+  applied: Schema.NullOr(VmApplied).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  )
 }) {
   /** the libvirt domain's name */
   get domainName(): string {
@@ -45,4 +96,10 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   get exists(): boolean {
     return this.state !== "destroyed" && this.state !== "failed"
   }
+}
+
+/** What the guest sees as its root disk's serial: virtio-blk carries 20 characters. @since 0.3.0 @category getters */
+export const rootSerial = (id: Ids.VmId): string => {
+  const full = `vm-${id}-root`
+  return full.length <= 20 ? full : `vm-${id}`
 }

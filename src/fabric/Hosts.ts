@@ -33,6 +33,14 @@ export class Hosts extends Context.Tag("vmfabric/Hosts")<
   {
     readonly list: Effect.Effect<ReadonlyArray<HostReport>, Errors.PersistenceError>
     readonly get: (id: HostId) => Effect.Effect<HostReport, Errors.HostNotFound | Errors.PersistenceError>
+    /**
+     * On: nothing new is placed on the host; what is there stays, and can be worked on. Kept over restarts; the report is of the host as it then
+     * is.
+     */
+    readonly setMaintenance: (
+      id: HostId,
+      on: boolean
+    ) => Effect.Effect<HostReport, Errors.HostNotFound | Errors.PersistenceError>
   }
 >() {}
 
@@ -52,11 +60,22 @@ export const layer = Layer.effect(
         vms
       }
     }
+    const get = (id: HostId) => Effect.zipWith(monitor.statuses, inventory.host(id), report)
     return Hosts.of({
       list: Effect.zipWith(monitor.statuses, inventory.hosts, (statuses, usage) =>
         usage.map((u) => report(statuses, u))
       ),
-      get: (id) => Effect.zipWith(monitor.statuses, inventory.host(id), report)
+      get,
+      setMaintenance: Effect.fn("Hosts.setMaintenance")((id, on) =>
+        Effect.zipRight(inventory.setMaintenance(id, on), get(id)).pipe(
+          Effect.tap(({ host }) =>
+            Effect.annotateLogs(Effect.log(on ? "maintenance begins" : "maintenance ends"), {
+              host: host.name,
+              pmid: id
+            })
+          )
+        )
+      )
     })
   })
 )

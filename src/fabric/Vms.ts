@@ -9,19 +9,31 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Errors from "../domain/Errors.ts"
-import type { HostId, ImageId, InstanceTypeId, VmId } from "../domain/Ids.ts"
+import type { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../domain/Ids.ts"
 import type { Operation } from "../domain/Operation.ts"
-import { VmName, type Vm } from "../domain/Vm.ts"
+import type { Resources } from "../domain/Resources.ts"
+import { type OnCrash, VmName, type Vm } from "../domain/Vm.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
-import { Inventory } from "../services/Inventory.ts"
+import { Inventory, type RequestKey } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
+import { Storage } from "../services/Storage.ts"
+import * as Keys from "./Keys.ts"
+import { Pools } from "./Pools.ts"
+import * as Queue from "./Queue.ts"
 
-/** `imageId` absent: the first image. @since 0.1.0 @category models */
+/**
+ * `imageId` absent: the first image. `onCrash` absent: `leave`. With `idempotencyKey` repeating the request is harmless: it is the same VM that
+ * is waited for, or the same failure.
+ *
+ * @since 0.1.0 @category models
+ */
 export interface CreateVm {
   readonly name: string
   readonly instanceType: InstanceTypeId
   readonly imageId?: ImageId
+  readonly onCrash?: OnCrash
+  readonly idempotencyKey?: string
 }
 
 /** @since 0.1.0 @category errors */
@@ -30,6 +42,9 @@ export type CreateError =
   | Errors.InstanceTypeNotFound
   | Errors.ImageNotFound
   | Errors.NoFeasibleHost
+  | Errors.PoolFull
+  | Errors.KeyReused
+  | Errors.StorageError
   | Errors.OperationFailed
   | Errors.PersistenceError
 
@@ -47,7 +62,7 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
     readonly create: (request: CreateVm) => Effect.Effect<Vm, CreateError>
     /**
      * Removes a VM whatever its state and waits until nothing of it is left; one that is still being created first gets to the end of
-     * that. Repeating it is fine: one that is already destroyed is a success. With its host silent it fails after a few tries, and ends by itself when the host is back.
+     * that. Its volumes stay, and are available again. Repeating it is fine: one that is already destroyed is a success. With its host silent it fails after a few tries, and ends by itself when the host is back.
      */
     readonly destroy: (id: VmId) => Effect.Effect<void, DestroyError>
     readonly get: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
@@ -68,6 +83,9 @@ export const layer = Layer.effect(
     const scheduler = yield* Scheduler
     const monitor = yield* HostMonitor
     const operations = yield* Operations
+    const pools = yield* Pools
+    const queue = yield* Queue.Queue
+    const { preferred } = yield* Storage
 
     const checkName = (name: string) =>
       isVmName(name)
@@ -89,25 +107,37 @@ export const layer = Layer.effect(
       return image ?? (yield* new Errors.ImageNotFound({ imageId: imageId ?? 0, known: offered.map((i) => i.id) }))
     })
 
-    /** Admits and drives; `lost` are hosts that fell silent under an earlier try. */
+    /** What it takes of its host: a disk in a pool is none of the host's. */
+    const onHost = (type: Resources): Resources => (preferred.pool === null ? type : { ...type, disk: 0 })
+
+    /** Admits and drives; `lost` are hosts that fell silent under an earlier try, `replaces` is the operation of the last of those. */
     const attempt = (
       request: {
         readonly name: string
         readonly instanceType: Parameters<typeof inventory.admit>[0]["instanceType"]
         readonly imageId: ImageId
+        readonly onCrash: OnCrash
       },
-      lost: ReadonlyMap<HostId, string>
+      key: RequestKey | undefined,
+      lost: ReadonlyMap<HostId, string>,
+      replaces?: OperationId
     ): Effect.Effect<Vm, CreateError> =>
       Effect.gen(function* () {
         const statuses = yield* monitor.statuses
         // admitted and started as one: an interrupted caller must not leave an operation that nobody drives
         const admitted = yield* Effect.uninterruptible(
           Effect.tap(
-            inventory.admit(request, (usage) =>
-              scheduler.place(
-                { resources: request.instanceType, exclude: lost },
-                usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } }))
-              )
+            inventory.admit(
+              {
+                ...request,
+                ...Keys.field(key, replaces),
+                disk: { driver: preferred.name, pool: preferred.pool }
+              },
+              (usage) =>
+                scheduler.place(
+                  { resources: onHost(request.instanceType), exclude: lost },
+                  usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } }))
+                )
             ),
             ({ operation }) => operations.start(operation)
           )
@@ -120,33 +150,36 @@ export const layer = Layer.effect(
           Effect.catchTag("OperationFailed", (failure) =>
             failure.unreachableHost === null
               ? failure
-              : attempt(request, new Map([...lost, [failure.unreachableHost, failure.reason]]))
+              : attempt(
+                  request,
+                  key,
+                  new Map([...lost, [failure.unreachableHost, failure.reason]]),
+                  admitted.operation.id
+                )
           )
         )
       })
 
     /** Begun and started as one, after whatever else is being done with the VM. */
     const begin = (id: VmId): Effect.Effect<Option.Option<Operation>, DestroyError> =>
-      inventory.beginDestroy(id).pipe(
-        Effect.tap((begun) => (begun._tag === "Some" ? operations.start(begun.value) : Effect.void)),
-        Effect.uninterruptible,
-        Effect.catchTag("VmBusy", (busy) =>
-          operations.await(busy.operationId).pipe(
-            // how it ended does not matter; that it cannot end for now does
-            Effect.catchTag("OperationFailed", (failure) => (failure.undone ? Effect.void : failure)),
-            Effect.zipRight(Effect.suspend(() => begin(id)))
-          )
+      queue.whenFree(
+        { vmId: id },
+        inventory.beginDestroy(id).pipe(
+          Effect.tap((begun) => (begun._tag === "Some" ? operations.start(begun.value) : Effect.void)),
+          Effect.uninterruptible
         )
       )
 
     return Vms.of({
-      create: Effect.fn("Vms.create")(function* ({ imageId, instanceType, name }) {
+      create: Effect.fn("Vms.create")(function* ({ idempotencyKey, imageId, instanceType, name, onCrash = "leave" }) {
         yield* checkName(name)
+        const key = yield* Keys.make(idempotencyKey, ["VM", name, instanceType, imageId ?? null, onCrash])
         const type = yield* inventory.type(instanceType)
         const image = yield* pickImage(imageId)
         // a process that has just started does not know its hosts yet; one that hangs must not hold everybody up
         yield* Effect.timeoutOption(monitor.settled, patience)
-        return yield* attempt({ name, instanceType: type, imageId: image.id }, new Map())
+        yield* pools.refresh
+        return yield* attempt({ name, instanceType: type, imageId: image.id, onCrash }, key, new Map())
       }),
       destroy: Effect.fn("Vms.destroy")(function* (id) {
         const operation = yield* begin(id)
@@ -156,4 +189,4 @@ export const layer = Layer.effect(
       list: inventory.vms
     })
   })
-)
+).pipe(Layer.provide(Queue.layer))

@@ -36,6 +36,25 @@ export const requiredText = (parameters: Parameters, field: string): Either.Eith
       : Either.right(value)
   )
 
+/** A whole number from 1 on that is no id. @since 0.2.0 @category models */
+export const Amount = Schema.Int.pipe(Schema.between(1, Number.MAX_SAFE_INTEGER))
+
+/** One of a few words; absent: `undefined`. @since 0.3.0 @category parsing */
+export const choice = <const A extends string>(
+  parameters: Parameters,
+  field: string,
+  choices: ReadonlyArray<A>
+): Either.Either<A | undefined, Errors.InvalidArgument> =>
+  Either.flatMap(text(parameters, field), (value) => {
+    if (value === undefined) return Either.right(undefined)
+    const found = choices.find((choice) => choice === value)
+    return found === undefined
+      ? Either.left(
+          new Errors.InvalidArgument({ field, problem: `is ${quote(value)}`, expected: choices.join(" or ") })
+        )
+      : Either.right(found)
+  })
+
 const decimal = /^[0-9]{1,16}$/
 
 /** A public id: decimal digits, from 1 to 2^53-1; absent: `undefined`. @since 0.1.0 @category parsing */

@@ -4,7 +4,14 @@
  * @since 0.1.0
  */
 import type { HostFacts } from "../domain/Host.ts"
-import type { DomainSpec, DomainState } from "../services/Hypervisor.ts"
+import {
+  type DiskSource,
+  type DomainShape,
+  type DomainSpec,
+  type DomainState,
+  type VolumeDisk,
+  volumeSlots
+} from "../services/Hypervisor.ts"
 import * as Xml from "./Xml.ts"
 
 /** The namespace of what we write into a domain's metadata. @since 0.1.0 @category constants */
@@ -53,13 +60,8 @@ export const build = (spec: DomainSpec, facts: HostFacts): Xml.Element => {
     element("on_reboot", {}, ["restart"]),
     element("on_crash", {}, ["destroy"]),
     element("devices", {}, [
-      element("disk", { type: "file", device: "disk" }, [
-        element("driver", { name: "qemu", type: spec.root.format, discard: "unmap" }),
-        element("source", { file: spec.root.path }),
-        element("target", { dev: "vda", bus: "virtio" }),
-        element("serial", {}, [spec.root.serial]),
-        element("boot", { order: 1 })
-      ]),
+      ...ports(portsOfOurs + (facts.network === null ? 0 : 1) + volumeSlots),
+      disk("vda", spec.root, element("boot", { order: 1 })),
       facts.network === null ? null : nic(spec.mac, facts.network),
       element("serial", { type: "pty" }, [
         element("log", { file: serialLog(spec.domainName), append: "on" }),
@@ -75,6 +77,44 @@ export const build = (spec: DomainSpec, facts: HostFacts): Xml.Element => {
     ])
   ])
 }
+
+// What takes a port of the root complex in every domain of ours, beside its NIC: root disk, virtio-serial, balloon, rng, and the USB
+// controller that libvirt adds on x86; elsewhere the screen.
+const portsOfOurs = 5
+
+// A PCI Express port takes one device, and cannot be added while the domain runs. Left to itself libvirt makes as many as are
+// needed and a single spare one. With those that are written down it adds none, as long as they are enough; it puts them together
+// eight to a slot, and the devices into the first.
+const ports = (count: number): ReadonlyArray<Xml.Element> => [
+  Xml.element("controller", { type: "pci", index: 0, model: "pcie-root" }),
+  ...Array.from({ length: count }, () => Xml.element("controller", { type: "pci", model: "pcie-root-port" }))
+]
+
+const disk = (target: string, source: DiskSource, last: Xml.Element): Xml.Element => {
+  const { element } = Xml
+  const place = [element("target", { dev: target, bus: "virtio" }), element("serial", {}, [source.serial]), last]
+  return source._tag === "File"
+    ? element("disk", { type: "file", device: "disk" }, [
+        element("driver", { name: "qemu", type: source.format, discard: "unmap" }),
+        element("source", { file: source.path }),
+        ...place
+      ])
+    : element("disk", { type: "network", device: "disk" }, [
+        element("driver", { name: "qemu", type: "raw", cache: "none", discard: "unmap" }),
+        element("auth", { username: source.client }, [element("secret", { type: "ceph", uuid: source.secret })]),
+        element(
+          "source",
+          { protocol: "rbd", name: `${source.pool}/${source.image}` },
+          // an IPv6 address goes without the brackets it may be written in: QEMU puts them around it itself
+          source.monitors.map(({ host, port }) => element("host", { name: host.replace(/^\[(.*)\]$/, "$1"), port }))
+        ),
+        ...place
+      ])
+}
+
+/** A volume's disk, for DOMAIN_ATTACH_DEVICE_FLAGS. @since 0.2.0 @category constructors */
+export const volumeDisk = ({ alias, source, target }: VolumeDisk & { readonly source: DiskSource }): Xml.Element =>
+  disk(target, source, Xml.element("alias", { name: alias }))
 
 const nic = (mac: string, network: string): Xml.Element =>
   Xml.element("interface", { type: "network" }, [
@@ -147,14 +187,21 @@ export const readOwnership = (element: Xml.Element): Ownership | undefined => {
 /** @since 0.1.0 @category getters */
 export const title = (domain: Xml.Element): string | undefined => Xml.textOf(Xml.child(domain, "title"))
 
+/** Whether the XML is of a domain that has a QEMU: it runs, or is paused. @since 0.2.0 @category getters */
+export const isActive = (domain: Xml.Element): boolean => Xml.attribute(domain, "id") !== undefined
+
 /** A disk as the domain has it now. @since 0.1.0 @category models */
 export interface Disk {
   /** `vda` */
   readonly target: string
   /** the file or device; null for anything else (an empty drive, a network disk) */
   readonly path: string | null
+  /** `pool/image` of a disk in Ceph */
+  readonly rbd: string | null
   readonly format: string | null
   readonly serial: string | null
+  /** libvirt gives one to every device of a running domain; in a definition only those of users are kept (`ua-…`) */
+  readonly alias: string | null
   /** the images below it as a running domain shows them, nearest first */
   readonly backing: ReadonlyArray<string>
 }
@@ -164,8 +211,10 @@ export const disks = (domain: Xml.Element): ReadonlyArray<Disk> =>
   Xml.children(Xml.child(domain, "devices") ?? Xml.element("devices"), "disk").map((disk) => ({
     target: Xml.attribute(Xml.child(disk, "target"), "dev") ?? "",
     path: sourcePath(disk),
+    rbd: rbdName(disk),
     format: Xml.attribute(Xml.child(disk, "driver"), "type") ?? null,
     serial: Xml.textOf(Xml.child(disk, "serial")) ?? null,
+    alias: Xml.attribute(Xml.child(disk, "alias"), "name") ?? null,
     backing: backing(disk)
   }))
 
@@ -174,9 +223,77 @@ const sourcePath = (disk: Xml.Element): string | null => {
   return Xml.attribute(source, "file") ?? Xml.attribute(source, "dev") ?? null
 }
 
+const rbdName = (disk: Xml.Element): string | null => {
+  const source = Xml.child(disk, "source")
+  return Xml.attribute(source, "protocol") === "rbd" ? (Xml.attribute(source, "name") ?? null) : null
+}
+
 const backing = (layer: Xml.Element): ReadonlyArray<string> => {
   const below = Xml.child(layer, "backingStore")
   if (below === undefined) return []
   const path = sourcePath(below)
   return path === null ? [] : [path, ...backing(below)]
+}
+
+const units: Readonly<Record<string, number>> = {
+  b: 1,
+  bytes: 1,
+  KB: 1e3,
+  k: 1024,
+  KiB: 1024,
+  MB: 1e6,
+  M: 1024 ** 2,
+  MiB: 1024 ** 2,
+  GB: 1e9,
+  G: 1024 ** 3,
+  GiB: 1024 ** 3,
+  TB: 1e12,
+  T: 1024 ** 4,
+  TiB: 1024 ** 4
+}
+
+/** Whole MiB, upwards: that is what QEMU is given. */
+const mebibytes = (of: Xml.Element | undefined): number =>
+  Math.ceil((Number(Xml.textOf(of) ?? "0") * (units[Xml.attribute(of, "unit") ?? "KiB"] ?? 1024)) / 1024 ** 2)
+
+/**
+ * What can drift of a domain, from its XML: of one that runs, or of a definition. vCPUs are those that are online.
+ *
+ * @since 0.3.0 @category getters
+ */
+export const shape = (domain: Xml.Element): DomainShape => {
+  const vcpu = Xml.child(domain, "vcpu")
+  return {
+    title: title(domain) ?? null,
+    cpu: Number(Xml.attribute(vcpu, "current") ?? Xml.textOf(vcpu) ?? "1"),
+    ram: mebibytes(Xml.child(domain, "memory")),
+    disks: disks(domain).map(({ path, rbd, serial, target }) => ({ target, source: rbd ?? path, serial })),
+    macs: Xml.children(Xml.child(domain, "devices") ?? Xml.element("devices"), "interface").map((nic) =>
+      (Xml.attribute(Xml.child(nic, "mac"), "address") ?? "").toLowerCase()
+    )
+  }
+}
+
+/**
+ * A definition with another title, number of vCPUs and memory (MiB), all else as it is; what says which vCPUs are plugged and how the
+ * balloon is filled goes, since it was said of other numbers.
+ *
+ * @since 0.3.0 @category combinators
+ */
+export const reshape = (
+  domain: Xml.Element,
+  to: { readonly title: string; readonly cpu: number; readonly ram: number }
+): Xml.Element => {
+  const { current: _, ...placement } = Xml.child(domain, "vcpu")?.attributes ?? {}
+  const shaped = [
+    Xml.element("title", {}, [to.title]),
+    Xml.element("memory", { ...Xml.child(domain, "memory")?.attributes, unit: "MiB" }, [to.ram]),
+    Xml.element("currentMemory", { unit: "MiB" }, [to.ram]),
+    Xml.element("vcpu", placement, [to.cpu])
+  ]
+  const replaced = new Set(["vcpus", ...shaped.map(({ name }) => name)])
+  return {
+    ...domain,
+    children: [...shaped, ...domain.children.filter((node) => typeof node === "string" || !replaced.has(node.name))]
+  }
 }

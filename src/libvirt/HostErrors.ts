@@ -14,15 +14,21 @@ import * as Xml from "./Xml.ts"
 export const code = {
   internal: 1,
   noSupport: 3,
+  invalidArgument: 8,
   operationFailed: 9,
+  xml: 27,
   system: 38,
   noDomain: 42,
   noNetwork: 43,
   noPool: 49,
   noVolume: 50,
   operationInvalid: 55,
+  noSecret: 66,
+  configUnsupported: 67,
+  operationTimeout: 68,
   noMetadata: 80,
-  volumeExists: 90
+  volumeExists: 90,
+  deviceMissing: 99
 } as const
 
 /**

@@ -68,6 +68,8 @@ export interface RpcClient {
   /** Fails when the connection is lost, never ends otherwise. */
   readonly lost: Effect.Effect<never, LibvirtErrorReason>
   readonly isLost: () => boolean
+  /** Gives the connection up: everything that waits on it fails with this reason. */
+  readonly abandon: (reason: string) => Effect.Effect<void>
   /** Calls whose reply somebody waits for, and streams that are open. */
   readonly pending: () => number
 }
@@ -111,7 +113,15 @@ const limitOf = (procedure: Procedures.ProcedureName): Duration.Duration =>
 const supportsKeepalive = 10
 
 /** Events that are registered for as soon as somebody listens. */
-const wantedEvents = ["Lifecycle", "Reboot", "DeviceRemoved", "DeviceRemovalFailed", "BlockJob"] as const
+const wantedEvents = [
+  "Lifecycle",
+  "Reboot",
+  "DeviceAdded",
+  "DeviceRemoved",
+  "DeviceRemovalFailed",
+  "BlockJob",
+  "MetadataChange"
+] as const
 
 interface Call {
   readonly procedure: Procedures.ProcedureName
@@ -635,6 +645,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
     events,
     lost: Deferred.await(lost),
     isLost: () => lostBy !== undefined,
+    abandon: (reason) => Effect.sync(() => lose(new LibvirtDisconnected({ reason }))),
     pending: () => {
       let waiting = queues.normal.size + queues.priority.size + streams.size
       for (const call of calls.values()) if (!call.abandoned) waiting++

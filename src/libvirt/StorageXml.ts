@@ -21,23 +21,29 @@ export const rawVolume = (name: string, capacity: number): Xml.Element =>
     element("target", {}, [element("format", { type: "raw" })])
   ])
 
+/** A qcow2 file of its own. @since 0.2.0 @category constructors */
+export const qcow2Volume = (name: string, capacity: number): Xml.Element =>
+  element("volume", { type: "file" }, [
+    element("name", {}, [name]),
+    element("capacity", { unit: "bytes" }, [capacity]),
+    qcow2Target
+  ])
+
+/** Compat 1.1 because the libvirt's own default, 0.10, can have no checkpoints. */
+const qcow2Target = element("target", {}, [element("format", { type: "qcow2" }), element("compat", {}, ["1.1"])])
+
 /** What a copy-on-write file lies over; its format is always said, never probed. @since 0.1.0 @category models */
 export interface Backing {
   readonly path: string
   readonly format: ImageFormat
 }
 
-/**
- * A qcow2 file that shows `backing` until it is written to. Compat 1.1 because the libvirt's own default, 0.10, can have no
- * checkpoints.
- *
- * @since 0.1.0 @category constructors
- */
+/** A qcow2 file that shows `backing` until it is written to. @since 0.1.0 @category constructors */
 export const overlayVolume = (name: string, capacity: number, backing: Backing): Xml.Element =>
   element("volume", { type: "file" }, [
     element("name", {}, [name]),
     element("capacity", { unit: "bytes" }, [capacity]),
-    element("target", {}, [element("format", { type: "qcow2" }), element("compat", {}, ["1.1"])]),
+    qcow2Target,
     element("backingStore", {}, [element("path", {}, [backing.path]), element("format", { type: backing.format })])
   ])
 

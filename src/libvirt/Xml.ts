@@ -45,15 +45,22 @@ export const element = (
   name: string,
   attributes: Readonly<Record<string, AttributeValue>> = {},
   children: ReadonlyArray<Node | number | null | undefined> = []
-): Element => ({
-  name,
-  attributes: Object.fromEntries(
-    Object.entries(attributes).flatMap(([key, value]) =>
-      value === undefined || value === null ? [] : [[key, String(value)]]
-    )
-  ),
-  children: joinTexts(children.flatMap((child) => (child === undefined || child === null ? [] : [toNode(child)])))
-})
+): Element => {
+  // made by the thousand: no arrays in between
+  const written: Record<string, string> = {}
+  for (const key of Object.keys(attributes)) {
+    const value = attributes[key]
+    if (value !== undefined && value !== null) written[key] = String(value)
+  }
+  return {
+    name,
+    attributes: written,
+    children:
+      children.length === 0
+        ? []
+        : joinTexts(children.flatMap((child) => (child === undefined || child === null ? [] : [toNode(child)])))
+  }
+}
 
 const toNode = (child: Node | number): Node => (typeof child === "number" ? String(child) : child)
 

@@ -1,63 +1,205 @@
 /**
- * Watches every host: asks it what it is, then listens to it until it falls silent, and begins again.
+ * Watches every host: asks it what it is, then listens to it until it falls silent, and finds out why.
  *
- * A host falls silent when its event stream breaks; the RPC connection beneath it pings and is pinged, so that a hung daemon or a cut
- * cable is noticed within 15 to 30 seconds even when nobody asks the host for anything.
+ * A host falls silent when its event stream breaks (the RPC connection beneath it pings and is pinged, so that a hung daemon or a cut cable is
+ * noticed within 15 to 30 seconds even when nobody asks the host for anything), or when somebody says so. Then it is suspect: nothing new is
+ * begun on it, it is asked again at once, and if it goes on being silent its sshd is asked too, and other hosts whether they reach it. Down it is
+ * when two of these say so, or one of them twice. It is up again as soon as it has said what it is.
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as Errors from "../domain/Errors.ts"
-import type { Host, HostStatus } from "../domain/Host.ts"
+import type { Host, HostStatus, Sign } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
-import { HostMonitor } from "../services/HostMonitor.ts"
+import { type HostEvent, HostMonitor } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory } from "../services/Inventory.ts"
+import { Ssh } from "../services/Ssh.ts"
+import * as Signs from "./Signs.ts"
 
 interface Watched {
   readonly host: Host
-  /** completed when it has been up or down for the first time */
+  /** completed when it has been found up, suspect or down for the first time */
   readonly tried: Deferred.Deferred<void>
   status: HostStatus
-  /** completed when the host is up; a new one is made when it goes down */
+  /** completed when the host is up; a new one is made when it no longer is */
   up: Deferred.Deferred<void>
   /** completed to end the present wait or watch and look at once */
   recheck: Deferred.Deferred<void>
+  /** whether the last contact found no answer, or none in time */
+  silent: boolean
+  /** since when it is up, or was the last time */
+  upSince: number
+  /** when it went down, for as long as that counts */
+  falls: ReadonlyArray<number>
+  /** what was found of it that is not certain: another round has to agree */
+  doubt: { readonly signs: string; readonly since: number } | undefined
+  /** what other hosts said of it, and when */
+  peers: { readonly at: number; readonly answers: ReadonlyArray<readonly [HostId, Sign]> } | undefined
 }
 
-/** Between tries to reach a host that is down. */
-const pause = Schedule.exponential("500 millis", 2).pipe(
-  Schedule.jittered,
-  Schedule.union(Schedule.spaced("10 seconds"))
-)
+/** How hosts are watched; durations in milliseconds. */
+const limits = {
+  /** Facts change while a host is up: a network is started, memory is added. */
+  facts: 60_000,
+  /** between tries to reach a host that is not up: doubled from the first to the longest */
+  pause: { first: 250, longest: 1000, refused: 5000 },
+  /** a contact that takes longer makes us ask its sshd */
+  doubt: 1000,
+  /** and for so long libvirt may take to say what the host is before that counts as silence */
+  patience: 8000,
+  /** between two rounds that have to agree */
+  round: 3000,
+  /** other hosts are not asked more often of one that is down */
+  peers: 30_000,
+  /** a host that was up for less has not proved anything */
+  steady: 5000,
+  /** so often within this time may a host go down until it has to wait before it is used again, longer each time */
+  flapping: { falls: 5, within: 600_000, waits: [15_000, 30_000, 60_000] }
+} as const
 
-/** Facts change while a host is up: a network is started, memory is added. */
-const factsInterval = "1 minute"
+/**
+ * Hosts whose first contact may be under way at the same time, so that a fleet that is reached again all at once does not bring the controller to
+ * its knees. A place is held until the host has said what it is, but never for long. Those that were silent the last time have places of their own,
+ * where they keep nobody waiting but each other.
+ */
+const contacts = {
+  fresh: { places: 12, held: Duration.millis(500) },
+  silent: { places: 4, held: Duration.millis(250) }
+}
+
+/** How many other hosts are asked. */
+const peersAsked = 2
 
 /** Watches the hosts the inventory has at this moment, for as long as the scope lives. @since 0.1.0 @category constructors */
 export const make = Effect.gen(function* () {
   const inventory = yield* Inventory
   const hypervisor = yield* Hypervisor
+  // hosts that are values in memory have no sshd
+  const ssh = yield* Effect.serviceOption(Ssh)
   const watched = new Map<HostId, Watched>()
+  const events = yield* Effect.acquireRelease(PubSub.unbounded<HostEvent>(), PubSub.shutdown)
+  const places = {
+    fresh: yield* Effect.makeSemaphore(contacts.fresh.places),
+    silent: yield* Effect.makeSemaphore(contacts.silent.places)
+  }
 
-  const setDown = Effect.fnUntraced(function* (entry: Watched, reason: string) {
+  // ---- states
+
+  const leaveUp = Effect.fnUntraced(function* (entry: Watched) {
+    if (entry.status._tag === "Up") entry.up = yield* Deferred.make<void>()
+  })
+
+  const setSuspect = Effect.fnUntraced(function* (entry: Watched, { reason, signs }: Omit<Signs.Finding, "certain">) {
     const before = entry.status
-    if (before._tag === "Up") entry.up = yield* Deferred.make<void>()
-    entry.status = { _tag: "Down", reason }
+    yield* leaveUp(entry)
+    const since = before._tag === "Suspect" ? before.since : yield* Clock.currentTimeMillis
+    entry.status = { _tag: "Suspect", reason, signs, since }
+    yield* Deferred.succeed(entry.tried, undefined)
+    if (before._tag !== "Suspect" || before.reason !== reason) yield* Effect.log(`host is suspect: ${reason}`)
+  })
+
+  const setDown = Effect.fnUntraced(function* (entry: Watched, { reason, signs }: Omit<Signs.Finding, "certain">) {
+    const before = entry.status
+    const now = yield* Clock.currentTimeMillis
+    yield* leaveUp(entry)
+    if (before._tag !== "Down" && entry.upSince >= 0) {
+      entry.falls = [...entry.falls.filter((at) => now - at < limits.flapping.within), now]
+    }
+    entry.status = { _tag: "Down", reason, signs, since: before._tag === "Down" ? before.since : now }
     yield* Deferred.succeed(entry.tried, undefined)
     if (before._tag !== "Down" || before.reason !== reason) yield* Effect.logWarning(`host is down: ${reason}`)
   })
 
   const setUp = Effect.fnUntraced(function* (entry: Watched) {
+    entry.silent = false
+    entry.doubt = undefined
+    entry.peers = undefined
     if (entry.status._tag === "Up") return
     entry.status = { _tag: "Up" }
+    entry.upSince = yield* Clock.currentTimeMillis
     yield* Deferred.succeed(entry.tried, undefined)
     yield* Effect.log("host is up")
     yield* Deferred.succeed(entry.up, undefined)
+    yield* PubSub.publish(events, { _tag: "Up", hostId: entry.host.id })
   })
+
+  // ---- finding out what is wrong
+
+  /** The next ones by id that are up, so that the same hosts are not asked of all. */
+  const peersOf = (entry: Watched): ReadonlyArray<Host> => {
+    const all = [...watched.values()]
+    const at = all.indexOf(entry)
+    return [...all.slice(at + 1), ...all.slice(0, at)]
+      .filter(({ status }) => status._tag === "Up")
+      .slice(0, peersAsked)
+      .map(({ host }) => host)
+  }
+
+  const askPeers = Effect.fnUntraced(function* (entry: Watched, ssh: Ssh["Type"]) {
+    const known = entry.peers
+    const now = yield* Clock.currentTimeMillis
+    if (known !== undefined && entry.status._tag === "Down" && now - known.at < limits.peers) return known.answers
+    const answers = yield* Effect.forEach(
+      peersOf(entry),
+      (peer) => Effect.map(Signs.askPeer(ssh, peer, entry.host), (sign) => [peer.id, sign] as const),
+      { concurrency: peersAsked }
+    )
+    entry.peers = { at: now, answers }
+    return answers
+  })
+
+  /** `error` null: the host has been asked what it is, `waited` milliseconds ago. */
+  const diagnose = Effect.fnUntraced(function* (entry: Watched, error: Errors.HostError | null, waited: number) {
+    const told =
+      error === null
+        ? {
+            ssh: { sign: "unknown", detail: null } as const,
+            libvirt:
+              waited < limits.patience
+                ? ({ sign: "unknown", detail: null } as const)
+                : ({ sign: "silent", detail: `it has not answered for ${Math.round(waited / 1000)} s` } as const)
+          }
+        : Signs.ofError(error)
+    if (Option.isNone(ssh)) return Signs.conclude({ ...told, peers: [] })
+    const asked = told.ssh.sign === "unknown" ? yield* Signs.askSsh(ssh.value, entry.host) : told.ssh
+    return Signs.conclude({
+      ssh: asked,
+      libvirt: asked.sign === "answers" ? told.libvirt : { sign: "unknown", detail: null },
+      peers: asked.sign === "silent" ? yield* askPeers(entry, ssh.value) : []
+    })
+  })
+
+  const judge = Effect.fnUntraced(function* (entry: Watched, error: Errors.HostError | null, waited: number) {
+    const finding = Option.getOrNull(yield* diagnose(entry, error, waited))
+    if (finding === null || entry.status._tag === "Up") return
+    const now = yield* Clock.currentTimeMillis
+    entry.silent = finding.signs.ssh === "silent" || finding.signs.libvirt === "silent"
+    const signs = `${finding.signs.ssh} ${finding.signs.libvirt}`
+    if (entry.doubt === undefined || entry.doubt.signs !== signs) entry.doubt = { signs, since: now }
+    const agreed = finding.certain || now - entry.doubt.since >= limits.round
+    yield* agreed || entry.status._tag === "Down" ? setDown(entry, finding) : setSuspect(entry, finding)
+  })
+
+  /** While a contact takes its time. */
+  const doubt = Effect.fnUntraced(function* (entry: Watched) {
+    const began = yield* Clock.currentTimeMillis
+    yield* Effect.sleep(limits.doubt)
+    while (true) {
+      yield* judge(entry, null, (yield* Clock.currentTimeMillis) - began)
+      yield* Effect.sleep(limits.round)
+    }
+  })
+
+  // ---- contact
 
   /** Which host goes by which machine's uuid. */
   const machines = new Map<string, Watched>()
@@ -85,52 +227,107 @@ export const make = Effect.gen(function* () {
   const learn = Effect.fnUntraced(function* (entry: Watched) {
     const facts = yield* hypervisor.facts(entry.host)
     yield* claim(entry, facts.uuid)
-    yield* inventory.setHostFacts(entry.host.id, facts)
+    // the host is none the worse for it, and is asked again in a while
+    yield* inventory
+      .setHostFacts(entry.host.id, facts)
+      .pipe(Effect.catchAll((error) => Effect.logError(`what the host is could not be kept: ${error.message}`)))
   })
 
-  const watch = Effect.fnUntraced(function* (entry: Watched) {
-    const recheck = yield* Deferred.make<void>()
-    entry.recheck = recheck
-    yield* learn(entry)
-    yield* setUp(entry)
-    const listen = Stream.runForEach(hypervisor.changes(entry.host), (change) =>
-      Effect.logDebug(`${change.name} ${change.change}`)
+  /** One that goes down again and again has to prove itself before anything is built on it. */
+  const prove = Effect.fnUntraced(function* (entry: Watched) {
+    const { falls: most, waits, within } = limits.flapping
+    const now = yield* Clock.currentTimeMillis
+    const falls = entry.falls.filter((at) => now - at < within).length
+    const wait = falls < most ? undefined : (waits[falls - most] ?? waits.at(-1))
+    if (entry.status._tag === "Up" || wait === undefined) return
+    const reason =
+      `it answers again, but went down ${falls} times within ${Duration.format(Duration.millis(within))}: ` +
+      `it is used again if it stays up for ${Duration.format(Duration.millis(wait))}`
+    yield* setSuspect(entry, { reason, signs: { ssh: "answers", libvirt: "answers", peers: "unknown" } })
+    yield* Effect.sleep(wait)
+  })
+
+  const listen = (entry: Watched) =>
+    Stream.runForEach(hypervisor.changes(entry.host), (change) =>
+      Effect.zipRight(
+        Effect.logDebug(`${change.name} ${change.change}${change.device === null ? "" : ` ${change.device}`}`),
+        PubSub.publish(events, { _tag: "Changed", hostId: entry.host.id, change })
+      )
+    ).pipe(
+      Effect.zipRight(
+        new Errors.HostUnreachable({ host: entry.host.name, reason: "it has stopped telling what changes on it" })
+      )
     )
-    const learnAgain = learn(entry).pipe(Effect.delay(factsInterval), Effect.forever)
-    yield* Effect.raceFirst(Effect.raceFirst(listen, learnAgain), Deferred.await(recheck))
+
+  /** Has the host be up, and ends when it no longer can be. */
+  const attend = Effect.fnUntraced(function* (entry: Watched) {
+    const kind = entry.silent ? "silent" : "fresh"
+    const admitted = yield* Deferred.make<void>()
+    const reached = yield* Deferred.make<void>()
+    const place = Effect.zipRight(
+      Deferred.succeed(admitted, undefined),
+      Effect.timeoutOption(Deferred.await(reached), contacts[kind].held)
+    )
+    yield* Effect.fork(places[kind].withPermits(1)(place))
+    yield* Deferred.await(admitted)
+    const stay = Effect.gen(function* () {
+      yield* Effect.raceFirst(learn(entry), doubt(entry))
+      yield* Deferred.succeed(reached, undefined)
+      yield* prove(entry)
+      yield* setUp(entry)
+      return yield* learn(entry).pipe(Effect.delay(limits.facts), Effect.forever)
+    })
+    // listened to first, so that nothing happens between what is looked at once it is up and what is told from then on
+    return yield* Effect.raceFirst(listen(entry), stay)
   })
 
-  /** For ever; between tries that fail it waits longer and longer, up to the pause's limit. */
+  const pause = Effect.fnUntraced(function* (entry: Watched, tries: number) {
+    const refused = entry.status._tag === "Down" && entry.status.signs.libvirt === "answers"
+    const longest = refused ? limits.pause.refused : limits.pause.longest
+    const jitter = yield* Random.nextRange(0.8, 1.2)
+    return Math.min(limits.pause.first * 2 ** Math.min(tries, 10), longest) * jitter
+  })
+
+  /** For ever. */
   const keep = (entry: Watched): Effect.Effect<never> =>
     Effect.gen(function* () {
-      const driver = yield* Schedule.driver(pause)
+      let tries = 0
       while (true) {
-        yield* watch(entry).pipe(
-          Effect.zipRight(driver.reset),
-          Effect.catchAll((error) =>
-            Effect.gen(function* () {
-              if (entry.status._tag === "Up") yield* driver.reset
-              yield* setDown(entry, reasonOf(error))
-              const recheck = yield* Deferred.make<void>()
-              entry.recheck = recheck
-              yield* Effect.raceFirst(Effect.orDie(driver.next(undefined)), Deferred.await(recheck))
-            })
-          )
-        )
+        const recheck = yield* Deferred.make<void>()
+        entry.recheck = recheck
+        const began = yield* Clock.currentTimeMillis
+        const wasUp = entry.status._tag === "Up"
+        const error = yield* Effect.raceFirst(Effect.flip(attend(entry)), Effect.as(Deferred.await(recheck), null))
+        const isUp = entry.status._tag === "Up"
+        if (isUp || wasUp || entry.upSince >= began) {
+          // somebody's report has made it suspect, or it is now: a new contact tells whether that is anything
+          if (isUp && error !== null) {
+            yield* setSuspect(entry, { reason: reasonOf(error), signs: Signs.unknown })
+          }
+          const now = yield* Clock.currentTimeMillis
+          tries = now - entry.upSince < limits.steady ? tries + 1 : 0
+          if (tries === 0) continue
+        } else if (error === null) continue
+        else yield* judge(entry, error, 0)
+        yield* Effect.raceFirst(Effect.sleep(yield* pause(entry, tries++)), Deferred.await(recheck))
       }
     }).pipe(Effect.annotateLogs({ host: entry.host.name, pmid: entry.host.id }))
 
   for (const { host } of yield* inventory.hosts) {
-    const entry: Watched = {
+    watched.set(host.id, {
       host,
       status: { _tag: "Connecting" },
       tried: yield* Deferred.make<void>(),
       up: yield* Deferred.make<void>(),
-      recheck: yield* Deferred.make<void>()
-    }
-    watched.set(host.id, entry)
-    yield* Effect.forkScoped(keep(entry))
+      recheck: yield* Deferred.make<void>(),
+      silent: false,
+      upSince: Number.NEGATIVE_INFINITY,
+      falls: [],
+      doubt: undefined,
+      peers: undefined
+    })
   }
+  for (const entry of watched.values()) yield* Effect.forkScoped(keep(entry))
 
   return HostMonitor.of({
     statuses: Effect.sync(() => new Map(Array.from(watched, ([id, { status }]) => [id, status]))),
@@ -142,14 +339,26 @@ export const make = Effect.gen(function* () {
         const entry = watched.get(id)
         return entry === undefined ? Effect.never : Deferred.await(entry.up)
       }),
+    events: Stream.fromPubSub(events, { scoped: true }),
+    check: (id) =>
+      Effect.suspend(() => {
+        const entry = watched.get(id)
+        if (entry === undefined) return Effect.void
+        const { host, status } = entry
+        return status._tag === "Suspect" || status._tag === "Down"
+          ? new Errors.HostUnreachable({ host: host.name, reason: status.reason })
+          : Effect.void
+      }),
     suspect: Effect.fnUntraced(function* (id, reason) {
       const entry = watched.get(id)
       if (entry === undefined || entry.status._tag !== "Up") return
-      yield* Effect.annotateLogs(setDown(entry, reason), { host: entry.host.name, pmid: id })
+      yield* Effect.annotateLogs(setSuspect(entry, { reason, signs: Signs.unknown }), {
+        host: entry.host.name,
+        pmid: id
+      })
       yield* Deferred.succeed(entry.recheck, undefined)
     })
   })
 })
 
-const reasonOf = (error: Errors.HostError | Errors.PersistenceError): string =>
-  error._tag === "HostUnreachable" ? error.reason : error.message
+const reasonOf = (error: Errors.HostError): string => (error._tag === "HostUnreachable" ? error.reason : error.message)

@@ -4,45 +4,54 @@
 import * as Effect from "effect/Effect"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
-import type { OperationId } from "../domain/Ids.ts"
 import type { Vm } from "../domain/Vm.ts"
 import * as Errors from "../domain/Errors.ts"
 import type { Hypervisor } from "../services/Hypervisor.ts"
-import type { Inventory } from "../services/Inventory.ts"
-import type { Storage } from "../services/Storage.ts"
-import type { Saga } from "./Saga.ts"
+import { limits, type Saga } from "./Saga.ts"
+import type { Subject } from "./VmSaga.ts"
 
-interface Services {
-  readonly inventory: Inventory["Type"]
-  readonly hypervisor: Hypervisor["Type"]
-  readonly storage: Storage["Type"]
-}
+/** @since 0.3.0 @category constants */
+export const steps = ["image", "root disk", "define", "start", "running"] as const
+
+/** Whether it runs once it was started. @since 0.3.0 @category steps */
+export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domainName, uuid }: Vm) =>
+  Effect.flatMap(hypervisor.status(host, { uuid, domainName }), (status) =>
+    status._tag === "Some" && (status.value.state === "running" || status.value.state === "blocked")
+      ? Effect.void
+      : new Errors.HostFailure({
+          host: host.name,
+          action: `keep ${domainName} running`,
+          reason:
+            status._tag === "None"
+              ? "its domain vanished after the start"
+              : `it is ${status.value.state} right after the start`
+        })
+  )
 
 /** image → root disk → define → start → seen running. @since 0.1.0 @category operations */
-export const saga = (
-  { hypervisor, inventory, storage }: Services,
-  operationId: OperationId,
-  vm: Vm,
-  host: Host,
-  image: Image
-): Saga => {
+export const saga = (subject: Subject, image: Image): Saga<(typeof steps)[number]> => {
+  const { driver, host, hypervisor, inventory, vm } = subject
+  const operationId = subject.operation.id
   const domain = { uuid: vm.uuid, domainName: vm.domainName }
-  const root = { vmId: vm.id, image, size: vm.resources.disk }
+  const root = { vmId: vm.id, image, size: vm.resources.disk, operationId }
   return {
-    hostId: host.id,
+    hosts: [host],
     unreachable: "undo",
+    limit: limits.sagaWithCopy,
     steps: [
       // the image stays for the next VM, so there is nothing to undo
-      { name: "image", act: storage.ensureImage(host, image) },
+      { name: "image", act: driver.ensureImage(host, image), cancellable: true, limit: limits.copy },
       {
         name: "root disk",
-        act: Effect.asVoid(storage.createRoot(host, root)),
-        undo: storage.deleteRoot(host, vm.id)
+        act: Effect.asVoid(driver.createRoot(host, root)),
+        undo: driver.deleteRoot(host, vm.id, operationId),
+        // it sends an image that has vanished meanwhile
+        limit: limits.copy
       },
       {
         name: "define",
         // asked for again, not remembered: the disk is what the host has now, also after a restart
-        act: Effect.flatMap(storage.createRoot(host, root), (disk) =>
+        act: Effect.flatMap(driver.createRoot(host, root), (disk) =>
           hypervisor.define(host, {
             ...domain,
             vmId: vm.id,
@@ -56,21 +65,7 @@ export const saga = (
         undo: hypervisor.undefine(host, domain)
       },
       { name: "start", act: hypervisor.start(host, domain), undo: hypervisor.powerOff(host, domain) },
-      {
-        name: "running",
-        act: Effect.flatMap(hypervisor.status(host, domain), (status) =>
-          status._tag === "Some" && (status.value.state === "running" || status.value.state === "blocked")
-            ? Effect.void
-            : new Errors.HostFailure({
-                host: host.name,
-                action: `keep ${vm.domainName} running`,
-                reason:
-                  status._tag === "None"
-                    ? "its domain vanished after the start"
-                    : `it is ${status.value.state} right after the start`
-              })
-        )
-      }
+      { name: "running", act: seenRunning(hypervisor, host, vm) }
     ],
     succeeded: inventory.setVmState(vm.id, "running"),
     failed: inventory.setVmState(vm.id, "failed")

@@ -3,89 +3,132 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Errors from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
-import type { Operation } from "../domain/Operation.ts"
+import type { Operation, OperationReport, Progress } from "../domain/Operation.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Journal } from "../services/Journal.ts"
 import { Operations } from "../services/Operations.ts"
 import { Storage } from "../services/Storage.ts"
-import * as CreateVm from "./CreateVm.ts"
-import * as DestroyVm from "./DestroyVm.ts"
+import * as Kinds from "./Kinds.ts"
+import * as Retry from "./Retry.ts"
 import * as Saga from "./Saga.ts"
+import * as Watchdog from "./Watchdog.ts"
 
-type Progress =
+type Status =
   | { readonly _tag: "Running" }
   | ({ readonly _tag: "Blocked" } & Saga.Blocked)
   | { readonly _tag: "Ended"; readonly outcome: Saga.Outcome }
   /** by a defect: its journal stays as it is until the next start */
   | { readonly _tag: "Stopped" }
 
+/** An operation that has a fiber. */
+interface Driven {
+  readonly status: SubscriptionRef.SubscriptionRef<Status>
+  readonly cancel: Deferred.Deferred<void>
+  /** completed when it is past its first step, or waits: then the next may be taken up */
+  readonly takenUp: Deferred.Deferred<void>
+  progress: Progress | null
+}
+
+/** How many are taken up at once after a start. */
+const takingUp = 64
+
+/** How long one of those may keep its place: a host that hangs must not hold up what is about other hosts. */
+const takingUpLimit = "1 second"
+
 /** Interrupted with its scope: what runs then is left as its journal says and taken up by the next `resume`. @since 0.1.0 @category constructors */
 export const make = Effect.gen(function* () {
   const inventory = yield* Inventory
   const journal = yield* Journal
   const monitor = yield* HostMonitor
-  const hypervisor = yield* Hypervisor
-  const storage = yield* Storage
-  const services = { inventory, hypervisor, storage }
+  const ports: Kinds.Ports = { inventory, hypervisor: yield* Hypervisor, storage: yield* Storage }
+  const scope = yield* Effect.scope
+  const watchdog = Watchdog.make(scope)
   const fibers = yield* FiberMap.make<OperationId>()
-  const progress = new Map<OperationId, SubscriptionRef.SubscriptionRef<Progress>>()
+  const all = new Map<OperationId, Driven>()
 
-  const sagaOf = Effect.fnUntraced(function* (operation: Operation) {
-    const vm = yield* inventory.vmRecord(operation.vmId)
-    const { host } = yield* inventory.host(vm.hostId)
-    switch (operation.kind) {
-      case "CreateVm": {
-        const image = yield* inventory.image(vm.imageId)
-        return CreateVm.saga(services, operation.id, vm, host, image)
-      }
-      case "DestroyVm":
-        return DestroyVm.saga(services, vm, host)
-    }
+  const follower = (driven: Driven): Saga.Follower => ({
+    cancel: driven.cancel,
+    onBlocked: (blocked) =>
+      SubscriptionRef.set(driven.status, blocked === null ? { _tag: "Running" } : { _tag: "Blocked", ...blocked }),
+    onProgress: (progress) =>
+      Effect.suspend(() => {
+        const before = driven.progress
+        driven.progress = progress
+        const isPastFirst = before !== null && (before.step !== progress.step || before.phase !== progress.phase)
+        return isPastFirst || progress.waiting !== null ? Deferred.succeed(driven.takenUp, undefined) : Effect.void
+      })
   })
 
-  const run = (operation: Operation, ref: SubscriptionRef.SubscriptionRef<Progress>) =>
+  const outcomeOf = ({ error, state }: Operation): Saga.Outcome =>
+    state === "done" ? { _tag: "Succeeded" } : { _tag: "Failed", reason: error ?? "failed", unreachableHost: null }
+
+  const run = (operation: Operation, driven: Driven) =>
     Effect.gen(function* () {
       const current = yield* inventory.operation(operation.id)
       if (current._tag === "None") return yield* Effect.dieMessage(`operation ${operation.id} has no row`)
-      const saga = yield* sagaOf(current.value).pipe(
+      if (current.value.ended) return outcomeOf(current.value)
+      const saga = yield* Kinds.kinds[operation.kind].saga(ports, current.value).pipe(
         // the inventory refuses to drop what an unfinished operation needs
-        Effect.catchTag("VmNotFound", "HostNotFound", "ImageNotFound", (error) => Effect.die(error))
+        Effect.catchTag("VmNotFound", "HostNotFound", "ImageNotFound", "VolumeNotFound", "SnapshotNotFound", (error) =>
+          Effect.die(error)
+        )
       )
-      return yield* Saga.drive({ journal, monitor }, current.value, saga, (blocked) =>
-        SubscriptionRef.set(ref, blocked === null ? { _tag: "Running" } : { _tag: "Blocked", ...blocked })
-      )
+      return yield* Saga.drive({ journal, monitor, watchdog }, current.value, saga, follower(driven))
     }).pipe(
-      Effect.tapError((error) => Effect.logError(`operation paused: ${error.message}`)),
-      Effect.retry(Saga.databaseRetry),
+      Effect.tapError((error) =>
+        Effect.zipRight(
+          Effect.logError(`operation paused: ${error.message}`),
+          Effect.sync(() => {
+            if (driven.progress !== null) driven.progress = { ...driven.progress, waiting: error.message }
+          })
+        )
+      ),
+      Effect.retry(Retry.databaseRetry),
       Effect.tap((outcome) =>
         Effect.log(outcome._tag === "Succeeded" ? "operation done" : `operation failed: ${outcome.reason}`)
       ),
-      Effect.flatMap((outcome) => SubscriptionRef.set(ref, { _tag: "Ended", outcome })),
+      Effect.flatMap((outcome) => SubscriptionRef.set(driven.status, { _tag: "Ended", outcome })),
       Effect.tapDefect((defect) =>
         Effect.zipRight(
           Effect.logError("operation stopped by a defect; it is taken up at the next start", defect),
-          SubscriptionRef.set(ref, { _tag: "Stopped" })
+          SubscriptionRef.set(driven.status, { _tag: "Stopped" })
         )
       ),
-      Effect.ensuring(Effect.sync(() => progress.delete(operation.id))),
-      Effect.annotateLogs({ operation: operation.id, kind: operation.kind, vmid: operation.vmId })
+      Effect.ensuring(
+        Effect.suspend(() => {
+          all.delete(operation.id)
+          return Deferred.succeed(driven.takenUp, undefined)
+        })
+      ),
+      Effect.annotateLogs({
+        operation: operation.id,
+        kind: operation.kind,
+        ...(operation.vmId === null ? {} : { vmid: operation.vmId }),
+        ...(operation.volumeId === null ? {} : { volumeid: operation.volumeId })
+      })
     )
 
   const start = Effect.fnUntraced(function* (operation: Operation) {
-    const known = progress.get(operation.id)
+    const known = all.get(operation.id)
     if (known !== undefined) return known
-    const ref = yield* SubscriptionRef.make<Progress>({ _tag: "Running" })
-    progress.set(operation.id, ref)
-    yield* FiberMap.run(fibers, operation.id, run(operation, ref))
-    return ref
+    const driven: Driven = {
+      status: yield* SubscriptionRef.make<Status>({ _tag: "Running" }),
+      cancel: yield* Deferred.make<void>(),
+      takenUp: yield* Deferred.make<void>(),
+      progress: null
+    }
+    all.set(operation.id, driven)
+    yield* FiberMap.run(fibers, operation.id, run(operation, driven))
+    return driven
   }, Effect.uninterruptible)
 
   const failure = (
@@ -98,21 +141,20 @@ export const make = Effect.gen(function* () {
   const awaitEnd = Effect.fn("Operations.await")(function* (id: OperationId) {
     const row = yield* inventory.operation(id)
     if (row._tag === "None") return yield* Effect.dieMessage(`operation ${id} does not exist`)
-    const { error, state, vmId } = row.value
+    const { error, state } = row.value
     if (state === "done") return
     if (state === "failed") return yield* failure(id, error ?? "failed", true, null)
-    const ref = yield* start(row.value)
-    const { hostId } = yield* Effect.orDie(inventory.vmRecord(vmId))
-    const settled = yield* ref.changes.pipe(
-      Stream.filter((p) => p._tag !== "Running"),
+    const { status } = yield* start(row.value)
+    const settled = yield* status.changes.pipe(
+      Stream.filter((s) => s._tag !== "Running"),
       Stream.runHead
     )
     if (settled._tag === "None") return yield* Effect.interrupt
     if (settled.value._tag === "Blocked") {
-      const { failed, reason, unreachable } = settled.value
+      const { failed, host, reason, waitsFor } = settled.value
       const later = failed ? "what it began is removed" : "it goes on"
-      const when = unreachable ? "when the host answers again" : "when the host allows it"
-      return yield* failure(id, `${reason}; ${later} ${when}`, false, unreachable ? hostId : null)
+      const when = waitsFor === null ? "as soon as that is allowed" : `when the ${waitsFor} answers again`
+      return yield* failure(id, `${reason}; ${later} ${when}`, false, host)
     }
     if (settled.value._tag === "Stopped") {
       const reason = "internal error: the controller's log says more; the operation is taken up at the next start"
@@ -122,14 +164,52 @@ export const make = Effect.gen(function* () {
     if (outcome?._tag === "Failed") return yield* failure(id, outcome.reason, true, outcome.unreachableHost)
   })
 
+  const takeUp = (operation: Operation) =>
+    all.has(operation.id)
+      ? Effect.void
+      : Effect.flatMap(start(operation), ({ takenUp }) => Effect.timeoutOption(Deferred.await(takenUp), takingUpLimit))
+
+  const report = (operation: Operation): OperationReport => ({
+    operation,
+    progress: operation.ended ? null : (all.get(operation.id)?.progress ?? null)
+  })
+
+  /** Why it cannot be cancelled (any more); null: it can. */
+  const refusal = ({ cancelAsked, ended, kind, state }: Operation): string | null => {
+    if (ended) return "it has ended"
+    if (Kinds.kinds[kind].goes === "forward") {
+      return `a ${kind} only goes forward, for what it has begun cannot be taken back`
+    }
+    return state === "undoing" && !cancelAsked ? "it has failed and is being undone already" : null
+  }
+
   return Operations.of({
-    start: (operation) => Effect.asVoid(start(operation)),
+    start: (operation) => (operation.ended ? Effect.void : Effect.asVoid(start(operation))),
     await: awaitEnd,
     resume: Effect.gen(function* () {
       const unfinished = yield* journal.unfinished
-      yield* Effect.forEach(unfinished, start, { discard: true })
+      yield* Effect.forkIn(Effect.forEach(unfinished, takeUp, { concurrency: takingUp, discard: true }), scope)
       if (unfinished.length > 0) yield* Effect.log(`resuming ${unfinished.length} unfinished operations`)
       return unfinished.length
-    })
+    }),
+    cancel: Effect.fn("Operations.cancel")(function* (id) {
+      const found = yield* inventory.operation(id)
+      if (found._tag === "None") return yield* new Errors.OperationNotFound({ operationId: id })
+      const early = refusal(found.value)
+      if (early !== null) return yield* new Errors.NotCancellable({ operationId: id, reason: early })
+      const asked = yield* journal.askCancel(id)
+      if (asked._tag === "None") return yield* new Errors.OperationNotFound({ operationId: id })
+      // it may have come to its end in between
+      const late = refusal(asked.value)
+      if (late !== null) return yield* new Errors.NotCancellable({ operationId: id, reason: late })
+      yield* Effect.flatMap(start(asked.value), ({ cancel }) => Deferred.succeed(cancel, undefined))
+      return asked.value
+    }, Effect.uninterruptible),
+    report: Effect.fn("Operations.report")(function* (id) {
+      const found = yield* inventory.operation(id)
+      if (found._tag === "None") return yield* new Errors.OperationNotFound({ operationId: id })
+      return report(found.value)
+    }),
+    list: Effect.fn("Operations.list")((filter) => Effect.map(journal.list(filter), (rows) => rows.map(report)))
   })
 })

@@ -1,51 +1,79 @@
 /**
- * The saga runner: steps that are probed, done and recorded, and undone in reverse after a real failure.
+ * The saga runner: steps that are probed, done and recorded, and undone in reverse after a real failure or a cancel.
  *
  * The rules, each of which a crash or a stop would otherwise break:
  * - a step is recorded as started before its effect and as done after it; a recorded step is never done again;
+ * - between two effects there is one record: that the one is done and the next is started are written together;
  * - every effect is safe to repeat, so a step that was started but not recorded as done is simply done again: it looks first;
  * - undo covers the step that was started but not done, since its effect may exist;
- * - undo begins only after a failure, never because the process stops: an interrupted runner leaves its row as it is.
+ * - undo begins only after a failure, a cancel or when the time is up, never because the process stops: an interrupted runner leaves its
+ *   row as it is;
+ * - a call to a host that is under way is not cut off by a cancel: it could still take effect after the undo.
  *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Schedule from "effect/Schedule"
-import type { HostError, ImageRefused, PersistenceError } from "../domain/Errors.ts"
+import { OperationTimeout, type PersistenceError } from "../domain/Errors.ts"
 import type { HostId } from "../domain/Ids.ts"
-import type { Operation } from "../domain/Operation.ts"
+import type { Operation, Progress } from "../domain/Operation.ts"
 import type { HostMonitor } from "../services/HostMonitor.ts"
-import type { Journal, Phase } from "../services/Journal.ts"
+import type { Entry, Journal, Phase } from "../services/Journal.ts"
+import { StepProgress } from "../services/StepProgress.ts"
+import * as Retry from "./Retry.ts"
+import type { Watchdog } from "./Watchdog.ts"
 
 /** What a step can fail with. @since 0.1.0 @category errors */
-export type StepError = HostError | ImageRefused | PersistenceError
+export type StepError = Retry.StepError
 
 /** @since 0.1.0 @category models */
-export interface Step {
-  readonly name: string
+export interface Step<Name extends string = string> {
+  readonly name: Name
   readonly act: Effect.Effect<void, StepError>
   /** Absent: nothing to undo. */
   readonly undo?: Effect.Effect<void, StepError>
+  /** A refusal is final, also where the saga otherwise tries a few times: it took its time, or will not pass. */
+  readonly once?: true
+  /** A cancel interrupts it: that leaves nothing behind that its undo would miss. */
+  readonly cancellable?: true
+  /** How long one try may take, doing or undoing; absent: `limits.step`. */
+  readonly limit?: Duration.DurationInput
+  /** Those of the saga's hosts that it works on; absent: all of them. */
+  readonly hosts?: Retry.Hosts
 }
 
 /** @since 0.1.0 @category models */
-export interface Saga {
-  /** the host all steps work on */
-  readonly hostId: HostId
-  readonly steps: ReadonlyArray<Step>
+export interface Saga<Name extends string = string> {
+  /** the hosts its steps work on; none: only storage that all hosts share */
+  readonly hosts: Retry.Hosts
+  readonly steps: ReadonlyArray<Step<Name>>
   /** written to the inventory when all steps are done; safe to repeat */
   readonly succeeded: Effect.Effect<void, PersistenceError>
   /** written to the inventory when the undo has ended; safe to repeat */
   readonly failed: Effect.Effect<void, PersistenceError>
   /**
-   * `undo`: an unreachable host fails the saga after a few tries. `wait`: there is no other way than forward, so the saga waits until the
-   * host answers.
+   * `undo`: an unreachable host or storage fails the saga after a few tries. `wait`: there is no other way than forward, so the saga waits
+   * until it answers, and cannot be cancelled.
    */
   readonly unreachable: "undo" | "wait"
+  /**
+   * How long after it was begun it may still go forward; absent: `limits.saga`. Then it is undone; one that only goes forward goes on, and those who
+   * wait are told.
+   */
+  readonly limit?: Duration.DurationInput
 }
+
+/**
+ * The last line of defence: every driver has limits of its own. `copy` and `sagaWithCopy` are for what takes as long as an image or a volume is
+ * large.
+ *
+ * @since 0.3.0 @category constants
+ */
+export const limits = { step: "5 minutes", saga: "1 hour", copy: "6 hours", sagaWithCopy: "8 hours" } as const
 
 /** How a saga ended. @since 0.1.0 @category models */
 export type Outcome =
@@ -53,34 +81,28 @@ export type Outcome =
   | { readonly _tag: "Failed"; readonly reason: string; readonly unreachableHost: HostId | null }
 
 /**
- * Told when the saga cannot go on for now. `failed`: it has failed for `reason`, and it is the undo that waits. `unreachable`: the host does
- * not answer; else it answers, and refuses.
+ * Told when the saga cannot go on for now. `failed`: it has failed for `reason`, and it is the undo that waits. `waitsFor`: who does not
+ * answer; null: it answers, and refuses. `host`: when that is a host.
  *
  * @since 0.1.0 @category models
  */
-export interface Blocked {
-  readonly reason: string
+export interface Blocked extends Retry.Stuck {
   readonly failed: boolean
-  readonly unreachable: boolean
 }
 
-/** How often the host may refuse an undo before those who wait are told. */
-const patience = 3
-
-/** A few quick tries, for a daemon that is being restarted or a connection that just broke. */
-const quickly = Schedule.exponential("250 millis", 2).pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(4)))
-
-/** For an undo the host refuses: it has to succeed some time, and must not load the host meanwhile. */
-const patiently = Schedule.exponential("500 millis", 2).pipe(
-  Schedule.jittered,
-  Schedule.union(Schedule.spaced("1 minute"))
-)
-
-const isUnreachable = (error: StepError): boolean => error._tag === "HostUnreachable"
+/** Who follows a saga. @since 0.3.0 @category models */
+export interface Follower {
+  /** null: it goes on again */
+  readonly onBlocked: (blocked: Blocked | null) => Effect.Effect<void>
+  readonly onProgress: (progress: Progress) => Effect.Effect<void>
+  /** completed when it is to be cancelled */
+  readonly cancel: Deferred.Deferred<void>
+}
 
 interface Services {
   readonly journal: Journal["Type"]
   readonly monitor: HostMonitor["Type"]
+  readonly watchdog: Watchdog
 }
 
 /**
@@ -89,134 +111,234 @@ interface Services {
  * @since 0.1.0 @category running
  */
 export const drive = Effect.fn("Saga.drive")(function* (
-  { journal, monitor }: Services,
+  { journal, monitor, watchdog }: Services,
   operation: Operation,
   saga: Saga,
-  /** null: it goes on again */
-  onBlocked: (blocked: Blocked | null) => Effect.Effect<void>
+  { cancel, onBlocked, onProgress }: Follower
 ) {
   yield* Effect.annotateCurrentSpan({ operationId: operation.id, kind: operation.kind, vmId: operation.vmId })
   const records = yield* journal.steps(operation.id)
-  const recorded = (phase: Phase, name: string) => records.find((r) => r.phase === phase && r.name === name)?.state
+  const recordOf = (phase: Phase, name: string) => records.find((r) => r.phase === phase && r.name === name)
+  const isDone = (phase: Phase, name: string) => recordOf(phase, name)?.state === "done"
+  const touched = new Set(records.filter(({ phase }) => phase === "do").map(({ name }) => name))
+  const canUndo = saga.unreachable === "undo"
+  if (operation.cancelAsked) yield* Deferred.succeed(cancel, undefined)
 
-  const awaitHost = (error: StepError, failure: string | null) =>
-    Effect.logWarning(`waiting for the host: ${error.message}`).pipe(
-      Effect.zipRight(monitor.suspect(saga.hostId, reasonOf(error))),
-      Effect.zipRight(onBlocked({ reason: failure ?? error.message, failed: failure !== null, unreachable: true })),
-      Effect.zipRight(monitor.awaitUp(saga.hostId)),
-      Effect.zipRight(onBlocked(null))
-    )
+  /** What is to be written with the next record. */
+  let carried: Entry = operation.state === "pending" ? { state: { to: "running" } } : {}
+  const record = (entry: Entry) =>
+    Effect.suspend(() => {
+      const whole = { ...carried, ...entry }
+      carried = {}
+      return journal.record(operation.id, whole)
+    })
+  const recordCarried = Effect.suspend(() => (Object.keys(carried).length === 0 ? Effect.void : record({})))
 
-  /** Tries until the host answers; what the host answers is passed on. `failure`: why the saga failed, if it has. */
-  const whenReachable = (
-    effect: Effect.Effect<void, StepError>,
-    failure: string | null
-  ): Effect.Effect<void, StepError> =>
-    effect.pipe(
-      Effect.retry({ while: isUnreachable, schedule: quickly }),
-      Effect.catchIf(isUnreachable, (error) =>
-        Effect.zipRight(
-          awaitHost(error, failure),
-          Effect.suspend(() => whenReachable(effect, failure))
-        )
+  // ----------------------------------------------------------------------------------------------------------------- progress
+
+  let progress: Progress | null = null
+  /** why it failed, once it has */
+  let failure: string | null = null
+  let cancelled = false
+  /** whether those who wait know that the undo may take */
+  let toldOfUndo = false
+
+  const tell = (change: Partial<Progress>) =>
+    Effect.suspend(() => {
+      if (progress === null) return Effect.void
+      progress = { ...progress, ...change }
+      return onProgress(progress)
+    })
+
+  const begin = (phase: Phase, step: string, number: number, of: number) =>
+    Effect.suspend(() => {
+      const tries = recordOf(phase, step)?.tries ?? 0
+      progress = { phase, step, number, of, percent: null, tries, waiting: null }
+      return Effect.zipRight(onProgress(progress), record({ started: { phase, name: step } }))
+    })
+
+  const failedBefore = records.reduce((sum, { phase, tries }) => sum + (phase === "do" ? tries - 1 : 0), 0)
+  const retry = Retry.make({ monitor, watchdog }, failedBefore, {
+    onTry: Effect.suspend(() => tell({ tries: (progress?.tries ?? 0) + 1, percent: null, waiting: null })),
+    onWait: (waiting) => tell({ waiting }),
+    onStuck: (stuck) => {
+      toldOfUndo ||= stuck !== null && failure !== null
+      return onBlocked(
+        stuck === null
+          ? null
+          : {
+              ...stuck,
+              reason: failure ?? stuck.reason,
+              failed: failure !== null,
+              // what was cancelled is not to be begun anew elsewhere
+              host: cancelled ? null : stuck.host
+            }
       )
-    )
-
-  const forward = (step: Step): Effect.Effect<void, StepError> =>
-    saga.unreachable === "wait"
-      ? // a refusal may pass (a device that is busy for a moment), and there is nothing to undo
-        whenReachable(Effect.retry(step.act, { while: (e) => !isUnreachable(e), schedule: quickly }), null)
-      : Effect.retry(step.act, { while: isUnreachable, schedule: quickly })
-
-  const perform = (phase: Phase, name: string, effect: Effect.Effect<void, StepError>) =>
-    Effect.gen(function* () {
-      if (recorded(phase, name) === "done") return
-      yield* journal.stepStarted(operation.id, phase, name)
-      const exit = yield* Effect.exit(effect)
-      if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
-        yield* journal.stepFailed(operation.id, phase, name, describe(exit.cause))
-      }
-      yield* exit
-      yield* journal.stepDone(operation.id, phase, name)
-    }).pipe(Effect.annotateLogs({ step: name, phase }))
-
-  /** Tries as long as it takes: what is left on a host would be lost for ever. */
-  const undoStep = (name: string, effect: Effect.Effect<void, StepError>, failure: string) => {
-    let refusals = 0
-    return whenReachable(effect, failure).pipe(
-      Effect.tapError((error) =>
-        Effect.gen(function* () {
-          yield* Effect.logWarning(`undo of ${name} failed and is tried again: ${error.message}`)
-          if (++refusals === patience) yield* onBlocked({ reason: failure, failed: true, unreachable: false })
-        })
-      ),
-      Effect.retry(patiently)
-    )
-  }
-
-  const undo = Effect.fnUntraced(function* (failure: string) {
-    const reached = yield* journal.steps(operation.id)
-    const touched = new Set(reached.filter((r) => r.phase === "do").map((r) => r.name))
-    for (const step of saga.steps.toReversed()) {
-      if (step.undo === undefined || !touched.has(step.name)) continue
-      yield* perform("undo", step.name, undoStep(step.name, step.undo, failure))
     }
-    yield* saga.failed
-    yield* journal.setState(operation.id, "failed")
   })
 
-  const failedWith = (reason: string, unreachableHost: HostId | null): Outcome => ({
-    _tag: "Failed",
-    reason,
-    unreachableHost
+  // ------------------------------------------------------------------------------------------------------------------ forward
+
+  const limit = saga.limit ?? limits.saga
+  const endAt = operation.createdAt + Duration.toMillis(limit)
+  const timeIsUp = Effect.suspend(
+    () => new OperationTimeout({ what: "the whole operation", limit: Retry.inWords(limit) })
+  )
+  const untilTimeIsUp = Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, endAt - now)))
+  const halted = canUndo
+    ? Effect.raceFirst(
+        Effect.zipRight(
+          Deferred.await(cancel),
+          Effect.suspend(() => new Retry.Cancelled())
+        ),
+        Effect.zipRight(untilTimeIsUp, timeIsUp)
+      )
+    : null
+
+  const halt = Effect.gen(function* () {
+    if (!canUndo) return
+    if (yield* Deferred.isDone(cancel)) return yield* new Retry.Cancelled()
+    if ((yield* Clock.currentTimeMillis) >= endAt) return yield* timeIsUp
+  })
+
+  const policy = (step: Step): Retry.Policy =>
+    canUndo
+      ? { silence: "few", refusal: "never" }
+      : // a refusal may pass (a device that is busy for a moment), and there is nothing to undo
+        { silence: "always", refusal: step.once === true ? "never" : "few" }
+
+  const work = (what: string, step: Step, effect: Effect.Effect<void, StepError>): Omit<Retry.Work, "policy"> => ({
+    what,
+    effect,
+    hosts: distinct(step.hosts ?? saga.hosts),
+    limit: step.limit ?? limits.step,
+    halted: null,
+    interruptible: false
+  })
+
+  /** the step that was begun and has not ended */
+  let current: Step | null = null
+
+  const forward = Effect.gen(function* () {
+    for (const [index, step] of saga.steps.entries()) {
+      if (isDone("do", step.name)) continue
+      yield* halt
+      touched.add(step.name)
+      yield* begin("do", step.name, index + 1, saga.steps.length)
+      current = step
+      // what it began may go on for others after it has ended
+      const tellPercent = (percent: number) =>
+        Effect.suspend(() => (current === step ? tell({ percent }) : Effect.void))
+      const act = Effect.provideService(step.act, StepProgress, { tell: tellPercent })
+      yield* retry
+        .run({
+          ...work(`step ${step.name}`, step, act),
+          policy: policy(step),
+          halted,
+          interruptible: step.cancellable === true
+        })
+        .pipe(Effect.annotateLogs({ step: step.name, phase: "do" }))
+      current = null
+      carried = { ended: { phase: "do", name: step.name, state: "done" } }
+    }
+    yield* recordCarried
+  })
+
+  const tellWhenTimeIsUp = untilTimeIsUp.pipe(
+    Effect.zipRight(Effect.flip(timeIsUp)),
+    Effect.flatMap(({ message }) =>
+      onBlocked({
+        reason: message,
+        failed: false,
+        waitsFor: saga.hosts.length === 0 ? "storage" : "host",
+        host: null
+      })
+    )
+  )
+
+  // --------------------------------------------------------------------------------------------------------------------- undo
+
+  /** As long as it takes: what is left on a host would be lost for ever. `onBegun` is done as soon as it is recorded. */
+  const undo = Effect.fnUntraced(function* (onBegun: Effect.Effect<void>) {
+    const todo = saga.steps.toReversed().flatMap((step) => {
+      const { name, undo } = step
+      return undo !== undefined && touched.has(name) && !isDone("undo", name) ? [{ step, undo }] : []
+    })
+    for (const [index, { step, undo }] of todo.entries()) {
+      yield* begin("undo", step.name, index + 1, todo.length)
+      if (index === 0) yield* onBegun
+      yield* retry
+        .run({ ...work(`undo of ${step.name}`, step, undo), policy: { silence: "always", refusal: "always" } })
+        .pipe(
+          // nothing else ends it: it is not halted
+          Effect.catchTag("Cancelled", (error) => Effect.die(error)),
+          Effect.annotateLogs({ step: step.name, phase: "undo" })
+        )
+      carried = { ended: { phase: "undo", name: step.name, state: "done" } }
+    }
+    yield* recordCarried
+    yield* saga.failed
+    yield* record({ state: { to: "failed" } })
   })
 
   if (operation.state === "undoing") {
-    const failure = operation.error ?? "failed before a restart"
-    yield* undo(failure)
-    return failedWith(failure, null)
+    failure = operation.error ?? "failed before a restart"
+    cancelled = operation.cancelAsked
+    yield* undo(Effect.void)
+    return { _tag: "Failed", reason: failure, unreachableHost: null } satisfies Outcome
   }
 
-  yield* journal.setState(operation.id, "running")
   const exit = yield* Effect.exit(
-    Effect.forEach(saga.steps, (step) => perform("do", step.name, forward(step)), { discard: true })
+    canUndo ? forward : Effect.raceFirst(forward, Effect.zipRight(tellWhenTimeIsUp, Effect.never))
   )
   if (Exit.isSuccess(exit)) {
     yield* saga.succeeded
-    yield* journal.setState(operation.id, "done")
+    yield* record({ state: { to: "done" } })
     return { _tag: "Succeeded" } satisfies Outcome
   }
   // the process stops: nothing is undone, the next start goes on
   if (Cause.isInterruptedOnly(exit.cause)) return yield* Effect.interrupt
 
-  const failure = Cause.failureOption(exit.cause)
+  const cause = Cause.failureOption(exit.cause)
+  const error = cause._tag === "Some" ? cause.value : null
   // the journal itself failed: what is recorded is all we know, so the runner is started again instead of guessing
-  if (failure._tag === "Some" && failure.value._tag === "PersistenceError") return yield* failure.value
-  const reason = describe(exit.cause)
-  const unreachable = failure._tag === "Some" && failure.value._tag === "HostUnreachable"
+  if (error?._tag === "PersistenceError") return yield* error
+  cancelled = canUndo && (yield* Deferred.isDone(cancel))
+  const told = Retry.describe(exit.cause)
+  const reason = cancelled ? new Retry.Cancelled().message : told + (retry.usedUp ? usedUp : "")
+  failure = reason
+  const ended = endOf(current, told)
+  current = null
   yield* Effect.logWarning(`failed and is undone: ${reason}`)
-  yield* journal.setState(operation.id, "undoing", reason)
-  if (unreachable) {
-    yield* monitor.suspect(saga.hostId, reasonOf(failure.value))
-    // who waits need not wait for the undo, which may take until the host is repaired
-    yield* onBlocked({ reason, failed: true, unreachable: true })
+  const silent = error !== null && error._tag !== "Cancelled" && Retry.isUnreachable(error) ? error : null
+  const host = silent === null || cancelled ? null : Retry.silentHost(saga.hosts, silent)
+  const waitsFor = silent?._tag === "HostUnreachable" ? "host" : "storage"
+  carried = {
+    ...carried,
+    ...ended,
+    state: { to: "undoing", error: reason }
   }
-  yield* undo(reason)
-  return failedWith(reason, unreachable ? saga.hostId : null)
+  // who waits need not wait for the undo, which may take until the host or the storage is repaired
+  const tellOfUndo = (waitsFor: Blocked["waitsFor"], host: HostId | null) =>
+    Effect.suspend(() => {
+      if (toldOfUndo) return Effect.void
+      toldOfUndo = true
+      return onBlocked({ reason, failed: true, waitsFor, host })
+    })
+  yield* Effect.raceFirst(
+    undo(silent === null ? Effect.void : tellOfUndo(waitsFor, host)),
+    tellOfUndo(null, null).pipe(Effect.delay(undoPatience), Effect.zipRight(Effect.never))
+  )
+  return { _tag: "Failed", reason, unreachableHost: host } satisfies Outcome
 })
 
-/** One sentence: the failure's own message; a defect is named as such and stays whole in the log. */
-const describe = (cause: Cause.Cause<StepError>): string => {
-  const failure = Cause.failureOption(cause)
-  if (failure._tag === "Some") return failure.value.message
-  const defect = Cause.squash(cause)
-  return `internal error: ${defect instanceof Error ? defect.message : String(defect)}`
-}
+/** How long those who wait are left to wait for an undo that nothing seems to hold up. */
+const undoPatience = "20 seconds"
 
-const reasonOf = (error: StepError): string => (error._tag === "HostUnreachable" ? error.reason : error.message)
+const usedUp = `; it is given up after ${Retry.budget} tries that failed`
 
-/** How long a runner waits before it is started again after the database failed. @since 0.1.0 @category running */
-export const databaseRetry = Schedule.exponential("200 millis", 2).pipe(
-  Schedule.jittered,
-  Schedule.union(Schedule.spaced(Duration.seconds(10)))
-)
+const endOf = (step: Step | null, error: string): Entry =>
+  step === null ? {} : { ended: { phase: "do", name: step.name, state: "failed", error } }
+
+const distinct = (hosts: Retry.Hosts): Retry.Hosts =>
+  hosts.filter(({ id }, index) => hosts.findIndex((one) => one.id === id) === index)

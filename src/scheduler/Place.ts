@@ -46,34 +46,53 @@ const shortages = (
     return [`${name} short by ${short}${unit} (needs ${wanted[resource]}, ${left})`]
   })
 
+/** What keeps anything new from it, whatever that is, one clause; null: nothing. */
+const closed = (request: PlacementRequest, { host, status }: Candidate): string | null => {
+  const excluded = request.exclude.get(host.id)
+  if (excluded !== undefined) return excluded
+  if (host.maintenance) return "it is in maintenance"
+  switch (status._tag) {
+    case "Up":
+      return null
+    case "Connecting":
+      return "has not been reached yet"
+    case "Suspect":
+    case "Down":
+      return status.reason
+  }
+}
+
 /**
  * Why the host cannot take the VM, one clause; null: it can.
  *
  * @since 0.1.0 @category filters
  */
-export const refusal = (request: PlacementRequest, { host, promised, status }: Candidate): string | null => {
-  const excluded = request.exclude.get(host.id)
-  if (excluded !== undefined) return excluded
-  if (status._tag === "Down") return status.reason
-  if (status._tag === "Connecting") return "has not been reached yet"
-  const capacity = host.capacity
+export const refusal = (request: PlacementRequest, candidate: Candidate): string | null => {
+  const reason = closed(request, candidate)
+  if (reason !== null) return reason
+  const capacity = candidate.host.capacity
   if (capacity === null) return "what it has is not known yet"
-  const short = shortages(request.resources, promised, capacity)
+  const short = shortages(request.resources, candidate.promised, capacity)
   return short.length === 0 ? null : short.join(", ")
 }
 
-/**
- * The share of its scarcest resource that is promised once the VM is there (dominant share): 1 is full.
- *
- * @since 0.1.0 @category weights
- */
-export const dominantShare = (wanted: Resources.Resources, { host, promised }: Candidate): number =>
-  Math.max(
-    ...Resources.names.map((resource) => {
-      const used = promised[resource] + wanted[resource]
-      return used === 0 ? 0 : used / (host.capacity?.[resource] ?? 0)
-    })
+/** The same without the words, which take most of the time. */
+const hasRoom = (wanted: Resources.Resources, promised: Resources.Resources, capacity: Resources.Resources): boolean =>
+  Resources.names.every(
+    (resource) => wanted[resource] === 0 || promised[resource] + wanted[resource] <= capacity[resource]
   )
+
+/**
+ * The share of its scarcest resource that is promised once the VM is there (dominant share): 1 is full. Only what is wanted counts: for a
+ * volume, how much memory is taken says nothing.
+ */
+const share = (wanted: Resources.Resources, promised: Resources.Resources, capacity: Resources.Resources): number => {
+  let most = 0
+  for (const resource of Resources.names) {
+    if (wanted[resource] > 0) most = Math.max(most, (promised[resource] + wanted[resource]) / capacity[resource])
+  }
+  return most
+}
 
 /**
  * Ties go to the host with fewer VMs (`pack`: more), then to the lowest id.
@@ -85,23 +104,26 @@ export const place = (
   candidates: ReadonlyArray<Candidate>,
   policy: Policy = "spread"
 ): Placement => {
-  const refusals: Array<HostRefusal> = []
+  const wanted = request.resources
   const sign = policy === "spread" ? 1 : -1
   let best: { readonly candidate: Candidate; readonly share: number } | null = null
   for (const candidate of candidates) {
-    const reason = refusal(request, candidate)
-    if (reason !== null) {
-      refusals.push({ hostId: candidate.host.id, host: candidate.host.name, reason })
-      continue
-    }
-    const share = dominantShare(request.resources, candidate)
+    if (closed(request, candidate) !== null) continue
+    const capacity = candidate.host.capacity
+    if (capacity === null || !hasRoom(wanted, candidate.promised, capacity)) continue
+    const filled = share(wanted, candidate.promised, capacity)
     const better =
       best === null
         ? -1
-        : sign * (share - best.share) ||
+        : sign * (filled - best.share) ||
           sign * (candidate.vms - best.candidate.vms) ||
           candidate.host.id - best.candidate.host.id
-    if (better < 0) best = { candidate, share }
+    if (better < 0) best = { candidate, share: filled }
   }
-  return best === null ? { _tag: "Refused", refusals } : { _tag: "Placed", hostId: best.candidate.host.id }
+  if (best !== null) return { _tag: "Placed", hostId: best.candidate.host.id }
+  const refusals = candidates.flatMap((candidate): ReadonlyArray<HostRefusal> => {
+    const reason = refusal(request, candidate)
+    return reason === null ? [] : [{ hostId: candidate.host.id, host: candidate.host.name, reason }]
+  })
+  return { _tag: "Refused", refusals }
 }

@@ -5,8 +5,17 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { HostUnreachable } from "../domain/Errors.ts"
 import type { HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
+import type { DomainChange } from "./Hypervisor.ts"
+
+/** What was noticed of a host: it can be used (again), or something changed on it. @since 0.2.0 @category models */
+export type HostEvent =
+  | { readonly _tag: "Up"; readonly hostId: HostId }
+  | { readonly _tag: "Changed"; readonly hostId: HostId; readonly change: DomainChange }
 
 /** @since 0.1.0 @category services */
 export class HostMonitor extends Context.Tag("vmfabric/HostMonitor")<
@@ -18,7 +27,17 @@ export class HostMonitor extends Context.Tag("vmfabric/HostMonitor")<
     readonly settled: Effect.Effect<void>
     /** Completes when the host is up: at once when it is. */
     readonly awaitUp: (id: HostId) => Effect.Effect<void>
-    /** Somebody could not reach the host: it counts as down until it has answered again, which is tried at once. */
+    /**
+     * What is noticed from the moment the effect ends, until the scope is closed. What happens on a host while it cannot be reached is never told:
+     * after `Up`, look.
+     */
+    readonly events: Effect.Effect<Stream.Stream<HostEvent>, never, Scope.Scope>
+    /**
+     * Fails at once, without asking the host, when it is not up: what is not begun need not be waited for. A host that has not been tried yet
+     * passes.
+     */
+    readonly check: (id: HostId) => Effect.Effect<void, HostUnreachable>
+    /** Somebody could not reach the host: it is suspect until it has answered again, or more signs say that it is down; both are tried at once. */
     readonly suspect: (id: HostId, reason: string) => Effect.Effect<void>
   }
 >() {}

@@ -7,17 +7,55 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
-import type { HostError } from "../domain/Errors.ts"
+import type { GuestHoldsDevice, HostError } from "../domain/Errors.ts"
 import type { Host, HostFacts } from "../domain/Host.ts"
 import type { DomainUuid, OperationId, VmId } from "../domain/Ids.ts"
 import type { Resources } from "../domain/Resources.ts"
+import type { Power } from "../domain/Vm.ts"
 
-/** A disk as the domain's XML names it. @since 0.1.0 @category models */
-export interface DiskSource {
-  readonly path: string
-  readonly format: "qcow2"
-  /** what the guest finds under /dev/disk/by-id; at most 20 characters */
-  readonly serial: string
+/**
+ * A disk as the domain's XML names it. `serial` is what the guest finds under /dev/disk/by-id, at most 20 characters; no two disks of
+ * a domain have the same.
+ *
+ * @since 0.1.0 @category models
+ */
+export type DiskSource =
+  | { readonly _tag: "File"; readonly path: string; readonly format: "qcow2"; readonly serial: string }
+  | {
+      readonly _tag: "Rbd"
+      readonly pool: string
+      readonly image: string
+      /** all of them: QEMU takes whichever answers */
+      readonly monitors: ReadonlyArray<{ readonly host: string; readonly port: number }>
+      /** cephx client, without the `client.` before it */
+      readonly client: string
+      /** of the libvirt secret on the host that holds the client's key */
+      readonly secret: string
+      readonly serial: string
+    }
+
+/**
+ * How a volume's disk is found in a domain again. `target` is its place (`vdb`, `vdc`, …), which the guest may or may not name it by.
+ *
+ * @since 0.2.0 @category models
+ */
+export interface VolumeDisk {
+  /** `ua-<serial>`, a device alias of the user's in libvirt's sense: device events carry it */
+  readonly alias: string
+  readonly target: string
+}
+
+/** How many volumes a domain of ours can have attached at a time: each takes a PCI Express port of its own. @since 0.2.0 @category constants */
+export const volumeSlots = 14
+
+/**
+ * Where a disk stands in a domain. `live` null: the domain does not run.
+ *
+ * @since 0.2.0 @category models
+ */
+export interface DiskPresence {
+  readonly live: boolean | null
+  readonly persistent: boolean
 }
 
 /** Everything a domain is built from. @since 0.1.0 @category models */
@@ -57,12 +95,76 @@ export interface DomainSummary {
   readonly name: string
 }
 
+/** A domain's state and how it came to it. @since 0.3.0 @category models */
+export interface DomainPower extends DomainSummary {
+  readonly power: Power
+  /** one clause, as in `the guest shut itself down`; null: nothing to say */
+  readonly reason: string | null
+}
+
+/** A disk as a domain's XML has it. @since 0.3.0 @category models */
+export interface DomainDisk {
+  /** `vda` */
+  readonly target: string
+  /** a path, or `pool/image`; null: an empty drive */
+  readonly source: string | null
+  readonly serial: string | null
+}
+
+/** What can drift of a domain's definition. @since 0.3.0 @category models */
+export interface DomainShape {
+  readonly title: string | null
+  readonly cpu: number
+  /** MiB */
+  readonly ram: number
+  readonly disks: ReadonlyArray<DomainDisk>
+  /** of its NICs */
+  readonly macs: ReadonlyArray<string>
+}
+
+/** Whose a domain says it is. @since 0.3.0 @category models */
+export interface DomainOwner {
+  readonly vmId: number
+  readonly operationId: string
+}
+
+/** A domain looked at closely. `live` null: it does not run. `defined` null: it is transient. @since 0.3.0 @category models */
+export interface DomainDetail {
+  readonly owner: DomainOwner | null
+  readonly live: DomainShape | null
+  readonly defined: DomainShape | null
+}
+
+/**
+ * A domain looked at closely, once again. `digest` stands for all that the host says of it; `detail` null: that is what it was.
+ *
+ * @since 0.3.0 @category models
+ */
+export interface DomainGlance {
+  readonly digest: string
+  readonly detail: DomainDetail | null
+}
+
 /** A change of a domain's state as the host reports it. @since 0.1.0 @category models */
 export interface DomainChange {
   readonly uuid: string
   readonly name: string
   readonly change:
-    "defined" | "undefined" | "started" | "suspended" | "resumed" | "stopped" | "shutdown" | "pmsuspended" | "crashed"
+    | "defined"
+    | "undefined"
+    | "started"
+    | "suspended"
+    | "resumed"
+    | "stopped"
+    | "shutdown"
+    | "pmsuspended"
+    | "crashed"
+    | "device-added"
+    | "device-removed"
+    /** its title, or what is written into its metadata */
+    | "annotated"
+  /** the device's alias, of `device-…` */
+  readonly device: string | null
 }
 
 /**
@@ -86,8 +188,56 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
     readonly powerOff: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
     /** Removes the definition, with managed save, snapshots' metadata and NVRAM; absent is fine. It must not be running. */
     readonly undefine: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
+    /**
+     * Puts a disk into the domain: into the running one, where it runs or is paused, and into its definition. Already there in either is
+     * fine. Fails when the domain is absent, has another disk at that target, or has no slot left.
+     */
+    readonly attachDisk: (
+      host: Host,
+      domain: DomainRef,
+      disk: VolumeDisk & { readonly source: DiskSource }
+    ) => Effect.Effect<void, HostError>
+    /**
+     * Takes a disk out of the domain, whose absence is fine, as is the disk's. A running guest is asked to let go of it, again and again,
+     * and waited for within a limit; with `GuestHoldsDevice` the disk is where it was: it is taken out of the definition only after
+     * the guest has let go.
+     */
+    readonly detachDisk: (
+      host: Host,
+      domain: DomainRef,
+      disk: VolumeDisk
+    ) => Effect.Effect<void, HostError | GuestHoldsDevice>
+    /** None: no such domain. */
+    readonly diskPresence: (
+      host: Host,
+      domain: DomainRef,
+      disk: VolumeDisk
+    ) => Effect.Effect<Option.Option<DiskPresence>, HostError>
+    /** Makes the disk of a running or paused domain `size` bytes large, and tells the guest. Never makes it smaller. */
+    readonly growDisk: (host: Host, domain: DomainRef, disk: VolumeDisk, size: number) => Effect.Effect<void, HostError>
     /** Every domain on the host, ours or not. */
     readonly list: (host: Host) => Effect.Effect<ReadonlyArray<DomainSummary>, HostError>
+    /** The power of every domain on the host, ours or not, in one call that waits for no guest and no storage. */
+    readonly powers: (host: Host) => Effect.Effect<ReadonlyArray<DomainPower>, HostError>
+    /** The power of one. None: no such domain. */
+    readonly power: (host: Host, domain: DomainRef) => Effect.Effect<Option.Option<DomainPower>, HostError>
+    /** A domain of anybody's, by its uuid. None: no such domain. */
+    readonly detail: (host: Host, uuid: string) => Effect.Effect<Option.Option<DomainDetail>, HostError>
+    /** The same; what is as it was when `known` was its digest is not read again. */
+    readonly glance: (
+      host: Host,
+      uuid: string,
+      known: string | null
+    ) => Effect.Effect<Option.Option<DomainGlance>, HostError>
+    /**
+     * Gives title, vCPUs and memory back to the definition and leaves everything else in it; a running guest has them from its next start on.
+     * Fails when the domain is absent.
+     */
+    readonly redefine: (
+      host: Host,
+      domain: DomainRef,
+      shape: { readonly title: string; readonly cpu: number; readonly ram: number }
+    ) => Effect.Effect<void, HostError>
     /** Changes from now on; fails when the connection is lost. */
     readonly changes: (host: Host) => Stream.Stream<DomainChange, HostError>
   }

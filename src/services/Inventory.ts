@@ -8,12 +8,15 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Errors from "../domain/Errors.ts"
 import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
-import type { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../domain/Ids.ts"
+import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { Image, ImageConfig, ImageContent } from "../domain/Image.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
-import type { Operation } from "../domain/Operation.ts"
+import type { Operation, OperationDetail, OperationKind } from "../domain/Operation.ts"
+import type { DriverName, Pool } from "../domain/Pool.ts"
 import type { Resources } from "../domain/Resources.ts"
-import type { Vm, VmState } from "../domain/Vm.ts"
+import type { Drift, DriftField } from "../domain/Drift.ts"
+import type { OnCrash, Power, Vm, VmSeen, VmState } from "../domain/Vm.ts"
+import type { Snapshot, Volume, VolumeState } from "../domain/Volume.ts"
 
 /** The three input files, read and checked, each in file order. @since 0.1.0 @category models */
 export interface FleetConfig {
@@ -29,11 +32,110 @@ export interface HostUsage {
   readonly vms: number
 }
 
+/** What something is kept with: `pool` null: on its host, whose space it takes. @since 0.2.0 @category models */
+export interface KeptWith {
+  readonly driver: DriverName
+  readonly pool: string | null
+}
+
+/**
+ * What makes repeating a request harmless: the same key with the same fingerprint is the same request.
+ *
+ * @since 0.3.0 @category models
+ */
+export interface RequestKey {
+  readonly key: string
+  /** of everything the request says */
+  readonly fingerprint: string
+  /** the operation it led to before, which has failed and is tried anew on another host */
+  readonly replaces?: OperationId
+}
+
+/** What was seen of a VM; `seen` null: its domain was not looked at. @since 0.3.0 @category models */
+export interface Observation {
+  readonly vmId: VmId
+  readonly seen: { readonly power: Power; readonly reason: string | null } | null
+  /** all that differs at this moment; null: that was not looked at */
+  readonly drift: ReadonlyArray<DriftField> | null
+}
+
 /** @since 0.1.0 @category models */
 export interface AdmitVm {
+  readonly key?: RequestKey
+  readonly onCrash: OnCrash
   readonly name: string
   readonly instanceType: InstanceType
   readonly imageId: ImageId
+  readonly disk: KeptWith
+}
+
+/** `size` in GiB. @since 0.2.0 @category models */
+export interface AdmitVolume {
+  readonly key?: RequestKey
+  readonly name: string
+  readonly size: number
+  readonly disk: KeptWith
+  readonly sourceId: SnapshotId | null
+}
+
+/** A snapshot with the volumes made from it that have not been purged. @since 0.2.0 @category models */
+export interface SnapshotUse {
+  readonly snapshot: Snapshot
+  readonly clones: ReadonlyArray<Volume>
+}
+
+/** A snapshot and its volume. @since 0.2.0 @category models */
+export interface Source {
+  readonly snapshot: Snapshot
+  readonly volume: Volume
+}
+
+/** A volume at the moment of a change, with what a decision about it may need. @since 0.2.0 @category models */
+export interface VolumeView {
+  readonly volume: Volume
+  /** those that exist, by id */
+  readonly snapshots: ReadonlyArray<SnapshotUse>
+  /** the VM that was asked for; null: none was */
+  readonly vm: Vm | null
+  /** the creation or destruction of that VM, while it lasts */
+  readonly vmOperation: Operation | null
+  /** volumes that have that VM, whatever their state */
+  readonly neighbours: ReadonlyArray<Volume>
+}
+
+/** What becomes of a volume; what is absent stays. @since 0.2.0 @category models */
+export interface VolumeChange {
+  readonly state?: VolumeState
+  readonly name?: string
+  /** GiB */
+  readonly size?: number
+  readonly hostId?: HostId
+  readonly pristine?: boolean
+  readonly releaseAsked?: boolean
+  readonly purgeAt?: number | null
+  readonly attachment?: { readonly vmId: VmId; readonly target: string } | null
+  /** a new snapshot, which the operation is about */
+  readonly newSnapshot?: { readonly name: string }
+  readonly snapshot?: { readonly id: SnapshotId; readonly state: Snapshot["state"] }
+  readonly operation?: {
+    readonly kind: OperationKind
+    readonly vmId?: VmId | null
+    readonly snapshotId?: SnapshotId
+    readonly detail?: OperationDetail
+  }
+}
+
+/** What a change has made. @since 0.2.0 @category models */
+export interface VolumeChanged {
+  readonly volume: Volume
+  readonly operation: Operation | null
+  readonly snapshot: Snapshot | null
+}
+
+/** A pool with what is promised of it in GiB: root disks and volumes, those in the trash too. @since 0.2.0 @category models */
+export interface PoolReport {
+  readonly pool: Pool
+  readonly promised: number
 }
 
 /** @since 0.1.0 @category services */
@@ -52,6 +154,10 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly hosts: Effect.Effect<ReadonlyArray<HostUsage>, Errors.PersistenceError>
     readonly host: (id: HostId) => Effect.Effect<HostUsage, Errors.HostNotFound | Errors.PersistenceError>
     readonly setHostFacts: (id: HostId, facts: HostFacts) => Effect.Effect<void, Errors.PersistenceError>
+    readonly setMaintenance: (
+      id: HostId,
+      on: boolean
+    ) => Effect.Effect<void, Errors.HostNotFound | Errors.PersistenceError>
 
     /** Those offered, by id. */
     readonly images: Effect.Effect<ReadonlyArray<Image>, Errors.PersistenceError>
@@ -68,16 +174,30 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
 
     /**
      * One transaction: `place` chooses a host from what is promised at this moment (hosts in id order), then the VM (`creating`),
-     * its reservation and a pending `CreateVm` operation are written. A failure of `place` writes nothing.
+     * its reservation and a pending `CreateVm` operation are written. A failure of `place` writes nothing, nor does a pool without room.
+     * A key that was used before gives what it led to then, and writes nothing.
      */
     readonly admit: <E>(
       request: AdmitVm,
       place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>
-    ) => Effect.Effect<{ readonly vm: Vm; readonly operation: Operation }, E | Errors.PersistenceError>
+    ) => Effect.Effect<
+      { readonly vm: Vm; readonly operation: Operation },
+      E | Errors.PoolFull | Errors.KeyReused | Errors.PersistenceError
+    >
+    /**
+     * One transaction: a pending `StartVm`, `RepairVm` or `CleanVm` operation on the VM is written. `VmBusy`: another operation on it, or on a
+     * volume with it, has not ended. `CleanVm` is for one that is destroyed or whose creation failed, the others for one that is not.
+     */
+    readonly beginOnVm: (
+      id: VmId,
+      kind: "StartVm" | "RepairVm" | "CleanVm",
+      detail?: OperationDetail
+    ) => Effect.Effect<Operation, Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
 
     /**
      * One transaction: the VM becomes `destroying` and a pending `DestroyVm` operation is written; while one is unfinished that one
-     * is given instead. `VmNotFound`: never existed, or its creation failed. A VM already destroyed gives `None`. `VmBusy`: its creation has not ended.
+     * is given instead. `VmNotFound`: never existed, or its creation failed. A VM already destroyed gives `None`. `VmBusy`: another
+     * operation on it, or on a volume with it, has not ended.
      */
     readonly beginDestroy: (
       id: VmId
@@ -89,8 +209,82 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly vmRecord: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
     /** Those that exist for users, by id; `host` limits to one host's. */
     readonly vms: (filter?: { readonly host?: HostId }) => Effect.Effect<ReadonlyArray<Vm>, Errors.PersistenceError>
-    /** Sets the state; `destroyed` and `failed` give the reservation back in the same transaction. */
+    /**
+     * Sets the state; `destroyed` and `failed` give the reservation back in the same transaction, and `destroyed` makes the VM's volumes
+     * available again. `running`: what was wanted of the VM has been applied.
+     */
     readonly setVmState: (id: VmId, state: VmState) => Effect.Effect<void, Errors.PersistenceError>
+
+    /**
+     * Remembers what was seen, in one transaction; what is as before is not written again and keeps its `since`. VMs that no longer exist are
+     * passed over. `now` in milliseconds since 1970.
+     */
+    readonly observe: (
+      observations: ReadonlyArray<Observation>,
+      now: number
+    ) => Effect.Effect<void, Errors.PersistenceError>
+    /** What was last seen of the VMs that exist; those never seen are not in it. */
+    readonly seen: Effect.Effect<ReadonlyMap<VmId, VmSeen>>
+    /** By VM, then field. */
+    readonly drift: (filter?: { readonly vm?: VmId }) => Effect.Effect<ReadonlyArray<Drift>, Errors.PersistenceError>
+
+    /**
+     * One transaction: `place` chooses the host that will have the volume (null for one in a pool), then the volume (`creating`) and a
+     * pending `CreateVolume` operation are written. A failure of `place` writes nothing, nor does a pool without room.
+     */
+    readonly admitVolume: <E>(
+      request: AdmitVolume,
+      place: (usage: ReadonlyArray<HostUsage>, source: Source | null) => Effect.Effect<HostId | null, E>
+    ) => Effect.Effect<
+      { readonly volume: Volume; readonly operation: Operation },
+      E | Errors.PoolFull | Errors.SnapshotNotFound | Errors.KeyReused | Errors.PersistenceError
+    >
+    /**
+     * One transaction: `decide` sees the volume, and the VM when one is named, as they are at this moment, and says what becomes of it. A
+     * failure of it changes nothing, nor does a change for which pool or host has no room. `VolumeBusy`: an operation on the volume has
+     * not ended.
+     */
+    readonly changeVolume: <E>(
+      id: VolumeId,
+      vmId: VmId | null,
+      decide: (view: VolumeView) => Effect.Effect<VolumeChange, E>
+    ) => Effect.Effect<
+      VolumeChanged,
+      | E
+      | Errors.VolumeNotFound
+      | Errors.VolumeBusy
+      | Errors.VmNotFound
+      | Errors.PoolFull
+      | Errors.VolumeConflict
+      | Errors.PersistenceError
+    >
+    /** What an operation on the volume came to, written whatever else there is. */
+    readonly settleVolume: (id: VolumeId, change: VolumeChange) => Effect.Effect<void, Errors.PersistenceError>
+    /** A volume that exists for users, or did: one whose creation failed never has. */
+    readonly volume: (id: VolumeId) => Effect.Effect<Volume, Errors.VolumeNotFound | Errors.PersistenceError>
+    /** The row whatever its state: for operations. */
+    readonly volumeRecord: (id: VolumeId) => Effect.Effect<Volume, Errors.VolumeNotFound | Errors.PersistenceError>
+    /** Those that exist for users, by id, also those in the trash; `vm` limits to one VM's. */
+    readonly volumes: (filter?: { readonly vm?: VmId }) => Effect.Effect<ReadonlyArray<Volume>, Errors.PersistenceError>
+    /** Those in the trash whose time has come. `now` in milliseconds since 1970. */
+    readonly volumesToPurge: (now: number) => Effect.Effect<ReadonlyArray<VolumeId>, Errors.PersistenceError>
+    /** A snapshot that exists. */
+    readonly snapshot: (id: SnapshotId) => Effect.Effect<Snapshot, Errors.SnapshotNotFound | Errors.PersistenceError>
+    /** The row whatever its state: for operations. */
+    readonly snapshotRecord: (
+      id: SnapshotId
+    ) => Effect.Effect<Snapshot, Errors.SnapshotNotFound | Errors.PersistenceError>
+    /** Those that exist, by id. */
+    readonly snapshots: (volume: VolumeId) => Effect.Effect<ReadonlyArray<Snapshot>, Errors.PersistenceError>
+
+    /**
+     * The pool that `driver` works with from now on; null: none is set up. Refused while VMs or volumes are kept in another one, which are
+     * named.
+     */
+    readonly usePool: (pool: KeptWith | null) => Effect.Effect<void, Errors.FleetConflict | Errors.PersistenceError>
+    readonly setPool: (pool: Pool) => Effect.Effect<void, Errors.PersistenceError>
+    /** Those that have been looked at. */
+    readonly pools: Effect.Effect<ReadonlyArray<PoolReport>, Errors.PersistenceError>
 
     /** The operation's row. None: no such operation. */
     readonly operation: (id: OperationId) => Effect.Effect<Option.Option<Operation>, Errors.PersistenceError>

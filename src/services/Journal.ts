@@ -5,8 +5,9 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type { PersistenceError } from "../domain/Errors.ts"
-import type { OperationId } from "../domain/Ids.ts"
+import type { OperationId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { Operation, OperationState } from "../domain/Operation.ts"
 
 /** @since 0.1.0 @category models */
@@ -20,6 +21,34 @@ export interface StepRecord {
   readonly tries: number
 }
 
+/**
+ * What happened to an operation between two of its effects, written as one: what ended, what it is now, and what begins.
+ *
+ * @since 0.3.0 @category models
+ */
+export interface Entry {
+  /** a step that was started */
+  readonly ended?: {
+    readonly phase: Phase
+    readonly name: string
+    readonly state: "done" | "failed"
+    readonly error?: string
+  }
+  /** `error` is kept once set: the first reason is the one that is told. What has ended stays ended. */
+  readonly state?: { readonly to: OperationState; readonly error?: string }
+  /** written before its effect: the step is `started` (again), its `tries` one more */
+  readonly started?: { readonly phase: Phase; readonly name: string }
+}
+
+/** @since 0.3.0 @category models */
+export interface OperationFilter {
+  readonly vmId?: VmId
+  readonly volumeId?: VolumeId
+  /** only those that have not ended, or only those that have */
+  readonly ended?: boolean
+  readonly limit: number
+}
+
 /** @since 0.1.0 @category services */
 export class Journal extends Context.Tag("vmfabric/Journal")<
   Journal,
@@ -28,16 +57,14 @@ export class Journal extends Context.Tag("vmfabric/Journal")<
     readonly unfinished: Effect.Effect<ReadonlyArray<Operation>, PersistenceError>
     /** The operation's steps in the order they were first started. */
     readonly steps: (id: OperationId) => Effect.Effect<ReadonlyArray<StepRecord>, PersistenceError>
-    /** Written before the effect: the step is `started` (again), its `tries` one more. */
-    readonly stepStarted: (id: OperationId, phase: Phase, name: string) => Effect.Effect<void, PersistenceError>
-    readonly stepDone: (id: OperationId, phase: Phase, name: string) => Effect.Effect<void, PersistenceError>
-    readonly stepFailed: (
-      id: OperationId,
-      phase: Phase,
-      name: string,
-      error: string
-    ) => Effect.Effect<void, PersistenceError>
-    /** `error` is kept once set: the first reason is the one that is told. */
-    readonly setState: (id: OperationId, state: OperationState, error?: string) => Effect.Effect<void, PersistenceError>
+    /** Everything in it, or nothing. */
+    readonly record: (id: OperationId, entry: Entry) => Effect.Effect<void, PersistenceError>
+    /**
+     * Sets the flag, and gives the operation as it then is. None: there is no such operation. One that has ended or is undone is left as it
+     * is: nothing remains to be cancelled.
+     */
+    readonly askCancel: (id: OperationId) => Effect.Effect<Option.Option<Operation>, PersistenceError>
+    /** The newest first, at most `limit` of them. */
+    readonly list: (filter: OperationFilter) => Effect.Effect<ReadonlyArray<Operation>, PersistenceError>
   }
 >() {}

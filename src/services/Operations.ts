@@ -5,9 +5,10 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { OperationFailed, PersistenceError } from "../domain/Errors.ts"
+import type { NotCancellable, OperationFailed, OperationNotFound, PersistenceError } from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
-import type { Operation } from "../domain/Operation.ts"
+import type { Operation, OperationReport } from "../domain/Operation.ts"
+import type { OperationFilter } from "./Journal.ts"
 
 /** @since 0.1.0 @category services */
 export class Operations extends Context.Tag("vmfabric/Operations")<
@@ -20,7 +21,20 @@ export class Operations extends Context.Tag("vmfabric/Operations")<
      * does not answer (`undone: false`): it then goes on by itself when the host is back.
      */
     readonly await: (id: OperationId) => Effect.Effect<void, OperationFailed | PersistenceError>
-    /** Takes up every operation an earlier process left unfinished, oldest first; gives their number. */
+    /**
+     * Takes up every operation an earlier process left unfinished, oldest first and so many at a time; gives their number at once and goes on in the
+     * background.
+     */
     readonly resume: Effect.Effect<number, PersistenceError>
+    /**
+     * Asks an operation to stop; gives it as it then is. It stops after the call to a host that is under way, at once where it waits or sends
+     * an image, and what it made is undone; `await` then fails with `it was cancelled`. Repeating it is fine.
+     */
+    readonly cancel: (
+      id: OperationId
+    ) => Effect.Effect<Operation, OperationNotFound | NotCancellable | PersistenceError>
+    readonly report: (id: OperationId) => Effect.Effect<OperationReport, OperationNotFound | PersistenceError>
+    /** The newest first. */
+    readonly list: (filter: OperationFilter) => Effect.Effect<ReadonlyArray<OperationReport>, PersistenceError>
   }
 >() {}

@@ -117,6 +117,15 @@ export class Ssh extends Context.Tag("vmfabric/Ssh")<
      */
     readonly openSocket: (address: HostAddress, path: string) => Effect.Effect<Duplex, SshError, Scope.Scope>
 
+    /**
+     * A TCP connection from the host to `target`, as the host sees it (`direct-tcpip`), closed with the scope. Refused with code 1 where the
+     * server forbids it, with code 2 when nothing answers there.
+     */
+    readonly openTcp: (
+      address: HostAddress,
+      target: { readonly host: string; readonly port: number }
+    ) => Effect.Effect<Duplex, SshError, Scope.Scope>
+
     /** A program whose stdin and stdout are the Duplex, closed with the scope; counts as a session on the server. */
     readonly openProgram: (
       address: HostAddress,

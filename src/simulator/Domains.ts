@@ -5,11 +5,13 @@
  */
 import * as Either from "effect/Either"
 import * as Xml from "../libvirt/Xml.ts"
-import { readHeader } from "./HostFiles.ts"
-import { type HostState, newUuid, type SimulatedDomain, state } from "./HostState.ts"
+import * as Definitions from "./Definitions.ts"
+import * as Disks from "./Disks.ts"
+import { type HostState, newUuid, type OpenDisk, type SimulatedDomain, state } from "./HostState.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Pci from "./Pci.ts"
 import { print } from "./PrintXml.ts"
-import { code, errno, from, malformed, refuse, Refusal, systemError } from "./Refusal.ts"
+import { code, from, malformed, refuse, Refusal } from "./Refusal.ts"
 
 /** What the wire calls a domain; the daemon looks at `uuid` only. @since 0.1.0 @category models */
 export interface DomainRef {
@@ -93,8 +95,17 @@ const kibibytes = (of: Xml.Element | undefined): number | undefined => {
     : Math.ceil((value * unit) / 1024)
 }
 
+/** Asked of all guests of a host at every start of one. */
+const memories = new WeakMap<Xml.Element, number>()
+
 /** KiB of memory a definition asks for. @since 0.1.0 @category getters */
-export const memoryOf = (definition: Xml.Element): number => kibibytes(Xml.child(definition, "memory")) ?? 0
+export const memoryOf = (definition: Xml.Element): number => {
+  const known = memories.get(definition)
+  if (known !== undefined) return known
+  const memory = kibibytes(Xml.child(definition, "memory")) ?? 0
+  memories.set(definition, memory)
+  return memory
+}
 
 /** @since 0.1.0 @category getters */
 export const vcpusOf = (definition: Xml.Element): number => Number(Xml.textOf(Xml.child(definition, "vcpu")) ?? "1")
@@ -209,18 +220,15 @@ const parseDefinition = (
       refuse(code.invalidArg, from.none, "could not get preferred machine for /usr/bin/qemu-system-x86_64 type=kvm")
     )
   }
-  const seen = new Map<string, string>()
-  for (const disk of disksOf(root)) {
-    const target = Xml.attribute(Xml.child(disk, "target"), "dev")
-    const source = diskFile(disk) ?? ""
-    if (target === undefined) {
-      return Either.left(refuse(code.noTarget, from.domain, source))
-    }
-    const other = seen.get(target)
-    if (other !== undefined) return bad(`target '${target}' duplicated for disk sources '${other}' and '${source}'`)
-    seen.set(target, source)
+  const disks: Array<Xml.Element> = []
+  for (const given of Xml.children(devicesElement(root), "disk")) {
+    const disk = Disks.parse(given, true)
+    if (Either.isLeft(disk)) return Either.left(disk.left)
+    const other = disks.find((other) => Disks.targetOf(other) === Disks.targetOf(disk.right))
+    if (other !== undefined) return Either.left(Disks.duplicated(other, disk.right))
+    disks.push(disk.right)
   }
-  for (const nic of Xml.children(Xml.child(root, "devices") ?? Xml.element("devices"), "interface")) {
+  for (const nic of Xml.children(devicesElement(root), "interface")) {
     const mac = Xml.attribute(Xml.child(nic, "mac"), "address")
     if (mac !== undefined && !/^([0-9a-f]{1,2}:){5}[0-9a-f]{1,2}$/i.test(mac)) {
       return bad(`unable to parse mac address '${mac}'`)
@@ -229,7 +237,14 @@ const parseDefinition = (
       return bad(`expected unicast mac address, found multicast '${mac}'`)
     }
   }
-  return Either.right({ name, uuid, definition: complete(root, { type, uuid, memory, vcpus }) })
+  const definition = complete(root, { type, uuid, memory, vcpus, disks })
+  const misplaced = Pci.misplacedRoot(devicesOf(definition), machineOf(definition))
+  if (misplaced !== undefined) return Either.left(refuse(code.xml, from.qemu, misplaced))
+  const aliases = devicesOf(definition).flatMap((device) => Disks.aliasOf(device) ?? [])
+  const twice = aliases.find((alias, at) => aliases.indexOf(alias) !== at)
+  return twice === undefined
+    ? Either.right({ name, uuid, definition })
+    : Either.left(refuse(code.unsupported, from.domain, `non unique alias detected: ${twice}`))
 }
 
 const dashed = (uuid: string): string => {
@@ -237,33 +252,124 @@ const dashed = (uuid: string): string => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
+const devicesElement = (definition: Xml.Element): Xml.Element =>
+  Xml.child(definition, "devices") ?? Xml.element("devices")
+
+/** @since 0.2.0 @category getters */
+export const devicesOf = (definition: Xml.Element): ReadonlyArray<Xml.Element> =>
+  Xml.children(devicesElement(definition))
+
+/** As the definition names it, as `pc-q35-7.2`. @since 0.2.0 @category getters */
+export const machineOf = (definition: Xml.Element): string =>
+  Xml.attribute(Xml.find(definition, "os", "type"), "machine") ?? ""
+
+// the order in which libvirt prints what stands in <devices>
+const deviceOrder = [
+  "emulator",
+  "disk",
+  "controller",
+  "lease",
+  "filesystem",
+  "interface",
+  "smartcard",
+  "serial",
+  "parallel",
+  "console",
+  "channel",
+  "input",
+  "tpm",
+  "graphics",
+  "sound",
+  "audio",
+  "video",
+  "hostdev",
+  "redirdev",
+  "redirfilter",
+  "hub",
+  "watchdog",
+  "memballoon",
+  "rng",
+  "nvram",
+  "panic",
+  "shmem",
+  "memory",
+  "iommu",
+  "vsock"
+]
+
+const deviceRank = (device: Xml.Element): number => {
+  const at = deviceOrder.indexOf(device.name)
+  return at === -1 ? deviceOrder.length : at
+}
+
+/** The definition with other devices. @since 0.2.0 @category combinators */
+export const replaceDevices = (definition: Xml.Element, devices: ReadonlyArray<Xml.Element>): Xml.Element => ({
+  ...definition,
+  children: definition.children.map((node) =>
+    typeof node !== "string" && node.name === "devices" ? Xml.element("devices", {}, devices) : node
+  )
+})
+
+/** The definition with other devices, each in its slot. @since 0.2.0 @category combinators */
+export const withDevices = (definition: Xml.Element, devices: ReadonlyArray<Xml.Element>): Xml.Element =>
+  replaceDevices(
+    definition,
+    [...Pci.complete(devices, machineOf(definition))].sort((a, b) => deviceRank(a) - deviceRank(b))
+  )
+
+const usersAlias = (device: Xml.Element): Xml.Element => ({
+  ...device,
+  children: device.children.filter(
+    (node) => typeof node === "string" || node.name !== "alias" || (Xml.attribute(node, "name") ?? "").startsWith("ua-")
+  )
+})
+
 const complete = (
   root: Xml.Element,
-  facts: { readonly type: string; readonly uuid: string; readonly memory: number; readonly vcpus: number }
+  facts: {
+    readonly type: string
+    readonly uuid: string
+    readonly memory: number
+    readonly vcpus: number
+    readonly disks: ReadonlyArray<Xml.Element>
+  }
 ): Xml.Element => {
   const osType = Xml.find(root, "os", "type")
   const machine = Xml.attribute(osType, "machine") ?? "pc"
+  const given = devicesOf(root)
+  const has = (name: string) => given.some((device) => device.name === name)
   const os = Xml.element("os", {}, [
     leaf("type", Xml.textOf(osType) ?? "hvm", {
       arch: Xml.attribute(osType, "arch") ?? "x86_64",
       machine: machine === "pc" ? "pc-i440fx-7.2" : machine === "q35" ? "pc-q35-7.2" : machine
     }),
     ...Xml.children(Xml.child(root, "os") ?? Xml.element("os")).filter((node) => node.name !== "type"),
-    ...(Xml.find(root, "os", "boot") === undefined ? [Xml.element("boot", { dev: "hd" })] : [])
+    ...(Xml.find(root, "os", "boot") === undefined && !given.some((device) => Xml.child(device, "boot") !== undefined)
+      ? [Xml.element("boot", { dev: "hd" })]
+      : [])
   ])
-  const given = Xml.child(root, "devices") ?? Xml.element("devices")
-  const devices = Xml.element("devices", {}, [
-    ...(Xml.child(given, "emulator") === undefined ? [leaf("emulator", "/usr/bin/qemu-system-x86_64")] : []),
-    ...Xml.children(given)
-  ])
+  const devices = [
+    ...(has("emulator") ? [] : [leaf("emulator", "/usr/bin/qemu-system-x86_64")]),
+    ...facts.disks.reduce<ReadonlyArray<Xml.Element>>(Disks.insert, []),
+    ...given.filter(({ name }) => name !== "disk").map(usersAlias),
+    ...["mouse", "keyboard"]
+      .filter((type) => !given.some((one) => one.name === "input" && Xml.attribute(one, "type") === type))
+      .map((type) => Xml.element("input", { type, bus: "ps2" })),
+    ...(has("audio") ? [] : [Xml.element("audio", { id: 1, type: "none" })]),
+    ...(has("memballoon") ? [] : [Xml.element("memballoon", { model: "virtio" })])
+  ]
   const current = kibibytes(Xml.child(root, "currentMemory")) ?? facts.memory
+  const online = Number(Xml.attribute(Xml.child(root, "vcpu"), "current") ?? facts.vcpus)
   const fixed: ReadonlyArray<Xml.Element> = [
     leaf("uuid", facts.uuid),
     leaf("memory", String(facts.memory), { unit: "KiB" }),
     leaf("currentMemory", String(Math.min(current, facts.memory)), { unit: "KiB" }),
-    leaf("vcpu", String(facts.vcpus), { placement: "static" }),
+    leaf("vcpu", String(facts.vcpus), {
+      placement: "static",
+      ...(online < facts.vcpus ? { current: String(online) } : {})
+    }),
     os,
-    devices
+    Xml.element("devices")
   ]
   const defaults = [
     Xml.element("clock", { offset: "utc" }),
@@ -274,10 +380,13 @@ const complete = (
   const rest = Xml.children(root)
     .filter((node) => !fixed.some((made) => made.name === node.name))
     .map((node) => (node.name === "metadata" ? Metadata.sanitize(root, node) : node))
-  return Xml.element(
-    "domain",
-    { type: facts.type },
-    [...fixed, ...defaults, ...rest].sort((a, b) => rank(a.name) - rank(b.name))
+  return withDevices(
+    Xml.element(
+      "domain",
+      { type: facts.type },
+      [...fixed, ...defaults, ...rest].sort((a, b) => rank(a.name) - rank(b.name))
+    ),
+    devices
   )
 }
 
@@ -301,7 +410,7 @@ export const define = (host: HostState, xml: string): Answer<SimulatedDomain> =>
       tell(host, known, 0, 1)
       return Either.right(known)
     }
-    const domain: SimulatedDomain = {
+    const domain = Definitions.domain({
       name,
       uuid,
       persistent: definition,
@@ -309,7 +418,7 @@ export const define = (host: HostState, xml: string): Answer<SimulatedDomain> =>
       state: state.shutoff,
       reason: 0,
       autostart: false
-    }
+    })
     host.domains.set(uuid, domain)
     tell(host, domain, 0, 0)
     return Either.right(domain)
@@ -330,9 +439,7 @@ export const undefine = (host: HostState, domain: SimulatedDomain): Answer<void>
 // -------------------------------------------------------------------------------------------------------------- lifecycle
 
 const disksOf = (definition: Xml.Element): ReadonlyArray<Xml.Element> =>
-  Xml.children(Xml.child(definition, "devices") ?? Xml.element("devices"), "disk")
-
-const diskFile = (disk: Xml.Element): string | undefined => Xml.attribute(Xml.child(disk, "source"), "file")
+  devicesOf(definition).filter(({ name }) => name === "disk")
 
 // QEMU is given whole MiB
 const roundedUp = (definition: Xml.Element): Xml.Element => ({
@@ -344,39 +451,8 @@ const roundedUp = (definition: Xml.Element): Xml.Element => ({
   )
 })
 
-const checkDisks = (host: HostState, definition: Xml.Element): Answer<void> => {
-  for (const disk of disksOf(definition)) {
-    const path = diskFile(disk)
-    if (path === undefined) continue
-    const visited = new Set<string>()
-    for (let at: string | undefined = path; at !== undefined;) {
-      const file = host.files.files.get(at)
-      if (file === undefined) {
-        return Either.left(
-          systemError(
-            from.storage,
-            errno.ENOENT,
-            at === path
-              ? `Cannot access storage file '${at}' (as uid:0, gid:0)`
-              : `Cannot access backing file '${at}' of storage file '${path}' (as uid:0, gid:0)`
-          )
-        )
-      }
-      visited.add(at)
-      const header = readHeader(file)
-      // a disk given as raw is not looked into
-      const format: string | undefined = at === path ? Xml.attribute(Xml.child(disk, "driver"), "type") : header.format
-      at = format === "raw" ? undefined : header.backing?.path
-      if (at !== undefined && visited.has(at)) {
-        return Either.left(refuse(code.internal, from.storage, `backing store for ${path} is self-referential`))
-      }
-    }
-  }
-  return Either.right(undefined)
-}
-
 const checkNetworks = (host: HostState, definition: Xml.Element): Answer<void> => {
-  for (const nic of Xml.children(Xml.child(definition, "devices") ?? Xml.element("devices"), "interface")) {
+  for (const nic of Xml.children(devicesElement(definition), "interface")) {
     if (Xml.attribute(nic, "type") !== "network") continue
     const name = Xml.attribute(Xml.child(nic, "source"), "network") ?? ""
     const network = [...host.networks.values()].find((network) => network.name === name)
@@ -397,6 +473,105 @@ export const freeMemory = (host: HostState): number => {
   return Math.max(0, host.machine.memory - taken)
 }
 
+const enoughMemory = (host: HostState, definition: Xml.Element): Answer<void> =>
+  memoryOf(definition) * 1024 > freeMemory(host)
+    ? Either.left(
+        refuse(
+          code.internal,
+          from.qemu,
+          "qemu unexpectedly closed the monitor: qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory"
+        )
+      )
+    : Either.right(undefined)
+
+const counted = [
+  "interface",
+  "serial",
+  "console",
+  "channel",
+  "input",
+  "sound",
+  "video",
+  "memballoon",
+  "rng",
+  "watchdog"
+]
+const aliasNames: Readonly<Record<string, string>> = { interface: "net", memballoon: "balloon" }
+
+const controllerAlias = (controller: Xml.Element): string => {
+  const type = Xml.attribute(controller, "type") ?? ""
+  const index = Xml.attribute(controller, "index") ?? "0"
+  if (type === "usb" && index === "0") return "usb"
+  if (type === "sata" && index === "0") return "ide"
+  if (type !== "pci") return `${type}${index}`
+  return Xml.attribute(controller, "model") === "pcie-root" ? "pcie.0" : `pci.${index}`
+}
+
+/** The devices with the names that QEMU knows them by; disks have got theirs when they were opened. */
+const aliased = (devices: ReadonlyArray<Xml.Element>): ReadonlyArray<Xml.Element> => {
+  const counts = new Map<string, number>()
+  return devices.map((device) => {
+    if (Disks.aliasOf(device) !== undefined) return device
+    const count = counts.get(device.name) ?? 0
+    counts.set(device.name, count + 1)
+    const name =
+      device.name === "controller"
+        ? controllerAlias(device)
+        : device.name === "console" && Xml.attribute(Xml.child(device, "target"), "type") === "serial"
+          ? `serial${count}`
+          : counted.includes(device.name)
+            ? `${aliasNames[device.name] ?? device.name}${count}`
+            : undefined
+    if (name === undefined) return device
+    const address = Xml.child(device, "address")
+    return {
+      ...device,
+      children: [
+        ...device.children.filter((node) => node !== address),
+        Xml.element("alias", { name }),
+        ...(address === undefined ? [] : [address])
+      ]
+    }
+  })
+}
+
+const notOpened = (host: HostState, node: number, { problem, step, taken }: Disks.NotOpened): Refusal =>
+  refuse(
+    code.internal,
+    from.qemu,
+    `qemu unexpectedly closed the monitor: ${new Date(host.now()).toISOString()} qemu-system-x86_64: -${step} {"${
+      step === "device" ? "drive" : "node-name"
+    }":"libvirt-${node}-format"}: ${problem}${taken === undefined ? "" : `\nIs another process using the image [${taken}]?`}`
+  )
+
+/** Opens all disks, or none; the definition is the live one then. `given` is what each disk needs, in the same order. */
+const openDisks = (
+  host: HostState,
+  definition: Xml.Element,
+  disks: Map<string, OpenDisk>,
+  given: ReadonlyArray<Disks.Needs>
+): Answer<{ readonly definition: Xml.Element; readonly nextNode: number }> => {
+  // libvirt counts its disks' images from the last disk to the first
+  let nextNode = 1
+  const nodes = new Map<number, number>()
+  for (let at = given.length - 1; at >= 0; at--) {
+    nodes.set(at, nextNode)
+    nextNode += Disks.nodesOf(given[at]?.layers ?? [])
+  }
+  const shown = new Map<Xml.Element, Xml.Element>()
+  for (const [at, disk] of disksOf(definition).entries()) {
+    const node = nodes.get(at) ?? 0
+    const opened = Disks.open(host, disks, disk, given[at] ?? { layers: [], key: undefined }, node)
+    if (Either.isLeft(opened)) {
+      for (const open of disks.values()) open.close()
+      return Either.left(notOpened(host, node, opened.left))
+    }
+    shown.set(disk, opened.right)
+  }
+  const devices = devicesOf(definition).map((device) => shown.get(device) ?? device)
+  return Either.right({ definition: replaceDevices(definition, aliased(devices)), nextNode })
+}
+
 /**
  * DOMAIN_CREATE_WITH_FLAGS (1: paused). The guest's own boot is the caller's: `running` is told as soon as QEMU runs.
  *
@@ -404,26 +579,37 @@ export const freeMemory = (host: HostState): number => {
  */
 export const start = (host: HostState, domain: SimulatedDomain, flags: number): Answer<void> => {
   if (domain.live !== null) return Either.left(refuse(code.operationInvalid, from.qemu, "domain is already running"))
-  const definition = domain.persistent
-  if (definition === null) return Either.left(refuse(code.operationInvalid, from.qemu, "domain is transient"))
-  const ready = checkNetworks(host, definition).pipe(
-    Either.flatMap(() => checkDisks(host, definition)),
-    Either.flatMap(() =>
-      memoryOf(definition) * 1024 > freeMemory(host)
-        ? Either.left(
-            refuse(
-              code.internal,
-              from.qemu,
-              "qemu unexpectedly closed the monitor: qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory"
-            )
-          )
-        : Either.right(undefined)
+  const persistent = domain.persistent
+  if (persistent === null) return Either.left(refuse(code.operationInvalid, from.qemu, "domain is transient"))
+  const disks = new Map<string, OpenDisk>()
+  const ready = Either.Do.pipe(
+    Either.bind("keys", () => Either.all(disksOf(persistent).map((disk) => Disks.keyOf(host, disk)))),
+    Either.bind("networks", () => checkNetworks(host, persistent)),
+    Either.bind("layers", () => Either.all(disksOf(persistent).map((disk) => Disks.chainOf(host, disk)))),
+    Either.bind("memory", () => enoughMemory(host, persistent)),
+    Either.flatMap(({ keys, layers }) =>
+      openDisks(
+        host,
+        roundedUp(persistent),
+        disks,
+        layers.map((layers, at) => ({ layers, key: keys[at] }))
+      )
     )
   )
   if (Either.isLeft(ready)) domain.reason = 6
-  return Either.map(ready, () => {
+  return Either.map(ready, ({ definition, nextNode }) => {
     const paused = (flags & 1) === 1
-    domain.live = { id: host.nextId++, definition: roundedUp(definition), serial: [], started: host.now() }
+    const live = Definitions.live({
+      id: host.nextId++,
+      definition,
+      serial: [],
+      started: host.now(),
+      disks,
+      nextNode,
+      clocked: !paused,
+      guest: { phase: "booting", boots: 0, seen: new Map(), removals: new Map() }
+    })
+    domain.live = live
     domain.state = paused ? state.paused : state.running
     domain.reason = 1
     if (!paused) tell(host, domain, 4, 0)
@@ -441,6 +627,11 @@ const stop = (
   how: { readonly reason: number; readonly detail: number; readonly keepId: boolean }
 ): void => {
   const id = domain.live?.id ?? -1
+  for (const disk of domain.live?.disks.values() ?? []) {
+    // a QEMU that died has not closed its disks
+    if (how.reason === 3) host.abandon(disk)
+    else disk.close()
+  }
   domain.live = null
   domain.state = state.shutoff
   domain.reason = how.reason
@@ -470,9 +661,23 @@ export const crash = (host: HostState, domain: SimulatedDomain): void => {
   if (domain.live !== null) stop(host, domain, { reason: 3, detail: 5, keepId: false })
 }
 
+/** A disk's storage fails under QEMU, which stops the guest until somebody resumes it. @since 0.3.0 @category procedures */
+export const ioError = (host: HostState, domain: SimulatedDomain): void => {
+  if (domain.live === null || domain.state !== state.running) return
+  domain.state = state.paused
+  domain.reason = 5
+  tell(host, domain, 3, 2)
+}
+
+/** The daemon ends: how a stopped domain came to be so is not written down anywhere. @since 0.3.0 @category procedures */
+export const forgetReasons = (host: HostState): void => {
+  for (const domain of host.domains.values()) if (domain.live === null) domain.reason = 0
+}
+
 /** The machine loses power: nobody is told, and transient domains are gone. @since 0.1.0 @category procedures */
 export const losePower = (host: HostState): void => {
   for (const domain of host.domains.values()) {
+    for (const disk of domain.live?.disks.values() ?? []) host.abandon(disk)
     domain.live = null
     domain.state = state.shutoff
     domain.reason = 0
@@ -498,6 +703,7 @@ export const resume = (host: HostState, domain: SimulatedDomain): Answer<void> =
   if (domain.state === state.running) {
     return Either.left(refuse(code.operationInvalid, from.qemu, "domain is already running"))
   }
+  domain.live.clocked = true
   domain.state = state.running
   domain.reason = 5
   tell(host, domain, 4, 0)
@@ -532,26 +738,7 @@ const definitionOf = (domain: SimulatedDomain): Xml.Element =>
 export const xmlOf = (domain: SimulatedDomain, flags: number): string => {
   const live = (flags & 2) === 2 && domain.persistent !== null ? null : domain.live
   if (live === null) return print(domain.persistent ?? definitionOf(domain))
-  const counters = new Map<string, number>()
-  const alias = (node: Xml.Element): Xml.Element => {
-    const kind =
-      node.name === "interface"
-        ? "net"
-        : node.name === "disk"
-          ? `${Xml.attribute(Xml.child(node, "target"), "bus") ?? "virtio"}-disk`
-          : node.name
-    if (node.name === "emulator" || Xml.child(node, "alias") !== undefined) return node
-    const number = counters.get(kind) ?? 0
-    counters.set(kind, number + 1)
-    return { ...node, children: [...node.children, Xml.element("alias", { name: `${kind}${number}` })] }
-  }
-  return print({
-    ...live.definition,
-    attributes: { ...live.definition.attributes, id: String(live.id) },
-    children: live.definition.children.map((node) =>
-      typeof node !== "string" && node.name === "devices" ? { ...node, children: Xml.children(node).map(alias) } : node
-    )
-  })
+  return print({ ...live.definition, attributes: { ...live.definition.attributes, id: String(live.id) } })
 }
 
 /** DOMAIN_GET_INFO: KiB, nanoseconds. @since 0.1.0 @category procedures */
@@ -567,13 +754,17 @@ export const infoOf = (host: HostState, domain: SimulatedDomain) => {
   }
 }
 
-/** Bytes of the first disk as the guest sees it; undefined: it has none. @since 0.1.0 @category getters */
-export const rootDiskSize = (host: HostState, definition: Xml.Element): number | undefined => {
-  const disk = disksOf(definition)[0]
-  const file = host.files.files.get((disk === undefined ? undefined : diskFile(disk)) ?? "")
-  if (file === undefined || disk === undefined) return undefined
-  return Xml.attribute(Xml.child(disk, "driver"), "type") === "raw" ? file.size : readHeader(file).virtualSize
-}
+/** CONNECT_GET_ALL_DOMAIN_STATS of one domain: its state, which is the one group that is kept here. @since 0.3.0 @category procedures */
+export const statsOf = (
+  domain: SimulatedDomain,
+  groups: number
+): ReadonlyArray<{ readonly field: string; readonly value: { readonly type: "int"; readonly value: number } }> =>
+  groups === 0 || (groups & 1) === 1
+    ? [
+        { field: "state.state", value: { type: "int", value: domain.state } },
+        { field: "state.reason", value: { type: "int", value: domain.reason } }
+      ]
+    : []
 
 /** CONNECT_LIST_ALL_DOMAINS with its filters. @since 0.1.0 @category procedures */
 export const listAll = (host: HostState, flags: number): ReadonlyArray<SimulatedDomain> => {

@@ -30,6 +30,16 @@ export interface Failure {
   readonly effect?: boolean
 }
 
+/** What befalls one call among many. @since 0.3.0 @category models */
+export interface Mishap {
+  /** from 0 to 1: how many of the calls */
+  readonly share: number
+  /** from 0 to 1: decides about each call */
+  readonly random: () => number
+  /** the call begins only after this time, or it fails and has done nothing */
+  readonly what: Duration.Duration | Pick<Failure, "code" | "message">
+}
+
 /**
  * Faults of calls to the daemon. Procedures are counted from the host's start; nothing here is reset by a daemon's restart.
  *
@@ -41,6 +51,8 @@ export interface CallFaults {
   /** Calls begin only after this time; zero: at once again. */
   readonly slow: (which: Which, by: Duration.DurationInput) => Effect.Effect<void>
   readonly fail: (procedure: ProcedureName, failure: Failure) => Effect.Effect<void>
+  /** Befalls some of all calls; gives what takes it back. */
+  readonly befall: (mishap: Mishap) => Effect.Effect<Effect.Effect<void>>
   /** Replies are changed on their way out; the host's state is not. */
   readonly lieAbout: <P extends ProcedureName>(
     procedure: P,
@@ -100,6 +112,7 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
   const hooks: Array<
     Counted & { readonly procedure: ProcedureName; readonly moment: Moment; readonly effect: Effect.Effect<void> }
   > = []
+  const mishaps = new Set<Mishap>()
   let lies: Lies = {}
   let corrupt = false
   let uploads: Array<{ left: number; readonly effect: Effect.Effect<void> }> = []
@@ -143,6 +156,11 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
       Effect.sync(() => {
         failures.push({ procedure, failure, nth: failure.nth, seen: 0 })
       }),
+    befall: (mishap) =>
+      Effect.sync(() => {
+        mishaps.add(mishap)
+        return Effect.sync(() => void mishaps.delete(mishap))
+      }),
     lieAbout: (procedure, lie) =>
       Effect.sync(() => {
         lies = { ...lies, [procedure]: lie }
@@ -163,6 +181,7 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
       delays.clear()
       failures.length = 0
       hooks.length = 0
+      mishaps.clear()
       lies = {}
       corrupt = false
       uploads = []
@@ -170,26 +189,35 @@ export const make: Effect.Effect<Gate> = Effect.sync(() => {
     })
   }
 
+  const refusal = (failing: Failure): Refusal =>
+    new Refusal({
+      code: failing.code,
+      domain: failing.domain ?? 10,
+      message: failing.message,
+      str1: "%s",
+      str2: failing.message,
+      int1: failing.int1 ?? -1
+    })
+
+  /** What chance has for this call. */
+  const suffer: Effect.Effect<void, Refusal> = Effect.suspend(() => {
+    const hit = [...mishaps].filter(({ random, share }) => random() < share)
+    return Effect.forEach(hit, ({ what }) => (Duration.isDuration(what) ? Clock.sleep(what) : refusal(what)), {
+      discard: true
+    })
+  })
+
   const around: Gate["around"] = (procedure, args, handler, inTurn) =>
     Effect.gen(function* () {
       counts.set(procedure, (counts.get(procedure) ?? 0) + 1)
       yield* hookAt(procedure, "before")
       const failing = failures.filter((entry) => entry.procedure === procedure).filter(due)[0]?.failure
-      const failure =
-        failing === undefined
-          ? undefined
-          : new Refusal({
-              code: failing.code,
-              domain: failing.domain ?? 10,
-              message: failing.message,
-              str1: "%s",
-              str2: failing.message,
-              int1: failing.int1 ?? -1
-            })
+      const failure = failing === undefined ? undefined : refusal(failing)
       const reply = yield* inTurn(
         Effect.gen(function* () {
           const delay = delays.get(procedure) ?? delays.get("all")
           if (delay !== undefined) yield* Clock.sleep(delay)
+          if (mishaps.size > 0) yield* suffer
           yield* waitFor("all", "before")
           yield* waitFor(procedure, "before")
           if (failure !== undefined && failing?.effect !== true) return yield* failure

@@ -3,22 +3,20 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Args, ProcedureName, Reply } from "../libvirt/Procedures.ts"
 import * as Capabilities from "./Capabilities.ts"
+import * as Devices from "./Devices.ts"
 import * as Domains from "./Domains.ts"
-import type { HostState, SimulatedDomain, SimulatedNetwork, SimulatedPool } from "./HostState.ts"
+import type { GuestControl } from "./Guests.ts"
+import type { HostState, SimulatedDomain, SimulatedNetwork, SimulatedPool, SimulatedSecret } from "./HostState.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Networks from "./Networks.ts"
 import { code, from, refuse, type Refusal, unsupportedFlags } from "./Refusal.ts"
+import * as Secrets from "./Secrets.ts"
 import * as Storage from "./Storage.ts"
-
-/** Things guests do in their own time. @since 0.1.0 @category models */
-export interface GuestControl {
-  readonly boot: (domain: SimulatedDomain) => void
-  readonly shutDown: (domain: SimulatedDomain) => void
-}
 
 /** The connection a call came on. @since 0.1.0 @category models */
 export interface Session {
@@ -71,13 +69,19 @@ const features: Readonly<Record<number, number>> = {
 
 const answer = <A>(of: () => Either.Either<A, Refusal>): Effect.Effect<A, Refusal> => Effect.suspend(of)
 
-const onlyFlags = (flags: number, known: number, procedure: string): Effect.Effect<void, Refusal> =>
-  Effect.suspend(() => unsupportedFlags(flags, known, procedure) ?? Effect.void)
+const onlyFlags = (flags: number, known: number, procedure: string, domain?: number): Effect.Effect<void, Refusal> =>
+  Effect.suspend(() => unsupportedFlags(flags, known, procedure, domain) ?? Effect.void)
+
+// how long DETACH_DEVICE waits for the guest before it answers all the same
+const unplugWait = Duration.seconds(5)
 
 const listed = <A>(needResults: number, all: ReadonlyArray<A>) => ({
   items: needResults === 0 ? [] : all,
   ret: all.length
 })
+
+/** Its filters have the numbers of those of CONNECT_LIST_ALL_DOMAINS. */
+const statsFilter = (flags: number): number => flags & 0xff
 
 /**
  * The calls that are jobs on a domain: one at a time. DESTROY is none of them here, since it kills what it would wait for.
@@ -94,7 +98,14 @@ export const jobs: ReadonlySet<ProcedureName> = new Set([
   "DOMAIN_REBOOT",
   "DOMAIN_RESET",
   "DOMAIN_SET_AUTOSTART",
-  "DOMAIN_SET_METADATA"
+  "DOMAIN_SET_METADATA",
+  "DOMAIN_ATTACH_DEVICE",
+  "DOMAIN_ATTACH_DEVICE_FLAGS",
+  "DOMAIN_DETACH_DEVICE",
+  "DOMAIN_DETACH_DEVICE_FLAGS",
+  "DOMAIN_DETACH_DEVICE_ALIAS",
+  "DOMAIN_BLOCK_RESIZE",
+  "DOMAIN_GET_BLOCK_INFO"
 ])
 
 /** The whole table. @since 0.1.0 @category constructors */
@@ -112,6 +123,10 @@ export const make = (daemon: Daemon): Handlers => {
     answer(() => Either.flatMap(volume(ref), act))
   const onNetwork = <A>(ref: Networks.NetworkRef, act: (network: SimulatedNetwork) => Either.Either<A, Refusal>) =>
     answer(() => Either.flatMap(network(ref), act))
+  const onSecret = <A>(
+    ref: Pick<Secrets.SecretRef, "uuid">,
+    act: (secret: SimulatedSecret) => Either.Either<A, Refusal>
+  ) => answer(() => Either.flatMap(Secrets.find(host, ref.uuid), act))
   const poolRef = ({ name, uuid }: SimulatedPool): Storage.PoolRef => ({ name, uuid })
   const networkRef = ({ name, uuid }: SimulatedNetwork): Networks.NetworkRef => ({ name, uuid })
   const flag = (on: boolean): number => (on ? 1 : 0)
@@ -130,9 +145,27 @@ export const make = (daemon: Daemon): Handlers => {
   const reset = (ref: Domains.DomainRef) =>
     onDomain(ref, (domain) =>
       Either.map(Domains.reset(host, domain), () => {
-        guests.boot(domain)
+        guests.reset(domain)
       })
     )
+  const looking = (domain: SimulatedDomain) => () => guests.look(domain)
+  const attach = (ref: Domains.DomainRef, xml: string, flags: number) =>
+    onDomain(ref, (domain) => Either.map(Devices.attach(host, domain, xml, flags), looking(domain)))
+  const detach = (ref: Domains.DomainRef, which: Devices.Which, flags: number) =>
+    Effect.gen(function* () {
+      const found = yield* domain(ref)
+      const disk = yield* Devices.detach(found, which, flags)
+      if (disk === null) return
+      guests.ask(found, disk)
+      // by alias libvirt only asks
+      if (which._tag === "Alias") return
+      const gone = yield* Effect.timeoutTo(guests.answer(found, disk), {
+        duration: unplugWait,
+        onSuccess: (gone) => gone,
+        onTimeout: () => true
+      })
+      if (!gone) return yield* refuse(code.operationFailed, from.qemu, "unplug of device was rejected by the guest")
+    })
 
   const register = (
     session: Session,
@@ -212,6 +245,8 @@ export const make = (daemon: Daemon): Handlers => {
         cores: host.machine.cpus,
         threads: 1
       }),
+    NODE_GET_CPU_MAP: () =>
+      Effect.succeed({ cpumap: new Uint8Array(0), online: host.machine.cpus, ret: host.machine.cpus }),
     NODE_GET_FREE_MEMORY: () => Effect.sync(() => ({ freeMem: BigInt(Domains.freeMemory(host)) })),
 
     CONNECT_LIST_ALL_DOMAINS: ({ flags, need_results }) =>
@@ -219,6 +254,21 @@ export const make = (daemon: Daemon): Handlers => {
         const { items, ret } = listed(need_results, Domains.listAll(host, flags))
         return { domains: items.map(Domains.refOf), ret }
       }),
+    CONNECT_GET_ALL_DOMAIN_STATS: ({ doms, flags, stats }) =>
+      Effect.zipRight(
+        // the filters, and what asks for no waiting, for backing chains and for all groups or none
+        onlyFlags(flags, 0xe00000ff, "qemuConnectGetAllDomainStats"),
+        Effect.sync(() => {
+          // one that is not there is passed over
+          const asked = new Set(doms.map(({ uuid }) => uuid))
+          const found = Domains.listAll(host, statsFilter(flags)).filter(
+            ({ uuid }) => doms.length === 0 || asked.has(uuid)
+          )
+          return {
+            retStats: found.map((domain) => ({ dom: Domains.refOf(domain), params: Domains.statsOf(domain, stats) }))
+          }
+        })
+      ),
     DOMAIN_LOOKUP_BY_NAME: ({ name }) =>
       answer(() => Either.map(Domains.byName(host, name), (found) => ({ dom: Domains.refOf(found) }))),
     DOMAIN_LOOKUP_BY_UUID: ({ uuid }) =>
@@ -248,7 +298,7 @@ export const make = (daemon: Daemon): Handlers => {
     DOMAIN_REBOOT: ({ dom }) => reset(dom),
     DOMAIN_RESET: ({ dom }) => reset(dom),
     DOMAIN_SUSPEND: ({ dom }) => onDomain(dom, (domain) => Domains.suspend(host, domain)),
-    DOMAIN_RESUME: ({ dom }) => onDomain(dom, (domain) => Domains.resume(host, domain)),
+    DOMAIN_RESUME: ({ dom }) => onDomain(dom, (domain) => Either.map(Domains.resume(host, domain), looking(domain))),
     DOMAIN_GET_XML_DESC: ({ dom, flags }) =>
       onDomain(dom, (domain) => Either.right({ xml: Domains.xmlOf(domain, flags) })),
     DOMAIN_GET_STATE: ({ dom }) => onDomain(dom, ({ reason, state }) => Either.right({ state, reason })),
@@ -267,10 +317,66 @@ export const make = (daemon: Daemon): Handlers => {
       onDomain(dom, (domain) => Domains.setAutostart(domain, autostart !== 0)),
     DOMAIN_GET_METADATA: ({ dom, flags, type, uri }) =>
       onDomain(dom, (domain) => Either.map(Metadata.get(domain, type, uri, flags), (metadata) => ({ metadata }))),
-    DOMAIN_SET_METADATA: ({ dom, ...given }) => onDomain(dom, (domain) => Metadata.set(domain, given)),
+    DOMAIN_SET_METADATA: ({ dom, ...given }) =>
+      onDomain(dom, (domain) =>
+        Either.map(Metadata.set(domain, given), () =>
+          host.emit({
+            _tag: "DomainMetadata",
+            domain: Domains.refOf(domain),
+            type: given.type,
+            uri: given.uri
+          })
+        )
+      ),
     DOMAIN_IS_ACTIVE: ({ dom }) => onDomain(dom, (domain) => Either.right({ active: flag(domain.live !== null) })),
     DOMAIN_IS_PERSISTENT: ({ dom }) =>
       onDomain(dom, (domain) => Either.right({ persistent: flag(domain.persistent !== null) })),
+
+    DOMAIN_ATTACH_DEVICE: ({ dom, xml }) => attach(dom, xml, 1),
+    DOMAIN_ATTACH_DEVICE_FLAGS: ({ dom, flags, xml }) => attach(dom, xml, flags),
+    DOMAIN_DETACH_DEVICE: ({ dom, xml }) => detach(dom, { _tag: "Xml", xml }, 1),
+    DOMAIN_DETACH_DEVICE_FLAGS: ({ dom, flags, xml }) => detach(dom, { _tag: "Xml", xml }, flags),
+    DOMAIN_DETACH_DEVICE_ALIAS: ({ alias, dom, flags }) => detach(dom, { _tag: "Alias", alias }, flags),
+    DOMAIN_BLOCK_RESIZE: ({ disk, dom, flags, size }) =>
+      onDomain(dom, (domain) => Either.map(Devices.resize(domain, disk, size, flags), looking(domain))),
+    DOMAIN_GET_BLOCK_INFO: ({ dom, flags, path }) =>
+      onDomain(dom, (domain) =>
+        Either.map(Devices.blockInfo(host, domain, path, flags), (info) => ({
+          allocation: BigInt(info.allocation),
+          capacity: BigInt(info.capacity),
+          physical: BigInt(info.physical)
+        }))
+      ),
+
+    CONNECT_LIST_ALL_SECRETS: ({ flags, need_results }) =>
+      Effect.zipRight(
+        onlyFlags(flags, 0xf, "secretConnectListAllSecrets", from.secret),
+        Effect.sync(() => {
+          const { items, ret } = listed(need_results, Secrets.listAll(host, flags))
+          return { secrets: items.map(Secrets.refOf), ret }
+        })
+      ),
+    SECRET_LOOKUP_BY_UUID: ({ uuid }) =>
+      onSecret({ uuid }, (secret) => Either.right({ secret: Secrets.refOf(secret) })),
+    SECRET_LOOKUP_BY_USAGE: ({ usageID, usageType }) =>
+      answer(() =>
+        Either.map(Secrets.byUsage(host, usageType, usageID), (secret) => ({ secret: Secrets.refOf(secret) }))
+      ),
+    // flag 1 asks for a check against the schema
+    SECRET_DEFINE_XML: ({ flags, xml }) =>
+      Effect.zipRight(
+        onlyFlags(flags, 0x1, "secretDefineXML", from.secret),
+        answer(() => Either.map(Secrets.define(host, xml), (secret) => ({ secret: Secrets.refOf(secret) })))
+      ),
+    SECRET_GET_XML_DESC: ({ secret }) => onSecret(secret, (found) => Either.right({ xml: Secrets.xmlOf(found) })),
+    SECRET_SET_VALUE: ({ flags, secret, value }) =>
+      Effect.zipRight(
+        onlyFlags(flags, 0, "secretSetValue", from.secret),
+        answer(() => Secrets.setValue(host, secret.uuid, value))
+      ),
+    SECRET_GET_VALUE: ({ secret }) =>
+      onSecret(secret, (found) => Either.map(Secrets.getValue(found), (value) => ({ value }))),
+    SECRET_UNDEFINE: ({ secret }) => onSecret(secret, (found) => Secrets.undefine(host, found)),
 
     CONNECT_LIST_ALL_STORAGE_POOLS: ({ flags, need_results }) =>
       Effect.sync(() => {
@@ -324,6 +430,13 @@ export const make = (daemon: Daemon): Handlers => {
       onPool(pool, (found) =>
         Either.map(Storage.createVolume(host, found, xml), (made) => ({ vol: Storage.refOf(made) }))
       ),
+    STORAGE_VOL_CREATE_XML_FROM: ({ clonevol, flags, pool, xml }) =>
+      Effect.zipRight(
+        onlyFlags(flags, 0x3, "storageVolCreateXMLFrom", from.storage),
+        onPool(pool, (found) =>
+          Either.map(Storage.copyVolume(host, found, xml, clonevol, flags), (made) => ({ vol: Storage.refOf(made) }))
+        )
+      ),
     STORAGE_VOL_DELETE: ({ vol }) => onVolume(vol, (found) => Either.right(Storage.deleteVolume(host, found))),
     STORAGE_VOL_LOOKUP_BY_NAME: ({ name, pool }) =>
       onPool(pool, (found) =>
@@ -351,7 +464,10 @@ export const make = (daemon: Daemon): Handlers => {
       onVolume(vol, (found) => Either.right({ xml: Storage.volumeXml(host, found) })),
     STORAGE_VOL_GET_PATH: ({ vol }) => onVolume(vol, (found) => Either.right({ name: found.path })),
     STORAGE_VOL_RESIZE: ({ capacity, flags, vol }) =>
-      onVolume(vol, (found) => Storage.resizeVolume(found, Number(capacity), flags)),
+      Effect.zipRight(
+        onlyFlags(flags, 0x7, "storageVolResize", from.storage),
+        onVolume(vol, (found) => Storage.resizeVolume(host, found, Number(capacity), flags))
+      ),
     STORAGE_VOL_UPLOAD: ({ vol }) => onVolume(vol, () => Either.right(undefined)),
     STORAGE_VOL_DOWNLOAD: ({ vol }) => onVolume(vol, () => Either.right(undefined)),
 

@@ -28,12 +28,13 @@ export class HostFile {
   /** where bytes end that were there before the file was written again from its start */
   private stale = 0
   private scrambled = false
+  /** where the first piece ends, as long as it is all there is: most files are one short piece, which nobody hashes */
+  private unhashed = 0
 
   constructor(modified: number, bytes?: Uint8Array) {
     this.modified = modified
     if (bytes !== undefined) {
       this.whole = bytes
-      this.head = Buffer.from(bytes.subarray(0, headerBytes))
       this.size = bytes.length
       this.allocation = bytes.length
     }
@@ -50,12 +51,15 @@ export class HostFile {
 
   write(offset: number, bytes: Uint8Array): void {
     if (bytes.length === 0) return
-    this.whole = undefined
+    this.forgetWhole()
+    this.hashFirst()
     const end = offset + bytes.length
     if (offset < headerBytes) {
-      const to = Math.min(end, headerBytes)
+      // a header is short, and zeros behind it need not be kept
+      let to = Math.min(end, headerBytes)
+      while (to > offset && to > this.head.length && bytes[to - offset - 1] === 0) to--
       if (this.head.length < to) this.head = Buffer.concat([this.head, Buffer.alloc(to - this.head.length)])
-      this.head.set(bytes.subarray(0, to - offset), offset)
+      if (to > offset) this.head.set(bytes.subarray(0, to - offset), offset)
     }
     if (offset === 0 && this.hashed > 0) {
       this.stale = Math.max(this.stale, this.hashed)
@@ -63,7 +67,10 @@ export class HostFile {
       this.hashed = 0
       this.scrambled = false
     }
-    if (offset < this.hashed) this.scrambled = true
+    if (offset === 0 && this.hashed === 0 && end <= headerBytes) {
+      this.unhashed = end
+      this.hashed = end
+    } else if (offset < this.hashed) this.scrambled = true
     else {
       this.hash ??= createHash("sha256")
       feedZeros(this.hash, offset - this.hashed)
@@ -76,15 +83,30 @@ export class HostFile {
 
   /** New bytes at the end are zero; nothing is cut off but the count of what there is. */
   resize(size: number): void {
-    this.whole = undefined
+    this.forgetWhole()
+    this.hashFirst()
     this.size = size
     if (size < this.hashed) this.scrambled = true
     if (size < this.head.length) this.head = this.head.subarray(0, size)
   }
 
+  private hashFirst(): void {
+    if (this.unhashed === 0) return
+    this.hash = createHash("sha256").update(this.read(0, this.unhashed))
+    this.unhashed = 0
+  }
+
+  /** From now on only its beginning is kept. */
+  private forgetWhole(): void {
+    if (this.whole === undefined) return
+    this.head = Buffer.from(this.whole.subarray(0, headerBytes))
+    this.whole = undefined
+  }
+
   /** Of the whole file, lower-case hex. What was written twice in pieces has a hash of its own, like no file's. */
   sha256(): string {
     if (this.whole !== undefined) return createHash("sha256").update(this.whole).digest("hex")
+    this.hashFirst()
     const hash = this.hash === undefined ? createHash("sha256") : this.hash.copy()
     if (this.scrambled || this.stale > this.hashed) hash.update("scrambled")
     feedZeros(hash, Math.max(0, this.size - this.hashed))

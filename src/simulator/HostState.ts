@@ -3,14 +3,17 @@
  *
  * @since 0.1.0
  */
+import type * as Either from "effect/Either"
 import type * as Xml from "../libvirt/Xml.ts"
-import { HostFiles } from "./HostFiles.ts"
+import { type HostFile, HostFiles } from "./HostFiles.ts"
 
 /** How the machine is built. @since 0.1.0 @category models */
 export interface Machine {
   readonly hostname: string
   /** the machine's, lower case with dashes */
   readonly uuid: string
+  /** IPv4: where its QEMUs reach a Ceph cluster from */
+  readonly address: string
   /** logical CPUs */
   readonly cpus: number
   /** bytes */
@@ -26,14 +29,85 @@ export interface Machine {
 /** virDomainState. @since 0.1.0 @category models */
 export const state = { running: 1, paused: 3, shutdown: 4, shutoff: 5, crashed: 6 } as const
 
+/** What QEMU asks of a Ceph cluster. `Left` is an errno's name, as `ENOENT`. @since 0.2.0 @category models */
+export interface CephCluster {
+  readonly pool: string
+  /** without the `client.` before it */
+  readonly client: string
+  /** the client's, base64 as in a keyring */
+  readonly key: string
+  readonly openForWriting: (image: string, address: string) => Either.Either<CephImage, string>
+}
+
+/** An image that is open for writing. @since 0.2.0 @category models */
+export interface CephImage {
+  /** bytes */
+  readonly size: () => number
+  readonly grow: (bytes: number) => Either.Either<void, string>
+  readonly close: () => void
+}
+
+/** A disk that a QEMU has open. It knows of no change of its size that it has not made itself. @since 0.2.0 @category models */
+export interface OpenDisk {
+  /** `vda` */
+  readonly target: string
+  readonly serial: string
+  /** where it stands on the guest's bus */
+  readonly slot: number
+  /** the file it writes, which nobody else may use meanwhile; null: none */
+  readonly file: HostFile | null
+  /** those it only reads, which nobody may write meanwhile */
+  readonly below: ReadonlyArray<HostFile>
+  /** bytes */
+  size: number
+  /** `Left`: QEMU's words */
+  readonly resize: (bytes: number) => Either.Either<void, string>
+  readonly close: () => void
+}
+
+/** A disk as the guest's kernel saw it when it last looked. @since 0.2.0 @category models */
+export interface SeenDisk {
+  /** the kernel's own, the first that was free */
+  readonly name: string
+  readonly size: number
+  readonly serial: string
+}
+
+/** A disk that the guest was asked to let go of. @since 0.2.0 @category models */
+export interface Removal {
+  /** whether the guest was up; otherwise only its next reset does it */
+  heard: boolean
+  /** whether it is about to */
+  acting: boolean
+  /** told whether it was let go of */
+  readonly waiting: Set<(gone: boolean) => void>
+}
+
+/** What goes on inside a guest. @since 0.2.0 @category models */
+export interface GuestState {
+  /** `due`: its system would be up if it were not paused */
+  phase: "booting" | "due" | "up"
+  /** how many times it was reset */
+  boots: number
+  readonly seen: Map<OpenDisk, SeenDisk>
+  readonly removals: Map<OpenDisk, Removal>
+}
+
 /** A domain while it runs. @since 0.1.0 @category models */
 export interface LiveDomain {
   readonly id: number
-  readonly definition: Xml.Element
+  definition: Xml.Element
   /** what the guest has printed on its serial port */
   readonly serial: Array<string>
   /** milliseconds since 1970 */
   readonly started: number
+  /** by target */
+  readonly disks: Map<string, OpenDisk>
+  /** the number that the next image QEMU opens gets */
+  nextNode: number
+  /** whether its clock goes: it was resumed, or never paused */
+  clocked: boolean
+  readonly guest: GuestState
 }
 
 /** @since 0.1.0 @category models */
@@ -77,6 +151,19 @@ export interface SimulatedNetwork {
   autostart: boolean
 }
 
+/** @since 0.2.0 @category models */
+export interface SimulatedSecret {
+  readonly uuid: string
+  /** virSecretUsageType */
+  readonly usageType: number
+  readonly usageID: string
+  readonly description: string | null
+  /** not kept beyond the daemon's life */
+  readonly ephemeral: boolean
+  readonly private: boolean
+  readonly value: Uint8Array | null
+}
+
 /** What the daemon tells those who registered. @since 0.1.0 @category models */
 export type HostEvent =
   | {
@@ -90,9 +177,20 @@ export type HostEvent =
       readonly domain: { readonly name: string; readonly uuid: string; readonly id: number }
     }
   | {
+      readonly _tag: "DeviceAdded" | "DeviceRemoved" | "DeviceRemovalFailed"
+      readonly domain: { readonly name: string; readonly uuid: string; readonly id: number }
+      readonly alias: string
+    }
+  | {
       readonly _tag: "PoolLifecycle"
       readonly pool: { readonly name: string; readonly uuid: string }
       readonly event: number
+    }
+  | {
+      readonly _tag: "DomainMetadata"
+      readonly domain: { readonly name: string; readonly uuid: string; readonly id: number }
+      readonly type: number
+      readonly uri: string | null
     }
   | { readonly _tag: "PoolRefresh"; readonly pool: { readonly name: string; readonly uuid: string } }
 
@@ -103,10 +201,15 @@ export interface HostState {
   readonly domains: Map<string, SimulatedDomain>
   readonly pools: Map<string, SimulatedPool>
   readonly networks: Map<string, SimulatedNetwork>
+  readonly secrets: Map<string, SimulatedSecret>
+  /** undefined: it has no way to one */
+  readonly ceph: CephCluster | undefined
   /** the id the next domain gets */
   nextId: number
   /** where events go; set by the daemon while it runs */
   emit: (event: HostEvent) => void
+  /** what becomes of a disk whose QEMU had no time to close it */
+  abandon: (disk: OpenDisk) => void
   /** milliseconds since 1970 */
   readonly now: () => number
   /** numbers that look random and are the same for the same seed */
@@ -137,6 +240,7 @@ export const randomFrom = (seed: number): (() => number) => {
 export const make = (options: {
   readonly machine: Machine
   readonly networks: ReadonlyArray<{ readonly name: string; readonly active: boolean }>
+  readonly ceph?: CephCluster | undefined
   readonly seed: number
   readonly now: () => number
 }): HostState => {
@@ -154,8 +258,11 @@ export const make = (options: {
         return [uuid, { name, uuid, bridge: `virbr${index}`, active, autostart: active }]
       })
     ),
+    secrets: new Map(),
+    ceph: options.ceph,
     nextId: 1,
     emit: () => {},
+    abandon: (disk) => disk.close(),
     now: options.now,
     random
   }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Duplex } from "node:stream"
+import { soon } from "./Soon.ts"
 
 /** A connection between a client and a server in the same process. @since 0.1.0 @category models */
 export interface MemoryLink {
@@ -28,8 +29,8 @@ class End extends Duplex {
   private scheduled = false
   private held = false
 
-  constructor() {
-    super({ allowHalfOpen: false })
+  constructor(halfOpen: boolean) {
+    super({ allowHalfOpen: halfOpen })
   }
 
   join(peer: End): void {
@@ -54,7 +55,7 @@ class End extends Duplex {
   private schedule(): void {
     if (this.scheduled || this.held || this.waiting.length === 0) return
     this.scheduled = true
-    setImmediate(() => {
+    soon(() => {
       this.scheduled = false
       if (this.held) return
       for (const { bytes } of this.waiting.splice(0)) {
@@ -82,10 +83,10 @@ class End extends Duplex {
   }
 }
 
-/** @since 0.1.0 @category constructors */
-export const make = (): MemoryLink => {
-  const client = new End()
-  const server = new End()
+/** `halfOpen`: an end that has heard the other hang up may go on sending, as a program's output does. @since 0.1.0 @category constructors */
+export const make = (options: { readonly halfOpen?: boolean } = {}): MemoryLink => {
+  const client = new End(options.halfOpen ?? false)
+  const server = new End(options.halfOpen ?? false)
   client.join(server)
   server.join(client)
   return {

@@ -137,7 +137,7 @@ export const set = (
   }
   const toLive = (given.flags & 1) === 1 || ((given.flags & 3) === 0 && domain.live !== null)
   const toConfig = (given.flags & 2) === 2 || ((given.flags & 3) === 0 && domain.live === null)
-  if (toLive && domain.live !== null) domain.live = { ...domain.live, definition: change(domain.live.definition) }
+  if (toLive && domain.live !== null) domain.live.definition = change(domain.live.definition)
   if (toConfig && domain.persistent !== null) domain.persistent = change(domain.persistent)
   return Either.right(undefined)
 }

@@ -12,6 +12,7 @@ export const code = {
   noConnect: 5,
   invalidArg: 8,
   operationFailed: 9,
+  noSource: 19,
   noTarget: 20,
   noName: 21,
   xml: 27,
@@ -23,10 +24,14 @@ export const code = {
   noPool: 49,
   noVolume: 50,
   operationInvalid: 55,
+  invalidSecret: 65,
+  noSecret: 66,
   unsupported: 67,
   timeout: 68,
   noMetadata: 80,
-  volumeExists: 90
+  overflow: 82,
+  volumeExists: 90,
+  deviceMissing: 99
 } as const
 
 /** virErrorDomain, the subsystem that speaks. @since 0.1.0 @category models */
@@ -38,6 +43,7 @@ export const from = {
   storage: 18,
   network: 19,
   domain: 20,
+  secret: 30,
   streams: 38
 } as const
 
@@ -50,6 +56,7 @@ const formats: Readonly<Record<number, string>> = {
   5: "no connection driver available for %s",
   8: "invalid argument: %s",
   9: "operation failed: %s",
+  19: "missing source information for device %s",
   20: "missing target information for device %s",
   21: "missing name information in %s",
   27: "XML error: %s",
@@ -58,10 +65,14 @@ const formats: Readonly<Record<number, string>> = {
   49: "Storage pool not found: %s",
   50: "Storage volume not found: %s",
   55: "Requested operation is not valid: %s",
+  65: "Invalid secret: %s",
+  66: "Secret not found: %s",
   67: "unsupported configuration: %s",
   68: "Timed out during operation: %s",
   80: "metadata not found: %s",
-  90: "storage volume %s exists already"
+  82: "numerical overflow: %s",
+  90: "storage volume %s exists already",
+  99: "device not found: %s"
 }
 
 /** What the daemon answers instead of a reply; becomes the wire's error structure. @since 0.1.0 @category errors */
@@ -91,7 +102,6 @@ export const refuse = (code: number, domain: number, detail: string): Refusal =>
 export const systemError = (domain: number, number: number, detail: string): Refusal => {
   const what: Record<number, string> = {
     2: "No such file or directory",
-
     28: "No space left on device",
     39: "Directory not empty"
   }

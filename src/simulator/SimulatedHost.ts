@@ -9,12 +9,17 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import type { Duplex } from "node:stream"
+import * as CephSession from "./CephSession.ts"
+import type * as Cluster from "./Cluster.ts"
 import * as Keys from "./Keys.ts"
 import * as Domains from "./Domains.ts"
 import * as Faults from "./Faults.ts"
+import * as Guests from "./Guests.ts"
 import { HostFile } from "./HostFiles.ts"
 import * as HostState from "./HostState.ts"
 import * as MemoryLink from "./MemoryLink.ts"
+import * as MemorySession from "./MemorySession.ts"
+import * as Secrets from "./Secrets.ts"
 import * as SimulatedLibvirt from "./SimulatedLibvirt.ts"
 import * as SimulatedSshd from "./SimulatedSshd.ts"
 import * as Storage from "./Storage.ts"
@@ -44,8 +49,23 @@ export interface Options {
   readonly bootTime?: Duration.DurationInput
   /** from the request to power off, 100 ms unless given */
   readonly shutdownTime?: Duration.DurationInput
+  /** from the request to let go of a device, 50 ms unless given */
+  readonly releaseTime?: Duration.DurationInput
+  /** the Ceph cluster whose images its guests can use; absent: it has no way to one */
+  readonly ceph?: HostState.CephCluster
+  /** the cluster that Ceph's commands work with here; absent: they are not installed */
+  readonly cephCommands?: Cluster.Cluster
+  /** how long the cluster takes a guest that died for alive; nothing unless given, about 30 s in a real one */
+  readonly watchTimeout?: Duration.DurationInput
+  /** IPv4: what the cluster knows its guests by; made from the seed unless given */
+  readonly address?: string
   /** sshd's MaxSessions, 10 unless given */
   readonly maxSessions?: number
+  /**
+   * A TCP connection from here to another machine: completes once that answers, fails when it refuses, waits while it is silent. Unless given,
+   * there is no other.
+   */
+  readonly reach?: (target: { readonly host: string; readonly port: number }) => Effect.Effect<void, DialRefused>
 }
 
 /** A guest that runs. @since 0.1.0 @category models */
@@ -54,8 +74,13 @@ export interface Guest {
   readonly uuid: string
   readonly id: number
   readonly paused: boolean
-  /** what it has printed on its serial port: `GUEST READY vda=<bytes>` once it is up */
+  /**
+   * What it has printed on its serial port: `GUEST READY vda=<bytes> …` once it is up, then `GUEST DISK + vdb size=<bytes> serial=…`
+   * for each disk that came (`-` went, `=` changed its size).
+   */
   readonly serial: ReadonlyArray<string>
+  /** its disks as it sees them */
+  readonly disks: ReadonlyArray<HostState.SeenDisk>
 }
 
 /** Nothing answered; `code` as the kernel says it. @since 0.1.0 @category errors */
@@ -71,6 +96,8 @@ export interface HostFaults extends Faults.CallFaults {
   readonly cutNetwork: Effect.Effect<void>
   /** What was held up arrives. */
   readonly mendNetwork: Effect.Effect<void>
+  /** The same, but only between it and the controller: other hosts reach it. */
+  readonly blockController: (on: boolean) => Effect.Effect<void>
   /** Sockets are refused with reason 1, as with `AllowStreamLocalForwarding no`. */
   readonly forbidForwarding: (on: boolean) => Effect.Effect<void>
   /** Its connections end and its socket is gone; guests run on. */
@@ -78,6 +105,16 @@ export interface HostFaults extends Faults.CallFaults {
   readonly startLibvirtd: Effect.Effect<void>
   /** QEMU of this guest dies; false: no such guest runs. */
   readonly crashGuest: (name: string) => Effect.Effect<boolean>
+  /** This guest turns itself off; false: no such guest runs. */
+  readonly guestShutsDown: (name: string) => Effect.Effect<boolean>
+  /** The storage of this guest's disks fails for a moment, and QEMU pauses it; false: no such guest runs. */
+  readonly ioError: (name: string) => Effect.Effect<boolean>
+  /** The guest does not let go of its devices; off: it does, also of those it was asked for meanwhile. */
+  readonly holdDevices: (name: string, on: boolean) => Effect.Effect<void>
+  /** The guest says that it does not let go of its devices. */
+  readonly refuseDevices: (name: string, on: boolean) => Effect.Effect<void>
+  /** The Ceph cluster takes guests that died for alive until this is switched off. */
+  readonly keepWatchers: (on: boolean) => Effect.Effect<void>
   /** The machine loses power: guests are gone, and as far as others can tell it is just silent. */
   readonly losePower: Effect.Effect<void>
   /** It boots: what is marked for it starts by itself. */
@@ -94,11 +131,22 @@ export interface SimulatedHost {
   readonly hostKey: string
   /** A connection to its sshd, closed with the scope. */
   readonly dial: Effect.Effect<Duplex, DialRefused, Scope.Scope>
+  /**
+   * What such a connection would carry, without SSH and its cryptography, closed with the scope. `broken`: what the streams it carries fail with
+   * when it is lost.
+   */
+  readonly session: (
+    broken: (lost: MemorySession.SessionLost) => Error
+  ) => Effect.Effect<MemorySession.Session, DialRefused, Scope.Scope>
+  /** Whether its sshd takes a connection: waits while nothing is heard of it. */
+  readonly knock: Effect.Effect<void, DialRefused>
   /** A connection to its libvirt socket from the host itself, without SSH. */
   readonly libvirtSocket: Effect.Effect<Duplex, DialRefused, Scope.Scope>
   readonly faults: HostFaults
   /** The guests that run. */
   readonly guests: () => ReadonlyArray<Guest>
+  /** Whether any runs. */
+  readonly hasGuests: () => boolean
   /** Its state itself: for tests to look at, and to change behind the daemon's back. */
   readonly state: HostState.HostState
   /** Puts a file there. */
@@ -124,75 +172,111 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         memory: options.memory ?? 32 * gibibyte,
         disk: options.disk ?? 500 * gibibyte,
         libvirtVersion: options.libvirtVersion ?? 9_000_000,
-        kvm: options.kvm ?? true
+        kvm: options.kvm ?? true,
+        address: options.address ?? `10.${[0, 0, 0].map(() => 1 + Math.floor(random() * 254)).join(".")}`
       },
       networks: options.networks ?? [{ name: "default", active: true }],
+      ceph: options.ceph,
       seed,
       now
     })
     const gate = yield* Faults.make
     const run = yield* FiberSet.makeRuntime<never, void, never>()
-    const keys = Keys.make()
+    // both cost more than all else an idle host has, and are for those who come by SSH
+    let madeKeys: Keys.KeyPair | undefined
+    const keys = () => (madeKeys ??= Keys.make())
 
-    const bootTime = Duration.decode(options.bootTime ?? "200 millis")
-    const shutdownTime = Duration.decode(options.shutdownTime ?? "100 millis")
+    const guests = Guests.make({
+      state,
+      run,
+      bootTime: Duration.decode(options.bootTime ?? "200 millis"),
+      shutdownTime: Duration.decode(options.shutdownTime ?? "100 millis"),
+      releaseTime: Duration.decode(options.releaseTime ?? "50 millis")
+    })
 
-    const guests: SimulatedLibvirt.GuestControl = {
-      boot: (domain) => {
-        const live = domain.live
-        if (live === null) return
-        const size = Domains.rootDiskSize(state, live.definition)
+    // disks of guests that died, as long as the cluster has not noticed
+    const kept = new Set<HostState.OpenDisk>()
+    let keeping = false
+    const watchTimeout = Duration.decode(options.watchTimeout ?? 0)
+    const forget = (disk: HostState.OpenDisk): void => {
+      if (keeping) kept.add(disk)
+      else disk.close()
+    }
+    state.abandon = (disk) => {
+      if (Duration.equals(watchTimeout, Duration.zero)) forget(disk)
+      else
         run(
-          Effect.sleep(bootTime).pipe(
-            Effect.zipRight(
-              Effect.sync(() => {
-                if (domain.live?.serial === live.serial)
-                  live.serial.push(`GUEST READY${size === undefined ? "" : ` vda=${size}`}`)
-              })
-            )
+          Effect.zipRight(
+            Effect.sleep(watchTimeout),
+            Effect.sync(() => forget(disk))
           )
         )
-      },
-      shutDown: (domain) => {
-        const live = domain.live
-        run(
-          Effect.sleep(shutdownTime).pipe(
-            Effect.zipRight(
-              Effect.sync(() => {
-                if (live !== null && domain.live?.serial === live.serial) Domains.powerOffByGuest(state, domain)
-              })
-            )
-          )
-        )
-      }
     }
 
     const scope = yield* Effect.scope
-    const startDaemon = Scope.extend(SimulatedLibvirt.make({ state, gate, guests }), scope)
+    const runtime = yield* Effect.runtime<never>()
+    const startDaemon = SimulatedLibvirt.make({ state, gate, guests: guests.control }).pipe(
+      Scope.extend(scope),
+      // whoever starts it, it runs as the host does
+      Effect.interruptible,
+      Effect.provide(runtime)
+    )
     let daemon: SimulatedLibvirt.Libvirtd | undefined = yield* startDaemon
 
+    const world = { hostname: options.hostname, files: state.files, now }
+    const socket = (path: string) =>
+      path === "/run/libvirt/libvirt-sock" || path === "/var/run/libvirt/libvirt-sock" ? daemon?.serve : undefined
+    const dialogue = (argv: ReadonlyArray<string>) => {
+      const cluster = options.cephCommands
+      return cluster !== undefined && CephSession.matches(argv)
+        ? (stream: Duplex) => CephSession.serve(cluster, stream)
+        : undefined
+    }
+    const reach = options.reach ?? (() => Effect.fail(new DialRefused({ code: "ECONNREFUSED" })))
+    let forwarding = true
     const sshd = yield* SimulatedSshd.make({
-      world: { hostname: options.hostname, files: state.files, now },
-      hostKey: keys.private,
+      world,
+      hostKey: () => keys().private,
       authorizedKeys: () => options.authorizedKeys,
       maxSessions: options.maxSessions ?? 10,
-      socket: (path) =>
-        path === "/run/libvirt/libvirt-sock" || path === "/var/run/libvirt/libvirt-sock" ? daemon?.serve : undefined
+      socket,
+      reach,
+      dialogue
     })
 
-    const links = new Set<MemoryLink.MemoryLink>()
+    const links = new Set<MemorySession.Carrier>()
     let refusing = false
     let silent = false
     let powered = true
+    let blocked = false
+    /** open while it can be reached from other hosts, and while it can be reached from the controller */
+    const reachable = Effect.unsafeMakeLatch(true)
+    const unblocked = Effect.unsafeMakeLatch(true)
+    const update = Effect.suspend(() => {
+      const open = !silent && powered
+      for (const link of links) {
+        if (open && !blocked) link.mend()
+        else link.cut()
+      }
+      return Effect.zipRight(
+        open ? reachable.open : reachable.close,
+        open && !blocked ? unblocked.open : unblocked.close
+      )
+    })
 
-    const cutNetwork = Effect.sync(() => {
+    const cutNetwork = Effect.suspend(() => {
       silent = true
-      for (const link of links) link.cut()
+      return update
     })
-    const mendNetwork = Effect.sync(() => {
+    const mendNetwork = Effect.suspend(() => {
       silent = false
-      if (powered) for (const link of links) link.mend()
+      return update
     })
+    const blockController = (on: boolean) =>
+      Effect.suspend(() => {
+        blocked = on
+        return update
+      })
 
     const dropConnections = Effect.sync(() => {
       for (const link of links) link.reset()
@@ -202,6 +286,8 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
     const stopLibvirtd = Effect.suspend(() => {
       const running = daemon
       daemon = undefined
+      Secrets.forget(state)
+      Domains.forgetReasons(state)
       return running === undefined ? Effect.void : running.stop
     })
     const startLibvirtd = Effect.suspend(() =>
@@ -214,6 +300,16 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
 
     yield* Effect.addFinalizer(() => Effect.zipRight(dropConnections, stopLibvirtd))
 
+    const onGuest =
+      (act: (state: HostState.HostState, domain: HostState.SimulatedDomain) => void) =>
+      (name: string): Effect.Effect<boolean> =>
+        Effect.sync(() => {
+          const domain = [...state.domains.values()].find((domain) => domain.name === name)
+          if (domain === undefined || domain.live === null) return false
+          act(state, domain)
+          return true
+        })
+
     const faults: HostFaults = {
       ...gate.faults,
       dropConnections,
@@ -223,22 +319,32 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         }),
       cutNetwork,
       mendNetwork,
-      forbidForwarding: (on) => Effect.sync(() => sshd.allowForwarding(!on)),
+      blockController,
+      forbidForwarding: (on) =>
+        Effect.sync(() => {
+          forwarding = !on
+          sshd.allowForwarding(!on)
+        }),
       stopLibvirtd,
       startLibvirtd,
-      crashGuest: (name) =>
+      crashGuest: onGuest(Domains.crash),
+      guestShutsDown: onGuest(Domains.powerOffByGuest),
+      ioError: onGuest(Domains.ioError),
+      holdDevices: (name, on) => Effect.sync(() => guests.hold(name, on)),
+      refuseDevices: (name, on) => Effect.sync(() => guests.refuse(name, on)),
+      keepWatchers: (on) =>
         Effect.sync(() => {
-          const domain = [...state.domains.values()].find((domain) => domain.name === name)
-          if (domain === undefined || domain.live === null) return false
-          Domains.crash(state, domain)
-          return true
+          keeping = on
+          if (on) return
+          for (const disk of kept) disk.close()
+          kept.clear()
         }),
       losePower: Effect.zipRight(
-        Effect.sync(() => {
+        Effect.suspend(() => {
           powered = false
-          for (const link of links) link.cut()
           state.emit = () => {}
           Domains.losePower(state)
+          return update
         }),
         stopLibvirtd
       ),
@@ -246,6 +352,7 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         if (powered) return
         powered = true
         yield* dropConnections
+        yield* update
         for (const pool of state.pools.values()) {
           pool.active = false
           pool.volumes = new Map()
@@ -254,7 +361,7 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         for (const network of state.networks.values()) network.active = network.autostart
         yield* startLibvirtd
         for (const domain of state.domains.values()) {
-          if (domain.autostart && Domains.start(state, domain, 0)._tag === "Right") guests.boot(domain)
+          if (domain.autostart && Domains.start(state, domain, 0)._tag === "Right") guests.control.boot(domain)
         }
       }),
       fillDisk: (bytes) =>
@@ -263,10 +370,16 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         })
     }
 
-    const dial: SimulatedHost["dial"] = Effect.suspend(() => {
-      if (silent || !powered) return Effect.never
-      if (refusing) return Effect.fail(new DialRefused({ code: "ECONNREFUSED" }))
-      return Effect.acquireRelease(
+    /** As far as a SYN gets. */
+    const knock: SimulatedHost["knock"] = Effect.zipRight(
+      reachable.await,
+      Effect.suspend(() => (refusing ? Effect.fail(new DialRefused({ code: "ECONNREFUSED" })) : Effect.void))
+    )
+    const knockFromController = Effect.zipRight(unblocked.await, knock)
+
+    const dial: SimulatedHost["dial"] = Effect.zipRight(
+      knockFromController,
+      Effect.acquireRelease(
         Effect.sync(() => {
           const link = MemoryLink.make()
           links.add(link)
@@ -278,13 +391,41 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         }),
         (client) => Effect.sync(() => client.destroy())
       )
-    })
+    )
+
+    const session: SimulatedHost["session"] = (broken) =>
+      Effect.zipRight(
+        knockFromController,
+        Effect.acquireRelease(
+          Effect.sync(() =>
+            MemorySession.make(
+              {
+                world,
+                run,
+                socket,
+                dialogue,
+                reach,
+                forwards: () => forwarding,
+                banner: SimulatedSshd.banner,
+                add: (carrier) => void links.add(carrier),
+                remove: (carrier) => void links.delete(carrier)
+              },
+              broken
+            )
+          ),
+          ({ close }) => Effect.sync(close)
+        )
+      )
 
     return {
       hostname: options.hostname,
       uuid: state.machine.uuid,
-      hostKey: keys.public,
+      get hostKey() {
+        return keys().public
+      },
       dial,
+      session,
+      knock,
       libvirtSocket: Effect.suspend(() => {
         const serve = daemon?.serve
         if (serve === undefined) return Effect.fail(new DialRefused({ code: "ECONNREFUSED" }))
@@ -308,10 +449,12 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
                   uuid: domain.uuid,
                   id: domain.live.id,
                   paused: domain.state === HostState.state.paused,
-                  serial: [...domain.live.serial]
+                  serial: [...domain.live.serial],
+                  disks: [...domain.live.guest.seen.values()]
                 }
               ]
         ),
+      hasGuests: () => [...state.domains.values()].some(({ live }) => live !== null),
       state,
       putFile: (path, bytes) =>
         Effect.sync(() => {

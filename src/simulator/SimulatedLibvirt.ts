@@ -14,17 +14,17 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Duplex } from "node:stream"
+import { messages } from "../libvirt/Events.ts"
 import * as Packet from "../libvirt/Packet.ts"
 import * as Procedures from "../libvirt/Procedures.ts"
 import * as Structs from "../libvirt/Structs.ts"
 import * as Xdr from "../libvirt/Xdr.ts"
 import type * as Faults from "./Faults.ts"
+import type { GuestControl } from "./Guests.ts"
 import * as Handlers from "./Handlers.ts"
 import type { HostEvent, HostState } from "./HostState.ts"
 import { code, from, refuse, type Refusal } from "./Refusal.ts"
 import * as Storage from "./Storage.ts"
-
-export type { GuestControl } from "./Handlers.ts"
 
 /** @since 0.1.0 @category models */
 export interface Libvirtd {
@@ -41,17 +41,24 @@ const keepalive = { interval: Duration.seconds(5), count: 5 }
 /** how long a change of a domain waits for the one before it */
 const jobWait = Duration.seconds(30)
 
-const events = {
-  domainLifecycle: {
-    procedure: 318,
-    payload: Xdr.struct({ callbackID: Xdr.i32, dom: Structs.Dom, event: Xdr.i32, detail: Xdr.i32 })
-  },
-  domainReboot: { procedure: 319, payload: Xdr.struct({ callbackID: Xdr.i32, dom: Structs.Dom }) },
-  poolLifecycle: {
-    procedure: 370,
+const poolEvents = {
+  lifecycle: {
+    number: 370,
     payload: Xdr.struct({ callbackID: Xdr.i32, pool: Structs.Pool, event: Xdr.i32, detail: Xdr.i32 })
   },
-  poolRefresh: { procedure: 373, payload: Xdr.struct({ callbackID: Xdr.i32, pool: Structs.Pool }) }
+  refresh: { number: 373, payload: Xdr.struct({ callbackID: Xdr.i32, pool: Structs.Pool }) }
+}
+
+/** Under which family and id each event is registered for. */
+const kinds: Readonly<Record<HostEvent["_tag"], readonly [family: Handlers.Registration["family"], id: number]>> = {
+  DomainLifecycle: ["domain", messages.Lifecycle.id],
+  DomainReboot: ["domain", messages.Reboot.id],
+  DeviceAdded: ["domain", messages.DeviceAdded.id],
+  DeviceRemoved: ["domain", messages.DeviceRemoved.id],
+  DeviceRemovalFailed: ["domain", messages.DeviceRemovalFailed.id],
+  DomainMetadata: ["domain", messages.MetadataChange.id],
+  PoolLifecycle: ["pool", 0],
+  PoolRefresh: ["pool", 1]
 }
 
 interface Upload {
@@ -74,7 +81,7 @@ type Call = Pick<Packet.Packet, "program" | "version" | "procedure" | "serial">
 export const make = (options: {
   readonly state: HostState
   readonly gate: Faults.Gate
-  readonly guests: Handlers.GuestControl
+  readonly guests: GuestControl
 }): Effect.Effect<Libvirtd, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { gate, guests, state } = options
@@ -146,34 +153,48 @@ export const make = (options: {
 
     const push = <A>(
       connection: Connection,
-      event: { readonly procedure: number; readonly payload: Xdr.Codec<A> },
+      event: { readonly number: number; readonly payload: Xdr.Codec<A> },
       value: A
     ): void => {
       const payload = Xdr.encode(event.payload, value)
       if (Either.isLeft(payload)) return
-      const call = { program: Packet.programs.remote, version: 1, procedure: event.procedure, serial: 1 }
+      const call = { program: Packet.programs.remote, version: 1, procedure: event.number, serial: 1 }
       send(connection, call, Packet.types.message, Packet.statuses.ok, payload.right)
     }
 
+    const tell = (connection: Connection, callbackID: number, event: HostEvent): void => {
+      switch (event._tag) {
+        case "DomainLifecycle": {
+          const { detail, domain: dom, event: number } = event
+          return push(connection, messages.Lifecycle, { callbackID, dom, event: number, detail })
+        }
+        case "DomainReboot":
+          return push(connection, messages.Reboot, { callbackID, dom: event.domain })
+        case "DeviceAdded":
+        case "DeviceRemoved":
+        case "DeviceRemovalFailed":
+          return push(connection, messages[event._tag], { callbackID, dom: event.domain, devAlias: event.alias })
+        case "DomainMetadata":
+          return push(connection, messages.MetadataChange, {
+            callbackID,
+            dom: event.domain,
+            type: event.type,
+            nsuri: event.uri
+          })
+        case "PoolLifecycle":
+          return push(connection, poolEvents.lifecycle, { callbackID, pool: event.pool, event: event.event, detail: 0 })
+        case "PoolRefresh":
+          return push(connection, poolEvents.refresh, { callbackID, pool: event.pool })
+      }
+    }
+
     const emit = (event: HostEvent): void => {
+      const about = "pool" in event ? event.pool : event.domain
+      const [family, wanted] = kinds[event._tag]
       for (const connection of connections) {
-        for (const { callbackID, eventID, family, uuid } of connection.registered.values()) {
-          const about = "pool" in event ? event.pool : event.domain
-          if (uuid !== null && uuid !== about.uuid) continue
-          if (family === "domain" && eventID === 0 && event._tag === "DomainLifecycle") {
-            push(connection, events.domainLifecycle, {
-              callbackID,
-              dom: event.domain,
-              event: event.event,
-              detail: event.detail
-            })
-          } else if (family === "domain" && eventID === 1 && event._tag === "DomainReboot") {
-            push(connection, events.domainReboot, { callbackID, dom: event.domain })
-          } else if (family === "pool" && eventID === 0 && event._tag === "PoolLifecycle") {
-            push(connection, events.poolLifecycle, { callbackID, pool: event.pool, event: event.event, detail: 0 })
-          } else if (family === "pool" && eventID === 1 && event._tag === "PoolRefresh") {
-            push(connection, events.poolRefresh, { callbackID, pool: event.pool })
-          }
+        for (const { callbackID, eventID, ...registered } of connection.registered.values()) {
+          if (registered.family !== family || eventID !== wanted) continue
+          if (registered.uuid === null || registered.uuid === about.uuid) tell(connection, callbackID, event)
         }
       }
     }

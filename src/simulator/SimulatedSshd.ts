@@ -16,23 +16,32 @@ import * as Programs from "./Programs.ts"
 /** What the server is given. @since 0.1.0 @category models */
 export interface SshdOptions {
   readonly world: Programs.World
-  /** OpenSSH private key, the host's identity */
-  readonly hostKey: string
+  /** OpenSSH private key, the host's identity; made when somebody comes */
+  readonly hostKey: () => string
   /** who may come in with which OpenSSH public keys; any user name is taken */
   readonly authorizedKeys: () => ReadonlyArray<string>
   /** sshd's MaxSessions: programs at once on one connection, not counting forwarded sockets */
   readonly maxSessions: number
   /** what listens at a socket path; undefined: nothing, refused with reason 2 */
   readonly socket: (path: string) => ((stream: Duplex) => Effect.Effect<void>) | undefined
+  /** a TCP connection from here to another machine's sshd: completes once that answers, fails when it refuses, waits while it is silent */
+  readonly reach: (target: { readonly host: string; readonly port: number }) => Effect.Effect<void, unknown>
+  /** a program that speaks on its stdin and stdout, and gives its exit status; undefined: none of that kind */
+  readonly dialogue: (argv: ReadonlyArray<string>) => ((stream: Duplex) => Effect.Effect<number>) | undefined
 }
 
 /** @since 0.1.0 @category models */
 export interface Sshd {
   /** Serves one connection until it ends. */
   readonly accept: (stream: Duplex) => void
-  /** AllowStreamLocalForwarding, for connections there are too; off: sockets are refused with reason 1. */
+  /** AllowStreamLocalForwarding and AllowTcpForwarding, for connections there are too; off: both are refused with reason 1. */
   readonly allowForwarding: (on: boolean) => void
 }
+
+const ident = "OpenSSH_9.2p1 Debian-2+deb12u3"
+
+/** What a client hears first. @since 0.3.0 @category constants */
+export const banner = `SSH-2.0-${ident}\r\n`
 
 /** ssh2 asks for a net.Socket and uses only what a Duplex has. */
 interface StreamInjector {
@@ -95,6 +104,8 @@ export const make = (options: SshdOptions): Effect.Effect<Sshd, never, Scope.Sco
           })
         )
       }
+      const dialogue = options.dialogue(argv)
+      if (dialogue !== undefined) return Effect.flatMap(dialogue(channel), end)
       const outcome = Programs.run(options.world, argv)
       return Effect.gen(function* () {
         for (const bytes of outcome.stdout) yield* write(channel, bytes)
@@ -136,22 +147,38 @@ export const make = (options: SshdOptions): Effect.Effect<Sshd, never, Scope.Sco
         channel.on("error", () => {})
         run(serve(channel))
       })
+      connection.on("tcpip", (accept, reject, info) => {
+        const reached = options.reach({ host: info.destIP, port: info.destPort })
+        run(
+          Effect.match(reached, {
+            onFailure: () => void reject(),
+            onSuccess: () => {
+              const channel = accept()
+              channel.on("error", () => {})
+              channel.on("end", () => channel.end())
+              // all that anybody wants to hear from there
+              channel.write(banner)
+              channel.resume()
+            }
+          })
+        )
+      })
     }
 
-    const server = new ssh2.Server(
-      { hostKeys: [options.hostKey], ident: "OpenSSH_9.2p1 Debian-2+deb12u3", keepaliveInterval: 0 },
-      serveConnection
-    )
-    server.on("error", () => {})
-    const injector: StreamInjector = server
+    let injector: StreamInjector | undefined
+    const listen = (): StreamInjector => {
+      const server = new ssh2.Server({ hostKeys: [options.hostKey()], ident, keepaliveInterval: 0 }, serveConnection)
+      server.on("error", () => {})
+      return server
+    }
     return {
-      accept: (stream) => injector.injectSocket(stream),
+      accept: (stream) => (injector ??= listen()).injectSocket(stream),
       allowForwarding: (on) => {
         if (on === forwarding) return
         forwarding = on
         for (const connection of connections) {
           if (on) forward(connection)
-          else connection.removeAllListeners("openssh.streamlocal")
+          else connection.removeAllListeners("openssh.streamlocal").removeAllListeners("tcpip")
         }
       }
     }

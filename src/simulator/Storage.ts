@@ -5,10 +5,11 @@
  */
 import * as Either from "effect/Either"
 import * as Xml from "../libvirt/Xml.ts"
+import { isUsed, isWritten } from "./Disks.ts"
 import { HostFile, qcow2Header, readHeader } from "./HostFiles.ts"
 import { type HostState, type KnownVolume, newUuid, type SimulatedPool } from "./HostState.ts"
 import { print } from "./PrintXml.ts"
-import { code, errno, from, malformed, refuse, type Refusal, systemError } from "./Refusal.ts"
+import { badArgument, code, errno, from, malformed, refuse, type Refusal, systemError } from "./Refusal.ts"
 
 /** @since 0.1.0 @category models */
 export interface PoolRef {
@@ -312,70 +313,185 @@ const bytesIn = (node: Xml.Element | undefined): Answer<number | undefined> => {
     : Either.right(Number(text) * scale)
 }
 
-/** STORAGE_VOL_CREATE_XML for raw and qcow2. @since 0.1.0 @category procedures */
-export const createVolume = (host: HostState, pool: SimulatedPool, xml: string): Answer<Volume> =>
+/** What a volume's XML asks for. */
+interface Wanted {
+  readonly name: string
+  readonly path: string
+  readonly format: "raw" | "qcow2"
+  /** bytes */
+  readonly capacity: number | undefined
+  readonly allocation: number | undefined
+  readonly compat: "0.10" | "1.1"
+  readonly backing: { readonly path: string; readonly format: string | undefined } | undefined
+}
+
+const wanted = (pool: SimulatedPool, xml: string): Answer<Wanted> =>
   Either.Do.pipe(
-    Either.bind("active", () => active(pool)),
     Either.bind("root", () => parse(xml, "storage_volume_definition")),
-    Either.bind("given", ({ root }) => bytesIn(Xml.child(root, "capacity"))),
-    Either.bind("reserved", ({ root }) => bytesIn(Xml.child(root, "allocation"))),
-    Either.flatMap(({ given, reserved, root }): Answer<Volume> => {
+    Either.bind("capacity", ({ root }) => bytesIn(Xml.child(root, "capacity"))),
+    Either.bind("allocation", ({ root }) => bytesIn(Xml.child(root, "allocation"))),
+    Either.flatMap(({ allocation, capacity, root }): Answer<Wanted> => {
       if (root.name !== "volume") return badXml(`expecting root element of 'volume', not '${root.name}'`)
       const name = Xml.textOf(Xml.child(root, "name")) ?? ""
       if (name === "") return no(code.xml, "missing volume name element")
       if (name.includes("/")) return no(code.operationInvalid, `volume name '${name}' cannot contain '/'`)
       const format = Xml.attribute(Xml.find(root, "target", "format"), "type") ?? "raw"
       if (format !== "raw" && format !== "qcow2") return no(code.unsupported, `unknown volume format type ${format}`)
-      const backingPath = Xml.textOf(Xml.find(root, "backingStore", "path"))
-      const backingFormat = Xml.attribute(Xml.find(root, "backingStore", "format"), "type")
-      if (given === undefined && backingPath === undefined) return no(code.xml, "missing capacity element")
-      if (pool.volumes.has(name)) return no(code.volumeExists, `'${name}'`)
-      const path = `${pool.path}/${name}`
-      if (host.files.files.has(path)) {
-        return no(code.operationInvalid, `volume target path '${path}' already exists`)
-      }
-      if (!host.files.folders.has(pool.path)) {
-        return Either.left(systemError(from.storage, errno.ENOENT, `Failed to create file '${path}'`))
-      }
-      const file = new HostFile(host.now())
-      if (format === "raw") {
-        if (backingPath !== undefined) return no(code.noSupport, "backing storage not supported for raw volumes")
-        const capacity = given ?? 0
-        const allocation = Math.min(capacity, reserved ?? capacity)
-        if (allocation > host.files.free) {
-          return Either.left(
-            systemError(from.storage, errno.ENOSPC, `cannot allocate ${allocation} bytes in file '${path}'`)
-          )
-        }
-        file.resize(capacity)
-        file.allocation = allocation
-      } else {
-        const backing = backingPath === undefined ? undefined : host.files.files.get(backingPath)
-        if (backingPath !== undefined && backing === undefined) {
-          return Either.left(
-            systemError(from.storage, errno.ENOENT, `inaccessible backing store volume ${backingPath}`)
-          )
-        }
-        const header = backing === undefined ? undefined : readHeader(backing)
-        file.write(
-          0,
-          qcow2Header({
-            virtualSize: given ?? (backingFormat === "raw" ? backing?.size : header?.virtualSize) ?? 0,
-            compat: Xml.textOf(Xml.find(root, "target", "compat")) === "1.1" ? "1.1" : "0.10",
-            backing: backingPath === undefined ? undefined : { path: backingPath, format: backingFormat }
-          })
-        )
-        file.resize(196_616)
-        file.allocation = 200_704
-        if (file.allocation > host.files.free) {
-          return Either.left(systemError(from.storage, errno.ENOSPC, `cannot create file '${path}'`))
-        }
-      }
-      host.files.files.set(path, file)
-      const known: KnownVolume = { format, probed: false }
-      pool.volumes.set(name, known)
-      return Either.right({ pool, name, path, file, known })
+      const backing = Xml.textOf(Xml.find(root, "backingStore", "path"))
+      return Either.right({
+        name,
+        path: `${pool.path}/${name}`,
+        format,
+        capacity,
+        allocation,
+        compat: Xml.textOf(Xml.find(root, "target", "compat")) === "1.1" ? "1.1" : "0.10",
+        backing:
+          backing === undefined
+            ? undefined
+            : { path: backing, format: Xml.attribute(Xml.find(root, "backingStore", "format"), "type") }
+      })
     })
+  )
+
+/** Whether the pool's folder can take the file. */
+const placeFor = (host: HostState, pool: SimulatedPool, path: string): Answer<void> => {
+  if (host.files.files.has(path)) return no(code.operationInvalid, `volume target path '${path}' already exists`)
+  return host.files.folders.has(pool.path)
+    ? Either.right(undefined)
+    : Either.left(systemError(from.storage, errno.ENOENT, `Failed to create file '${path}'`))
+}
+
+const rawFile = (host: HostState, { allocation, path }: Wanted, capacity: number): Answer<HostFile> => {
+  const file = new HostFile(host.now())
+  const taken = Math.min(capacity, allocation ?? capacity)
+  if (taken > host.files.free) {
+    return Either.left(systemError(from.storage, errno.ENOSPC, `cannot allocate ${taken} bytes in file '${path}'`))
+  }
+  file.resize(capacity)
+  file.allocation = taken
+  return Either.right(file)
+}
+
+const qcow2File = (host: HostState, { backing, compat, path }: Wanted, virtualSize: number): Answer<HostFile> => {
+  if (backing !== undefined && !host.files.files.has(backing.path)) {
+    return Either.left(systemError(from.storage, errno.ENOENT, `inaccessible backing store volume ${backing.path}`))
+  }
+  const file = new HostFile(host.now())
+  file.write(0, qcow2Header({ virtualSize, compat, backing }))
+  file.resize(196_616)
+  file.allocation = 200_704
+  return file.allocation > host.files.free
+    ? Either.left(systemError(from.storage, errno.ENOSPC, `cannot create file '${path}'`))
+    : Either.right(file)
+}
+
+const keep = (host: HostState, pool: SimulatedPool, { format, name, path }: Wanted, file: HostFile): Volume => {
+  host.files.files.set(path, file)
+  const known: KnownVolume = { format, probed: false }
+  pool.volumes.set(name, known)
+  return { pool, name, path, file, known }
+}
+
+/** STORAGE_VOL_CREATE_XML for raw and qcow2. @since 0.1.0 @category procedures */
+export const createVolume = (host: HostState, pool: SimulatedPool, xml: string): Answer<Volume> =>
+  Either.Do.pipe(
+    Either.bind("active", () => active(pool)),
+    Either.bind("volume", () => wanted(pool, xml)),
+    Either.bind("file", ({ volume }): Answer<HostFile> => {
+      const { backing, capacity, format, name, path } = volume
+      if (capacity === undefined && backing === undefined) return no(code.xml, "missing capacity element")
+      if (pool.volumes.has(name)) return no(code.volumeExists, `'${name}'`)
+      return Either.flatMap(placeFor(host, pool, path), (): Answer<HostFile> => {
+        if (format === "raw") {
+          return backing === undefined
+            ? rawFile(host, volume, capacity ?? 0)
+            : no(code.noSupport, "backing storage not supported for raw volumes")
+        }
+        const below = backing === undefined ? undefined : host.files.files.get(backing.path)
+        const inherited =
+          below === undefined ? 0 : backing?.format === "raw" ? below.size : readHeader(below).virtualSize
+        return qcow2File(host, volume, capacity ?? inherited)
+      })
+    }),
+    Either.map(({ file, volume }) => keep(host, pool, volume, file))
+  )
+
+const failed = (command: string, problem: string) =>
+  Either.left(
+    refuse(
+      code.internal,
+      from.none,
+      `Child process (/usr/bin/qemu-img ${command}) unexpected exit status 1: qemu-img: ${problem}\n`
+    )
+  )
+
+const locked = (path: string, lock: string): string =>
+  `Could not open '${path}': Failed to get ${lock} lock\nIs another process using the image [${path}]?`
+
+// of a bigger file no more is kept than its beginning
+const smallFile = 16 * 1024 ** 2
+const keptBytes = 64 * 1024
+
+const copyOf = (host: HostState, file: HostFile): HostFile => {
+  const copy = new HostFile(host.now())
+  copy.write(0, file.read(0, file.size <= smallFile ? file.size : keptBytes))
+  if (copy.size < file.size) copy.resize(file.size)
+  copy.allocation = file.allocation
+  return copy
+}
+
+/**
+ * STORAGE_VOL_CREATE_XML_FROM: a full copy. A copy of another format, or of a qcow2 file, is as large as its source, whatever was asked for;
+ * a running guest's disk cannot be converted.
+ *
+ * @since 0.2.0 @category procedures
+ */
+export const copyVolume = (
+  host: HostState,
+  pool: SimulatedPool,
+  xml: string,
+  ref: VolumeRef,
+  flags: number
+): Answer<Volume> =>
+  Either.Do.pipe(
+    Either.bind("active", () => active(pool)),
+    Either.bind("source", () => volumeOf(host, ref)),
+    Either.bind("volume", () => wanted(pool, xml)),
+    Either.bind("file", ({ source, volume }): Answer<HostFile> => {
+      const { backing, compat, format, name, path } = volume
+      if (pool.volumes.has(name)) return no(code.internal, `storage volume name '${name}' already in use.`)
+      return Either.flatMap(placeFor(host, pool, path), (): Answer<HostFile> => {
+        const of = source.known.format
+        if (of === "raw" && format === "raw") {
+          return Either.map(rawFile(host, volume, Math.max(volume.capacity ?? 0, source.file.size)), (made) => {
+            const copy = copyOf(host, source.file)
+            copy.resize(made.size)
+            copy.allocation = made.allocation
+            return copy
+          })
+        }
+        if ((flags & 2) === 2) {
+          const function_ = "storageBackendCreateQemuImg"
+          return Either.left(
+            badArgument(from.storage, function_, "flags", `unsupported flags (0x2) in function ${function_}`)
+          )
+        }
+        if (isWritten(host, source.file)) {
+          const options = format === "raw" ? "" : ` -o compat=${compat}`
+          return failed(
+            `convert -f ${of} -O ${format}${options} ${source.path} ${path}`,
+            locked(source.path, 'shared "write"')
+          )
+        }
+        const { capacity } = volumeInfo(source)
+        if (format === "raw") return rawFile(host, { ...volume, allocation: 4096 }, capacity)
+        const header = readHeader(source.file)
+        return of === "qcow2" && header.compat === compat && header.backing === undefined && backing === undefined
+          ? Either.right(copyOf(host, source.file))
+          : qcow2File(host, volume, capacity)
+      })
+    }),
+    Either.map(({ file, volume }) => keep(host, pool, volume, file))
   )
 
 /** STORAGE_VOL_DELETE; a file that has gone is no problem. @since 0.1.0 @category procedures */
@@ -385,18 +501,41 @@ export const deleteVolume = (host: HostState, volume: Volume): void => {
 }
 
 /** STORAGE_VOL_RESIZE: flags ALLOCATE 1, DELTA 2, SHRINK 4. @since 0.1.0 @category procedures */
-export const resizeVolume = (volume: Volume, capacity: number, flags: number): Answer<void> => {
-  const now = volumeInfo(volume).capacity
-  const wanted = (flags & 2) === 0 ? capacity : (flags & 4) === 0 ? now + capacity : now - capacity
-  if (wanted < now && (flags & 4) === 0) {
+export const resizeVolume = (host: HostState, volume: Volume, capacity: number, flags: number): Answer<void> => {
+  if (capacity === 0 && (flags & 6) === 0) {
+    return Either.left(
+      badArgument(
+        from.storage,
+        "virStorageVolResize",
+        "capacity",
+        "capacity in virStorageVolResize cannot be zero without 'delta' or 'shrink' flags set"
+      )
+    )
+  }
+  const now = volumeInfo(volume)
+  const size = (flags & 2) === 0 ? capacity : (flags & 4) === 0 ? now.capacity + capacity : now.capacity - capacity
+  if (size < now.allocation) return no(code.invalidArg, "can't shrink capacity below existing allocation")
+  if (size < now.capacity && (flags & 4) === 0) {
     return no(code.invalidArg, "Can't shrink capacity below current capacity unless shrink flag explicitly specified")
   }
-  if (volume.known.format === "raw") volume.file.resize(wanted)
-  else {
-    const size = new Uint8Array(8)
-    new DataView(size.buffer).setBigUint64(0, BigInt(Math.ceil(wanted / 512) * 512))
-    volume.file.write(24, size)
+  if (volume.known.format === "raw") {
+    if ((flags & 1) === 1 && size - now.allocation > host.files.free) {
+      return Either.left(
+        systemError(from.storage, errno.ENOSPC, `Failed to pre-allocate space for file '${volume.path}'`)
+      )
+    }
+    volume.file.resize(size)
+    if ((flags & 1) === 1) volume.file.allocation = size
+  } else {
+    const bytes = Math.ceil(size / 512) * 512
+    const command = `resize ${size < now.capacity ? "--shrink " : ""}${volume.path} ${BigInt(size)}`
+    if (isUsed(host, volume.file)) return failed(command, locked(volume.path, '"write"'))
+    if (bytes > 2 ** 56) return failed(command, "Failed to grow the L1 table: File too large")
+    const field = new Uint8Array(8)
+    new DataView(field.buffer).setBigUint64(0, BigInt(bytes))
+    volume.file.write(24, field)
   }
+  volume.file.modified = host.now()
   return Either.right(undefined)
 }
 

@@ -5,6 +5,7 @@
  */
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import { SshCommandFailed } from "../services/Ssh.ts"
 import * as Quote from "./Quote.ts"
 
 /** @since 0.1.0 @category models */
@@ -53,6 +54,14 @@ export const commandLine = (program: RemoteProgram): Either.Either<string, Quote
     (words) => (program.stdin === "watched" ? watched : direct) + words
   )
 }
+
+/** What is told of a program that was not started, since a word of it cannot be quoted. @since 0.3.0 @category errors */
+export const notStarted = ({ index, problem }: Quote.UnquotableWord): SshCommandFailed =>
+  new SshCommandFailed({
+    exitCode: null,
+    signal: null,
+    stderr: `it was not started: word ${index + 1} ${problem}`
+  })
 
 /** The inverse of `commandLine`; None for any other command. @since 0.1.0 @category parsing */
 export const parse = (command: string): Option.Option<RemoteProgram> => {

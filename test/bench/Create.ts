@@ -46,7 +46,7 @@ const domain = (index: number) =>
           title: `bench-${index}`,
           resources: { cpu: 1, ram: 128, disk: 1 },
           mac: `52:54:00:be:00:${index.toString(16).padStart(2, "0")}`,
-          root: { path: `${folder}/bench-${index}.qcow2`, format: "qcow2", serial: `bench-${index}` },
+          root: { _tag: "File", path: `${folder}/bench-${index}.qcow2`, format: "qcow2", serial: `bench-${index}` },
           operationId: OperationId.make(randomUUID())
         },
         {

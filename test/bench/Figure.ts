@@ -13,16 +13,19 @@ export interface Figure {
   readonly target?: Target
 }
 
-/** The quotient of the two medians: this figure's by the peer's. */
+/** The quotient of the two medians, this figure's by the peer's, and their difference. */
 export interface Comparison {
   readonly peer: string
   readonly ratio: number
+  readonly difference: number
 }
 
 export interface Target {
   readonly of: "ratio" | "median"
   readonly kind: "at most" | "at least"
   readonly value: number
+  /** of a ratio: it is met as well when the median is at most so much more than the peer's */
+  readonly orMore?: number
 }
 
 export const median = (values: ReadonlyArray<number>): number => {
@@ -34,12 +37,14 @@ export const median = (values: ReadonlyArray<number>): number => {
 
 export const compare = (peer: string, values: ReadonlyArray<number>, others: ReadonlyArray<number>): Comparison => ({
   peer,
-  ratio: median(values) / median(others)
+  ratio: median(values) / median(others),
+  difference: median(values) - median(others)
 })
 
 /** Undefined: no target. */
 export const met = ({ against, target, values }: Figure): boolean | undefined => {
   if (target === undefined) return undefined
+  if (target.orMore !== undefined && against !== undefined && against.difference <= target.orMore) return true
   const found = target.of === "ratio" ? (against?.ratio ?? Number.NaN) : median(values)
   return target.kind === "at most" ? found <= target.value : found >= target.value
 }
@@ -82,6 +87,9 @@ const number = (value: number): string =>
       ? value.toFixed(0)
       : value.toPrecision(3)
 
+const wording = ({ kind, of, orMore, value }: Target, unit: string): string =>
+  `${kind} ${value}${of === "ratio" ? "" : ` ${unit}`}${orMore === undefined ? "" : `, or ${orMore} ${unit} more`}`
+
 /** One line a figure. */
 export const table = (figures: ReadonlyArray<Figure>): string => {
   const head = ["section", "what", "median", "min", "max", "unit", "ratio", "of", "target", ""]
@@ -97,7 +105,7 @@ export const table = (figures: ReadonlyArray<Figure>): string => {
       unit,
       against === undefined ? "" : number(against.ratio),
       against?.peer ?? "",
-      target === undefined ? "" : `${target.kind} ${target.value}${target.of === "ratio" ? "" : ` ${unit}`}`,
+      target === undefined ? "" : wording(target, unit),
       good === undefined ? "" : good ? "met" : "MISSED"
     ]
   })

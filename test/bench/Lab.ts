@@ -3,16 +3,20 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import type { HostAddress } from "../../src/domain/Host.ts"
-import { type Argv, BenchError, root, run } from "./Process.ts"
+import { type Argv, BenchError, root, run, start } from "./Process.ts"
 
 const Status = Schema.parseJson(
   Schema.Struct({
     dir: Schema.String,
     sshKey: Schema.String,
     knownHosts: Schema.String,
-    hosts: Schema.NonEmptyArray(Schema.Struct({ name: Schema.String, address: Schema.String, pid: Schema.Int }))
+    hosts: Schema.NonEmptyArray(Schema.Struct({ name: Schema.String, address: Schema.String, pid: Schema.Int })),
+    ceph: Schema.Struct({ conf: Schema.String, pool: Schema.String, client: Schema.String })
   })
 )
 
@@ -37,6 +41,9 @@ export interface Lab {
   }
   /** the program's flags for the lab's keys */
   readonly sshArgs: ReadonlyArray<string>
+  readonly ceph: { readonly pool: string; readonly client: string; readonly conf: string }
+  /** the program's flags for disks and volumes in the lab's Ceph, which is small */
+  readonly cephArgs: ReadonlyArray<string>
   readonly machineFile: string
   readonly imageFile: string
   readonly typesFile: string
@@ -44,7 +51,7 @@ export interface Lab {
   readonly ssh: Argv
 }
 
-const describe = ({ dir, hosts: [first, ...others], knownHosts, sshKey }: typeof Status.Type): Lab => {
+const describe = ({ ceph, dir, hosts: [first, ...others], knownHosts, sshKey }: typeof Status.Type): Lab => {
   const host = ({ address, pid }: typeof first): Host => ({ address: { user: "root", host: address, port: 22 }, pid })
   return {
     dir,
@@ -56,6 +63,13 @@ const describe = ({ dir, hosts: [first, ...others], knownHosts, sshKey }: typeof
       homeDirectory: dir
     },
     sshArgs: ["--ssh-key", sshKey, "--known-hosts", knownHosts],
+    ceph,
+    cephArgs: [
+      ["--ceph-pool", ceph.pool],
+      ["--ceph-client", ceph.client],
+      ["--ceph-conf", ceph.conf],
+      ["--ceph-overcommit", "1000"]
+    ].flat(),
     machineFile: `${dir}/physicalMachine_file`,
     imageFile: `${dir}/image_file`,
     typesFile: `${dir}/vm_types`,
@@ -77,6 +91,41 @@ export const up = Effect.gen(function* () {
   return describe(status)
 })
 
-/** Runs a command in a host's own namespaces, without SSH. */
-export const inside = (host: Host, ...argv: ReadonlyArray<string>) =>
-  run(["nsenter", "-t", String(host.pid), "-m", "-u", "-i", "-n", "-p", "--wd=/", ...argv])
+/** A command in a host's own namespaces, without SSH. */
+export const enter = (host: Host, ...argv: ReadonlyArray<string>): Argv => [
+  ...(["nsenter", "-t", String(host.pid), "-m", "-u", "-i", "-n", "-p", "--wd=/"] as const),
+  ...argv
+]
+
+export const inside = (host: Host, ...argv: ReadonlyArray<string>) => run(enter(host, ...argv))
+
+/** Puts a file into a host's /tmp; gives its path there. */
+export const put = (host: Host, name: string, text: string) =>
+  Effect.sync(() => {
+    writeFileSync(`/proc/${host.pid}/root/tmp/${name}`, text)
+    return `/tmp/${name}`
+  })
+
+/** OpenSSH over a connection that is open while the scope is; a command follows. */
+export const openSsh = (lab: Lab, host: Host) =>
+  Effect.gen(function* () {
+    const destination = `root@${host.address.host}`
+    const shared: Argv = [...lab.ssh, "-S", `${tmpdir()}/vmfabric-bench-${process.pid}-${host.pid}`]
+    yield* start([...shared, "-M", "-N", "-v", destination], /(Entering interactive session)/)
+    return [...shared, destination] satisfies Argv
+  })
+
+/** Waits until a guest that boots from the lab's image says that it is ready. */
+export const guestReady = (lab: Lab, domainName: string) =>
+  Effect.sync(() =>
+    lab.hosts.some(({ pid }) => {
+      const log = `/proc/${pid}/root/var/log/libvirt/qemu/${domainName}.serial.log`
+      return existsSync(log) && readFileSync(log, "latin1").includes("GUEST READY")
+    })
+  ).pipe(
+    Effect.repeat({ until: (ready) => ready, schedule: Schedule.spaced("200 millis") }),
+    Effect.timeoutFail({
+      duration: "120 seconds",
+      onTimeout: () => new BenchError({ message: `the guest in ${domainName} was not ready after 120 s` })
+    })
+  )

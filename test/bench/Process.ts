@@ -14,6 +14,11 @@ export class BenchError extends Data.TaggedError("BenchError")<{
   readonly cause?: unknown
 }> {}
 
+/** Whatever fails in a section says why. */
+export interface Failed {
+  readonly message: string
+}
+
 export const root = fileURLToPath(new URL("../..", import.meta.url))
 
 export type Argv = readonly [string, ...ReadonlyArray<string>]

@@ -2,8 +2,10 @@
  * vmfabric as its users run it: built, and from source as `npm start` does.
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { mkdirSync } from "node:fs"
-import { type Argv, get, root, run, start } from "./Process.ts"
+import type { Lab } from "./Lab.ts"
+import { type Argv, BenchError, get, root, run, start } from "./Process.ts"
 
 export const output = `${root}dist/bench`
 
@@ -39,3 +41,49 @@ export const serve = (command: Argv, args: ReadonlyArray<string>) =>
       get: (path: string) => get(running.found + path)
     }
   })
+
+const Done = Schema.parseJson(Schema.Struct({ status: Schema.Int, error: Schema.optional(Schema.String) }))
+const Made = Schema.parseJson(Schema.Record({ key: Schema.String, value: Schema.Union(Schema.Int, Schema.String) }))
+
+const refused = (path: string, answer: { readonly error?: unknown }) =>
+  new BenchError({ message: `${path}: ${String(answer.error ?? "refused without a reason")}` })
+
+const undecodable = (path: string) => (cause: Error) => new BenchError({ message: `${path}: ${cause.message}`, cause })
+
+/** The same over the lab's hosts, with calls that fail when the program refuses. */
+export const serveFiles = (
+  command: Argv,
+  { imageFile, machineFile, sshArgs, typesFile }: Lab,
+  database: string,
+  args: ReadonlyArray<string> = []
+) =>
+  Effect.map(
+    serve(command, [
+      "--log-level",
+      "info",
+      "--database",
+      database,
+      ...sshArgs,
+      ...args,
+      machineFile,
+      imageFile,
+      typesFile
+    ]),
+    (program) => ({
+      ...program,
+      /** Something new; gives its id, which is under `key`. */
+      made: (key: string, path: string) =>
+        program.get(path).pipe(
+          Effect.flatMap((text) => Effect.mapError(Schema.decode(Made)(text), undecodable(path))),
+          Effect.flatMap((answer) => {
+            const id = answer[key]
+            return typeof id === "number" && id > 0 ? Effect.succeed(id) : refused(path, answer)
+          })
+        ),
+      done: (path: string) =>
+        program.get(path).pipe(
+          Effect.flatMap((text) => Effect.mapError(Schema.decode(Done)(text), undecodable(path))),
+          Effect.flatMap((answer) => (answer.status === 1 ? Effect.void : refused(path, answer)))
+        )
+    })
+  )

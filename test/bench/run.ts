@@ -16,16 +16,23 @@ import * as Scope from "effect/Scope"
 import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs"
 import { cpus, release, totalmem } from "node:os"
 import { delimiter, join } from "node:path"
+import * as Attach from "./Attach.ts"
+import * as Clone from "./Clone.ts"
 import * as Create from "./Create.ts"
 import { type Figure, median, met, table } from "./Figure.ts"
 import * as Fuzz from "./Fuzz.ts"
 import * as Http from "./Http.ts"
+import * as ImageSize from "./ImageSize.ts"
+import * as Journal from "./Journal.ts"
 import * as Lab from "./Lab.ts"
+import * as Management from "./Management.ts"
 import * as Memory from "./Memory.ts"
 import type { BenchError } from "./Process.ts"
 import * as Program from "./Program.ts"
 import * as Rpc from "./Rpc.ts"
+import * as Scale from "./Scale.ts"
 import * as Scheduler from "./Scheduler.ts"
+import * as Volumes from "./Volumes.ts"
 
 /** Debian packages by the program that is looked for. */
 const packages = {
@@ -35,7 +42,9 @@ const packages = {
   ssh: "openssh-client",
   virsh: "libvirt-clients",
   "qemu-img": "qemu-utils",
-  nsenter: "util-linux"
+  nsenter: "util-linux",
+  rbd: "ceph-common",
+  xargs: "findutils"
 } as const
 type Tool = keyof typeof packages
 
@@ -66,6 +75,22 @@ const sections: ReadonlyArray<Section> = [
     lab: "none",
     minutes: 1,
     measure: () => Scheduler.measure
+  },
+  {
+    name: "journal",
+    about: "durable records and whole operations a second against single commits, and the start with 20,000 VMs",
+    tools: [],
+    lab: "none",
+    minutes: 3,
+    measure: () => Journal.measure
+  },
+  {
+    name: "scale",
+    about: "creates, start and resync on 1,000 simulated hosts",
+    tools: [],
+    lab: "none",
+    minutes: 40,
+    measure: () => Scale.measure
   },
   {
     name: "fuzz",
@@ -106,6 +131,46 @@ const sections: ReadonlyArray<Section> = [
     lab: "all",
     minutes: 20,
     measure: ({ lab }) => Effect.flatMap(lab, Create.measure)
+  },
+  {
+    name: "clone",
+    about: "a VM with a root disk in Ceph against rbd and virsh on its host",
+    tools: ["ssh", "virsh", "rbd", "nsenter"],
+    lab: "all",
+    minutes: 10,
+    measure: ({ lab }) => Effect.flatMap(lab, Clone.measure)
+  },
+  {
+    name: "attach",
+    about: "a volume into a running VM against virsh on its host",
+    tools: ["ssh", "virsh", "rbd", "nsenter"],
+    lab: "all",
+    minutes: 15,
+    measure: ({ lab }) => Effect.flatMap(lab, Attach.measure)
+  },
+  {
+    name: "volumes",
+    about: "new volumes a second against the rbd command",
+    tools: ["rbd", "xargs"],
+    lab: "all",
+    minutes: 15,
+    measure: ({ lab }) => Effect.flatMap(lab, Volumes.measure)
+  },
+  {
+    name: "image",
+    about: "root disks from images of 100 MB and 10 GB",
+    tools: ["rbd", "qemu-img"],
+    lab: "all",
+    minutes: 10,
+    measure: ({ lab }) => Effect.flatMap(lab, ImageSize.measure)
+  },
+  {
+    name: "rbd",
+    about: "one call each on images in Ceph against the rbd command",
+    tools: ["rbd"],
+    lab: "all",
+    minutes: 5,
+    measure: ({ lab }) => Effect.flatMap(lab, Management.measure)
   }
 ]
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -58,6 +59,167 @@ it("isLoopback", () => {
   }
 })
 
+describe("parseWindow", () => {
+  const parse = AppConfig.parseWindow("undo window")
+  for (const [text, seconds] of [
+    ["0", 0],
+    ["0s", 0],
+    ["0d", 0],
+    ["1s", 1],
+    ["90s", 90],
+    ["30m", 1800],
+    ["24h", 86_400],
+    ["7d", 604_800],
+    ["007d", 604_800],
+    ["366d", 366 * 86_400],
+    ["31622400s", 366 * 86_400]
+  ] as const) {
+    it(`reads ${text}`, () => {
+      assert.strictEqual(Duration.toSeconds(Either.getOrThrow(parse(text))), seconds)
+    })
+  }
+  for (const text of [
+    "",
+    "1",
+    "00",
+    "-1s",
+    "+1s",
+    "1.5h",
+    "1 h",
+    " 1h",
+    "1h\n",
+    "1H",
+    "1w",
+    "1y",
+    "h",
+    "1hm",
+    "1h30m",
+    "367d",
+    "31622401s",
+    "999999999d",
+    "9999999999s",
+    "Infinity",
+    "forever",
+    "１d"
+  ]) {
+    it(`refuses ${JSON.stringify(text)}`, () => {
+      assert.strictEqual(
+        Either.getOrThrow(Either.flip(parse(text))).message,
+        `undo window is ${JSON.stringify(text)}: expected 0, or a time of at most a year as in 90s, 30m, 24h or 7d`
+      )
+    })
+  }
+})
+
+describe("parseRatio", () => {
+  const parse = AppConfig.parseRatio("ceph overcommit")
+  for (const [text, ratio] of [
+    ["1", 1],
+    ["1.5", 1.5],
+    ["0.1", 0.1],
+    ["1000", 1000],
+    ["1000.000000", 1000],
+    ["0010", 10],
+    ["2.123456", 2.123456]
+  ] as const) {
+    it(`reads ${text}`, () => assert.deepStrictEqual(parse(text), Either.right(ratio)))
+  }
+  for (const text of [
+    "",
+    "0",
+    "0.09",
+    "1000.1",
+    "1001",
+    "-1",
+    "+1",
+    "1e2",
+    "0x2",
+    ".5",
+    "1.",
+    "1,5",
+    "1.1234567",
+    "NaN",
+    " 1",
+    "1\n",
+    "１"
+  ]) {
+    it(`refuses ${JSON.stringify(text)}`, () => {
+      assert.strictEqual(
+        Either.getOrThrow(Either.flip(parse(text))).message,
+        `ceph overcommit is ${JSON.stringify(text)}: expected a number from 0.1 to 1000, as in 1.5`
+      )
+    })
+  }
+})
+
+describe("parseCephName", () => {
+  const parse = AppConfig.parseCephName("ceph pool")
+  for (const text of ["vms", "v", "0", "_x", "vms.ssd-2_a", "x".repeat(128)]) {
+    it(`reads ${text}`, () => assert.deepStrictEqual(parse(text), Either.right(text)))
+  }
+  // none that a program further down takes for an option, a path, or a pool and more
+  for (const text of [
+    "",
+    "-vms",
+    "--id",
+    ".rgw",
+    "a b",
+    "a/b",
+    "a@b",
+    "a:b",
+    "../a",
+    "vms\n",
+    "vms;x",
+    "é",
+    "x".repeat(129)
+  ]) {
+    it(`refuses ${JSON.stringify(text)}`, () => {
+      assert.strictEqual(
+        Either.getOrThrow(Either.flip(parse(text))).message,
+        `ceph pool is ${JSON.stringify(text)}: expected a name of letters, digits, _ . and -`
+      )
+    })
+  }
+})
+
+describe("parseHost", () => {
+  const parse = AppConfig.parseHost("ceph host")
+  for (const [text, user, host, port] of [
+    ["root@mon", "root", "mon", 22],
+    ["ceph@10.0.0.1:2222", "ceph", "10.0.0.1", 2222],
+    ["root@[::1]:22", "root", "::1", 22]
+  ] as const) {
+    it(`reads ${text}`, () => assert.deepStrictEqual(parse(text), Either.right({ user, host, port })))
+  }
+  for (const [text, message] of [
+    ["mon", 'ceph host "mon" has no user: expected user@host or user@host:port'],
+    ["root@", 'ceph host "root@" has no host: expected user@host or user@host:port'],
+    ["root@mon:0", 'ceph host "root@mon:0" has the port "0": expected a port from 1 to 65535'],
+    [
+      "root@-mon",
+      'ceph host "root@-mon" has the host "-mon": expected a host name, an IPv4 address, or an IPv6 address in brackets'
+    ]
+  ] as const) {
+    it(`refuses ${text}`, () => assert.strictEqual(Either.getOrThrow(Either.flip(parse(text))).message, message))
+  }
+})
+
+it("cephOf", () => {
+  assert.isNull(AppConfig.cephOf({ ...AppConfig.defaults, cephClient: "fabric" }))
+  assert.deepStrictEqual(AppConfig.cephOf({ ...AppConfig.defaults, cephPool: Option.some("vms") }), {
+    pool: "vms",
+    client: "libvirt",
+    conf: "/etc/ceph/ceph.conf",
+    host: null
+  })
+  const host = { user: "root", host: "mon", port: 22 }
+  const cephHost = Option.some(host)
+  assert.deepStrictEqual(
+    AppConfig.cephOf({ ...AppConfig.defaults, cephPool: Option.some("vms"), cephHost })?.host,
+    host
+  )
+})
+
 describe("from the environment", () => {
   const from = (...entries: ReadonlyArray<readonly [string, string]>) =>
     AppConfig.AppConfig.pipe(
@@ -70,6 +232,7 @@ describe("from the environment", () => {
       const config = yield* from()
       assert.deepStrictEqual(config, AppConfig.defaults)
       assert.strictEqual(config.knownHosts, `${homedir()}/.ssh/known_hosts`)
+      assert.deepInclude(config, { cephPool: Option.none(), cephHost: Option.none(), undoWindow: Duration.hours(24) })
       assert.strictEqual(AppConfig.databaseFor(config.database, "real"), "vmfabric.sqlite")
       assert.strictEqual(AppConfig.databaseFor(config.database, "simulated"), ":memory:")
     })
@@ -82,14 +245,28 @@ describe("from the environment", () => {
         ["VMFABRIC_DATABASE", "/var/lib/vmfabric/db.sqlite"],
         ["VMFABRIC_SSH_KEY", "~/.ssh/fabric"],
         ["VMFABRIC_KNOWN_HOSTS", "known"],
-        ["VMFABRIC_LOG_LEVEL", "DEBUG"]
+        ["VMFABRIC_LOG_LEVEL", "DEBUG"],
+        ["VMFABRIC_CEPH_POOL", "vms"],
+        ["VMFABRIC_CEPH_CLIENT", "fabric"],
+        ["VMFABRIC_CEPH_CONF", "~/ceph.conf"],
+        ["VMFABRIC_CEPH_HOST", "root@mon:2222"],
+        ["VMFABRIC_CEPH_OVERCOMMIT", "2.5"],
+        ["VMFABRIC_UNDO_WINDOW", "7d"],
+        ["VMFABRIC_DRIFT", "disks=repair"]
       )
       assert.deepStrictEqual(config, {
         listen: { host: "::", port: 80 },
         database: Option.some("/var/lib/vmfabric/db.sqlite"),
         sshKey: Option.some(`${homedir()}/.ssh/fabric`),
         knownHosts: "known",
-        logLevel: LogLevel.Debug
+        logLevel: LogLevel.Debug,
+        cephPool: Option.some("vms"),
+        cephClient: "fabric",
+        cephConf: `${homedir()}/ceph.conf`,
+        cephHost: Option.some({ user: "root", host: "mon", port: 2222 }),
+        cephOvercommit: 2.5,
+        undoWindow: Duration.days(7),
+        drift: { power: "report", definition: "report", disks: "repair", network: "report" }
       })
       assert.strictEqual(AppConfig.databaseFor(config.database, "simulated"), "/var/lib/vmfabric/db.sqlite")
     })
@@ -104,7 +281,17 @@ describe("from the environment", () => {
     ],
     ["VMFABRIC_SSH_KEY", "", 'VMFABRIC_SSH_KEY is "": expected the path of a file'],
     ["VMFABRIC_KNOWN_HOSTS", "", 'VMFABRIC_KNOWN_HOSTS is "": expected the path of a file'],
-    ["VMFABRIC_LOG_LEVEL", "loud", 'VMFABRIC_LOG_LEVEL is "loud": expected all, trace, debug, info']
+    ["VMFABRIC_LOG_LEVEL", "loud", 'VMFABRIC_LOG_LEVEL is "loud": expected all, trace, debug, info'],
+    ["VMFABRIC_CEPH_POOL", "a/b", 'VMFABRIC_CEPH_POOL is "a/b": expected a name of letters, digits, _ . and -'],
+    ["VMFABRIC_CEPH_CLIENT", "", 'VMFABRIC_CEPH_CLIENT is "": expected a name of letters, digits, _ . and -'],
+    ["VMFABRIC_CEPH_CONF", "", 'VMFABRIC_CEPH_CONF is "": expected the path of a file'],
+    ["VMFABRIC_CEPH_HOST", "mon", 'VMFABRIC_CEPH_HOST "mon" has no user: expected user@host or user@host:port'],
+    ["VMFABRIC_CEPH_OVERCOMMIT", "0", 'VMFABRIC_CEPH_OVERCOMMIT is "0": expected a number from 0.1 to 1000, as in 1.5'],
+    [
+      "VMFABRIC_UNDO_WINDOW",
+      "1y",
+      'VMFABRIC_UNDO_WINDOW is "1y": expected 0, or a time of at most a year as in 90s, 30m'
+    ]
   ] as const) {
     it.effect(`refuses ${key}=${value}`, () =>
       Effect.gen(function* () {

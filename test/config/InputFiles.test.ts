@@ -339,13 +339,24 @@ describe("for any text", () => {
     )
     return accepted
   }
+  it("a control character is shown as what it is, and does nothing", () => {
+    for (const [character, words] of [
+      ["\u007f", '"\\u007f" cannot stand here'],
+      ["\u009b", '"\\u009b" cannot stand here'],
+      ["\u001b", '"\\u001b" cannot stand here']
+    ] as const) {
+      const parsed = InputFiles.parseTypes(character)
+      assert(Either.isLeft(parsed))
+      assert.include(parsed.left.message, words)
+    }
+  })
   // some are accepted: else nothing was said of what is
   it("machines: no exception, and only what the domain allows", () =>
-    assert.isAbove(check(InputFiles.parseMachines, HostConfig), 3))
+    assert.isAbove(check(InputFiles.parseMachines, HostConfig), 0))
   it("images: no exception, and only what the domain allows", () =>
-    assert.isAbove(check(InputFiles.parseImages, ImageConfig), 3))
+    assert.isAbove(check(InputFiles.parseImages, ImageConfig), 0))
   it("types: no exception, and only what the domain allows", () =>
-    assert.isAbove(check(InputFiles.parseTypes, InstanceType), 3))
+    assert.isAbove(check(InputFiles.parseTypes, InstanceType), 0))
 })
 
 describe("what is written is read back", () => {

@@ -12,10 +12,23 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
-import type { HostError } from "../../src/domain/Errors.ts"
+import type { GuestHoldsDevice, HostError } from "../../src/domain/Errors.ts"
 import { Host } from "../../src/domain/Host.ts"
 import { DomainUuid, OperationId, VmId } from "../../src/domain/Ids.ts"
-import { type DiskSource, type DomainRef, type DomainSpec, Hypervisor } from "../../src/services/Hypervisor.ts"
+import type { Power } from "../../src/domain/Vm.ts"
+import {
+  type DiskSource,
+  type DomainChange,
+  type DomainPower,
+  type DomainRef,
+  type DomainSpec,
+  Hypervisor,
+  type VolumeDisk,
+  volumeSlots
+} from "../../src/services/Hypervisor.ts"
+
+/** A disk to attach. */
+export type Attachable = VolumeDisk & { readonly source: DiskSource }
 
 /** A host to work on, and what can be done and seen there by hand. */
 export class HypervisorWorld extends Context.Tag("test/HypervisorWorld")<
@@ -33,9 +46,35 @@ export class HypervisorWorld extends Context.Tag("test/HypervisorWorld")<
     readonly defineForeign: (domain: DomainRef) => Effect.Effect<void>
     readonly undefineForeign: (domain: DomainRef) => Effect.Effect<void>
     readonly pause: (domain: DomainRef) => Effect.Effect<void>
+    /** its QEMU dies; returns when the host has noticed */
+    readonly kill: (domain: DomainRef) => Effect.Effect<void>
+    /** its guest, which is up, turns itself off; returns when it is off */
+    readonly shutDown: (domain: DomainRef) => Effect.Effect<void>
+    /** changes its definition by hand */
+    readonly edit: (domain: DomainRef, shape: { title: string; cpu: number; ram: number }) => Effect.Effect<void>
     readonly titleOf: (domain: DomainRef) => Effect.Effect<string | undefined>
+    /** returns when the running domain's guest can let go of devices */
+    readonly booted: (domain: DomainRef) => Effect.Effect<void>
+    /** a file of `volumeSize` bytes that domains there can have as a disk; whoever has it open */
+    readonly volume: (serial: string) => Effect.Effect<DiskSource>
+    readonly dropVolume: (source: DiskSource) => Effect.Effect<void>
+    /** by hand, on one side only: into the running domain, or into its definition; and out of it */
+    readonly plug: (domain: DomainRef, disk: Attachable, side: Side) => Effect.Effect<void>
+    readonly unplug: (domain: DomainRef, disk: Attachable, side: "persistent") => Effect.Effect<void>
+    /** bytes the running domain's disk has */
+    readonly sizeOf: (domain: DomainRef, disk: Attachable) => Effect.Effect<number>
   }
 >() {}
+
+export type Side = "live" | "persistent"
+
+/** What a world's volumes are made with. */
+export const volumeSize = 64 * 1024 * 1024
+
+/** `vdb` for the first volume of a domain, from 0. */
+const targetAt = (index: number) => `vd${String.fromCharCode("b".charCodeAt(0) + index)}`
+
+const sourceOf = (source: DiskSource) => (source._tag === "File" ? source.path : `${source.pool}/${source.image}`)
 
 const quiet = Logger.withMinimumLogLevel(LogLevel.Warning)
 const uuid = () => DomainUuid.make(randomUUID())
@@ -76,8 +115,56 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         Effect.acquireRelease(world.defineForeign(domain), () => world.undefineForeign(domain))
       const stateOf = (domain: DomainRef) =>
         Effect.map(hypervisor.status(host, domain), (status) => Option.getOrUndefined(status)?.state ?? "absent")
+      /** disks for the first targets; made before the domain that uses them, so that they are cleared away after it */
+      const volumes = (count: number) =>
+        Effect.forEach(Array.from({ length: count }).keys(), (index) => {
+          const serial = `volume-${index + 1}`
+          return Effect.acquireRelease(world.volume(serial), world.dropVolume).pipe(
+            Effect.map((source): Attachable => ({ alias: `ua-${serial}`, target: targetAt(index), source }))
+          )
+        })
+      const volume = Effect.map(volumes(1), ([first]) => first!)
+      const running = Effect.fn(function* (id: number) {
+        const vm = yield* spec(id)
+        yield* hypervisor.define(host, vm)
+        yield* hypervisor.start(host, vm)
+        return vm
+      })
+      /** `live` null: the domain does not run; absent: there is no domain */
+      const presence = (domain: DomainRef, disk: Attachable) =>
+        Effect.map(hypervisor.diskPresence(host, domain, disk), Option.getOrNull)
+      /** Defines the domain, and gives every change of it from then on. */
+      const listen = Effect.fn(function* (vm: DomainSpec, hear: (change: DomainChange) => Effect.Effect<unknown>) {
+        const listening = yield* Deferred.make<void>()
+        yield* hypervisor.changes(host).pipe(
+          Stream.filter((change) => change.uuid === vm.uuid && change.name === vm.domainName),
+          Stream.runForEach((change) => Effect.zipRight(hear(change), Deferred.succeed(listening, undefined))),
+          Effect.forkScoped
+        )
+        // nothing says when the host has begun to tell: it is defined until that is heard
+        yield* hypervisor
+          .define(host, vm)
+          .pipe(
+            Effect.repeat({ until: () => Deferred.isDone(listening), schedule: Schedule.spaced("20 millis") }),
+            Effect.timeout("10 seconds")
+          )
+      })
       const names = Effect.map(hypervisor.list(host), (all) => all.map((one) => one.name))
-      return { hypervisor, world, host, withoutNetwork, spec, foreign, stateOf, names }
+      return {
+        hypervisor,
+        world,
+        host,
+        withoutNetwork,
+        spec,
+        foreign,
+        stateOf,
+        volumes,
+        volume,
+        running,
+        presence,
+        listen,
+        names
+      }
     })
 
     const test = <A, E2>(
@@ -249,12 +336,19 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           root,
           operationId: operation()
         }
-        for (const act of [
+        const disk: Attachable = { alias: "ua-volume-1", target: "vdb", source: { ...root, serial: "volume-1" } }
+        const acts: ReadonlyArray<Effect.Effect<unknown, HostError | GuestHoldsDevice>> = [
           hypervisor.define(host, vm),
           hypervisor.start(host, other),
           hypervisor.powerOff(host, other),
-          hypervisor.undefine(host, other)
-        ]) {
+          hypervisor.undefine(host, other),
+          hypervisor.attachDisk(host, other, disk),
+          hypervisor.detachDisk(host, other, disk),
+          hypervisor.diskPresence(host, other, disk),
+          hypervisor.growDisk(host, other, disk, volumeSize),
+          hypervisor.redefine(host, other, { title: "web", cpu: 1, ram: 128 })
+        ]
+        for (const act of acts) {
           const error = yield* Effect.flip(act)
           assert.strictEqual(error._tag, "HostFailure")
           assert.include(error.message, "left alone")
@@ -272,29 +366,17 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         assert.strictEqual(yield* stateOf(vm), "shutoff")
       }))
 
-    test("changes are told as they happen", ({ host, hypervisor, spec }) =>
+    test("changes are told as they happen", ({ host, hypervisor, listen, spec }) =>
       Effect.gen(function* () {
         const vm = yield* spec(11)
         const seen = yield* Ref.make<ReadonlyArray<string>>([])
-        const listening = yield* Deferred.make<void>()
         const gone = yield* Deferred.make<void>()
-        yield* hypervisor.changes(host).pipe(
-          Stream.filter((change) => change.uuid === vm.uuid && change.name === "vm-11"),
-          Stream.runForEach(({ change }) =>
-            Ref.update(seen, (all) => [...all, change]).pipe(
-              Effect.zipRight(Deferred.succeed(listening, undefined)),
-              Effect.zipRight(change === "undefined" ? Deferred.succeed(gone, undefined) : Effect.void)
-            )
-          ),
-          Effect.forkScoped
-        )
-        // nothing says when the host has begun to tell: it is defined until that is heard
-        yield* hypervisor
-          .define(host, vm)
-          .pipe(
-            Effect.repeat({ until: () => Deferred.isDone(listening), schedule: Schedule.spaced("20 millis") }),
-            Effect.timeout("10 seconds")
+        yield* listen(vm, ({ change }) =>
+          Effect.zipRight(
+            Ref.update(seen, (all) => [...all, change]),
+            change === "undefined" ? Deferred.succeed(gone, undefined) : Effect.void
           )
+        )
         yield* hypervisor.start(host, vm)
         yield* hypervisor.powerOff(host, vm)
         yield* hypervisor.undefine(host, vm)
@@ -309,6 +391,344 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         )
       }))
 
+    test("a disk is put into the definition of a stopped domain, which starts with it", ({
+      host,
+      hypervisor,
+      presence,
+      spec,
+      volume
+    }) =>
+      Effect.gen(function* () {
+        const disk = yield* volume
+        const vm = yield* spec(11)
+        yield* hypervisor.define(host, vm)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: null, persistent: false })
+        yield* hypervisor.attachDisk(host, vm, disk)
+        yield* hypervisor.attachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: null, persistent: true })
+        yield* hypervisor.start(host, vm)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: true })
+        yield* hypervisor.powerOff(host, vm)
+        yield* hypervisor.detachDisk(host, vm, disk)
+        yield* hypervisor.detachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: null, persistent: false })
+        yield* hypervisor.start(host, vm)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: false, persistent: false })
+      }))
+
+    test("a disk is put into a running domain, and taken out of it when the guest lets go; each may be repeated", ({
+      host,
+      hypervisor,
+      presence,
+      running,
+      volume,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const disk = yield* volume
+        const vm = yield* running(11)
+        yield* hypervisor.attachDisk(host, vm, disk)
+        yield* hypervisor.attachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: true })
+        yield* world.booted(vm)
+        yield* hypervisor.detachDisk(host, vm, disk)
+        yield* hypervisor.detachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: false, persistent: false })
+        // and its place is free again
+        yield* hypervisor.attachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: true })
+      }))
+
+    test("a paused domain takes a disk, but cannot let go of it until it goes on", ({
+      host,
+      hypervisor,
+      presence,
+      running,
+      volume,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const disk = yield* volume
+        const vm = yield* running(11)
+        yield* world.booted(vm)
+        yield* world.pause(vm)
+        yield* hypervisor.attachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: true })
+        const error = yield* Effect.flip(hypervisor.detachDisk(host, vm, disk)).pipe(Effect.timeout("3 seconds"))
+        assert.strictEqual(error._tag, "GuestHoldsDevice")
+        assert.strictEqual(
+          error.message,
+          "the guest of vm-11 does not let go of volume-1: it is paused: resume it, or stop the VM, and detach again"
+        )
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: true })
+        yield* hypervisor.start(host, vm)
+        yield* hypervisor.detachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: false, persistent: false })
+      }))
+
+    test("what was half done is finished, whichever half", ({ host, hypervisor, presence, running, volume, world }) =>
+      Effect.gen(function* () {
+        const disk = yield* volume
+        const vm = yield* running(11)
+        yield* world.booted(vm)
+        yield* world.plug(vm, disk, "live")
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: false })
+        yield* hypervisor.attachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: true })
+        yield* world.unplug(vm, disk, "persistent")
+        yield* hypervisor.detachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: false, persistent: false })
+        yield* world.plug(vm, disk, "persistent")
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: false, persistent: true })
+        yield* hypervisor.attachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: true })
+        yield* hypervisor.detachDisk(host, vm, disk)
+        yield* world.plug(vm, disk, "persistent")
+        yield* hypervisor.detachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disk), { live: false, persistent: false })
+      }))
+
+    test("a place that another disk has is refused in clear words", ({
+      host,
+      hypervisor,
+      presence,
+      running,
+      volumes,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const [first, second] = yield* volumes(2)
+        const late = { ...second!, target: first!.target }
+        const vm = yield* running(11)
+        yield* hypervisor.attachDisk(host, vm, first!)
+        const refused = Effect.gen(function* () {
+          const error = yield* Effect.flip(hypervisor.attachDisk(host, vm, late))
+          assert.strictEqual(error._tag, "HostFailure")
+          assert.include(error.message, "failed to attach volume-2 to vm-11: vm-11 has another disk at vdb, volume-1")
+        })
+        yield* refused
+        yield* hypervisor.powerOff(host, vm)
+        yield* refused
+        assert.deepStrictEqual(yield* presence(vm, late), { live: null, persistent: false })
+        const onRoot = yield* Effect.flip(hypervisor.attachDisk(host, vm, { ...second!, target: "vda" }))
+        assert.include(onRoot.message, "vm-11 has another disk at vda, vm-11-root")
+        // of those half there as well
+        yield* hypervisor.detachDisk(host, vm, first!)
+        yield* hypervisor.start(host, vm)
+        yield* world.plug(vm, first!, "persistent")
+        yield* refused
+        assert.deepStrictEqual(yield* presence(vm, late), { live: false, persistent: false })
+      }))
+
+    test("a domain takes as many disks as it has slots, and says when there are no more", ({
+      host,
+      hypervisor,
+      presence,
+      running,
+      volumes
+    }) =>
+      Effect.gen(function* () {
+        const all = yield* volumes(volumeSlots + 1)
+        const last = all[volumeSlots]!
+        const vm = yield* running(11)
+        for (const disk of all.slice(0, volumeSlots)) yield* hypervisor.attachDisk(host, vm, disk)
+        for (const disk of all.slice(0, volumeSlots)) {
+          assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: true })
+        }
+        const refused = Effect.gen(function* () {
+          const error = yield* Effect.flip(hypervisor.attachDisk(host, vm, last))
+          assert.strictEqual(error._tag, "HostFailure")
+          assert.include(error.message, `vm-11 has no free slot: it has ${volumeSlots}, detach another volume first`)
+        })
+        yield* refused
+        assert.deepStrictEqual(yield* presence(vm, last), { live: false, persistent: false })
+        yield* hypervisor.powerOff(host, vm)
+        yield* refused
+        yield* hypervisor.detachDisk(host, vm, all[3]!)
+        yield* hypervisor.attachDisk(host, vm, { ...last, target: all[3]!.target })
+        yield* hypervisor.start(host, vm)
+        assert.deepStrictEqual(yield* presence(vm, last), { live: true, persistent: true })
+      }))
+
+    test("a running domain's disk grows and never shrinks", ({ host, hypervisor, running, volume, world }) =>
+      Effect.gen(function* () {
+        const disk = yield* volume
+        const vm = yield* running(11)
+        yield* hypervisor.attachDisk(host, vm, disk)
+        assert.strictEqual(yield* world.sizeOf(vm, disk), volumeSize)
+        yield* hypervisor.growDisk(host, vm, disk, 2 * volumeSize)
+        yield* hypervisor.growDisk(host, vm, disk, 2 * volumeSize)
+        assert.strictEqual(yield* world.sizeOf(vm, disk), 2 * volumeSize)
+        yield* hypervisor.growDisk(host, vm, disk, volumeSize)
+        assert.strictEqual(yield* world.sizeOf(vm, disk), 2 * volumeSize)
+        yield* world.pause(vm)
+        yield* hypervisor.growDisk(host, vm, disk, 3 * volumeSize)
+        assert.strictEqual(yield* world.sizeOf(vm, disk), 3 * volumeSize)
+        yield* hypervisor.powerOff(host, vm)
+        const error = yield* Effect.flip(hypervisor.growDisk(host, vm, disk, 4 * volumeSize))
+        assert.include(error.message, "failed to grow volume-1 in vm-11: vm-11 does not run")
+      }))
+
+    test("of what is not there nothing is found, taken out or grown", ({
+      host,
+      hypervisor,
+      presence,
+      running,
+      volume
+    }) =>
+      Effect.gen(function* () {
+        const disk = yield* volume
+        const nobody = { uuid: uuid(), domainName: "vm-12" }
+        yield* hypervisor.detachDisk(host, nobody, disk)
+        assert.strictEqual(yield* presence(nobody, disk), null)
+        const attach = yield* Effect.flip(hypervisor.attachDisk(host, nobody, disk))
+        assert.include(attach.message, "failed to attach volume-1 to vm-12: it has no such domain")
+        const grow = yield* Effect.flip(hypervisor.growDisk(host, nobody, disk, volumeSize))
+        assert.include(grow.message, "failed to grow volume-1 in vm-12: it has no such domain")
+        const vm = yield* running(11)
+        yield* hypervisor.detachDisk(host, vm, disk)
+        const without = yield* Effect.flip(hypervisor.growDisk(host, vm, disk, volumeSize))
+        assert.include(without.message, "vm-11 runs without it")
+      }))
+
+    test("a domain's power is told with how it came to it", ({ host, hypervisor, spec, world }) =>
+      Effect.gen(function* () {
+        const vm = yield* spec(11)
+        const { domainName: name, uuid } = vm
+        const is = (power: Power, reason: string | null) =>
+          Effect.gen(function* () {
+            const expected: DomainPower = { uuid, name, power, reason }
+            assert.deepStrictEqual(Option.getOrNull(yield* hypervisor.power(host, vm)), expected)
+            assert.deepInclude(yield* hypervisor.powers(host), expected)
+          })
+        assert.deepStrictEqual(yield* hypervisor.power(host, vm), Option.none())
+        yield* hypervisor.define(host, vm)
+        yield* is("stopped", null)
+        yield* hypervisor.start(host, vm)
+        yield* is("running", null)
+        yield* world.pause(vm)
+        yield* is("paused", "paused by somebody")
+        yield* hypervisor.start(host, vm)
+        yield* is("running", null)
+        yield* hypervisor.powerOff(host, vm)
+        yield* is("stopped", "somebody powered it off")
+        yield* hypervisor.start(host, vm)
+        yield* world.kill(vm)
+        yield* is("crashed", "its QEMU crashed or was killed")
+        yield* hypervisor.start(host, vm)
+        yield* world.booted(vm)
+        yield* world.shutDown(vm)
+        yield* is("stopped", "the guest shut itself down")
+      }))
+
+    test("the power of domains that are not ours is told as well", ({ foreign, host, hypervisor }) =>
+      Effect.gen(function* () {
+        const other = { uuid: uuid(), domainName: "web-old" }
+        yield* foreign(other)
+        const expected: DomainPower = { uuid: other.uuid, name: "web-old", power: "stopped", reason: null }
+        assert.deepInclude(yield* hypervisor.powers(host), expected)
+        const detail = Option.getOrThrow(yield* hypervisor.detail(host, other.uuid))
+        assert.strictEqual(detail.owner, null)
+        assert.strictEqual(detail.live, null)
+        assert.deepStrictEqual(detail.defined, { title: null, cpu: 1, ram: 64, disks: [], macs: [] })
+      }))
+
+    test("looked at closely a domain is what it was defined as", ({ host, hypervisor, spec, volume, world }) =>
+      Effect.gen(function* () {
+        const disk = yield* volume
+        const vm = yield* spec(11, { title: "web <1> & 'more'" })
+        assert.isTrue(Option.isNone(yield* hypervisor.detail(host, vm.uuid)))
+        yield* hypervisor.define(host, vm)
+        const owner = { vmId: 11, operationId: vm.operationId }
+        const defined = {
+          title: vm.title,
+          cpu: 1,
+          ram: 128,
+          disks: [{ target: "vda", source: sourceOf(vm.root), serial: vm.root.serial }],
+          macs: world.network === null ? [] : [vm.mac]
+        }
+        const detail = Effect.map(hypervisor.detail(host, vm.uuid), Option.getOrThrow)
+        assert.deepStrictEqual(yield* detail, { owner, live: null, defined })
+        yield* hypervisor.start(host, vm)
+        assert.deepStrictEqual(yield* detail, { owner, live: defined, defined })
+        yield* world.plug(vm, disk, "persistent")
+        const added = { target: disk.target, source: sourceOf(disk.source), serial: disk.source.serial }
+        const more = { ...defined, disks: [...defined.disks, added] }
+        assert.deepStrictEqual(yield* detail, { owner, live: defined, defined: more })
+      }))
+
+    test("what has not changed since it was looked at is not read again", ({ host, hypervisor, spec, world }) =>
+      Effect.gen(function* () {
+        const vm = yield* spec(11)
+        yield* hypervisor.define(host, vm)
+        const look = (known: string | null) => Effect.map(hypervisor.glance(host, vm.uuid, known), Option.getOrThrow)
+        const first = yield* look(null)
+        assert.deepStrictEqual(first.detail, Option.getOrNull(yield* hypervisor.detail(host, vm.uuid)))
+        assert.deepStrictEqual(yield* look(first.digest), { digest: first.digest, detail: null })
+        yield* world.edit(vm, { title: "other", cpu: 1, ram: 128 })
+        const second = yield* look(first.digest)
+        assert.notStrictEqual(second.digest, first.digest)
+        assert.strictEqual(second.detail?.defined?.title, "other")
+        assert.isTrue(Option.isNone(yield* hypervisor.glance(host, uuid(), first.digest)))
+      }))
+
+    test("title, vCPUs and memory are given back to a definition, and nothing else changes", ({
+      host,
+      hypervisor,
+      spec,
+      volume,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const disk = yield* volume
+        const vm = yield* spec(11)
+        yield* hypervisor.define(host, vm)
+        yield* hypervisor.attachDisk(host, vm, disk)
+        yield* hypervisor.start(host, vm)
+        const detail = Effect.map(hypervisor.detail(host, vm.uuid), Option.getOrThrow)
+        const before = yield* detail
+        yield* world.edit(vm, { title: "other", cpu: 2, ram: 160 })
+        const edited = yield* detail
+        assert.deepStrictEqual(edited, {
+          ...before,
+          defined: { ...before.defined!, title: "other", cpu: 2, ram: 160 }
+        })
+        const shape = { title: "web", cpu: 1, ram: 128 }
+        yield* hypervisor.redefine(host, vm, shape)
+        yield* hypervisor.redefine(host, vm, shape)
+        assert.deepStrictEqual(yield* detail, before)
+        // a running guest has it from its next start on
+        yield* hypervisor.redefine(host, vm, { title: "late", cpu: 2, ram: 160 })
+        assert.deepStrictEqual((yield* detail).live, before.live)
+        yield* hypervisor.powerOff(host, vm)
+        yield* hypervisor.start(host, vm)
+        const late = { ...before.defined!, title: "late", cpu: 2, ram: 160 }
+        assert.deepStrictEqual(yield* detail, { ...before, live: late, defined: late })
+        const nobody = { uuid: uuid(), domainName: "vm-12" }
+        const error = yield* Effect.flip(hypervisor.redefine(host, nobody, shape))
+        assert.include(error.message, "failed to change the definition of vm-12: it has no such domain")
+      }))
+
+    test("a device that has gone is told, and which", ({ host, hypervisor, listen, spec, volume, world }) =>
+      Effect.gen(function* () {
+        const disk = yield* volume
+        const vm = yield* spec(11)
+        const told = yield* Deferred.make<DomainChange>()
+        yield* listen(vm, (change) =>
+          change.change === "device-removed" ? Deferred.succeed(told, change) : Effect.void
+        )
+        yield* hypervisor.start(host, vm)
+        yield* hypervisor.attachDisk(host, vm, disk)
+        yield* world.booted(vm)
+        yield* hypervisor.detachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* Deferred.await(told).pipe(Effect.timeout("10 seconds")), {
+          uuid: vm.uuid,
+          name: "vm-11",
+          change: "device-removed",
+          device: "ua-volume-1"
+        })
+      }))
+
     test("a host that does not answer is unreachable, and says why", ({ hypervisor, spec, world }) =>
       Effect.gen(function* () {
         const vm = yield* spec(11)
@@ -316,14 +736,24 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           ...world.unreachable,
           facts: world.host.facts ?? (yield* hypervisor.facts(world.host))
         })
-        const acts: ReadonlyArray<Effect.Effect<unknown, HostError>> = [
+        const disk: Attachable = { alias: "ua-volume-1", target: "vdb", source: vm.root }
+        const acts: ReadonlyArray<Effect.Effect<unknown, HostError | GuestHoldsDevice>> = [
           hypervisor.facts(host),
           hypervisor.define(host, vm),
           hypervisor.start(host, vm),
           hypervisor.status(host, vm),
           hypervisor.powerOff(host, vm),
           hypervisor.undefine(host, vm),
+          hypervisor.attachDisk(host, vm, disk),
+          hypervisor.detachDisk(host, vm, disk),
+          hypervisor.diskPresence(host, vm, disk),
+          hypervisor.growDisk(host, vm, disk, volumeSize),
           hypervisor.list(host),
+          hypervisor.powers(host),
+          hypervisor.power(host, vm),
+          hypervisor.detail(host, vm.uuid),
+          hypervisor.glance(host, vm.uuid, null),
+          hypervisor.redefine(host, vm, { title: "web", cpu: 1, ram: 128 }),
           Stream.runDrain(hypervisor.changes(host))
         ]
         for (const act of acts) {

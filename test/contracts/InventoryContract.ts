@@ -8,21 +8,28 @@ import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import type { DriftField } from "../../src/domain/Drift.ts"
 import { NoFeasibleHost } from "../../src/domain/Errors.ts"
 import { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../../src/domain/Ids.ts"
 import * as Resources from "../../src/domain/Resources.ts"
-import type { VmState } from "../../src/domain/Vm.ts"
+import type { Power, VmSeen, VmState } from "../../src/domain/Vm.ts"
 import * as Place from "../../src/scheduler/Place.ts"
-import { type HostUsage, Inventory } from "../../src/services/Inventory.ts"
+import { type AdmitVm, type HostUsage, Inventory } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
-import { facts, fleet, host, image, type } from "../inventory/Fleet.ts"
+import { dir, facts, fleet, host, image, type } from "../inventory/Fleet.ts"
 
 const ids = (things: ReadonlyArray<{ readonly id: number }>) => things.map(({ id }) => id)
 const hostIds = (usages: ReadonlyArray<HostUsage>) => usages.map((usage) => usage.host.id)
 const on = (id: number) => () => Effect.succeed(HostId.make(id))
 
 const small = type(1)
-const request = (name = "web", instanceType = small) => ({ name, instanceType, imageId: ImageId.make(100) })
+const request = (name = "web", instanceType = small, disk = dir): AdmitVm => ({
+  name,
+  instanceType,
+  imageId: ImageId.make(100),
+  disk,
+  onCrash: "leave"
+})
 
 /** The real placement, every host up. */
 const spread = (wanted: Resources.Resources) => (usage: ReadonlyArray<HostUsage>) =>
@@ -44,7 +51,7 @@ const started = Effect.gen(function* () {
   const vmIn = Effect.fnUntraced(function* (state: VmState, where = 1, name = "web") {
     const { operation, vm } = yield* inventory.admit(request(name), on(where))
     yield* inventory.setVmState(vm.id, state)
-    yield* journal.setState(operation.id, "done")
+    yield* journal.record(operation.id, { state: { to: "done" } })
     return vm
   })
   return { inventory, journal, vmIn }
@@ -221,11 +228,11 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         Effect.gen(function* () {
           const { inventory, journal } = yield* started
           const { operation, vm } = yield* inventory.admit(request(), on(2))
-          yield* journal.setState(operation.id, "undoing", "the disk is full")
+          yield* journal.record(operation.id, { state: { to: "undoing", error: "the disk is full" } })
           yield* inventory.setVmState(vm.id, "failed")
           const fewer = { ...fleet, hosts: [host("a"), host("c")] }
           assert.include((yield* Effect.flip(inventory.applyFleet(fewer))).message, "has VM 1 (web)")
-          yield* journal.setState(operation.id, "failed")
+          yield* journal.record(operation.id, { state: { to: "failed" } })
           yield* inventory.applyFleet(fewer)
           assert.deepStrictEqual(hostIds(yield* inventory.hosts), [1, 3])
         }).pipe(Effect.provide(layer))
@@ -389,7 +396,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
             const first = yield* inventory.admit(request(), on(1))
             const second = yield* inventory.admit(request(), on(1))
             yield* inventory.setVmState(first.vm.id, "failed")
-            yield* journal.setState(first.operation.id, "failed")
+            yield* journal.record(first.operation.id, { state: { to: "failed" } })
             const third = yield* inventory.admit(request(), on(1))
             return [first, second, third].map(({ vm }) => vm.mac)
           })
@@ -457,7 +464,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           assert.strictEqual((yield* Effect.flip(inventory.beginDestroy(vm.id)))._tag, "VmBusy")
           yield* inventory.setVmState(vm.id, "running")
           assert.strictEqual((yield* Effect.flip(inventory.beginDestroy(vm.id)))._tag, "VmBusy")
-          yield* journal.setState(operation.id, "done")
+          yield* journal.record(operation.id, { state: { to: "done" } })
           assert.isTrue(Option.isSome(yield* inventory.beginDestroy(vm.id)))
         }).pipe(Effect.provide(layer))
       )
@@ -467,7 +474,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           const { inventory, journal, vmIn } = yield* started
           const vm = yield* vmIn("running")
           const first = Option.getOrThrow(yield* inventory.beginDestroy(vm.id))
-          yield* journal.setState(first.id, "failed", "the host refused")
+          yield* journal.record(first.id, { state: { to: "failed", error: "the host refused" } })
           const second = Option.getOrThrow(yield* inventory.beginDestroy(vm.id))
           assert.notStrictEqual(second.id, first.id)
         }).pipe(Effect.provide(layer))
@@ -529,6 +536,382 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         }).pipe(Effect.provide(layer))
       )
     })
+
+    describe("a request's key", () => {
+      const keyed = (key: string, fingerprint = "web", replaces?: OperationId) => ({
+        ...request(),
+        key: { key, fingerprint, ...(replaces === undefined ? {} : { replaces }) }
+      })
+      const nowhere = () => Effect.die("the placement was asked")
+
+      it.effect("gives what the request led to, as it is now, and writes nothing", () =>
+        Effect.gen(function* () {
+          const { inventory, journal } = yield* started
+          const first = yield* inventory.admit(keyed("a"), on(2))
+          assert.deepStrictEqual(yield* inventory.admit(keyed("a"), nowhere), first)
+          yield* inventory.setVmState(first.vm.id, "running")
+          yield* journal.record(first.operation.id, { state: { to: "done" } })
+          const again = yield* inventory.admit(keyed("a"), nowhere)
+          assert.deepStrictEqual([again.vm.state, again.operation.state], ["running", "done"])
+          assert.deepStrictEqual(yield* inventory.vms(), [again.vm])
+          // also of one that is gone
+          yield* inventory.setVmState(first.vm.id, "destroyed")
+          assert.strictEqual((yield* inventory.admit(keyed("a"), nowhere)).vm.state, "destroyed")
+          assert.deepStrictEqual(yield* inventory.vms(), [])
+          assert.strictEqual((yield* inventory.admit(keyed("b"), on(1))).vm.id, 2)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("makes one VM of many requests that come at once", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          const all = yield* Effect.all(
+            Array.from({ length: 20 }, () => inventory.admit(keyed("a"), on(1))),
+            { concurrency: "unbounded" }
+          )
+          assert.strictEqual(new Set(all.map(({ operation }) => operation.id)).size, 1)
+          assert.deepStrictEqual(ids(yield* inventory.vms()), [1])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("is refused for another request", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          yield* inventory.admit(keyed("a"), on(1))
+          const volume = { name: "data", size: 1, disk: dir, sourceId: null, key: { key: "a", fingerprint: "web" } }
+          const refusals = [
+            yield* Effect.flip(inventory.admit(keyed("a", "db"), nowhere)),
+            yield* Effect.flip(inventory.admitVolume(volume, nowhere))
+          ]
+          for (const error of refusals) {
+            assert.strictEqual(
+              error.message,
+              "Idempotency-Key a was used for another request before: take a new key for a new request"
+            )
+          }
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("of a request that was refused is still new", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          assert.strictEqual(yield* Effect.flip(inventory.admit(keyed("a"), () => Effect.fail("full"))), "full")
+          assert.strictEqual((yield* inventory.admit(keyed("a", "db"), on(1))).vm.id, 1)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("leads to another operation when the request is tried anew, once", () =>
+        Effect.gen(function* () {
+          const { inventory, journal } = yield* started
+          const first = yield* inventory.admit(keyed("a"), on(1))
+          yield* inventory.setVmState(first.vm.id, "failed")
+          yield* journal.record(first.operation.id, { state: { to: "failed", error: "no" } })
+          const anew = keyed("a", "web", first.operation.id)
+          const second = yield* inventory.admit(anew, on(2))
+          assert.notStrictEqual(second.operation.id, first.operation.id)
+          // whoever comes too late with it, and whoever repeats the request, finds the second
+          assert.deepStrictEqual(yield* inventory.admit(anew, nowhere), second)
+          assert.deepStrictEqual(yield* inventory.admit(keyed("a"), nowhere), second)
+          assert.strictEqual(
+            (yield* Effect.flip(inventory.admit(keyed("a", "db", first.operation.id), nowhere)))._tag,
+            "KeyReused"
+          )
+          // a failure of the placement leaves it as it was
+          const third = keyed("a", "web", second.operation.id)
+          yield* Effect.flip(inventory.admit(third, () => Effect.fail("full")))
+          assert.deepStrictEqual(yield* inventory.admit(keyed("a"), nowhere), second)
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    describe("operations on a VM", () => {
+      it.effect("are begun one at a time", () =>
+        Effect.gen(function* () {
+          const { inventory, journal, vmIn } = yield* started
+          const vm = yield* vmIn("running")
+          const repair = yield* inventory.beginOnVm(vm.id, "RepairVm", { repair: ["disks", "network"] })
+          assert.deepStrictEqual(
+            [repair.kind, repair.vmId, repair.state, repair.detail],
+            ["RepairVm", vm.id, "pending", { repair: ["disks", "network"] }]
+          )
+          assert.deepStrictEqual(yield* journal.unfinished, [repair])
+          const busy = yield* Effect.flip(inventory.beginOnVm(vm.id, "StartVm"))
+          assert.strictEqual(busy._tag === "VmBusy" && busy.operationId, repair.id)
+          assert.include(busy.message, "it is being repaired")
+          assert.include((yield* Effect.flip(inventory.beginDestroy(vm.id))).message, "it is being repaired")
+          yield* journal.record(repair.id, { state: { to: "done" } })
+          const start = yield* inventory.beginOnVm(vm.id, "StartVm")
+          assert.deepStrictEqual([start.kind, start.detail], ["StartVm", {}])
+          assert.include((yield* Effect.flip(inventory.beginDestroy(vm.id))).message, "it is being started")
+          yield* journal.record(start.id, { state: { to: "failed", error: "no" } })
+          assert.isTrue(Option.isSome(yield* inventory.beginDestroy(vm.id)))
+          assert.strictEqual((yield* Effect.flip(inventory.beginOnVm(vm.id, "RepairVm")))._tag, "VmBusy")
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("wait for those on its volumes, and change nothing of the VM", () =>
+        Effect.gen(function* () {
+          const { inventory, journal, vmIn } = yield* started
+          const vm = yield* vmIn("running")
+          const before = yield* inventory.vmRecord(vm.id)
+          const { operation, volume } = yield* inventory.admitVolume(
+            { name: "data", size: 1, disk: dir, sourceId: null },
+            on(1)
+          )
+          yield* journal.record(operation.id, { state: { to: "done" } })
+          yield* inventory.settleVolume(volume.id, { state: "available" })
+          const attach = yield* inventory.changeVolume(volume.id, vm.id, () =>
+            Effect.succeed({
+              state: "attaching",
+              attachment: { vmId: vm.id, target: "vdb" },
+              operation: { kind: "AttachVolume", vmId: vm.id }
+            })
+          )
+          const busy = yield* Effect.flip(inventory.beginOnVm(vm.id, "StartVm"))
+          assert.include(busy.message, `volume ${volume.id}: it is being attached`)
+          yield* journal.record(attach.operation!.id, { state: { to: "done" } })
+          yield* inventory.beginOnVm(vm.id, "StartVm")
+          assert.deepStrictEqual(yield* inventory.vmRecord(vm.id), before)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("clean what is gone, and do the rest to what is not", () =>
+        Effect.gen(function* () {
+          const { inventory, journal, vmIn } = yield* started
+          for (const state of ["destroyed", "failed"] as const) {
+            const vm = yield* vmIn(state)
+            for (const kind of ["StartVm", "RepairVm"] as const) {
+              assert.strictEqual((yield* Effect.flip(inventory.beginOnVm(vm.id, kind)))._tag, "VmNotFound")
+            }
+            const clean = yield* inventory.beginOnVm(vm.id, "CleanVm")
+            assert.deepStrictEqual([clean.kind, clean.vmId], ["CleanVm", vm.id])
+            const busy = yield* Effect.flip(inventory.beginOnVm(vm.id, "CleanVm"))
+            assert.include(busy.message, "what was left of it is being removed")
+            // a repeated destroy is answered as before
+            if (state === "destroyed") assert.deepStrictEqual(yield* inventory.beginDestroy(vm.id), Option.none())
+            yield* journal.record(clean.id, { state: { to: "done" } })
+            yield* inventory.beginOnVm(vm.id, "CleanVm")
+          }
+          for (const state of ["running", "destroying"] as const) {
+            const vm = yield* vmIn(state)
+            assert.isTrue(Exit.isFailure(yield* Effect.exit(inventory.beginOnVm(vm.id, "CleanVm"))), state)
+            yield* inventory.beginOnVm(vm.id, "StartVm")
+          }
+          assert.strictEqual((yield* Effect.flip(inventory.beginOnVm(VmId.make(99), "CleanVm")))._tag, "VmNotFound")
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    describe("what was seen", () => {
+      const [first, second, third] = [VmId.make(1), VmId.make(2), VmId.make(3)] as const
+      const seen = (power: Power, reason: string | null = null) => ({ power, reason })
+      const field = (name: string, seen: string | null = null, more: Partial<DriftField> = {}): DriftField => ({
+        kind: "definition",
+        field: name,
+        wanted: "2",
+        applied: null,
+        seen,
+        ...more
+      })
+
+      it.effect("of a VM is remembered with when it was first seen so", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          yield* vmIn("running")
+          yield* vmIn("running")
+          assert.deepStrictEqual([...(yield* inventory.seen)], [])
+          yield* inventory.observe(
+            [
+              { vmId: first, seen: seen("running"), drift: null },
+              { vmId: second, seen: seen("stopped", "the guest shut itself down"), drift: null }
+            ],
+            100
+          )
+          const before = new Map<VmId, VmSeen>([
+            [first, { power: "running", reason: null, since: 100 }],
+            [second, { power: "stopped", reason: "the guest shut itself down", since: 100 }]
+          ])
+          assert.deepStrictEqual(new Map(yield* inventory.seen), before)
+          // as before, or not looked at
+          yield* inventory.observe(
+            [
+              { vmId: first, seen: seen("running"), drift: null },
+              { vmId: second, seen: null, drift: [] }
+            ],
+            200
+          )
+          assert.deepStrictEqual(new Map(yield* inventory.seen), before)
+          yield* inventory.observe(
+            [
+              { vmId: first, seen: seen("paused", "an I/O error"), drift: null },
+              { vmId: second, seen: seen("stopped", "it was switched off"), drift: null }
+            ],
+            300
+          )
+          assert.deepStrictEqual(
+            new Map(yield* inventory.seen),
+            new Map<VmId, VmSeen>([
+              [first, { power: "paused", reason: "an I/O error", since: 300 }],
+              [second, { power: "stopped", reason: "it was switched off", since: 300 }]
+            ])
+          )
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("to differ is kept by VM and field, and says since when", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          for (let i = 0; i < 3; i++) yield* vmIn("running")
+          const observe = (vmId: VmId, drift: ReadonlyArray<DriftField> | null, now: number) =>
+            inventory.observe([{ vmId, seen: null, drift }], now)
+          assert.deepStrictEqual(yield* inventory.drift(), [])
+          yield* observe(third, [field("vcpus", "4")], 100)
+          yield* observe(
+            first,
+            [field("vcpus", "4"), field("memory", null, { kind: "disks", applied: "1", wanted: null })],
+            100
+          )
+          const told = (filter?: { readonly vm: VmId }) =>
+            Effect.map(inventory.drift(filter), (all) => all.map((one) => [one.vmId, one.field, one.seen, one.since]))
+          assert.deepStrictEqual(yield* told(), [
+            [1, "memory", null, 100],
+            [1, "vcpus", "4", 100],
+            [3, "vcpus", "4", 100]
+          ])
+          assert.deepStrictEqual(
+            { ...(yield* inventory.drift({ vm: first }))[0] },
+            {
+              vmId: first,
+              kind: "disks",
+              field: "memory",
+              wanted: null,
+              applied: "1",
+              seen: null,
+              since: 100
+            }
+          )
+          // another value is still a difference since then; one that is gone is gone, and new when it comes back
+          yield* observe(first, [field("vcpus", "8"), field("title", "x")], 200)
+          assert.deepStrictEqual(yield* told({ vm: first }), [
+            [1, "title", "x", 200],
+            [1, "vcpus", "8", 100]
+          ])
+          yield* observe(first, null, 300)
+          assert.strictEqual((yield* told({ vm: first })).length, 2)
+          yield* observe(first, [], 400)
+          assert.deepStrictEqual(yield* told({ vm: first }), [])
+          yield* observe(first, [field("vcpus", "8")], 500)
+          assert.deepStrictEqual(yield* told(), [
+            [1, "vcpus", "8", 500],
+            [3, "vcpus", "4", 100]
+          ])
+          assert.deepStrictEqual(yield* told({ vm: second }), [])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("ends with the VM, and nothing is remembered of what does not exist", () =>
+        Effect.gen(function* () {
+          const { inventory, journal, vmIn } = yield* started
+          for (let i = 0; i < 3; i++) yield* vmIn("running")
+          const all = [first, second, third, VmId.make(99)].map((vmId) => ({
+            vmId,
+            seen: seen("running"),
+            drift: [field("vcpus")]
+          }))
+          yield* inventory.observe(all, 100)
+          assert.deepStrictEqual([...(yield* inventory.seen).keys()], [first, second, third])
+          yield* inventory.setVmState(first, "destroyed")
+          // beside its end, whichever is first
+          yield* Effect.all([inventory.setVmState(second, "failed"), inventory.observe(all, 200)], {
+            concurrency: "unbounded"
+          })
+          assert.deepStrictEqual([...(yield* inventory.seen).keys()], [third])
+          assert.deepStrictEqual(ids((yield* inventory.drift()).map(({ vmId }) => ({ id: vmId }))), [3])
+          const next = yield* inventory.admit(request(), on(1))
+          yield* journal.record(next.operation.id, { state: { to: "done" } })
+          assert.isFalse((yield* inventory.seen).has(next.vm.id))
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("several times at once is as if it had been told one after the other", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          yield* vmIn("running")
+          yield* inventory.observe(
+            [
+              { vmId: first, seen: seen("running"), drift: [field("a"), field("b")] },
+              { vmId: first, seen: seen("crashed"), drift: [field("b", "7"), field("c")] },
+              { vmId: first, seen: seen("running"), drift: [field("c"), field("a")] }
+            ],
+            100
+          )
+          const fields = Effect.map(inventory.drift(), (all) => all.map((one) => [one.field, one.seen]))
+          assert.deepStrictEqual(yield* fields, [
+            ["a", null],
+            ["c", null]
+          ])
+          yield* Effect.all(
+            Array.from({ length: 9 }, (_, i) =>
+              inventory.observe(
+                [{ vmId: first, seen: seen(i % 2 === 0 ? "stopped" : "running"), drift: [field("a", `${i}`)] }],
+                200 + i
+              )
+            ),
+            { concurrency: "unbounded" }
+          )
+          assert.deepStrictEqual((yield* inventory.seen).get(first), { power: "stopped", reason: null, since: 208 })
+          assert.deepStrictEqual(yield* fields, [["a", "8"]])
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    it.effect("a host's maintenance is kept until it is ended, or the host is dropped", () =>
+      Effect.gen(function* () {
+        const { inventory } = yield* started
+        const inMaintenance = Effect.map(inventory.hosts, (all) =>
+          all.flatMap(({ host }) => (host.maintenance ? [host.id] : []))
+        )
+        assert.deepStrictEqual(yield* inMaintenance, [])
+        yield* inventory.setMaintenance(HostId.make(2), true)
+        yield* inventory.setMaintenance(HostId.make(2), true)
+        yield* inventory.setMaintenance(HostId.make(3), true)
+        yield* inventory.applyFleet(fleet)
+        yield* inventory.setHostFacts(HostId.make(2), facts({ cpu: 4, ram: 4096, disk: 100 }))
+        assert.deepStrictEqual(
+          yield* inMaintenance,
+          [2, 3].map((id) => HostId.make(id))
+        )
+        assert.isTrue((yield* inventory.host(HostId.make(2))).host.maintenance)
+        yield* inventory.setMaintenance(HostId.make(2), false)
+        assert.isFalse((yield* inventory.host(HostId.make(2))).host.maintenance)
+        yield* inventory.applyFleet({ ...fleet, hosts: [host("a"), host("b")] })
+        for (const id of [3, 99]) {
+          assert.strictEqual((yield* Effect.flip(inventory.setMaintenance(HostId.make(id), true)))._tag, "HostNotFound")
+        }
+        yield* inventory.applyFleet(fleet)
+        assert.deepStrictEqual(yield* inMaintenance, [])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("a VM says what becomes of it in a crash, and what it was last made", () =>
+      Effect.gen(function* () {
+        const { inventory } = yield* started
+        const { vm } = yield* inventory.admit({ ...request(), onCrash: "restart" }, on(1))
+        assert.deepStrictEqual([vm.onCrash, vm.applied], ["restart", null])
+        const applied = { name: "web", cpu: 1, ram: 512 }
+        for (const [state, expected] of [
+          ["creating", null],
+          ["running", applied],
+          ["destroying", applied]
+        ] as const) {
+          yield* inventory.setVmState(vm.id, state)
+          const now = yield* inventory.vm(vm.id)
+          assert.deepStrictEqual([now.state, now.onCrash, now.applied], [state, "restart", expected])
+          assert.deepStrictEqual(yield* inventory.vmRecord(vm.id), now)
+        }
+        assert.strictEqual((yield* inventory.admit(request(), on(1))).vm.onCrash, "leave")
+      }).pipe(Effect.provide(layer))
+    )
 
     it.effect("an unknown operation is none", () =>
       Effect.gen(function* () {

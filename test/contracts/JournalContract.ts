@@ -4,18 +4,20 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as TestClock from "effect/TestClock"
 import { HostId, ImageId, OperationId } from "../../src/domain/Ids.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
-import { Journal } from "../../src/services/Journal.ts"
-import { fleet, type } from "../inventory/Fleet.ts"
+import { Journal, type OperationFilter } from "../../src/services/Journal.ts"
+import { dir, fleet, type } from "../inventory/Fleet.ts"
 
 const started = Effect.gen(function* () {
   const inventory = yield* Inventory
   const journal = yield* Journal
   yield* inventory.applyFleet(fleet)
   const begin = Effect.map(
-    inventory.admit({ name: "web", instanceType: type(1), imageId: ImageId.make(100) }, () =>
-      Effect.succeed(HostId.make(1))
+    inventory.admit(
+      { name: "web", instanceType: type(1), imageId: ImageId.make(100), disk: dir, onCrash: "leave" as const },
+      () => Effect.succeed(HostId.make(1))
     ),
     ({ operation }) => operation
   )
@@ -32,17 +34,17 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
         const { id } = yield* begin
         const other = yield* begin
         assert.deepStrictEqual(yield* journal.steps(id), [])
-        yield* journal.stepStarted(id, "do", "root disk")
-        yield* journal.stepStarted(other.id, "do", "image")
-        yield* journal.stepDone(id, "do", "root disk")
-        yield* journal.stepStarted(id, "do", "define")
-        yield* journal.stepFailed(id, "do", "define", "refused")
-        yield* journal.stepStarted(id, "do", "define")
-        yield* journal.stepStarted(id, "undo", "define")
+        yield* journal.record(id, { started: { phase: "do", name: "root disk" } })
+        yield* journal.record(other.id, { started: { phase: "do", name: "image" } })
+        yield* journal.record(id, { ended: { phase: "do", name: "root disk", state: "done" } })
+        yield* journal.record(id, { started: { phase: "do", name: "define" } })
+        yield* journal.record(id, { ended: { phase: "do", name: "define", state: "failed", error: "refused" } })
+        yield* journal.record(id, { started: { phase: "do", name: "define" } })
+        yield* journal.record(id, { started: { phase: "undo", name: "define" } })
         // started again after a restart: its place does not change
-        yield* journal.stepStarted(id, "do", "root disk")
-        yield* journal.stepDone(id, "do", "root disk")
-        yield* journal.stepFailed(id, "undo", "define", "busy")
+        yield* journal.record(id, { started: { phase: "do", name: "root disk" } })
+        yield* journal.record(id, { ended: { phase: "do", name: "root disk", state: "done" } })
+        yield* journal.record(id, { ended: { phase: "undo", name: "define", state: "failed", error: "busy" } })
         assert.deepStrictEqual(yield* journal.steps(id), [
           { phase: "do", name: "root disk", state: "done", tries: 2 },
           { phase: "do", name: "define", state: "started", tries: 2 },
@@ -58,10 +60,10 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
         const operations = yield* Effect.all(Array.from({ length: 5 }, () => begin))
         const [first, second, third, fourth] = operations
         if (!first || !second || !third || !fourth) return assert.fail("five were begun")
-        yield* journal.setState(fourth.id, "running")
-        yield* journal.setState(second.id, "undoing", "the host is full")
-        yield* journal.setState(first.id, "done")
-        yield* journal.setState(third.id, "failed", "no")
+        yield* journal.record(fourth.id, { state: { to: "running" } })
+        yield* journal.record(second.id, { state: { to: "undoing", error: "the host is full" } })
+        yield* journal.record(first.id, { state: { to: "done" } })
+        yield* journal.record(third.id, { state: { to: "failed", error: "no" } })
         const unfinished = yield* journal.unfinished
         assert.deepStrictEqual(
           unfinished.map(({ error, state, vmId }) => [vmId, state, error]),
@@ -74,12 +76,40 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
       }).pipe(Effect.provide(layer))
     )
 
+    it.effect("tells what each unfinished operation is about, and what else it has to know", () =>
+      Effect.gen(function* () {
+        const { begin, inventory, journal } = yield* started
+        const ofVm = yield* begin
+        const admitted = yield* inventory.admitVolume({ name: "data", size: 1, disk: dir, sourceId: null }, () =>
+          Effect.succeed(HostId.make(1))
+        )
+        const id = admitted.volume.id
+        yield* journal.record(admitted.operation.id, { state: { to: "done" } })
+        const detail = { window: 90, name: "new", formerName: "data", formerHost: HostId.make(2) }
+        const { operation, snapshot } = yield* inventory.changeVolume(id, null, () =>
+          Effect.succeed({
+            newSnapshot: { name: "monday" },
+            operation: { kind: "CreateSnapshot" as const, vmId: ofVm.vmId, detail }
+          })
+        )
+        yield* journal.record(operation!.id, { state: { to: "running" } })
+        const unfinished = yield* journal.unfinished
+        assert.deepStrictEqual(
+          unfinished.map(({ detail, kind, snapshotId, vmId, volumeId }) => [kind, vmId, volumeId, snapshotId, detail]),
+          [
+            ["CreateVm", ofVm.vmId, null, null, {}],
+            ["CreateSnapshot", ofVm.vmId, id, snapshot!.id, detail]
+          ]
+        )
+      }).pipe(Effect.provide(layer))
+    )
+
     it.effect("keeps the first error", () =>
       Effect.gen(function* () {
         const { begin, inventory, journal } = yield* started
         const { id } = yield* begin
-        yield* journal.setState(id, "undoing", "the first")
-        yield* journal.setState(id, "failed", "the second")
+        yield* journal.record(id, { state: { to: "undoing", error: "the first" } })
+        yield* journal.record(id, { state: { to: "failed", error: "the second" } })
         const operation = Option.getOrThrow(yield* inventory.operation(id))
         assert.deepStrictEqual([operation.state, operation.error], ["failed", "the first"])
       }).pipe(Effect.provide(layer))
@@ -89,10 +119,10 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
       Effect.gen(function* () {
         const { begin, inventory, journal } = yield* started
         const { id } = yield* begin
-        yield* journal.setState(id, "done")
-        yield* journal.setState(id, "done")
+        yield* journal.record(id, { state: { to: "done" } })
+        yield* journal.record(id, { state: { to: "done" } })
         for (const state of ["pending", "running", "undoing", "failed"] as const) {
-          assert.isTrue(Exit.isFailure(yield* Effect.exit(journal.setState(id, state))), state)
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(journal.record(id, { state: { to: state } }))), state)
         }
         assert.strictEqual(Option.getOrThrow(yield* inventory.operation(id)).state, "done")
       }).pipe(Effect.provide(layer))
@@ -102,17 +132,141 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
       Effect.gen(function* () {
         const { begin, journal } = yield* started
         const { id } = yield* begin
-        yield* journal.stepStarted(id, "do", "image")
+        yield* journal.record(id, { started: { phase: "do", name: "image" } })
         const wrong = [
-          journal.setState(unknown, "running"),
-          journal.stepStarted(unknown, "do", "image"),
-          journal.stepDone(unknown, "do", "image"),
-          journal.stepDone(id, "undo", "image"),
-          journal.stepFailed(id, "do", "define", "no")
+          journal.record(unknown, { state: { to: "running" } }),
+          journal.record(unknown, { started: { phase: "do", name: "image" } }),
+          journal.record(unknown, { ended: { phase: "do", name: "image", state: "done" } }),
+          journal.record(id, { ended: { phase: "undo", name: "image", state: "done" } }),
+          journal.record(id, { ended: { phase: "do", name: "define", state: "failed", error: "no" } })
         ]
         for (const effect of wrong) assert.isTrue(Exit.isFailure(yield* Effect.exit(effect)))
         assert.deepStrictEqual(yield* journal.steps(unknown), [])
         assert.deepStrictEqual(yield* journal.steps(id), [{ phase: "do", name: "image", state: "started", tries: 1 }])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("records an entry whole: what ended, what it is now, and what begins", () =>
+      Effect.gen(function* () {
+        const { begin, inventory, journal } = yield* started
+        const { id } = yield* begin
+        yield* journal.record(id, { state: { to: "running" }, started: { phase: "do", name: "image" } })
+        yield* journal.record(id, {
+          ended: { phase: "do", name: "image", state: "done" },
+          started: { phase: "do", name: "define" }
+        })
+        yield* journal.record(id, {
+          ended: { phase: "do", name: "define", state: "failed", error: "refused" },
+          state: { to: "undoing", error: "refused" },
+          started: { phase: "undo", name: "define" }
+        })
+        yield* journal.record(id, {})
+        assert.deepStrictEqual(yield* journal.steps(id), [
+          { phase: "do", name: "image", state: "done", tries: 1 },
+          { phase: "do", name: "define", state: "failed", tries: 1 },
+          { phase: "undo", name: "define", state: "started", tries: 1 }
+        ])
+        const operation = Option.getOrThrow(yield* inventory.operation(id))
+        assert.deepStrictEqual([operation.state, operation.error, operation.ended], ["undoing", "refused", false])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("records nothing of an entry of which one part cannot be", () =>
+      Effect.gen(function* () {
+        const { begin, inventory, journal } = yield* started
+        const { id } = yield* begin
+        const other = yield* begin
+        yield* journal.record(other.id, { state: { to: "done" } })
+        yield* journal.record(id, { started: { phase: "do", name: "image" } })
+        const done = { phase: "do", name: "image", state: "done" } as const
+        const define = { phase: "do", name: "define" } as const
+        const wrong = [
+          journal.record(id, { ended: { ...done, name: "define" }, state: { to: "running" }, started: define }),
+          journal.record(other.id, { state: { to: "running" }, started: define }),
+          journal.record(unknown, { state: { to: "running" }, started: define }),
+          journal.record(unknown, { started: define })
+        ]
+        // beside others that share their commit
+        yield* Effect.all(
+          [
+            ...wrong.map((effect) => Effect.map(Effect.exit(effect), (exit) => assert.isTrue(Exit.isFailure(exit)))),
+            journal.record(id, { ended: done })
+          ],
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(yield* journal.steps(id), [{ ...done, tries: 1 }])
+        assert.deepStrictEqual(yield* journal.steps(other.id), [])
+        assert.deepStrictEqual(yield* journal.steps(unknown), [])
+        assert.strictEqual(Option.getOrThrow(yield* inventory.operation(id)).state, "pending")
+        assert.strictEqual(Option.getOrThrow(yield* inventory.operation(other.id)).state, "done")
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("tells when an operation was begun and when it ended", () =>
+      Effect.gen(function* () {
+        const { begin, inventory, journal } = yield* started
+        yield* TestClock.setTime(5000)
+        const operation = yield* begin
+        assert.deepStrictEqual([operation.createdAt, operation.finishedAt], [5000, null])
+        yield* TestClock.setTime(6000)
+        yield* journal.record(operation.id, { state: { to: "done" } })
+        yield* TestClock.setTime(7000)
+        yield* journal.record(operation.id, { state: { to: "done" } })
+        const ended = Option.getOrThrow(yield* inventory.operation(operation.id))
+        assert.deepStrictEqual([ended.createdAt, ended.finishedAt, ended.ended], [5000, 6000, true])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("asks what still goes forward to be cancelled, and nothing else", () =>
+      Effect.gen(function* () {
+        const { begin, inventory, journal } = yield* started
+        assert.deepStrictEqual(yield* journal.askCancel(unknown), Option.none())
+        for (const state of ["pending", "running", "undoing", "done", "failed"] as const) {
+          const { id } = yield* begin
+          if (state !== "pending") yield* journal.record(id, { state: { to: state } })
+          const asked = yield* journal.askCancel(id)
+          const { cancelAsked, state: now } = Option.getOrThrow(asked)
+          assert.deepStrictEqual([now, cancelAsked], [state, state === "pending" || state === "running"])
+          assert.deepStrictEqual(yield* journal.askCancel(id), asked)
+          assert.deepStrictEqual(yield* inventory.operation(id), asked)
+        }
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("lists the newest first, of one VM or volume, ended or not, and no more than was asked for", () =>
+      Effect.gen(function* () {
+        const { begin, inventory, journal } = yield* started
+        const first = yield* begin
+        const second = yield* begin
+        const { operation: third, volume } = yield* inventory.admitVolume(
+          { name: "data", size: 1, disk: dir, sourceId: null },
+          () => Effect.succeed(HostId.make(1))
+        )
+        yield* journal.record(third.id, { state: { to: "done" } })
+        yield* journal.record(first.id, { state: { to: "failed", error: "no" } })
+        const vmId = first.vmId!
+        const { operation: fourth } = yield* inventory.changeVolume(volume.id, vmId, () =>
+          Effect.succeed({
+            state: "attaching",
+            attachment: { vmId, target: "vdb" },
+            operation: { kind: "AttachVolume", vmId }
+          })
+        )
+        const listed = (filter: Partial<OperationFilter>) =>
+          Effect.map(journal.list({ limit: 100, ...filter }), (operations) => operations.map(({ id }) => id))
+        const [a, b, c, d] = [first.id, second.id, third.id, fourth!.id]
+        assert.deepStrictEqual(yield* listed({}), [d, c, b, a])
+        assert.deepStrictEqual(yield* listed({ limit: 3 }), [d, c, b])
+        assert.deepStrictEqual(yield* listed({ limit: 0 }), [])
+        assert.deepStrictEqual(yield* listed({ ended: true }), [c, a])
+        assert.deepStrictEqual(yield* listed({ ended: false, limit: 1 }), [d])
+        assert.deepStrictEqual(yield* listed({ vmId }), [d, a])
+        assert.deepStrictEqual(yield* listed({ vmId, ended: true }), [a])
+        assert.deepStrictEqual(yield* listed({ volumeId: volume.id }), [d, c])
+        assert.deepStrictEqual(yield* listed({ volumeId: volume.id, vmId, ended: false }), [d])
+        assert.deepStrictEqual(yield* listed({ vmId: second.vmId!, ended: true }), [])
+        const [attach] = yield* journal.list({ limit: 1 })
+        assert.deepStrictEqual(attach, fourth)
       }).pipe(Effect.provide(layer))
     )
 
@@ -125,7 +279,10 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
           operations,
           ({ id }) =>
             Effect.forEach(names, (step) =>
-              Effect.zipRight(journal.stepStarted(id, "do", step), journal.stepDone(id, "do", step))
+              Effect.zipRight(
+                journal.record(id, { started: { phase: "do", name: step } }),
+                journal.record(id, { ended: { phase: "do", name: step, state: "done" } })
+              )
             ),
           { concurrency: "unbounded" }
         )

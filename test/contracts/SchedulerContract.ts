@@ -15,13 +15,33 @@ export const up: HostStatus = { _tag: "Up" }
 export const candidate = (
   id: number,
   has: Resources.Resources | null,
-  more: { readonly promised?: Resources.Resources; readonly vms?: number; readonly status?: HostStatus } = {}
+  {
+    maintenance = false,
+    ...more
+  }: {
+    readonly promised?: Resources.Resources
+    readonly vms?: number
+    readonly status?: HostStatus
+    readonly maintenance?: boolean
+  } = {}
 ): Candidate => ({
-  host: new Host({ id: HostId.make(id), config: host(`node${id}`), facts: has === null ? null : facts(has) }),
+  host: new Host({
+    id: HostId.make(id),
+    config: host(`node${id}`),
+    facts: has === null ? null : facts(has),
+    maintenance
+  }),
   status: up,
   promised: Resources.zero,
   vms: 0,
   ...more
+})
+
+const away = (tag: "Suspect" | "Down", reason: string): HostStatus => ({
+  _tag: tag,
+  reason,
+  signs: { ssh: "silent", libvirt: "unknown", peers: "silent" },
+  since: 0
 })
 
 export const request = (
@@ -42,7 +62,8 @@ const arbitraryAmounts = (min: number, max: number) =>
 const arbitraryStatus: FastCheck.Arbitrary<HostStatus> = FastCheck.oneof(
   { weight: 8, arbitrary: FastCheck.constant(up) },
   { weight: 1, arbitrary: FastCheck.constant({ _tag: "Connecting" } as const) },
-  { weight: 1, arbitrary: FastCheck.constant({ _tag: "Down", reason: "no route to it" } as const) }
+  { weight: 1, arbitrary: FastCheck.constant(away("Suspect", "it has just fallen silent")) },
+  { weight: 1, arbitrary: FastCheck.constant(away("Down", "no route to it")) }
 )
 
 /** Hosts in any order, some full, some over-promised, some unknown. */
@@ -52,6 +73,7 @@ export const arbitraryCandidates = FastCheck.uniqueArray(
     has: FastCheck.option(arbitraryAmounts(0, 20), { freq: 8 }),
     promised: arbitraryAmounts(0, 22),
     vms: FastCheck.nat(5),
+    maintenance: FastCheck.nat(7).map((n) => n === 0),
     status: arbitraryStatus
   }),
   { selector: ({ id }) => id, maxLength: 12 }
@@ -69,6 +91,7 @@ const hasRoom = ({ exclude, resources }: PlacementRequest, { host, promised, sta
   const capacity = host.capacity
   return (
     status._tag === "Up" &&
+    !host.maintenance &&
     !exclude.has(host.id) &&
     capacity !== null &&
     promised.cpu + resources.cpu <= capacity.cpu &&
@@ -112,12 +135,14 @@ export const schedulerContract = (name: string, layer: Layer.Layer<Scheduler>) =
         const has = { cpu: 4, ram: 4096, disk: 160 }
         const error = yield* Effect.flip(
           scheduler.place(request({ cpu: 2, ram: 1024, disk: 10 }, [[4, "it is being emptied"]]), [
-            candidate(1, has, { status: { _tag: "Down", reason: "its libvirt does not answer" } }),
+            candidate(1, has, { status: away("Down", "its libvirt does not answer") }),
             candidate(2, null, { status: { _tag: "Connecting" } }),
             candidate(3, null),
             candidate(4, has),
             candidate(5, has, { promised: { cpu: 1, ram: 3584, disk: 20 } }),
-            candidate(6, has, { promised: { cpu: 3, ram: 5000, disk: 155 } })
+            candidate(6, has, { promised: { cpu: 3, ram: 5000, disk: 155 } }),
+            candidate(7, has, { status: away("Suspect", "it has just fallen silent") }),
+            candidate(8, has, { maintenance: true })
           ])
         )
         assert.deepStrictEqual(
@@ -129,7 +154,9 @@ export const schedulerContract = (name: string, layer: Layer.Layer<Scheduler>) =
             "it is being emptied",
             "memory short by 512 MiB (needs 1024, 512 of 4096 free)",
             "vCPUs short by 1 (needs 2, 1 of 4 free), memory short by 1928 MiB (needs 1024, 904 more than its 4096 promised), " +
-              "disk short by 5 GiB (needs 10, 5 of 160 free)"
+              "disk short by 5 GiB (needs 10, 5 of 160 free)",
+            "it has just fallen silent",
+            "it is in maintenance"
           ]
         )
         assert.include(error.message, "pm 5 (root@node5): memory short by 512 MiB")

@@ -1,116 +1,15 @@
-import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as fc from "fast-check"
 import { afterAll } from "vitest"
-import * as Errors from "../../src/domain/Errors.ts"
-import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
-import { Image } from "../../src/domain/Image.ts"
-import { Vm } from "../../src/domain/Vm.ts"
-import { Hosts } from "../../src/fabric/Hosts.ts"
-import { Images } from "../../src/fabric/Images.ts"
-import { Vms, type CreateVm } from "../../src/fabric/Vms.ts"
+import { VolumeState } from "../../src/domain/Volume.ts"
+import * as Further from "../../src/http/Further.ts"
 import * as Original from "../../src/http/Original.ts"
-import * as Router from "../../src/http/Router.ts"
+import * as Fabric from "./Fabric.ts"
 
-const vm = Vm.make({
-  id: Ids.VmId.make(38201),
-  uuid: Ids.DomainUuid.make("00112233-4455-6677-8899-aabbccddeeff"),
-  name: "test_vm",
-  instanceType: Ids.InstanceTypeId.make(3),
-  imageId: Ids.ImageId.make(100),
-  hostId: Ids.HostId.make(2),
-  resources: { cpu: 1, ram: 512, disk: 1 },
-  mac: "52:54:00:00:00:01",
-  state: "running"
-})
-
-const host = Host.make({
-  id: Ids.HostId.make(1),
-  config: defaultConfig({ user: "root", host: "h1", port: 22 }),
-  facts: null
-})
-
-const created: Array<CreateVm> = []
-
-const fabric = Layer.mergeAll(
-  Layer.succeed(
-    Vms,
-    Vms.of({
-      create: (request) => {
-        created.push(request)
-        switch (request.name) {
-          case "full":
-            return new Errors.NoFeasibleHost({
-              refusals: [{ hostId: host.id, host: host.name, reason: "memory short by 512 MiB" }]
-            })
-          case "defect":
-            return Effect.die(new Error("secret insides"))
-          default:
-            return Effect.succeed(vm)
-        }
-      },
-      destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
-      get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),
-      list: () => Effect.succeed([vm])
-    })
-  ),
-  Layer.succeed(
-    Images,
-    Images.of({
-      list: Effect.succeed(
-        ["Ubuntu-12.04-amd64", "Fedora-17-x86_64"].map((name, i) =>
-          Image.make({
-            id: Ids.ImageId.make(100 + i),
-            config: { name, source: { host: null, path: `/images/${name}.img` } },
-            content: null
-          })
-        )
-      ),
-      types: Effect.succeed([{ tid: Ids.InstanceTypeId.make(1), cpu: 1, ram: 512, disk: 1 }])
-    })
-  ),
-  Layer.succeed(
-    Hosts,
-    Hosts.of({
-      list: Effect.succeed([]),
-      get: (id) =>
-        id === host.id
-          ? Effect.succeed({
-              host,
-              status: { _tag: "Up" },
-              capacity: { cpu: 4, ram: 4096, disk: 160 },
-              free: { cpu: 2, ram: 2048, disk: 157 },
-              vms: 1
-            })
-          : new Errors.HostNotFound({ hostId: id })
-    })
-  )
-)
-
-const { dispose, handler } = HttpLayerRouter.toWebHandler(Router.routes.pipe(Layer.provide(fabric)), {
-  disableLogger: true
-})
-const { dispose: disposeQuiet, handler: quiet } = HttpLayerRouter.toWebHandler(
-  Router.routes.pipe(Layer.provide(fabric), Layer.provide(Logger.remove(Logger.defaultLogger))),
-  { disableLogger: true }
-)
-afterAll(async () => {
-  await dispose()
-  await disposeQuiet()
-})
-
-const ask = async (path: string, init?: RequestInit, by = handler) => {
-  const response = await by(new Request(`http://controller${path}`, init))
-  const body: unknown = await response.json()
-  return { status: response.status, type: response.headers.get("content-type"), body }
-}
-
-const errorOf = (body: unknown): string =>
-  typeof body === "object" && body !== null && "error" in body ? String(body.error) : ""
+const { ask, calls, created, dispose } = Fabric.make()
+const { errorOf, volumeIn } = Fabric
+afterAll(dispose)
 
 describe("the original's routes", () => {
   it.each([
@@ -183,7 +82,18 @@ describe("the original's routes", () => {
   it.each(["0", "-1", "1.5", "1e3", "abc", "", " 1", "9007199254740992", "99999999999999999999", "１", "../1", "1\n"])(
     "an id of %j is refused, not guessed at",
     async (value) => {
-      for (const path of ["/vm/query?vmid=", "/vm/destroy?vmid=", "/pm/query?pmid=", "/pm/listvms?pmid="]) {
+      for (const path of [
+        "/vm/query?vmid=",
+        "/vm/destroy?vmid=",
+        "/pm/query?pmid=",
+        "/pm/listvms?pmid=",
+        "/volume/query?volumeid=",
+        "/volume/destroy?volumeid=",
+        "/volume/detach?volumeid=",
+        "/volume/attach?vmid=1011&volumeid=",
+        "/volume/attach?volumeid=1&vmid=",
+        "/volume/create?name=a&size="
+      ]) {
         const { body, status } = await ask(path + encodeURIComponent(value))
         assert.strictEqual(status, 200)
         assert.match(errorOf(body), /expected a whole number from 1 on/)
@@ -192,7 +102,7 @@ describe("the original's routes", () => {
   )
 
   it("keeps its insides to itself when something unforeseen happens", async () => {
-    const { body, status } = await ask("/vm/create?name=defect&instance_type=1", {}, quiet)
+    const { body, status } = await ask("/vm/create?name=defect&instance_type=1", {}, "silently")
     assert.strictEqual(status, 200)
     assert.deepStrictEqual(body, { vmid: 0, error: "internal error: the controller's log says more" })
   })
@@ -201,21 +111,24 @@ describe("the original's routes", () => {
     for (const path of ["/", "/vm", "/../etc/passwd", "/%2e%2e/x"]) {
       const { body, status } = await ask(path)
       assert.strictEqual(status, 404, path)
-      assert.match(errorOf(body), /there is no route GET .*\/vm\/create/)
+      const words = errorOf(body)
+      assert.match(words, /there is no route GET .*\/vm\/create/)
+      for (const known of [...Original.paths, ...Further.paths]) assert.include(words, known)
     }
   })
 
   it("answers whatever it is asked with its documented shape", async () => {
     const value = fc.oneof(
       fc.string({ unit: "binary", maxLength: 300 }),
-      fc.constantFrom("%", "%ff", "%00", "&&", "=", "%u0041")
+      fc.constantFrom("%", "%ff", "%00", "&&", "=", "%u0041"),
+      // some that are right
+      fc.constantFrom("1", "2", "5", "38201", "full", "defect")
     )
+    const parameters = ["name", "vmid", "instance_type", "image_id", "pmid", "volumeid", "snapshotid", "size", "x"]
     await fc.assert(
       fc.asyncProperty(
-        fc.constantFrom(...Original.paths),
-        fc.array(
-          fc.tuple(fc.constantFrom("name", "vmid", "instance_type", "image_id", "pmid", "x"), value, fc.boolean())
-        ),
+        fc.constantFrom(...Original.paths, ...Further.paths),
+        fc.array(fc.tuple(fc.constantFrom(...parameters), value, fc.boolean())),
         async (path, pairs) => {
           const query = pairs
             .map(
@@ -223,12 +136,120 @@ describe("the original's routes", () => {
                 `${name}=${raw ? text.replace(/[^\x21-\x7e]|#/g, "") : encodeURIComponent(text.replace(/\p{Cs}/gu, ""))}`
             )
             .join("&")
-          const { body, status } = await ask(`${path}?${query}`, {}, quiet)
+          const { body, status } = await ask(`${path}?${query}`, {}, "silently")
           assert.strictEqual(status, 200)
           assert.isObject(body)
         }
       ),
       { numRuns: 500 }
     )
+  })
+})
+
+describe("the original's volumes", () => {
+  const available = volumeIn("available")
+  const attached = volumeIn("attached")
+
+  it.each<readonly [string, object]>([
+    ["/volume/create?name=testvolume&size=10", { volumeid: 1 }],
+    [
+      `/volume/query?volumeid=${attached}`,
+      { volumeid: attached, name: "volume_attached", size: 13, status: "attached", vmid: 1011 }
+    ],
+    [
+      `/volume/query?volumeid=${available}`,
+      { volumeid: available, name: "volume_available", size: 11, status: "available" }
+    ],
+    ["/volume/query?volumeid=38201", { error: "volumeid : 38201 does not exist" }],
+    [`/volume/destroy?volumeid=${available}`, { status: 1 }],
+    [`/volume/destroy?volumeid=${attached}`, { status: 0, error: `volumeid : ${attached} is attached` }],
+    ["/volume/destroy?volumeid=38201", { status: 0, error: "volumeid : 38201 does not exist" }],
+    [`/volume/attach?vmid=38201&volumeid=${available}`, { status: 1 }],
+    [`/volume/attach?vmid=1011&volumeid=${available}`, { status: 0, error: "vmid : 1011 does not exist" }],
+    ["/volume/attach?vmid=38201&volumeid=99", { status: 0, error: "volumeid : 99 does not exist" }],
+    [`/volume/detach?volumeid=${available}`, { status: 1 }],
+    ["/volume/detach?volumeid=99", { status: 0, error: "volumeid : 99 does not exist" }]
+  ])("GET and POST %s", async (path, expected) => {
+    const [route = "", query = ""] = path.split("?")
+    for (const [url, init] of [
+      [path, { method: "GET" }],
+      [path, { method: "POST" }],
+      [route, { method: "POST", body: new URLSearchParams(query) }]
+    ] as const) {
+      const answer = await ask(url, init)
+      assert.deepStrictEqual(answer, { status: 200, type: "application/json", body: expected })
+      // old clients may look for the keys in their order
+      assert.deepStrictEqual(JSON.stringify(answer.body), JSON.stringify(expected))
+    }
+  })
+
+  it("pass on what they were given", async () => {
+    calls.length = 0
+    await ask("/volume/create?name=a%20b&size=65536")
+    await ask(`/volume/attach?volumeid=${available}&vmid=38201`)
+    assert.deepStrictEqual(calls, ['create {"name":"a b","size":65536}', `attach to 38201 ${available}`])
+  })
+
+  const shown: Record<VolumeState, string> = {
+    creating: "available",
+    available: "available",
+    attaching: "available",
+    attached: "attached",
+    detaching: "attached",
+    destroying: "deleted",
+    deleted: "deleted",
+    restoring: "deleted",
+    purging: "deleted",
+    purged: "deleted",
+    failed: "available"
+  }
+  it.each([...VolumeState.literals])(
+    "show the state %s as one of three, with a vmid only when attached",
+    async (state) => {
+      const id = volumeIn(state)
+      const status = shown[state]
+      assert.deepStrictEqual((await ask(`/volume/query?volumeid=${id}`)).body, {
+        volumeid: id,
+        name: `volume_${state}`,
+        size: id + 9,
+        status,
+        ...(status === "attached" ? { vmid: 1011 } : {})
+      })
+    }
+  )
+
+  it.each([
+    ["/volume/create?size=10", { volumeid: 0, error: "name is missing: expected name=…" }],
+    ["/volume/create?name=a", { volumeid: 0, error: "size is missing: expected size=…" }],
+    ["/volume/create?name=a&size=1&size=2", { volumeid: 0, error: "size is given 2 times: expected one size" }],
+    [
+      "/volume/create?name=a&size=1.5",
+      { volumeid: 0, error: 'size is "1.5": expected a whole number from 1 on, in decimal digits' }
+    ],
+    [
+      "/volume/create?name=full&size=10",
+      { volumeid: 0, error: "pool vms has no room for 10 GiB: 95 of 100 GiB are promised" }
+    ],
+    [
+      "/volume/create?name=nowhere&size=10",
+      { volumeid: 0, error: "no host can take the volume: pm 1 (root@h1): disk short by 9 GiB" }
+    ],
+    ["/volume/query", { error: "volumeid is missing: expected volumeid=…" }],
+    ["/volume/query?volumeid=", { error: "volumeid is empty: expected a whole number from 1 on, in decimal digits" }],
+    ["/volume/query?volumeid=1&volumeid=1", { error: "volumeid is given 2 times: expected one volumeid" }],
+    ["/volume/destroy", { status: 0, error: "volumeid is missing: expected volumeid=…" }],
+    ["/volume/detach", { status: 0, error: "volumeid is missing: expected volumeid=…" }],
+    ["/volume/attach?volumeid=1", { status: 0, error: "vmid is missing: expected vmid=…" }],
+    ["/volume/attach?vmid=1", { status: 0, error: "volumeid is missing: expected volumeid=…" }],
+    ["/volume/attach?vmid=1&vmid=1&volumeid=1", { status: 0, error: "vmid is given 2 times: expected one vmid" }]
+  ])("say why not: %s", async (path, body) => {
+    for (const method of ["GET", "POST"]) assert.deepStrictEqual((await ask(path, { method })).body, body)
+  })
+
+  it("keep their insides to themselves", async () => {
+    assert.deepStrictEqual((await ask("/volume/create?name=defect&size=1", {}, "silently")).body, {
+      volumeid: 0,
+      error: "internal error: the controller's log says more"
+    })
   })
 })

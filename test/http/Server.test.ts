@@ -12,8 +12,12 @@ import * as Stream from "effect/Stream"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { Pools } from "../../src/fabric/Pools.ts"
+import { Reality } from "../../src/fabric/Reality.ts"
+import { Volumes } from "../../src/fabric/Volumes.ts"
 import * as Router from "../../src/http/Router.ts"
 import * as Server from "../../src/http/Server.ts"
+import { Operations } from "../../src/services/Operations.ts"
 
 const listen = { host: "127.0.0.1", port: 0 }
 
@@ -23,7 +27,15 @@ const urlOf = (context: Context.Context<HttpServer.HttpServer>) => {
   return `http://127.0.0.1:${address.port}`
 }
 
-const fabric = Layer.mergeAll(Layer.mock(Vms, {}), Layer.mock(Hosts, {}), Layer.mock(Images, {}))
+const fabric = Layer.mergeAll(
+  Layer.mock(Vms, {}),
+  Layer.mock(Hosts, {}),
+  Layer.mock(Images, {}),
+  Layer.mock(Volumes, {}),
+  Layer.mock(Pools, {}),
+  Layer.mock(Reality, {}),
+  Layer.mock(Operations, {})
+)
 
 describe("the HTTP server", () => {
   it.live("stops in bounded time with an event stream open", () =>

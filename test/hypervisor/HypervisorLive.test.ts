@@ -1,3 +1,4 @@
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as HypervisorLive from "../../layers/HypervisorLive.ts"
 import * as StorageLive from "../../layers/StorageLive.ts"
@@ -9,12 +10,17 @@ import * as Simulated from "./Simulated.ts"
 
 hypervisorContract(
   "libvirt on a simulated host",
-  LiveWorld.layer({
-    host: Simulated.here,
-    unreachable: Simulated.unreachable,
-    network: "default",
-    image: imageNamed("small")
-  }).pipe(
+  Layer.unwrapEffect(
+    Effect.map(Simulated.Simulated, (simulated) =>
+      LiveWorld.layer({
+        host: Simulated.here,
+        unreachable: Simulated.unreachable,
+        network: "default",
+        image: imageNamed("small"),
+        kill: ({ domainName }) => simulated.host.faults.crashGuest(domainName)
+      })
+    )
+  ).pipe(
     Layer.provideMerge(HypervisorLive.layer),
     Layer.provideMerge(StorageLive.layerDir),
     Layer.provideMerge(ScriptedImages.layer(given)),

@@ -141,6 +141,7 @@ const sshOfThisMachine: Layer.Layer<Ssh, never, FileSystem.FileSystem> = Layer.e
         return fs.stream(argv[2] ?? "", { chunkSize: 32768 }).pipe(Stream.mapError((e) => failed(argv, 1, e.message)))
       },
       openSocket: () => Effect.dieMessage("not used"),
+      openTcp: () => Effect.dieMessage("not used"),
       openProgram: () => Effect.dieMessage("not used")
     })
   })

@@ -11,7 +11,9 @@ import { defaultConfig, type HostConfig, type HostFacts } from "../../src/domain
 import { InstanceTypeId } from "../../src/domain/Ids.ts"
 import type { ImageConfig } from "../../src/domain/Image.ts"
 import type { InstanceType } from "../../src/domain/InstanceType.ts"
+import type { Pool } from "../../src/domain/Pool.ts"
 import type { Resources } from "../../src/domain/Resources.ts"
+import type { KeptWith } from "../../src/services/Inventory.ts"
 
 export const host = (name: string, more: Partial<HostConfig> = {}): HostConfig => ({
   ...defaultConfig({ user: "root", host: name, port: 22 }),
@@ -43,6 +45,25 @@ export const fleet = {
   images: [image("ubuntu.img"), image("fedora.qcow2")],
   types: [type(2, 2, 1024, 10), type(1)]
 }
+
+/** Kept on a host. */
+export const dir: KeptWith = { driver: "dir", pool: null }
+
+/** Kept in a pool. */
+export const inPool = (pool = "vms"): KeptWith => ({ driver: "rbd", pool })
+
+const gibibyte = 1024 ** 3
+
+/** A pool of that many GiB, empty. */
+export const pool = (capacity: number, more: Partial<Pool> = {}): Pool => ({
+  name: "vms",
+  driver: "rbd",
+  capacity: capacity * gibibyte,
+  used: 0,
+  available: capacity * gibibyte,
+  overcommit: 1,
+  ...more
+})
 
 export const temporaryFolder = Effect.acquireRelease(
   Effect.promise(() => fs.mkdtemp(path.join(os.tmpdir(), "vmfabric-"))),

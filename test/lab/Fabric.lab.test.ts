@@ -4,66 +4,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import * as Program from "../program/Program.ts"
+import { beforeEach } from "vitest"
+import {
+  allHostsUp,
+  create,
+  database,
+  destroy,
+  disks,
+  domains,
+  guestLog,
+  hostNames,
+  hostOf,
+  nothingRemains,
+  start,
+  wipe
+} from "./Client.ts"
 import * as Lab from "./Lab.ts"
 
-const database = Effect.acquireRelease(
-  Effect.sync(() => join(mkdtempSync(join(tmpdir(), "vmfabric-lab-")), "vmfabric.sqlite")),
-  (file) => Effect.sync(() => rmSync(join(file, ".."), { recursive: true }))
-)
-
-const start = (file: string) => Program.start(["--database", file, ...Lab.sshFlags, ...Lab.files])
-
-const hostNames = Lab.status.hosts.map((host) => host.name)
-
-/** Names of the domains virsh lists on a host, running ones only unless `--all` is given. */
-const domains = (host: string, ...flags: ReadonlyArray<string>) =>
-  Effect.map(Lab.onHost(host, "virsh", "-q", "list", "--name", ...flags), (text) =>
-    text
-      .split("\n")
-      .map((line) => line.trim())
-      .filter((line) => line !== "")
-      .toSorted()
-  )
-
-/** Root disks in a host's storage folder. */
-const disks = (host: string) =>
-  Effect.map(Lab.onHost(host, "find", "/var/lib/vmfabric", "-name", "vm-*"), (text) =>
-    text.split("\n").filter((line) => line !== "")
-  )
-
-const guestLog = (host: string, vmid: number) =>
-  Effect.catchTag(Lab.lab("guest-log", host, `vm-${vmid}`), "LabError", () => Effect.succeed(""))
-
-const Created = Schema.Struct({ vmid: Schema.Int, error: Schema.optional(Schema.String) })
-const create = (program: Program.Program, name: string, more = "instance_type=1") =>
-  Effect.flatMap(program.get(`/vm/create?name=${name}&${more}`), Schema.decodeUnknown(Created))
-
-const Destroyed = Schema.Struct({ status: Schema.Int, error: Schema.optional(Schema.String) })
-const destroy = (program: Program.Program, vmid: number) =>
-  Effect.flatMap(program.get(`/vm/destroy?vmid=${vmid}`), Schema.decodeUnknown(Destroyed))
-
-const Queried = Schema.Struct({ pmid: Schema.Int })
-const hostOf = (program: Program.Program, vmid: number) =>
-  Effect.map(
-    Effect.flatMap(program.get(`/vm/query?vmid=${vmid}`), Schema.decodeUnknown(Queried)),
-    ({ pmid }) => hostNames[pmid - 1] ?? "none"
-  )
-
-const allHostsUp = (program: Program.Program) =>
-  Lab.eventually("all hosts up", program.output, (text) => (text.match(/host is up/g) ?? []).length >= hostNames.length)
-
-const nothingRemains = Effect.forEach(
-  hostNames,
-  Effect.fnUntraced(function* (host) {
-    assert.deepStrictEqual(yield* domains(host, "--all"), [], host)
-    assert.deepStrictEqual(yield* disks(host), [], host)
-  }),
-  { discard: true }
-)
+beforeEach(() => Effect.runPromise(wipe))
 
 describe("vmfabric on real hosts", () => {
   it.scopedLive(
@@ -194,10 +152,7 @@ describe("vmfabric on real hosts", () => {
             assert.isFalse(alive.has(name), `${name} is there twice`)
             alive.add(name)
           }
-          assert.deepStrictEqual(
-            (yield* disks(host)).map((path) => path.replace(/.*\/(vm-[0-9]+)-root.*/, "$1")).toSorted(),
-            names.toSorted()
-          )
+          assert.deepStrictEqual((yield* disks(host)).toSorted(), names.toSorted())
         }
         assert.isAbove(alive.size, 0)
         yield* Effect.forEach(alive, (name) => destroy(program, Number(name.slice(3))), { concurrency: "unbounded" })

@@ -16,7 +16,13 @@ const Status = Schema.parseJson(
     dir: Schema.String,
     sshKey: Schema.String,
     knownHosts: Schema.String,
-    hosts: Schema.NonEmptyArray(Schema.Struct({ name: Schema.String, address: Schema.String }))
+    hosts: Schema.NonEmptyArray(Schema.Struct({ name: Schema.String, address: Schema.String })),
+    ceph: Schema.Struct({
+      conf: Schema.String,
+      pool: Schema.String,
+      client: Schema.String,
+      monitors: Schema.Array(Schema.String)
+    })
   })
 )
 
@@ -26,6 +32,18 @@ export const status = Schema.decodeUnknownSync(Status)(inject("lab"))
 export const files = ["physicalMachine_file", "image_file", "vm_types"].map((name) => `${status.dir}/${name}`)
 
 export const sshFlags = ["--ssh-key", status.sshKey, "--known-hosts", status.knownHosts]
+
+/** Root disks and volumes in the lab's Ceph, which is small. */
+export const cephFlags = [
+  "--ceph-overcommit",
+  "50",
+  "--ceph-pool",
+  status.ceph.pool,
+  "--ceph-client",
+  status.ceph.client,
+  "--ceph-conf",
+  status.ceph.conf
+]
 
 /** What `SshLive.layer` takes to reach the lab's hosts. */
 export const sshOptions = {
@@ -49,7 +67,7 @@ export const lab = (...args: ReadonlyArray<string>) =>
       resume(
         error === null
           ? Effect.succeed(stdout)
-          : Effect.fail(new LabError({ message: `lab ${args.join(" ")}: ${error.message} ${stderr}` }))
+          : Effect.fail(new LabError({ message: `lab ${args.join(" ")}: ${error.message} ${stdout} ${stderr}` }))
       )
     )
     return Effect.sync(() => void child.kill())
@@ -58,17 +76,26 @@ export const lab = (...args: ReadonlyArray<string>) =>
 /** A program on a host of the lab, by its name. */
 export const onHost = (host: string, ...argv: ReadonlyArray<string>) => lab("exec", host, "--", ...argv)
 
-/** Asks again, every half second, until `check` gives something; fails with `what` when that has not come in time. */
+/** Asks again, every half second, until `accept` likes the answer; fails with `what` and the end of the last answer when that has not come in time. */
 export const eventually = <A, E, R>(
   what: string,
   effect: Effect.Effect<A, E, R>,
   accept: (value: A) => boolean,
   within: `${number} seconds` = "60 seconds"
 ) =>
-  effect.pipe(
-    Effect.repeat({ until: accept, schedule: Schedule.spaced("500 millis") }),
-    Effect.timeoutFail({
-      duration: within,
-      onTimeout: () => new LabError({ message: `${what}: not within ${within}` })
-    })
-  )
+  Effect.suspend(() => {
+    let last: unknown = "no answer"
+    return effect.pipe(
+      Effect.tap((value) => Effect.sync(() => (last = value))),
+      Effect.repeat({ until: accept, schedule: Schedule.spaced("500 millis") }),
+      Effect.timeoutFail({
+        duration: within,
+        onTimeout: () => {
+          const seen = typeof last === "string" ? last : JSON.stringify(last)
+          return new LabError({
+            message: `${what}: not within ${within}; the last answer ended with\n${seen.slice(-2000)}`
+          })
+        }
+      })
+    )
+  })

@@ -6,7 +6,9 @@ import { fileURLToPath } from "node:url"
 import type { TestProject } from "vitest/node"
 
 const script = fileURLToPath(new URL("../../fixtures/lab/lab.sh", import.meta.url))
-const options = ["--name", "test", "--subnet", "10.79.0"]
+// others can be named, so that two can run the suites on one machine
+const [name = "test", subnet = "10.79.0"] = process.env["VMFABRIC_TEST_LAB"]?.split(" ") ?? []
+const options = ["--name", name, "--subnet", subnet]
 const lab = (...args: ReadonlyArray<string>) =>
   execFileSync("bash", [script, ...options, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] })
 

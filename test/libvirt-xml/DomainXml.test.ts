@@ -2,13 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as fc from "fast-check"
 import { readFileSync } from "node:fs"
+import { isDeepStrictEqual } from "node:util"
 import type { HostFacts } from "../../src/domain/Host.ts"
 import { DomainUuid, OperationId, VmId } from "../../src/domain/Ids.ts"
 import * as DomainXml from "../../src/libvirt/DomainXml.ts"
 import * as HostXml from "../../src/libvirt/HostXml.ts"
+import * as SecretXml from "../../src/libvirt/SecretXml.ts"
 import * as StorageXml from "../../src/libvirt/StorageXml.ts"
 import * as Xml from "../../src/libvirt/Xml.ts"
-import type { DomainSpec } from "../../src/services/Hypervisor.ts"
+import { type DiskSource, type DomainSpec, volumeSlots } from "../../src/services/Hypervisor.ts"
 
 /** As a real libvirtd 9.0.0 printed it. */
 const sample = (name: string): Xml.Element =>
@@ -31,8 +33,22 @@ const spec: DomainSpec = {
   title: "web",
   resources: { cpu: 2, ram: 128, disk: 2 },
   mac: "52:54:00:12:34:07",
-  root: { path: "/var/lib/vmfabric/vm-7-root.qcow2", format: "qcow2", serial: "vm-7-root" },
+  root: { _tag: "File", path: "/var/lib/vmfabric/vm-7-root.qcow2", format: "qcow2", serial: "vm-7-root" },
   operationId: OperationId.make("0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b")
+}
+
+const rbd: DiskSource = {
+  _tag: "Rbd",
+  pool: "vms",
+  image: "volume-9",
+  monitors: [
+    { host: "10.0.0.2", port: 6789 },
+    { host: "fd00::3", port: 3300 },
+    { host: "[fd00::4]", port: 6789 }
+  ],
+  client: "libvirt",
+  secret: "11111111-2222-4333-8444-555555555555",
+  serial: "volume-9"
 }
 
 // everything a domain of ours may consist of; anything else would have come from a value
@@ -57,12 +73,17 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   "domain/on_reboot": [],
   "domain/on_crash": [],
   "domain/devices": [],
+  "domain/devices/controller": ["type", "index", "model"],
   "domain/devices/disk": ["type", "device"],
-  "domain/devices/disk/driver": ["name", "type", "discard"],
-  "domain/devices/disk/source": ["file"],
+  "domain/devices/disk/driver": ["name", "type", "cache", "discard"],
+  "domain/devices/disk/auth": ["username"],
+  "domain/devices/disk/auth/secret": ["type", "uuid"],
+  "domain/devices/disk/source": ["file", "protocol", "name"],
+  "domain/devices/disk/source/host": ["name", "port"],
   "domain/devices/disk/target": ["dev", "bus"],
   "domain/devices/disk/serial": [],
   "domain/devices/disk/boot": ["order"],
+  "domain/devices/disk/alias": ["name"],
   "domain/devices/interface": ["type"],
   "domain/devices/interface/mac": ["address"],
   "domain/devices/interface/source": ["network"],
@@ -105,7 +126,15 @@ describe("DomainXml.build", () => {
     assert.strictEqual(text("vcpu"), "2")
     assert.deepStrictEqual(DomainXml.ownership(domain), { vmId: 7, operationId: spec.operationId })
     assert.deepStrictEqual(DomainXml.disks(domain), [
-      { target: "vda", path: spec.root.path, format: "qcow2", serial: "vm-7-root", backing: [] }
+      {
+        target: "vda",
+        path: "/var/lib/vmfabric/vm-7-root.qcow2",
+        rbd: null,
+        format: "qcow2",
+        serial: "vm-7-root",
+        alias: null,
+        backing: []
+      }
     ])
     assert.strictEqual(Xml.attribute(Xml.find(domain, "devices", "interface", "mac"), "address"), spec.mac)
     assert.deepStrictEqual(strangers(domain), [])
@@ -120,6 +149,27 @@ describe("DomainXml.build", () => {
     const mode = (given: HostFacts) => Xml.attribute(Xml.child(DomainXml.build(spec, given), "cpu"), "mode")
     assert.strictEqual(mode(facts), "host-model")
     assert.strictEqual(mode({ ...facts, domainType: "qemu" }), "custom")
+  })
+
+  it("has a port for each volume beside those that it needs itself", () => {
+    const ports = (given: HostFacts) =>
+      Xml.children(Xml.child(DomainXml.build(spec, given), "devices")!, "controller").map((controller) =>
+        [Xml.attribute(controller, "index"), Xml.attribute(controller, "model")].join(" ")
+      )
+    assert.deepStrictEqual(ports(facts), [
+      "0 pcie-root",
+      ...Array.from({ length: 6 + volumeSlots }, () => " pcie-root-port")
+    ])
+    assert.strictEqual(ports({ ...facts, network: null }).length, 1 + 5 + volumeSlots)
+  })
+
+  it("starts from a root disk in Ceph as well", () => {
+    const domain = DomainXml.build({ ...spec, root: { ...rbd, image: "vm-7-root", serial: "vm-7-root" } }, facts)
+    assert.deepStrictEqual(DomainXml.disks(domain), [
+      { target: "vda", path: null, rbd: "vms/vm-7-root", format: "raw", serial: "vm-7-root", alias: null, backing: [] }
+    ])
+    assert.strictEqual(Xml.attribute(Xml.find(domain, "devices", "disk", "boot"), "order"), "1")
+    assert.deepStrictEqual(strangers(domain), [])
   })
 
   it("opens no port: the screen is a socket in libvirt's own folder", () => {
@@ -151,20 +201,105 @@ describe("DomainXml.build", () => {
         .map((parts) => parts.join(""))
     )
     fc.assert(
-      fc.property(hostile, hostile, hostile, hostile, hostile, (title, path, serial, network, mac) => {
-        const tree = DomainXml.build(
-          { ...spec, title, mac, domainName: title, root: { path, format: "qcow2", serial } },
-          { ...facts, network }
-        )
-        const rendered = Xml.render(tree)
-        if (Either.isLeft(rendered)) return
-        const read = Either.getOrThrow(Xml.parse(rendered.right))
-        assert.deepStrictEqual(strangers(read), [])
-        assert.deepStrictEqual(read, tree)
-        assert.strictEqual(DomainXml.title(read) ?? "", title)
-      }),
+      fc.property(
+        hostile,
+        hostile,
+        hostile,
+        hostile,
+        hostile,
+        fc.boolean(),
+        (title, path, serial, network, mac, file) => {
+          const root: DiskSource = file
+            ? { _tag: "File", path, format: "qcow2", serial }
+            : {
+                _tag: "Rbd",
+                pool: path,
+                image: title,
+                monitors: [{ host: network, port: 6789 }],
+                client: mac,
+                secret: network,
+                serial
+              }
+          const tree = DomainXml.build({ ...spec, title, mac, domainName: title, root }, { ...facts, network })
+          const rendered = Xml.render(tree)
+          if (Either.isLeft(rendered)) return
+          const read = Either.getOrThrow(Xml.parse(rendered.right))
+          assert.deepStrictEqual(strangers(read), [])
+          // chai's own takes ten times as long
+          assert.isTrue(isDeepStrictEqual(read, tree))
+          assert.strictEqual(DomainXml.title(read) ?? "", title)
+        }
+      ),
       { numRuns: 2000 }
     )
+  })
+})
+
+describe("DomainXml.volumeDisk", () => {
+  const volume = { alias: "ua-volume-9", target: "vdc" }
+
+  it("is a file's", () => {
+    const source: DiskSource = { _tag: "File", path: "/srv/a&b.qcow2", format: "qcow2", serial: "volume-9" }
+    assert.strictEqual(
+      Either.getOrThrow(Xml.render(DomainXml.volumeDisk({ ...volume, source }))),
+      '<disk type="file" device="disk"><driver name="qemu" type="qcow2" discard="unmap"/><source file="/srv/a&amp;b.qcow2"/>' +
+        '<target dev="vdc" bus="virtio"/><serial>volume-9</serial><alias name="ua-volume-9"/></disk>'
+    )
+  })
+
+  it("is one in Ceph, with every monitor, and of IPv6 addresses what libvirt takes", () => {
+    assert.strictEqual(
+      Either.getOrThrow(Xml.render(DomainXml.volumeDisk({ ...volume, source: rbd }))),
+      '<disk type="network" device="disk"><driver name="qemu" type="raw" cache="none" discard="unmap"/>' +
+        '<auth username="libvirt"><secret type="ceph" uuid="11111111-2222-4333-8444-555555555555"/></auth>' +
+        '<source protocol="rbd" name="vms/volume-9"><host name="10.0.0.2" port="6789"/><host name="fd00::3" port="3300"/>' +
+        '<host name="fd00::4" port="6789"/></source>' +
+        '<target dev="vdc" bus="virtio"/><serial>volume-9</serial><alias name="ua-volume-9"/></disk>'
+    )
+  })
+
+  it("has nothing else in it", () => {
+    for (const source of [rbd, spec.root]) {
+      assert.deepStrictEqual(strangers(DomainXml.volumeDisk({ ...volume, source }), "domain/devices"), [])
+    }
+  })
+})
+
+describe("SecretXml", () => {
+  const secret = { uuid: rbd.secret, usage: 'client.<libvirt> & "co"' }
+
+  it("is kept, and told nobody", () => {
+    const xml = SecretXml.ceph(secret)
+    assert.deepStrictEqual(SecretXml.read(xml), { ...secret, type: "ceph", ephemeral: false, private: true })
+    assert.deepStrictEqual(Xml.parse(Either.getOrThrow(Xml.render(xml))), Either.right(xml))
+    assert.isUndefined(Xml.child(xml, "value"))
+  })
+
+  it("reads what libvirt prints", () => {
+    const printed = `<secret ephemeral='no' private='yes'>
+  <uuid>11111111-2222-4333-8444-555555555555</uuid>
+  <usage type='ceph'>
+    <name>client.libvirt</name>
+  </usage>
+</secret>
+`
+    assert.deepStrictEqual(SecretXml.read(Either.getOrThrow(Xml.parse(printed))), {
+      uuid: rbd.secret,
+      type: "ceph",
+      usage: "client.libvirt",
+      ephemeral: false,
+      private: true
+    })
+    const bare = Either.getOrThrow(Xml.parse("<secret ephemeral='yes' private='no'><uuid>a</uuid></secret>"))
+    assert.deepStrictEqual(SecretXml.read(bare), {
+      uuid: "a",
+      type: null,
+      usage: null,
+      ephemeral: true,
+      private: false
+    })
+    assert.isUndefined(SecretXml.read(sample("pool-dir")))
+    assert.isUndefined(SecretXml.read(Xml.element("secret")))
   })
 })
 
@@ -180,10 +315,51 @@ describe("reading what libvirt prints", () => {
       {
         target: "vda",
         path: "/var/lib/libvirt/vmfabric/vm-7-root.qcow2",
+        rbd: null,
         format: "qcow2",
         serial: "vm-7-root",
+        alias: "virtio-disk0",
         backing: [`/var/lib/libvirt/vmfabric/image-${"0".repeat(64)}.raw`]
       }
+    ])
+  })
+
+  it("whether it runs", () => {
+    assert.isTrue(DomainXml.isActive(sample("domain-running")))
+    assert.isFalse(DomainXml.isActive(sample("domain-inactive")))
+  })
+
+  it("a disk in Ceph, as a running domain shows it", () => {
+    const printed = `<domain type='qemu' id='3'><devices>
+    <disk type='network' device='disk'>
+      <driver name='qemu' type='raw' cache='none' discard='unmap'/>
+      <auth username='libvirt'>
+        <secret type='ceph' uuid='11111111-2222-4333-8444-555555555555'/>
+      </auth>
+      <source protocol='rbd' name='vms/volume-31' index='9'>
+        <host name='10.0.0.2' port='6789'/>
+        <host name='10.0.0.3' port='6789'/>
+      </source>
+      <target dev='vdc' bus='virtio'/>
+      <serial>volume-31</serial>
+      <alias name='ua-volume-31'/>
+      <address type='pci' domain='0x0000' bus='0x07' slot='0x00' function='0x0'/>
+    </disk>
+    <disk type='network' device='disk'>
+      <source protocol='nbd' name='export'/>
+      <target dev='vdd' bus='virtio'/>
+    </disk></devices></domain>`
+    assert.deepStrictEqual(DomainXml.disks(Either.getOrThrow(Xml.parse(printed))), [
+      {
+        target: "vdc",
+        path: null,
+        rbd: "vms/volume-31",
+        format: "raw",
+        serial: "volume-31",
+        alias: "ua-volume-31",
+        backing: []
+      },
+      { target: "vdd", path: null, rbd: null, format: null, serial: null, alias: null, backing: [] }
     ])
   })
 

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -63,6 +64,7 @@ const world = (
       exec: () => Effect.dieMessage("no programs here"),
       stream: () => Stream.dieMessage("no programs here"),
       openSocket: (to, path) => dial(to, path),
+      openTcp: () => Effect.dieMessage("no network here"),
       openProgram: (to, argv) => dial(to, argv.join(" "))
     })
     const context = yield* Layer.buildWithScope(Layer.provide(LibvirtLive.layer, ssh), scope)
@@ -237,7 +239,7 @@ describe("the shared session", () => {
         yield* TestClock.adjust("6 seconds")
         yield* Effect.flip(version())
       }
-      // never more than five seconds and a fifth
+      // never more than half a second and a fifth
       assert.lengthOf(attempts, 22)
       broken = false
       yield* TestClock.adjust("6 seconds")
@@ -396,6 +398,71 @@ describe("streams", () => {
       assert.deepStrictEqual(Buffer.concat([...(yield* Fiber.join(fiber))]), Buffer.from([1, 2]))
       yield* Peer.settled
       assert.isTrue(peer.duplex.readableEnded)
+    })
+  )
+})
+
+describe("a daemon that does not answer", () => {
+  /** `map`: what becomes of the question that takes no time */
+  const hanging = (map: "answered" | "unanswered") =>
+    world(undefined, {
+      answer: (peer, call, name) => {
+        if (name !== "NODE_GET_CPU_MAP") return false
+        if (map === "answered") peer.reply(call, name, { cpumap: new Uint8Array(0), online: 8, ret: 8 })
+        return true
+      }
+    })
+  const define = { xml: "<domain/>", flags: 0 }
+  const seconds = (count: number) =>
+    Effect.repeatN(Effect.zipRight(TestClock.adjust("1 second"), Peer.settled), count - 1)
+
+  it.scoped("everybody on it is told after 10 seconds, also who only listens; its sessions are opened anew", () =>
+    Effect.gen(function* () {
+      const { libvirt, peers, version } = yield* hanging("unanswered")
+      yield* version(other)
+      const listening = yield* Effect.fork(Effect.flip(Stream.runDrain(libvirt.events(address))))
+      yield* Peer.settled
+      yield* version()
+      const calling = yield* Effect.fork(Effect.flip(libvirt.call(address, "DOMAIN_DEFINE_XML_FLAGS", define)))
+      yield* seconds(9)
+      assert.isTrue(Option.isNone(yield* Fiber.poll(calling)))
+      yield* seconds(2)
+      const error = yield* Fiber.join(calling)
+      assert.strictEqual(error.reason._tag, "LibvirtDisconnected")
+      assert.include(error.message, "libvirt does not answer DOMAIN_DEFINE_XML_FLAGS, nor anything else for 5s")
+      assert.strictEqual((yield* Fiber.join(listening)).message, error.message)
+      // the other host's session, and of this one the first and the one to ask on
+      assert.lengthOf(peers, 3)
+      yield* version()
+      assert.lengthOf(peers, 4)
+      yield* version(other)
+      assert.lengthOf(peers, 4)
+    })
+  )
+
+  it.scoped("a call that only takes long is left alone", () =>
+    Effect.gen(function* () {
+      const { libvirt, peers } = yield* hanging("answered")
+      const calling = yield* Effect.fork(libvirt.call(address, "DOMAIN_DEFINE_XML_FLAGS", define))
+      yield* Peer.settled
+      const call = yield* peers[0]!.next
+      yield* seconds(29)
+      const dom = { name: "vm-1", uuid: "3c1a7a52-0f0b-4a0e-9a41-8f7d0f1e2d11", id: -1 }
+      peers[0]!.reply(call, "DOMAIN_DEFINE_XML_FLAGS", { dom })
+      assert.deepStrictEqual(yield* Fiber.join(calling), { dom })
+      assert.lengthOf(peers, 2)
+    })
+  )
+
+  it.scoped("as long as it answers anybody it is alive, whatever becomes of the question", () =>
+    Effect.gen(function* () {
+      const { libvirt, version } = yield* hanging("unanswered")
+      const calling = yield* Effect.fork(Effect.flip(libvirt.call(address, "DOMAIN_DEFINE_XML_FLAGS", define)))
+      for (let n = 0; n < 20; n++) {
+        yield* seconds(1)
+        yield* version()
+      }
+      assert.isTrue(Option.isNone(yield* Fiber.poll(calling)))
     })
   )
 })

@@ -456,6 +456,9 @@ describe("loss", () => {
 })
 
 describe("events", () => {
+  /** how many there are to register for */
+  const kinds = 7
+
   it.scoped("are registered for once, with whatever ids, and told to every listener", () =>
     Effect.gen(function* () {
       const { client, peer } = yield* session(registering)
@@ -474,7 +477,7 @@ describe("events", () => {
       }
       assert.lengthOf(
         peer.calls.filter((name) => name === "CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY"),
-        5
+        kinds
       )
     })
   )
@@ -501,7 +504,7 @@ describe("events", () => {
       const { client, peer } = yield* session()
       const first = yield* Effect.fork(Stream.runDrain(client.events))
       const calls = []
-      for (let n = 0; n < 5; n++) calls.push(yield* peer.next)
+      for (let n = 0; n < kinds; n++) calls.push(yield* peer.next)
       yield* Fiber.interrupt(first)
       const second = yield* Effect.fork(Stream.runHead(client.events))
       yield* Peer.settled
@@ -519,7 +522,7 @@ describe("events", () => {
     Effect.gen(function* () {
       const { client, peer } = yield* session()
       const first = yield* Effect.fork(Effect.flip(Stream.runDrain(client.events)))
-      for (let callbackID = 0; callbackID < 5; callbackID++) {
+      for (let callbackID = 0; callbackID < kinds; callbackID++) {
         const call = yield* peer.next
         // all but the first, which is that of lifecycle events
         if (callbackID > 0) peer.reply(call, "CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", { callbackID })

@@ -59,6 +59,70 @@ describe("vmfabric without files", () => {
   )
 })
 
+describe("vmfabric simulate", () => {
+  it.scopedLive(
+    "serves a fleet of the size that was asked for, with VMs that run there, and says SIMULATED in every line",
+    () =>
+      Effect.gen(function* () {
+        const dir = yield* folder
+        const faults = join(dir, "faults")
+        writeFileSync(faults, "at 0s: host 5 loses its connections\n")
+        const program = yield* Program.start([
+          "simulate",
+          "--hosts",
+          "5",
+          "--vms",
+          "12",
+          "--seed",
+          "3",
+          "--faults",
+          faults
+        ])
+        const { pmids } = yield* program.get("/pm/list")
+        assert.deepStrictEqual(pmids, [1, 2, 3, 4, 5])
+        assert.strictEqual((yield* program.get("/pm/query?pmid=1"))["vms"], 3)
+        assert.deepInclude(yield* program.get("/vm/query?vmid=12"), { vmid: 12, name: "standing-12", pmid: 2 })
+        assert.deepStrictEqual(yield* program.get("/vm/destroy?vmid=12"), { status: 1 })
+        const { error, vmid } = yield* create(program, "another")
+        assert.strictEqual(vmid, 13, error)
+        const lines = (yield* program.output).split("\n").filter((line) => line !== "")
+        assert.deepStrictEqual(
+          lines.filter((line) => !line.includes("SIMULATED")),
+          []
+        )
+        assert.isTrue(lines.some((line) => line.includes("host 5 loses its connections")))
+      })
+  )
+
+  it.scopedLive("shows mistakes of a fault script and of a fleet's file where they stand, and starts nothing", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const put = (name: string, text: string) => {
+        writeFileSync(join(dir, name), text)
+        return join(dir, name)
+      }
+      const script = yield* Program.toEnd(["simulate", "--faults", put("f.txt", "at 1s: host 99 dies\n")])
+      assert.strictEqual(script.status, 1)
+      assert.match(script.output, /f\.txt:1:13: there is no host 99: expected a number from 1 to 10/)
+      const fleet = yield* Program.toEnd(["simulate", "--fleet", put("fleet.json", '{"hosts":[{"count":0}]}')])
+      assert.strictEqual(fleet.status, 1)
+      assert.match(fleet.output, /fleet\.json:1:20: hosts\[0\]\.count is 0: expected a number of machines/)
+      const absent = yield* Program.toEnd(["simulate", "--fleet", join(dir, "nope")])
+      assert.match(absent.output, /nope: it cannot be read: expected a readable file/)
+    })
+  )
+
+  it.live("--help tells the language of fault scripts", () =>
+    Effect.gen(function* () {
+      const { output, status } = yield* Program.toEnd(["simulate", "--help"])
+      assert.strictEqual(status, 0)
+      for (const word of ["--hosts", "--vms", "--fleet", "--faults", "--seed", "SIMULATED", "P % of calls take TIME"]) {
+        assert.include(output, word)
+      }
+    })
+  )
+})
+
 describe("the command line", () => {
   it.live("--help is complete", () =>
     Effect.gen(function* () {
@@ -71,11 +135,23 @@ describe("the command line", () => {
         "--database",
         "--ssh-key",
         "--known-hosts",
+        "--ceph-pool",
+        "--ceph-client",
+        "--ceph-conf",
+        "--ceph-host",
+        "--ceph-overcommit",
+        "--undo-window",
         "--log-level",
         "VMFABRIC_LISTEN",
         "VMFABRIC_DATABASE",
         "VMFABRIC_SSH_KEY",
         "VMFABRIC_KNOWN_HOSTS",
+        "VMFABRIC_CEPH_POOL",
+        "VMFABRIC_CEPH_CLIENT",
+        "VMFABRIC_CEPH_CONF",
+        "VMFABRIC_CEPH_HOST",
+        "VMFABRIC_CEPH_OVERCOMMIT",
+        "VMFABRIC_UNDO_WINDOW",
         "VMFABRIC_LOG_LEVEL",
         "127.0.0.1:8080",
         "vmfabric.sqlite"

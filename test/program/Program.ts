@@ -26,17 +26,25 @@ export interface Program {
 
 const root = new URL("../..", import.meta.url).pathname
 
-const run = (args: ReadonlyArray<string>) =>
+/** Another program than the one users start, built when it ends in `.js`, and what it finds in its environment. */
+export interface Options {
+  readonly entry?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+const fromSource = ["--conditions=vmfabric-source", "--import", "tsx"]
+
+const run = (args: ReadonlyArray<string>, { entry = "src/bin/vmfabric.ts", env = {} }: Options = {}) =>
   Effect.gen(function* () {
     const exited = yield* Deferred.make<number | null>()
     const listening = yield* Deferred.make<string, ProgramError>()
     let output = ""
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, ["--conditions=vmfabric-source", "--import", "tsx", "src/bin/vmfabric.ts", ...args], {
+        spawn(process.execPath, [...(entry.endsWith(".js") ? [] : fromSource), entry, ...args], {
           cwd: root,
           stdio: ["ignore", "pipe", "pipe"],
-          env: { ...process.env, NO_COLOR: "1" }
+          env: { ...process.env, ...env, NO_COLOR: "1" }
         })
       ),
       (process) =>
@@ -60,8 +68,8 @@ const run = (args: ReadonlyArray<string>) =>
   })
 
 /** Starts the program and waits until it listens; ended by SIGKILL with the scope. */
-export const start = Effect.fn("Program.start")(function* (args: ReadonlyArray<string>) {
-  const { child, exited, listening, output } = yield* run(["--listen", "127.0.0.1:0", ...args])
+export const start = Effect.fn("Program.start")(function* (args: ReadonlyArray<string>, options: Options = {}) {
+  const { child, exited, listening, output } = yield* run(["--listen", "127.0.0.1:0", ...args], options)
   const url = yield* Effect.timeoutFail(Deferred.await(listening), {
     duration: "30 seconds",
     onTimeout: () => new ProgramError({ message: `does not listen after 30 s:\n${output()}` })

@@ -12,6 +12,8 @@ it.scopedLive("the simulated daemon says what a real libvirtd 9.0.0 said", () =>
     const host = yield* SimulatedHost.make({
       hostname: "sim",
       authorizedKeys: [],
+      // as that one's guests, which had nothing to boot from
+      bootTime: "1 hour",
       networks: [{ name: "default", active: false }]
     })
     host.state.files.makeFolder("/var/tmp/conversation")

@@ -81,6 +81,66 @@ const pongs = (client: RawClient.RawClient) =>
 
 const ping = (client: RawClient.RawClient) => client.stream.write(Packet.encodeKeepalive(Packet.keepalive.ping))
 
+describe("how domains are", () => {
+  it.scopedLive("is told in one call, of all or of those asked for, and kept truthfully", () =>
+    Effect.gen(function* () {
+      const host = yield* make()
+      const client = yield* connect(host)
+      yield* define(client)
+      const other = { name: "vm-2", uuid: "00112233-4455-6677-8899-aabbccddee00", id: -1 }
+      yield* define(client, domainXml().replace("vm-1", other.name).replace(uuid, other.uuid))
+      const stats = (given: { readonly doms?: ReadonlyArray<typeof dom>; readonly flags?: number } = {}) =>
+        client
+          .call("CONNECT_GET_ALL_DOMAIN_STATS", { doms: given.doms ?? [], stats: 1, flags: given.flags ?? 0x20000000 })
+          .pipe(
+            Effect.map(({ retStats }) =>
+              retStats.map(({ dom, params }) => [dom.name, ...params.map(({ value }) => value.value)])
+            )
+          )
+      assert.deepStrictEqual(yield* stats(), [
+        ["vm-1", 5, 0],
+        ["vm-2", 5, 0]
+      ])
+      yield* create(client)
+      assert.deepStrictEqual(yield* stats({ flags: 1 }), [["vm-1", 1, 1]])
+      assert.deepStrictEqual(
+        yield* stats({ doms: [other, { ...other, uuid: "00112233-4455-6677-8899-000000000000" }] }),
+        [["vm-2", 5, 0]]
+      )
+      assert.isTrue(yield* host.faults.ioError("vm-1"))
+      assert.deepStrictEqual(yield* stats({ flags: 1 }), [["vm-1", 3, 5]])
+      yield* client.call("DOMAIN_RESUME", { dom })
+      assert.deepStrictEqual(yield* stats({ flags: 1 }), [["vm-1", 1, 5]])
+      assert.isTrue(yield* host.faults.guestShutsDown("vm-1"))
+      assert.isFalse(yield* host.faults.guestShutsDown("vm-1"))
+      assert.isFalse(yield* host.faults.ioError("vm-2"))
+      assert.deepStrictEqual((yield* stats())[0], ["vm-1", 5, 1])
+      assert.strictEqual((yield* Effect.flip(stats({ flags: 0x100 }))).code, 8)
+      // a daemon that is started anew has forgotten it, but for what happened while it was away
+      yield* create(client)
+      yield* host.faults.stopLibvirtd
+      yield* host.faults.crashGuest("vm-1")
+      yield* host.faults.startLibvirtd
+      const states = Effect.map(connect(host), (client) => getState(client)).pipe(Effect.flatten)
+      assert.deepStrictEqual(yield* states, { state: 5, reason: 3 })
+      yield* host.faults.stopLibvirtd
+      yield* host.faults.startLibvirtd
+      assert.deepStrictEqual(yield* states, { state: 5, reason: 0 })
+    })
+  )
+
+  it.scopedLive("a definition that was read and is given back is what it was", () =>
+    Effect.gen(function* () {
+      const client = yield* connect(yield* make())
+      yield* define(client)
+      const read = Effect.map(client.call("DOMAIN_GET_XML_DESC", { dom, flags: 2 }), ({ xml }) => xml)
+      const before = (yield* read).replace("<vcpu placement='static'>1<", "<vcpu placement='static' current='1'>2<")
+      yield* define(client, before)
+      assert.strictEqual(yield* read, before)
+    })
+  )
+})
+
 describe("the simulated daemon's sessions", () => {
   it.scoped(
     "answers PING at any time, and asks by itself once feature 10 was asked for, until it gives up at 30 s",

@@ -52,11 +52,12 @@ const badPools = ["<pool", "<foo/>", "<pool/>", "<pool type='zork'/>", "<pool ty
 const normal = (line: string): string =>
   line
     .replaceAll(
-      /\((domain_definition|metadata_xml|storage_pool_definition|storage_volume_definition)\):1: .*?\^/g,
+      /\((domain_definition|device_definition|definition_of_secret|metadata_xml|storage_pool_definition|storage_volume_definition)\):1: .*?\^/g,
       "($1):1: …"
     )
     // QEMU says which, depending on how far it had come
     .replaceAll("qemu unexpectedly closed the monitor", "process exited while connecting to monitor")
+    .replaceAll(/-(blockdev|device) \{.*?\}: /g, "-$1 {…}: ")
     .replaceAll(/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z /g, "")
 
 const shown = (value: unknown): string =>
@@ -108,6 +109,9 @@ export const hold = (client: RawClient, folder: string): Effect.Effect<ReadonlyA
     yield* ask("event 99", call("CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", { eventID: 99, dom: null }))
     yield* ask("event 0", call("CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", { eventID: 0, dom: null }), known)
     yield* ask("event 1", call("CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", { eventID: 1, dom: null }), known)
+    for (const eventID of [15, 19, 22]) {
+      yield* ask(`event ${eventID}`, call("CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", { eventID, dom: null }), known)
+    }
     yield* ask("pool event 0", call("CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", { eventID: 0, pool: null }), known)
     yield* ask("pool event 1", call("CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", { eventID: 1, pool: null }), known)
     yield* ask("no such callback", call("CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY", { callbackID: 9999 }))
@@ -289,18 +293,21 @@ export const hold = (client: RawClient, folder: string): Effect.Effect<ReadonlyA
       yield* ask(`networks ${flags}`, call("CONNECT_LIST_ALL_NETWORKS", { need_results: 1, flags }), ({ ret }) => ret)
     }
 
+    yield* conversationAboutSecrets(client, ask)
+    yield* conversationAboutDevices(client, folder, ask)
+
     // ---- what was told meanwhile
     for (const event of client.pushed.filter(({ type }) => type === Packet.types.message)) {
       const bytes = Buffer.from(event.payload)
       const nameEnd = 8 + bytes.readUInt32BE(4)
       const rest = 8 + Math.ceil(bytes.readUInt32BE(4) / 4) * 4 + 16
-      const numbers = Array.from({ length: (bytes.length - rest) / 4 }, (_, index) =>
-        bytes.readInt32BE(rest + 4 * index)
-      )
-      const aboutDomain = event.procedure === 318 || event.procedure === 319
-      const [id = -1, ...details] = aboutDomain ? numbers : [-1, ...numbers]
+      const aboutDomain = event.procedure !== 370 && event.procedure !== 373
+      const id = aboutDomain ? bytes.readInt32BE(rest) : -1
+      const details = bytes.subarray(aboutDomain ? rest + 4 : rest)
+      const aboutDevice = event.procedure === 333 || event.procedure === 354 || event.procedure === 367
+      const numbers = Array.from({ length: details.length / 4 }, (_, index) => details.readInt32BE(4 * index))
       say(
-        `event ${event.procedure} serial ${event.serial} ${bytes.toString("utf8", 8, nameEnd)} ${id > 0 ? "with id" : "without id"} ${details.join(",")}`
+        `event ${event.procedure} serial ${event.serial} ${bytes.toString("utf8", 8, nameEnd)} ${id > 0 ? "with id" : "without id"} ${aboutDevice ? details.toString("utf8", 4, 4 + details.readInt32BE(0)) : numbers.join(",")}`
       )
     }
     yield* ask("close", call("CONNECT_CLOSE", undefined))
@@ -429,6 +436,8 @@ const conversationAboutPool = (client: RawClient, folder: string, pool: Pool, as
     yield* upload("abort an upload", 1000n, [Buffer.alloc(500, 1)], Packet.statuses.error)
     yield* ask("upload to nothing", call("STORAGE_VOL_UPLOAD", { vol: vol("zork"), offset: 0n, length: 0n, flags: 0 }))
 
+    yield* conversationAboutCopies(client, folder, pool, ask)
+
     for (const name of ["q5", "q5", "r1", "q0", "q2", "huge"]) {
       yield* ask(`delete ${name}`, call("STORAGE_VOL_DELETE", { vol: vol(name), flags: 0 }))
     }
@@ -440,6 +449,447 @@ const conversationAboutPool = (client: RawClient, folder: string, pool: Pool, as
     yield* ask("delete again", remove)
     yield* ask("undefine", undefine)
     yield* ask("undefine again", undefine)
+  })
+
+const compact = (xml: string): string =>
+  xml.replaceAll(/\n */g, "").replaceAll(/[0-9.]+<\/(atime|mtime|ctime)/g, "…</$1")
+
+const conversationAboutCopies = (client: RawClient, folder: string, pool: Pool, ask: Ask) =>
+  Effect.gen(function* () {
+    const { call } = client
+    const vol = (name: string) => ({ pool: "p1", name, key: `${folder}/${name}` })
+    const xml = (
+      name: string,
+      options: { format?: string; capacity?: number; allocation?: number; compat?: string; backing?: string } = {}
+    ) =>
+      `<volume><name>${name}</name>${options.capacity === undefined ? "" : `<capacity unit='MiB'>${options.capacity}</capacity>`}${options.allocation === undefined ? "" : `<allocation>${options.allocation}</allocation>`}<target><format type='${options.format ?? "qcow2"}'/>${options.compat === undefined ? "" : `<compat>${options.compat}</compat>`}</target>${options.backing === undefined ? "" : `<backingStore><path>${options.backing}</path><format type='raw'/></backingStore>`}</volume>`
+    const make = (text: string) => ask("make", call("STORAGE_VOL_CREATE_XML", { pool, xml: text, flags: 0 }))
+    const copy = (text: string, from: string, flags = 0) =>
+      ask(
+        `copy ${from} to ${text} with flags ${flags}`,
+        call("STORAGE_VOL_CREATE_XML_FROM", { pool, xml: text, clonevol: vol(from), flags })
+      )
+    const look = (name: string) =>
+      ask(`xml of ${name}`, call("STORAGE_VOL_GET_XML_DESC", { vol: vol(name), flags: 0 }), (reply) =>
+        compact(reply.xml)
+      )
+    yield* make(xml("cq", { capacity: 100, compat: "1.1" }))
+    yield* make(xml("cr", { format: "raw", capacity: 10, allocation: 0 }))
+    yield* make(xml("co", { capacity: 50, compat: "1.1", backing: `${folder}/cr` }))
+    const copies = [
+      [xml("c01", { capacity: 100, compat: "1.1" }), "cq"],
+      [xml("c02"), "cq"],
+      [xml("c03", { capacity: 10, compat: "1.1" }), "cq"],
+      [xml("c04", { capacity: 200, compat: "1.1" }), "cq"],
+      [xml("c05", { format: "raw", capacity: 100 }), "cq"],
+      [xml("c06", { format: "raw", capacity: 10 }), "cr"],
+      [xml("c07", { format: "raw", capacity: 20 }), "cr"],
+      [xml("c08", { format: "raw", capacity: 20, allocation: 0 }), "cr"],
+      [xml("c09", { capacity: 10 }), "cr"],
+      [xml("c10", { capacity: 50, compat: "1.1" }), "co"],
+      [xml("c11", { capacity: 50, compat: "1.1", backing: `${folder}/cr` }), "co"]
+    ] as const
+    for (const [index, [text, from]] of copies.entries()) {
+      yield* copy(text, from)
+      yield* look(`c${String(index + 1).padStart(2, "0")}`)
+    }
+    yield* copy(xml("c01"), "cq")
+    yield* copy(xml("cq"), "cq")
+    yield* copy(xml("c12"), "none")
+    yield* copy("<volume", "cq")
+    yield* copy("<volume/>", "cq")
+    yield* copy(xml("a/b"), "cq")
+    yield* copy(xml("c12", { format: "zork" }), "cq")
+    yield* copy(xml("c12"), "cq", 64)
+    yield* copy(xml("c12"), "cq", 2)
+    yield* ask(
+      "copy from no pool",
+      call("STORAGE_VOL_CREATE_XML_FROM", {
+        pool,
+        xml: xml("c12"),
+        clonevol: { pool: "zork", name: "a", key: "b" },
+        flags: 0
+      })
+    )
+    const resize = (name: string, capacity: bigint, flags = 0) =>
+      Effect.zipRight(
+        ask(
+          `resize ${name} to ${capacity} with flags ${flags}`,
+          call("STORAGE_VOL_RESIZE", { vol: vol(name), capacity, flags })
+        ),
+        ask("capacity", call("STORAGE_VOL_GET_INFO", { vol: vol(name) }), (info) => info.capacity)
+      )
+    for (const [name, capacity, flags] of [
+      ["c01", 209_715_200n, 0],
+      ["c01", 209_715_200n, 0],
+      ["c01", 104_857_600n, 0],
+      ["c01", 104_857_600n, 4],
+      ["c01", 1000n, 2],
+      ["c01", 1n, 8],
+      ["c01", 2n ** 62n, 0],
+      ["c06", 1n, 1],
+      ["c06", 31_457_280n, 1],
+      ["c08", 31_457_280n, 0],
+      ["c08", 0n, 0],
+      ["c08", 5n, 6],
+      ["c10", 104_857_600n, 0],
+      ["none", 5n, 0]
+    ] as const) {
+      yield* resize(name, capacity, flags)
+    }
+    yield* ask("volumes", call("STORAGE_POOL_LIST_ALL_VOLUMES", { pool, need_results: 1, flags: 0 }), ({ vols }) =>
+      vols.map(({ name }) => name).sort()
+    )
+    for (const name of ["cq", "cr", "co", ...copies.map((_, index) => `c${String(index + 1).padStart(2, "0")}`)]) {
+      yield* ask(`delete ${name}`, call("STORAGE_VOL_DELETE", { vol: vol(name), flags: 0 }))
+    }
+  })
+
+const conversationAboutSecrets = (client: RawClient, ask: Ask) =>
+  Effect.gen(function* () {
+    const { call } = client
+    const one = "5ec4e700-0000-4000-8000-0000000000a1"
+    const two = "5ec4e700-0000-4000-8000-0000000000a2"
+    const none = "5ec4e700-0000-4000-8000-0000000000ff"
+    const secret = (uuid: string) => ({ uuid, usageType: 2, usageID: "any" })
+    const xml = (
+      uuid: string,
+      name: string,
+      options: { ephemeral?: string; private?: string; type?: string; more?: string } = {}
+    ) =>
+      `<secret ephemeral='${options.ephemeral ?? "no"}' private='${options.private ?? "yes"}'><uuid>${uuid}</uuid>${options.more ?? ""}<usage type='${options.type ?? "ceph"}'><name>${name}</name></usage></secret>`
+    const define = (text: string, flags = 0) => ask(`define ${text}`, call("SECRET_DEFINE_XML", { xml: text, flags }))
+    const list = (flags: number) =>
+      ask(`secrets ${flags}`, call("CONNECT_LIST_ALL_SECRETS", { need_results: 1, flags }), ({ ret, secrets }) => ({
+        ret,
+        secrets: secrets.map(({ usageID, usageType, uuid }) => `${uuid} ${usageType} ${usageID}`).sort()
+      }))
+    const get = (uuid: string) =>
+      ask(`value of ${uuid}`, call("SECRET_GET_VALUE", { secret: secret(uuid), flags: 0 }), ({ value }) =>
+        Buffer.from(value).toString()
+      )
+    const set = (uuid: string, value: string, flags = 0) =>
+      ask(
+        `set ${uuid} to ${value}`,
+        call("SECRET_SET_VALUE", { secret: secret(uuid), value: Buffer.from(value), flags })
+      )
+    yield* list(0)
+    yield* ask("secret by uuid", call("SECRET_LOOKUP_BY_UUID", { uuid: none }))
+    for (const usageType of [2, 99]) {
+      yield* ask("secret by usage", call("SECRET_LOOKUP_BY_USAGE", { usageType, usageID: "client.none" }))
+    }
+    for (const text of [
+      "<secret",
+      "<foo/>",
+      xml(one, "a", { type: "zork" }),
+      `<secret><uuid>${one}</uuid><usage type='ceph'/></secret>`,
+      `<secret><uuid>${one}</uuid><usage type='volume'/></secret>`,
+      `<secret><uuid>${one}</uuid><usage type='iscsi'/></secret>`,
+      `<secret><uuid>${one}</uuid><usage type='tls'/></secret>`,
+      `<secret><uuid>${one}</uuid><usage type='vtpm'/></secret>`,
+      `<secret><uuid>${one}</uuid><usage><name>a</name></usage></secret>`,
+      xml(one, ""),
+      xml("zork", "a"),
+      xml(one, "a", { private: "zork" }),
+      xml(one, "a", { ephemeral: "zork" })
+    ]) {
+      yield* define(text)
+    }
+    yield* define(xml(one, "client.one"), 2)
+    yield* define(xml(one, "client.one"))
+    yield* define(xml(one, "client.one", { more: "<description>what for</description>" }))
+    yield* define(xml(one, "client.two"))
+    yield* define(xml(two, "client.one"))
+    yield* define(xml(one, "client.one", { private: "no" }))
+    yield* define(xml(two, "client.two", { private: "no", ephemeral: "yes" }))
+    for (const uuid of [one, two, none]) {
+      yield* ask(`xml of ${uuid}`, call("SECRET_GET_XML_DESC", { secret: secret(uuid), flags: 0 }))
+      yield* get(uuid)
+      yield* set(uuid, "hello")
+      yield* get(uuid)
+    }
+    yield* set(two, "")
+    yield* set(two, "a", 1)
+    for (const flags of [0, 1, 2, 3, 4, 8, 12, 16]) yield* list(flags)
+    yield* ask("number of secrets", call("CONNECT_LIST_ALL_SECRETS", { need_results: 0, flags: 0 }))
+    yield* define(xml(two, "client.two", { ephemeral: "yes" }))
+    yield* get(two)
+    yield* ask("secret by usage", call("SECRET_LOOKUP_BY_USAGE", { usageType: 2, usageID: "client.one" }))
+    yield* ask("secret by uuid", call("SECRET_LOOKUP_BY_UUID", { uuid: two }))
+    for (const uuid of [one, two, none]) {
+      yield* ask("undefine secret", call("SECRET_UNDEFINE", { secret: secret(uuid) }))
+    }
+    yield* list(0)
+  })
+
+const conversationAboutDevices = (client: RawClient, folder: string, ask: Ask) =>
+  Effect.gen(function* () {
+    const { call } = client
+    const { pool } = yield* call("STORAGE_POOL_DEFINE_XML", {
+      xml: `<pool type='dir'><name>d1</name><target><path>${folder}-disks</path></target></pool>`,
+      flags: 0
+    })
+    yield* call("STORAGE_POOL_BUILD", { pool, flags: 0 })
+    yield* call("STORAGE_POOL_CREATE", { pool, flags: 0 })
+    const path = (name: string) => `${folder}-disks/${name}`
+    const volume = (name: string, format: string, below?: string) =>
+      call("STORAGE_VOL_CREATE_XML", {
+        pool,
+        xml: `<volume><name>${name}</name><capacity unit='MiB'>100</capacity><allocation>0</allocation><target><format type='${format}'/><compat>1.1</compat></target>${below === undefined ? "" : `<backingStore><path>${path(below)}</path><format type='raw'/></backingStore>`}</volume>`,
+        flags: 0
+      })
+    yield* volume("base", "raw")
+    yield* volume("root", "qcow2", "base")
+    for (const name of ["a", "b", "c"]) yield* volume(name, "qcow2")
+    yield* volume("r", "raw")
+
+    const disk = (
+      file: string,
+      target: string,
+      options: { alias?: string; serial?: string; format?: string; bus?: string } = {}
+    ) =>
+      `<disk type='file' device='disk'><driver name='qemu' type='${options.format ?? "qcow2"}' discard='unmap'/><source file='${file}'/><target dev='${target}' bus='virtio'/>${options.serial === undefined ? "" : `<serial>${options.serial}</serial>`}${options.alias === undefined ? "" : `<alias name='${options.alias}'/>`}</disk>`
+    const domainXml = (machine: string, devices: string, name = "x", id = uuid) =>
+      `<domain type='qemu'><name>${name}</name><uuid>${id}</uuid><memory>65536</memory><os><type arch='x86_64' machine='${machine}'>hvm</type></os><devices>${devices}</devices></domain>`
+    const define = (what: string, xml: string) =>
+      ask(`define ${what}`, call("DOMAIN_DEFINE_XML_FLAGS", { xml, flags: 0 }), () => "defined")
+    const devices = (what: string, flags = 0) =>
+      ask(`devices ${what}`, call("DOMAIN_GET_XML_DESC", { dom, flags }), ({ xml }) =>
+        xml
+          .replace(/\n {2}<\/devices>[^]*/, "")
+          .split(/\n {4}(?=<[a-z])/)
+          .filter((text) => /^<(disk|controller|memballoon)[ >]/.test(text))
+          .map((text) => compact(text).replace(/(<source [^>]*index)='[0-9]+'/, "$1='…'"))
+      )
+    const disks = Effect.forEach([0, 2], (flags) =>
+      ask(`disks ${flags}`, call("DOMAIN_GET_XML_DESC", { dom, flags }), ({ xml }) =>
+        (xml.match(/<disk[ >][^]*?<\/disk>/g) ?? []).map((text) => /target dev='([a-z]+)'/.exec(text)?.[1])
+      )
+    )
+    const attach = (what: string, xml: string, flags: number) =>
+      ask(`attach ${what} with flags ${flags}`, call("DOMAIN_ATTACH_DEVICE_FLAGS", { dom, xml, flags }))
+    const detach = (what: string, xml: string, flags: number) =>
+      ask(`detach ${what} with flags ${flags}`, call("DOMAIN_DETACH_DEVICE_FLAGS", { dom, xml, flags }))
+    const release = (alias: string, flags: number) =>
+      ask(`detach alias ${alias} with flags ${flags}`, call("DOMAIN_DETACH_DEVICE_ALIAS", { dom, alias, flags }))
+    const info = (name: string, flags = 0) =>
+      ask(
+        `block info of ${name} with flags ${flags}`,
+        call("DOMAIN_GET_BLOCK_INFO", { dom, path: name, flags }),
+        ({ capacity, physical }) => ({ capacity, physical })
+      )
+    const resize = (name: string, size: bigint, flags: number) =>
+      ask(
+        `resize ${name} to ${size} with flags ${flags}`,
+        call("DOMAIN_BLOCK_RESIZE", { dom, disk: name, size, flags })
+      )
+    const destroy = ask("destroy", call("DOMAIN_DESTROY_FLAGS", { dom, flags: 0 }))
+    const undefine = ask("undefine", call("DOMAIN_UNDEFINE_FLAGS", { dom, flags: 0 }))
+    const start = ask("create paused", call("DOMAIN_CREATE_WITH_FLAGS", { dom, flags: 1 }), () => "started")
+
+    // ---- what it is completed to
+    const ports = (count: number) =>
+      `<controller type='pci' index='0' model='pcie-root'/>${"<controller type='pci' model='pcie-root-port'/>".repeat(count)}`
+    const virtio =
+      "<interface type='network'><mac address='52:54:00:12:34:56'/><source network='default'/><model type='virtio'/></interface><channel type='unix'><target type='virtio' name='a'/></channel>"
+    for (const [what, machine, text] of [
+      ["q35 with nothing", "q35", ""],
+      ["pc with nothing", "pc", ""],
+      ["pc with disks", "pc", disk(path("b"), "vdb") + disk(path("root"), "vda") + virtio],
+      ["q35 with disks", "q35", disk(path("b"), "vdb") + disk(path("root"), "vda") + virtio],
+      ["q35 with a screen", "q35", `${disk(path("root"), "vda")}<video><model type='vga'/></video>`],
+      ["q35 with too few ports", "q35", ports(2) + disk(path("root"), "vda") + virtio],
+      ["q35 with ten ports", "q35", ports(10) + disk(path("root"), "vda") + virtio],
+      ["q35 without balloon", "q35", "<memballoon model='none'/>"]
+    ] as const) {
+      yield* define(what, domainXml(machine, text))
+      yield* devices(what)
+      yield* undefine
+    }
+    yield* define(
+      "one alias twice",
+      domainXml("q35", disk("/a", "vda", { alias: "ua-1" }) + disk("/b", "vdb", { alias: "ua-1" }))
+    )
+    yield* define("a port in the root's place", domainXml("q35", "<controller type='pci' model='pcie-root-port'/>"))
+
+    // ---- while it is off
+    const a = disk(path("a"), "vdb", { serial: "volume-1", alias: "ua-volume-1" })
+    yield* attach("to what is not there", a, 2)
+    yield* define("q35", domainXml("q35", disk(path("root"), "vda", { serial: "root" })))
+    for (const flags of [1, 3, 16]) yield* attach("a", a, flags)
+    for (const text of [
+      "<disk",
+      "<foo/>",
+      "<disk type='file'><source file='/x'/></disk>",
+      "<disk type='file'><target dev='vdz' bus='virtio'/></disk>",
+      "<disk type='file'><source file='/x'/><target dev='zork' bus='virtio'/></disk>",
+      "<disk type='zork'><source file='/x'/><target dev='vdz' bus='virtio'/></disk>",
+      "<disk type='network'><source protocol='rbd' name='x'/><target dev='vdz' bus='virtio'/></disk>",
+      disk(path("c"), "vdz", { serial: "a b'c" }),
+      disk("/nope", "vdz", { alias: "volume-1" }),
+      disk("/nope", "vdz", { alias: "ua-z" })
+    ]) {
+      yield* attach(text, text, 2)
+    }
+    yield* devices("after that")
+    yield* detach("vdz", "<disk type='file'><target dev='vdz' bus='virtio'/></disk>", 2)
+    yield* ask("attach the old way", call("DOMAIN_ATTACH_DEVICE", { dom, xml: a }))
+    yield* ask("detach the old way", call("DOMAIN_DETACH_DEVICE", { dom, xml: a }))
+    for (const flags of [0, 1, 2, 3, 16]) {
+      yield* detach("a", a, flags)
+      yield* release("ua-volume-1", flags)
+    }
+    yield* attach("a", a, 0)
+    yield* attach("a again", a, 2)
+    yield* attach("another with its target", disk(path("b"), "vdb", { alias: "ua-volume-2" }), 2)
+    yield* attach("another with its alias", disk(path("b"), "vdc", { alias: "ua-volume-1" }), 2)
+    yield* attach("another with its serial", disk(path("b"), "vdc", { alias: "ua-volume-2", serial: "volume-1" }), 2)
+    yield* attach("another with its file", disk(path("a"), "vdd", { alias: "ua-volume-3" }), 2)
+    yield* devices("with more ports")
+    yield* release("ua-volume-2", 2)
+    yield* release("ua-volume-3", 0)
+    yield* release("virtio-disk0", 2)
+    yield* detach("by its target", "<disk type='file'><target dev='vdb'/></disk>", 2)
+    yield* devices("with ports left over")
+    yield* info("vda")
+    yield* info(path("root"))
+    yield* info("vdq")
+    yield* info("vda", 1)
+    for (const flags of [0, 1, 2]) yield* resize("vda", 2n ** 31n, flags)
+
+    // ---- while it runs: its guest never comes up, but its clock has begun to go
+    yield* start
+    yield* ask("resume", call("DOMAIN_RESUME", { dom }))
+    yield* ask("suspend", call("DOMAIN_SUSPEND", { dom }))
+    yield* devices("of the running one")
+    yield* attach("what is not there", disk("/nope", "vdb", { alias: "ua-volume-1" }), 1)
+    yield* attach("what is not there", disk("/nope", "vda", { alias: "ua-volume-1" }), 1)
+    yield* attach("what is not qcow2", disk(path("r"), "vdb", { alias: "ua-volume-1" }), 1)
+    yield* attach("its own root", disk(path("root"), "vdb", { alias: "ua-volume-1" }), 1)
+    yield* attach("what lies below it", disk(path("base"), "vdb", { alias: "ua-volume-1", format: "raw" }), 1)
+    yield* attach("a", a, 3)
+    yield* disks
+    for (const flags of [1, 2, 3]) yield* attach("a again", a, flags)
+    yield* attach("another with its target", disk(path("b"), "vdb", { alias: "ua-volume-2" }), 1)
+    yield* attach("another with its alias", disk(path("b"), "vdc", { alias: "ua-volume-1" }), 1)
+    yield* attach("b", disk(path("b"), "vdc", { serial: "volume-1" }), 1)
+    yield* attach("r", disk(path("r"), "vdd", { alias: "ua-volume-3", format: "raw" }), 1)
+    yield* devices("with three disks")
+    yield* attach("one too many", disk(path("c"), "vde", { alias: "ua-volume-4" }), 1)
+    yield* attach("one too many", disk(path("c"), "vde", { alias: "ua-volume-4" }), 3)
+    yield* attach("a bad serial", disk(path("c"), "vde", { serial: "a b'c" }), 1)
+    yield* disks
+    for (const name of ["vda", "vdb", "vdd", path("a"), "vdq"]) yield* info(name)
+    for (const [name, size, flags] of [
+      ["vdb", 209_715_200n, 1],
+      ["vdb", 209_715_200n, 1],
+      ["vdb", 104_857_600n, 1],
+      ["vdb", 307_200n, 0],
+      ["vdb", 314_572_900n, 1],
+      ["vdd", 209_715_200n, 1],
+      ["vdd", 1000n, 1],
+      [path("a"), 400n * 1024n ** 2n, 1],
+      ["vdq", 2n ** 31n, 1],
+      ["/nope", 2n ** 31n, 1],
+      ["vdb", 2n ** 62n, 1],
+      ["vdb", 2n ** 63n, 0],
+      ["vdb", 2n ** 31n, 4]
+    ] as const) {
+      yield* resize(name, size, flags)
+      yield* ask("capacity", call("DOMAIN_GET_BLOCK_INFO", { dom, path: name, flags: 0 }), ({ capacity }) => capacity)
+    }
+    const vol = (name: string) => ({ pool: "d1", name, key: path(name) })
+    const copy = (from: string, to: string, format: string) =>
+      ask(
+        `copy ${from}, which is open, to ${format}`,
+        call("STORAGE_VOL_CREATE_XML_FROM", {
+          pool,
+          xml: `<volume><name>${to}</name><capacity>1</capacity><target><format type='${format}'/></target></volume>`,
+          clonevol: vol(from),
+          flags: 0
+        })
+      )
+    yield* copy("a", "a2", "qcow2")
+    yield* copy("r", "r2", "raw")
+    yield* copy("r", "r3", "qcow2")
+    yield* copy("base", "base2", "qcow2")
+    for (const name of ["a", "r"]) {
+      yield* ask(
+        `resize ${name}, which is open`,
+        call("STORAGE_VOL_RESIZE", { vol: vol(name), capacity: 1024n ** 3n, flags: 0 })
+      )
+    }
+    const other = { name: "y", uuid: otherUuid, id: -1 }
+    for (const [what, text] of [
+      ["its root", disk(path("root"), "vda")],
+      ["what lies below it", disk(path("base"), "vda", { format: "raw" })],
+      ["what is not qcow2", disk(path("base2"), "vda") + disk(path("r2"), "vdb")]
+    ] as const) {
+      yield* define(`another with ${what}`, domainXml("q35", text, "y", otherUuid))
+      yield* ask("create", call("DOMAIN_CREATE_WITH_FLAGS", { dom: other, flags: 1 }))
+    }
+    yield* ask("undefine", call("DOMAIN_UNDEFINE_FLAGS", { dom: other, flags: 0 }))
+
+    for (const flags of [1, 2, 3]) yield* release("ua-none", flags)
+    yield* detach("what is not there", "<disk type='file'><target dev='vdq' bus='virtio'/></disk>", 1)
+    yield* detach("what is not there", "<disk type='file'><target dev='vdq' bus='virtio'/></disk>", 3)
+    yield* release("ua-volume-3", 3)
+    yield* release("ua-volume-1", 1)
+    yield* disks
+    yield* release("ua-volume-1", 3)
+    yield* release("ua-volume-1", 3)
+    yield* release("ua-volume-1", 1)
+    yield* disks
+    yield* ask("reset", call("DOMAIN_RESET", { dom, flags: 0 }))
+    yield* client.await(({ procedure }) => procedure === 333)
+    yield* release("ua-volume-1", 1)
+    yield* disks
+    yield* attach("a", a, 1)
+    yield* devices("with the first free port")
+    yield* undefine
+    for (const flags of [2, 3]) {
+      yield* attach("to a transient domain", a, flags)
+      yield* detach("from a transient domain", a, flags)
+      yield* release("ua-volume-1", flags)
+    }
+    yield* destroy
+
+    // ---- images of Ceph
+    const image = (name: string) =>
+      `<disk type='network' device='disk'><driver name='qemu' type='raw' cache='none' discard='unmap'/><auth username='vmfabric'><secret type='ceph' uuid='${otherUuid}'/></auth><source protocol='rbd' name='${name}'><host name='10.0.0.1' port='6789'/><host name='10.0.0.2' port='6789'/></source><target dev='vdb' bus='virtio'/><serial>volume-9</serial><alias name='ua-volume-9'/></disk>`
+    yield* define("q35", domainXml("q35", disk(path("root"), "vda")))
+    yield* attach("an image", image("vms/volume-9"), 2)
+    yield* devices("with an image")
+    yield* info("vdb")
+    yield* info("vms/volume-9")
+    yield* start
+    yield* release("ua-volume-9", 2)
+    yield* start
+    yield* attach("an image without secret", image("vms/volume-9"), 1)
+    yield* call("SECRET_DEFINE_XML", {
+      xml: `<secret ephemeral='no' private='yes'><uuid>${otherUuid}</uuid><usage type='ceph'><name>client.vmfabric</name></usage></secret>`,
+      flags: 0
+    })
+    yield* attach("an image without the secret's value", image("vms/volume-9"), 1)
+    yield* call("SECRET_UNDEFINE", { secret: { uuid: otherUuid, usageType: 2, usageID: "client.vmfabric" } })
+    // this one's clock has never gone
+    yield* attach("a", a, 3)
+    for (const flags of [1, 1, 3]) yield* release("ua-volume-1", flags)
+    yield* disks
+    yield* destroy
+    yield* undefine
+
+    for (const name of ["base", "root", "a", "b", "c", "r", "r2", "base2"]) {
+      yield* ask(`delete ${name}`, call("STORAGE_VOL_DELETE", { vol: vol(name), flags: 0 }))
+    }
+    yield* call("STORAGE_POOL_DESTROY", { pool })
+    yield* call("STORAGE_POOL_DELETE", { pool, flags: 0 })
+    yield* call("STORAGE_POOL_UNDEFINE", { pool })
+    // the last of what there is to tell
+    yield* client.await(({ payload, procedure }) => {
+      const bytes = Buffer.from(payload)
+      return procedure === 370 && bytes.includes("d1") && bytes.readInt32BE(bytes.length - 8) === 1
+    })
   })
 
 const words = (payload: Uint8Array): string =>

@@ -1,4 +1,7 @@
-/** Holds the conversation with a real daemon and prints it: `node --import tsx … SOCKET FOLDER > fixtures/libvirt/conversation-9.0.0.txt`. */
+/**
+ * Holds the conversation with a real daemon and prints it: `node --import tsx … SOCKET FOLDER > fixtures/libvirt/conversation-9.0.0.txt`.
+ * The daemon has no domains, pools and secrets, and a network `default` that is off and stays so; the folder above FOLDER is there.
+ */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
 import { connect } from "node:net"

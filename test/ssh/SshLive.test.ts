@@ -19,7 +19,7 @@ import { vi } from "vitest"
 import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
 import * as SshLive from "../../layers/SshLive.ts"
 import { formatAddress, type HostAddress } from "../../src/domain/Host.ts"
-import { Ssh, SshError, SshUnreachable } from "../../src/services/Ssh.ts"
+import { Ssh, SshAuthenticationFailed, SshError, SshUnreachable } from "../../src/services/Ssh.ts"
 import { SshDialer } from "../../src/services/SshDialer.ts"
 import * as KnownHosts from "../../src/ssh/KnownHosts.ts"
 import * as TestServer from "./TestServer.ts"
@@ -627,7 +627,10 @@ describe("SshLive and the network", () => {
     })
   )
 
-  it.effect("after failures it waits twice as long each time, up to 15 s, and says the last error meanwhile", () =>
+  it.effect.each([
+    ["that is silent", 500, (text: string) => new SshUnreachable({ reason: text })],
+    ["that turns us away", 15_000, (text: string) => new SshAuthenticationFailed({ reason: text })]
+  ] as const)("after failures of a host %s it waits twice as long each time, up to %i ms", ([, longest, reason]) =>
     Effect.gen(function* () {
       const dials = yield* Ref.make(0)
       const address: HostAddress = { user: "root", host: "h", port: 22 }
@@ -641,7 +644,7 @@ describe("SshLive and the network", () => {
                   new SshError({
                     host: "root@h",
                     action: "connect",
-                    reason: new SshUnreachable({ reason: `attempt ${count}` })
+                    reason: reason(`attempt ${count}`)
                   })
                 )
               )
@@ -652,7 +655,7 @@ describe("SshLive and the network", () => {
         const ssh = yield* Ssh
         const use = Effect.map(Effect.flip(ssh.exec(address, ["true"])), (error) => error.message)
         for (let attempt = 1; attempt <= 12; attempt++) {
-          const nominal = Math.min(250 * 2 ** (attempt - 1), 15_000)
+          const nominal = Math.min(250 * 2 ** (attempt - 1), longest)
           assert.include(yield* use, `attempt ${attempt}`)
           // 20 % of jitter either way
           yield* TestClock.adjust(nominal * 0.79)

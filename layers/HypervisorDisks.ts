@@ -1,0 +1,374 @@
+/**
+ * Disks that come and go while a domain exists, through libvirt's RPC.
+ *
+ * @since 0.2.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import { GuestHoldsDevice, type HostError, type HostFailure } from "../src/domain/Errors.ts"
+import type { Host } from "../src/domain/Host.ts"
+import * as DomainXml from "../src/libvirt/DomainXml.ts"
+import { code, failure, fromLibvirt, parse, render } from "../src/libvirt/HostErrors.ts"
+import {
+  type DiskPresence,
+  type DiskSource,
+  type DomainRef,
+  type DomainState,
+  type VolumeDisk,
+  volumeSlots
+} from "../src/services/Hypervisor.ts"
+import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
+import * as HostCalls from "./HostCalls.ts"
+
+/** How a guest is asked to let go of a device. @since 0.2.0 @category models */
+export interface ReleaseOptions {
+  /** how long it has for it in all */
+  readonly within: Duration.DurationInput
+  /** it is asked again: what was asked of a firmware, or of a system that was just starting, is lost */
+  readonly askEvery: Duration.DurationInput
+  /** the domain is looked at, whatever events tell */
+  readonly lookEvery: Duration.DurationInput
+}
+
+/** @since 0.2.0 @category constants */
+export const releaseDefaults: ReleaseOptions = {
+  within: Duration.seconds(20),
+  askEvery: Duration.seconds(5),
+  lookEvery: Duration.seconds(1)
+}
+
+const flags = {
+  /** virDomainModificationImpact */
+  live: 0x1,
+  config: 0x2,
+  /** virDomainXMLFlags */
+  inactive: 0x2,
+  /** virDomainBlockResizeFlags */
+  bytes: 0x1
+} as const
+
+/** How often a domain that changes under our hands is looked at again before libvirt's own words are the answer. */
+const attempts = 5
+
+/** What a domain has. `live` null: it does not run. */
+interface Seen {
+  readonly live: ReadonlyArray<DomainXml.Disk> | null
+  readonly persistent: ReadonlyArray<DomainXml.Disk>
+}
+
+type Attached = VolumeDisk & { readonly source: DiskSource }
+
+const find = (disks: ReadonlyArray<DomainXml.Disk>, { alias }: VolumeDisk): DomainXml.Disk | undefined =>
+  disks.find((disk) => disk.alias === alias)
+
+const nameOf = ({ alias }: VolumeDisk): string => alias.replace(/^ua-/, "")
+
+/** Why the disk cannot be added to these, which do not have it. */
+const obstacle = (
+  domain: DomainRef,
+  disks: ReadonlyArray<DomainXml.Disk>,
+  { source, target }: Attached
+): string | undefined => {
+  const called = (disk: DomainXml.Disk) => disk.serial ?? disk.rbd ?? disk.path ?? disk.alias ?? "of no name"
+  const there = disks.find((disk) => disk.target === target)
+  if (there !== undefined) {
+    return `${domain.domainName} has another disk at ${target}, ${called(there)}: detach that first`
+  }
+  const same = disks.find((disk) =>
+    source._tag === "File" ? disk.path === source.path : disk.rbd === `${source.pool}/${source.image}`
+  )
+  // two devices on one disk destroy what is on it
+  if (same !== undefined) {
+    return `${domain.domainName} has it already, at ${same.target} and not by us: detach that first`
+  }
+  // into a definition libvirt would let more: it adds ports
+  return disks.filter((disk) => /^vd[b-z]/.test(disk.target)).length >= volumeSlots
+    ? `${domain.domainName} has no free slot: it has ${volumeSlots}, detach another volume first`
+    : undefined
+}
+
+/** A domain does one thing at a time: a disk whose storage does not answer, for one, holds up everything else for minutes. */
+const unlessBusy =
+  (host: Host, action: string, domain: DomainRef) =>
+  (error: LibvirtError): HostError =>
+    error.reason._tag === "LibvirtRefused" && error.refusedWith(code.operationTimeout)
+      ? failure(
+          host,
+          action,
+          `${domain.domainName} is still busy with something else (${error.reason.reason}): does the storage of its disks answer? Try again when that has ended`,
+          error
+        )
+      : fromLibvirt(host, action)(error)
+
+/** What libvirt and QEMU say of a disk that cannot be opened, with what to do about it. */
+const inWords =
+  (host: Host, action: string, domain: DomainRef, source: DiskSource) =>
+  (error: LibvirtError): HostError => {
+    if (error.reason._tag !== "LibvirtRefused" || error.refusedWith(code.operationTimeout)) {
+      return unlessBusy(host, action, domain)(error)
+    }
+    const said = error.reason.reason
+    const fail = (reason: string): HostFailure => failure(host, action, reason, error)
+    const what = source._tag === "File" ? source.path : `${source.pool}/${source.image} in Ceph`
+    if (said.includes("No more available PCI slots")) {
+      return fail(
+        `${domain.domainName} has no free slot: other devices have taken its PCI Express ports, detach a volume or one of them first`
+      )
+    }
+    if (said.includes("No such file or directory")) return fail(`${what} is not there (${said})`)
+    if (/Failed to get (shared )?"[a-z ]+" lock/.test(said)) {
+      return fail(`${what} is open in another VM or program: close it there first (${said})`)
+    }
+    if (source._tag === "Rbd") {
+      if (error.refusedWith(code.noSecret)) {
+        return fail(
+          `its libvirt has no key for Ceph client ${source.client} (${said}): has the secret been removed by hand? It is put back when the volume is attached again`
+        )
+      }
+      const refused = /error connecting: (.*)/.exec(said)?.[1]
+      if (refused !== undefined) {
+        return fail(
+          refused === "Connection timed out"
+            ? `no Ceph monitor answers it at ${source.monitors.map(({ host, port }) => `${host} port ${port}`).join(", ")}: is the network between them up?`
+            : `Ceph does not let its QEMU in as client ${source.client} (${refused}): is the key the client's, and may it use pool ${source.pool}?`
+        )
+      }
+    }
+    return fail(said)
+  }
+
+/** @since 0.2.0 @category constructors */
+export const make = (
+  libvirt: Libvirt["Type"],
+  domains: {
+    /** whether the domain is there; fails when it is not ours */
+    readonly present: (host: Host, action: string, domain: DomainRef) => Effect.Effect<boolean, HostError>
+    readonly stateOf: (
+      host: Host,
+      action: string,
+      domain: DomainRef
+    ) => Effect.Effect<Option.Option<DomainState>, HostError>
+  },
+  options: ReleaseOptions
+) => {
+  const { raw, unless } = HostCalls.make(libvirt)
+  const { present, stateOf } = domains
+
+  const describe = (host: Host, action: string, domain: DomainRef, which: number) =>
+    Effect.flatMap(
+      unless(host, action, "DOMAIN_GET_XML_DESC", { dom: HostCalls.wire(domain), flags: which }, code.noDomain),
+      Effect.transposeMapOption(({ xml }) =>
+        parse(host, action, xml, (root) =>
+          root.name === "domain" ? { active: DomainXml.isActive(root), disks: DomainXml.disks(root) } : undefined
+        )
+      )
+    )
+
+  /** None: no such domain. */
+  const look = (host: Host, action: string, domain: DomainRef): Effect.Effect<Option.Option<Seen>, HostError> =>
+    Effect.gen(function* () {
+      const current = yield* describe(host, action, domain, 0)
+      if (Option.isNone(current)) return Option.none()
+      const { active, disks } = current.value
+      if (!active) return Option.some({ live: null, persistent: disks })
+      const definition = yield* describe(host, action, domain, flags.inactive)
+      return Option.map(definition, (defined) => ({ live: disks, persistent: defined.disks }))
+    })
+
+  const attachDisk = Effect.fn("Hypervisor.attachDisk")(function* (host: Host, domain: DomainRef, disk: Attached) {
+    const action = `attach ${nameOf(disk)} to ${domain.domainName}`
+    const absent = failure(host, action, "it has no such domain")
+    if (!(yield* present(host, action, domain))) return yield* absent
+    const xml = yield* render(host, action, DomainXml.volumeDisk(disk))
+    let refused: LibvirtError | undefined
+    // What was done is looked at: a domain that was started, or stopped, between the look and the call still lacks the disk on one side.
+    for (let attempt = 0; attempt <= attempts; attempt++) {
+      const seen = yield* look(host, action, domain)
+      if (Option.isNone(seen)) return yield* absent
+      const { live, persistent } = seen.value
+      const lacking = [
+        ...(live !== null && find(live, disk) === undefined ? [{ disks: live, flag: flags.live }] : []),
+        ...(find(persistent, disk) === undefined ? [{ disks: persistent, flag: flags.config }] : [])
+      ]
+      if (lacking.length === 0) return
+      for (const { disks } of lacking) {
+        const reason = obstacle(domain, disks, disk)
+        if (reason !== undefined) return yield* failure(host, action, reason)
+      }
+      // in one call libvirt changes the definition only when the running domain has taken it
+      const which = lacking.reduce((all, { flag }) => all | flag, 0)
+      const attached = yield* Effect.either(
+        raw(host, "DOMAIN_ATTACH_DEVICE_FLAGS", { dom: HostCalls.wire(domain), xml, flags: which })
+      )
+      refused = attached._tag === "Left" ? attached.left : undefined
+      // stopped meanwhile; or there meanwhile, whether as this disk or as another
+      const changed = [code.operationInvalid, code.configUnsupported, code.xml, code.noDomain]
+      if (refused !== undefined && !changed.some((number) => refused?.refusedWith(number))) break
+    }
+    return yield* refused === undefined
+      ? failure(host, action, `${domain.domainName} is started and stopped all the time: try again when that has ended`)
+      : inWords(host, action, domain, disk.source)(refused)
+  })
+
+  const holds = (domain: DomainRef, disk: VolumeDisk, reason: string) =>
+    new GuestHoldsDevice({ domain: domain.domainName, device: nameOf(disk), reason })
+
+  /** Asks the guest to let go. None: asked, or there is nothing to ask for any more; else what stands in the way at the moment. */
+  const ask = (host: Host, action: string, domain: DomainRef, disk: VolumeDisk) =>
+    raw(host, "DOMAIN_DETACH_DEVICE_ALIAS", { dom: HostCalls.wire(domain), alias: disk.alias, flags: flags.live }).pipe(
+      Effect.as(Option.none<LibvirtError>()),
+      Effect.catchAll((error) => {
+        const said = error.reason._tag === "LibvirtRefused" ? error.reason.reason : ""
+        if (said.includes("already in the process of unplug") || isMissing(error)) return Effect.succeedNone
+        return error.refusedWith(code.operationInvalid) || error.refusedWith(code.operationTimeout)
+          ? Effect.succeedSome(error)
+          : Effect.fail(unlessBusy(host, action, domain)(error))
+      })
+    )
+
+  /** Returns when the domain does not run with the disk. */
+  const release = (
+    host: Host,
+    action: string,
+    domain: DomainRef,
+    disk: VolumeDisk
+  ): Effect.Effect<void, HostError | GuestHoldsDevice> =>
+    Effect.gen(function* () {
+      // before it is asked, so that nothing is missed; when the events end, looking does
+      const told = yield* Queue.unbounded<"changed" | "refused">()
+      yield* libvirt.events(host.config.address).pipe(
+        Stream.filter((event) => event.uuid === domain.uuid),
+        Stream.runForEach((event) =>
+          event._tag === "Lifecycle" || (event._tag === "DeviceRemoved" && event.devAlias === disk.alias)
+            ? Queue.offer(told, "changed")
+            : event._tag === "DeviceRemovalFailed" && event.devAlias === disk.alias
+              ? Queue.offer(told, "refused")
+              : Effect.void
+        ),
+        Effect.ignore,
+        Effect.forkScoped
+      )
+      const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(options.within)
+      let nextAsk = 0
+      let hindered = Option.none<LibvirtError>()
+      while (true) {
+        const [seen, state] = yield* Effect.all([look(host, action, domain), stateOf(host, action, domain)], {
+          concurrency: 2
+        })
+        const live = Option.getOrNull(seen)?.live ?? null
+        if (live === null || find(live, disk) === undefined) return
+        const idle = idleStates[Option.getOrElse(state, () => "nostate" as const)]
+        if (idle !== undefined) {
+          return yield* holds(domain, disk, `it ${idle} it, or stop the VM, and detach again`)
+        }
+        const now = yield* Clock.currentTimeMillis
+        if (now >= until) {
+          if (Option.isSome(hindered)) return yield* Effect.fail(unlessBusy(host, action, domain)(hindered.value))
+          return yield* holds(
+            domain,
+            disk,
+            `it was asked for ${Math.round(Duration.toSeconds(options.within))} seconds: let the guest's system release it (unmount it), or stop the VM, and detach again`
+          )
+        }
+        if (now >= nextAsk) {
+          nextAsk = now + Duration.toMillis(options.askEvery)
+          hindered = yield* ask(host, action, domain, disk)
+          if (Option.isSome(hindered)) nextAsk = 0
+        }
+        const event = yield* Effect.timeoutOption(
+          Queue.take(told),
+          Math.min(Duration.toMillis(options.lookEvery), Math.max(until - now, 1))
+        )
+        if (Option.contains(event, "refused")) {
+          return yield* holds(
+            domain,
+            disk,
+            "its system refused: unmount the disk there, or stop the VM, and detach again"
+          )
+        }
+      }
+    }).pipe(Effect.scoped)
+
+  const detachDisk = Effect.fn("Hypervisor.detachDisk")(function* (host: Host, domain: DomainRef, disk: VolumeDisk) {
+    const action = `detach ${nameOf(disk)} from ${domain.domainName}`
+    if (!(yield* present(host, action, domain))) return
+    let refused: LibvirtError | undefined
+    // An attach that was given up may still be under way, waiting for its storage. Calls that change a domain have their turns, so that
+    // it has ended when one of ours has had its.
+    let hadTurn = false
+    // one that was started in between runs with what its definition had
+    for (let attempt = 0; attempt <= attempts; attempt++) {
+      const seen = yield* look(host, action, domain)
+      if (Option.isNone(seen)) return
+      const { live, persistent } = seen.value
+      if (live !== null && find(live, disk) !== undefined) {
+        yield* release(host, action, domain, disk)
+      } else if (hadTurn && find(persistent, disk) === undefined) {
+        return
+      } else {
+        const args = { dom: HostCalls.wire(domain), alias: disk.alias, flags: flags.config }
+        const removed = yield* Effect.either(raw(host, "DOMAIN_DETACH_DEVICE_ALIAS", args))
+        refused = removed._tag === "Left" ? removed.left : undefined
+        if (refused !== undefined && !isMissing(refused)) break
+        hadTurn = true
+      }
+    }
+    return yield* refused === undefined
+      ? failure(host, action, `${domain.domainName} is started and stopped all the time: try again when that has ended`)
+      : unlessBusy(host, action, domain)(refused)
+  })
+
+  const diskPresence = Effect.fn("Hypervisor.diskPresence")(function* (
+    host: Host,
+    domain: DomainRef,
+    disk: VolumeDisk
+  ) {
+    const action = `look for ${nameOf(disk)} in ${domain.domainName}`
+    if (!(yield* present(host, action, domain))) return Option.none<DiskPresence>()
+    return Option.map(yield* look(host, action, domain), ({ live, persistent }) => ({
+      live: live === null ? null : find(live, disk) !== undefined,
+      persistent: find(persistent, disk) !== undefined
+    }))
+  })
+
+  const growDisk = Effect.fn("Hypervisor.growDisk")(function* (
+    host: Host,
+    domain: DomainRef,
+    disk: VolumeDisk,
+    size: number
+  ) {
+    const action = `grow ${nameOf(disk)} in ${domain.domainName}`
+    const seen = (yield* present(host, action, domain)) ? yield* look(host, action, domain) : Option.none<Seen>()
+    if (Option.isNone(seen)) return yield* failure(host, action, "it has no such domain")
+    const { live } = seen.value
+    if (live === null) return yield* failure(host, action, `${domain.domainName} does not run`)
+    const found = find(live, disk)
+    if (found === undefined) return yield* failure(host, action, `${domain.domainName} runs without it`)
+    const { target } = found
+    const dom = HostCalls.wire(domain)
+    yield* Effect.gen(function* () {
+      const { capacity } = yield* raw(host, "DOMAIN_GET_BLOCK_INFO", { dom, path: target, flags: 0 })
+      // libvirt would make it smaller as well
+      if (capacity >= BigInt(size)) return
+      yield* raw(host, "DOMAIN_BLOCK_RESIZE", { dom, disk: target, size: BigInt(size), flags: flags.bytes })
+    }).pipe(Effect.mapError(unlessBusy(host, action, domain)))
+  })
+
+  return { attachDisk, detachDisk, diskPresence, growDisk }
+}
+
+/** What a guest that cannot answer does, and what has to be done with it. */
+const idleStates: Partial<Record<DomainState, string>> = {
+  paused: "is paused: resume",
+  pmsuspended: "sleeps: wake"
+}
+
+/** Whether nothing of that alias is there: libvirt has no code of its own for it. */
+const isMissing = (error: LibvirtError): boolean =>
+  error.refusedWith(code.noDomain) ||
+  error.refusedWith(code.deviceMissing) ||
+  (error.reason._tag === "LibvirtRefused" && error.reason.reason.includes("no device found with alias"))

@@ -1,0 +1,80 @@
+/**
+ * What the storage drivers have in common.
+ *
+ * @since 0.2.0
+ */
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { Image, ImageContent } from "../src/domain/Image.ts"
+import { StepProgress } from "../src/services/StepProgress.ts"
+
+/**
+ * `patience`: how long is waited for somebody to let go of a disk. A QEMU that was killed counts as there for up to 30 seconds at Ceph.
+ *
+ * @since 0.2.0 @category models
+ */
+export interface Options {
+  readonly patience: Duration.DurationInput
+}
+
+/** @since 0.2.0 @category models */
+export const defaults: Options = { patience: "35 seconds" }
+
+/** @since 0.2.0 @category constants */
+export const gibibyte = 1024 ** 3
+
+export { rootSerial } from "../src/domain/Vm.ts"
+
+/** Bytes of a root disk: whole KiB, which is what libvirt passes on to qemu-img. @since 0.2.0 @category getters */
+export const rootCapacity = (size: number, virtualSize: number): number =>
+  Math.ceil(Math.max(size * gibibyte, virtualSize) / 1024) * 1024
+
+/** An image's bytes on their way to `place`, told to the log and to the operation that has it sent. @since 0.2.0 @category conversions */
+export const withProgress = <E>(
+  place: Readonly<Record<string, string>>,
+  image: Image,
+  content: ImageContent,
+  source: Stream.Stream<Uint8Array, E>
+): Stream.Stream<Uint8Array, E> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const total = content.fileSize
+      const { tell } = yield* StepProgress
+      let sent = 0
+      let percentNow = -1
+      let toldPercent = 0
+      let toldAt = yield* Clock.currentTimeMillis
+      return Stream.tap(source, (bytes) =>
+        Effect.gen(function* () {
+          sent += bytes.length
+          const percent = total === 0 ? 100 : Math.floor((sent / total) * 100)
+          if (percent !== percentNow) yield* tell((percentNow = percent))
+          const now = yield* Clock.currentTimeMillis
+          // every 10 percent but no second twice, and every 5 seconds
+          if (now < toldAt + (percent < toldPercent + 10 ? 5000 : 1000)) return
+          toldPercent = percent
+          toldAt = now
+          yield* Effect.logInfo("sending image").pipe(
+            Effect.annotateLogs({ ...place, image: image.config.name, percent, bytes: sent })
+          )
+        })
+      )
+    })
+  )
+
+/** Quickly at first, then every second, for as long as there is patience. @since 0.2.0 @category waiting */
+export const patiently = ({ patience }: Options) =>
+  Schedule.union(Schedule.exponential("50 millis"), Schedule.spaced("1 second")).pipe(Schedule.upTo(patience))
+
+/** Asks until nobody is named any more, for as long as there is patience; gives who is named in the end. @since 0.2.0 @category waiting */
+export const whoRemains = <E>(
+  users: Effect.Effect<ReadonlyArray<string>, E>,
+  options: Options
+): Effect.Effect<ReadonlyArray<string>, E> =>
+  Effect.repeat(users, {
+    until: (found) => found.length === 0,
+    schedule: Schedule.zipLeft(Schedule.identity<ReadonlyArray<string>>(), patiently(options))
+  })

@@ -1,0 +1,223 @@
+/**
+ * A Ceph pool in the words of the storage port, and what a host needs to use its images.
+ *
+ * @since 0.2.0
+ */
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { createHash } from "node:crypto"
+import { type HostError, type StorageError, StorageFailure, StorageUnreachable } from "../src/domain/Errors.ts"
+import type { Host } from "../src/domain/Host.ts"
+import type { OperationId } from "../src/domain/Ids.ts"
+import * as DomainXml from "../src/libvirt/DomainXml.ts"
+import { code, parse, render } from "../src/libvirt/HostErrors.ts"
+import * as SecretXml from "../src/libvirt/SecretXml.ts"
+import type { Ceph, CephError, Cluster, Image } from "../src/services/Ceph.ts"
+import type { DiskSource } from "../src/services/Hypervisor.ts"
+import type { Libvirt } from "../src/services/Libvirt.ts"
+import * as HostCalls from "./HostCalls.ts"
+import { type Options, patiently } from "./StorageDriver.ts"
+
+/** Where images say whose they are. */
+const ownershipKey = "vmfabric"
+
+const Ownership = Schema.Struct({
+  /** what it is the root disk of */
+  vm: Schema.optionalWith(Schema.Int, { exact: true }),
+  volume: Schema.optionalWith(Schema.Int, { exact: true }),
+  /** the operation that made it */
+  operation: Schema.String,
+  /** the user's name for it */
+  name: Schema.optionalWith(Schema.String, { exact: true })
+})
+
+/** What an image's metadata says of it, so that it can be recognised without a database. */
+type Ownership = typeof Ownership.Type
+
+const encode = Schema.encodeSync(Schema.parseJson(Ownership))
+const decode = Schema.decodeUnknownOption(Schema.parseJson(Ownership))
+
+/** None: not made by us. @since 0.2.0 @category getters */
+export const ownershipOf = (image: Image): Option.Option<Ownership> => decode(image.metadata[ownershipKey])
+
+/** @since 0.2.0 @category getters */
+export const isMadeBy = (image: Image, operationId: OperationId): boolean =>
+  Option.exists(ownershipOf(image), ({ operation }) => operation === operationId)
+
+/** The addresses of those who have it open, each once. @since 0.2.0 @category getters */
+export const usersOf = (image: Image): ReadonlyArray<string> => [
+  ...new Set(image.watchers.map(({ address }) => address.replace(/:[0-9]+\/[0-9]+$/, "")))
+]
+
+/** The same for every controller and every start, so that a host keeps one secret for a client. */
+const secretOf = (cluster: Cluster): SecretXml.CephSecret => {
+  const hex = createHash("sha256").update(`vmfabric ${cluster.fsid} client.${cluster.client}`).digest("hex")
+  return {
+    uuid: `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`,
+    usage: `vmfabric client.${cluster.client} ${cluster.fsid}`
+  }
+}
+
+/** @since 0.2.0 @category constructors */
+export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Options) => {
+  const storage = `Ceph pool ${ceph.pool}`
+  const { call, unless } = HostCalls.make(libvirt)
+
+  const failure = (action: string, reason: string, cause?: unknown): StorageFailure =>
+    new StorageFailure({ storage, action, reason, ...(cause === undefined ? {} : { cause }) })
+
+  const fromCeph =
+    (action: string) =>
+    (error: CephError): StorageError => {
+      const { reason } = error
+      if (reason._tag === "CephSilent") return new StorageUnreachable({ storage, reason: reason.reason, cause: error })
+      const full = error.refusedWith("ENOSPC", "EDQUOT")
+      const said = `${reason.detail} (${reason.errno})`
+      return failure(action, full ? `it is full, make room in it: ${said}` : said, error)
+    }
+
+  /** `ceph`'s own effects with what was being done. */
+  const ask = <A>(action: string, effect: Effect.Effect<A, CephError>): Effect.Effect<A, StorageError> =>
+    Effect.mapError(effect, fromCeph(action))
+
+  /** Refused with one of `errnos` it has nothing (more) to do. */
+  const unlessRefused = (
+    action: string,
+    effect: Effect.Effect<void, CephError>,
+    ...errnos: ReadonlyArray<string>
+  ): Effect.Effect<void, StorageError> =>
+    effect.pipe(
+      Effect.catchIf(
+        (error) => error.refusedWith(...errnos),
+        () => Effect.void
+      ),
+      Effect.mapError(fromCeph(action))
+    )
+
+  const look = (action: string, image: string): Effect.Effect<Option.Option<Image>, StorageError> =>
+    ask(action, ceph.look(image))
+
+  const setOwnership = (action: string, image: string, ownership: Ownership): Effect.Effect<void, StorageError> =>
+    ask(action, ceph.setMetadata(image, ownershipKey, encode(ownership)))
+
+  /** What is told when Ceph says that an image is busy: who has it. */
+  const busy = (action: string, image: string, advice: string) => (error: CephError) =>
+    Effect.flatMap(look(action, image), (found) => {
+      const users = Option.match(found, { onNone: () => [], onSome: usersOf })
+      return failure(
+        action,
+        users.length === 0
+          ? `${image} is in use (${error.message}): ${advice}`
+          : `${image} is open on ${users.join(", ")}: ${advice}`,
+        error
+      )
+    })
+
+  /** `EBUSY` (and what Ceph says in its place) as who has the image. */
+  const refuseBusy = <A>(
+    action: string,
+    image: string,
+    advice: string,
+    effect: Effect.Effect<A, CephError>
+  ): Effect.Effect<A, StorageError> =>
+    Effect.catchAll(effect, (error): Effect.Effect<never, StorageError> =>
+      error.refusedWith("EBUSY", "EROFS") ? busy(action, image, advice)(error) : Effect.fail(fromCeph(action)(error))
+    )
+
+  /** Absent is fine. Somebody who has it open is waited for: a QEMU that has died is among the watchers for a while. */
+  const remove = (action: string, image: string): Effect.Effect<void, StorageError> =>
+    refuseBusy(
+      action,
+      image,
+      "stop what uses it first",
+      ceph.remove(image).pipe(
+        Effect.catchIf(
+          (error) => error.refusedWith("ENOENT"),
+          () => Effect.void
+        ),
+        Effect.retry({ while: (error) => error.refusedWith("EBUSY"), schedule: patiently(options) })
+      )
+    )
+
+  /** Makes an image whose name is new, or left over from a try that did not end: what was left over is made anew. */
+  const anew = (
+    action: string,
+    image: string,
+    make: Effect.Effect<void, CephError>
+  ): Effect.Effect<void, StorageError> =>
+    make.pipe(
+      Effect.catchIf(
+        (error) => error.refusedWith("EEXIST"),
+        () => Effect.zipRight(remove(action, image), make)
+      ),
+      Effect.mapError((error) => (error._tag === "CephError" ? fromCeph(action)(error) : error))
+    )
+
+  // -------------------------------------------------------------------------------------------------------------- on a host
+
+  /** By host, what its secret was set to. */
+  const keys = new Map<string, Redacted.Redacted>()
+
+  /** QEMU is given the key by libvirt, from a secret that has to be there. */
+  const ensureSecret = Effect.fnUntraced(function* (host: Host, action: string, cluster: Cluster) {
+    const wanted = secretOf(cluster)
+    const found = yield* unless(host, action, "SECRET_LOOKUP_BY_UUID", { uuid: wanted.uuid }, code.noSecret)
+    if (Option.isSome(found) && Equal.equals(keys.get(host.name), cluster.key)) return wanted.uuid
+    const secret = Option.isSome(found)
+      ? found.value.secret
+      : yield* Effect.flatMap(render(host, action, SecretXml.ceph(wanted)), (xml) =>
+          Effect.map(call(host, action, "SECRET_DEFINE_XML", { xml, flags: 0 }), ({ secret }) => secret)
+        )
+    const value = Buffer.from(Redacted.value(cluster.key), "base64")
+    yield* call(host, action, "SECRET_SET_VALUE", { secret, value, flags: 0 })
+    keys.set(host.name, cluster.key)
+    return wanted.uuid
+  })
+
+  /** Everything but the image's name and serial. */
+  const access = Effect.fnUntraced(function* (host: Host, action: string) {
+    const cluster = yield* ask(action, ceph.cluster)
+    const secret = yield* ensureSecret(host, action, cluster)
+    return (image: string, serial: string): DiskSource => ({
+      _tag: "Rbd",
+      pool: ceph.pool,
+      image,
+      monitors: cluster.monitors,
+      client: cluster.client,
+      secret,
+      serial
+    })
+  })
+
+  /** Whether the domain runs on the host with the image among its disks. */
+  const runsWith = (host: Host, action: string, domainName: string, image: string): Effect.Effect<boolean, HostError> =>
+    Effect.gen(function* () {
+      const found = yield* unless(host, action, "DOMAIN_LOOKUP_BY_NAME", { name: domainName }, code.noDomain)
+      if (Option.isNone(found) || found.value.dom.id === -1) return false
+      const { dom } = found.value
+      const described = yield* unless(host, action, "DOMAIN_GET_XML_DESC", { dom, flags: 0 }, code.noDomain)
+      if (Option.isNone(described)) return false
+      const disks = yield* parse(host, action, described.value.xml, DomainXml.disks)
+      return disks.some((disk) => disk.rbd === `${ceph.pool}/${image}`)
+    })
+
+  return {
+    failure,
+    fromCeph,
+    ask,
+    unlessRefused,
+    look,
+    setOwnership,
+    refuseBusy,
+    remove,
+    anew,
+    access,
+    runsWith
+  }
+}
+
+/** @since 0.2.0 @category models */
+export type RbdPool = ReturnType<typeof make>

@@ -1,0 +1,85 @@
+/**
+ * Hosts with what is promised on them, kept in memory: every placement looks at all of them, and the sums over everything that is promised
+ * would cost more than all the rest of an admission.
+ *
+ * Sums are never counted on. A body that changes what a host has looks at that host again, and what it found is kept: for the bodies after
+ * it in the same transaction at once (`ahead`), for everybody else by the commit (`committed`).
+ *
+ * @since 0.3.0
+ */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import type { HostId } from "../../src/domain/Ids.ts"
+import type { HostUsage } from "../../src/services/Inventory.ts"
+import type { Database } from "../Database.ts"
+import * as Rows from "./Rows.ts"
+
+/** Summed before it is joined: that is one walk through each index, whatever the number of hosts. */
+const select = (ofHost: boolean) => `select h.id, h.config, h.facts, h.maintenance,
+    coalesce(r.cpu, 0) as cpu, coalesce(r.ram, 0) as ram, coalesce(r.disk, 0) + coalesce(v.disk, 0) as disk,
+    coalesce(r.vms, 0) as vms
+  from hosts h left join (
+    select host_id, sum(cpu) as cpu, sum(ram) as ram, sum(disk) as disk, count(*) as vms
+    from reservations ${ofHost ? "where host_id = ?" : ""} group by host_id
+  ) r on r.host_id = h.id left join (
+    select host_id, sum(promised) as disk
+    from volumes where host_id is not null and state not in ('purged', 'failed')
+      ${ofHost ? "and host_id = ?" : ""} group by host_id
+  ) v on v.host_id = h.id
+  where h.active = 1 ${ofHost ? "and h.id = ?" : ""} order by h.id`
+
+/** What a body found: all hosts, or some. @since 0.3.0 @category models */
+export interface Found {
+  readonly all: boolean
+  readonly usages: ReadonlyArray<HostUsage>
+}
+
+/** @since 0.3.0 @category constructors */
+export const make = Effect.fnUntraced(function* ({ read, statement, transaction }: Database["Type"]) {
+  const decode = Rows.makeHostUsage()
+  const selectAll = statement(select(false))
+  const selectOne = statement(select(true))
+
+  /** In id order. */
+  type Usages = Map<HostId, HostUsage>
+  const kept = (into: Usages, found: Found): Usages => {
+    const { all: whole, usages } = found
+    if (whole) into.clear()
+    for (const usage of usages) into.set(usage.host.id, usage)
+    return into
+  }
+
+  const lookAtAll: Effect.Effect<Found, SqlError> = Effect.map(Effect.flatMap(selectAll(), decode), (usages) => ({
+    all: true,
+    usages
+  }))
+
+  const all = kept(new Map(), yield* read("read the hosts", lookAtAll))
+  let inTransaction: { readonly number: number; readonly usages: Usages } | null = null
+  const one = (id: HostId) => Effect.flatMap(selectOne(id, id, id), decode)
+
+  return {
+    /** As of the last commit. */
+    all,
+    /** In a body: as it and those before it in the same transaction have made them. */
+    now: Effect.sync(() => [...(inTransaction?.number === transaction() ? inTransaction.usages : all).values()]),
+    /** In a body. Empty: it was dropped. */
+    one,
+    /** In a body, after its changes. */
+    look: (ids: ReadonlyArray<HostId | null>): Effect.Effect<Found, SqlError> =>
+      Effect.map(
+        Effect.forEach(new Set(ids), (id) => (id === null ? Effect.succeed([]) : one(id))),
+        (found) => ({ all: false, usages: found.flat() })
+      ),
+    lookAtAll,
+    ahead: (found: Found): void => {
+      if (!found.all && found.usages.length === 0) return
+      const number = transaction()
+      if (inTransaction?.number !== number) inTransaction = { number, usages: new Map(all) }
+      kept(inTransaction.usages, found)
+    },
+    committed: (found: Found): void => {
+      kept(all, found)
+    }
+  }
+})

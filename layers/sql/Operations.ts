@@ -1,0 +1,95 @@
+/**
+ * Operations' rows, written in the caller's transaction.
+ *
+ * @since 0.2.0
+ */
+import * as Effect from "effect/Effect"
+import { OperationId } from "../../src/domain/Ids.ts"
+import { Operation } from "../../src/domain/Operation.ts"
+import * as Uuid from "../../src/domain/Uuid.ts"
+import type { Database } from "../Database.ts"
+import * as Rows from "./Rows.ts"
+
+/** @since 0.2.0 @category models */
+export interface NewOperation extends Pick<Operation, "kind" | "vmId"> {
+  readonly volumeId?: Operation["volumeId"]
+  readonly snapshotId?: Operation["snapshotId"]
+  readonly detail?: Operation["detail"]
+}
+
+const first = (rows: ReadonlyArray<Rows.Row>): Effect.Effect<Operation | null> =>
+  rows[0] === undefined ? Effect.succeed(null) : Rows.operations.one(rows[0])
+
+/** @since 0.3.0 @category constructors */
+export const freshId: Effect.Effect<OperationId> = Effect.map(Uuid.make, (uuid) => OperationId.make(uuid))
+
+/** @since 0.3.0 @category constructors */
+export const make = (statement: Database["Type"]["statement"]) => {
+  const insertRow = statement(`insert into operations
+    (id, kind, vm_id, volume_id, snapshot_id, detail, state, created_at) values (?, ?, ?, ?, ?, ?, 'pending', ?)`)
+
+  const insertAs = Effect.fnUntraced(function* (id: OperationId, operation: NewOperation, now: number) {
+    const { detail = {}, kind, snapshotId = null, vmId, volumeId = null } = operation
+    yield* insertRow(id, kind, vmId, volumeId, snapshotId, Rows.encodeOperationDetail(detail), now)
+    return new Operation(
+      {
+        id,
+        kind,
+        vmId,
+        volumeId,
+        snapshotId,
+        detail,
+        state: "pending",
+        error: null,
+        cancelAsked: false,
+        createdAt: now,
+        finishedAt: null
+      },
+      { disableValidation: true }
+    )
+  })
+
+  const insert = (operation: NewOperation, now: number) => Effect.flatMap(freshId, (id) => insertAs(id, operation, now))
+
+  const unfinished = (condition: string) => {
+    const select = statement(`select ${Rows.operationColumns} from operations
+      where ${condition} and state not in ('done', 'failed') order by seq limit 1`)
+    return (id: number) => Effect.flatMap(select(id), first)
+  }
+
+  return {
+    /** A pending operation. `now` in milliseconds since 1970. */
+    insert,
+    /** The same, with an id that was made before. */
+    insertAs,
+    /** The one on the VM itself that has not ended. */
+    ofVmItself: unfinished("vm_id = ? and volume_id is null"),
+    /** The oldest operation on a volume with the VM that has not ended. */
+    ofVmsVolumes: unfinished("vm_id = ? and volume_id is not null"),
+    /** The one on the volume that has not ended. */
+    ofVolume: unfinished("volume_id = ? and volume_id is not null")
+  }
+}
+
+/** @since 0.3.0 @category models */
+export type Operations = ReturnType<typeof make>
+
+/** What an unfinished operation is doing, as in `it is being attached`. @since 0.2.0 @category formatting */
+export const doing: Record<Operation["kind"], string> = {
+  CreateVm: "it is still being created",
+  DestroyVm: "it is being destroyed",
+  StartVm: "it is being started",
+  RepairVm: "it is being repaired",
+  CleanVm: "what was left of it is being removed",
+  CreateVolume: "it is still being created",
+  DestroyVolume: "it is being destroyed",
+  RestoreVolume: "it is being restored",
+  PurgeVolume: "it is being purged",
+  AttachVolume: "it is being attached",
+  DetachVolume: "it is being detached",
+  GrowVolume: "it is growing",
+  RenameVolume: "it is being renamed",
+  RevertVolume: "it is being reverted to a snapshot",
+  CreateSnapshot: "a snapshot is being made",
+  DestroySnapshot: "a snapshot is being destroyed"
+}

@@ -1,0 +1,103 @@
+/**
+ * What is on the hosts, beside what should be.
+ *
+ * @since 0.3.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Drift, DriftKind, Foreign } from "../domain/Drift.ts"
+import type * as Errors from "../domain/Errors.ts"
+import type { HostStatus } from "../domain/Host.ts"
+import type { HostId, VmId } from "../domain/Ids.ts"
+import type { Vm, VmSeen } from "../domain/Vm.ts"
+import { HostMonitor } from "../services/HostMonitor.ts"
+import { Inventory } from "../services/Inventory.ts"
+import { Observer } from "../services/Observer.ts"
+import { Operations } from "../services/Operations.ts"
+import * as Queue from "./Queue.ts"
+
+/** A VM with what was last seen of it: as true as the status of its host. `seen` null: never yet. @since 0.3.0 @category models */
+export interface VmReport {
+  readonly vm: Vm
+  readonly seen: VmSeen | null
+  readonly host: HostStatus
+  readonly drift: ReadonlyArray<Drift>
+}
+
+/** @since 0.3.0 @category services */
+export class Reality extends Context.Tag("vmfabric/Reality")<
+  Reality,
+  {
+    readonly vm: (id: VmId) => Effect.Effect<VmReport, Errors.VmNotFound | Errors.PersistenceError>
+    /** All that exist, by id. */
+    readonly vms: Effect.Effect<ReadonlyArray<VmReport>, Errors.PersistenceError>
+    /** By VM, then field. */
+    readonly drift: Effect.Effect<ReadonlyArray<Drift>, Errors.PersistenceError>
+    /** What the inventory does not know, on the hosts that can be reached and in the pool. */
+    readonly foreign: Effect.Effect<ReadonlyArray<Foreign>>
+    /** Looks at everything on the host now. */
+    readonly look: (
+      id: HostId
+    ) => Effect.Effect<void, Errors.HostNotFound | Errors.HostError | Errors.StorageError | Errors.PersistenceError>
+    /**
+     * Makes the VM's domain what it should be, as far as nothing is taken from a running guest: title, vCPUs and memory of its definition,
+     * volumes that are missing, and started when it does not run. Waits for the end of it.
+     */
+    readonly repair: (
+      id: VmId
+    ) => Effect.Effect<void, Errors.VmNotFound | Errors.OperationFailed | Errors.PersistenceError>
+  }
+>() {}
+
+const everything: ReadonlyArray<DriftKind> = ["definition", "disks", "power"]
+
+/** @since 0.3.0 @category layers */
+export const layer = Layer.effect(
+  Reality,
+  Effect.gen(function* () {
+    const inventory = yield* Inventory
+    const monitor = yield* HostMonitor
+    const observer = yield* Observer
+    const operations = yield* Operations
+    const queue = yield* Queue.Queue
+
+    const report = (vms: ReadonlyArray<Vm>, drift: ReadonlyArray<Drift>) =>
+      Effect.zipWith(monitor.statuses, inventory.seen, (statuses, seen) => {
+        const differing = new Map<VmId, Array<Drift>>()
+        for (const one of drift) {
+          const before = differing.get(one.vmId)
+          if (before === undefined) differing.set(one.vmId, [one])
+          else before.push(one)
+        }
+        return vms.map((vm): VmReport => ({
+          vm,
+          seen: seen.get(vm.id) ?? null,
+          host: statuses.get(vm.hostId) ?? { _tag: "Connecting" },
+          drift: differing.get(vm.id) ?? []
+        }))
+      })
+
+    return Reality.of({
+      vm: Effect.fn("Reality.vm")(function* (id) {
+        const vm = yield* inventory.vm(id)
+        const [only] = yield* report([vm], yield* inventory.drift({ vm: id }))
+        return only ?? (yield* Effect.dieMessage(`no report of VM ${id}`))
+      }),
+      vms: Effect.flatMap(Effect.all([inventory.vms(), inventory.drift()]), ([vms, drift]) => report(vms, drift)),
+      drift: inventory.drift(),
+      foreign: observer.foreign,
+      look: Effect.fn("Reality.look")((id) => Effect.zipRight(inventory.host(id), observer.look(id))),
+      repair: Effect.fn("Reality.repair")(function* (id) {
+        yield* inventory.vm(id)
+        const operation = yield* queue.whenFree(
+          { vmId: id },
+          inventory
+            .beginOnVm(id, "RepairVm", { repair: everything })
+            .pipe(Effect.tap(operations.start), Effect.uninterruptible)
+        )
+        yield* operations.await(operation.id)
+      })
+    })
+  })
+).pipe(Layer.provide(Queue.layer))

@@ -1,0 +1,290 @@
+/**
+ * What can be done with volumes and their snapshots.
+ *
+ * @since 0.2.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Errors from "../domain/Errors.ts"
+import type { SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
+import * as Resources from "../domain/Resources.ts"
+import { type Snapshot, type Volume, VolumeName, VolumeSize } from "../domain/Volume.ts"
+import { HostMonitor } from "../services/HostMonitor.ts"
+import { type HostUsage, Inventory, type Source } from "../services/Inventory.ts"
+import { Operations } from "../services/Operations.ts"
+import { Scheduler } from "../services/Scheduler.ts"
+import { Storage } from "../services/Storage.ts"
+import * as Keys from "./Keys.ts"
+import { Pools } from "./Pools.ts"
+import * as Queue from "./Queue.ts"
+import * as Rules from "./VolumeRules.ts"
+
+/**
+ * `size` in GiB. With `source` the volume has that snapshot's content, and `size` may be absent: as large as the snapshot. With
+ * `idempotencyKey` repeating the request is harmless: it is the same volume that is waited for, or the same failure.
+ *
+ * @since 0.2.0 @category models
+ */
+export interface CreateVolume {
+  readonly name: string
+  readonly size?: number
+  readonly source?: SnapshotId
+  readonly idempotencyKey?: string
+}
+
+/** What everything that changes a volume can fail with. @since 0.2.0 @category errors */
+export type ChangeError =
+  Errors.VolumeNotFound | Errors.VolumeConflict | Errors.OperationFailed | Errors.PersistenceError
+
+/** @since 0.2.0 @category errors */
+export type CreateError =
+  | Errors.InvalidArgument
+  | Errors.SnapshotNotFound
+  | Errors.VolumeConflict
+  | Errors.NoFeasibleHost
+  | Errors.PoolFull
+  | Errors.KeyReused
+  | Errors.StorageError
+  | Errors.OperationFailed
+  | Errors.PersistenceError
+
+/**
+ * Each waits until it is done; interrupting the wait does not interrupt what was begun. What else is being done with the same volume or VM
+ * is waited for first.
+ *
+ * @since 0.2.0 @category services
+ */
+export class Volumes extends Context.Tag("vmfabric/Volumes")<
+  Volumes,
+  {
+    readonly create: (request: CreateVolume) => Effect.Effect<Volume, CreateError>
+    /** One that was destroyed is told too, as long as its id is known. */
+    readonly get: (id: VolumeId) => Effect.Effect<Volume, Errors.VolumeNotFound | Errors.PersistenceError>
+    /** By id, those in the trash too. */
+    readonly list: (filter?: { readonly vm?: VmId }) => Effect.Effect<ReadonlyArray<Volume>, Errors.PersistenceError>
+    /**
+     * Into the trash, from where it can be had back until the undo window has passed. Refused while it is attached, or while volumes are
+     * clones of its snapshots. Repeating it is fine.
+     */
+    readonly destroy: (id: VolumeId) => Effect.Effect<void, ChangeError>
+    /** Back from the trash. One that is not there is left as it is. */
+    readonly restore: (id: VolumeId) => Effect.Effect<Volume, ChangeError>
+    /** Out of the trash for good, without waiting for the window to pass. */
+    readonly purge: (id: VolumeId) => Effect.Effect<void, ChangeError>
+    /**
+     * To a VM, running or not; the guest finds it by its serial. Attached to that VM already is fine, to another is refused. A volume that
+     * is kept on a host and was never attached goes along to the VM's host; one that was stays.
+     */
+    readonly attach: (
+      id: VolumeId,
+      vmId: VmId
+    ) => Effect.Effect<Volume, ChangeError | Errors.VmNotFound | Errors.PoolFull>
+    /** Waits until the guest lets go; when it does not in time, the volume stays attached, and the failure says so. */
+    readonly detach: (id: VolumeId) => Effect.Effect<void, ChangeError>
+    /** To `size` GiB. A guest that has it sees the new size. Never smaller. */
+    readonly grow: (
+      id: VolumeId,
+      size: number
+    ) => Effect.Effect<Volume, ChangeError | Errors.InvalidArgument | Errors.PoolFull | Errors.StorageError>
+    readonly rename: (id: VolumeId, name: string) => Effect.Effect<Volume, ChangeError | Errors.InvalidArgument>
+
+    /** The content at this moment: as after a power cut where a guest is writing. */
+    readonly snapshot: (id: VolumeId, name: string) => Effect.Effect<Snapshot, ChangeError | Errors.InvalidArgument>
+    readonly snapshots: (
+      id: VolumeId
+    ) => Effect.Effect<ReadonlyArray<Snapshot>, Errors.VolumeNotFound | Errors.PersistenceError>
+    /** Refused while volumes are clones of it. */
+    readonly destroySnapshot: (id: SnapshotId) => Effect.Effect<void, ChangeError | Errors.SnapshotNotFound>
+    /** Content and size become the snapshot's. Refused while a running VM has the volume. */
+    readonly revert: (id: SnapshotId) => Effect.Effect<Volume, ChangeError | Errors.SnapshotNotFound | Errors.PoolFull>
+  }
+>() {}
+
+const isName: (name: string) => boolean = Schema.is(VolumeName)
+const isSize: (size: number) => boolean = Schema.is(VolumeSize)
+
+/** `undoWindow`: seconds for which a destroyed volume can be had back; 0: not at all. @since 0.2.0 @category layers */
+export const layer = (options: { readonly undoWindow: number }) =>
+  Layer.effect(
+    Volumes,
+    Effect.gen(function* () {
+      const inventory = yield* Inventory
+      const scheduler = yield* Scheduler
+      const monitor = yield* HostMonitor
+      const operations = yield* Operations
+      const storage = yield* Storage
+      const pools = yield* Pools
+      const queue = yield* Queue.Queue
+
+      const checkName = (name: string) =>
+        isName(name)
+          ? Effect.void
+          : new Errors.InvalidArgument({
+              field: "name",
+              problem: name === "" ? "is empty" : "is not a name",
+              expected: "1 to 255 characters without control characters, and no blanks at the ends"
+            })
+
+      const checkSize = (size: number) =>
+        isSize(size)
+          ? Effect.void
+          : new Errors.InvalidArgument({
+              field: "size",
+              problem: `is ${size}`,
+              expected: "a whole number of GiB from 1 to 65536"
+            })
+
+      /** Decided and started as one, when it is the volume's turn, and driven to its end. Gives what the change made. */
+      const change = (id: VolumeId, vmId: VmId | null, rule: Rules.Rule) =>
+        Effect.gen(function* () {
+          const begun = yield* queue.whenFree(
+            { volumeId: id, vmId },
+            inventory.changeVolume(id, vmId, rule).pipe(
+              Effect.tap(({ operation }) => (operation === null ? Effect.void : operations.start(operation))),
+              Effect.uninterruptible
+            )
+          )
+          if (begun.operation !== null) yield* operations.await(begun.operation.id)
+          return begun
+        })
+
+      /** For what needs no VM and no more room: those refusals cannot come. */
+      const ofSnapshot = (id: VolumeId, rule: Rules.Rule) =>
+        Effect.catchTag(change(id, null, rule), "VmNotFound", "PoolFull", Effect.die)
+
+      /** The same for what is about no snapshot that is there already. */
+      const inPlace = (id: VolumeId, rule: Rules.Rule) =>
+        Effect.catchTag(ofSnapshot(id, rule), "SnapshotNotFound", Effect.die)
+
+      /** Whether clones of a volume's snapshots are copies that need them no more. */
+      const hasCopies = (volume: Volume) => storage.driver(volume.driver).pool === null
+
+      /** On which host a new volume is kept; a clone where its snapshot is. */
+      const chooseHost = (size: number) =>
+        Effect.fnUntraced(function* (usage: ReadonlyArray<HostUsage>, source: Source | null) {
+          const statuses = yield* monitor.statuses
+          const elsewhere =
+            source === null
+              ? []
+              : usage.filter(({ host }) => host.id !== source.volume.hostId).map(({ host }) => host.id)
+          return yield* scheduler
+            .place(
+              {
+                resources: { ...Resources.zero, disk: size },
+                exclude: new Map(elsewhere.map((id) => [id, "the snapshot is on another host"]))
+              },
+              usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } }))
+            )
+            .pipe(Effect.mapError(({ refusals }) => new Errors.NoFeasibleHost({ refusals, what: "volume" })))
+        })
+
+      const create = Effect.fn("Volumes.create")(function* (request: CreateVolume) {
+        yield* checkName(request.name)
+        const key = yield* Keys.make(request.idempotencyKey, [
+          "volume",
+          request.name,
+          request.size ?? null,
+          request.source ?? null
+        ])
+        const from = request.source === undefined ? null : yield* inventory.snapshot(request.source)
+        const size = request.size ?? from?.size
+        if (size === undefined) {
+          return yield* new Errors.InvalidArgument({ field: "size", problem: "is missing", expected: "size=…, in GiB" })
+        }
+        yield* checkSize(size)
+        if (from !== null && size < from.size) {
+          return yield* new Errors.InvalidArgument({
+            field: "size",
+            problem: `is ${size}, less than the snapshot has`,
+            expected: `${from.size} GiB or more`
+          })
+        }
+        // a clone is kept where its snapshot is
+        const driver =
+          from === null
+            ? storage.preferred
+            : yield* inventory.volumeRecord(from.volumeId).pipe(
+                Effect.orDie,
+                Effect.map((volume) => storage.driver(volume.driver))
+              )
+        if (driver.pool === null) yield* Effect.timeoutOption(monitor.settled, patience)
+        else yield* pools.refresh
+        const admitted = yield* inventory
+          .admitVolume(
+            {
+              ...Keys.field(key),
+              name: request.name,
+              size,
+              disk: { driver: driver.name, pool: driver.pool },
+              sourceId: request.source ?? null
+            },
+            Effect.fnUntraced(function* (usage, source) {
+              if (source !== null) yield* Rules.clone(source)
+              return driver.pool === null ? yield* chooseHost(size)(usage, source) : null
+            })
+          )
+          .pipe(
+            Effect.tap(({ operation }) => operations.start(operation)),
+            Effect.uninterruptible
+          )
+        yield* Effect.annotateCurrentSpan({ volumeId: admitted.volume.id })
+        yield* operations.await(admitted.operation.id)
+        return yield* Effect.orDie(inventory.volumeRecord(admitted.volume.id))
+      })
+
+      const purge = (id: VolumeId) => Effect.asVoid(inPlace(id, Rules.purge))
+
+      const get = (id: VolumeId) => inventory.volume(id)
+
+      return Volumes.of({
+        create,
+        get,
+        list: inventory.volumes,
+        destroy: Effect.fn("Volumes.destroy")(function* (id) {
+          const volume = yield* get(id)
+          const begun = yield* inPlace(id, Rules.destroy(options.undoWindow, hasCopies(volume)))
+          if (begun.operation !== null && options.undoWindow === 0) yield* purge(id)
+        }),
+        restore: Effect.fn("Volumes.restore")((id) => Effect.zipRight(inPlace(id, Rules.restore), get(id))),
+        purge: Effect.fn("Volumes.purge")(purge),
+        attach: Effect.fn("Volumes.attach")((id, vmId) =>
+          Effect.zipRight(Effect.catchTag(change(id, vmId, Rules.attach), "SnapshotNotFound", Effect.die), get(id))
+        ),
+        detach: Effect.fn("Volumes.detach")((id) => Effect.asVoid(inPlace(id, Rules.detach))),
+        grow: Effect.fn("Volumes.grow")(function* (id, size) {
+          yield* checkSize(size)
+          const volume = yield* get(id)
+          if (!hasCopies(volume)) yield* pools.refresh
+          yield* Effect.catchTag(change(id, null, Rules.grow(size)), "VmNotFound", "SnapshotNotFound", Effect.die)
+          return yield* get(id)
+        }),
+        rename: Effect.fn("Volumes.rename")(function* (id, name) {
+          yield* checkName(name)
+          yield* inPlace(id, Rules.rename(name))
+          return yield* get(id)
+        }),
+        snapshot: Effect.fn("Volumes.snapshot")(function* (id, name) {
+          yield* checkName(name)
+          const { snapshot } = yield* inPlace(id, Rules.snapshot(name))
+          if (snapshot === null) return yield* Effect.dieMessage(`no snapshot of volume ${id} was written`)
+          return yield* Effect.orDie(inventory.snapshotRecord(snapshot.id))
+        }),
+        snapshots: (id) => Effect.zipRight(get(id), inventory.snapshots(id)),
+        destroySnapshot: Effect.fn("Volumes.destroySnapshot")(function* (id) {
+          const { volumeId } = yield* inventory.snapshot(id)
+          const volume = yield* get(volumeId)
+          yield* ofSnapshot(volumeId, Rules.destroySnapshot(id, hasCopies(volume)))
+        }),
+        revert: Effect.fn("Volumes.revert")(function* (id) {
+          const { volumeId } = yield* inventory.snapshot(id)
+          yield* Effect.catchTag(change(volumeId, null, Rules.revert(id)), "VmNotFound", Effect.die)
+          return yield* get(volumeId)
+        })
+      })
+    })
+  ).pipe(Layer.provide(Queue.layer))
+
+/** How long a creation waits for hosts that nobody has tried yet. */
+const patience = "10 seconds"

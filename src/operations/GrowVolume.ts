@@ -1,0 +1,53 @@
+/**
+ * @since 0.2.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Errors from "../domain/Errors.ts"
+import type { Saga } from "./Saga.ts"
+import * as VolumeSaga from "./VolumeSaga.ts"
+
+/** @since 0.3.0 @category constants */
+export const steps = ["grow", "seen"] as const
+
+const gibibyte = 1024 ** 3
+
+/** By QEMU, which tells the guest, where a domain runs with it; else by the storage. @since 0.2.0 @category operations */
+export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> => {
+  const { driver, hypervisor, operation, user, volume } = subject
+  const size = operation.detail.size ?? volume.size
+  const at = VolumeSaga.place(subject)
+  return {
+    hosts: VolumeSaga.hostsOf(subject),
+    unreachable: "wait",
+    steps: [
+      {
+        name: "grow",
+        act: Effect.gen(function* () {
+          if (user !== null) {
+            const domain = { uuid: user.vm.uuid, domainName: user.vm.domainName }
+            const disk = VolumeSaga.diskOf(volume)
+            const presence = yield* hypervisor.diskPresence(user.host, domain, disk)
+            if (Option.exists(presence, ({ live }) => live === true)) {
+              return yield* hypervisor.growDisk(user.host, domain, disk, size * gibibyte)
+            }
+          }
+          yield* driver.growVolume(at, size)
+        })
+      },
+      {
+        name: "seen",
+        act: Effect.flatMap(driver.volumeSize(at), (bytes) =>
+          Option.exists(bytes, (found) => found >= size * gibibyte)
+            ? Effect.void
+            : new Errors.VolumeConflict({
+                volumeId: volume.id,
+                reason: `is not ${size} GiB large after it was made to grow: look at the storage, and grow it again`
+              })
+        )
+      }
+    ],
+    succeeded: VolumeSaga.settle(subject, { size }),
+    failed: VolumeSaga.settle(subject, { size: operation.detail.formerSize ?? volume.size })
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * @since 0.3.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Volume } from "../domain/Volume.ts"
+import type { DriverName } from "../domain/Pool.ts"
+import type { StorageDriver } from "../services/Storage.ts"
+import type { Saga } from "./Saga.ts"
+import type { Subject } from "./VmSaga.ts"
+import * as VolumeSaga from "./VolumeSaga.ts"
+
+/** @since 0.3.0 @category constants */
+export const steps = ["definition", "disks", "power"] as const
+
+type Name = (typeof steps)[number]
+
+/**
+ * Those of title, vCPUs and memory → missing volumes → start that are to be mended. Nothing is taken away, so there is nothing to undo.
+ *
+ * @since 0.3.0 @category operations
+ */
+export const saga = (subject: Subject, driverOf: (name: DriverName) => StorageDriver): Saga<Name> => {
+  const { host, hypervisor, inventory, operation, vm } = subject
+  const domain = { uuid: vm.uuid, domainName: vm.domainName }
+
+  const attach = Effect.fnUntraced(function* (volume: Volume) {
+    const disk = VolumeSaga.diskOf(volume)
+    const found = yield* hypervisor.diskPresence(host, domain, disk)
+    if (Option.exists(found, ({ live, persistent }) => persistent && live !== false)) return
+    const held = Option.exists(found, ({ live }) => live === true)
+    const at = { id: volume.id, host: volume.hostId === null ? null : host }
+    const source = yield* driverOf(volume.driver).openVolume(at, { host, domainName: vm.domainName, held })
+    yield* hypervisor.attachDisk(host, domain, { ...disk, source })
+  })
+
+  const acts = {
+    definition: hypervisor.redefine(host, domain, {
+      title: vm.name,
+      cpu: vm.resources.cpu,
+      ram: vm.resources.ram
+    }),
+    disks: Effect.flatMap(inventory.volumes({ vm: vm.id }), (volumes) =>
+      Effect.forEach(
+        volumes.filter(({ state }) => state === "attached"),
+        attach,
+        { discard: true }
+      )
+    ),
+    power: hypervisor.start(host, domain)
+  }
+  const asked = steps.filter((name) => operation.detail.repair?.includes(name) === true)
+  return {
+    hosts: [host],
+    unreachable: "undo",
+    steps: asked.map((name) => ({ name, act: acts[name] })),
+    // what was applied is what was wanted, but only if the definition was among it
+    succeeded:
+      vm.state === "running" && asked.includes("definition") ? inventory.setVmState(vm.id, "running") : Effect.void,
+    failed: Effect.void
+  }
+}

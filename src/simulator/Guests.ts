@@ -1,0 +1,192 @@
+/**
+ * What guests do in their own time: come up, turn themselves off, notice their disks, let go of them.
+ *
+ * @since 0.2.0
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Devices from "./Devices.ts"
+import * as Domains from "./Domains.ts"
+import { type HostState, type LiveDomain, type OpenDisk, type SimulatedDomain, state } from "./HostState.ts"
+
+/** What the daemon does to guests. @since 0.1.0 @category models */
+export interface GuestControl {
+  /** It has got power. */
+  readonly boot: (domain: SimulatedDomain) => void
+  readonly shutDown: (domain: SimulatedDomain) => void
+  /** QEMU begins anew with it: what it was asked to let go of is gone, whether it has heard of it or not. */
+  readonly reset: (domain: SimulatedDomain) => void
+  /** Its disks have changed, or it goes on after a pause. */
+  readonly look: (domain: SimulatedDomain) => void
+  /** Asks it to let go of a disk. One that is not up yet does not hear it. */
+  readonly ask: (domain: SimulatedDomain, disk: OpenDisk) => void
+  /** Whether it has let go of what it was asked for, once that is known. */
+  readonly answer: (domain: SimulatedDomain, disk: OpenDisk) => Effect.Effect<boolean>
+}
+
+/** @since 0.2.0 @category models */
+export interface Guests {
+  readonly control: GuestControl
+  /** The guest of that name does not let go of its disks; off: it does, also of those it was asked for meanwhile. */
+  readonly hold: (name: string, on: boolean) => void
+  /** The guest of that name says that it does not let go. */
+  readonly refuse: (name: string, on: boolean) => void
+}
+
+const letters = Array.from({ length: 26 }, (_, index) => String.fromCharCode(97 + index))
+// vda to vdz, then vdaa, as Linux counts
+const names = [...letters, ...letters.flatMap((first) => letters.map((second) => first + second))].map(
+  (letter) => `vd${letter}`
+)
+
+/** The guest's kernel looks at its disks again and tells each difference. */
+const scan = (live: LiveDomain, silently: boolean): void => {
+  const { guest, serial } = live
+  const open = [...live.disks.values()].sort((a, b) => a.slot - b.slot)
+  const tell = (line: string): void => {
+    if (!silently) serial.push(`GUEST DISK ${line}`)
+  }
+  for (const [disk, { name, serial, size }] of guest.seen) {
+    if (open.includes(disk)) continue
+    guest.seen.delete(disk)
+    tell(`- ${name} size=${size} serial=${serial}`)
+  }
+  for (const disk of open) {
+    const before = guest.seen.get(disk)
+    if (before?.size === disk.size) continue
+    const taken = new Set([...guest.seen.values()].map(({ name }) => name))
+    const name = before?.name ?? names.find((name) => !taken.has(name)) ?? "vd"
+    // the device carries no more of it
+    const known = { name, size: disk.size, serial: disk.serial.slice(0, 20) || "-" }
+    guest.seen.set(disk, known)
+    tell(`${before === undefined ? "+" : "="} ${name} size=${known.size} serial=${known.serial}`)
+  }
+}
+
+/** The guest's system is up. @since 0.3.0 @category combinators */
+export const comeUp = (live: LiveDomain): void => {
+  live.guest.phase = "up"
+  scan(live, true)
+  const disks = [...live.guest.seen.values()].map(({ name, size }) => ` ${name}=${size}`)
+  live.serial.push(`GUEST READY${disks.join("")}`)
+}
+
+/** @since 0.2.0 @category constructors */
+export const make = (options: {
+  readonly state: HostState
+  readonly run: (effect: Effect.Effect<void>) => unknown
+  readonly bootTime: Duration.Duration
+  readonly shutdownTime: Duration.Duration
+  readonly releaseTime: Duration.Duration
+}): Guests => {
+  const { state: host } = options
+  const holding = new Set<string>()
+  const refusing = new Set<string>()
+
+  const after = (time: Duration.Duration, act: () => void): void => {
+    options.run(Effect.zipRight(Effect.sleep(time), Effect.sync(act)))
+  }
+
+  const boot: GuestControl["boot"] = (domain) => {
+    const live = domain.live
+    if (live === null) return
+    const { boots } = live.guest
+    after(options.bootTime, () => {
+      // powered off or reset meanwhile
+      if (domain.live !== live || live.guest.boots !== boots) return
+      if (domain.state === state.paused) live.guest.phase = "due"
+      else comeUp(live)
+    })
+  }
+
+  const settle = (live: LiveDomain, disk: OpenDisk, gone: boolean): void => {
+    const waiting = live.guest.removals.get(disk)?.waiting ?? []
+    live.guest.removals.delete(disk)
+    for (const told of waiting) told(gone)
+  }
+
+  /** Once it has heard it, it takes its time. */
+  const letGo = (domain: SimulatedDomain, live: LiveDomain, disk: OpenDisk): void => {
+    const removal = live.guest.removals.get(disk)
+    if (removal === undefined || !removal.heard || removal.acting) return
+    removal.acting = true
+    after(options.releaseTime, () => {
+      removal.acting = false
+      if (domain.live !== live || live.guest.removals.get(disk) !== removal) return
+      // it goes on when it is resumed or held no longer
+      if (domain.state === state.paused || holding.has(domain.name)) return
+      if (refusing.has(domain.name)) {
+        Devices.kept(host, domain, disk)
+        settle(live, disk, false)
+        return
+      }
+      Devices.removed(host, domain, disk)
+      settle(live, disk, true)
+      look(domain)
+    })
+  }
+
+  const look: GuestControl["look"] = (domain) => {
+    const live = domain.live
+    if (live === null || domain.state === state.paused) return
+    if (live.guest.phase === "due") comeUp(live)
+    if (live.guest.phase !== "up") return
+    scan(live, false)
+    for (const disk of live.guest.removals.keys()) letGo(domain, live, disk)
+  }
+
+  const named = (name: string): ReadonlyArray<SimulatedDomain> =>
+    [...host.domains.values()].filter((domain) => domain.name === name)
+
+  return {
+    control: {
+      boot,
+      shutDown: (domain) => {
+        const live = domain.live
+        after(options.shutdownTime, () => {
+          if (live !== null && domain.live === live) Domains.powerOffByGuest(host, domain)
+        })
+      },
+      reset: (domain) => {
+        const live = domain.live
+        if (live === null) return
+        for (const disk of live.guest.removals.keys()) {
+          Devices.removed(host, domain, disk)
+          settle(live, disk, true)
+        }
+        live.guest.boots++
+        live.guest.phase = "booting"
+        live.guest.seen.clear()
+        boot(domain)
+      },
+      look,
+      ask: (domain, disk) => {
+        const live = domain.live
+        if (live === null) return
+        const removal = live.guest.removals.get(disk) ?? { heard: false, acting: false, waiting: new Set() }
+        live.guest.removals.set(disk, removal)
+        removal.heard ||= live.guest.phase === "up"
+        letGo(domain, live, disk)
+      },
+      answer: (domain, disk) =>
+        Effect.async((resume) => {
+          const waiting = domain.live?.guest.removals.get(disk)?.waiting
+          if (waiting === undefined) return resume(Effect.succeed(true))
+          const told = (gone: boolean): void => resume(Effect.succeed(gone))
+          waiting.add(told)
+          return Effect.sync(() => waiting.delete(told))
+        })
+    },
+    hold: (name, on) => {
+      if (on) holding.add(name)
+      else {
+        holding.delete(name)
+        named(name).forEach(look)
+      }
+    },
+    refuse: (name, on) => {
+      if (on) refusing.add(name)
+      else refusing.delete(name)
+    }
+  }
+}

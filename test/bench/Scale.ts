@@ -1,0 +1,66 @@
+/**
+ * The controller over a thousand SIMULATED hosts in its own process: what it adds itself, since the hosts take no time.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { Figure } from "./Figure.ts"
+import { BenchError, root, run } from "./Process.ts"
+
+const section = "scale"
+
+const Creating = Schema.parseJson(
+  Schema.Struct({
+    failed: Schema.Number,
+    perSecond: Schema.Number,
+    p50: Schema.Number,
+    p99: Schema.Number,
+    mebibytes: Schema.Number
+  })
+)
+const Standing = Schema.parseJson(
+  Schema.Struct({ ready: Schema.Number, seen: Schema.Number, mebibytes: Schema.Number })
+)
+
+const program = <A, I>(schema: Schema.Schema<A, I>, ...args: ReadonlyArray<string>) =>
+  run(
+    [process.execPath, "--conditions=vmfabric-source", "--import", "tsx", `${root}test/bench/scaleProgram.ts`, ...args],
+    { seconds: 900 }
+  ).pipe(
+    Effect.map((output) => output.trim().split("\n").at(-1) ?? ""),
+    Effect.flatMap(Schema.decodeUnknown(schema)),
+    Effect.mapError((cause) => new BenchError({ message: `scale: ${cause.message}`, cause }))
+  )
+
+/** Creates arrive whether or not earlier ones have ended, and count from when they were due. */
+const creating = (hung: number) =>
+  program(Creating, "--hosts", "1000", "--creates", "3000", "--rate", "150", "--hung", String(hung))
+
+export const measure = Effect.gen(function* () {
+  const well = yield* creating(0)
+  const hung = yield* creating(100)
+  const standing = yield* program(Standing, "--hosts", "1000", "--standing", "20000")
+  const figure = (
+    what: string,
+    unit: string,
+    value: number,
+    target?: Pick<NonNullable<Figure["target"]>, "kind" | "value">
+  ): Figure => ({
+    section,
+    what: `${what} (simulated)`,
+    unit,
+    values: [value],
+    ...(target === undefined ? {} : { target: { of: "median", ...target } })
+  })
+  return [
+    figure("VMs on 1,000 hosts, 150 arriving a second", "VMs/s", well.perSecond, { kind: "at least", value: 150 }),
+    figure("one of them, p50", "ms", well.p50),
+    figure("one of them, p99", "ms", well.p99, { kind: "at most", value: 50 }),
+    figure("refused of 3,000", "VMs", well.failed),
+    figure("the process then", "MiB", well.mebibytes),
+    figure("the same with 100 hosts that hang", "VMs/s", hung.perSecond),
+    figure("one of them, p99", "ms", hung.p99),
+    figure("start with 20,000 VMs that run", "ms", standing.ready, { kind: "at most", value: 2000 }),
+    figure("until all of them have been seen", "ms", standing.seen, { kind: "at most", value: 10_000 }),
+    figure("the process then", "MiB", standing.mebibytes, { kind: "at most", value: 300 })
+  ]
+})

@@ -1,0 +1,133 @@
+/**
+ * A process of its own for what is measured at scale: the whole controller over SIMULATED hosts in the same process, by way of memory instead of
+ * SSH. Prints what it found as JSON on its last line.
+ */
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Schedule from "effect/Schedule"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import * as AppLive from "../../layers/AppLive.ts"
+import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
+import { Vms } from "../../src/fabric/Vms.ts"
+import { HostMonitor } from "../../src/services/HostMonitor.ts"
+import { Inventory } from "../../src/services/Inventory.ts"
+import * as Fleet from "../../src/simulator/Fleet.ts"
+import * as FleetFile from "../../src/simulator/FleetFile.ts"
+
+const { values } = parseArgs({
+  options: {
+    hosts: { type: "string", default: "1000" },
+    creates: { type: "string", default: "10000" },
+    rate: { type: "string", default: "150" },
+    /** hosts whose daemon answers nothing */
+    hung: { type: "string", default: "0" },
+    /** VMs that run before it begins: what is measured is the start, and how long it takes until all have been seen */
+    standing: { type: "string", default: "0" }
+  }
+})
+
+const mebibytes = () => process.memoryUsage().rss / 1024 ** 2
+
+const quantile = (sorted: Float64Array, q: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0
+
+/** Creates that arrive whether or not earlier ones have ended. */
+const creating = Effect.gen(function* () {
+  const vms = yield* Vms
+  const inventory = yield* Inventory
+  const [type] = yield* inventory.types
+  if (type === undefined) return yield* Effect.dieMessage("no type")
+  const creates = Number(values.creates)
+  const gap = 1000 / Number(values.rate)
+  const took = new Float64Array(creates)
+  const clients = yield* FiberSet.make<void, never>()
+  let failed = 0
+  let ended = 0
+  const before = mebibytes()
+  const began = performance.now()
+  for (let i = 0; i < creates; i++) {
+    const due = began + i * gap
+    const early = due - performance.now()
+    if (early > 1) yield* Effect.sleep(early)
+    else if (i % 16 === 0) yield* Effect.yieldNow()
+    yield* FiberSet.run(
+      clients,
+      Effect.gen(function* () {
+        const exit = yield* Effect.either(vms.create({ name: `vm-${i}`, instanceType: type.tid }))
+        if (exit._tag === "Left") failed++
+        // from when it was due: what arrives late because the process is busy counts
+        took[ended++] = performance.now() - due
+      })
+    )
+  }
+  yield* FiberSet.awaitEmpty(clients)
+  const seconds = (performance.now() - began) / 1000
+  const sorted = took.toSorted()
+  return {
+    hosts: Number(values.hosts),
+    hung: Number(values.hung),
+    creates,
+    failed,
+    perSecond: creates / seconds,
+    p50: quantile(sorted, 0.5),
+    p99: quantile(sorted, 0.99),
+    mebibytesBefore: before,
+    mebibytes: mebibytes()
+  }
+})
+
+const main = Effect.gen(function* () {
+  const folder = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "vmfabric-scale-"))),
+    (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+  )
+  const database = join(folder, "vmfabric.sqlite")
+  const standing = Number(values.standing)
+  const plain = FleetFile.sized({ hosts: Number(values.hosts) })
+  const fleet = yield* Fleet.describe(
+    // in a pool an image is there once, not once on every host
+    standing > 0
+      ? plain
+      : { ...plain, images: [{ name: "image", size: 1 }], pool: { name: "vms", capacity: 1024 ** 2 } }
+  )
+  if (standing > 0) yield* Effect.provide(SimulatedFleet.populate(fleet, standing), AppLive.persistence(database))
+  const hung = Number(values.hung)
+  const filled = mebibytes()
+  const app = AppLive.layer({ fleet: fleet.config, database, ceph: fleet.ceph }).pipe(
+    Layer.provide(SimulatedFleet.layerMemory(fleet)),
+    Layer.provide(NodeContext.layer)
+  )
+  const began = performance.now()
+  return yield* Effect.gen(function* () {
+    const ready = performance.now() - began
+    const monitor = yield* HostMonitor
+    const inventory = yield* Inventory
+    yield* monitor.settled
+    const reached = performance.now() - began
+    if (standing > 0) {
+      yield* Effect.repeat(inventory.seen, {
+        until: (seen) => seen.size >= standing,
+        schedule: Schedule.spaced("20 millis")
+      })
+      const seen = performance.now() - began
+      return { hosts: Number(values.hosts), standing, ready, reached, seen, simulator: filled, mebibytes: mebibytes() }
+    }
+    // once all is known and warm
+    yield* Effect.forEach(fleet.hosts.slice(0, hung), ({ faults }) => faults.hang("all", true), { discard: true })
+    return yield* creating
+  }).pipe(Effect.provide(app))
+}).pipe(
+  Effect.scoped,
+  Effect.tap((report) => Effect.sync(() => process.stdout.write(`${JSON.stringify(report)}\n`))),
+  Logger.withMinimumLogLevel(LogLevel.Error)
+)
+
+NodeRuntime.runMain(main)

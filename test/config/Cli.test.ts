@@ -1,0 +1,231 @@
+/** The command line, without the program: what it makes of flags, environment and defaults. */
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import { assert, describe, it } from "@effect/vitest"
+import * as Console from "effect/Console"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
+import { homedir } from "node:os"
+import * as Cli from "../../src/cli/Cli.ts"
+import * as AppConfig from "../../src/config/AppConfig.ts"
+
+const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
+  Effect.gen(function* () {
+    const seen: Array<Cli.Settings> = []
+    const command = Cli.command((settings) => Effect.sync(() => void seen.push(settings)))
+    yield* Command.run(command, { name: "vmfabric", version: "0" })(["node", "vmfabric", ...args])
+    assert.strictEqual(seen.length, 1)
+    return seen[0]!
+  }).pipe(
+    Effect.provide([NodeContext.layer, CliConfig.layer({ showBuiltIns: false })]),
+    Effect.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)), { pathDelim: "_" })))
+  )
+
+/** What the library shows of a refusal is seen by the tests of the program. */
+const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Console.consoleWith((console) => Console.withConsole(effect, { ...console, error: () => Effect.void }))
+
+/** The words of a refusal. */
+const refusal = (args: ReadonlyArray<string>) =>
+  Effect.map(Effect.flip(quietly(run(args))), (error) =>
+    ValidationError.isValidationError(error)
+      ? HelpDoc.toAnsiText(error.error)
+          .replace(/\u001b\[[0-9;]*m/g, "")
+          .trim()
+      : String(error)
+  )
+
+describe("the command line", () => {
+  it.effect("without anything is the simulated fleet with the defaults", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* run([]), {
+        files: Option.none(),
+        simulation: Option.none(),
+        config: AppConfig.defaults
+      })
+    })
+  )
+
+  const flags = [
+    "--listen",
+    "[::1]:9",
+    "--database",
+    "db.sqlite",
+    "--ssh-key",
+    "~/key",
+    "--known-hosts",
+    "known",
+    "--ceph-pool",
+    "vms",
+    "--ceph-client",
+    "fabric",
+    "--ceph-conf",
+    "~/ceph.conf",
+    "--ceph-host",
+    "root@mon",
+    "--ceph-overcommit",
+    "1.5",
+    "--undo-window",
+    "90s",
+    "--drift",
+    "power=repair,network=ignore",
+    "--log-level",
+    "error"
+  ]
+
+  it.effect("takes every flag, before what the environment says", () =>
+    Effect.gen(function* () {
+      const env = {
+        VMFABRIC_LISTEN: "127.0.0.1:1",
+        VMFABRIC_CEPH_POOL: "other",
+        VMFABRIC_CEPH_CLIENT: "other",
+        VMFABRIC_CEPH_CONF: "/other",
+        VMFABRIC_CEPH_HOST: "other@other",
+        VMFABRIC_CEPH_OVERCOMMIT: "9",
+        VMFABRIC_UNDO_WINDOW: "9d"
+      }
+      assert.deepStrictEqual(yield* run([...flags, "machines", "images", "types"], env), {
+        files: Option.some({ machines: "machines", images: "images", types: "types" }),
+        simulation: Option.none(),
+        config: {
+          listen: { host: "::1", port: 9 },
+          database: Option.some("db.sqlite"),
+          sshKey: Option.some(`${homedir()}/key`),
+          knownHosts: "known",
+          logLevel: LogLevel.Error,
+          cephPool: Option.some("vms"),
+          cephClient: "fabric",
+          cephConf: `${homedir()}/ceph.conf`,
+          cephHost: Option.some({ user: "root", host: "mon", port: 22 }),
+          cephOvercommit: 1.5,
+          undoWindow: Duration.seconds(90),
+          drift: { power: "repair", definition: "report", disks: "report", network: "ignore" }
+        }
+      })
+    })
+  )
+
+  it.effect("simulate is a fleet of ten hosts unless it is told otherwise", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* run(["simulate"]), {
+        files: Option.none(),
+        simulation: Option.some({
+          hosts: 10,
+          vms: Option.none(),
+          fleet: Option.none(),
+          faults: Option.none(),
+          seed: Option.none()
+        }),
+        config: AppConfig.defaults
+      })
+      const { config, simulation } = yield* run(
+        [
+          "--listen",
+          "127.0.0.1:1",
+          "simulate",
+          "--hosts",
+          "1000",
+          "--vms",
+          "20000",
+          "--seed",
+          "7",
+          "--faults",
+          "f.txt"
+        ],
+        { VMFABRIC_UNDO_WINDOW: "9d" }
+      )
+      assert.deepStrictEqual(Option.getOrThrow(simulation), {
+        hosts: 1000,
+        vms: Option.some(20_000),
+        fleet: Option.none(),
+        faults: Option.some("f.txt"),
+        seed: Option.some(7)
+      })
+      assert.deepStrictEqual(config.listen, { host: "127.0.0.1", port: 1 })
+      assert.deepStrictEqual(config.undoWindow, Duration.days(9))
+      const own = yield* run([
+        "--listen",
+        "127.0.0.1:1",
+        "simulate",
+        "--fleet",
+        "fleet.json",
+        "--listen",
+        "127.0.0.1:2"
+      ])
+      assert.deepStrictEqual(own.config.listen, { host: "127.0.0.1", port: 2 })
+      assert.deepStrictEqual(Option.getOrThrow(own.simulation).fleet, Option.some("fleet.json"))
+    })
+  )
+
+  for (const [args, words] of [
+    [["a", "b", "c", "simulate"], "Expected no files before simulate"],
+    [["simulate", "--fleet", "f", "--hosts", "3"], "Expected --hosts or --fleet, not both"],
+    [["simulate", "--hosts", "0"], "--hosts: expected a number from 1 to 10000"]
+  ] as const) {
+    it.effect(`refuses ${args.join(" ")}`, () =>
+      Effect.gen(function* () {
+        assert.include((yield* refusal(args)).replace(/\s+/g, " "), words)
+      })
+    )
+  }
+
+  it.effect("takes what the environment says where there is no flag", () =>
+    Effect.gen(function* () {
+      const env = {
+        VMFABRIC_CEPH_POOL: "vms",
+        VMFABRIC_CEPH_CLIENT: "fabric",
+        VMFABRIC_CEPH_CONF: "/etc/other.conf",
+        VMFABRIC_CEPH_HOST: "root@mon:2222",
+        VMFABRIC_CEPH_OVERCOMMIT: "3",
+        VMFABRIC_UNDO_WINDOW: "0"
+      }
+      const { config } = yield* run(["--undo-window", "1h"], env)
+      assert.deepStrictEqual(config, {
+        ...AppConfig.defaults,
+        cephPool: Option.some("vms"),
+        cephClient: "fabric",
+        cephConf: "/etc/other.conf",
+        cephHost: Option.some({ user: "root", host: "mon", port: 2222 }),
+        cephOvercommit: 3,
+        undoWindow: Duration.hours(1)
+      })
+      assert.deepStrictEqual((yield* run([], env)).config.undoWindow, Duration.zero)
+    })
+  )
+
+  for (const [flag, value, words] of [
+    ["listen", "8080", 'listen is "8080": expected host:port'],
+    ["ceph-pool", "a/b", 'ceph-pool is "a/b": expected a name of letters, digits, _ . and -'],
+    ["ceph-client", "a b", 'ceph-client is "a b": expected a name of letters, digits, _ . and -'],
+    ["ceph-conf", "", 'ceph-conf is "": expected the path of a file'],
+    ["ceph-host", "mon", 'ceph-host "mon" has no user: expected user@host or user@host:port'],
+    ["ceph-overcommit", "0", 'ceph-overcommit is "0": expected a number from 0.1 to 1000, as in 1.5'],
+    ["undo-window", "1y", 'undo-window is "1y": expected 0, or a time of at most a year as in 90s, 30m, 24h or 7d'],
+    [
+      "drift",
+      "power=fix",
+      'drift is "power=fix": expected KIND=POLICY, several with commas between them: kinds are power, definition, disks, network, policies ignore, report, repair'
+    ],
+    ["drift", "", 'drift is "": expected KIND=POLICY']
+  ] as const) {
+    it.effect(`refuses --${flag} ${JSON.stringify(value)} and names the flag`, () =>
+      Effect.gen(function* () {
+        assert.include((yield* refusal([`--${flag}`, value])).replace(/\s+/g, " "), `--${flag}: ${words}`)
+      })
+    )
+  }
+
+  it.effect("refuses what is wrong in the environment, by the variable's name", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(run([], { VMFABRIC_UNDO_WINDOW: "soon" }))
+      assert.include(String(error), 'VMFABRIC_UNDO_WINDOW is "soon": expected 0, or a time')
+    })
+  )
+})

@@ -1,0 +1,604 @@
+/**
+ * Finds every durable point of an operation by doing it once undisturbed, then does it again for each of them with something happening
+ * there, and looks at what is left.
+ *
+ * All of it in virtual time: who waits for a host to come back waits no longer than it takes to see that nothing else is to be done.
+ */
+import { assert } from "@effect/vitest"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import { mkdtempSync } from "node:fs"
+import { join } from "node:path"
+import { inject } from "vitest"
+import * as AppLive from "../../layers/AppLive.ts"
+import * as Protocol from "../../src/ceph/Protocol.ts"
+import { PersistenceError } from "../../src/domain/Errors.ts"
+import type { Operation } from "../../src/domain/Operation.ts"
+import * as Procedures from "../../src/libvirt/Procedures.ts"
+import * as Kinds from "../../src/operations/Kinds.ts"
+import { Hypervisor } from "../../src/services/Hypervisor.ts"
+import { Inventory } from "../../src/services/Inventory.ts"
+import { Operations } from "../../src/services/Operations.ts"
+import { Storage } from "../../src/services/Storage.ts"
+import type { Moment } from "../../src/simulator/Faults.ts"
+import * as Virtual from "../../src/simulator/Virtual.ts"
+import * as World from "../fabric/World.ts"
+
+/** One thing to do with the fabric. */
+export interface Scenario {
+  readonly name: string
+  /** one unless given */
+  readonly hosts?: number
+  /** what there is before */
+  readonly given: Act<unknown>
+  /** Ends when the operation has ended, or cannot go on for now. */
+  readonly work: Act<unknown>
+  /** whether what was asked for is so */
+  readonly done: Act<boolean>
+  /** it is about something that is not as it should be; until it is done, that may be so or half mended */
+  readonly amiss?: true
+}
+
+export type Act<A> = (world: World.Whole) => Effect.Effect<A, unknown, AppLive.App>
+
+// ------------------------------------------------------------------------------------------------------------------ points
+
+/** Calls that change a host. */
+const procedures: ReadonlyArray<Procedures.ProcedureName> = [
+  "STORAGE_VOL_CREATE_XML",
+  "STORAGE_VOL_CREATE_XML_FROM",
+  "STORAGE_VOL_UPLOAD",
+  "STORAGE_VOL_DELETE",
+  "STORAGE_VOL_RESIZE",
+  "DOMAIN_DEFINE_XML_FLAGS",
+  "DOMAIN_UNDEFINE_FLAGS",
+  "DOMAIN_CREATE_WITH_FLAGS",
+  "DOMAIN_DESTROY",
+  "DOMAIN_ATTACH_DEVICE_FLAGS",
+  "DOMAIN_DETACH_DEVICE_FLAGS",
+  "DOMAIN_DETACH_DEVICE_ALIAS",
+  "DOMAIN_BLOCK_RESIZE",
+  "SECRET_DEFINE_XML",
+  "SECRET_SET_VALUE"
+]
+
+/** Requests that change the pool. */
+const requests: ReadonlyArray<Protocol.Operation> = Object.values(Protocol.requests).flatMap(({ kind, operation }) =>
+  kind === "change" && Protocol.isOperation(operation) ? [operation] : []
+)
+
+type What =
+  | { readonly _tag: "Call"; readonly procedure: Procedures.ProcedureName; readonly host: number }
+  | { readonly _tag: "Request"; readonly request: Protocol.Operation }
+  | { readonly _tag: "Write"; readonly label: string }
+
+/** `nth`: of its kind, since the work began. */
+export interface Point {
+  readonly what: What
+  readonly nth: number
+  readonly moment: Moment
+}
+
+const nameOf = (what: What): string => {
+  switch (what._tag) {
+    case "Call":
+      return `${what.procedure} on sim-${what.host + 1}`
+    case "Request":
+      return `${what.request} in the pool`
+    case "Write":
+      return what.label
+  }
+}
+
+export const shown = ({ moment, nth, what }: Point): string => `${moment} ${nameOf(what)} (${nth})`
+
+const countsOf = (world: World.Whole) =>
+  Effect.gen(function* () {
+    const counts: Array<{ readonly what: What; readonly count: number }> = []
+    for (const [host, { faults }] of world.hosts.entries()) {
+      for (const procedure of procedures) {
+        counts.push({ what: { _tag: "Call", procedure, host }, count: yield* faults.calls(procedure) })
+      }
+    }
+    for (const request of requests) {
+      counts.push({ what: { _tag: "Request", request }, count: yield* world.cluster.faults.calls(request) })
+    }
+    for (const [label, count] of world.writes.calls()) counts.push({ what: { _tag: "Write", label }, count })
+    return counts
+  })
+
+/** Runs `effect` when the point is reached, counted from now. */
+const arm = (world: World.Whole, { moment, nth, what }: Point, effect: Effect.Effect<void>) => {
+  switch (what._tag) {
+    case "Call":
+      return world.hosts[what.host]!.faults.onCall(what.procedure, moment, effect, { nth })
+    case "Request":
+      return world.cluster.faults.onCall(what.request, moment, effect, { nth })
+    case "Write":
+      return world.writes.on(what.label, moment, nth, effect)
+  }
+}
+
+const disarm = (world: World.Whole) =>
+  Effect.all([
+    world.writes.clear,
+    world.cluster.faults.clear,
+    world.images.faults.clear,
+    Effect.forEach(world.hosts, ({ faults }) => faults.clear)
+  ])
+
+// ------------------------------------------------------------------------------------------------------------------ worlds
+
+let template: string | undefined
+
+/** A database with its tables, made once: every world begins with a copy. */
+const database = Effect.suspend(() => {
+  if (template !== undefined) return Effect.succeed(template)
+  const folder = mkdtempSync(join(inject("crashParts"), "database-"))
+  const file = join(folder, "vmfabric.sqlite")
+  return Layer.build(AppLive.persistence(file)).pipe(
+    Effect.scoped,
+    Effect.map(() => (template = file))
+  )
+})
+
+/** One life of the controller: `end` is its end, at whatever it is. */
+const begin = Effect.fnUntraced(function* (world: World.Whole) {
+  const scope = yield* Scope.make()
+  yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+  const context = yield* Layer.buildWithScope(world.life, scope)
+  return {
+    run: <A, E>(effect: Effect.Effect<A, E, AppLive.App>): Effect.Effect<A, E> => Effect.provide(effect, context),
+    context,
+    end: Scope.close(scope, Exit.void)
+  }
+})
+
+type Life = Effect.Effect.Success<ReturnType<typeof begin>>
+
+const within =
+  (what: string) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.sandbox(Effect.timeout(effect, "30 minutes")).pipe(
+      Effect.mapError((cause) => new Error(what, { cause })),
+      Effect.orDie
+    )
+
+/** A world of its own, in virtual time unless its hosts are reached by SSH. */
+const inWorld = <A>(
+  setting: Setting,
+  what: string,
+  effect: (world: World.Whole) => Effect.Effect<A, unknown, Scope.Scope>
+): Effect.Effect<A, unknown> => {
+  const { ceph, scenario, transport = "memory" } = setting
+  return Effect.flatMap(database, (file) => {
+    const whole = World.make({ hosts: scenario.hosts ?? 1, ceph, transport, database: file }).pipe(
+      Effect.flatMap(effect),
+      Effect.scoped,
+      within(what)
+    )
+    return transport === "memory" ? Virtual.run(1, whole) : whole
+  })
+}
+
+export interface Setting {
+  readonly scenario: Scenario
+  readonly ceph: boolean
+  /** `memory` unless given */
+  readonly transport?: "ssh" | "memory"
+}
+
+// -------------------------------------------------------------------------------------------------------------------- truth
+
+class Unfinished extends Data.TaggedError("Unfinished")<{ readonly message: string }> {}
+
+const allEnded = (world: World.Whole) =>
+  Effect.flatMap(world.writes.journal, ({ unfinished }) => unfinished).pipe(
+    Effect.filterOrFail(
+      (unfinished) => unfinished.length === 0,
+      (unfinished) =>
+        new Unfinished({ message: unfinished.map(({ error, kind }) => `${kind} (${error ?? "no error"})`).join() })
+    ),
+    Effect.retry(Schedule.spaced("100 millis").pipe(Schedule.upTo("10 minutes")))
+  )
+
+/** No operation is left, and hosts, pool and inventory are one. */
+const atRest = Effect.fnUntraced(function* (world: World.Whole) {
+  yield* allEnded(world)
+  yield* Effect.sandbox(World.agree(world)).pipe(
+    Effect.retry(Schedule.spaced("500 millis").pipe(Schedule.upTo("30 seconds"))),
+    Effect.unsandbox
+  )
+})
+
+/** What somebody who looks sees. */
+const portrait = Effect.fnUntraced(function* (world: World.Whole) {
+  const inventory = yield* Inventory
+  const volumes = yield* inventory.volumes()
+  return {
+    ...World.remains(world),
+    guests: world.hosts.flatMap((host) => host.guests().map(({ name, paused }) => ({ name, paused }))),
+    vms: (yield* inventory.vms()).map(({ hostId, id, state }) => ({ hostId, id, state })),
+    volumes: volumes.map(({ hostId, id, name, size, state, target, vmId }) => ({
+      hostId,
+      id,
+      name,
+      size,
+      state,
+      target,
+      vmId
+    })),
+    snapshots: yield* Effect.forEach(volumes, ({ id }) =>
+      Effect.map(inventory.snapshots(id), (all) => all.map(({ id, name, size, state }) => ({ id, name, size, state })))
+    )
+  }
+})
+
+const everything = { limit: 1000 }
+const operationsOf = (world: World.Whole) => Effect.flatMap(world.writes.journal, ({ list }) => list(everything))
+
+const isDone = ({ scenario }: Setting, world: World.Whole) => scenario.done(world)
+
+// ------------------------------------------------------------------------------------------------------- undisturbed
+
+/** Every point that the scenario's work passes when nothing disturbs it, and what it has left in the journal. */
+export const undisturbed = (setting: Setting) =>
+  inWorld(setting, `${setting.scenario.name}, undisturbed`, (world) =>
+    Effect.gen(function* () {
+      const { scenario } = setting
+      const life = yield* begin(world)
+      return yield* life.run(
+        Effect.gen(function* () {
+          yield* scenario.given(world)
+          yield* atRestBefore(world)
+          const earlier = (yield* operationsOf(world)).length
+          const before = yield* countsOf(world)
+          yield* scenario.work(world)
+          const after = yield* countsOf(world)
+          assert.isTrue(yield* isDone(setting, world), `${scenario.name}: done`)
+          yield* atRest(world)
+          const operations = (yield* operationsOf(world)).slice(0, -earlier || undefined)
+          const journal = yield* world.writes.journal
+          const steps = yield* Effect.forEach(operations, ({ id }) => journal.steps(id))
+          const points = after.flatMap(({ count, what }) => {
+            const passed = before.find((one) => nameOf(one.what) === nameOf(what))?.count ?? 0
+            return Array.from({ length: count - passed }, (_, nth) => nth + 1).flatMap((nth) =>
+              (["before", "after"] as const).map((moment): Point => ({ what, nth, moment }))
+            )
+          })
+          return { points, operations, done: steps.flat().flatMap(({ name, phase }) => (phase === "do" ? [name] : [])) }
+        })
+      )
+    })
+  )
+
+/** The work begins when nothing else is done any more: hosts are known, guests are up. */
+const atRestBefore = (world: World.Whole) =>
+  Effect.zipRight(
+    Effect.sleep("500 millis"),
+    Effect.flatMap(world.writes.journal, ({ unfinished }) =>
+      Effect.map(unfinished, (left) => assert.lengthOf(left, 0, "nothing is under way before the work"))
+    )
+  )
+
+const procedureNames = Object.keys(Procedures.procedures).filter((name) => Procedures.isProcedureName(name))
+
+/** Every call fails once, from the moment when the last step is recorded as begun: which steps were undone, and which can be. */
+export const lastStepFails = (setting: Setting) =>
+  Effect.gen(function* () {
+    const { done, points } = yield* undisturbed(setting)
+    const begun = points.findLast(
+      ({ moment, what }) =>
+        moment === "after" && what._tag === "Write" && what.label.endsWith(`do ${done.at(-1) ?? ""} started`)
+    )
+    assert(begun !== undefined, "the last step is begun")
+    return yield* inWorld(setting, `${setting.scenario.name}: its last step fails`, (world) =>
+      Effect.gen(function* () {
+        const { scenario } = setting
+        const life = yield* begin(world)
+        return yield* life.run(
+          Effect.gen(function* () {
+            yield* scenario.given(world)
+            yield* atRestBefore(world)
+            const before = yield* portrait(world)
+            const fail = Effect.zipRight(
+              Effect.forEach(world.hosts, ({ faults }) =>
+                Effect.forEach(procedureNames, (name) => faults.fail(name, { code: 1, message: "not now", nth: 1 }))
+              ),
+              Effect.forEach(Object.keys(Protocol.requests).filter(Protocol.isOperation), (request) =>
+                world.cluster.faults.fail(request, { errno: "EIO", nth: 1 })
+              )
+            )
+            yield* arm(world, begun, Effect.asVoid(fail))
+            yield* Effect.either(scenario.work(world))
+            yield* allEnded(world)
+            yield* disarm(world)
+            const [operation] = yield* operationsOf(world)
+            assert(operation !== undefined)
+            const hypervisor = yield* Hypervisor
+            const storage = yield* Storage
+            const inventory = yield* Inventory
+            const saga = yield* Kinds.kinds[operation.kind].saga({ inventory, hypervisor, storage }, operation)
+            const steps = yield* Effect.flatMap(world.writes.journal, (journal) => journal.steps(operation.id))
+            if (operation.state === "failed") {
+              const goesBack = saga.unreachable === "undo" && scenario.amiss === undefined
+              if (goesBack) assert.deepStrictEqual(yield* portrait(world), before, "it is as before")
+              yield* finish(setting, world)
+            } else yield* atRest(world)
+            return {
+              operation,
+              undoable: saga.steps.flatMap(({ name, undo }) => (undo === undefined ? [] : [name])).toReversed(),
+              undone: steps.flatMap(({ name, phase, state }) => (phase === "undo" && state === "done" ? [name] : []))
+            }
+          }).pipe(Effect.provide(life.context))
+        )
+      })
+    )
+  })
+
+// -------------------------------------------------------------------------------------------------------- disturbances
+
+/** Something that happens at a point. */
+export interface Disturbance {
+  readonly name: string
+  readonly at: (point: Point) => boolean
+  /** False: at this point it means nothing. */
+  readonly run: (setting: Setting, world: World.Whole, point: Point) => Effect.Effect<boolean, unknown, Scope.Scope>
+}
+
+const isCall = ({ what }: Point) => what._tag !== "Write"
+
+/** Nothing can be seen or said any more; for ever, unless whoever waits is ended. */
+const stopped = Effect.interruptible(Effect.never)
+
+/** The controller ends there, and nobody asks for it again: the next one finishes. */
+export const ends: Disturbance = {
+  name: "the controller ends",
+  at: () => true,
+  run: (setting, world, point) =>
+    Effect.gen(function* () {
+      const { scenario } = setting
+      const first = yield* begin(world)
+      yield* first.run(Effect.zipRight(scenario.given(world), atRestBefore(world)))
+      const earlier = (yield* operationsOf(world)).length
+      const reached = yield* Deferred.make<void>()
+      yield* arm(world, point, Effect.zipRight(Deferred.succeed(reached, undefined), stopped))
+      const fiber = yield* Effect.fork(first.run(scenario.work(world)))
+      yield* Effect.raceFirst(Deferred.await(reached), Effect.ignore(Fiber.join(fiber)))
+      assert.isTrue(yield* Deferred.isDone(reached), "the point is reached again")
+      yield* Fiber.interrupt(fiber)
+      yield* first.end
+      yield* disarm(world)
+      const second = yield* begin(world)
+      yield* second.run(
+        Effect.gen(function* () {
+          yield* allEnded(world)
+          // what was not even begun has to be asked for again
+          if ((yield* operationsOf(world)).length === earlier) yield* setting.scenario.work(world)
+          yield* atRest(world)
+          assert.isTrue(yield* isDone(setting, world), "what was begun is done")
+        })
+      )
+      return true
+    })
+}
+
+/** Asks for it (once more), and has it. */
+const finish = Effect.fnUntraced(function* (setting: Setting, world: World.Whole) {
+  yield* setting.scenario.work(world)
+  assert.isTrue(yield* isDone(setting, world), "it is done when it is asked for once more")
+  yield* atRest(world)
+})
+
+interface During {
+  readonly life: Life
+  readonly world: World.Whole
+  readonly point: Point
+  /** to be run at the point */
+  readonly mark: Effect.Effect<void>
+}
+
+interface Options {
+  readonly name: string
+  readonly at: (point: Point) => boolean
+  /** Makes it happen at the point; once the work has ended or cannot go on, `mend` ends it. */
+  readonly arm: (during: During) => Effect.Effect<unknown>
+  readonly mend?: (world: World.Whole) => Effect.Effect<unknown>
+  /** whether a failure may leave things half done, to be asked for again */
+  readonly halfDone?: boolean
+}
+
+/** The controller lives on: it ends as done, or as undone. */
+const survived = ({ at, halfDone = false, name, mend, ...options }: Options): Disturbance => ({
+  name,
+  at,
+  run: (setting, world, point) =>
+    Effect.gen(function* () {
+      const { scenario } = setting
+      const life = yield* begin(world)
+      return yield* life.run(
+        Effect.gen(function* () {
+          yield* scenario.given(world)
+          yield* atRestBefore(world)
+          const before = yield* portrait(world)
+          let reached = false
+          const mark = Effect.sync(() => {
+            reached = true
+          })
+          yield* options.arm({ life, world, point, mark })
+          const answer = yield* Effect.either(scenario.work(world))
+          assert.isTrue(reached, `the point is reached again: ${String(answer._tag === "Left" ? answer.left : "done")}`)
+          yield* disarm(world)
+          if (mend !== undefined) yield* mend(world)
+          yield* allEnded(world)
+          const done = yield* isDone(setting, world)
+          if (answer._tag === "Right") assert.isTrue(done, "what was said to be done is done")
+          if (done) return yield* atRest(world)
+          if (!halfDone && scenario.amiss === undefined) {
+            yield* atRest(world)
+            assert.deepStrictEqual(yield* portrait(world), before, "it is as before")
+          }
+          yield* finish(setting, world)
+        })
+      )
+    }).pipe(Effect.as(true))
+})
+
+/** The connection that the call came on is lost. */
+export const drops = survived({
+  name: "the connection drops",
+  at: isCall,
+  arm: ({ mark, point, world }) => {
+    const { what } = point
+    const drop =
+      what._tag === "Call" ? world.hosts[what.host]!.faults.dropConnections : world.cluster.faults.killSessions
+    return arm(world, point, Effect.zipRight(mark, drop))
+  }
+})
+
+const refuse = ({ moment, what }: Point, world: World.Whole, nth: number | undefined) => {
+  const effect = moment === "after"
+  const which = nth === undefined ? {} : { nth }
+  switch (what._tag) {
+    case "Call":
+      return world.hosts[what.host]!.faults.fail(what.procedure, {
+        code: 1,
+        message: "no more pixie dust",
+        effect,
+        ...which
+      })
+    case "Request":
+      return world.cluster.faults.fail(what.request, { errno: "EIO", effect, ...which })
+    case "Write":
+      return Effect.void
+  }
+}
+
+/** libvirt removes a file that it could not make whole before it says so. */
+const isTakenBack = ({ moment, what }: Point) =>
+  moment === "after" && what._tag === "Call" && what.procedure.startsWith("STORAGE_VOL_CREATE_XML")
+
+/** The host, or the pool, refuses the call once: `HostFailure`, `StorageFailure`. */
+export const refused = survived({
+  name: "the call is refused",
+  at: (point) => isCall(point) && !isTakenBack(point),
+  arm: ({ mark, point, world }) => Effect.zipRight(arm(world, point, mark), refuse(point, world, point.nth))
+})
+
+/** … and from then on every one of that kind, until the operation has ended or somebody is told that it waits. */
+export const refusedAlways = survived({
+  name: "such calls are refused from then on",
+  at: (point) => isCall(point) && point.moment === "before",
+  arm: ({ mark, point, world }) => arm(world, point, Effect.zipRight(mark, refuse(point, world, undefined))),
+  halfDone: true
+})
+
+/** The host's daemon, or all of Ceph, is gone until the operation has ended or somebody is told that it waits. */
+export const silent = survived({
+  name: "the host or the pool falls silent",
+  at: isCall,
+  arm: ({ mark, point, world }) => {
+    const { what } = point
+    const { dropConnections, refuseConnections } = world.images.faults
+    const fall =
+      what._tag === "Call"
+        ? world.hosts[what.host]!.faults.stopLibvirtd
+        : Effect.all([refuseConnections(true), world.cluster.faults.killSessions, dropConnections], { discard: true })
+    return arm(world, point, Effect.zipRight(mark, fall))
+  },
+  mend: (world) =>
+    world.images.faults.refuseConnections(false).pipe(
+      Effect.zipRight(Effect.forEach(world.hosts, ({ faults }) => faults.startLibvirtd)),
+      // until it is known that they are back
+      Effect.zipRight(Effect.sleep("20 seconds"))
+    )
+})
+
+const diskIsFull = new PersistenceError({ action: "write", cause: new Error("database or disk is full") })
+
+/** The database cannot take the write. */
+export const unwritten = survived({
+  name: "the database refuses the write",
+  at: (point) => !isCall(point) && point.moment === "before",
+  arm: ({ mark, point: { nth, what }, world }) =>
+    what._tag === "Write" ? world.writes.on(what.label, "before", nth, Effect.zipRight(mark, diskIsFull)) : Effect.void
+})
+
+/** Somebody asks for it to be cancelled: it ends as cancelled with nothing left, or as done where it could not be any more. */
+export const cancelled: Disturbance = {
+  name: "cancel is asked",
+  at: () => true,
+  run: (setting, world, point) =>
+    Effect.gen(function* () {
+      const { scenario } = setting
+      const life = yield* begin(world)
+      return yield* life.run(
+        Effect.gen(function* () {
+          yield* scenario.given(world)
+          yield* atRestBefore(world)
+          const before = yield* portrait(world)
+          const operations = yield* Operations
+          const journal = yield* world.writes.journal
+          let asked: Operation | undefined
+          let refusal: unknown
+          let reached = false
+          const ask = Effect.gen(function* () {
+            reached = true
+            asked = (yield* journal.unfinished).at(-1)
+            if (asked === undefined) return
+            const answer = yield* Effect.either(operations.cancel(asked.id))
+            if (answer._tag === "Left") refusal = answer.left
+          }).pipe(Effect.orDie)
+          yield* arm(world, point, ask)
+          const answer = yield* Effect.either(scenario.work(world))
+          assert.isTrue(reached, "the point is reached again")
+          yield* disarm(world)
+          yield* allEnded(world)
+          const done = yield* isDone(setting, world)
+          if (done) yield* atRest(world)
+          if (asked === undefined || refusal !== undefined) {
+            assert.isTrue(done, "what cannot be cancelled is done")
+            return asked !== undefined
+          }
+          const [ended] = (yield* operationsOf(world)).filter(({ id }) => id === asked?.id)
+          assert.isTrue(ended?.cancelAsked, "that it was asked is written down")
+          if (ended?.state === "done") assert.isTrue(done, "what was done before it was noticed is done")
+          else {
+            assert.strictEqual(ended?.error, "it was cancelled")
+            assert.strictEqual(answer._tag, "Left", "who waits is told")
+            if (scenario.amiss === undefined) {
+              assert.isFalse(done, "what was cancelled is not done")
+              yield* atRest(world)
+              assert.deepStrictEqual(yield* portrait(world), before, "it is as before")
+            }
+            yield* finish(setting, world)
+          }
+          return true
+        })
+      )
+    })
+}
+
+/** Does it at each of the points that the disturbance is about; gives at how many it meant something. */
+export const atEveryPoint = Effect.fnUntraced(function* (
+  setting: Setting,
+  points: ReadonlyArray<Point>,
+  disturbance: Disturbance
+) {
+  const counts = yield* Effect.forEach(
+    points.filter(disturbance.at),
+    (point) => {
+      const what = `${setting.scenario.name}: ${disturbance.name} ${shown(point)}`
+      return inWorld(setting, what, (world) => disturbance.run(setting, world, point))
+    },
+    // in real time most of it is waiting; virtual time stands still as long as others are at work
+    { concurrency: setting.transport === "ssh" ? 8 : 1 }
+  )
+  return counts.filter((counted) => counted).length
+})

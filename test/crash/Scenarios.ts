@@ -1,0 +1,227 @@
+/**
+ * What can be done with the fabric: at least one scenario for each kind of operation.
+ */
+import * as Effect from "effect/Effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Ids from "../../src/domain/Ids.ts"
+import type { OperationDetail, OperationKind } from "../../src/domain/Operation.ts"
+import { Vms } from "../../src/fabric/Vms.ts"
+import { Volumes } from "../../src/fabric/Volumes.ts"
+import * as Xml from "../../src/libvirt/Xml.ts"
+import { Inventory } from "../../src/services/Inventory.ts"
+import { Operations } from "../../src/services/Operations.ts"
+import * as World from "../fabric/World.ts"
+import type { Act, Scenario } from "./Harness.ts"
+
+const type = Ids.InstanceTypeId.make(1)
+const vmId = Ids.VmId.make(1)
+const volumeId = Ids.VolumeId.make(1)
+const snapshotId = Ids.SnapshotId.make(1)
+
+const vms =
+  <A, E>(use: (vms: Vms["Type"]) => Effect.Effect<A, E>): Act<A> =>
+  () =>
+    Effect.flatMap(Vms, use)
+const volumes =
+  <A, E>(use: (volumes: Volumes["Type"]) => Effect.Effect<A, E>): Act<A> =>
+  () =>
+    Effect.flatMap(Volumes, use)
+const all =
+  (...acts: ReadonlyArray<Act<unknown>>): Act<unknown> =>
+  (world) =>
+    Effect.forEach(acts, (act) => act(world), { discard: true })
+const both =
+  (...acts: ReadonlyArray<Act<boolean>>): Act<boolean> =>
+  (world) =>
+    Effect.map(
+      Effect.forEach(acts, (act) => act(world)),
+      (answers) => answers.every((answer) => answer)
+    )
+
+const nothing: Act<void> = () => Effect.void
+const createVm = vms((it) => it.create({ name: "cut", instanceType: type }))
+const createVolume = volumes((it) => it.create({ name: "cut", size: 1 }))
+const attach = volumes((it) => it.attach(volumeId, vmId))
+const snapshot = volumes((it) => it.snapshot(volumeId, "cut"))
+const destroy = volumes((it) => it.destroy(volumeId))
+const isState = (state: string) => volumes((it) => Effect.map(it.get(volumeId), (volume) => volume.state === state))
+const count = (of: number) => volumes((it) => Effect.map(it.list(), (found) => found.length === of))
+const snapshots = (of: number) => volumes((it) => Effect.map(it.snapshots(volumeId), (found) => found.length === of))
+const sizeIs = (size: number) => volumes((it) => Effect.map(it.get(volumeId), (volume) => volume.size === size))
+
+const running: Act<boolean> = ({ hosts }) =>
+  Effect.sync(() => hosts.flatMap((host) => host.guests()).filter(({ paused }) => !paused).length === 1)
+const crash: Act<unknown> = ({ hosts }) =>
+  Effect.forEach(hosts, ({ faults }) => faults.crashGuest("vm-1"), { discard: true })
+
+const domains = (world: World.World) => world.hosts.flatMap(({ state }) => [...state.domains.values()])
+
+/** Somebody has taken the volume out of the domain's definition with virsh. */
+const takeOut: Act<void> = (world) =>
+  Effect.gen(function* () {
+    for (const domain of domains(world)) {
+      const xml = yield* Xml.render(domain.persistent!)
+      domain.persistent = yield* Xml.parse(xml.replace(/<disk(?:(?!<\/disk>).)*ua-volume-1(?!\d).*?<\/disk>/su, ""))
+    }
+  })
+const isIn: Act<boolean> = (world) =>
+  Effect.forEach(domains(world), ({ persistent }) => Xml.render(persistent!)).pipe(
+    Effect.map((all) => all.every((xml) => xml.includes("ua-volume-1")))
+  )
+
+/** The VM is destroyed as far as anybody knows, and its domain and its disk are there. */
+const forgotten: Act<void> = () => Effect.flatMap(Inventory, (inventory) => inventory.setVmState(vmId, "destroyed"))
+const isGone: Act<boolean> = (world) =>
+  Effect.sync(() => domains(world).length === 0 && World.remains(world).disks.length === 0)
+
+/** An operation on the VM that the use cases begin by themselves, or for more than one reason. */
+const onVm = (kind: "StartVm" | "RepairVm" | "CleanVm", detail?: OperationDetail): Act<void> =>
+  Effect.fnUntraced(function* () {
+    const operations = yield* Operations
+    const begun = yield* Effect.flatMap(Inventory, (inventory) => inventory.beginOnVm(vmId, kind, detail)).pipe(
+      Effect.tap(operations.start),
+      Effect.uninterruptible
+    )
+    yield* operations.await(begun.id)
+  })
+
+/** A kind of operation without a scenario does not compile. */
+export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Scenario>>> = {
+  CreateVm: [
+    {
+      name: "creating a VM",
+      given: nothing,
+      work: createVm,
+      done: both(
+        vms((it) => Effect.map(it.list(), (found) => found.some(({ state }) => state === "running"))),
+        running
+      )
+    }
+  ],
+  DestroyVm: [
+    {
+      name: "destroying a VM that has a volume",
+      given: all(createVm, createVolume, attach),
+      work: vms((it) => it.destroy(vmId)),
+      done: both(
+        vms((it) => Effect.map(it.list(), (found) => found.length === 0)),
+        isState("available")
+      )
+    }
+  ],
+  StartVm: [
+    {
+      name: "starting a VM whose guest died",
+      amiss: true,
+      given: all(createVm, crash),
+      work: onVm("StartVm"),
+      done: running
+    }
+  ],
+  RepairVm: [
+    {
+      name: "repairing a VM that lost its volume and its guest",
+      amiss: true,
+      given: all(createVm, createVolume, attach, crash, takeOut),
+      work: onVm("RepairVm", { repair: ["definition", "disks", "power"] }),
+      done: both(running, isIn)
+    }
+  ],
+  CleanVm: [
+    {
+      name: "removing what is left of a VM",
+      amiss: true,
+      given: createVm,
+      // as one: what is found of a VM that should be gone is removed also when nobody asks
+      work: all(forgotten, onVm("CleanVm")),
+      done: isGone
+    }
+  ],
+  CreateVolume: [
+    { name: "creating a volume", given: nothing, work: createVolume, done: count(1) },
+    {
+      name: "creating a volume from a snapshot",
+      given: all(createVolume, snapshot),
+      work: volumes((it) => it.create({ name: "clone", source: snapshotId, size: 2 })),
+      done: count(2)
+    }
+  ],
+  DestroyVolume: [{ name: "destroying a volume", given: createVolume, work: destroy, done: isState("deleted") }],
+  RestoreVolume: [
+    {
+      name: "restoring a volume",
+      given: all(createVolume, destroy),
+      work: volumes((it) => it.restore(volumeId)),
+      done: isState("available")
+    }
+  ],
+  PurgeVolume: [
+    {
+      name: "purging a volume",
+      given: all(createVolume, snapshot, destroy),
+      work: volumes((it) => it.purge(volumeId)),
+      done: count(0)
+    }
+  ],
+  AttachVolume: [
+    { name: "attaching", given: all(createVm, createVolume), work: attach, done: isState("attached") },
+    {
+      name: "attaching to a VM elsewhere",
+      hosts: 2,
+      given: all(createVm, createVolume),
+      work: attach,
+      done: isState("attached")
+    }
+  ],
+  DetachVolume: [
+    {
+      name: "detaching",
+      given: all(createVm, createVolume, attach),
+      work: volumes((it) => it.detach(volumeId)),
+      done: isState("available")
+    }
+  ],
+  GrowVolume: [
+    {
+      name: "growing a volume",
+      given: createVolume,
+      work: volumes((it) => it.grow(volumeId, 2)),
+      done: sizeIs(2)
+    },
+    {
+      name: "growing a volume that a guest has",
+      given: all(createVm, createVolume, attach),
+      work: volumes((it) => it.grow(volumeId, 2)),
+      done: sizeIs(2)
+    }
+  ],
+  RenameVolume: [
+    {
+      name: "renaming",
+      given: createVolume,
+      work: volumes((it) => it.rename(volumeId, "new")),
+      done: volumes((it) => Effect.map(it.get(volumeId), ({ name }) => name === "new"))
+    }
+  ],
+  RevertVolume: [
+    {
+      name: "going back to a snapshot",
+      given: all(
+        createVolume,
+        snapshot,
+        volumes((it) => it.grow(volumeId, 2))
+      ),
+      work: volumes((it) => it.revert(snapshotId)),
+      done: sizeIs(1)
+    }
+  ],
+  CreateSnapshot: [{ name: "making a snapshot", given: createVolume, work: snapshot, done: snapshots(1) }],
+  DestroySnapshot: [
+    {
+      name: "destroying a snapshot",
+      given: all(createVolume, snapshot),
+      work: volumes((it) => it.destroySnapshot(snapshotId)),
+      done: snapshots(0)
+    }
+  ]
+}

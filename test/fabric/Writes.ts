@@ -1,0 +1,111 @@
+/**
+ * What the controller writes to its database for operations, with what a test wants to happen before and after each of it.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { PersistenceError } from "../../src/domain/Errors.ts"
+import { Inventory } from "../../src/services/Inventory.ts"
+import { type Entry, Journal } from "../../src/services/Journal.ts"
+import type { Moment } from "../../src/simulator/Faults.ts"
+
+/** As in `do image done, do root disk started`. */
+const entryLabel = ({ ended, started, state }: Entry): string =>
+  [
+    ended === undefined ? [] : [`${ended.phase} ${ended.name} ${ended.state}`],
+    state === undefined ? [] : [state.to],
+    started === undefined ? [] : [`${started.phase} ${started.name} started`]
+  ]
+    .flat()
+    .join(", ")
+
+interface Hook {
+  readonly label: string
+  readonly moment: Moment
+  readonly effect: Effect.Effect<void, PersistenceError>
+  left: number
+}
+
+/** Whether such a write begins an operation. */
+export const isRequest = (label: string): boolean =>
+  ["admit", "admitVolume", "changeVolume", "beginDestroy", "beginOnVm"].includes(label)
+
+/** The name of a moment at a write. */
+export const pointOf = (label: string, moment: Moment): string => `${label}: ${moment}`
+
+/** Whether nothing is begun yet at a point of that name. */
+export const isBeginning = (point: string): boolean => point.endsWith(": before") && isRequest(point.slice(0, -8))
+
+/** Writes are known by a label: `record …` of the journal, else the inventory's method. `each`: what happens at all of them. */
+export const make = (each: (label: string, moment: Moment) => Effect.Effect<void> = () => Effect.void) => {
+  const counts = new Map<string, number>()
+  let hooks: Array<Hook> = []
+  let journal: Journal["Type"] | undefined
+
+  const at = (label: string, moment: Moment) =>
+    Effect.suspend(() =>
+      Effect.zipRight(
+        each(label, moment),
+        Effect.forEach(
+          hooks.filter((hook) => hook.label === label && hook.moment === moment && --hook.left === 0),
+          ({ effect }) => effect,
+          { discard: true }
+        )
+      )
+    )
+
+  const around = <A, E, R>(
+    label: string,
+    write: Effect.Effect<A, E | PersistenceError, R>
+  ): Effect.Effect<A, E | PersistenceError, R> =>
+    Effect.suspend(() => {
+      counts.set(label, (counts.get(label) ?? 0) + 1)
+      return at(label, "before")
+    }).pipe(Effect.zipRight(write), Effect.zipLeft(at(label, "after")))
+
+  return {
+    /** The persistence of one life. */
+    watched: <E, R>(persistence: Layer.Layer<Inventory | Journal, E, R>): Layer.Layer<Inventory | Journal, E, R> =>
+      Layer.effectContext(
+        Effect.zipWith(Journal, Inventory, (inner, inventory) => {
+          journal = inner
+          return Context.make(
+            Journal,
+            Journal.of({
+              ...inner,
+              record: (id, entry) => around(`record ${entryLabel(entry)}`, inner.record(id, entry))
+            })
+          ).pipe(
+            Context.add(
+              Inventory,
+              Inventory.of({
+                ...inventory,
+                admit: (request, place) => around("admit", inventory.admit(request, place)),
+                beginOnVm: (id, kind, detail) => around("beginOnVm", inventory.beginOnVm(id, kind, detail)),
+                beginDestroy: (id) => around("beginDestroy", inventory.beginDestroy(id)),
+                setVmState: (id, state) => around(`setVmState ${state}`, inventory.setVmState(id, state)),
+                setImageContent: (id, content) => around("setImageContent", inventory.setImageContent(id, content)),
+                admitVolume: (request, place) => around("admitVolume", inventory.admitVolume(request, place)),
+                changeVolume: (id, vmId, decide) => around("changeVolume", inventory.changeVolume(id, vmId, decide)),
+                settleVolume: (id, change) => around("settleVolume", inventory.settleVolume(id, change))
+              })
+            )
+          )
+        })
+      ).pipe(Layer.provide(persistence)),
+    /** The journal of the present life, without what happens around its records. */
+    journal: Effect.suspend(() =>
+      journal === undefined ? Effect.dieMessage("there is no controller yet") : Effect.succeed(journal)
+    ),
+    /** How many have been begun, by label. */
+    calls: (): ReadonlyMap<string, number> => new Map(counts),
+    /** Runs with the nth from now on; a failure of it is what the write fails with. */
+    on: (label: string, moment: Moment, nth: number, effect: Effect.Effect<void, PersistenceError>) =>
+      Effect.sync(() => {
+        hooks.push({ label, moment, effect, left: nth })
+      }),
+    clear: Effect.sync(() => {
+      hooks = []
+    })
+  }
+}

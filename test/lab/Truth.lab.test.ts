@@ -1,0 +1,201 @@
+/**
+ * What is told of VMs on real hosts where people, guests and the kernel do what nobody asked us for: it is true within two seconds of the host
+ * being reachable.
+ */
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { beforeEach } from "vitest"
+import * as AppLive from "../../layers/AppLive.ts"
+import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
+import * as SshLive from "../../layers/SshLive.ts"
+import * as InputFiles from "../../src/config/InputFiles.ts"
+import { InstanceTypeId } from "../../src/domain/Ids.ts"
+import type { Power, Vm } from "../../src/domain/Vm.ts"
+import { Vms } from "../../src/fabric/Vms.ts"
+import { HostMonitor } from "../../src/services/HostMonitor.ts"
+import { Inventory } from "../../src/services/Inventory.ts"
+import { guestReady, hostNames, inGuest, wipe } from "./Client.ts"
+import * as Lab from "./Lab.ts"
+
+beforeEach(() => Effect.runPromise(wipe))
+
+const [machines = "", images = "", types = ""] = Lab.files
+
+const app = Layer.unwrapEffect(
+  Effect.map(InputFiles.read({ machines, images, types }), ({ fleet }) =>
+    AppLive.layer({ fleet, database: ":memory:" })
+  )
+).pipe(
+  Layer.provide(SshLive.layer(Lab.sshOptions)),
+  Layer.provide(SshDialerTcp.layer),
+  Layer.provide(NodeContext.layer),
+  Layer.provide(Logger.minimumLogLevel(LogLevel.Error))
+)
+
+const test = <E>(title: string, body: () => Effect.Effect<void, E, Layer.Layer.Success<typeof app> | Scope.Scope>) =>
+  it.live(title, () => body().pipe(Effect.scoped, Effect.provide(app)), 300_000)
+
+/** A VM whose guest is up, gone in the end. */
+const vm = (name: string, onCrash: "leave" | "restart" = "leave") =>
+  Effect.gen(function* () {
+    const vms = yield* Vms
+    const made = yield* Effect.acquireRelease(
+      vms.create({ name, instanceType: InstanceTypeId.make(1), onCrash }),
+      ({ id }) => Effect.orDie(vms.destroy(id))
+    )
+    const host = hostNames[made.hostId - 1] ?? "none"
+    yield* guestReady(host, made.id)
+    return { vm: made, host, name: made.domainName }
+  })
+
+const virsh = (host: string, ...argv: ReadonlyArray<string>) => Lab.onHost(host, "virsh", "-q", ...argv)
+const kill = (host: string, name: string) =>
+  Lab.onHost(host, "sh", "-c", `kill -9 $(cat /run/libvirt/qemu/${name}.pid)`)
+
+const told = (vm: Vm) =>
+  Effect.gen(function* () {
+    const inventory = yield* Inventory
+    const seen = (yield* inventory.seen).get(vm.id)
+    const drift = yield* inventory.drift({ vm: vm.id })
+    return {
+      power: seen?.power,
+      reason: seen?.reason,
+      drift: drift.map(({ field, seen, wanted }) => `${field}: ${wanted} → ${seen}`)
+    }
+  })
+
+/** Fails when that is not told within two seconds. */
+const becomes = (
+  vm: Vm,
+  power: Power,
+  reason: string | null,
+  drift: ReadonlyArray<string> = power === "running" ? [] : [`power: running → ${power}`]
+) =>
+  Effect.sandbox(Effect.map(told(vm), (now) => assert.deepStrictEqual(now, { power, reason, drift: [...drift] }))).pipe(
+    Effect.retry(Schedule.spaced("20 millis").pipe(Schedule.upTo("2 seconds"))),
+    Effect.unsandbox
+  )
+
+describe("on real hosts it is told", () => {
+  test("what people do to a VM by hand", () =>
+    Effect.gen(function* () {
+      const { host, name, vm: web } = yield* vm("web")
+      yield* becomes(web, "running", null)
+      yield* virsh(host, "suspend", name)
+      yield* becomes(web, "paused", "paused by somebody")
+      yield* virsh(host, "resume", name)
+      yield* becomes(web, "running", null)
+      yield* virsh(host, "setvcpus", name, "2", "--config", "--maximum")
+      yield* virsh(host, "setvcpus", name, "2", "--config")
+      yield* becomes(web, "running", null, ["vcpus: 1 → 2"])
+      yield* virsh(host, "setvcpus", name, "1", "--config")
+      yield* becomes(web, "running", null)
+      yield* virsh(host, "setmaxmem", name, "256M", "--config")
+      yield* becomes(web, "running", null, [`memory: ${web.resources.ram} MiB → 256 MiB`])
+      yield* virsh(host, "setmaxmem", name, `${web.resources.ram}M`, "--config")
+      yield* virsh(host, "desc", name, "--title", "--config", "mine")
+      yield* becomes(web, "running", null, ["title: web → mine"])
+      yield* virsh(host, "desc", name, "--title", "--config", "web")
+      yield* becomes(web, "running", null)
+      yield* Lab.onHost(host, "qemu-img", "create", "-q", "-f", "qcow2", "/srv/mine.qcow2", "64M")
+      const attach = ["attach-disk", name, "/srv/mine.qcow2", "vdq", "--driver", "qemu", "--subdriver", "qcow2"]
+      yield* virsh(host, ...attach, "--targetbus", "virtio", "--live")
+      yield* becomes(web, "running", null, ["disk vdq (running): null → /srv/mine.qcow2 at vdq, without a serial"])
+      yield* virsh(host, "destroy", name)
+      yield* becomes(web, "stopped", "somebody powered it off")
+      yield* virsh(host, "start", name)
+      yield* becomes(web, "running", null)
+    }))
+
+  test("what guests do, and what becomes of their QEMU", () =>
+    Effect.gen(function* () {
+      const { host, name, vm: web } = yield* vm("web")
+      // its kernel has gone before its shell can say so
+      yield* Effect.ignore(inGuest(host, web.id, "poweroff -f"))
+      yield* becomes(web, "stopped", "the guest shut itself down")
+      yield* virsh(host, "start", name)
+      yield* becomes(web, "running", null)
+      yield* kill(host, name)
+      yield* becomes(web, "crashed", "its QEMU crashed or was killed")
+      yield* virsh(host, "undefine", name)
+      yield* becomes(web, "absent", null, ["domain: defined → null", "power: running → absent"])
+    }))
+
+  test("that the storage of a disk failed", () =>
+    Effect.gen(function* () {
+      const { host, name, vm: web } = yield* vm("web")
+      const folder = "/srv/small"
+      yield* Effect.acquireRelease(
+        Lab.onHost(host, "sh", "-c", `mkdir -p ${folder} && mount -t tmpfs -o size=4m none ${folder}`),
+        () => Effect.orDie(Lab.onHost(host, "umount", "-l", folder))
+      )
+      yield* Lab.onHost(host, "qemu-img", "create", "-q", "-f", "qcow2", `${folder}/v.qcow2`, "64M")
+      const attach = ["attach-disk", name, `${folder}/v.qcow2`, "vdq", "--driver", "qemu", "--subdriver", "qcow2"]
+      yield* virsh(host, ...attach, "--targetbus", "virtio", "--live")
+      const written = yield* Effect.fork(
+        Effect.ignore(inGuest(host, web.id, "dd if=/dev/zero of=/dev/vdb bs=1M count=16 oflag=direct"))
+      )
+      yield* Lab.eventually("QEMU has stopped it", virsh(host, "domstate", name), (text) => text.includes("paused"))
+      yield* becomes(web, "paused", "paused by an I/O error", [
+        `disk vdq (running): null → ${folder}/v.qcow2 at vdq, without a serial`,
+        "power: running → paused"
+      ])
+      yield* Fiber.interrupt(written)
+      yield* virsh(host, "destroy", name)
+    }))
+
+  test("that one which is to run again after a crash does, and why", () =>
+    Effect.gen(function* () {
+      const { host, name, vm: web } = yield* vm("web", "restart")
+      const pid = yield* Lab.onHost(host, "cat", `/run/libvirt/qemu/${name}.pid`)
+      yield* kill(host, name)
+      yield* Lab.eventually(
+        "another QEMU",
+        Effect.catchAll(Lab.onHost(host, "cat", `/run/libvirt/qemu/${name}.pid`), () => Effect.succeed(pid)),
+        (now) => now !== pid,
+        "10 seconds"
+      )
+      yield* becomes(web, "running", null)
+      yield* virsh(host, "destroy", name)
+      yield* becomes(web, "stopped", "somebody powered it off")
+    }))
+
+  test("what happened while the host's network was cut for half a minute", () =>
+    Effect.gen(function* () {
+      const monitor = yield* HostMonitor
+      const { host, name, vm: web } = yield* vm("web")
+      yield* becomes(web, "running", null)
+      const cutAt = yield* Clock.currentTimeMillis
+      yield* Lab.lab("cut", host)
+      yield* kill(host, name)
+      const down = Effect.map(monitor.statuses, (statuses) => statuses.get(web.hostId)?._tag !== "Up")
+      yield* Lab.eventually("the host is not up", down, (isDown) => isDown, "90 seconds")
+      // as it was seen before
+      assert.strictEqual((yield* told(web)).power, "running")
+      yield* Effect.sleep(Math.max(0, cutAt + 30_000 - (yield* Clock.currentTimeMillis)))
+      yield* Lab.lab("mend", host)
+      yield* monitor.awaitUp(web.hostId).pipe(Effect.timeout("60 seconds"))
+      yield* becomes(web, "crashed", "its QEMU crashed or was killed")
+    }))
+
+  test("what a libvirtd that was away has forgotten", () =>
+    Effect.gen(function* () {
+      const monitor = yield* HostMonitor
+      const { host, name, vm: stopped } = yield* vm("stopped")
+      yield* virsh(host, "destroy", name)
+      yield* becomes(stopped, "stopped", "somebody powered it off")
+      yield* Lab.lab("stop-libvirtd", host)
+      yield* Lab.lab("start-libvirtd", host)
+      yield* monitor.awaitUp(stopped.hostId).pipe(Effect.timeout("60 seconds"))
+      yield* becomes(stopped, "stopped", "somebody powered it off")
+      assert.include(yield* virsh(host, "domstate", name, "--reason"), "unknown")
+    }))
+})

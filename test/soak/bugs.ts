@@ -1,0 +1,134 @@
+/**
+ * Twenty bugs for the recovery code, each of a kind that such code really has. The soak has to find every one: `npm run soak:bugs`.
+ */
+
+/** `find` stands exactly once in `file`. */
+export interface Bug {
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
+export const bugs: ReadonlyArray<Bug> = [
+  {
+    name: "the undo forgets steps of this process",
+    file: "src/operations/Saga.ts",
+    find: "      touched.add(step.name)\n",
+    replace: ""
+  },
+  {
+    name: "the undo goes in the order of the steps",
+    file: "src/operations/Saga.ts",
+    find: "saga.steps.toReversed()",
+    replace: "[...saga.steps]"
+  },
+  {
+    name: "a failed operation does not tell the inventory",
+    file: "src/operations/Saga.ts",
+    find: "    yield* saga.failed\n",
+    replace: ""
+  },
+  {
+    name: "a finished operation does not tell the inventory",
+    file: "src/operations/Saga.ts",
+    find: "    yield* saga.succeeded\n",
+    replace: ""
+  },
+  {
+    name: "what a killed controller left is not taken up",
+    file: "src/operations/Runner.ts",
+    find: "const unfinished = yield* journal.unfinished",
+    replace: "const unfinished = (yield* journal.unfinished).slice(0, 0)"
+  },
+  {
+    name: "what was being undone is not taken up",
+    file: "src/operations/Runner.ts",
+    find: "const unfinished = yield* journal.unfinished",
+    replace: 'const unfinished = (yield* journal.unfinished).filter(({ state }) => state !== "undoing")'
+  },
+  {
+    name: "a lost connection fails an undo for good",
+    file: "src/operations/Saga.ts",
+    find: 'policy: { silence: "always", refusal: "always" }',
+    replace: 'policy: { silence: "few", refusal: "never" }'
+  },
+  {
+    name: "a host that comes back wakes nobody",
+    file: "src/observe/Monitor.ts",
+    find: "    yield* Deferred.succeed(entry.up, undefined)\n    yield* PubSub",
+    replace: "    yield* PubSub"
+  },
+  {
+    name: "the disk of a VM that could not be created stays",
+    file: "src/operations/CreateVm.ts",
+    find: "        undo: driver.deleteRoot(host, vm.id, operationId),\n",
+    replace: ""
+  },
+  {
+    name: "a VM that could not be created stays on",
+    file: "src/operations/CreateVm.ts",
+    find: ", undo: hypervisor.powerOff(host, domain) }",
+    replace: " }"
+  },
+  {
+    name: "the definition of a VM that could not be created stays",
+    file: "src/operations/CreateVm.ts",
+    find: ",\n        undo: hypervisor.undefine(host, domain)\n",
+    replace: "\n"
+  },
+  {
+    name: "a disk that could not be attached stays in the domain",
+    file: "src/operations/AttachVolume.ts",
+    find: "        undo: hypervisor.detachDisk(host, domain, disk),\n",
+    replace: ""
+  },
+  {
+    name: "a volume that could not be attached stays with its VM",
+    file: "src/operations/AttachVolume.ts",
+    find: "      attachment: null,\n",
+    replace: ""
+  },
+  {
+    name: "a volume that could not be created stays",
+    file: "src/operations/CreateVolume.ts",
+    find: "undo: driver.discardVolume(at, operation.id)",
+    replace: "undo: Effect.void"
+  },
+  {
+    name: "a guest that holds a volume loses it in the inventory",
+    file: "src/operations/DetachVolume.ts",
+    find: 'failed: VolumeSaga.settle(subject, { state: "attached", releaseAsked: true })',
+    replace: 'failed: VolumeSaga.settle(subject, { state: "available", attachment: null, releaseAsked: false })'
+  },
+  {
+    name: "a guest that lets go late is not noticed",
+    file: "src/fabric/VolumeKeeper.ts",
+    find: 'const isAsked = (volume: Volume) => volume.state === "attached" && volume.releaseAsked',
+    replace: 'const isAsked = (volume: Volume) => volume.state === "purged" && volume.releaseAsked'
+  },
+  {
+    name: "a VM that is gone keeps its reservation",
+    file: "layers/InventoryLive.ts",
+    find: "          yield* sql`delete from reservations where vm_id = ${id}`\n",
+    replace: ""
+  },
+  {
+    name: "a VM that is gone keeps its volumes",
+    file: "layers/sql/Volumes.ts",
+    find: "updated_at = ${now} where vm_id = ${vmId} returning ${columns}`",
+    replace: "updated_at = ${now} where vm_id = ${-vmId} returning ${columns}`"
+  },
+  {
+    name: "a key that was used makes another VM",
+    file: "layers/sql/RequestKeys.ts",
+    find: "  return operation.id === replaces ? null : operation\n",
+    replace: "  return null\n"
+  },
+  {
+    name: "only the running domain lets go of a disk, not its definition",
+    file: "layers/HypervisorDisks.ts",
+    find: "      } else if (hadTurn && find(persistent, disk) === undefined) {",
+    replace: "      } else if (live !== null || (hadTurn && find(persistent, disk) === undefined)) {"
+  }
+]

@@ -1,0 +1,85 @@
+/**
+ * `npm run soak -- --seed 7 --operations 100000`: a long soak, or many short ones (`--seeds 20`), each told in one line. A violation is told with its
+ * seed and the end of its log, and ends it with status 1; the same seed and settings bring it about again.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Effect from "effect/Effect"
+import { closeSync, openSync, readdirSync, writeSync } from "node:fs"
+import { parseArgs } from "node:util"
+import * as Soak from "./Soak.ts"
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: String(Soak.defaults.seed) },
+    seeds: { type: "string", default: "1" },
+    operations: { type: "string", default: String(Soak.defaults.operations) },
+    hosts: { type: "string", default: String(Soak.defaults.hosts) },
+    rate: { type: "string", default: String(Soak.defaults.perSecond) },
+    "fault-every": { type: "string", default: String(Soak.defaults.faultEvery) },
+    "kill-every": { type: "string", default: String(Soak.defaults.killEvery) },
+    "settle-every": { type: "string", default: String(Soak.defaults.settleEvery) },
+    folders: { type: "boolean", default: false },
+    log: { type: "string" }
+  }
+})
+
+const number = (name: keyof typeof values): number => {
+  const value = Number(values[name])
+  if (!Number.isFinite(value) || value < 0)
+    throw new Error(`--${name} ${String(values[name])}: expected a number from 0 on`)
+  return value
+}
+
+const say = (line: string) => process.stdout.write(`${line}\n`)
+const mebibytes = () => Math.round(process.memoryUsage().rss / 1024 ** 2)
+const descriptors = () => readdirSync("/proc/self/fd").length
+
+/** lines that are told after a violation */
+const tail = 40
+
+const one = (seed: number) =>
+  Effect.gen(function* () {
+    const file = values.log === undefined ? null : openSync(values.log, "w")
+    const last: Array<string> = []
+    let settled = 0
+    const began = performance.now()
+    const log = (line: string) => {
+      if (file !== null) writeSync(file, `${line}\n`)
+      last.push(line)
+      if (last.length > tail) last.shift()
+      if (!line.includes("SETTLED") || ++settled % 100 !== 0) return
+      const seconds = Math.round((performance.now() - began) / 1000)
+      say(`  ${line}; ${seconds} s, ${mebibytes()} MiB, ${descriptors()} descriptors`)
+    }
+    const settings: Soak.Settings = {
+      seed,
+      hosts: number("hosts"),
+      ceph: !values.folders,
+      operations: number("operations"),
+      perSecond: number("rate"),
+      faultEvery: number("fault-every"),
+      killEvery: number("kill-every"),
+      settleEvery: number("settle-every")
+    }
+    const report = yield* Soak.virtually(settings, log).pipe(
+      Effect.tapErrorCause(() => Effect.sync(() => last.forEach((line) => say(line)))),
+      Effect.ensuring(Effect.sync(() => file !== null && closeSync(file)))
+    )
+    const seconds = (performance.now() - began) / 1000
+    say(
+      `seed ${seed}: ${report.requests} requests (${report.succeeded} done, ${report.refused} refused, ${report.cutOff} cut off), ` +
+        `${report.faults} faults, ${report.lives} lives of the controller, ${report.settlements} times all was as promised; ` +
+        `${Math.round(report.virtual)} s of simulated time in ${seconds.toFixed(1)} s, ${Math.round(report.requests / seconds)} requests a second, ` +
+        `${mebibytes()} MiB, ${descriptors()} descriptors`
+    )
+  })
+
+const first = number("seed")
+NodeRuntime.runMain(
+  Effect.forEach(
+    Array.from({ length: number("seeds") }, (_, i) => first + i),
+    one,
+    { discard: true }
+  ),
+  { disablePrettyLogger: true }
+)
