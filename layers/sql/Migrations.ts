@@ -252,11 +252,21 @@ const observations = Effect.gen(function* () {
   yield* sql`create index request_keys_age on request_keys (created_at)`
 })
 
+const events = Effect.gen(function* () {
+  yield* SqlClient.SqlClient
+})
+
+const identity = Effect.gen(function* () {
+  yield* SqlClient.SqlClient
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
   "0002_volumes": volumes,
-  "0003_observations": observations
+  "0003_observations": observations,
+  "0004_events": events,
+  "0005_identity": identity
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

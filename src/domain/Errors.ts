@@ -296,6 +296,62 @@ export class PersistenceError extends Schema.TaggedError<PersistenceError>()("Pe
   }
 }
 
+/** Events between the cursor and the oldest that is kept are gone: look at everything anew, then go on from the newest. @since 0.4.0 @category errors */
+export class EventsLost extends Schema.TaggedError<EventsLost>()("EventsLost", {
+  cursor: Schema.Number,
+  /** the oldest that is still kept */
+  oldest: Schema.Number
+}) {
+  override get message(): string {
+    return `events after ${this.cursor} are no longer kept, the oldest is ${this.oldest}: list what you follow anew, then go on from the newest event`
+  }
+}
+
+/** What was expected of something is no longer so: it has changed meanwhile. Nothing was done. @since 0.4.0 @category errors */
+export class HasChanged extends Schema.TaggedError<HasChanged>()("HasChanged", {
+  /** as in `volume 7` */
+  what: Schema.String
+}) {
+  override get message(): string {
+    return `${this.what} has changed since it was read: read it again, then decide anew`
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class UserNotFound extends Schema.TaggedError<UserNotFound>()("UserNotFound", { name: Schema.String }) {
+  override get message(): string {
+    return `user ${this.name} does not exist`
+  }
+}
+
+/** What was asked of a user cannot be: the name is taken, or nobody would be left to administer. @since 0.4.0 @category errors */
+export class UserConflict extends Schema.TaggedError<UserConflict>()("UserConflict", {
+  name: Schema.String,
+  /** why, and what to do about it */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `user ${this.name} ${this.reason}`
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class TokenNotFound extends Schema.TaggedError<TokenNotFound>()("TokenNotFound", { tokenId: Schema.Number }) {
+  override get message(): string {
+    return `token ${this.tokenId} does not exist`
+  }
+}
+
+/** Known who asks, and they may not. @since 0.4.0 @category errors */
+export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", {
+  /** why, and what would be needed */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
 /** New input files that cannot be applied to what exists. @since 0.1.0 @category errors */
 export class FleetConflict extends Schema.TaggedError<FleetConflict>()("FleetConflict", {
   problems: Schema.Array(Schema.String)
