@@ -1,0 +1,35 @@
+/**
+ * The one log of what happened: durable, bounded, and read by cursor.
+ *
+ * What the inventory and the journal keep is logged in the transaction that changes it: an event is there if and only if what it tells
+ * was committed.
+ *
+ * @since 0.4.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type { EventsLost, PersistenceError } from "../domain/Errors.ts"
+import type { Event, EventFilter, EventId } from "../domain/Event.ts"
+
+/** What is not in the database, and so has to be told. @since 0.4.0 @category models */
+export type NewEvent = Pick<Event, "type" | "hostId" | "data">
+
+/** @since 0.4.0 @category services */
+export class EventLog extends Context.Tag("vmfabric/EventLog")<
+  EventLog,
+  {
+    /** The newest event's id; 0: there has been none. */
+    readonly latest: Effect.Effect<EventId, PersistenceError>
+    /** Those after `cursor`, oldest first, at most `limit`. `EventsLost`: some of them are no longer kept. */
+    readonly after: (
+      cursor: EventId,
+      limit: number,
+      filter?: EventFilter
+    ) => Effect.Effect<ReadonlyArray<Event>, EventsLost | PersistenceError>
+    /** Those after `cursor`, and then each as it is committed, without end, each once and in order. A reader that is slow holds up nobody. */
+    readonly follow: (cursor: EventId, filter?: EventFilter) => Stream.Stream<Event, EventsLost | PersistenceError>
+    /** Durable when it ends. */
+    readonly append: (event: NewEvent) => Effect.Effect<void, PersistenceError>
+  }
+>() {}

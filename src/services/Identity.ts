@@ -1,0 +1,81 @@
+/**
+ * Users, their tokens and sessions, and the record of what they did. Secrets are kept as hashes only.
+ *
+ * @since 0.4.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import type {
+  InvalidArgument,
+  NotAllowed,
+  PersistenceError,
+  TokenNotFound,
+  UserConflict,
+  UserNotFound
+} from "../domain/Errors.ts"
+import type { AuditEntry, Principal, Role, Token, TokenId, User, UserName } from "../domain/Identity.ts"
+
+/** A token that was just made: the only time its secret is told. @since 0.4.0 @category models */
+export interface NewToken {
+  readonly token: Token
+  /** `vmf_` and 43 characters of base64url */
+  readonly secret: Redacted.Redacted
+}
+
+/** @since 0.4.0 @category services */
+export class Identity extends Context.Tag("vmfabric/Identity")<
+  Identity,
+  {
+    /** Whether anybody could sign in: a user with a password, or a token that has not expired. */
+    readonly anybody: Effect.Effect<boolean, PersistenceError>
+    /** Whose token this is; none: nobody's, or it has expired. Compared by hash, in constant time. */
+    readonly byToken: (secret: Redacted.Redacted) => Effect.Effect<Option.Option<Principal>, PersistenceError>
+    /** Whose session this is; none: nobody's, or it has ended. */
+    readonly bySession: (secret: Redacted.Redacted) => Effect.Effect<Option.Option<Principal>, PersistenceError>
+    /** With name and password; takes the same time whether or not there is such a user. Gives the session's secret. None: one of both is wrong. */
+    readonly signIn: (
+      name: string,
+      password: Redacted.Redacted
+    ) => Effect.Effect<
+      Option.Option<{ readonly principal: Principal; readonly secret: Redacted.Redacted; readonly expiresAt: number }>,
+      PersistenceError
+    >
+    readonly signOut: (secret: Redacted.Redacted) => Effect.Effect<void, PersistenceError>
+
+    /** By name. */
+    readonly users: Effect.Effect<ReadonlyArray<User>, PersistenceError>
+    readonly createUser: (user: {
+      readonly name: UserName
+      readonly role: Role
+      readonly password?: Redacted.Redacted
+    }) => Effect.Effect<User, InvalidArgument | UserConflict | PersistenceError>
+    /** What is absent stays. A new password or a lesser role ends the user's sessions. The last admin stays one. */
+    readonly changeUser: (
+      name: UserName,
+      change: { readonly role?: Role; readonly password?: Redacted.Redacted }
+    ) => Effect.Effect<User, InvalidArgument | UserNotFound | UserConflict | PersistenceError>
+    /** With all tokens and sessions. The last admin stays. */
+    readonly removeUser: (name: UserName) => Effect.Effect<void, UserNotFound | UserConflict | PersistenceError>
+
+    /** By id; `owner` limits to one user's. */
+    readonly tokens: (owner?: UserName) => Effect.Effect<ReadonlyArray<Token>, PersistenceError>
+    /** `NotAllowed`: the role is more than the owner has. */
+    readonly createToken: (token: {
+      readonly name: string
+      readonly owner: UserName
+      readonly role: Role
+      /** milliseconds since 1970; null: never */
+      readonly expiresAt: number | null
+    }) => Effect.Effect<NewToken, InvalidArgument | UserNotFound | NotAllowed | PersistenceError>
+    readonly removeToken: (id: TokenId) => Effect.Effect<void, TokenNotFound | PersistenceError>
+
+    readonly audit: (entry: Omit<AuditEntry, "id" | "time">) => Effect.Effect<void, PersistenceError>
+    /** The newest first, those before `before` (all: null). */
+    readonly audited: (filter: {
+      readonly before: number | null
+      readonly limit: number
+    }) => Effect.Effect<ReadonlyArray<AuditEntry>, PersistenceError>
+  }
+>() {}
