@@ -1,0 +1,189 @@
+/**
+ * Problem details (RFC 9457), one class for each HTTP status, so that a typed client can tell them apart by tag and everybody else by `status` and
+ * `code`.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import * as Schema from "effect/Schema"
+
+const text = (description: string) => Schema.String.annotations({ description })
+
+/** What every problem says. */
+const fields = <S extends number, C extends readonly [string, ...Array<string>]>(status: S, ...codes: C) => ({
+  status: Schema.Literal(status),
+  /** stable: programs may decide by it */
+  code: Schema.Literal(...codes).annotations({ description: "stable: programs may decide by it" }),
+  title: text("what kind of problem it is, the same for each of its code"),
+  detail: text("what is wrong in this case, and what to do about it; one sentence"),
+  field: Schema.optionalWith(text("the parameter, header or field of the body it is about"), { exact: true }),
+  retryAfter: Schema.optionalWith(Schema.Int.annotations({ description: "seconds to wait before trying again" }), {
+    exact: true
+  }),
+  operation: Schema.optionalWith(text("id of the operation that stands in the way"), { exact: true })
+})
+
+const of = (status: number, identifier: string, description: string) => ({
+  [HttpApiSchema.AnnotationStatus]: status,
+  identifier,
+  description
+})
+
+/** @since 0.4.0 @category errors */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>("Problem400")(
+  "InvalidRequest",
+  fields(400, "invalid_argument", "invalid_body", "invalid_header"),
+  of(400, "InvalidRequest", "The request cannot be understood; `field` says what to mend.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>("Problem401")(
+  "Unauthenticated",
+  fields(401, "unauthenticated", "bad_credentials"),
+  of(401, "Unauthenticated", "Who asks is not known: a token or a session is missing, wrong or expired.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class Forbidden extends Schema.TaggedError<Forbidden>("Problem403")(
+  "Forbidden",
+  fields(403, "not_allowed", "foreign_origin"),
+  of(403, "Forbidden", "Who asks may not do this, or the request comes from another site's page.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class NotFound extends Schema.TaggedError<NotFound>("Problem404")(
+  "NotFound",
+  fields(
+    404,
+    "vm_not_found",
+    "volume_not_found",
+    "snapshot_not_found",
+    "host_not_found",
+    "image_not_found",
+    "instance_type_not_found",
+    "operation_not_found",
+    "user_not_found",
+    "token_not_found",
+    "route_not_found"
+  ),
+  of(404, "NotFound", "There is no such thing.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
+  "Conflict",
+  fields(
+    409,
+    "vm_busy",
+    "volume_busy",
+    "volume_conflict",
+    "no_feasible_host",
+    "pool_full",
+    "key_reused",
+    "not_cancellable",
+    "image_refused",
+    "user_conflict",
+    "operation_failed"
+  ),
+  of(409, "Conflict", "It cannot be done as things are; nothing was changed, and `detail` says what stands in the way.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class Gone extends Schema.TaggedError<Gone>("Problem410")(
+  "Gone",
+  fields(410, "events_lost"),
+  of(410, "Gone", "What the cursor points at is no longer kept.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class PreconditionFailed extends Schema.TaggedError<PreconditionFailed>("Problem412")(
+  "PreconditionFailed",
+  fields(412, "has_changed"),
+  of(412, "PreconditionFailed", "It has changed since it was read (`If-Match`); nothing was done.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class TooLarge extends Schema.TaggedError<TooLarge>("Problem413")(
+  "TooLarge",
+  fields(413, "body_too_large"),
+  of(413, "TooLarge", "The body is larger than any valid one.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class TooManyRequests extends Schema.TaggedError<TooManyRequests>("Problem429")(
+  "TooManyRequests",
+  fields(429, "rate_limited"),
+  of(429, "TooManyRequests", "More requests than allowed; `Retry-After` says when to go on.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class Internal extends Schema.TaggedError<Internal>("Problem500")(
+  "Internal",
+  fields(500, "internal"),
+  of(500, "Internal", "Something nobody foresaw; the controller's log says more.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export class Unavailable extends Schema.TaggedError<Unavailable>("Problem503")(
+  "Unavailable",
+  fields(503, "host_unreachable", "host_failed", "storage_unreachable", "storage_failed", "database"),
+  of(503, "Unavailable", "What is needed does not answer or fails at this moment; try again later.")
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** @since 0.4.0 @category errors */
+export type Problem =
+  | InvalidRequest
+  | Unauthenticated
+  | Forbidden
+  | NotFound
+  | Conflict
+  | Gone
+  | PreconditionFailed
+  | TooLarge
+  | TooManyRequests
+  | Internal
+  | Unavailable
