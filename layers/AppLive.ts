@@ -19,8 +19,11 @@ import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
 import * as Volumes from "../src/fabric/Volumes.ts"
+import * as HostEvents from "../src/observe/HostEvents.ts"
+import type { EventLog } from "../src/services/EventLog.ts"
 import type { HostMonitor } from "../src/services/HostMonitor.ts"
 import type { Hypervisor } from "../src/services/Hypervisor.ts"
+import type { Identity } from "../src/services/Identity.ts"
 import type { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import { type FleetConfig, Inventory } from "../src/services/Inventory.ts"
 import type { Journal } from "../src/services/Journal.ts"
@@ -31,8 +34,10 @@ import type { Ssh } from "../src/services/Ssh.ts"
 import { Storage } from "../src/services/Storage.ts"
 import * as CephLive from "./CephLive.ts"
 import * as Database from "./Database.ts"
+import * as EventLogLive from "./EventLogLive.ts"
 import * as HostMonitorLive from "./HostMonitorLive.ts"
 import * as HypervisorLive from "./HypervisorLive.ts"
+import * as IdentityLive from "./IdentityLive.ts"
 import * as ImageLibraryLive from "./ImageLibraryLive.ts"
 import * as InventoryLive from "./InventoryLive.ts"
 import * as JournalLive from "./JournalLive.ts"
@@ -51,6 +56,8 @@ export type App =
   | Images.Images
   | Reality.Reality
   | Inventory
+  | EventLog
+  | Identity
   | Operations
   | HostMonitor
   | Observer
@@ -85,7 +92,7 @@ export const layerOver = <A, E, R>(parts: {
   readonly fleet: FleetConfig
   /** where an image's line stands, for messages about its file */
   readonly origin?: ((image: ImageConfig) => string) | undefined
-  readonly persistence: Layer.Layer<Inventory | Journal, FleetConflict | PersistenceError>
+  readonly persistence: Layer.Layer<Inventory | Journal | EventLog | Identity, FleetConflict | PersistenceError>
   /** may use the inventory */
   readonly drivers: Layer.Layer<Hypervisor | Storage | ImageLibrary | A, E, R>
   readonly scheduler?: Layer.Layer<Scheduler>
@@ -94,7 +101,11 @@ export const layerOver = <A, E, R>(parts: {
   readonly drift?: Partial<DriftPolicies> | undefined
   /** how often is looked, and how much is begun without anybody asking */
   readonly observer?: Partial<Omit<ObserverLive.Options, "policies">> | undefined
-}): Layer.Layer<App | A, FleetConflict | PersistenceError | E, Exclude<R, Inventory | Journal>> => {
+}): Layer.Layer<
+  App | A,
+  FleetConflict | PersistenceError | E,
+  Exclude<R, Inventory | Journal | EventLog | Identity>
+> => {
   const fleet = Layer.effectDiscard(Fleet.apply(parts.fleet, parts.origin))
   const engine = OperationsLive.layer.pipe(
     Layer.provideMerge(HostMonitorLive.layer),
@@ -103,7 +114,7 @@ export const layerOver = <A, E, R>(parts: {
   const { poolOvercommit = 1, undoWindow = "24 hours" } = parts.volumes ?? {}
   const volumes = Volumes.layer({ undoWindow: Math.floor(Duration.toSeconds(undoWindow)) })
   const fabric = VolumeKeeper.layer.pipe(
-    Layer.provideMerge(Layer.mergeAll(Vms.layer, volumes, Hosts.layer, Images.layer, Reality.layer)),
+    Layer.provideMerge(Layer.mergeAll(Vms.layer, volumes, Hosts.layer, Images.layer, Reality.layer, HostEvents.layer)),
     Layer.provideMerge(Pools.layer({ overcommit: poolOvercommit })),
     Layer.provideMerge(ObserverLive.layerWith({ ...parts.observer, policies: { ...defaultPolicies, ...parts.drift } }))
   )
@@ -115,9 +126,17 @@ export const layerOver = <A, E, R>(parts: {
   )
 }
 
-/** Inventory and journal in an SQLite file, or `:memory:`. @since 0.1.0 @category layers */
-export const persistence = (database: string): Layer.Layer<Inventory | Journal, PersistenceError> =>
-  Layer.merge(InventoryLive.layer, JournalLive.layer).pipe(Layer.provide(Database.layer({ filename: database })))
+/** Inventory, journal, event log and users in an SQLite file, or `:memory:`. @since 0.1.0 @category layers */
+export const persistence = (
+  database: string
+): Layer.Layer<Inventory | Journal | EventLog | Identity, PersistenceError> =>
+  Layer.mergeAll(InventoryLive.layer, JournalLive.layer, EventLogLive.layer, IdentityLive.layer).pipe(
+    Layer.provide(Database.layer({ filename: database }))
+  )
+
+/** Users, tokens and sessions alone, of that database. @since 0.4.0 @category layers */
+export const identity = (database: string): Layer.Layer<Identity, PersistenceError> =>
+  IdentityLive.layer.pipe(Layer.provide(Database.layer({ filename: database })))
 
 /** Where a Ceph pool is and who uses it. `host` null: Ceph's commands run on this machine. @since 0.2.0 @category models */
 export interface CephSettings {

@@ -9,9 +9,10 @@ import { defaultConfig } from "../src/domain/Host.ts"
 import * as Ids from "../src/domain/Ids.ts"
 import type { FleetConfig } from "../src/services/Inventory.ts"
 import * as AppLive from "./AppLive.ts"
+import * as EventLogTest from "./EventLogTest.ts"
 import * as HypervisorTest from "./HypervisorTest.ts"
+import * as IdentityTest from "./IdentityTest.ts"
 import * as ImageLibraryTest from "./ImageLibraryTest.ts"
-import * as InventoryTest from "./InventoryTest.ts"
 import * as StorageTest from "./StorageTest.ts"
 
 /** Three hosts (8 vCPUs, 32 GiB, 500 GiB each), one image, one type of 1 vCPU, 1 GiB, 10 GiB. @since 0.1.0 @category fleets */
@@ -32,7 +33,7 @@ export const layerFleet = (
 ): Layer.Layer<AppTest, FleetConflict | PersistenceError> =>
   AppLive.layerOver({
     fleet: given,
-    persistence: InventoryTest.layer,
+    persistence: Layer.merge(EventLogTest.layer, IdentityTest.layer),
     drivers: Layer.merge(HypervisorTest.layer, StorageTest.layer).pipe(
       Layer.provideMerge(ImageLibraryTest.layer(files))
     )

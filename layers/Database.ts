@@ -24,6 +24,8 @@ import * as Layer from "effect/Layer"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { PersistenceError } from "../src/domain/Errors.ts"
+import * as Meters from "../src/observability/Meters.ts"
+import { Readiness } from "../src/observability/Readiness.ts"
 import * as Migrations from "./sql/Migrations.ts"
 import type { Row } from "./sql/Rows.ts"
 
@@ -60,6 +62,8 @@ export class Database extends Context.Tag("vmfabric/Database")<
     ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
     /** The number of the transaction that is open, or was last. */
     readonly transaction: () => number
+    /** Called after every commit, whoever's it was. They wake somebody, and do nothing themselves. */
+    readonly afterCommit: Set<() => void>
     /**
      * The same for a body that needs nothing of its caller: no clock, no random numbers, no span. The writer runs it itself, instead of handing
      * the turn to the caller and waiting for it to come back.
@@ -261,6 +265,7 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
   const anyWaiting = yield* Effect.makeLatch(false)
   let closed = false
   let transactions = 0
+  const afterCommit = new Set<() => void>()
 
   /** Gives turns until nobody waits, commits, and tells everybody. */
   const group = Effect.gen(function* () {
@@ -277,10 +282,12 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
         members.push(ticket)
         hooks.push(yield* ticket.turn)
       }
-      yield* execute(own, "COMMIT")
+      yield* Meters.commit(execute(own, "COMMIT"), members.length)
     })
     const ended = yield* Effect.exit(turns)
+    if (Exit.isFailure(ended)) Meters.commitFailed()
     if (Exit.isFailure(ended)) yield* leave(own)
+    else for (const wake of afterCommit) wake()
     const outcome = Exit.isFailure(ended)
       ? ended
       : yield* Effect.exit(Effect.sync(() => hooks.forEach((committed) => committed())))
@@ -412,6 +419,10 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
     })
   )
   yield* Effect.forkScoped(run(writer))
+  // written for real, also when it says what it said before
+  const proof = writeSimply("be written", execute(own, "PRAGMA user_version = 1"))
+  const problem = Effect.match(proof, { onFailure: ({ message }) => message, onSuccess: () => null })
+  yield* Effect.flatMap(Readiness, (readiness) => readiness.register("database", problem))
   return Database.of({
     sql,
     statement:
@@ -421,7 +432,8 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
     read,
     write,
     writeSimply,
-    transaction: () => transactions
+    transaction: () => transactions,
+    afterCommit
   })
 })
 

@@ -22,6 +22,7 @@ import * as Fleet from "./sql/Fleet.ts"
 import * as HostUsages from "./sql/HostUsages.ts"
 import * as Observations from "./sql/Observations.ts"
 import * as Operations from "./sql/Operations.ts"
+import * as Pages from "./sql/Pages.ts"
 import * as RequestKeys from "./sql/RequestKeys.ts"
 import * as Rows from "./sql/Rows.ts"
 import * as Volumes from "./sql/Volumes.ts"
@@ -32,7 +33,8 @@ const randomMac = Effect.map(Random.nextIntBetween(0, 2 ** 24), (n) => {
   return `52:54:00:${hex.slice(0, 2)}:${hex.slice(2, 4)}:${hex.slice(4, 6)}`
 })
 
-const vmColumnNames = "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, mac, driver, state, on_crash, applied"
+const vmColumnNames =
+  "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, mac, driver, state, on_crash, applied, created_at"
 
 const byField = (a: Drift, b: Drift): number => (a.field < b.field ? -1 : 1)
 
@@ -174,6 +176,7 @@ const make = Effect.gen(function* () {
         if (pool !== null) yield* volumeRows.checkPool(pool, disk)
         const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
         if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
+        if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
         return { result: { vm, operation }, hosts: [hostId] }
       }),
       ({ vm }) => remember(vm)
@@ -208,18 +211,20 @@ const make = Effect.gen(function* () {
         )
       )
     ),
-    setMaintenance: Effect.fn("Inventory.setMaintenance")((id, on) =>
-      changingSimply(
-        `put pm ${id} ${on ? "into" : "out of"} maintenance`,
-        Effect.flatMap(
-          sql<Rows.Row>`update hosts set maintenance = ${on ? 1 : 0} where id = ${id} and active = 1 returning id`,
-          ([row]) =>
-            row === undefined
-              ? new Errors.HostNotFound({ hostId: id })
-              : Effect.succeed({ result: undefined, hosts: [id] })
-        )
-      )
-    ),
+    setMaintenance: (id, on, check) =>
+      Effect.withSpan(
+        changing(
+          `put pm ${id} ${on ? "into" : "out of"} maintenance`,
+          Effect.gen(function* () {
+            const [usage] = yield* usages.one(id)
+            if (usage === undefined) return yield* new Errors.HostNotFound({ hostId: id })
+            if (check !== undefined) yield* check(usage.host)
+            yield* sql`update hosts set maintenance = ${on ? 1 : 0} where id = ${id}`
+            return { result: undefined, hosts: [id] }
+          })
+        ),
+        "Inventory.setMaintenance"
+      ),
 
     images: Effect.withSpan(
       read(
@@ -285,7 +290,7 @@ const make = Effect.gen(function* () {
       )
     }),
 
-    beginDestroy: Effect.fn("Inventory.beginDestroy")((id) =>
+    beginDestroy: (id, check) =>
       write(
         `begin to destroy VM ${id}`,
         Effect.gen(function* () {
@@ -296,6 +301,7 @@ const make = Effect.gen(function* () {
           // whatever else is done there, also to what was left of it
           if (vm.state === "destroyed") return { vm, operation: Option.none() }
           if (unfinished !== null) return yield* busy(id, unfinished)
+          if (check !== undefined) yield* check(vm)
           const now = yield* Clock.currentTimeMillis
           const destroying = yield* changeState(id, "destroying", now)
           return {
@@ -304,8 +310,25 @@ const make = Effect.gen(function* () {
           }
         }),
         ({ vm }) => remember(vm)
-      ).pipe(Effect.map(({ operation }) => operation))
-    ),
+      ).pipe(
+        Effect.map(({ operation }) => operation),
+        Effect.withSpan("Inventory.beginDestroy")
+      ),
+
+    setOnCrash: (id, onCrash, check) =>
+      write(
+        `say what becomes of VM ${id} after a crash`,
+        Effect.gen(function* () {
+          const vm = yield* vmRow(id)
+          if (!vm.exists) return yield* new Errors.VmNotFound({ vmId: id })
+          if (check !== undefined) yield* check(vm)
+          const now = yield* Clock.currentTimeMillis
+          const rows = yield* sql<Rows.Row>`update vms set on_crash = ${onCrash}, updated_at = ${now}
+            where id = ${id} returning ${vmColumns}`
+          return yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
+        }),
+        remember
+      ).pipe(Effect.withSpan("Inventory.setOnCrash")),
 
     // the hot path: no span, no statement
     vm: (id) =>
@@ -319,6 +342,9 @@ const make = Effect.gen(function* () {
         const all = [...existing.values()]
         return filter?.host === undefined ? all : all.filter((vm) => vm.hostId === filter.host)
       }),
+    vmPage: Effect.fn("Inventory.vmPage")((filter, order, after, limit) =>
+      read("read a page of VMs", Pages.vms(sql, existing, filter, order, after, limit))
+    ),
 
     setVmState: Effect.fn("Inventory.setVmState")(function* (id, state) {
       const now = yield* Clock.currentTimeMillis
@@ -383,11 +409,22 @@ const make = Effect.gen(function* () {
         ),
         "Inventory.admitVolume"
       ),
-    changeVolume: (id, vmId, decide) =>
+    changeVolume: (id, vmId, decide, key) =>
       Effect.withSpan(
         changing(
           `change volume ${id}`,
-          Effect.flatMap(Clock.currentTimeMillis, (now) => volumeRows.change(id, vmId, decide, now)),
+          Effect.gen(function* () {
+            const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateSnapshot")
+            if (before?.snapshotId !== undefined && before.snapshotId !== null) {
+              const snapshot = yield* Effect.orDie(volumeRows.findSnapshot(before.snapshotId))
+              return { result: { volume: yield* volumeRows.find(id), operation: before, snapshot }, hosts: [] }
+            }
+            const now = yield* Clock.currentTimeMillis
+            const changed = yield* volumeRows.change(id, vmId, decide, now)
+            const { operation } = changed.result
+            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation, now)
+            return changed
+          }),
           ({ volume }) => rememberVolume(volume)
         ),
         "Inventory.changeVolume"
@@ -413,6 +450,9 @@ const make = Effect.gen(function* () {
       Effect.sync(() =>
         [...existingVolumes.values()].filter(({ vmId }) => filter?.vm === undefined || vmId === filter.vm)
       ),
+    volumePage: Effect.fn("Inventory.volumePage")((filter, after, limit) =>
+      read("read a page of volumes", Pages.volumes(sql, existingVolumes, filter, after, limit))
+    ),
     volumesToPurge: Effect.fn("Inventory.volumesToPurge")((now) =>
       read("read the volumes to purge", volumeRows.due(now))
     ),

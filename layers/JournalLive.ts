@@ -74,10 +74,17 @@ const make = Effect.gen(function* () {
         })
       )
     ),
-    list: Effect.fn("Journal.list")(({ ended, limit, vmId, volumeId }) => {
+    list: Effect.fn("Journal.list")(({ before, ended, kind, limit, state, vmId, volumeId }) => {
       const conditions = [
         ...(vmId === undefined ? [] : [sql`vm_id = ${vmId}`]),
         ...(volumeId === undefined ? [] : [sql`volume_id = ${volumeId}`]),
+        ...(kind === undefined ? [] : [sql`kind = ${kind}`]),
+        // a literal, so that the indexes of those states are found
+        ...(state === undefined ? [] : [sql.literal(`state = '${state}'`)]),
+        ...(state === "pending" || state === "running" || state === "undoing"
+          ? [sql.literal("state not in ('done', 'failed')")]
+          : []),
+        ...(before === undefined ? [] : [sql`seq < (select seq from operations where id = ${before})`]),
         ...(ended === undefined ? [] : [sql.literal(`state ${ended ? "" : "not "}in ('done', 'failed')`)])
       ]
       return read(

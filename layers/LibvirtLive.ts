@@ -20,6 +20,8 @@ import type { Duplex } from "node:stream"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
 import type { Args, ProcedureName } from "../src/libvirt/Procedures.ts"
 import * as RpcClient from "../src/libvirt/RpcClient.ts"
+import * as Meters from "../src/observability/Meters.ts"
+import * as Trail from "../src/observability/Trail.ts"
 import {
   Libvirt,
   LibvirtDisconnected,
@@ -193,7 +195,10 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
       yield* Deferred.succeed(opened, client)
       const reason = yield* Effect.flip(client.lost)
       if (host.client === client) host.client = undefined
-      yield* Effect.logDebug("libvirt session lost", reason).pipe(Effect.annotateLogs("host", formatAddress(address)))
+      yield* Effect.logDebug("libvirt session lost", reason).pipe(
+        Effect.annotateLogs("host", formatAddress(address)),
+        Trail.apart
+      )
     }).pipe(Effect.scoped)
 
   const openShared = (address: HostAddress, host: HostSession) =>
@@ -298,7 +303,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
     Effect.acquireUseRelease(
       Effect.suspend(() => {
         const daemon = daemonOf(address)
-        const entry = { procedure, since: clock.unsafeCurrentTimeMillis() }
+        const entry = { procedure, since: clock.unsafeCurrentTimeMillis(), began: Meters.callBegan() }
         daemon.waiting.add(entry)
         const given = { daemon, entry }
         if (daemon.watched) return Effect.succeed(given)
@@ -309,6 +314,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
       ({ daemon, entry }, exit) =>
         Effect.sync(() => {
           daemon.waiting.delete(entry)
+          Meters.callEnded(procedure, entry.began, exit)
           if (isAnswer(exit)) daemon.answered = clock.unsafeCurrentTimeMillis()
         })
     )
@@ -316,7 +322,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
   const callOn = <P extends ProcedureName>(address: HostAddress, host: HostSession, procedure: P, args: Args<P>) =>
     Effect.flatMap(shared(address, host), (client) =>
       Effect.mapError(watched(address, procedure, client.call(procedure, args)), failure(address, procedure))
-    )
+    ).pipe(Trail.span(`libvirt ${procedure}`, { kind: "client", attributes: { host: address.host, procedure } }))
 
   const call: Libvirt["Type"]["call"] = (address, procedure, args) =>
     Effect.suspend(() => {

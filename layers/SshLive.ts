@@ -36,6 +36,8 @@ import {
 } from "../src/services/Ssh.ts"
 import { SshDialer } from "../src/services/SshDialer.ts"
 import { ChannelDuplex, discard } from "../src/ssh/ChannelDuplex.ts"
+import * as Meters from "../src/observability/Meters.ts"
+import * as Trail from "../src/observability/Trail.ts"
 import * as Keys from "../src/ssh/Keys.ts"
 import * as KnownHosts from "../src/ssh/KnownHosts.ts"
 import * as RemoteProgram from "../src/ssh/RemoteProgram.ts"
@@ -725,6 +727,7 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
         const jitter = yield* Random.nextRange(0.8, 1.2)
         const now = yield* Clock.currentTimeMillis
         entry.failures += 1
+        Meters.sshFailed(error.reason._tag)
         entry.refused = { error, until: now + Math.min(doubled, cap) * jitter }
       })
 
@@ -735,13 +738,14 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
         entry.failures = 0
         entry.refused = undefined
         entry.attempt = undefined
+        yield* Meters.sshConnection(entry.connection !== undefined)
         entry.connection = connection
         yield* Deferred.succeed(attempt, connection)
         const lost = yield* Effect.async<Lost>((resume) => {
           const stop = connection.onLost((lost) => resume(Effect.succeed(lost)))
           return Effect.sync(stop)
         })
-        yield* Effect.logInfo(`the SSH connection was lost: ${lost.reason}`)
+        yield* Trail.apart(Effect.logInfo(`the SSH connection was lost: ${lost.reason}`))
       }).pipe(
         Effect.scoped,
         Effect.annotateLogs({ host: formatAddress(address) }),

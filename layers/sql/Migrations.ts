@@ -253,11 +253,156 @@ const observations = Effect.gen(function* () {
 })
 
 const events = Effect.gen(function* () {
-  yield* SqlClient.SqlClient
+  const sql = yield* SqlClient.SqlClient
+
+  // no index but the key: it is written all the time, and read in order
+  yield* sql`create table events (
+    id integer primary key autoincrement,
+    time integer not null default (cast(round(unixepoch('subsec') * 1000) as integer)),
+    type text not null,
+    vm_id integer,
+    volume_id integer,
+    snapshot_id integer,
+    host_id integer,
+    operation_id text,
+    data text not null
+  ) strict`
+
+  /** `about`: columns of the event, and what they are; `data`: keys and values of its JSON. */
+  const told = (on: string, name: string, type: string, about: Readonly<Record<string, string>>, data: string) =>
+    sql.unsafe(`create trigger event_${name} after ${on} begin
+      insert into events (type, ${Object.keys(about).join(", ")}, data)
+      values ('${type}', ${Object.values(about).join(", ")}, json_object(${data}));
+    end`)
+
+  /** An update that changes one of the columns. */
+  const changing = (table: string, ...columns: ReadonlyArray<string>) =>
+    `update of ${columns.join(", ")} on ${table}
+      when ${columns.map((column) => `old.${column} is not new.${column}`).join(" or ")}`
+
+  const vm = [
+    { vm_id: "new.id", host_id: "new.host_id" },
+    "'name', new.name, 'state', new.state, 'hostId', new.host_id"
+  ] as const
+  yield* told("insert on vms", "vm_created", "vm.created", ...vm)
+  yield* told(changing("vms", "name", "state", "host_id"), "vm_changed", "vm.changed", ...vm)
+
+  const hostOf = (row: string) => ({
+    vm_id: `${row}.vm_id`,
+    host_id: `(select host_id from vms where id = ${row}.vm_id)`
+  })
+  const seen = [hostOf("new"), "'power', new.power, 'reason', new.reason"] as const
+  yield* told("insert on vm_seen", "vm_first_seen", "vm.seen", ...seen)
+  yield* told(changing("vm_seen", "power", "reason"), "vm_seen", "vm.seen", ...seen)
+
+  const count = (row: string) => `'count', (select count(*) from drift where vm_id = ${row}.vm_id)`
+  yield* told("insert on drift", "vm_drift", "vm.drift", hostOf("new"), count("new"))
+  // what is forgotten with a VM that is gone is nothing anybody mended
+  const mended = `delete on drift
+      when (select state from vms where id = old.vm_id) not in ('destroyed', 'failed')`
+  yield* told(mended, "vm_drift_mended", "vm.drift", hostOf("old"), count("old"))
+
+  const volume = [
+    { volume_id: "new.id", vm_id: "new.vm_id", host_id: "new.host_id" },
+    "'name', new.name, 'size', new.size, 'state', new.state"
+  ] as const
+  yield* told("insert on volumes", "volume_created", "volume.created", ...volume)
+  yield* told(
+    changing("volumes", "name", "size", "state", "vm_id", "host_id"),
+    "volume_changed",
+    "volume.changed",
+    ...volume
+  )
+
+  const snapshot = [
+    { volume_id: "new.volume_id", snapshot_id: "new.id" },
+    "'name', new.name, 'size', new.size, 'state', new.state"
+  ] as const
+  yield* told("insert on snapshots", "snapshot_created", "snapshot.created", ...snapshot)
+  yield* told(changing("snapshots", "name", "size", "state"), "snapshot_changed", "snapshot.changed", ...snapshot)
+
+  const flag = (column: string) => `json(iif(${column}, 'true', 'false'))`
+  const operation = [
+    { operation_id: "new.id", vm_id: "new.vm_id", volume_id: "new.volume_id", snapshot_id: "new.snapshot_id" },
+    `'kind', new.kind, 'state', new.state, 'error', new.error, 'cancelAsked', ${flag("new.cancel_asked")}`
+  ] as const
+  yield* told("insert on operations", "operation_created", "operation.created", ...operation)
+  yield* told(
+    changing("operations", "state", "error", "cancel_asked"),
+    "operation_changed",
+    "operation.changed",
+    ...operation
+  )
+
+  yield* told(
+    changing("hosts", "maintenance"),
+    "host_maintenance",
+    "host.changed",
+    { host_id: "new.id" },
+    `'maintenance', ${flag("new.maintenance")}`
+  )
 })
 
 const identity = Effect.gen(function* () {
-  yield* SqlClient.SqlClient
+  const sql = yield* SqlClient.SqlClient
+
+  // password_hash: scrypt, with its parameters and salt; null: only tokens open the door
+  yield* sql`create table users (
+    name text primary key,
+    role text not null,
+    password_hash text,
+    created_at integer not null
+  ) strict, without rowid`
+
+  // the secrets are random, so their plain SHA-256 tells nobody what they are
+  yield* sql`create table tokens (
+    id integer primary key autoincrement,
+    hash text not null unique,
+    name text not null,
+    owner text not null references users (name) on delete cascade,
+    role text not null,
+    created_at integer not null,
+    expires_at integer,
+    last_used_at integer
+  ) strict`
+  yield* sql`create index tokens_owner on tokens (owner)`
+
+  yield* sql`create table sessions (
+    hash text primary key,
+    user text not null references users (name) on delete cascade,
+    created_at integer not null,
+    expires_at integer not null,
+    last_used_at integer not null
+  ) strict, without rowid`
+  yield* sql`create index sessions_user on sessions (user)`
+  yield* sql`create index sessions_expiry on sessions (expires_at)`
+
+  // of users and tokens that may be gone by now
+  yield* sql`create table audit (
+    id integer primary key autoincrement,
+    time integer not null,
+    user text,
+    via text,
+    token_id integer,
+    address text not null,
+    method text not null,
+    path text not null,
+    status integer not null,
+    failed text
+  ) strict`
+})
+
+const pages = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  // lists of VMs in their orders, page by page; by id there is vms_live
+  yield* sql`create index vms_live_name on vms (name, id) where state not in ('destroyed', 'failed')`
+  yield* sql`create index vms_live_created on vms (created_at, id) where state not in ('destroyed', 'failed')`
+
+  yield* sql`create index operations_kind on operations (kind, seq)`
+  yield* sql`create index operations_failed on operations (seq) where state = 'failed'`
+  // the operation that does the same anew on another host
+  yield* sql`alter table operations add column replaced_by text`
 })
 
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
@@ -266,7 +411,8 @@ export const migrations = {
   "0002_volumes": volumes,
   "0003_observations": observations,
   "0004_events": events,
-  "0005_identity": identity
+  "0005_identity": identity,
+  "0006_pages": pages
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -43,13 +43,16 @@ export const make = (statement: Database["Type"]["statement"]) => {
         error: null,
         cancelAsked: false,
         createdAt: now,
-        finishedAt: null
+        finishedAt: null,
+        replacedBy: null
       },
       { disableValidation: true }
     )
   })
 
   const insert = (operation: NewOperation, now: number) => Effect.flatMap(freshId, (id) => insertAs(id, operation, now))
+
+  const setReplaced = statement("update operations set replaced_by = ? where id = ?")
 
   const unfinished = (condition: string) => {
     const select = statement(`select ${Rows.operationColumns} from operations
@@ -62,6 +65,8 @@ export const make = (statement: Database["Type"]["statement"]) => {
     insert,
     /** The same, with an id that was made before. */
     insertAs,
+    /** `by` does anew what `id` could not do. */
+    replace: (id: OperationId, by: OperationId) => setReplaced(by, id),
     /** The one on the VM itself that has not ended. */
     ofVmItself: unfinished("vm_id = ? and volume_id is null"),
     /** The oldest operation on a volume with the VM that has not ended. */

@@ -145,11 +145,12 @@ const VmColumns = Schema.Struct({
   driver: Vm.fields.driver,
   state: VmState,
   on_crash: OnCrash,
-  applied: Schema.NullOr(VmAppliedJson)
+  applied: Schema.NullOr(VmAppliedJson),
+  created_at: Schema.Int
 })
 const VmRow = Schema.transform(VmColumns, Schema.typeSchema(Vm), {
   strict: true,
-  decode: ({ cpu, disk, host_id, image_id, on_crash, ram, tid, ...row }) =>
+  decode: ({ cpu, created_at, disk, host_id, image_id, on_crash, ram, tid, ...row }) =>
     new Vm(
       {
         ...row,
@@ -157,12 +158,27 @@ const VmRow = Schema.transform(VmColumns, Schema.typeSchema(Vm), {
         imageId: image_id,
         hostId: host_id,
         resources: { cpu, ram, disk },
-        onCrash: on_crash
+        onCrash: on_crash,
+        createdAt: created_at
       },
       // the columns have just been checked
       { disableValidation: true }
     ),
-  encode: ({ applied, driver, hostId, id, imageId, instanceType, mac, name, onCrash, resources, state, uuid }) => ({
+  encode: ({
+    applied,
+    createdAt,
+    driver,
+    hostId,
+    id,
+    imageId,
+    instanceType,
+    mac,
+    name,
+    onCrash,
+    resources,
+    state,
+    uuid
+  }) => ({
     ...resources,
     applied,
     id,
@@ -174,7 +190,8 @@ const VmRow = Schema.transform(VmColumns, Schema.typeSchema(Vm), {
     tid: instanceType,
     image_id: imageId,
     host_id: hostId,
-    on_crash: onCrash
+    on_crash: onCrash,
+    created_at: createdAt
   })
 })
 /** @since 0.1.0 @category rows */
@@ -246,11 +263,12 @@ const OperationRow = Schema.Struct({
   error: Operation.fields.error,
   cancelAsked: Schema.propertySignature(Flag).pipe(Schema.fromKey("cancel_asked")),
   createdAt: Schema.propertySignature(Operation.fields.createdAt).pipe(Schema.fromKey("created_at")),
-  finishedAt: Schema.propertySignature(Operation.fields.finishedAt).pipe(Schema.fromKey("finished_at"))
+  finishedAt: Schema.propertySignature(Operation.fields.finishedAt).pipe(Schema.fromKey("finished_at")),
+  replacedBy: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("replaced_by"))
 })
 /** The columns an operation is read from. @since 0.2.0 @category rows */
 export const operationColumns =
-  "id, kind, vm_id, volume_id, snapshot_id, detail, state, error, cancel_asked, created_at, finished_at"
+  "id, kind, vm_id, volume_id, snapshot_id, detail, state, error, cancel_asked, created_at, finished_at, replaced_by"
 /** @since 0.1.0 @category rows */
 export const operations = table(
   "operations",

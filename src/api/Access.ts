@@ -15,6 +15,15 @@ export class Needs extends Context.Reference<Needs>()("vmfabric/api/Needs", {
   defaultValue: (): Role | "nobody" => "admin"
 }) {}
 
+/**
+ * Annotation of an endpoint: a password comes with it and is compared. Wrong ones are counted for each address, and too many of them refused.
+ *
+ * @since 0.4.0 @category annotations
+ */
+export class ComparesPassword extends Context.Reference<ComparesPassword>()("vmfabric/api/ComparesPassword", {
+  defaultValue: (): boolean => false
+}) {}
+
 /** Who the request is from; null: nobody that is known, which only routes that need nobody see. @since 0.4.0 @category services */
 export class CurrentPrincipal extends Context.Reference<CurrentPrincipal>()("vmfabric/api/CurrentPrincipal", {
   defaultValue: (): Principal | null => null

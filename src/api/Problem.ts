@@ -7,6 +7,9 @@
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
 
+/** @since 0.4.0 @category constants */
+export const contentType = "application/problem+json"
+
 const text = (description: string) => Schema.String.annotations({ description })
 
 /** What every problem says. */
@@ -25,6 +28,7 @@ const fields = <S extends number, C extends readonly [string, ...Array<string>]>
 
 const of = (status: number, identifier: string, description: string) => ({
   [HttpApiSchema.AnnotationStatus]: status,
+  [HttpApiSchema.AnnotationEncoding]: { kind: "Json", contentType },
   identifier,
   description
 })
@@ -175,15 +179,18 @@ export class Unavailable extends Schema.TaggedError<Unavailable>("Problem503")(
 }
 
 /** @since 0.4.0 @category errors */
-export type Problem =
-  | InvalidRequest
-  | Unauthenticated
-  | Forbidden
-  | NotFound
-  | Conflict
-  | Gone
-  | PreconditionFailed
-  | TooLarge
-  | TooManyRequests
-  | Internal
-  | Unavailable
+export const Problem = Schema.Union(
+  InvalidRequest,
+  Unauthenticated,
+  Forbidden,
+  NotFound,
+  Conflict,
+  Gone,
+  PreconditionFailed,
+  TooLarge,
+  TooManyRequests,
+  Internal,
+  Unavailable
+).annotations({ identifier: "Problem", description: "What went wrong (RFC 9457)." })
+/** @since 0.4.0 @category errors */
+export type Problem = typeof Problem.Type

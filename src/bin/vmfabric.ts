@@ -26,18 +26,20 @@ import * as AppConfig from "../config/AppConfig.ts"
 import * as InputFiles from "../config/InputFiles.ts"
 import * as Router from "../http/Router.ts"
 import * as Server from "../http/Server.ts"
+import * as Logs from "../observability/Logs.ts"
+import { Readiness } from "../observability/Readiness.ts"
+import * as Admission from "./Admission.ts"
 
-const announce = (listen: AppConfig.Listen) =>
-  Layer.effectDiscard(
+const logs = Logs.make(process.stdout.isTTY)
+
+const announce = (listen: AppConfig.Listen, scheme: "http" | "https") =>
+  Layer.scopedDiscard(
     Effect.gen(function* () {
+      // built last, so it is told first
+      yield* Effect.flatMap(Readiness, ({ stop }) => Effect.addFinalizer(() => stop))
       const { address } = yield* HttpServer.HttpServer
       const port = address._tag === "TcpAddress" ? address.port : listen.port
-      yield* Effect.log(`listening on http://${AppConfig.formatListen({ ...listen, port })}`)
-      if (!AppConfig.isLoopback(listen)) {
-        yield* Effect.logWarning(
-          "anybody who reaches this address can create and destroy VMs: there is no authentication yet"
-        )
-      }
+      yield* Effect.log(`listening on ${scheme}://${AppConfig.formatListen({ ...listen, port })}`)
     })
   )
 
@@ -130,11 +132,20 @@ const simulation = ({ faults, fleet, hosts, seed, vms }: Cli.Simulation, config:
   })
 
 const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked }: Cli.Settings) {
+  yield* logs.use(config.logFormat)
+  const fleet = Option.isSome(files) && Option.isNone(asked) ? "real" : "simulated"
+  const tls = yield* Admission.tls(config, AppConfig.databaseFor(config.database, fleet))
+  const guarding = {
+    loopback: AppConfig.isLoopback(config.listen),
+    publicNames: config.publicNames,
+    rateLimit: config.rateLimit
+  }
+  const server = tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)
   const serve = <E, R>(app: Layer.Layer<AppLive.App, E, R>) =>
-    announce(config.listen).pipe(
-      Layer.provide(Router.layer),
+    announce(config.listen, tls === null ? "http" : "https").pipe(
+      Layer.provide(Router.layerWith(guarding)),
       Layer.provide(app),
-      Layer.provide(Server.layer(config.listen)),
+      Layer.provide(server),
       Layer.launch
     )
   if (Option.isSome(asked)) {
@@ -147,18 +158,21 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
   })
 }, Effect.scoped)
 
-const cli = Command.run(Cli.command(run), { name: "vmfabric", version: packageJson.version })
+const cli = Command.run(Cli.command(run, Admission.bootstrap), { name: "vmfabric", version: packageJson.version })
 
 /** One sentence for each failure a user can mend; the stack of a defect is for the log. */
 const tell = (error: { readonly message: string }) => Effect.logError(error.message)
 
 const main = Effect.gen(function* () {
   const level = yield* Config.withDefault(AppConfig.logLevel, AppConfig.defaults.logLevel)
+  yield* Effect.flatMap(Config.withDefault(AppConfig.logFormat, AppConfig.defaults.logFormat), logs.use)
   yield* cli(process.argv).pipe(Logger.withMinimumLogLevel(level))
 }).pipe(
-  Effect.tapError((error) => (ValidationError.isValidationError(error) ? Effect.void : tell(error))),
+  Effect.tapError((error) =>
+    ValidationError.isValidationError(error) || error instanceof Admission.Told ? Effect.void : tell(error)
+  ),
   Effect.provide([NodeContext.layer, CliConfig.layer({ showBuiltIns: false })]),
-  Effect.provide(process.stdout.isTTY ? Logger.pretty : Logger.logFmt)
+  Effect.provide(logs.layer)
 )
 
 NodeRuntime.runMain(main, { disableErrorReporting: true, disablePrettyLogger: true })

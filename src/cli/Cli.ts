@@ -13,10 +13,12 @@ import { identity } from "effect/Function"
 import type * as Either from "effect/Either"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as AppConfig from "../config/AppConfig.ts"
 import * as FaultScript from "../config/FaultScript.ts"
 import type { InputPaths } from "../config/InputFiles.ts"
 import type { InvalidArgument } from "../domain/Errors.ts"
+import { UserName } from "../domain/Identity.ts"
 
 /** A fleet that exists in this process only. @since 0.3.0 @category models */
 export interface Simulation {
@@ -61,6 +63,27 @@ const options = {
     "HOST:PORT",
     "Where to serve HTTP; port 0 takes any that is free. Default 127.0.0.1:8080. [VMFABRIC_LISTEN]",
     AppConfig.parseListen
+  ),
+  publicNames: setting(
+    "public-name",
+    "NAME,…",
+    "Names, beside addresses, by which clients may call the controller: a request for another name is refused, so that no foreign page " +
+      "can lead its name here. Default: localhost, when it listens there. [VMFABRIC_PUBLIC_NAME]",
+    AppConfig.parseNames("public-name")
+  ),
+  tlsCert: setting(
+    "tls-cert",
+    "FILE",
+    "The server's certificate, PEM, with those between it and the authority. Needed to listen on anything but loopback. " +
+      "[VMFABRIC_TLS_CERT]",
+    AppConfig.parsePath("tls-cert")
+  ),
+  tlsKey: setting("tls-key", "FILE", "The certificate's key, PEM. [VMFABRIC_TLS_KEY]", AppConfig.parsePath("tls-key")),
+  rateLimit: setting(
+    "rate-limit",
+    "N",
+    "Requests a second that one user may make, twice as many at once. Default 1000. [VMFABRIC_RATE_LIMIT]",
+    AppConfig.parseRate("rate-limit")
   ),
   database: setting(
     "database",
@@ -131,6 +154,12 @@ const options = {
     "LEVEL",
     `The least that is logged: ${AppConfig.logLevels.join(", ")}. Default info. [VMFABRIC_LOG_LEVEL]`,
     AppConfig.parseLogLevel
+  ),
+  logFormat: setting(
+    "log-format",
+    "FORMAT",
+    "How the log is written: text (with colours on a terminal, else logfmt) or json. Default text. [VMFABRIC_LOG_FORMAT]",
+    AppConfig.parseLogFormat
   )
 }
 
@@ -160,10 +189,15 @@ type Flags = {
 const settingsOf = (flags: Flags) =>
   Effect.map(AppConfig.config, (env): AppConfig.AppConfig["Type"] => ({
     listen: Option.getOrElse(flags.listen, () => env.listen),
+    publicNames: Option.getOrElse(flags.publicNames, () => env.publicNames),
+    tlsCert: Option.orElse(flags.tlsCert, () => env.tlsCert),
+    tlsKey: Option.orElse(flags.tlsKey, () => env.tlsKey),
+    rateLimit: Option.getOrElse(flags.rateLimit, () => env.rateLimit),
     database: Option.orElse(flags.database, () => env.database),
     sshKey: Option.orElse(flags.sshKey, () => env.sshKey),
     knownHosts: Option.getOrElse(flags.knownHosts, () => env.knownHosts),
     logLevel: Option.getOrElse(flags.logLevel, () => env.logLevel),
+    logFormat: Option.getOrElse(flags.logFormat, () => env.logFormat),
     cephPool: Option.orElse(flags.cephPool, () => env.cephPool),
     cephClient: Option.getOrElse(flags.cephClient, () => env.cephClient),
     cephConf: Option.getOrElse(flags.cephConf, () => env.cephConf),
@@ -177,7 +211,19 @@ const atLevel = (level: Flags["logLevel"]) =>
   Option.isSome(level) ? Logger.withMinimumLogLevel(level.value) : identity
 
 /** What has a meaning without machines, keys and pools of its own. */
-const { cephOvercommit, database, drift, listen, logLevel, undoWindow } = options
+const ofAnyFleet = {
+  cephOvercommit: options.cephOvercommit,
+  database: options.database,
+  drift: options.drift,
+  listen: options.listen,
+  logFormat: options.logFormat,
+  logLevel: options.logLevel,
+  publicNames: options.publicNames,
+  rateLimit: options.rateLimit,
+  tlsCert: options.tlsCert,
+  tlsKey: options.tlsKey,
+  undoWindow: options.undoWindow
+}
 
 const amount = (name: string, description: string, least: number, most: number) =>
   Options.integer(name).pipe(
@@ -210,12 +256,23 @@ const defaultHosts = 10
 
 const invalid = (text: string) => ValidationError.invalidValue(HelpDoc.p(text))
 
+/** The first admin of a database, made while no controller runs on it. @since 0.4.0 @category models */
+export interface Bootstrap {
+  readonly database: string
+  readonly user: UserName
+}
+
+const decodeUserName = Schema.decodeUnknownOption(UserName)
+
 /**
  * The command. `run` gets what the flags say, else the environment, else the defaults.
  *
  * @since 0.1.0 @category commands
  */
-export const command = <E, R>(run: (settings: Settings) => Effect.Effect<void, E, R>) => {
+export const command = <E, R, EB = never, RB = never>(
+  run: (settings: Settings) => Effect.Effect<void, E, R>,
+  bootstrap: (asked: Bootstrap) => Effect.Effect<void, EB, RB> = () => Effect.dieMessage("there is no bootstrap here")
+) => {
   const main = Command.make("vmfabric", { files, ...options }, ({ files, ...flags }) =>
     Effect.flatMap(settingsOf(flags), (config) => run({ files, simulation: Option.none(), config })).pipe(
       atLevel(flags.logLevel)
@@ -228,7 +285,7 @@ export const command = <E, R>(run: (settings: Settings) => Effect.Effect<void, E
   )
   const simulate = Command.make(
     "simulate",
-    { ...simulated, cephOvercommit, database, drift, listen, logLevel, undoWindow },
+    { ...simulated, ...ofAnyFleet },
     ({ faults, fleet, hosts, seed, vms, ...own }) =>
       Effect.gen(function* () {
         const { files, ...outer } = yield* main
@@ -240,11 +297,16 @@ export const command = <E, R>(run: (settings: Settings) => Effect.Effect<void, E
         const flags: Flags = {
           ...outer,
           listen: Option.orElse(own.listen, () => outer.listen),
+          publicNames: Option.orElse(own.publicNames, () => outer.publicNames),
+          tlsCert: Option.orElse(own.tlsCert, () => outer.tlsCert),
+          tlsKey: Option.orElse(own.tlsKey, () => outer.tlsKey),
+          rateLimit: Option.orElse(own.rateLimit, () => outer.rateLimit),
           database: Option.orElse(own.database, () => outer.database),
           cephOvercommit: Option.orElse(own.cephOvercommit, () => outer.cephOvercommit),
           undoWindow: Option.orElse(own.undoWindow, () => outer.undoWindow),
           drift: Option.orElse(own.drift, () => outer.drift),
-          logLevel: Option.orElse(own.logLevel, () => outer.logLevel)
+          logLevel: Option.orElse(own.logLevel, () => outer.logLevel),
+          logFormat: Option.orElse(own.logFormat, () => outer.logFormat)
         }
         const config = yield* settingsOf(flags)
         const simulation = { hosts: Option.getOrElse(hosts, () => defaultHosts), vms, fleet, faults, seed }
@@ -261,5 +323,39 @@ export const command = <E, R>(run: (settings: Settings) => Effect.Effect<void, E
       ])
     )
   )
-  return Command.withSubcommands(main, [simulate])
+  const first = Command.make(
+    "bootstrap",
+    {
+      database: options.database,
+      user: Options.text("user").pipe(
+        Options.withPseudoName("NAME"),
+        Options.withDescription("The admin's name. Default admin."),
+        Options.withDefault("admin"),
+        Options.filterMap(decodeUserName, "--user: expected 1 to 64 of a-z 0-9 _ . @ -, beginning with a letter")
+      )
+    },
+    (own) =>
+      Effect.gen(function* () {
+        const outer = yield* main
+        if (Option.isSome(outer.files)) return yield* Effect.fail(invalid("Expected no files before bootstrap"))
+        const env = yield* AppConfig.config
+        const named = own.database.pipe(
+          Option.orElse(() => outer.database),
+          Option.orElse(() => env.database)
+        )
+        const database = AppConfig.databaseFor(named, "real")
+        if (database === ":memory:") {
+          return yield* Effect.fail(
+            invalid("Expected --database FILE: what is in memory is gone when this command ends")
+          )
+        }
+        yield* bootstrap({ database, user: own.user })
+      })
+  ).pipe(
+    Command.withDescription(
+      "Creates an admin in the database of a controller that does not run now, and prints a token of that admin: alone on standard output, " +
+        "and never again. For an admin that exists it is one more token."
+    )
+  )
+  return Command.withSubcommands(main, [simulate, first])
 }

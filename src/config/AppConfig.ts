@@ -33,12 +33,22 @@ export class AppConfig extends Context.Tag("vmfabric/AppConfig")<
   AppConfig,
   {
     readonly listen: Listen
+    /** names, beside addresses, by which clients may call the controller; in lower case */
+    readonly publicNames: ReadonlyArray<string>
+    /** the server's certificate, PEM; none: no TLS */
+    readonly tlsCert: Option.Option<string>
+    /** the certificate's key, PEM */
+    readonly tlsKey: Option.Option<string>
+    /** requests a second that one user may make, twice as many at once */
+    readonly rateLimit: number
     /** an SQLite file or `:memory:`; none: `databaseFor` decides */
     readonly database: Option.Option<string>
     /** the private key that hosts know; none: the SSH agent and the usual files in ~/.ssh */
     readonly sshKey: Option.Option<string>
     readonly knownHosts: string
     readonly logLevel: LogLevel.LogLevel
+    /** `text`: with colours on a terminal, else logfmt */
+    readonly logFormat: "text" | "json"
     /** the Ceph pool that keeps root disks and volumes; none: folders on the hosts do */
     readonly cephPool: Option.Option<string>
     /** the cephx client, without the `client.` before it */
@@ -59,10 +69,15 @@ export class AppConfig extends Context.Tag("vmfabric/AppConfig")<
 /** @since 0.1.0 @category defaults */
 export const defaults: AppConfig["Type"] = {
   listen: { host: "127.0.0.1", port: 8080 },
+  publicNames: [],
+  tlsCert: Option.none(),
+  tlsKey: Option.none(),
+  rateLimit: 1000,
   database: Option.none(),
   sshKey: Option.none(),
   knownHosts: `${homedir()}/.ssh/known_hosts`,
   logLevel: LogLevel.Info,
+  logFormat: "text",
   cephPool: Option.none(),
   cephClient: "libvirt",
   cephConf: "/etc/ceph/ceph.conf",
@@ -80,6 +95,24 @@ export const defaults: AppConfig["Type"] = {
  */
 export const databaseFor = (named: Option.Option<string>, fleet: "real" | "simulated"): string =>
   Option.getOrElse(named, () => (fleet === "real" ? "vmfabric.sqlite" : ":memory:"))
+
+/** Certificate and key; null: no TLS. One without the other is of no use. @since 0.4.0 @category getters */
+export const tlsOf = ({
+  tlsCert,
+  tlsKey
+}: AppConfig["Type"]): Parsed<{ readonly cert: string; readonly key: string } | null> => {
+  if (Option.isSome(tlsCert) && Option.isSome(tlsKey)) {
+    return Either.right({ cert: tlsCert.value, key: tlsKey.value })
+  }
+  if (Option.isNone(tlsCert) && Option.isNone(tlsKey)) return Either.right(null)
+  return Either.left(
+    new InvalidArgument({
+      field: Option.isSome(tlsCert) ? "tls-key" : "tls-cert",
+      problem: "is missing",
+      expected: "--tls-cert FILE and --tls-key FILE together"
+    })
+  )
+}
 
 /** The pool to use and how to reach it; null: none is configured. `host` null: Ceph's commands run on this machine. @since 0.2.0 @category getters */
 export const cephOf = ({ cephClient, cephConf, cephHost, cephPool }: AppConfig["Type"]) =>
@@ -121,6 +154,29 @@ export const isLoopback = ({ host }: Listen): boolean =>
   (isIPv6(host) && new URL(`http://[${host}]`).hostname === "[::1]") ||
   host.toLowerCase() === "localhost"
 
+/** A host name, or an address; an IPv6 address in brackets. */
+const publicName = /^(?:(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])$/
+
+/** Names with commas between them, in any case. @since 0.4.0 @category parsing */
+export const parseNames =
+  (field: string) =>
+  (text: string): Parsed<ReadonlyArray<string>> => {
+    const names = text.toLowerCase().split(",")
+    return names.every((name) => publicName.test(name))
+      ? Either.right(names)
+      : invalid(field, text, "host names with commas between them, without ports, as in fabric.example.com,fabric")
+  }
+
+/** A whole number from 1 to 1,000,000. @since 0.4.0 @category parsing */
+export const parseRate =
+  (field: string) =>
+  (text: string): Parsed<number> => {
+    const rate = /^[0-9]{1,7}$/.test(text) ? Number(text) : 0
+    return rate >= 1 && rate <= 1_000_000
+      ? Either.right(rate)
+      : invalid(field, text, "a whole number of requests a second, from 1 to 1000000")
+  }
+
 /** A path of an SQLite file, or `:memory:`. @since 0.1.0 @category parsing */
 export const parseDatabase = (text: string): Parsed<string> =>
   text === "" || /\0/.test(text) || /^[a-z][a-z0-9+.-]*:\/\//i.test(text) || /^file:/i.test(text)
@@ -146,6 +202,10 @@ export const parseLogLevel = (text: string): Parsed<LogLevel.LogLevel> => {
   )
   return level === undefined ? invalid("log level", text, logLevels.join(", ")) : Either.right(level)
 }
+
+/** `text` or `json`. @since 0.4.0 @category parsing */
+export const parseLogFormat = (text: string): Parsed<AppConfig["Type"]["logFormat"]> =>
+  text === "text" || text === "json" ? Either.right(text) : invalid("log format", text, "text or json")
 
 /** As Ceph allows names on its own command lines, and none that is taken for an option. */
 const cephName = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
@@ -235,6 +295,30 @@ export const listen = parsed("LISTEN", parseListen).pipe(
   Config.nested("VMFABRIC")
 )
 
+/** `VMFABRIC_PUBLIC_NAME` @since 0.4.0 @category config */
+export const publicNames = parsed("PUBLIC_NAME", parseNames("public name")).pipe(
+  Config.withDescription("names, beside addresses, by which clients may call the controller"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_TLS_CERT` @since 0.4.0 @category config */
+export const tlsCert = parsed("TLS_CERT", parsePath("TLS certificate")).pipe(
+  Config.withDescription("the server's certificate, PEM"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_TLS_KEY` @since 0.4.0 @category config */
+export const tlsKey = parsed("TLS_KEY", parsePath("TLS key")).pipe(
+  Config.withDescription("the certificate's key, PEM"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_RATE_LIMIT` @since 0.4.0 @category config */
+export const rateLimit = parsed("RATE_LIMIT", parseRate("rate limit")).pipe(
+  Config.withDescription("requests a second that one user may make"),
+  Config.nested("VMFABRIC")
+)
+
 /** `VMFABRIC_DATABASE` @since 0.1.0 @category config */
 export const database = parsed("DATABASE", parseDatabase).pipe(
   Config.withDescription("the path of an SQLite file, or :memory:"),
@@ -256,6 +340,12 @@ export const knownHosts = parsed("KNOWN_HOSTS", parsePath("known hosts")).pipe(
 /** `VMFABRIC_LOG_LEVEL` @since 0.1.0 @category config */
 export const logLevel = parsed("LOG_LEVEL", parseLogLevel).pipe(
   Config.withDescription(`the least level that is logged: ${logLevels.join(", ")}`),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_LOG_FORMAT` @since 0.4.0 @category config */
+export const logFormat = parsed("LOG_FORMAT", parseLogFormat).pipe(
+  Config.withDescription("how the log is written: text or json"),
   Config.nested("VMFABRIC")
 )
 
@@ -304,10 +394,15 @@ export const drift = parsed("DRIFT", parseDrift("drift")).pipe(
 /** All settings; what the provider does not have is the default, what it has and cannot be used fails. @since 0.1.0 @category config */
 export const config: Config.Config<AppConfig["Type"]> = Config.all({
   listen: Config.withDefault(listen, defaults.listen),
+  publicNames: Config.withDefault(publicNames, defaults.publicNames),
+  tlsCert: Config.option(tlsCert),
+  tlsKey: Config.option(tlsKey),
+  rateLimit: Config.withDefault(rateLimit, defaults.rateLimit),
   database: Config.option(database),
   sshKey: Config.option(sshKey),
   knownHosts: Config.withDefault(knownHosts, defaults.knownHosts),
   logLevel: Config.withDefault(logLevel, defaults.logLevel),
+  logFormat: Config.withDefault(logFormat, defaults.logFormat),
   cephPool: Config.option(cephPool),
   cephClient: Config.withDefault(cephClient, defaults.cephClient),
   cephConf: Config.withDefault(cephConf, defaults.cephConf),

@@ -35,6 +35,9 @@ export const UserName = Schema.String.pipe(
 /** @since 0.4.0 @category ids */
 export type UserName = typeof UserName.Type
 
+/** Whoever works on the controller's own machine, while nobody could sign in. No user has this name. @since 0.4.0 @category ids */
+export const localUser = UserName.make("local")
+
 /** @since 0.4.0 @category ids */
 export const TokenId = Schema.Int.pipe(
   Schema.between(1, Number.MAX_SAFE_INTEGER),

@@ -78,7 +78,12 @@ export class Operation extends Schema.Class<Operation>("Operation")({
   /** milliseconds since 1970 */
   createdAt: Schema.Int,
   /** milliseconds since 1970; null: it has not ended */
-  finishedAt: Schema.NullOr(Schema.Int)
+  finishedAt: Schema.NullOr(Schema.Int),
+  /** the operation that does the same anew on another host, because this one's fell silent; null: none does */
+  replacedBy: Schema.NullOr(Ids.OperationId).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  )
 }) {
   get ended(): boolean {
     return this.state === "done" || this.state === "failed"

@@ -85,6 +85,11 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   applied: Schema.NullOr(VmApplied).pipe(
     Schema.propertySignature,
     Schema.withConstructorDefault(() => null)
+  ),
+  /** milliseconds since 1970: when it was admitted */
+  createdAt: Schema.Int.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => 0)
   )
 }) {
   /** the libvirt domain's name */

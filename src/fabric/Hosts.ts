@@ -12,6 +12,7 @@ import type { HostId } from "../domain/Ids.ts"
 import * as Resources from "../domain/Resources.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Inventory, type HostUsage } from "../services/Inventory.ts"
+import * as Revision from "./Revision.ts"
 
 /**
  * A host with what it can hold. `capacity` is what may be promised in all, overcommit included; `free` what is left of it (never below
@@ -23,6 +24,7 @@ export interface HostReport {
   readonly host: Host
   readonly status: HostStatus
   readonly capacity: Resources.Resources
+  readonly promised: Resources.Resources
   readonly free: Resources.Resources
   readonly vms: number
 }
@@ -35,12 +37,13 @@ export class Hosts extends Context.Tag("vmfabric/Hosts")<
     readonly get: (id: HostId) => Effect.Effect<HostReport, Errors.HostNotFound | Errors.PersistenceError>
     /**
      * On: nothing new is placed on the host; what is there stays, and can be worked on. Kept over restarts; the report is of the host as it then
-     * is.
+     * is. `HasChanged`: its revision is not the expected one.
      */
     readonly setMaintenance: (
       id: HostId,
-      on: boolean
-    ) => Effect.Effect<HostReport, Errors.HostNotFound | Errors.PersistenceError>
+      on: boolean,
+      expect?: Revision.Expect
+    ) => Effect.Effect<HostReport, Errors.HostNotFound | Errors.HasChanged | Errors.PersistenceError>
   }
 >() {}
 
@@ -56,6 +59,7 @@ export const layer = Layer.effect(
         host,
         status: statuses.get(host.id) ?? { _tag: "Connecting" },
         capacity,
+        promised,
         free: Resources.map((name) => Math.max(0, capacity[name] - promised[name])),
         vms
       }
@@ -66,8 +70,8 @@ export const layer = Layer.effect(
         usage.map((u) => report(statuses, u))
       ),
       get,
-      setMaintenance: Effect.fn("Hosts.setMaintenance")((id, on) =>
-        Effect.zipRight(inventory.setMaintenance(id, on), get(id)).pipe(
+      setMaintenance: Effect.fn("Hosts.setMaintenance")((id, on, expect) =>
+        Effect.zipRight(inventory.setMaintenance(id, on, Revision.checkHost(expect)), get(id)).pipe(
           Effect.tap(({ host }) =>
             Effect.annotateLogs(Effect.log(on ? "maintenance begins" : "maintenance ends"), {
               host: host.name,

@@ -12,9 +12,10 @@ import type { HostStatus } from "../domain/Host.ts"
 import type { HostId, VmId } from "../domain/Ids.ts"
 import type { Vm, VmSeen } from "../domain/Vm.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
-import { Inventory } from "../services/Inventory.ts"
+import { Inventory, type Page } from "../services/Inventory.ts"
 import { Observer } from "../services/Observer.ts"
 import { Operations } from "../services/Operations.ts"
+import * as Begun from "./Begun.ts"
 import * as Queue from "./Queue.ts"
 
 /** A VM with what was last seen of it: as true as the status of its host. `seen` null: never yet. @since 0.3.0 @category models */
@@ -30,6 +31,10 @@ export class Reality extends Context.Tag("vmfabric/Reality")<
   Reality,
   {
     readonly vm: (id: VmId) => Effect.Effect<VmReport, Errors.VmNotFound | Errors.PersistenceError>
+    /** As the inventory's own pages. */
+    readonly page: (
+      ...query: Parameters<Inventory["Type"]["vmPage"]>
+    ) => Effect.Effect<Page<VmReport>, Errors.PersistenceError>
     /** All that exist, by id. */
     readonly vms: Effect.Effect<ReadonlyArray<VmReport>, Errors.PersistenceError>
     /** By VM, then field. */
@@ -84,6 +89,11 @@ export const layer = Layer.effect(
         const [only] = yield* report([vm], yield* inventory.drift({ vm: id }))
         return only ?? (yield* Effect.dieMessage(`no report of VM ${id}`))
       }),
+      page: Effect.fn("Reality.page")(function* (...query) {
+        const page = yield* inventory.vmPage(...query)
+        const drift = yield* Effect.forEach(page.items, ({ id }) => inventory.drift({ vm: id }))
+        return { ...page, items: yield* report(page.items, drift.flat()) }
+      }),
       vms: Effect.flatMap(Effect.all([inventory.vms(), inventory.drift()]), ([vms, drift]) => report(vms, drift)),
       drift: inventory.drift(),
       foreign: observer.foreign,
@@ -92,9 +102,10 @@ export const layer = Layer.effect(
         yield* inventory.vm(id)
         const operation = yield* queue.whenFree(
           { vmId: id },
-          inventory
-            .beginOnVm(id, "RepairVm", { repair: everything })
-            .pipe(Effect.tap(operations.start), Effect.uninterruptible)
+          inventory.beginOnVm(id, "RepairVm", { repair: everything }).pipe(
+            Effect.tap((operation) => Begun.start(operations, operation)),
+            Effect.uninterruptible
+          )
         )
         yield* operations.await(operation.id)
       })

@@ -18,9 +18,11 @@ import { Inventory, type RequestKey } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
+import * as Begun from "./Begun.ts"
 import * as Keys from "./Keys.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
+import * as Revision from "./Revision.ts"
 
 /**
  * `imageId` absent: the first image. `onCrash` absent: `leave`. With `idempotencyKey` repeating the request is harmless: it is the same VM that
@@ -34,6 +36,8 @@ export interface CreateVm {
   readonly imageId?: ImageId
   readonly onCrash?: OnCrash
   readonly idempotencyKey?: string
+  /** one of so many that are asked for with one key */
+  readonly of?: number
 }
 
 /** @since 0.1.0 @category errors */
@@ -49,7 +53,7 @@ export type CreateError =
   | Errors.PersistenceError
 
 /** @since 0.1.0 @category errors */
-export type DestroyError = Errors.VmNotFound | Errors.OperationFailed | Errors.PersistenceError
+export type DestroyError = Errors.VmNotFound | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError
 
 /** @since 0.1.0 @category services */
 export class Vms extends Context.Tag("vmfabric/Vms")<
@@ -63,8 +67,15 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
     /**
      * Removes a VM whatever its state and waits until nothing of it is left; one that is still being created first gets to the end of
      * that. Its volumes stay, and are available again. Repeating it is fine: one that is already destroyed is a success. With its host silent it fails after a few tries, and ends by itself when the host is back.
+     * `HasChanged`: its revision is not the expected one.
      */
-    readonly destroy: (id: VmId) => Effect.Effect<void, DestroyError>
+    readonly destroy: (id: VmId, expect?: Revision.Expect) => Effect.Effect<void, DestroyError>
+    /** What becomes of it after a crash. `HasChanged`: its revision is not the expected one. */
+    readonly setOnCrash: (
+      id: VmId,
+      onCrash: OnCrash,
+      expect?: Revision.Expect
+    ) => Effect.Effect<Vm, Errors.VmNotFound | Errors.HasChanged | Errors.PersistenceError>
     readonly get: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
     readonly list: (filter?: { readonly host?: HostId }) => Effect.Effect<ReadonlyArray<Vm>, Errors.PersistenceError>
   }
@@ -131,6 +142,7 @@ export const layer = Layer.effect(
               {
                 ...request,
                 ...Keys.field(key, replaces),
+                ...(replaces === undefined ? {} : { replaces }),
                 disk: { driver: preferred.name, pool: preferred.pool }
               },
               (usage) =>
@@ -139,7 +151,7 @@ export const layer = Layer.effect(
                   usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } }))
                 )
             ),
-            ({ operation }) => operations.start(operation)
+            ({ operation }) => Begun.start(operations, operation)
           )
         )
         yield* Effect.annotateCurrentSpan({ vmId: admitted.vm.id, hostId: admitted.vm.hostId })
@@ -161,19 +173,21 @@ export const layer = Layer.effect(
       })
 
     /** Begun and started as one, after whatever else is being done with the VM. */
-    const begin = (id: VmId): Effect.Effect<Option.Option<Operation>, DestroyError> =>
+    const begin = (id: VmId, expect?: Revision.Expect): Effect.Effect<Option.Option<Operation>, DestroyError> =>
       queue.whenFree(
         { vmId: id },
-        inventory.beginDestroy(id).pipe(
-          Effect.tap((begun) => (begun._tag === "Some" ? operations.start(begun.value) : Effect.void)),
+        inventory.beginDestroy(id, Revision.checkVm(expect)).pipe(
+          Effect.tap((begun) => (begun._tag === "Some" ? Begun.start(operations, begun.value) : Effect.void)),
           Effect.uninterruptible
         )
       )
 
     return Vms.of({
-      create: Effect.fn("Vms.create")(function* ({ idempotencyKey, imageId, instanceType, name, onCrash = "leave" }) {
+      create: Effect.fn("Vms.create")(function* (request) {
+        const { idempotencyKey, imageId, instanceType, name, of, onCrash = "leave" } = request
         yield* checkName(name)
-        const key = yield* Keys.make(idempotencyKey, ["VM", name, instanceType, imageId ?? null, onCrash])
+        const said = ["VM", name, instanceType, imageId ?? null, onCrash, ...(of === undefined ? [] : [of])]
+        const key = yield* Keys.make(idempotencyKey, said)
         const type = yield* inventory.type(instanceType)
         const image = yield* pickImage(imageId)
         // a process that has just started does not know its hosts yet; one that hangs must not hold everybody up
@@ -181,10 +195,11 @@ export const layer = Layer.effect(
         yield* pools.refresh
         return yield* attempt({ name, instanceType: type, imageId: image.id, onCrash }, key, new Map())
       }),
-      destroy: Effect.fn("Vms.destroy")(function* (id) {
-        const operation = yield* begin(id)
+      destroy: Effect.fn("Vms.destroy")(function* (id, expect) {
+        const operation = yield* begin(id, expect)
         if (operation._tag === "Some") yield* operations.await(operation.value.id)
       }),
+      setOnCrash: (id, onCrash, expect) => inventory.setOnCrash(id, onCrash, Revision.checkVm(expect)),
       get: inventory.vm,
       list: inventory.vms
     })

@@ -10,13 +10,17 @@ import type { SnapshotId } from "../domain/Ids.ts"
 import type { Volume } from "../domain/Volume.ts"
 import { volumeSlots } from "../services/Hypervisor.ts"
 import type { Source, VolumeChange, VolumeView } from "../services/Inventory.ts"
+import * as Revision from "./Revision.ts"
 
 type Decision<E = never> = Either.Either<VolumeChange, Errors.VolumeConflict | E>
 
 /** Everything a rule can say no with. @since 0.2.0 @category models */
 export type Rule = (
   view: VolumeView
-) => Either.Either<VolumeChange, Errors.VolumeConflict | Errors.VmNotFound | Errors.VmBusy | Errors.SnapshotNotFound>
+) => Either.Either<
+  VolumeChange,
+  Errors.VolumeConflict | Errors.VmNotFound | Errors.VmBusy | Errors.SnapshotNotFound | Errors.HasChanged
+>
 
 /** Nothing to do: it is as it should be already. */
 const nothing: VolumeChange = {}
@@ -43,6 +47,32 @@ const absent = (volume: Volume) => {
 }
 
 const attachedTo = ({ vmId }: Volume) => `is attached to vmid ${vmId ?? 0}`
+
+/**
+ * A rule that applies only to a volume (or one of its snapshots) that is as it was expected to be. Where nothing is to be done there is nothing to
+ * expect.
+ *
+ * @since 0.4.0 @category rules
+ */
+export const expecting = <E>(
+  expect: Revision.Expect | undefined,
+  rule: (view: VolumeView) => Either.Either<VolumeChange, E>,
+  snapshotId?: SnapshotId
+): ((view: VolumeView) => Either.Either<VolumeChange, E | Errors.HasChanged>) => {
+  if (expect === undefined) return rule
+  return (view) => {
+    const decided = rule(view)
+    if (Either.isRight(decided) && decided.right === nothing) return decided
+    const kept = view.snapshots.find(({ snapshot }) => snapshot.id === snapshotId)
+    // one that is not there is the rule's to tell
+    if (snapshotId !== undefined && kept === undefined) return decided
+    const revision = kept === undefined ? Revision.ofVolume(view.volume) : Revision.ofSnapshot(kept.snapshot)
+    if (expect(revision)) return decided
+    return Either.left(
+      new Errors.HasChanged({ what: snapshotId === undefined ? `volume ${view.volume.id}` : `snapshot ${snapshotId}` })
+    )
+  }
+}
 
 /** `vdb` to `vdo`: `vda` is the root disk's. */
 const targets = Array.from({ length: volumeSlots }, (_, index) => `vd${String.fromCharCode("b".charCodeAt(0) + index)}`)

@@ -12,13 +12,15 @@ import type { SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import * as Resources from "../domain/Resources.ts"
 import { type Snapshot, type Volume, VolumeName, VolumeSize } from "../domain/Volume.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
-import { type HostUsage, Inventory, type Source } from "../services/Inventory.ts"
+import { type HostUsage, Inventory, type RequestKey, type Source } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
+import * as Begun from "./Begun.ts"
 import * as Keys from "./Keys.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
+import type * as Revision from "./Revision.ts"
 import * as Rules from "./VolumeRules.ts"
 
 /**
@@ -64,11 +66,12 @@ export class Volumes extends Context.Tag("vmfabric/Volumes")<
     readonly get: (id: VolumeId) => Effect.Effect<Volume, Errors.VolumeNotFound | Errors.PersistenceError>
     /** By id, those in the trash too. */
     readonly list: (filter?: { readonly vm?: VmId }) => Effect.Effect<ReadonlyArray<Volume>, Errors.PersistenceError>
+    readonly page: Inventory["Type"]["volumePage"]
     /**
      * Into the trash, from where it can be had back until the undo window has passed. Refused while it is attached, or while volumes are
-     * clones of its snapshots. Repeating it is fine.
+     * clones of its snapshots. Repeating it is fine. `HasChanged`: its revision is not the expected one.
      */
-    readonly destroy: (id: VolumeId) => Effect.Effect<void, ChangeError>
+    readonly destroy: (id: VolumeId, expect?: Revision.Expect) => Effect.Effect<void, ChangeError | Errors.HasChanged>
     /** Back from the trash. One that is not there is left as it is. */
     readonly restore: (id: VolumeId) => Effect.Effect<Volume, ChangeError>
     /** Out of the trash for good, without waiting for the window to pass. */
@@ -89,14 +92,34 @@ export class Volumes extends Context.Tag("vmfabric/Volumes")<
       size: number
     ) => Effect.Effect<Volume, ChangeError | Errors.InvalidArgument | Errors.PoolFull | Errors.StorageError>
     readonly rename: (id: VolumeId, name: string) => Effect.Effect<Volume, ChangeError | Errors.InvalidArgument>
+    /** Grows it, then renames it; what is absent stays. `HasChanged`: its revision is not the expected one. */
+    readonly edit: (
+      id: VolumeId,
+      change: { readonly name?: string; readonly size?: number },
+      expect?: Revision.Expect
+    ) => Effect.Effect<
+      Volume,
+      ChangeError | Errors.HasChanged | Errors.InvalidArgument | Errors.PoolFull | Errors.StorageError
+    >
 
-    /** The content at this moment: as after a power cut where a guest is writing. */
-    readonly snapshot: (id: VolumeId, name: string) => Effect.Effect<Snapshot, ChangeError | Errors.InvalidArgument>
+    /**
+     * The content at this moment: as after a power cut where a guest is writing. With a key repeating the request is harmless: it is the same
+     * snapshot that is waited for, or the same failure.
+     */
+    readonly snapshot: (
+      id: VolumeId,
+      name: string,
+      idempotencyKey?: string
+    ) => Effect.Effect<Snapshot, ChangeError | Errors.InvalidArgument | Errors.KeyReused>
+    readonly getSnapshot: (id: SnapshotId) => Effect.Effect<Snapshot, Errors.SnapshotNotFound | Errors.PersistenceError>
     readonly snapshots: (
       id: VolumeId
     ) => Effect.Effect<ReadonlyArray<Snapshot>, Errors.VolumeNotFound | Errors.PersistenceError>
-    /** Refused while volumes are clones of it. */
-    readonly destroySnapshot: (id: SnapshotId) => Effect.Effect<void, ChangeError | Errors.SnapshotNotFound>
+    /** Refused while volumes are clones of it. `HasChanged`: its revision is not the expected one. */
+    readonly destroySnapshot: (
+      id: SnapshotId,
+      expect?: Revision.Expect
+    ) => Effect.Effect<void, ChangeError | Errors.HasChanged | Errors.SnapshotNotFound>
     /** Content and size become the snapshot's. Refused while a running VM has the volume. */
     readonly revert: (id: SnapshotId) => Effect.Effect<Volume, ChangeError | Errors.SnapshotNotFound | Errors.PoolFull>
   }
@@ -137,12 +160,12 @@ export const layer = (options: { readonly undoWindow: number }) =>
             })
 
       /** Decided and started as one, when it is the volume's turn, and driven to its end. Gives what the change made. */
-      const change = (id: VolumeId, vmId: VmId | null, rule: Rules.Rule) =>
+      const changeWith = (id: VolumeId, vmId: VmId | null, rule: Rules.Rule, key?: RequestKey) =>
         Effect.gen(function* () {
           const begun = yield* queue.whenFree(
             { volumeId: id, vmId },
-            inventory.changeVolume(id, vmId, rule).pipe(
-              Effect.tap(({ operation }) => (operation === null ? Effect.void : operations.start(operation))),
+            inventory.changeVolume(id, vmId, rule, key).pipe(
+              Effect.tap(({ operation }) => (operation === null ? Effect.void : Begun.start(operations, operation))),
               Effect.uninterruptible
             )
           )
@@ -150,13 +173,17 @@ export const layer = (options: { readonly undoWindow: number }) =>
           return begun
         })
 
+      /** The same where nothing is expected, and there is no key. */
+      const change = (id: VolumeId, vmId: VmId | null, rule: Rules.Rule) =>
+        Effect.catchTag(changeWith(id, vmId, rule), "HasChanged", "KeyReused", Effect.die)
+
       /** For what needs no VM and no more room: those refusals cannot come. */
-      const ofSnapshot = (id: VolumeId, rule: Rules.Rule) =>
-        Effect.catchTag(change(id, null, rule), "VmNotFound", "PoolFull", Effect.die)
+      const ofSnapshot = (id: VolumeId, rule: Rules.Rule, key?: RequestKey) =>
+        Effect.catchTag(changeWith(id, null, rule, key), "VmNotFound", "PoolFull", Effect.die)
 
       /** The same for what is about no snapshot that is there already. */
       const inPlace = (id: VolumeId, rule: Rules.Rule) =>
-        Effect.catchTag(ofSnapshot(id, rule), "SnapshotNotFound", Effect.die)
+        Effect.catchTag(change(id, null, rule), "VmNotFound", "PoolFull", "SnapshotNotFound", Effect.die)
 
       /** Whether clones of a volume's snapshots are copies that need them no more. */
       const hasCopies = (volume: Volume) => storage.driver(volume.driver).pool === null
@@ -226,7 +253,7 @@ export const layer = (options: { readonly undoWindow: number }) =>
             })
           )
           .pipe(
-            Effect.tap(({ operation }) => operations.start(operation)),
+            Effect.tap(({ operation }) => Begun.start(operations, operation)),
             Effect.uninterruptible
           )
         yield* Effect.annotateCurrentSpan({ volumeId: admitted.volume.id })
@@ -242,9 +269,11 @@ export const layer = (options: { readonly undoWindow: number }) =>
         create,
         get,
         list: inventory.volumes,
-        destroy: Effect.fn("Volumes.destroy")(function* (id) {
+        page: inventory.volumePage,
+        destroy: Effect.fn("Volumes.destroy")(function* (id, expect) {
           const volume = yield* get(id)
-          const begun = yield* inPlace(id, Rules.destroy(options.undoWindow, hasCopies(volume)))
+          const rule = Rules.expecting(expect, Rules.destroy(options.undoWindow, hasCopies(volume)))
+          const begun = yield* Effect.catchTag(ofSnapshot(id, rule), "SnapshotNotFound", "KeyReused", Effect.die)
           if (begun.operation !== null && options.undoWindow === 0) yield* purge(id)
         }),
         restore: Effect.fn("Volumes.restore")((id) => Effect.zipRight(inPlace(id, Rules.restore), get(id))),
@@ -265,17 +294,41 @@ export const layer = (options: { readonly undoWindow: number }) =>
           yield* inPlace(id, Rules.rename(name))
           return yield* get(id)
         }),
-        snapshot: Effect.fn("Volumes.snapshot")(function* (id, name) {
+        edit: Effect.fn("Volumes.edit")(function* (id, { name, size }, expect) {
+          if (name !== undefined) yield* checkName(name)
+          if (size !== undefined) yield* checkSize(size)
+          const volume = yield* get(id)
+          const apply = (rule: Rules.Rule) =>
+            Effect.catchTag(changeWith(id, null, rule), "VmNotFound", "SnapshotNotFound", "KeyReused", Effect.die)
+          let expected = expect
+          if (size !== undefined) {
+            if (!hasCopies(volume)) yield* pools.refresh
+            const { operation } = yield* apply(Rules.expecting(expected, Rules.grow(size)))
+            // it is our own change that has made it another
+            if (operation !== null) expected = undefined
+          }
+          if (name !== undefined) yield* apply(Rules.expecting(expected, Rules.rename(name)))
+          return yield* get(id)
+        }),
+        getSnapshot: inventory.snapshot,
+        snapshot: Effect.fn("Volumes.snapshot")(function* (id, name, idempotencyKey) {
           yield* checkName(name)
-          const { snapshot } = yield* inPlace(id, Rules.snapshot(name))
+          const key = yield* Keys.make(idempotencyKey, ["snapshot", id, name])
+          const { snapshot } = yield* Effect.catchTag(
+            ofSnapshot(id, Rules.snapshot(name), key),
+            "SnapshotNotFound",
+            "HasChanged",
+            Effect.die
+          )
           if (snapshot === null) return yield* Effect.dieMessage(`no snapshot of volume ${id} was written`)
           return yield* Effect.orDie(inventory.snapshotRecord(snapshot.id))
         }),
         snapshots: (id) => Effect.zipRight(get(id), inventory.snapshots(id)),
-        destroySnapshot: Effect.fn("Volumes.destroySnapshot")(function* (id) {
+        destroySnapshot: Effect.fn("Volumes.destroySnapshot")(function* (id, expect) {
           const { volumeId } = yield* inventory.snapshot(id)
           const volume = yield* get(volumeId)
-          yield* ofSnapshot(volumeId, Rules.destroySnapshot(id, hasCopies(volume)))
+          const rule = Rules.expecting(expect, Rules.destroySnapshot(id, hasCopies(volume)), id)
+          yield* Effect.catchTag(ofSnapshot(volumeId, rule), "KeyReused", Effect.die)
         }),
         revert: Effect.fn("Volumes.revert")(function* (id) {
           const { volumeId } = yield* inventory.snapshot(id)

@@ -8,8 +8,14 @@ import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Further from "./Further.ts"
+import { api } from "../api/Api.ts"
+import * as Guard from "./Guard.ts"
+import * as Health from "./Health.ts"
 import * as Insight from "./Insight.ts"
+import * as Metrics from "./Metrics.ts"
+import * as Needs from "./Needs.ts"
 import * as Original from "./Original.ts"
+import * as Api from "./v1/Api.ts"
 
 const notFound = HttpLayerRouter.add("*", "/*", (request) =>
   HttpServerResponse.json(
@@ -22,15 +28,23 @@ const notFound = HttpLayerRouter.add("*", "/*", (request) =>
   )
 )
 
-/** The routes without a server, for tests and for programs with a server of their own. @since 0.1.0 @category layers */
+/** The original's routes and those in its manner, without a server and without a guard. @since 0.1.0 @category layers */
 export const routes = Layer.mergeAll(Original.layer, Further.layer, Insight.layer, notFound)
 
+/** What each of the routes needs. An API that is served and missing here would be open to every viewer. */
+const needs = Needs.make([...Needs.plain, ...Needs.ofApi(api)])
+
 /**
- * Serves the routes on whatever `HttpServer` is provided. Requests are not traced one by one: that costs a third of the throughput, and
+ * Serves the routes, guarded, on whatever `HttpServer` is provided. Requests are not traced one by one: that costs a third of the throughput, and
  * the operations they begin have spans of their own.
  *
- * @since 0.1.0 @category layers
+ * @since 0.4.0 @category layers
  */
-export const layer = HttpLayerRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
-  HttpMiddleware.withTracerDisabledWhen(() => true)
-)
+export const layerWith = (options: Omit<Guard.Options, "needs">) =>
+  HttpLayerRouter.serve(
+    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Guard.layer({ ...options, needs })),
+    { disableLogger: true, disableListenLog: true, routerConfig: Api.routerConfig }
+  ).pipe(HttpMiddleware.withTracerDisabledWhen(() => true))
+
+/** `layerWith` for a server that only this machine can reach, which has no name but localhost. @since 0.1.0 @category layers */
+export const layer = layerWith({ loopback: true, publicNames: [], rateLimit: 1000 })

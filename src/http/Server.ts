@@ -3,27 +3,78 @@
  *
  * @since 0.1.0
  */
+import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { createServer, type Server } from "node:http"
+import { createServer as createTlsServer } from "node:https"
+import type { Socket } from "node:net"
+import { createSecureContext } from "node:tls"
 
 /** How long answers that are under way may take once the server has been told to stop. @since 0.1.0 @category constants */
 export const drainTime = Duration.seconds(2)
 
+interface Listen {
+  readonly host: string
+  readonly port: number
+}
+
+/** Where certificate (with those between it and the authority) and key are, in PEM. @since 0.4.0 @category models */
+export interface TlsFiles {
+  readonly cert: string
+  readonly key: string
+}
+
+/** @since 0.4.0 @category errors */
+export class TlsError extends Data.TaggedError("TlsError")<{ readonly message: string; readonly cause?: unknown }> {}
+
 /**
  * A node server whose `close` ends within the drain time. Node's own waits for every connection to end by itself, which an open event
- * stream or a client that sends nothing never does.
+ * stream or a client that sends nothing never does; nor does it know connections that have not ended their TLS handshake.
  */
-const drainingServer = (): Server => {
-  const server = createServer()
+const draining = (server: Server): Server => {
+  const sockets = new Set<Socket>()
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket)
+    socket.on("close", () => sockets.delete(socket))
+  })
   const close = server.close.bind(server)
   server.close = (callback) => {
-    setTimeout(() => server.closeAllConnections(), Duration.toMillis(drainTime)).unref()
+    setTimeout(() => {
+      for (const socket of sockets) socket.destroy()
+    }, Duration.toMillis(drainTime)).unref()
     return close(callback)
   }
   return server
 }
 
 /** Listens at once; fails when the address is taken. @since 0.1.0 @category layers */
-export const layer = (listen: { readonly host: string; readonly port: number }) =>
-  NodeHttpServer.layer(drainingServer, listen)
+export const layer = (listen: Listen) => NodeHttpServer.layer(() => draining(createServer()), listen)
+
+const readPem = (what: string, file: string) =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(file)).pipe(
+    Effect.mapError((cause) => new TlsError({ message: `the TLS ${what} ${file} cannot be read`, cause }))
+  )
+
+/** TLS 1.2 or newer. @since 0.4.0 @category layers */
+export const layerTls = (listen: Listen, files: TlsFiles) =>
+  Layer.unwrapEffect(
+    Effect.gen(function* () {
+      const pem = { cert: yield* readPem("certificate", files.cert), key: yield* readPem("key", files.key) }
+      yield* Effect.try({
+        try: () => createSecureContext(pem),
+        catch: (cause) =>
+          new TlsError({
+            message:
+              `the TLS certificate ${files.cert} and the key ${files.key} cannot be used together: ` +
+              (cause instanceof Error ? cause.message : String(cause)),
+            cause
+          })
+      })
+      const options = { ...pem, minVersion: "TLSv1.2" as const, handshakeTimeout: 10_000 }
+      return NodeHttpServer.layer(() => draining(createTlsServer(options)), listen)
+    })
+  )

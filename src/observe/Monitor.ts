@@ -19,7 +19,7 @@ import * as Stream from "effect/Stream"
 import * as Errors from "../domain/Errors.ts"
 import type { Host, HostStatus, Sign } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
-import { type HostEvent, HostMonitor } from "../services/HostMonitor.ts"
+import { type HostEvent, HostMonitor, type HostStatusChange } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Ssh } from "../services/Ssh.ts"
@@ -87,12 +87,20 @@ export const make = Effect.gen(function* () {
   const ssh = yield* Effect.serviceOption(Ssh)
   const watched = new Map<HostId, Watched>()
   const events = yield* Effect.acquireRelease(PubSub.unbounded<HostEvent>(), PubSub.shutdown)
+  const changes = yield* Effect.acquireRelease(PubSub.unbounded<HostStatusChange>(), PubSub.shutdown)
   const places = {
     fresh: yield* Effect.makeSemaphore(contacts.fresh.places),
     silent: yield* Effect.makeSemaphore(contacts.silent.places)
   }
 
   // ---- states
+
+  /** Told in the same moment, so that no interruption comes in between. */
+  const become = (entry: Watched, status: HostStatus): void => {
+    const before = entry.status
+    entry.status = status
+    if (before._tag !== status._tag) changes.unsafeOffer({ hostId: entry.host.id, status })
+  }
 
   const leaveUp = Effect.fnUntraced(function* (entry: Watched) {
     if (entry.status._tag === "Up") entry.up = yield* Deferred.make<void>()
@@ -102,7 +110,7 @@ export const make = Effect.gen(function* () {
     const before = entry.status
     yield* leaveUp(entry)
     const since = before._tag === "Suspect" ? before.since : yield* Clock.currentTimeMillis
-    entry.status = { _tag: "Suspect", reason, signs, since }
+    become(entry, { _tag: "Suspect", reason, signs, since })
     yield* Deferred.succeed(entry.tried, undefined)
     if (before._tag !== "Suspect" || before.reason !== reason) yield* Effect.log(`host is suspect: ${reason}`)
   })
@@ -114,7 +122,7 @@ export const make = Effect.gen(function* () {
     if (before._tag !== "Down" && entry.upSince >= 0) {
       entry.falls = [...entry.falls.filter((at) => now - at < limits.flapping.within), now]
     }
-    entry.status = { _tag: "Down", reason, signs, since: before._tag === "Down" ? before.since : now }
+    become(entry, { _tag: "Down", reason, signs, since: before._tag === "Down" ? before.since : now })
     yield* Deferred.succeed(entry.tried, undefined)
     if (before._tag !== "Down" || before.reason !== reason) yield* Effect.logWarning(`host is down: ${reason}`)
   })
@@ -124,7 +132,7 @@ export const make = Effect.gen(function* () {
     entry.doubt = undefined
     entry.peers = undefined
     if (entry.status._tag === "Up") return
-    entry.status = { _tag: "Up" }
+    become(entry, { _tag: "Up" })
     entry.upSince = yield* Clock.currentTimeMillis
     yield* Deferred.succeed(entry.tried, undefined)
     yield* Effect.log("host is up")
@@ -340,6 +348,7 @@ export const make = Effect.gen(function* () {
         return entry === undefined ? Effect.never : Deferred.await(entry.up)
       }),
     events: Stream.fromPubSub(events, { scoped: true }),
+    changes: Stream.fromPubSub(changes, { scoped: true }),
     check: (id) =>
       Effect.suspend(() => {
         const entry = watched.get(id)

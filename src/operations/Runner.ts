@@ -11,6 +11,8 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Errors from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
 import type { Operation, OperationReport, Progress } from "../domain/Operation.ts"
+import * as Meters from "../observability/Meters.ts"
+import { Readiness } from "../observability/Readiness.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory } from "../services/Inventory.ts"
@@ -54,6 +56,7 @@ export const make = Effect.gen(function* () {
   const watchdog = Watchdog.make(scope)
   const fibers = yield* FiberMap.make<OperationId>()
   const all = new Map<OperationId, Driven>()
+  const taken = yield* (yield* Readiness).pending("operations", "unfinished operations are being taken up")
 
   const follower = (driven: Driven): Saga.Follower => ({
     cancel: driven.cancel,
@@ -82,7 +85,10 @@ export const make = Effect.gen(function* () {
           Effect.die(error)
         )
       )
-      return yield* Saga.drive({ journal, monitor, watchdog }, current.value, saga, follower(driven))
+      return yield* Saga.drive({ journal, monitor, watchdog }, current.value, saga, follower(driven)).pipe(
+        Effect.tap(({ _tag }) => Meters.operationEnded(operation, _tag)),
+        Effect.annotateLogs(saga.hosts.length === 0 ? {} : { host: saga.hosts.map(({ name }) => name).join(" ") })
+      )
     }).pipe(
       Effect.tapError((error) =>
         Effect.zipRight(
@@ -188,7 +194,8 @@ export const make = Effect.gen(function* () {
     await: awaitEnd,
     resume: Effect.gen(function* () {
       const unfinished = yield* journal.unfinished
-      yield* Effect.forkIn(Effect.forEach(unfinished, takeUp, { concurrency: takingUp, discard: true }), scope)
+      const takeAll = Effect.forEach(unfinished, takeUp, { concurrency: takingUp, discard: true })
+      yield* Effect.forkIn(Effect.zipRight(takeAll, taken), scope)
       if (unfinished.length > 0) yield* Effect.log(`resuming ${unfinished.length} unfinished operations`)
       return unfinished.length
     }),

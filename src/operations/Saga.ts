@@ -22,6 +22,7 @@ import { OperationTimeout, type PersistenceError } from "../domain/Errors.ts"
 import type { HostId } from "../domain/Ids.ts"
 import type { Operation, Progress } from "../domain/Operation.ts"
 import type { HostMonitor } from "../services/HostMonitor.ts"
+import * as Trail from "../observability/Trail.ts"
 import type { Entry, Journal, Phase } from "../services/Journal.ts"
 import { StepProgress } from "../services/StepProgress.ts"
 import * as Retry from "./Retry.ts"
@@ -237,7 +238,7 @@ export const drive = Effect.fn("Saga.drive")(function* (
           halted,
           interruptible: step.cancellable === true
         })
-        .pipe(Effect.annotateLogs({ step: step.name, phase: "do" }))
+        .pipe(Effect.annotateLogs({ step: step.name, phase: "do" }), Trail.span(`step ${step.name}`))
       current = null
       carried = { ended: { phase: "do", name: step.name, state: "done" } }
     }
@@ -272,7 +273,8 @@ export const drive = Effect.fn("Saga.drive")(function* (
         .pipe(
           // nothing else ends it: it is not halted
           Effect.catchTag("Cancelled", (error) => Effect.die(error)),
-          Effect.annotateLogs({ step: step.name, phase: "undo" })
+          Effect.annotateLogs({ step: step.name, phase: "undo" }),
+          Trail.span(`undo of ${step.name}`)
         )
       carried = { ended: { phase: "undo", name: step.name, state: "done" } }
     }

@@ -21,7 +21,10 @@ export class EventLog extends Context.Tag("vmfabric/EventLog")<
   {
     /** The newest event's id; 0: there has been none. */
     readonly latest: Effect.Effect<EventId, PersistenceError>
-    /** Those after `cursor`, oldest first, at most `limit`. `EventsLost`: some of them are no longer kept. */
+    /**
+     * Those after `cursor`, oldest first, at most `limit`. `EventsLost`: some of them are no longer kept, or the cursor is ahead of the newest, and
+     * so of another log.
+     */
     readonly after: (
       cursor: EventId,
       limit: number,
@@ -29,7 +32,7 @@ export class EventLog extends Context.Tag("vmfabric/EventLog")<
     ) => Effect.Effect<ReadonlyArray<Event>, EventsLost | PersistenceError>
     /** Those after `cursor`, and then each as it is committed, without end, each once and in order. A reader that is slow holds up nobody. */
     readonly follow: (cursor: EventId, filter?: EventFilter) => Stream.Stream<Event, EventsLost | PersistenceError>
-    /** Durable when it ends. */
-    readonly append: (event: NewEvent) => Effect.Effect<void, PersistenceError>
+    /** All of them in one transaction, durable when it ends. */
+    readonly append: (...events: ReadonlyArray<NewEvent>) => Effect.Effect<void, PersistenceError>
   }
 >() {}

@@ -17,6 +17,12 @@ export type HostEvent =
   | { readonly _tag: "Up"; readonly hostId: HostId }
   | { readonly _tag: "Changed"; readonly hostId: HostId; readonly change: DomainChange }
 
+/** A host has become up, suspect or down. @since 0.4.0 @category models */
+export interface HostStatusChange {
+  readonly hostId: HostId
+  readonly status: HostStatus
+}
+
 /** @since 0.1.0 @category services */
 export class HostMonitor extends Context.Tag("vmfabric/HostMonitor")<
   HostMonitor,
@@ -32,6 +38,8 @@ export class HostMonitor extends Context.Tag("vmfabric/HostMonitor")<
      * after `Up`, look.
      */
     readonly events: Effect.Effect<Stream.Stream<HostEvent>, never, Scope.Scope>
+    /** Every change from one kind of status to another, in order, from the moment the effect ends, until the scope is closed. */
+    readonly changes: Effect.Effect<Stream.Stream<HostStatusChange>, never, Scope.Scope>
     /**
      * Fails at once, without asking the host, when it is not up: what is not begun need not be waited for. A host that has not been tried yet
      * passes.

@@ -32,6 +32,42 @@ export interface HostUsage {
   readonly vms: number
 }
 
+/** What VMs, or volumes, a list is of. @since 0.4.0 @category models */
+export interface VmFilter {
+  /** what its name begins with */
+  readonly name?: string
+  readonly state?: VmState
+  readonly host?: HostId
+  readonly type?: InstanceTypeId
+}
+
+/** Names are compared by code point. @since 0.4.0 @category models */
+export interface VmOrder {
+  readonly by: "id" | "name" | "created"
+  readonly descending: boolean
+}
+
+/** @since 0.4.0 @category models */
+export interface VolumeFilter {
+  /** what its name begins with */
+  readonly name?: string
+  readonly state?: VolumeState
+  readonly vm?: VmId
+}
+
+/** Where a page ended: its last one, by what it is in order. @since 0.4.0 @category models */
+export interface Position {
+  readonly value: string | number
+  readonly id: number
+}
+
+/** `next` null: there are no more. `total`: how many there are on all pages. @since 0.4.0 @category models */
+export interface Page<A> {
+  readonly items: ReadonlyArray<A>
+  readonly next: Position | null
+  readonly total: number
+}
+
 /** What something is kept with: `pool` null: on its host, whose space it takes. @since 0.2.0 @category models */
 export interface KeptWith {
   readonly driver: DriverName
@@ -62,6 +98,8 @@ export interface Observation {
 /** @since 0.1.0 @category models */
 export interface AdmitVm {
   readonly key?: RequestKey
+  /** the operation of an earlier try, whose host fell silent */
+  readonly replaces?: OperationId
   readonly onCrash: OnCrash
   readonly name: string
   readonly instanceType: InstanceType
@@ -154,10 +192,12 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly hosts: Effect.Effect<ReadonlyArray<HostUsage>, Errors.PersistenceError>
     readonly host: (id: HostId) => Effect.Effect<HostUsage, Errors.HostNotFound | Errors.PersistenceError>
     readonly setHostFacts: (id: HostId, facts: HostFacts) => Effect.Effect<void, Errors.PersistenceError>
-    readonly setMaintenance: (
+    /** One transaction: a failure of `check`, which sees the host as it is at this moment, changes nothing. */
+    readonly setMaintenance: <E = never>(
       id: HostId,
-      on: boolean
-    ) => Effect.Effect<void, Errors.HostNotFound | Errors.PersistenceError>
+      on: boolean,
+      check?: (host: Host) => Effect.Effect<void, E>
+    ) => Effect.Effect<void, E | Errors.HostNotFound | Errors.PersistenceError>
 
     /** Those offered, by id. */
     readonly images: Effect.Effect<ReadonlyArray<Image>, Errors.PersistenceError>
@@ -197,11 +237,18 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /**
      * One transaction: the VM becomes `destroying` and a pending `DestroyVm` operation is written; while one is unfinished that one
      * is given instead. `VmNotFound`: never existed, or its creation failed. A VM already destroyed gives `None`. `VmBusy`: another
-     * operation on it, or on a volume with it, has not ended.
+     * operation on it, or on a volume with it, has not ended. `check` is asked where there is something to begin; a failure of it changes nothing.
      */
-    readonly beginDestroy: (
-      id: VmId
-    ) => Effect.Effect<Option.Option<Operation>, Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
+    readonly beginDestroy: <E = never>(
+      id: VmId,
+      check?: (vm: Vm) => Effect.Effect<void, E>
+    ) => Effect.Effect<Option.Option<Operation>, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
+    /** What becomes of the VM after a crash. One transaction: a failure of `check` changes nothing. */
+    readonly setOnCrash: <E = never>(
+      id: VmId,
+      onCrash: OnCrash,
+      check?: (vm: Vm) => Effect.Effect<void, E>
+    ) => Effect.Effect<Vm, E | Errors.VmNotFound | Errors.PersistenceError>
 
     /** A VM that exists for users. */
     readonly vm: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
@@ -209,6 +256,16 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly vmRecord: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
     /** Those that exist for users, by id; `host` limits to one host's. */
     readonly vms: (filter?: { readonly host?: HostId }) => Effect.Effect<ReadonlyArray<Vm>, Errors.PersistenceError>
+    /**
+     * Those that exist for users, in that order, from `after` on (null: from the first) and at most `limit`. One that exists all the time is
+     * on exactly one of the pages, whatever else comes and goes meanwhile.
+     */
+    readonly vmPage: (
+      filter: VmFilter,
+      order: VmOrder,
+      after: Position | null,
+      limit: number
+    ) => Effect.Effect<Page<Vm>, Errors.PersistenceError>
     /**
      * Sets the state; `destroyed` and `failed` give the reservation back in the same transaction, and `destroyed` makes the VM's volumes
      * available again. `running`: what was wanted of the VM has been applied.
@@ -242,15 +299,17 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /**
      * One transaction: `decide` sees the volume, and the VM when one is named, as they are at this moment, and says what becomes of it. A
      * failure of it changes nothing, nor does a change for which pool or host has no room. `VolumeBusy`: an operation on the volume has
-     * not ended.
+     * not ended. A key that was used before gives what it led to then, and changes nothing.
      */
     readonly changeVolume: <E>(
       id: VolumeId,
       vmId: VmId | null,
-      decide: (view: VolumeView) => Effect.Effect<VolumeChange, E>
+      decide: (view: VolumeView) => Effect.Effect<VolumeChange, E>,
+      key?: RequestKey
     ) => Effect.Effect<
       VolumeChanged,
       | E
+      | Errors.KeyReused
       | Errors.VolumeNotFound
       | Errors.VolumeBusy
       | Errors.VmNotFound
@@ -266,6 +325,12 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly volumeRecord: (id: VolumeId) => Effect.Effect<Volume, Errors.VolumeNotFound | Errors.PersistenceError>
     /** Those that exist for users, by id, also those in the trash; `vm` limits to one VM's. */
     readonly volumes: (filter?: { readonly vm?: VmId }) => Effect.Effect<ReadonlyArray<Volume>, Errors.PersistenceError>
+    /** Those that exist for users, by id, from `after` on and at most `limit`. */
+    readonly volumePage: (
+      filter: VolumeFilter,
+      after: Position | null,
+      limit: number
+    ) => Effect.Effect<Page<Volume>, Errors.PersistenceError>
     /** Those in the trash whose time has come. `now` in milliseconds since 1970. */
     readonly volumesToPurge: (now: number) => Effect.Effect<ReadonlyArray<VolumeId>, Errors.PersistenceError>
     /** A snapshot that exists. */

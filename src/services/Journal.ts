@@ -8,7 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type { PersistenceError } from "../domain/Errors.ts"
 import type { OperationId, VmId, VolumeId } from "../domain/Ids.ts"
-import type { Operation, OperationState } from "../domain/Operation.ts"
+import type { Operation, OperationKind, OperationState } from "../domain/Operation.ts"
 
 /** @since 0.1.0 @category models */
 export type Phase = "do" | "undo"
@@ -46,6 +46,10 @@ export interface OperationFilter {
   readonly volumeId?: VolumeId
   /** only those that have not ended, or only those that have */
   readonly ended?: boolean
+  readonly kind?: OperationKind
+  readonly state?: OperationState
+  /** only those that are older than this one */
+  readonly before?: OperationId
   readonly limit: number
 }
 

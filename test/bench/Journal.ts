@@ -246,6 +246,7 @@ const monitor = HostMonitor.of({
   settled: Effect.void,
   awaitUp: () => Effect.die(never),
   events: Effect.die(never),
+  changes: Effect.die(never),
   check: () => Effect.die(never),
   suspect: () => Effect.die(never)
 })

@@ -204,6 +204,58 @@ describe("parseHost", () => {
   }
 })
 
+describe("parseNames", () => {
+  const parse = AppConfig.parseNames("public name")
+  for (const [text, names] of [
+    ["fabric", ["fabric"]],
+    ["Fabric.Example.COM,fabric", ["fabric.example.com", "fabric"]],
+    ["10.0.0.1", ["10.0.0.1"]],
+    ["[2001:DB8::1]", ["[2001:db8::1]"]]
+  ] as const) {
+    it(`reads ${text}`, () => assert.deepStrictEqual(parse(text), Either.right([...names])))
+  }
+  for (const text of ["", ",", "a,", "a b", "a:80", "https://a", "a/b", "-a", ".a", "a.", "*", "2001:db8::1", "é"]) {
+    it(`refuses ${JSON.stringify(text)}`, () => {
+      assert.strictEqual(
+        Either.getOrThrow(Either.flip(parse(text))).message,
+        `public name is ${JSON.stringify(text)}: expected host names with commas between them, without ports, as in fabric.example.com,fabric`
+      )
+    })
+  }
+})
+
+describe("parseRate", () => {
+  const parse = AppConfig.parseRate("rate limit")
+  for (const [text, rate] of [
+    ["1", 1],
+    ["1000000", 1_000_000]
+  ] as const) {
+    it(`reads ${text}`, () => assert.deepStrictEqual(parse(text), Either.right(rate)))
+  }
+  for (const text of ["", "0", "-1", "1.5", "1000001", "1e3", " 1", "many"]) {
+    it(`refuses ${JSON.stringify(text)}`, () => {
+      assert.strictEqual(
+        Either.getOrThrow(Either.flip(parse(text))).message,
+        `rate limit is ${JSON.stringify(text)}: expected a whole number of requests a second, from 1 to 1000000`
+      )
+    })
+  }
+})
+
+it("tlsOf", () => {
+  const tls = (cert: string | null, key: string | null) =>
+    AppConfig.tlsOf({
+      ...AppConfig.defaults,
+      tlsCert: Option.fromNullable(cert),
+      tlsKey: Option.fromNullable(key)
+    })
+  assert.deepStrictEqual(tls(null, null), Either.right(null))
+  assert.deepStrictEqual(tls("c", "k"), Either.right({ cert: "c", key: "k" }))
+  const together = "is missing: expected --tls-cert FILE and --tls-key FILE together"
+  assert.strictEqual(Either.getOrThrow(Either.flip(tls("c", null))).message, `tls-key ${together}`)
+  assert.strictEqual(Either.getOrThrow(Either.flip(tls(null, "k"))).message, `tls-cert ${together}`)
+})
+
 it("cephOf", () => {
   assert.isNull(AppConfig.cephOf({ ...AppConfig.defaults, cephClient: "fabric" }))
   assert.deepStrictEqual(AppConfig.cephOf({ ...AppConfig.defaults, cephPool: Option.some("vms") }), {
@@ -242,10 +294,15 @@ describe("from the environment", () => {
     Effect.gen(function* () {
       const config = yield* from(
         ["VMFABRIC_LISTEN", "[::]:80"],
+        ["VMFABRIC_PUBLIC_NAME", "Fabric.example,fabric"],
+        ["VMFABRIC_TLS_CERT", "~/cert.pem"],
+        ["VMFABRIC_TLS_KEY", "/etc/key.pem"],
+        ["VMFABRIC_RATE_LIMIT", "50"],
         ["VMFABRIC_DATABASE", "/var/lib/vmfabric/db.sqlite"],
         ["VMFABRIC_SSH_KEY", "~/.ssh/fabric"],
         ["VMFABRIC_KNOWN_HOSTS", "known"],
         ["VMFABRIC_LOG_LEVEL", "DEBUG"],
+        ["VMFABRIC_LOG_FORMAT", "json"],
         ["VMFABRIC_CEPH_POOL", "vms"],
         ["VMFABRIC_CEPH_CLIENT", "fabric"],
         ["VMFABRIC_CEPH_CONF", "~/ceph.conf"],
@@ -256,10 +313,15 @@ describe("from the environment", () => {
       )
       assert.deepStrictEqual(config, {
         listen: { host: "::", port: 80 },
+        publicNames: ["fabric.example", "fabric"],
+        tlsCert: Option.some(`${homedir()}/cert.pem`),
+        tlsKey: Option.some("/etc/key.pem"),
+        rateLimit: 50,
         database: Option.some("/var/lib/vmfabric/db.sqlite"),
         sshKey: Option.some(`${homedir()}/.ssh/fabric`),
         knownHosts: "known",
         logLevel: LogLevel.Debug,
+        logFormat: "json",
         cephPool: Option.some("vms"),
         cephClient: "fabric",
         cephConf: `${homedir()}/ceph.conf`,
@@ -279,9 +341,14 @@ describe("from the environment", () => {
       "postgres://h/db",
       'VMFABRIC_DATABASE is "postgres://h/db": expected the path of an SQLite file, or :memory:'
     ],
+    ["VMFABRIC_PUBLIC_NAME", "a b", 'VMFABRIC_PUBLIC_NAME is "a b": expected host names'],
+    ["VMFABRIC_TLS_CERT", "", 'VMFABRIC_TLS_CERT is "": expected the path of a file'],
+    ["VMFABRIC_TLS_KEY", "", 'VMFABRIC_TLS_KEY is "": expected the path of a file'],
+    ["VMFABRIC_RATE_LIMIT", "0", 'VMFABRIC_RATE_LIMIT is "0": expected a whole number of requests'],
     ["VMFABRIC_SSH_KEY", "", 'VMFABRIC_SSH_KEY is "": expected the path of a file'],
     ["VMFABRIC_KNOWN_HOSTS", "", 'VMFABRIC_KNOWN_HOSTS is "": expected the path of a file'],
     ["VMFABRIC_LOG_LEVEL", "loud", 'VMFABRIC_LOG_LEVEL is "loud": expected all, trace, debug, info'],
+    ["VMFABRIC_LOG_FORMAT", "xml", 'VMFABRIC_LOG_FORMAT is "xml": expected text or json'],
     ["VMFABRIC_CEPH_POOL", "a/b", 'VMFABRIC_CEPH_POOL is "a/b": expected a name of letters, digits, _ . and -'],
     ["VMFABRIC_CEPH_CLIENT", "", 'VMFABRIC_CEPH_CLIENT is "": expected a name of letters, digits, _ . and -'],
     ["VMFABRIC_CEPH_CONF", "", 'VMFABRIC_CEPH_CONF is "": expected the path of a file'],

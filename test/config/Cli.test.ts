@@ -28,6 +28,22 @@ const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> 
     Effect.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)), { pathDelim: "_" })))
   )
 
+/** The same for `bootstrap`. */
+const first = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
+  Effect.gen(function* () {
+    const seen: Array<Cli.Bootstrap> = []
+    const command = Cli.command(
+      () => Effect.dieMessage("it must not serve"),
+      (asked) => Effect.sync(() => void seen.push(asked))
+    )
+    yield* Command.run(command, { name: "vmfabric", version: "0" })(["node", "vmfabric", "bootstrap", ...args])
+    assert.strictEqual(seen.length, 1)
+    return { ...seen[0]! }
+  }).pipe(
+    Effect.provide([NodeContext.layer, CliConfig.layer({ showBuiltIns: false })]),
+    Effect.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)), { pathDelim: "_" })))
+  )
+
 /** What the library shows of a refusal is seen by the tests of the program. */
 const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Console.consoleWith((console) => Console.withConsole(effect, { ...console, error: () => Effect.void }))
@@ -56,6 +72,14 @@ describe("the command line", () => {
   const flags = [
     "--listen",
     "[::1]:9",
+    "--public-name",
+    "Fabric.example,fabric",
+    "--tls-cert",
+    "~/cert.pem",
+    "--tls-key",
+    "key.pem",
+    "--rate-limit",
+    "50",
     "--database",
     "db.sqlite",
     "--ssh-key",
@@ -77,13 +101,19 @@ describe("the command line", () => {
     "--drift",
     "power=repair,network=ignore",
     "--log-level",
-    "error"
+    "error",
+    "--log-format",
+    "json"
   ]
 
   it.effect("takes every flag, before what the environment says", () =>
     Effect.gen(function* () {
       const env = {
         VMFABRIC_LISTEN: "127.0.0.1:1",
+        VMFABRIC_PUBLIC_NAME: "other",
+        VMFABRIC_TLS_CERT: "/other",
+        VMFABRIC_TLS_KEY: "/other",
+        VMFABRIC_RATE_LIMIT: "9",
         VMFABRIC_CEPH_POOL: "other",
         VMFABRIC_CEPH_CLIENT: "other",
         VMFABRIC_CEPH_CONF: "/other",
@@ -96,10 +126,15 @@ describe("the command line", () => {
         simulation: Option.none(),
         config: {
           listen: { host: "::1", port: 9 },
+          publicNames: ["fabric.example", "fabric"],
+          tlsCert: Option.some(`${homedir()}/cert.pem`),
+          tlsKey: Option.some("key.pem"),
+          rateLimit: 50,
           database: Option.some("db.sqlite"),
           sshKey: Option.some(`${homedir()}/key`),
           knownHosts: "known",
           logLevel: LogLevel.Error,
+          logFormat: "json",
           cephPool: Option.some("vms"),
           cephClient: "fabric",
           cephConf: `${homedir()}/ceph.conf`,
@@ -161,12 +196,31 @@ describe("the command line", () => {
       ])
       assert.deepStrictEqual(own.config.listen, { host: "127.0.0.1", port: 2 })
       assert.deepStrictEqual(Option.getOrThrow(own.simulation).fleet, Option.some("fleet.json"))
+      const words = ["--public-name", "a,b", "--tls-cert", "c", "--tls-key", "k", "--rate-limit", "7"]
+      const guarding = { publicNames: ["a", "b"], tlsCert: Option.some("c"), tlsKey: Option.some("k"), rateLimit: 7 }
+      assert.deepInclude((yield* run(["simulate", ...words])).config, guarding)
+      assert.deepInclude((yield* run([...words, "simulate"])).config, guarding)
     })
+  )
+
+  it.effect(
+    "bootstrap is for the database that would be served, and an admin called admin unless it is told otherwise",
+    () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* first([]), { database: "vmfabric.sqlite", user: "admin" })
+        assert.deepStrictEqual(yield* first(["--user", "ada", "--database", "db"]), { database: "db", user: "ada" })
+        const env = { VMFABRIC_DATABASE: "env.sqlite" }
+        assert.deepStrictEqual(yield* first([], env), { database: "env.sqlite", user: "admin" })
+        assert.deepStrictEqual((yield* first(["--database", "db"], env)).database, "db")
+      })
   )
 
   for (const [args, words] of [
     [["a", "b", "c", "simulate"], "Expected no files before simulate"],
     [["simulate", "--fleet", "f", "--hosts", "3"], "Expected --hosts or --fleet, not both"],
+    [["a", "b", "c", "bootstrap"], "Expected no files before bootstrap"],
+    [["bootstrap", "--database", ":memory:"], "Expected --database FILE"],
+    [["bootstrap", "--user", "No One"], "--user: expected 1 to 64 of a-z 0-9 _ . @ -"],
     [["simulate", "--hosts", "0"], "--hosts: expected a number from 1 to 10000"]
   ] as const) {
     it.effect(`refuses ${args.join(" ")}`, () =>
@@ -202,6 +256,10 @@ describe("the command line", () => {
 
   for (const [flag, value, words] of [
     ["listen", "8080", 'listen is "8080": expected host:port'],
+    ["public-name", "a b", 'public-name is "a b": expected host names with commas'],
+    ["tls-cert", "", 'tls-cert is "": expected the path of a file'],
+    ["tls-key", "", 'tls-key is "": expected the path of a file'],
+    ["rate-limit", "0", 'rate-limit is "0": expected a whole number of requests a second'],
     ["ceph-pool", "a/b", 'ceph-pool is "a/b": expected a name of letters, digits, _ . and -'],
     ["ceph-client", "a b", 'ceph-client is "a b": expected a name of letters, digits, _ . and -'],
     ["ceph-conf", "", 'ceph-conf is "": expected the path of a file'],

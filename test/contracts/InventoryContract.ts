@@ -9,12 +9,21 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type { DriftField } from "../../src/domain/Drift.ts"
-import { NoFeasibleHost } from "../../src/domain/Errors.ts"
+import { HasChanged, NoFeasibleHost } from "../../src/domain/Errors.ts"
+import type { Host } from "../../src/domain/Host.ts"
 import { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../../src/domain/Ids.ts"
 import * as Resources from "../../src/domain/Resources.ts"
-import type { Power, VmSeen, VmState } from "../../src/domain/Vm.ts"
+import type { Power, Vm, VmSeen, VmState } from "../../src/domain/Vm.ts"
 import * as Place from "../../src/scheduler/Place.ts"
-import { type AdmitVm, type HostUsage, Inventory } from "../../src/services/Inventory.ts"
+import {
+  type AdmitVm,
+  type HostUsage,
+  Inventory,
+  type Page,
+  type Position,
+  type VmFilter,
+  type VmOrder
+} from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
 import { dir, facts, fleet, host, image, type } from "../inventory/Fleet.ts"
 
@@ -861,6 +870,112 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           )
           assert.deepStrictEqual((yield* inventory.seen).get(first), { power: "stopped", reason: null, since: 208 })
           assert.deepStrictEqual(yield* fields, [["a", "8"]])
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    describe("what is expected", () => {
+      it.effect("is looked at in the transaction, and when it is not so nothing is changed", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const vm = yield* vmIn("running")
+          const seen: Array<string> = []
+          const no = (now: Vm | Host) => {
+            seen.push(now.name)
+            return new HasChanged({ what: "it" })
+          }
+          assert.strictEqual((yield* Effect.flip(inventory.beginDestroy(vm.id, no)))._tag, "HasChanged")
+          assert.strictEqual((yield* inventory.vm(vm.id)).state, "running")
+          assert.strictEqual((yield* Effect.flip(inventory.setOnCrash(vm.id, "restart", no)))._tag, "HasChanged")
+          assert.strictEqual((yield* inventory.vm(vm.id)).onCrash, "leave")
+          assert.strictEqual(
+            (yield* Effect.flip(inventory.setMaintenance(HostId.make(1), true, no)))._tag,
+            "HasChanged"
+          )
+          assert.isFalse((yield* inventory.host(HostId.make(1))).host.maintenance)
+          assert.deepStrictEqual(seen, ["web", "web", (yield* inventory.host(HostId.make(1))).host.name])
+
+          const yes = () => Effect.void
+          assert.strictEqual((yield* inventory.setOnCrash(vm.id, "restart", yes)).onCrash, "restart")
+          assert.strictEqual((yield* inventory.vm(vm.id)).onCrash, "restart")
+          assert.strictEqual((yield* inventory.vmRecord(vm.id)).onCrash, "restart")
+          assert.isTrue(Option.isSome(yield* inventory.beginDestroy(vm.id, yes)))
+          // what is being destroyed already needs not to be begun
+          assert.isTrue(Option.isSome(yield* inventory.beginDestroy(vm.id, no)))
+          yield* inventory.setVmState(vm.id, "destroyed")
+          assert.strictEqual((yield* Effect.flip(inventory.setOnCrash(vm.id, "leave")))._tag, "VmNotFound")
+          assert.strictEqual((yield* Effect.flip(inventory.setOnCrash(VmId.make(99), "leave")))._tag, "VmNotFound")
+        }).pipe(Effect.provide(layer))
+      )
+    })
+
+    it.effect("an operation knows the one that does the same anew", () =>
+      Effect.gen(function* () {
+        const { inventory } = yield* started
+        const first = yield* inventory.admit(request(), on(1))
+        assert.isNull(first.operation.replacedBy)
+        const second = yield* inventory.admit({ ...request(), replaces: first.operation.id }, on(2))
+        const replaced = Option.getOrThrow(yield* inventory.operation(first.operation.id))
+        assert.strictEqual(replaced.replacedBy, second.operation.id)
+        assert.isNull(Option.getOrThrow(yield* inventory.operation(second.operation.id)).replacedBy)
+      }).pipe(Effect.provide(layer))
+    )
+
+    describe("pages of VMs", () => {
+      const walk = Effect.fnUntraced(function* (filter: VmFilter, order: VmOrder, limit: number) {
+        const inventory = yield* Inventory
+        const pages: Array<ReadonlyArray<number>> = []
+        let after: Position | null = null
+        let total = 0
+        do {
+          const page: Page<Vm> = yield* inventory.vmPage(filter, order, after, limit)
+          pages.push(ids(page.items))
+          after = page.next
+          total = page.total
+        } while (after !== null)
+        return { pages, total }
+      })
+      const byId: VmOrder = { by: "id", descending: false }
+
+      it.effect("are in order, whole, and end where there are no more", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          assert.deepStrictEqual(yield* walk({}, byId, 3), { pages: [[]], total: 0 })
+          for (const name of ["b", "a", "b", "é", "B"]) yield* vmIn("running", 1, name)
+          yield* vmIn("failed", 1, "a")
+          yield* vmIn("destroyed", 1, "a")
+          assert.deepStrictEqual(yield* walk({}, byId, 2), { pages: [[1, 2], [3, 4], [5]], total: 5 })
+          assert.deepStrictEqual(yield* walk({}, byId, 5), { pages: [[1, 2, 3, 4, 5]], total: 5 })
+          const pages = (by: VmOrder["by"], descending: boolean, limit = 2) =>
+            Effect.map(walk({}, { by, descending }, limit), ({ pages }) => pages)
+          assert.deepStrictEqual(yield* pages("id", true), [[5, 4], [3, 2], [1]])
+          assert.deepStrictEqual(yield* pages("name", false), [[5, 2], [1, 3], [4]])
+          assert.deepStrictEqual(yield* pages("name", true), [[4, 3], [1, 2], [5]])
+          // all in one moment
+          assert.deepStrictEqual(yield* pages("created", false, 1), [[1], [2], [3], [4], [5]])
+          assert.deepStrictEqual(yield* pages("created", true, 4), [[5, 4, 3, 2], [1]])
+          const { items } = yield* inventory.vmPage({}, byId, null, 1)
+          assert.deepStrictEqual(items, [yield* inventory.vm(VmId.make(1))])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("are of those that were asked for", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          yield* vmIn("running", 1, "web-1")
+          yield* vmIn("running", 2, "web-2")
+          yield* vmIn("creating", 2, "db")
+          yield* inventory.admit(request("web_", type(2)), on(1))
+          const found = (filter: VmFilter) => walk(filter, byId, 10)
+          assert.deepStrictEqual(yield* found({ name: "web-" }), { pages: [[1, 2]], total: 2 })
+          assert.deepStrictEqual(yield* found({ name: "%" }), { pages: [[]], total: 0 })
+          assert.deepStrictEqual(yield* found({ name: "" }), { pages: [[1, 2, 3, 4]], total: 4 })
+          assert.deepStrictEqual(yield* found({ state: "creating" }), { pages: [[3, 4]], total: 2 })
+          assert.deepStrictEqual(yield* found({ state: "destroyed" }), { pages: [[]], total: 0 })
+          assert.deepStrictEqual(yield* found({ host: HostId.make(2) }), { pages: [[2, 3]], total: 2 })
+          assert.deepStrictEqual(yield* found({ type: InstanceTypeId.make(2) }), { pages: [[4]], total: 1 })
+          const both = { host: HostId.make(2), name: "web" }
+          assert.deepStrictEqual(yield* found(both), { pages: [[2]], total: 1 })
         }).pipe(Effect.provide(layer))
       )
     })

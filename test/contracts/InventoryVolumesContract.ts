@@ -416,7 +416,55 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
       )
     })
 
+    it.effect("pages are by id, of those that were asked for", () =>
+      Effect.gen(function* () {
+        const { attachTo, inventory, trash, vmIn, volumeAt } = yield* started
+        const vm = yield* vmIn("running")
+        const made = yield* Effect.all([volumeAt(null), volumeAt(null), volumeAt(null), volumeAt(null)])
+        const [first, second, third] = made.map(({ id }) => id)
+        yield* attachTo(first!, vm.id)
+        yield* trash(second!, 5)
+        const page = (...query: Parameters<typeof inventory.volumePage>) =>
+          Effect.map(inventory.volumePage(...query), ({ items, next, total }) => [
+            items.map(({ id }) => Number(id)),
+            next?.id ?? null,
+            total
+          ])
+        assert.deepStrictEqual(yield* page({}, null, 3), [[1, 2, 3], 3, 4])
+        assert.deepStrictEqual(yield* page({}, { value: 3, id: third! }, 3), [[4], null, 4])
+        assert.deepStrictEqual(yield* page({}, null, 4), [[1, 2, 3, 4], null, 4])
+        assert.deepStrictEqual(yield* page({ vm: vm.id }, null, 3), [[1], null, 1])
+        assert.deepStrictEqual(yield* page({ state: "deleted" }, null, 3), [[2], null, 1])
+        assert.deepStrictEqual(yield* page({ name: "nobody" }, null, 3), [[], null, 0])
+      }).pipe(Effect.provide(layer))
+    )
+
     describe("changeVolume", () => {
+      it.effect("with a key takes one snapshot, however often it is asked for", () =>
+        Effect.gen(function* () {
+          const { end, inventory, volumeAt } = yield* started
+          const volume = yield* volumeAt(null)
+          const take = (key: string, fingerprint: string) =>
+            inventory.changeVolume(
+              volume.id,
+              null,
+              () => Effect.succeed({ newSnapshot: { name: "monday" }, operation: { kind: "CreateSnapshot" } }),
+              { key, fingerprint }
+            )
+          const first = yield* take("a", "monday")
+          const snapshotId = first.snapshot!.id
+          // also while it is under way, and when it has ended
+          assert.strictEqual((yield* take("a", "monday")).operation?.id, first.operation?.id)
+          yield* end(first.operation, { snapshot: { id: snapshotId, state: "ready" } })
+          const again = yield* take("a", "monday")
+          assert.strictEqual(again.operation?.id, first.operation?.id)
+          assert.deepInclude(again.snapshot, { id: snapshotId, state: "ready" })
+          assert.lengthOf(yield* inventory.snapshots(volume.id), 1)
+          assert.strictEqual((yield* Effect.flip(take("a", "tuesday")))._tag, "KeyReused")
+          assert.notStrictEqual((yield* take("b", "monday")).operation?.id, first.operation?.id)
+        }).pipe(Effect.provide(layer))
+      )
+
       it.effect("shows the decision everything as it is at this moment", () =>
         Effect.gen(function* () {
           const { attachTo, change, cloneOf, end, inventory, journal, purge, snapshotOf, trash, vmIn, volumeAt } =

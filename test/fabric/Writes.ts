@@ -65,7 +65,9 @@ export const make = (each: (label: string, moment: Moment) => Effect.Effect<void
 
   return {
     /** The persistence of one life. */
-    watched: <E, R>(persistence: Layer.Layer<Inventory | Journal, E, R>): Layer.Layer<Inventory | Journal, E, R> =>
+    watched: <A, E, R>(
+      persistence: Layer.Layer<Inventory | Journal | A, E, R>
+    ): Layer.Layer<Inventory | Journal | A, E, R> =>
       Layer.effectContext(
         Effect.zipWith(Journal, Inventory, (inner, inventory) => {
           journal = inner
@@ -82,17 +84,18 @@ export const make = (each: (label: string, moment: Moment) => Effect.Effect<void
                 ...inventory,
                 admit: (request, place) => around("admit", inventory.admit(request, place)),
                 beginOnVm: (id, kind, detail) => around("beginOnVm", inventory.beginOnVm(id, kind, detail)),
-                beginDestroy: (id) => around("beginDestroy", inventory.beginDestroy(id)),
+                beginDestroy: (id, check) => around("beginDestroy", inventory.beginDestroy(id, check)),
                 setVmState: (id, state) => around(`setVmState ${state}`, inventory.setVmState(id, state)),
                 setImageContent: (id, content) => around("setImageContent", inventory.setImageContent(id, content)),
                 admitVolume: (request, place) => around("admitVolume", inventory.admitVolume(request, place)),
-                changeVolume: (id, vmId, decide) => around("changeVolume", inventory.changeVolume(id, vmId, decide)),
+                changeVolume: (id, vmId, decide, key) =>
+                  around("changeVolume", inventory.changeVolume(id, vmId, decide, key)),
                 settleVolume: (id, change) => around("settleVolume", inventory.settleVolume(id, change))
               })
             )
           )
         })
-      ).pipe(Layer.provide(persistence)),
+      ).pipe(Layer.provideMerge(persistence)),
     /** The journal of the present life, without what happens around its records. */
     journal: Effect.suspend(() =>
       journal === undefined ? Effect.dieMessage("there is no controller yet") : Effect.succeed(journal)

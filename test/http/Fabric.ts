@@ -97,6 +97,7 @@ const hostReport: HostReport = {
   host,
   status: { _tag: "Up" },
   capacity: { cpu: 4, ram: 4096, disk: 160 },
+  promised: { cpu: 2, ram: 2048, disk: 3 },
   free: { cpu: 2, ram: 2048, disk: 157 },
   vms: 1
 }
@@ -176,6 +177,7 @@ export const make = () => {
         },
         destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),
+        setOnCrash: () => Effect.succeed(vm),
         list: () => Effect.succeed([vm])
       })
     ),
@@ -191,7 +193,9 @@ export const make = () => {
             })
           )
         ),
-        types: Effect.succeed([{ tid: Ids.InstanceTypeId.make(1), cpu: 1, ram: 512, disk: 1 }])
+        get: (id) => new Errors.ImageNotFound({ imageId: id, known: [] }),
+        types: Effect.succeed([{ tid: Ids.InstanceTypeId.make(1), cpu: 1, ram: 512, disk: 1 }]),
+        type: (tid) => new Errors.InstanceTypeNotFound({ tid, known: [] })
       })
     ),
     Layer.succeed(
@@ -212,6 +216,7 @@ export const make = () => {
       Reality,
       Reality.of({
         vm: (id) => (id === vm.id ? Effect.succeed(report) : new Errors.VmNotFound({ vmId: id })),
+        page: () => Effect.succeed({ items: [report], next: null, total: 1 }),
         vms: Effect.succeed([
           report,
           {
@@ -293,6 +298,9 @@ export const make = () => {
             ? change(`grow to ${size}`)(id)
             : new Errors.InvalidArgument({ field: "size", problem: `is ${size}`, expected: "less" }),
         rename: (id, name) => change(`rename to ${name}`)(id),
+        edit: (id) => change("edit")(id),
+        page: () => Effect.succeed({ items: [], next: null, total: 0 }),
+        getSnapshot: knownSnapshot,
         snapshot: (id, name) =>
           Effect.flatMap(change(`snapshot ${name} of`)(id), () => Effect.orDie(knownSnapshot(Ids.SnapshotId.make(6)))),
         snapshots: (id) => Effect.map(known(id), () => snapshots.filter(({ volumeId }) => volumeId === id)),

@@ -109,7 +109,13 @@ describe("a database of version 0001", () => {
         ...rows,
         hosts: extended(rows, "hosts", { maintenance: 0 }),
         vms: withApplied(extended(rows, "vms", { driver: "dir", pool: null })),
-        operations: extended(rows, "operations", { volume_id: null, snapshot_id: null, detail: "{}", cancel_asked: 0 })
+        operations: extended(rows, "operations", {
+          volume_id: null,
+          snapshot_id: null,
+          detail: "{}",
+          cancel_asked: 0,
+          replaced_by: null
+        })
       })
       assert.strictEqual(after["operations"]?.length, 5)
       assert.strictEqual(after["operation_steps"]?.length, 5)
@@ -199,7 +205,10 @@ describe("a database of version 0001", () => {
       assert.deepStrictEqual(latest, [
         { migration_id: 1, name: "initial" },
         { migration_id: 2, name: "volumes" },
-        { migration_id: 3, name: "observations" }
+        { migration_id: 3, name: "observations" },
+        { migration_id: 4, name: "events" },
+        { migration_id: 5, name: "identity" },
+        { migration_id: 6, name: "pages" }
       ])
     })
   )
@@ -306,7 +315,7 @@ const secondStatements = [
 ]
 
 describe("a database of version 0002", () => {
-  const { "0003_observations": _, ...second } = migrations
+  const second = { "0001_initial": migrations["0001_initial"], "0002_volumes": migrations["0002_volumes"] }
   const secondTables = [...tables, "pools", "volumes", "snapshots"]
   const secondVersion = earlier(second, secondStatements, secondTables)
 
@@ -319,7 +328,7 @@ describe("a database of version 0002", () => {
           ...rows,
           hosts: extended(rows, "hosts", { maintenance: 0 }),
           vms: withApplied(rows["vms"] ?? []),
-          operations: extended(rows, "operations", { cancel_asked: 0 })
+          operations: extended(rows, "operations", { cancel_asked: 0, replaced_by: null })
         })
         assert.deepStrictEqual(
           secondTables.map((table) => rows[table]?.length),
@@ -386,6 +395,52 @@ describe("a database of version 0002", () => {
         } as const
         const { vm } = yield* inventory.admit({ ...request, key }, () => Effect.succeed(HostId.make(3)))
         assert.deepStrictEqual([vm.id, vm.onCrash, vm.applied], [6, "restart", null])
+      }).pipe(Effect.provide(layerOn(filename)))
+    })
+  )
+})
+
+describe("a database of version 0003", () => {
+  const third = {
+    "0001_initial": migrations["0001_initial"],
+    "0002_volumes": migrations["0002_volumes"],
+    "0003_observations": migrations["0003_observations"]
+  }
+  const thirdStatements = [
+    ...secondStatements,
+    `insert into vm_seen values (1, 'running', null, 40), (5, 'stopped', null, 41)`,
+    `insert into drift values (1, 'vcpus', 'definition', '1', '1', '2', 42)`,
+    `update hosts set maintenance = 1 where id = 2`
+  ]
+  const thirdTables = [...tables, "pools", "volumes", "snapshots", "vm_seen", "drift"]
+
+  it.scoped("has no events until something changes, and then tells what has changed since", () =>
+    Effect.gen(function* () {
+      const { filename } = yield* earlier(third, thirdStatements, thirdTables)
+      yield* Effect.gen(function* () {
+        const inventory = yield* Inventory
+        const { read, sql } = yield* Database.Database
+        const told = Effect.map(
+          read("look", sql<Row>`select type, vm_id, volume_id, host_id, data from events order by id`),
+          (rows) => rows.map((row) => Object.values(row))
+        )
+        yield* inventory.applyFleet(fleet)
+        assert.deepStrictEqual(yield* told, [])
+        yield* inventory.setMaintenance(HostId.make(2), false)
+        yield* inventory.observe(
+          [
+            { vmId: VmId.make(1), seen: { power: "running", reason: null }, drift: [] },
+            { vmId: VmId.make(5), seen: { power: "absent", reason: null }, drift: null }
+          ],
+          50
+        )
+        yield* inventory.setVmState(VmId.make(2), "running")
+        assert.deepStrictEqual(yield* told, [
+          ["host.changed", null, null, 2, '{"maintenance":false}'],
+          ["vm.seen", 5, null, 2, '{"power":"absent","reason":null}'],
+          ["vm.drift", 1, null, 1, '{"count":0}'],
+          ["vm.changed", 2, null, 1, '{"name":"vm-creating","state":"running","hostId":1}']
+        ])
       }).pipe(Effect.provide(layerOn(filename)))
     })
   )

@@ -269,6 +269,29 @@ describe("the host monitor", () => {
       assert.strictEqual(reasonOf(yield* status(1)), "sshd does not answer, from pm 2 and pm 3 neither")
     }))
 
+  test("what becomes of a host is told to those who listen, each change once", () =>
+    Effect.gen(function* () {
+      const { at, breaks, monitor } = yield* world(3)
+      yield* monitor.settled
+      yield* pass(10_000)
+      const changes = yield* monitor.changes
+      const told = yield* Effect.fork(Stream.runCollect(Stream.take(changes, 3)))
+      die(at(1))
+      yield* breaks(1, "libvirt closed the connection")
+      // looked at again and again, and always with the same result
+      yield* pass(60_000)
+      revive(at(1))
+      yield* pass(60_000)
+      assert.deepStrictEqual(
+        Array.from(yield* Fiber.join(told), ({ hostId, status }) => [hostId, status._tag, reasonOf(status)]),
+        [
+          [1, "Suspect", "libvirt closed the connection"],
+          [1, "Down", "sshd does not answer, from pm 2 and pm 3 neither"],
+          [1, "Up", ""]
+        ]
+      )
+    }))
+
   test("reached by another host only: suspect first, down after a second round, and the network is named", () =>
     Effect.gen(function* () {
       const { at, breaks, monitor, status } = yield* world(2)

@@ -115,6 +115,7 @@ export const make = (options: { readonly alwaysUp?: boolean } = {}) => {
           : new Errors.HostUnreachable({ host, reason: `${found.reason} (not asked)` })
       }),
     events: Effect.succeed(Stream.never),
+    changes: Effect.succeed(Stream.never),
     suspect: (id, reason) =>
       Effect.zipRight(note(`suspect ${id}: ${reason}`), options.alwaysUp === true ? Effect.void : goDown(id, reason))
   })

@@ -1,0 +1,150 @@
+/**
+ * The event log, in the inventory's database.
+ *
+ * @since 0.4.0
+ */
+import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { EventsLost, PersistenceError } from "../src/domain/Errors.ts"
+import type { Event, EventFilter, EventId } from "../src/domain/Event.ts"
+import { EventLog } from "../src/services/EventLog.ts"
+import { Database } from "./Database.ts"
+import * as Events from "./sql/Events.ts"
+
+/** @since 0.4.0 @category models */
+export interface Options {
+  /** how many events are kept */
+  readonly keep: number
+  /** how often it is looked whether there are more; only after something was written */
+  readonly pruning: Duration.DurationInput
+}
+
+/** @since 0.4.0 @category constants */
+export const defaults: Options = { keep: 100_000, pruning: "1 second" }
+
+/** So many a follower holds in memory, and others wait while they are read. */
+const pageSize = 250
+
+/** So many are forgotten in one transaction. */
+const pruned = 500
+
+const make = Effect.fnUntraced(function* ({ keep, pruning }: Options) {
+  const { afterCommit, read, statement, writeSimply } = yield* Database
+  const events = Events.make(statement)
+  const bounds = read("read which events there are", events.bounds)
+
+  const page = (cursor: EventId, limit: number, filter?: EventFilter) =>
+    Effect.flatMap(
+      read("read events", events.page(cursor, Math.min(limit, pageSize), filter)),
+      // the others need not wait for that
+      ({ rows, ...rest }) => Effect.map(events.decode(rows), (events) => ({ ...rest, events }))
+    )
+
+  // ---------------------------------------------------------------------------------------------------------- being woken
+
+  /** Completed when there are new events; absent: nobody waits for any. */
+  let news: Deferred.Deferred<void> | undefined
+  const unlooked = yield* Effect.makeLatch(false)
+  const unpruned = yield* Effect.makeLatch(true)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const wake = () => {
+        if (news !== undefined) unlooked.unsafeOpen()
+        unpruned.unsafeOpen()
+      }
+      afterCommit.add(wake)
+      return wake
+    }),
+    (wake) => Effect.sync(() => afterCommit.delete(wake))
+  )
+
+  const tell = Effect.sync(() => {
+    const waiting = news
+    news = undefined
+    if (waiting !== undefined) Deferred.unsafeDone(waiting, Effect.void)
+  })
+
+  /** Most commits bring no events, so one looks for all. */
+  let latest = -1
+  yield* Effect.zipRight(unlooked.await, unlooked.close).pipe(
+    Effect.zipRight(bounds),
+    Effect.flatMap((found) => {
+      if (found.latest === latest) return Effect.void
+      latest = found.latest
+      return tell
+    }),
+    // those who wait look themselves, and are told the error
+    Effect.catchAll(() => tell),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  // ------------------------------------------------------------------------------------------------------------- reading
+
+  const after = Effect.fn("EventLog.after")(function* (cursor: EventId, limit: number, filter?: EventFilter) {
+    const found: Array<Event> = []
+    let at = cursor
+    while (found.length < limit) {
+      const { cursor: reached, events, last } = yield* page(at, limit - found.length, filter)
+      found.push(...events)
+      if (last) break
+      at = reached
+    }
+    return found
+  })
+
+  /** The next page that has any. */
+  const next = Effect.fnUntraced(function* (cursor: EventId, filter?: EventFilter) {
+    let at = cursor
+    while (true) {
+      // before looking: what is committed meanwhile completes it
+      news ??= Deferred.unsafeMake<void>(FiberId.none)
+      const changed = news
+      const { cursor: reached, events, last } = yield* page(at, pageSize, filter)
+      if (events.length > 0) return [Chunk.unsafeFromArray(events), Option.some(reached)] as const
+      if (last) yield* Deferred.await(changed)
+      at = reached
+    }
+  })
+
+  const follow = (cursor: EventId, filter?: EventFilter): Stream.Stream<Event, EventsLost | PersistenceError> =>
+    Stream.paginateChunkEffect(cursor, (at) => next(at, filter))
+
+  // ------------------------------------------------------------------------------------------------------------- pruning
+
+  const prune = Effect.gen(function* () {
+    while (true) {
+      const { latest, oldest } = yield* bounds
+      const excess = latest - oldest + 1 - keep
+      if (excess <= 0) return
+      yield* writeSimply("forget old events", events.forget(oldest - 1 + Math.min(excess, pruned)))
+    }
+  })
+  yield* Effect.zipRight(unpruned.await, unpruned.close).pipe(
+    Effect.zipRight(prune),
+    Effect.catchAll((error) => Effect.logWarning(error.message)),
+    Effect.zipRight(Effect.sleep(pruning)),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  return EventLog.of({
+    latest: Effect.map(bounds, ({ latest }) => latest),
+    after,
+    follow,
+    append: (...added) => writeSimply("log what happened", Effect.forEach(added, events.append, { discard: true }))
+  })
+})
+
+/** @since 0.4.0 @category layers */
+export const layerWith = (options: Partial<Options> = {}): Layer.Layer<EventLog, never, Database> =>
+  Layer.scoped(EventLog, make({ ...defaults, ...options }))
+
+/** @since 0.4.0 @category layers */
+export const layer: Layer.Layer<EventLog, never, Database> = layerWith()

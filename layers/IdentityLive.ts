@@ -1,0 +1,425 @@
+/**
+ * Users, tokens, sessions and the audit log in the inventory's database.
+ *
+ * All but the audit log is also held in memory, in step with what is committed: every request asks for it.
+ *
+ * @since 0.4.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
+import * as Errors from "../src/domain/Errors.ts"
+import {
+  allows,
+  lesser,
+  localUser,
+  type Principal,
+  type Role,
+  type Token,
+  type TokenId,
+  User,
+  UserName
+} from "../src/domain/Identity.ts"
+import { Identity } from "../src/services/Identity.ts"
+import { Database } from "./Database.ts"
+import * as Passwords from "./Passwords.ts"
+import * as Identities from "./sql/Identities.ts"
+
+/** @since 0.4.0 @category models */
+export interface Options {
+  /** how many lines of the audit log are kept, the newest ones; default: 100,000 */
+  readonly keep?: number
+}
+
+const sessionLength = Duration.toMillis("12 hours")
+
+/** A browser each, and then some. */
+const mostSessions = 50
+
+const mostTokens = 100
+
+const minute = 60_000
+
+/** To the minute: once in a minute a use is something new. */
+const toTheMinute = (now: number): number => now - (now % minute)
+
+const newSecret = (prefix: string): string => prefix + randomBytes(32).toString("base64url")
+
+const digest = (secret: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(secret)).digest()
+
+const isUserName = Schema.is(UserName)
+
+const lastAdmin = (name: UserName) =>
+  new Errors.UserConflict({ name, reason: "is the last admin: make somebody else one first" })
+
+/** What is found by the hash of a secret. In constant time: that there is a hash that begins alike tells nothing. */
+class Secrets<A extends { readonly hash: string }> {
+  private readonly known = new Map<string, { readonly hash: Buffer; readonly value: A }>()
+
+  set(value: A): void {
+    const hash = Buffer.from(value.hash, "hex")
+    this.known.set(hash.toString("latin1"), { hash, value })
+  }
+  find(secret: Redacted.Redacted): A | undefined {
+    const hash = digest(secret)
+    const found = this.known.get(hash.toString("latin1"))
+    return found !== undefined && timingSafeEqual(found.hash, hash) ? found.value : undefined
+  }
+  /** Takes out those that are meant. */
+  remove(meant: (value: A) => boolean): void {
+    for (const [key, { value }] of this.known) if (meant(value)) this.known.delete(key)
+  }
+  values(): ReadonlyArray<A> {
+    return Array.from(this.known.values(), ({ value }) => value)
+  }
+}
+
+/** When each was last used, and which of that is not stored yet. */
+class Uses<Key> {
+  private readonly last = new Map<Key, number>()
+  private unsaved = new Set<Key>()
+
+  note(key: Key, now: number): void {
+    const at = toTheMinute(now)
+    if (this.last.get(key) === at) return
+    this.last.set(key, at)
+    this.unsaved.add(key)
+  }
+  get(key: Key): number | null {
+    return this.last.get(key) ?? null
+  }
+  load(key: Key, at: number): void {
+    this.last.set(key, at)
+  }
+  forget(key: Key): void {
+    this.last.delete(key)
+    this.unsaved.delete(key)
+  }
+  /** Those that are not stored yet; they count as stored from now on. */
+  take(): ReadonlyArray<readonly [Key, number]> {
+    const taken = [...this.unsaved].flatMap((key) => {
+      const at = this.last.get(key)
+      return at === undefined ? [] : [[key, at] as const]
+    })
+    this.unsaved = new Set()
+    return taken
+  }
+  /** They were not stored after all. */
+  giveBack(taken: ReadonlyArray<readonly [Key, number]>): void {
+    for (const [key] of taken) if (this.last.has(key)) this.unsaved.add(key)
+  }
+}
+
+const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
+  const { read, sql, writeSimply } = yield* Database
+  const passwords = yield* Passwords.make
+  // every request asks: the time without going through an effect of its own
+  const clock = yield* Effect.clock
+  const now = (): number => clock.unsafeCurrentTimeMillis()
+
+  const users = new Map<UserName, Identities.UserRow>()
+  const tokens = new Secrets<Identities.TokenRow>()
+  const sessions = new Secrets<Identities.SessionRow>()
+  const tokenUses = new Uses<TokenId>()
+  const sessionUses = new Uses<string>()
+  /** what `anybody` looks at: users with a password, and when the last token expires (0: there is none) */
+  let withPassword = 0
+  let lastExpiry = 0
+
+  const count = (): void => {
+    withPassword = 0
+    for (const { passwordHash } of users.values()) if (passwordHash !== null) withPassword++
+    lastExpiry = tokens
+      .values()
+      .reduce((latest, { expiresAt }) => Math.max(latest, expiresAt ?? Number.MAX_SAFE_INTEGER), 0)
+  }
+
+  const keepUser = (row: Identities.UserRow): void => {
+    users.set(row.name, row)
+    count()
+  }
+  const rememberToken = (row: Identities.TokenRow): void => {
+    tokens.set(row)
+    if (row.lastUsedAt !== null) tokenUses.load(row.id, row.lastUsedAt)
+  }
+  const keepToken = (row: Identities.TokenRow): void => {
+    rememberToken(row)
+    count()
+  }
+  const keepSession = (row: Identities.SessionRow): void => {
+    sessions.set(row)
+    sessionUses.load(row.hash, row.lastUsedAt)
+  }
+  const dropTokens = (meant: (token: Identities.TokenRow) => boolean): void => {
+    tokens.remove((token) => {
+      const gone = meant(token)
+      if (gone) tokenUses.forget(token.id)
+      return gone
+    })
+    count()
+  }
+  const dropSessions = (meant: (session: Identities.SessionRow) => boolean): void =>
+    sessions.remove((session) => {
+      const gone = meant(session)
+      if (gone) sessionUses.forget(session.hash)
+      return gone
+    })
+
+  yield* read(
+    "read users and tokens",
+    Effect.gen(function* () {
+      for (const row of yield* Identities.users(sql)) users.set(row.name, row)
+      for (const row of yield* Identities.tokens(sql)) rememberToken(row)
+      for (const row of yield* Identities.sessions(sql)) keepSession(row)
+      count()
+    })
+  )
+
+  const userOf = (row: Identities.UserRow): User => new User(Identities.userFields(row))
+  const tokenOf = (row: Identities.TokenRow): Token => Identities.tokenOf(row, tokenUses.get(row.id))
+  const principal = (user: UserName, role: Role, via: Principal["via"], tokenId: TokenId | null): Principal => ({
+    user,
+    role,
+    via,
+    tokenId
+  })
+
+  const byToken = (secret: Redacted.Redacted, now: number): Option.Option<Principal> => {
+    const token = tokens.find(secret)
+    if (token === undefined || (token.expiresAt !== null && token.expiresAt <= now)) return Option.none()
+    const owner = users.get(token.owner)
+    if (owner === undefined) return Option.none()
+    tokenUses.note(token.id, now)
+    return Option.some(principal(owner.name, lesser(token.role, owner.role), "token", token.id))
+  }
+
+  const bySession = (secret: Redacted.Redacted, now: number): Option.Option<Principal> => {
+    const session = sessions.find(secret)
+    if (session === undefined || session.expiresAt <= now) return Option.none()
+    const user = users.get(session.user)
+    if (user === undefined) return Option.none()
+    sessionUses.note(session.hash, now)
+    return Option.some(principal(user.name, user.role, "session", null))
+  }
+
+  const knownUser = (name: string) => (isUserName(name) ? users.get(name) : undefined)
+
+  /** Off every request's path. What cannot be stored now is stored next time. */
+  const store = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const usedTokens = tokenUses.take()
+    const usedSessions = sessionUses.take()
+    const ended = sessions.values().some(({ expiresAt }) => expiresAt <= now)
+    if (usedTokens.length === 0 && usedSessions.length === 0 && !ended) return
+    yield* writeSimply(
+      "store when tokens and sessions were used",
+      Effect.gen(function* () {
+        for (const [id, at] of usedTokens) yield* Identities.tokenUsed(sql, id, at)
+        for (const [hash, at] of usedSessions) yield* Identities.sessionUsed(sql, hash, at)
+        yield* Identities.deleteExpiredSessions(sql, now)
+      }),
+      () => dropSessions(({ expiresAt }) => expiresAt <= now)
+    ).pipe(
+      Effect.onError(() =>
+        Effect.sync(() => {
+          tokenUses.giveBack(usedTokens)
+          sessionUses.giveBack(usedSessions)
+        })
+      )
+    )
+  })
+  const storeOrTell = Effect.catchAll(store, (error) => Effect.logWarning(error.message))
+  yield* Effect.addFinalizer(() => storeOrTell)
+  yield* Effect.forkScoped(Effect.schedule(storeOrTell, Schedule.spaced("1 minute")))
+
+  return Identity.of({
+    anybody: Effect.sync(() => withPassword > 0 || lastExpiry > now()),
+    byToken: (secret) => Effect.sync(() => byToken(secret, now())),
+    bySession: (secret) => Effect.sync(() => bySession(secret, now())),
+
+    signIn: Effect.fn("Identity.signIn")(function* (name, password) {
+      const user = knownUser(name)
+      const right = yield* passwords.verify(password, user?.passwordHash ?? null)
+      if (!right || user === undefined || user.passwordHash === null) return Option.none()
+      const now = yield* Clock.currentTimeMillis
+      const secret = Redacted.make(newSecret("vms_"))
+      const session = {
+        hash: digest(secret).toString("hex"),
+        user: user.name,
+        expiresAt: now + sessionLength,
+        lastUsedAt: toTheMinute(now)
+      }
+      const dropped = yield* writeSimply(
+        `sign ${user.name} in`,
+        Identities.insertSession(sql, session, user.passwordHash, mostSessions),
+        (gone) => {
+          if (gone === null) return
+          keepSession(session)
+          dropSessions(({ hash }) => gone.includes(hash))
+        }
+      )
+      // the password was changed, or the user removed, while it was looked at
+      if (dropped === null) return Option.none()
+      const role = users.get(user.name)?.role ?? user.role
+      return Option.some({
+        principal: principal(user.name, role, "session", null),
+        secret,
+        expiresAt: session.expiresAt
+      })
+    }),
+
+    signOut: Effect.fn("Identity.signOut")(function* (secret) {
+      const session = sessions.find(secret)
+      if (session === undefined) return
+      yield* writeSimply(`sign ${session.user} out`, Identities.deleteSession(sql, session.hash), () =>
+        dropSessions(({ hash }) => hash === session.hash)
+      )
+    }),
+
+    users: Effect.sync(() => [...users.values()].map(userOf).toSorted((a, b) => (a.name < b.name ? -1 : 1))),
+
+    createUser: Effect.fn("Identity.createUser")(function* ({ name, password, role }) {
+      if (name === localUser) {
+        return yield* new Errors.UserConflict({
+          name,
+          reason: "is what whoever works on this machine is called while there is no user: take another name"
+        })
+      }
+      const passwordHash = password === undefined ? null : yield* passwords.hash(password)
+      const createdAt = yield* Clock.currentTimeMillis
+      const stored = yield* writeSimply(
+        `create user ${name}`,
+        Effect.gen(function* () {
+          const row = yield* Identities.insertUser(sql, { name, role, passwordHash, createdAt })
+          if (row === null) return yield* new Errors.UserConflict({ name, reason: "exists already" })
+          if (role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
+            return yield* new Errors.UserConflict({
+              name,
+              reason: "cannot be the first one with this role: nobody could administer, so create an admin before"
+            })
+          }
+          return row
+        }),
+        keepUser
+      )
+      return userOf(stored)
+    }),
+
+    changeUser: Effect.fn("Identity.changeUser")(function* (name, { password, role }) {
+      const passwordHash = password === undefined ? undefined : yield* passwords.hash(password)
+      const { row } = yield* writeSimply(
+        `change user ${name}`,
+        Effect.gen(function* () {
+          const before = yield* Identities.user(sql, name)
+          if (before === null) return yield* new Errors.UserNotFound({ name })
+          const row = { ...before, role: role ?? before.role, passwordHash: passwordHash ?? before.passwordHash }
+          if (before.role === "admin" && row.role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
+            return yield* lastAdmin(name)
+          }
+          yield* Identities.updateUser(sql, row)
+          const ends = row.role !== before.role || row.passwordHash !== before.passwordHash
+          if (ends) yield* Identities.deleteSessionsOf(sql, name)
+          return { row, ends }
+        }),
+        ({ ends, row }) => {
+          keepUser(row)
+          if (ends) dropSessions(({ user }) => user === name)
+        }
+      )
+      return userOf(row)
+    }),
+
+    removeUser: Effect.fn("Identity.removeUser")((name) =>
+      writeSimply(
+        `remove user ${name}`,
+        Effect.gen(function* () {
+          const before = yield* Identities.user(sql, name)
+          if (before === null) return yield* new Errors.UserNotFound({ name })
+          if (before.role === "admin" && !(yield* Identities.otherAdmin(sql, name))) return yield* lastAdmin(name)
+          yield* Identities.deleteUser(sql, name)
+        }),
+        () => {
+          users.delete(name)
+          dropTokens(({ owner }) => owner === name)
+          dropSessions(({ user }) => user === name)
+        }
+      )
+    ),
+
+    tokens: (owner) =>
+      Effect.sync(() =>
+        tokens
+          .values()
+          .filter((token) => owner === undefined || token.owner === owner)
+          .map(tokenOf)
+          .toSorted((a, b) => a.id - b.id)
+      ),
+
+    createToken: Effect.fn("Identity.createToken")(function* ({ expiresAt, name, owner, role }) {
+      if (name.length < 1 || name.length > 255) {
+        return yield* new Errors.InvalidArgument({
+          field: "name",
+          problem: `has ${name.length} characters`,
+          expected: "1 to 255"
+        })
+      }
+      const createdAt = yield* Clock.currentTimeMillis
+      if (expiresAt !== null && expiresAt <= createdAt) {
+        return yield* new Errors.InvalidArgument({
+          field: "expiresAt",
+          problem: "is in the past",
+          expected: "a time to come"
+        })
+      }
+      const secret = Redacted.make(newSecret("vmf_"))
+      const hash = digest(secret).toString("hex")
+      const row = yield* writeSimply(
+        `create a token of ${owner}`,
+        Effect.gen(function* () {
+          const user = yield* Identities.user(sql, owner)
+          if (user === null) return yield* new Errors.UserNotFound({ name: owner })
+          if (!allows(user.role, role)) {
+            return yield* new Errors.NotAllowed({
+              reason: `a token of ${owner} can have the role ${user.role} at most, not ${role}`
+            })
+          }
+          if ((yield* Identities.countTokens(sql, owner)) >= mostTokens) {
+            return yield* new Errors.NotAllowed({ reason: `${owner} has ${mostTokens} tokens: remove one first` })
+          }
+          return yield* Identities.insertToken(sql, { hash, name, owner, role, createdAt, expiresAt })
+        }),
+        keepToken
+      )
+      return { token: tokenOf(row), secret }
+    }),
+
+    removeToken: Effect.fn("Identity.removeToken")((id) =>
+      writeSimply(
+        `remove token ${id}`,
+        Effect.flatMap(Identities.deleteToken(sql, id), (there) =>
+          there ? Effect.void : new Errors.TokenNotFound({ tokenId: id })
+        ),
+        () => dropTokens((token) => token.id === id)
+      )
+    ),
+
+    audit: (entry) =>
+      Effect.flatMap(Clock.currentTimeMillis, (time) =>
+        writeSimply("write the audit log", Identities.insertAudit(sql, { ...entry, time }, keep))
+      ),
+    audited: ({ before, limit }) => read("read the audit log", Identities.audited(sql, before, limit))
+  })
+})
+
+/** @since 0.4.0 @category layers */
+export const layerWith = (options: Options): Layer.Layer<Identity, Errors.PersistenceError, Database> =>
+  Layer.scoped(Identity, make(options))
+
+/** `layerWith` the defaults. @since 0.4.0 @category layers */
+export const layer: Layer.Layer<Identity, Errors.PersistenceError, Database> = layerWith({})

@@ -1,0 +1,120 @@
+/**
+ * The whole of `/api/v1`.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as Schema from "effect/Schema"
+import packageJson from "../../package.json" with { type: "json" }
+import * as Audit from "./Audit.ts"
+import * as Drift from "./Drift.ts"
+import * as Events from "./Events.ts"
+import * as Hosts from "./Hosts.ts"
+import * as Images from "./Images.ts"
+import * as InstanceTypes from "./InstanceTypes.ts"
+import * as Operations from "./Operations.ts"
+import * as Pools from "./Pools.ts"
+import * as Session from "./Session.ts"
+import * as Snapshots from "./Snapshots.ts"
+import * as Tokens from "./Tokens.ts"
+import * as Users from "./Users.ts"
+import * as Vms from "./Vms.ts"
+import * as Volumes from "./Volumes.ts"
+
+/** @since 0.4.0 @category constants */
+export const prefix = "/api/v1"
+
+const text = { type: "string" }
+const location = { description: "where the operation is", schema: text }
+const applied = { description: "`wait=N`, when `Prefer` asked for it", schema: text }
+const etag = { description: "what is wanted of it, as one word: for `If-Match`", schema: text }
+const retryAfter = { description: "seconds to wait before trying again", schema: { type: "integer" } }
+
+interface Response {
+  description?: string
+  headers?: object
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
+
+const members = (value: unknown): Record<string, unknown> => (isObject(value) ? value : {})
+
+const responsesOf = (operation: unknown): ReadonlyArray<readonly [status: string, response: Response]> =>
+  Object.entries(members(members(operation).responses)).flatMap(([status, response]) =>
+    isObject(response) ? [[status, response] as const] : []
+  )
+
+const isOne = (operation: unknown) =>
+  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation)$/.test(String(members(operation).operationId))
+
+/** What the document cannot be told by schemas: headers of answers, and how one signs in. */
+const complete = (spec: Record<string, unknown>) => {
+  for (const path of Object.values(members(spec.paths))) {
+    for (const operation of Object.values(members(path))) {
+      const responses = responsesOf(operation)
+      const begins = responses.some(([status]) => status === "202")
+      for (const [status, response] of responses) {
+        if (status === "202") {
+          response.description = "It was begun; `Location` says where it can be followed."
+          response.headers = { Location: location, "Preference-Applied": applied }
+        } else if (status === "200" && begins) {
+          response.description = "It has ended, well or not: its `state` and `error` say which."
+          response.headers = { Location: location, "Preference-Applied": applied }
+        } else if (status === "200" && isOne(operation)) {
+          response.headers = { ETag: etag }
+        } else if (status === "204") {
+          response.description = "It is done, or was so already."
+        } else if (status === "429" || status === "503") {
+          response.headers = { "Retry-After": retryAfter }
+        }
+      }
+    }
+  }
+  return {
+    ...spec,
+    components: {
+      ...members(spec.components),
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer", description: "an API token" },
+        session: {
+          type: "apiKey",
+          in: "cookie",
+          name: Session.cookieName,
+          description: "a session, of the web interface"
+        }
+      }
+    },
+    security: [{ bearer: [] }, { session: [] }]
+  }
+}
+
+/** Requests that cannot be decoded are problems like all others, and no error of another kind. */
+const empty = Object.assign(HttpApi.make("vmfabric"), { errorSchema: Schema.Never })
+
+/**
+ * Its groups, under `prefix`.
+ *
+ * @since 0.4.0 @category api
+ */
+export const api = empty
+  .add(Vms.group)
+  .add(Volumes.group)
+  .add(Snapshots.group)
+  .add(Images.group)
+  .add(InstanceTypes.group)
+  .add(Hosts.group)
+  .add(Pools.group)
+  .add(Operations.group)
+  .add(Drift.group)
+  .add(Events.group)
+  .add(Session.group)
+  .add(Users.group)
+  .add(Tokens.group)
+  .add(Audit.group)
+  .prefix(prefix)
+  .annotate(OpenApi.Title, "vmfabric")
+  .annotate(OpenApi.Version, packageJson.version)
+  .annotate(OpenApi.Description, packageJson.description)
+  .annotate(OpenApi.License, { name: packageJson.license })
+  .annotate(OpenApi.Transform, complete)

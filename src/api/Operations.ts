@@ -1,0 +1,133 @@
+/**
+ * Operations: what is under way, and how it ended.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as DateTime from "effect/DateTime"
+import * as Schema from "effect/Schema"
+import * as Ids from "../domain/Ids.ts"
+import { OperationKind, OperationState } from "../domain/Operation.ts"
+import { accepted, documented, field, Flag, id, Int, oneOf, optional, paging, strict, Time, waiting } from "./Common.ts"
+import * as Problem from "./Problem.ts"
+
+/** @since 0.4.0 @category schemas */
+export const Kind = oneOf(OperationKind.literals, "OperationKind")
+/** @since 0.4.0 @category schemas */
+export const State = oneOf(OperationState.literals, "OperationState")
+
+const OperationId = Ids.OperationId.annotations({ message: () => ({ message: "expected a UUID", override: true }) })
+
+/** @since 0.4.0 @category schemas */
+export const Progress = Schema.Struct({
+  phase: field(Schema.Literal("do", "undo"), "`undo`: after a failure or a cancel, what it made is removed again"),
+  step: field(Schema.String, "name of the step it is at"),
+  number: field(Int, "of that step, from 1 on"),
+  of: field(Int, "how many steps there are"),
+  percent: field(Schema.NullOr(Schema.Number), "of that step; null: not known"),
+  tries: field(Int, "how often the step was begun"),
+  waiting: field(Schema.NullOr(Schema.String), "what it waits for, in words; null: it does not wait")
+}).annotations({ identifier: "Progress", description: "How far an operation is." })
+
+/** @since 0.4.0 @category schemas */
+export const Operation = Schema.Struct({
+  id: OperationId,
+  kind: Kind,
+  vmId: field(Schema.NullOr(Ids.VmId), "the VM it is about; null: none"),
+  volumeId: field(Schema.NullOr(Ids.VolumeId), "the volume it is about; null: none"),
+  snapshotId: field(Schema.NullOr(Ids.SnapshotId), "the snapshot it is about; null: none"),
+  state: field(State, "`pending` → `running` → `done`, or after a failure or a cancel `undoing` → `failed`"),
+  error: field(Schema.NullOr(Schema.String), "why it failed, one sentence; null: it has not"),
+  cancelAsked: field(Schema.Boolean, "whether somebody asked for it to be cancelled; it may have ended otherwise"),
+  createdAt: field(Time, "when it was begun"),
+  endedAt: field(Schema.NullOr(Time), "null: it has not ended"),
+  replacedBy: field(
+    Schema.NullOr(OperationId),
+    "the operation that does the same anew on another host, because this one's fell silent; null: none does"
+  ),
+  progress: field(Schema.NullOr(Progress), "null: it has ended, or has not been taken up yet")
+}).annotations({
+  identifier: "Operation",
+  description: "A durable record of work in progress, and of how it ended.",
+  examples: [
+    {
+      id: Ids.OperationId.make("11111111-2222-4333-8444-555555555555"),
+      kind: "CreateVm",
+      vmId: Ids.VmId.make(7),
+      volumeId: null,
+      snapshotId: null,
+      state: "running",
+      error: null,
+      cancelAsked: false,
+      createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
+      endedAt: null,
+      replacedBy: null,
+      progress: { phase: "do", step: "image", number: 1, of: 5, percent: 40, tries: 1, waiting: null }
+    }
+  ]
+})
+/** @since 0.4.0 @category schemas */
+export type Operation = typeof Operation.Type
+
+/** @since 0.4.0 @category schemas */
+export const OperationPage = Schema.Struct({
+  items: Schema.Array(Operation),
+  next: field(Schema.NullOr(Schema.String), "cursor of the page after this one; null: there is none")
+}).annotations({ identifier: "OperationPage", description: "Operations, the newest first." })
+
+const byId = Schema.Struct({ id: OperationId })
+
+/** @since 0.4.0 @category groups */
+export const group = HttpApiGroup.make("operations")
+  .add(
+    HttpApiEndpoint.get("listOperations", "/operations")
+      .setUrlParams(
+        Schema.Struct({
+          ...paging,
+          vm: optional(id(Ids.VmId), "only those about this VM"),
+          volume: optional(id(Ids.VolumeId), "only those about this volume"),
+          kind: optional(Kind, "only those of this kind"),
+          state: optional(State, "only those in this state"),
+          ended: optional(Flag, "`true`: only those that have ended; `false`: only those that have not")
+        }).annotations(strict)
+      )
+      .addSuccess(OperationPage)
+      .annotateContext(documented("viewer", "List operations", "The newest first, a page at a time."))
+  )
+  .add(
+    HttpApiEndpoint.get("getOperation", "/operations/:id")
+      .setPath(byId)
+      .addSuccess(Operation)
+      .addError(Problem.NotFound)
+      .annotateContext(documented("viewer", "Get an operation", "With how far it is."))
+  )
+  .add(
+    HttpApiEndpoint.post("cancelOperation", "/operations/:id/cancel")
+      .setPath(byId)
+      .setHeaders(waiting)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .annotateContext(
+        documented(
+          "operator",
+          "Cancel an operation",
+          "It stops after the call to a host that is under way, and what it made is undone; then it is `failed`. Repeating it is fine. " +
+            "Refused for one that has ended, and for kinds that only go forward."
+        )
+      )
+  )
+  .addError(Problem.InvalidRequest)
+  .addError(Problem.Unauthenticated)
+  .addError(Problem.Forbidden)
+  .addError(Problem.TooManyRequests)
+  .addError(Problem.Internal)
+  .addError(Problem.Unavailable)
+  .annotate(OpenApi.Title, "Operations")
+  .annotate(
+    OpenApi.Description,
+    "Whatever takes time is an operation: it is begun once, and driven to an end whatever happens to the controller in between."
+  )

@@ -1,0 +1,85 @@
+/**
+ * Snapshots of volumes.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as Schema from "effect/Schema"
+import * as Ids from "../domain/Ids.ts"
+import * as Domain from "../domain/Volume.ts"
+import { accepted, changing, documented, field, id, listOf, Name, strict, waiting } from "./Common.ts"
+import { Operation } from "./Operations.ts"
+import * as Problem from "./Problem.ts"
+
+/** @since 0.4.0 @category schemas */
+export const Snapshot = Schema.Struct({
+  id: Ids.SnapshotId,
+  volumeId: Ids.VolumeId,
+  name: Name,
+  size: field(Domain.VolumeSize, "GiB the volume had"),
+  state: Domain.SnapshotState
+}).annotations({ identifier: "Snapshot", description: "A volume's content at one moment." })
+/** @since 0.4.0 @category schemas */
+export type Snapshot = typeof Snapshot.Type
+
+/** @since 0.4.0 @category schemas */
+export const SnapshotList = listOf(Snapshot, "SnapshotList", [
+  { id: Ids.SnapshotId.make(5), volumeId: Ids.VolumeId.make(3), name: "monday", size: 100, state: "ready" }
+])
+
+/** @since 0.4.0 @category schemas */
+export const NewSnapshot = Schema.Struct({ name: Name }).annotations({
+  identifier: "NewSnapshot",
+  description: "A snapshot to be taken.",
+  examples: [{ name: "monday" }],
+  ...strict
+})
+
+const byId = Schema.Struct({ id: id(Ids.SnapshotId) })
+
+/** @since 0.4.0 @category groups */
+export const group = HttpApiGroup.make("snapshots")
+  .add(
+    HttpApiEndpoint.get("getSnapshot", "/snapshots/:id")
+      .setPath(byId)
+      .addSuccess(Snapshot)
+      .addError(Problem.NotFound)
+      .annotateContext(documented("viewer", "Get a snapshot", "With the volume it is of."))
+  )
+  .add(
+    HttpApiEndpoint.del("destroySnapshot", "/snapshots/:id")
+      .setPath(byId)
+      .setHeaders(changing)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .annotateContext(documented("operator", "Destroy a snapshot", "Refused while volumes are clones of it."))
+  )
+  .add(
+    HttpApiEndpoint.post("revertToSnapshot", "/snapshots/:id/revert")
+      .setPath(byId)
+      .setHeaders(waiting)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .annotateContext(
+        documented(
+          "operator",
+          "Revert a volume to a snapshot",
+          "The volume's content and size become the snapshot's. Refused while a running VM has the volume."
+        )
+      )
+  )
+  .addError(Problem.InvalidRequest)
+  .addError(Problem.Unauthenticated)
+  .addError(Problem.Forbidden)
+  .addError(Problem.TooManyRequests)
+  .addError(Problem.Internal)
+  .addError(Problem.Unavailable)
+  .annotate(OpenApi.Title, "Snapshots")
+  .annotate(OpenApi.Description, "What volumes held at one moment.")

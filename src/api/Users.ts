@@ -1,0 +1,176 @@
+/**
+ * Users: who may sign in, and what they may.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as DateTime from "effect/DateTime"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Identity from "../domain/Identity.ts"
+import { ComparesPassword, Needs } from "./Access.ts"
+import * as Problem from "./Problem.ts"
+
+/** @since 0.4.0 @category schemas */
+export const Role = Identity.Role.annotations({
+  identifier: "Role",
+  description:
+    "`viewer` sees everything but secrets; `operator` also changes VMs, volumes, snapshots and their operations; `admin` also changes " +
+    "hosts, users and tokens, and reads the audit log"
+})
+
+const name = Identity.UserName.annotations({
+  description: "1 to 64 of a-z 0-9 _ . @ -, beginning with a letter; it never changes"
+})
+
+/** Of a request; it is never told again. @since 0.4.0 @category schemas */
+export const Password = Schema.Redacted(
+  Schema.String.annotations({ description: "12 to 256 characters; it is kept as a hash, and never told again" })
+).annotations({ identifier: "Password" })
+
+/** @since 0.4.0 @category schemas */
+export const User = Schema.Struct({
+  name,
+  role: Role,
+  hasPassword: Schema.Boolean.annotations({
+    description: "whether a password was set: without one only tokens open the door"
+  }),
+  createdAt: Schema.DateTimeUtc.annotations({ description: "ISO 8601, UTC" })
+}).annotations({ identifier: "User", description: "A person, or a program with an account." })
+/** @since 0.4.0 @category schemas */
+export type User = typeof User.Type
+
+const example: User = {
+  name: Identity.UserName.make("ada"),
+  role: "operator",
+  hasPassword: true,
+  createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z")
+}
+
+/** @since 0.4.0 @category schemas */
+export const Users = Schema.Struct({
+  items: Schema.Array(User).annotations({ description: "all users, by name" })
+}).annotations({ identifier: "Users", description: "All users.", examples: [{ items: [example] }] })
+
+/** @since 0.4.0 @category schemas */
+export const NewUser = Schema.Struct({
+  name,
+  role: Role,
+  password: Schema.optionalWith(Password, { exact: true })
+}).annotations({
+  identifier: "NewUser",
+  description: "A user to be created. Without a password only tokens open the door.",
+  examples: [
+    { name: example.name, role: "operator", password: Redacted.make("correct horse battery staple") },
+    { name: Identity.UserName.make("ci-runner"), role: "operator" }
+  ]
+})
+/** @since 0.4.0 @category schemas */
+export type NewUser = typeof NewUser.Type
+
+/** @since 0.4.0 @category schemas */
+export const UserChange = Schema.Struct({ role: Role }).annotations({
+  identifier: "UserChange",
+  description: "What is to be different.",
+  examples: [{ role: "viewer" }]
+})
+/** @since 0.4.0 @category schemas */
+export type UserChange = typeof UserChange.Type
+
+/** @since 0.4.0 @category schemas */
+export const NewPassword = Schema.Struct({
+  password: Password,
+  current: Schema.optionalWith(Password, { exact: true }).annotations({
+    description: "the present password: needed for one's own, unless there is none yet"
+  })
+}).annotations({
+  identifier: "NewPassword",
+  description: "A password in place of the present one.",
+  examples: [{ password: Redacted.make("correct horse battery staple"), current: Redacted.make("what it was before") }]
+})
+/** @since 0.4.0 @category schemas */
+export type NewPassword = typeof NewPassword.Type
+
+const byName = Schema.Struct({ name: name.annotations({ description: "the user's name" }) })
+
+/** @since 0.4.0 @category groups */
+export const group = HttpApiGroup.make("users")
+  .add(
+    HttpApiEndpoint.get("listUsers", "/users")
+      .addSuccess(Users)
+      .annotate(Needs, "admin")
+      .annotate(OpenApi.Summary, "List users")
+      .annotate(OpenApi.Description, "All users, by name.")
+  )
+  .add(
+    HttpApiEndpoint.post("createUser", "/users")
+      .setPayload(NewUser)
+      .addSuccess(User, { status: 201 })
+      .addError(Problem.Conflict)
+      .annotate(Needs, "admin")
+      .annotate(OpenApi.Summary, "Create a user")
+      .annotate(
+        OpenApi.Description,
+        "The first user has to be an admin. Once somebody can sign in, being on the controller's machine is no longer enough."
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("getUser", "/users/:name")
+      .setPath(byName)
+      .addSuccess(User)
+      .addError(Problem.NotFound)
+      .annotate(Needs, "admin")
+      .annotate(OpenApi.Summary, "Get a user")
+      .annotate(OpenApi.Description, "One user, by name.")
+  )
+  .add(
+    HttpApiEndpoint.patch("changeUser", "/users/:name")
+      .setPath(byName)
+      .setPayload(UserChange)
+      .addSuccess(User)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .annotate(Needs, "admin")
+      .annotate(OpenApi.Summary, "Change a user's role")
+      .annotate(
+        OpenApi.Description,
+        "Ends the user's sessions; tokens of a higher role have the new one from then on. The last admin stays one."
+      )
+  )
+  .add(
+    HttpApiEndpoint.put("setPassword", "/users/:name/password")
+      .setPath(byName)
+      .setPayload(NewPassword)
+      .addSuccess(HttpApiSchema.NoContent)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .annotate(Needs, "viewer")
+      .annotate(ComparesPassword, true)
+      .annotate(OpenApi.Summary, "Set a password")
+      .annotate(
+        OpenApi.Description,
+        "One's own, with the present one; an admin can set anybody's. Ends the user's sessions, this one too. A token with less than its " +
+          "owner's role cannot set the owner's password."
+      )
+  )
+  .add(
+    HttpApiEndpoint.del("removeUser", "/users/:name")
+      .setPath(byName)
+      .addSuccess(HttpApiSchema.NoContent)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .annotate(Needs, "admin")
+      .annotate(OpenApi.Summary, "Remove a user")
+      .annotate(OpenApi.Description, "With all tokens and sessions. The last admin stays.")
+  )
+  .addError(Problem.InvalidRequest)
+  .addError(Problem.Unauthenticated)
+  .addError(Problem.Forbidden)
+  .addError(Problem.TooManyRequests)
+  .addError(Problem.Internal)
+  .addError(Problem.Unavailable)
+  .annotate(OpenApi.Title, "Users")
+  .annotate(OpenApi.Description, "Who may sign in, and what they may.")

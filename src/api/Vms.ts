@@ -1,0 +1,283 @@
+/**
+ * VMs.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as DateTime from "effect/DateTime"
+import * as Schema from "effect/Schema"
+import * as Ids from "../domain/Ids.ts"
+import * as Domain from "../domain/Vm.ts"
+import {
+  accepted,
+  amountInBody,
+  Amounts,
+  changing,
+  creating,
+  documented,
+  field,
+  id,
+  idInBody,
+  IfMatch,
+  Int,
+  Name,
+  oneOf,
+  optional,
+  pageOf,
+  paging,
+  strict,
+  Time,
+  waiting
+} from "./Common.ts"
+import { DriftList } from "./Drift.ts"
+import { Operation } from "./Operations.ts"
+import * as Problem from "./Problem.ts"
+
+const State = oneOf(Domain.VmState.literals, "VmState")
+const OnCrash = oneOf(Domain.OnCrash.literals, "OnCrash")
+
+const onCrashMeans = "what becomes of it when its guest crashes or its QEMU dies: nothing, or it is started again"
+
+/** @since 0.4.0 @category schemas */
+export const VmSeen = Schema.Struct({
+  power: field(Domain.Power, "`absent`: there is no such domain; `suspended`: by the guest's own power management"),
+  reason: field(Schema.NullOr(Schema.String), "how it came to that, as in `the guest shut itself down`"),
+  since: field(Time, "when it was first seen like this")
+}).annotations({ identifier: "VmSeen", description: "What a host says a VM is." })
+
+/** @since 0.4.0 @category schemas */
+export const Vm = Schema.Struct({
+  id: Ids.VmId,
+  name: Name,
+  state: field(State, "what is wanted of it; `destroyed` and `failed` ones no longer exist"),
+  instanceType: Ids.InstanceTypeId,
+  imageId: Ids.ImageId,
+  hostId: Ids.HostId,
+  resources: field(Amounts, "what is promised to it: `cpu` in vCPUs, `ram` in MiB, `disk` in GiB"),
+  driver: field(Schema.String, "what its root disk is kept with: `dir`, `rbd`, or a driver of one's own"),
+  uuid: field(Schema.String, "of its libvirt domain"),
+  mac: field(Schema.String, "of its NIC"),
+  onCrash: field(OnCrash, onCrashMeans),
+  createdAt: field(Time, "when it was admitted"),
+  seen: field(Schema.NullOr(VmSeen), "as true as `hostStatus`; null: it was never seen yet"),
+  hostStatus: field(
+    Schema.Literal("connecting", "up", "suspect", "down"),
+    "of its host; when that is not up, `seen` is what was seen before"
+  ),
+  hostReason: field(Schema.NullOr(Schema.String), "why its host is not up; null: it is, or it is not known yet"),
+  drift: field(Int, "how many of its fields differ from what they should be")
+}).annotations({ identifier: "Vm", description: "A VM: what is wanted of it, and what was last seen." })
+/** @since 0.4.0 @category schemas */
+export type Vm = typeof Vm.Type
+
+const example: Vm = {
+  id: Ids.VmId.make(7),
+  name: "web-1",
+  state: "running",
+  instanceType: Ids.InstanceTypeId.make(1),
+  imageId: Ids.ImageId.make(100),
+  hostId: Ids.HostId.make(2),
+  resources: { cpu: 2, ram: 4096, disk: 20 },
+  driver: "rbd",
+  uuid: "6f1d8c1e-2b41-4c0e-9d5c-0b6b8e0f5a11",
+  mac: "52:54:00:12:34:56",
+  onCrash: "restart",
+  createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
+  seen: { power: "running", reason: null, since: DateTime.unsafeMake("2026-01-02T03:04:09.000Z") },
+  hostStatus: "up",
+  hostReason: null,
+  drift: 0
+}
+
+/** @since 0.4.0 @category schemas */
+export const VmPage = pageOf(Vm, "VmPage", example)
+
+const wanted = {
+  instanceType: field(idInBody(Ids.InstanceTypeId), "id of its instance type"),
+  image: optional(idInBody(Ids.ImageId), "id of the image it starts from; absent: the first"),
+  onCrash: optional(OnCrash, `${onCrashMeans}; absent: nothing`)
+}
+
+/** @since 0.4.0 @category schemas */
+export const NewVm = Schema.Struct({ name: Name, ...wanted }).annotations({
+  identifier: "NewVm",
+  description: "A VM to be created.",
+  examples: [{ name: "web-1", instanceType: Ids.InstanceTypeId.make(1), onCrash: "restart" }],
+  ...strict
+})
+/** @since 0.4.0 @category schemas */
+export type NewVm = typeof NewVm.Type
+
+/** @since 0.4.0 @category schemas */
+export const NewVms = Schema.Struct({
+  count: field(amountInBody(Schema.Int.pipe(Schema.between(1, 1000)), "a whole number from 1 to 1000"), "how many"),
+  name: field(Name, "of all of them, followed by `-1`, `-2`, …"),
+  ...wanted
+}).annotations({
+  identifier: "NewVms",
+  description: "VMs to be created, all alike.",
+  examples: [{ count: 100, name: "web", instanceType: Ids.InstanceTypeId.make(1) }],
+  ...strict
+})
+
+/** @since 0.4.0 @category schemas */
+export const Batch = Schema.Struct({
+  operations: field(Schema.Array(Operation), "the creations that were begun"),
+  refused: field(
+    Schema.NullOr(
+      Schema.Struct({
+        count: field(Int, "how many were not begun"),
+        problem: field(Problem.Problem, "why, as the first of them was told")
+      })
+    ),
+    "null: all were begun"
+  )
+}).annotations({ identifier: "Batch", description: "What became of VMs that were asked for together." })
+
+/** @since 0.4.0 @category schemas */
+export const VmChange = Schema.Struct({ onCrash: field(OnCrash, onCrashMeans) }).annotations({
+  identifier: "VmChange",
+  description: "What is to be different.",
+  examples: [{ onCrash: "restart" }],
+  ...strict
+})
+
+/** Filters and order, which `/hosts/{id}/vms` has too. @since 0.4.0 @category parameters */
+export const listing = {
+  ...paging,
+  name: optional(Schema.String.pipe(Schema.maxLength(255)), "only those whose name begins like this"),
+  state: optional(State, "only those in this state"),
+  type: optional(id(Ids.InstanceTypeId), "only those of this instance type"),
+  sort: optional(
+    oneOf(["id", "-id", "name", "-name", "created", "-created"], "VmSort"),
+    "by what; `-`: descending. `id` unless it is said; names are compared by code point"
+  )
+}
+
+const byId = Schema.Struct({ id: id(Ids.VmId) })
+
+/** @since 0.4.0 @category groups */
+export const group = HttpApiGroup.make("vms")
+  .add(
+    HttpApiEndpoint.get("listVms", "/vms")
+      .setUrlParams(
+        Schema.Struct({ ...listing, host: optional(id(Ids.HostId), "only those on this host") }).annotations(strict)
+      )
+      .addSuccess(VmPage)
+      .annotateContext(
+        documented(
+          "viewer",
+          "List VMs",
+          "A page at a time. A VM that exists all the time is on exactly one page, whatever else comes and goes meanwhile."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.post("createVm", "/vms")
+      .setHeaders(creating)
+      .setPayload(NewVm)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Create a VM",
+          "Places it on a host, where room for it is promised at once. A host that falls silent meanwhile is left, and the VM made anew on " +
+            "another one: `replacedBy` of the operation leads there. The operation's `vmId` is the VM's id."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.post("createVms", "/vms/batch")
+      .setHeaders(creating)
+      .setPayload(NewVms)
+      .addSuccess(accepted(Batch, "Batch"))
+      .addSuccess(Batch)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Create many VMs",
+          "As many as there is room for; when that is for none of them, it fails. With an `Idempotency-Key` (of at most 250 characters) those " +
+            "that were begun are not begun again, and those that were refused are tried again."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("getVm", "/vms/:id")
+      .setPath(byId)
+      .addSuccess(Vm)
+      .addError(Problem.NotFound)
+      .annotateContext(documented("viewer", "Get a VM", "`ETag` is of what is wanted of it, not of what is seen."))
+  )
+  .add(
+    HttpApiEndpoint.patch("changeVm", "/vms/:id")
+      .setPath(byId)
+      .setHeaders(Schema.Struct(IfMatch))
+      .setPayload(VmChange)
+      .addSuccess(Vm)
+      .addError(Problem.NotFound)
+      .addError(Problem.PreconditionFailed)
+      .addError(Problem.TooLarge)
+      .annotateContext(documented("operator", "Change a VM", "What becomes of it after a crash; at once."))
+  )
+  .add(
+    HttpApiEndpoint.del("destroyVm", "/vms/:id")
+      .setPath(byId)
+      .setHeaders(changing)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
+      .addSuccess(Schema.Void, { status: 204 })
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .annotateContext(
+        documented(
+          "operator",
+          "Destroy a VM",
+          "Whatever its state; begun when what else is being done with it has ended. Its volumes stay, and are available again. 204: it is " +
+            "destroyed already."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.post("repairVm", "/vms/:id/repair")
+      .setPath(byId)
+      .setHeaders(waiting)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .annotateContext(
+        documented(
+          "operator",
+          "Repair a VM",
+          "Makes its domain what it should be, as far as nothing is taken from a running guest: title, vCPUs and memory of its definition, " +
+            "volumes that are missing, and started when it does not run."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("listVmDrift", "/vms/:id/drift")
+      .setPath(byId)
+      .addSuccess(DriftList)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented("viewer", "List a VM's differences", "Its fields that differ from what they should be.")
+      )
+  )
+  .addError(Problem.InvalidRequest)
+  .addError(Problem.Unauthenticated)
+  .addError(Problem.Forbidden)
+  .addError(Problem.TooManyRequests)
+  .addError(Problem.Internal)
+  .addError(Problem.Unavailable)
+  .annotate(OpenApi.Title, "VMs")
+  .annotate(OpenApi.Description, "Virtual machines: what is wanted of them, and what is seen of them.")

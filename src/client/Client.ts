@@ -1,0 +1,306 @@
+/**
+ * A typed client of `/api/v1`, for Node and for browsers.
+ *
+ * @since 0.4.0
+ */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as HttpApiClient from "@effect/platform/HttpApiClient"
+import type * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import type * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
+import * as Stream from "effect/Stream"
+import { api } from "../api/Api.ts"
+import { Event, type Parameters } from "../api/Events.ts"
+import type { Operation } from "../api/Operations.ts"
+import * as Problem from "../api/Problem.ts"
+import { EventId, EventType } from "../domain/Event.ts"
+import type { OperationId } from "../domain/Ids.ts"
+import { again, invalid, invalidOf, issueOf, OperationFailed, UnexpectedAnswer, type Unreachable } from "./Errors.ts"
+import * as EventStream from "./EventStream.ts"
+
+/** @since 0.4.0 @category models */
+export interface Options {
+  /** where the controller is, as in `https://fabric.example.org` */
+  readonly url: string
+  /** an API token; absent: a browser's session, or a controller on this machine that asks for none */
+  readonly token?: string | Redacted.Redacted<string>
+  /**
+   * For how long what is safe to repeat is tried again when the controller does not answer or is busy, and for how long a stream of events that was cut
+   * off is: 30 seconds unless it is said, 0 for not at all.
+   */
+  readonly patience?: Duration.DurationInput
+}
+
+// ------------------------------------------------------------------------------------------------------------------ types
+
+type Part<Name extends string, A> = [A] extends [void]
+  ? {}
+  : {} extends A
+    ? { readonly [_ in Name]?: A }
+    : { readonly [_ in Name]: A }
+
+/** What a call is given: only what the endpoint has, and parts that may be empty may be absent. @since 0.4.0 @category models */
+export type Request<Path, UrlParams, Payload, Headers> = Part<"path", Path> &
+  Part<"urlParams", UrlParams> &
+  Part<"payload", Payload> &
+  Part<"headers", Headers>
+
+interface Response<W extends boolean> {
+  /** `true`: the answer is a pair of what it says and the HTTP response, as for its `ETag` */
+  readonly withResponse?: W
+}
+
+/** @since 0.4.0 @category models */
+export type Answer<A, W extends boolean> = W extends true ? [A, HttpClientResponse.HttpClientResponse] : A
+
+/** @since 0.4.0 @category models */
+export type Call<Endpoint, GroupError> = [Endpoint] extends [
+  HttpApiEndpoint.HttpApiEndpoint<
+    infer _Name,
+    infer _Method,
+    infer Path,
+    infer UrlParams,
+    infer Payload,
+    infer Headers,
+    infer Success,
+    infer Error,
+    infer _R,
+    infer _RE
+  >
+]
+  ? {} extends Request<Path, UrlParams, Payload, Headers>
+    ? <W extends boolean = false>(
+        request?: Request<Path, UrlParams, Payload, Headers> & Response<W>
+      ) => Effect.Effect<Answer<Success, W>, Error | GroupError | Unreachable | UnexpectedAnswer>
+    : <W extends boolean = false>(
+        request: Request<Path, UrlParams, Payload, Headers> & Response<W>
+      ) => Effect.Effect<Answer<Success, W>, Error | GroupError | Unreachable | UnexpectedAnswer>
+  : never
+
+/** The groups of the API. @since 0.4.0 @category models */
+export type ApiGroup = typeof api extends HttpApi.HttpApi<infer _Id, infer Group, infer _E, infer _R> ? Group : never
+
+type Calls<Group> =
+  Group extends HttpApiGroup.HttpApiGroup<infer _Name, infer Endpoint, infer Error, infer _R>
+    ? { readonly [E in Endpoint as HttpApiEndpoint.HttpApiEndpoint.Name<E>]: Call<E, Error> }
+    : never
+
+/** Each endpoint as a function, by group and name. @since 0.4.0 @category models */
+export type Groups = {
+  readonly [Group in ApiGroup as HttpApiGroup.HttpApiGroup.Name<Group>]: Calls<Group>
+}
+
+/** Which events. @since 0.4.0 @category models */
+export interface EventOptions extends Omit<Parameters, "type" | "limit"> {
+  readonly types?: ReadonlyArray<EventType>
+}
+
+/** What a stream of events fails with in the end. @since 0.4.0 @category errors */
+export type EventsError = EventStream.Refusal | UnexpectedAnswer | Unreachable
+
+/** @since 0.4.0 @category errors */
+export type WaitError = EventsError | Problem.NotFound | OperationFailed
+
+/** @since 0.4.0 @category models */
+export interface Service extends Omit<Groups, "events"> {
+  /**
+   * What happens, from now on or after an event. It goes on by itself where it was cut off: nothing is missed, and nothing comes twice. `events.listEvents`
+   * reads a page.
+   */
+  readonly events: Groups["events"] & ((options?: EventOptions) => Stream.Stream<Event, EventsError>)
+  /**
+   * The operation when it is done; `OperationFailed` when it has failed. One that was left for another on another host is followed there. Nothing, as
+   * calls give that had nothing to do, is nothing again.
+   */
+  readonly wait: <O extends { readonly id: OperationId } | void>(
+    operation: O
+  ) => Effect.Effect<Operation | Extract<O, void>, WaitError>
+}
+
+/** @since 0.4.0 @category services */
+export class Client extends Context.Tag("vmfabric/client/Client")<Client, Service>() {}
+
+// ---------------------------------------------------------------------------------------------------------------- calls
+
+interface AnyRequest {
+  readonly path?: unknown
+  readonly urlParams?: unknown
+  readonly payload?: unknown
+  readonly headers?: object
+  readonly withResponse?: boolean
+}
+
+/** @since 0.4.0 @category models */
+export type AnyCall = (request?: AnyRequest) => Effect.Effect<unknown, unknown>
+/** @since 0.4.0 @category models */
+export type AnyGroups = Record<string, Record<string, AnyCall>>
+
+/** The types of endpoints are known one by one only; what is done with each of them is the same. */
+function loose(client: object): AnyGroups
+function loose(client: unknown): unknown {
+  return client
+}
+function strict(groups: AnyGroups): Groups
+function strict(groups: unknown): unknown {
+  return groups
+}
+
+const newKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")
+
+const takesKey = ({ headersSchema }: { readonly headersSchema: Option.Option<Pick<Schema.Schema.All, "ast">> }) =>
+  Option.isSome(headersSchema) &&
+  AST.getPropertySignatures(headersSchema.value.ast).some(({ name }) => name === "idempotency-key")
+
+/** What the request says is checked before it is sent; what the answer says, in `make`. */
+const told = (error: unknown): unknown => {
+  if (ParseResult.isParseError(error)) return invalidOf(error)
+  if (error instanceof HttpClientError.RequestError) {
+    return error.reason === "InvalidUrl"
+      ? invalid(`the url is none: ${error.methodAndUrl}`, "url")
+      : EventStream.lost(error)
+  }
+  if (error instanceof HttpClientError.ResponseError) {
+    return error.reason === "StatusCode" || error.cause instanceof SyntaxError
+      ? EventStream.unexpected(error.response)
+      : EventStream.lost(error)
+  }
+  return error
+}
+
+/** What is in the way answers in its own way, also with a status that the API has. */
+const ofApi = (response: HttpClientResponse.HttpClientResponse) =>
+  response.status === 204 || (response.headers["content-type"] ?? "").includes("json")
+    ? Effect.succeed(response)
+    : new HttpClientError.ResponseError({ request: response.request, response, reason: "StatusCode" })
+
+/** Each endpoint of the client, called with what is asked for and what goes without saying. */
+const callsOf = (client: AnyGroups, patience: Duration.Duration): Groups => {
+  const groups: AnyGroups = {}
+  HttpApi.reflect(api, {
+    onGroup: ({ group }) => {
+      groups[group.identifier] = {}
+    },
+    onEndpoint: ({ endpoint, group }) => {
+      const call = client[group.identifier]?.[endpoint.name]
+      const calls = groups[group.identifier]
+      if (call === undefined || calls === undefined) return
+      const keyed = takesKey(endpoint)
+      const safe = keyed || endpoint.method === "GET"
+      calls[endpoint.name] = (request = {}) =>
+        Effect.suspend(() => {
+          const headers = { ...(keyed ? { "idempotency-key": newKey() } : {}), ...request.headers }
+          const answer = Effect.mapError(call({ urlParams: {}, ...request, headers }), told)
+          return safe ? Effect.retry(answer, again(patience)) : answer
+        })
+    }
+  })
+  return strict(groups)
+}
+
+// --------------------------------------------------------------------------------------------------------------- helpers
+
+const decodeEvent = Schema.decode(Schema.parseJson(Event))
+const decodeGone = Schema.decode(Schema.parseJson(Problem.Gone))
+const isEventId = Schema.is(EventId)
+const isEventType = Schema.is(EventType)
+
+const notEvent = (error: ParseResult.ParseError) =>
+  new UnexpectedAnswer({ status: 200, reason: `an event cannot be understood: ${issueOf(error).text}` })
+
+/** Over whatever `HttpClient` there is. @since 0.4.0 @category constructors */
+export const make = Effect.fnUntraced(function* ({ patience: given = "30 seconds", token, url }: Options) {
+  const patience = Duration.decode(given)
+  const http = (yield* HttpClient.HttpClient).pipe(
+    HttpClient.mapRequest((request) =>
+      request.pipe(
+        HttpClientRequest.prependUrl(url.replace(/\/+$/, "")),
+        token === undefined ? identity : HttpClientRequest.bearerToken(token)
+      )
+    )
+  )
+  const client = loose(
+    yield* HttpApiClient.make(api, {
+      transformClient: () => HttpClient.transformResponse(http, Effect.flatMap(ofApi)),
+      transformResponse: Effect.mapError((error) =>
+        ParseResult.isParseError(error) ? new UnexpectedAnswer({ status: null, reason: issueOf(error).text }) : error
+      )
+    })
+  )
+  const groups = callsOf(client, patience)
+  const once = callsOf(client, Duration.zero)
+
+  const events = ({ after, types, ...filter }: EventOptions = {}): Stream.Stream<Event, EventsError> =>
+    Effect.map(Ref.make(after), (cursor) => {
+      const next = ({ data = "", event, id }: EventStream.Message) => {
+        if (event === "lost") return Effect.flatMap(Effect.mapError(decodeGone(data), notEvent), Effect.fail)
+        const number = Number(id)
+        const moved = id !== undefined && isEventId(number) ? Ref.set(cursor, number) : Effect.void
+        // of a type that a newer controller has
+        if (!isEventType(event)) return Effect.as(moved, Option.none<Event>())
+        return Effect.zipLeft(Effect.mapBoth(decodeEvent(data), { onFailure: notEvent, onSuccess: Option.some }), moved)
+      }
+      return Effect.map(Ref.get(cursor), (at) =>
+        EventStream.connection(http, {
+          ...filter,
+          ...(types === undefined ? {} : { type: types }),
+          ...(at === undefined ? {} : { after: at })
+        })
+      ).pipe(
+        Stream.unwrap,
+        Stream.mapEffect(next),
+        // what the stream begins with has passed by then: its patience is for each time that it is cut off
+        Stream.retry(again(patience)),
+        Stream.filterMap(identity)
+      )
+    }).pipe(Stream.unwrap)
+
+  /** Looked at whenever a connection begins, and whenever something comes: no cursor is needed for that. */
+  const ended = (id: OperationId): Effect.Effect<Operation, WaitError> =>
+    EventStream.connection(http, { operation: id }).pipe(
+      Stream.mapEffect(() => once.operations.getOperation({ path: { id } })),
+      Stream.retry(again(patience)),
+      Stream.filter(({ endedAt }) => endedAt !== null),
+      Stream.runHead,
+      Effect.flatMap(
+        Option.match({
+          onNone: () => EventStream.lost("the stream of events has ended"),
+          onSome: (operation) =>
+            operation.state === "done"
+              ? Effect.succeed(operation)
+              : operation.replacedBy === null
+                ? new OperationFailed({ operation })
+                : ended(operation.replacedBy)
+        })
+      )
+    )
+
+  function wait<O extends { readonly id: OperationId } | void>(
+    operation: O
+  ): Effect.Effect<Operation | Extract<O, void>, WaitError>
+  function wait(operation: { readonly id: OperationId } | void): Effect.Effect<Operation | void, WaitError> {
+    return operation === undefined ? Effect.void : ended(operation.id)
+  }
+
+  const service: Service = { ...groups, events: Object.assign(events, groups.events), wait }
+  return service
+})
+
+/** Over `fetch`. @since 0.4.0 @category layers */
+export const layer = (options: Options): Layer.Layer<Client> =>
+  Layer.effect(Client, make(options)).pipe(Layer.provide(FetchHttpClient.layer))

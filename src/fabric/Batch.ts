@@ -1,0 +1,52 @@
+/**
+ * Many VMs at once: as many as there is room for.
+ *
+ * @since 0.4.0
+ */
+import * as Effect from "effect/Effect"
+import type { Vm } from "../domain/Vm.ts"
+import type * as Begun from "./Begun.ts"
+import type { CreateError, CreateVm, Vms } from "./Vms.ts"
+
+/** `name` is followed by `-1`, `-2`, … @since 0.4.0 @category models */
+export interface CreateVms extends CreateVm {
+  readonly count: number
+}
+
+/** @since 0.4.0 @category models */
+export interface Batch {
+  /** in the order of their names */
+  readonly begun: ReadonlyArray<Begun.UnderWay<Vm, CreateError>>
+  /** why the first of those was not begun; null: all were */
+  readonly refused: { readonly count: number; readonly error: CreateError } | null
+}
+
+/** begun at the same time, so that they share commits */
+const together = 64
+
+/** Fails when none can be begun. @since 0.4.0 @category use cases */
+export const create = Effect.fn("Batch.create")(function* (begin: Begun.Begin, vms: Vms["Type"], request: CreateVms) {
+  const { count, idempotencyKey, ...each } = request
+  let error: CreateError | null = null
+  const made = yield* Effect.forEach(
+    Array.from({ length: count }, (_, index) => index + 1),
+    (number) =>
+      Effect.suspend(() => {
+        // they are all alike; but with a key one may have been begun before
+        if (error !== null && idempotencyKey === undefined) return Effect.succeed([])
+        const key = idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}/${number}`, of: count }
+        return begin(vms.create({ ...each, ...key, name: `${each.name}-${number}` })).pipe(
+          Effect.map((beginning) => (beginning._tag === "UnderWay" ? [beginning] : [])),
+          Effect.catchAll((refusal) => {
+            error ??= refusal
+            return Effect.succeed([])
+          })
+        )
+      }),
+    { concurrency: together }
+  )
+  const begun = made.flat()
+  if (error === null) return { begun, refused: null } satisfies Batch
+  if (begun.length === 0) return yield* Effect.fail<CreateError>(error)
+  return { begun, refused: { count: count - begun.length, error } } satisfies Batch
+})

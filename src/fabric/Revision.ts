@@ -1,0 +1,52 @@
+/**
+ * Revisions: what is wanted of something, as one word that is another as soon as that is. What is only seen of it does not count.
+ *
+ * @since 0.4.0
+ */
+import * as Effect from "effect/Effect"
+import { createHash } from "node:crypto"
+import { HasChanged } from "../domain/Errors.ts"
+import type { Host } from "../domain/Host.ts"
+import type { Image } from "../domain/Image.ts"
+import type { InstanceType } from "../domain/InstanceType.ts"
+import type { Operation } from "../domain/Operation.ts"
+import type { Vm } from "../domain/Vm.ts"
+import type { Snapshot, Volume } from "../domain/Volume.ts"
+
+/** Whether a revision is the expected one. @since 0.4.0 @category models */
+export type Expect = (revision: string) => boolean
+
+const of = (...wanted: ReadonlyArray<unknown>): string =>
+  createHash("sha256").update(JSON.stringify(wanted)).digest("base64url").slice(0, 22)
+
+/** @since 0.4.0 @category getters */
+export const ofVm = (vm: Vm): string =>
+  of("VM", vm.id, vm.uuid, vm.name, vm.instanceType, vm.imageId, vm.hostId, vm.state, vm.onCrash)
+/** @since 0.4.0 @category getters */
+export const ofVolume = ({ hostId, id, name, purgeAt, size, sourceId, state, target, vmId }: Volume): string =>
+  of("volume", id, name, size, hostId, state, vmId, target, sourceId, purgeAt)
+/** @since 0.4.0 @category getters */
+export const ofSnapshot = ({ id, name, size, state, volumeId }: Snapshot): string =>
+  of("snapshot", id, volumeId, name, size, state)
+/** @since 0.4.0 @category getters */
+export const ofHost = ({ config, id, maintenance }: Host): string => of("host", id, config, maintenance)
+/** @since 0.4.0 @category getters */
+export const ofImage = ({ config, id }: Image): string => of("image", id, config)
+/** @since 0.4.0 @category getters */
+export const ofInstanceType = ({ cpu, disk, ram, tid }: InstanceType): string => of("type", tid, cpu, ram, disk)
+/** @since 0.4.0 @category getters */
+export const ofOperation = ({ cancelAsked, error, id, replacedBy, state }: Operation): string =>
+  of("operation", id, state, error, cancelAsked, replacedBy)
+
+const checking =
+  <A extends { readonly id: number }>(what: string, revision: (now: A) => string) =>
+  (expect: Expect | undefined) =>
+    expect === undefined
+      ? undefined
+      : (now: A): Effect.Effect<void, HasChanged> =>
+          expect(revision(now)) ? Effect.void : new HasChanged({ what: `${what} ${now.id}` })
+
+/** Fails when it is not as expected; undefined: nothing is. @since 0.4.0 @category predicates */
+export const checkVm = checking("VM", ofVm)
+/** @since 0.4.0 @category predicates */
+export const checkHost = checking("host", ofHost)

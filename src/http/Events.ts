@@ -1,0 +1,151 @@
+/**
+ * The event log by HTTP: a page as JSON, or a stream of server-sent events.
+ *
+ * @since 0.4.0
+ */
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Chunk from "effect/Chunk"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Cursor, type EventPage, type Parameters, streamType } from "../api/Events.ts"
+import * as Problem from "../api/Problem.ts"
+import type { PersistenceError } from "../domain/Errors.ts"
+import { type Event, type EventFilter, EventId } from "../domain/Event.ts"
+import { EventLog } from "../services/EventLog.ts"
+import * as Problems from "./v1/Problems.ts"
+
+/** How often something is sent when nothing happens, so that nobody on the way takes the connection for dead. */
+const sign = "15 seconds"
+
+/** How many are told unless it is said. */
+const usual = 100
+
+const filterOf = ({ host, operation, type, vm, volume }: Parameters): EventFilter => ({
+  ...(type === undefined ? {} : { types: type }),
+  ...(vm === undefined ? {} : { vmId: vm }),
+  ...(volume === undefined ? {} : { volumeId: volume }),
+  ...(host === undefined ? {} : { hostId: host }),
+  ...(operation === undefined ? {} : { operationId: operation })
+})
+
+// ---------------------------------------------------------------------------------------------------------------- a page
+
+/** Those after `cursor`, or after what is just before the oldest that is kept. */
+const fromOldest = (
+  log: EventLog["Type"],
+  limit: number,
+  filter: EventFilter,
+  cursor = EventId.make(0)
+): Effect.Effect<readonly [EventId, ReadonlyArray<Event>], PersistenceError> =>
+  log.after(cursor, limit, filter).pipe(
+    Effect.map((events) => [cursor, events] as const),
+    // again when it was forgotten in this very moment
+    Effect.catchTag("EventsLost", ({ oldest }) => fromOldest(log, limit, filter, EventId.make(oldest - 1)))
+  )
+
+/** @since 0.4.0 @category handlers */
+export const list = (parameters: Parameters): Effect.Effect<EventPage, Problem.Gone | Problem.Unavailable, EventLog> =>
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const { after, limit = usual } = parameters
+    const filter = filterOf(parameters)
+    // all up to this one are looked at, unless there are more than asked for
+    const latest = yield* log.latest
+    const [cursor, events] =
+      after === undefined ? yield* fromOldest(log, limit, filter) : [after, yield* log.after(after, limit, filter)]
+    const last = events.at(-1)?.id ?? cursor
+    return {
+      items: events.map(({ time, ...event }) => ({ ...event, time: DateTime.unsafeMake(time) })),
+      next: events.length === limit ? last : EventId.make(Math.max(last, latest))
+    }
+  }).pipe(Problems.told)
+
+// -------------------------------------------------------------------------------------------------------------- a stream
+
+const encoder = new TextEncoder()
+
+const encodeGone = Schema.encodeSync(Problem.Gone)
+
+const written = (event: Event): string =>
+  `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify({ ...event, time: new Date(event.time).toISOString() })}\n\n`
+
+/**
+ * `lastEventId`: the header of a client that was cut off. It comes with the same URL as before, so it counts for more than what is said there.
+ *
+ * @since 0.4.0 @category handlers
+ */
+export const stream = (
+  parameters: Parameters,
+  lastEventId?: EventId
+): Effect.Effect<HttpServerResponse.HttpServerResponse, Problem.Gone | Problem.Unavailable, EventLog> =>
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const cursor = lastEventId ?? parameters.after ?? (yield* log.latest)
+    // whether they are there is found out before the answer begins
+    yield* log.after(cursor, 1)
+    // a client that is cut off before anything has happened knows where to go on, too
+    const head = Stream.make(`retry: 1000\nid: ${cursor}\n\n`)
+    const events = log.follow(cursor, filterOf(parameters)).pipe(
+      // a page in one piece
+      Stream.mapChunks((events) => Chunk.of(Chunk.toReadonlyArray(events).map(written).join(""))),
+      Stream.catchTags({
+        EventsLost: (error) => Stream.make(`event: lost\ndata: ${JSON.stringify(encodeGone(Problems.of(error)))}\n\n`),
+        PersistenceError: (error) => Stream.drain(Stream.fromEffect(Effect.logError(error.message)))
+      })
+    )
+    const signs = Stream.as(Stream.fromSchedule(Schedule.spaced(sign)), ": nothing happened for a while\n\n")
+    const body = Stream.concat(head, Stream.merge(events, signs, { haltStrategy: "left" }))
+    return HttpServerResponse.stream(
+      Stream.map(body, (text) => encoder.encode(text)),
+      {
+        contentType: streamType,
+        // the second one is for proxies that would otherwise wait until they have a lot
+        headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+      }
+    )
+  }).pipe(Problems.told)
+
+/** A client that takes either is given a page. */
+const asksForStream = ({ headers }: HttpServerRequest.HttpServerRequest): boolean => {
+  const { accept = "" } = headers
+  return accept.includes(streamType) && !accept.includes("application/json")
+}
+
+const decodeCursor = Schema.decodeEither(Cursor)
+
+/**
+ * The handler of `listEvents`.
+ *
+ * @since 0.4.0 @category handlers
+ */
+export const handle = ({
+  request,
+  urlParams
+}: {
+  readonly request: HttpServerRequest.HttpServerRequest
+  readonly urlParams: Parameters
+}): Effect.Effect<
+  EventPage | HttpServerResponse.HttpServerResponse,
+  Problem.Gone | Problem.InvalidRequest | Problem.Unavailable,
+  EventLog
+> => {
+  if (!asksForStream(request)) return list(urlParams)
+  const given = request.headers["last-event-id"]
+  if (given === undefined) return stream(urlParams)
+  return Either.match(decodeCursor(given), {
+    onLeft: () =>
+      new Problem.InvalidRequest({
+        status: 400,
+        code: "invalid_header",
+        title: "A header cannot be used",
+        detail: `Last-Event-ID is ${JSON.stringify(given.slice(0, 40))}: expected the id of an event, in decimal digits`,
+        field: "Last-Event-ID"
+      }),
+    onRight: (cursor) => stream(urlParams, cursor)
+  })
+}

@@ -1,0 +1,419 @@
+/**
+ * What stands before every route: whether the request was meant for this controller, who it is from, what they may, how often, and the
+ * record of it.
+ *
+ * @since 0.4.0
+ */
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpServerError from "@effect/platform/HttpServerError"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { isIPv6 } from "node:net"
+import { CurrentPrincipal } from "../api/Access.ts"
+import * as Problem from "../api/Problem.ts"
+import { cookieName } from "../api/Session.ts"
+import type { PersistenceError } from "../domain/Errors.ts"
+import { allows, localUser, type Principal, type Role } from "../domain/Identity.ts"
+import { Identity } from "../services/Identity.ts"
+import * as Connection from "./Connection.ts"
+import { Limits } from "./Limits.ts"
+import type { Need } from "./Needs.ts"
+
+/** @since 0.4.0 @category models */
+export interface Options {
+  readonly needs: (method: string, url: string) => Need
+  /** whether only this machine can connect */
+  readonly loopback: boolean
+  /** names, beside the addresses, by which clients may call this controller; in lower case */
+  readonly publicNames: ReadonlyArray<string>
+  /** requests a second that one user may make, twice as many at once */
+  readonly rateLimit: number
+}
+
+// --- answers --------------------------------------------------------------------------------------------------------
+
+type Request = HttpServerRequest.HttpServerRequest
+type Response = HttpServerResponse.HttpServerResponse
+
+/** Routes whose failures are problems; all others have `{"error":…}`. */
+const hasProblems = (url: string): boolean => /^(?:https?:\/\/[^/]*)?\/+api\//i.test(url)
+
+const Refusal = Schema.Union(Problem.Unauthenticated, Problem.Forbidden, Problem.TooManyRequests, Problem.Unavailable)
+const encodeRefusal = Schema.encodeSync(Refusal)
+
+const answer = (
+  { url }: Request,
+  problem: { readonly status: number; readonly detail: string },
+  headers: Record<string, string> = {}
+): Response => {
+  const text = hasProblems(url) ? JSON.stringify(problem) : JSON.stringify({ error: problem.detail })
+  return HttpServerResponse.raw(text, {
+    status: problem.status,
+    headers,
+    contentType: hasProblems(url) ? "application/problem+json" : "application/json",
+    contentLength: Buffer.byteLength(text)
+  })
+}
+
+const misdirection = (detail: string) => ({
+  _tag: "Misdirected",
+  status: 421,
+  code: "unknown_host",
+  title: "Not this controller's name",
+  detail
+})
+
+const misdirected = (request: Request, detail: string): Response =>
+  // no client of the API meets it, so it is none of its errors
+  answer(request, misdirection(detail))
+
+const foreignOrigin = (request: Request, detail: string): Response =>
+  answer(
+    request,
+    encodeRefusal(
+      new Problem.Forbidden({ status: 403, code: "foreign_origin", title: "From another site's page", detail })
+    )
+  )
+
+const unauthenticated = (request: Request, wrong: boolean): Response =>
+  answer(
+    request,
+    encodeRefusal(
+      new Problem.Unauthenticated({
+        status: 401,
+        code: wrong ? "bad_credentials" : "unauthenticated",
+        title: wrong ? "Wrong credentials" : "Not signed in",
+        detail: wrong
+          ? "the Authorization header holds no token that is good now: it is mistyped, was removed or has expired"
+          : "who asks is not known: send a token as Authorization: Bearer TOKEN, or sign in with POST /api/v1/session"
+      })
+    ),
+    { "www-authenticate": 'Bearer realm="vmfabric"' }
+  )
+
+const notAllowed = (request: Request, { role, user }: Principal, needed: Role): Response =>
+  answer(
+    request,
+    encodeRefusal(
+      new Problem.Forbidden({
+        status: 403,
+        code: "not_allowed",
+        title: "Not allowed",
+        detail: `this needs the role ${needed}, and ${user} asks with the role ${role}`
+      })
+    )
+  )
+
+const tooMany = (request: Request, retryAfter: number, what: string): Response =>
+  answer(
+    request,
+    encodeRefusal(
+      new Problem.TooManyRequests({
+        status: 429,
+        code: "rate_limited",
+        title: "Too many requests",
+        detail: `${what}: go on in ${retryAfter} s`,
+        retryAfter
+      })
+    ),
+    { "retry-after": String(retryAfter) }
+  )
+
+const unavailable = (request: Request, detail: string): Response =>
+  answer(
+    request,
+    encodeRefusal(new Problem.Unavailable({ status: 503, code: "database", title: "The database fails", detail }))
+  )
+
+// --- meant for this controller --------------------------------------------------------------------------------------
+
+/** A name or an address in brackets, and a port. */
+const hostForm = /^(\[[0-9a-f:.]+\]|[^:[\]/?#@\\\s]+)(?::[0-9]{1,5})?$/i
+
+/** How a URL writes the address. */
+const literal = (address: string): string =>
+  isIPv6(address) ? new URL(`http://[${address.split("%")[0] ?? ""}]`).hostname : address
+
+const local = ["localhost", "127.0.0.1", "[::1]"]
+
+/**
+ * A page of some site can have that site's name lead to our address (DNS rebinding), and then its scripts are of our origin. What they cannot
+ * do is to call us by a name of ours.
+ */
+const strangeHost = (
+  request: Request,
+  connection: Connection.Connection,
+  { loopback, publicNames }: Options
+): Response | null => {
+  const { host = "" } = request.headers
+  const name = hostForm.exec(host)?.[1]?.toLowerCase()
+  if (name !== undefined) {
+    if ((loopback || Connection.isLoopback(connection.local)) && local.includes(name)) return null
+    if (publicNames.includes(name) || (connection.local !== "" && name === literal(connection.local))) return null
+  }
+  const shown = (name ?? host).slice(0, 80)
+  return misdirected(
+    request,
+    name === undefined
+      ? `the Host header ${JSON.stringify(shown)} names no host`
+      : `this controller does not answer to the name ${shown}: if that is its own, start it with --public-name ${shown}`
+  )
+}
+
+/** Whether that is the origin of the pages this controller serves, as far as the request's own Host header tells, which has been checked. */
+const isOwn = (origin: string, host: string, secure: boolean): boolean => {
+  if (!URL.canParse(origin)) return false
+  const { host: theirs, protocol } = new URL(origin)
+  // without TLS here there may be a proxy with TLS in front
+  if (protocol !== "https:" && (secure || protocol !== "http:")) return false
+  return theirs === new URL(`${protocol}//${host}`).host
+}
+
+/** Other sites' pages may not even GET: the original's routes change things by it. Programs that are no browsers send none of this. */
+const fromForeignPage = (request: Request, connection: Connection.Connection): Response | null => {
+  const { headers } = request
+  const site = headers["sec-fetch-site"]
+  if (site !== undefined && site !== "same-origin" && site !== "none") {
+    return foreignOrigin(
+      request,
+      "the request comes from another site's page, or by a link there: type the address instead"
+    )
+  }
+  const origin = headers["origin"] ?? (site === undefined ? headers["referer"] : undefined)
+  if (origin === undefined || isOwn(origin, headers["host"] ?? "", connection.secure)) return null
+  return foreignOrigin(
+    request,
+    `the request comes from a page of ${JSON.stringify(origin.slice(0, 80))}, which is not this controller's: ` +
+      "a proxy in front of it has to pass the Host header on"
+  )
+}
+
+// --- who ------------------------------------------------------------------------------------------------------------
+
+/** Null: nobody that is known; wrong: they said who, and it is not true. */
+type Who = Principal | null | "wrong"
+
+const localAdmin: Principal = { user: localUser, role: "admin", via: "loopback", tokenId: null }
+
+const proxyHeaders = new Set(["forwarded", "via", "x-real-ip"])
+
+/** Somebody else's request may come from this machine by a proxy. */
+const byProxy = (headers: Request["headers"]): boolean => {
+  for (const name in headers) if (proxyHeaders.has(name) || name.startsWith("x-forwarded-")) return true
+  return false
+}
+
+const bearer = /^bearer +([\x21-\x7e]{1,512})$/i
+
+const orWrong = Option.getOrElse((): Who => "wrong")
+
+/** Undefined: the request names nobody, so it depends on where it comes from. */
+const named = (request: Request, identity: Identity["Type"]): Effect.Effect<Who, PersistenceError> | undefined => {
+  const { authorization, cookie } = request.headers
+  if (authorization !== undefined) {
+    const token = bearer.exec(authorization)?.[1]
+    return token === undefined ? Effect.succeed("wrong") : Effect.map(identity.byToken(Redacted.make(token)), orWrong)
+  }
+  const session = cookie === undefined ? undefined : request.cookies[cookieName]
+  return session === undefined ? undefined : Effect.map(identity.bySession(Redacted.make(session)), Option.getOrNull)
+}
+
+const onThisMachine = (
+  { headers }: Request,
+  { remote }: Connection.Connection,
+  { loopback }: Options,
+  identity: Identity["Type"]
+): Effect.Effect<Who, PersistenceError> =>
+  loopback && Connection.isLoopback(remote) && !byProxy(headers)
+    ? Effect.map(identity.anybody, localUnless)
+    : Effect.succeed(null)
+
+const localUnless = (anybody: boolean): Who => (anybody ? null : localAdmin)
+
+const who = (
+  request: Request,
+  connection: Connection.Connection,
+  options: Options,
+  identity: Identity["Type"]
+): Effect.Effect<Who, PersistenceError> => {
+  const known = named(request, identity)
+  if (known === undefined) return onThisMachine(request, connection, options, identity)
+  // the cookie of a session that has ended is still in the browser, and no wrong word of its user
+  return Effect.flatMap(known, (given) =>
+    given === null ? onThisMachine(request, connection, options, identity) : Effect.succeed(given)
+  )
+}
+
+/** Whoever has one IPv6 address has 2^64 of them. */
+const counted = (address: string): string =>
+  isIPv6(address) ? `@${literal(address).slice(1, -1).split("::")[0]?.split(":").slice(0, 4).join(":")}` : `@${address}`
+
+// --- the record -----------------------------------------------------------------------------------------------------
+
+const secretName = /token|password|passwd|secret|key|auth/i
+const ownSecret = /vm[fs]_[A-Za-z0-9_-]+/g
+
+const decoded = (name: string): string =>
+  Either.getOrElse(
+    Either.try(() => decodeURIComponent(name)),
+    () => name
+  )
+
+/** Path and query, cut, without what opens doors. @since 0.4.0 @category formatting */
+export const withoutSecrets = (url: string): string => {
+  const [, path = "", mark = "", query = ""] = /^([^?;#]*)([?;#]?)(.*)$/s.exec(url) ?? []
+  const parameters = query.replace(/([^&;#?=]+)=([^&;#]*)/g, (whole, name: string) =>
+    secretName.test(decoded(name)) ? `${name}=…` : whole
+  )
+  return `${path}${mark}${parameters}`.replace(ownSecret, "…").slice(0, 500)
+}
+
+const Failed = Schema.parseJson(
+  Schema.Struct({ error: Schema.optional(Schema.String), detail: Schema.optional(Schema.String) })
+)
+const decodeFailed = Schema.decodeUnknownOption(Failed)
+
+/** Why nothing came of it, in the words of the answer; null: it did. */
+const failure = ({ body, status }: Response): string | null => {
+  const text =
+    body._tag === "Raw" && typeof body.body === "string"
+      ? body.body
+      : body._tag === "Uint8Array"
+        ? new TextDecoder().decode(body.body.subarray(0, 65_536))
+        : ""
+  const said = Option.getOrNull(Option.map(decodeFailed(text), ({ detail, error }) => error ?? detail ?? null))
+  const words = said ?? (status >= 400 ? `HTTP ${status}` : null)
+  return words === null ? null : words.replace(ownSecret, "…").slice(0, 500)
+}
+
+const clientWentAway = 499
+
+// --- all of it ------------------------------------------------------------------------------------------------------
+
+const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) => {
+  const { needs, rateLimit } = options
+  const rates = new Limits(rateLimit, 2 * rateLimit)
+  const wrongTries = new Limits(10 / 60, 10)
+
+  const record = (request: Request, from: string, principal: Principal | null, status: number, failed: string | null) =>
+    identity
+      .audit({
+        user: principal?.user ?? null,
+        via: principal?.via ?? null,
+        tokenId: principal?.tokenId ?? null,
+        from,
+        method: request.method,
+        path: withoutSecrets(request.url),
+        status,
+        failed
+      })
+      // what was done is done, and whoever asked for it has to know
+      .pipe(Effect.catchAll((error) => Effect.logError("a change is missing in the audit log", error.message)))
+
+  const recordExit = <E>(
+    request: Request,
+    from: string,
+    principal: Principal | null,
+    exit: Exit.Exit<Response, E>
+  ): Effect.Effect<void> =>
+    exit._tag === "Success"
+      ? record(request, from, principal, exit.value.status, failure(exit.value))
+      : Effect.flatMap(HttpServerError.causeResponse(exit.cause), ([response]) =>
+          record(
+            request,
+            from,
+            principal,
+            response.status,
+            response.status === clientWentAway ? "the client went away" : failure(response)
+          )
+        )
+
+  /** Wrong credentials, and what is said to that. */
+  const refuseWrong = (request: Request, from: string, need: Need, now: number): Effect.Effect<Response> => {
+    const wait = wrongTries.take(counted(from), now)
+    if (wait > 0) return Effect.succeed(tooMany(request, wait, "too many wrong credentials came from this address"))
+    const refused = unauthenticated(request, true)
+    return need.changes
+      ? Effect.as(record(request, from, null, refused.status, "wrong credentials"), refused)
+      : Effect.succeed(refused)
+  }
+
+  /** Somebody who may, within their limits. */
+  const run = <E, R>(
+    handler: Effect.Effect<Response, E, R>,
+    request: Request,
+    from: string,
+    principal: Principal | null,
+    need: Need,
+    now: number
+  ): Effect.Effect<Response, E, R> => {
+    // what it costs is only spent where it is asked for
+    const handled = need.asksWho ? Effect.provideService(handler, CurrentPrincipal, principal) : handler
+    if (!need.changes && !need.comparesPassword) return handled
+    const key = counted(from)
+    if (need.comparesPassword) {
+      // taken before it is compared: a thousand at once are a thousand tries
+      const wait = wrongTries.take(key, now)
+      if (wait > 0) return Effect.succeed(tooMany(request, wait, "too many wrong credentials came from this address"))
+    }
+    return Effect.flatMap(Effect.exit(handled), (exit) => {
+      if (need.comparesPassword && exit._tag === "Success" && exit.value.status !== 401) wrongTries.giveBack(key)
+      // signing in and out says by itself who it was
+      return need.role === "nobody" ? exit : Effect.zipRight(recordExit(request, from, principal, exit), exit)
+    })
+  }
+
+  const admit = <E, R>(
+    handler: Effect.Effect<Response, E, R>,
+    request: Request,
+    from: string,
+    given: Who,
+    now: number
+  ): Effect.Effect<Response, E, R> => {
+    const need = needs(request.method, request.url)
+    const { role } = need
+    if (given === "wrong" && role !== "nobody") return refuseWrong(request, from, need, now)
+    const principal = given === "wrong" ? null : given
+    if (principal?.via !== "loopback") {
+      const wait = rates.take(principal?.user ?? counted(from), now)
+      if (wait > 0) return Effect.succeed(tooMany(request, wait, `more than ${rateLimit} requests a second came`))
+    }
+    if (role !== "nobody") {
+      if (principal === null) return Effect.succeed(unauthenticated(request, false))
+      if (!allows(principal.role, role)) {
+        const refused = notAllowed(request, principal, role)
+        return need.changes
+          ? Effect.as(record(request, from, principal, refused.status, failure(refused)), refused)
+          : Effect.succeed(refused)
+      }
+    }
+    return run(handler, request, from, principal, need, now)
+  }
+
+  /** Every request passes here, so with as few steps as can be. */
+  return <E, R>(handler: Effect.Effect<Response, E, R>) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      const connection = Connection.of(request)
+      const refused = strangeHost(request, connection, options) ?? fromForeignPage(request, connection)
+      if (refused !== null) return Effect.succeed(refused)
+      return Effect.matchEffect(who(request, connection, options, identity), {
+        onFailure: (error) => Effect.succeed(unavailable(request, error.message)),
+        onSuccess: (given) => admit(handler, request, connection.remote, given, clock.unsafeCurrentTimeMillis())
+      })
+    })
+}
+
+/** Before every route of the router it is merged with, whether added before or after it. @since 0.4.0 @category layers */
+export const layer = (options: Options) =>
+  HttpLayerRouter.use((router) =>
+    Effect.flatMap(Effect.zip(Identity, Effect.clock), ([identity, clock]) =>
+      router.addGlobalMiddleware(make(options, identity, clock))
+    )
+  )

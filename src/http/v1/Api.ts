@@ -1,0 +1,55 @@
+/**
+ * `/api/v1` on the router, with its description.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as Layer from "effect/Layer"
+import { api, prefix } from "../../api/Api.ts"
+import * as Events from "../Events.ts"
+import * as Docs from "./Docs.ts"
+import * as Handlers from "./Handlers.ts"
+import * as Identity from "./Identity.ts"
+import * as Problems from "./Problems.ts"
+
+const events = HttpApiBuilder.group(api, "events", (handlers) => handlers.handle("listEvents", Events.handle))
+
+const identity = Layer.mergeAll(
+  HttpApiBuilder.group(api, "session", (handlers) =>
+    handlers.handle("whoAmI", Identity.whoAmI).handle("signIn", Identity.signIn).handle("signOut", Identity.signOut)
+  ),
+  HttpApiBuilder.group(api, "users", (handlers) =>
+    handlers
+      .handle("listUsers", Identity.listUsers)
+      .handle("createUser", Identity.createUser)
+      .handle("getUser", Identity.getUser)
+      .handle("changeUser", Identity.changeUser)
+      .handle("setPassword", Identity.setPassword)
+      .handle("removeUser", Identity.removeUser)
+  ),
+  HttpApiBuilder.group(api, "tokens", (handlers) =>
+    handlers
+      .handle("listTokens", Identity.listTokens)
+      .handle("createToken", Identity.createToken)
+      .handle("removeToken", Identity.removeToken)
+  ),
+  HttpApiBuilder.group(api, "audit", (handlers) => handlers.handle("listAudit", Identity.listAudit))
+)
+
+/**
+ * For the router that serves it: one that has a limit answers a longer parameter, and so its path, by nothing at all.
+ *
+ * @since 0.4.0 @category constants
+ */
+export const routerConfig = { maxParamLength: Number.MAX_SAFE_INTEGER }
+
+/** Every endpoint, `/openapi.json` and `/docs`. @since 0.4.0 @category layers */
+export const layer = Layer.mergeAll(
+  HttpLayerRouter.addHttpApi(api).pipe(
+    Layer.provide(Layer.mergeAll(Handlers.layer, events, identity)),
+    Layer.provide(Problems.middleware)
+  ),
+  Problems.notFound(prefix),
+  Docs.layer
+)

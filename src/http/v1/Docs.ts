@@ -1,0 +1,54 @@
+/**
+ * The API's description: for programs, and for people.
+ *
+ * @since 0.4.0
+ */
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as Effect from "effect/Effect"
+import { api } from "../../api/Api.ts"
+
+/** What browsers hold the page to: it fetches nothing from elsewhere, whatever its script says. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'unsafe-inline'",
+  "style-src 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src data:",
+  "connect-src 'self'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "base-uri 'none'"
+].join("; ")
+
+/** A service that would be asked whether the document is valid; this word in its place asks nobody. */
+const validator = { url: "https://validator.swagger.io/validator", none: "none" }
+
+/** Two megabytes, so only made when somebody asks. */
+const makePage = Effect.promise(async () => {
+  const Swagger = await import("@effect/platform/HttpApiSwagger")
+  const { dispose, handler } = HttpLayerRouter.toWebHandler(Swagger.layerHttpLayerRouter({ api, path: "/docs" }), {
+    disableLogger: true
+  })
+  const response = await handler(new Request("http://localhost/docs"))
+  const text = await response.text()
+  await dispose()
+  return HttpServerResponse.text(text.replaceAll(validator.url, validator.none), {
+    contentType: "text/html; charset=utf-8",
+    headers: {
+      "content-security-policy": policy,
+      "x-content-type-options": "nosniff",
+      "referrer-policy": "no-referrer"
+    }
+  })
+})
+
+/** @since 0.4.0 @category layers */
+export const layer = HttpLayerRouter.addAll(
+  Effect.gen(function* () {
+    const page = yield* Effect.cached(makePage)
+    const document = HttpServerResponse.text(JSON.stringify(OpenApi.fromApi(api)), { contentType: "application/json" })
+    return [HttpLayerRouter.route("GET", "/openapi.json", document), HttpLayerRouter.route("GET", "/docs", page)]
+  })
+)

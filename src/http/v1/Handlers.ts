@@ -1,0 +1,337 @@
+/**
+ * The endpoints of the API: each decodes, calls one use case, and shows what came of it.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { api } from "../../api/Api.ts"
+import { Batch } from "../../api/Vms.ts"
+import type { HostId } from "../../domain/Ids.ts"
+import * as Ids from "../../domain/Ids.ts"
+import * as BatchOf from "../../fabric/Batch.ts"
+import { Hosts } from "../../fabric/Hosts.ts"
+import { Images } from "../../fabric/Images.ts"
+import { Pools } from "../../fabric/Pools.ts"
+import { Reality } from "../../fabric/Reality.ts"
+import * as Revision from "../../fabric/Revision.ts"
+import { Vms } from "../../fabric/Vms.ts"
+import { Volumes } from "../../fabric/Volumes.ts"
+import type { VmFilter, VmOrder } from "../../services/Inventory.ts"
+import { Operations } from "../../services/Operations.ts"
+import * as Answers from "./Answers.ts"
+import * as Pages from "./Pages.ts"
+import { told } from "./Problems.ts"
+import * as Problems from "./Problems.ts"
+import { expectation, tagged } from "./Revisions.ts"
+import * as Views from "./Views.ts"
+
+/** What lists of VMs are asked with. */
+interface VmListing extends Omit<VmFilter, "host"> {
+  readonly limit?: number
+  readonly cursor?: string
+  readonly sort?: VmOrder["by"] | `-${VmOrder["by"]}`
+}
+
+const orders = {
+  id: { by: "id", descending: false },
+  "-id": { by: "id", descending: true },
+  name: { by: "name", descending: false },
+  "-name": { by: "name", descending: true },
+  created: { by: "created", descending: false },
+  "-created": { by: "created", descending: true }
+} as const
+
+const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing: VmListing, host?: HostId) {
+  const { cursor, limit = Pages.usual, sort = "id", ...filter } = listing
+  const order = orders[sort]
+  const after = yield* Pages.position(cursor, sort, order.by === "name" ? "string" : "number")
+  const page = yield* reality.page({ ...filter, ...(host === undefined ? {} : { host }) }, order, after, limit)
+  return Pages.view(page, sort, Views.vm)
+})
+
+const encodeBatch = Schema.encodeSync(Batch)
+
+const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
+  Effect.gen(function* () {
+    const vms = yield* Vms
+    const reality = yield* Reality
+    const answers = yield* Answers.make
+
+    const one = Effect.fnUntraced(function* (id: Ids.VmId) {
+      const report = yield* reality.vm(id)
+      yield* tagged(Revision.ofVm(report.vm))
+      return Views.vm(report)
+    })
+
+    /** Its parameters, as the use case names them. */
+    const wanted = ({
+      image,
+      ...given
+    }: {
+      readonly name: string
+      readonly instanceType: Ids.InstanceTypeId
+      readonly image?: Ids.ImageId
+      readonly onCrash?: "leave" | "restart"
+    }) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
+
+    return handlers
+      .handle("listVms", ({ urlParams: { host, ...listing } }) => told(pageOfVms(reality, listing, host)))
+      .handle("createVm", ({ headers, payload }) =>
+        answers.begun(headers.prefer, vms.create({ ...wanted(payload), ...keyOf(headers) }))
+      )
+      .handle("createVms", ({ headers, payload: { count, ...payload } }) =>
+        told(
+          Effect.gen(function* () {
+            const wait = Answers.waitOf(headers.prefer)
+            const request = { ...wanted(payload), ...keyOf(headers), count }
+            const { begun, refused } = yield* BatchOf.create(answers.begin, vms, request)
+            if (wait !== undefined) {
+              yield* Effect.timeoutOption(
+                Effect.forEach(begun, ({ ended }) => ended, { discard: true }),
+                `${wait} seconds`
+              )
+            }
+            const reports = yield* Effect.forEach(begun, ({ first, latest }) =>
+              wait === undefined
+                ? Effect.succeed({ operation: first, progress: null })
+                : Effect.flatMap(latest, answers.report)
+            )
+            const body = encodeBatch({
+              operations: reports.map(Views.operation),
+              refused: refused === null ? null : { count: refused.count, problem: Problems.of(refused.error) }
+            })
+            return HttpServerResponse.unsafeJson(body, {
+              status: reports.every(({ operation }) => operation.ended) ? 200 : 202,
+              headers: Answers.applied(wait)
+            })
+          })
+        )
+      )
+      .handle("getVm", ({ path }) => told(one(path.id)))
+      .handle("changeVm", ({ headers, path, payload }) =>
+        told(
+          Effect.gen(function* () {
+            const expect = yield* expectation(headers["if-match"])
+            yield* vms.setOnCrash(path.id, payload.onCrash, expect)
+            return yield* one(path.id)
+          })
+        )
+      )
+      .handle("destroyVm", ({ headers, path }) =>
+        answers.begun(
+          headers.prefer,
+          Effect.flatMap(expectation(headers["if-match"]), (expect) => vms.destroy(path.id, expect))
+        )
+      )
+      .handle("repairVm", ({ headers, path }) => answers.begun(headers.prefer, reality.repair(path.id)))
+      .handle("listVmDrift", ({ path }) =>
+        told(Effect.map(reality.vm(path.id), ({ drift }) => ({ items: drift.map(Views.drift) })))
+      )
+  })
+)
+
+const keyOf = (headers: { readonly "idempotency-key"?: string }): { readonly idempotencyKey?: string } =>
+  headers["idempotency-key"] === undefined ? {} : { idempotencyKey: headers["idempotency-key"] }
+
+const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
+  Effect.gen(function* () {
+    const volumes = yield* Volumes
+    const { begun } = yield* Answers.make
+    return handlers
+      .handle("listVolumes", ({ urlParams: { cursor, limit = Pages.usual, ...filter } }) =>
+        told(
+          Effect.gen(function* () {
+            const after = yield* Pages.position(cursor, "volume", "number")
+            return Pages.view(yield* volumes.page(filter, after, limit), "volume", Views.volume)
+          })
+        )
+      )
+      .handle("createVolume", ({ headers, payload: { snapshot, ...given } }) =>
+        begun(
+          headers.prefer,
+          volumes.create({ ...given, ...(snapshot === undefined ? {} : { source: snapshot }), ...keyOf(headers) })
+        )
+      )
+      .handle("getVolume", ({ path }) =>
+        told(
+          volumes.get(path.id).pipe(
+            Effect.tap((volume) => tagged(Revision.ofVolume(volume))),
+            Effect.map(Views.volume)
+          )
+        )
+      )
+      .handle("changeVolume", ({ headers, path, payload }) =>
+        begun(
+          headers.prefer,
+          Effect.flatMap(expectation(headers["if-match"]), (expect) => volumes.edit(path.id, payload, expect))
+        )
+      )
+      .handle("destroyVolume", ({ headers, path }) =>
+        begun(
+          headers.prefer,
+          Effect.flatMap(expectation(headers["if-match"]), (expect) => volumes.destroy(path.id, expect))
+        )
+      )
+      .handle("attachVolume", ({ headers, path, payload }) =>
+        begun(headers.prefer, volumes.attach(path.id, payload.vm))
+      )
+      .handle("detachVolume", ({ headers, path }) => begun(headers.prefer, volumes.detach(path.id)))
+      .handle("restoreVolume", ({ headers, path }) => begun(headers.prefer, volumes.restore(path.id)))
+      .handle("purgeVolume", ({ headers, path }) => begun(headers.prefer, volumes.purge(path.id)))
+      .handle("listSnapshots", ({ path }) => told(Effect.map(volumes.snapshots(path.id), (items) => ({ items }))))
+      .handle("createSnapshot", ({ headers, path, payload }) =>
+        begun(headers.prefer, volumes.snapshot(path.id, payload.name, headers["idempotency-key"]))
+      )
+  })
+)
+
+const snapshots = HttpApiBuilder.group(api, "snapshots", (handlers) =>
+  Effect.gen(function* () {
+    const volumes = yield* Volumes
+    const { begun } = yield* Answers.make
+    return handlers
+      .handle("getSnapshot", ({ path }) =>
+        told(Effect.tap(volumes.getSnapshot(path.id), (snapshot) => tagged(Revision.ofSnapshot(snapshot))))
+      )
+      .handle("destroySnapshot", ({ headers, path }) =>
+        begun(
+          headers.prefer,
+          Effect.flatMap(expectation(headers["if-match"]), (expect) => volumes.destroySnapshot(path.id, expect))
+        )
+      )
+      .handle("revertToSnapshot", ({ headers, path }) => begun(headers.prefer, volumes.revert(path.id)))
+  })
+)
+
+const images = HttpApiBuilder.group(api, "images", (handlers) =>
+  Effect.map(Images, (images) =>
+    handlers
+      .handle("listImages", () => told(Effect.map(images.list, (all) => ({ items: all.map(Views.image) }))))
+      .handle("getImage", ({ path }) =>
+        told(
+          images.get(path.id).pipe(
+            Effect.tap((image) => tagged(Revision.ofImage(image))),
+            Effect.map(Views.image)
+          )
+        )
+      )
+  )
+)
+
+const instanceTypes = HttpApiBuilder.group(api, "instanceTypes", (handlers) =>
+  Effect.map(Images, (images) =>
+    handlers
+      .handle("listInstanceTypes", () =>
+        told(Effect.map(images.types, (all) => ({ items: all.map(Views.instanceType) })))
+      )
+      .handle("getInstanceType", ({ path }) =>
+        told(
+          images.type(path.id).pipe(
+            Effect.tap((type) => tagged(Revision.ofInstanceType(type))),
+            Effect.map(Views.instanceType)
+          )
+        )
+      )
+  )
+)
+
+const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
+  Effect.gen(function* () {
+    const hosts = yield* Hosts
+    const reality = yield* Reality
+    const one = Effect.fnUntraced(function* (id: HostId) {
+      const report = yield* hosts.get(id)
+      yield* tagged(Revision.ofHost(report.host))
+      return Views.host(report)
+    })
+    return handlers
+      .handle("listHosts", () => told(Effect.map(hosts.list, (all) => ({ items: all.map(Views.host) }))))
+      .handle("getHost", ({ path }) => told(one(path.id)))
+      .handle("changeHost", ({ headers, path, payload }) =>
+        told(
+          Effect.gen(function* () {
+            const expect = yield* expectation(headers["if-match"])
+            yield* hosts.setMaintenance(path.id, payload.maintenance, expect)
+            return yield* one(path.id)
+          })
+        )
+      )
+      .handle("lookAtHost", ({ path }) => told(Effect.zipRight(reality.look(path.id), one(path.id))))
+      .handle("listHostVms", ({ path, urlParams }) =>
+        told(Effect.zipRight(hosts.get(path.id), pageOfVms(reality, urlParams, path.id)))
+      )
+  })
+)
+
+const pools = HttpApiBuilder.group(api, "pools", (handlers) =>
+  Effect.map(Pools, (pools) =>
+    handlers.handle("listPools", () => told(Effect.map(pools.list, (all) => ({ items: all.map(Views.pool) }))))
+  )
+)
+
+const operations = HttpApiBuilder.group(api, "operations", (handlers) =>
+  Effect.gen(function* () {
+    const operations = yield* Operations
+    const { underWay } = yield* Answers.make
+
+    /** The operation at which the page before ended. */
+    const before = (cursor: string) =>
+      Either.match(Ids.decodeOperationId(cursor), {
+        onLeft: () => Pages.notOfThisList,
+        onRight: (id) =>
+          operations.report(id).pipe(
+            Effect.as(id),
+            Effect.catchTag("OperationNotFound", () => Pages.notOfThisList)
+          )
+      })
+
+    return handlers
+      .handle("listOperations", ({ urlParams: { cursor, limit = Pages.usual, vm, volume, ...filter } }) =>
+        told(
+          Effect.gen(function* () {
+            const found = yield* operations.list({
+              ...filter,
+              ...(vm === undefined ? {} : { vmId: vm }),
+              ...(volume === undefined ? {} : { volumeId: volume }),
+              ...(cursor === undefined ? {} : { before: yield* before(cursor) }),
+              // one more than the page has tells whether there is another
+              limit: limit + 1
+            })
+            const items = found.slice(0, limit)
+            const last = items.at(-1)?.operation.id
+            return {
+              items: items.map(Views.operation),
+              next: found.length > limit && last !== undefined ? last : null
+            }
+          })
+        )
+      )
+      .handle("getOperation", ({ path }) =>
+        told(
+          operations.report(path.id).pipe(
+            Effect.tap(({ operation }) => tagged(Revision.ofOperation(operation))),
+            Effect.map(Views.operation)
+          )
+        )
+      )
+      .handle("cancelOperation", ({ headers, path }) =>
+        Effect.flatMap(told(operations.cancel(path.id)), ({ id }) => underWay(headers.prefer, id))
+      )
+  })
+)
+
+const reality = HttpApiBuilder.group(api, "reality", (handlers) =>
+  Effect.map(Reality, (reality) =>
+    handlers
+      .handle("listDrift", () => told(Effect.map(reality.drift, (all) => ({ items: all.map(Views.drift) }))))
+      .handle("listForeign", () => Effect.map(reality.foreign, (items) => ({ items })))
+  )
+)
+
+/** @since 0.4.0 @category layers */
+export const layer = Layer.mergeAll(vms, volumes, snapshots, images, instanceTypes, hosts, pools, operations, reality)

@@ -1,0 +1,305 @@
+/**
+ * What goes wrong, as problem details: each error of the domain, requests that cannot be decoded, and what nobody foresaw.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApi from "@effect/platform/HttpApi"
+import type * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpMethod from "@effect/platform/HttpMethod"
+import * as HttpRouter from "@effect/platform/HttpRouter"
+import { RequestError } from "@effect/platform/HttpServerError"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
+import { api } from "../../api/Api.ts"
+import * as P from "../../api/Problem.ts"
+import type * as Errors from "../../domain/Errors.ts"
+
+type Missing =
+  | Errors.VmNotFound
+  | Errors.VolumeNotFound
+  | Errors.SnapshotNotFound
+  | Errors.HostNotFound
+  | Errors.ImageNotFound
+  | Errors.InstanceTypeNotFound
+  | Errors.OperationNotFound
+  | Errors.UserNotFound
+  | Errors.TokenNotFound
+
+type Standing =
+  | Errors.VmBusy
+  | Errors.VolumeBusy
+  | Errors.VolumeConflict
+  | Errors.NoFeasibleHost
+  | Errors.PoolFull
+  | Errors.KeyReused
+  | Errors.NotCancellable
+  | Errors.ImageRefused
+  | Errors.UserConflict
+  | Errors.OperationFailed
+
+type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
+
+/** Every error that a use case can fail with. @since 0.4.0 @category models */
+export type Known =
+  Errors.InvalidArgument | Missing | Standing | Failing | Errors.HasChanged | Errors.EventsLost | Errors.NotAllowed
+
+/** The problem that an error is. @since 0.4.0 @category models */
+export type Of<E extends Known> = E extends Errors.InvalidArgument
+  ? P.InvalidRequest
+  : E extends Missing
+    ? P.NotFound
+    : E extends Standing
+      ? P.Conflict
+      : E extends Failing
+        ? P.Unavailable
+        : E extends Errors.HasChanged
+          ? P.PreconditionFailed
+          : E extends Errors.EventsLost
+            ? P.Gone
+            : E extends Errors.NotAllowed
+              ? P.Forbidden
+              : never
+
+const invalid = (code: P.InvalidRequest["code"], detail: string, field?: string) =>
+  new P.InvalidRequest({
+    status: 400,
+    code,
+    title: {
+      invalid_argument: "A parameter cannot be used",
+      invalid_body: "The body cannot be used",
+      invalid_header: "A header cannot be used"
+    }[code],
+    detail,
+    ...(field === undefined ? {} : { field })
+  })
+
+const missing = (code: P.NotFound["code"], title: string, detail: string) =>
+  new P.NotFound({ status: 404, code, title, detail })
+
+const conflict = (code: P.Conflict["code"], title: string, detail: string, operation?: string) =>
+  new P.Conflict({ status: 409, code, title, detail, ...(operation === undefined ? {} : { operation }) })
+
+/** Seconds after which what does not answer may do so again. */
+const retryAfter = 5
+
+const unavailable = (code: P.Unavailable["code"], title: string, detail: string) =>
+  new P.Unavailable({ status: 503, code, title, detail, retryAfter })
+
+const isHeader = (field: string) => field === "Idempotency-Key" || field === "If-Match"
+
+/** @since 0.4.0 @category conversions */
+export function of<E extends Known>(error: E): Of<E>
+export function of(error: Known): P.Problem {
+  const { message } = error
+  switch (error._tag) {
+    case "InvalidArgument":
+      return invalid(isHeader(error.field) ? "invalid_header" : "invalid_argument", message, error.field)
+    case "VmNotFound":
+      return missing("vm_not_found", "There is no such VM", message)
+    case "VolumeNotFound":
+      return missing("volume_not_found", "There is no such volume", message)
+    case "SnapshotNotFound":
+      return missing("snapshot_not_found", "There is no such snapshot", message)
+    case "HostNotFound":
+      return missing("host_not_found", "There is no such host", message)
+    case "ImageNotFound":
+      return missing("image_not_found", "There is no such image", message)
+    case "InstanceTypeNotFound":
+      return missing("instance_type_not_found", "There is no such instance type", message)
+    case "OperationNotFound":
+      return missing("operation_not_found", "There is no such operation", message)
+    case "UserNotFound":
+      return missing("user_not_found", "There is no such user", message)
+    case "TokenNotFound":
+      return missing("token_not_found", "There is no such token", message)
+    case "VmBusy":
+      return conflict("vm_busy", "The VM is busy", message, error.operationId)
+    case "VolumeBusy":
+      return conflict("volume_busy", "The volume is busy", message, error.operationId)
+    case "VolumeConflict":
+      return conflict("volume_conflict", "The volume's state does not allow it", message)
+    case "NoFeasibleHost":
+      return conflict("no_feasible_host", "No host can take it", message)
+    case "PoolFull":
+      return conflict("pool_full", "The pool has no room", message)
+    case "KeyReused":
+      return conflict("key_reused", "The key was used before", message)
+    case "NotCancellable":
+      return conflict("not_cancellable", "The operation cannot be cancelled", message, error.operationId)
+    case "ImageRefused":
+      return conflict("image_refused", "The image cannot be used", message)
+    case "UserConflict":
+      return conflict("user_conflict", "It cannot be done with this user", message)
+    case "OperationFailed":
+      return conflict("operation_failed", "An operation stands in the way", message, error.operationId)
+    case "HasChanged":
+      return new P.PreconditionFailed({
+        status: 412,
+        code: "has_changed",
+        title: "It has changed since it was read",
+        detail: message
+      })
+    case "EventsLost":
+      return new P.Gone({ status: 410, code: "events_lost", title: "Events are no longer kept", detail: message })
+    case "NotAllowed":
+      return new P.Forbidden({ status: 403, code: "not_allowed", title: "It is not allowed", detail: message })
+    case "HostUnreachable":
+      return unavailable("host_unreachable", "The host does not answer", message)
+    case "HostFailure":
+      return unavailable("host_failed", "The host fails", message)
+    case "StorageUnreachable":
+      return unavailable("storage_unreachable", "The storage does not answer", message)
+    case "StorageFailure":
+      return unavailable("storage_failed", "The storage fails", message)
+    case "PersistenceError":
+      return unavailable("database", "The database fails", message)
+  }
+}
+
+/** Whatever a use case fails with becomes its problem. @since 0.4.0 @category combinators */
+export const told = <A, E extends Known, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Of<E>, R> =>
+  Effect.mapError(effect, (error) => of(error))
+
+const encode = Schema.encodeSync(P.Problem)
+
+/** @since 0.4.0 @category conversions */
+export const respond = (problem: P.Problem): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(JSON.stringify(encode(problem)), {
+    status: problem.status,
+    contentType: P.contentType,
+    ...(problem.retryAfter === undefined ? {} : { headers: { "retry-after": String(problem.retryAfter) } })
+  })
+
+// ------------------------------------------------------------------------------------- requests that cannot be decoded
+
+/** Much more than any valid body has. */
+const maxBody = 1024 * 1024
+
+const tooLarge = new P.TooLarge({
+  status: 413,
+  code: "body_too_large",
+  title: "The body is too large",
+  detail: "the body has more than 1 MiB: send less"
+})
+
+type Endpoint = HttpApiEndpoint.HttpApiEndpoint<string, HttpMethod.HttpMethod>
+
+/** By method and path. */
+const endpoints = new Map<string, Endpoint>()
+HttpApi.reflect(api, {
+  onGroup: () => undefined,
+  onEndpoint: ({ endpoint }) => void endpoints.set(`${endpoint.method} ${endpoint.path}`, endpoint)
+})
+
+const current = Effect.map(HttpRouter.RouteContext, ({ route }) => endpoints.get(`${route.method} ${route.path}`))
+
+const has = (schema: Option.Option<Schema.Schema.All>, field: string) =>
+  Option.exists(schema, ({ ast }) => {
+    const encoded = AST.encodedAST(ast)
+    return AST.isTypeLiteral(encoded) && encoded.propertySignatures.some(({ name }) => name === field)
+  })
+
+/** How much of a refused value is shown. */
+const shown = 120
+
+/** One sentence about the first of what is wrong. */
+const undecodable = ({ issues }: HttpApiDecodeError, endpoint: Endpoint | undefined): P.InvalidRequest => {
+  const [issue] = issues
+  if (issue === undefined) return invalid("invalid_argument", "the request cannot be understood")
+  const path = issue.path.map(String)
+  const said =
+    issue._tag === "Unexpected" ? "is not known here" : issue.message.charAt(0).toLowerCase() + issue.message.slice(1)
+  const problem = said.length > shown ? `${said.slice(0, shown)}…` : said
+  const [first] = path
+  if (first === undefined) return invalid("invalid_body", `the body cannot be used: ${problem}`)
+  const field = path.join(".")
+  const detail = `${field}${problem.startsWith("is ") ? "" : ":"} ${problem}`
+  if (endpoint !== undefined) {
+    if (has(endpoint.headersSchema, first)) return invalid("invalid_header", detail, field)
+    if (has(endpoint.pathSchema, first) || has(endpoint.urlParamsSchema, first)) {
+      return invalid("invalid_argument", detail, field)
+    }
+    if (Option.isSome(endpoint.payloadSchema)) return invalid("invalid_body", detail, field)
+  }
+  return invalid("invalid_argument", detail, field)
+}
+
+const unreadable = ({ cause, reason }: RequestError): P.Problem | undefined => {
+  if (reason !== "Decode") return undefined
+  return cause instanceof SyntaxError
+    ? invalid("invalid_body", `the body is not JSON: ${cause.message}`)
+    : String(cause).includes("maxBytes")
+      ? tooLarge
+      : invalid("invalid_body", "the body cannot be read")
+}
+
+const internal = new P.Internal({
+  status: 500,
+  code: "internal",
+  title: "Nobody foresaw this",
+  detail: "internal error: the controller's log says more"
+})
+
+const isBodyRefused = (request: HttpServerRequest.HttpServerRequest): P.Problem | undefined => {
+  if (Number(request.headers["content-length"] ?? 0) > maxBody) return tooLarge
+  const type = request.headers["content-type"] ?? ""
+  return /^application\/json\s*(;|$)/i.test(type)
+    ? undefined
+    : invalid("invalid_header", "Content-Type: expected application/json", "Content-Type")
+}
+
+const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.unhandled>) {
+  if (Cause.isInterruptedOnly(cause)) return yield* Effect.failCause(cause)
+  const error = Cause.squash(cause)
+  if (error instanceof HttpApiDecodeError) return respond(undecodable(error, yield* current))
+  const problem = error instanceof RequestError ? unreadable(error) : undefined
+  if (problem !== undefined) return respond(problem)
+  const { method, url } = yield* HttpServerRequest.HttpServerRequest
+  yield* Effect.annotateLogs(Effect.logError("a request failed unexpectedly", cause), {
+    method,
+    path: url.split("?")[0] ?? ""
+  })
+  return respond(internal)
+})
+
+/**
+ * Around every endpoint of the API: bodies are bounded and JSON, and whatever the endpoint itself has no words for is a problem, too.
+ *
+ * @since 0.4.0 @category layers
+ */
+export const middleware = HttpLayerRouter.middleware((endpoint) =>
+  Effect.gen(function* () {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    if (HttpMethod.hasBody(request.method) && Option.isSome((yield* current)?.payloadSchema ?? Option.none())) {
+      const refused = isBodyRefused(request)
+      if (refused !== undefined) return respond(refused)
+    }
+    return yield* HttpIncomingMessage.withMaxBodySize(endpoint, Option.some(maxBody))
+  }).pipe(Effect.catchAllCause(failed))
+).layer
+
+/** What is under the prefix and no endpoint. @since 0.4.0 @category layers */
+export const notFound = (prefix: `/${string}`) =>
+  HttpLayerRouter.addAll(
+    ([prefix, `${prefix}/*`] as const).map((path) =>
+      HttpLayerRouter.route("*", path, ({ method, url }) =>
+        Effect.succeed(
+          respond(
+            missing(
+              "route_not_found",
+              "There is no such route",
+              `there is no route ${method} ${(url.split("?")[0] ?? "").slice(0, 80)}; /openapi.json has those that there are`
+            )
+          )
+        )
+      )
+    )
+  )

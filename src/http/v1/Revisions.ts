@@ -1,0 +1,36 @@
+/**
+ * ETags: what is wanted of a resource, and changes that depend on it.
+ *
+ * @since 0.4.0
+ */
+import * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
+import { InvalidArgument } from "../../domain/Errors.ts"
+import type { Expect } from "../../fabric/Revision.ts"
+
+/** The answer to this request says which revision it shows. @since 0.4.0 @category combinators */
+export const tagged = (revision: string): Effect.Effect<void> =>
+  HttpApp.appendPreResponseHandler((_, response) =>
+    Effect.succeed(response.status < 300 ? HttpServerResponse.setHeader(response, "etag", `"${revision}"`) : response)
+  )
+
+const tags = /^\s*(?:(?:W\/)?"[\x21\x23-\x7e]*"\s*(?:,\s*|$))+$/
+
+/** What `If-Match` expects (RFC 9110); undefined: there is none. @since 0.4.0 @category parsing */
+export const expectation = (ifMatch: string | undefined): Effect.Effect<Expect | undefined, InvalidArgument> => {
+  if (ifMatch === undefined) return Effect.succeed(ifMatch)
+  if (ifMatch.trim() === "*") return Effect.succeed(() => true)
+  if (!tags.test(ifMatch)) {
+    return new InvalidArgument({
+      field: "If-Match",
+      problem: "is no ETag",
+      expected: "the ETag as it was given, in double quotes, or *"
+    })
+  }
+  // weak ones are the same as nothing: what is compared here has to be exactly the same
+  const expected = new Set(
+    ifMatch.split(",").flatMap((tag) => (tag.trim().startsWith('"') ? [tag.trim().slice(1, -1)] : []))
+  )
+  return Effect.succeed((revision) => expected.has(revision))
+}

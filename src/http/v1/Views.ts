@@ -1,0 +1,131 @@
+/**
+ * What the domain has, as the API shows it.
+ *
+ * @since 0.4.0
+ */
+import * as DateTime from "effect/DateTime"
+import type { Drift } from "../../domain/Drift.ts"
+import type { HostStatus } from "../../domain/Host.ts"
+import { formatSource, type Image } from "../../domain/Image.ts"
+import type { InstanceType } from "../../domain/InstanceType.ts"
+import type { OperationReport } from "../../domain/Operation.ts"
+import type { Volume } from "../../domain/Volume.ts"
+import type { HostReport } from "../../fabric/Hosts.ts"
+import type { VmReport } from "../../fabric/Reality.ts"
+import type { PoolReport } from "../../services/Inventory.ts"
+
+const statuses = { Connecting: "connecting", Up: "up", Suspect: "suspect", Down: "down" } as const
+
+const time = DateTime.unsafeMake
+
+const timeOrNull = (milliseconds: number | null) => (milliseconds === null ? null : time(milliseconds))
+
+const reasonOf = (status: HostStatus) => ("reason" in status ? status.reason : null)
+
+/** @since 0.4.0 @category views */
+export const operation = ({ operation, progress }: OperationReport) => ({
+  id: operation.id,
+  kind: operation.kind,
+  vmId: operation.vmId,
+  volumeId: operation.volumeId,
+  snapshotId: operation.snapshotId,
+  state: operation.state,
+  error: operation.error,
+  cancelAsked: operation.cancelAsked,
+  createdAt: time(operation.createdAt),
+  endedAt: timeOrNull(operation.finishedAt),
+  replacedBy: operation.replacedBy,
+  progress
+})
+
+/** @since 0.4.0 @category views */
+export const vm = ({ drift, host, seen, vm }: VmReport) => ({
+  id: vm.id,
+  name: vm.name,
+  state: vm.state,
+  instanceType: vm.instanceType,
+  imageId: vm.imageId,
+  hostId: vm.hostId,
+  resources: vm.resources,
+  driver: vm.driver,
+  uuid: vm.uuid,
+  mac: vm.mac,
+  onCrash: vm.onCrash,
+  createdAt: time(vm.createdAt),
+  seen: seen === null ? null : { power: seen.power, reason: seen.reason, since: time(seen.since) },
+  hostStatus: statuses[host._tag],
+  hostReason: reasonOf(host),
+  drift: drift.length
+})
+
+/** @since 0.4.0 @category views */
+export const drift = (one: Drift) => ({
+  vmId: one.vmId,
+  kind: one.kind,
+  field: one.field,
+  wanted: one.wanted,
+  applied: one.applied,
+  seen: one.seen,
+  since: time(one.since)
+})
+
+/** @since 0.4.0 @category views */
+export const volume = (volume: Volume) => ({
+  id: volume.id,
+  name: volume.name,
+  size: volume.size,
+  state: volume.state,
+  driver: volume.driver,
+  hostId: volume.hostId,
+  vmId: volume.vmId,
+  target: volume.target,
+  serial: volume.serial,
+  snapshotId: volume.sourceId,
+  purgeAt: timeOrNull(volume.purgeAt)
+})
+
+/** @since 0.4.0 @category views */
+export const image = ({ config, content, id }: Image) => ({
+  id,
+  name: config.name,
+  source: formatSource(config.source),
+  format: content?.format ?? config.format ?? null,
+  virtualSize: content?.virtualSize ?? null,
+  fileSize: content?.fileSize ?? null,
+  sha256: content?.sha256 ?? null
+})
+
+/** @since 0.4.0 @category views */
+export const instanceType = ({ cpu, disk, ram, tid }: InstanceType) => ({ id: tid, cpu, ram, disk })
+
+/** @since 0.4.0 @category views */
+export const host = ({ capacity, free, host, promised, status, vms }: HostReport) => ({
+  id: host.id,
+  name: host.name,
+  address: host.config.address,
+  status: statuses[status._tag],
+  reason: reasonOf(status),
+  since: "since" in status ? time(status.since) : null,
+  signs: "signs" in status ? status.signs : null,
+  maintenance: host.maintenance,
+  capacity,
+  promised,
+  free,
+  vms,
+  facts: host.facts,
+  labels: host.config.labels
+})
+
+/** GiB to a tenth. */
+const gibibytes = (bytes: number): number => Math.floor((bytes / 1024 ** 3) * 10) / 10
+
+/** @since 0.4.0 @category views */
+export const pool = ({ pool, promised }: PoolReport) => ({
+  name: pool.name,
+  driver: pool.driver,
+  capacity: gibibytes(pool.capacity),
+  used: gibibytes(pool.used),
+  available: gibibytes(pool.available),
+  promised,
+  overcommit: pool.overcommit
+})

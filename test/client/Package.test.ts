@@ -1,0 +1,131 @@
+/** The package as it is installed: not this folder, but what `npm pack` makes of it. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join, relative, resolve } from "node:path"
+import { promisify } from "node:util"
+
+const root = new URL("../..", import.meta.url).pathname
+
+/** What it printed; fails with all of it. */
+const run = async (cwd: string, command: string, ...args: ReadonlyArray<string>) => {
+  try {
+    return (await promisify(execFile)(command, args, { cwd, timeout: 60_000 })).stdout
+  } catch (error) {
+    const printed = error instanceof Error && "stdout" in error ? String(error.stdout) : ""
+    throw new Error(`${command} ${args.join(" ")} failed:\n${printed}${String(error)}`, { cause: error })
+  }
+}
+
+const program = `
+import { AppTest } from "vmfabric/layers"
+import { Ids, Vms } from "vmfabric"
+import { Client, ClientError, connect } from "vmfabric/client"
+import * as Effect from "effect/Effect"
+
+const vm = await Vms.Vms.pipe(
+  Effect.flatMap((vms) => vms.create({ name: "hello", instanceType: Ids.InstanceTypeId.make(1) })),
+  Effect.provide(AppTest.layer),
+  Effect.runPromise
+)
+console.log(vm.name, "is", vm.state)
+const fabric = connect({ url: "http://127.0.0.1:1", patience: 0 })
+const error = await fabric.vms.listVms().catch((error) => error)
+console.log(error instanceof ClientError, error.code, typeof Client.layer)
+`
+
+const typed = `
+import { Ids, type Vm, Vms } from "vmfabric"
+import { AppTest } from "vmfabric/layers"
+import { Client, ClientError, connect, type Problem } from "vmfabric/client"
+import * as Effect from "effect/Effect"
+
+export const vm: Effect.Effect<Vm.Vm, unknown> = Vms.Vms.pipe(
+  Effect.flatMap((vms) => vms.create({ name: "hello", instanceType: Ids.InstanceTypeId.make(1) })),
+  Effect.provide(AppTest.layer)
+)
+export const missing: Effect.Effect<number | Problem.NotFound, unknown, Client.Client> = Client.Client.pipe(
+  Effect.flatMap((client) => client.vms.getVm({ path: { id: Ids.VmId.make(7) } })),
+  Effect.map((vm) => vm.id),
+  Effect.catchTag("NotFound", Effect.succeed)
+)
+const fabric = connect({ url: "http://127.0.0.1:1" })
+export const created: Promise<string> = fabric.vms
+  .createVm({ payload: { name: "hello", instanceType: 1 } })
+  .then((operation) => operation.createdAt)
+export const code = (error: unknown): string | null => (error instanceof ClientError ? error.code : null)
+// @ts-expect-error it has a name
+fabric.vms.createVm({ payload: { instanceType: 1 } })
+// @ts-expect-error a VM has no such field
+export const none = fabric.vms.getVm({ path: { id: 7 } }).then((vm) => vm.colour)
+// @ts-expect-error a volume is no VM
+Client.Client.pipe(Effect.flatMap((client) => client.vms.getVm({ path: { id: Ids.VolumeId.make(7) } })))
+`
+
+const compiler = join(root, "node_modules/typescript7/bin/tsc")
+
+describe("the package", () => {
+  let folder = ""
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "vmfabric-package-"))
+    // types are checked elsewhere
+    await run(root, process.execPath, compiler, "--project", "tsconfig.build.json", "--noCheck")
+    const packed = await run(root, "npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", folder)
+    const modules = join(folder, "node_modules")
+    await mkdir(join(modules, "vmfabric"), { recursive: true })
+    await run(folder, "tar", "-xzf", packed.trim(), "--strip-components=1", "-C", join(modules, "vmfabric"))
+    const ours = await realpath(join(root, "node_modules"))
+    const { dependencies }: { readonly dependencies: Record<string, string> } = JSON.parse(
+      await readFile(join(modules, "vmfabric/package.json"), "utf8")
+    )
+    // what npm would bring beside it, and what those need
+    const beside = new Set([...Object.keys(dependencies), "@types"].map((name) => name.split("/")[0] ?? ""))
+    for (const name of await readdir(ours)) {
+      if (beside.has(name)) await symlink(join(ours, name), join(modules, name))
+    }
+    await writeFile(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
+  }, 90_000)
+
+  afterAll(() => rm(folder, { recursive: true, force: true }))
+
+  it("runs where it is installed", async () => {
+    await writeFile(join(folder, "program.js"), program)
+    const printed = await run(folder, process.execPath, "program.js")
+    assert.match(printed, /^hello is running\ntrue unreachable function$/m)
+  }, 60_000)
+
+  it("has its types there", async () => {
+    const options = { strict: true, noEmit: true, skipLibCheck: true, module: "nodenext", target: "es2022", types: [] }
+    await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files: ["typed.ts"] }))
+    await writeFile(join(folder, "typed.ts"), typed)
+    assert.strictEqual(await run(folder, process.execPath, compiler), "")
+  }, 60_000)
+})
+
+describe("the client", () => {
+  it("reaches nothing that a browser has not", async () => {
+    const seen = new Set<string>()
+    const foreign = new Set<string>()
+    const visit = async (file: string): Promise<void> => {
+      if (seen.has(file)) return
+      seen.add(file)
+      const source = await readFile(file, "utf8")
+      for (const [, name = ""] of source.matchAll(/(?:^|\n)(?:import|export)[^"]*? from "([^"]+)"/g)) {
+        if (name.endsWith(".ts")) await visit(resolve(dirname(file), name))
+        else if (!name.endsWith("/package.json")) foreign.add(name)
+      }
+    }
+    await visit(join(root, "src/client/index.ts"))
+    const outside = [...seen]
+      .map((file) => relative(root, file))
+      .filter((file) => !/^src\/(client|api|domain)\//.test(file))
+    assert.deepStrictEqual(outside, [])
+    assert.isAbove(seen.size, 20)
+    assert.deepStrictEqual(
+      [...foreign].filter((name) => !/^(effect|@effect\/platform)\//.test(name)),
+      []
+    )
+  })
+})

@@ -1,0 +1,620 @@
+import { assert, describe, it, vi } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { connect } from "node:net"
+import { UserName } from "../../src/domain/Identity.ts"
+import * as Further from "../../src/http/Further.ts"
+import * as Guard from "../../src/http/Guard.ts"
+import * as Insight from "../../src/http/Insight.ts"
+import * as Needs from "../../src/http/Needs.ts"
+import * as Original from "../../src/http/Original.ts"
+import * as Identity from "../../src/http/v1/Identity.ts"
+import * as Guarded from "./Guarded.ts"
+
+// hashing passwords takes its time, and several in a row take it on a busy machine
+vi.setConfig({ testTimeout: 60_000 })
+
+const operators = [
+  "/vm/create",
+  "/vm/destroy",
+  "/vm/repair",
+  "/volume/create",
+  "/volume/destroy",
+  "/volume/attach",
+  "/volume/detach",
+  "/volume/grow",
+  "/volume/rename",
+  "/volume/restore",
+  "/volume/purge",
+  "/volume/clone",
+  "/volume/revert",
+  "/snapshot/create",
+  "/snapshot/destroy",
+  "/pm/look",
+  "/operation/cancel"
+]
+
+/** Every route, and the least role that it is for. */
+const table: ReadonlyArray<readonly [method: string, path: string, role: "viewer" | "operator" | "admin"]> = [
+  ...[...Original.paths, ...Further.paths, ...Insight.paths].flatMap((path) => {
+    const role = path === "/pm/maintenance" ? "admin" : operators.includes(path) ? "operator" : "viewer"
+    return [["GET", path, role] as const, ["POST", path, role] as const]
+  }),
+  ["GET", "/nothing", "viewer"],
+  ["GET", "/", "viewer"],
+  ["GET", "/api/v1/session", "viewer"],
+  ["GET", "/api/v1/tokens", "viewer"],
+  ["DELETE", "/api/v1/tokens/999", "viewer"],
+  ["GET", "/api/v1/users", "admin"],
+  ["POST", "/api/v1/users", "admin"],
+  ["GET", "/api/v1/users/ada", "admin"],
+  ["PATCH", "/api/v1/users/ada", "admin"],
+  ["DELETE", "/api/v1/users/ada", "admin"],
+  ["GET", "/api/v1/audit", "admin"],
+  ["GET", "/api/v1/nothing", "viewer"]
+]
+
+const rank = { viewer: 0, operator: 1, admin: 2 }
+const roles = ["viewer", "operator", "admin"] as const
+
+/** What the guard says, and nobody behind it. */
+const refused = [401, 403, 421, 429]
+
+describe("the guard, route by route", () => {
+  it.scopedLive("lets through who has the role, and nobody else, nothing foreign and no other name", () =>
+    Effect.gen(function* () {
+      const { admins, ask, forward, now, someone } = yield* Guarded.make()
+      const admin = yield* admins
+      const headers = { admin, viewer: yield* someone("viewer"), operator: yield* someone("operator") }
+      const expired = yield* someone("admin", (yield* now) + 1000)
+      forward(1001)
+      const got: Array<string> = []
+      const want: Array<string> = []
+      for (const [method, path, role] of table) {
+        const route = `${method} ${path}`
+        // wrong credentials are refused again and again, but only so often a minute
+        forward(10_000)
+        const foreign = (more: Record<string, string>) => ask(method, path, { headers: { ...admin, ...more } })
+        const cases = [
+          ["nobody", "401", ask(method, path)],
+          ["expired", "401", ask(method, path, { headers: expired })],
+          ...roles.map(
+            (has) =>
+              [has, rank[has] >= rank[role] ? "through" : "403", ask(method, path, { headers: headers[has] })] as const
+          ),
+          ["foreign Origin", "403", foreign({ origin: "http://evil.example" })],
+          ["cross-site", "403", foreign({ "sec-fetch-site": "cross-site" })],
+          ["foreign Host", "421", foreign({ host: "evil.example" })]
+        ] as const
+        const answers = yield* Effect.all(
+          cases.map(([, , asked]) => asked),
+          { concurrency: "unbounded" }
+        )
+        cases.forEach(([what, expected], i) => {
+          const status = answers[i]?.status ?? 0
+          got.push(`${route}, ${what}: ${refused.includes(status) ? status : "through"}`)
+          want.push(`${route}, ${what}: ${expected}`)
+        })
+      }
+      assert.deepStrictEqual(got, want)
+    })
+  )
+
+  it.scopedLive("names the role that is needed, each in the manner of its route", () =>
+    Effect.gen(function* () {
+      const { admins, ask, someone } = yield* Guarded.make()
+      yield* admins
+      const headers = yield* someone("viewer")
+      const old = yield* ask("GET", "/pm/maintenance?pmid=1&on=1", { headers })
+      assert.strictEqual(old.headers["content-type"], "application/json")
+      assert.deepStrictEqual(JSON.parse(old.text), {
+        error: "this needs the role admin, and the-viewer asks with the role viewer"
+      })
+      const problem = yield* ask("GET", "/api/v1/users", { headers })
+      assert.strictEqual(problem.headers["content-type"], "application/problem+json")
+      assert.deepInclude(JSON.parse(problem.text), {
+        status: 403,
+        code: "not_allowed",
+        detail: "this needs the role admin, and the-viewer asks with the role viewer"
+      })
+      const nobody = yield* ask("GET", "/api/v1/users")
+      assert.strictEqual(nobody.headers["www-authenticate"], 'Bearer realm="vmfabric"')
+      assert.deepInclude(JSON.parse(nobody.text), { status: 401, code: "unauthenticated" })
+      const old401 = yield* ask("GET", "/vm/list")
+      assert.strictEqual(old401.headers["www-authenticate"], 'Bearer realm="vmfabric"')
+      assert.match(old401.text, /^\{"error":"who asks is not known: /)
+    })
+  )
+
+  it.scopedLive("finds a route however it is written, as the router does", () =>
+    Effect.gen(function* () {
+      const { admins, ask, fabric, someone } = yield* Guarded.make()
+      const admin = yield* admins
+      const viewer = yield* someone("viewer")
+      const query = "volumeid=7"
+      const written = [
+        "/volume/destroy",
+        "/VOLUME/Destroy",
+        "/volume/destroy/",
+        "//volume//destroy",
+        "/volume/%64estroy",
+        "/volume%2Fdestroy",
+        "/volume/./destroy",
+        "/volume/x/../destroy",
+        "http://127.0.0.1/volume/destroy",
+        "http://x?/volume/destroy",
+        "HTTP://127.0.0.1/volume/destroy"
+      ]
+      let done = 0
+      for (const method of ["GET", "POST", "HEAD", "PUT"]) {
+        for (const path of written) {
+          for (const mark of ["?", ";", "#"]) {
+            yield* ask(method, `${path}${mark}${query}`, { headers: viewer })
+            assert.deepStrictEqual(fabric.calls, [], `${method} ${path}${mark}`)
+            yield* ask(method, `${path}${mark}${query}`, { headers: admin })
+            done += fabric.calls.splice(0).length
+          }
+        }
+      }
+      // it would prove nothing if none of them were found
+      assert.isAbove(done, 10)
+    })
+  )
+
+  it("knows every route of the router, and what is not written down needs an admin or leads nowhere", () => {
+    const needs = Needs.make([...Needs.plain, ...Needs.ofApi(Identity.api)])
+    for (const [method, path, role] of table) assert.strictEqual(needs(method, path).role, role, `${method} ${path}`)
+    assert.deepStrictEqual(needs("GET", "/volume/destroy?volumeid=1"), {
+      role: "operator",
+      changes: true,
+      comparesPassword: false,
+      asksWho: true
+    })
+    assert.deepInclude(needs("POST", "/api/v1/session"), { role: "nobody", changes: true, comparesPassword: true })
+    assert.isFalse(needs("GET", "/api/v1/users").changes)
+    assert.strictEqual(needs("GET", "/healthz").role, "nobody")
+    // longer than the router's own limit, which may be lifted
+    assert.strictEqual(needs("DELETE", `/api/v1/users/${"a".repeat(500)}`).role, "admin")
+    // after a question mark there is no path
+    assert.strictEqual(needs("GET", "/healthz?/../vm/destroy").role, "nobody")
+    assert.strictEqual(needs("GET", "/vm/destroy?/healthz").role, "operator")
+  })
+})
+
+describe("the guard against other sites", () => {
+  const passes = (answer: Guarded.Answer) => !refused.includes(answer.status)
+
+  it.scopedLive("answers to names of its own only", () =>
+    Effect.gen(function* () {
+      const { ask, port } = yield* Guarded.make({ publicNames: ["fabric.example"] })
+      for (const host of ["localhost", "LOCALHOST:1", "127.0.0.1", `127.0.0.1:${port}`, "[::1]:80", "fabric.example"]) {
+        assert.isTrue(passes(yield* ask("GET", "/vm/list", { headers: { host } })), host)
+      }
+      for (const host of [
+        "evil.example",
+        "evil.fabric.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "127.0.0.2",
+        "fabric.example.",
+        "fabric.example@evil.example",
+        "localhost:80:80",
+        "localhost/",
+        "[::2]"
+      ]) {
+        assert.strictEqual((yield* ask("GET", "/vm/list", { headers: { host } })).status, 421, host)
+      }
+      const first = yield* Effect.async<string>((resume) => {
+        // HTTP/1.0 may do without a name
+        const socket = connect(port, "127.0.0.1", () => socket.write("GET /vm/list HTTP/1.0\r\n\r\n"))
+        socket.on("data", (data) => resume(Effect.succeed(data.toString())))
+        return Effect.sync(() => socket.destroy())
+      })
+      assert.match(first, /^HTTP\/1.1 421 /)
+      const said = yield* ask("GET", "/api/v1/users", { headers: { host: "evil.example:80" } })
+      assert.deepInclude(JSON.parse(said.text), {
+        status: 421,
+        code: "unknown_host",
+        detail:
+          "this controller does not answer to the name evil.example: if that is its own, start it with --public-name evil.example"
+      })
+    })
+  )
+
+  it.scopedLive("elsewhere: the address it was reached by, and its names", () =>
+    Effect.gen(function* () {
+      const { admins, ask, port } = yield* Guarded.make({
+        host: "127.0.0.2",
+        loopback: false,
+        publicNames: ["fabric.example"]
+      })
+      const admin = yield* admins
+      const status = (host: string) =>
+        Effect.map(ask("GET", "/vm/list", { headers: { ...admin, host } }), (answer) => answer.status)
+      assert.strictEqual(yield* status(`127.0.0.2:${port}`), 200)
+      assert.strictEqual(yield* status("fabric.example:443"), 200)
+      assert.strictEqual(yield* status("127.0.0.3"), 421)
+      assert.strictEqual(yield* status("10.0.0.1"), 421)
+      assert.strictEqual(yield* status("evil.example"), 421)
+    })
+  )
+
+  it.scopedLive("pages of other origins may do nothing, not even by GET; one's own, and no page at all, may", () =>
+    Effect.gen(function* () {
+      const { ask, fabric, port } = yield* Guarded.make({ publicNames: ["fabric.example"] })
+      const own = `http://127.0.0.1:${port}`
+      const path = "/volume/destroy?volumeid=7"
+      const allowed: ReadonlyArray<Record<string, string>> = [
+        {},
+        { "sec-fetch-site": "none" },
+        { "sec-fetch-site": "same-origin" },
+        { "sec-fetch-site": "same-origin", origin: own },
+        { origin: own },
+        { referer: `${own}/gui/vms?x=1` },
+        // typed into the address line, from wherever the user was
+        { "sec-fetch-site": "none", referer: "http://evil.example/" },
+        // with TLS in front
+        { host: "fabric.example", origin: "https://fabric.example" },
+        { host: "fabric.example", origin: "http://fabric.example" }
+      ]
+      for (const headers of allowed) {
+        assert.strictEqual((yield* ask("GET", path, { headers })).status, 200, JSON.stringify(headers))
+      }
+      assert.strictEqual(fabric.calls.splice(0).length, allowed.length)
+      const foreign: ReadonlyArray<Record<string, string>> = [
+        { "sec-fetch-site": "cross-site" },
+        { "sec-fetch-site": "same-site" },
+        { "sec-fetch-site": "none, cross-site" },
+        { "sec-fetch-site": "cross-site", origin: own },
+        { origin: "http://evil.example" },
+        { origin: "null" },
+        { origin: "http://localhost" },
+        { origin: `http://127.0.0.1:${port + 1}` },
+        { origin: `${own}.evil.example` },
+        { "sec-fetch-site": "same-origin", origin: "http://evil.example" },
+        { "sec-fetch-site": "none", origin: "http://evil.example" },
+        { referer: "http://evil.example/page" },
+        { referer: `http://evil.example/${own}/` },
+        { referer: `http://127.0.0.1:${port}@evil.example/` },
+        { host: "fabric.example", origin: "https://fabric.example:8443" }
+      ]
+      for (const headers of foreign) {
+        for (const method of ["GET", "POST"]) {
+          const answer = yield* ask(method, path, { headers })
+          assert.strictEqual(answer.status, 403, JSON.stringify(headers))
+        }
+      }
+      assert.deepStrictEqual(fabric.calls, [])
+      const said = yield* ask("GET", "/api/v1/users", { headers: { origin: "http://evil.example" } })
+      assert.deepInclude(JSON.parse(said.text), { status: 403, code: "foreign_origin" })
+    })
+  )
+})
+
+describe("who is on this machine", () => {
+  it.scopedLive("is admin while nobody could sign in, and from then on nobody", () =>
+    Effect.gen(function* () {
+      const { ask, json, someone } = yield* Guarded.make()
+      const me = Effect.map(ask("GET", "/api/v1/session"), ({ text }): unknown => JSON.parse(text))
+      assert.deepStrictEqual(yield* me, { user: "local", role: "admin", via: "loopback", tokenId: null })
+      const refusal = yield* json("POST", "/api/v1/tokens", { name: "mine" })
+      assert.strictEqual(refusal.status, 404)
+      assert.match(refusal.text, /there is none yet: create one with POST \/api\/v1\/users/)
+      assert.strictEqual((yield* json("POST", "/api/v1/users", { name: "ada", role: "admin" })).status, 201)
+      assert.strictEqual((yield* ask("GET", "/vm/list")).status, 200)
+      const made = yield* json("POST", "/api/v1/tokens", { name: "first", owner: "ada", role: "admin" })
+      assert.strictEqual(made.status, 201)
+      assert.strictEqual((yield* ask("GET", "/vm/list")).status, 401)
+      const { secret } = JSON.parse(made.text)
+      const headers = { authorization: `bearer ${secret}` }
+      assert.strictEqual((yield* ask("GET", "/vm/list", { headers })).status, 200)
+      yield* someone("viewer")
+    })
+  )
+
+  it.scopedLive("is nobody behind a proxy, on an address that others reach, or with a wrong token", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* Guarded.make()
+      for (const header of [
+        "forwarded",
+        "x-forwarded-for",
+        "X-Forwarded-Host",
+        "x-forwarded-anything",
+        "via",
+        "x-real-ip"
+      ]) {
+        assert.strictEqual((yield* ask("GET", "/vm/list", { headers: { [header]: "127.0.0.1" } })).status, 401, header)
+      }
+      for (const authorization of ["Bearer wrong", "Bearer", "Basic cm9vdDpyb290", "wrong", ""]) {
+        assert.strictEqual((yield* ask("GET", "/vm/list", { headers: { authorization } })).status, 401, authorization)
+      }
+      // a browser keeps the cookie of a session that has ended
+      assert.strictEqual(
+        (yield* ask("GET", "/vm/list", { headers: { cookie: "vmfabric_session=vms_old" } })).status,
+        200
+      )
+      const elsewhere = yield* Guarded.make({ loopback: false })
+      assert.strictEqual((yield* elsewhere.ask("GET", "/vm/list")).status, 401)
+    })
+  )
+})
+
+describe("limits", () => {
+  it.scopedLive("of requests: for each user, whatever tokens they have; none for who is on this machine", () =>
+    Effect.gen(function* () {
+      const { admins, ask, forward, someone } = yield* Guarded.make({ rateLimit: 5 })
+      for (let i = 0; i < 30; i++) assert.strictEqual((yield* ask("GET", "/vm/types")).status, 200)
+      yield* admins
+      const [one, two] = [yield* someone("viewer"), yield* someone("viewer")]
+      const statuses = (headers: Record<string, string>, times: number) =>
+        Effect.map(Effect.replicateEffect(ask("GET", "/vm/types", { headers }), times), (all) =>
+          all.map(({ status }) => status)
+        )
+      const first = yield* statuses(one, 12)
+      assert.deepStrictEqual(first, [...Array.from({ length: 10 }, () => 200), 429, 429])
+      const limited = yield* ask("GET", "/vm/types", { headers: two })
+      assert.deepInclude(limited, { status: 429 })
+      assert.strictEqual(limited.headers["retry-after"], "1")
+      assert.strictEqual((yield* ask("GET", "/vm/types", { headers: yield* someone("operator") })).status, 200)
+      forward(2000)
+      assert.deepStrictEqual(
+        yield* statuses(two, 10),
+        Array.from({ length: 10 }, () => 200)
+      )
+    })
+  )
+
+  it.scopedLive("of wrong tokens: ten a minute for an address, and the right ones still pass", () =>
+    Effect.gen(function* () {
+      const { admins, ask, forward } = yield* Guarded.make()
+      const admin = yield* admins
+      const wrong = Effect.map(
+        ask("GET", "/vm/list", { headers: { authorization: "Bearer vmf_wrong" } }),
+        ({ headers, status }) => `${status} ${String(headers["retry-after"])}`
+      )
+      for (let i = 0; i < 10; i++) assert.strictEqual(yield* wrong, "401 undefined")
+      assert.strictEqual(yield* wrong, "429 6")
+      assert.strictEqual((yield* ask("GET", "/vm/list", { headers: admin })).status, 200)
+      forward(60_000)
+      assert.strictEqual(yield* wrong, "401 undefined")
+    })
+  )
+
+  it.scopedLive(
+    "of passwords: ten wrong ones, also when they come at once, and then not even the right one for a while",
+    () =>
+      Effect.gen(function* () {
+        const { forward, identity, json } = yield* Guarded.make()
+        yield* identity.createUser({ name: UserName.make("ada"), role: "admin", password: Guarded.password })
+        const signIn = (password: string) =>
+          Effect.map(json("POST", "/api/v1/session", { name: "ada", password }), ({ status }) => status)
+        const right = signIn(Redacted.value(Guarded.password))
+        // right ones do not count
+        for (let i = 0; i < 3; i++) assert.strictEqual(yield* right, 200)
+        const tries = yield* Effect.all(
+          Array.from({ length: 14 }, (_, i) => signIn(`wrong ${i}`)),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(tries.filter((status) => status === 401).length, 10)
+        assert.strictEqual(tries.filter((status) => status === 429).length, 4)
+        assert.strictEqual(yield* right, 429)
+        forward(60_000)
+        assert.strictEqual(yield* right, 200)
+      })
+  )
+})
+
+describe("sessions and passwords", () => {
+  const cookieOf = ({ headers }: Guarded.Answer): string => [headers["set-cookie"]].flat()[0] ?? ""
+
+  it.scopedLive("signs in by a cookie that scripts and other sites cannot use, and out again", () =>
+    Effect.gen(function* () {
+      const { ask, forward, identity, json } = yield* Guarded.make()
+      yield* identity.createUser({ name: UserName.make("ada"), role: "admin", password: Guarded.password })
+      const body = { name: "ada", password: Redacted.value(Guarded.password) }
+      const signedIn = yield* json("POST", "/api/v1/session", body)
+      assert.deepInclude(JSON.parse(signedIn.text), { user: "ada", role: "admin" })
+      const cookie = cookieOf(signedIn)
+      assert.match(cookie, /^vmfabric_session=vms_[A-Za-z0-9_-]{43};/)
+      for (const word of [/; HttpOnly/i, /; SameSite=Strict/i, /; Path=\/(;|$)/i]) assert.match(cookie, word)
+      assert.notMatch(cookie, /; Secure/i)
+      const headers = { cookie: `other=1; ${cookie.split(";")[0]}` }
+      const me = yield* ask("GET", "/api/v1/session", { headers })
+      assert.deepStrictEqual(JSON.parse(me.text), { user: "ada", role: "admin", via: "session", tokenId: null })
+      assert.strictEqual((yield* ask("GET", "/vm/list", { headers })).status, 200)
+      const out = yield* ask("DELETE", "/api/v1/session", { headers })
+      assert.strictEqual(out.status, 204)
+      assert.match(cookieOf(out), /^vmfabric_session=;.*(Max-Age=0|Expires=Thu, 01 Jan 1970)/i)
+      assert.strictEqual((yield* ask("GET", "/vm/list", { headers })).status, 401)
+      // behind a proxy with TLS
+      const secure = yield* json("POST", "/api/v1/session", body, { host: "localhost", origin: "https://localhost" })
+      assert.match(cookieOf(secure), /; Secure/i)
+      const later = { cookie: cookieOf(secure).split(";")[0] ?? "" }
+      assert.strictEqual((yield* ask("GET", "/vm/list", { headers: later })).status, 200)
+      forward(12 * 3600_000)
+      assert.strictEqual((yield* ask("GET", "/vm/list", { headers: later })).status, 401)
+    })
+  )
+
+  it.scopedLive("nobody becomes more than they are by tokens and passwords", () =>
+    Effect.gen(function* () {
+      const { admins, ask, identity, json } = yield* Guarded.make()
+      const admin = yield* admins
+      const ada = UserName.make("ada")
+      yield* identity.createUser({ name: ada, role: "operator", password: Guarded.password })
+      const owned = (owner: string, role: "viewer" | "operator" | "admin") =>
+        Effect.map(
+          identity.createToken({ name: "t", owner: UserName.make(owner), role, expiresAt: null }),
+          ({ secret, token }) => ({ id: token.id, headers: { authorization: `Bearer ${Redacted.value(secret)}` } })
+        )
+      const full = yield* owned("ada", "operator")
+      const weak = yield* owned("ada", "viewer")
+      const strange = yield* owned("the-admin", "viewer")
+      const strong = yield* owned("the-admin", "admin")
+      const status = (method: string, path: string, body: unknown, headers: Record<string, string>) =>
+        Effect.map(json(method, path, body, headers), (answer) => answer.status)
+
+      assert.strictEqual(yield* status("POST", "/api/v1/tokens", { name: "n", role: "admin" }, full.headers), 403)
+      assert.strictEqual(yield* status("POST", "/api/v1/tokens", { name: "n", role: "operator" }, weak.headers), 403)
+      assert.strictEqual(yield* status("POST", "/api/v1/tokens", { name: "n", owner: "the-admin" }, full.headers), 403)
+      const made = yield* json("POST", "/api/v1/tokens", { name: "n" }, weak.headers)
+      assert.deepInclude(JSON.parse(made.text), { owner: "ada", role: "viewer", expiresAt: null, lastUsedAt: null })
+
+      assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strange.id}`, undefined, full.headers), 404)
+      assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strong.id}`, undefined, strange.headers), 403)
+      assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${full.id}`, undefined, weak.headers), 403)
+      const listed = JSON.parse((yield* ask("GET", "/api/v1/tokens?owner=the-admin", { headers: full.headers })).text)
+      assert.deepStrictEqual(new Set(listed.items.map((one: { owner: string }) => one.owner)), new Set(["ada"]))
+      assert.notInclude(JSON.stringify(listed), "secret")
+
+      const fresh = "another long password"
+      const current = Redacted.value(Guarded.password)
+      const set = (whose: string, body: unknown, headers: Record<string, string>) =>
+        status("PUT", `/api/v1/users/${whose}/password`, body, headers)
+      assert.strictEqual(yield* set("the-admin", { password: fresh }, full.headers), 403)
+      assert.strictEqual(yield* set("ada", { password: fresh, current }, weak.headers), 403)
+      // a token that was stolen makes nobody its owner for good
+      assert.strictEqual(yield* set("ada", { password: fresh }, full.headers), 401)
+      assert.strictEqual(yield* set("ada", { password: fresh, current: "a wrong password" }, full.headers), 401)
+      assert.strictEqual(yield* set("ada", { password: fresh, current }, full.headers), 204)
+      assert.strictEqual(yield* status("POST", "/api/v1/session", { name: "ada", password: current }, {}), 401)
+      assert.strictEqual(yield* status("POST", "/api/v1/session", { name: "ada", password: fresh }, {}), 200)
+      assert.strictEqual(yield* set("ada", { password: current }, admin), 204)
+      assert.strictEqual(yield* set("ada", { password: "short" }, admin), 400)
+      assert.strictEqual(yield* set("nobody", { password: fresh }, admin), 404)
+    })
+  )
+
+  it.scopedLive("administers users", () =>
+    Effect.gen(function* () {
+      const { admins, ask, json } = yield* Guarded.make()
+      const headers = yield* admins
+      const created = yield* json("POST", "/api/v1/users", { name: "ada", role: "operator" }, headers)
+      assert.strictEqual(created.status, 201)
+      assert.deepInclude(JSON.parse(created.text), { name: "ada", role: "operator", hasPassword: false })
+      assert.strictEqual((yield* json("POST", "/api/v1/users", { name: "ada", role: "viewer" }, headers)).status, 409)
+      assert.strictEqual((yield* json("POST", "/api/v1/users", { name: "No!", role: "viewer" }, headers)).status, 400)
+      const changed = yield* json("PATCH", "/api/v1/users/ada", { role: "viewer" }, headers)
+      assert.deepInclude(JSON.parse(changed.text), { name: "ada", role: "viewer" })
+      const all = JSON.parse((yield* ask("GET", "/api/v1/users", { headers })).text)
+      assert.deepStrictEqual(
+        all.items.map((one: { name: string }) => one.name),
+        ["ada", "the-admin"]
+      )
+      assert.strictEqual((yield* ask("DELETE", "/api/v1/users/the-admin", { headers })).status, 409)
+      assert.strictEqual((yield* ask("DELETE", "/api/v1/users/ada", { headers })).status, 204)
+      const gone = yield* ask("GET", "/api/v1/users/ada", { headers })
+      assert.deepInclude(JSON.parse(gone.text), { status: 404, code: "user_not_found" })
+    })
+  )
+})
+
+describe("the audit log", () => {
+  it.scopedLive("has every request for a change, by GET too, with what became of it, and none that only looks", () =>
+    Effect.gen(function* () {
+      const { admins, ask, identity, json, someone } = yield* Guarded.make()
+      const admin = yield* admins
+      const operator = yield* someone("operator")
+      const lines = Effect.map(identity.audited({ before: null, limit: 100 }), (all) =>
+        all
+          .map(({ failed, from, method, path, status, user, via }) => {
+            assert.strictEqual(from, "127.0.0.1")
+            return `${user ?? "nobody"} ${via ?? "-"} ${method} ${path} ${status} ${failed ?? "done"}`
+          })
+          .toReversed()
+      )
+      yield* ask("GET", "/vm/create?name=web&instance_type=1", { headers: operator })
+      yield* ask("GET", "/vm/create?name=full&instance_type=1", { headers: operator })
+      yield* ask("POST", "/volume/destroy?volumeid=4711", { headers: operator })
+      yield* ask("GET", "/pm/maintenance?pmid=1&on=1", { headers: operator })
+      yield* ask("GET", "/vm/query?vmid=38201", { headers: operator })
+      yield* ask("POST", "/vm/list", { headers: operator })
+      yield* ask("GET", "/api/v1/users", { headers: admin })
+      yield* ask("GET", "/api/v1/users", { headers: operator })
+      yield* ask("GET", "/vm/destroy?vmid=1")
+      yield* ask("GET", "/vm/destroy?vmid=1", { headers: { authorization: "Bearer wrong" } })
+      yield* ask("GET", "/vm/destroy?vmid=1", { headers: { ...operator, origin: "http://evil.example" } })
+      yield* json("PATCH", "/api/v1/users/nobody", { role: "viewer" }, admin)
+      yield* json("POST", "/api/v1/session", { name: "the-admin", password: "wrong" })
+      yield* json("POST", "/api/v1/session", { name: "my secret word", password: "wrong" })
+      assert.deepStrictEqual(yield* lines, [
+        "the-operator token GET /vm/create?name=web&instance_type=1 200 done",
+        "the-operator token GET /vm/create?name=full&instance_type=1 200 no host can take the VM: the fabric has no hosts",
+        "the-operator token POST /volume/destroy?volumeid=4711 200 volumeid : 4711 does not exist",
+        "the-operator token GET /pm/maintenance?pmid=1&on=1 403 this needs the role admin, and the-operator asks with the role operator",
+        "nobody - GET /vm/destroy?vmid=1 401 wrong credentials",
+        "the-admin token PATCH /api/v1/users/nobody 404 user nobody does not exist",
+        "nobody - POST /api/v1/session 401 wrong password of the-admin",
+        "nobody - POST /api/v1/session 401 no such user"
+      ])
+      const page = JSON.parse((yield* ask("GET", "/api/v1/audit?limit=3", { headers: admin })).text)
+      assert.strictEqual(page.items.length, 3)
+      const next = JSON.parse(
+        (yield* ask("GET", `/api/v1/audit?limit=100&before=${page.next}`, { headers: admin })).text
+      )
+      assert.strictEqual(next.items.length, 5)
+      assert.isNull(next.next)
+      assert.strictEqual((yield* ask("GET", "/api/v1/audit?limit=1001", { headers: admin })).status, 400)
+    })
+  )
+
+  it.scopedLive("strangers without credentials leave no trace, however many they are", () =>
+    Effect.gen(function* () {
+      const { admins, ask, identity } = yield* Guarded.make()
+      yield* admins
+      yield* Effect.replicateEffect(ask("POST", "/vm/destroy?vmid=1"), 50, { concurrency: 10, discard: true })
+      assert.deepStrictEqual(yield* identity.audited({ before: null, limit: 10 }), [])
+    })
+  )
+
+  it("takes secrets out of what it keeps of a URL", () => {
+    for (const [url, kept] of [
+      ["/vm/create?name=a&token=T&x=1", "/vm/create?name=a&token=…&x=1"],
+      ["/vm/create?Password=T", "/vm/create?Password=…"],
+      ["/vm/create?pass%77ord=T", "/vm/create?pass%77ord=…"],
+      ["/vm/create;secret=T", "/vm/create;secret=…"],
+      ["/vm/create?a=1;api_key=T", "/vm/create?a=1;api_key=…"],
+      ["/vm/create#key=T", "/vm/create#key=…"],
+      ["/vm/create?%=1&token=T", "/vm/create?%=1&token=…"],
+      ["/api/v1/tokens/vmf_T", "/api/v1/tokens/…"],
+      ["/vm/create?name=vms_T", "/vm/create?name=…"],
+      ["/vm/query?vmid=7", "/vm/query?vmid=7"]
+    ] as const) {
+      assert.strictEqual(Guard.withoutSecrets(url), kept)
+    }
+    assert.strictEqual(Guard.withoutSecrets(`/${"x".repeat(9000)}`).length, 500)
+  })
+
+  it.scopedLive("nothing that opens a door is found in a log line, an audit line or a later answer", () =>
+    Effect.gen(function* () {
+      const { admins, ask, identity, json, log } = yield* Guarded.make()
+      const admin = yield* admins
+      const canary = "canary-password-4711"
+      const answers: Array<string> = []
+      const say = (effect: Effect.Effect<Guarded.Answer>) => Effect.map(effect, ({ text }) => void answers.push(text))
+      yield* say(json("POST", "/api/v1/users", { name: "ada", role: "operator", password: canary }, admin))
+      yield* say(json("POST", "/api/v1/users", { name: "ada", role: "operator", password: canary }, admin))
+      yield* say(json("PUT", "/api/v1/users/ada/password", { password: `${canary}!` }, admin))
+      yield* say(json("POST", "/api/v1/session", { name: "ada", password: canary }))
+      yield* say(json("POST", "/api/v1/session", { name: canary, password: canary }))
+      const signedIn = yield* json("POST", "/api/v1/session", { name: "ada", password: `${canary}!` })
+      const session = [signedIn.headers["set-cookie"]].flat()[0]?.split(";")[0] ?? ""
+      const made = yield* json("POST", "/api/v1/tokens", { name: "t", owner: "ada", role: "viewer" }, admin)
+      const { secret } = JSON.parse(made.text)
+      const headers = { authorization: `Bearer ${secret}`, cookie: session }
+      yield* say(ask("GET", `/vm/create?name=a&instance_type=1&token=${secret}&password=${canary}`, { headers: admin }))
+      yield* say(ask("GET", "/vm/create?name=defect&instance_type=1", { headers: { ...admin, cookie: session } }))
+      yield* ask("DELETE", `/api/v1/tokens/${secret}`, { headers: admin })
+      yield* say(ask("GET", "/api/v1/tokens", { headers }))
+      yield* say(ask("GET", "/api/v1/session", { headers }))
+      yield* say(ask("GET", "/api/v1/users", { headers: admin }))
+      yield* say(ask("GET", "/api/v1/audit", { headers: admin }))
+      assert.isAbove(log.length, 0)
+      const audited = JSON.stringify(yield* identity.audited({ before: null, limit: 100 }))
+      for (const word of [canary, String(secret).slice(4), session.slice(session.indexOf("=") + 5)]) {
+        assert.isAbove(word.length, 10)
+        for (const text of [...answers, ...log, audited]) assert.notInclude(text, word)
+      }
+    })
+  )
+})

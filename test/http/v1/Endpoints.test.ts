@@ -1,0 +1,210 @@
+/** Each endpoint as somebody uses it, with what it is there for. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { HypervisorTestState } from "../../../layers/HypervisorTest.ts"
+import { HostId } from "../../../src/domain/Ids.ts"
+import { Inventory } from "../../../src/services/Inventory.ts"
+import * as App from "./App.ts"
+
+describe("VMs", () => {
+  it.scopedLive("are created, listed, changed, repaired and destroyed", () =>
+    Effect.gen(function* () {
+      const { ask, context, done, get } = yield* App.make()
+      const created = yield* done("POST", "/vms", { name: "web", instanceType: 1, image: 100, onCrash: "restart" })
+      assert.deepInclude(created.json, { kind: "CreateVm", vmId: 1, error: null, progress: null, replacedBy: null })
+      assert.isString(created.json.endedAt)
+      const vm = yield* get("/vms/1")
+      assert.deepInclude(vm.json, {
+        id: 1,
+        name: "web",
+        state: "running",
+        instanceType: 1,
+        imageId: 100,
+        onCrash: "restart",
+        resources: { cpu: 1, ram: 1024, disk: 10 },
+        driver: "dir",
+        hostStatus: "up",
+        hostReason: null
+      })
+      assert.match(String(vm.json.createdAt), /^20[0-9]{2}-.*Z$/)
+
+      const batch = yield* ask("POST", "/vms/batch", { count: 3, name: "db", instanceType: 1 }, { prefer: "wait=20" })
+      assert.strictEqual(batch.status, 200)
+      assert.isNull(batch.json.refused)
+      const named = yield* get("/vms?name=db")
+      assert.deepStrictEqual(
+        App.items(named)
+          .map(({ name }) => name)
+          .toSorted(),
+        ["db-1", "db-2", "db-3"]
+      )
+      assert.deepInclude(named.json, { next: null, total: 3 })
+      assert.lengthOf(App.items(yield* get("/vms?type=1&state=running&sort=-name")), 4)
+      assert.lengthOf(App.items(yield* get("/vms?state=destroying")), 0)
+      assert.lengthOf(App.items(yield* get("/vms?type=7")), 0)
+
+      const changed = yield* ask("PATCH", "/vms/1", { onCrash: "leave" })
+      assert.deepInclude(changed.json, { id: 1, onCrash: "leave" })
+      assert.strictEqual((yield* get("/vms/1")).json.onCrash, "leave")
+
+      // somebody switches it off by hand
+      const state = Context.get(context, HypervisorTestState)
+      const hostId = HostId.make(Number(vm.json.hostId))
+      const { host } = yield* Context.get(context, Inventory).host(hostId)
+      const uuid = String(vm.json.uuid)
+      const domain = (yield* state.host(host)).domains.get(uuid)
+      assert(domain !== undefined)
+      yield* state.put(host, uuid, { ...domain, state: "shutoff", live: [] }, "stopped")
+      yield* ask("POST", `/hosts/${hostId}/look`)
+      const drift = App.items(yield* get("/vms/1/drift"))
+      assert.deepInclude(drift[0], { vmId: 1, kind: "power", wanted: "running" })
+      assert.deepStrictEqual(App.items(yield* get("/drift")), drift)
+      assert.deepInclude((yield* get("/vms/1")).json, { drift: 1 })
+      assert.deepInclude((yield* done("POST", "/vms/1/repair")).json, { kind: "RepairVm", vmId: 1 })
+      yield* ask("POST", `/hosts/${hostId}/look`)
+      assert.lengthOf(App.items(yield* get("/drift")), 0)
+
+      assert.deepInclude((yield* done("DELETE", "/vms/1")).json, { kind: "DestroyVm", vmId: 1 })
+      assert.strictEqual((yield* ask("DELETE", "/vms/1")).status, 204)
+      assert.strictEqual((yield* ask("GET", "/vms/1")).status, 404)
+    })
+  )
+})
+
+describe("volumes and snapshots", () => {
+  it.scopedLive("go through all that can be done with them", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      assert.deepInclude((yield* done("POST", "/volumes", { name: "data", size: 2 })).json, { volumeId: 1, vmId: null })
+      // grown, then renamed: the last of the two is told
+      const both = yield* done("PATCH", "/volumes/1", { name: "archive", size: 5 })
+      assert.deepInclude(both.json, { kind: "RenameVolume" })
+      assert.deepInclude((yield* get("/volumes/1")).json, { name: "archive", size: 5 })
+      assert.strictEqual((yield* ask("PATCH", "/volumes/1", { name: "archive", size: 5 })).status, 204)
+
+      assert.deepInclude((yield* done("POST", "/volumes/1/attach", { vm: 1 })).json, { kind: "AttachVolume", vmId: 1 })
+      assert.strictEqual((yield* ask("POST", "/volumes/1/attach", { vm: 1 })).status, 204)
+      assert.deepInclude((yield* get("/volumes/1")).json, {
+        state: "attached",
+        vmId: 1,
+        target: "vdb",
+        serial: "volume-1"
+      })
+      assert.lengthOf(App.items(yield* get("/volumes?vm=1")), 1)
+      assert.lengthOf(App.items(yield* get("/volumes?vm=2")), 0)
+
+      const taken = yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
+      assert.deepInclude(taken.json, { kind: "CreateSnapshot", volumeId: 1, snapshotId: 1 })
+      const monday = { id: 1, volumeId: 1, name: "monday", size: 5, state: "ready" }
+      assert.deepStrictEqual(App.items(yield* get("/volumes/1/snapshots")), [monday])
+      assert.deepStrictEqual((yield* get("/snapshots/1")).json, monday)
+      assert.deepInclude((yield* done("POST", "/volumes", { name: "copy", snapshot: 1 })).json, { volumeId: 2 })
+      assert.deepInclude((yield* get("/volumes/2")).json, { size: 5, snapshotId: 1 })
+
+      yield* done("POST", "/volumes/1/detach")
+      yield* done("PATCH", "/volumes/1", { size: 9 })
+      yield* done("POST", "/snapshots/1/revert")
+      assert.deepInclude((yield* get("/volumes/1")).json, { size: 5, state: "available", vmId: null })
+      yield* done("DELETE", "/snapshots/1")
+      assert.strictEqual((yield* ask("GET", "/snapshots/1")).status, 404)
+
+      yield* done("DELETE", "/volumes/1")
+      assert.strictEqual((yield* ask("DELETE", "/volumes/1")).status, 204)
+      const trashed = yield* get("/volumes/1")
+      assert.strictEqual(trashed.json.state, "deleted")
+      assert.isAbove(Date.parse(String(trashed.json.purgeAt)), Date.now())
+      assert.deepStrictEqual(
+        App.items(yield* get("/volumes?state=deleted")).map(({ id }) => id),
+        [1]
+      )
+      yield* done("POST", "/volumes/1/restore")
+      assert.strictEqual((yield* ask("POST", "/volumes/1/restore")).status, 204)
+      yield* done("DELETE", "/volumes/1")
+      yield* done("POST", "/volumes/1/purge")
+      assert.strictEqual((yield* ask("POST", "/volumes/1/purge")).status, 204)
+      assert.deepInclude((yield* get("/volumes/1")).json, { state: "purged" })
+      assert.deepInclude((yield* get("/volumes?name=co")).json, { total: 1, next: null })
+    })
+  )
+})
+
+describe("what the files say", () => {
+  it.scopedLive("is listed, and hosts go into maintenance", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      const type = { id: 1, cpu: 1, ram: 1024, disk: 10 }
+      assert.deepStrictEqual(App.items(yield* get("/instance-types")), [type])
+      assert.deepStrictEqual((yield* get("/instance-types/1")).json, type)
+      assert.deepStrictEqual(App.items(yield* get("/images")), [(yield* get("/images/100")).json])
+      assert.deepInclude((yield* get("/images/100")).json, { name: "test", source: "/images/test.raw", format: "raw" })
+      assert.lengthOf(App.items(yield* get("/pools")), 0)
+      assert.lengthOf(App.items(yield* get("/foreign")), 0)
+
+      const hosts = App.items(yield* get("/hosts"))
+      assert.deepStrictEqual(
+        hosts.map(({ id, name, status }) => [id, name, status]),
+        [1, 2, 3].map((id) => [id, `root@test-${id}`, "up"])
+      )
+      assert.deepInclude((yield* get("/hosts/1")).json, {
+        capacity: { cpu: 32, ram: 32768, disk: 500 },
+        promised: { cpu: 1, ram: 1024, disk: 10 },
+        free: { cpu: 31, ram: 31744, disk: 490 },
+        vms: 1
+      })
+      assert.lengthOf(App.items(yield* get("/hosts/1/vms")), 1)
+      assert.lengthOf(App.items(yield* get("/hosts/2/vms")), 0)
+      assert.strictEqual((yield* ask("GET", "/hosts/9/vms")).status, 404)
+
+      assert.deepInclude((yield* ask("PATCH", "/hosts/2", { maintenance: true })).json, { id: 2, maintenance: true })
+      yield* ask("PATCH", "/hosts/3", { maintenance: true })
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      assert.lengthOf(App.items(yield* get("/hosts/1/vms")), 2)
+      assert.deepInclude((yield* ask("POST", "/hosts/2/look")).json, { id: 2, maintenance: true })
+    })
+  )
+})
+
+describe("operations", () => {
+  it.scopedLive("are listed by what they are about, the newest first, and cancelled", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      const id = String((yield* done("POST", "/volumes", { name: "data", size: 2 })).json.id)
+      yield* done("PATCH", "/volumes/1", { size: 3 })
+      const kinds = (query: string) =>
+        Effect.map(get(`/operations${query}`), (answer) => App.items(answer).map(({ kind }) => kind))
+      assert.deepStrictEqual(yield* kinds(""), ["GrowVolume", "CreateVolume", "CreateVm"])
+      assert.deepStrictEqual(yield* kinds("?volume=1"), ["GrowVolume", "CreateVolume"])
+      assert.deepStrictEqual(yield* kinds("?vm=1"), ["CreateVm"])
+      assert.deepStrictEqual(yield* kinds("?kind=CreateVolume"), ["CreateVolume"])
+      assert.deepStrictEqual(yield* kinds("?state=failed"), [])
+      assert.deepStrictEqual(yield* kinds("?ended=false"), [])
+      assert.deepStrictEqual(yield* kinds("?ended=true&state=done&limit=1"), ["GrowVolume"])
+
+      const walked: Array<unknown> = []
+      for (let path: string | null = "/operations?limit=1"; path !== null;) {
+        const page: App.Answer = yield* get(path)
+        walked.push(...App.items(page).map(({ kind }) => kind))
+        path = page.json.next === null ? null : `/operations?limit=1&cursor=${String(page.json.next)}`
+      }
+      assert.deepStrictEqual(walked, ["GrowVolume", "CreateVolume", "CreateVm"])
+
+      assert.deepInclude((yield* get(`/operations/${id}`)).json, { id, kind: "CreateVolume", volumeId: 1 })
+      const late = yield* ask("POST", `/operations/${id}/cancel`)
+      assert.deepInclude(late.json, { status: 409, code: "not_cancellable", operation: id })
+
+      // one that waits for its host can be cancelled
+      yield* ask("PATCH", "/hosts/1", { maintenance: false })
+      const begun = yield* ask("POST", "/vms", { name: "slow", instanceType: 1 })
+      const asked = yield* ask("POST", `/operations/${String(begun.json.id)}/cancel`, undefined, { prefer: "wait=20" })
+      // unless it was done before that was heard
+      if (asked.status !== 409) {
+        assert.strictEqual(asked.status, 200)
+        assert.deepInclude(asked.json, { id: begun.json.id, state: "failed", cancelAsked: true })
+      }
+    })
+  )
+})

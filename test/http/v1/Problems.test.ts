@@ -1,0 +1,308 @@
+/** What goes wrong, and what is told of it. */
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpServer from "@effect/platform/HttpServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import { request } from "node:http"
+import * as AppTest from "../../../layers/AppTest.ts"
+import * as Problem from "../../../src/api/Problem.ts"
+import * as Errors from "../../../src/domain/Errors.ts"
+import * as Ids from "../../../src/domain/Ids.ts"
+import { Hosts } from "../../../src/fabric/Hosts.ts"
+import * as Server from "../../../src/http/Server.ts"
+import * as Api from "../../../src/http/v1/Api.ts"
+import * as Problems from "../../../src/http/v1/Problems.ts"
+import * as App from "./App.ts"
+
+const operationId = Ids.OperationId.make("11111111-2222-4333-8444-555555555555")
+const vmId = Ids.VmId.make(7)
+const volumeId = Ids.VolumeId.make(7)
+const busy = { operationId, doing: "it is growing" }
+
+/** Every error that can be told, with the problem that it is. */
+const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, status: number, code: string]>> = {
+  InvalidArgument: [
+    new Errors.InvalidArgument({ field: "size", problem: "is 0", expected: "1" }),
+    400,
+    "invalid_argument"
+  ],
+  VmNotFound: [new Errors.VmNotFound({ vmId }), 404, "vm_not_found"],
+  VolumeNotFound: [new Errors.VolumeNotFound({ volumeId }), 404, "volume_not_found"],
+  SnapshotNotFound: [new Errors.SnapshotNotFound({ snapshotId: 7 }), 404, "snapshot_not_found"],
+  HostNotFound: [new Errors.HostNotFound({ hostId: 7 }), 404, "host_not_found"],
+  ImageNotFound: [new Errors.ImageNotFound({ imageId: 7, known: [] }), 404, "image_not_found"],
+  InstanceTypeNotFound: [new Errors.InstanceTypeNotFound({ tid: 7, known: [] }), 404, "instance_type_not_found"],
+  OperationNotFound: [new Errors.OperationNotFound({ operationId: "x" }), 404, "operation_not_found"],
+  UserNotFound: [new Errors.UserNotFound({ name: "ada" }), 404, "user_not_found"],
+  TokenNotFound: [new Errors.TokenNotFound({ tokenId: 7 }), 404, "token_not_found"],
+  VmBusy: [new Errors.VmBusy({ vmId, ...busy }), 409, "vm_busy"],
+  VolumeBusy: [new Errors.VolumeBusy({ volumeId, ...busy }), 409, "volume_busy"],
+  VolumeConflict: [new Errors.VolumeConflict({ volumeId, reason: "is deleted" }), 409, "volume_conflict"],
+  NoFeasibleHost: [new Errors.NoFeasibleHost({ refusals: [] }), 409, "no_feasible_host"],
+  PoolFull: [new Errors.PoolFull({ pool: "vms", wanted: 1, promised: 1, limit: 1, available: 1 }), 409, "pool_full"],
+  KeyReused: [new Errors.KeyReused({ key: "k" }), 409, "key_reused"],
+  NotCancellable: [new Errors.NotCancellable({ operationId, reason: "it has ended" }), 409, "not_cancellable"],
+  ImageRefused: [new Errors.ImageRefused({ image: "a", reason: "it is empty" }), 409, "image_refused"],
+  UserConflict: [new Errors.UserConflict({ name: "ada", reason: "exists" }), 409, "user_conflict"],
+  OperationFailed: [
+    new Errors.OperationFailed({ operationId, reason: "no", undone: false, unreachableHost: null }),
+    409,
+    "operation_failed"
+  ],
+  HasChanged: [new Errors.HasChanged({ what: "VM 7" }), 412, "has_changed"],
+  EventsLost: [new Errors.EventsLost({ cursor: 1, oldest: 7 }), 410, "events_lost"],
+  NotAllowed: [new Errors.NotAllowed({ reason: "no" }), 403, "not_allowed"],
+  HostUnreachable: [new Errors.HostUnreachable({ host: "h", reason: "no answer" }), 503, "host_unreachable"],
+  HostFailure: [new Errors.HostFailure({ host: "h", action: "look", reason: "no" }), 503, "host_failed"],
+  StorageUnreachable: [
+    new Errors.StorageUnreachable({ storage: "s", reason: "no answer" }),
+    503,
+    "storage_unreachable"
+  ],
+  StorageFailure: [new Errors.StorageFailure({ storage: "s", action: "look", reason: "no" }), 503, "storage_failed"],
+  PersistenceError: [new Errors.PersistenceError({ action: "read", cause: new Error("full") }), 503, "database"]
+}
+
+describe("an error of the domain", () => {
+  it("is a problem with a code of its own and its sentence", () => {
+    for (const [error, status, code] of Object.values(table)) {
+      const problem = Problems.of(error)
+      assert.strictEqual(problem.status, status)
+      assert.strictEqual(problem.code, code)
+      assert.strictEqual(problem.detail, error.message)
+      const response = Problems.respond(problem)
+      assert.strictEqual(response.status, status)
+      assert.strictEqual(response.headers["content-type"], Problem.contentType)
+      assert.strictEqual(response.headers["retry-after"], status === 503 ? "5" : undefined)
+    }
+    const codes = Object.values(table).map(([, , code]) => code)
+    assert.lengthOf(new Set(codes), codes.length)
+    assert.strictEqual(Problems.of(table.VmBusy[0]).operation, operationId)
+    assert.strictEqual(Problems.of(table.InvalidArgument[0]).field, "size")
+  })
+})
+
+const json = { "content-type": "application/json" }
+
+/** What is asked, and what is told of it. */
+const refusals: ReadonlyArray<
+  readonly [
+    method: string,
+    path: string,
+    init: RequestInit,
+    status: number,
+    code: string,
+    detail: string,
+    field?: string
+  ]
+> = [
+  ["GET", "/vms/0", {}, 400, "invalid_argument", "id: expected a whole number from 1 on", "id"],
+  ["GET", "/vms/1e3", {}, 400, "invalid_argument", "id: expected a whole number from 1 on", "id"],
+  ["GET", "/vms/9007199254740993", {}, 400, "invalid_argument", "id: expected a whole number from 1 on", "id"],
+  ["GET", "/operations/x", {}, 400, "invalid_argument", "id: expected a UUID", "id"],
+  ["GET", "/vms?limit=1001", {}, 400, "invalid_argument", "limit: expected a whole number from 1 to 1000", "limit"],
+  [
+    "GET",
+    "/vms?state=on",
+    {},
+    400,
+    "invalid_argument",
+    "state: expected creating or running or destroying or destroyed or failed",
+    "state"
+  ],
+  ["GET", "/vms?stat=running", {}, 400, "invalid_argument", "stat is not known here", "stat"],
+  ["GET", "/operations?ended=1", {}, 400, "invalid_argument", "ended: expected true or false", "ended"],
+  ["POST", "/vms", { body: "{", headers: json }, 400, "invalid_body", "the body is not JSON"],
+  ["POST", "/vms", { headers: json }, 400, "invalid_body", "the body"],
+  ["POST", "/vms", { body: "[]", headers: json }, 400, "invalid_body", "the body cannot be used"],
+  ["POST", "/vms", { body: "7", headers: json }, 400, "invalid_body", "the body cannot be used"],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a"}', headers: json },
+    400,
+    "invalid_body",
+    "instanceType is missing",
+    "instanceType"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":"1"}', headers: json },
+    400,
+    "invalid_body",
+    "instanceType: expected a whole number from 1 on",
+    "instanceType"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":" a","instanceType":1}', headers: json },
+    400,
+    "invalid_body",
+    "name: expected 1 to 255 characters",
+    "name"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":1,"imag":1}', headers: json },
+    400,
+    "invalid_body",
+    "imag is not known here",
+    "imag"
+  ],
+  [
+    "POST",
+    "/vms/batch",
+    { body: '{"name":"a","instanceType":1,"count":0}', headers: json },
+    400,
+    "invalid_body",
+    "count: expected a whole number from 1 to 1000",
+    "count"
+  ],
+  ["PATCH", "/volumes/1", { body: "{}", headers: json }, 400, "invalid_body", "expected name, size or both"],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":1}', headers: { "content-type": "text/plain" } },
+    400,
+    "invalid_header",
+    "Content-Type: expected application/json",
+    "Content-Type"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":1}', headers: { ...json, "idempotency-key": "a b" } },
+    400,
+    "invalid_header",
+    "Idempotency-Key has blanks",
+    "Idempotency-Key"
+  ],
+  ["POST", "/volumes", { body: '{"name":"a"}', headers: json }, 400, "invalid_argument", "size is missing", "size"],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":9}', headers: json },
+    404,
+    "instance_type_not_found",
+    "instance_type : 9 does not exist"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":1,"image":9}', headers: json },
+    404,
+    "image_not_found",
+    "image_id : 9 does not exist"
+  ],
+  ["GET", "/vms/9", {}, 404, "vm_not_found", "vmid : 9 does not exist"],
+  ["DELETE", "/vms/9", {}, 404, "vm_not_found", "vmid : 9 does not exist"],
+  ["POST", "/vms/9/repair", {}, 404, "vm_not_found", "vmid : 9 does not exist"],
+  ["GET", "/volumes/9", {}, 404, "volume_not_found", "volumeid : 9 does not exist"],
+  ["POST", "/volumes/9/detach", {}, 404, "volume_not_found", "volumeid : 9 does not exist"],
+  [
+    "POST",
+    "/volumes",
+    { body: '{"name":"a","snapshot":9}', headers: json },
+    404,
+    "snapshot_not_found",
+    "snapshotid : 9 does not exist"
+  ],
+  ["GET", "/hosts/9", {}, 404, "host_not_found", "pmid : 9 does not exist"],
+  ["GET", `/operations/${operationId}`, {}, 404, "operation_not_found", `operation : ${operationId} does not exist`],
+  ["GET", "/nothing", {}, 404, "route_not_found", "there is no route GET /api/v1/nothing"],
+  ["DELETE", "/hosts", {}, 404, "route_not_found", "there is no route DELETE /api/v1/hosts"],
+  ["GET", `/vms/${"7".repeat(3000)}`, {}, 400, "invalid_argument", "id: expected a whole number from 1 on", "id"],
+  ["GET", "", {}, 404, "route_not_found", "there is no route GET /api/v1"]
+]
+
+describe("a request that cannot be answered", () => {
+  it.scopedLive("is told what to mend, in one sentence", () =>
+    Effect.gen(function* () {
+      const { send } = yield* App.make()
+      for (const [method, path, init, status, code, detail, field] of refusals) {
+        const what = `${method} ${path} ${JSON.stringify(init)}`
+        const { headers, json } = yield* send(`/api/v1${path}`, { ...init, method })
+        assert.deepInclude(json, { status, code }, `${what}: ${JSON.stringify(json)}`)
+        assert.strictEqual(json.field, field, what)
+        assert.include(String(json.detail), detail, what)
+        assert.notInclude(String(json.detail), "\n", what)
+        assert.isBelow(String(json.detail).length, 200, what)
+        assert.strictEqual(headers.get("content-type"), "application/problem+json", what)
+      }
+    })
+  )
+})
+
+/** A server on loopback, of which one use case has a defect. */
+const served = Effect.gen(function* () {
+  const lines: Array<string> = []
+  const logger = Logger.replace(
+    Logger.defaultLogger,
+    Logger.make((line) => void lines.push(Logger.logfmtLogger.log(line)))
+  )
+  const app = AppTest.layer.pipe(Layer.provideMerge(Layer.empty), Layer.provide(Logger.remove(Logger.defaultLogger)))
+  const broken = Layer.succeed(
+    Hosts,
+    Hosts.of({
+      list: Effect.die(new Error("secret insides")),
+      get: () => Effect.die("secret insides"),
+      setMaintenance: () => Effect.die("secret insides")
+    })
+  )
+  const context = yield* Layer.build(
+    HttpLayerRouter.serve(Api.layer, { disableLogger: true, disableListenLog: true }).pipe(
+      Layer.provide(broken),
+      Layer.provide(app),
+      Layer.provideMerge(Server.layer({ host: "127.0.0.1", port: 0 })),
+      Layer.provide(logger)
+    )
+  )
+  const { address } = yield* Effect.provide(HttpServer.HttpServer, context)
+  assert(address._tag === "TcpAddress")
+  return { lines, port: address.port }
+})
+
+describe("what nobody foresaw", () => {
+  it.scopedLive("is logged, and told without its insides", () =>
+    Effect.gen(function* () {
+      const { lines, port } = yield* served
+      const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/api/v1/hosts`))
+      assert.strictEqual(response.status, 500)
+      assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
+      const text = yield* Effect.promise(() => response.text())
+      assert.include(text, '"code":"internal"')
+      assert.notInclude(text, "secret")
+      assert.isTrue(lines.some((line) => line.includes("secret insides") && line.includes("/api/v1/hosts")))
+    })
+  )
+})
+
+describe("a body of more than 1 MiB", () => {
+  it.scopedLive("is refused, whether its length is announced or not", () =>
+    Effect.gen(function* () {
+      const { port } = yield* served
+      const url = `http://127.0.0.1:${port}/api/v1/vms`
+      const body = JSON.stringify({ name: "a".repeat(1024 * 1024), instanceType: 1 })
+      const announced = yield* Effect.promise(() => fetch(url, { method: "POST", body, headers: json }))
+      assert.strictEqual(announced.status, 413)
+      assert.include(yield* Effect.promise(() => announced.text()), '"code":"body_too_large"')
+      const status = yield* Effect.async<number | string>((resume) => {
+        const asked = request(
+          url,
+          { method: "POST", headers: { ...json, "transfer-encoding": "chunked" } },
+          (response) => resume(Effect.succeed(response.statusCode ?? 0))
+        )
+        // one that is cut off while it sends may not get to read why
+        asked.on("error", (error) => resume(Effect.succeed(error.message)))
+        asked.end(body)
+      })
+      assert.include([413, "socket hang up", "read ECONNRESET", "write EPIPE"], status)
+      assert.strictEqual((yield* Effect.promise(() => fetch(url))).status, 200)
+    })
+  )
+})

@@ -1,0 +1,111 @@
+/** ETags, and changes that depend on them. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as App from "./App.ts"
+
+type Asked = Effect.Effect.Success<ReturnType<typeof App.make>>
+
+const etagOf = (answer: App.Answer): string => {
+  const etag = answer.headers.get("etag") ?? ""
+  assert.match(etag, /^"[A-Za-z0-9_-]{22}"$/)
+  return etag
+}
+
+/** What each resource can be changed by, and what makes its ETag another. */
+const resources: ReadonlyArray<{
+  readonly path: string
+  readonly change: (asked: Asked) => Effect.Effect<unknown>
+  readonly attempts: ReadonlyArray<readonly [method: string, body?: object]>
+}> = [
+  {
+    path: "/vms/1",
+    change: ({ ask }) => ask("PATCH", "/vms/1", { onCrash: "restart" }),
+    attempts: [["PATCH", { onCrash: "leave" }], ["DELETE"]]
+  },
+  {
+    path: "/volumes/1",
+    change: ({ done }) => done("PATCH", "/volumes/1", { name: "b" }),
+    attempts: [["PATCH", { name: "c" }], ["PATCH", { size: 7 }], ["PATCH", { name: "c", size: 7 }], ["DELETE"]]
+  },
+  {
+    path: "/hosts/2",
+    change: ({ ask }) => ask("PATCH", "/hosts/2", { maintenance: true }),
+    attempts: [["PATCH", { maintenance: false }]]
+  }
+]
+
+describe("If-Match", () => {
+  it.scopedLive("refuses what was decided on an older state, and changes nothing then", () =>
+    Effect.gen(function* () {
+      const asked = yield* App.make()
+      const { ask, done, get } = asked
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      yield* done("POST", "/volumes", { name: "a", size: 1 })
+      for (const { attempts, change, path } of resources) {
+        const before = etagOf(yield* get(path))
+        assert.strictEqual(etagOf(yield* get(path)), before)
+        yield* change(asked)
+        const after = yield* get(path)
+        assert.notStrictEqual(etagOf(after), before)
+        for (const [method, body] of attempts) {
+          for (const tag of [before, `W/${etagOf(after)}`, '"x", "y"']) {
+            const refused = yield* ask(method, path, body, { "if-match": tag })
+            assert.deepInclude(refused.json, { status: 412, code: "has_changed" }, `${method} ${path} ${tag}`)
+          }
+          const unclear = yield* ask(method, path, body, { "if-match": "x" })
+          assert.deepInclude(unclear.json, { status: 400, code: "invalid_header", field: "If-Match" })
+        }
+        assert.strictEqual(etagOf(yield* get(path)), etagOf(after))
+        const [[method, body] = ["GET"]] = attempts
+        const headers = { "if-match": `"x", ${etagOf(after)}`, prefer: "wait=20" }
+        assert.strictEqual((yield* ask(method, path, body, headers)).status, 200)
+        assert.notStrictEqual(etagOf(yield* get(path)), etagOf(after))
+        const [last, given] = attempts.at(-1) ?? ["GET"]
+        assert.strictEqual((yield* ask(last, path, given, { "if-match": "*", prefer: "wait=20" })).status, 200)
+      }
+      // there is nothing to be done any more, so there is nothing to expect
+      assert.strictEqual((yield* ask("DELETE", "/vms/1", undefined, { "if-match": '"x"' })).status, 204)
+    })
+  )
+
+  it.scopedLive("is of a snapshot where one is destroyed, and of what is wanted, not of what is seen", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      yield* done("POST", "/volumes", { name: "a", size: 1 })
+      yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
+      const snapshot = etagOf(yield* get("/snapshots/1"))
+      const refused = yield* ask("DELETE", "/snapshots/1", undefined, { "if-match": '"x"' })
+      assert.strictEqual(refused.json.code, "has_changed")
+      yield* done("PATCH", "/volumes/1", { name: "b" })
+      yield* done("DELETE", "/snapshots/1", undefined, { "if-match": snapshot })
+
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      const { headers, json } = yield* get("/vms/1")
+      assert.isNull(json.seen)
+      yield* ask("POST", `/hosts/${String(json.hostId)}/look`)
+      const seen = yield* get("/vms/1")
+      assert.isNotNull(seen.json.seen)
+      assert.strictEqual(seen.headers.get("etag"), headers.get("etag"))
+      const known = yield* get("/images/100")
+      etagOf(known)
+      etagOf(yield* get("/instance-types/1"))
+    })
+  )
+
+  it.scopedLive("lets one of many that decided on the same state through", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      yield* done("POST", "/volumes", { name: "a", size: 1 })
+      const etag = etagOf(yield* get("/volumes/1"))
+      const answers = yield* Effect.forEach(
+        Array.from({ length: 10 }, (_, index) => index),
+        (index) => ask("PATCH", "/volumes/1", { name: `b${index}` }, { "if-match": etag, prefer: "wait=20" }),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        answers.map(({ status }) => status).toSorted((a, b) => a - b),
+        [200, ...Array.from({ length: 9 }, () => 412)]
+      )
+    })
+  )
+})
