@@ -1,4 +1,21 @@
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
+
+/** What takes longest, the longest first. */
+const longest = ["Outages", "Faults", "Ends", "Cancel", "Kill", "Ssh", "Registry"].map(
+  (name) => `/crash/${name}.test.ts`
+)
+
+/** Begun last they would leave all processors but one with nothing to do. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>) {
+    const place = ({ moduleId }: TestSpecification) => {
+      const index = longest.findIndex((name) => moduleId.endsWith(name))
+      return index === -1 ? longest.length : index
+    }
+    return (await super.sort(files)).toSorted((a, b) => place(a) - place(b))
+  }
+}
 
 // everything that needs no root; the suites on real hosts have a configuration of their own in test/lab
 export default defineConfig({
@@ -9,6 +26,10 @@ export default defineConfig({
     exclude: ["test/lab/**", "node_modules/**"],
     globalSetup: ["test/crash/globalSetup.ts"],
     reporters: ["default", ["json", { outputFile: "dist/test/unit.json" }]],
+    // one processor would be left to vitest itself, which has little to do
+    maxWorkers: "100%",
+    minWorkers: 1,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 20_000,
     hookTimeout: 30_000
   }

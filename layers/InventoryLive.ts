@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -91,9 +92,34 @@ const make = Effect.gen(function* () {
     Effect.flatMap(Clock.currentTimeMillis, (now) => RequestKeys.forget(sql, now))
   )
 
-  const offeredTypes = Effect.flatMap(
-    sql<Rows.Row>`select tid, cpu, ram, disk from instance_types where offered = 1 order by position`,
-    Rows.instanceTypes.all
+  /** Read when it is asked for, which every creation does, and kept until a commit changes it. */
+  const keeping = <A>(action: string, select: Effect.Effect<A, SqlError>) => {
+    let kept: Option.Option<A> = Option.none()
+    // kept while the read still holds the database: no commit is between the two
+    const again = read(
+      action,
+      Effect.tap(select, (found) => Effect.sync(() => void (kept = Option.some(found))))
+    )
+    return {
+      get: Effect.suspend(() => (Option.isSome(kept) ? Effect.succeed(kept.value) : again)),
+      forget: () => void (kept = Option.none())
+    }
+  }
+  const offeredTypes = keeping(
+    "read the types",
+    Effect.flatMap(
+      sql<Rows.Row>`select tid, cpu, ram, disk from instance_types where offered = 1 order by position`,
+      Rows.instanceTypes.all
+    )
+  )
+  const images = keeping(
+    "read the images",
+    Effect.gen(function* () {
+      const rows = yield* sql<Rows.Row>`select id, config, content, offered from images order by id`
+      const all = yield* Rows.images.all(rows)
+      const offered = new Set((yield* Rows.offered.all(rows)).flatMap(({ id, offered }) => (offered ? [id] : [])))
+      return { byId: new Map(all.map((image) => [image.id, image])), offered: all.filter(({ id }) => offered.has(id)) }
+    })
   )
 
   const selectVm = statement(`select ${vmColumnNames} from vms where id = ?`)
@@ -188,7 +214,11 @@ const make = Effect.gen(function* () {
         write(
           "apply the input files",
           Effect.zipRight(Fleet.apply(sql, fleet), usages.lookAtAll),
-          usages.committed,
+          (found) => {
+            usages.committed(found)
+            offeredTypes.forget()
+            images.forget()
+          },
           usages.ahead
         )
       )
@@ -226,49 +256,33 @@ const make = Effect.gen(function* () {
         "Inventory.setMaintenance"
       ),
 
-    images: Effect.withSpan(
-      read(
-        "read the images",
-        Effect.flatMap(
-          sql<Rows.Row>`select id, config, content from images where offered = 1 order by id`,
-          Rows.images.all
-        )
-      ),
-      "Inventory.images"
-    ),
-    image: Effect.fn("Inventory.image")((id) =>
-      read(
-        `read image ${id}`,
-        Effect.gen(function* () {
-          const [row] = yield* sql<Rows.Row>`select id, config, content from images where id = ${id}`
-          if (row !== undefined) return yield* Rows.images.one(row)
-          const known = yield* sql<{ readonly id: number }>`select id from images where offered = 1 order by id`
-          return yield* new Errors.ImageNotFound({ imageId: id, known: known.map((row) => row.id) })
-        })
-      )
-    ),
+    images: Effect.map(images.get, ({ offered }) => offered),
+    image: (id) =>
+      Effect.flatMap(images.get, ({ byId, offered }) => {
+        const image = byId.get(id)
+        return image === undefined
+          ? new Errors.ImageNotFound({ imageId: id, known: offered.map((one) => one.id) })
+          : Effect.succeed(image)
+      }),
     setImageContent: Effect.fn("Inventory.setImageContent")((id, content) =>
       write(
         `keep what image ${id} holds`,
         Effect.flatMap(
           sql<Rows.Row>`update images set content = ${Rows.encodeImageContent(content)} where id = ${id} returning id`,
           (rows) => Effect.asVoid(Rows.only(rows, `image ${id} does not exist`))
-        )
+        ),
+        images.forget
       )
     ),
 
-    types: Effect.withSpan(read("read the types", offeredTypes), "Inventory.types"),
-    type: Effect.fn("Inventory.type")((tid: InstanceTypeId) =>
-      read(
-        `read type ${tid}`,
-        Effect.flatMap(offeredTypes, (types) => {
-          const type = types.find((one) => one.tid === tid)
-          return type === undefined
-            ? new Errors.InstanceTypeNotFound({ tid, known: types.map((one) => one.tid) })
-            : Effect.succeed(type)
-        })
-      )
-    ),
+    types: offeredTypes.get,
+    type: (tid: InstanceTypeId) =>
+      Effect.flatMap(offeredTypes.get, (types) => {
+        const type = types.find((one) => one.tid === tid)
+        return type === undefined
+          ? new Errors.InstanceTypeNotFound({ tid, known: types.map((one) => one.tid) })
+          : Effect.succeed(type)
+      }),
 
     admit: (request, place) => Effect.withSpan(admit(request, place), "Inventory.admit"),
 
@@ -336,7 +350,12 @@ const make = Effect.gen(function* () {
         const vm = existing.get(id)
         return vm === undefined ? new Errors.VmNotFound({ vmId: id }) : Effect.succeed(vm)
       }),
-    vmRecord: Effect.fn("Inventory.vmRecord")((id) => read(`read VM ${id}`, vmRow(id))),
+    // one that exists is as its row
+    vmRecord: (id) =>
+      Effect.suspend(() => {
+        const vm = existing.get(id)
+        return vm === undefined ? read(`read VM ${id}`, vmRow(id)) : Effect.succeed(vm)
+      }),
     vms: (filter) =>
       Effect.sync(() => {
         const all = [...existing.values()]
@@ -482,15 +501,7 @@ const make = Effect.gen(function* () {
     ),
     pools: Effect.withSpan(read("read the pools", volumeRows.pools), "Inventory.pools"),
 
-    operation: Effect.fn("Inventory.operation")((id) =>
-      read(
-        `read operation ${id}`,
-        Effect.flatMap(
-          sql<Rows.Row>`select ${sql.literal(Rows.operationColumns)} from operations where id = ${id}`,
-          ([row]) => (row === undefined ? Effect.succeedNone : Effect.asSome(Rows.operations.one(row)))
-        )
-      )
-    )
+    operation: (id) => read(`read operation ${id}`, operations.byId(id))
   })
 })
 

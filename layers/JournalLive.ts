@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { type Entry, Journal } from "../src/services/Journal.ts"
 import type { OperationId } from "../src/domain/Ids.ts"
+import type { Operation } from "../src/domain/Operation.ts"
 import { Database } from "./Database.ts"
 import * as Rows from "./sql/Rows.ts"
 
@@ -47,15 +48,26 @@ const make = Effect.gen(function* () {
       if (started !== undefined) yield* startStep(id, started.phase, started.name, id, now)
     })
 
+  const selectUnfinished = statement(`select ${Rows.operationColumns} from operations
+    where state not in ('done', 'failed') order by seq`)
+
+  /** Asked for at every look at a VM, and most of them are as they were then: those are not decoded again. */
+  let decoded: ReadonlyMap<unknown, Operation> = new Map()
+  const unfinished = Effect.fnUntraced(function* (rows: ReadonlyArray<Rows.Row>) {
+    const found = new Map<unknown, Operation>()
+    for (const row of rows) {
+      const before = decoded.get(row.id)
+      const same =
+        before?.state === row.state && before?.error === row.error && before?.cancelAsked === (row.cancel_asked === 1)
+      found.set(row.id, before !== undefined && same ? before : yield* Rows.operations.one(row))
+    }
+    decoded = found
+    return [...found.values()]
+  })
+
   return Journal.of({
     unfinished: Effect.withSpan(
-      read(
-        "read the unfinished operations",
-        Effect.flatMap(
-          sql<Rows.Row>`select ${columns} from operations where state not in ('done', 'failed') order by seq`,
-          Rows.operations.all
-        )
-      ),
+      read("read the unfinished operations", Effect.flatMap(selectUnfinished(), unfinished)),
       "Journal.unfinished"
     ),
     // the hot path: no spans, and the writer itself does what is written

@@ -52,12 +52,11 @@ type Dial = (address: HostAddress) => Effect.Effect<Duplex, LibvirtError, Scope.
 
 const failure = (address: HostAddress, procedure: string) => (reason: LibvirtErrorReason) => {
   const cause = reason._tag === "LibvirtDisconnected" ? reason.ssh : undefined
-  return new LibvirtError({
-    host: formatAddress(address),
-    procedure,
-    reason,
-    ...(cause === undefined ? {} : { cause })
-  })
+  // refusals are answers like others, and made as often: they need not be checked against their own type
+  return new LibvirtError(
+    { host: formatAddress(address), procedure, reason, ...(cause === undefined ? {} : { cause }) },
+    { disableValidation: true }
+  )
 }
 
 const disconnected = (address: HostAddress, reason: string, ssh?: SshError) =>

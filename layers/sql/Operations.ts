@@ -4,6 +4,7 @@
  * @since 0.2.0
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { OperationId } from "../../src/domain/Ids.ts"
 import { Operation } from "../../src/domain/Operation.ts"
 import * as Uuid from "../../src/domain/Uuid.ts"
@@ -60,7 +61,10 @@ export const make = (statement: Database["Type"]["statement"]) => {
     return (id: number) => Effect.flatMap(select(id), first)
   }
 
+  const selectById = statement(`select ${Rows.operationColumns} from operations where id = ?`)
+
   return {
+    byId: (id: OperationId) => Effect.map(Effect.flatMap(selectById(id), first), Option.fromNullable),
     /** A pending operation. `now` in milliseconds since 1970. */
     insert,
     /** The same, with an id that was made before. */

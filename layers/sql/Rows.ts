@@ -23,26 +23,38 @@ import type { HostUsage } from "../../src/services/Inventory.ts"
 /** A row as the driver gives it. @since 0.1.0 @category models */
 export type Row = Readonly<Record<string, unknown>>
 
-/** How a table's rows are read; `key` is the column that names one in the defect's message. @since 0.1.0 @category decoding */
-export const table = <A, I>(name: string, key: string, schema: Schema.Schema<A, I>) => {
+/**
+ * How a table's rows are read; `key` is the column that names one in the defect's message. `make` makes of the columns, which have been checked
+ * then, what they are in the domain.
+ *
+ * @since 0.3.0 @category decoding
+ */
+export const tableOf = <A, I, B>(name: string, key: string, schema: Schema.Schema<A, I>, make: (columns: A) => B) => {
   const decode = Schema.decodeUnknownEither(schema)
-  const one = (row: Row): A => {
+  const one = (row: Row): B => {
     const decoded = decode(row)
-    if (Either.isRight(decoded)) return decoded.right
+    if (Either.isRight(decoded)) return make(decoded.right)
     const problem = ParseResult.TreeFormatter.formatErrorSync(decoded.left)
     throw new Error(`the stored row ${name} ${key}=${String(row[key])} cannot be read: ${problem}`)
   }
   return {
-    one: (row: Row): Effect.Effect<A> => Effect.sync(() => one(row)),
-    all: (rows: ReadonlyArray<Row>): Effect.Effect<ReadonlyArray<A>> => Effect.sync(() => rows.map(one))
+    one: (row: Row): Effect.Effect<B> => Effect.sync(() => one(row)),
+    all: (rows: ReadonlyArray<Row>): Effect.Effect<ReadonlyArray<B>> => Effect.sync(() => rows.map(one))
   }
 }
+
+/** The same where the columns are what they are. @since 0.1.0 @category decoding */
+export const table = <A, I>(name: string, key: string, schema: Schema.Schema<A, I>) =>
+  tableOf(name, key, schema, (columns) => columns)
 
 /** The row a statement must have given; `otherwise` is the defect's message. @since 0.1.0 @category decoding */
 export const only = (rows: ReadonlyArray<Row>, otherwise: string): Effect.Effect<Row> => {
   const [row] = rows
   return row === undefined ? Effect.dieMessage(otherwise) : Effect.succeed(row)
 }
+
+/** For what is made of columns that have just been checked. */
+const unchecked = { disableValidation: true } as const
 
 const Count = Schema.Int.pipe(Schema.between(0, Number.MAX_SAFE_INTEGER))
 const Flag = Schema.transform(Schema.Literal(0, 1), Schema.Boolean, {
@@ -122,13 +134,17 @@ export const ImageKeyRow = Schema.Struct({ id: Ids.ImageId, source: Schema.Strin
 /** @since 0.1.0 @category rows */
 export const imageKeys = table("images", "id", ImageKeyRow)
 
-const ImageRow = Schema.transform(
-  Schema.Struct({ id: Ids.ImageId, config: ImageConfigJson, content: Schema.NullOr(ImageContentJson) }),
-  Schema.typeSchema(Image),
-  { strict: true, decode: (row) => new Image(row), encode: (image) => image }
-)
+const ImageColumns = Schema.Struct({
+  id: Ids.ImageId,
+  config: ImageConfigJson,
+  content: Schema.NullOr(ImageContentJson)
+})
 /** @since 0.1.0 @category rows */
-export const images = table("images", "id", ImageRow)
+export const images = tableOf("images", "id", ImageColumns, (columns) => new Image(columns, unchecked))
+
+const OfferedRow = Schema.Struct({ id: Ids.ImageId, offered: Flag })
+/** Whether an image is in the input files. @since 0.3.0 @category rows */
+export const offered = table("images", "id", OfferedRow)
 
 /** @since 0.1.0 @category rows */
 export const instanceTypes = table("instance_types", "tid", InstanceType)
@@ -148,12 +164,15 @@ const VmColumns = Schema.Struct({
   applied: Schema.NullOr(VmAppliedJson),
   created_at: Schema.Int
 })
-const VmRow = Schema.transform(VmColumns, Schema.typeSchema(Vm), {
-  strict: true,
-  decode: ({ cpu, created_at, disk, host_id, image_id, on_crash, ram, tid, ...row }) =>
+/** @since 0.1.0 @category rows */
+export const vms = tableOf(
+  "vms",
+  "id",
+  VmColumns,
+  ({ cpu, created_at, disk, host_id, image_id, on_crash, ram, tid, ...columns }) =>
     new Vm(
       {
-        ...row,
+        ...columns,
         instanceType: tid,
         imageId: image_id,
         hostId: host_id,
@@ -161,41 +180,9 @@ const VmRow = Schema.transform(VmColumns, Schema.typeSchema(Vm), {
         onCrash: on_crash,
         createdAt: created_at
       },
-      // the columns have just been checked
-      { disableValidation: true }
-    ),
-  encode: ({
-    applied,
-    createdAt,
-    driver,
-    hostId,
-    id,
-    imageId,
-    instanceType,
-    mac,
-    name,
-    onCrash,
-    resources,
-    state,
-    uuid
-  }) => ({
-    ...resources,
-    applied,
-    id,
-    uuid,
-    name,
-    mac,
-    driver,
-    state,
-    tid: instanceType,
-    image_id: imageId,
-    host_id: hostId,
-    on_crash: onCrash,
-    created_at: createdAt
-  })
-})
-/** @since 0.1.0 @category rows */
-export const vms = table("vms", "id", VmRow)
+      unchecked
+    )
+)
 
 const LabelRow = Schema.Struct({ id: Schema.Int, name: Schema.String })
 /** A VM as problems name it. @since 0.1.0 @category rows */
@@ -219,31 +206,14 @@ const VolumeRow = Schema.Struct({
   purgeAt: Schema.propertySignature(Volume.fields.purgeAt).pipe(Schema.fromKey("purge_at"))
 })
 /** @since 0.2.0 @category rows */
-export const volumes = table(
-  "volumes",
-  "id",
-  Schema.transform(VolumeRow, Schema.typeSchema(Volume), {
-    strict: true,
-    // the columns have just been checked
-    decode: (row) => new Volume(row, { disableValidation: true }),
-    encode: (volume) => volume
-  })
-)
+export const volumes = tableOf("volumes", "id", VolumeRow, (columns) => new Volume(columns, unchecked))
 
 const SnapshotRow = Schema.Struct({
   ...Snapshot.fields,
   volumeId: Schema.propertySignature(Snapshot.fields.volumeId).pipe(Schema.fromKey("volume_id"))
 })
 /** @since 0.2.0 @category rows */
-export const snapshots = table(
-  "snapshots",
-  "id",
-  Schema.transform(SnapshotRow, Schema.typeSchema(Snapshot), {
-    strict: true,
-    decode: (row) => new Snapshot(row, { disableValidation: true }),
-    encode: (snapshot) => snapshot
-  })
-)
+export const snapshots = tableOf("snapshots", "id", SnapshotRow, (columns) => new Snapshot(columns, unchecked))
 
 /** @since 0.2.0 @category rows */
 export const pools = table("pools", "name", Pool)
@@ -270,15 +240,7 @@ const OperationRow = Schema.Struct({
 export const operationColumns =
   "id, kind, vm_id, volume_id, snapshot_id, detail, state, error, cancel_asked, created_at, finished_at, replaced_by"
 /** @since 0.1.0 @category rows */
-export const operations = table(
-  "operations",
-  "id",
-  Schema.transform(OperationRow, Schema.typeSchema(Operation), {
-    strict: true,
-    decode: (row) => new Operation(row, { disableValidation: true }),
-    encode: (operation) => operation
-  })
-)
+export const operations = tableOf("operations", "id", OperationRow, (columns) => new Operation(columns, unchecked))
 
 const StepRow = Schema.Struct({
   phase: Schema.Literal("do", "undo"),
@@ -304,12 +266,4 @@ export const seen = table("vm_seen", "vm_id", SeenRow)
 
 const DriftRow = Schema.Struct({ ...Drift.fields, vmId })
 /** @since 0.3.0 @category rows */
-export const drift = table(
-  "drift",
-  "vm_id",
-  Schema.transform(DriftRow, Schema.typeSchema(Drift), {
-    strict: true,
-    decode: (row) => new Drift(row, { disableValidation: true }),
-    encode: (drift) => drift
-  })
-)
+export const drift = tableOf("drift", "vm_id", DriftRow, (columns) => new Drift(columns, unchecked))

@@ -14,7 +14,6 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Mailbox from "effect/Mailbox"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Duplex } from "node:stream"
@@ -599,6 +598,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
   // ---- time
 
   const expire = (at: number) => {
+    if (calls.size === 0 && queues.priority.size === 0 && queues.normal.size === 0) return
     for (const call of [...calls.values(), ...queues.priority, ...queues.normal]) {
       if (call.abandoned || at - call.since < Duration.toMillis(call.limit)) continue
       abandon(call)
@@ -629,13 +629,16 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
     duplex.write(Packet.encodeKeepalive(Packet.keepalive.ping))
   }
 
-  yield* Effect.sync(() => {
-    const at = now()
-    expire(at)
-    if (lostBy === undefined) keepAlive(at)
-  }).pipe(
-    Effect.schedule(Schedule.spaced(tickInterval)),
-    Effect.raceFirst(Effect.exit(Deferred.await(lost))),
+  // one fiber and no more: there are thousands of sessions
+  yield* Effect.sleep(tickInterval).pipe(
+    Effect.zipRight(
+      Effect.sync(() => {
+        const at = now()
+        expire(at)
+        if (lostBy === undefined) keepAlive(at)
+      })
+    ),
+    Effect.repeat({ while: () => lostBy === undefined }),
     Effect.forkScoped
   )
 

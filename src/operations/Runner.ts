@@ -6,8 +6,6 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
-import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Errors from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
 import type { Operation, OperationReport, Progress } from "../domain/Operation.ts"
@@ -31,14 +29,36 @@ type Status =
   /** by a defect: its journal stays as it is until the next start */
   | { readonly _tag: "Stopped" }
 
+/** What those who wait for an operation are told. */
+type Settled = Exclude<Status, { readonly _tag: "Running" }>
+
 /** An operation that has a fiber. */
 interface Driven {
-  readonly status: SubscriptionRef.SubscriptionRef<Status>
+  status: Status
+  /** who waits until it is no longer just running */
+  readonly waiting: Set<(status: Settled) => void>
   readonly cancel: Deferred.Deferred<void>
   /** completed when it is past its first step, or waits: then the next may be taken up */
   readonly takenUp: Deferred.Deferred<void>
   progress: Progress | null
 }
+
+const setStatus = (driven: Driven, status: Status): Effect.Effect<void> =>
+  Effect.sync(() => {
+    driven.status = status
+    if (status._tag === "Running") return
+    for (const tell of driven.waiting) tell(status)
+    driven.waiting.clear()
+  })
+
+const settled = (driven: Driven): Effect.Effect<Settled> =>
+  Effect.async((resume) => {
+    const { status, waiting } = driven
+    if (status._tag !== "Running") return resume(Effect.succeed(status))
+    const tell = (status: Settled) => resume(Effect.succeed(status))
+    waiting.add(tell)
+    return Effect.sync(() => void waiting.delete(tell))
+  })
 
 /** How many are taken up at once after a start. */
 const takingUp = 64
@@ -60,8 +80,7 @@ export const make = Effect.gen(function* () {
 
   const follower = (driven: Driven): Saga.Follower => ({
     cancel: driven.cancel,
-    onBlocked: (blocked) =>
-      SubscriptionRef.set(driven.status, blocked === null ? { _tag: "Running" } : { _tag: "Blocked", ...blocked }),
+    onBlocked: (blocked) => setStatus(driven, blocked === null ? { _tag: "Running" } : { _tag: "Blocked", ...blocked }),
     onProgress: (progress) =>
       Effect.suspend(() => {
         const before = driven.progress
@@ -102,11 +121,11 @@ export const make = Effect.gen(function* () {
       Effect.tap((outcome) =>
         Effect.log(outcome._tag === "Succeeded" ? "operation done" : `operation failed: ${outcome.reason}`)
       ),
-      Effect.flatMap((outcome) => SubscriptionRef.set(driven.status, { _tag: "Ended", outcome })),
+      Effect.flatMap((outcome) => setStatus(driven, { _tag: "Ended", outcome })),
       Effect.tapDefect((defect) =>
         Effect.zipRight(
           Effect.logError("operation stopped by a defect; it is taken up at the next start", defect),
-          SubscriptionRef.set(driven.status, { _tag: "Stopped" })
+          setStatus(driven, { _tag: "Stopped" })
         )
       ),
       Effect.ensuring(
@@ -127,7 +146,8 @@ export const make = Effect.gen(function* () {
     const known = all.get(operation.id)
     if (known !== undefined) return known
     const driven: Driven = {
-      status: yield* SubscriptionRef.make<Status>({ _tag: "Running" }),
+      status: { _tag: "Running" },
+      waiting: new Set(),
       cancel: yield* Deferred.make<void>(),
       takenUp: yield* Deferred.make<void>(),
       progress: null
@@ -144,30 +164,30 @@ export const make = Effect.gen(function* () {
     unreachableHost: Errors.OperationFailed["unreachableHost"]
   ) => new Errors.OperationFailed({ operationId: id, reason, undone, unreachableHost })
 
-  const awaitEnd = Effect.fn("Operations.await")(function* (id: OperationId) {
+  /** As its row says it is, driven unless it has ended. */
+  const taken = Effect.fnUntraced(function* (id: OperationId) {
     const row = yield* inventory.operation(id)
     if (row._tag === "None") return yield* Effect.dieMessage(`operation ${id} does not exist`)
-    const { error, state } = row.value
-    if (state === "done") return
-    if (state === "failed") return yield* failure(id, error ?? "failed", true, null)
-    const { status } = yield* start(row.value)
-    const settled = yield* status.changes.pipe(
-      Stream.filter((s) => s._tag !== "Running"),
-      Stream.runHead
-    )
-    if (settled._tag === "None") return yield* Effect.interrupt
-    if (settled.value._tag === "Blocked") {
-      const { failed, host, reason, waitsFor } = settled.value
+    return row.value.ended
+      ? ({ _tag: "Ended", outcome: outcomeOf(row.value) } satisfies Settled)
+      : yield* Effect.flatMap(start(row.value), settled)
+  })
+
+  const awaitEnd = Effect.fn("Operations.await")(function* (id: OperationId) {
+    const driven = all.get(id)
+    const status = yield* driven === undefined ? taken(id) : settled(driven)
+    if (status._tag === "Blocked") {
+      const { failed, host, reason, waitsFor } = status
       const later = failed ? "what it began is removed" : "it goes on"
       const when = waitsFor === null ? "as soon as that is allowed" : `when the ${waitsFor} answers again`
       return yield* failure(id, `${reason}; ${later} ${when}`, false, host)
     }
-    if (settled.value._tag === "Stopped") {
+    if (status._tag === "Stopped") {
       const reason = "internal error: the controller's log says more; the operation is taken up at the next start"
       return yield* failure(id, reason, false, null)
     }
-    const outcome = settled.value._tag === "Ended" ? settled.value.outcome : undefined
-    if (outcome?._tag === "Failed") return yield* failure(id, outcome.reason, true, outcome.unreachableHost)
+    const { outcome } = status
+    if (outcome._tag === "Failed") return yield* failure(id, outcome.reason, true, outcome.unreachableHost)
   })
 
   const takeUp = (operation: Operation) =>

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { HostRefusal } from "../domain/Errors.ts"
+import type { Host } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { Candidate, PlacementRequest } from "../services/Scheduler.ts"
@@ -76,11 +77,28 @@ export const refusal = (request: PlacementRequest, candidate: Candidate): string
   return short.length === 0 ? null : short.join(", ")
 }
 
-/** The same without the words, which take most of the time. */
+/** What may be promised on a host changes only with the host's own value. */
+const capacities = new WeakMap<Host, Resources.Resources | null>()
+
+const capacityOf = (host: Host): Resources.Resources | null => {
+  const known = capacities.get(host)
+  if (known !== undefined) return known
+  const { capacity } = host
+  capacities.set(host, capacity)
+  return capacity
+}
+
+/** Whether it can have anything: `closed` without the words. */
+const isOpen = ({ exclude }: PlacementRequest, { host, status }: Candidate): boolean =>
+  status._tag === "Up" && !host.maintenance && !(exclude.size > 0 && exclude.has(host.id))
+
+// both written out, since they are asked of every host for every VM
+
+/** The same as no shortages, without the words, which take most of the time. */
 const hasRoom = (wanted: Resources.Resources, promised: Resources.Resources, capacity: Resources.Resources): boolean =>
-  Resources.names.every(
-    (resource) => wanted[resource] === 0 || promised[resource] + wanted[resource] <= capacity[resource]
-  )
+  (wanted.cpu === 0 || promised.cpu + wanted.cpu <= capacity.cpu) &&
+  (wanted.ram === 0 || promised.ram + wanted.ram <= capacity.ram) &&
+  (wanted.disk === 0 || promised.disk + wanted.disk <= capacity.disk)
 
 /**
  * The share of its scarcest resource that is promised once the VM is there (dominant share): 1 is full. Only what is wanted counts: for a
@@ -88,9 +106,9 @@ const hasRoom = (wanted: Resources.Resources, promised: Resources.Resources, cap
  */
 const share = (wanted: Resources.Resources, promised: Resources.Resources, capacity: Resources.Resources): number => {
   let most = 0
-  for (const resource of Resources.names) {
-    if (wanted[resource] > 0) most = Math.max(most, (promised[resource] + wanted[resource]) / capacity[resource])
-  }
+  if (wanted.cpu > 0) most = Math.max(most, (promised.cpu + wanted.cpu) / capacity.cpu)
+  if (wanted.ram > 0) most = Math.max(most, (promised.ram + wanted.ram) / capacity.ram)
+  if (wanted.disk > 0) most = Math.max(most, (promised.disk + wanted.disk) / capacity.disk)
   return most
 }
 
@@ -108,8 +126,8 @@ export const place = (
   const sign = policy === "spread" ? 1 : -1
   let best: { readonly candidate: Candidate; readonly share: number } | null = null
   for (const candidate of candidates) {
-    if (closed(request, candidate) !== null) continue
-    const capacity = candidate.host.capacity
+    if (!isOpen(request, candidate)) continue
+    const capacity = capacityOf(candidate.host)
     if (capacity === null || !hasRoom(wanted, candidate.promised, capacity)) continue
     const filled = share(wanted, candidate.promised, capacity)
     const better =

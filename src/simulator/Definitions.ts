@@ -9,7 +9,7 @@ import type * as Xml from "../libvirt/Xml.ts"
 import type { LiveDomain, SimulatedDomain } from "./HostState.ts"
 
 /** So many are kept as trees; the one used longest ago is packed first. */
-const unpacked = 128
+const unpacked = 512
 
 // characters that XML cannot carry, so no definition has them
 const marks = { element: "\u0001", key: "\u0002", value: "\u0003", children: "\u0004", end: "\u0005", text: "\u0006" }

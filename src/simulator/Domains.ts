@@ -610,6 +610,8 @@ export const start = (host: HostState, domain: SimulatedDomain, flags: number): 
       guest: { phase: "booting", boots: 0, seen: new Map(), removals: new Map() }
     })
     domain.live = live
+    // asked for at every other start there, when this one is packed
+    memoryOf(live.definition)
     domain.state = paused ? state.paused : state.running
     domain.reason = 1
     if (!paused) tell(host, domain, 4, 0)

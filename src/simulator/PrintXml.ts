@@ -5,14 +5,19 @@
  */
 import * as Xml from "../libvirt/Xml.ts"
 
+const special = /[&<>"'\r]/
+
 const escape = (value: string): string =>
-  value
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;")
-    .replaceAll("'", "&apos;")
-    .replaceAll("\r", "&#xD;")
+  // hardly any has one
+  special.test(value)
+    ? value
+        .replaceAll("&", "&amp;")
+        .replaceAll("<", "&lt;")
+        .replaceAll(">", "&gt;")
+        .replaceAll('"', "&quot;")
+        .replaceAll("'", "&apos;")
+        .replaceAll("\r", "&#xD;")
+    : value
 
 const text = (value: string): string =>
   value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\r", "&#13;")
@@ -44,9 +49,8 @@ export const printForeign = (node: Xml.Element, depth = 0): string => {
 /** The element with everything below it, ending in a line feed. @since 0.1.0 @category encoding */
 export const print = (node: Xml.Element, depth = 0): string => {
   const pad = "  ".repeat(depth)
-  const open = `<${node.name}${Object.entries(node.attributes)
-    .map(([name, value]) => ` ${name}='${escape(value)}'`)
-    .join("")}`
+  let open = `<${node.name}`
+  for (const [name, value] of Object.entries(node.attributes)) open += ` ${name}='${escape(value)}'`
   const inner = Xml.children(node)
   if (inner.length > 0) {
     const printed =

@@ -11,7 +11,9 @@ const section = "scale"
 const Creating = Schema.parseJson(
   Schema.Struct({
     failed: Schema.Number,
+    unfinished: Schema.Number,
     perSecond: Schema.Number,
+    cpuOfOne: Schema.Number,
     p50: Schema.Number,
     p99: Schema.Number,
     mebibytes: Schema.Number
@@ -24,7 +26,7 @@ const Standing = Schema.parseJson(
 const program = <A, I>(schema: Schema.Schema<A, I>, ...args: ReadonlyArray<string>) =>
   run(
     [process.execPath, "--conditions=vmfabric-source", "--import", "tsx", `${root}test/bench/scaleProgram.ts`, ...args],
-    { seconds: 900 }
+    { seconds: 120 }
   ).pipe(
     Effect.map((output) => output.trim().split("\n").at(-1) ?? ""),
     Effect.flatMap(Schema.decodeUnknown(schema)),
@@ -32,13 +34,25 @@ const program = <A, I>(schema: Schema.Schema<A, I>, ...args: ReadonlyArray<strin
   )
 
 /** Creates arrive whether or not earlier ones have ended, and count from when they were due. */
-const creating = (hung: number) =>
-  program(Creating, "--hosts", "1000", "--creates", "3000", "--rate", "150", "--hung", String(hung))
+const creating = (creates: number, hung: number) =>
+  program(
+    Creating,
+    "--hosts",
+    "1000",
+    "--creates",
+    `${creates}`,
+    "--rate",
+    "150",
+    "--hung",
+    `${hung}`,
+    "--within",
+    "80"
+  )
 
 export const measure = Effect.gen(function* () {
-  const well = yield* creating(0)
-  const hung = yield* creating(100)
-  const standing = yield* program(Standing, "--hosts", "1000", "--standing", "20000")
+  const well = yield* creating(10_000, 0)
+  const hung = yield* creating(3000, 100)
+  const standing = yield* program(Standing, "--hosts", "1000", "--standing", "20000", "--within", "40")
   const figure = (
     what: string,
     unit: string,
@@ -52,12 +66,17 @@ export const measure = Effect.gen(function* () {
     ...(target === undefined ? {} : { target: { of: "median", ...target } })
   })
   return [
-    figure("VMs on 1,000 hosts, 150 arriving a second", "VMs/s", well.perSecond, { kind: "at least", value: 150 }),
+    figure("10,000 VMs on 1,000 hosts, 150 arriving a second", "VMs/s", well.perSecond, {
+      kind: "at least",
+      // the last one arrives when the time is up, and takes a moment
+      value: 149
+    }),
     figure("one of them, p50", "ms", well.p50),
     figure("one of them, p99", "ms", well.p99, { kind: "at most", value: 50 }),
-    figure("refused of 3,000", "VMs", well.failed),
+    figure("CPU of one of them, its host included", "ms", well.cpuOfOne),
+    figure("refused, or not there after 80 s", "VMs", well.failed + well.unfinished, { kind: "at most", value: 0 }),
     figure("the process then", "MiB", well.mebibytes),
-    figure("the same with 100 hosts that hang", "VMs/s", hung.perSecond),
+    figure("3,000 VMs with 100 of the hosts hanging", "VMs/s", hung.perSecond),
     figure("one of them, p99", "ms", hung.p99),
     figure("start with 20,000 VMs that run", "ms", standing.ready, { kind: "at most", value: 2000 }),
     figure("until all of them have been seen", "ms", standing.seen, { kind: "at most", value: 10_000 }),

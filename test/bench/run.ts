@@ -89,7 +89,7 @@ const sections: ReadonlyArray<Section> = [
     about: "creates, start and resync on 1,000 simulated hosts",
     tools: [],
     lab: "none",
-    minutes: 40,
+    minutes: 6,
     measure: () => Scale.measure
   },
   {

@@ -21,6 +21,7 @@ import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
 import * as FleetFile from "../../src/simulator/FleetFile.ts"
+import { BenchError } from "./Process.ts"
 
 const { values } = parseArgs({
   options: {
@@ -29,6 +30,8 @@ const { values } = parseArgs({
     rate: { type: "string", default: "150" },
     /** hosts whose daemon answers nothing */
     hung: { type: "string", default: "0" },
+    /** seconds after which it is told how far it came */
+    within: { type: "string", default: "100" },
     /** VMs that run before it begins: what is measured is the start, and how long it takes until all have been seen */
     standing: { type: "string", default: "0" }
   }
@@ -39,7 +42,7 @@ const mebibytes = () => process.memoryUsage().rss / 1024 ** 2
 const quantile = (sorted: Float64Array, q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0
 
-/** Creates that arrive whether or not earlier ones have ended. */
+/** Creates that arrive whether or not earlier ones have ended. Those that have not when time is up count as if they ended then. */
 const creating = Effect.gen(function* () {
   const vms = yield* Vms
   const inventory = yield* Inventory
@@ -47,40 +50,49 @@ const creating = Effect.gen(function* () {
   if (type === undefined) return yield* Effect.dieMessage("no type")
   const creates = Number(values.creates)
   const gap = 1000 / Number(values.rate)
-  const took = new Float64Array(creates)
   const clients = yield* FiberSet.make<void, never>()
+  /** by number, from when it was due: what arrives late because the process is busy counts */
+  const took = new Map<number, number>()
   let failed = 0
-  let ended = 0
   const before = mebibytes()
+  const cpuBefore = process.cpuUsage()
   const began = performance.now()
-  for (let i = 0; i < creates; i++) {
-    const due = began + i * gap
-    const early = due - performance.now()
-    if (early > 1) yield* Effect.sleep(early)
-    else if (i % 16 === 0) yield* Effect.yieldNow()
-    yield* FiberSet.run(
-      clients,
-      Effect.gen(function* () {
-        const exit = yield* Effect.either(vms.create({ name: `vm-${i}`, instanceType: type.tid }))
-        if (exit._tag === "Left") failed++
-        // from when it was due: what arrives late because the process is busy counts
-        took[ended++] = performance.now() - due
-      })
-    )
-  }
-  yield* FiberSet.awaitEmpty(clients)
-  const seconds = (performance.now() - began) / 1000
-  const sorted = took.toSorted()
+  const due = (i: number) => began + i * gap
+  const arriving = Effect.gen(function* () {
+    for (let i = 0; i < creates; i++) {
+      const early = due(i) - performance.now()
+      if (early > 1) yield* Effect.sleep(early)
+      else if (i % 16 === 0) yield* Effect.yieldNow()
+      yield* FiberSet.run(
+        clients,
+        Effect.gen(function* () {
+          const outcome = yield* Effect.either(vms.create({ name: `vm-${i}`, instanceType: type.tid }))
+          if (outcome._tag === "Left") failed++
+          took.set(i, performance.now() - due(i))
+        })
+      )
+    }
+    yield* FiberSet.awaitEmpty(clients)
+  })
+  yield* Effect.timeoutOption(arriving, `${Number(values.within)} seconds`)
+  const ended = performance.now()
+  const seconds = (ended - began) / 1000
+  const cpu = process.cpuUsage(cpuBefore)
+  const running = took.size - failed
+  const memory = mebibytes()
+  const sorted = Float64Array.from({ length: creates }, (_, i) => took.get(i) ?? Math.max(0, ended - due(i))).sort()
   return {
     hosts: Number(values.hosts),
     hung: Number(values.hung),
     creates,
     failed,
-    perSecond: creates / seconds,
+    unfinished: creates - took.size,
+    perSecond: running / seconds,
+    cpuOfOne: (cpu.user + cpu.system) / 1000 / Math.max(1, took.size),
     p50: quantile(sorted, 0.5),
     p99: quantile(sorted, 0.99),
     mebibytesBefore: before,
-    mebibytes: mebibytes()
+    mebibytes: memory
   }
 })
 
@@ -116,7 +128,12 @@ const main = Effect.gen(function* () {
       yield* Effect.repeat(inventory.seen, {
         until: (seen) => seen.size >= standing,
         schedule: Schedule.spaced("20 millis")
-      })
+      }).pipe(
+        Effect.timeoutFail({
+          duration: `${Number(values.within)} seconds`,
+          onTimeout: () => new BenchError({ message: `not all VMs have been seen within ${values.within} s` })
+        })
+      )
       const seen = performance.now() - began
       return { hosts: Number(values.hosts), standing, ready, reached, seen, simulator: filled, mebibytes: mebibytes() }
     }

@@ -146,7 +146,7 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           .define(host, vm)
           .pipe(
             Effect.repeat({ until: () => Deferred.isDone(listening), schedule: Schedule.spaced("20 millis") }),
-            Effect.timeout("10 seconds")
+            Effect.timeout("60 seconds")
           )
       })
       const names = Effect.map(hypervisor.list(host), (all) => all.map((one) => one.name))
@@ -380,7 +380,7 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         yield* hypervisor.start(host, vm)
         yield* hypervisor.powerOff(host, vm)
         yield* hypervisor.undefine(host, vm)
-        yield* Deferred.await(gone).pipe(Effect.timeout("10 seconds"))
+        yield* Deferred.await(gone).pipe(Effect.timeout("60 seconds"))
         const told = (yield* Ref.get(seen)).filter(
           (change, at, all) => change !== "defined" || all[at - 1] !== "defined"
         )
@@ -454,7 +454,7 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         yield* world.pause(vm)
         yield* hypervisor.attachDisk(host, vm, disk)
         assert.deepStrictEqual(yield* presence(vm, disk), { live: true, persistent: true })
-        const error = yield* Effect.flip(hypervisor.detachDisk(host, vm, disk)).pipe(Effect.timeout("3 seconds"))
+        const error = yield* Effect.flip(hypervisor.detachDisk(host, vm, disk)).pipe(Effect.timeout("15 seconds"))
         assert.strictEqual(error._tag, "GuestHoldsDevice")
         assert.strictEqual(
           error.message,
@@ -721,7 +721,7 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         yield* hypervisor.attachDisk(host, vm, disk)
         yield* world.booted(vm)
         yield* hypervisor.detachDisk(host, vm, disk)
-        assert.deepStrictEqual(yield* Deferred.await(told).pipe(Effect.timeout("10 seconds")), {
+        assert.deepStrictEqual(yield* Deferred.await(told).pipe(Effect.timeout("60 seconds")), {
           uuid: vm.uuid,
           name: "vm-11",
           change: "device-removed",

@@ -233,6 +233,25 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
       }).pipe(Effect.provide(layer))
     )
 
+    it.effect("tells unfinished operations as they have become since it was last asked", () =>
+      Effect.gen(function* () {
+        const { begin, journal } = yield* started
+        const { id } = yield* begin
+        const now = Effect.map(journal.unfinished, (all) =>
+          all.map(({ cancelAsked, error, state }) => [state, error, cancelAsked])
+        )
+        assert.deepStrictEqual(yield* now, [["pending", null, false]])
+        yield* journal.record(id, { state: { to: "running" } })
+        assert.deepStrictEqual(yield* now, [["running", null, false]])
+        yield* journal.askCancel(id)
+        assert.deepStrictEqual(yield* now, [["running", null, true]])
+        yield* journal.record(id, { state: { to: "undoing", error: "no" } })
+        assert.deepStrictEqual(yield* now, [["undoing", "no", true]])
+        yield* journal.record(id, { state: { to: "failed" } })
+        assert.deepStrictEqual(yield* now, [])
+      }).pipe(Effect.provide(layer))
+    )
+
     it.effect("lists the newest first, of one VM or volume, ended or not, and no more than was asked for", () =>
       Effect.gen(function* () {
         const { begin, inventory, journal } = yield* started

@@ -22,7 +22,7 @@ export const define = (name: string, disturbances: ReadonlyArray<Harness.Disturb
           it.live(`${scenario.name}: ${disturbances.map((disturbance) => disturbance.name).join("; ")}`, () =>
             Effect.gen(function* () {
               const setting = { scenario, ceph }
-              const { points } = yield* Harness.undisturbed(setting)
+              const points = yield* Harness.pointsOf(setting)
               for (const disturbance of disturbances) {
                 const passed = yield* Harness.atEveryPoint(setting, points, disturbance)
                 cells.push({ kind, scenario: `${scenario.name}, ${where}`, what: disturbance.name, passed })

@@ -13,7 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import { mkdtempSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { inject } from "vitest"
 import * as AppLive from "../../layers/AppLive.ts"
@@ -22,6 +22,7 @@ import { PersistenceError } from "../../src/domain/Errors.ts"
 import type { Operation } from "../../src/domain/Operation.ts"
 import * as Procedures from "../../src/libvirt/Procedures.ts"
 import * as Kinds from "../../src/operations/Kinds.ts"
+import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Hypervisor } from "../../src/services/Hypervisor.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Operations } from "../../src/services/Operations.ts"
@@ -278,6 +279,23 @@ export const undisturbed = (setting: Setting) =>
     })
   )
 
+/** The points alone, which the files of one run find once between them. */
+export const pointsOf = (setting: Setting): Effect.Effect<ReadonlyArray<Point>, unknown> =>
+  Effect.suspend(() => {
+    const name = `${setting.scenario.name} ${setting.ceph} ${setting.transport ?? "memory"}.points`
+    const file = join(inject("crashParts"), name.replaceAll(" ", "-"))
+    if (existsSync(file)) {
+      const found: ReadonlyArray<Point> = JSON.parse(readFileSync(file, "utf8"))
+      return Effect.succeed(found)
+    }
+    return Effect.map(undisturbed(setting), ({ points }) => {
+      // at once, since another process may read it
+      writeFileSync(`${file}.${process.pid}`, JSON.stringify(points))
+      renameSync(`${file}.${process.pid}`, file)
+      return points
+    })
+  })
+
 /** The work begins when nothing else is done any more: hosts are known, guests are up. */
 const atRestBefore = (world: World.Whole) =>
   Effect.zipRight(
@@ -409,7 +427,7 @@ interface Options {
   readonly at: (point: Point) => boolean
   /** Makes it happen at the point; once the work has ended or cannot go on, `mend` ends it. */
   readonly arm: (during: During) => Effect.Effect<unknown>
-  readonly mend?: (world: World.Whole) => Effect.Effect<unknown>
+  readonly mend?: (world: World.Whole, point: Point) => Effect.Effect<unknown, unknown, AppLive.App>
   /** whether a failure may leave things half done, to be asked for again */
   readonly halfDone?: boolean
 }
@@ -435,7 +453,7 @@ const survived = ({ at, halfDone = false, name, mend, ...options }: Options): Di
           const answer = yield* Effect.either(scenario.work(world))
           assert.isTrue(reached, `the point is reached again: ${String(answer._tag === "Left" ? answer.left : "done")}`)
           yield* disarm(world)
-          if (mend !== undefined) yield* mend(world)
+          if (mend !== undefined) yield* mend(world, point)
           yield* allEnded(world)
           const done = yield* isDone(setting, world)
           if (answer._tag === "Right") assert.isTrue(done, "what was said to be done is done")
@@ -512,12 +530,15 @@ export const silent = survived({
         : Effect.all([refuseConnections(true), world.cluster.faults.killSessions, dropConnections], { discard: true })
     return arm(world, point, Effect.zipRight(mark, fall))
   },
-  mend: (world) =>
-    world.images.faults.refuseConnections(false).pipe(
-      Effect.zipRight(Effect.forEach(world.hosts, ({ faults }) => faults.startLibvirtd)),
-      // until it is known that they are back
-      Effect.zipRight(Effect.sleep("20 seconds"))
-    )
+  mend: Effect.fnUntraced(function* (world, { what }) {
+    yield* world.images.faults.refuseConnections(false)
+    yield* Effect.forEach(world.hosts, ({ faults }) => faults.startLibvirtd)
+    // until it is known that they are back; of the pool nobody tells
+    if (what._tag === "Request") return yield* Effect.sleep("20 seconds")
+    const monitor = yield* HostMonitor
+    const hosts = yield* (yield* Inventory).hosts
+    yield* Effect.forEach(hosts, ({ host }) => monitor.awaitUp(host.id), { discard: true })
+  })
 })
 
 const diskIsFull = new PersistenceError({ action: "write", cause: new Error("database or disk is full") })

@@ -19,7 +19,7 @@ describe("by way of SSH, disks and volumes in a pool", () => {
       Effect.gen(function* () {
         const [scenario] = scenarios.AttachVolume
         const setting: Harness.Setting = { scenario, ceph: true, transport: "ssh" }
-        const { points } = yield* Harness.undisturbed(setting)
+        const points = yield* Harness.pointsOf(setting)
         const passed = yield* Harness.atEveryPoint(setting, points, disturbance)
         assert.isAbove(passed, 1)
         const name = `${scenario.name}, in a pool, by way of SSH`

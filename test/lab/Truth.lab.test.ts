@@ -1,6 +1,6 @@
 /**
- * What is told of VMs on real hosts where people, guests and the kernel do what nobody asked us for: it is true within two seconds of the host
- * being reachable.
+ * What is told of VMs on real hosts where people, guests and the kernel do what nobody asked us for: it is true soon after the host can be
+ * reached. Each test has a controller and a host of its own, so that all run beside each other.
  */
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { assert, describe, it } from "@effect/vitest"
@@ -12,48 +12,65 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { beforeEach } from "vitest"
 import * as AppLive from "../../layers/AppLive.ts"
 import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
 import * as SshLive from "../../layers/SshLive.ts"
 import * as InputFiles from "../../src/config/InputFiles.ts"
-import { InstanceTypeId } from "../../src/domain/Ids.ts"
+import { HostId, ImageId, InstanceTypeId } from "../../src/domain/Ids.ts"
 import type { Power, Vm } from "../../src/domain/Vm.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
-import { guestReady, hostNames, inGuest, wipe } from "./Client.ts"
+import { guestReady, inGuest, wipeHost } from "./Client.ts"
 import * as Lab from "./Lab.ts"
 
-beforeEach(() => Effect.runPromise(wipe))
+const [, images = "", types = ""] = Lab.filesOf("first")
+const machines = `${Lab.status.dir}/physicalMachine_file`
 
-const [machines = "", images = "", types = ""] = Lab.files
-
-const app = Layer.unwrapEffect(
-  Effect.map(InputFiles.read({ machines, images, types }), ({ fleet }) =>
-    AppLive.layer({ fleet, database: ":memory:" })
+/** A controller of one of the lab's hosts, from 0. */
+const appOf = (index: number) =>
+  Layer.unwrapEffect(
+    Effect.map(InputFiles.read({ machines, images, types }), ({ fleet }) =>
+      AppLive.layer({ fleet: { ...fleet, hosts: fleet.hosts.slice(index, index + 1) }, database: ":memory:" })
+    )
+  ).pipe(
+    Layer.provide(SshLive.layer(Lab.sshOptions)),
+    Layer.provide(SshDialerTcp.layer),
+    Layer.provide(NodeContext.layer),
+    Layer.provide(Logger.minimumLogLevel(LogLevel.Error))
   )
-).pipe(
-  Layer.provide(SshLive.layer(Lab.sshOptions)),
-  Layer.provide(SshDialerTcp.layer),
-  Layer.provide(NodeContext.layer),
-  Layer.provide(Logger.minimumLogLevel(LogLevel.Error))
-)
 
-const test = <E>(title: string, body: () => Effect.Effect<void, E, Layer.Layer.Success<typeof app> | Scope.Scope>) =>
-  it.live(title, () => body().pipe(Effect.scoped, Effect.provide(app)), 300_000)
+let hostsTaken = 0
 
-/** A VM whose guest is up, gone in the end. */
-const vm = (name: string, onCrash: "leave" | "restart" = "leave") =>
+const test = <E>(
+  title: string,
+  body: (host: string) => Effect.Effect<void, E, Layer.Layer.Success<ReturnType<typeof appOf>> | Scope.Scope>
+) => {
+  const index = hostsTaken++
+  it.live(title, () => {
+    const { name = "none" } = Lab.everyHost[index] ?? {}
+    return Effect.zipRight(wipeHost(name), body(name).pipe(Effect.scoped, Effect.provide(appOf(index))))
+  })
+}
+
+/** A VM, gone in the end; `booted`: its guest is up, else it has none. */
+const vm = (
+  host: string,
+  name: string,
+  { booted = false, onCrash = "leave" }: { readonly booted?: boolean; readonly onCrash?: "leave" | "restart" } = {}
+) =>
   Effect.gen(function* () {
     const vms = yield* Vms
+    const monitor = yield* HostMonitor
+    // the only one that there is: on a busy machine a request may give it up before it has been reached at all
+    yield* monitor.awaitUp(HostId.make(1)).pipe(Effect.timeout("300 seconds"))
+    const image = booted ? {} : { imageId: ImageId.make(Lab.blankImage) }
     const made = yield* Effect.acquireRelease(
-      vms.create({ name, instanceType: InstanceTypeId.make(1), onCrash }),
+      vms.create({ name, instanceType: InstanceTypeId.make(1), onCrash, ...image }),
       ({ id }) => Effect.orDie(vms.destroy(id))
     )
-    const host = hostNames[made.hostId - 1] ?? "none"
-    yield* guestReady(host, made.id)
-    return { vm: made, host, name: made.domainName }
+    if (booted) yield* guestReady(host, made.id)
+    return { vm: made, name: made.domainName }
   })
 
 const virsh = (host: string, ...argv: ReadonlyArray<string>) => Lab.onHost(host, "virsh", "-q", ...argv)
@@ -72,7 +89,7 @@ const told = (vm: Vm) =>
     }
   })
 
-/** Fails when that is not told within two seconds. */
+/** Fails when that is not told soon: on an idle machine it is in much less than a second. */
 const becomes = (
   vm: Vm,
   power: Power,
@@ -80,14 +97,14 @@ const becomes = (
   drift: ReadonlyArray<string> = power === "running" ? [] : [`power: running → ${power}`]
 ) =>
   Effect.sandbox(Effect.map(told(vm), (now) => assert.deepStrictEqual(now, { power, reason, drift: [...drift] }))).pipe(
-    Effect.retry(Schedule.spaced("20 millis").pipe(Schedule.upTo("2 seconds"))),
+    Effect.retry(Schedule.spaced("20 millis").pipe(Schedule.upTo("15 seconds"))),
     Effect.unsandbox
   )
 
-describe("on real hosts it is told", () => {
-  test("what people do to a VM by hand", () =>
+describe.concurrent("on real hosts it is told", () => {
+  test("what people do to a VM by hand", (host) =>
     Effect.gen(function* () {
-      const { host, name, vm: web } = yield* vm("web")
+      const { name, vm: web } = yield* vm(host, "web")
       yield* becomes(web, "running", null)
       yield* virsh(host, "suspend", name)
       yield* becomes(web, "paused", "paused by somebody")
@@ -115,9 +132,9 @@ describe("on real hosts it is told", () => {
       yield* becomes(web, "running", null)
     }))
 
-  test("what guests do, and what becomes of their QEMU", () =>
+  test("what guests do, and what becomes of their QEMU", (host) =>
     Effect.gen(function* () {
-      const { host, name, vm: web } = yield* vm("web")
+      const { name, vm: web } = yield* vm(host, "web", { booted: true })
       // its kernel has gone before its shell can say so
       yield* Effect.ignore(inGuest(host, web.id, "poweroff -f"))
       yield* becomes(web, "stopped", "the guest shut itself down")
@@ -129,9 +146,9 @@ describe("on real hosts it is told", () => {
       yield* becomes(web, "absent", null, ["domain: defined → null", "power: running → absent"])
     }))
 
-  test("that the storage of a disk failed", () =>
+  test("that the storage of a disk failed", (host) =>
     Effect.gen(function* () {
-      const { host, name, vm: web } = yield* vm("web")
+      const { name, vm: web } = yield* vm(host, "web", { booted: true })
       const folder = "/srv/small"
       yield* Effect.acquireRelease(
         Lab.onHost(host, "sh", "-c", `mkdir -p ${folder} && mount -t tmpfs -o size=4m none ${folder}`),
@@ -152,49 +169,51 @@ describe("on real hosts it is told", () => {
       yield* virsh(host, "destroy", name)
     }))
 
-  test("that one which is to run again after a crash does, and why", () =>
+  test("that one which is to run again after a crash does, and why", (host) =>
     Effect.gen(function* () {
-      const { host, name, vm: web } = yield* vm("web", "restart")
+      const { name, vm: web } = yield* vm(host, "web", { onCrash: "restart" })
       const pid = yield* Lab.onHost(host, "cat", `/run/libvirt/qemu/${name}.pid`)
       yield* kill(host, name)
       yield* Lab.eventually(
         "another QEMU",
         Effect.catchAll(Lab.onHost(host, "cat", `/run/libvirt/qemu/${name}.pid`), () => Effect.succeed(pid)),
         (now) => now !== pid,
-        "10 seconds"
+        "60 seconds"
       )
       yield* becomes(web, "running", null)
       yield* virsh(host, "destroy", name)
       yield* becomes(web, "stopped", "somebody powered it off")
     }))
 
-  test("what happened while the host's network was cut for half a minute", () =>
+  test("what happened while the host's network was cut for half a minute", (host) =>
     Effect.gen(function* () {
       const monitor = yield* HostMonitor
-      const { host, name, vm: web } = yield* vm("web")
+      const { name, vm: web } = yield* vm(host, "web")
       yield* becomes(web, "running", null)
       const cutAt = yield* Clock.currentTimeMillis
+      yield* Effect.addFinalizer(() => Effect.orDie(Lab.lab("mend", host)))
       yield* Lab.lab("cut", host)
       yield* kill(host, name)
       const down = Effect.map(monitor.statuses, (statuses) => statuses.get(web.hostId)?._tag !== "Up")
-      yield* Lab.eventually("the host is not up", down, (isDown) => isDown, "90 seconds")
+      yield* Lab.eventually("the host is not up", down, (isDown) => isDown, "180 seconds")
       // as it was seen before
       assert.strictEqual((yield* told(web)).power, "running")
       yield* Effect.sleep(Math.max(0, cutAt + 30_000 - (yield* Clock.currentTimeMillis)))
       yield* Lab.lab("mend", host)
-      yield* monitor.awaitUp(web.hostId).pipe(Effect.timeout("60 seconds"))
+      yield* monitor.awaitUp(web.hostId).pipe(Effect.timeout("120 seconds"))
       yield* becomes(web, "crashed", "its QEMU crashed or was killed")
     }))
 
-  test("what a libvirtd that was away has forgotten", () =>
+  test("what a libvirtd that was away has forgotten", (host) =>
     Effect.gen(function* () {
       const monitor = yield* HostMonitor
-      const { host, name, vm: stopped } = yield* vm("stopped")
+      const { name, vm: stopped } = yield* vm(host, "stopped")
       yield* virsh(host, "destroy", name)
       yield* becomes(stopped, "stopped", "somebody powered it off")
+      yield* Effect.addFinalizer(() => Effect.orDie(Lab.lab("start-libvirtd", host)))
       yield* Lab.lab("stop-libvirtd", host)
       yield* Lab.lab("start-libvirtd", host)
-      yield* monitor.awaitUp(stopped.hostId).pipe(Effect.timeout("60 seconds"))
+      yield* monitor.awaitUp(stopped.hostId).pipe(Effect.timeout("120 seconds"))
       yield* becomes(stopped, "stopped", "somebody powered it off")
       assert.include(yield* virsh(host, "domstate", name, "--reason"), "unknown")
     }))

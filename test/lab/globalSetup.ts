@@ -1,9 +1,12 @@
 /**
- * Brings up a lab of its own for the suites, beside any lab a developer has, and takes it down whatever happened.
+ * Brings up a lab of its own for the suites, beside any lab a developer has, and takes it down whatever happened; and builds the program.
  */
+import * as Schema from "effect/Schema"
 import { execFileSync } from "node:child_process"
+import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { TestProject } from "vitest/node"
+import * as Crashing from "../program/Crashing.ts"
 
 const script = fileURLToPath(new URL("../../fixtures/lab/lab.sh", import.meta.url))
 // others can be named, so that two can run the suites on one machine
@@ -21,10 +24,23 @@ declare module "vitest" {
   }
 }
 
+const Folder = Schema.parseJson(Schema.Struct({ dir: Schema.String }))
+
 export default (project: TestProject) => {
+  Crashing.build()
   lab("down")
-  lab("up", "3")
-  project.provide("lab", lab("status", "--json"))
+  lab("up", "6")
+  const status = lab("status", "--json")
+  const { dir } = Schema.decodeUnknownSync(Folder)(status)
+  // two fleets, each with a pool of its own, so that tests with one can run beside tests with the other
+  const machines = readFileSync(`${dir}/physicalMachine_file`, "utf8").split("\n")
+  writeFileSync(`${dir}/first_machines`, machines.slice(0, 3).join("\n"))
+  writeFileSync(`${dir}/rest_machines`, machines.slice(3).join("\n"))
+  const pools = "profile rbd pool=vms, profile rbd pool=other"
+  lab("ceph", "osd", "pool", "create", "other", "8")
+  lab("ceph", "osd", "pool", "application", "enable", "other", "rbd")
+  lab("ceph", "auth", "caps", "client.libvirt", "mon", "profile rbd", "osd", pools, "mgr", pools)
+  project.provide("lab", status)
   project.provide("labCommand", [script, ...options])
   return () => {
     lab("down")

@@ -9,7 +9,11 @@ export default defineConfig({
     globalSetup: ["test/lab/globalSetup.ts"],
     reporters: ["default", ["json", { outputFile: "dist/test/lab.json" }]],
     fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 120_000
+    maxConcurrency: 10,
+    // what waits says itself when it has waited too long: these only end what hangs
+    testTimeout: 900_000,
+    hookTimeout: 300_000,
+    // named by test/check/count.ts when it was needed
+    retry: 1
   }
 })

@@ -71,7 +71,7 @@ const run = (args: ReadonlyArray<string>, { entry = "src/bin/vmfabric.ts", env =
 export const start = Effect.fn("Program.start")(function* (args: ReadonlyArray<string>, options: Options = {}) {
   const { child, exited, listening, output } = yield* run(["--listen", "127.0.0.1:0", ...args], options)
   const url = yield* Effect.timeoutFail(Deferred.await(listening), {
-    duration: "30 seconds",
+    duration: "120 seconds",
     onTimeout: () => new ProgramError({ message: `does not listen after 30 s:\n${output()}` })
   })
   const program: Program = {
@@ -100,7 +100,7 @@ export const start = Effect.fn("Program.start")(function* (args: ReadonlyArray<s
 export const toEnd = Effect.fn("Program.toEnd")(function* (args: ReadonlyArray<string>) {
   const { exited, output } = yield* run(args)
   const status = yield* Effect.timeoutFail(Deferred.await(exited), {
-    duration: "30 seconds",
+    duration: "120 seconds",
     onTimeout: () => new ProgramError({ message: `does not end:\n${output()}` })
   })
   return { status, output: output() }

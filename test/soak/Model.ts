@@ -64,6 +64,10 @@ export class Model {
       if (fate === "gone" && vmIds.has(id)) broken.push(`VM ${id} was destroyed and is there`)
       if (!vmIds.has(id)) this.vms.delete(id)
     }
+    for (const { id, state, vmId } of volumes) {
+      if (vmId !== null && !vmIds.has(vmId)) broken.push(`volume ${id} is with VM ${vmId}, which is not there`)
+      if ((vmId !== null) !== (state === "attached")) broken.push(`volume ${id} is ${state}, with VM ${String(vmId)}`)
+    }
     const live = new Map(volumes.filter(({ state }) => state !== "deleted").map((volume) => [volume.id, volume]))
     const trashed = new Set(volumes.filter(({ state }) => state === "deleted").map(({ id }) => id))
     for (const { fate, id, size, vm } of this.volumes.values()) {

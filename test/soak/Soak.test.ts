@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs"
 import { bugs } from "./bugs.ts"
 import * as Soak from "./Soak.ts"
 
-const rough = { ...Soak.defaults, operations: 120, settleEvery: 60, faultEvery: 1, killEvery: 6 }
+const rough = { ...Soak.defaults, operations: 80, settleEvery: 40, perSecond: 10, faultEvery: 1, killEvery: 15 }
 
 describe("a soak", () => {
   for (const [seed, ceph] of [
@@ -34,7 +34,7 @@ describe("a soak", () => {
         const log = (seed: number) =>
           Effect.gen(function* () {
             const lines: Array<string> = []
-            yield* Soak.virtually({ ...rough, operations: 60, seed }, (line) => void lines.push(line))
+            yield* Soak.virtually({ ...rough, operations: 40, seed }, (line) => void lines.push(line))
             return lines.join("\n")
           })
         const first = yield* log(7)

@@ -5,10 +5,12 @@
  *
  * All of it in virtual time and by one seed, so that what is found can be seen again.
  */
+import type * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,6 +24,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as AppLive from "../../layers/AppLive.ts"
+import * as ObserverLive from "../../layers/ObserverLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import { defaultConfig } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
@@ -29,8 +32,12 @@ import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import type { ProcedureName } from "../../src/libvirt/Procedures.ts"
+import type { Hypervisor } from "../../src/services/Hypervisor.ts"
+import type { ImageLibrary } from "../../src/services/ImageLibrary.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Operations } from "../../src/services/Operations.ts"
+import type { Ssh } from "../../src/services/Ssh.ts"
+import type { Storage } from "../../src/services/Storage.ts"
 import * as Cluster from "../../src/simulator/Cluster.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
 import * as Virtual from "../../src/simulator/Virtual.ts"
@@ -52,6 +59,10 @@ export interface Settings {
   readonly killEvery: number
   /** requests between two settlements */
   readonly settleEvery: number
+  /** as many VMs, and as many volumes, may there be before clients rather destroy one than create one: a long soak would else only ever grow */
+  readonly things: number
+  /** milliseconds that a call to a daemon or to the pool takes: what takes no time is never in the middle of anything when something breaks */
+  readonly pace: number
 }
 
 export const defaults: Settings = {
@@ -62,17 +73,29 @@ export const defaults: Settings = {
   perSecond: 20,
   faultEvery: 10,
   killEvery: 30,
-  settleEvery: 250
+  settleEvery: 250,
+  things: 24,
+  pace: 40
 }
+
+/** What has to hold whatever happens. */
+export type Invariant =
+  | "every request ends"
+  | "every operation ends"
+  | "nothing stops by a defect"
+  | "one key makes one VM"
+  | "promises are kept"
+  | "hosts are as the inventory says"
 
 /** What a soak has found. `seed` and the same settings bring it about again. */
 export class Violation extends Data.TaggedError("Violation")<{
   readonly seed: number
   readonly requests: number
+  readonly invariant: Invariant
   readonly what: string
 }> {
   override get message(): string {
-    return `seed ${this.seed}, after ${this.requests} requests: ${this.what}`
+    return `seed ${this.seed}, after ${this.requests} requests, against "${this.invariant}": ${this.what}`
   }
 }
 
@@ -87,6 +110,8 @@ export interface Report {
   readonly faults: number
   readonly lives: number
   readonly settlements: number
+  /** promises that were looked at, in all settlements */
+  readonly checks: number
   /** seconds */
   readonly virtual: number
 }
@@ -117,24 +142,42 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
     types: [{ tid: type, cpu: 1, ram: 1024, disk: 1 }]
   }
   const database = join(yield* folder, "vmfabric.sqlite")
-  const life = AppLive.layer({
+  const life = AppLive.layerOver<Hypervisor | Storage | ImageLibrary, never, Ssh | Inventory | FileSystem.FileSystem>({
     fleet: config,
-    database,
-    ceph: settings.ceph ? Fleet.cephOf(cluster, address("sim-images")) : null,
-    volumes: { undoWindow: "10 minutes" }
+    persistence: AppLive.persistence(database),
+    drivers: AppLive.drivers(settings.ceph ? Fleet.cephOf(cluster, address("sim-images")) : null),
+    volumes: { undoWindow: "10 minutes" },
+    // most of the time would else go into looking at the same few domains again and again
+    observer: { round: { ...ObserverLive.defaults.round, perSecond: 2 } }
   }).pipe(Layer.provide(SimulatedFleet.layerMemory(fleet)), Layer.provide(NodeContext.layer))
   return { hosts: names.map((name) => fleet.host(name)!), config, life, cluster }
 })
 
 const below = (n: number) => Random.nextIntBetween(0, n)
 const pick = <A>(from: ReadonlyArray<A>) => Effect.map(below(from.length), (index) => from[index])
+/** One of them, by their weights. */
+const weighed = <A>(from: ReadonlyArray<readonly [weight: number, one: A]>) =>
+  Effect.map(below(from.reduce((sum, [weight]) => sum + weight, 0)), (drawn) => {
+    let left = drawn
+    return from.find(([weight]) => (left -= weight) < 0)![1]
+  })
 /** seconds, as between things that happen by themselves */
 const interval = (mean: number) => Effect.map(Random.next, (x) => Duration.seconds(-Math.log(1 - x) * mean))
 
-const procedures: ReadonlyArray<ProcedureName> = [
-  "STORAGE_VOL_CREATE_XML",
-  "STORAGE_VOL_DELETE",
-  "STORAGE_VOL_UPLOAD",
+/** seconds between a last request and the mending of all, on average */
+const afterLast = 30
+
+/** When all is well again, what has not come by then will not come. */
+const patience = "10 minutes"
+
+/** At first it may be a matter of a moment. */
+const often = Schedule.exponential("200 millis", 1.3).pipe(
+  Schedule.union(Schedule.spaced("20 seconds")),
+  Schedule.upTo(patience)
+)
+
+const onFiles: ReadonlyArray<ProcedureName> = ["STORAGE_VOL_CREATE_XML", "STORAGE_VOL_DELETE", "STORAGE_VOL_UPLOAD"]
+const onDomains: ReadonlyArray<ProcedureName> = [
   "DOMAIN_DEFINE_XML_FLAGS",
   "DOMAIN_UNDEFINE_FLAGS",
   "DOMAIN_CREATE_WITH_FLAGS",
@@ -149,17 +192,18 @@ const requests = ["create", "clone", "remove", "look", "rename", "moveToTrash", 
 export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (line: string) => void) {
   const world = yield* makeWorld(settings)
   const model = new Model()
-  const counts = { requests: 0, succeeded: 0, refused: 0, cutOff: 0, faults: 0, lives: 0, settlements: 0 }
-  const defects: Array<string> = []
+  const counts = { requests: 0, succeeded: 0, refused: 0, cutOff: 0, faults: 0, lives: 0, settlements: 0, checks: 0 }
+  const broken: Array<Violation> = []
   const began = yield* Clock.currentTimeMillis
 
   const note = (line: string) => Effect.map(Clock.currentTimeMillis, (now) => log(`${Virtual.formatTime(now)} ${line}`))
-  const violation = (what: string) => new Violation({ seed: settings.seed, requests: counts.requests, what })
+  const violation = (invariant: Invariant, what: string) =>
+    new Violation({ seed: settings.seed, requests: counts.requests, invariant, what })
 
   // an operation that stops by a defect is a bug, whatever else becomes of it
   const watch = Logger.make(({ logLevel, message }) => {
     const text = Array.isArray(message) ? message.map(String).join(" ") : String(message)
-    if (LogLevel.greaterThanEqual(logLevel, LogLevel.Error)) defects.push(text)
+    if (LogLevel.greaterThanEqual(logLevel, LogLevel.Error)) broken.push(violation("nothing stops by a defect", text))
   })
   const life = world.life.pipe(Layer.provide(Logger.replace(Logger.defaultLogger, watch)))
 
@@ -189,7 +233,9 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
         yield* note(`${what}: done`)
       } else {
         const failure = Cause.failureOption(exit.cause)
-        if (failure._tag === "None") return yield* violation(`${what} died: ${Cause.pretty(exit.cause)}`)
+        if (failure._tag === "None") {
+          return yield* violation("nothing stops by a defect", `${what} died: ${Cause.pretty(exit.cause)}`)
+        }
         counts.refused++
         yield* note(`${what}: ${failure.value.message}`)
       }
@@ -199,6 +245,18 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     all: ReadonlyMap<unknown, A>,
     fates: ReadonlyArray<Fate> = ["here"]
   ) => pick([...all.values()].filter(({ fate }) => fates.includes(fate)))
+
+  /** What makes sense, but not always. */
+  const usually = (sensible: (volume: KnownVolume) => boolean) =>
+    Effect.gen(function* () {
+      const here = [...model.volumes.values()].filter(({ fate }) => fate === "here")
+      const some = here.filter(sensible)
+      return yield* pick(some.length === 0 || (yield* below(8)) === 0 ? here : some)
+    })
+
+  /** Whether there are as many as there may be. */
+  const full = (all: ReadonlyMap<unknown, KnownVm | KnownVolume>) =>
+    Effect.sync(() => [...all.values()].filter(({ fate }) => fate !== "gone").length >= settings.things)
 
   let names = 0
   const createVm = Effect.gen(function* () {
@@ -220,7 +278,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     const create = vms.create({ name, instanceType: type, idempotencyKey: name })
     const twice = Effect.all([create, create], { concurrency: 2 })
     yield* ask(`create VM ${name} twice`, [], twice, ([one, two]) => {
-      if (one.id !== two.id) defects.push(`one key made VM ${one.id} and VM ${two.id}`)
+      if (one.id !== two.id) broken.push(violation("one key makes one VM", `it made VM ${one.id} and VM ${two.id}`))
       model.vm(one.id)
     })
   })
@@ -243,7 +301,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     })
   })
   const attach = Effect.gen(function* () {
-    const volume = yield* known(model.volumes)
+    const volume = yield* usually(({ vm }) => vm === null)
     const vm = yield* known(model.vms)
     if (volume === undefined || vm === undefined) return
     const volumes = yield* Volumes
@@ -253,7 +311,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     })
   })
   const detach = Effect.gen(function* () {
-    const volume = yield* known(model.volumes)
+    const volume = yield* usually(({ vm }) => vm !== null)
     if (volume === undefined) return
     const volumes = yield* Volumes
     volume.vm = "unsure"
@@ -279,16 +337,18 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     })
   const volumes = <A, E>(use: (volumes: Volumes["Type"]) => Effect.Effect<A, E>) => Effect.flatMap(Volumes, use)
 
+  const destroyVolume = onVolume("destroy", ["here"], "gone", ({ id }) => volumes((it) => it.destroy(id)))
+
   const actions: ReadonlyArray<
     readonly [
       weight: number,
       action: Effect.Effect<unknown, Violation, Vms | Volumes | Operations | Reality | Inventory>
     ]
   > = [
-    [20, createVm],
+    [20, Effect.if(full(model.vms), { onTrue: () => destroyVm, onFalse: () => createVm })],
     [3, createTwice],
     [16, destroyVm],
-    [12, createVolume],
+    [12, Effect.if(full(model.volumes), { onTrue: () => destroyVolume, onFalse: () => createVolume })],
     [14, attach],
     [10, detach],
     [
@@ -336,15 +396,17 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
         )
       )
     ],
-    [8, onVolume("destroy", ["here"], "gone", ({ id }) => volumes((it) => it.destroy(id)))],
+    [8, destroyVolume],
     [4, onVolume("restore", ["gone"], "here", ({ id }) => volumes((it) => it.restore(id)))],
     [3, onVolume("purge", ["gone"], "gone", ({ id }) => volumes((it) => it.purge(id)))],
     [
-      4,
+      10,
       Effect.gen(function* () {
         const operations = yield* Operations
         const running = yield* Effect.orElseSucceed(operations.list({ ended: false, limit: 50 }), () => [])
-        const one = yield* pick(running)
+        // those that can be undone in the middle
+        const some = running.filter(({ operation: { kind } }) => kind === "CreateVm" || kind === "AttachVolume")
+        const one = yield* pick(some.length === 0 || (yield* below(4)) === 0 ? running : some)
         // what becomes of it is told to whoever waits for it
         if (one !== undefined)
           yield* ask(`cancel ${one.operation.kind}`, [], operations.cancel(one.operation.id), () => {})
@@ -359,122 +421,171 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
       })
     ]
   ]
-  const weights = actions.reduce((sum, [weight]) => sum + weight, 0)
-  const act = Effect.gen(function* () {
-    let at = yield* below(weights)
-    for (const [weight, action] of actions) {
-      at -= weight
-      if (at >= 0) continue
-      yield* action
-      return
-    }
-  })
+  const act = Effect.flatten(weighed(actions))
 
   const host = Effect.map(below(world.hosts.length), (index) => ({
     name: world.config.hosts[index]!.address.host,
     ...world.hosts[index]!
   }))
+  const procedures = settings.ceph ? onDomains : [...onDomains, ...onFiles]
   const moment = Effect.map(Random.nextBoolean, (early) => (early ? ("before" as const) : ("after" as const)))
-  /** Something breaks, and after a while is whole again. */
-  const faults: ReadonlyArray<Effect.Effect<void, never, never>> = [
-    Effect.flatMap(host, ({ faults, name }) =>
-      Effect.zipRight(note(`FAULT ${name} loses its connections`), faults.dropConnections)
-    ),
-    Effect.gen(function* () {
-      const { faults, name } = yield* host
-      yield* note(`FAULT ${name} is cut off`)
-      yield* faults.cutNetwork
-      yield* Effect.sleep(yield* interval(20))
-      yield* faults.mendNetwork
-    }),
-    Effect.gen(function* () {
-      const { faults, name } = yield* host
-      yield* note(`FAULT libvirtd of ${name} stops`)
-      yield* faults.stopLibvirtd
-      yield* Effect.sleep(yield* interval(10))
-      yield* faults.startLibvirtd
-    }),
-    Effect.gen(function* () {
-      const { faults, name } = yield* host
+
+  // several at a time, since most of what goes wrong for users does so in the middle of something
+  const several = 4
+  const refusals = Effect.gen(function* () {
+    const { faults, name } = yield* host
+    for (let i = 0; i < several; i++) {
+      const procedure = (yield* pick(procedures))!
+      const effect = yield* Random.nextBoolean
+      yield* note(`FAULT ${name} refuses ${procedure}${effect ? " after doing it" : ""}`)
+      yield* faults.fail(procedure, { code: 38, message: "something went wrong", int1: 5, nth: 1, effect })
+    }
+  })
+  const lostAnswers = Effect.gen(function* () {
+    const { faults, name } = yield* host
+    for (let i = 0; i < several; i++) {
+      const procedure = (yield* pick(procedures))!
       const when = yield* moment
-      yield* note(`FAULT libvirtd of ${name} hangs ${when} its calls`)
-      yield* faults.hang("all", true, when)
-      yield* Effect.sleep(yield* interval(30))
-      yield* faults.hang("all", false)
-    }),
-    Effect.gen(function* () {
-      const { faults, name } = yield* host
-      yield* note(`FAULT ${name} loses power`)
-      yield* faults.losePower
-      yield* Effect.sleep(yield* interval(30))
-      yield* faults.bootAgain
-    }),
-    Effect.gen(function* () {
-      const { faults, name } = yield* host
-      // several, since most of what goes wrong for users does so in the middle of something
-      for (let i = 0; i < 4; i++) {
-        const procedure = (yield* pick(procedures))!
-        const effect = yield* Random.nextBoolean
-        yield* note(`FAULT ${name} refuses ${procedure}${effect ? " after doing it" : ""}`)
-        yield* faults.fail(procedure, { code: 38, message: "something went wrong", int1: 5, nth: 1, effect })
-      }
-    }),
-    Effect.gen(function* () {
-      const { faults, name } = yield* host
-      for (let i = 0; i < 4; i++) {
-        const procedure = (yield* pick(procedures))!
+      yield* note(`FAULT ${name} loses its connections ${when} ${procedure}`)
+      yield* faults.onCall(procedure, when, faults.dropConnections, { nth: 1 })
+    }
+  })
+  /** Comes to its end when the controller is to be killed: at any moment, or before a call has taken effect, or before its answer is heard. */
+  const dying = Effect.gen(function* () {
+    if (settings.killEvery === 0) return yield* Effect.never
+    yield* Effect.sleep(yield* interval(settings.killEvery))
+    if (yield* Random.nextBoolean) return
+    const { faults, name } = yield* host
+    const procedure = (yield* pick(procedures))!
+    const when = yield* moment
+    yield* note(`FAULT the controller will be killed ${when} ${procedure} on ${name}`)
+    const called = yield* Deferred.make<void>()
+    const die = Effect.zipRight(Deferred.succeed(called, undefined), Effect.sleep("1 second"))
+    yield* faults.onCall(procedure, when, die, { nth: 1 })
+    yield* Effect.timeoutOption(Deferred.await(called), "5 seconds")
+  })
+  const { faults: pool } = world.cluster
+  const poolRefuses = Effect.gen(function* () {
+    const request = (yield* pick(requests))!
+    const effect = yield* Random.nextBoolean
+    yield* note(`FAULT the pool refuses ${request}${effect ? " after doing it" : ""}`)
+    yield* pool.fail(request, { errno: "EIO", nth: 1, effect })
+  })
+  const poolLosesAnswer = Effect.gen(function* () {
+    const request = (yield* pick(requests))!
+    const when = yield* moment
+    yield* note(`FAULT Ceph sessions will die ${when} ${request}`)
+    yield* pool.onCall(request, when, pool.killSessions, { nth: 1 })
+  })
+
+  /** Something breaks, and after a while is whole again. */
+  const faults: ReadonlyArray<readonly [weight: number, fault: Effect.Effect<void>]> = [
+    [8, refusals],
+    [6, lostAnswers],
+    [
+      1,
+      Effect.flatMap(host, ({ faults, name }) =>
+        Effect.zipRight(note(`FAULT ${name} loses its connections`), faults.dropConnections)
+      )
+    ],
+    [
+      1,
+      Effect.gen(function* () {
+        const { faults, name } = yield* host
+        yield* note(`FAULT ${name} is cut off`)
+        yield* faults.cutNetwork
+        yield* Effect.sleep(yield* interval(10))
+        yield* faults.mendNetwork
+      })
+    ],
+    [
+      1,
+      Effect.gen(function* () {
+        const { faults, name } = yield* host
+        yield* note(`FAULT libvirtd of ${name} stops`)
+        yield* faults.stopLibvirtd
+        yield* Effect.sleep(yield* interval(6))
+        yield* faults.startLibvirtd
+      })
+    ],
+    [
+      1,
+      Effect.gen(function* () {
+        const { faults, name } = yield* host
         const when = yield* moment
-        yield* note(`FAULT ${name} loses its connections ${when} ${procedure}`)
-        yield* faults.onCall(procedure, when, faults.dropConnections, { nth: 1 })
-      }
-    }),
-    Effect.gen(function* () {
-      const { faults, name } = yield* host
-      yield* note(`FAULT ${name} is slow`)
-      yield* faults.slow("all", yield* interval(2))
-      yield* Effect.sleep(yield* interval(10))
-      yield* faults.slow("all", 0)
-    }),
-    Effect.gen(function* () {
-      const { faults, guests, name } = yield* host
-      const guest = yield* pick(guests())
-      if (guest === undefined) return
-      yield* note(`FAULT ${guest.name} crashes on ${name}`)
-      yield* faults.crashGuest(guest.name)
-    }),
-    Effect.gen(function* () {
-      const { faults, guests, name } = yield* host
-      const guest = yield* pick(guests())
-      if (guest === undefined) return
-      yield* note(`FAULT ${guest.name} on ${name} holds its devices`)
-      yield* faults.holdDevices(guest.name, true)
-      yield* Effect.sleep(yield* interval(30))
-      yield* faults.holdDevices(guest.name, false)
-    }),
+        yield* note(`FAULT libvirtd of ${name} hangs ${when} its calls`)
+        yield* faults.hang("all", true, when)
+        yield* Effect.sleep(yield* interval(15))
+        yield* faults.hang("all", false)
+      })
+    ],
+    [
+      1,
+      Effect.gen(function* () {
+        const { faults, name } = yield* host
+        yield* note(`FAULT ${name} loses power`)
+        yield* faults.losePower
+        yield* Effect.sleep(yield* interval(15))
+        yield* faults.bootAgain
+      })
+    ],
+    [
+      1,
+      Effect.gen(function* () {
+        const { faults, name } = yield* host
+        yield* note(`FAULT ${name} is slow`)
+        yield* faults.slow("all", yield* interval(2))
+        yield* Effect.sleep(yield* interval(10))
+        yield* faults.slow("all", settings.pace)
+      })
+    ],
+    [
+      1,
+      Effect.gen(function* () {
+        const { faults, guests, name } = yield* host
+        const guest = yield* pick(guests())
+        if (guest === undefined) return
+        yield* note(`FAULT ${guest.name} crashes on ${name}`)
+        yield* faults.crashGuest(guest.name)
+      })
+    ],
+    [
+      5,
+      Effect.gen(function* () {
+        const { faults, guests, name } = yield* host
+        yield* note(`FAULT guests on ${name} hold their devices`)
+        const held = guests().map((guest) => guest.name)
+        for (const guest of held) yield* faults.holdDevices(guest, true)
+        yield* Effect.sleep(yield* interval(60))
+        for (const guest of held) yield* faults.holdDevices(guest, false)
+      })
+    ],
     ...(settings.ceph
       ? [
-          Effect.zipRight(note("FAULT Ceph sessions die"), world.cluster.faults.killSessions),
-          Effect.gen(function* () {
-            yield* note("FAULT the OSDs are dead")
-            yield* world.cluster.faults.osdsDead(true)
-            yield* Effect.sleep(yield* interval(15))
-            yield* world.cluster.faults.osdsDead(false)
-          }),
-          Effect.gen(function* () {
-            const request = (yield* pick(requests))!
-            const effect = yield* Random.nextBoolean
-            yield* note(`FAULT the pool refuses ${request}${effect ? " after doing it" : ""}`)
-            yield* world.cluster.faults.fail(request, { errno: "EIO", nth: 1, effect })
-          })
+          [6, poolRefuses] as const,
+          [4, poolLosesAnswer] as const,
+          [1, Effect.zipRight(note("FAULT Ceph sessions die"), pool.killSessions)] as const,
+          [
+            1,
+            Effect.gen(function* () {
+              yield* note("FAULT the OSDs are dead")
+              yield* pool.osdsDead(true)
+              yield* Effect.sleep(yield* interval(10))
+              yield* pool.osdsDead(false)
+            })
+          ] as const
         ]
       : [])
   ]
 
+  /** Whole, and as fast as can be expected. */
   const mend = Effect.gen(function* () {
-    yield* world.cluster.faults.clear
-    yield* world.cluster.faults.osdsDead(false)
+    yield* pool.clear
+    yield* pool.osdsDead(false)
+    for (const request of requests) yield* pool.onCall(request, "before", Effect.sleep(settings.pace))
     for (const { faults, guests } of world.hosts) {
       yield* faults.clear
+      yield* faults.slow("all", settings.pace)
       yield* faults.mendNetwork
       yield* faults.bootAgain
       yield* faults.startLibvirtd
@@ -482,14 +593,16 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     }
   })
 
+  const unbroken = Effect.suspend(() => broken[0] ?? Effect.void)
+
   /** When all is well again everything has to end, and to be as it was promised. */
   const settle = Effect.gen(function* () {
     const inventory = yield* Inventory
     const operations = yield* Operations
-    const limit = <A, E, R>(what: () => string, effect: Effect.Effect<A, E, R>) =>
+    const within = <A, E, R>(invariant: Invariant, effect: Effect.Effect<A, E, R>) =>
       effect.pipe(
-        Effect.retry(Schedule.spaced("1 second").pipe(Schedule.upTo("30 minutes"))),
-        Effect.catchAllCause((cause) => violation(`${what()}: ${Cause.pretty(cause)}`))
+        Effect.retry(often),
+        Effect.catchAllCause((cause) => violation(invariant, Cause.pretty(cause)))
       )
     const unfinished = Effect.flatMap(operations.list({ ended: false, limit: 1000 }), (all) =>
       all.length === 0
@@ -505,58 +618,76 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
             })
           )
     )
-    yield* limit(() => "operations do not end", unfinished)
-    yield* limit(
-      () => "the hosts are not what the inventory says",
+    yield* within("every operation ends", unfinished)
+    yield* within(
+      "hosts are as the inventory says",
       Effect.sandbox(Effect.provideService(World.agree(world), Inventory, inventory))
     )
-    const broken = model.settle(yield* inventory.vms(), yield* inventory.volumes())
-    if (broken.length > 0) return yield* violation(broken.join("; "))
-    if (defects.length > 0) return yield* violation(defects.join("; "))
+    const untrue = model.settle(yield* inventory.vms(), yield* inventory.volumes())
+    if (untrue.length > 0) return yield* violation("promises are kept", untrue.join("; "))
+    yield* unbroken
     counts.settlements++
+    counts.checks += model.vms.size + model.volumes.size
     yield* note(`SETTLED ${model.vms.size} VMs, ${model.volumes.size} volumes`)
   })
+
+  /** Faults go on whatever becomes of the controller. */
+  const breaking = yield* FiberSet.make()
+  const breakThings =
+    settings.faultEvery === 0
+      ? Effect.never
+      : Effect.forever(
+          Effect.gen(function* () {
+            yield* Effect.sleep(yield* interval(settings.faultEvery))
+            counts.faults++
+            yield* FiberSet.run(breaking, yield* weighed(faults))
+          })
+        )
+
+  /** when it is time to mend all and to settle; null: not all requests have been made that have to be before */
+  let mendAt: number | null = null
 
   /** One life of the controller: requests arrive until it is killed, or until it is time to settle. */
   const live = Effect.gen(function* () {
     counts.lives++
-    const dies = settings.killEvery === 0 ? null : yield* interval(settings.killEvery)
     const until = Math.min(settings.operations, (counts.settlements + 1) * settings.settleEvery)
+    const clients = yield* FiberSet.make<unknown, Violation>()
     const arriving = Effect.gen(function* () {
-      const clients = yield* FiberSet.make<unknown, Violation>()
       while (counts.requests < until) {
         counts.requests++
         yield* FiberSet.run(clients, act)
         yield* Effect.sleep(yield* interval(1 / settings.perSecond))
       }
-      yield* Effect.raceFirst(FiberSet.awaitEmpty(clients), FiberSet.join(clients)).pipe(
-        // every fault is over some time, so nobody can have to wait for long
-        Effect.timeoutFail({ duration: "1 hour", onTimeout: () => violation("requests do not end") })
-      )
-    }).pipe(Effect.scoped)
-    const breaking =
-      settings.faultEvery === 0
-        ? Effect.never
-        : Effect.gen(function* () {
-            const broken = yield* FiberSet.make()
-            for (;;) {
-              yield* Effect.sleep(yield* interval(settings.faultEvery))
-              counts.faults++
-              yield* FiberSet.run(broken, (yield* pick(faults))!)
-            }
-          }).pipe(Effect.scoped)
-    const work = Effect.raceFirst(Effect.as(arriving, "arrived" as const), breaking)
-    const end =
-      dies === null ? yield* work : yield* Effect.raceFirst(work, Effect.as(Effect.sleep(dies), "killed" as const))
-    yield* note(`the controller is ${end === "killed" ? "KILLED" : "left alone"}`)
-    if (end === "killed" && counts.requests < until) return
+      const now = yield* Clock.currentTimeMillis
+      mendAt ??= now + Duration.toMillis(yield* interval(afterLast))
+      yield* Effect.sleep(Math.max(0, mendAt - now))
+      mendAt = null
+    })
+    const ended = yield* Effect.raceFirst(
+      Effect.raceFirst(Effect.as(arriving, "left alone" as const), Effect.as(dying, "KILLED" as const)),
+      Effect.raceFirst(breakThings, Effect.zipRight(FiberSet.join(clients), Effect.never))
+    )
+    yield* note(`the controller is ${ended}`)
+    if (ended === "KILLED") return
+    yield* FiberSet.clear(breaking)
     yield* mend
+    yield* Effect.raceFirst(FiberSet.awaitEmpty(clients), FiberSet.join(clients)).pipe(
+      Effect.timeoutFail({
+        duration: patience,
+        onTimeout: () => violation("every request ends", `some wait for ${patience}`)
+      })
+    )
     yield* settle
-  }).pipe(Effect.provide(life), Effect.catchTags({ FleetConflict: Effect.die, PersistenceError: Effect.die }))
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(life),
+    Effect.catchTags({ FleetConflict: Effect.die, PersistenceError: Effect.die })
+  )
 
+  yield* mend
   while (counts.requests < settings.operations || counts.settlements * settings.settleEvery < settings.operations) {
     yield* live
-    if (defects.length > 0) return yield* violation(defects.join("; "))
+    yield* unbroken
   }
   const virtual = ((yield* Clock.currentTimeMillis) - began) / 1000
   return { ...counts, virtual } satisfies Report

@@ -92,8 +92,8 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "a volume that could not be created stays",
     file: "src/operations/CreateVolume.ts",
-    find: "undo: driver.discardVolume(at, operation.id)",
-    replace: "undo: Effect.void"
+    find: "        undo: driver.discardVolume(at, operation.id),\n",
+    replace: ""
   },
   {
     name: "a guest that holds a volume loses it in the inventory",

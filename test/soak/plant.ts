@@ -1,84 +1,128 @@
 /**
- * `npm run soak:bugs`: plants each bug in a copy of the sources and soaks that, seed after seed, until it is found. Ends with status 1 when one
- * is not.
+ * `npm run soak:bugs [n…]`: plants each bug in a copy of the sources and soaks that, seed after seed, until it is found. The checkout stays as it is.
+ * Tells in a table what found each; ends with status 1 when one was not found.
  */
-import { spawnSync } from "node:child_process"
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { spawn } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { bugs, type Bug } from "./bugs.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** Rough weather in short soaks; every third one with disks on the hosts. */
-const soaks = Array.from({ length: 12 }, (_, index) => [
-  [
-    "--seed",
-    String(index + 1),
-    "--operations",
-    "300",
-    "--settle-every",
-    "100",
-    "--fault-every",
-    "1",
-    "--kill-every",
-    "8"
-  ],
-  index % 3 === 2 ? ["--folders"] : []
-])
+/** Short soaks in rough weather: a controller that is killed again and again, or has to go on for long; every third with disks on the hosts. */
+const soaks =
+  "--seeds 10 --operations 200 --settle-every 100 --rate 5 --fault-every 1 --kill-every 8,60 --folders-every 3".split(
+    " "
+  )
 
-const copy = (bug: Bug): string => {
-  const folder = mkdtempSync(join(tmpdir(), "vmfabric-bug-"))
-  for (const part of ["src", "layers", "test", "package.json", "tsconfig.json"]) {
-    cpSync(join(root, part), join(folder, part), { recursive: true })
-  }
-  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
-  const file = join(folder, bug.file)
-  const text = readFileSync(file, "utf8")
-  if (text.split(bug.find).length !== 2)
-    throw new Error(`${bug.name}: ${bug.file} does not have its place exactly once`)
+/** All of them have to be over by then, on a processor that is busy otherwise too. */
+const minutes = 20
+
+interface Finding {
+  /** null: not found, for the reason in `told` */
+  readonly invariant: string | null
+  readonly seed: string
+  readonly requests: string
+  readonly told: string
+}
+
+const plant = (from: string, to: string, { file, find, name, replace }: Bug): void => {
+  cpSync(from, to, { recursive: true, verbatimSymlinks: true })
+  const path = join(to, file)
+  const text = readFileSync(path, "utf8")
+  if (text.split(find).length !== 2) throw new Error(`${name}: ${file} does not have its place exactly once`)
   writeFileSync(
-    file,
-    text.replace(bug.find, () => bug.replace)
+    path,
+    text.replace(find, () => replace)
   )
-  return folder
 }
 
-/** What a soak said of it; null: nothing. */
-const soak = (folder: string, args: ReadonlyArray<string>): string | null => {
-  const run = spawnSync(
-    process.execPath,
-    ["--conditions=vmfabric-source", "--import", "tsx", "test/soak/run.ts", ...args],
-    { cwd: folder, encoding: "utf8", timeout: 300_000, maxBuffer: 64 * 1024 ** 2 }
-  )
-  if (run.status === 0) return null
-  const said = `${run.stdout}\n${run.stderr}`
-  // one that cannot even begin has found nothing
-  const found =
-    /seed [0-9]+, after [0-9]+ requests: [^\n]*|waits at \+[0-9.]+s for something that will never come/.exec(said)
-  if (found !== null) return found[0].slice(0, 200)
-  if (run.error !== undefined) return `hangs: ${run.error.message}`
-  throw new Error(`the soak itself failed: ${said.slice(-2000)}`)
+const violation =
+  /seed (?<seed>[0-9]+), after (?<requests>[0-9]+) requests, against "(?<invariant>[^"]+)": (?<told>[^\n]*)/
+const stuck = /the run with seed (?<seed>[0-9]+) (?<told>waits at .* for something that will never come)/
+
+/** What a process that soaks has told. One that cannot even begin has found nothing. */
+const read = (said: string, code: number | null): Finding => {
+  const {
+    invariant = null,
+    requests = "",
+    seed = "",
+    told = ""
+  } = (violation.exec(said) ?? stuck.exec(said))?.groups ?? {}
+  if (invariant !== null) return { invariant, seed, requests, told }
+  if (told !== "") return { invariant: "something happens", seed, requests, told }
+  if (code === 0) return { invariant: null, seed, requests, told: "every seed is green" }
+  const why = code === null ? `not over after ${minutes} minutes` : `the soak itself failed: ${said.slice(-1000)}`
+  return { invariant: null, seed, requests, told: why }
 }
 
-const chosen = process.argv.slice(2)
+const soak = (cwd: string): Promise<Finding> =>
+  new Promise((resolve, reject) => {
+    const run = spawn(
+      process.execPath,
+      ["--conditions=vmfabric-source", "--import", "tsx", "test/soak/run.ts", ...soaks],
+      { cwd, stdio: ["ignore", "pipe", "pipe"], timeout: minutes * 60_000, killSignal: "SIGKILL" }
+    )
+    let said = ""
+    for (const stream of [run.stdout, run.stderr]) {
+      stream.setEncoding("utf8")
+      stream.on("data", (part: string) => (said += part))
+    }
+    run.on("error", reject)
+    run.on("close", (code) => resolve(read(said, code)))
+  })
+
+const folder = mkdtempSync(join(tmpdir(), "vmfabric-bugs-"))
+const chosen = process.argv.slice(2).map(Number)
+const todo = [...bugs.entries()].filter(([index]) => chosen.length === 0 || chosen.includes(index + 1))
+const rows: Array<ReadonlyArray<string>> = []
 let missed = 0
-for (const [index, bug] of bugs.entries()) {
-  if (chosen.length > 0 && !chosen.includes(String(index + 1))) continue
-  const folder = copy(bug)
-  const began = performance.now()
-  let found: string | null = null
-  for (const args of soaks) {
-    found = soak(folder, args.flat())
-    if (found !== null) break
+
+const next = async (): Promise<void> => {
+  for (let one = todo.shift(); one !== undefined; one = todo.shift()) {
+    const [index, bug] = one
+    const copy = join(folder, String(index + 1))
+    const began = performance.now()
+    plant(join(folder, "sound"), copy, bug)
+    const { invariant, requests, seed, told } = await soak(copy)
+    rmSync(copy, { recursive: true })
+    const seconds = ((performance.now() - began) / 1000).toFixed(0)
+    if (invariant === null) missed++
+    process.stdout.write(
+      `${index + 1}. ${bug.name}: ${invariant === null ? "NOT FOUND" : "found"}: ${told.slice(0, 160)}\n`
+    )
+    rows[index] = [String(index + 1), bug.name, bug.file, invariant ?? "NOT FOUND", seed, requests, seconds]
   }
-  rmSync(folder, { recursive: true })
-  const seconds = Math.round((performance.now() - began) / 1000)
-  if (found === null) missed++
-  process.stdout.write(
-    `${index + 1}. ${bug.name}: ${found === null ? "NOT FOUND" : `found: ${found}`} (${seconds} s)\n`
-  )
 }
+
+try {
+  // one copy of all, so that nothing changes under the soaks
+  mkdirSync(join(folder, "sound"))
+  for (const part of ["src", "layers", "test", "package.json", "tsconfig.json"]) {
+    cpSync(join(root, part), join(folder, "sound", part), { recursive: true })
+  }
+  symlinkSync(join(root, "node_modules"), join(folder, "sound", "node_modules"))
+  await Promise.all(Array.from({ length: availableParallelism() }, next))
+} finally {
+  rmSync(folder, { recursive: true })
+}
+
+const table = [
+  ["", "bug", "in", "found with", "seed", "requests", "seconds"],
+  ...rows.filter((row) => row !== undefined)
+]
+const widths = table.reduce<ReadonlyArray<number>>(
+  (all, row) => row.map((cell, i) => Math.max(all[i] ?? 0, cell.length)),
+  []
+)
+for (const row of table)
+  process.stdout.write(
+    `${row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd()}\n`
+  )
 process.stdout.write(missed === 0 ? "all found\n" : `${missed} not found\n`)
 process.exitCode = missed === 0 ? 0 : 1

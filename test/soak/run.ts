@@ -18,10 +18,19 @@ const { values } = parseArgs({
     "fault-every": { type: "string", default: String(Soak.defaults.faultEvery) },
     "kill-every": { type: "string", default: String(Soak.defaults.killEvery) },
     "settle-every": { type: "string", default: String(Soak.defaults.settleEvery) },
+    things: { type: "string", default: String(Soak.defaults.things) },
+    pace: { type: "string", default: String(Soak.defaults.pace) },
     folders: { type: "boolean", default: false },
+    "folders-every": { type: "string", default: "0" },
     log: { type: "string" }
   }
 })
+
+/** `--kill-every 8,40`: by turns, seed after seed */
+const turn = (name: "kill-every", seed: number): number => {
+  const all = values[name].split(",").map(Number)
+  return all[seed % all.length] ?? 0
+}
 
 const number = (name: keyof typeof values): number => {
   const value = Number(values[name])
@@ -39,6 +48,7 @@ const tail = 40
 
 const one = (seed: number) =>
   Effect.gen(function* () {
+    const every = number("folders-every")
     const file = values.log === undefined ? null : openSync(values.log, "w")
     const last: Array<string> = []
     let settled = 0
@@ -54,21 +64,23 @@ const one = (seed: number) =>
     const settings: Soak.Settings = {
       seed,
       hosts: number("hosts"),
-      ceph: !values.folders,
+      ceph: !values.folders && (every === 0 || seed % every !== 0),
       operations: number("operations"),
       perSecond: number("rate"),
       faultEvery: number("fault-every"),
-      killEvery: number("kill-every"),
-      settleEvery: number("settle-every")
+      killEvery: turn("kill-every", seed),
+      settleEvery: number("settle-every"),
+      things: number("things"),
+      pace: number("pace")
     }
     const report = yield* Soak.virtually(settings, log).pipe(
-      Effect.tapErrorCause(() => Effect.sync(() => last.forEach((line) => say(line)))),
+      Effect.tapError(({ message }) => Effect.sync(() => [...last, message].forEach((line) => say(line)))),
       Effect.ensuring(Effect.sync(() => file !== null && closeSync(file)))
     )
     const seconds = (performance.now() - began) / 1000
     say(
       `seed ${seed}: ${report.requests} requests (${report.succeeded} done, ${report.refused} refused, ${report.cutOff} cut off), ` +
-        `${report.faults} faults, ${report.lives} lives of the controller, ${report.settlements} times all was as promised; ` +
+        `${report.faults} faults, ${report.lives} lives of the controller, ${report.settlements} times all ${report.checks} promises were true; ` +
         `${Math.round(report.virtual)} s of simulated time in ${seconds.toFixed(1)} s, ${Math.round(report.requests / seconds)} requests a second, ` +
         `${mebibytes()} MiB, ${descriptors()} descriptors`
     )
