@@ -259,7 +259,7 @@ export const make = Effect.fnUntraced(function* ({ patience: given = "30 seconds
         EventStream.connection(http, {
           ...filter,
           ...(types === undefined ? {} : { type: types }),
-          ...(after === undefined ? {} : { after })
+          ...(at === undefined ? {} : { after: at })
         })
       ).pipe(
         Stream.unwrap,

@@ -165,7 +165,7 @@ export const make = Effect.gen(function* () {
   ) => new Errors.OperationFailed({ operationId: id, reason, undone, unreachableHost })
 
   /** As its row says it is, driven unless it has ended. */
-  const taken = Effect.fnUntraced(function* (id: OperationId) {
+  const byRow = Effect.fnUntraced(function* (id: OperationId) {
     const row = yield* inventory.operation(id)
     if (row._tag === "None") return yield* Effect.dieMessage(`operation ${id} does not exist`)
     return row.value.ended
@@ -175,7 +175,7 @@ export const make = Effect.gen(function* () {
 
   const awaitEnd = Effect.fn("Operations.await")(function* (id: OperationId) {
     const driven = all.get(id)
-    const status = yield* driven === undefined ? taken(id) : settled(driven)
+    const status = yield* driven === undefined ? byRow(id) : settled(driven)
     if (status._tag === "Blocked") {
       const { failed, host, reason, waitsFor } = status
       const later = failed ? "what it began is removed" : "it goes on"
