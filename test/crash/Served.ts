@@ -4,6 +4,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
+import * as Schedule from "effect/Schedule"
 import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
@@ -96,9 +97,9 @@ export const look = <A, E>(served: Served, use: Effect.Effect<A, E, Inventory | 
     return yield* Effect.provide(use, AppLive.persistence(copy))
   })
 
-/** Waits until no operation is left, and hosts, pool and inventory are one. */
+/** Waits until no operation is left, and hosts, pool and inventory are one: for a minute at most, since it is real time that passes. */
 export const atRest = (served: Served) =>
-  World.eventually(
+  Effect.sandbox(
     look(
       served,
       Effect.gen(function* () {
@@ -110,4 +111,4 @@ export const atRest = (served: Served) =>
         yield* World.agree(served)
       })
     )
-  )
+  ).pipe(Effect.retry(Schedule.spaced("20 millis").pipe(Schedule.upTo("1 minute"))), Effect.unsandbox)

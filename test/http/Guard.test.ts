@@ -8,7 +8,7 @@ import * as Guard from "../../src/http/Guard.ts"
 import * as Insight from "../../src/http/Insight.ts"
 import * as Needs from "../../src/http/Needs.ts"
 import * as Original from "../../src/http/Original.ts"
-import * as Identity from "../../src/http/v1/Identity.ts"
+import { api } from "../../src/api/Api.ts"
 import * as Guarded from "./Guarded.ts"
 
 // hashing passwords takes its time, and several in a row take it on a busy machine
@@ -162,7 +162,7 @@ describe("the guard, route by route", () => {
   )
 
   it("knows every route of the router, and what is not written down needs an admin or leads nowhere", () => {
-    const needs = Needs.make([...Needs.plain, ...Needs.ofApi(Identity.api)])
+    const needs = Needs.make([...Needs.plain, ...Needs.ofApi(api)])
     for (const [method, path, role] of table) assert.strictEqual(needs(method, path).role, role, `${method} ${path}`)
     assert.deepStrictEqual(needs("GET", "/volume/destroy?volumeid=1"), {
       role: "operator",

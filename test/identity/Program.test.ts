@@ -13,6 +13,7 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import { UserName } from "../../src/domain/Identity.ts"
 import { Identity } from "../../src/services/Identity.ts"
 import { temporaryFolder } from "../inventory/Fleet.ts"
+import * as Program from "../program/Program.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 
@@ -45,13 +46,15 @@ const serve = (...args: ReadonlyArray<string>) =>
           if (!process.kill("SIGKILL")) resume(Effect.void)
         })
     )
-    const url = yield* Effect.async<string, Error>((resume) => {
+    const url = yield* Effect.async<string, Program.ProgramError>((resume) => {
       child.stdout.on("data", (chunk: Buffer) => {
         output += chunk.toString()
         const url = /listening on (https:[^\s"]+)/.exec(output)?.[1]
         if (url !== undefined) resume(Effect.succeed(url))
       })
-      child.once("exit", () => resume(Effect.fail(new Error(`ended before it listened:\n${output}`))))
+      child.once("exit", () =>
+        resume(Effect.fail(new Program.ProgramError({ message: `ended before it listened:\n${output}` })))
+      )
     })
     return { url, output: () => output }
   })

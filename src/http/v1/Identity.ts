@@ -3,15 +3,11 @@
  *
  * @since 0.4.0
  */
-import * as HttpApi from "@effect/platform/HttpApi"
-import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpApp from "@effect/platform/HttpApp"
-import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { CurrentPrincipal } from "../../api/Access.ts"
@@ -317,35 +313,3 @@ export const listAudit = ({
     const items = found.slice(0, limit).map(lineView)
     return { items, next: found.length > limit ? (items.at(-1)?.id ?? null) : null }
   }).pipe(Effect.catchTags({ PersistenceError }))
-
-// --- these groups alone ---------------------------------------------------------------------------------------------
-
-/** @since 0.4.0 @category api */
-export const api = HttpApi.make("identity")
-  .add(Users.group)
-  .add(Tokens.group)
-  .add(Session.group)
-  .add(Audit.group)
-  .prefix("/api/v1")
-
-/** @since 0.4.0 @category layers */
-export const layer = HttpLayerRouter.addHttpApi(api).pipe(
-  Layer.provide([
-    HttpApiBuilder.group(api, "users", (handlers) =>
-      handlers
-        .handle("listUsers", listUsers)
-        .handle("createUser", createUser)
-        .handle("getUser", getUser)
-        .handle("changeUser", changeUser)
-        .handle("setPassword", setPassword)
-        .handle("removeUser", removeUser)
-    ),
-    HttpApiBuilder.group(api, "tokens", (handlers) =>
-      handlers.handle("listTokens", listTokens).handle("createToken", createToken).handle("removeToken", removeToken)
-    ),
-    HttpApiBuilder.group(api, "session", (handlers) =>
-      handlers.handle("whoAmI", whoAmI).handle("signIn", signIn).handle("signOut", signOut)
-    ),
-    HttpApiBuilder.group(api, "audit", (handlers) => handlers.handle("listAudit", listAudit))
-  ])
-)
