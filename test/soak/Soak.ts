@@ -187,7 +187,17 @@ const onDomains: ReadonlyArray<ProcedureName> = [
   "DOMAIN_GET_STATE",
   "DOMAIN_GET_XML_DESC"
 ]
-const requests = ["create", "clone", "remove", "look", "rename", "moveToTrash", "purge", "createSnapshot"] as const
+const requests = [
+  "create",
+  "clone",
+  "remove",
+  "look",
+  "grow",
+  "rename",
+  "moveToTrash",
+  "purge",
+  "createSnapshot"
+] as const
 
 export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (line: string) => void) {
   const world = yield* makeWorld(settings)
@@ -315,7 +325,16 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     if (volume === undefined) return
     const volumes = yield* Volumes
     volume.vm = "unsure"
-    yield* ask(`detach volume ${volume.id}`, [volume], volumes.detach(volume.id), () => {
+    // at the moment at which that is said
+    const isKept = Effect.map(volumes.get(volume.id), ({ state }) => {
+      if (state === "available") {
+        broken.push(violation("promises are kept", `volume ${volume.id} was said to stay attached and is available`))
+      }
+    })
+    const detached = Effect.tapError(volumes.detach(volume.id), ({ message }) =>
+      message.includes("does not let go") ? isKept : Effect.void
+    )
+    yield* ask(`detach volume ${volume.id}`, [volume], detached, () => {
       volume.vm = null
     })
   })
@@ -350,7 +369,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     [16, destroyVm],
     [12, Effect.if(full(model.volumes), { onTrue: () => destroyVolume, onFalse: () => createVolume })],
     [14, attach],
-    [10, detach],
+    [14, detach],
     [
       5,
       onVolume(

@@ -71,11 +71,12 @@ export const bugs: ReadonlyArray<Bug> = [
     find: ", undo: hypervisor.powerOff(host, domain) }",
     replace: " }"
   },
+  // that a definition stays cannot show: the observer finds it, and has it removed
   {
-    name: "the definition of a VM that could not be created stays",
-    file: "src/operations/CreateVm.ts",
-    find: ",\n        undo: hypervisor.undefine(host, domain)\n",
-    replace: "\n"
+    name: "a volume that could not grow has its new size",
+    file: "src/operations/GrowVolume.ts",
+    find: "failed: VolumeSaga.settle(subject, { size: operation.detail.formerSize ?? volume.size })",
+    replace: "failed: VolumeSaga.settle(subject, { size: operation.detail.size ?? volume.size })"
   },
   {
     name: "a disk that could not be attached stays in the domain",
