@@ -14,6 +14,7 @@ import type { ImageConfig } from "../src/domain/Image.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as Images from "../src/fabric/Images.ts"
+import * as Plans from "../src/fabric/Plans.ts"
 import * as Pools from "../src/fabric/Pools.ts"
 import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
@@ -52,6 +53,7 @@ export type App =
   | Vms.Vms
   | Volumes.Volumes
   | Pools.Pools
+  | Plans.Plans
   | Hosts.Hosts
   | Images.Images
   | Reality.Reality
@@ -114,7 +116,9 @@ export const layerOver = <A, E, R>(parts: {
   const { poolOvercommit = 1, undoWindow = "24 hours" } = parts.volumes ?? {}
   const volumes = Volumes.layer({ undoWindow: Math.floor(Duration.toSeconds(undoWindow)) })
   const fabric = VolumeKeeper.layer.pipe(
-    Layer.provideMerge(Layer.mergeAll(Vms.layer, volumes, Hosts.layer, Images.layer, Reality.layer, HostEvents.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(Vms.layer, volumes, Hosts.layer, Images.layer, Reality.layer, Plans.layer, HostEvents.layer)
+    ),
     Layer.provideMerge(Pools.layer({ overcommit: poolOvercommit })),
     Layer.provideMerge(ObserverLive.layerWith({ ...parts.observer, policies: { ...defaultPolicies, ...parts.drift } }))
   )

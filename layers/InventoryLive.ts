@@ -17,7 +17,7 @@ import type { Operation } from "../src/domain/Operation.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
 import type { Vm, VmSeen, VmState } from "../src/domain/Vm.ts"
 import type { Volume } from "../src/domain/Volume.ts"
-import { type AdmitVm, type FleetConfig, type HostUsage, Inventory } from "../src/services/Inventory.ts"
+import { type AdmitVm, type Confirm, type FleetConfig, type HostUsage, Inventory } from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
 import * as Fleet from "./sql/Fleet.ts"
 import * as HostUsages from "./sql/HostUsages.ts"
@@ -176,7 +176,11 @@ const make = Effect.gen(function* () {
       doing: `${volumeId === null ? "" : `volume ${volumeId}: `}${Operations.doing[kind]}`
     })
 
-  const admit = <E>(request: AdmitVm, place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>) =>
+  const admit = <E>(
+    request: AdmitVm,
+    place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>,
+    confirm: Confirm<{ readonly vm: Vm; readonly operation: Operation }> | undefined
+  ) =>
     changing(
       "admit a VM",
       Effect.gen(function* () {
@@ -199,10 +203,11 @@ const make = Effect.gen(function* () {
         const rows = yield* insertVm(...shape, driver, pool, request.onCrash, now, now)
         const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
         yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0)
-        if (pool !== null) yield* volumeRows.checkPool(pool, disk)
+        if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
         const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
         if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
         if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
+        if (confirm !== undefined) yield* confirm({ vm, operation })
         return { result: { vm, operation }, hosts: [hostId] }
       }),
       ({ vm }) => remember(vm)
@@ -241,7 +246,7 @@ const make = Effect.gen(function* () {
         )
       )
     ),
-    setMaintenance: (id, on, check) =>
+    setMaintenance: (id, on, check, confirm) =>
       Effect.withSpan(
         changing(
           `put pm ${id} ${on ? "into" : "out of"} maintenance`,
@@ -249,6 +254,7 @@ const make = Effect.gen(function* () {
             const [usage] = yield* usages.one(id)
             if (usage === undefined) return yield* new Errors.HostNotFound({ hostId: id })
             if (check !== undefined) yield* check(usage.host)
+            if (confirm !== undefined) yield* confirm(usage.host)
             yield* sql`update hosts set maintenance = ${on ? 1 : 0} where id = ${id}`
             return { result: undefined, hosts: [id] }
           })
@@ -284,9 +290,9 @@ const make = Effect.gen(function* () {
           : Effect.succeed(type)
       }),
 
-    admit: (request, place) => Effect.withSpan(admit(request, place), "Inventory.admit"),
+    admit: (request, place, confirm) => Effect.withSpan(admit(request, place, confirm), "Inventory.admit"),
 
-    beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail) {
+    beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail, confirm) {
       const id = yield* Operations.freshId
       const now = yield* Clock.currentTimeMillis
       return yield* writeSimply(
@@ -299,29 +305,41 @@ const make = Effect.gen(function* () {
           }
           const unfinished = yield* unfinishedWith(vmId)
           if (unfinished !== null) return yield* busy(vmId, unfinished)
-          return yield* operations.insertAs(id, { kind, vmId, ...(detail === undefined ? {} : { detail }) }, now)
+          const begun = { kind, vmId, ...(detail === undefined ? {} : { detail }) }
+          const operation = yield* operations.insertAs(id, begun, now)
+          if (confirm !== undefined) yield* confirm({ vm, operation })
+          return operation
         })
       )
     }),
 
-    beginDestroy: (id, check) =>
+    beginDestroy: (id, check, confirm) =>
       write(
         `begin to destroy VM ${id}`,
         Effect.gen(function* () {
           const vm = yield* vmRow(id)
           if (vm.state === "failed") return yield* new Errors.VmNotFound({ vmId: id })
           const unfinished = yield* unfinishedWith(id)
-          if (unfinished?.kind === "DestroyVm") return { vm, operation: Option.some(unfinished) }
+          const asked = (operation: Operation | null) =>
+            confirm === undefined
+              ? Effect.void
+              : Effect.flatMap(volumeRows.withVm(id), (volumes) => confirm({ vm, operation, volumes }))
+          if (unfinished?.kind === "DestroyVm") {
+            yield* asked(null)
+            return { vm, operation: Option.some(unfinished) }
+          }
           // whatever else is done there, also to what was left of it
-          if (vm.state === "destroyed") return { vm, operation: Option.none() }
+          if (vm.state === "destroyed") {
+            yield* asked(null)
+            return { vm, operation: Option.none() }
+          }
           if (unfinished !== null) return yield* busy(id, unfinished)
           if (check !== undefined) yield* check(vm)
           const now = yield* Clock.currentTimeMillis
           const destroying = yield* changeState(id, "destroying", now)
-          return {
-            vm: destroying,
-            operation: Option.some(yield* operations.insert({ kind: "DestroyVm", vmId: id }, now))
-          }
+          const operation = yield* operations.insert({ kind: "DestroyVm", vmId: id }, now)
+          yield* asked(operation)
+          return { vm: destroying, operation: Option.some(operation) }
         }),
         ({ vm }) => remember(vm)
       ).pipe(
@@ -329,7 +347,7 @@ const make = Effect.gen(function* () {
         Effect.withSpan("Inventory.beginDestroy")
       ),
 
-    setOnCrash: (id, onCrash, check) =>
+    setOnCrash: (id, onCrash, check, confirm) =>
       write(
         `say what becomes of VM ${id} after a crash`,
         Effect.gen(function* () {
@@ -339,7 +357,9 @@ const make = Effect.gen(function* () {
           const now = yield* Clock.currentTimeMillis
           const rows = yield* sql<Rows.Row>`update vms set on_crash = ${onCrash}, updated_at = ${now}
             where id = ${id} returning ${vmColumns}`
-          return yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
+          const after = yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
+          if (confirm !== undefined) yield* confirm({ before: vm, after })
+          return after
         }),
         remember
       ).pipe(Effect.withSpan("Inventory.setOnCrash")),
@@ -407,7 +427,7 @@ const make = Effect.gen(function* () {
         return vms.flatMap((id) => [...(differing.get(id)?.values() ?? [])].sort(byField))
       }),
 
-    admitVolume: (request, place) =>
+    admitVolume: (request, place, confirm) =>
       Effect.withSpan(
         changing(
           "admit a volume",
@@ -422,13 +442,14 @@ const make = Effect.gen(function* () {
             const usage = yield* usages.now
             const result = yield* volumeRows.admit(request, (source) => place(usage, source), now)
             if (key !== undefined) yield* RequestKeys.keep(sql, key, result.operation, now)
+            if (confirm !== undefined) yield* confirm(result)
             return { result, hosts: [result.volume.hostId] }
           }),
           ({ volume }) => rememberVolume(volume)
         ),
         "Inventory.admitVolume"
       ),
-    changeVolume: (id, vmId, decide, key) =>
+    changeVolume: (id, vmId, decide, key, confirm) =>
       Effect.withSpan(
         changing(
           `change volume ${id}`,
@@ -442,6 +463,7 @@ const make = Effect.gen(function* () {
             const changed = yield* volumeRows.change(id, vmId, decide, now)
             const { operation } = changed.result
             if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation, now)
+            if (confirm !== undefined) yield* confirm(changed.result)
             return changed
           }),
           ({ volume }) => rememberVolume(volume)

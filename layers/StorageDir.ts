@@ -223,6 +223,14 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
     return disk
   })
 
+  const describeRoot = (host: Host, vmId: VmId): Effect.Effect<DiskSource> =>
+    Effect.succeed({
+      _tag: "File",
+      path: StorageDirPool.pathOf(host, rootName(vmId)),
+      format: "qcow2",
+      serial: rootSerial(vmId)
+    })
+
   const deleteRoot = Effect.fn("Storage.deleteRoot")(function* (host: Host, vmId: VmId, madeBy?: OperationId) {
     const action = `delete the root disk of vm-${vmId}`
     const pool = yield* ready(host, action)
@@ -261,6 +269,7 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
       usage: Effect.succeedNone,
       ensureImage,
       createRoot,
+      describeRoot,
       deleteRoot,
       listRoots,
       ...StorageDirVolumes.make(libvirt, folder, options)

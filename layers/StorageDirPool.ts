@@ -34,6 +34,9 @@ const activeDomains = 0x1
 // as libvirt writes a folder's path: no doubled and no last slash
 const cleanPath = (path: string): string => Path.posix.normalize(path).replace(/(?<=.)\/+$/, "")
 
+/** Where a file of that name is, or will be, as libvirt writes it. @since 0.5.0 @category getters */
+export const pathOf = (host: Host, name: string): string => `${cleanPath(host.config.path).replace(/\/$/, "")}/${name}`
+
 const whileCopying = Schedule.spaced("1 second").pipe(Schedule.upTo("1 hour"))
 
 // The same code is that of a pool that was stopped; for that there is nothing to wait.

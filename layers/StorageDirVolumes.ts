@@ -15,7 +15,7 @@ import type { DiskSource } from "../src/services/Hypervisor.ts"
 import type { Libvirt } from "../src/services/Libvirt.ts"
 import type { StorageDriver, VolumeAt, VolumeRequest } from "../src/services/Storage.ts"
 import * as HostCalls from "./HostCalls.ts"
-import type { File, HostPool, Pool } from "./StorageDirPool.ts"
+import { type File, type HostPool, pathOf, type Pool } from "./StorageDirPool.ts"
 import { gibibyte, type Options, whoRemains } from "./StorageDriver.ts"
 
 const names = (id: VolumeId) => ({
@@ -98,7 +98,10 @@ export const make = (
   libvirt: Libvirt["Type"],
   folder: HostPool,
   options: Options
-): Omit<StorageDriver, "name" | "pool" | "usage" | "ensureImage" | "createRoot" | "deleteRoot" | "listRoots"> => {
+): Omit<
+  StorageDriver,
+  "name" | "pool" | "usage" | "ensureImage" | "createRoot" | "describeRoot" | "deleteRoot" | "listRoots"
+> => {
   const { call, unless } = HostCalls.make(libvirt)
   const { claimed, copy, create, describe, list, mark, ready, refresh, remove, usersOf } = folder
 
@@ -410,6 +413,13 @@ export const make = (
     listVolumes,
     volumeSize,
     openVolume,
+    describeVolume: ({ id, host: at }, host) =>
+      Effect.succeed({
+        _tag: "File",
+        path: pathOf(at ?? host, names(id).file),
+        format: "qcow2",
+        serial: volumeSerial(id)
+      }),
     awaitReleased,
     growVolume,
     // a folder keeps no names of the user's

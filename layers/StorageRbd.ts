@@ -44,7 +44,8 @@ export const make: (
     const importing = SingleFlight.make<void, StorageError | ImageRefused>(yield* Effect.scope)
 
     const pool = StorageRbdPool.make(ceph, yield* Libvirt, options)
-    const { access, anew, ask, failure, fromCeph, look, remove, runsWith, setOwnership, unlessRefused } = pool
+    const { access, accessLater, anew, ask, failure, fromCeph, look, remove, runsWith, setOwnership, unlessRefused } =
+      pool
 
     // ----------------------------------------------------------------------------------------------------------------- images
 
@@ -218,6 +219,10 @@ export const make: (
       usage: Effect.map(ask("tell how full it is", ceph.usage), (usage) => Option.some({ name: ceph.pool, ...usage })),
       ensureImage,
       createRoot,
+      describeRoot: (_host, vmId) =>
+        Effect.map(accessLater(`describe the root disk of vm-${vmId}`), (disk) =>
+          disk(rootName(vmId), rootSerial(vmId))
+        ),
       deleteRoot,
       listRoots,
       ...StorageRbdVolumes.make(ceph, pool, options)

@@ -165,7 +165,7 @@ export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Opti
   const ensureSecret = Effect.fnUntraced(function* (host: Host, action: string, cluster: Cluster) {
     const wanted = secretOf(cluster)
     const found = yield* unless(host, action, "SECRET_LOOKUP_BY_UUID", { uuid: wanted.uuid }, code.noSecret)
-    if (Option.isSome(found) && Equal.equals(keys.get(host.name), cluster.key)) return wanted.uuid
+    if (Option.isSome(found) && Equal.equals(keys.get(host.name), cluster.key)) return
     const secret = Option.isSome(found)
       ? found.value.secret
       : yield* Effect.flatMap(render(host, action, SecretXml.ceph(wanted)), (xml) =>
@@ -174,23 +174,29 @@ export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Opti
     const value = Buffer.from(Redacted.value(cluster.key), "base64")
     yield* call(host, action, "SECRET_SET_VALUE", { secret, value, flags: 0 })
     keys.set(host.name, cluster.key)
-    return wanted.uuid
   })
 
   /** Everything but the image's name and serial. */
-  const access = Effect.fnUntraced(function* (host: Host, action: string) {
-    const cluster = yield* ask(action, ceph.cluster)
-    const secret = yield* ensureSecret(host, action, cluster)
-    return (image: string, serial: string): DiskSource => ({
+  const diskOf =
+    (cluster: Cluster) =>
+    (image: string, serial: string): DiskSource => ({
       _tag: "Rbd",
       pool: ceph.pool,
       image,
       monitors: cluster.monitors,
       client: cluster.client,
-      secret,
+      secret: secretOf(cluster).uuid,
       serial
     })
+
+  const access = Effect.fnUntraced(function* (host: Host, action: string) {
+    const cluster = yield* ask(action, ceph.cluster)
+    yield* ensureSecret(host, action, cluster)
+    return diskOf(cluster)
   })
+
+  /** The same on a host that is not asked, and may have no secret yet. */
+  const accessLater = (action: string) => Effect.map(ask(action, ceph.cluster), diskOf)
 
   /** Whether the domain runs on the host with the image among its disks. */
   const runsWith = (host: Host, action: string, domainName: string, image: string): Effect.Effect<boolean, HostError> =>
@@ -215,6 +221,7 @@ export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Opti
     remove,
     anew,
     access,
+    accessLater,
     runsWith
   }
 }

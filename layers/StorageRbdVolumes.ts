@@ -31,8 +31,12 @@ export const make = (
   ceph: Ceph["Type"],
   pool: RbdPool,
   options: Options
-): Omit<StorageDriver, "name" | "pool" | "usage" | "ensureImage" | "createRoot" | "deleteRoot" | "listRoots"> => {
-  const { access, anew, ask, failure, fromCeph, look, refuseBusy, remove, setOwnership, unlessRefused } = pool
+): Omit<
+  StorageDriver,
+  "name" | "pool" | "usage" | "ensureImage" | "createRoot" | "describeRoot" | "deleteRoot" | "listRoots"
+> => {
+  const { access, accessLater, anew, ask, failure, fromCeph, look, refuseBusy, remove, setOwnership, unlessRefused } =
+    pool
 
   /** The image of a volume that has to be there. */
   const find = (action: string, { id }: VolumeAt): Effect.Effect<Image, StorageError> =>
@@ -288,6 +292,8 @@ export const make = (
     listVolumes,
     volumeSize,
     openVolume,
+    describeVolume: ({ id }) =>
+      Effect.map(accessLater(`describe ${volumeName(id)}`), (disk) => disk(volumeName(id), volumeSerial(id))),
     awaitReleased,
     growVolume,
     renameVolume,

@@ -444,6 +444,7 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
         : Effect.succeedNone,
       ensureImage,
       createRoot,
+      describeRoot: (host, vmId) => Effect.succeed(place.disk(host, `vm-${vmId}-root`, rootSerial(vmId))),
       deleteRoot,
       listRoots: Effect.fn("Storage.listRoots")((host: Host) =>
         Effect.map(place.reach(host), ({ roots }) => [...roots.keys()])
@@ -459,6 +460,8 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
         Effect.map(place.reach(volume.host), (store) => Option.fromNullable(present(store, volume)?.size))
       ),
       openVolume,
+      describeVolume: (volume, host) =>
+        Effect.succeed(place.disk(volume.host ?? host, named(volume), volumeSerial(volume.id))),
       awaitReleased,
       growVolume,
       renameVolume,

@@ -80,18 +80,18 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
     )
   })
 
-  /** Fails when the pool, as it is after `wanted` GiB have been written down, is promised beyond its limit or cannot take more. */
-  const checkPool = Effect.fnUntraced(function* (name: string, wanted: number) {
+  /** Fails when the pool, as it is after `wanted` GiB have been written down and with `besides` GiB more, is promised beyond its limit or cannot take more. */
+  const checkPool = Effect.fnUntraced(function* (name: string, wanted: number, besides = 0) {
     const report = (yield* pools).find(({ pool }) => pool.name === name)
     // nobody could look at it yet: then it is not known to be full either
     if (report === undefined) return
     const { available, capacity, overcommit } = report.pool
     const limit = Math.floor((capacity * overcommit) / gibibyte)
-    if (report.promised <= limit && available > capacity * reserve) return
+    if (report.promised + besides <= limit && available > capacity * reserve) return
     return yield* new Errors.PoolFull({
       pool: name,
       wanted,
-      promised: report.promised - wanted,
+      promised: report.promised + besides - wanted,
       limit,
       available: Math.floor((available / gibibyte) * 10) / 10
     })
@@ -294,5 +294,5 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
       (volumes) => volumes.map(({ id }) => id)
     )
 
-  return { find, findSnapshot, snapshotsOf, pools, checkPool, change, settle, admit, release, all, due }
+  return { find, findSnapshot, snapshotsOf, withVm, pools, checkPool, change, settle, admit, release, all, due }
 }

@@ -45,13 +45,21 @@ const responsesOf = (operation: unknown): ReadonlyArray<readonly [status: string
     isObject(response) ? [[status, response] as const] : []
   )
 
+const isPlannable = (operation: unknown) => {
+  const { parameters } = members(operation)
+  return Array.isArray(parameters) && parameters.some((one) => members(one).name === "plan")
+}
+
 const isOne = (operation: unknown) =>
   /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation)$/.test(String(members(operation).operationId))
 
 /** What the document cannot be told by schemas: headers of answers, and how one signs in. */
 const complete = (spec: Record<string, unknown>) => {
   for (const path of Object.values(members(spec.paths))) {
-    for (const operation of Object.values(members(path))) {
+    for (const [method, operation] of Object.entries(members(path))) {
+      if (method !== "get" && !isPlannable(operation) && isObject(operation)) {
+        operation.description = `${String(operation.description)} It cannot be planned: \`plan\` is refused.`
+      }
       const responses = responsesOf(operation)
       const begins = responses.some(([status]) => status === "202")
       for (const [status, response] of responses) {
@@ -59,7 +67,8 @@ const complete = (spec: Record<string, unknown>) => {
           response.description = "It was begun; `Location` says where it can be followed."
           response.headers = { Location: location, "Preference-Applied": applied }
         } else if (status === "200" && begins) {
-          response.description = "It has ended, well or not: its `state` and `error` say which."
+          response.description =
+            "It has ended, well or not: its `state` and `error` say which. Or, asked with `plan`, what it would do."
           response.headers = { Location: location, "Preference-Applied": applied }
         } else if (status === "200" && isOne(operation)) {
           response.headers = { ETag: etag }

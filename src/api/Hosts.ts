@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Domain from "../domain/Host.ts"
 import * as Ids from "../domain/Ids.ts"
 import { Amounts, documented, field, id, IfMatch, Int, listOf, strict, Time } from "./Common.ts"
+import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import * as Vms from "./Vms.ts"
 
@@ -104,10 +105,13 @@ export const group = HttpApiGroup.make("hosts")
   .add(
     HttpApiEndpoint.patch("changeHost", "/hosts/:id")
       .setPath(byId)
+      .setUrlParams(planning)
       .setHeaders(Schema.Struct(IfMatch))
       .setPayload(HostChange)
       .addSuccess(Host)
+      .addSuccess(Plan)
       .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
       .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
       .annotateContext(

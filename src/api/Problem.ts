@@ -80,7 +80,8 @@ export class NotFound extends Schema.TaggedError<NotFound>("Problem404")(
     "operation_not_found",
     "user_not_found",
     "token_not_found",
-    "route_not_found"
+    "route_not_found",
+    "plan_not_found"
   ),
   of(404, "NotFound", "There is no such thing.")
 ) {
@@ -92,19 +93,33 @@ export class NotFound extends Schema.TaggedError<NotFound>("Problem404")(
 /** @since 0.4.0 @category errors */
 export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
   "Conflict",
-  fields(
-    409,
-    "vm_busy",
-    "volume_busy",
-    "volume_conflict",
-    "no_feasible_host",
-    "pool_full",
-    "key_reused",
-    "not_cancellable",
-    "image_refused",
-    "user_conflict",
-    "operation_failed"
-  ),
+  {
+    ...fields(
+      409,
+      "vm_busy",
+      "volume_busy",
+      "volume_conflict",
+      "no_feasible_host",
+      "pool_full",
+      "key_reused",
+      "not_cancellable",
+      "image_refused",
+      "user_conflict",
+      "operation_failed",
+      "plan_outdated",
+      "plan_mismatch"
+    ),
+    moved: Schema.optionalWith(
+      Schema.Array(
+        Schema.Struct({
+          what: text("what a plan depended on"),
+          planned: text("how the plan found it"),
+          now: text("how it is now")
+        })
+      ).annotations({ description: "of `plan_outdated`: what is no longer as it was planned" }),
+      { exact: true }
+    )
+  },
   of(409, "Conflict", "It cannot be done as things are; nothing was changed, and `detail` says what stands in the way.")
 ) {
   override get message(): string {

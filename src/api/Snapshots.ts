@@ -11,6 +11,7 @@ import * as Ids from "../domain/Ids.ts"
 import * as Domain from "../domain/Volume.ts"
 import { accepted, changing, documented, field, id, listOf, Name, strict, waiting } from "./Common.ts"
 import { Operation } from "./Operations.ts"
+import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.4.0 @category schemas */
@@ -51,9 +52,11 @@ export const group = HttpApiGroup.make("snapshots")
   .add(
     HttpApiEndpoint.del("destroySnapshot", "/snapshots/:id")
       .setPath(byId)
+      .setUrlParams(planning)
       .setHeaders(changing)
       .addSuccess(accepted(Operation, "Operation"))
       .addSuccess(Operation)
+      .addSuccess(Plan)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
       .addError(Problem.PreconditionFailed)
@@ -62,9 +65,11 @@ export const group = HttpApiGroup.make("snapshots")
   .add(
     HttpApiEndpoint.post("revertToSnapshot", "/snapshots/:id/revert")
       .setPath(byId)
+      .setUrlParams(planning)
       .setHeaders(waiting)
       .addSuccess(accepted(Operation, "Operation"))
       .addSuccess(Operation)
+      .addSuccess(Plan)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
       .annotateContext(

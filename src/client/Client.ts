@@ -27,6 +27,7 @@ import * as Stream from "effect/Stream"
 import { api } from "../api/Api.ts"
 import { Event, type Parameters } from "../api/Events.ts"
 import type { Operation } from "../api/Operations.ts"
+import type { Plan } from "../api/Plans.ts"
 import * as Problem from "../api/Problem.ts"
 import { EventId, EventType } from "../domain/Event.ts"
 import type { OperationId } from "../domain/Ids.ts"
@@ -68,6 +69,19 @@ interface Response<W extends boolean> {
 /** @since 0.4.0 @category models */
 export type Answer<A, W extends boolean> = W extends true ? [A, HttpClientResponse.HttpClientResponse] : A
 
+/**
+ * `plan: true` is answered by a plan, and everything else as ever: so each call has the type of its own answer.
+ *
+ * @since 0.5.0 @category models
+ */
+export type Planned<Success, P extends boolean> = P extends true ? Extract<Success, Plan> : Exclude<Success, Plan>
+
+type Params<UrlParams, P extends boolean> = [UrlParams] extends [void]
+  ? UrlParams
+  : "plan" extends keyof UrlParams
+    ? Omit<UrlParams, "plan"> & { readonly plan?: P }
+    : UrlParams
+
 /** @since 0.4.0 @category models */
 export type Call<Endpoint, GroupError> = [Endpoint] extends [
   HttpApiEndpoint.HttpApiEndpoint<
@@ -84,12 +98,12 @@ export type Call<Endpoint, GroupError> = [Endpoint] extends [
   >
 ]
   ? {} extends Request<Path, UrlParams, Payload, Headers>
-    ? <W extends boolean = false>(
-        request?: Request<Path, UrlParams, Payload, Headers> & Response<W>
-      ) => Effect.Effect<Answer<Success, W>, Error | GroupError | Unreachable | UnexpectedAnswer>
-    : <W extends boolean = false>(
-        request: Request<Path, UrlParams, Payload, Headers> & Response<W>
-      ) => Effect.Effect<Answer<Success, W>, Error | GroupError | Unreachable | UnexpectedAnswer>
+    ? <W extends boolean = false, P extends boolean = false>(
+        request?: Request<Path, Params<UrlParams, P>, Payload, Headers> & Response<W>
+      ) => Effect.Effect<Answer<Planned<Success, P>, W>, Error | GroupError | Unreachable | UnexpectedAnswer>
+    : <W extends boolean = false, P extends boolean = false>(
+        request: Request<Path, Params<UrlParams, P>, Payload, Headers> & Response<W>
+      ) => Effect.Effect<Answer<Planned<Success, P>, W>, Error | GroupError | Unreachable | UnexpectedAnswer>
   : never
 
 /** The groups of the API. @since 0.4.0 @category models */

@@ -317,6 +317,41 @@ export class HasChanged extends Schema.TaggedError<HasChanged>()("HasChanged", {
   }
 }
 
+/** What a plan depended on and is no longer so: `planned` and `now` in words. @since 0.5.0 @category errors */
+export const Moved = Schema.Struct({ what: Schema.String, planned: Schema.String, now: Schema.String })
+/** @since 0.5.0 @category errors */
+export type Moved = typeof Moved.Type
+
+/** The world is no longer as a plan found it, so it was not applied; nothing was done. @since 0.5.0 @category errors */
+export class PlanOutdated extends Schema.TaggedError<PlanOutdated>()("PlanOutdated", {
+  planId: Schema.String,
+  moved: Schema.Array(Moved)
+}) {
+  override get message(): string {
+    const shown = this.moved.slice(0, 5).map(({ now, planned, what }) => `${what}: planned ${planned}, now ${now}`)
+    const more = this.moved.length - shown.length
+    return `plan ${this.planId} can no longer be applied (${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}): plan again`
+  }
+}
+
+/** A plan that is not known, or no longer, or is somebody else's. @since 0.5.0 @category errors */
+export class PlanNotFound extends Schema.TaggedError<PlanNotFound>()("PlanNotFound", { planId: Schema.String }) {
+  override get message(): string {
+    return `plan ${this.planId} is not known: plans are kept for 10 minutes, by the process that made them, for the user who asked; plan again`
+  }
+}
+
+/** A plan of another request than the one it came with; nothing was done. @since 0.5.0 @category errors */
+export class PlanMismatch extends Schema.TaggedError<PlanMismatch>()("PlanMismatch", {
+  planId: Schema.String,
+  /** the request it is of, as in `DELETE /api/v1/vms/7` */
+  planned: Schema.String
+}) {
+  override get message(): string {
+    return `plan ${this.planId} is of another request: send ${this.planned} with the body that was planned, or plan this one`
+  }
+}
+
 /** @since 0.4.0 @category errors */
 export class UserNotFound extends Schema.TaggedError<UserNotFound>()("UserNotFound", { name: Schema.String }) {
   override get message(): string {

@@ -4,8 +4,10 @@
  * @since 0.4.0
  */
 import * as Effect from "effect/Effect"
+import type { PlanOutdated } from "../domain/Errors.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type * as Begun from "./Begun.ts"
+import type { Application } from "./Plans.ts"
 import type { CreateError, CreateVm, Vms } from "./Vms.ts"
 
 /** `name` is followed by `-1`, `-2`, … @since 0.4.0 @category models */
@@ -13,21 +15,40 @@ export interface CreateVms extends CreateVm {
   readonly count: number
 }
 
+/** @since 0.5.0 @category errors */
+export type Refusal = CreateError | PlanOutdated
+
 /** @since 0.4.0 @category models */
 export interface Batch {
   /** in the order of their names */
-  readonly begun: ReadonlyArray<Begun.UnderWay<Vm, CreateError>>
+  readonly begun: ReadonlyArray<Begun.UnderWay<Vm, Refusal>>
   /** why the first of those was not begun; null: all were */
-  readonly refused: { readonly count: number; readonly error: CreateError } | null
+  readonly refused: { readonly count: number; readonly error: Refusal } | null
 }
 
 /** begun at the same time, so that they share commits */
 const together = 64
 
-/** Fails when none can be begun. @since 0.4.0 @category use cases */
-export const create = Effect.fn("Batch.create")(function* (begin: Begun.Begin, vms: Vms["Type"], request: CreateVms) {
+/** Each as it is planned, one after the other. @since 0.5.0 @category use cases */
+export const rehearsals = (vms: Vms["Type"], { count, idempotencyKey: _, ...each }: CreateVms) =>
+  Array.from({ length: count }, (_, index) => vms.create({ ...each, name: `${each.name}-${index + 1}` }))
+
+/**
+ * Fails when none can be begun. As it was planned: all that the plan makes can be begun at one moment, or it fails and none is; what is in the way of
+ * one of them from that moment on is told of that one.
+ *
+ * @since 0.4.0 @category use cases
+ */
+export const create = Effect.fn("Batch.create")(function* (
+  begin: Begun.Begin,
+  vms: Vms["Type"],
+  request: CreateVms,
+  plan?: Application
+) {
   const { count, idempotencyKey, ...each } = request
-  let error: CreateError | null = null
+  if (plan !== undefined) yield* plan.check(rehearsals(vms, { ...request, count: plan.size }))
+  const planned = plan === undefined ? <A>(creation: A): A => creation : plan.run
+  let error: Refusal | null = null
   const made = yield* Effect.forEach(
     Array.from({ length: count }, (_, index) => index + 1),
     (number) =>
@@ -35,7 +56,7 @@ export const create = Effect.fn("Batch.create")(function* (begin: Begun.Begin, v
         // they are all alike; but with a key one may have been begun before
         if (error !== null && idempotencyKey === undefined) return Effect.succeed([])
         const key = idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}/${number}`, of: count }
-        return begin(vms.create({ ...each, ...key, name: `${each.name}-${number}` })).pipe(
+        return begin(planned(vms.create({ ...each, ...key, name: `${each.name}-${number}` }))).pipe(
           Effect.map((beginning) => (beginning._tag === "UnderWay" ? [beginning] : [])),
           Effect.catchAll((refusal) => {
             error ??= refusal
@@ -47,6 +68,6 @@ export const create = Effect.fn("Batch.create")(function* (begin: Begun.Begin, v
   )
   const begun = made.flat()
   if (error === null) return { begun, refused: null } satisfies Batch
-  if (begun.length === 0) return yield* Effect.fail<CreateError>(error)
+  if (begun.length === 0) return yield* Effect.fail<Refusal>(error)
   return { begun, refused: { count: count - begun.length, error } } satisfies Batch
 })

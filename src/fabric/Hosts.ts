@@ -7,11 +7,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Errors from "../domain/Errors.ts"
-import type { Host, HostStatus } from "../domain/Host.ts"
+import { Host, type HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Resources from "../domain/Resources.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Inventory, type HostUsage } from "../services/Inventory.ts"
+import * as Facts from "./Facts.ts"
+import * as Intent from "./Intent.ts"
 import * as Revision from "./Revision.ts"
 
 /**
@@ -71,7 +73,18 @@ export const layer = Layer.effect(
       ),
       get,
       setMaintenance: Effect.fn("Hosts.setMaintenance")((id, on, expect) =>
-        Effect.zipRight(inventory.setMaintenance(id, on, Revision.checkHost(expect)), get(id)).pipe(
+        Effect.flatMap(Intent.Intent, (intent) =>
+          inventory.setMaintenance(id, on, Revision.checkHost(expect), (before) =>
+            Effect.zipRight(
+              intent.depends(() => Facts.ofHost(before)),
+              intent.confirm(() => ({
+                operation: null,
+                host: { before, after: new Host({ ...before, maintenance: on }, { disableValidation: true }) }
+              }))
+            )
+          )
+        ).pipe(
+          Effect.zipRight(get(id)),
           Effect.tap(({ host }) =>
             Effect.annotateLogs(Effect.log(on ? "maintenance begins" : "maintenance ends"), {
               host: host.name,

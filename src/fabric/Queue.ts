@@ -12,6 +12,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Errors from "../domain/Errors.ts"
 import type { VmId, VolumeId } from "../domain/Ids.ts"
 import { Operations } from "../services/Operations.ts"
+import { Intent, stop } from "./Intent.ts"
 
 type Busy = Errors.VmBusy | Errors.VolumeBusy
 
@@ -30,7 +31,7 @@ export class Queue extends Context.Tag("vmfabric/Queue")<
   {
     /**
      * Begins something as soon as what else is being done with the same VM or volume has ended, and those who came before have begun.
-     * How that ended does not matter; that it cannot end for now does, and fails this too.
+     * How that ended does not matter; that it cannot end for now does, and fails this too. Where it is only planned nothing is waited for.
      */
     readonly whenFree: <A, E, R>(
       about: About,
@@ -76,12 +77,17 @@ const make = Effect.gen(function* () {
 
   return Queue.of({
     whenFree: ({ vmId, volumeId }, begin) => {
-      // volumes before VMs, everybody in the same order: nobody waits for one who waits for them
-      const names = [
-        ...(volumeId === undefined || volumeId === null ? [] : [`volume ${volumeId}`]),
-        ...(vmId === undefined || vmId === null ? [] : [`VM ${vmId}`])
-      ]
-      return names.reduceRight((effect, name) => inTurn(name, effect), whenFree(begin))
+      const waiting = () => {
+        // volumes before VMs, everybody in the same order: nobody waits for one who waits for them
+        const names = [
+          ...(volumeId === undefined || volumeId === null ? [] : [`volume ${volumeId}`]),
+          ...(vmId === undefined || vmId === null ? [] : [`VM ${vmId}`])
+        ]
+        return names.reduceRight((effect, name) => inTurn(name, effect), whenFree(begin))
+      }
+      return Effect.flatMap(Intent, ({ waits }) =>
+        waits ? waiting() : Effect.catchIf(begin, isBusy, (busy) => stop(busy))
+      )
     }
   })
 })

@@ -10,12 +10,15 @@ import type { Drift, DriftKind, Foreign } from "../domain/Drift.ts"
 import type * as Errors from "../domain/Errors.ts"
 import type { HostStatus } from "../domain/Host.ts"
 import type { HostId, VmId } from "../domain/Ids.ts"
+import type { Operation } from "../domain/Operation.ts"
 import type { Vm, VmSeen } from "../domain/Vm.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Inventory, type Page } from "../services/Inventory.ts"
 import { Observer } from "../services/Observer.ts"
 import { Operations } from "../services/Operations.ts"
 import * as Begun from "./Begun.ts"
+import * as Facts from "./Facts.ts"
+import * as Intent from "./Intent.ts"
 import * as Queue from "./Queue.ts"
 
 /** A VM with what was last seen of it: as true as the status of its host. `seen` null: never yet. @since 0.3.0 @category models */
@@ -100,9 +103,27 @@ export const layer = Layer.effect(
       look: Effect.fn("Reality.look")((id) => Effect.zipRight(inventory.host(id), observer.look(id))),
       repair: Effect.fn("Reality.repair")(function* (id) {
         yield* inventory.vm(id)
+        const intent = yield* Intent.Intent
+        const confirm = Effect.fnUntraced(function* ({
+          operation,
+          vm
+        }: {
+          readonly vm: Vm
+          readonly operation: Operation
+        }) {
+          // what was seen is no part of the transaction
+          const drift = yield* inventory.drift({ vm: id })
+          const volumes = yield* inventory.volumes({ vm: id })
+          yield* intent.depends(() => ({
+            ...Facts.ofVm(vm),
+            ...Facts.ofDisks(vm, volumes),
+            ...Facts.ofDrift(vm, drift)
+          }))
+          yield* intent.confirm(() => ({ operation, vm: { before: vm, after: vm } }))
+        }, Effect.orDie)
         const operation = yield* queue.whenFree(
           { vmId: id },
-          inventory.beginOnVm(id, "RepairVm", { repair: everything }).pipe(
+          inventory.beginOnVm(id, "RepairVm", { repair: everything }, confirm).pipe(
             Effect.tap((operation) => Begun.start(operations, operation)),
             Effect.uninterruptible
           )

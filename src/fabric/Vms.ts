@@ -10,6 +10,8 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Errors from "../domain/Errors.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../domain/Ids.ts"
+import type { Image } from "../domain/Image.ts"
+import type { InstanceType } from "../domain/InstanceType.ts"
 import type { Operation } from "../domain/Operation.ts"
 import type { Resources } from "../domain/Resources.ts"
 import { type OnCrash, VmName, type Vm } from "../domain/Vm.ts"
@@ -19,6 +21,8 @@ import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
+import * as Facts from "./Facts.ts"
+import * as Intent from "./Intent.ts"
 import * as Keys from "./Keys.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
@@ -125,8 +129,8 @@ export const layer = Layer.effect(
     const attempt = (
       request: {
         readonly name: string
-        readonly instanceType: Parameters<typeof inventory.admit>[0]["instanceType"]
-        readonly imageId: ImageId
+        readonly instanceType: InstanceType
+        readonly image: Image
         readonly onCrash: OnCrash
       },
       key: RequestKey | undefined,
@@ -135,21 +139,32 @@ export const layer = Layer.effect(
     ): Effect.Effect<Vm, CreateError> =>
       Effect.gen(function* () {
         const statuses = yield* monitor.statuses
+        const intent = yield* Intent.Intent
+        const { image, ...wanted } = request
+        const disk = { driver: preferred.name, pool: preferred.pool }
         // admitted and started as one: an interrupted caller must not leave an operation that nobody drives
         const admitted = yield* Effect.uninterruptible(
           Effect.tap(
             inventory.admit(
               {
-                ...request,
+                ...wanted,
+                imageId: image.id,
                 ...Keys.field(key, replaces),
                 ...(replaces === undefined ? {} : { replaces }),
-                disk: { driver: preferred.name, pool: preferred.pool }
+                disk,
+                besides: intent.besides()
               },
               (usage) =>
-                scheduler.place(
-                  { resources: onHost(request.instanceType), exclude: lost },
-                  usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } }))
-                )
+                Effect.zipRight(
+                  intent.depends(() => Facts.ofNewVm(request.instanceType, image, disk)),
+                  intent.choose(
+                    { what: "VM", name: request.name },
+                    { resources: onHost(request.instanceType), exclude: lost },
+                    usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } })),
+                    scheduler.place
+                  )
+                ),
+              ({ operation, vm }) => intent.confirm(() => ({ operation, vm: { before: null, after: vm } }))
             ),
             ({ operation }) => Begun.start(operations, operation)
           )
@@ -173,14 +188,28 @@ export const layer = Layer.effect(
       })
 
     /** Begun and started as one, after whatever else is being done with the VM. */
-    const begin = (id: VmId, expect?: Revision.Expect): Effect.Effect<Option.Option<Operation>, DestroyError> =>
-      queue.whenFree(
+    const begin = Effect.fnUntraced(function* (
+      id: VmId,
+      expect?: Revision.Expect
+    ): Effect.fn.Return<Option.Option<Operation>, DestroyError> {
+      const intent = yield* Intent.Intent
+      const confirm: Parameters<typeof inventory.beginDestroy>[2] = ({ operation, vm, volumes }) =>
+        Effect.zipRight(
+          intent.depends(() => ({ ...Facts.ofVm(vm), ...Facts.ofDisks(vm, volumes) })),
+          intent.confirm(() => ({
+            operation,
+            vm: { before: vm, after: vm },
+            ...(operation === null ? {} : { released: volumes })
+          }))
+        )
+      return yield* queue.whenFree(
         { vmId: id },
-        inventory.beginDestroy(id, Revision.checkVm(expect)).pipe(
+        inventory.beginDestroy(id, Revision.checkVm(expect), confirm).pipe(
           Effect.tap((begun) => (begun._tag === "Some" ? Begun.start(operations, begun.value) : Effect.void)),
           Effect.uninterruptible
         )
       )
+    })
 
     return Vms.of({
       create: Effect.fn("Vms.create")(function* (request) {
@@ -193,13 +222,21 @@ export const layer = Layer.effect(
         // a process that has just started does not know its hosts yet; one that hangs must not hold everybody up
         yield* Effect.timeoutOption(monitor.settled, patience)
         yield* pools.refresh
-        return yield* attempt({ name, instanceType: type, imageId: image.id, onCrash }, key, new Map())
+        return yield* attempt({ name, instanceType: type, image, onCrash }, key, new Map())
       }),
       destroy: Effect.fn("Vms.destroy")(function* (id, expect) {
         const operation = yield* begin(id, expect)
         if (operation._tag === "Some") yield* operations.await(operation.value.id)
       }),
-      setOnCrash: (id, onCrash, expect) => inventory.setOnCrash(id, onCrash, Revision.checkVm(expect)),
+      setOnCrash: (id, onCrash, expect) =>
+        Effect.flatMap(Intent.Intent, (intent) =>
+          inventory.setOnCrash(id, onCrash, Revision.checkVm(expect), (vm) =>
+            Effect.zipRight(
+              intent.depends(() => Facts.ofVm(vm.before)),
+              intent.confirm(() => ({ operation: null, vm }))
+            )
+          )
+        ),
       get: inventory.vm,
       list: inventory.vms
     })

@@ -12,11 +12,20 @@ import type { SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import * as Resources from "../domain/Resources.ts"
 import { type Snapshot, type Volume, VolumeName, VolumeSize } from "../domain/Volume.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
-import { type HostUsage, Inventory, type RequestKey, type Source } from "../services/Inventory.ts"
+import {
+  type HostUsage,
+  Inventory,
+  type RequestKey,
+  type Source,
+  type VolumeChanged,
+  type VolumeView
+} from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
+import * as Facts from "./Facts.ts"
+import * as Intent from "./Intent.ts"
 import * as Keys from "./Keys.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
@@ -162,9 +171,29 @@ export const layer = (options: { readonly undoWindow: number }) =>
       /** Decided and started as one, when it is the volume's turn, and driven to its end. Gives what the change made. */
       const changeWith = (id: VolumeId, vmId: VmId | null, rule: Rules.Rule, key?: RequestKey) =>
         Effect.gen(function* () {
+          const intent = yield* Intent.Intent
+          let seen: VolumeView | undefined
+          const decide = (view: VolumeView) =>
+            Effect.zipRight(
+              intent.depends(() => {
+                seen = view
+                const { snapshots, vm, volume } = view
+                return {
+                  ...Facts.ofVolume(volume),
+                  ...Facts.ofSnapshots(volume, snapshots),
+                  ...(vm === null ? {} : Facts.ofVm(vm))
+                }
+              }),
+              rule(view)
+            )
+          const confirm = (changed: VolumeChanged) =>
+            Effect.zipRight(
+              intent.depends(() => ({ "place in the VM": changed.volume.target ?? "none" })),
+              intent.confirm(() => madeOf(seen, changed))
+            )
           const begun = yield* queue.whenFree(
             { volumeId: id, vmId },
-            inventory.changeVolume(id, vmId, rule, key).pipe(
+            inventory.changeVolume(id, vmId, decide, key, confirm).pipe(
               Effect.tap(({ operation }) => (operation === null ? Effect.void : Begun.start(operations, operation))),
               Effect.uninterruptible
             )
@@ -172,6 +201,15 @@ export const layer = (options: { readonly undoWindow: number }) =>
           if (begun.operation !== null) yield* operations.await(begun.operation.id)
           return begun
         })
+
+      /** What was written, for whoever plans. */
+      const madeOf = (view: VolumeView | undefined, { operation, snapshot, volume }: VolumeChanged): Intent.Made => ({
+        operation,
+        // destroyed without a window, it does not stay in the trash
+        ...(operation?.kind === "DestroyVolume" && options.undoWindow === 0 ? { follows: ["PurgeVolume"] } : {}),
+        volume: { before: view?.volume ?? volume, after: volume },
+        snapshot: snapshot ?? view?.snapshots.find((one) => one.snapshot.id === operation?.snapshotId)?.snapshot ?? null
+      })
 
       /** The same where nothing is expected, and there is no key. */
       const change = (id: VolumeId, vmId: VmId | null, rule: Rules.Rule) =>
@@ -189,20 +227,23 @@ export const layer = (options: { readonly undoWindow: number }) =>
       const hasCopies = (volume: Volume) => storage.driver(volume.driver).pool === null
 
       /** On which host a new volume is kept; a clone where its snapshot is. */
-      const chooseHost = (size: number) =>
+      const chooseHost = (name: string, size: number) =>
         Effect.fnUntraced(function* (usage: ReadonlyArray<HostUsage>, source: Source | null) {
+          const intent = yield* Intent.Intent
           const statuses = yield* monitor.statuses
           const elsewhere =
             source === null
               ? []
               : usage.filter(({ host }) => host.id !== source.volume.hostId).map(({ host }) => host.id)
-          return yield* scheduler
-            .place(
+          return yield* intent
+            .choose(
+              { what: "volume", name },
               {
                 resources: { ...Resources.zero, disk: size },
                 exclude: new Map(elsewhere.map((id) => [id, "the snapshot is on another host"]))
               },
-              usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } }))
+              usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } })),
+              scheduler.place
             )
             .pipe(Effect.mapError(({ refusals }) => new Errors.NoFeasibleHost({ refusals, what: "volume" })))
         })
@@ -238,19 +279,20 @@ export const layer = (options: { readonly undoWindow: number }) =>
               )
         if (driver.pool === null) yield* Effect.timeoutOption(monitor.settled, patience)
         else yield* pools.refresh
+        const intent = yield* Intent.Intent
+        const disk = { driver: driver.name, pool: driver.pool }
         const admitted = yield* inventory
           .admitVolume(
-            {
-              ...Keys.field(key),
-              name: request.name,
-              size,
-              disk: { driver: driver.name, pool: driver.pool },
-              sourceId: request.source ?? null
-            },
+            { ...Keys.field(key), name: request.name, size, disk, sourceId: request.source ?? null },
             Effect.fnUntraced(function* (usage, source) {
+              yield* intent.depends(() => ({
+                ...Facts.ofStorage(disk),
+                ...(source === null ? {} : Facts.ofSource(source.snapshot, source.volume))
+              }))
               if (source !== null) yield* Rules.clone(source)
-              return driver.pool === null ? yield* chooseHost(size)(usage, source) : null
-            })
+              return driver.pool === null ? yield* chooseHost(request.name, size)(usage, source) : null
+            }),
+            ({ operation, volume }) => intent.confirm(() => ({ operation, volume: { before: null, after: volume } }))
           )
           .pipe(
             Effect.tap(({ operation }) => Begun.start(operations, operation)),
@@ -301,13 +343,20 @@ export const layer = (options: { readonly undoWindow: number }) =>
           const apply = (rule: Rules.Rule) =>
             Effect.catchTag(changeWith(id, null, rule), "VmNotFound", "SnapshotNotFound", "KeyReused", Effect.die)
           let expected = expect
-          if (size !== undefined) {
-            if (!hasCopies(volume)) yield* pools.refresh
-            const { operation } = yield* apply(Rules.expecting(expected, Rules.grow(size)))
-            // it is our own change that has made it another
-            if (operation !== null) expected = undefined
-          }
-          if (name !== undefined) yield* apply(Rules.expecting(expected, Rules.rename(name)))
+          const grow = (size: number) =>
+            Effect.gen(function* () {
+              if (!hasCopies(volume)) yield* pools.refresh
+              const { operation } = yield* apply(Rules.expecting(expected, Rules.grow(size)))
+              // it is our own change that has made it another
+              if (operation !== null) expected = undefined
+            })
+          const rename = (name: string) =>
+            Effect.asVoid(Effect.suspend(() => apply(Rules.expecting(expected, Rules.rename(name)))))
+          const { inSequence } = yield* Intent.Intent
+          yield* inSequence([
+            ...(size === undefined ? [] : [grow(size)]),
+            ...(name === undefined ? [] : [rename(name)])
+          ])
           return yield* get(id)
         }),
         getSnapshot: inventory.snapshot,

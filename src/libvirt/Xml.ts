@@ -101,7 +101,16 @@ const escape = (text: string): string => text.replace(/[&<>"'\r\n\t]/g, (charact
  *
  * @since 0.1.0 @category conversions
  */
-export const render = (root: Element): Either.Either<string, XmlError> => {
+export const render = (root: Element): Either.Either<string, XmlError> => write(root, false)
+
+/**
+ * The same for people: an element a line, further in the deeper it is. Text stays on the line of its element.
+ *
+ * @since 0.5.0 @category conversions
+ */
+export const renderIndented = (root: Element): Either.Either<string, XmlError> => write(root, true)
+
+const write = (root: Element, indented: boolean): Either.Either<string, XmlError> => {
   let out = ""
   let problem: string | undefined
   const name = (text: string): string => {
@@ -113,7 +122,7 @@ export const render = (root: Element): Either.Either<string, XmlError> => {
     if (bad !== null) problem ??= `XML cannot carry the character ${codePoint(bad[0])} in ${JSON.stringify(text)}`
     return escape(text)
   }
-  const write = (node: Node): void => {
+  const add = (node: Node, depth: number): void => {
     if (typeof node === "string") {
       out += value(node)
       return
@@ -125,10 +134,16 @@ export const render = (root: Element): Either.Either<string, XmlError> => {
       return
     }
     out += ">"
-    node.children.forEach(write)
+    // blanks beside text would be part of it
+    const apart = indented && node.children.every((child) => typeof child !== "string")
+    for (const child of node.children) {
+      if (apart) out += `\n${"  ".repeat(depth + 1)}`
+      add(child, depth + 1)
+    }
+    if (apart) out += `\n${"  ".repeat(depth)}`
     out += `</${node.name}>`
   }
-  write(root)
+  add(root, 0)
   return problem === undefined ? Either.right(out) : Either.left(new XmlError({ reason: problem }))
 }
 

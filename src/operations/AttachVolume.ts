@@ -26,12 +26,14 @@ const moves = (subject: VolumeSaga.Subject): ReadonlyArray<Step<(typeof steps)[n
   return [
     {
       name: "volume on the VM's host",
+      description: `Make ${volume.serial} on ${host.name}, where the VM runs: nobody has written to it yet.`,
       act: create(there),
       undo: driver.discardVolume(there, operation.id),
       hosts: [host]
     },
     {
       name: "volume on its former host",
+      description: `Remove ${volume.serial} from ${formerHost.name}.`,
       act: Effect.zipRight(driver.trashVolume(here, 0), driver.purgeVolume(here)),
       undo: Effect.flatMap(driver.volumeSize(here), (found) =>
         Option.isSome(found) ? Effect.void : Effect.zipRight(driver.purgeVolume(here), create(here))
@@ -59,6 +61,7 @@ export const saga = (
       ...moves(subject),
       {
         name: "attach",
+        description: `Put ${volume.serial} into ${vm.domainName} as ${volume.target ?? "a disk"}, into the running guest, too.`,
         act: Effect.gen(function* () {
           const before = yield* presence
           const held = Option.exists(before, ({ live }) => live === true)
@@ -70,6 +73,7 @@ export const saga = (
       },
       {
         name: "seen",
+        description: `See that ${vm.domainName} has ${volume.serial}.`,
         act: Effect.flatMap(presence, (found) =>
           Option.isSome(found) && found.value.persistent && found.value.live !== false
             ? Effect.void

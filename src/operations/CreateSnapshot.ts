@@ -18,6 +18,7 @@ export const saga = (subject: VolumeSaga.Subject, snapshot: Snapshot): Saga<(typ
     steps: [
       {
         name: "snapshot",
+        description: `Take snapshot ${snapshot.id} (${snapshot.name}) of ${subject.volume.serial}.`,
         act: subject.driver.createSnapshot(at, snapshot.id),
         undo: subject.driver.deleteSnapshot(at, snapshot.id),
         // without a pool it is a copy of all of the volume

@@ -40,9 +40,16 @@ export const saga = (subject: Subject, image: Image): Saga<(typeof steps)[number
     limit: limits.sagaWithCopy,
     steps: [
       // the image stays for the next VM, so there is nothing to undo
-      { name: "image", act: driver.ensureImage(host, image), cancellable: true, limit: limits.copy },
+      {
+        name: "image",
+        description: `Send image ${image.id} (${image.config.name}) to where ${host.name} uses it, unless it is there.`,
+        act: driver.ensureImage(host, image),
+        cancellable: true,
+        limit: limits.copy
+      },
       {
         name: "root disk",
+        description: `Make the root disk of ${vm.domainName} over the image, ${root.size} GiB or as large as the image.`,
         act: Effect.asVoid(driver.createRoot(host, root)),
         undo: driver.deleteRoot(host, vm.id, operationId),
         // it sends an image that has vanished meanwhile
@@ -50,6 +57,7 @@ export const saga = (subject: Subject, image: Image): Saga<(typeof steps)[number
       },
       {
         name: "define",
+        description: `Define the domain ${vm.domainName}.`,
         // asked for again, not remembered: the disk is what the host has now, also after a restart
         act: Effect.flatMap(driver.createRoot(host, root), (disk) =>
           hypervisor.define(host, {
@@ -64,8 +72,13 @@ export const saga = (subject: Subject, image: Image): Saga<(typeof steps)[number
         ),
         undo: hypervisor.undefine(host, domain)
       },
-      { name: "start", act: hypervisor.start(host, domain), undo: hypervisor.powerOff(host, domain) },
-      { name: "running", act: seenRunning(hypervisor, host, vm) }
+      {
+        name: "start",
+        description: `Start ${vm.domainName}.`,
+        act: hypervisor.start(host, domain),
+        undo: hypervisor.powerOff(host, domain)
+      },
+      { name: "running", description: `See that ${vm.domainName} runs.`, act: seenRunning(hypervisor, host, vm) }
     ],
     succeeded: inventory.setVmState(vm.id, "running"),
     failed: inventory.setVmState(vm.id, "failed")

@@ -18,6 +18,10 @@ export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> 
     steps: [
       {
         name: "volume",
+        description:
+          snapshot === null
+            ? `Make ${volume.serial}, empty, ${volume.size} GiB.`
+            : `Make ${volume.serial} with the content of snapshot ${snapshot.id} (${snapshot.name}), ${volume.size} GiB.`,
         act: driver.createVolume(at, {
           size: volume.size,
           name: volume.name,

@@ -16,6 +16,7 @@ export const saga = (subject: VolumeSaga.Subject, snapshot: Snapshot): Saga<(typ
   steps: [
     {
       name: "snapshot",
+      description: `Remove snapshot ${snapshot.id} (${snapshot.name}) of ${subject.volume.serial}.`,
       act: subject.driver.deleteSnapshot(VolumeSaga.place(subject), snapshot.id),
       // a pool removes it piece by piece
       limit: limits.copy

@@ -21,10 +21,23 @@ export const saga = ({ driver, host, hypervisor, inventory, vm }: Subject): Saga
     unreachable: "wait",
     limit: limits.sagaWithCopy,
     steps: [
-      { name: "power off", act: hypervisor.powerOff(host, domain) },
-      { name: "undefine", act: hypervisor.undefine(host, domain) },
-      // a pool removes it piece by piece
-      { name: "root disk", act: driver.deleteRoot(host, vm.id), limit: limits.copy }
+      {
+        name: "power off",
+        description: `Take the power from ${vm.domainName}.`,
+        act: hypervisor.powerOff(host, domain)
+      },
+      {
+        name: "undefine",
+        description: `Remove the definition of ${vm.domainName}.`,
+        act: hypervisor.undefine(host, domain)
+      },
+      {
+        name: "root disk",
+        description: `Remove the root disk of ${vm.domainName} for good.`,
+        act: driver.deleteRoot(host, vm.id),
+        // a pool removes it piece by piece
+        limit: limits.copy
+      }
     ],
     succeeded: inventory.setVmState(vm.id, "destroyed"),
     failed: Effect.void

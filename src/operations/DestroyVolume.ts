@@ -15,7 +15,13 @@ export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> 
   return {
     hosts: VolumeSaga.hostsOf(subject),
     unreachable: "wait",
-    steps: [{ name: "trash", act: subject.driver.trashVolume(VolumeSaga.place(subject), window) }],
+    steps: [
+      {
+        name: "trash",
+        description: `Put ${subject.volume.serial} into the trash, from where it can be had back for ${window} s.`,
+        act: subject.driver.trashVolume(VolumeSaga.place(subject), window)
+      }
+    ],
     succeeded: Effect.flatMap(Clock.currentTimeMillis, (now) =>
       VolumeSaga.settle(subject, { state: "deleted", purgeAt: now + window * 1000 })
     ),

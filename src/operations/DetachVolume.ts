@@ -27,9 +27,14 @@ export const saga = (
     hosts: VolumeSaga.hostsOf(subject),
     unreachable: "wait",
     steps: [
-      { name: "detach", act: hypervisor.detachDisk(host, domain, VolumeSaga.diskOf(volume)) },
+      {
+        name: "detach",
+        description: `Take ${volume.serial} out of ${vm.domainName}, once the guest lets go of it.`,
+        act: hypervisor.detachDisk(host, domain, VolumeSaga.diskOf(volume))
+      },
       {
         name: "released",
+        description: `Wait until nobody has ${volume.serial} open any more.`,
         // Out of the domain it is detached whatever else holds it; an attach elsewhere looks again, and refuses.
         act: driver
           .awaitReleased(VolumeSaga.place(subject))

@@ -23,6 +23,7 @@ export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> 
     steps: [
       {
         name: "grow",
+        description: `Make ${volume.serial} ${size} GiB large, and tell a guest that runs with it.`,
         act: Effect.gen(function* () {
           if (user !== null) {
             const domain = { uuid: user.vm.uuid, domainName: user.vm.domainName }
@@ -37,6 +38,7 @@ export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> 
       },
       {
         name: "seen",
+        description: `See that ${volume.serial} has its new size.`,
         act: Effect.flatMap(driver.volumeSize(at), (bytes) =>
           Option.exists(bytes, (found) => found >= size * gibibyte)
             ? Effect.void

@@ -15,6 +15,7 @@ export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> 
   steps: [
     {
       name: "purge",
+      description: `Remove ${subject.volume.serial} and its snapshots for good.`,
       act: subject.driver.purgeVolume(VolumeSaga.place(subject)),
       // a pool removes it piece by piece
       limit: limits.copy

@@ -49,11 +49,16 @@ export const saga = (subject: Subject, driverOf: (name: DriverName) => StorageDr
     ),
     power: hypervisor.start(host, domain)
   }
+  const descriptions = {
+    definition: `Give title, vCPUs and memory back to the definition of ${vm.domainName}.`,
+    disks: `Put the volumes that are missing into ${vm.domainName}.`,
+    power: `Start ${vm.domainName} unless it runs.`
+  }
   const asked = steps.filter((name) => operation.detail.repair?.includes(name) === true)
   return {
     hosts: [host],
     unreachable: "undo",
-    steps: asked.map((name) => ({ name, act: acts[name] })),
+    steps: asked.map((name) => ({ name, description: descriptions[name], act: acts[name] })),
     // what was applied is what was wanted, but only if the definition was among it
     succeeded:
       vm.state === "running" && asked.includes("definition") ? inventory.setVmState(vm.id, "running") : Effect.void,

@@ -11,7 +11,13 @@ export const steps = ["restore"] as const
 export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> => ({
   hosts: VolumeSaga.hostsOf(subject),
   unreachable: "wait",
-  steps: [{ name: "restore", act: subject.driver.restoreVolume(VolumeSaga.place(subject)) }],
+  steps: [
+    {
+      name: "restore",
+      description: `Take ${subject.volume.serial} out of the trash.`,
+      act: subject.driver.restoreVolume(VolumeSaga.place(subject))
+    }
+  ],
   succeeded: VolumeSaga.settle(subject, { state: "available", purgeAt: null }),
   failed: VolumeSaga.settle(subject, { state: "deleted" })
 })

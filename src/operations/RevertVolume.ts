@@ -21,6 +21,7 @@ export const saga = (subject: VolumeSaga.Subject, snapshot: Snapshot): Saga<(typ
     steps: [
       {
         name: "stopped",
+        description: `See that no guest runs with ${volume.serial}.`,
         act: Effect.gen(function* () {
           if (user === null) return
           const { host, vm } = user
@@ -35,8 +36,13 @@ export const saga = (subject: VolumeSaga.Subject, snapshot: Snapshot): Saga<(typ
         }),
         once: true
       },
-      // all of the content may be copied
-      { name: "revert", act: driver.revertVolume(VolumeSaga.place(subject), snapshot.id), limit: limits.copy }
+      {
+        name: "revert",
+        description: `Give ${volume.serial} the content and the size of snapshot ${snapshot.id} (${snapshot.name}).`,
+        act: driver.revertVolume(VolumeSaga.place(subject), snapshot.id),
+        // all of the content may be copied
+        limit: limits.copy
+      }
     ],
     succeeded: VolumeSaga.settle(subject, { size: snapshot.size }),
     failed: VolumeSaga.settle(subject, { size: operation.detail.formerSize ?? volume.size })

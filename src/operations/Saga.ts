@@ -34,6 +34,8 @@ export type StepError = Retry.StepError
 /** @since 0.1.0 @category models */
 export interface Step<Name extends string = string> {
   readonly name: Name
+  /** what it does, one sentence, for whoever is asked whether it is to be done */
+  readonly description: string
   readonly act: Effect.Effect<void, StepError>
   /** Absent: nothing to undo. */
   readonly undo?: Effect.Effect<void, StepError>

@@ -14,8 +14,12 @@ export const saga = ({ host, hypervisor, vm }: Subject): Saga<(typeof steps)[num
   hosts: [host],
   unreachable: "undo",
   steps: [
-    { name: "start", act: hypervisor.start(host, { uuid: vm.uuid, domainName: vm.domainName }) },
-    { name: "running", act: CreateVm.seenRunning(hypervisor, host, vm) }
+    {
+      name: "start",
+      description: `Start ${vm.domainName}.`,
+      act: hypervisor.start(host, { uuid: vm.uuid, domainName: vm.domainName })
+    },
+    { name: "running", description: `See that ${vm.domainName} runs.`, act: CreateVm.seenRunning(hypervisor, host, vm) }
   ],
   succeeded: Effect.void,
   failed: Effect.void

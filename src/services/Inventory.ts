@@ -95,6 +95,14 @@ export interface Observation {
   readonly drift: ReadonlyArray<DriftField> | null
 }
 
+/**
+ * Asked in the transaction, with what it has written or found so far: whatever else than success comes of it, nothing is changed. A request that
+ * is a repetition is not asked about, for it changes nothing.
+ *
+ * @since 0.5.0 @category models
+ */
+export type Confirm<A> = (made: A) => Effect.Effect<void>
+
 /** @since 0.1.0 @category models */
 export interface AdmitVm {
   readonly key?: RequestKey
@@ -105,6 +113,8 @@ export interface AdmitVm {
   readonly instanceType: InstanceType
   readonly imageId: ImageId
   readonly disk: KeptWith
+  /** GiB of the pool that are taken besides, by what is not written yet; absent: none */
+  readonly besides?: number
 }
 
 /** `size` in GiB. @since 0.2.0 @category models */
@@ -196,7 +206,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly setMaintenance: <E = never>(
       id: HostId,
       on: boolean,
-      check?: (host: Host) => Effect.Effect<void, E>
+      check?: (host: Host) => Effect.Effect<void, E>,
+      confirm?: Confirm<Host>
     ) => Effect.Effect<void, E | Errors.HostNotFound | Errors.PersistenceError>
 
     /** Those offered, by id. */
@@ -219,7 +230,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
      */
     readonly admit: <E>(
       request: AdmitVm,
-      place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>
+      place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>,
+      confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
     ) => Effect.Effect<
       { readonly vm: Vm; readonly operation: Operation },
       E | Errors.PoolFull | Errors.KeyReused | Errors.PersistenceError
@@ -231,23 +243,31 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly beginOnVm: (
       id: VmId,
       kind: "StartVm" | "RepairVm" | "CleanVm",
-      detail?: OperationDetail
+      detail?: OperationDetail,
+      confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
     ) => Effect.Effect<Operation, Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
 
     /**
      * One transaction: the VM becomes `destroying` and a pending `DestroyVm` operation is written; while one is unfinished that one
      * is given instead. `VmNotFound`: never existed, or its creation failed. A VM already destroyed gives `None`. `VmBusy`: another
      * operation on it, or on a volume with it, has not ended. `check` is asked where there is something to begin; a failure of it changes nothing.
+     * `confirm` sees the VM as it was, the operation (null: there is nothing to do any more) and the volumes that it has.
      */
     readonly beginDestroy: <E = never>(
       id: VmId,
-      check?: (vm: Vm) => Effect.Effect<void, E>
+      check?: (vm: Vm) => Effect.Effect<void, E>,
+      confirm?: Confirm<{
+        readonly vm: Vm
+        readonly operation: Operation | null
+        readonly volumes: ReadonlyArray<Volume>
+      }>
     ) => Effect.Effect<Option.Option<Operation>, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
     /** What becomes of the VM after a crash. One transaction: a failure of `check` changes nothing. */
     readonly setOnCrash: <E = never>(
       id: VmId,
       onCrash: OnCrash,
-      check?: (vm: Vm) => Effect.Effect<void, E>
+      check?: (vm: Vm) => Effect.Effect<void, E>,
+      confirm?: Confirm<{ readonly before: Vm; readonly after: Vm }>
     ) => Effect.Effect<Vm, E | Errors.VmNotFound | Errors.PersistenceError>
 
     /** A VM that exists for users. */
@@ -291,7 +311,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
      */
     readonly admitVolume: <E>(
       request: AdmitVolume,
-      place: (usage: ReadonlyArray<HostUsage>, source: Source | null) => Effect.Effect<HostId | null, E>
+      place: (usage: ReadonlyArray<HostUsage>, source: Source | null) => Effect.Effect<HostId | null, E>,
+      confirm?: Confirm<{ readonly volume: Volume; readonly operation: Operation }>
     ) => Effect.Effect<
       { readonly volume: Volume; readonly operation: Operation },
       E | Errors.PoolFull | Errors.SnapshotNotFound | Errors.KeyReused | Errors.PersistenceError
@@ -305,7 +326,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       id: VolumeId,
       vmId: VmId | null,
       decide: (view: VolumeView) => Effect.Effect<VolumeChange, E>,
-      key?: RequestKey
+      key?: RequestKey,
+      confirm?: Confirm<VolumeChanged>
     ) => Effect.Effect<
       VolumeChanged,
       | E

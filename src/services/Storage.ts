@@ -73,6 +73,8 @@ export interface StorageDriver {
    * is not of it stays.
    */
   readonly deleteRoot: (host: Host, vmId: VmId, madeBy?: OperationId) => Effect.Effect<void, DriverError>
+  /** What a domain on the host is given as the VM's root disk, whether or not it is there: nothing is made, changed or asked of the host. */
+  readonly describeRoot: (host: Host, vmId: VmId) => Effect.Effect<DiskSource, DriverError>
   /** The VMs that have a root disk there: on the host, or in the pool. */
   readonly listRoots: (host: Host) => Effect.Effect<ReadonlyArray<VmId>, DriverError>
 
@@ -92,6 +94,8 @@ export interface StorageDriver {
     volume: VolumeAt,
     use: { readonly host: Host; readonly domainName: string; readonly held: boolean }
   ) => Effect.Effect<DiskSource, DriverError>
+  /** The same for a volume, and without looking whether it is there: nothing is made, changed or asked of a host. */
+  readonly describeVolume: (volume: VolumeAt, host: Host) => Effect.Effect<DiskSource, DriverError>
   /** Waits until nobody has it open any more, within a limit; then fails and says who has. */
   readonly awaitReleased: (volume: VolumeAt) => Effect.Effect<void, DriverError>
   /** To `size` GiB; one that is as large or larger is left. Not for one that a running domain uses: QEMU has to do it. */

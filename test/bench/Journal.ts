@@ -255,7 +255,7 @@ const monitor = HostMonitor.of({
 const whole = ({ inventory, journal }: Opened, watchdog: Watchdog.Watchdog, vms: ReadonlyArray<VmId>, each: number) => {
   const saga: Saga.Saga = {
     hosts: [],
-    steps: steps.map((name) => ({ name, act: Effect.void, undo: Effect.void })),
+    steps: steps.map((name) => ({ name, description: name, act: Effect.void, undo: Effect.void })),
     succeeded: Effect.void,
     failed: Effect.void,
     unreachable: "undo"

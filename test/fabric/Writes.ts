@@ -82,14 +82,17 @@ export const make = (each: (label: string, moment: Moment) => Effect.Effect<void
               Inventory,
               Inventory.of({
                 ...inventory,
-                admit: (request, place) => around("admit", inventory.admit(request, place)),
-                beginOnVm: (id, kind, detail) => around("beginOnVm", inventory.beginOnVm(id, kind, detail)),
-                beginDestroy: (id, check) => around("beginDestroy", inventory.beginDestroy(id, check)),
+                admit: (request, place, confirm) => around("admit", inventory.admit(request, place, confirm)),
+                beginOnVm: (id, kind, detail, confirm) =>
+                  around("beginOnVm", inventory.beginOnVm(id, kind, detail, confirm)),
+                beginDestroy: (id, check, confirm) =>
+                  around("beginDestroy", inventory.beginDestroy(id, check, confirm)),
                 setVmState: (id, state) => around(`setVmState ${state}`, inventory.setVmState(id, state)),
                 setImageContent: (id, content) => around("setImageContent", inventory.setImageContent(id, content)),
-                admitVolume: (request, place) => around("admitVolume", inventory.admitVolume(request, place)),
-                changeVolume: (id, vmId, decide, key) =>
-                  around("changeVolume", inventory.changeVolume(id, vmId, decide, key)),
+                admitVolume: (request, place, confirm) =>
+                  around("admitVolume", inventory.admitVolume(request, place, confirm)),
+                changeVolume: (id, vmId, decide, key, confirm) =>
+                  around("changeVolume", inventory.changeVolume(id, vmId, decide, key, confirm)),
                 settleVolume: (id, change) => around("settleVolume", inventory.settleVolume(id, change))
               })
             )

@@ -19,6 +19,7 @@ import * as Router from "../../src/http/Router.ts"
 import * as Server from "../../src/http/Server.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
@@ -68,6 +69,7 @@ const makeFabric = () => {
     Layer.mock(Reality, { vms: Effect.succeed([]) }),
     Layer.mock(Images, { types: Effect.succeed([]) }),
     Layer.mock(Hosts, {}),
+    Layer.mock(Plans, {}),
     Layer.mock(Pools, {}),
     Layer.mock(Operations, {})
   )

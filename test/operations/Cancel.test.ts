@@ -121,7 +121,7 @@ describe("a cancelled saga", () => {
       ] as const
       for (const [what, error, alwaysUp] of cases) {
         const world = make({ alwaysUp })
-        const fiber = yield* Effect.fork(world.drive([world.step("a"), { name: "b", act: error }]))
+        const fiber = yield* Effect.fork(world.drive([world.step("a"), { name: "b", description: "A test.", act: error }]))
         // in the first pause
         yield* TestClock.adjust("10 millis")
         assert.isNotNull(world.progress.at(-1)?.waiting, what)
@@ -138,7 +138,7 @@ describe("a cancelled saga", () => {
     Effect.gen(function* () {
       const world = make()
       yield* world.goDown(hostId, "no route")
-      const fiber = yield* Effect.fork(world.drive([{ name: "a", act: Effect.void }]))
+      const fiber = yield* Effect.fork(world.drive([{ name: "a", description: "A test.", act: Effect.void }]))
       yield* TestClock.adjust("10 millis")
       yield* world.cancel
       assert.deepStrictEqual(yield* Fiber.join(fiber), cancelled)

@@ -81,7 +81,7 @@ describe.each(Object.entries(failures))("a step that fails with %s", (tag, failu
         const world = make()
         const undo = failing(7, failure)
         const steps = names.map((name) => world.step(name, Effect.void, name === at ? undo : Effect.void))
-        const fiber = yield* Effect.fork(world.drive([...steps, { name: "d", act: refused }]))
+        const fiber = yield* Effect.fork(world.drive([...steps, { name: "d", description: "A test.", act: refused }]))
         for (let i = 0; i < 10; i++) {
           yield* TestClock.adjust("1 minute")
           yield* world.hostComesBack()
@@ -108,6 +108,7 @@ describe.each(Object.entries(failures))("a step that fails with %s", (tag, failu
         const world = make()
         const steps = names.map((name) => ({
           name,
+          description: "A test.",
           act: name === at ? world.step(name, failing(30, failure)).act : world.step(name).act
         }))
         const fiber = yield* Effect.fork(Effect.either(world.drive(steps, "wait")))

@@ -260,7 +260,7 @@ describe("the journal", () => {
   it.effect("keeps what was done when a cancel comes between two steps", () =>
     Effect.gen(function* () {
       const world = make()
-      yield* world.drive([{ name: "a", act: Effect.asVoid(world.cancel) }, world.step("b")])
+      yield* world.drive([{ name: "a", description: "A test.", act: Effect.asVoid(world.cancel) }, world.step("b")])
       assert.deepStrictEqual(world.entries.slice(1), [
         { ended: { phase: "do", name: "a", state: "done" }, state: { to: "undoing", error: "it was cancelled" } },
         { state: { to: "failed" } }
@@ -300,7 +300,7 @@ describe("progress", () => {
   it.effect("of an undo counts what is to be undone", () =>
     Effect.gen(function* () {
       const world = make()
-      const steps = [world.step("a"), { name: "b", act: Effect.void }, world.step("c", refused), world.step("d")]
+      const steps = [world.step("a"), { name: "b", description: "A test.", act: Effect.void }, world.step("c", refused), world.step("d")]
       yield* world.goDown(hostId, "no route")
       yield* world.hostComesBack()
       yield* world.drive(steps)

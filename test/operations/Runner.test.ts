@@ -112,6 +112,8 @@ const world = (given: Given) => {
     usage: Effect.succeedNone,
     ensureImage: (host) => call(`ensure image${on(host)}`),
     createRoot: (host) => Effect.as(call(`create root${on(host)}`), source),
+    describeRoot: () => Effect.succeed(source),
+    describeVolume: () => Effect.succeed(source),
     deleteRoot: (host) => call(`delete root${on(host)}`),
     listRoots: () => Effect.succeed([]),
     createVolume: ({ host }, { size, source }) =>

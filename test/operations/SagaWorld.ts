@@ -122,6 +122,7 @@ export const make = (options: { readonly alwaysUp?: boolean } = {}) => {
 
   const step = (name: string, act: Act = Effect.void, undo: Act = Effect.void): Saga.Step => ({
     name,
+    description: `Do ${name}.`,
     act: Effect.zipRight(note(name), act),
     undo: Effect.zipRight(note(`undo ${name}`), undo)
   })

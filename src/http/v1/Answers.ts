@@ -3,20 +3,32 @@
  *
  * @since 0.4.0
  */
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { CurrentPrincipal } from "../../api/Access.ts"
 import { prefix } from "../../api/Api.ts"
 import { Operation } from "../../api/Operations.ts"
+import type { Planning } from "../../api/Plans.ts"
+import { InvalidArgument, type PlanOutdated } from "../../domain/Errors.ts"
 import type { OperationId } from "../../domain/Ids.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
 import * as Begun from "../../fabric/Begun.ts"
+import * as Plans from "../../fabric/Plans.ts"
 import { Operations } from "../../services/Operations.ts"
 import * as Problems from "./Problems.ts"
 import * as Views from "./Views.ts"
 
 const longest = 300
 const usual = 30
+
+/** What a use case is asked with: the request's own parts, and what it is for in a few words. @since 0.5.0 @category models */
+export interface Asked {
+  readonly headers: { readonly prefer?: string }
+  readonly urlParams: Planning
+  readonly payload?: unknown
+}
 
 /** Seconds that `Prefer` asks to wait (RFC 7240), within what is allowed; undefined: it does not. @since 0.4.0 @category parsing */
 export const waitOf = (prefer: string | undefined): number | undefined => {
@@ -43,6 +55,50 @@ const respond = (report: OperationReport, wait: number | undefined) =>
 export const make = Effect.gen(function* () {
   const begin = yield* Begun.make
   const operations = yield* Operations
+  const plans = yield* Plans.Plans
+
+  /** What is asked, as a plan of it is kept. */
+  const requestOf = Effect.fnUntraced(function* ({ payload = null }: Pick<Asked, "payload">) {
+    const { method, url } = yield* HttpServerRequest.HttpServerRequest
+    const principal = yield* CurrentPrincipal
+    return { owner: principal?.user ?? "", method, path: url.split("?")[0] ?? "", content: JSON.stringify(payload) }
+  })
+
+  /** The plan of one use case, or of several. */
+  const plan = Effect.fnUntraced(function* <A, E extends Problems.Known, R>(
+    asked: Pick<Asked, "payload">,
+    useCases: ReadonlyArray<Effect.Effect<A, E, R>>
+  ) {
+    const request = yield* requestOf(asked)
+    const made = yield* plans.plan(request, useCases)
+    return Views.plan(made, request, yield* Problems.summary)
+  })
+
+  /** Undefined: no plan is applied. */
+  const application = Effect.fnUntraced(function* (asked: Pick<Asked, "payload" | "urlParams">) {
+    const { plan, plan_id: id } = asked.urlParams
+    if (id === undefined) return undefined
+    if (plan !== undefined) {
+      return yield* new InvalidArgument({
+        field: "plan_id",
+        problem: "came together with plan",
+        expected: "plan=true to plan, or plan_id=… to apply a plan"
+      })
+    }
+    return yield* plans.apply(id, yield* requestOf(asked))
+  })
+
+  /** Planned, or with `otherwise` done, as it was planned or as it comes. */
+  const decide = <A, E extends Problems.Known, R, B, E2, R2>(
+    asked: Pick<Asked, "payload" | "urlParams">,
+    useCase: Effect.Effect<A, E, R>,
+    otherwise: (useCase: Effect.Effect<A, E | PlanOutdated, R>) => Effect.Effect<B, E2, R2>
+  ) =>
+    Effect.gen(function* () {
+      const applied = yield* application(asked)
+      if (asked.urlParams.plan === true) return yield* plan(asked, [useCase])
+      return yield* otherwise(applied === undefined ? useCase : applied.run(useCase))
+    })
 
   /** As it is at this moment. */
   const report = (id: OperationId) => Effect.catchTag(operations.report(id), "OperationNotFound", Effect.die)
@@ -50,19 +106,24 @@ export const make = Effect.gen(function* () {
   return {
     begin,
     report,
+    plan,
+    application,
+    decide,
     /**
      * What the use case began: 202 while it has not ended, 200 when it has, waited for as `Prefer` says. 204: nothing had to be begun.
      */
-    begun: <A, E extends Problems.Known, R>(prefer: string | undefined, useCase: Effect.Effect<A, E, R>) =>
+    begun: <A, E extends Problems.Known, R>(asked: Asked, useCase: Effect.Effect<A, E, R>) =>
       Problems.told(
-        Effect.gen(function* () {
-          const beginning = yield* begin(useCase)
-          if (beginning._tag === "Nothing") return HttpServerResponse.empty({ status: 204 })
-          const wait = waitOf(prefer)
-          if (wait === undefined) return respond({ operation: beginning.first, progress: null }, wait)
-          yield* Effect.timeoutOption(beginning.ended, `${wait} seconds`)
-          return respond(yield* report(yield* beginning.latest), wait)
-        })
+        decide(asked, useCase, (useCase) =>
+          Effect.gen(function* () {
+            const beginning = yield* begin(useCase)
+            if (beginning._tag === "Nothing") return HttpServerResponse.empty({ status: 204 })
+            const wait = waitOf(asked.headers.prefer)
+            if (wait === undefined) return respond({ operation: beginning.first, progress: null }, wait)
+            yield* Effect.timeoutOption(beginning.ended, `${wait} seconds`)
+            return respond(yield* report(yield* beginning.latest), wait)
+          })
+        )
       ),
     /** The same for an operation that is under way already. */
     underWay: (prefer: string | undefined, id: OperationId) =>

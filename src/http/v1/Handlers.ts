@@ -10,6 +10,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { api } from "../../api/Api.ts"
+import type { Planning } from "../../api/Plans.ts"
 import { Batch } from "../../api/Vms.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import * as Ids from "../../domain/Ids.ts"
@@ -81,15 +82,16 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
 
     return handlers
       .handle("listVms", ({ urlParams: { host, ...listing } }) => told(pageOfVms(reality, listing, host)))
-      .handle("createVm", ({ headers, payload }) =>
-        answers.begun(headers.prefer, vms.create({ ...wanted(payload), ...keyOf(headers) }))
-      )
-      .handle("createVms", ({ headers, payload: { count, ...payload } }) =>
+      .handle("createVm", (asked) => answers.begun(asked, vms.create({ ...wanted(asked.payload), ...keyOf(asked) })))
+      .handle("createVms", ({ headers, payload, urlParams }) =>
         told(
           Effect.gen(function* () {
             const wait = Answers.waitOf(headers.prefer)
-            const request = { ...wanted(payload), ...keyOf(headers), count }
-            const { begun, refused } = yield* BatchOf.create(answers.begin, vms, request)
+            const { count, ...each } = payload
+            const request = { ...wanted(each), ...keyOf({ headers, urlParams }), count }
+            const applied = yield* answers.application({ payload, urlParams })
+            if (urlParams.plan === true) return yield* answers.plan({ payload }, BatchOf.rehearsals(vms, request))
+            const { begun, refused } = yield* BatchOf.create(answers.begin, vms, request, applied)
             if (wait !== undefined) {
               yield* Effect.timeoutOption(
                 Effect.forEach(begun, ({ ended }) => ended, { discard: true }),
@@ -113,30 +115,41 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
         )
       )
       .handle("getVm", ({ path }) => told(one(path.id)))
-      .handle("changeVm", ({ headers, path, payload }) =>
+      .handle("changeVm", (asked) =>
         told(
-          Effect.gen(function* () {
-            const expect = yield* expectation(headers["if-match"])
-            yield* vms.setOnCrash(path.id, payload.onCrash, expect)
-            return yield* one(path.id)
-          })
+          answers.decide(
+            asked,
+            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+              vms.setOnCrash(asked.path.id, asked.payload.onCrash, expect)
+            ),
+            Effect.zipRight(one(asked.path.id))
+          )
         )
       )
-      .handle("destroyVm", ({ headers, path }) =>
+      .handle("destroyVm", (asked) =>
         answers.begun(
-          headers.prefer,
-          Effect.flatMap(expectation(headers["if-match"]), (expect) => vms.destroy(path.id, expect))
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => vms.destroy(asked.path.id, expect))
         )
       )
-      .handle("repairVm", ({ headers, path }) => answers.begun(headers.prefer, reality.repair(path.id)))
+      .handle("repairVm", (asked) => answers.begun(asked, reality.repair(asked.path.id)))
       .handle("listVmDrift", ({ path }) =>
         told(Effect.map(reality.vm(path.id), ({ drift }) => ({ items: drift.map(Views.drift) })))
       )
   })
 )
 
-const keyOf = (headers: { readonly "idempotency-key"?: string }): { readonly idempotencyKey?: string } =>
-  headers["idempotency-key"] === undefined ? {} : { idempotencyKey: headers["idempotency-key"] }
+/** A plan has none: what the request would do is asked, and not what it has led to. */
+const keyOf = ({
+  headers,
+  urlParams
+}: {
+  readonly headers: { readonly "idempotency-key"?: string }
+  readonly urlParams: Planning
+}): { readonly idempotencyKey?: string } =>
+  headers["idempotency-key"] === undefined || urlParams.plan === true
+    ? {}
+    : { idempotencyKey: headers["idempotency-key"] }
 
 const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
   Effect.gen(function* () {
@@ -151,12 +164,11 @@ const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
           })
         )
       )
-      .handle("createVolume", ({ headers, payload: { snapshot, ...given } }) =>
-        begun(
-          headers.prefer,
-          volumes.create({ ...given, ...(snapshot === undefined ? {} : { source: snapshot }), ...keyOf(headers) })
-        )
-      )
+      .handle("createVolume", (asked) => {
+        const { snapshot, ...given } = asked.payload
+        const source = snapshot === undefined ? {} : { source: snapshot }
+        return begun(asked, volumes.create({ ...given, ...source, ...keyOf(asked) }))
+      })
       .handle("getVolume", ({ path }) =>
         told(
           volumes.get(path.id).pipe(
@@ -165,27 +177,27 @@ const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
           )
         )
       )
-      .handle("changeVolume", ({ headers, path, payload }) =>
+      .handle("changeVolume", (asked) =>
         begun(
-          headers.prefer,
-          Effect.flatMap(expectation(headers["if-match"]), (expect) => volumes.edit(path.id, payload, expect))
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            volumes.edit(asked.path.id, asked.payload, expect)
+          )
         )
       )
-      .handle("destroyVolume", ({ headers, path }) =>
+      .handle("destroyVolume", (asked) =>
         begun(
-          headers.prefer,
-          Effect.flatMap(expectation(headers["if-match"]), (expect) => volumes.destroy(path.id, expect))
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => volumes.destroy(asked.path.id, expect))
         )
       )
-      .handle("attachVolume", ({ headers, path, payload }) =>
-        begun(headers.prefer, volumes.attach(path.id, payload.vm))
-      )
-      .handle("detachVolume", ({ headers, path }) => begun(headers.prefer, volumes.detach(path.id)))
-      .handle("restoreVolume", ({ headers, path }) => begun(headers.prefer, volumes.restore(path.id)))
-      .handle("purgeVolume", ({ headers, path }) => begun(headers.prefer, volumes.purge(path.id)))
+      .handle("attachVolume", (asked) => begun(asked, volumes.attach(asked.path.id, asked.payload.vm)))
+      .handle("detachVolume", (asked) => begun(asked, volumes.detach(asked.path.id)))
+      .handle("restoreVolume", (asked) => begun(asked, volumes.restore(asked.path.id)))
+      .handle("purgeVolume", (asked) => begun(asked, volumes.purge(asked.path.id)))
       .handle("listSnapshots", ({ path }) => told(Effect.map(volumes.snapshots(path.id), (items) => ({ items }))))
-      .handle("createSnapshot", ({ headers, path, payload }) =>
-        begun(headers.prefer, volumes.snapshot(path.id, payload.name, headers["idempotency-key"]))
+      .handle("createSnapshot", (asked) =>
+        begun(asked, volumes.snapshot(asked.path.id, asked.payload.name, keyOf(asked).idempotencyKey))
       )
   })
 )
@@ -198,13 +210,15 @@ const snapshots = HttpApiBuilder.group(api, "snapshots", (handlers) =>
       .handle("getSnapshot", ({ path }) =>
         told(Effect.tap(volumes.getSnapshot(path.id), (snapshot) => tagged(Revision.ofSnapshot(snapshot))))
       )
-      .handle("destroySnapshot", ({ headers, path }) =>
+      .handle("destroySnapshot", (asked) =>
         begun(
-          headers.prefer,
-          Effect.flatMap(expectation(headers["if-match"]), (expect) => volumes.destroySnapshot(path.id, expect))
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            volumes.destroySnapshot(asked.path.id, expect)
+          )
         )
       )
-      .handle("revertToSnapshot", ({ headers, path }) => begun(headers.prefer, volumes.revert(path.id)))
+      .handle("revertToSnapshot", (asked) => begun(asked, volumes.revert(asked.path.id)))
   })
 )
 
@@ -243,6 +257,7 @@ const instanceTypes = HttpApiBuilder.group(api, "instanceTypes", (handlers) =>
 const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
   Effect.gen(function* () {
     const hosts = yield* Hosts
+    const { decide } = yield* Answers.make
     const reality = yield* Reality
     const one = Effect.fnUntraced(function* (id: HostId) {
       const report = yield* hosts.get(id)
@@ -252,13 +267,15 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
     return handlers
       .handle("listHosts", () => told(Effect.map(hosts.list, (all) => ({ items: all.map(Views.host) }))))
       .handle("getHost", ({ path }) => told(one(path.id)))
-      .handle("changeHost", ({ headers, path, payload }) =>
+      .handle("changeHost", (asked) =>
         told(
-          Effect.gen(function* () {
-            const expect = yield* expectation(headers["if-match"])
-            yield* hosts.setMaintenance(path.id, payload.maintenance, expect)
-            return yield* one(path.id)
-          })
+          decide(
+            asked,
+            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+              hosts.setMaintenance(asked.path.id, asked.payload.maintenance, expect)
+            ),
+            Effect.zipRight(one(asked.path.id))
+          )
         )
       )
       .handle("lookAtHost", ({ path }) => told(Effect.zipRight(reality.look(path.id), one(path.id))))

@@ -10,10 +10,12 @@ import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpMethod from "@effect/platform/HttpMethod"
 import * as HttpRouter from "@effect/platform/HttpRouter"
+import * as OpenApi from "@effect/platform/OpenApi"
 import { RequestError } from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -32,6 +34,7 @@ type Missing =
   | Errors.OperationNotFound
   | Errors.UserNotFound
   | Errors.TokenNotFound
+  | Errors.PlanNotFound
 
 type Standing =
   | Errors.VmBusy
@@ -44,6 +47,8 @@ type Standing =
   | Errors.ImageRefused
   | Errors.UserConflict
   | Errors.OperationFailed
+  | Errors.PlanOutdated
+  | Errors.PlanMismatch
 
 type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
@@ -120,6 +125,18 @@ export function of(error: Known): P.Problem {
       return missing("user_not_found", "There is no such user", message)
     case "TokenNotFound":
       return missing("token_not_found", "There is no such token", message)
+    case "PlanNotFound":
+      return missing("plan_not_found", "There is no such plan", message)
+    case "PlanOutdated":
+      return new P.Conflict({
+        status: 409,
+        code: "plan_outdated",
+        title: "The world is not as it was planned",
+        detail: message,
+        moved: error.moved
+      })
+    case "PlanMismatch":
+      return conflict("plan_mismatch", "The plan is of another request", message)
     case "VmBusy":
       return conflict("vm_busy", "The VM is busy", message, error.operationId)
     case "VolumeBusy":
@@ -201,6 +218,11 @@ HttpApi.reflect(api, {
 
 const current = Effect.map(HttpRouter.RouteContext, ({ route }) => endpoints.get(`${route.method} ${route.path}`))
 
+/** What the request's endpoint is for, in a few words. @since 0.5.0 @category getters */
+export const summary = Effect.map(current, (endpoint) =>
+  endpoint === undefined ? "" : Option.getOrElse(Context.getOption(endpoint.annotations, OpenApi.Summary), () => "")
+)
+
 const has = (schema: Option.Option<Schema.Schema.All>, field: string) =>
   Option.exists(schema, ({ ast }) => {
     const encoded = AST.encodedAST(ast)
@@ -270,6 +292,19 @@ const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.u
   return respond(internal)
 })
 
+/** A request that is only to be planned must not be done because nobody here plans it. */
+const isPlanRefused = (url: string, endpoint: Endpoint | undefined): P.Problem | undefined => {
+  if (endpoint === undefined || has(endpoint.urlParamsSchema, "plan")) return undefined
+  const query = new URLSearchParams(url.slice(url.indexOf("?") + 1))
+  const asked = url.includes("?") ? ["plan", "plan_id"].find((name) => query.has(name)) : undefined
+  if (asked === undefined) return undefined
+  return invalid(
+    "invalid_argument",
+    `${asked}: this request cannot be planned; nothing was done, send it without`,
+    asked
+  )
+}
+
 /**
  * Around every endpoint of the API: bodies are bounded and JSON, and whatever the endpoint itself has no words for is a problem, too.
  *
@@ -278,6 +313,8 @@ const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.u
 export const middleware = HttpLayerRouter.middleware((endpoint) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
+    const unplanned = isPlanRefused(request.url, yield* current)
+    if (unplanned !== undefined) return respond(unplanned)
     if (HttpMethod.hasBody(request.method) && Option.isSome((yield* current)?.payloadSchema ?? Option.none())) {
       const refused = isBodyRefused(request)
       if (refused !== undefined) return respond(refused)

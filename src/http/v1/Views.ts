@@ -11,8 +11,10 @@ import type { InstanceType } from "../../domain/InstanceType.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
 import type { Volume } from "../../domain/Volume.ts"
 import type { HostReport } from "../../fabric/Hosts.ts"
+import type { Plan, Request } from "../../fabric/Plans.ts"
 import type { VmReport } from "../../fabric/Reality.ts"
 import type { PoolReport } from "../../services/Inventory.ts"
+import * as Problems from "./Problems.ts"
 
 const statuses = { Connecting: "connecting", Up: "up", Suspect: "suspect", Down: "down" } as const
 
@@ -114,6 +116,18 @@ export const host = ({ capacity, free, host, promised, status, vms }: HostReport
   vms,
   facts: host.facts,
   labels: host.config.labels
+})
+
+/** @since 0.5.0 @category views */
+export const plan = <E extends Problems.Known>(
+  { expiresAt, refused, ...plan }: Plan<E>,
+  { method, path }: Pick<Request, "method" | "path">,
+  summary: string
+) => ({
+  ...plan,
+  expiresAt: time(expiresAt),
+  request: { method, path, summary },
+  refused: refused === null ? null : { count: refused.count, problem: Problems.of<Problems.Known>(refused.error) }
 })
 
 /** GiB to a tenth. */

@@ -16,6 +16,12 @@ const schemas = Contract.members(components.schemas)
 /** What is wrong with a document, in words: a validator can be put beside this one. */
 type Validator = (document: unknown) => ReadonlyArray<string>
 
+/** By a name, or as one of several that have names. */
+const isNamed = (schema: unknown): boolean => {
+  const { $ref, anyOf } = Contract.members(schema)
+  return typeof $ref === "string" || (Array.isArray(anyOf) && anyOf.every(isNamed))
+}
+
 const references = (value: unknown): ReadonlyArray<string> =>
   Array.isArray(value)
     ? value.flatMap(references)
@@ -130,9 +136,7 @@ describe("the OpenAPI document", () => {
       return bodies.flatMap(({ content }) =>
         Object.entries(Contract.members(content)).flatMap(([type, media]) => {
           const { schema } = Contract.members(media)
-          return type === "text/event-stream" ||
-            "201" in Contract.members(spec.responses) ||
-            typeof Contract.members(schema).$ref === "string"
+          return type === "text/event-stream" || "201" in Contract.members(spec.responses) || isNamed(schema)
             ? []
             : [id]
         })

@@ -1,0 +1,385 @@
+/**
+ * What operations that have not been begun would do: the steps of their sagas, and what would be different afterwards.
+ *
+ * @since 0.5.0
+ */
+import { createTwoFilesPatch, FILE_HEADERS_ONLY } from "diff"
+import * as Effect from "effect/Effect"
+import type * as Errors from "../domain/Errors.ts"
+import type { Host } from "../domain/Host.ts"
+import type { Image } from "../domain/Image.ts"
+import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
+import { Operation, type OperationKind } from "../domain/Operation.ts"
+import { Vm } from "../domain/Vm.ts"
+import { Snapshot, Volume } from "../domain/Volume.ts"
+import * as DomainXml from "../libvirt/DomainXml.ts"
+import * as Xml from "../libvirt/Xml.ts"
+import * as Kinds from "../operations/Kinds.ts"
+import * as VolumeSaga from "../operations/VolumeSaga.ts"
+import type { DiskSource } from "../services/Hypervisor.ts"
+import type { VolumeChange } from "../services/Inventory.ts"
+import type { DriverError } from "../services/Storage.ts"
+import * as Facts from "./Facts.ts"
+import type { Made } from "./Intent.ts"
+
+/** A step of an operation's saga. `host` null: it is about storage that all hosts share. @since 0.5.0 @category models */
+export interface Step {
+  /** from 1 on, over all operations */
+  readonly number: number
+  readonly operation: OperationKind
+  /** as the journal names it */
+  readonly name: string
+  readonly description: string
+  readonly host: string | null
+}
+
+/**
+ * One thing that would be different. `before` null: it is not there yet; `after` null: it is gone. `diff` is a unified diff of the two.
+ *
+ * @since 0.5.0 @category models
+ */
+export interface Change {
+  readonly kind: "domain" | "disk" | "root disk" | "volume" | "snapshot" | "record" | "power"
+  /** as in `domain vm-7 on root@h1` */
+  readonly target: string
+  readonly action: "create" | "change" | "remove"
+  readonly before: string | null
+  readonly after: string | null
+  readonly diff: string
+}
+
+/** @since 0.5.0 @category models */
+export interface Outcome {
+  readonly steps: ReadonlyArray<Step>
+  readonly changes: ReadonlyArray<Change>
+}
+
+/** With the volume as it would be, if it is about one. @since 0.5.0 @category models */
+export interface OutcomeOfOne extends Outcome {
+  readonly volume: Volume | undefined
+}
+
+/** @since 0.5.0 @category errors */
+export type OutcomeError = Kinds.LoadError | DriverError
+
+/**
+ * Ids are given when something is begun, and what is planned may be begun after something else: such ids are shown by these words. The numbers
+ * that stand for them meanwhile are as long as an id may be without the names made of it being cut.
+ */
+const standIns = {
+  vm: { id: VmId.make(987_654_321_001), shown: "{vmid}" },
+  volume: { id: VolumeId.make(987_654_321_002), shown: "{volumeid}" },
+  snapshot: { id: SnapshotId.make(987_654_321_003), shown: "{snapshotid}" }
+}
+
+const unchecked = { disableValidation: true } as const
+
+/** What is new, with what stands for its id; and how that is shown. */
+const withStandIns = (made: Made) => {
+  const { operation, snapshot, vm, volume } = made
+  const words = new Map<string, string>(
+    Object.values(standIns).map(({ id, shown }): [string, string] => [String(id), shown])
+  )
+  const newVm = vm !== undefined && vm.before === null
+  const newVolume = volume !== undefined && volume.before === null
+  const newSnapshot = snapshot !== undefined && snapshot !== null && operation?.kind === "CreateSnapshot"
+  if (newVm) {
+    words.set(vm.after.uuid, "{uuid}")
+    words.set(vm.after.mac, "{mac}")
+    if (operation !== null) words.set(operation.id, "{operation}")
+  }
+  const changed: Made = {
+    ...made,
+    ...(newVm ? { vm: { before: null, after: new Vm({ ...vm.after, id: standIns.vm.id }, unchecked) } } : {}),
+    ...(newVolume
+      ? { volume: { before: null, after: new Volume({ ...volume.after, id: standIns.volume.id }, unchecked) } }
+      : {}),
+    ...(newSnapshot ? { snapshot: new Snapshot({ ...snapshot, id: standIns.snapshot.id }, unchecked) } : {}),
+    operation:
+      operation === null
+        ? null
+        : new Operation(
+            {
+              ...operation,
+              ...(newVm ? { vmId: standIns.vm.id } : {}),
+              ...(newVolume ? { volumeId: standIns.volume.id } : {}),
+              ...(newSnapshot ? { snapshotId: standIns.snapshot.id } : {})
+            },
+            unchecked
+          )
+  }
+  const shown = (text: string) => [...words].reduce((all, [value, word]) => all.replaceAll(value, word), text)
+  return { changed, shown }
+}
+
+const lines = (fields: Readonly<Record<string, string | null>>): string =>
+  Object.entries(fields)
+    .flatMap(([name, value]) => (value === null ? [] : [`${name}: ${value}\n`]))
+    .join("")
+
+const placeOf = (source: DiskSource): string =>
+  source._tag === "File" ? source.path : `${source.pool}/${source.image}`
+
+const written = (element: Xml.Element): Effect.Effect<string> =>
+  // what can be a name of ours can be written
+  Effect.map(Effect.orDie(Xml.renderIndented(element)), (text) => `${text}\n`)
+
+/** Makes changes as they are told. */
+const change = (
+  kind: Change["kind"],
+  target: string,
+  before: string | null,
+  after: string | null
+): ReadonlyArray<Change> => {
+  if (before === after) return []
+  return [
+    {
+      kind,
+      target,
+      action: before === null ? "create" : after === null ? "remove" : "change",
+      before,
+      after,
+      diff: createTwoFilesPatch(
+        before === null ? "/dev/null" : target,
+        after === null ? "/dev/null" : target,
+        before ?? "",
+        after ?? "",
+        undefined,
+        undefined,
+        { context: 3, headerOptions: FILE_HEADERS_ONLY }
+      )
+    }
+  ]
+}
+
+const applied = (volume: Volume, by: VolumeChange): Volume => {
+  const { attachment, hostId, name, purgeAt, size, state } = by
+  return new Volume(
+    {
+      ...volume,
+      ...(state === undefined ? {} : { state }),
+      ...(name === undefined ? {} : { name }),
+      ...(size === undefined ? {} : { size }),
+      ...(hostId === undefined ? {} : { hostId }),
+      ...(purgeAt === undefined ? {} : { purgeAt }),
+      ...(attachment === undefined ? {} : { vmId: attachment?.vmId ?? null, target: attachment?.target ?? null })
+    },
+    unchecked
+  )
+}
+
+/** @since 0.5.0 @category getters */
+export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: Made) {
+  const { changed: made, shown } = withStandIns(given)
+  const { inventory, storage } = ports
+  const { operation, snapshot, vm, volume } = made
+
+  const hostOf = (id: HostId): Effect.Effect<Host, Errors.HostNotFound | Errors.PersistenceError> =>
+    Effect.map(inventory.host(id), ({ host }) => host)
+
+  // ------------------------------------------------------------------------------------------- as its sagas would have it
+
+  let vmNow = vm?.after
+  let volumeNow = volume?.after
+  let snapshotNow = snapshot ?? undefined
+  /** What its transaction would have written is there for the saga, and what the saga would write is taken down here. */
+  const rehearsal: Kinds.Ports = {
+    ...ports,
+    inventory: {
+      ...inventory,
+      vmRecord: (id) => (vmNow?.id === id ? Effect.succeed(vmNow) : inventory.vmRecord(id)),
+      volumeRecord: (id) => (volumeNow?.id === id ? Effect.succeed(volumeNow) : inventory.volumeRecord(id)),
+      snapshotRecord: (id) => (snapshotNow?.id === id ? Effect.succeed(snapshotNow) : inventory.snapshotRecord(id)),
+      setVmState: (_, state) =>
+        Effect.sync(() => {
+          if (vmNow !== undefined) vmNow = new Vm({ ...vmNow, state }, unchecked)
+        }),
+      settleVolume: (_, by) =>
+        Effect.sync(() => {
+          if (volumeNow !== undefined) volumeNow = applied(volumeNow, by)
+          if (snapshotNow !== undefined && by.snapshot !== undefined) {
+            snapshotNow = new Snapshot({ ...snapshotNow, state: by.snapshot.state }, unchecked)
+          }
+        })
+    }
+  }
+  const kinds = operation === null ? [] : [operation.kind, ...(made.follows ?? [])]
+  const steps: Array<Step> = []
+  for (const kind of kinds) {
+    if (operation === null) break
+    const saga = yield* Kinds.kinds[kind].saga(rehearsal, new Operation({ ...operation, kind }, unchecked))
+    for (const { description, hosts = saga.hosts, name } of saga.steps) {
+      const names = [...new Set(hosts.map((host) => host.name))]
+      steps.push({
+        number: steps.length + 1,
+        operation: kind,
+        name,
+        description: shown(description),
+        host: names.length === 0 ? null : names.join(", ")
+      })
+    }
+    yield* saga.succeeded
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- what differs
+
+  const changes: Array<Change> = []
+  const add = (...all: ReadonlyArray<ReadonlyArray<Change>>) => {
+    for (const one of all.flat()) {
+      changes.push({
+        ...one,
+        target: shown(one.target),
+        before: one.before === null ? null : shown(one.before),
+        after: one.after === null ? null : shown(one.after),
+        diff: shown(one.diff)
+      })
+    }
+  }
+
+  const vmText = (one: Vm, host: Host) =>
+    lines({
+      name: one.name,
+      state: one.state,
+      host: host.name,
+      "instance type": `${one.instanceType} (${Facts.amounts(one.resources)})`,
+      image: String(one.imageId),
+      "after a crash": one.onCrash
+    })
+
+  const rootText = (one: Vm, source: DiskSource, image: Image) =>
+    lines({
+      at: placeOf(source),
+      size: `${one.resources.disk} GiB, or as large as the image when that is more`,
+      over: `image ${image.id} (${image.config.name})`
+    })
+
+  const volumeText = Effect.fnUntraced(function* (one: Volume) {
+    const host = one.hostId === null ? null : yield* hostOf(one.hostId)
+    const driver = storage.driver(one.driver)
+    const [anyHost] = host === null ? yield* inventory.hosts : [{ host }]
+    const source =
+      anyHost === undefined ? null : yield* driver.describeVolume({ id: one.id, host }, host ?? anyHost.host)
+    const window = operation?.detail.window
+    return lines({
+      name: one.name,
+      size: `${one.size} GiB`,
+      state: one.state,
+      at: source === null ? null : placeOf(source),
+      host: host?.name ?? null,
+      VM: one.vmId === null ? null : `${one.vmId} as ${one.target ?? "a disk"}`,
+      "made from snapshot": one.sourceId === null ? null : String(one.sourceId),
+      // the moment at which it comes into the trash is not known beforehand
+      "purged from the trash":
+        one.purgeAt === null
+          ? null
+          : window === undefined
+            ? new Date(one.purgeAt).toISOString()
+            : `${window} s after it came there`
+    })
+  })
+
+  const addVolume = Effect.fnUntraced(function* (before: Volume | null, after: Volume) {
+    const gone = after.state === "purged"
+    add(
+      change(
+        "volume",
+        `volume ${after.id} (${(before ?? after).name})`,
+        before === null ? null : yield* volumeText(before),
+        gone ? null : yield* volumeText(after)
+      )
+    )
+  })
+
+  /** The device in the domain of the VM that has the volume. */
+  const deviceOf = Effect.fnUntraced(function* (one: Volume) {
+    if (one.vmId === null) return null
+    const user = yield* inventory.vmRecord(one.vmId)
+    const host = yield* hostOf(user.hostId)
+    const at = { id: one.id, host: one.hostId === null ? null : host }
+    const source = yield* storage.driver(one.driver).describeVolume(at, host)
+    return {
+      target: `disk ${one.target ?? ""} of domain ${user.domainName} on ${host.name}`,
+      text: yield* written(DomainXml.volumeDisk({ ...VolumeSaga.diskOf(one), source }))
+    }
+  })
+
+  if (vm !== undefined && vmNow !== undefined) {
+    const host = yield* hostOf(vm.after.hostId)
+    const { domainName } = vm.after
+    if (operation !== null && (vm.before === null || operation.kind === "DestroyVm")) {
+      const root = yield* storage.driver(vm.after.driver).describeRoot(host, vm.after.id)
+      const image = yield* inventory.image(vm.after.imageId)
+      const disk = rootText(vm.after, root, image)
+      const rootTarget = `root disk of ${domainName}${root._tag === "File" ? ` on ${host.name}` : ` in pool ${root.pool}`}`
+      const domainTarget = `domain ${domainName} on ${host.name}`
+      if (vm.before === null) {
+        // whatever was placed there has told what it is
+        const facts = host.facts ?? (yield* ports.hypervisor.facts(host))
+        const { id, mac, name, resources, uuid } = vm.after
+        const spec = { vmId: id, uuid, domainName, title: name, resources, mac, root, operationId: operation.id }
+        add(
+          change("root disk", rootTarget, null, disk),
+          change("domain", domainTarget, null, yield* written(DomainXml.build(spec, facts)))
+        )
+      } else {
+        const domain = lines({
+          name: domainName,
+          uuid: vm.before.uuid,
+          title: vm.before.name,
+          vCPUs: String(vm.before.resources.cpu),
+          memory: `${vm.before.resources.ram} MiB`
+        })
+        add(change("domain", domainTarget, domain, null), change("root disk", rootTarget, disk, null))
+      }
+    }
+    if (operation?.kind === "RepairVm") {
+      // nothing is taken away
+      for (const { field, kind, seen, wanted } of yield* inventory.drift({ vm: vm.after.id })) {
+        if (wanted === null || operation.detail.repair?.includes(kind) !== true) continue
+        const told = kind === "power" ? "power" : kind === "disks" ? "disk" : "domain"
+        const target = `${field} of domain ${domainName} on ${host.name}`
+        add(change(told, target, seen === null ? null : `${seen}\n`, `${wanted}\n`))
+      }
+    }
+    const gone = vmNow.state === "destroyed"
+    add(
+      change(
+        "record",
+        `VM ${vm.after.id} (${vm.after.name})`,
+        vm.before === null ? null : vmText(vm.before, host),
+        gone ? null : vmText(vmNow, host)
+      )
+    )
+    for (const one of made.released ?? []) {
+      yield* addVolume(one, applied(one, { state: "available", attachment: null }))
+    }
+  }
+
+  if (volume !== undefined && volumeNow !== undefined) {
+    const had = volume.before === null ? null : yield* deviceOf(volume.before)
+    const has = yield* deviceOf(volumeNow)
+    if (had?.target !== has?.target) {
+      if (had !== null) add(change("disk", had.target, had.text, null))
+      if (has !== null) add(change("disk", has.target, null, has.text))
+    }
+    if (snapshotNow !== undefined && operation !== null) {
+      const { id, name, size } = snapshotNow
+      const text = lines({ name, of: `volume ${volumeNow.id}`, size: `${size} GiB` })
+      const target = `snapshot ${id} (${name}) of volume ${volumeNow.id}`
+      if (operation.kind === "CreateSnapshot") add(change("snapshot", target, null, text))
+      if (operation.kind === "DestroySnapshot") add(change("snapshot", target, text, null))
+    }
+    if (operation?.kind === "RevertVolume" && snapshotNow !== undefined) {
+      const content = `content of volume ${volumeNow.id}`
+      add(change("volume", content, "as it is now\n", `that of snapshot ${snapshotNow.id} (${snapshotNow.name})\n`))
+    }
+    yield* addVolume(volume.before, volumeNow)
+  }
+
+  if (made.host !== undefined) {
+    const { after, before } = made.host
+    const text = ({ maintenance }: Host) => lines({ maintenance: maintenance ? "on" : "off" })
+    add(change("record", `host ${after.id} (${after.name})`, text(before), text(after)))
+  }
+  return { steps, changes, volume: volumeNow } satisfies OutcomeOfOne
+})

@@ -1,0 +1,87 @@
+/**
+ * What plans depend on, in words.
+ *
+ * @since 0.5.0
+ */
+import type { Drift } from "../domain/Drift.ts"
+import type { Host } from "../domain/Host.ts"
+import { formatSource, type Image } from "../domain/Image.ts"
+import type { InstanceType } from "../domain/InstanceType.ts"
+import type { Resources } from "../domain/Resources.ts"
+import type { Vm } from "../domain/Vm.ts"
+import type { Snapshot, Volume } from "../domain/Volume.ts"
+import type { KeptWith, SnapshotUse } from "../services/Inventory.ts"
+import type { Facts } from "./Intent.ts"
+
+const listed = (all: ReadonlyArray<string>): string => (all.length === 0 ? "none" : all.join(", "))
+
+/** @since 0.5.0 @category formatting */
+export const amounts = ({ cpu, disk, ram }: Resources): string => `${cpu} vCPUs, ${ram} MiB, ${disk} GiB`
+
+/** @since 0.5.0 @category getters */
+export const ofVm = (vm: Vm): Facts => ({
+  [`VM ${vm.id}: name`]: vm.name,
+  [`VM ${vm.id}: state`]: vm.state,
+  [`VM ${vm.id}: host`]: `host ${vm.hostId}`,
+  [`VM ${vm.id}: shape`]: `instance type ${vm.instanceType} (${amounts(vm.resources)}), image ${vm.imageId}`,
+  [`VM ${vm.id}: after a crash`]: vm.onCrash
+})
+
+/** @since 0.5.0 @category getters */
+export const ofVolume = (volume: Volume): Facts => ({
+  [`volume ${volume.id}: name`]: volume.name,
+  [`volume ${volume.id}: size`]: `${volume.size} GiB`,
+  [`volume ${volume.id}: state`]: volume.state,
+  [`volume ${volume.id}: kept`]: volume.hostId === null ? `by ${volume.driver}` : `on host ${volume.hostId}`,
+  [`volume ${volume.id}: VM`]: volume.vmId === null ? "none" : `VM ${volume.vmId} as ${volume.target ?? "a disk"}`
+})
+
+/** @since 0.5.0 @category getters */
+export const ofSnapshots = (volume: Volume, snapshots: ReadonlyArray<SnapshotUse>): Facts => ({
+  [`volume ${volume.id}: snapshots`]: listed(
+    snapshots.map(({ snapshot: { id, name, size, state } }) => `${id} (${name}, ${size} GiB, ${state})`)
+  ),
+  [`volume ${volume.id}: clones`]: listed(
+    snapshots.flatMap(({ clones }) => clones.map(({ id, state }) => `volume ${id} (${state})`))
+  )
+})
+
+/** @since 0.5.0 @category getters */
+export const ofSource = (snapshot: Snapshot, volume: Volume): Facts => ({
+  [`snapshot ${snapshot.id}`]: `${snapshot.name}, ${snapshot.size} GiB, ${snapshot.state}`,
+  [`volume ${volume.id}: state`]: volume.state
+})
+
+/** The volumes that a VM has. @since 0.5.0 @category getters */
+export const ofDisks = (vm: Vm, volumes: ReadonlyArray<Volume>): Facts => ({
+  [`VM ${vm.id}: volumes`]: listed(
+    volumes.map(({ id, state, target }) => `volume ${id} as ${target ?? "a disk"} (${state})`)
+  )
+})
+
+/** @since 0.5.0 @category getters */
+export const ofDrift = (vm: Vm, drift: ReadonlyArray<Drift>): Facts => ({
+  [`VM ${vm.id}: what differs`]: listed(
+    drift.map(({ field, seen, wanted }) => `${field} (${seen ?? "nothing"} instead of ${wanted ?? "nothing"})`)
+  )
+})
+
+/** @since 0.5.0 @category getters */
+export const ofHost = (host: Host): Facts => ({
+  [`host ${host.id}: maintenance`]: host.maintenance ? "on" : "off",
+  [`host ${host.id}: settings`]: JSON.stringify(host.config)
+})
+
+/** What a new VM is made of. @since 0.5.0 @category getters */
+export const ofNewVm = (type: InstanceType, image: Image, disk: KeptWith): Facts => ({
+  [`instance type ${type.tid}`]: amounts(type),
+  image: `image ${image.id} (${image.config.name}) from ${formatSource(image.config.source)}`,
+  // that it becomes known when it is looked at for the first time is no change of it
+  ...(image.content === null ? {} : { "image's content": `SHA-256 ${image.content.sha256}` }),
+  ...ofStorage(disk)
+})
+
+/** What new disks and volumes are kept with. @since 0.5.0 @category getters */
+export const ofStorage = ({ driver, pool }: KeptWith): Facts => ({
+  storage: pool === null ? `${driver}, on the hosts` : `${driver}, pool ${pool}`
+})
