@@ -12,7 +12,7 @@ import type { HostError } from "../src/domain/Errors.ts"
 import type { Host, HostFacts } from "../src/domain/Host.ts"
 import * as DomainPower from "../src/libvirt/DomainPower.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
-import { code, failure, fromLibvirt, parse, render } from "../src/libvirt/HostErrors.ts"
+import { code, failure, fromLibvirt, parse, render, renderIndented } from "../src/libvirt/HostErrors.ts"
 import * as HostXml from "../src/libvirt/HostXml.ts"
 import {
   type DomainChange,
@@ -345,6 +345,11 @@ const make = Effect.fnUntraced(function* (options: Options) {
   return Hypervisor.of({
     facts,
     define,
+    describe: Effect.fn("Hypervisor.describe")(function* (host, spec) {
+      const known = host.facts ?? (yield* facts(host))
+      return yield* renderIndented(host, `describe ${spec.domainName}`, DomainXml.build(spec, known))
+    }),
+    describeDisk: (host, disk) => renderIndented(host, `describe ${disk.target}`, DomainXml.volumeDisk(disk)),
     start,
     status,
     powerOff,

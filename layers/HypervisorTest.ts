@@ -14,6 +14,8 @@ import { createHash } from "node:crypto"
 import { GuestHoldsDevice, type HostError, HostFailure, HostUnreachable } from "../src/domain/Errors.ts"
 import type { Host, HostFacts } from "../src/domain/Host.ts"
 import type { Power } from "../src/domain/Vm.ts"
+import * as DomainXml from "../src/libvirt/DomainXml.ts"
+import { renderIndented } from "../src/libvirt/HostErrors.ts"
 import {
   type DiskPresence,
   type DiskSource,
@@ -246,20 +248,22 @@ const make = Effect.gen(function* () {
           )
     })
 
+  const facts = Effect.fn("Hypervisor.facts")(function* (host: Host) {
+    const there = yield* reach(host)
+    const action = "tell what it is"
+    const { network: asked, virt } = host.config
+    const domainType = virt === "auto" ? (there.domainTypes.includes("kvm") ? "kvm" : "qemu") : virt
+    if (!there.domainTypes.includes(domainType)) {
+      return yield* fail(host, action, `its libvirt does not offer ${domainType} for ${there.machine.arch} guests`)
+    }
+    if (asked !== undefined && !there.networks.includes(asked)) {
+      return yield* fail(host, action, `it has no libvirt network "${asked}"`)
+    }
+    return { ...there.machine, domainType, network: asked ?? (there.networks.includes("default") ? "default" : null) }
+  })
+
   const hypervisor = Hypervisor.of({
-    facts: Effect.fn("Hypervisor.facts")(function* (host: Host) {
-      const there = yield* reach(host)
-      const action = "tell what it is"
-      const { network: asked, virt } = host.config
-      const domainType = virt === "auto" ? (there.domainTypes.includes("kvm") ? "kvm" : "qemu") : virt
-      if (!there.domainTypes.includes(domainType)) {
-        return yield* fail(host, action, `its libvirt does not offer ${domainType} for ${there.machine.arch} guests`)
-      }
-      if (asked !== undefined && !there.networks.includes(asked)) {
-        return yield* fail(host, action, `it has no libvirt network "${asked}"`)
-      }
-      return { ...there.machine, domainType, network: asked ?? (there.networks.includes("default") ? "default" : null) }
-    }),
+    facts,
     define: Effect.fn("Hypervisor.define")(function* (host: Host, spec: DomainSpec) {
       const action = `define ${spec.domainName}`
       const known = Option.getOrUndefined(yield* owned(host, action, spec))
@@ -277,6 +281,11 @@ const make = Effect.gen(function* () {
       const running = known === undefined || !isRunning(known) ? null : (known.runs ?? known.spec)
       yield* put(host, uuid, domain({ ...known, uuid, name, spec, runs: running, persistent: [] }), "defined")
     }),
+    describe: Effect.fn("Hypervisor.describe")(function* (host: Host, spec: DomainSpec) {
+      const known = host.facts ?? (yield* facts(host))
+      return yield* renderIndented(host, `describe ${spec.domainName}`, DomainXml.build(spec, known))
+    }),
+    describeDisk: (host, disk) => renderIndented(host, `describe ${disk.target}`, DomainXml.volumeDisk(disk)),
     start: Effect.fn("Hypervisor.start")(function* (host: Host, ref: DomainRef) {
       const action = `start ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))

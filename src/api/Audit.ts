@@ -21,7 +21,9 @@ export const AuditLine = Schema.Struct({
   tokenId: Schema.NullOr(Identity.TokenId).annotations({ description: "number of the token; null: without one" }),
   from: Schema.String.annotations({ description: "address it came from" }),
   method: Schema.String.annotations({ description: "HTTP method" }),
-  path: Schema.String.annotations({ description: "path and query, secrets taken out" }),
+  path: Schema.String.annotations({
+    description: "path and query, secrets taken out; with `plan=true` it was only planned"
+  }),
   status: Schema.Int.annotations({
     description: "HTTP status; the original's routes answer 200 always, and `failed` tells. 499: the client went away"
   }),

@@ -76,7 +76,8 @@ export type Answer<A, W extends boolean> = W extends true ? [A, HttpClientRespon
  */
 export type Planned<Success, P extends boolean> = P extends true ? Extract<Success, Plan> : Exclude<Success, Plan>
 
-type Params<UrlParams, P extends boolean> = [UrlParams] extends [void]
+/** Those of an endpoint, with a `plan` that is known to be true or not. @since 0.5.0 @category models */
+export type Params<UrlParams, P extends boolean> = [UrlParams] extends [void]
   ? UrlParams
   : "plan" extends keyof UrlParams
     ? Omit<UrlParams, "plan"> & { readonly plan?: P }

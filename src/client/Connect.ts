@@ -97,14 +97,18 @@ type Call<Endpoint> = [Endpoint] extends [
   >
 ]
   ? {} extends Client.Request<Path, UrlParams, Payload, Headers>
-    ? <W extends boolean = false>(
-        request?: Plain<Client.Request<Path, UrlParams, Payload, Headers>> & { readonly withResponse?: W },
+    ? <W extends boolean = false, P extends boolean = false>(
+        request?: Plain<Client.Request<Path, Client.Params<UrlParams, P>, Payload, Headers>> & {
+          readonly withResponse?: W
+        },
         options?: CallOptions
-      ) => Promise<Client.Answer<Plain<Success>, W>>
-    : <W extends boolean = false>(
-        request: Plain<Client.Request<Path, UrlParams, Payload, Headers>> & { readonly withResponse?: W },
+      ) => Promise<Client.Answer<Plain<Client.Planned<Success, P>>, W>>
+    : <W extends boolean = false, P extends boolean = false>(
+        request: Plain<Client.Request<Path, Client.Params<UrlParams, P>, Payload, Headers>> & {
+          readonly withResponse?: W
+        },
         options?: CallOptions
-      ) => Promise<Client.Answer<Plain<Success>, W>>
+      ) => Promise<Client.Answer<Plain<Client.Planned<Success, P>>, W>>
   : never
 
 type Calls<Group> =

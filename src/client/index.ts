@@ -9,6 +9,7 @@ export { type CallOptions, ClientError, connect, type Connection, type Plain } f
 export * as Ids from "../domain/Ids.ts"
 export * as Problem from "../api/Problem.ts"
 export { Event } from "../api/Events.ts"
+export { Plan } from "../api/Plans.ts"
 export { Operation } from "../api/Operations.ts"
 export { Vm } from "../api/Vms.ts"
 export { Volume } from "../api/Volumes.ts"

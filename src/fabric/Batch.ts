@@ -30,8 +30,10 @@ export interface Batch {
 const together = 64
 
 /** Each as it is planned, one after the other. @since 0.5.0 @category use cases */
-export const rehearsals = (vms: Vms["Type"], { count, idempotencyKey: _, ...each }: CreateVms) =>
-  Array.from({ length: count }, (_, index) => vms.create({ ...each, name: `${each.name}-${index + 1}` }))
+export const rehearsals = (vms: Vms["Type"], request: CreateVms) => {
+  const { idempotencyKey: _, ...each } = request
+  return Array.from({ length: request.count }, (_, index) => vms.create({ ...each, name: `${each.name}-${index + 1}` }))
+}
 
 /**
  * Fails when none can be begun. As it was planned: all that the plan makes can be begun at one moment, or it fails and none is; what is in the way of

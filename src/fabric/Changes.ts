@@ -12,8 +12,6 @@ import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
 import { Vm } from "../domain/Vm.ts"
 import { Snapshot, Volume } from "../domain/Volume.ts"
-import * as DomainXml from "../libvirt/DomainXml.ts"
-import * as Xml from "../libvirt/Xml.ts"
 import * as Kinds from "../operations/Kinds.ts"
 import * as VolumeSaga from "../operations/VolumeSaga.ts"
 import type { DiskSource } from "../services/Hypervisor.ts"
@@ -119,10 +117,6 @@ const lines = (fields: Readonly<Record<string, string | null>>): string =>
 
 const placeOf = (source: DiskSource): string =>
   source._tag === "File" ? source.path : `${source.pool}/${source.image}`
-
-const written = (element: Xml.Element): Effect.Effect<string> =>
-  // what can be a name of ours can be written
-  Effect.map(Effect.orDie(Xml.renderIndented(element)), (text) => `${text}\n`)
 
 /** Makes changes as they are told. */
 const change = (
@@ -299,7 +293,7 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
     const source = yield* storage.driver(one.driver).describeVolume(at, host)
     return {
       target: `disk ${one.target ?? ""} of domain ${user.domainName} on ${host.name}`,
-      text: yield* written(DomainXml.volumeDisk({ ...VolumeSaga.diskOf(one), source }))
+      text: yield* ports.hypervisor.describeDisk(host, { ...VolumeSaga.diskOf(one), source })
     }
   })
 
@@ -313,13 +307,11 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       const rootTarget = `root disk of ${domainName}${root._tag === "File" ? ` on ${host.name}` : ` in pool ${root.pool}`}`
       const domainTarget = `domain ${domainName} on ${host.name}`
       if (vm.before === null) {
-        // whatever was placed there has told what it is
-        const facts = host.facts ?? (yield* ports.hypervisor.facts(host))
         const { id, mac, name, resources, uuid } = vm.after
         const spec = { vmId: id, uuid, domainName, title: name, resources, mac, root, operationId: operation.id }
         add(
           change("root disk", rootTarget, null, disk),
-          change("domain", domainTarget, null, yield* written(DomainXml.build(spec, facts)))
+          change("domain", domainTarget, null, yield* ports.hypervisor.describe(host, spec))
         )
       } else {
         const domain = lines({

@@ -159,7 +159,7 @@ const considered = (
   return all
     .toSorted((a, b) => a.rank - b.rank || a.hostId - b.hostId)
     .slice(0, listed)
-    .map(({ rank: _, ...one }) => one)
+    .map(({ chosen, host, hostId, reason }) => ({ hostId, host, chosen, reason }))
 }
 
 const plus = (a: Resources.Resources, b: Resources.Resources) => Resources.map((name) => a[name] + b[name])

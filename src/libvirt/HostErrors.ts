@@ -68,6 +68,13 @@ export const failure = (host: Host, action: string, reason: string, cause?: unkn
 export const render = (host: Host, action: string, xml: Xml.Element): Effect.Effect<string, HostFailure> =>
   Either.mapLeft(Xml.render(xml), (error) => failure(host, action, error.message, error))
 
+/** The same for people, an element a line and with a last line end. @since 0.5.0 @category conversions */
+export const renderIndented = (host: Host, action: string, xml: Xml.Element): Effect.Effect<string, HostFailure> =>
+  Either.mapBoth(Xml.renderIndented(xml), {
+    onLeft: (error) => failure(host, action, error.message, error),
+    onRight: (text) => `${text}\n`
+  })
+
 /** XML a host sent, as what `read` makes of it. @since 0.1.0 @category conversions */
 export const parse = <A>(
   host: Host,

@@ -180,6 +180,13 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
     readonly facts: (host: Host) => Effect.Effect<HostFacts, HostError>
     /** Defines the domain, or redefines one with the same uuid. Fails when another domain has its name. */
     readonly define: (host: Host, spec: DomainSpec) => Effect.Effect<void, HostError>
+    /** The definition that `define` would give the host, for people to read: indented, and with a last line end. Nothing is changed. */
+    readonly describe: (host: Host, spec: DomainSpec) => Effect.Effect<string, HostError>
+    /** The same for the device of `attachDisk`. */
+    readonly describeDisk: (
+      host: Host,
+      disk: VolumeDisk & { readonly source: DiskSource }
+    ) => Effect.Effect<string, HostError>
     /** Starts it; one that already runs is left running. */
     readonly start: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
     /** None: no such domain. */

@@ -57,6 +57,19 @@ describe("calls", () => {
           .pipe(Effect.catchTag("PreconditionFailed", Effect.succeed))
         assert.propertyVal(stale, "status", 412)
         yield* client.vms.changeVm({ path, payload: { onCrash: "restart" }, headers: { "if-match": etag } })
+        const plan = yield* client.vms.destroyVm({ path, urlParams: { plan: true } })
+        assert.deepStrictEqual(
+          plan.changes.map(({ action, target }) => `${action} ${target.split(" on ")[0]}`),
+          ["remove domain vm-1", "remove root disk of vm-1", "remove VM 1 (web)"]
+        )
+        yield* client.vms.changeVm({ path, payload: { onCrash: "leave" } })
+        const outdated = yield* client.vms
+          .destroyVm({ path, urlParams: { plan_id: plan.id } })
+          .pipe(Effect.catchTag("Conflict", Effect.succeed))
+        assert.deepInclude(outdated, {
+          code: "plan_outdated",
+          moved: [{ what: "VM 1: after a crash", planned: "restart", now: "leave" }]
+        })
         yield* Effect.flatMap(client.vms.destroyVm({ path }), client.wait)
         // there is nothing left to do, and to wait for
         assert.isUndefined(yield* Effect.flatMap(client.vms.destroyVm({ path }), client.wait))

@@ -32,6 +32,24 @@ describe("with promises", () => {
     })
   )
 
+  it.scopedLive("a plan is had, and applied", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Served.make
+      yield* Effect.promise(async () => {
+        const fabric = connect({ url })
+        const payload = { name: "web", instanceType: 1 }
+        const plan = await fabric.vms.createVm({ payload, urlParams: { plan: true } })
+        assert.deepStrictEqual(
+          plan.steps.map(({ name }) => name),
+          ["image", "root disk", "define", "start", "running"]
+        )
+        assert.match(plan.expiresAt, /^20[0-9]{2}-/)
+        const { vmId } = await fabric.vms.createVm({ payload, urlParams: { plan_id: plan.id } })
+        assert.strictEqual(vmId, 1)
+      })
+    })
+  )
+
   it.scopedLive("what fails is an Error that says which problem it is", () =>
     Effect.gen(function* () {
       const { url } = yield* Served.make

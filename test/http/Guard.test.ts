@@ -510,6 +510,30 @@ describe("sessions and passwords", () => {
 })
 
 describe("the audit log", () => {
+  it.scopedLive("says that something was only planned, which needs the role that doing it needs", () =>
+    Effect.gen(function* () {
+      const { admins, identity, json, someone } = yield* Guarded.make()
+      yield* admins
+      const body = { name: "web", instanceType: 1 }
+      const [viewer, operator] = [yield* someone("viewer"), yield* someone("operator")]
+      assert.strictEqual((yield* json("POST", "/api/v1/vms?plan=true", body, viewer)).status, 403)
+      assert.strictEqual((yield* json("POST", "/api/v1/vms?plan=true", body, operator)).status, 404)
+      assert.strictEqual(
+        (yield* json("PATCH", "/api/v1/hosts/1?plan=true", { maintenance: true }, operator)).status,
+        403
+      )
+      const lines = yield* identity.audited({ before: null, limit: 10 })
+      assert.deepStrictEqual(
+        lines.map(({ path, status, user }) => `${user ?? ""} ${path} ${status}`),
+        [
+          "the-operator /api/v1/hosts/1?plan=true 403",
+          "the-operator /api/v1/vms?plan=true 404",
+          "the-viewer /api/v1/vms?plan=true 403"
+        ]
+      )
+    })
+  )
+
   it.scopedLive("has every request for a change, by GET too, with what became of it, and none that only looks", () =>
     Effect.gen(function* () {
       const { admins, ask, identity, json, someone } = yield* Guarded.make()

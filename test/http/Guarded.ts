@@ -69,7 +69,7 @@ const makeFabric = () => {
     Layer.mock(Reality, { vms: Effect.succeed([]) }),
     Layer.mock(Images, { types: Effect.succeed([]) }),
     Layer.mock(Hosts, {}),
-    Layer.mock(Plans, {}),
+    Layer.mock(Plans, { plan: () => new Errors.ImageNotFound({ imageId: 100, known: [] }) }),
     Layer.mock(Pools, {}),
     Layer.mock(Operations, {})
   )

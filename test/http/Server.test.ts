@@ -21,6 +21,7 @@ import * as IdentityTest from "../../layers/IdentityTest.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -42,6 +43,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Hosts, {}),
   Layer.mock(Images, {}),
   Layer.mock(Volumes, {}),
+  Layer.mock(Plans, {}),
   Layer.mock(Pools, {}),
   Layer.mock(Reality, {}),
   Layer.mock(Operations, {})

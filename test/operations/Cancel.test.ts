@@ -121,7 +121,9 @@ describe("a cancelled saga", () => {
       ] as const
       for (const [what, error, alwaysUp] of cases) {
         const world = make({ alwaysUp })
-        const fiber = yield* Effect.fork(world.drive([world.step("a"), { name: "b", description: "A test.", act: error }]))
+        const fiber = yield* Effect.fork(
+          world.drive([world.step("a"), { name: "b", description: "A test.", act: error }])
+        )
         // in the first pause
         yield* TestClock.adjust("10 millis")
         assert.isNotNull(world.progress.at(-1)?.waiting, what)

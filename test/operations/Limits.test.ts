@@ -300,7 +300,12 @@ describe("progress", () => {
   it.effect("of an undo counts what is to be undone", () =>
     Effect.gen(function* () {
       const world = make()
-      const steps = [world.step("a"), { name: "b", description: "A test.", act: Effect.void }, world.step("c", refused), world.step("d")]
+      const steps = [
+        world.step("a"),
+        { name: "b", description: "A test.", act: Effect.void },
+        world.step("c", refused),
+        world.step("d")
+      ]
       yield* world.goDown(hostId, "no route")
       yield* world.hostComesBack()
       yield* world.drive(steps)

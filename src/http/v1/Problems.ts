@@ -229,11 +229,18 @@ const has = (schema: Option.Option<Schema.Schema.All>, field: string) =>
     return AST.isTypeLiteral(encoded) && encoded.propertySignatures.some(({ name }) => name === field)
   })
 
+const queryOf = (url: string): URLSearchParams =>
+  new URLSearchParams(url.includes("?") ? url.slice(url.indexOf("?") + 1) : "")
+
 /** How much of a refused value is shown. */
 const shown = 120
 
 /** One sentence about the first of what is wrong. */
-const undecodable = ({ issues }: HttpApiDecodeError, endpoint: Endpoint | undefined): P.InvalidRequest => {
+const undecodable = (
+  { issues }: HttpApiDecodeError,
+  endpoint: Endpoint | undefined,
+  query: URLSearchParams
+): P.InvalidRequest => {
   const [issue] = issues
   if (issue === undefined) return invalid("invalid_argument", "the request cannot be understood")
   const path = issue.path.map(String)
@@ -246,7 +253,8 @@ const undecodable = ({ issues }: HttpApiDecodeError, endpoint: Endpoint | undefi
   const detail = `${field}${problem.startsWith("is ") ? "" : ":"} ${problem}`
   if (endpoint !== undefined) {
     if (has(endpoint.headersSchema, first)) return invalid("invalid_header", detail, field)
-    if (has(endpoint.pathSchema, first) || has(endpoint.urlParamsSchema, first)) {
+    const ofQuery = has(endpoint.urlParamsSchema, first) || (issue._tag === "Unexpected" && query.has(first))
+    if (ofQuery || has(endpoint.pathSchema, first)) {
       return invalid("invalid_argument", detail, field)
     }
     if (Option.isSome(endpoint.payloadSchema)) return invalid("invalid_body", detail, field)
@@ -281,10 +289,10 @@ const isBodyRefused = (request: HttpServerRequest.HttpServerRequest): P.Problem 
 const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.unhandled>) {
   if (Cause.isInterruptedOnly(cause)) return yield* Effect.failCause(cause)
   const error = Cause.squash(cause)
-  if (error instanceof HttpApiDecodeError) return respond(undecodable(error, yield* current))
+  const { method, url } = yield* HttpServerRequest.HttpServerRequest
+  if (error instanceof HttpApiDecodeError) return respond(undecodable(error, yield* current, queryOf(url)))
   const problem = error instanceof RequestError ? unreadable(error) : undefined
   if (problem !== undefined) return respond(problem)
-  const { method, url } = yield* HttpServerRequest.HttpServerRequest
   yield* Effect.annotateLogs(Effect.logError("a request failed unexpectedly", cause), {
     method,
     path: url.split("?")[0] ?? ""
@@ -295,8 +303,8 @@ const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.u
 /** A request that is only to be planned must not be done because nobody here plans it. */
 const isPlanRefused = (url: string, endpoint: Endpoint | undefined): P.Problem | undefined => {
   if (endpoint === undefined || has(endpoint.urlParamsSchema, "plan")) return undefined
-  const query = new URLSearchParams(url.slice(url.indexOf("?") + 1))
-  const asked = url.includes("?") ? ["plan", "plan_id"].find((name) => query.has(name)) : undefined
+  const query = queryOf(url)
+  const asked = ["plan", "plan_id"].find((name) => query.has(name))
   if (asked === undefined) return undefined
   return invalid(
     "invalid_argument",

@@ -1,0 +1,210 @@
+/** Plans over HTTP: asked for, applied, and refused. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as App from "./App.ts"
+import * as Contract from "./Contract.ts"
+
+const operations = Contract.operations(App.document)
+
+const isParameter = (spec: Readonly<Record<string, unknown>>, name: string) =>
+  Array.isArray(spec.parameters) && spec.parameters.some((one) => Contract.members(one).name === name)
+
+const changing = operations.filter(({ method }) => method !== "GET")
+const plannable = changing.filter(({ spec }) => isParameter(spec, "plan"))
+
+/** Requests that change something, in an order in which each is possible; Its last: what has to be done before. */
+const requests: ReadonlyArray<
+  readonly [
+    id: string,
+    method: string,
+    path: string,
+    body?: object | undefined,
+    before?: readonly [method: string, path: string, body?: object]
+  ]
+> = [
+  ["vms.createVm", "POST", "/vms", { name: "web", instanceType: 1 }],
+  ["vms.createVms", "POST", "/vms/batch", { name: "db", count: 2, instanceType: 1 }],
+  ["vms.changeVm", "PATCH", "/vms/1", { onCrash: "restart" }],
+  ["vms.repairVm", "POST", "/vms/1/repair"],
+  ["volumes.createVolume", "POST", "/volumes", { name: "data", size: 1 }],
+  ["volumes.changeVolume", "PATCH", "/volumes/1", { name: "archive", size: 2 }],
+  ["volumes.attachVolume", "POST", "/volumes/1/attach", { vm: 1 }],
+  ["volumes.createSnapshot", "POST", "/volumes/1/snapshots", { name: "monday" }, ["POST", "/volumes/1/detach"]],
+  ["snapshots.revertToSnapshot", "POST", "/snapshots/1/revert"],
+  ["snapshots.destroySnapshot", "DELETE", "/snapshots/1"],
+  ["volumes.detachVolume", "POST", "/volumes/1/detach", undefined, ["POST", "/volumes/1/attach", { vm: 1 }]],
+  ["volumes.destroyVolume", "DELETE", "/volumes/1"],
+  ["volumes.restoreVolume", "POST", "/volumes/1/restore"],
+  ["volumes.purgeVolume", "POST", "/volumes/1/purge", undefined, ["DELETE", "/volumes/1"]],
+  ["vms.destroyVm", "DELETE", "/vms/1"],
+  ["hosts.changeHost", "PATCH", "/hosts/1", { maintenance: true }]
+]
+
+const listed = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+
+describe("a plan", () => {
+  it.scopedLive("can be had of everything that changes the fabric, and applied", () =>
+    Effect.gen(function* () {
+      assert.sameMembers(
+        plannable.map(({ id }) => id),
+        requests.map(([id]) => id)
+      )
+      const { ask } = yield* App.make()
+      for (const [id, method, path, body, before] of requests) {
+        if (before !== undefined) yield* ask(before[0], before[1], before[2], { prefer: "wait=20" })
+        const planned = yield* ask(method, `${path}?plan=true`, body)
+        assert.strictEqual(planned.status, 200, `${id} ${JSON.stringify(planned.json)}`)
+        const plan = planned.json
+        const asked = Contract.members(plan.request)
+        assert.deepInclude(asked, { method, path: `/api/v1${path}` })
+        assert.isNotEmpty(asked.summary)
+        const done = yield* ask(method, `${path}?plan_id=${String(plan.id)}`, body, { prefer: "wait=20" })
+        assert.strictEqual(done.status, 200, `${id} ${JSON.stringify(done.json)}`)
+        if (id !== "vms.createVms" && listed(plan.steps).length > 0)
+          assert.deepInclude(done.json, { state: "done" }, id)
+        const again = yield* ask(method, `${path}?plan_id=${String(plan.id)}`, body)
+        assert.deepInclude(again.json, { status: 409, code: "plan_outdated" }, id)
+        assert.isNotEmpty(listed(again.json.moved), id)
+      }
+    })
+  )
+
+  it.scopedLive("says where a VM goes and why, its steps, and its domain", () =>
+    Effect.gen(function* () {
+      const { ask, get } = yield* App.make()
+      yield* ask("PATCH", "/hosts/1", { maintenance: true })
+      const { json } = yield* ask("POST", "/vms?plan=true", { name: "web", instanceType: 1 })
+      const [placement] = listed(json.placements).map(Contract.members)
+      assert.deepInclude(placement, { name: "web", hostId: 2, host: "root@test-2", total: 3 })
+      assert.deepStrictEqual(
+        listed(placement?.considered).map((one) => [Contract.members(one).hostId, Contract.members(one).chosen]),
+        [
+          [2, true],
+          [1, false],
+          [3, false]
+        ]
+      )
+      assert.strictEqual(Contract.members(listed(placement?.considered)[1]).reason, "it is in maintenance")
+      assert.deepStrictEqual(
+        listed(json.steps).map((step) => Contract.members(step).name),
+        ["image", "root disk", "define", "start", "running"]
+      )
+      const changes = listed(json.changes).map(Contract.members)
+      const domain = changes.find(({ kind }) => kind === "domain")
+      assert.deepInclude(domain, { target: "domain vm-{vmid} on root@test-2", action: "create", before: null })
+      assert.include(domain?.after, "<name>vm-{vmid}</name>\n  <uuid>{uuid}</uuid>\n  <title>web</title>")
+      assert.include(domain?.diff, "+  <title>web</title>")
+      assert.lengthOf(App.items(yield* get("/vms")), 0)
+      assert.lengthOf(App.items(yield* get("/operations")), 0)
+    })
+  )
+
+  it.scopedLive("that cannot be applied any more says what has moved, and nothing is done", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      yield* done("POST", "/volumes", { name: "data", size: 1 })
+      const plan = yield* ask("DELETE", "/volumes/1?plan=true")
+      yield* done("PATCH", "/volumes/1", { size: 2 })
+      const before = yield* get("/operations")
+      const refused = yield* ask("DELETE", `/volumes/1?plan_id=${String(plan.json.id)}`)
+      assert.deepInclude(refused.json, { status: 409, code: "plan_outdated" })
+      assert.deepStrictEqual(refused.json.moved, [{ what: "volume 1: size", planned: "1 GiB", now: "2 GiB" }])
+      assert.include(refused.json.detail, "plan again")
+      assert.deepStrictEqual((yield* get("/operations")).json, before.json)
+      assert.strictEqual((yield* get("/volumes/1")).json.state, "available")
+    })
+  )
+
+  it.scopedLive("of what cannot be done is the problem that the request itself is", () =>
+    Effect.gen(function* () {
+      const { ask, done } = yield* App.make()
+      yield* done("POST", "/volumes", { name: "data", size: 1 })
+      const impossible: ReadonlyArray<
+        readonly [method: string, path: string, body?: object | undefined, headers?: Record<string, string>]
+      > = [
+        ["POST", "/vms", { name: "web", instanceType: 9 }],
+        ["POST", "/vms/batch", { name: "web", count: 2, instanceType: 1, image: 7 }],
+        ["DELETE", "/vms/7"],
+        ["POST", "/volumes", { name: "a", size: 60_000 }],
+        ["POST", "/volumes/1/attach", { vm: 7 }],
+        ["POST", "/volumes/1/detach"],
+        ["PATCH", "/volumes/1", { size: 2 }, { "if-match": '"other"' }],
+        ["DELETE", "/volumes/1", undefined, { "if-match": "x" }],
+        ["DELETE", "/snapshots/3"],
+        ["PATCH", "/hosts/9", { maintenance: true }]
+      ]
+      for (const [method, path, body, headers] of impossible) {
+        const plan = yield* ask(method, `${path}?plan=true`, body, headers)
+        const request = yield* ask(method, path, body, headers)
+        assert.isAtLeast(plan.status, 400, path)
+        assert.deepStrictEqual(plan.json, request.json)
+      }
+    })
+  )
+
+  it.scopedLive("is applied by its own request alone, and is known for a while", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      yield* done("POST", "/volumes", { name: "data", size: 1 })
+      const id = String((yield* ask("PATCH", "/volumes/1?plan=true", { name: "b" })).json.id)
+      const unknown = "0b0c6d0a-7f0e-4b63-9a53-7a3f2f1f5b11"
+      const cases = [
+        [`plan_id=${id}`, { name: "c" }, 409, "plan_mismatch"],
+        [`plan_id=${unknown}`, { name: "b" }, 404, "plan_not_found"],
+        [`plan_id=x`, { name: "b" }, 400, "invalid_argument"],
+        [`plan=true&plan_id=${id}`, { name: "b" }, 400, "invalid_argument"],
+        ["plan=maybe", { name: "b" }, 400, "invalid_argument"],
+        ["plam=true", { name: "b" }, 400, "invalid_argument"]
+      ] as const
+      for (const [query, body, status, code] of cases) {
+        assert.deepInclude((yield* ask("PATCH", `/volumes/1?${query}`, body)).json, { status, code }, query)
+      }
+      assert.deepInclude((yield* ask("DELETE", `/volumes/1?plan_id=${id}`)).json, {
+        status: 409,
+        code: "plan_mismatch"
+      })
+      assert.strictEqual((yield* get("/volumes/1")).json.name, "data")
+      yield* done("PATCH", "/volumes/1?plan=false", { name: "b" })
+      assert.strictEqual((yield* get("/volumes/1")).json.name, "b")
+    })
+  )
+
+  it.scopedLive("with an Idempotency-Key is applied once, and its repetition answered the same", () =>
+    Effect.gen(function* () {
+      const { ask, get } = yield* App.make()
+      const body = { name: "web", instanceType: 1 }
+      const key = { "idempotency-key": "k", prefer: "wait=20" }
+      const id = String((yield* ask("POST", "/vms?plan=true", body, key)).json.id)
+      const first = yield* ask("POST", `/vms?plan_id=${id}`, body, key)
+      assert.deepInclude(first.json, { state: "done" })
+      const second = yield* ask("POST", `/vms?plan_id=${id}`, body, key)
+      assert.strictEqual(second.json.id, first.json.id)
+      const other = yield* ask("POST", `/vms?plan_id=${id}`, body, { "idempotency-key": "another" })
+      assert.deepInclude(other.json, { status: 409, code: "plan_outdated" })
+      assert.lengthOf(App.items(yield* get("/vms")), 1)
+    })
+  )
+})
+
+describe("what cannot be planned", () => {
+  it.scopedLive("is refused when it is asked to be, and not done; and the document says so", () =>
+    Effect.gen(function* () {
+      const { send } = yield* App.make()
+      const others = changing.filter((one) => !plannable.includes(one))
+      assert.isAbove(others.length, 5)
+      for (const { id, method, path, spec } of others) {
+        for (const query of ["plan=true", "plan_id=x", "%70lan=true"]) {
+          const url = `${path.replaceAll(/\{[^}]+\}/g, "1")}?${query}`
+          const { json } = yield* send(url, { method })
+          assert.deepInclude(json, { status: 400, code: "invalid_argument" }, `${id} ${query}`)
+          assert.match(String(json.field), /^plan(_id)?$/)
+        }
+        assert.match(String(spec.description), /cannot be planned/, id)
+      }
+      for (const { id, spec } of plannable) {
+        assert.isTrue(isParameter(spec, "plan_id"), id)
+        assert.notMatch(String(spec.description), /cannot be planned/, id)
+      }
+    })
+  )
+})
