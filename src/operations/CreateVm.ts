@@ -8,7 +8,7 @@ import type { Vm } from "../domain/Vm.ts"
 import * as Errors from "../domain/Errors.ts"
 import type { Hypervisor } from "../services/Hypervisor.ts"
 import { limits, type Saga } from "./Saga.ts"
-import type { Subject } from "./VmSaga.ts"
+import * as VmSaga from "./VmSaga.ts"
 
 /** @since 0.3.0 @category constants */
 export const steps = ["image", "root disk", "define", "start", "running"] as const
@@ -29,7 +29,7 @@ export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domain
   )
 
 /** image → root disk → define → start → seen running. @since 0.1.0 @category operations */
-export const saga = (subject: Subject, image: Image): Saga<(typeof steps)[number]> => {
+export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)[number]> => {
   const { driver, host, hypervisor, inventory, vm } = subject
   const operationId = subject.operation.id
   const domain = { uuid: vm.uuid, domainName: vm.domainName }
@@ -62,7 +62,7 @@ export const saga = (subject: Subject, image: Image): Saga<(typeof steps)[number
             operationId
           })
         ),
-        undo: hypervisor.undefine(host, domain)
+        undo: VmSaga.undefine(subject, domain)
       },
       { name: "start", act: hypervisor.start(host, domain), undo: hypervisor.powerOff(host, domain) },
       { name: "running", act: seenRunning(hypervisor, host, vm) }
