@@ -236,15 +236,7 @@ const expected: Record<
 > = {
   CreateVm: [
     {},
-    [
-      "ensure image on h1",
-      "create root on h1",
-      "create root on h1",
-      "define vm-7 on h1",
-      "start vm-7 on h1",
-      "VM 7 is running",
-      "done"
-    ]
+    ["ensure image on h1", "create root on h1", "define vm-7 on h1", "start vm-7 on h1", "VM 7 is running", "done"]
   ],
   DestroyVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete root on h1", "VM 7 is destroyed", "done"]],
   StartVm: [{}, ["start vm-7 on h1", "done"]],

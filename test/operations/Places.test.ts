@@ -1,0 +1,89 @@
+/**
+ * How many operations are driven at once, and whose turn it is.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/TestClock"
+import { OperationId } from "../../src/domain/Ids.ts"
+import * as Places from "../../src/operations/Places.ts"
+
+const id = (n: number) => OperationId.make(`6f1f3a52-2a0c-4b0e-9d7a-${String(n).padStart(12, "0")}`)
+
+const make = Effect.gen(function* () {
+  const places = yield* Places.make({ count: 2, patience: "4 seconds" })
+  const inside: Array<number> = []
+  const enter = (n: number, begun = false) =>
+    Effect.zipRight(
+      places.enter(id(n), begun),
+      Effect.sync(() => void inside.push(n))
+    )
+  return { ...places, enter, inside }
+})
+
+/** Whoever can go on does. */
+const settle = TestClock.adjust(0)
+
+describe("places of operations", () => {
+  it.scoped("are given in the order in which they were asked for, those that have begun first", () =>
+    Effect.gen(function* () {
+      const { enter, inside, leave } = yield* make
+      yield* enter(1)
+      yield* enter(2)
+      for (const n of [3, 4]) yield* Effect.fork(enter(n))
+      yield* settle
+      yield* Effect.fork(enter(5, true))
+      yield* settle
+      assert.deepStrictEqual(inside, [1, 2])
+      yield* leave(id(1))
+      yield* settle
+      assert.deepStrictEqual(inside, [1, 2, 5])
+      yield* leave(id(2))
+      yield* leave(id(5))
+      yield* settle
+      assert.deepStrictEqual(inside, [1, 2, 5, 3, 4])
+    })
+  )
+
+  it.scoped("are kept by whoever comes further, and lost by whoever does not while others wait", () =>
+    Effect.gen(function* () {
+      const { enter, inside } = yield* make
+      yield* enter(1)
+      yield* enter(2)
+      yield* TestClock.adjust("1 hour")
+      yield* enter(2, true)
+      assert.deepStrictEqual(inside, [1, 2, 2])
+      yield* Effect.fork(enter(3))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(inside, [1, 2, 2, 3], "1 has stood still for an hour")
+      yield* Effect.fork(enter(4))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(inside, [1, 2, 2, 3])
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(inside, [1, 2, 2, 3, 4])
+    })
+  )
+
+  it.scoped("are not waited for by what is let go on, or has ended", () =>
+    Effect.gen(function* () {
+      const { enter, inside, leave, skip } = yield* make
+      yield* enter(1)
+      yield* enter(2)
+      const gone = yield* Effect.fork(enter(3))
+      yield* Effect.fork(enter(4))
+      yield* Effect.fork(enter(5, true))
+      yield* settle
+      yield* skip(id(4))
+      yield* settle
+      assert.deepStrictEqual(inside, [1, 2, 4])
+      yield* Fiber.interrupt(gone)
+      yield* skip(id(3))
+      for (const n of [1, 2]) yield* leave(id(n))
+      yield* settle
+      // 5 has one place, and the other is free
+      assert.deepStrictEqual(inside, [1, 2, 4, 5])
+      yield* enter(6)
+      assert.deepStrictEqual(inside, [1, 2, 4, 5, 6])
+    })
+  )
+})
