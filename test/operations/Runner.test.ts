@@ -432,6 +432,22 @@ describe("the operations' runner", () => {
     })
   )
 
+  it.effect("takes a volume for grown that was refused to grow after it had", () =>
+    Effect.gen(function* () {
+      const operation = operationOf("GrowVolume", { detail: { size: 9, formerSize: 2 } })
+      const refusal = new Errors.StorageFailure({ storage: "Ceph pool vms", action: "grow volume-3", reason: "no" })
+      const is = (size: number) => Effect.succeed(Option.some(size * gibibyte))
+      const grown = { growVolume: () => refusal, volumeSize: () => is(9) }
+      assert.deepStrictEqual(yield* driven({ operation, storage: grown }), ['volume 3: {"size":9}', "done"])
+
+      const { calls, layer } = world({ operation, storage: { ...grown, volumeSize: () => is(2) } })
+      const fiber = yield* Effect.fork(failing({ operation }, layer))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber)).message, refusal.message)
+      assert.deepStrictEqual(calls.slice(-2), ['volume 3: {"size":2}', "failed"])
+    })
+  )
+
   it.live("lets QEMU grow a disk that a running domain has, and the storage any other", () =>
     Effect.gen(function* () {
       const operation = operationOf("GrowVolume", { vmId, detail: { size: 9, formerSize: 2 } })

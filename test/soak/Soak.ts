@@ -490,6 +490,12 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     yield* note(`FAULT the pool refuses ${request}${effect ? " after doing it" : ""}`)
     yield* pool.fail(request, { errno: "EIO", nth: 1, effect })
   })
+  /** More often than is tried. */
+  const poolRefusesForGood = Effect.gen(function* () {
+    const request = (yield* pick(["create", "grow", "rename", "createSnapshot"] as const))!
+    yield* note(`FAULT the pool refuses ${request} again and again`)
+    for (let nth = 1; nth <= 8; nth++) yield* pool.fail(request, { errno: "EDQUOT", nth })
+  })
   const poolLosesAnswer = Effect.gen(function* () {
     const request = (yield* pick(requests))!
     const when = yield* moment
@@ -582,6 +588,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     ...(settings.ceph
       ? [
           [6, poolRefuses] as const,
+          [4, poolRefusesForGood] as const,
           [4, poolLosesAnswer] as const,
           [1, Effect.zipRight(note("FAULT Ceph sessions die"), pool.killSessions)] as const,
           [
