@@ -21,6 +21,7 @@ import * as Tokens from "./Tokens.ts"
 import * as Users from "./Users.ts"
 import * as Vms from "./Vms.ts"
 import * as Volumes from "./Volumes.ts"
+import * as Webhooks from "./Webhooks.ts"
 
 /** @since 0.4.0 @category constants */
 export const prefix = "/api/v1"
@@ -46,7 +47,9 @@ const responsesOf = (operation: unknown): ReadonlyArray<readonly [status: string
   )
 
 const isOne = (operation: unknown) =>
-  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation)$/.test(String(members(operation).operationId))
+  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation|Webhook)$/.test(
+    String(members(operation).operationId)
+  )
 
 /** What the document cannot be told by schemas: headers of answers, and how one signs in. */
 const complete = (spec: Record<string, unknown>) => {
@@ -108,6 +111,7 @@ export const api = empty
   .add(Operations.group)
   .add(Drift.group)
   .add(Events.group)
+  .add(Webhooks.group)
   .add(Session.group)
   .add(Users.group)
   .add(Tokens.group)

@@ -64,7 +64,8 @@ const real = (paths: InputFiles.InputPaths, config: AppConfig.AppConfig["Type"])
       database: AppConfig.databaseFor(config.database, "real"),
       ceph: AppConfig.cephOf(config),
       volumes: volumesOf(config),
-      drift: config.drift
+      drift: config.drift,
+      webhooks: { allow: config.webhookAllow }
     }).pipe(Layer.provide(ssh))
   })
 
@@ -82,7 +83,8 @@ const simulated = (config: AppConfig.AppConfig["Type"]) =>
       database: AppConfig.databaseFor(config.database, "simulated"),
       ceph: fleet.ceph,
       volumes: volumesOf(config),
-      drift: config.drift
+      drift: config.drift,
+      webhooks: { allow: config.webhookAllow }
     }).pipe(Layer.provide(fleet.ssh))
   })
 
@@ -119,7 +121,7 @@ const simulation = ({ faults, fleet, hosts, seed, vms }: Cli.Simulation, config:
     )
     const database = AppConfig.databaseFor(config.database, "simulated")
     const persistence = Layer.effectDiscard(SimulatedFleet.populate(made.fleet, made.vms)).pipe(
-      Layer.provideMerge(AppLive.persistence(database))
+      Layer.provideMerge(AppLive.persistence(database, { allow: config.webhookAllow }))
     )
     const app = AppLive.layerOver({
       fleet: made.fleet.config,

@@ -14,6 +14,7 @@ import type * as Either from "effect/Either"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Addresses from "../config/Addresses.ts"
 import * as AppConfig from "../config/AppConfig.ts"
 import * as FaultScript from "../config/FaultScript.ts"
 import type { InputPaths } from "../config/InputFiles.ts"
@@ -148,6 +149,13 @@ const options = {
       "network. Default: all are reported. [VMFABRIC_DRIFT]",
     AppConfig.parseDrift("drift")
   ),
+  webhookAllow: setting(
+    "webhook-allow",
+    "ADDRESS-RANGE,…",
+    "Addresses that are not public, and yet webhooks may lead there, as in 127.0.0.1,10.1.0.0/16; without TLS only those of them that are " +
+      "loopback. Default: none. [VMFABRIC_WEBHOOK_ALLOW]",
+    Addresses.parseRanges("webhook-allow")
+  ),
   // the library's own flag of this name is only found before all others
   logLevel: setting(
     "log-level",
@@ -204,7 +212,8 @@ const settingsOf = (flags: Flags) =>
     cephHost: Option.orElse(flags.cephHost, () => env.cephHost),
     cephOvercommit: Option.getOrElse(flags.cephOvercommit, () => env.cephOvercommit),
     undoWindow: Option.getOrElse(flags.undoWindow, () => env.undoWindow),
-    drift: Option.getOrElse(flags.drift, () => env.drift)
+    drift: Option.getOrElse(flags.drift, () => env.drift),
+    webhookAllow: Option.getOrElse(flags.webhookAllow, () => env.webhookAllow)
   }))
 
 const atLevel = (level: Flags["logLevel"]) =>
@@ -222,7 +231,8 @@ const ofAnyFleet = {
   rateLimit: options.rateLimit,
   tlsCert: options.tlsCert,
   tlsKey: options.tlsKey,
-  undoWindow: options.undoWindow
+  undoWindow: options.undoWindow,
+  webhookAllow: options.webhookAllow
 }
 
 const amount = (name: string, description: string, least: number, most: number) =>
@@ -305,6 +315,7 @@ export const command = <E, R, EB = never, RB = never>(
           cephOvercommit: Option.orElse(own.cephOvercommit, () => outer.cephOvercommit),
           undoWindow: Option.orElse(own.undoWindow, () => outer.undoWindow),
           drift: Option.orElse(own.drift, () => outer.drift),
+          webhookAllow: Option.orElse(own.webhookAllow, () => outer.webhookAllow),
           logLevel: Option.orElse(own.logLevel, () => outer.logLevel),
           logFormat: Option.orElse(own.logFormat, () => outer.logFormat)
         }

@@ -19,6 +19,7 @@ import { homedir } from "node:os"
 import { InvalidArgument } from "../domain/Errors.ts"
 import { defaultPolicies, DriftKind, type DriftPolicies, DriftPolicy } from "../domain/Drift.ts"
 import type { HostAddress } from "../domain/Host.ts"
+import * as Addresses from "./Addresses.ts"
 import * as InputFiles from "./InputFiles.ts"
 import * as LocatedJson from "./LocatedJson.ts"
 
@@ -63,6 +64,8 @@ export class AppConfig extends Context.Tag("vmfabric/AppConfig")<
     readonly undoWindow: Duration.Duration
     /** what is done where a VM on its host is not what it should be */
     readonly drift: DriftPolicies
+    /** addresses that are not public, and yet webhooks may lead there */
+    readonly webhookAllow: ReadonlyArray<Addresses.AddressRange>
   }
 >() {}
 
@@ -84,7 +87,8 @@ export const defaults: AppConfig["Type"] = {
   cephHost: Option.none(),
   cephOvercommit: 1,
   undoWindow: Duration.hours(24),
-  drift: defaultPolicies
+  drift: defaultPolicies,
+  webhookAllow: []
 }
 
 /**
@@ -391,6 +395,12 @@ export const drift = parsed("DRIFT", parseDrift("drift")).pipe(
   Config.nested("VMFABRIC")
 )
 
+/** `VMFABRIC_WEBHOOK_ALLOW` @since 0.5.0 @category config */
+export const webhookAllow = parsed("WEBHOOK_ALLOW", Addresses.parseRanges("webhook allow")).pipe(
+  Config.withDescription("addresses and ranges that are not public, and yet webhooks may lead there"),
+  Config.nested("VMFABRIC")
+)
+
 /** All settings; what the provider does not have is the default, what it has and cannot be used fails. @since 0.1.0 @category config */
 export const config: Config.Config<AppConfig["Type"]> = Config.all({
   listen: Config.withDefault(listen, defaults.listen),
@@ -409,7 +419,8 @@ export const config: Config.Config<AppConfig["Type"]> = Config.all({
   cephHost: Config.option(cephHost),
   cephOvercommit: Config.withDefault(cephOvercommit, defaults.cephOvercommit),
   undoWindow: Config.withDefault(undoWindow, defaults.undoWindow),
-  drift: Config.withDefault(drift, defaults.drift)
+  drift: Config.withDefault(drift, defaults.drift),
+  webhookAllow: Config.withDefault(webhookAllow, defaults.webhookAllow)
 })
 
 /** @since 0.1.0 @category layers */

@@ -258,7 +258,7 @@ const counted = (address: string): string =>
 // --- the record -----------------------------------------------------------------------------------------------------
 
 const secretName = /token|password|passwd|secret|key|auth/i
-const ownSecret = /vm[fs]_[A-Za-z0-9_-]+/g
+const ownSecret = /vm[fs]_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+/g
 
 const decoded = (name: string): string =>
   Either.getOrElse(

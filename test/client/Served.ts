@@ -14,9 +14,7 @@ import type { AddressInfo } from "node:net"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import * as AppLive from "../../layers/AppLive.ts"
 import * as AppTest from "../../layers/AppTest.ts"
-import * as EventLogTest from "../../layers/EventLogTest.ts"
 import * as HypervisorTest from "../../layers/HypervisorTest.ts"
-import * as IdentityTest from "../../layers/IdentityTest.ts"
 import * as ImageLibraryTest from "../../layers/ImageLibraryTest.ts"
 import * as StorageLive from "../../layers/StorageLive.ts"
 import * as StorageTest from "../../layers/StorageTest.ts"
@@ -54,7 +52,7 @@ const gated = (gate: Effect.Latch) =>
 const app = (gate: Effect.Latch) =>
   AppLive.layerOver({
     fleet: AppTest.fleet,
-    persistence: Layer.merge(EventLogTest.layer, IdentityTest.layer),
+    persistence: AppTest.persistence,
     drivers: Layer.merge(HypervisorTest.layer, gated(gate)).pipe(
       Layer.provideMerge(ImageLibraryTest.layer({ "/images/test.raw": new Uint8Array(8192) }))
     )

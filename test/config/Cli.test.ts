@@ -100,6 +100,8 @@ describe("the command line", () => {
     "90s",
     "--drift",
     "power=repair,network=ignore",
+    "--webhook-allow",
+    "10.1.0.0/16",
     "--log-level",
     "error",
     "--log-format",
@@ -141,7 +143,8 @@ describe("the command line", () => {
           cephHost: Option.some({ user: "root", host: "mon", port: 22 }),
           cephOvercommit: 1.5,
           undoWindow: Duration.seconds(90),
-          drift: { power: "repair", definition: "report", disks: "report", network: "ignore" }
+          drift: { power: "repair", definition: "report", disks: "report", network: "ignore" },
+          webhookAllow: [{ address: "10.1.0.0", bits: 16 }]
         }
       })
     })
@@ -271,7 +274,8 @@ describe("the command line", () => {
       "power=fix",
       'drift is "power=fix": expected KIND=POLICY, several with commas between them: kinds are power, definition, disks, network, policies ignore, report, repair'
     ],
-    ["drift", "", 'drift is "": expected KIND=POLICY']
+    ["drift", "", 'drift is "": expected KIND=POLICY'],
+    ["webhook-allow", "10.0.0.0/8,lan", 'webhook-allow is "10.0.0.0/8,lan": expected addresses or ranges of them']
   ] as const) {
     it.effect(`refuses --${flag} ${JSON.stringify(value)} and names the flag`, () =>
       Effect.gen(function* () {

@@ -605,13 +605,23 @@ describe("the audit log", () => {
       yield* say(ask("GET", `/vm/create?name=a&instance_type=1&token=${secret}&password=${canary}`, { headers: admin }))
       yield* say(ask("GET", "/vm/create?name=defect&instance_type=1", { headers: { ...admin, cookie: session } }))
       yield* ask("DELETE", `/api/v1/tokens/${secret}`, { headers: admin })
+      const hook = yield* json("POST", "/api/v1/webhooks", { url: "https://receiver.example/" }, admin)
+      const sealed = String(JSON.parse(hook.text).secret)
+      const again = yield* ask("POST", "/api/v1/webhooks/1/secret", { headers: admin })
+      const resealed = String(JSON.parse(again.text).secret)
+      yield* say(ask("POST", "/api/v1/webhooks/1/ping", { headers: admin }))
+      yield* say(json("PATCH", "/api/v1/webhooks/1", { secret: sealed }, admin))
+      yield* say(ask("DELETE", `/api/v1/webhooks/${encodeURI(sealed)}`, { headers: admin }))
+      yield* say(ask("GET", "/api/v1/webhooks", { headers: admin }))
+      yield* say(ask("GET", "/api/v1/webhooks/1", { headers: admin }))
       yield* say(ask("GET", "/api/v1/tokens", { headers }))
       yield* say(ask("GET", "/api/v1/session", { headers }))
       yield* say(ask("GET", "/api/v1/users", { headers: admin }))
       yield* say(ask("GET", "/api/v1/audit", { headers: admin }))
       assert.isAbove(log.length, 0)
       const audited = JSON.stringify(yield* identity.audited({ before: null, limit: 100 }))
-      for (const word of [canary, String(secret).slice(4), session.slice(session.indexOf("=") + 5)]) {
+      const words = [canary, String(secret).slice(4), session.slice(session.indexOf("=") + 5)]
+      for (const word of [...words, sealed.slice(6), resealed.slice(6)]) {
         assert.isAbove(word.length, 10)
         for (const text of [...answers, ...log, audited]) assert.notInclude(text, word)
       }

@@ -502,15 +502,13 @@ describe("transactions", () => {
     Effect.gen(function* () {
       const { all, insert, sql, write, writeSimply } = yield* table
       for (const [id, kind] of [write, writeSimply].entries()) {
-        let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+        const begun: { fiber?: Fiber.RuntimeFiber<unknown, unknown> } = {}
         // right before its caller is told, who has heard nothing of either yet
-        const interrupt = () => fiber?.unsafeInterruptAsFork(FiberId.none)
+        const interrupt = () => begun.fiber?.unsafeInterruptAsFork(FiberId.none)
         const row = sql`insert into t (id) values (${id})`
-        fiber = yield* Effect.fork(kind("insert", row, interrupt))
-        yield* Fiber.await(fiber).pipe(
-          Effect.timeoutFail({ duration: "5 seconds", onTimeout: () => new Error("it never ends") }),
-          TestServices.provideLive
-        )
+        const fiber = yield* Effect.fork(kind("insert", row, interrupt))
+        begun.fiber = fiber
+        yield* Fiber.await(fiber).pipe(Effect.timeout("5 seconds"), TestServices.provideLive)
       }
       yield* insert(7)
       assert.deepStrictEqual(yield* all, [0, 1, 7])

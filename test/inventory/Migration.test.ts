@@ -208,7 +208,8 @@ describe("a database of version 0001", () => {
         { migration_id: 3, name: "observations" },
         { migration_id: 4, name: "events" },
         { migration_id: 5, name: "identity" },
-        { migration_id: 6, name: "pages" }
+        { migration_id: 6, name: "pages" },
+        { migration_id: 7, name: "webhooks" }
       ])
     })
   )

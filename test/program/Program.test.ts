@@ -141,6 +141,7 @@ describe("the command line", () => {
         "--ceph-host",
         "--ceph-overcommit",
         "--undo-window",
+        "--webhook-allow",
         "--log-level",
         "VMFABRIC_LISTEN",
         "VMFABRIC_DATABASE",
