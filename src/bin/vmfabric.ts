@@ -133,6 +133,19 @@ const simulation = ({ faults, fleet, hosts, seed, vms }: Cli.Simulation, config:
     return Layer.merge(app, Layer.scopedDiscard(Effect.forkScoped(made.disturb)))
   })
 
+/** Loaded only where it is asked for. */
+const traces = ({ otlpEndpoint }: AppConfig.AppConfig["Type"]) =>
+  Option.match(otlpEndpoint, {
+    onNone: () => Layer.empty,
+    onSome: (endpoint) =>
+      Layer.unwrapEffect(
+        Effect.map(
+          Effect.promise(() => import("../observability/Otlp.ts")),
+          (Otlp) => Otlp.layer({ endpoint })
+        )
+      )
+  })
+
 const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked }: Cli.Settings) {
   yield* logs.use(config.logFormat)
   const fleet = Option.isSome(files) && Option.isNone(asked) ? "real" : "simulated"
@@ -140,7 +153,8 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
   const guarding = {
     loopback: AppConfig.isLoopback(config.listen),
     publicNames: config.publicNames,
-    rateLimit: config.rateLimit
+    rateLimit: config.rateLimit,
+    traced: Option.isSome(config.otlpEndpoint)
   }
   const server = tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)
   const serve = <E, R>(app: Layer.Layer<AppLive.App, E, R>) =>
@@ -148,6 +162,7 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
       Layer.provide(Router.layerWith(guarding)),
       Layer.provide(app),
       Layer.provide(server),
+      Layer.provide(traces(config)),
       Layer.launch
     )
   if (Option.isSome(asked)) {

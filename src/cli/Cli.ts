@@ -156,6 +156,13 @@ const options = {
       "loopback. Default: none. [VMFABRIC_WEBHOOK_ALLOW]",
     Addresses.parseRanges("webhook-allow")
   ),
+  otlpEndpoint: setting(
+    "otlp-endpoint",
+    "URL",
+    "Where a collector takes traces, OTLP in JSON over HTTP, as in http://localhost:4318. Default: nothing is traced. " +
+      "[VMFABRIC_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT]",
+    AppConfig.parseCollector("otlp-endpoint")
+  ),
   // the library's own flag of this name is only found before all others
   logLevel: setting(
     "log-level",
@@ -213,7 +220,8 @@ const settingsOf = (flags: Flags) =>
     cephOvercommit: Option.getOrElse(flags.cephOvercommit, () => env.cephOvercommit),
     undoWindow: Option.getOrElse(flags.undoWindow, () => env.undoWindow),
     drift: Option.getOrElse(flags.drift, () => env.drift),
-    webhookAllow: Option.getOrElse(flags.webhookAllow, () => env.webhookAllow)
+    webhookAllow: Option.getOrElse(flags.webhookAllow, () => env.webhookAllow),
+    otlpEndpoint: Option.orElse(flags.otlpEndpoint, () => env.otlpEndpoint)
   }))
 
 const atLevel = (level: Flags["logLevel"]) =>
@@ -227,6 +235,7 @@ const ofAnyFleet = {
   listen: options.listen,
   logFormat: options.logFormat,
   logLevel: options.logLevel,
+  otlpEndpoint: options.otlpEndpoint,
   publicNames: options.publicNames,
   rateLimit: options.rateLimit,
   tlsCert: options.tlsCert,
@@ -316,6 +325,7 @@ export const command = <E, R, EB = never, RB = never>(
           undoWindow: Option.orElse(own.undoWindow, () => outer.undoWindow),
           drift: Option.orElse(own.drift, () => outer.drift),
           webhookAllow: Option.orElse(own.webhookAllow, () => outer.webhookAllow),
+          otlpEndpoint: Option.orElse(own.otlpEndpoint, () => outer.otlpEndpoint),
           logLevel: Option.orElse(own.logLevel, () => outer.logLevel),
           logFormat: Option.orElse(own.logFormat, () => outer.logFormat)
         }

@@ -66,6 +66,8 @@ export class AppConfig extends Context.Tag("vmfabric/AppConfig")<
     readonly drift: DriftPolicies
     /** addresses that are not public, and yet webhooks may lead there */
     readonly webhookAllow: ReadonlyArray<Addresses.AddressRange>
+    /** where a collector takes OTLP over HTTP, without `/v1/traces`; none: nothing is traced */
+    readonly otlpEndpoint: Option.Option<string>
   }
 >() {}
 
@@ -88,7 +90,8 @@ export const defaults: AppConfig["Type"] = {
   cephOvercommit: 1,
   undoWindow: Duration.hours(24),
   drift: defaultPolicies,
-  webhookAllow: []
+  webhookAllow: [],
+  otlpEndpoint: Option.none()
 }
 
 /**
@@ -282,6 +285,26 @@ export const parseDrift =
     return Either.right(policies)
   }
 
+/** The URL of a collector, without what opens it: that is in `OTEL_EXPORTER_OTLP_HEADERS`. @since 0.5.0 @category parsing */
+export const parseCollector =
+  (field: string) =>
+  (text: string): Parsed<string> => {
+    const url = URL.canParse(text) ? new URL(text) : null
+    // the text is not shown then
+    if (url !== null && url.username + url.password + url.search !== "") {
+      return Either.left(
+        new InvalidArgument({
+          field,
+          problem: "has more than a place in it",
+          expected: "a URL as in http://localhost:4318, and what opens it in OTEL_EXPORTER_OTLP_HEADERS"
+        })
+      )
+    }
+    return url !== null && /^https?:$/.test(url.protocol) && url.hash === ""
+      ? Either.right(text)
+      : invalid(field, text, "a URL as in http://localhost:4318")
+  }
+
 // --- from the environment -------------------------------------------------------------------------------------------
 
 const parsed = <A>(key: string, parse: (text: string) => Parsed<A>): Config.Config<A> =>
@@ -401,6 +424,21 @@ export const webhookAllow = parsed("WEBHOOK_ALLOW", Addresses.parseRanges("webho
   Config.nested("VMFABRIC")
 )
 
+/** `VMFABRIC_OTLP_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT` @since 0.5.0 @category config */
+export const otlpEndpoint = parsed("OTLP_ENDPOINT", parseCollector("OTLP endpoint")).pipe(
+  Config.nested("VMFABRIC"),
+  Config.orElse(() =>
+    Config.string("OTEL_EXPORTER_OTLP_ENDPOINT").pipe(
+      Config.mapOrFail((text) =>
+        Either.mapLeft(parseCollector("OTEL_EXPORTER_OTLP_ENDPOINT")(text), ({ message }) =>
+          ConfigError.InvalidData([], message)
+        )
+      )
+    )
+  ),
+  Config.withDescription("where a collector takes traces, OTLP over HTTP")
+)
+
 /** All settings; what the provider does not have is the default, what it has and cannot be used fails. @since 0.1.0 @category config */
 export const config: Config.Config<AppConfig["Type"]> = Config.all({
   listen: Config.withDefault(listen, defaults.listen),
@@ -420,7 +458,8 @@ export const config: Config.Config<AppConfig["Type"]> = Config.all({
   cephOvercommit: Config.withDefault(cephOvercommit, defaults.cephOvercommit),
   undoWindow: Config.withDefault(undoWindow, defaults.undoWindow),
   drift: Config.withDefault(drift, defaults.drift),
-  webhookAllow: Config.withDefault(webhookAllow, defaults.webhookAllow)
+  webhookAllow: Config.withDefault(webhookAllow, defaults.webhookAllow),
+  otlpEndpoint: Config.option(otlpEndpoint)
 })
 
 /** @since 0.1.0 @category layers */

@@ -15,6 +15,7 @@ import * as Insight from "./Insight.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Needs from "./Needs.ts"
 import * as Original from "./Original.ts"
+import * as Traces from "./Traces.ts"
 import * as Api from "./v1/Api.ts"
 
 const notFound = HttpLayerRouter.add("*", "/*", (request) =>
@@ -34,17 +35,26 @@ export const routes = Layer.mergeAll(Original.layer, Further.layer, Insight.laye
 /** What each of the routes needs. An API that is served and missing here would be open to every viewer. */
 const needs = Needs.make([...Needs.plain, ...Needs.ofApi(api)])
 
-/**
- * Serves the routes, guarded, on whatever `HttpServer` is provided. Requests are not traced one by one: that costs a third of the throughput, and
- * the operations they begin have spans of their own.
- *
- * @since 0.4.0 @category layers
- */
-export const layerWith = (options: Omit<Guard.Options, "needs">) =>
+/** What the router is told beside what its guard is. @since 0.5.0 @category models */
+export interface Options extends Omit<Guard.Options, "needs"> {
+  /** whether each request gets a span: that costs a third of the throughput, and is for nothing where traces are not sent. Default: no */
+  readonly traced?: boolean
+}
+
+/** Serves the routes, guarded, on whatever `HttpServer` is provided. @since 0.4.0 @category layers */
+export const layerWith = ({ traced = false, ...guarding }: Options) =>
   HttpLayerRouter.serve(
-    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Guard.layer({ ...options, needs })),
-    { disableLogger: true, disableListenLog: true, routerConfig: Api.routerConfig }
-  ).pipe(HttpMiddleware.withTracerDisabledWhen(() => true))
+    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Guard.layer({ ...guarding, needs })),
+    {
+      disableLogger: true,
+      disableListenLog: true,
+      routerConfig: Api.routerConfig,
+      ...(traced ? { middleware: Traces.middleware } : {})
+    }
+  ).pipe(
+    // its spans have whole URLs and all headers
+    HttpMiddleware.withTracerDisabledWhen(() => true)
+  )
 
 /** `layerWith` for a server that only this machine can reach, which has no name but localhost. @since 0.1.0 @category layers */
 export const layer = layerWith({ loopback: true, publicNames: [], rateLimit: 1000 })

@@ -310,7 +310,9 @@ describe("from the environment", () => {
         ["VMFABRIC_CEPH_OVERCOMMIT", "2.5"],
         ["VMFABRIC_UNDO_WINDOW", "7d"],
         ["VMFABRIC_DRIFT", "disks=repair"],
-        ["VMFABRIC_WEBHOOK_ALLOW", "127.0.0.1,fd00::/8"]
+        ["VMFABRIC_WEBHOOK_ALLOW", "127.0.0.1,fd00::/8"],
+        ["VMFABRIC_OTLP_ENDPOINT", "https://collector.example"],
+        ["OTEL_EXPORTER_OTLP_ENDPOINT", "https://other.example"]
       )
       assert.deepStrictEqual(config, {
         listen: { host: "::", port: 80 },
@@ -333,7 +335,8 @@ describe("from the environment", () => {
         webhookAllow: [
           { address: "127.0.0.1", bits: 32 },
           { address: "fd00::", bits: 8 }
-        ]
+        ],
+        otlpEndpoint: Option.some("https://collector.example")
       })
       assert.strictEqual(AppConfig.databaseFor(config.database, "simulated"), "/var/lib/vmfabric/db.sqlite")
     })

@@ -102,6 +102,8 @@ describe("the command line", () => {
     "power=repair,network=ignore",
     "--webhook-allow",
     "10.1.0.0/16",
+    "--otlp-endpoint",
+    "http://localhost:4318",
     "--log-level",
     "error",
     "--log-format",
@@ -121,7 +123,8 @@ describe("the command line", () => {
         VMFABRIC_CEPH_CONF: "/other",
         VMFABRIC_CEPH_HOST: "other@other",
         VMFABRIC_CEPH_OVERCOMMIT: "9",
-        VMFABRIC_UNDO_WINDOW: "9d"
+        VMFABRIC_UNDO_WINDOW: "9d",
+        OTEL_EXPORTER_OTLP_ENDPOINT: "http://other:4318"
       }
       assert.deepStrictEqual(yield* run([...flags, "machines", "images", "types"], env), {
         files: Option.some({ machines: "machines", images: "images", types: "types" }),
@@ -144,7 +147,8 @@ describe("the command line", () => {
           cephOvercommit: 1.5,
           undoWindow: Duration.seconds(90),
           drift: { power: "repair", definition: "report", disks: "report", network: "ignore" },
-          webhookAllow: [{ address: "10.1.0.0", bits: 16 }]
+          webhookAllow: [{ address: "10.1.0.0", bits: 16 }],
+          otlpEndpoint: Option.some("http://localhost:4318")
         }
       })
     })
@@ -275,6 +279,8 @@ describe("the command line", () => {
       'drift is "power=fix": expected KIND=POLICY, several with commas between them: kinds are power, definition, disks, network, policies ignore, report, repair'
     ],
     ["drift", "", 'drift is "": expected KIND=POLICY'],
+    ["otlp-endpoint", "localhost:4318", 'otlp-endpoint is "localhost:4318": expected a URL as in'],
+    ["otlp-endpoint", "https://a:b@c", "otlp-endpoint has more than a place in it: expected a URL as in"],
     ["webhook-allow", "10.0.0.0/8,lan", 'webhook-allow is "10.0.0.0/8,lan": expected addresses or ranges of them']
   ] as const) {
     it.effect(`refuses --${flag} ${JSON.stringify(value)} and names the flag`, () =>

@@ -142,6 +142,7 @@ describe("the command line", () => {
         "--ceph-overcommit",
         "--undo-window",
         "--webhook-allow",
+        "--otlp-endpoint",
         "--log-level",
         "VMFABRIC_LISTEN",
         "VMFABRIC_DATABASE",
