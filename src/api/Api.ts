@@ -51,10 +51,14 @@ const isOne = (operation: unknown) =>
     String(members(operation).operationId)
   )
 
+const isOpen = (operation: unknown) => /\.sign(In|Out)$/.test(String(members(operation).operationId))
+
 /** What the document cannot be told by schemas: headers of answers, and how one signs in. */
 const complete = (spec: Record<string, unknown>) => {
   for (const path of Object.values(members(spec.paths))) {
     for (const operation of Object.values(members(path))) {
+      // an empty list says that nobody need sign in
+      if (isObject(operation) && !isOpen(operation)) delete operation.security
       const responses = responsesOf(operation)
       const begins = responses.some(([status]) => status === "202")
       for (const [status, response] of responses) {

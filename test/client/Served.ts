@@ -27,11 +27,12 @@ import { Storage } from "../../src/services/Storage.ts"
 
 const admin = { user: UserName.make("local"), role: "admin", via: "loopback", tokenId: null } as const
 
-/** Whoever asks is an administrator; what is asked for is in `seen`. */
-const asAdmin = (seen: Array<string>) =>
+/** Whoever asks is an administrator; what is asked for is in `seen`, and what they say of themselves in `tokens`. */
+const asAdmin = (seen: Array<string>, tokens: Set<string | undefined>) =>
   HttpLayerRouter.middleware((endpoint) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers, url }) => {
       seen.push(url)
+      tokens.add(headers["authorization"])
       return Effect.provideService(endpoint, CurrentPrincipal, admin)
     })
   ).layer
@@ -62,6 +63,7 @@ const app = (gate: Effect.Latch) =>
 export const make = Effect.gen(function* () {
   const gate = yield* Effect.makeLatch(true)
   const seen: Array<string> = []
+  const tokens = new Set<string | undefined>()
   const context = yield* Layer.build(app(gate).pipe(Layer.provide(quiet)))
   const { update } = Context.get(context, StorageTest.StorageTestState)
   /** From now on no host's storage takes anything. */
@@ -74,7 +76,7 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const scope = yield* Scope.fork(outer, ExecutionStrategy.sequential)
       const server = HttpLayerRouter.serve(
-        Api.layer.pipe(Layer.provide(asAdmin(seen)), Layer.provide(Layer.succeedContext(context))),
+        Api.layer.pipe(Layer.provide(asAdmin(seen, tokens)), Layer.provide(Layer.succeedContext(context))),
         { disableLogger: true, disableListenLog: true }
       ).pipe(
         HttpMiddleware.withTracerDisabledWhen(() => true),
@@ -90,6 +92,7 @@ export const make = Effect.gen(function* () {
     gate,
     refuse,
     seen,
+    tokens,
     url: `http://127.0.0.1:${first.port}`,
     stop: first.stop,
     start: listen(first.port)
