@@ -426,6 +426,13 @@ const webhooks = Effect.gen(function* () {
   ) strict`
 })
 
+/** One event for all fields of a VM, written with them, in place of one for each. */
+const driftEvents = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`drop trigger event_vm_drift`
+  yield* sql`drop trigger event_vm_drift_mended`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -434,7 +441,8 @@ export const migrations = {
   "0004_events": events,
   "0005_identity": identity,
   "0006_pages": pages,
-  "0007_webhooks": webhooks
+  "0007_webhooks": webhooks,
+  "0008_drift_events": driftEvents
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -9,6 +9,7 @@ import * as Insight from "../../src/http/Insight.ts"
 import * as Needs from "../../src/http/Needs.ts"
 import * as Original from "../../src/http/Original.ts"
 import { api } from "../../src/api/Api.ts"
+import * as World from "../fabric/World.ts"
 import * as Guarded from "./Guarded.ts"
 
 // hashing passwords takes its time, and several in a row take it on a busy machine
@@ -505,6 +506,68 @@ describe("sessions and passwords", () => {
       assert.strictEqual((yield* ask("DELETE", "/api/v1/users/ada", { headers })).status, 204)
       const gone = yield* ask("GET", "/api/v1/users/ada", { headers })
       assert.deepInclude(JSON.parse(gone.text), { status: 404, code: "user_not_found" })
+    })
+  )
+})
+
+describe("a stream of events", () => {
+  it.scopedLive("ends when its token is removed or expires, and no other does", () =>
+    Effect.gen(function* () {
+      const { admins, forward, identity, now, port, someone } = yield* Guarded.make()
+      yield* admins
+      const removed = yield* someone("viewer")
+      const expiring = yield* someone("viewer", (yield* now) + 60_000)
+      const staying = yield* someone("viewer")
+      const ended: Array<string> = []
+      const follow = (name: string, headers: Readonly<Record<string, string>>) =>
+        Effect.acquireRelease(
+          Effect.promise(async () => {
+            const abort = new AbortController()
+            const { body, status } = await fetch(`http://127.0.0.1:${port}/api/v1/events`, {
+              headers: { ...headers, accept: "text/event-stream" },
+              signal: abort.signal
+            })
+            assert.strictEqual(status, 200)
+            const reader = body?.getReader()
+            const read = async () => {
+              while ((await reader?.read())?.done !== true);
+              ended.push(name)
+            }
+            return { abort, reading: read().catch(() => undefined) }
+          }),
+          ({ abort, reading }) =>
+            Effect.zipRight(
+              Effect.sync(() => abort.abort()),
+              Effect.promise(() => reading)
+            )
+        )
+      yield* follow("removed", removed)
+      yield* follow("expiring", expiring)
+      yield* follow("staying", staying)
+      const [first] = (yield* identity.tokens()).filter(({ role }) => role === "viewer")
+      assert(first !== undefined)
+      yield* identity.removeToken(first.id)
+      yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(ended, ["removed"])))
+      forward(61_000)
+      yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(ended, ["removed", "expiring"])))
+    })
+  )
+})
+
+describe("a path that cannot be decoded", () => {
+  it.scopedLive("is answered in the manner of its neighbours", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* Guarded.make()
+      for (const path of ["/api/v1/vms/%zz", "/api/v1/%e0%a4", "/api/%"]) {
+        const { headers, status, text } = yield* ask("GET", path)
+        assert.strictEqual(status, 404, path)
+        assert.strictEqual(headers["content-type"], "application/problem+json")
+        assert.deepInclude(JSON.parse(text), { status: 404, code: "route_not_found" })
+        assert.include(JSON.parse(text).detail, `there is no route GET ${path}: each % in a path`)
+      }
+      const { status, text } = yield* ask("POST", "/vm/%zz?a=%zz")
+      assert.strictEqual(status, 404)
+      assert.include(JSON.parse(text).error, "there is no route POST /vm/%zz: each % in a path")
     })
   )
 })
