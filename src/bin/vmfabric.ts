@@ -12,6 +12,7 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -32,11 +33,21 @@ import * as Admission from "./Admission.ts"
 
 const logs = Logs.make(process.stdout.isTTY)
 
-const announce = (listen: AppConfig.Listen, scheme: "http" | "https") =>
+const announce = (config: AppConfig.AppConfig["Type"], scheme: "http" | "https") =>
   Layer.scopedDiscard(
     Effect.gen(function* () {
+      const { listen } = config
+      const drain = AppConfig.drainOf(config)
+      const { stop } = yield* Readiness
       // built last, so it is told first
-      yield* Effect.flatMap(Readiness, ({ stop }) => Effect.addFinalizer(() => stop))
+      yield* Effect.addFinalizer(() =>
+        Effect.gen(function* () {
+          yield* stop
+          if (Duration.equals(drain, Duration.zero)) return
+          yield* Effect.log(`stopping: not ready, and serving for another ${Duration.format(drain)}`)
+          yield* Effect.sleep(drain)
+        })
+      )
       const { address } = yield* HttpServer.HttpServer
       const port = address._tag === "TcpAddress" ? address.port : listen.port
       yield* Effect.log(`listening on ${scheme}://${AppConfig.formatListen({ ...listen, port })}`)
@@ -158,7 +169,7 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
   }
   const server = tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)
   const serve = <E, R>(app: Layer.Layer<AppLive.App, E, R>) =>
-    announce(config.listen, tls === null ? "http" : "https").pipe(
+    announce(config, tls === null ? "http" : "https").pipe(
       Layer.provide(Router.layerWith(guarding)),
       Layer.provide(app),
       Layer.provide(server),

@@ -163,6 +163,13 @@ const options = {
       "[VMFABRIC_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT]",
     AppConfig.parseCollector("otlp-endpoint")
   ),
+  drain: setting(
+    "drain",
+    "TIME",
+    "For how long it goes on serving once it was told to stop (SIGTERM), while /readyz says that it is not ready, so that balancers turn to " +
+      "others, as in 10s. Default 5s; on loopback 0. [VMFABRIC_DRAIN]",
+    AppConfig.parseDrain("drain")
+  ),
   // the library's own flag of this name is only found before all others
   logLevel: setting(
     "log-level",
@@ -221,7 +228,8 @@ const settingsOf = (flags: Flags) =>
     undoWindow: Option.getOrElse(flags.undoWindow, () => env.undoWindow),
     drift: Option.getOrElse(flags.drift, () => env.drift),
     webhookAllow: Option.getOrElse(flags.webhookAllow, () => env.webhookAllow),
-    otlpEndpoint: Option.orElse(flags.otlpEndpoint, () => env.otlpEndpoint)
+    otlpEndpoint: Option.orElse(flags.otlpEndpoint, () => env.otlpEndpoint),
+    drain: Option.orElse(flags.drain, () => env.drain)
   }))
 
 const atLevel = (level: Flags["logLevel"]) =>
@@ -231,6 +239,7 @@ const atLevel = (level: Flags["logLevel"]) =>
 const ofAnyFleet = {
   cephOvercommit: options.cephOvercommit,
   database: options.database,
+  drain: options.drain,
   drift: options.drift,
   listen: options.listen,
   logFormat: options.logFormat,
@@ -326,6 +335,7 @@ export const command = <E, R, EB = never, RB = never>(
           drift: Option.orElse(own.drift, () => outer.drift),
           webhookAllow: Option.orElse(own.webhookAllow, () => outer.webhookAllow),
           otlpEndpoint: Option.orElse(own.otlpEndpoint, () => outer.otlpEndpoint),
+          drain: Option.orElse(own.drain, () => outer.drain),
           logLevel: Option.orElse(own.logLevel, () => outer.logLevel),
           logFormat: Option.orElse(own.logFormat, () => outer.logFormat)
         }

@@ -68,6 +68,8 @@ export class AppConfig extends Context.Tag("vmfabric/AppConfig")<
     readonly webhookAllow: ReadonlyArray<Addresses.AddressRange>
     /** where a collector takes OTLP over HTTP, without `/v1/traces`; none: nothing is traced */
     readonly otlpEndpoint: Option.Option<string>
+    /** for how long it goes on serving, not ready, once it was told to stop; none: `drainOf` decides */
+    readonly drain: Option.Option<Duration.Duration>
   }
 >() {}
 
@@ -91,7 +93,8 @@ export const defaults: AppConfig["Type"] = {
   undoWindow: Duration.hours(24),
   drift: defaultPolicies,
   webhookAllow: [],
-  otlpEndpoint: Option.none()
+  otlpEndpoint: Option.none(),
+  drain: Option.none()
 }
 
 /**
@@ -102,6 +105,15 @@ export const defaults: AppConfig["Type"] = {
  */
 export const databaseFor = (named: Option.Option<string>, fleet: "real" | "simulated"): string =>
   Option.getOrElse(named, () => (fleet === "real" ? "vmfabric.sqlite" : ":memory:"))
+
+/**
+ * For how long it goes on serving once it was told to stop, so that balancers see that it is not ready: where only this machine can connect there are
+ * none.
+ *
+ * @since 0.5.0 @category getters
+ */
+export const drainOf = ({ drain, listen }: AppConfig["Type"]): Duration.Duration =>
+  Option.getOrElse(drain, () => (isLoopback(listen) ? Duration.zero : Duration.seconds(5)))
 
 /** Certificate and key; null: no TLS. One without the other is of no use. @since 0.4.0 @category getters */
 export const tlsOf = ({
@@ -260,6 +272,16 @@ export const parseWindow =
     return window !== undefined && Duration.lessThanOrEqualTo(window, Duration.days(366))
       ? Either.right(window)
       : invalid(field, text, "0, or a time of at most a year as in 90s, 30m, 24h or 7d")
+  }
+
+/** As `parseWindow`, ten minutes at most. @since 0.5.0 @category parsing */
+export const parseDrain =
+  (field: string) =>
+  (text: string): Parsed<Duration.Duration> => {
+    const window = parseWindow(field)(text)
+    return Either.isRight(window) && Duration.lessThanOrEqualTo(window.right, Duration.minutes(10))
+      ? window
+      : invalid(field, text, "0, or a time of at most 10 minutes as in 10s or 1m")
   }
 
 const isKind = Schema.is(DriftKind)
@@ -439,6 +461,12 @@ export const otlpEndpoint = parsed("OTLP_ENDPOINT", parseCollector("OTLP endpoin
   Config.withDescription("where a collector takes traces, OTLP over HTTP")
 )
 
+/** `VMFABRIC_DRAIN` @since 0.5.0 @category config */
+export const drain = parsed("DRAIN", parseDrain("drain")).pipe(
+  Config.withDescription("for how long it goes on serving once it was told to stop"),
+  Config.nested("VMFABRIC")
+)
+
 /** All settings; what the provider does not have is the default, what it has and cannot be used fails. @since 0.1.0 @category config */
 export const config: Config.Config<AppConfig["Type"]> = Config.all({
   listen: Config.withDefault(listen, defaults.listen),
@@ -459,7 +487,8 @@ export const config: Config.Config<AppConfig["Type"]> = Config.all({
   undoWindow: Config.withDefault(undoWindow, defaults.undoWindow),
   drift: Config.withDefault(drift, defaults.drift),
   webhookAllow: Config.withDefault(webhookAllow, defaults.webhookAllow),
-  otlpEndpoint: Config.option(otlpEndpoint)
+  otlpEndpoint: Config.option(otlpEndpoint),
+  drain: Config.option(drain)
 })
 
 /** @since 0.1.0 @category layers */

@@ -311,6 +311,7 @@ describe("from the environment", () => {
         ["VMFABRIC_UNDO_WINDOW", "7d"],
         ["VMFABRIC_DRIFT", "disks=repair"],
         ["VMFABRIC_WEBHOOK_ALLOW", "127.0.0.1,fd00::/8"],
+        ["VMFABRIC_DRAIN", "10s"],
         ["VMFABRIC_OTLP_ENDPOINT", "https://collector.example"],
         ["OTEL_EXPORTER_OTLP_ENDPOINT", "https://other.example"]
       )
@@ -336,7 +337,8 @@ describe("from the environment", () => {
           { address: "127.0.0.1", bits: 32 },
           { address: "fd00::", bits: 8 }
         ],
-        otlpEndpoint: Option.some("https://collector.example")
+        otlpEndpoint: Option.some("https://collector.example"),
+        drain: Option.some(Duration.seconds(10))
       })
       assert.strictEqual(AppConfig.databaseFor(config.database, "simulated"), "/var/lib/vmfabric/db.sqlite")
     })

@@ -104,6 +104,8 @@ describe("the command line", () => {
     "10.1.0.0/16",
     "--otlp-endpoint",
     "http://localhost:4318",
+    "--drain",
+    "1m",
     "--log-level",
     "error",
     "--log-format",
@@ -148,7 +150,8 @@ describe("the command line", () => {
           undoWindow: Duration.seconds(90),
           drift: { power: "repair", definition: "report", disks: "report", network: "ignore" },
           webhookAllow: [{ address: "10.1.0.0", bits: 16 }],
-          otlpEndpoint: Option.some("http://localhost:4318")
+          otlpEndpoint: Option.some("http://localhost:4318"),
+          drain: Option.some(Duration.minutes(1))
         }
       })
     })
@@ -279,6 +282,8 @@ describe("the command line", () => {
       'drift is "power=fix": expected KIND=POLICY, several with commas between them: kinds are power, definition, disks, network, policies ignore, report, repair'
     ],
     ["drift", "", 'drift is "": expected KIND=POLICY'],
+    ["drain", "1h", 'drain is "1h": expected 0, or a time of at most 10 minutes'],
+    ["drain", "soon", 'drain is "soon": expected 0, or a time of at most 10 minutes'],
     ["otlp-endpoint", "localhost:4318", 'otlp-endpoint is "localhost:4318": expected a URL as in'],
     ["otlp-endpoint", "https://a:b@c", "otlp-endpoint has more than a place in it: expected a URL as in"],
     ["webhook-allow", "10.0.0.0/8,lan", 'webhook-allow is "10.0.0.0/8,lan": expected addresses or ranges of them']
