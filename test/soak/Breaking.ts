@@ -178,7 +178,7 @@ export const make = ({ ceph, cluster, hosts, killEvery, note, pace }: Options) =
       })
     ],
     [
-      5,
+      8,
       Effect.gen(function* () {
         const { faults, guests, name } = yield* host
         yield* note(`FAULT guests on ${name} hold their devices`)
@@ -191,7 +191,7 @@ export const make = ({ ceph, cluster, hosts, killEvery, note, pace }: Options) =
     ...(ceph
       ? [
           [6, poolRefuses] as const,
-          [4, poolRefusesForGood] as const,
+          [2, poolRefusesForGood] as const,
           [4, poolLosesAnswer] as const,
           [1, Effect.zipRight(note("FAULT Ceph sessions die"), pool.killSessions)] as const,
           [
