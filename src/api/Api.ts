@@ -21,6 +21,7 @@ import * as Tokens from "./Tokens.ts"
 import * as Users from "./Users.ts"
 import * as Vms from "./Vms.ts"
 import * as Volumes from "./Volumes.ts"
+import * as Webhooks from "./Webhooks.ts"
 
 /** @since 0.4.0 @category constants */
 export const prefix = "/api/v1"
@@ -51,12 +52,18 @@ const isPlannable = (operation: unknown) => {
 }
 
 const isOne = (operation: unknown) =>
-  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation)$/.test(String(members(operation).operationId))
+  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation|Webhook)$/.test(
+    String(members(operation).operationId)
+  )
+
+const isOpen = (operation: unknown) => /\.sign(In|Out)$/.test(String(members(operation).operationId))
 
 /** What the document cannot be told by schemas: headers of answers, and how one signs in. */
 const complete = (spec: Record<string, unknown>) => {
   for (const path of Object.values(members(spec.paths))) {
     for (const [method, operation] of Object.entries(members(path))) {
+      // an empty list says that nobody need sign in
+      if (isObject(operation) && !isOpen(operation)) delete operation.security
       if (method !== "get" && !isPlannable(operation) && isObject(operation)) {
         operation.description = `${String(operation.description)} It cannot be planned: \`plan\` is refused.`
       }
@@ -117,6 +124,7 @@ export const api = empty
   .add(Operations.group)
   .add(Drift.group)
   .add(Events.group)
+  .add(Webhooks.group)
   .add(Session.group)
   .add(Users.group)
   .add(Tokens.group)

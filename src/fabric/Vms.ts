@@ -21,6 +21,7 @@ import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
+import * as Candidates from "./Candidates.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Keys from "./Keys.ts"
@@ -160,7 +161,7 @@ export const layer = Layer.effect(
                   intent.choose(
                     { what: "VM", name: request.name },
                     { resources: onHost(request.instanceType), exclude: lost },
-                    usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } })),
+                    Candidates.make(usage, statuses),
                     scheduler.place
                   )
                 ),

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { limits, type Saga } from "./Saga.ts"
-import type { Subject } from "./VmSaga.ts"
+import * as VmSaga from "./VmSaga.ts"
 
 /** @since 0.3.0 @category constants */
 export const steps = ["power off", "undefine", "root disk"] as const
@@ -14,7 +14,8 @@ export const steps = ["power off", "undefine", "root disk"] as const
  *
  * @since 0.1.0 @category operations
  */
-export const saga = ({ driver, host, hypervisor, inventory, vm }: Subject): Saga<(typeof steps)[number]> => {
+export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
+  const { driver, host, hypervisor, inventory, vm } = subject
   const domain = { uuid: vm.uuid, domainName: vm.domainName }
   return {
     hosts: [host],
@@ -29,7 +30,7 @@ export const saga = ({ driver, host, hypervisor, inventory, vm }: Subject): Saga
       {
         name: "undefine",
         description: `Remove the definition of ${vm.domainName}.`,
-        act: hypervisor.undefine(host, domain)
+        act: VmSaga.undefine(subject, domain)
       },
       {
         name: "root disk",

@@ -34,6 +34,7 @@ type Missing =
   | Errors.OperationNotFound
   | Errors.UserNotFound
   | Errors.TokenNotFound
+  | Errors.WebhookNotFound
   | Errors.PlanNotFound
 
 type Standing =
@@ -125,6 +126,8 @@ export function of(error: Known): P.Problem {
       return missing("user_not_found", "There is no such user", message)
     case "TokenNotFound":
       return missing("token_not_found", "There is no such token", message)
+    case "WebhookNotFound":
+      return missing("webhook_not_found", "There is no such webhook", message)
     case "PlanNotFound":
       return missing("plan_not_found", "There is no such plan", message)
     case "PlanOutdated":

@@ -37,6 +37,7 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   OperationNotFound: [new Errors.OperationNotFound({ operationId: "x" }), 404, "operation_not_found"],
   UserNotFound: [new Errors.UserNotFound({ name: "ada" }), 404, "user_not_found"],
   TokenNotFound: [new Errors.TokenNotFound({ tokenId: 7 }), 404, "token_not_found"],
+  WebhookNotFound: [new Errors.WebhookNotFound({ webhookId: 7 }), 404, "webhook_not_found"],
   PlanNotFound: [new Errors.PlanNotFound({ planId: "x" }), 404, "plan_not_found"],
   PlanOutdated: [new Errors.PlanOutdated({ planId: "x", moved: [] }), 409, "plan_outdated"],
   PlanMismatch: [new Errors.PlanMismatch({ planId: "x", planned: "DELETE /api/v1/vms/7" }), 409, "plan_mismatch"],
