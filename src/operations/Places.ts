@@ -3,7 +3,8 @@
  * to its end; so each needs a place, and who has begun goes on before anything new is begun.
  *
  * A place is for work that goes on: one that waits gives it back, and one that has not come further for a while (a host that does not answer, a
- * copy that takes hours) does not keep others from theirs.
+ * copy that takes hours) does not keep others from theirs. Time in which this process itself does not get on is not held against anybody: it would
+ * be everybody who loses a place then, and all would be driven at once just when that is too much.
  *
  * @since 0.5.0
  */
@@ -22,7 +23,7 @@ export interface Places {
   readonly skip: (id: OperationId) => Effect.Effect<void>
 }
 
-/** `patience`: for how long one keeps its place without coming further. @since 0.5.0 @category models */
+/** `patience`: for how long one keeps its place without coming further, while others wait. @since 0.5.0 @category models */
 export interface Options {
   readonly count: number
   readonly patience: Duration.DurationInput
@@ -33,8 +34,11 @@ export const make = ({ count, patience }: Options): Effect.Effect<Places, never,
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     const clock = yield* Effect.clock
-    const millis = Duration.toMillis(patience)
-    /** since when each has not come further */
+    const looks = 8
+    const between = Duration.toMillis(patience) / looks
+    /** how often was looked, as long as others waited, and in time */
+    let looked = 0
+    /** and how often when each came further the last time */
     const inside = new Map<OperationId, number>()
     const begun = new Map<OperationId, () => void>()
     const fresh = new Map<OperationId, () => void>()
@@ -47,7 +51,7 @@ export const make = ({ count, patience }: Options): Effect.Effect<Places, never,
         const queue = begun.size > 0 ? begun : fresh
         for (const [id, go] of queue) {
           queue.delete(id)
-          inside.set(id, clock.unsafeCurrentTimeMillis())
+          inside.set(id, looked)
           go()
           break
         }
@@ -56,9 +60,11 @@ export const make = ({ count, patience }: Options): Effect.Effect<Places, never,
 
     const sweep = Effect.gen(function* () {
       while (waiting() > 0) {
-        yield* Effect.sleep(millis / 4)
-        const now = clock.unsafeCurrentTimeMillis()
-        for (const [id, since] of inside) if (now - since >= millis) inside.delete(id)
+        const due = clock.unsafeCurrentTimeMillis() + between
+        yield* Effect.sleep(between)
+        if (clock.unsafeCurrentTimeMillis() - due > between / 4) continue
+        looked++
+        for (const [id, since] of inside) if (looked - since >= looks) inside.delete(id)
         admit()
       }
       sweeping = false
@@ -74,7 +80,7 @@ export const make = ({ count, patience }: Options): Effect.Effect<Places, never,
       enter: (id, hasBegun) =>
         Effect.suspend(() => {
           if (inside.has(id) || inside.size < count) {
-            inside.set(id, clock.unsafeCurrentTimeMillis())
+            inside.set(id, looked)
             return Effect.void
           }
           const turn = wait(id, hasBegun ? begun : fresh)

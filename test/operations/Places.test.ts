@@ -2,6 +2,8 @@
  * How many operations are driven at once, and whose turn it is.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
@@ -54,13 +56,49 @@ describe("places of operations", () => {
       yield* enter(2, true)
       assert.deepStrictEqual(inside, [1, 2, 2])
       yield* Effect.fork(enter(3))
-      yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(inside, [1, 2, 2, 3], "1 has stood still for an hour")
-      yield* Effect.fork(enter(4))
-      yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(inside, [1, 2, 2, 3])
       yield* TestClock.adjust("3 seconds")
-      assert.deepStrictEqual(inside, [1, 2, 2, 3, 4])
+      yield* enter(2, true)
+      assert.deepStrictEqual(inside, [1, 2, 2, 2])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(inside, [1, 2, 2, 2, 3], "1 has stood still")
+      yield* Effect.fork(enter(4))
+      yield* TestClock.adjust("2500 millis")
+      assert.deepStrictEqual(inside, [1, 2, 2, 2, 3])
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(inside, [1, 2, 2, 2, 3, 4])
+    })
+  )
+
+  it.scoped("are lost by nobody while it is the process that does not get on", () =>
+    Effect.gen(function* () {
+      let now = 0
+      let late = 300
+      const sleep = (duration: Duration.Duration) =>
+        Effect.suspend(() => {
+          now += Duration.toMillis(duration) + late
+          return Effect.yieldNow()
+        })
+      const clock: Clock.Clock = {
+        [Clock.ClockTypeId]: Clock.ClockTypeId,
+        unsafeCurrentTimeMillis: () => now,
+        unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
+        currentTimeMillis: Effect.sync(() => now),
+        currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n),
+        sleep
+      }
+      yield* Effect.gen(function* () {
+        const { enter, inside } = yield* make
+        yield* enter(1)
+        yield* enter(2)
+        yield* Effect.fork(enter(3))
+        while (now < 60_000) yield* Effect.yieldNow()
+        assert.deepStrictEqual(inside, [1, 2])
+        late = 0
+        const before = now
+        while (inside.length < 3 && now < 120_000) yield* Effect.yieldNow()
+        assert.deepStrictEqual(inside, [1, 2, 3])
+        assert.isAtMost(now - before, 5000)
+      }).pipe(Effect.withClock(clock))
     })
   )
 
