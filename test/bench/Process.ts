@@ -59,7 +59,11 @@ export interface Running {
 }
 
 /** Starts, waits until the output matches `ready`, and ends it with the scope (SIGTERM first, so that it can end its own children). */
-export const start = ([file, ...args]: Argv, ready: RegExp): Effect.Effect<Running, BenchError, Scope.Scope> =>
+export const start = (
+  [file, ...args]: Argv,
+  ready: RegExp,
+  seconds = 60
+): Effect.Effect<Running, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
     const matched = yield* Deferred.make<string, BenchError>()
     const exited = yield* Deferred.make<void>()
@@ -86,8 +90,9 @@ export const start = ([file, ...args]: Argv, ready: RegExp): Effect.Effect<Runni
       Deferred.unsafeDone(exited, Effect.void)
     })
     const found = yield* Effect.timeoutFail(Deferred.await(matched), {
-      duration: "60 seconds",
-      onTimeout: () => new BenchError({ message: `${file} ${args.join(" ")}: not ready after 60 s:\n${output}` })
+      duration: `${seconds} seconds`,
+      onTimeout: () =>
+        new BenchError({ message: `${file} ${args.join(" ")}: not ready after ${seconds} s:\n${output}` })
     })
     return { pid: child.pid ?? 0, found, output: () => output }
   })

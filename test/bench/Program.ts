@@ -30,11 +30,11 @@ export const fromBuild: Argv = [process.execPath, `${built}/src/bin/vmfabric.js`
 const hosts = 3
 
 /** Starts it on a free port and waits until it has reached its hosts; gives its pid and URL. */
-export const serve = (command: Argv, args: ReadonlyArray<string>) =>
+export const serve = (command: Argv, args: ReadonlyArray<string>, seconds?: number) =>
   Effect.gen(function* () {
     // in whatever order
     const ready = new RegExp(`^(?=${"[^]*host is up".repeat(hosts)})[^]*listening on (http://[^\\s"]+)`)
-    const running = yield* start([...command, "--listen", "127.0.0.1:0", ...args], ready)
+    const running = yield* start([...command, "--listen", "127.0.0.1:0", ...args], ready, seconds)
     return {
       pid: running.pid,
       url: running.found,

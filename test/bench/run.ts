@@ -16,6 +16,7 @@ import * as Scope from "effect/Scope"
 import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs"
 import { cpus, release, totalmem } from "node:os"
 import { delimiter, join } from "node:path"
+import * as Api from "./Api.ts"
 import * as Attach from "./Attach.ts"
 import * as Clone from "./Clone.ts"
 import * as Create from "./Create.ts"
@@ -107,6 +108,14 @@ const sections: ReadonlyArray<Section> = [
     lab: "none",
     minutes: 5,
     measure: ({ profile }) => Http.measure(profile)
+  },
+  {
+    name: "api",
+    about: "reads of /api/v1 over 20,000 VMs, with a token, against node:http",
+    tools: ["wrk", "taskset"],
+    lab: "none",
+    minutes: 8,
+    measure: () => Api.measure
   },
   {
     name: "memory",
