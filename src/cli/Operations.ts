@@ -76,12 +76,7 @@ export const shown = Effect.fn("Operations.shown")(function* (operation: Operati
 export const orOperation = <A, E, R>(operation: Operation | undefined, thing: Effect.Effect<A, E, R>) =>
   Effect.catchIf(
     thing,
-    (error) =>
-      operation !== undefined &&
-      typeof error === "object" &&
-      error !== null &&
-      "_tag" in error &&
-      error._tag === "NotFound",
+    (error) => typeof error === "object" && error !== null && "_tag" in error && error._tag === "NotFound",
     () => shown(operation)
   )
 

@@ -263,7 +263,7 @@ const usageOf = ({ descriptor }: Verb.Verb) =>
 
 /** The library would take a flag it does not know for an argument. */
 const unknownFlag = (verb: Verb.Verb, args: ReadonlyArray<string>): string | undefined => {
-  const known = usageOf(verb).match(/(?<=[\s[(])--?[a-z][a-z-]*/g) ?? []
+  const known: ReadonlyArray<string> = usageOf(verb).match(/(?<=[\s[(])--?[a-z][a-z-]*/g) ?? []
   const flags = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length)
   for (let index = 0; index < flags.length; index += 1) {
     const flag = flags[index] ?? ""

@@ -33,14 +33,14 @@ const whole = ["--help", "-h", "--version", "--completions"]
 export const connecting = ["--url", "--context", "--token-file", "--ca-file", "--output", "-o"]
 
 /**
- * Whether arguments, without the program's own name, are a client's; else they are the server's. One or two words that are no files' names are a
- * client's, misspelt: the server takes three files.
+ * Whether arguments, without the program's own name, are a client's; else they are the server's. Two words that are no flags are
+ * a client's, misspelt: the server takes three files.
  *
  * @since 0.5.0 @category predicates
  */
 export const isClient = (args: ReadonlyArray<string>): boolean => {
-  const [first = "", second = "a"] = args
-  if (args.length < 3 && /^[a-z]+$/.test(first) && /^[a-z]+$/.test(second))
+  const [first = "", second = ""] = args
+  if (args.length === 2 && /^[a-z]+$/.test(first) && /^[a-z]+$/.test(second))
     return !["simulate", "bootstrap"].includes(first)
   return [...words, ...whole, ...connecting].some((word) => word === first || first.startsWith(`${word}=`))
 }

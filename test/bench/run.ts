@@ -17,6 +17,7 @@ import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs"
 import { cpus, release, totalmem } from "node:os"
 import { delimiter, join } from "node:path"
 import * as Attach from "./Attach.ts"
+import * as Cli from "./Cli.ts"
 import * as Clone from "./Clone.ts"
 import * as Create from "./Create.ts"
 import { type Figure, median, met, table } from "./Figure.ts"
@@ -107,6 +108,14 @@ const sections: ReadonlyArray<Section> = [
     lab: "none",
     minutes: 5,
     measure: ({ profile }) => Http.measure(profile)
+  },
+  {
+    name: "cli",
+    about: "how long --help takes, against Node's own start",
+    tools: [],
+    lab: "none",
+    minutes: 4,
+    measure: () => Cli.measure
   },
   {
     name: "memory",
