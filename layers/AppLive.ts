@@ -32,6 +32,7 @@ import { Operations } from "../src/services/Operations.ts"
 import type { Scheduler } from "../src/services/Scheduler.ts"
 import type { Ssh } from "../src/services/Ssh.ts"
 import { Storage } from "../src/services/Storage.ts"
+import type { Webhooks } from "../src/services/Webhooks.ts"
 import * as CephLive from "./CephLive.ts"
 import * as Database from "./Database.ts"
 import * as EventLogLive from "./EventLogLive.ts"
@@ -46,6 +47,8 @@ import * as ObserverLive from "./ObserverLive.ts"
 import * as OperationsLive from "./OperationsLive.ts"
 import * as SchedulerLive from "./SchedulerLive.ts"
 import * as StorageLive from "./StorageLive.ts"
+import type * as WebhookSender from "./WebhookSender.ts"
+import * as WebhooksLive from "./WebhooksLive.ts"
 
 /** The use cases, and what they stand on. @since 0.1.0 @category models */
 export type App =
@@ -58,6 +61,7 @@ export type App =
   | Inventory
   | EventLog
   | Identity
+  | Webhooks
   | Operations
   | HostMonitor
   | Observer
@@ -73,6 +77,9 @@ const pool = Layer.effectDiscard(
     yield* inventory.usePool(preferred.pool === null ? null : { driver: preferred.name, pool: preferred.pool })
   })
 )
+
+/** What is kept in the database. @since 0.5.0 @category models */
+export type Persistence = Inventory | Journal | EventLog | Identity | Webhooks
 
 /** How volumes are dealt with. @since 0.2.0 @category models */
 export interface VolumePolicy {
@@ -92,7 +99,7 @@ export const layerOver = <A, E, R>(parts: {
   readonly fleet: FleetConfig
   /** where an image's line stands, for messages about its file */
   readonly origin?: ((image: ImageConfig) => string) | undefined
-  readonly persistence: Layer.Layer<Inventory | Journal | EventLog | Identity, FleetConflict | PersistenceError>
+  readonly persistence: Layer.Layer<Persistence, FleetConflict | PersistenceError>
   /** may use the inventory */
   readonly drivers: Layer.Layer<Hypervisor | Storage | ImageLibrary | A, E, R>
   readonly scheduler?: Layer.Layer<Scheduler>
@@ -101,11 +108,7 @@ export const layerOver = <A, E, R>(parts: {
   readonly drift?: Partial<DriftPolicies> | undefined
   /** how often is looked, and how much is begun without anybody asking */
   readonly observer?: Partial<Omit<ObserverLive.Options, "policies">> | undefined
-}): Layer.Layer<
-  App | A,
-  FleetConflict | PersistenceError | E,
-  Exclude<R, Inventory | Journal | EventLog | Identity>
-> => {
+}): Layer.Layer<App | A, FleetConflict | PersistenceError | E, Exclude<R, Persistence>> => {
   const fleet = Layer.effectDiscard(Fleet.apply(parts.fleet, parts.origin))
   const engine = OperationsLive.layer.pipe(
     Layer.provideMerge(HostMonitorLive.layer),
@@ -126,11 +129,13 @@ export const layerOver = <A, E, R>(parts: {
   )
 }
 
-/** Inventory, journal, event log and users in an SQLite file, or `:memory:`. @since 0.1.0 @category layers */
+/** Inventory, journal, event log, users and webhooks in an SQLite file, or `:memory:`. @since 0.1.0 @category layers */
 export const persistence = (
-  database: string
-): Layer.Layer<Inventory | Journal | EventLog | Identity, PersistenceError> =>
-  Layer.mergeAll(InventoryLive.layer, JournalLive.layer, EventLogLive.layer, IdentityLive.layer).pipe(
+  database: string,
+  webhooks: WebhookSender.Options = { allow: [] }
+): Layer.Layer<Persistence, PersistenceError> =>
+  Layer.mergeAll(InventoryLive.layer, JournalLive.layer, IdentityLive.layer, WebhooksLive.layerWith(webhooks)).pipe(
+    Layer.provideMerge(EventLogLive.layer),
     Layer.provide(Database.layer({ filename: database }))
   )
 
@@ -179,11 +184,13 @@ export const layer = (options: {
   readonly ceph?: CephSettings | null
   readonly volumes?: VolumePolicy
   readonly drift?: Partial<DriftPolicies>
+  /** where webhooks may lead; default: to public addresses only */
+  readonly webhooks?: WebhookSender.Options
 }): Layer.Layer<App, FleetConflict | PersistenceError, Ssh | FileSystem.FileSystem> =>
   layerOver({
     fleet: options.fleet,
     origin: options.origin,
-    persistence: persistence(options.database),
+    persistence: persistence(options.database, options.webhooks),
     drivers: drivers(options.ceph ?? null),
     volumes: options.volumes,
     drift: options.drift

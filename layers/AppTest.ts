@@ -14,6 +14,7 @@ import * as HypervisorTest from "./HypervisorTest.ts"
 import * as IdentityTest from "./IdentityTest.ts"
 import * as ImageLibraryTest from "./ImageLibraryTest.ts"
 import * as StorageTest from "./StorageTest.ts"
+import * as WebhooksTest from "./WebhooksTest.ts"
 
 /** Three hosts (8 vCPUs, 32 GiB, 500 GiB each), one image, one type of 1 vCPU, 1 GiB, 10 GiB. @since 0.1.0 @category fleets */
 export const fleet: FleetConfig = {
@@ -24,7 +25,15 @@ export const fleet: FleetConfig = {
 
 /** Use cases, and the states of the test doubles to look into and to change. @since 0.1.0 @category models */
 export type AppTest =
-  AppLive.App | HypervisorTest.HypervisorTestState | StorageTest.StorageTestState | ImageLibraryTest.ImageFiles
+  | AppLive.App
+  | HypervisorTest.HypervisorTestState
+  | StorageTest.StorageTestState
+  | ImageLibraryTest.ImageFiles
+  | WebhooksTest.WebhookReceivers
+
+/** Everything that is kept, in memory, and nothing is sent to anybody. @since 0.5.0 @category layers */
+export const persistence: Layer.Layer<AppLive.Persistence | WebhooksTest.WebhookReceivers, PersistenceError> =
+  Layer.merge(IdentityTest.layer, WebhooksTest.layer).pipe(Layer.provideMerge(EventLogTest.layer))
 
 /** Each build has a world of its own. Images are those of `files`, by path. @since 0.1.0 @category layers */
 export const layerFleet = (
@@ -33,11 +42,11 @@ export const layerFleet = (
 ): Layer.Layer<AppTest, FleetConflict | PersistenceError> =>
   AppLive.layerOver({
     fleet: given,
-    persistence: Layer.merge(EventLogTest.layer, IdentityTest.layer),
+    persistence,
     drivers: Layer.merge(HypervisorTest.layer, StorageTest.layer).pipe(
       Layer.provideMerge(ImageLibraryTest.layer(files))
     )
-  })
+  }).pipe(Layer.merge(persistence))
 
 /** `layerFleet` of `fleet`. @since 0.1.0 @category layers */
 export const layer: Layer.Layer<AppTest, FleetConflict | PersistenceError> = layerFleet(fleet, {

@@ -384,6 +384,7 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
         let exit: Exit.Exit<A, E | SqlError> | undefined
         let begun = false
         let abandoned = false
+        let ended = false
         let settled: (() => void) | undefined
         const joined = join({
           turn: Effect.suspend(() => {
@@ -397,6 +398,7 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
             })
           }),
           settle: (outcome) => {
+            ended = true
             if (Exit.isFailure(outcome)) resume(Effect.failCause(outcome.cause))
             else if (exit !== undefined) resume(exit)
             settled?.()
@@ -406,7 +408,8 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
         // what has been begun may be committed, so it is waited for
         return Effect.async<void>((done) => {
           abandoned = true
-          if (begun) settled = () => done(Effect.void)
+          // it may have ended between the interruption and its being heard
+          if (begun && !ended) settled = () => done(Effect.void)
           else done(Effect.void)
         })
       })

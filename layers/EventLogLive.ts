@@ -138,6 +138,10 @@ const make = Effect.fnUntraced(function* ({ keep, pruning }: Options) {
     latest: Effect.map(bounds, ({ latest }) => latest),
     after,
     follow,
+    hostStatuses: Effect.map(
+      read("read what was told of hosts", events.hostStatuses),
+      (rows) => new Map(rows.map(({ hostId, status }) => [hostId, status]))
+    ),
     append: (...added) => writeSimply("log what happened", Effect.forEach(added, events.append, { discard: true }))
   })
 })

@@ -14,13 +14,14 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { ImageRefused, StorageError } from "../src/domain/Errors.ts"
 import type { Host } from "../src/domain/Host.ts"
 import { type OperationId, VmId } from "../src/domain/Ids.ts"
 import type { Image, ImageContent } from "../src/domain/Image.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
-import { Ceph } from "../src/services/Ceph.ts"
+import { Ceph, type CephError } from "../src/services/Ceph.ts"
 import { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
 import type { RootRequest, StorageDriver } from "../src/services/Storage.ts"
@@ -32,7 +33,11 @@ import * as StorageRbdVolumes from "./StorageRbdVolumes.ts"
 const base = "base"
 const imageName = (content: ImageContent): string => `image-${content.sha256}`
 const rootName = (vmId: VmId): string => `vm-${vmId}-root`
+const partOfImage = /^image-[0-9a-f]{64}\.new-/
 const rootPattern = /^vm-([1-9][0-9]{0,15})-root$/
+
+/** For what nobody waits for. */
+const untilGone = Schedule.exponential("1 second", 2).pipe(Schedule.union(Schedule.spaced("1 minute")))
 
 /** Imports that are under way end with the scope. @since 0.2.0 @category constructors */
 export const make: (
@@ -41,7 +46,8 @@ export const make: (
   function* (options: Options) {
     const ceph = yield* Ceph
     const images = yield* ImageLibrary
-    const importing = SingleFlight.make<void, StorageError | ImageRefused>(yield* Effect.scope)
+    const scope = yield* Effect.scope
+    const importing = SingleFlight.make<void, StorageError | ImageRefused>(scope)
 
     const pool = StorageRbdPool.make(ceph, yield* Libvirt, options)
     const { access, anew, ask, failure, fromCeph, look, remove, runsWith, setOwnership, unlessRefused } = pool
@@ -70,8 +76,7 @@ export const make: (
         ask(action, ceph.protectSnapshot(image, base))
       )
 
-    // What remains is without its name: never used, and removed by the next import.
-    const discard = (image: string): Effect.Effect<void> =>
+    const discardOnce = (image: string): Effect.Effect<void, CephError> =>
       Effect.zipRight(
         Effect.catchIf(
           ceph.removeSnapshot(image, base),
@@ -83,13 +88,43 @@ export const make: (
         Effect.catchIf(
           (error) => error.refusedWith("ENOENT"),
           () => Effect.void
-        ),
-        Effect.catchAll((error) =>
-          Effect.logWarning("part of an image remains in the pool").pipe(
-            Effect.annotateLogs({ pool: ceph.pool, image, reason: error.message })
-          )
         )
       )
+
+    /** In the background, until it is gone. */
+    const discardLater = (image: string): Effect.Effect<void> =>
+      discardOnce(image).pipe(
+        Effect.retry(untilGone),
+        Effect.catchAll((error) => Effect.logWarning(error.message)),
+        Effect.forkIn(scope),
+        Effect.asVoid
+      )
+
+    // What remains is without its name: never used.
+    const discard = (image: string): Effect.Effect<void> =>
+      Effect.catchAll(discardOnce(image), (error) =>
+        Effect.logWarning("part of an image remains in the pool for now").pipe(
+          Effect.annotateLogs({ pool: ceph.pool, image, reason: error.message }),
+          Effect.zipRight(discardLater(image))
+        )
+      )
+
+    /** parts that this process makes */
+    const making = new Set<string>()
+
+    // what lives before this one left, also when nobody needs the image again
+    yield* ceph.list.pipe(
+      Effect.retry(untilGone),
+      Effect.flatMap((all) =>
+        Effect.forEach(
+          all.filter((one) => partOfImage.test(one) && !making.has(one)),
+          discard,
+          { discard: true }
+        )
+      ),
+      Effect.catchAll((error) => Effect.logWarning(error.message)),
+      Effect.forkIn(scope)
+    )
 
     const send = Effect.fnUntraced(function* (image: Image, content: ImageContent) {
       const action = `receive image ${image.config.name}`
@@ -99,6 +134,7 @@ export const make: (
       yield* Effect.forEach(left, discard, { discard: true })
       const started = yield* Clock.currentTimeMillis
       const part = `${name}.new-${yield* Uuid.make}`
+      making.add(part)
       yield* ceph
         .importImage(part, {
           format: content.format,
@@ -116,7 +152,8 @@ export const make: (
               () => discard(part)
             ).pipe(Effect.mapError(fromCeph(action)))
           ),
-          Effect.tapError((error) => (error._tag === "StorageUnreachable" ? Effect.void : discard(part)))
+          Effect.tapError((error) => (error._tag === "StorageUnreachable" ? discardLater(part) : discard(part))),
+          Effect.ensuring(Effect.sync(() => making.delete(part)))
         )
       yield* Effect.logInfo("image sent").pipe(
         Effect.annotateLogs({

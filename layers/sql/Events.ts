@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { EventsLost } from "../../src/domain/Errors.ts"
 import { Event, type EventFilter, EventId } from "../../src/domain/Event.ts"
+import { HostId } from "../../src/domain/Ids.ts"
 import type { NewEvent } from "../../src/services/EventLog.ts"
 import type { Database, Parameter } from "../Database.ts"
 import * as Rows from "./Rows.ts"
@@ -43,6 +44,12 @@ const encodeData = Schema.encodeSync(Schema.parseJson(Event.fields.data))
 const BoundsRow = Schema.Struct({ oldest: EventId, latest: EventId })
 const bounds = Rows.table("events", "latest", BoundsRow)
 
+const statuses = Rows.table(
+  "events",
+  "host_id",
+  Schema.Struct({ hostId: Schema.propertySignature(HostId).pipe(Schema.fromKey("host_id")), status: Schema.String })
+)
+
 /** What is kept: from `oldest` on; without events it is the next one that will be. @since 0.4.0 @category models */
 export type Bounds = typeof BoundsRow.Type
 
@@ -69,6 +76,10 @@ export const make = (statement: Database["Type"]["statement"]) => {
   // what was given out is remembered here, whether or not it is still kept
   const selectBounds = statement(`select latest, coalesce((select min(id) from events), latest + 1) as oldest
     from (select coalesce((select seq from sqlite_sequence where name = 'events'), 0) as latest)`)
+  // of several rows of a group, a bare column is of the one with the maximum
+  const selectStatuses = statement(`select host_id, status from (
+    select host_id, data ->> 'status' as status, max(id) from events
+    where type = 'host.changed' and host_id is not null and data ->> 'status' is not null group by host_id)`)
   const insert = statement("insert into events (type, host_id, data) values (?, ?, ?)")
   const remove = statement("delete from events where id <= ?")
 
@@ -96,6 +107,11 @@ export const make = (statement: Database["Type"]["statement"]) => {
     bounds: known,
     page,
     decode: events.all,
+    /** A walk through all of them, for the start. */
+    hostStatuses: Effect.flatMap(
+      Effect.suspend(() => selectStatuses()),
+      statuses.all
+    ),
     append: ({ data, hostId, type }: NewEvent) => insert(type, hostId, encodeData(data)),
     /** Forgets those up to this one. */
     forget: (id: number) => Effect.asVoid(remove(id))

@@ -55,14 +55,19 @@ export const make = Effect.fnUntraced(function* ({ read, statement, transaction 
   }))
 
   const all = kept(new Map(), yield* read("read the hosts", lookAtAll))
-  let inTransaction: { readonly number: number; readonly usages: Usages } | null = null
+  /** `base`: what is not in `changed` */
+  let inTransaction: { readonly number: number; base: Usages; readonly changed: Usages } | null = null
   const one = (id: HostId) => Effect.flatMap(selectOne(id, id, id), decode)
 
   return {
     /** As of the last commit. */
     all,
     /** In a body: as it and those before it in the same transaction have made them. */
-    now: Effect.sync(() => [...(inTransaction?.number === transaction() ? inTransaction.usages : all).values()]),
+    now: Effect.sync(() => {
+      if (inTransaction?.number !== transaction()) return [...all.values()]
+      const { base, changed } = inTransaction
+      return Array.from(base.values(), (usage) => changed.get(usage.host.id) ?? usage)
+    }),
     /** In a body. Empty: it was dropped. */
     one,
     /** In a body, after its changes. */
@@ -75,8 +80,9 @@ export const make = Effect.fnUntraced(function* ({ read, statement, transaction 
     ahead: (found: Found): void => {
       if (!found.all && found.usages.length === 0) return
       const number = transaction()
-      if (inTransaction?.number !== number) inTransaction = { number, usages: new Map(all) }
-      kept(inTransaction.usages, found)
+      if (inTransaction?.number !== number) inTransaction = { number, base: all, changed: new Map() }
+      if (found.all) inTransaction.base = kept(new Map(), found)
+      kept(inTransaction.changed, found)
     },
     committed: (found: Found): void => {
       kept(all, found)

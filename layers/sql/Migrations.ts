@@ -405,6 +405,34 @@ const pages = Effect.gen(function* () {
   yield* sql`alter table operations add column replaced_by text`
 })
 
+const webhooks = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  // types: JSON; null: all of them. secret: what deliveries are signed with, so it cannot be kept as a hash. previous_secret signs beside it
+  // until previous_until. cursor: the last event that arrived or was of another type. failing_since: the first failure after the last success
+  yield* sql`create table webhooks (
+    id integer primary key autoincrement,
+    url text not null,
+    types text,
+    secret text not null,
+    previous_secret text,
+    previous_until integer,
+    cursor integer not null,
+    created_at integer not null,
+    last_success_at integer,
+    last_failure_at integer,
+    last_failure text,
+    failing_since integer
+  ) strict`
+})
+
+/** One event for all fields of a VM, written with them, in place of one for each. */
+const driftEvents = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`drop trigger event_vm_drift`
+  yield* sql`drop trigger event_vm_drift_mended`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -412,7 +440,9 @@ export const migrations = {
   "0003_observations": observations,
   "0004_events": events,
   "0005_identity": identity,
-  "0006_pages": pages
+  "0006_pages": pages,
+  "0007_webhooks": webhooks,
+  "0008_drift_events": driftEvents
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

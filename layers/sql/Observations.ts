@@ -49,6 +49,9 @@ export const make = (statement: Database["Type"]["statement"]) => {
     from json_each(?) where true
     on conflict (vm_id, field) do update set kind = excluded.kind, wanted = excluded.wanted,
       applied = excluded.applied, seen = excluded.seen`)
+  const tellDrift = statement(`insert into events (type, vm_id, host_id, data)
+    select 'vm.drift', value ->> 0, (select host_id from vms where id = value ->> 0),
+      json_object('count', value ->> 1, 'fields', value ->> 2) from json_each(?)`)
   const forgetSeen = statement("delete from vm_seen where vm_id = ?")
   const forgetDrift = statement("delete from drift where vm_id = ?")
 
@@ -77,7 +80,8 @@ export const make = (statement: Database["Type"]["statement"]) => {
     const seenBefore = yield* Effect.flatMap(selectSeen(asked), Rows.seen.all)
     const seen = new Map(seenBefore.map(({ vmId, ...one }) => [vmId, one]))
     const driftBefore = yield* Effect.flatMap(selectDrift(asked), Rows.drift.all)
-    const drift = byVm(driftBefore)
+    const byVmBefore = byVm(driftBefore)
+    const drift = new Map(byVmBefore)
 
     const noted = new Map<VmId, Noted>()
     const newSeen = new Map<VmId, ReadonlyArray<unknown>>()
@@ -125,6 +129,14 @@ export const make = (statement: Database["Type"]["statement"]) => {
     if (goneRows !== null) yield* dropDrift(goneRows)
     const driftRows = list(newDrift.values())
     if (driftRows !== null) yield* keepDrift(driftRows)
+    const others = list(
+      [...noted.values()].flatMap(({ drift: after, vmId }) => {
+        if (after === undefined) return []
+        const fields = fieldsOf(after)
+        return fields === fieldsOf(byVmBefore.get(vmId)) ? [] : [[vmId, after.size, fields]]
+      })
+    )
+    if (others !== null) yield* tellDrift(others)
     return [...noted.values()]
   })
 
@@ -133,5 +145,8 @@ export const make = (statement: Database["Type"]["statement"]) => {
 
   return { all, observe, forget }
 }
+
+/** In order, as an event tells them. */
+const fieldsOf = (drift: ReadonlyMap<string, Drift> = new Map()): string => [...drift.keys()].toSorted().join(", ")
 
 const keyOf = ({ field, vmId }: Drift): string => `${vmId} ${field}`

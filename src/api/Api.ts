@@ -21,6 +21,7 @@ import * as Tokens from "./Tokens.ts"
 import * as Users from "./Users.ts"
 import * as Vms from "./Vms.ts"
 import * as Volumes from "./Volumes.ts"
+import * as Webhooks from "./Webhooks.ts"
 
 /** @since 0.4.0 @category constants */
 export const prefix = "/api/v1"
@@ -46,12 +47,18 @@ const responsesOf = (operation: unknown): ReadonlyArray<readonly [status: string
   )
 
 const isOne = (operation: unknown) =>
-  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation)$/.test(String(members(operation).operationId))
+  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation|Webhook)$/.test(
+    String(members(operation).operationId)
+  )
+
+const isOpen = (operation: unknown) => /\.sign(In|Out)$/.test(String(members(operation).operationId))
 
 /** What the document cannot be told by schemas: headers of answers, and how one signs in. */
 const complete = (spec: Record<string, unknown>) => {
   for (const path of Object.values(members(spec.paths))) {
     for (const operation of Object.values(members(path))) {
+      // an empty list says that nobody need sign in
+      if (isObject(operation) && !isOpen(operation)) delete operation.security
       const responses = responsesOf(operation)
       const begins = responses.some(([status]) => status === "202")
       for (const [status, response] of responses) {
@@ -108,6 +115,7 @@ export const api = empty
   .add(Operations.group)
   .add(Drift.group)
   .add(Events.group)
+  .add(Webhooks.group)
   .add(Session.group)
   .add(Users.group)
   .add(Tokens.group)

@@ -27,7 +27,7 @@ export const Event = Schema.Struct({
   operationId: field(Schema.NullOr(OperationId), "the operation it is about; null: none"),
   data: field(
     Domain.Event.fields.data,
-    "what it is now: of a VM `name`, `state`, `hostId`; of what is seen of one `power`, `reason`, and of its drift `count`; of a volume or a " +
+    "what it is now: of a VM `name`, `state`, `hostId`; of what is seen of one `power`, `reason`, and of its drift `count` and `fields`, the names with commas between them; of a volume or a " +
       "snapshot `name`, `size` (GiB), `state`; of an operation `kind`, `state`, `error`, `cancelAsked`; of a host `status`, `reason`, or `maintenance`"
   )
 }).annotations({ identifier: "Event", description: "Something that happened." })
@@ -116,7 +116,8 @@ export const group = HttpApiGroup.make("events")
             "(server-sent events) that does not end: `id` is the event's number, `event` its type, `data` the event as JSON, and every 15 seconds comes a " +
             "comment. A client that was cut off goes on where it was, with `Last-Event-ID`, as browsers do by themselves; nothing is missed and nothing " +
             "comes twice. When some of what follows the cursor is no longer kept, the answer is 410 `events_lost`, or the stream ends with an event " +
-            "`lost` whose data is that problem: list what you follow anew, then go on from the newest event."
+            "`lost` whose data is that problem: list what you follow anew, then go on from the newest event. It also ends, " +
+            "within a second, when the token or the session it was asked for with does."
         )
       )
       .annotate(OpenApi.Transform, (operation) => ({

@@ -80,6 +80,7 @@ export class NotFound extends Schema.TaggedError<NotFound>("Problem404")(
     "operation_not_found",
     "user_not_found",
     "token_not_found",
+    "webhook_not_found",
     "route_not_found"
   ),
   of(404, "NotFound", "There is no such thing.")

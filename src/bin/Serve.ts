@@ -11,6 +11,7 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -31,11 +32,21 @@ import * as Admission from "./Admission.ts"
 
 const logs = Logs.make(process.stdout.isTTY)
 
-const announce = (listen: AppConfig.Listen, scheme: "http" | "https") =>
+const announce = (config: AppConfig.AppConfig["Type"], scheme: "http" | "https") =>
   Layer.scopedDiscard(
     Effect.gen(function* () {
+      const { listen } = config
+      const drain = AppConfig.drainOf(config)
+      const { stop } = yield* Readiness
       // built last, so it is told first
-      yield* Effect.flatMap(Readiness, ({ stop }) => Effect.addFinalizer(() => stop))
+      yield* Effect.addFinalizer(() =>
+        Effect.gen(function* () {
+          yield* stop
+          if (Duration.equals(drain, Duration.zero)) return
+          yield* Effect.log(`stopping: not ready, and serving for another ${Duration.format(drain)}`)
+          yield* Effect.sleep(drain)
+        })
+      )
       const { address } = yield* HttpServer.HttpServer
       const port = address._tag === "TcpAddress" ? address.port : listen.port
       yield* Effect.log(`listening on ${scheme}://${AppConfig.formatListen({ ...listen, port })}`)
@@ -63,7 +74,8 @@ const real = (paths: InputFiles.InputPaths, config: AppConfig.AppConfig["Type"])
       database: AppConfig.databaseFor(config.database, "real"),
       ceph: AppConfig.cephOf(config),
       volumes: volumesOf(config),
-      drift: config.drift
+      drift: config.drift,
+      webhooks: { allow: config.webhookAllow }
     }).pipe(Layer.provide(ssh))
   })
 
@@ -81,7 +93,8 @@ const simulated = (config: AppConfig.AppConfig["Type"]) =>
       database: AppConfig.databaseFor(config.database, "simulated"),
       ceph: fleet.ceph,
       volumes: volumesOf(config),
-      drift: config.drift
+      drift: config.drift,
+      webhooks: { allow: config.webhookAllow }
     }).pipe(Layer.provide(fleet.ssh))
   })
 
@@ -118,7 +131,7 @@ const simulation = ({ faults, fleet, hosts, seed, vms }: Cli.Simulation, config:
     )
     const database = AppConfig.databaseFor(config.database, "simulated")
     const persistence = Layer.effectDiscard(SimulatedFleet.populate(made.fleet, made.vms)).pipe(
-      Layer.provideMerge(AppLive.persistence(database))
+      Layer.provideMerge(AppLive.persistence(database, { allow: config.webhookAllow }))
     )
     const app = AppLive.layerOver({
       fleet: made.fleet.config,
@@ -130,6 +143,19 @@ const simulation = ({ faults, fleet, hosts, seed, vms }: Cli.Simulation, config:
     return Layer.merge(app, Layer.scopedDiscard(Effect.forkScoped(made.disturb)))
   })
 
+/** Loaded only where it is asked for. */
+const traces = ({ otlpEndpoint }: AppConfig.AppConfig["Type"]) =>
+  Option.match(otlpEndpoint, {
+    onNone: () => Layer.empty,
+    onSome: (endpoint) =>
+      Layer.unwrapEffect(
+        Effect.map(
+          Effect.promise(() => import("../observability/Otlp.ts")),
+          (Otlp) => Otlp.layer({ endpoint })
+        )
+      )
+  })
+
 const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked }: Cli.Settings) {
   yield* logs.use(config.logFormat)
   const fleet = Option.isSome(files) && Option.isNone(asked) ? "real" : "simulated"
@@ -137,14 +163,16 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
   const guarding = {
     loopback: AppConfig.isLoopback(config.listen),
     publicNames: config.publicNames,
-    rateLimit: config.rateLimit
+    rateLimit: config.rateLimit,
+    traced: Option.isSome(config.otlpEndpoint)
   }
   const server = tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)
   const serve = <E, R>(app: Layer.Layer<AppLive.App, E, R>) =>
-    announce(config.listen, tls === null ? "http" : "https").pipe(
+    announce(config, tls === null ? "http" : "https").pipe(
       Layer.provide(Router.layerWith(guarding)),
       Layer.provide(app),
       Layer.provide(server),
+      Layer.provide(traces(config)),
       Layer.launch
     )
   if (Option.isSome(asked)) {

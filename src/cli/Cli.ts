@@ -14,6 +14,7 @@ import type * as Either from "effect/Either"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Addresses from "../config/Addresses.ts"
 import * as AppConfig from "../config/AppConfig.ts"
 import * as FaultScript from "../config/FaultScript.ts"
 import type { InputPaths } from "../config/InputFiles.ts"
@@ -148,6 +149,27 @@ const options = {
       "network. Default: all are reported. [VMFABRIC_DRIFT]",
     AppConfig.parseDrift("drift")
   ),
+  webhookAllow: setting(
+    "webhook-allow",
+    "ADDRESS-RANGE,…",
+    "Addresses that are not public, and yet webhooks may lead there, as in 127.0.0.1,10.1.0.0/16; without TLS only those of them that are " +
+      "loopback. Default: none. [VMFABRIC_WEBHOOK_ALLOW]",
+    Addresses.parseRanges("webhook-allow")
+  ),
+  otlpEndpoint: setting(
+    "otlp-endpoint",
+    "URL",
+    "Where a collector takes traces, OTLP in JSON over HTTP, as in http://localhost:4318. Default: nothing is traced. " +
+      "[VMFABRIC_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT]",
+    AppConfig.parseCollector("otlp-endpoint")
+  ),
+  drain: setting(
+    "drain",
+    "TIME",
+    "For how long it goes on serving once it was told to stop (SIGTERM), while /readyz says that it is not ready, so that balancers turn to " +
+      "others, as in 10s. Default 5s; on loopback 0. [VMFABRIC_DRAIN]",
+    AppConfig.parseDrain("drain")
+  ),
   // the library's own flag of this name is only found before all others
   logLevel: setting(
     "log-level",
@@ -204,7 +226,10 @@ const settingsOf = (flags: Flags) =>
     cephHost: Option.orElse(flags.cephHost, () => env.cephHost),
     cephOvercommit: Option.getOrElse(flags.cephOvercommit, () => env.cephOvercommit),
     undoWindow: Option.getOrElse(flags.undoWindow, () => env.undoWindow),
-    drift: Option.getOrElse(flags.drift, () => env.drift)
+    drift: Option.getOrElse(flags.drift, () => env.drift),
+    webhookAllow: Option.getOrElse(flags.webhookAllow, () => env.webhookAllow),
+    otlpEndpoint: Option.orElse(flags.otlpEndpoint, () => env.otlpEndpoint),
+    drain: Option.orElse(flags.drain, () => env.drain)
   }))
 
 const atLevel = (level: Flags["logLevel"]) =>
@@ -214,15 +239,18 @@ const atLevel = (level: Flags["logLevel"]) =>
 const ofAnyFleet = {
   cephOvercommit: options.cephOvercommit,
   database: options.database,
+  drain: options.drain,
   drift: options.drift,
   listen: options.listen,
   logFormat: options.logFormat,
   logLevel: options.logLevel,
+  otlpEndpoint: options.otlpEndpoint,
   publicNames: options.publicNames,
   rateLimit: options.rateLimit,
   tlsCert: options.tlsCert,
   tlsKey: options.tlsKey,
-  undoWindow: options.undoWindow
+  undoWindow: options.undoWindow,
+  webhookAllow: options.webhookAllow
 }
 
 const amount = (name: string, description: string, least: number, most: number) =>
@@ -305,6 +333,9 @@ export const command = <E, R, EB = never, RB = never>(
           cephOvercommit: Option.orElse(own.cephOvercommit, () => outer.cephOvercommit),
           undoWindow: Option.orElse(own.undoWindow, () => outer.undoWindow),
           drift: Option.orElse(own.drift, () => outer.drift),
+          webhookAllow: Option.orElse(own.webhookAllow, () => outer.webhookAllow),
+          otlpEndpoint: Option.orElse(own.otlpEndpoint, () => outer.otlpEndpoint),
+          drain: Option.orElse(own.drain, () => outer.drain),
           logLevel: Option.orElse(own.logLevel, () => outer.logLevel),
           logFormat: Option.orElse(own.logFormat, () => outer.logFormat)
         }

@@ -26,6 +26,7 @@ import * as Text from "./Text.ts"
 import * as Verb from "./Verb.ts"
 import * as Vms from "./Vms.ts"
 import * as Volumes from "./Volumes.ts"
+import * as Webhooks from "./Webhooks.ts"
 import { connecting } from "./Words.ts"
 
 /** @since 0.5.0 @category constants */
@@ -41,6 +42,7 @@ export const nouns: ReadonlyArray<Verb.Noun> = [
   Events.noun,
   Drift.noun,
   Drift.foreign,
+  Webhooks.noun,
   Accounts.user,
   Accounts.token,
   Events.audit,

@@ -17,6 +17,7 @@ export const words = [
   "event",
   "drift",
   "foreign",
+  "webhook",
   "user",
   "token",
   "audit",

@@ -19,6 +19,7 @@ import { homedir } from "node:os"
 import { InvalidArgument } from "../domain/Errors.ts"
 import { defaultPolicies, DriftKind, type DriftPolicies, DriftPolicy } from "../domain/Drift.ts"
 import type { HostAddress } from "../domain/Host.ts"
+import * as Addresses from "./Addresses.ts"
 import * as InputFiles from "./InputFiles.ts"
 import * as LocatedJson from "./LocatedJson.ts"
 
@@ -63,6 +64,12 @@ export class AppConfig extends Context.Tag("vmfabric/AppConfig")<
     readonly undoWindow: Duration.Duration
     /** what is done where a VM on its host is not what it should be */
     readonly drift: DriftPolicies
+    /** addresses that are not public, and yet webhooks may lead there */
+    readonly webhookAllow: ReadonlyArray<Addresses.AddressRange>
+    /** where a collector takes OTLP over HTTP, without `/v1/traces`; none: nothing is traced */
+    readonly otlpEndpoint: Option.Option<string>
+    /** for how long it goes on serving, not ready, once it was told to stop; none: `drainOf` decides */
+    readonly drain: Option.Option<Duration.Duration>
   }
 >() {}
 
@@ -84,7 +91,10 @@ export const defaults: AppConfig["Type"] = {
   cephHost: Option.none(),
   cephOvercommit: 1,
   undoWindow: Duration.hours(24),
-  drift: defaultPolicies
+  drift: defaultPolicies,
+  webhookAllow: [],
+  otlpEndpoint: Option.none(),
+  drain: Option.none()
 }
 
 /**
@@ -95,6 +105,15 @@ export const defaults: AppConfig["Type"] = {
  */
 export const databaseFor = (named: Option.Option<string>, fleet: "real" | "simulated"): string =>
   Option.getOrElse(named, () => (fleet === "real" ? "vmfabric.sqlite" : ":memory:"))
+
+/**
+ * For how long it goes on serving once it was told to stop, so that balancers see that it is not ready: where only this machine can connect there are
+ * none.
+ *
+ * @since 0.5.0 @category getters
+ */
+export const drainOf = ({ drain, listen }: AppConfig["Type"]): Duration.Duration =>
+  Option.getOrElse(drain, () => (isLoopback(listen) ? Duration.zero : Duration.seconds(5)))
 
 /** Certificate and key; null: no TLS. One without the other is of no use. @since 0.4.0 @category getters */
 export const tlsOf = ({
@@ -255,6 +274,16 @@ export const parseWindow =
       : invalid(field, text, "0, or a time of at most a year as in 90s, 30m, 24h or 7d")
   }
 
+/** As `parseWindow`, ten minutes at most. @since 0.5.0 @category parsing */
+export const parseDrain =
+  (field: string) =>
+  (text: string): Parsed<Duration.Duration> => {
+    const window = parseWindow(field)(text)
+    return Either.isRight(window) && Duration.lessThanOrEqualTo(window.right, Duration.minutes(10))
+      ? window
+      : invalid(field, text, "0, or a time of at most 10 minutes as in 10s or 1m")
+  }
+
 const isKind = Schema.is(DriftKind)
 const isPolicy = Schema.is(DriftPolicy)
 
@@ -276,6 +305,26 @@ export const parseDrift =
       policies = { ...policies, [kind]: policy }
     }
     return Either.right(policies)
+  }
+
+/** The URL of a collector, without what opens it: that is in `OTEL_EXPORTER_OTLP_HEADERS`. @since 0.5.0 @category parsing */
+export const parseCollector =
+  (field: string) =>
+  (text: string): Parsed<string> => {
+    const url = URL.canParse(text) ? new URL(text) : null
+    // the text is not shown then
+    if (url !== null && url.username + url.password + url.search !== "") {
+      return Either.left(
+        new InvalidArgument({
+          field,
+          problem: "has more than a place in it",
+          expected: "a URL as in http://localhost:4318, and what opens it in OTEL_EXPORTER_OTLP_HEADERS"
+        })
+      )
+    }
+    return url !== null && /^https?:$/.test(url.protocol) && url.hash === ""
+      ? Either.right(text)
+      : invalid(field, text, "a URL as in http://localhost:4318")
   }
 
 // --- from the environment -------------------------------------------------------------------------------------------
@@ -391,6 +440,33 @@ export const drift = parsed("DRIFT", parseDrift("drift")).pipe(
   Config.nested("VMFABRIC")
 )
 
+/** `VMFABRIC_WEBHOOK_ALLOW` @since 0.5.0 @category config */
+export const webhookAllow = parsed("WEBHOOK_ALLOW", Addresses.parseRanges("webhook allow")).pipe(
+  Config.withDescription("addresses and ranges that are not public, and yet webhooks may lead there"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_OTLP_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT` @since 0.5.0 @category config */
+export const otlpEndpoint = parsed("OTLP_ENDPOINT", parseCollector("OTLP endpoint")).pipe(
+  Config.nested("VMFABRIC"),
+  Config.orElse(() =>
+    Config.string("OTEL_EXPORTER_OTLP_ENDPOINT").pipe(
+      Config.mapOrFail((text) =>
+        Either.mapLeft(parseCollector("OTEL_EXPORTER_OTLP_ENDPOINT")(text), ({ message }) =>
+          ConfigError.InvalidData([], message)
+        )
+      )
+    )
+  ),
+  Config.withDescription("where a collector takes traces, OTLP over HTTP")
+)
+
+/** `VMFABRIC_DRAIN` @since 0.5.0 @category config */
+export const drain = parsed("DRAIN", parseDrain("drain")).pipe(
+  Config.withDescription("for how long it goes on serving once it was told to stop"),
+  Config.nested("VMFABRIC")
+)
+
 /** All settings; what the provider does not have is the default, what it has and cannot be used fails. @since 0.1.0 @category config */
 export const config: Config.Config<AppConfig["Type"]> = Config.all({
   listen: Config.withDefault(listen, defaults.listen),
@@ -409,7 +485,10 @@ export const config: Config.Config<AppConfig["Type"]> = Config.all({
   cephHost: Config.option(cephHost),
   cephOvercommit: Config.withDefault(cephOvercommit, defaults.cephOvercommit),
   undoWindow: Config.withDefault(undoWindow, defaults.undoWindow),
-  drift: Config.withDefault(drift, defaults.drift)
+  drift: Config.withDefault(drift, defaults.drift),
+  webhookAllow: Config.withDefault(webhookAllow, defaults.webhookAllow),
+  otlpEndpoint: Config.option(otlpEndpoint),
+  drain: Config.option(drain)
 })
 
 /** @since 0.1.0 @category layers */

@@ -342,6 +342,15 @@ export class TokenNotFound extends Schema.TaggedError<TokenNotFound>()("TokenNot
   }
 }
 
+/** @since 0.5.0 @category errors */
+export class WebhookNotFound extends Schema.TaggedError<WebhookNotFound>()("WebhookNotFound", {
+  webhookId: Schema.Number
+}) {
+  override get message(): string {
+    return `webhook ${this.webhookId} does not exist`
+  }
+}
+
 /** Known who asks, and they may not. @since 0.4.0 @category errors */
 export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", {
   /** why, and what would be needed */

@@ -20,7 +20,7 @@ export type EventId = typeof EventId.Type
  *
  * - `vm.created`, `vm.changed`: what is wanted of a VM (its state, name, host); the last one of a VM has state `destroyed` or `failed`
  * - `vm.seen`: what a host says a VM is (`power`, `reason`)
- * - `vm.drift`: how many of its fields differ from what they should be
+ * - `vm.drift`: how many of its fields differ from what they should be (`count`), and which (`fields`, with commas between them)
  * - `volume.created`, `volume.changed`, `snapshot.created`, `snapshot.changed`
  * - `operation.created`, `operation.changed`: its state, and why it failed
  * - `host.changed`: its status (`up`, `suspect`, `down`), with a reason, or its maintenance

@@ -12,6 +12,7 @@ import type { InstanceType } from "../domain/InstanceType.ts"
 import type { Operation } from "../domain/Operation.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
+import type { Webhook } from "../domain/Webhook.ts"
 
 /** Whether a revision is the expected one. @since 0.4.0 @category models */
 export type Expect = (revision: string) => boolean
@@ -38,6 +39,9 @@ export const ofInstanceType = ({ cpu, disk, ram, tid }: InstanceType): string =>
 export const ofOperation = ({ cancelAsked, error, id, replacedBy, state }: Operation): string =>
   of("operation", id, state, error, cancelAsked, replacedBy)
 
+/** @since 0.5.0 @category getters */
+export const ofWebhook = ({ id, types, url }: Webhook): string => of("webhook", id, url, types)
+
 const checking =
   <A extends { readonly id: number }>(what: string, revision: (now: A) => string) =>
   (expect: Expect | undefined) =>
@@ -50,3 +54,5 @@ const checking =
 export const checkVm = checking("VM", ofVm)
 /** @since 0.4.0 @category predicates */
 export const checkHost = checking("host", ofHost)
+/** @since 0.5.0 @category predicates */
+export const checkWebhook = checking("webhook", ofWebhook)

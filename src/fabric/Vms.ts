@@ -19,6 +19,7 @@ import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
+import * as Candidates from "./Candidates.ts"
 import * as Keys from "./Keys.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
@@ -148,7 +149,7 @@ export const layer = Layer.effect(
               (usage) =>
                 scheduler.place(
                   { resources: onHost(request.instanceType), exclude: lost },
-                  usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } }))
+                  Candidates.make(usage, statuses)
                 )
             ),
             ({ operation }) => Begun.start(operations, operation)

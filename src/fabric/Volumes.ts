@@ -17,6 +17,7 @@ import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
+import * as Candidates from "./Candidates.ts"
 import * as Keys from "./Keys.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
@@ -202,7 +203,7 @@ export const layer = (options: { readonly undoWindow: number }) =>
                 resources: { ...Resources.zero, disk: size },
                 exclude: new Map(elsewhere.map((id) => [id, "the snapshot is on another host"]))
               },
-              usage.map((u) => ({ ...u, status: statuses.get(u.host.id) ?? { _tag: "Connecting" } }))
+              Candidates.make(usage, statuses)
             )
             .pipe(Effect.mapError(({ refusals }) => new Errors.NoFeasibleHost({ refusals, what: "volume" })))
         })

@@ -17,7 +17,12 @@ import * as Problem from "../api/Problem.ts"
 import type { PersistenceError } from "../domain/Errors.ts"
 import { type Event, type EventFilter, EventId } from "../domain/Event.ts"
 import { EventLog } from "../services/EventLog.ts"
+import { Identity } from "../services/Identity.ts"
+import * as Guard from "./Guard.ts"
 import * as Problems from "./v1/Problems.ts"
+
+/** How often it is looked whether the reader may still read. */
+const trust = "1 second"
 
 /** How often something is sent when nothing happens, so that nobody on the way takes the connection for dead. */
 const sign = "15 seconds"
@@ -75,16 +80,19 @@ const written = (event: Event): string =>
   `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify({ ...event, time: new Date(event.time).toISOString() })}\n\n`
 
 /**
- * `lastEventId`: the header of a client that was cut off. It comes with the same URL as before, so it counts for more than what is said there.
+ * Ends when the sender of `request` would not be let in any more. `lastEventId`: the header of a client that was cut off. It comes with the same URL as before, so it counts for more than what is said there.
  *
  * @since 0.4.0 @category handlers
  */
 export const stream = (
   parameters: Parameters,
+  request: HttpServerRequest.HttpServerRequest,
   lastEventId?: EventId
-): Effect.Effect<HttpServerResponse.HttpServerResponse, Problem.Gone | Problem.Unavailable, EventLog> =>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, Problem.Gone | Problem.Unavailable, EventLog | Identity> =>
   Effect.gen(function* () {
     const log = yield* EventLog
+    const identity = yield* Identity
+    const good = Effect.provideService(Guard.isStillGood(request), Identity, identity)
     const cursor = lastEventId ?? parameters.after ?? (yield* log.latest)
     // whether they are there is found out before the answer begins
     yield* log.after(cursor, 1)
@@ -99,7 +107,14 @@ export const stream = (
       })
     )
     const signs = Stream.as(Stream.fromSchedule(Schedule.spaced(sign)), ": nothing happened for a while\n\n")
-    const body = Stream.concat(head, Stream.merge(events, signs, { haltStrategy: "left" }))
+    // one that cannot be looked up now may be good
+    const revoked = Effect.repeat(
+      Effect.catchAll(good, () => Effect.succeed(true)),
+      { schedule: Schedule.spaced(trust), while: (still) => still }
+    )
+    const body = Stream.concat(head, Stream.merge(events, signs, { haltStrategy: "left" })).pipe(
+      Stream.interruptWhen(revoked)
+    )
     return HttpServerResponse.stream(
       Stream.map(body, (text) => encoder.encode(text)),
       {
@@ -132,11 +147,11 @@ export const handle = ({
 }): Effect.Effect<
   EventPage | HttpServerResponse.HttpServerResponse,
   Problem.Gone | Problem.InvalidRequest | Problem.Unavailable,
-  EventLog
+  EventLog | Identity
 > => {
   if (!asksForStream(request)) return list(urlParams)
   const given = request.headers["last-event-id"]
-  if (given === undefined) return stream(urlParams)
+  if (given === undefined) return stream(urlParams, request)
   return Either.match(decodeCursor(given), {
     onLeft: () =>
       new Problem.InvalidRequest({
@@ -146,6 +161,6 @@ export const handle = ({
         detail: `Last-Event-ID is ${JSON.stringify(given.slice(0, 40))}: expected the id of an event, in decimal digits`,
         field: "Last-Event-ID"
       }),
-    onRight: (cursor) => stream(urlParams, cursor)
+    onRight: (cursor) => stream(urlParams, request, cursor)
   })
 }

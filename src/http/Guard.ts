@@ -42,8 +42,8 @@ export interface Options {
 type Request = HttpServerRequest.HttpServerRequest
 type Response = HttpServerResponse.HttpServerResponse
 
-/** Routes whose failures are problems; all others have `{"error":…}`. */
-const hasProblems = (url: string): boolean => /^(?:https?:\/\/[^/]*)?\/+api\//i.test(url)
+/** Routes whose failures are problems; all others have `{"error":…}`. @since 0.5.0 @category predicates */
+export const hasProblems = (url: string): boolean => /^(?:https?:\/\/[^/]*)?\/+api\//i.test(url)
 
 const Refusal = Schema.Union(Problem.Unauthenticated, Problem.Forbidden, Problem.TooManyRequests, Problem.Unavailable)
 const encodeRefusal = Schema.encodeSync(Refusal)
@@ -255,10 +255,23 @@ const who = (
 const counted = (address: string): string =>
   isIPv6(address) ? `@${literal(address).slice(1, -1).split("::")[0]?.split(":").slice(0, 4).join(":")}` : `@${address}`
 
+/**
+ * Whether whoever sent this would still be let in: their token or session is good, and none of them whom nobody knows by name. For answers that go on
+ * for long.
+ *
+ * @since 0.5.0 @category predicates
+ */
+export const isStillGood = (request: Request): Effect.Effect<boolean, PersistenceError, Identity> =>
+  Effect.flatMap(Identity, (identity) =>
+    Effect.flatMap(named(request, identity) ?? Effect.succeed(null), (given) =>
+      given === null ? Effect.map(identity.anybody, (anybody) => !anybody) : Effect.succeed(given !== "wrong")
+    )
+  )
+
 // --- the record -----------------------------------------------------------------------------------------------------
 
 const secretName = /token|password|passwd|secret|key|auth/i
-const ownSecret = /vm[fs]_[A-Za-z0-9_-]+/g
+const ownSecret = /vm[fs]_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+/g
 
 const decoded = (name: string): string =>
   Either.getOrElse(

@@ -14,6 +14,7 @@ import type { OperationReport } from "../domain/Operation.ts"
 import * as Resources from "../domain/Resources.ts"
 import { Power, VmState } from "../domain/Vm.ts"
 import { type Volume, VolumeState } from "../domain/Volume.ts"
+import { type WebhookReport, WebhookStatus } from "../domain/Webhook.ts"
 import { type HostReport, Hosts } from "../fabric/Hosts.ts"
 import { Pools } from "../fabric/Pools.ts"
 import { Reality, type VmReport } from "../fabric/Reality.ts"
@@ -25,6 +26,7 @@ import * as Process from "../observability/Process.ts"
 import { EventLog } from "../services/EventLog.ts"
 import type { PoolReport } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
+import { Webhooks } from "../services/Webhooks.ts"
 
 const mebibyte = 1024 ** 2
 const gibibyte = 1024 ** 3
@@ -157,6 +159,23 @@ const ofPools = (pools: ReadonlyArray<PoolReport>) => {
   ]
 }
 
+const ofWebhooks = (reports: ReadonlyArray<WebhookReport>) => [
+  gauge(
+    "vmfabric_webhooks",
+    "Webhooks by how their deliveries go.",
+    counted(
+      "status",
+      WebhookStatus.literals,
+      reports.map(({ status }) => status)
+    )
+  ),
+  gauge(
+    "vmfabric_webhook_events_behind",
+    "Events not looked at yet for the webhook that is furthest behind.",
+    reports.reduce((most, { behind }) => Math.max(most, behind), 0)
+  )
+]
+
 /** Prometheus gives up after ten seconds, and what could be read is worth having without the rest. */
 const patience = "3 seconds"
 
@@ -172,6 +191,7 @@ export const layer = HttpLayerRouter.addAll(
     const operations = yield* Operations
     const pools = yield* Pools
     const events = yield* Effect.serviceOption(EventLog)
+    const webhooks = yield* Effect.serviceOption(Webhooks)
 
     const parts = yield* Effect.forEach(
       [
@@ -185,7 +205,8 @@ export const layer = HttpLayerRouter.addAll(
           onSome: ({ latest }) => [
             Effect.map(latest, (id) => [gauge("vmfabric_events_newest_id", "The id of the newest event.", id)])
           ]
-        })
+        }),
+        ...Option.match(webhooks, { onNone: () => [], onSome: ({ list }) => [Effect.map(list, ofWebhooks)] })
       ],
       (part) =>
         Effect.map(Patience.within(Effect.withTracerEnabled(part, false), patience), (asked) =>

@@ -5,17 +5,24 @@
  */
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServerError from "@effect/platform/HttpServerError"
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Further from "./Further.ts"
 import { api } from "../api/Api.ts"
+import * as Problem from "../api/Problem.ts"
 import * as Guard from "./Guard.ts"
 import * as Health from "./Health.ts"
 import * as Insight from "./Insight.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Needs from "./Needs.ts"
 import * as Original from "./Original.ts"
+import * as Traces from "./Traces.ts"
 import * as Api from "./v1/Api.ts"
+import * as Problems from "./v1/Problems.ts"
 
 const notFound = HttpLayerRouter.add("*", "/*", (request) =>
   HttpServerResponse.json(
@@ -31,20 +38,59 @@ const notFound = HttpLayerRouter.add("*", "/*", (request) =>
 /** The original's routes and those in its manner, without a server and without a guard. @since 0.1.0 @category layers */
 export const routes = Layer.mergeAll(Original.layer, Further.layer, Insight.layer, notFound)
 
+/** A path that cannot be decoded is found by no route, not even by the one that says so. */
+const undecodable = (request: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse => {
+  const path = (request.url.split("?")[0] ?? "").slice(0, 80)
+  const detail = `there is no route ${request.method} ${path}: each % in a path is followed by two hexadecimal digits, of UTF-8`
+  return Guard.hasProblems(request.url)
+    ? Problems.respond(
+        new Problem.NotFound({ status: 404, code: "route_not_found", title: "There is no such route", detail })
+      )
+    : HttpServerResponse.unsafeJson({ error: detail }, { status: 404 })
+}
+
+/** The server it is served on, which would answer such a path with nothing at all. */
+const answering = Layer.effect(
+  HttpServer.HttpServer,
+  Effect.map(HttpServer.HttpServer, (server) =>
+    HttpServer.make({
+      address: server.address,
+      serve: (app, middleware) => {
+        const answered = Effect.catchIf(
+          app,
+          (error) => error instanceof HttpServerError.RouteNotFound,
+          (error) => Effect.succeed(undecodable(error.request))
+        )
+        return middleware === undefined ? server.serve(answered) : server.serve(answered, middleware)
+      }
+    })
+  )
+)
+
 /** What each of the routes needs. An API that is served and missing here would be open to every viewer. */
 const needs = Needs.make([...Needs.plain, ...Needs.ofApi(api)])
 
-/**
- * Serves the routes, guarded, on whatever `HttpServer` is provided. Requests are not traced one by one: that costs a third of the throughput, and
- * the operations they begin have spans of their own.
- *
- * @since 0.4.0 @category layers
- */
-export const layerWith = (options: Omit<Guard.Options, "needs">) =>
+/** What the router is told beside what its guard is. @since 0.5.0 @category models */
+export interface Options extends Omit<Guard.Options, "needs"> {
+  /** whether each request gets a span: that costs a third of the throughput, and is for nothing where traces are not sent. Default: no */
+  readonly traced?: boolean
+}
+
+/** Serves the routes, guarded, on whatever `HttpServer` is provided. @since 0.4.0 @category layers */
+export const layerWith = ({ traced = false, ...guarding }: Options) =>
   HttpLayerRouter.serve(
-    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Guard.layer({ ...options, needs })),
-    { disableLogger: true, disableListenLog: true, routerConfig: Api.routerConfig }
-  ).pipe(HttpMiddleware.withTracerDisabledWhen(() => true))
+    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Guard.layer({ ...guarding, needs })),
+    {
+      disableLogger: true,
+      disableListenLog: true,
+      routerConfig: Api.routerConfig,
+      ...(traced ? { middleware: Traces.middleware } : {})
+    }
+  ).pipe(
+    Layer.provide(answering),
+    // its spans have whole URLs and all headers
+    HttpMiddleware.withTracerDisabledWhen(() => true)
+  )
 
 /** `layerWith` for a server that only this machine can reach, which has no name but localhost. @since 0.1.0 @category layers */
 export const layer = layerWith({ loopback: true, publicNames: [], rateLimit: 1000 })

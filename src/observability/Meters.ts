@@ -191,6 +191,19 @@ export const commit = <A, E, R>(commit: Effect.Effect<A, E, R>, writes: number):
 /** @since 0.4.0 @category counting */
 export const commitFailed = (): void => commitFailures(1)
 
+// ---- webhooks
+
+const deliveries = counter(
+  "vmfabric_webhook_deliveries_total",
+  "Deliveries to webhooks, by result: delivered, status (the answer was none of success), timeout, unreachable, forbidden (an address that is not allowed).",
+  "result"
+)
+const deliveryResults = ["delivered", "status", "timeout", "unreachable", "forbidden"] as const
+for (const result of deliveryResults) deliveries(0, result)
+
+/** A delivery has ended, well or not. @since 0.5.0 @category counting */
+export const webhookDelivery = (result: (typeof deliveryResults)[number]): void => deliveries(1, result)
+
 // ---- the process
 
 const lag = histogram(

@@ -12,21 +12,27 @@ import type { HostId } from "../domain/Ids.ts"
 import { EventLog, type NewEvent } from "../services/EventLog.ts"
 import { HostMonitor, type HostStatusChange } from "../services/HostMonitor.ts"
 
+const nameOf = ({ _tag }: HostStatus): string => _tag.toLowerCase()
+
 const eventOf = ({ hostId, status }: HostStatusChange): NewEvent => ({
   type: "host.changed",
   hostId,
-  data: { status: status._tag.toLowerCase(), reason: "reason" in status ? status.reason : null }
+  data: { status: nameOf(status), reason: "reason" in status ? status.reason : null }
 })
 
 const make = Effect.gen(function* () {
   const log = yield* EventLog
   const monitor = yield* HostMonitor
-  const told = new Map<HostId, HostStatus["_tag"]>()
+  // what an earlier process told is not told again
+  const told = new Map<HostId, string>(
+    yield* Effect.catchAll(log.hostStatuses, (error) => Effect.as(Effect.logError(error.message), []))
+  )
 
   const tell = (changes: ReadonlyArray<HostStatusChange>) => {
     const news = changes.filter(({ hostId, status }) => {
-      if (status._tag === "Connecting" || told.get(hostId) === status._tag) return false
-      told.set(hostId, status._tag)
+      const name = nameOf(status)
+      if (status._tag === "Connecting" || told.get(hostId) === name) return false
+      told.set(hostId, name)
       return true
     })
     if (news.length === 0) return Effect.void

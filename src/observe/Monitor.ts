@@ -95,10 +95,16 @@ export const make = Effect.gen(function* () {
 
   // ---- states
 
+  /** asked for with every placement, and changed seldom; null: not as it is now */
+  let statuses: ReadonlyMap<HostId, HostStatus> | null = null
+  /** once is for ever */
+  let allTried = false
+
   /** Told in the same moment, so that no interruption comes in between. */
   const become = (entry: Watched, status: HostStatus): void => {
     const before = entry.status
     entry.status = status
+    statuses = null
     if (before._tag !== status._tag) changes.unsafeOffer({ hostId: entry.host.id, status })
   }
 
@@ -338,9 +344,14 @@ export const make = Effect.gen(function* () {
   for (const entry of watched.values()) yield* Effect.forkScoped(keep(entry))
 
   return HostMonitor.of({
-    statuses: Effect.sync(() => new Map(Array.from(watched, ([id, { status }]) => [id, status]))),
+    statuses: Effect.sync(() => (statuses ??= new Map(Array.from(watched, ([id, { status }]) => [id, status])))),
     settled: Effect.suspend(() =>
-      Effect.forEach(watched.values(), (entry) => Deferred.await(entry.tried), { discard: true })
+      allTried
+        ? Effect.void
+        : Effect.zipRight(
+            Effect.forEach(watched.values(), (entry) => Deferred.await(entry.tried), { discard: true }),
+            Effect.sync(() => void (allTried = true))
+          )
     ),
     awaitUp: (id) =>
       Effect.suspend(() => {

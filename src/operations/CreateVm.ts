@@ -6,9 +6,9 @@ import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
 import type { Vm } from "../domain/Vm.ts"
 import * as Errors from "../domain/Errors.ts"
-import type { Hypervisor } from "../services/Hypervisor.ts"
+import type { DiskSource, Hypervisor } from "../services/Hypervisor.ts"
 import { limits, type Saga } from "./Saga.ts"
-import type { Subject } from "./VmSaga.ts"
+import * as VmSaga from "./VmSaga.ts"
 
 /** @since 0.3.0 @category constants */
 export const steps = ["image", "root disk", "define", "start", "running"] as const
@@ -29,11 +29,14 @@ export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domain
   )
 
 /** image → root disk → define → start → seen running. @since 0.1.0 @category operations */
-export const saga = (subject: Subject, image: Image): Saga<(typeof steps)[number]> => {
+export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)[number]> => {
   const { driver, host, hypervisor, inventory, vm } = subject
   const operationId = subject.operation.id
   const domain = { uuid: vm.uuid, domainName: vm.domainName }
   const root = { vmId: vm.id, image, size: vm.resources.disk, operationId }
+  /** null: not by this process */
+  let made: DiskSource | null = null
+  const makeRoot = Effect.map(driver.createRoot(host, root), (disk) => (made = disk))
   return {
     hosts: [host],
     unreachable: "undo",
@@ -43,26 +46,28 @@ export const saga = (subject: Subject, image: Image): Saga<(typeof steps)[number
       { name: "image", act: driver.ensureImage(host, image), cancellable: true, limit: limits.copy },
       {
         name: "root disk",
-        act: Effect.asVoid(driver.createRoot(host, root)),
+        act: Effect.asVoid(makeRoot),
         undo: driver.deleteRoot(host, vm.id, operationId),
         // it sends an image that has vanished meanwhile
         limit: limits.copy
       },
       {
         name: "define",
-        // asked for again, not remembered: the disk is what the host has now, also after a restart
-        act: Effect.flatMap(driver.createRoot(host, root), (disk) =>
-          hypervisor.define(host, {
-            ...domain,
-            vmId: vm.id,
-            title: vm.name,
-            resources: vm.resources,
-            mac: vm.mac,
-            root: disk,
-            operationId
-          })
+        // asked for again after a restart
+        act: Effect.flatMap(
+          Effect.suspend(() => (made === null ? makeRoot : Effect.succeed(made))),
+          (disk) =>
+            hypervisor.define(host, {
+              ...domain,
+              vmId: vm.id,
+              title: vm.name,
+              resources: vm.resources,
+              mac: vm.mac,
+              root: disk,
+              operationId
+            })
         ),
-        undo: hypervisor.undefine(host, domain)
+        undo: VmSaga.undefine(subject, domain)
       },
       { name: "start", act: hypervisor.start(host, domain), undo: hypervisor.powerOff(host, domain) },
       { name: "running", act: seenRunning(hypervisor, host, vm) }

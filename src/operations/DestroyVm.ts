@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { limits, type Saga } from "./Saga.ts"
-import type { Subject } from "./VmSaga.ts"
+import * as VmSaga from "./VmSaga.ts"
 
 /** @since 0.3.0 @category constants */
 export const steps = ["power off", "undefine", "root disk"] as const
@@ -14,7 +14,8 @@ export const steps = ["power off", "undefine", "root disk"] as const
  *
  * @since 0.1.0 @category operations
  */
-export const saga = ({ driver, host, hypervisor, inventory, vm }: Subject): Saga<(typeof steps)[number]> => {
+export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
+  const { driver, host, hypervisor, inventory, vm } = subject
   const domain = { uuid: vm.uuid, domainName: vm.domainName }
   return {
     hosts: [host],
@@ -22,7 +23,7 @@ export const saga = ({ driver, host, hypervisor, inventory, vm }: Subject): Saga
     limit: limits.sagaWithCopy,
     steps: [
       { name: "power off", act: hypervisor.powerOff(host, domain) },
-      { name: "undefine", act: hypervisor.undefine(host, domain) },
+      { name: "undefine", act: VmSaga.undefine(subject, domain) },
       // a pool removes it piece by piece
       { name: "root disk", act: driver.deleteRoot(host, vm.id), limit: limits.copy }
     ],

@@ -17,6 +17,16 @@ export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> 
   const { driver, hypervisor, operation, user, volume } = subject
   const size = operation.detail.size ?? volume.size
   const at = VolumeSaga.place(subject)
+  const hasGrown = Effect.map(
+    driver.volumeSize(at),
+    Option.exists((found) => found >= size * gibibyte)
+  )
+  /** What was refused after it was done is not told as not done. */
+  const unlessGrown = (error: Errors.HostFailure | Errors.StorageFailure): Effect.Effect<void, typeof error> =>
+    Effect.flatMap(
+      Effect.orElseSucceed(hasGrown, () => false),
+      (grown) => (grown ? Effect.void : Effect.fail(error))
+    )
   return {
     hosts: VolumeSaga.hostsOf(subject),
     unreachable: "wait",
@@ -33,12 +43,12 @@ export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> 
             }
           }
           yield* driver.growVolume(at, size)
-        })
+        }).pipe(Effect.catchTags({ HostFailure: unlessGrown, StorageFailure: unlessGrown }))
       },
       {
         name: "seen",
-        act: Effect.flatMap(driver.volumeSize(at), (bytes) =>
-          Option.exists(bytes, (found) => found >= size * gibibyte)
+        act: Effect.flatMap(hasGrown, (grown) =>
+          grown
             ? Effect.void
             : new Errors.VolumeConflict({
                 volumeId: volume.id,

@@ -18,6 +18,7 @@ import { Journal } from "../services/Journal.ts"
 import { Operations } from "../services/Operations.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Kinds from "./Kinds.ts"
+import * as Places from "./Places.ts"
 import * as Retry from "./Retry.ts"
 import * as Saga from "./Saga.ts"
 import * as Watchdog from "./Watchdog.ts"
@@ -38,7 +39,7 @@ interface Driven {
   /** who waits until it is no longer just running */
   readonly waiting: Set<(status: Settled) => void>
   readonly cancel: Deferred.Deferred<void>
-  /** completed when it is past its first step, or waits: then the next may be taken up */
+  /** completed when it has its turn, or has ended */
   readonly takenUp: Deferred.Deferred<void>
   progress: Progress | null
 }
@@ -60,11 +61,8 @@ const settled = (driven: Driven): Effect.Effect<Settled> =>
     return Effect.sync(() => void waiting.delete(tell))
   })
 
-/** How many are taken up at once after a start. */
-const takingUp = 64
-
-/** How long one of those may keep its place: a host that hangs must not hold up what is about other hosts. */
-const takingUpLimit = "1 second"
+/** With a second on its host for each, so many are begun a second; on one processor they are all a few seconds old then. */
+const places: Places.Options = { count: 256, patience: "4 seconds" }
 
 /** Interrupted with its scope: what runs then is left as its journal says and taken up by the next `resume`. @since 0.1.0 @category constructors */
 export const make = Effect.gen(function* () {
@@ -76,17 +74,18 @@ export const make = Effect.gen(function* () {
   const watchdog = Watchdog.make(scope)
   const fibers = yield* FiberMap.make<OperationId>()
   const all = new Map<OperationId, Driven>()
+  const { enter, leave, skip } = yield* Places.make(places)
   const taken = yield* (yield* Readiness).pending("operations", "unfinished operations are being taken up")
 
-  const follower = (driven: Driven): Saga.Follower => ({
+  const follower = (id: OperationId, driven: Driven): Saga.Follower => ({
     cancel: driven.cancel,
     onBlocked: (blocked) => setStatus(driven, blocked === null ? { _tag: "Running" } : { _tag: "Blocked", ...blocked }),
     onProgress: (progress) =>
       Effect.suspend(() => {
-        const before = driven.progress
         driven.progress = progress
-        const isPastFirst = before !== null && (before.step !== progress.step || before.phase !== progress.phase)
-        return isPastFirst || progress.waiting !== null ? Deferred.succeed(driven.takenUp, undefined) : Effect.void
+        if (progress.waiting !== null) return leave(id)
+        // a step, or a try of it, begins; one that is under way is not held up
+        return progress.percent === null ? enter(id, true) : Effect.void
       })
   })
 
@@ -95,6 +94,8 @@ export const make = Effect.gen(function* () {
 
   const run = (operation: Operation, driven: Driven) =>
     Effect.gen(function* () {
+      yield* enter(operation.id, false)
+      yield* Deferred.succeed(driven.takenUp, undefined)
       const current = yield* inventory.operation(operation.id)
       if (current._tag === "None") return yield* Effect.dieMessage(`operation ${operation.id} has no row`)
       if (current.value.ended) return outcomeOf(current.value)
@@ -104,7 +105,12 @@ export const make = Effect.gen(function* () {
           Effect.die(error)
         )
       )
-      return yield* Saga.drive({ journal, monitor, watchdog }, current.value, saga, follower(driven)).pipe(
+      return yield* Saga.drive(
+        { journal, monitor, watchdog },
+        current.value,
+        saga,
+        follower(operation.id, driven)
+      ).pipe(
         Effect.tap(({ _tag }) => Meters.operationEnded(operation, _tag)),
         Effect.annotateLogs(saga.hosts.length === 0 ? {} : { host: saga.hosts.map(({ name }) => name).join(" ") })
       )
@@ -131,7 +137,7 @@ export const make = Effect.gen(function* () {
       Effect.ensuring(
         Effect.suspend(() => {
           all.delete(operation.id)
-          return Deferred.succeed(driven.takenUp, undefined)
+          return Effect.zipRight(leave(operation.id), Deferred.succeed(driven.takenUp, undefined))
         })
       ),
       Effect.annotateLogs({
@@ -191,9 +197,7 @@ export const make = Effect.gen(function* () {
   })
 
   const takeUp = (operation: Operation) =>
-    all.has(operation.id)
-      ? Effect.void
-      : Effect.flatMap(start(operation), ({ takenUp }) => Effect.timeoutOption(Deferred.await(takenUp), takingUpLimit))
+    all.has(operation.id) ? Effect.void : Effect.flatMap(start(operation), ({ takenUp }) => Deferred.await(takenUp))
 
   const report = (operation: Operation): OperationReport => ({
     operation,
@@ -214,7 +218,7 @@ export const make = Effect.gen(function* () {
     await: awaitEnd,
     resume: Effect.gen(function* () {
       const unfinished = yield* journal.unfinished
-      const takeAll = Effect.forEach(unfinished, takeUp, { concurrency: takingUp, discard: true })
+      const takeAll = Effect.forEach(unfinished, takeUp, { concurrency: "unbounded", discard: true })
       yield* Effect.forkIn(Effect.zipRight(takeAll, taken), scope)
       if (unfinished.length > 0) yield* Effect.log(`resuming ${unfinished.length} unfinished operations`)
       return unfinished.length
@@ -229,7 +233,10 @@ export const make = Effect.gen(function* () {
       // it may have come to its end in between
       const late = refusal(asked.value)
       if (late !== null) return yield* new Errors.NotCancellable({ operationId: id, reason: late })
-      yield* Effect.flatMap(start(asked.value), ({ cancel }) => Deferred.succeed(cancel, undefined))
+      const { cancel } = yield* start(asked.value)
+      yield* Deferred.succeed(cancel, undefined)
+      // it does not wait for others to end
+      yield* skip(id)
       return asked.value
     }, Effect.uninterruptible),
     report: Effect.fn("Operations.report")(function* (id) {

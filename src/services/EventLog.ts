@@ -11,6 +11,7 @@ import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { EventsLost, PersistenceError } from "../domain/Errors.ts"
 import type { Event, EventFilter, EventId } from "../domain/Event.ts"
+import type { HostId } from "../domain/Ids.ts"
 
 /** What is not in the database, and so has to be told. @since 0.4.0 @category models */
 export type NewEvent = Pick<Event, "type" | "hostId" | "data">
@@ -32,6 +33,8 @@ export class EventLog extends Context.Tag("vmfabric/EventLog")<
     ) => Effect.Effect<ReadonlyArray<Event>, EventsLost | PersistenceError>
     /** Those after `cursor`, and then each as it is committed, without end, each once and in order. A reader that is slow holds up nobody. */
     readonly follow: (cursor: EventId, filter?: EventFilter) => Stream.Stream<Event, EventsLost | PersistenceError>
+    /** By host, the status that was last told of it (`up`, `suspect`, `down`), of those of which that is still kept. */
+    readonly hostStatuses: Effect.Effect<ReadonlyMap<HostId, string>, PersistenceError>
     /** All of them in one transaction, durable when it ends. */
     readonly append: (...events: ReadonlyArray<NewEvent>) => Effect.Effect<void, PersistenceError>
   }

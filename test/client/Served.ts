@@ -14,9 +14,7 @@ import type { AddressInfo } from "node:net"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import * as AppLive from "../../layers/AppLive.ts"
 import * as AppTest from "../../layers/AppTest.ts"
-import * as EventLogTest from "../../layers/EventLogTest.ts"
 import * as HypervisorTest from "../../layers/HypervisorTest.ts"
-import * as IdentityTest from "../../layers/IdentityTest.ts"
 import * as ImageLibraryTest from "../../layers/ImageLibraryTest.ts"
 import * as StorageLive from "../../layers/StorageLive.ts"
 import * as StorageTest from "../../layers/StorageTest.ts"
@@ -29,11 +27,12 @@ import { Storage } from "../../src/services/Storage.ts"
 
 const admin = { user: UserName.make("local"), role: "admin", via: "loopback", tokenId: null } as const
 
-/** Whoever asks is an administrator; what is asked for is in `seen`. */
-const asAdmin = (seen: Array<string>) =>
+/** Whoever asks is an administrator; what is asked for is in `seen`, and what they say of themselves in `tokens`. */
+const asAdmin = (seen: Array<string>, tokens: Set<string | undefined>) =>
   HttpLayerRouter.middleware((endpoint) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers, url }) => {
       seen.push(url)
+      tokens.add(headers["authorization"])
       return Effect.provideService(endpoint, CurrentPrincipal, admin)
     })
   ).layer
@@ -54,7 +53,7 @@ const gated = (gate: Effect.Latch) =>
 const app = (gate: Effect.Latch) =>
   AppLive.layerOver({
     fleet: AppTest.fleet,
-    persistence: Layer.merge(EventLogTest.layer, IdentityTest.layer),
+    persistence: AppTest.persistence,
     drivers: Layer.merge(HypervisorTest.layer, gated(gate)).pipe(
       Layer.provideMerge(ImageLibraryTest.layer({ "/images/test.raw": new Uint8Array(8192) }))
     )
@@ -64,6 +63,7 @@ const app = (gate: Effect.Latch) =>
 export const make = Effect.gen(function* () {
   const gate = yield* Effect.makeLatch(true)
   const seen: Array<string> = []
+  const tokens = new Set<string | undefined>()
   const context = yield* Layer.build(app(gate).pipe(Layer.provide(quiet)))
   const { update } = Context.get(context, StorageTest.StorageTestState)
   /** From now on no host's storage takes anything. */
@@ -76,7 +76,7 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const scope = yield* Scope.fork(outer, ExecutionStrategy.sequential)
       const server = HttpLayerRouter.serve(
-        Api.layer.pipe(Layer.provide(asAdmin(seen)), Layer.provide(Layer.succeedContext(context))),
+        Api.layer.pipe(Layer.provide(asAdmin(seen, tokens)), Layer.provide(Layer.succeedContext(context))),
         { disableLogger: true, disableListenLog: true }
       ).pipe(
         HttpMiddleware.withTracerDisabledWhen(() => true),
@@ -92,6 +92,7 @@ export const make = Effect.gen(function* () {
     gate,
     refuse,
     seen,
+    tokens,
     url: `http://127.0.0.1:${first.port}`,
     stop: first.stop,
     start: listen(first.port)

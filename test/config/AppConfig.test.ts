@@ -309,7 +309,11 @@ describe("from the environment", () => {
         ["VMFABRIC_CEPH_HOST", "root@mon:2222"],
         ["VMFABRIC_CEPH_OVERCOMMIT", "2.5"],
         ["VMFABRIC_UNDO_WINDOW", "7d"],
-        ["VMFABRIC_DRIFT", "disks=repair"]
+        ["VMFABRIC_DRIFT", "disks=repair"],
+        ["VMFABRIC_WEBHOOK_ALLOW", "127.0.0.1,fd00::/8"],
+        ["VMFABRIC_DRAIN", "10s"],
+        ["VMFABRIC_OTLP_ENDPOINT", "https://collector.example"],
+        ["OTEL_EXPORTER_OTLP_ENDPOINT", "https://other.example"]
       )
       assert.deepStrictEqual(config, {
         listen: { host: "::", port: 80 },
@@ -328,7 +332,13 @@ describe("from the environment", () => {
         cephHost: Option.some({ user: "root", host: "mon", port: 2222 }),
         cephOvercommit: 2.5,
         undoWindow: Duration.days(7),
-        drift: { power: "report", definition: "report", disks: "repair", network: "report" }
+        drift: { power: "report", definition: "report", disks: "repair", network: "report" },
+        webhookAllow: [
+          { address: "127.0.0.1", bits: 32 },
+          { address: "fd00::", bits: 8 }
+        ],
+        otlpEndpoint: Option.some("https://collector.example"),
+        drain: Option.some(Duration.seconds(10))
       })
       assert.strictEqual(AppConfig.databaseFor(config.database, "simulated"), "/var/lib/vmfabric/db.sqlite")
     })

@@ -100,6 +100,12 @@ describe("the command line", () => {
     "90s",
     "--drift",
     "power=repair,network=ignore",
+    "--webhook-allow",
+    "10.1.0.0/16",
+    "--otlp-endpoint",
+    "http://localhost:4318",
+    "--drain",
+    "1m",
     "--log-level",
     "error",
     "--log-format",
@@ -119,7 +125,8 @@ describe("the command line", () => {
         VMFABRIC_CEPH_CONF: "/other",
         VMFABRIC_CEPH_HOST: "other@other",
         VMFABRIC_CEPH_OVERCOMMIT: "9",
-        VMFABRIC_UNDO_WINDOW: "9d"
+        VMFABRIC_UNDO_WINDOW: "9d",
+        OTEL_EXPORTER_OTLP_ENDPOINT: "http://other:4318"
       }
       assert.deepStrictEqual(yield* run([...flags, "machines", "images", "types"], env), {
         files: Option.some({ machines: "machines", images: "images", types: "types" }),
@@ -141,7 +148,10 @@ describe("the command line", () => {
           cephHost: Option.some({ user: "root", host: "mon", port: 22 }),
           cephOvercommit: 1.5,
           undoWindow: Duration.seconds(90),
-          drift: { power: "repair", definition: "report", disks: "report", network: "ignore" }
+          drift: { power: "repair", definition: "report", disks: "report", network: "ignore" },
+          webhookAllow: [{ address: "10.1.0.0", bits: 16 }],
+          otlpEndpoint: Option.some("http://localhost:4318"),
+          drain: Option.some(Duration.minutes(1))
         }
       })
     })
@@ -271,7 +281,12 @@ describe("the command line", () => {
       "power=fix",
       'drift is "power=fix": expected KIND=POLICY, several with commas between them: kinds are power, definition, disks, network, policies ignore, report, repair'
     ],
-    ["drift", "", 'drift is "": expected KIND=POLICY']
+    ["drift", "", 'drift is "": expected KIND=POLICY'],
+    ["drain", "1h", 'drain is "1h": expected 0, or a time of at most 10 minutes'],
+    ["drain", "soon", 'drain is "soon": expected 0, or a time of at most 10 minutes'],
+    ["otlp-endpoint", "localhost:4318", 'otlp-endpoint is "localhost:4318": expected a URL as in'],
+    ["otlp-endpoint", "https://a:b@c", "otlp-endpoint has more than a place in it: expected a URL as in"],
+    ["webhook-allow", "10.0.0.0/8,lan", 'webhook-allow is "10.0.0.0/8,lan": expected addresses or ranges of them']
   ] as const) {
     it.effect(`refuses --${flag} ${JSON.stringify(value)} and names the flag`, () =>
       Effect.gen(function* () {

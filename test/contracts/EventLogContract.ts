@@ -116,6 +116,31 @@ export const eventLogContract = <E>(
       }).pipe(Effect.provide(world))
     )
 
+    it.live("knows what was last told of hosts, as far as that is kept", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const of = (hostId: number, data: NewEvent["data"]): NewEvent => ({
+          type: "host.changed",
+          hostId: HostId.make(hostId),
+          data
+        })
+        assert.deepStrictEqual([...(yield* log.hostStatuses)], [])
+        yield* log.append(
+          of(1, { status: "up", reason: null }),
+          of(2, { status: "up", reason: null }),
+          of(1, { status: "down", reason: "silent" }),
+          of(2, { maintenance: true })
+        )
+        assert.deepStrictEqual(
+          [...(yield* log.hostStatuses)],
+          [
+            [1, "down"],
+            [2, "up"]
+          ]
+        )
+      }).pipe(Effect.provide(world))
+    )
+
     it.live("tells what is seen of a VM, and how much of it differs", () =>
       Effect.gen(function* () {
         const inventory = yield* filled
@@ -130,18 +155,28 @@ export const eventLogContract = <E>(
             yield* inventory.observe([{ vmId, seen: running, drift: null }], 20)
             const crashed = { power: "crashed", reason: "the guest panicked" } as const
             yield* inventory.observe([{ vmId, seen: crashed, drift: [field("vcpus", "4")] }], 30)
-            // as many as before
+            // the same field
             yield* inventory.observe([{ vmId, seen: crashed, drift: [field("vcpus", "8")] }], 40)
             yield* inventory.observe([{ vmId, seen: null, drift: [field("vcpus", "8"), field("memory", "2")] }], 50)
             yield* inventory.observe([{ vmId, seen: null, drift: [field("memory", "2")] }], 60)
+            // twice at once: only how it is then
+            const both = [field("memory", "2"), field("vcpus", "4")]
+            yield* inventory.observe(
+              [
+                { vmId, seen: null, drift: [] },
+                { vmId, seen: null, drift: both }
+              ],
+              70
+            )
           })
         )
         assert.deepStrictEqual(observed, [
           ["vm.seen", about, { power: "running", reason: null }],
           ["vm.seen", about, { power: "crashed", reason: "the guest panicked" }],
-          ["vm.drift", about, { count: 1 }],
-          ["vm.drift", about, { count: 2 }],
-          ["vm.drift", about, { count: 1 }]
+          ["vm.drift", about, { count: 1, fields: "vcpus" }],
+          ["vm.drift", about, { count: 2, fields: "memory, vcpus" }],
+          ["vm.drift", about, { count: 1, fields: "memory" }],
+          ["vm.drift", about, { count: 2, fields: "memory, vcpus" }]
         ])
         // what differed goes with it
         assert.deepStrictEqual(yield* toldBy(inventory.setVmState(vmId, "destroyed")), [

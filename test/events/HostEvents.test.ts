@@ -49,6 +49,7 @@ describe("the log of hosts", () => {
       const changes = [
         change(1, up),
         change(2, up),
+        change(4, down("no answer")),
         change(1, down("sshd does not answer")),
         change(3, down("no route")),
         change(1, up)
@@ -69,6 +70,13 @@ describe("the log of hosts", () => {
         )
       })
       const log = Layer.mock(EventLog, {
+        // an earlier process said so of 2 and 4
+        hostStatuses: Effect.succeed(
+          new Map([
+            [HostId.make(2), "up"],
+            [HostId.make(4), "up"]
+          ])
+        ),
         append: (...events) =>
           events.some(({ hostId }) => hostId === 3)
             ? new PersistenceError({ action: "log what happened", cause: new Error("disk full") })
@@ -84,7 +92,7 @@ describe("the log of hosts", () => {
       yield* Deferred.await(done)
       assert.deepStrictEqual(logged, [
         [1, { status: "up", reason: null }],
-        [2, { status: "up", reason: null }],
+        [4, { status: "down", reason: "no answer" }],
         [1, { status: "down", reason: "sshd does not answer" }],
         [1, { status: "up", reason: null }]
       ])

@@ -8,15 +8,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Errors, Hosts, Ids, Scheduler, Vms } from "vmfabric"
-import {
-  AppLive,
-  AppTest,
-  EventLogTest,
-  HypervisorTest,
-  IdentityTest,
-  ImageLibraryTest,
-  StorageTest
-} from "vmfabric/layers"
+import { AppLive, AppTest, HypervisorTest, ImageLibraryTest, StorageTest } from "vmfabric/layers"
 
 const room = 4
 
@@ -45,7 +37,7 @@ const highestFirst = Layer.succeed(Scheduler.Scheduler, {
 
 const app = AppLive.layerOver({
   fleet: AppTest.fleet,
-  persistence: Layer.merge(EventLogTest.layer, IdentityTest.layer),
+  persistence: AppTest.persistence,
   drivers: Layer.merge(HypervisorTest.layer, StorageTest.layer).pipe(
     Layer.provideMerge(ImageLibraryTest.layer({ "/images/test.raw": new Uint8Array(8192) }))
   ),

@@ -10,16 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import { Storage, Volumes } from "vmfabric"
-import {
-  AppLive,
-  AppTest,
-  EventLogTest,
-  HypervisorTest,
-  IdentityTest,
-  ImageLibraryTest,
-  StorageLive,
-  StorageTest
-} from "vmfabric/layers"
+import { AppLive, AppTest, HypervisorTest, ImageLibraryTest, StorageLive, StorageTest } from "vmfabric/layers"
 
 const listing = (list: Ref.Ref<ReadonlyArray<string>>) =>
   Layer.effect(
@@ -42,7 +33,7 @@ const listing = (list: Ref.Ref<ReadonlyArray<string>>) =>
 const app = (list: Ref.Ref<ReadonlyArray<string>>) =>
   AppLive.layerOver({
     fleet: AppTest.fleet,
-    persistence: Layer.merge(EventLogTest.layer, IdentityTest.layer),
+    persistence: AppTest.persistence,
     drivers: Layer.merge(HypervisorTest.layer, listing(list)).pipe(
       Layer.provideMerge(ImageLibraryTest.layer({ "/images/test.raw": new Uint8Array(8192) }))
     )

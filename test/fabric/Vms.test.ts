@@ -9,6 +9,8 @@ import { vi } from "vitest"
 import * as Ids from "../../src/domain/Ids.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
+import type { SimulatedHost } from "../../src/simulator/SimulatedHost.ts"
+import * as Watching from "../observe/Watching.ts"
 import * as World from "./World.ts"
 
 vi.setConfig({ testTimeout: 60_000 })
@@ -72,6 +74,44 @@ describe("VMs on a simulated fleet", () => {
         assert.strictEqual(error.message, "host root@sim-1 failed to start vm-1: no more pixie dust")
         yield* World.agree(world)
         assert.deepStrictEqual(yield* vms.list(), [])
+      }).pipe(Effect.provide(world.life))
+    })
+  )
+
+  /** As by a start that was given up and takes effect after all. */
+  const startAgain = (host: SimulatedHost) =>
+    Effect.suspend(() =>
+      Effect.forEach(
+        [...host.state.domains.values()],
+        ({ name, uuid }) => Watching.virsh(host, "CREATE", { domainName: name, uuid: Ids.DomainUuid.make(uuid) }),
+        { discard: true }
+      )
+    )
+
+  it.scopedLive("one that runs again right after its power was taken goes all the same", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make({ hosts: 1 })
+      const host = world.hosts[0]!
+      yield* Effect.gen(function* () {
+        const vms = yield* Vms
+        const vm = yield* vms.create({ name: "a", instanceType: type })
+        yield* host.faults.onCall("DOMAIN_DESTROY", "after", Effect.orDie(startAgain(host)), { nth: 1 })
+        yield* vms.destroy(vm.id)
+        assert.deepStrictEqual(World.remains(world), { domains: [], disks: [] })
+
+        // the same while a creation is undone
+        const ended = yield* host.faults.calls("DOMAIN_DESTROY")
+        yield* host.faults.fail("DOMAIN_CREATE_WITH_FLAGS", {
+          code: 1,
+          message: "no more pixie dust",
+          nth: 1,
+          effect: true
+        })
+        yield* host.faults.onCall("DOMAIN_DESTROY", "after", Effect.orDie(startAgain(host)), { nth: 1 })
+        yield* Effect.flip(vms.create({ name: "b", instanceType: type }))
+        assert.strictEqual((yield* host.faults.calls("DOMAIN_DESTROY")) - ended, 2)
+        yield* World.agree(world)
+        assert.deepStrictEqual(World.remains(world), { domains: [], disks: [] })
       }).pipe(Effect.provide(world.life))
     })
   )

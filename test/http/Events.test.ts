@@ -4,6 +4,7 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { assert, describe, it } from "@effect/vitest"
@@ -20,6 +21,7 @@ import * as TestClock from "effect/TestClock"
 import * as http from "node:http"
 import type * as EventLogLive from "../../layers/EventLogLive.ts"
 import * as EventLogTest from "../../layers/EventLogTest.ts"
+import * as IdentityTest from "../../layers/IdentityTest.ts"
 import * as Api from "../../src/api/Events.ts"
 import { EventsLost, PersistenceError } from "../../src/domain/Errors.ts"
 import { Event, EventId } from "../../src/domain/Event.ts"
@@ -43,12 +45,21 @@ const app = HttpLayerRouter.serve(
 /** Gives where it listens, and what the log is over. */
 const serve = <A, E>(log: Layer.Layer<EventLog | A, E>) =>
   Effect.map(
-    Layer.build(app.pipe(Layer.provideMerge(log), Layer.provideMerge(Server.layer({ host: "127.0.0.1", port: 0 })))),
+    Layer.build(
+      app.pipe(
+        Layer.provide(IdentityTest.layer),
+        Layer.provideMerge(log),
+        Layer.provideMerge(Server.layer({ host: "127.0.0.1", port: 0 }))
+      )
+    ),
     (context) => {
       const { address } = Context.get(context, HttpServer.HttpServer)
       return { context, url: `http://127.0.0.1:${address._tag === "TcpAddress" ? address.port : 0}/api/v1/events` }
     }
   )
+
+/** Nobody can sign in, so whoever is on this machine may read on. */
+const asked = HttpServerRequest.fromWeb(new Request("http://controller/api/v1/events"))
 
 const served = (options: Partial<EventLogLive.Options> = {}) => serve(EventLogTest.layerWith(options))
 
@@ -347,7 +358,14 @@ describe("a stream of events", () => {
 
   it.scoped("sends a comment every 15 seconds in which nothing happens", () =>
     Effect.gen(function* () {
-      const response = yield* Events.stream({}).pipe(Effect.provide(scripted(() => Stream.never)))
+      const response = yield* Events.stream({}, asked).pipe(
+        Effect.provide(
+          Layer.merge(
+            scripted(() => Stream.never),
+            IdentityTest.layer
+          )
+        )
+      )
       assert.deepInclude(response.headers, { "content-type": "text/event-stream", "cache-control": "no-store" })
       const text = yield* Effect.fork(textOf(response, 3))
       yield* TestClock.adjust("29 seconds")
@@ -363,9 +381,14 @@ describe("a stream of events", () => {
     () =>
       Effect.gen(function* () {
         const sent = (error: EventsLost | PersistenceError) =>
-          Events.stream({ after: EventId.make(7) }).pipe(
+          Events.stream({ after: EventId.make(7) }, asked).pipe(
             Effect.flatMap((response) => textOf(response, 100)),
-            Effect.provide(scripted(() => Stream.concat(Stream.make(one), Stream.fail(error))))
+            Effect.provide(
+              Layer.merge(
+                scripted(() => Stream.concat(Stream.make(one), Stream.fail(error))),
+                IdentityTest.layer
+              )
+            )
           )
         const told = `retry: 1000
 id: 7

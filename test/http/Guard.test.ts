@@ -9,6 +9,7 @@ import * as Insight from "../../src/http/Insight.ts"
 import * as Needs from "../../src/http/Needs.ts"
 import * as Original from "../../src/http/Original.ts"
 import { api } from "../../src/api/Api.ts"
+import * as World from "../fabric/World.ts"
 import * as Guarded from "./Guarded.ts"
 
 // hashing passwords takes its time, and several in a row take it on a busy machine
@@ -509,6 +510,68 @@ describe("sessions and passwords", () => {
   )
 })
 
+describe("a stream of events", () => {
+  it.scopedLive("ends when its token is removed or expires, and no other does", () =>
+    Effect.gen(function* () {
+      const { admins, forward, identity, now, port, someone } = yield* Guarded.make()
+      yield* admins
+      const removed = yield* someone("viewer")
+      const expiring = yield* someone("viewer", (yield* now) + 60_000)
+      const staying = yield* someone("viewer")
+      const ended: Array<string> = []
+      const follow = (name: string, headers: Readonly<Record<string, string>>) =>
+        Effect.acquireRelease(
+          Effect.promise(async () => {
+            const abort = new AbortController()
+            const { body, status } = await fetch(`http://127.0.0.1:${port}/api/v1/events`, {
+              headers: { ...headers, accept: "text/event-stream" },
+              signal: abort.signal
+            })
+            assert.strictEqual(status, 200)
+            const reader = body?.getReader()
+            const read = async () => {
+              while ((await reader?.read())?.done !== true);
+              ended.push(name)
+            }
+            return { abort, reading: read().catch(() => undefined) }
+          }),
+          ({ abort, reading }) =>
+            Effect.zipRight(
+              Effect.sync(() => abort.abort()),
+              Effect.promise(() => reading)
+            )
+        )
+      yield* follow("removed", removed)
+      yield* follow("expiring", expiring)
+      yield* follow("staying", staying)
+      const [first] = (yield* identity.tokens()).filter(({ role }) => role === "viewer")
+      assert(first !== undefined)
+      yield* identity.removeToken(first.id)
+      yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(ended, ["removed"])))
+      forward(61_000)
+      yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(ended, ["removed", "expiring"])))
+    })
+  )
+})
+
+describe("a path that cannot be decoded", () => {
+  it.scopedLive("is answered in the manner of its neighbours", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* Guarded.make()
+      for (const path of ["/api/v1/vms/%zz", "/api/v1/%e0%a4", "/api/%"]) {
+        const { headers, status, text } = yield* ask("GET", path)
+        assert.strictEqual(status, 404, path)
+        assert.strictEqual(headers["content-type"], "application/problem+json")
+        assert.deepInclude(JSON.parse(text), { status: 404, code: "route_not_found" })
+        assert.include(JSON.parse(text).detail, `there is no route GET ${path}: each % in a path`)
+      }
+      const { status, text } = yield* ask("POST", "/vm/%zz?a=%zz")
+      assert.strictEqual(status, 404)
+      assert.include(JSON.parse(text).error, "there is no route POST /vm/%zz: each % in a path")
+    })
+  )
+})
+
 describe("the audit log", () => {
   it.scopedLive("has every request for a change, by GET too, with what became of it, and none that only looks", () =>
     Effect.gen(function* () {
@@ -605,13 +668,23 @@ describe("the audit log", () => {
       yield* say(ask("GET", `/vm/create?name=a&instance_type=1&token=${secret}&password=${canary}`, { headers: admin }))
       yield* say(ask("GET", "/vm/create?name=defect&instance_type=1", { headers: { ...admin, cookie: session } }))
       yield* ask("DELETE", `/api/v1/tokens/${secret}`, { headers: admin })
+      const hook = yield* json("POST", "/api/v1/webhooks", { url: "https://receiver.example/" }, admin)
+      const sealed = String(JSON.parse(hook.text).secret)
+      const again = yield* ask("POST", "/api/v1/webhooks/1/secret", { headers: admin })
+      const resealed = String(JSON.parse(again.text).secret)
+      yield* say(ask("POST", "/api/v1/webhooks/1/ping", { headers: admin }))
+      yield* say(json("PATCH", "/api/v1/webhooks/1", { secret: sealed }, admin))
+      yield* say(ask("DELETE", `/api/v1/webhooks/${encodeURI(sealed)}`, { headers: admin }))
+      yield* say(ask("GET", "/api/v1/webhooks", { headers: admin }))
+      yield* say(ask("GET", "/api/v1/webhooks/1", { headers: admin }))
       yield* say(ask("GET", "/api/v1/tokens", { headers }))
       yield* say(ask("GET", "/api/v1/session", { headers }))
       yield* say(ask("GET", "/api/v1/users", { headers: admin }))
       yield* say(ask("GET", "/api/v1/audit", { headers: admin }))
       assert.isAbove(log.length, 0)
       const audited = JSON.stringify(yield* identity.audited({ before: null, limit: 100 }))
-      for (const word of [canary, String(secret).slice(4), session.slice(session.indexOf("=") + 5)]) {
+      const words = [canary, String(secret).slice(4), session.slice(session.indexOf("=") + 5)]
+      for (const word of [...words, sealed.slice(6), resealed.slice(6)]) {
         assert.isAbove(word.length, 10)
         for (const text of [...answers, ...log, audited]) assert.notInclude(text, word)
       }

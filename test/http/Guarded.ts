@@ -10,6 +10,7 @@ import * as Redacted from "effect/Redacted"
 import { request } from "node:http"
 import * as EventLogTest from "../../layers/EventLogTest.ts"
 import * as IdentityTest from "../../layers/IdentityTest.ts"
+import * as WebhooksTest from "../../layers/WebhooksTest.ts"
 import * as Errors from "../../src/domain/Errors.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import { type Role, UserName } from "../../src/domain/Identity.ts"
@@ -118,6 +119,7 @@ export const make = Effect.fn("Guarded.make")(function* (
   const context = yield* Layer.build(
     Router.layerWith({ loopback: true, publicNames: [], rateLimit: 1000, ...guarding }).pipe(
       Layer.provide(fabric.layer),
+      Layer.provide(WebhooksTest.layer),
       Layer.provide(EventLogTest.layer),
       Layer.provideMerge(IdentityTest.layer),
       Layer.provideMerge(Server.layer({ host, port: 0 })),

@@ -18,6 +18,7 @@ import { join } from "node:path"
 import { connect as connectTls } from "node:tls"
 import * as EventLogTest from "../../layers/EventLogTest.ts"
 import * as IdentityTest from "../../layers/IdentityTest.ts"
+import * as WebhooksTest from "../../layers/WebhooksTest.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
@@ -78,7 +79,7 @@ describe("the HTTP server", () => {
     Effect.gen(function* () {
       const context = yield* Layer.build(
         Router.layer.pipe(
-          Layer.provide([fabric, EventLogTest.layer, IdentityTest.layer]),
+          Layer.provide([fabric, WebhooksTest.layer.pipe(Layer.provideMerge(EventLogTest.layer)), IdentityTest.layer]),
           Layer.provideMerge(Server.layer(listen))
         )
       )
@@ -127,7 +128,7 @@ const certificate = Effect.map(temporaryFolder, (folder) => {
 describe("TLS", () => {
   const serve = (files: Server.TlsFiles) =>
     Router.layer.pipe(
-      Layer.provide([fabric, EventLogTest.layer, IdentityTest.layer]),
+      Layer.provide([fabric, WebhooksTest.layer.pipe(Layer.provideMerge(EventLogTest.layer)), IdentityTest.layer]),
       Layer.provideMerge(Server.layerTls(listen, files)),
       Layer.provide(NodeContext.layer)
     )

@@ -8,8 +8,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
+import * as TestServices from "effect/TestServices"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -493,6 +495,23 @@ describe("transactions", () => {
       yield* Fiber.join(patient)
       assert.deepStrictEqual(yield* Fiber.join(reader), [3])
       assert.deepStrictEqual(yield* all, [3])
+    }).pipe(Effect.provide(memory))
+  )
+
+  it.scoped("that are interrupted in the moment of their commit end all the same", () =>
+    Effect.gen(function* () {
+      const { all, insert, sql, write, writeSimply } = yield* table
+      for (const [id, kind] of [write, writeSimply].entries()) {
+        const begun: { fiber?: Fiber.RuntimeFiber<unknown, unknown> } = {}
+        // right before its caller is told, who has heard nothing of either yet
+        const interrupt = () => begun.fiber?.unsafeInterruptAsFork(FiberId.none)
+        const row = sql`insert into t (id) values (${id})`
+        const fiber = yield* Effect.fork(kind("insert", row, interrupt))
+        begun.fiber = fiber
+        yield* Fiber.await(fiber).pipe(Effect.timeout("5 seconds"), TestServices.provideLive)
+      }
+      yield* insert(7)
+      assert.deepStrictEqual(yield* all, [0, 1, 7])
     }).pipe(Effect.provide(memory))
   )
 

@@ -208,7 +208,9 @@ describe("a database of version 0001", () => {
         { migration_id: 3, name: "observations" },
         { migration_id: 4, name: "events" },
         { migration_id: 5, name: "identity" },
-        { migration_id: 6, name: "pages" }
+        { migration_id: 6, name: "pages" },
+        { migration_id: 7, name: "webhooks" },
+        { migration_id: 8, name: "drift_events" }
       ])
     })
   )
@@ -438,7 +440,7 @@ describe("a database of version 0003", () => {
         assert.deepStrictEqual(yield* told, [
           ["host.changed", null, null, 2, '{"maintenance":false}'],
           ["vm.seen", 5, null, 2, '{"power":"absent","reason":null}'],
-          ["vm.drift", 1, null, 1, '{"count":0}'],
+          ["vm.drift", 1, null, 1, '{"count":0,"fields":""}'],
           ["vm.changed", 2, null, 1, '{"name":"vm-creating","state":"running","hostId":1}']
         ])
       }).pipe(Effect.provide(layerOn(filename)))

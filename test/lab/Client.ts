@@ -273,12 +273,19 @@ const defined = (host: string) =>
     }
   )
 
+/** A VM that is being created is shown already, and an operation that a kill left is finished behind the answers. */
+const nothingUnderWay = (program: Program) =>
+  Lab.eventually("nothing is under way", program.get("/operation/list?ended=0"), ({ operations }) =>
+    Schema.is(Schema.Tuple())(operations)
+  )
+
 /**
- * What the program says, what Ceph has, and what QEMU has are one: each VM a domain with a root disk, each volume an image, open where
- * it is attached and nowhere else, in the live and in the persistent definition of its VM's domain.
+ * As soon as nothing is under way, what the program says, what Ceph has, and what QEMU has are one: each VM a domain with a root disk,
+ * each volume an image, open where it is attached and nowhere else, in the live and in the persistent definition of its VM's domain.
  */
 export const agree = Effect.fn("agree")(function* (program: Program) {
   const { hosts } = program.fleet
+  yield* nothingUnderWay(program)
   const said = Effect.all([
     volumes(program),
     Effect.forEach(hosts, (_, index) =>

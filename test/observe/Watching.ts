@@ -82,8 +82,11 @@ export const byHand = Effect.fn(function* (host: SimulatedHost) {
 const dom = ({ domainName, uuid }: Pick<Vm, "domainName" | "uuid">) => ({ name: domainName, uuid, id: -1 })
 
 /** `virsh start`, and its like. */
-export const virsh = (host: SimulatedHost, verb: "CREATE" | "DESTROY" | "SUSPEND" | "RESUME" | "UNDEFINE", vm: Vm) =>
-  Effect.flatMap(byHand(host), (client) => client.call(`DOMAIN_${verb}`, { dom: dom(vm) })).pipe(Effect.scoped)
+export const virsh = (
+  host: SimulatedHost,
+  verb: "CREATE" | "DESTROY" | "SUSPEND" | "RESUME" | "UNDEFINE",
+  vm: Pick<Vm, "domainName" | "uuid">
+) => Effect.flatMap(byHand(host), (client) => client.call(`DOMAIN_${verb}`, { dom: dom(vm) })).pipe(Effect.scoped)
 
 /** `virsh edit` */
 export const edit = (host: SimulatedHost, vm: Vm, change: (xml: string) => string) =>

@@ -232,30 +232,30 @@ describe("what an earlier process left unfinished", () => {
 
   it.effect("is taken up oldest first, so many at a time", () =>
     Effect.gen(function* () {
-      const world = make(many(500, "StartVm"))
+      const world = make(many(1000, "StartVm"))
       yield* Effect.gen(function* () {
         const operations = yield* Operations
         yield* operations.resume
         yield* settle
         assert.deepStrictEqual(
           world.began,
-          Array.from({ length: 500 }, (_, index) => `start vm-${index + 1}`)
+          Array.from({ length: 1000 }, (_, index) => `start vm-${index + 1}`)
         )
-        assert.isAtMost(world.mostLoading(), 64)
-        assert.isAbove(world.mostLoading(), 32)
+        assert.isAtMost(world.mostLoading(), 256)
+        assert.isAbove(world.mostLoading(), 128)
       }).pipe(Effect.provide(world.layer))
     })
   )
 
-  it.effect("is not held up by hosts that hang: those give their places away after a second", () =>
+  it.effect("is not held up by hosts that hang: those give their places away after some seconds", () =>
     Effect.gen(function* () {
-      const world = make([...many(200, "StartVm", "hung"), ...many(10, "StartVm")])
+      const world = make([...many(300, "StartVm", "hung"), ...many(10, "StartVm")])
       yield* Effect.gen(function* () {
         yield* Effect.flatMap(Operations, (operations) => operations.resume)
         yield* settle
-        assert.deepStrictEqual(world.states(200, 210), { pending: 10 })
-        yield* TestClock.adjust("4 seconds")
-        assert.deepStrictEqual(world.states(200, 210), { done: 10 })
+        assert.deepStrictEqual(world.states(300, 310), { pending: 10 })
+        yield* TestClock.adjust("6 seconds")
+        assert.deepStrictEqual(world.states(300, 310), { done: 10 })
       }).pipe(Effect.provide(world.layer))
     })
   )

@@ -236,15 +236,7 @@ const expected: Record<
 > = {
   CreateVm: [
     {},
-    [
-      "ensure image on h1",
-      "create root on h1",
-      "create root on h1",
-      "define vm-7 on h1",
-      "start vm-7 on h1",
-      "VM 7 is running",
-      "done"
-    ]
+    ["ensure image on h1", "create root on h1", "define vm-7 on h1", "start vm-7 on h1", "VM 7 is running", "done"]
   ],
   DestroyVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete root on h1", "VM 7 is destroyed", "done"]],
   StartVm: [{}, ["start vm-7 on h1", "done"]],
@@ -437,6 +429,22 @@ describe("the operations' runner", () => {
         "create volume on h2 of 2",
         ...end
       ])
+    })
+  )
+
+  it.effect("takes a volume for grown that was refused to grow after it had", () =>
+    Effect.gen(function* () {
+      const operation = operationOf("GrowVolume", { detail: { size: 9, formerSize: 2 } })
+      const refusal = new Errors.StorageFailure({ storage: "Ceph pool vms", action: "grow volume-3", reason: "no" })
+      const is = (size: number) => Effect.succeed(Option.some(size * gibibyte))
+      const grown = { growVolume: () => refusal, volumeSize: () => is(9) }
+      assert.deepStrictEqual(yield* driven({ operation, storage: grown }), ['volume 3: {"size":9}', "done"])
+
+      const { calls, layer } = world({ operation, storage: { ...grown, volumeSize: () => is(2) } })
+      const fiber = yield* Effect.fork(failing({ operation }, layer))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber)).message, refusal.message)
+      assert.deepStrictEqual(calls.slice(-2), ['volume 3: {"size":2}', "failed"])
     })
   )
 

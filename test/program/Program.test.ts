@@ -8,6 +8,7 @@ import { connect } from "node:net"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as World from "../fabric/World.ts"
 import * as Program from "./Program.ts"
 
 const folder = Effect.acquireRelease(
@@ -55,6 +56,23 @@ describe("vmfabric without files", () => {
       socket.write("GET /vm/types HTTP/1.1\r\nHost: x\r\n") // a request that never ends
       yield* program.kill("SIGTERM")
       assert.strictEqual(yield* Effect.timeout(program.exited, "5 seconds"), 0)
+    })
+  )
+
+  it.scopedLive("with --drain it goes on serving for a while after a SIGTERM, and says that it is not ready", () =>
+    Effect.gen(function* () {
+      const program = yield* Program.start(["--drain", "3s"])
+      yield* World.eventually(
+        Effect.map(program.get("/readyz"), (answer) => assert.deepInclude(answer, { ready: true }))
+      )
+      const began = performance.now()
+      yield* program.kill("SIGTERM")
+      yield* World.eventually(
+        Effect.map(program.get("/readyz"), (answer) => assert.deepInclude(answer, { ready: false }))
+      )
+      assert.property(yield* program.get("/vm/list"), "vms")
+      assert.strictEqual(yield* program.exited, 0)
+      assert.isAtLeast(performance.now() - began, 3000)
     })
   )
 })
@@ -141,6 +159,9 @@ describe("the command line", () => {
         "--ceph-host",
         "--ceph-overcommit",
         "--undo-window",
+        "--webhook-allow",
+        "--otlp-endpoint",
+        "--drain",
         "--log-level",
         "VMFABRIC_LISTEN",
         "VMFABRIC_DATABASE",

@@ -10,7 +10,6 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -31,7 +30,6 @@ import * as Ids from "../../src/domain/Ids.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
-import type { ProcedureName } from "../../src/libvirt/Procedures.ts"
 import type { Hypervisor } from "../../src/services/Hypervisor.ts"
 import type { ImageLibrary } from "../../src/services/ImageLibrary.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
@@ -42,6 +40,8 @@ import * as Cluster from "../../src/simulator/Cluster.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
 import * as Virtual from "../../src/simulator/Virtual.ts"
 import * as World from "../fabric/World.ts"
+import * as Breaking from "./Breaking.ts"
+import { below, interval, pick, weighed } from "./Chance.ts"
 import { type Fate, type KnownVm, type KnownVolume, Model } from "./Model.ts"
 
 export interface Settings {
@@ -153,17 +153,6 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
   return { hosts: names.map((name) => fleet.host(name)!), config, life, cluster }
 })
 
-const below = (n: number) => Random.nextIntBetween(0, n)
-const pick = <A>(from: ReadonlyArray<A>) => Effect.map(below(from.length), (index) => from[index])
-/** One of them, by their weights. */
-const weighed = <A>(from: ReadonlyArray<readonly [weight: number, one: A]>) =>
-  Effect.map(below(from.reduce((sum, [weight]) => sum + weight, 0)), (drawn) => {
-    let left = drawn
-    return from.find(([weight]) => (left -= weight) < 0)![1]
-  })
-/** seconds, as between things that happen by themselves */
-const interval = (mean: number) => Effect.map(Random.next, (x) => Duration.seconds(-Math.log(1 - x) * mean))
-
 /** seconds between a last request and the mending of all, on average */
 const afterLast = 30
 
@@ -175,29 +164,6 @@ const often = Schedule.exponential("200 millis", 1.3).pipe(
   Schedule.union(Schedule.spaced("20 seconds")),
   Schedule.upTo(patience)
 )
-
-const onFiles: ReadonlyArray<ProcedureName> = ["STORAGE_VOL_CREATE_XML", "STORAGE_VOL_DELETE", "STORAGE_VOL_UPLOAD"]
-const onDomains: ReadonlyArray<ProcedureName> = [
-  "DOMAIN_DEFINE_XML_FLAGS",
-  "DOMAIN_UNDEFINE_FLAGS",
-  "DOMAIN_CREATE_WITH_FLAGS",
-  "DOMAIN_DESTROY",
-  "DOMAIN_ATTACH_DEVICE_FLAGS",
-  "DOMAIN_DETACH_DEVICE_ALIAS",
-  "DOMAIN_GET_STATE",
-  "DOMAIN_GET_XML_DESC"
-]
-const requests = [
-  "create",
-  "clone",
-  "remove",
-  "look",
-  "grow",
-  "rename",
-  "moveToTrash",
-  "purge",
-  "createSnapshot"
-] as const
 
 export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (line: string) => void) {
   const world = yield* makeWorld(settings)
@@ -442,175 +408,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   ]
   const act = Effect.flatten(weighed(actions))
 
-  const host = Effect.map(below(world.hosts.length), (index) => ({
-    name: world.config.hosts[index]!.address.host,
-    ...world.hosts[index]!
-  }))
-  const procedures = settings.ceph ? onDomains : [...onDomains, ...onFiles]
-  const moment = Effect.map(Random.nextBoolean, (early) => (early ? ("before" as const) : ("after" as const)))
-
-  // several at a time, since most of what goes wrong for users does so in the middle of something
-  const several = 4
-  const refusals = Effect.gen(function* () {
-    const { faults, name } = yield* host
-    for (let i = 0; i < several; i++) {
-      const procedure = (yield* pick(procedures))!
-      const effect = yield* Random.nextBoolean
-      yield* note(`FAULT ${name} refuses ${procedure}${effect ? " after doing it" : ""}`)
-      yield* faults.fail(procedure, { code: 38, message: "something went wrong", int1: 5, nth: 1, effect })
-    }
-  })
-  const lostAnswers = Effect.gen(function* () {
-    const { faults, name } = yield* host
-    for (let i = 0; i < several; i++) {
-      const procedure = (yield* pick(procedures))!
-      const when = yield* moment
-      yield* note(`FAULT ${name} loses its connections ${when} ${procedure}`)
-      yield* faults.onCall(procedure, when, faults.dropConnections, { nth: 1 })
-    }
-  })
-  /** Comes to its end when the controller is to be killed: at any moment, or before a call has taken effect, or before its answer is heard. */
-  const dying = Effect.gen(function* () {
-    if (settings.killEvery === 0) return yield* Effect.never
-    yield* Effect.sleep(yield* interval(settings.killEvery))
-    if (yield* Random.nextBoolean) return
-    const { faults, name } = yield* host
-    const procedure = (yield* pick(procedures))!
-    const when = yield* moment
-    yield* note(`FAULT the controller will be killed ${when} ${procedure} on ${name}`)
-    const called = yield* Deferred.make<void>()
-    const die = Effect.zipRight(Deferred.succeed(called, undefined), Effect.sleep("1 second"))
-    yield* faults.onCall(procedure, when, die, { nth: 1 })
-    yield* Effect.timeoutOption(Deferred.await(called), "5 seconds")
-  })
-  const { faults: pool } = world.cluster
-  const poolRefuses = Effect.gen(function* () {
-    const request = (yield* pick(requests))!
-    const effect = yield* Random.nextBoolean
-    yield* note(`FAULT the pool refuses ${request}${effect ? " after doing it" : ""}`)
-    yield* pool.fail(request, { errno: "EIO", nth: 1, effect })
-  })
-  const poolLosesAnswer = Effect.gen(function* () {
-    const request = (yield* pick(requests))!
-    const when = yield* moment
-    yield* note(`FAULT Ceph sessions will die ${when} ${request}`)
-    yield* pool.onCall(request, when, pool.killSessions, { nth: 1 })
-  })
-
-  /** Something breaks, and after a while is whole again. */
-  const faults: ReadonlyArray<readonly [weight: number, fault: Effect.Effect<void>]> = [
-    [8, refusals],
-    [6, lostAnswers],
-    [
-      1,
-      Effect.flatMap(host, ({ faults, name }) =>
-        Effect.zipRight(note(`FAULT ${name} loses its connections`), faults.dropConnections)
-      )
-    ],
-    [
-      1,
-      Effect.gen(function* () {
-        const { faults, name } = yield* host
-        yield* note(`FAULT ${name} is cut off`)
-        yield* faults.cutNetwork
-        yield* Effect.sleep(yield* interval(10))
-        yield* faults.mendNetwork
-      })
-    ],
-    [
-      1,
-      Effect.gen(function* () {
-        const { faults, name } = yield* host
-        yield* note(`FAULT libvirtd of ${name} stops`)
-        yield* faults.stopLibvirtd
-        yield* Effect.sleep(yield* interval(6))
-        yield* faults.startLibvirtd
-      })
-    ],
-    [
-      1,
-      Effect.gen(function* () {
-        const { faults, name } = yield* host
-        const when = yield* moment
-        yield* note(`FAULT libvirtd of ${name} hangs ${when} its calls`)
-        yield* faults.hang("all", true, when)
-        yield* Effect.sleep(yield* interval(15))
-        yield* faults.hang("all", false)
-      })
-    ],
-    [
-      1,
-      Effect.gen(function* () {
-        const { faults, name } = yield* host
-        yield* note(`FAULT ${name} loses power`)
-        yield* faults.losePower
-        yield* Effect.sleep(yield* interval(15))
-        yield* faults.bootAgain
-      })
-    ],
-    [
-      1,
-      Effect.gen(function* () {
-        const { faults, name } = yield* host
-        yield* note(`FAULT ${name} is slow`)
-        yield* faults.slow("all", yield* interval(2))
-        yield* Effect.sleep(yield* interval(10))
-        yield* faults.slow("all", settings.pace)
-      })
-    ],
-    [
-      1,
-      Effect.gen(function* () {
-        const { faults, guests, name } = yield* host
-        const guest = yield* pick(guests())
-        if (guest === undefined) return
-        yield* note(`FAULT ${guest.name} crashes on ${name}`)
-        yield* faults.crashGuest(guest.name)
-      })
-    ],
-    [
-      5,
-      Effect.gen(function* () {
-        const { faults, guests, name } = yield* host
-        yield* note(`FAULT guests on ${name} hold their devices`)
-        const held = guests().map((guest) => guest.name)
-        for (const guest of held) yield* faults.holdDevices(guest, true)
-        yield* Effect.sleep(yield* interval(60))
-        for (const guest of held) yield* faults.holdDevices(guest, false)
-      })
-    ],
-    ...(settings.ceph
-      ? [
-          [6, poolRefuses] as const,
-          [4, poolLosesAnswer] as const,
-          [1, Effect.zipRight(note("FAULT Ceph sessions die"), pool.killSessions)] as const,
-          [
-            1,
-            Effect.gen(function* () {
-              yield* note("FAULT the OSDs are dead")
-              yield* pool.osdsDead(true)
-              yield* Effect.sleep(yield* interval(10))
-              yield* pool.osdsDead(false)
-            })
-          ] as const
-        ]
-      : [])
-  ]
-
-  /** Whole, and as fast as can be expected. */
-  const mend = Effect.gen(function* () {
-    yield* pool.clear
-    yield* pool.osdsDead(false)
-    for (const request of requests) yield* pool.onCall(request, "before", Effect.sleep(settings.pace))
-    for (const { faults, guests } of world.hosts) {
-      yield* faults.clear
-      yield* faults.slow("all", settings.pace)
-      yield* faults.mendNetwork
-      yield* faults.bootAgain
-      yield* faults.startLibvirtd
-      for (const { name } of guests()) yield* faults.holdDevices(name, false)
-    }
-  })
+  const breakage = Breaking.make({ ...settings, ...world, note })
 
   const unbroken = Effect.suspend(() => broken[0] ?? Effect.void)
 
@@ -659,7 +457,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
           Effect.gen(function* () {
             yield* Effect.sleep(yield* interval(settings.faultEvery))
             counts.faults++
-            yield* FiberSet.run(breaking, yield* weighed(faults))
+            yield* FiberSet.run(breaking, yield* breakage.draw)
           })
         )
 
@@ -683,13 +481,13 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
       mendAt = null
     })
     const ended = yield* Effect.raceFirst(
-      Effect.raceFirst(Effect.as(arriving, "left alone" as const), Effect.as(dying, "KILLED" as const)),
+      Effect.raceFirst(Effect.as(arriving, "left alone" as const), Effect.as(breakage.dying, "KILLED" as const)),
       Effect.raceFirst(breakThings, Effect.zipRight(FiberSet.join(clients), Effect.never))
     )
     yield* note(`the controller is ${ended}`)
     if (ended === "KILLED") return
     yield* FiberSet.clear(breaking)
-    yield* mend
+    yield* breakage.mend
     yield* Effect.raceFirst(FiberSet.awaitEmpty(clients), FiberSet.join(clients)).pipe(
       Effect.timeoutFail({
         duration: patience,
@@ -703,7 +501,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     Effect.catchTags({ FleetConflict: Effect.die, PersistenceError: Effect.die })
   )
 
-  yield* mend
+  yield* breakage.mend
   while (counts.requests < settings.operations || counts.settlements * settings.settleEvery < settings.operations) {
     yield* live
     yield* unbroken

@@ -13,7 +13,9 @@ import { Ceph } from "../../src/services/Ceph.ts"
 import { Hypervisor } from "../../src/services/Hypervisor.ts"
 import { Storage, type StorageDriver } from "../../src/services/Storage.ts"
 import { type Call, type Cluster } from "../../src/simulator/Cluster.ts"
+import * as StorageRbd from "../../layers/StorageRbd.ts"
 import { StorageWorld } from "../contracts/StorageContract.ts"
+import * as World from "../fabric/World.ts"
 import * as Simulated from "../hypervisor/Simulated.ts"
 import { imageNamed } from "./Given.ts"
 import * as Holder from "./Holder.ts"
@@ -103,7 +105,7 @@ describe("an image", () => {
       assert.deepStrictEqual(yield* pool(at), [])
     }))
 
-  test("whose import was killed leaves a part, which the next import removes", (at) =>
+  test("whose import was killed leaves nothing, also when nobody needs it again", (at) =>
     Effect.gen(function* () {
       yield* at.images.hold
       const importing = yield* Effect.fork(Effect.flip(at.driver.ensureImage(host, image)))
@@ -111,10 +113,32 @@ describe("an image", () => {
       yield* at.cluster.faults.killSessions
       yield* at.images.release
       assert.strictEqual((yield* Fiber.join(importing))._tag, "StorageUnreachable")
-      assert.match((yield* pool(at)).join(), /^image-\*\.new-[0-9a-f-]{36}$/)
+      yield* World.eventually(Effect.map(pool(at), (left) => assert.deepStrictEqual(left, [])))
       yield* at.driver.ensureImage(host, image)
       assert.deepStrictEqual(yield* pool(at), ["image-*"])
     }))
+
+  test("of which a part could not be removed leaves nothing when that is possible again", (at) =>
+    Effect.gen(function* () {
+      yield* at.cluster.faults.fail("remove", { errno: "EIO", nth: 1 })
+      yield* at.images.breakNext
+      yield* Effect.flip(at.driver.ensureImage(host, image))
+      assert.match((yield* pool(at)).join(), /^image-\*\.new-[0-9a-f-]{36}$/)
+      yield* World.eventually(Effect.map(pool(at), (left) => assert.deepStrictEqual(left, [])))
+    }))
+
+  it.live("that an earlier life was sending leaves nothing, and what others named stays", () =>
+    Effect.gen(function* () {
+      const ceph = yield* Ceph
+      for (const name of [`image-${"0a".repeat(32)}.new-1`, "image-mine.new-1", "vm-7-root.new-1"]) {
+        yield* ceph.create(name, 1024)
+      }
+      yield* StorageRbd.make({ patience: "300 millis" })
+      yield* World.eventually(
+        Effect.map(ceph.list, (left) => assert.deepStrictEqual(left, ["image-mine.new-1", "vm-7-root.new-1"]))
+      )
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
 
   test("has its name only once it is whole, wherever a process ends on the way", (at) =>
     Effect.gen(function* () {

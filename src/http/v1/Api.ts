@@ -12,6 +12,7 @@ import * as Docs from "./Docs.ts"
 import * as Handlers from "./Handlers.ts"
 import * as Identity from "./Identity.ts"
 import * as Problems from "./Problems.ts"
+import * as Webhooks from "./Webhooks.ts"
 
 const events = HttpApiBuilder.group(api, "events", (handlers) => handlers.handle("listEvents", Events.handle))
 
@@ -47,7 +48,7 @@ export const routerConfig = { maxParamLength: Number.MAX_SAFE_INTEGER }
 /** Every endpoint, `/openapi.json` and `/docs`. @since 0.4.0 @category layers */
 export const layer = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(api).pipe(
-    Layer.provide(Layer.mergeAll(Handlers.layer, events, identity)),
+    Layer.provide(Layer.mergeAll(Handlers.layer, Webhooks.layer, events, identity)),
     Layer.provide(Problems.middleware)
   ),
   Problems.notFound(prefix),

@@ -32,6 +32,7 @@ type Missing =
   | Errors.OperationNotFound
   | Errors.UserNotFound
   | Errors.TokenNotFound
+  | Errors.WebhookNotFound
 
 type Standing =
   | Errors.VmBusy
@@ -120,6 +121,8 @@ export function of(error: Known): P.Problem {
       return missing("user_not_found", "There is no such user", message)
     case "TokenNotFound":
       return missing("token_not_found", "There is no such token", message)
+    case "WebhookNotFound":
+      return missing("webhook_not_found", "There is no such webhook", message)
     case "VmBusy":
       return conflict("vm_busy", "The VM is busy", message, error.operationId)
     case "VolumeBusy":

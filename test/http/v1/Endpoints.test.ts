@@ -3,8 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { HypervisorTestState } from "../../../layers/HypervisorTest.ts"
+import { WebhookReceivers } from "../../../layers/WebhooksTest.ts"
 import { HostId } from "../../../src/domain/Ids.ts"
 import { Inventory } from "../../../src/services/Inventory.ts"
+import * as World from "../../fabric/World.ts"
 import * as App from "./App.ts"
 
 describe("VMs", () => {
@@ -163,6 +165,66 @@ describe("what the files say", () => {
       yield* done("POST", "/vms", { name: "web", instanceType: 1 })
       assert.lengthOf(App.items(yield* get("/hosts/1/vms")), 2)
       assert.deepInclude((yield* ask("POST", "/hosts/2/look")).json, { id: 2, maintenance: true })
+    })
+  )
+})
+
+describe("webhooks", () => {
+  it.scopedLive("are made with a secret that is told once, changed, tested and removed", () =>
+    Effect.gen(function* () {
+      const { ask, context, done, get } = yield* App.make()
+      const receivers = Context.get(context, WebhookReceivers)
+      const url = "https://receiver.example/hooks"
+      const types = ["vm.created"]
+      const created = yield* ask("POST", "/webhooks", { url, types })
+      assert.strictEqual(created.status, 201)
+      assert.match(String(created.json.secret), /^whsec_[A-Za-z0-9+/]{43}=$/)
+      yield* ask("POST", "/webhooks", { url: "https://other.example/", types: null })
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      const event = App.items(yield* get("/events?type=vm.created"))[0]
+      yield* World.eventually(
+        Effect.map(receivers.received, (all) => {
+          const bodies = all.filter((one) => one.url === url).map(({ body }): unknown => JSON.parse(body))
+          assert.deepStrictEqual(bodies, [event])
+        })
+      )
+      const { json } = yield* get("/webhooks/1")
+      assert.deepInclude(json, { id: 1, url, types, status: "delivering", lastFailure: null, nextTryAt: null })
+      assert.notProperty(json, "secret")
+      assert.deepStrictEqual(
+        App.items(yield* get("/webhooks")).map(({ id }) => id),
+        [1, 2]
+      )
+      assert.deepInclude((yield* ask("PATCH", "/webhooks/1", { types: null })).json, { types: null, url })
+      const rotated = yield* ask("POST", "/webhooks/1/secret")
+      assert.match(String(rotated.json.secret), /^whsec_/)
+      assert.notStrictEqual(rotated.json.secret, created.json.secret)
+      assert.deepInclude((yield* ask("POST", "/webhooks/1/ping")).json, { delivered: true, status: 204, reason: null })
+
+      for (const body of [
+        { url: "https://169.254.169.254/" },
+        { url: "http://receiver.example/" },
+        { url, types: [] },
+        { url, types: ["vm"] },
+        { url, secret: "mine" },
+        { url: "" },
+        {}
+      ]) {
+        assert.strictEqual((yield* ask("POST", "/webhooks", body)).status, 400, JSON.stringify(body))
+      }
+      const refused = yield* ask("DELETE", "/webhooks/1", undefined, { "if-match": '"x"' })
+      assert.deepInclude(refused.json, { status: 412, code: "has_changed" })
+      assert.strictEqual((yield* ask("DELETE", "/webhooks/1")).status, 204)
+      for (const [method, path] of [
+        ["GET", ""],
+        ["DELETE", ""],
+        ["POST", "/secret"],
+        ["POST", "/ping"]
+      ] as const) {
+        const answer = yield* ask(method, `/webhooks/1${path}`)
+        assert.deepInclude(answer.json, { status: 404, code: "webhook_not_found" })
+      }
+      assert.lengthOf(App.items(yield* get("/webhooks")), 1)
     })
   )
 })

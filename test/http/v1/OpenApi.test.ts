@@ -1,6 +1,7 @@
 /** The document, and the page for people. */
 import * as HttpApi from "@effect/platform/HttpApi"
 import { assert, describe, it } from "@effect/vitest"
+import { Validator as SpecificationValidator } from "@seriousme/openapi-schema-validator"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import packageJson from "../../../package.json" with { type: "json" }
@@ -14,7 +15,7 @@ const components = Contract.members(Contract.members(App.document).components)
 const schemas = Contract.members(components.schemas)
 
 /** What is wrong with a document, in words: a validator can be put beside this one. */
-type Validator = (document: unknown) => ReadonlyArray<string>
+type Validator = (document: unknown) => ReadonlyArray<string> | Promise<ReadonlyArray<string>>
 
 const references = (value: unknown): ReadonlyArray<string> =>
   Array.isArray(value)
@@ -55,11 +56,20 @@ const wellFormed: Validator = (document) => {
   ]
 }
 
-const validators: ReadonlyArray<readonly [name: string, Validator]> = [["well-formed", wellFormed]]
+/** By the schema of the specification itself. */
+const bySpecification: Validator = async (document) => {
+  const { errors, valid } = await new SpecificationValidator().validate(structuredClone(Contract.members(document)))
+  return valid ? [] : typeof errors === "string" ? [errors] : (errors ?? []).map((error) => JSON.stringify(error))
+}
+
+const validators: ReadonlyArray<readonly [name: string, Validator]> = [
+  ["well-formed", wellFormed],
+  ["by the schema of OpenAPI 3.1", bySpecification]
+]
 
 describe("the OpenAPI document", () => {
   for (const [name, validator] of validators) {
-    it(`is valid: ${name}`, () => assert.deepStrictEqual(validator(App.document), []))
+    it(`is valid: ${name}`, async () => assert.deepStrictEqual(await validator(App.document), []))
   }
 
   it.scopedLive("is served, and says of which version it is and how one signs in", () =>
@@ -119,6 +129,11 @@ describe("the OpenAPI document", () => {
     assert.strictEqual(needs.get("changeHost"), "admin")
     assert.strictEqual(needs.get("createVm"), "operator")
     assert.strictEqual(needs.get("getVm"), "viewer")
+    for (const { id, spec } of operations) {
+      const open = needs.get(id.split(".")[1] ?? "") === "nobody"
+      // absent: as the document says for all
+      assert.deepStrictEqual(spec.security, open ? [] : undefined, id)
+    }
   })
 
   it("has a name for each schema, an example for each body, and is right about its examples", () => {

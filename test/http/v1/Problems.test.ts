@@ -37,6 +37,7 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   OperationNotFound: [new Errors.OperationNotFound({ operationId: "x" }), 404, "operation_not_found"],
   UserNotFound: [new Errors.UserNotFound({ name: "ada" }), 404, "user_not_found"],
   TokenNotFound: [new Errors.TokenNotFound({ tokenId: 7 }), 404, "token_not_found"],
+  WebhookNotFound: [new Errors.WebhookNotFound({ webhookId: 7 }), 404, "webhook_not_found"],
   VmBusy: [new Errors.VmBusy({ vmId, ...busy }), 409, "vm_busy"],
   VolumeBusy: [new Errors.VolumeBusy({ volumeId, ...busy }), 409, "volume_busy"],
   VolumeConflict: [new Errors.VolumeConflict({ volumeId, reason: "is deleted" }), 409, "volume_conflict"],

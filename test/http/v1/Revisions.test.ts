@@ -31,6 +31,14 @@ const resources: ReadonlyArray<{
     path: "/hosts/2",
     change: ({ ask }) => ask("PATCH", "/hosts/2", { maintenance: true }),
     attempts: [["PATCH", { maintenance: false }]]
+  },
+  {
+    path: "/webhooks/1",
+    change: ({ ask }) => ask("PATCH", "/webhooks/1", { types: ["vm.created"] }),
+    attempts: [
+      ["PATCH", { url: "https://other.example/" }],
+      ["PATCH", { types: null }]
+    ]
   }
 ]
 
@@ -41,6 +49,7 @@ describe("If-Match", () => {
       const { ask, done, get } = asked
       yield* done("POST", "/vms", { name: "web", instanceType: 1 })
       yield* done("POST", "/volumes", { name: "a", size: 1 })
+      yield* ask("POST", "/webhooks", { url: "https://receiver.example/hooks" })
       for (const { attempts, change, path } of resources) {
         const before = etagOf(yield* get(path))
         assert.strictEqual(etagOf(yield* get(path)), before)
