@@ -22,7 +22,9 @@ const inputs = (entry: string, external: ReadonlyArray<string>) =>
       external: [...external],
       logLevel: "error"
     })
-    return Object.keys(metafile.inputs)
+    return Object.values(metafile.outputs).flatMap(({ inputs }) =>
+      Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : []))
+    )
   })
 
 const run = (args: ReadonlyArray<string>) =>
