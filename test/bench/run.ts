@@ -18,6 +18,7 @@ import { cpus, release, totalmem } from "node:os"
 import { delimiter, join } from "node:path"
 import * as Api from "./Api.ts"
 import * as Attach from "./Attach.ts"
+import * as Cli from "./Cli.ts"
 import * as Clone from "./Clone.ts"
 import * as Create from "./Create.ts"
 import { type Figure, median, met, table } from "./Figure.ts"
@@ -116,6 +117,14 @@ const sections: ReadonlyArray<Section> = [
     lab: "none",
     minutes: 8,
     measure: () => Api.measure
+  },
+  {
+    name: "cli",
+    about: "how long --help takes, against Node's own start",
+    tools: [],
+    lab: "none",
+    minutes: 4,
+    measure: () => Cli.measure
   },
   {
     name: "memory",

@@ -91,11 +91,11 @@ describe("places of operations", () => {
         yield* enter(1)
         yield* enter(2)
         yield* Effect.fork(enter(3))
-        while (now < 60_000) yield* Effect.yieldNow()
+        yield* Effect.repeat(Effect.yieldNow(), { until: () => now >= 60_000 })
         assert.deepStrictEqual(inside, [1, 2])
         late = 0
         const before = now
-        while (inside.length < 3 && now < 120_000) yield* Effect.yieldNow()
+        yield* Effect.repeat(Effect.yieldNow(), { until: () => inside.length === 3 || now >= 120_000 })
         assert.deepStrictEqual(inside, [1, 2, 3])
         assert.isAtMost(now - before, 5000)
       }).pipe(Effect.withClock(clock))

@@ -1,0 +1,292 @@
+/**
+ * `vmfabric host`, `image`, `type` and `pool`: what VMs are made of.
+ *
+ * @since 0.5.0
+ */
+import * as Args from "@effect/cli/Args"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import type { Host } from "../api/Hosts.ts"
+import type { Image } from "../api/Images.ts"
+import type { InstanceType } from "../api/InstanceTypes.ts"
+import type { Pool } from "../api/Pools.ts"
+import { answered, one, time, toneOf, type View } from "./Output.ts"
+import * as Pages from "./Pages.ts"
+import * as Resolve from "./Resolve.ts"
+import { Session } from "./Session.ts"
+import * as Verb from "./Verb.ts"
+import * as Vms from "./Vms.ts"
+
+const client = Effect.flatMap(Session, ({ client }) => client)
+
+/** Of what can be promised, what is free. */
+const left = (what: "cpu" | "ram" | "disk") => (host: Host) => `${host.free[what]}/${host.capacity[what]}`
+
+const view: View<Host> = {
+  name: ({ id }) => id,
+  columns: [
+    { title: "ID", of: ({ id }) => id },
+    { title: "NAME", of: ({ name }) => name },
+    { title: "STATUS", of: ({ status }) => status, tone: ({ status }) => toneOf(status) },
+    {
+      title: "MAINTENANCE",
+      of: ({ maintenance }) => maintenance,
+      tone: ({ maintenance }) => (maintenance ? "moving" : undefined)
+    },
+    { title: "VMS", of: ({ vms }) => vms },
+    { title: "FREE CPU", of: left("cpu") },
+    { title: "FREE RAM MIB", of: left("ram") },
+    { title: "FREE DISK GIB", of: left("disk") },
+    { title: "REASON", of: ({ reason }) => reason },
+    { title: "SINCE", of: ({ since }) => time(since), wide: true },
+    {
+      title: "LABELS",
+      of: ({ labels }) =>
+        Object.entries(labels)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(","),
+      wide: true
+    }
+  ]
+}
+
+const word = Verb.word("host", "Id, name or address of the host.")
+
+/** @since 0.5.0 @category nouns */
+export const noun: Verb.Noun = {
+  name: "host",
+  about: "servers that VMs run on",
+  verbs: [
+    Verb.make({
+      name: "list",
+      about: "List hosts.",
+      endpoints: ["listHosts"],
+      options: Options.all({ watch: Verb.watch }),
+      args: Args.none,
+      run: ({ watch }) =>
+        Effect.gen(function* () {
+          const { hosts } = yield* client
+          yield* Pages.whole(
+            view,
+            watch,
+            { types: ["host.changed"] },
+            "there are no hosts",
+            hosts.listHosts({ withResponse: true })
+          )
+        })
+    }),
+    Verb.make({
+      name: "get",
+      about: "Show a host.",
+      endpoints: ["getHost"],
+      options: Options.all({ watch: Verb.watch }),
+      args: word,
+      run: ({ watch }, text) =>
+        Effect.gen(function* () {
+          const id = yield* Resolve.host(text)
+          const { hosts } = yield* client
+          yield* Pages.single(
+            view,
+            watch,
+            { types: ["host.changed"], host: id },
+            hosts.getHost({ path: { id }, withResponse: true })
+          )
+        })
+    }),
+    Verb.make({
+      name: "maintenance",
+      about: "Put a host into maintenance, so that nothing new is placed there, or out of it.",
+      endpoints: ["changeHost"],
+      options: Verb.noOptions,
+      args: Args.all([
+        word,
+        Args.choice(
+          [
+            ["on", true],
+            ["off", false]
+          ],
+          { name: "on|off" }
+        )
+      ]),
+      run: (_, [text, maintenance]) =>
+        Effect.gen(function* () {
+          const id = yield* Resolve.host(text)
+          const { hosts } = yield* client
+          yield* one(
+            view,
+            yield* answered(hosts.changeHost({ path: { id }, payload: { maintenance }, withResponse: true }))
+          )
+        })
+    }),
+    Verb.make({
+      name: "look",
+      about: "Look at everything on a host now.",
+      endpoints: ["lookAtHost"],
+      options: Verb.noOptions,
+      args: word,
+      run: (_, text) =>
+        Effect.gen(function* () {
+          const id = yield* Resolve.host(text)
+          const { hosts } = yield* client
+          yield* one(view, yield* answered(hosts.lookAtHost({ path: { id }, withResponse: true })))
+        })
+    }),
+    Verb.make({
+      name: "vms",
+      about: "List a host's VMs.",
+      endpoints: ["listHostVms"],
+      options: Vms.listing,
+      args: word,
+      run: ({ name, page, sort, state, type, watch }, text) =>
+        Effect.gen(function* () {
+          const id = yield* Resolve.host(text)
+          const { hosts } = yield* client
+          const filter = {
+            ...(yield* Resolve.maybe("type", type, Resolve.type)),
+            ...Verb.given("name", name),
+            ...Verb.given("state", state),
+            ...Verb.given("sort", sort)
+          }
+          yield* Pages.show(Vms.view, page, watch, Vms.events, "there are no such VMs", (at) =>
+            hosts.listHostVms({ path: { id }, urlParams: { ...filter, ...at }, withResponse: true })
+          )
+        })
+    })
+  ]
+}
+
+const gib = (bytes: number | null) => (bytes === null ? null : (bytes / 2 ** 30).toFixed(1))
+
+const imageView: View<Image> = {
+  name: ({ id }) => id,
+  columns: [
+    { title: "ID", of: ({ id }) => id },
+    { title: "NAME", of: ({ name }) => name },
+    { title: "FORMAT", of: ({ format }) => format },
+    { title: "DISK GIB", of: ({ virtualSize }) => gib(virtualSize) },
+    { title: "FILE GIB", of: ({ fileSize }) => gib(fileSize) },
+    { title: "SOURCE", of: ({ source }) => source },
+    { title: "SHA256", of: ({ sha256 }) => sha256, wide: true }
+  ]
+}
+
+/** @since 0.5.0 @category nouns */
+export const image: Verb.Noun = {
+  name: "image",
+  about: "what VMs start from",
+  verbs: [
+    Verb.make({
+      name: "list",
+      about: "List the images on offer.",
+      endpoints: ["listImages"],
+      options: Verb.noOptions,
+      args: Args.none,
+      run: () =>
+        Effect.gen(function* () {
+          const { images } = yield* client
+          yield* Pages.whole(imageView, false, {}, "there are no images", images.listImages({ withResponse: true }))
+        })
+    }),
+    Verb.make({
+      name: "get",
+      about: "Show an image.",
+      endpoints: ["getImage"],
+      options: Verb.noOptions,
+      args: Verb.word("image", "Id or name of the image."),
+      run: (_, text) =>
+        Effect.gen(function* () {
+          const id = yield* Resolve.image(text)
+          const { images } = yield* client
+          yield* one(imageView, yield* answered(images.getImage({ path: { id }, withResponse: true })))
+        })
+    })
+  ]
+}
+
+const typeView: View<InstanceType> = {
+  name: ({ id }) => id,
+  columns: [
+    { title: "ID", of: ({ id }) => id },
+    { title: "CPU", of: ({ cpu }) => cpu },
+    { title: "RAM MIB", of: ({ ram }) => ram },
+    { title: "DISK GIB", of: ({ disk }) => disk }
+  ]
+}
+
+/** @since 0.5.0 @category nouns */
+export const type: Verb.Noun = {
+  name: "type",
+  about: "sizes VMs can have",
+  verbs: [
+    Verb.make({
+      name: "list",
+      about: "List the instance types on offer.",
+      endpoints: ["listInstanceTypes"],
+      options: Verb.noOptions,
+      args: Args.none,
+      run: () =>
+        Effect.gen(function* () {
+          const { instanceTypes } = yield* client
+          yield* Pages.whole(
+            typeView,
+            false,
+            {},
+            "there are no instance types",
+            instanceTypes.listInstanceTypes({ withResponse: true })
+          )
+        })
+    }),
+    Verb.make({
+      name: "get",
+      about: "Show an instance type.",
+      endpoints: ["getInstanceType"],
+      options: Verb.noOptions,
+      args: Verb.word("type", "Id of the instance type."),
+      run: (_, text) =>
+        Effect.gen(function* () {
+          const id = yield* Resolve.type(text)
+          const { instanceTypes } = yield* client
+          yield* one(typeView, yield* answered(instanceTypes.getInstanceType({ path: { id }, withResponse: true })))
+        })
+    })
+  ]
+}
+
+const poolView: View<Pool> = {
+  name: ({ name }) => name,
+  columns: [
+    { title: "NAME", of: ({ name }) => name },
+    { title: "DRIVER", of: ({ driver }) => driver },
+    { title: "CAPACITY GIB", of: ({ capacity }) => Math.round(capacity) },
+    { title: "USED GIB", of: ({ used }) => Math.round(used) },
+    { title: "AVAILABLE GIB", of: ({ available }) => Math.round(available) },
+    { title: "PROMISED GIB", of: ({ promised }) => Math.round(promised) },
+    { title: "OVERCOMMIT", of: ({ overcommit }) => overcommit }
+  ]
+}
+
+/** @since 0.5.0 @category nouns */
+export const pool: Verb.Noun = {
+  name: "pool",
+  about: "storage that all hosts share",
+  verbs: [
+    Verb.make({
+      name: "list",
+      about: "List pools, looked at just now.",
+      endpoints: ["listPools"],
+      options: Verb.noOptions,
+      args: Args.none,
+      run: () =>
+        Effect.gen(function* () {
+          const { pools } = yield* client
+          yield* Pages.whole(
+            poolView,
+            false,
+            {},
+            "there are no pools that hosts share",
+            pools.listPools({ withResponse: true })
+          )
+        })
+    })
+  ]
+}

@@ -1,0 +1,28 @@
+/**
+ * Where a command is typed and read: a port, so that tests can look at it.
+ *
+ * @since 0.5.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import type { Refused } from "./Failure.ts"
+
+/** @since 0.5.0 @category services */
+export class Screen extends Context.Tag("vmfabric/cli/Screen")<
+  Screen,
+  {
+    /** whether standard output is a terminal, and may have colours */
+    readonly colour: boolean
+    /** whether somebody looks at standard error as it is written */
+    readonly live: boolean
+    /** whole lines to standard output, line ends included */
+    readonly out: (text: string) => Effect.Effect<void>
+    /** text to standard error */
+    readonly err: (text: string) => Effect.Effect<void>
+    /** a line that somebody types; fails without a terminal */
+    readonly ask: (question: string) => Effect.Effect<string, Refused>
+    /** the same without an echo; without a terminal the first line of standard input */
+    readonly askSecret: (question: string) => Effect.Effect<Redacted.Redacted<string>, Refused>
+  }
+>() {}

@@ -1,0 +1,51 @@
+/**
+ * Text as a terminal may be given it, and tables of it.
+ *
+ * @since 0.5.0
+ */
+import stringWidth from "string-width"
+
+/** Control characters, and those that change the direction or break a line: with them a name could write what it likes over the screen. */
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
+
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+
+/** Every control character as `\u001b`. @since 0.5.0 @category constructors */
+export const plain = (text: string): string => text.replace(unsafe, escaped)
+
+/** The same of text of several lines, such as JSON, where an escape within a string is the same string. @since 0.5.0 @category constructors */
+export const plainLines = (text: string): string => text.split("\n").map(plain).join("\n")
+
+/** Whether it holds anything that `plain` escapes. @since 0.5.0 @category predicates */
+export const isPlain = (text: string): boolean => text.search(unsafe) === -1
+
+/** What a cell says of itself by its colour. @since 0.5.0 @category models */
+export type Tone = "good" | "bad" | "moving" | "head"
+
+const codes: Record<Tone, string> = { good: "32", bad: "31", moving: "33", head: "1" }
+
+const painted = (text: string, tone: Tone | undefined, colour: boolean): string =>
+  tone === undefined || !colour || text === "" ? text : `\u001b[${codes[tone]}m${text}\u001b[0m`
+
+/** @since 0.5.0 @category models */
+export interface Cell {
+  readonly text: string
+  readonly tone?: Tone
+  /** numbers stand at the right */
+  readonly right?: boolean
+}
+
+/** As wide as the widest cell of each column. @since 0.5.0 @category constructors */
+export const widths = (rows: ReadonlyArray<ReadonlyArray<Cell>>): ReadonlyArray<number> =>
+  (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => stringWidth(row[index]?.text ?? ""))))
+
+/** One line, without a line end. @since 0.5.0 @category constructors */
+export const line = (row: ReadonlyArray<Cell>, wide: ReadonlyArray<number>, colour: boolean): string =>
+  row
+    .map(({ right, text, tone }, index) => {
+      const blanks = " ".repeat(Math.max(0, (wide[index] ?? 0) - stringWidth(text)))
+      const shown = painted(text, tone, colour)
+      return right === true ? blanks + shown : index === row.length - 1 ? shown : shown + blanks
+    })
+    .join("  ")
+    .trimEnd()

@@ -1,0 +1,343 @@
+/**
+ * All commands of a client: how their words are read, their help, and how they are run.
+ *
+ * @since 0.5.0
+ */
+import type * as CliApp from "@effect/cli/CliApp"
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Usage from "@effect/cli/Usage"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
+import packageJson from "../../package.json" with { type: "json" }
+import * as Accounts from "./Accounts.ts"
+import * as Cli from "./Cli.ts"
+import * as Drift from "./Drift.ts"
+import * as Events from "./Events.ts"
+import { document, exit, Refused, sentence, type Failure, statuses, statusOf } from "./Failure.ts"
+import * as Hosts from "./Hosts.ts"
+import * as Operations from "./Operations.ts"
+import { Screen } from "./Screen.ts"
+import type { Needs } from "./Session.ts"
+import * as Settings from "./Settings.ts"
+import * as Text from "./Text.ts"
+import * as Verb from "./Verb.ts"
+import * as Vms from "./Vms.ts"
+import * as Volumes from "./Volumes.ts"
+import * as Webhooks from "./Webhooks.ts"
+import { connecting } from "./Words.ts"
+
+/** @since 0.5.0 @category constants */
+export const nouns: ReadonlyArray<Verb.Noun> = [
+  Vms.noun,
+  Volumes.noun,
+  Volumes.snapshot,
+  Hosts.noun,
+  Hosts.image,
+  Hosts.type,
+  Hosts.pool,
+  Operations.noun,
+  Events.noun,
+  Drift.noun,
+  Drift.foreign,
+  Webhooks.noun,
+  Accounts.user,
+  Accounts.token,
+  Events.audit,
+  Accounts.login,
+  Accounts.logout,
+  Accounts.whoami,
+  Settings.noun
+]
+
+/** One that needs no verb beside its noun. */
+const alone = ({ name, verbs }: Verb.Noun): Verb.Verb | undefined => (verbs[0]?.name === name ? verbs[0] : undefined)
+
+// ------------------------------------------------------------------------------------------------------------------ words
+
+/** What was asked for: a command with its words in the order the library takes them, or help. @since 0.5.0 @category models */
+export type Asked =
+  | { readonly _tag: "Run"; readonly path: string; readonly verb: Verb.Verb; readonly args: ReadonlyArray<string> }
+  | { readonly _tag: "Help"; readonly noun: Verb.Noun | null }
+  | { readonly _tag: "Version" }
+  | { readonly _tag: "Completions"; readonly shell: string }
+  | { readonly _tag: "Wrong"; readonly message: string }
+
+const near = (word: string, known: ReadonlyArray<string>): string => {
+  const found = known.find(
+    (candidate) => candidate.startsWith(word) || word.startsWith(candidate) || candidate === word.replace(/s$/, "")
+  )
+  return word === "" || found === undefined ? `there are ${known.join(", ")}` : `did you mean ${found}?`
+}
+
+/** Flags, each with its value, before all else: the library knows none after the first other word. */
+const arranged = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const flags: Array<string> = []
+  const others: Array<string> = []
+  for (let index = 0; index < args.length; index++) {
+    const word = args[index] ?? ""
+    if (word === "--") {
+      others.push(...args.slice(index + 1))
+      break
+    }
+    if (!word.startsWith("-") || word === "-") {
+      others.push(word)
+      continue
+    }
+    const short = /^-o(.+)$/.exec(word)?.[1]
+    if (short !== undefined) {
+      flags.push("-o", short.replace(/^=/, ""))
+      continue
+    }
+    const equals = word.startsWith("--") ? word.indexOf("=") : -1
+    if (equals !== -1) {
+      flags.push(word.slice(0, equals), word.slice(equals + 1))
+      continue
+    }
+    flags.push(word)
+    const value = args[index + 1]
+    if (Verb.switches.some((name) => word === `--${name}`) || word === "--help" || word === "-h" || value === undefined)
+      continue
+    flags.push(value)
+    index += 1
+  }
+  return others.length === 0 ? flags : [...flags, "--", ...others]
+}
+
+/** Flags that stand before the noun, and all else. */
+const leading = (args: ReadonlyArray<string>): readonly [flags: ReadonlyArray<string>, rest: ReadonlyArray<string>] => {
+  let index = 0
+  while (index < args.length) {
+    const word = args[index] ?? ""
+    if (connecting.includes(word)) index += 2
+    else if (connecting.some((flag) => word.startsWith(`${flag}=`))) index += 1
+    else break
+  }
+  return [args.slice(0, index), args.slice(index)]
+}
+
+const isHelp = (word: string | undefined) => word === "--help" || word === "-h"
+
+/** @since 0.5.0 @category conversions */
+export const read = (all: ReadonlyArray<string>): Asked => {
+  const [flags, [first = "", ...rest]] = leading(all)
+  if (isHelp(first)) return { _tag: "Help", noun: null }
+  if (first === "--version") return { _tag: "Version" }
+  if (first === "--completions") return { _tag: "Completions", shell: rest[0] ?? "" }
+  if (first.startsWith("--completions=")) return { _tag: "Completions", shell: first.slice("--completions=".length) }
+  const noun = nouns.find(({ name }) => name === first)
+  const known = nouns.map(({ name }) => name)
+  if (noun === undefined)
+    return { _tag: "Wrong", message: `there is no command ${JSON.stringify(first)}: ${near(first, known)}` }
+  const single = alone(noun)
+  if (single !== undefined) return { _tag: "Run", path: noun.name, verb: single, args: arranged([...flags, ...rest]) }
+  const [more, [second = "", ...others]] = leading(rest)
+  if (isHelp(second)) return { _tag: "Help", noun }
+  const verb = noun.verbs.find(({ name }) => name === second)
+  if (verb === undefined) {
+    const verbs = noun.verbs.map(({ name }) => name)
+    const problem =
+      second === ""
+        ? `what is to be done with ${noun.name} is missing`
+        : `${noun.name} has no ${JSON.stringify(second)}`
+    return { _tag: "Wrong", message: `${problem}: ${near(second, verbs)}` }
+  }
+  return { _tag: "Run", path: `${noun.name} ${verb.name}`, verb, args: arranged([...flags, ...more, ...others]) }
+}
+
+// ------------------------------------------------------------------------------------------------------------------- help
+
+const server = Cli.command(() => Effect.void).descriptor
+
+/** Everything in one tree, for the shells. */
+const whole = () => {
+  const [first, ...rest] = nouns.map((noun) => {
+    const single = alone(noun)
+    if (single !== undefined) return [noun.name, single.descriptor] as const
+    const [verb, ...verbs] = noun.verbs.map(({ descriptor, name }) => [name, descriptor] as const)
+    const parent = CommandDescriptor.make(noun.name).pipe(CommandDescriptor.withDescription(noun.about))
+    return [
+      noun.name,
+      verb === undefined ? parent : CommandDescriptor.withSubcommands(parent, [verb, ...verbs])
+    ] as const
+  })
+  const ofServer = [...HashMap.entries(CommandDescriptor.getSubcommands(server))]
+  const root = CommandDescriptor.make("vmfabric")
+  return first === undefined ? root : CommandDescriptor.withSubcommands(root, [first, ...rest, ...ofServer])
+}
+
+const rows = (pairs: ReadonlyArray<readonly [string, string]>): HelpDoc.HelpDoc => {
+  const width = Math.max(...pairs.map(([name]) => name.length))
+  const [first = HelpDoc.empty, ...rest] = pairs.map(([name, about]) => HelpDoc.p(`${name.padEnd(width)}  ${about}`))
+  return HelpDoc.enumeration([first, ...rest])
+}
+
+const section = (title: string, ...blocks: ReadonlyArray<HelpDoc.HelpDoc>) =>
+  blocks.reduce((before, block) => HelpDoc.sequence(before, block), HelpDoc.h1(title))
+
+/** Of all commands. */
+const manual = () =>
+  HelpDoc.blocks([
+    HelpDoc.h1("vmfabric"),
+    HelpDoc.p(`vmfabric ${packageJson.version}`),
+    section(
+      "USAGE",
+      HelpDoc.p("$ vmfabric NOUN VERB [...]    asks a controller"),
+      HelpDoc.p("$ vmfabric [...] [physicalMachine_file image_file vm_types]    is a controller, and serves"),
+      HelpDoc.p("$ vmfabric simulate [...]    serves a simulated fleet"),
+      HelpDoc.p("$ vmfabric bootstrap [...]    creates the first admin")
+    ),
+    section(
+      "NOUNS AND THEIR VERBS",
+      rows(
+        nouns.map((noun) => [
+          noun.name,
+          alone(noun) === undefined ? `${noun.verbs.map(({ name }) => name).join(", ")}: ${noun.about}` : noun.about
+        ])
+      ),
+      HelpDoc.p(
+        "vmfabric NOUN --help and vmfabric NOUN VERB --help tell more; so do vmfabric simulate --help and vmfabric bootstrap --help."
+      ),
+      HelpDoc.p(
+        "Things are meant by id or name: a whole number is an id, all else a name; id:7 and name:7 say which it is. What changes something waits " +
+          "for its end; --no-wait does not."
+      )
+    ),
+    section(
+      "WHICH CONTROLLER",
+      HelpDoc.p(
+        "By --url or --context, else by VMFABRIC_URL or VMFABRIC_CONTEXT, else the current context of ~/.config/vmfabric/contexts.json " +
+          "(XDG_CONFIG_HOME is heeded), else http://127.0.0.1:8080. Tokens are in the context (vmfabric login), in VMFABRIC_TOKEN, or in the " +
+          "file of --token-file."
+      )
+    ),
+    section("EXIT STATUS", rows(statuses.map(([status, meaning]) => [String(status), meaning]))),
+    section("THE CONTROLLER ITSELF", CommandDescriptor.getHelp(server, CliConfig.make({ showBuiltIns: false })))
+  ])
+
+const ofNoun = ({ about, name, verbs }: Verb.Noun) =>
+  HelpDoc.blocks([
+    HelpDoc.h1(`vmfabric ${name}`),
+    HelpDoc.p(about),
+    section("VERBS", rows(verbs.map((verb) => [verb.name, verb.about]))),
+    HelpDoc.p(`vmfabric ${name} VERB --help tells more.`)
+  ])
+
+// -------------------------------------------------------------------------------------------------------------------- run
+
+const uncoloured = (text: string) => text.replace(/\u001b\[[0-9;]*m/g, "")
+
+const wordsOf = (error: ValidationError.ValidationError) =>
+  uncoloured(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim().replace(/\.$/, "")
+
+const asksForJson = (args: ReadonlyArray<string>) =>
+  args.some(
+    (word, index) =>
+      /^(-o=?|--output=)json$/.test(word) || (word === "json" && /^(-o|--output)$/.test(args[index - 1] ?? ""))
+  )
+
+const tell = (failure: Failure, json: boolean) =>
+  Effect.flatMap(Screen, ({ err }) =>
+    err(json ? `${Text.plainLines(JSON.stringify(document(failure), null, 2))}\n` : `vmfabric: ${sentence(failure)}\n`)
+  )
+
+const config = CliConfig.make({ showBuiltIns: false, isCaseSensitive: true })
+
+const completions = (shell: string) => {
+  const tree = whole()
+  switch (shell) {
+    case "sh":
+    case "bash":
+      return CommandDescriptor.getBashCompletions(tree, "vmfabric")
+    case "fish":
+      return CommandDescriptor.getFishCompletions(tree, "vmfabric")
+    case "zsh":
+      return CommandDescriptor.getZshCompletions(tree, "vmfabric")
+    default:
+      return new Refused({ why: "usage", message: "--completions: expected sh, bash, fish or zsh" })
+  }
+}
+
+const usageOf = ({ descriptor }: Verb.Verb) =>
+  uncoloured(HelpDoc.toAnsiText(Usage.getHelp(CommandDescriptor.getUsage(descriptor)))).trim()
+
+/** The library would take a flag it does not know for an argument. */
+const unknownFlag = (verb: Verb.Verb, args: ReadonlyArray<string>): string | undefined => {
+  const known: ReadonlyArray<string> = usageOf(verb).match(/(?<=[\s[(])--?[a-z][a-z-]*/g) ?? []
+  const flags = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length)
+  for (let index = 0; index < flags.length; index += 1) {
+    const flag = flags[index] ?? ""
+    if (!known.includes(flag)) return flag
+    if (!Verb.switches.some((name) => flag === `--${name}`)) index += 1
+  }
+  return undefined
+}
+
+const ofVerb = (path: string, verb: Verb.Verb) =>
+  HelpDoc.blocks([
+    HelpDoc.h1(`vmfabric ${path}`),
+    section("USAGE", HelpDoc.p(`$ vmfabric ${path.slice(0, path.lastIndexOf(" ") + 1)}${usageOf(verb)}`)),
+    CommandDescriptor.getHelp(verb.descriptor, config)
+  ])
+
+const print = (doc: HelpDoc.HelpDoc) =>
+  Effect.flatMap(Screen, ({ colour, out }) => {
+    const text = HelpDoc.toAnsiText(doc)
+    return out(`${(colour ? text : uncoloured(text)).trimEnd()}\n`)
+  })
+
+const perform = (
+  asked: Asked
+): Effect.Effect<void, Failure | ValidationError.ValidationError, Needs | Screen | CliApp.CliApp.Environment> =>
+  Effect.gen(function* () {
+    const { out } = yield* Screen
+    switch (asked._tag) {
+      case "Help":
+        return yield* print(asked.noun === null ? manual() : ofNoun(asked.noun))
+      case "Version":
+        return yield* out(`${packageJson.version}\n`)
+      case "Completions":
+        return yield* out(`${(yield* completions(asked.shell)).join("\n")}\n`)
+      case "Wrong":
+        return yield* new Refused({ why: "usage", message: `${asked.message} (vmfabric --help)` })
+      case "Run": {
+        if (asked.args.some(isHelp)) return yield* print(ofVerb(asked.path, asked.verb))
+        const flag = unknownFlag(asked.verb, asked.args)
+        if (flag !== undefined) {
+          return yield* new Refused({
+            why: "usage",
+            message: `there is no flag ${flag} here (vmfabric ${asked.path} --help)`
+          })
+        }
+        const parsed = yield* CommandDescriptor.parse(asked.verb.descriptor, [asked.verb.name, ...asked.args], config)
+        const unknown = parsed._tag === "BuiltIn" ? parsed._tag : parsed.leftover.find((word) => word !== "--")
+        if (unknown !== undefined || parsed._tag === "BuiltIn") {
+          return yield* new Refused({
+            why: "usage",
+            message: `${JSON.stringify(unknown)} is not known here (vmfabric ${asked.path} --help)`
+          })
+        }
+        return yield* parsed.value
+      }
+    }
+  })
+
+/** Runs a command to its exit status; what went wrong is told on standard error. @since 0.5.0 @category programs */
+export const run = (
+  args: ReadonlyArray<string>
+): Effect.Effect<number, never, Needs | Screen | CliApp.CliApp.Environment> =>
+  Effect.gen(function* () {
+    const asked = read(args)
+    const known = asked._tag === "Run" ? ` (vmfabric ${asked.path} --help)` : ""
+    return yield* perform(asked).pipe(
+      Effect.as<number>(exit.done),
+      Effect.catchAll((error) => {
+        const failure: Failure = ValidationError.isValidationError(error)
+          ? new Refused({ why: "usage", message: `${wordsOf(error)}${known}` })
+          : error
+        return Effect.as(tell(failure, asksForJson(args)), statusOf(failure))
+      })
+    )
+  })

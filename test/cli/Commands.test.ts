@@ -1,0 +1,382 @@
+/** The client's commands over the real API. */
+import * as HttpApi from "@effect/platform/HttpApi"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import type { ServerResponse } from "node:http"
+import { join } from "node:path"
+import { parse } from "yaml"
+import { api } from "../../src/api/Api.ts"
+import * as Text from "../../src/cli/Text.ts"
+import * as Tree from "../../src/cli/Tree.ts"
+import { isClient, words } from "../../src/cli/Words.ts"
+import * as Served from "../client/Served.ts"
+import * as Typed from "./Typed.ts"
+
+const json = (text: string): unknown => JSON.parse(text)
+
+const shell = Effect.gen(function* () {
+  const served = yield* Served.make
+  return { served, ...(yield* Typed.make({ VMFABRIC_URL: served.url })) }
+})
+
+const asApi = (url: string) =>
+  Effect.promise(async (): Promise<unknown> => {
+    const answer: unknown = await (await fetch(url)).json()
+    return answer
+  })
+
+describe("the tree", () => {
+  it("has a command for each endpoint of the API, and none for others", () => {
+    const endpoints: Array<string> = []
+    HttpApi.reflect(api, { onGroup: () => undefined, onEndpoint: ({ endpoint }) => void endpoints.push(endpoint.name) })
+    const called = new Set(Tree.nouns.flatMap(({ verbs }) => verbs.flatMap((verb) => verb.endpoints)))
+    assert.deepStrictEqual([...called].map(String).sort(), endpoints.sort())
+  })
+
+  it("begins with the words by which the program is chosen", () => {
+    assert.deepStrictEqual(
+      Tree.nouns.map(({ name }) => name),
+      [...words]
+    )
+    for (const args of [
+      ["vm", "list"],
+      ["--help"],
+      ["-o", "json", "vm", "list"],
+      ["--url=http://h", "whoami"],
+      ["vms", "list"]
+    ]) {
+      assert.isTrue(isClient(args), args.join(" "))
+    }
+    for (const args of [
+      [],
+      ["machines"],
+      ["simulate", "--help"],
+      ["bootstrap"],
+      ["hosts", "images", "types"],
+      ["--listen", ":1"]
+    ]) {
+      assert.isFalse(isClient(args), args.join(" "))
+    }
+  })
+
+  it.scoped("tells what there is, at each level, and to the shells", () =>
+    Effect.gen(function* () {
+      const { run } = yield* Typed.make({})
+      const { out } = yield* run("--help")
+      for (const word of [...words, "--listen", "bootstrap", "NO", "130"]) assert.include(out, word)
+      assert.match((yield* run("vm", "--help")).out, /create +Create a VM/)
+      const { out: leaf, status } = yield* run("vm", "create", "--help")
+      assert.match(leaf, /vmfabric vm create --name NAME --type TYPE .*--no-wait/)
+      assert.strictEqual(status, 0)
+      for (const sh of ["bash", "fish", "zsh"]) {
+        const { out } = yield* run("--completions", sh)
+        for (const word of ["volume", "purge", "on-crash", "simulate"]) assert.include(out, word)
+      }
+    })
+  )
+})
+
+describe("commands", () => {
+  it.scopedLive("create, show, change and destroy, by names, and give the API's own JSON", () =>
+    Effect.gen(function* () {
+      const { run, served } = yield* shell
+      const created = yield* run(
+        "vm",
+        "create",
+        "--name",
+        "web",
+        "--type",
+        "1",
+        "--image",
+        "test",
+        "--on-crash",
+        "restart"
+      )
+      assert.strictEqual(created.status, 0, created.err)
+      assert.match(created.out, /^name +web$/m)
+      assert.match(created.out, /^state +running$/m)
+      assert.match(created.err, /^CreateVm: begun$/m)
+      // words in any order
+      const got = yield* run("-o", "json", "vm", "get", "web")
+      assert.deepStrictEqual(json(got.out), yield* asApi(`${served.url}/api/v1/vms/1`))
+      const { out: yaml } = yield* run("vm", "list", "-o", "yaml")
+      assert.deepStrictEqual(parse(yaml), yield* asApi(`${served.url}/api/v1/vms`))
+      assert.strictEqual((yield* run("vm", "list", "--output=name")).out, "1\n")
+      assert.match((yield* run("vm", "list")).out, /^ID {2}NAME +STATE .*\n 1 {2}web +running /)
+      assert.match((yield* run("vm", "set", "web", "--on-crash", "leave")).out, /^on crash +leave$/m)
+      assert.match((yield* run("vm", "destroy", "web")).out, /^kind +DestroyVm$/m)
+      const again = yield* run("vm", "destroy", "1")
+      assert.deepStrictEqual([again.status, again.err], [0, "nothing to do: it is like that already\n"])
+    })
+  )
+
+  it.scopedLive("create many, of which all pages are one list", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const many = yield* run("vm", "create", "--name", "n", "--type", "1", "--count", "3", "-o", "name")
+      assert.deepStrictEqual([many.status, many.out], [0, "1\n2\n3\n"], many.err)
+      const page = yield* run("vm", "list", "--limit", "2")
+      const cursor = /--cursor (\S+)/.exec(page.err)?.[1] ?? ""
+      assert.match((yield* run("vm", "list", "--cursor", cursor, "-o", "name")).out, /^3\n$/)
+    })
+  )
+
+  it.scopedLive("volumes and snapshots go through their lives by name", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const good = (...args: ReadonlyArray<string>) =>
+        Effect.tap(run(...args), ({ err, status }) => assert.strictEqual(status, 0, `${args.join(" ")}: ${err}`))
+      yield* good("vm", "create", "--name", "web", "--type", "1")
+      yield* good("volume", "create", "--name", "7", "--size", "1")
+      // a name that looks like an id
+      yield* good("volume", "rename", "name:7", "--name", "data")
+      assert.match((yield* good("volume", "attach", "data", "--vm", "web")).out, /^vm +1$/m)
+      yield* good("volume", "detach", "data")
+      assert.match((yield* good("volume", "grow", "data", "--size", "2")).out, /^size gib +2$/m)
+      yield* good("snapshot", "create", "data", "--name", "monday")
+      assert.match((yield* good("snapshot", "get", "data/monday")).out, /^name +monday$/m)
+      yield* good("volume", "clone", "data/monday", "--name", "copy")
+      yield* good("volume", "revert", "data/monday")
+      yield* good("volume", "destroy", "copy")
+      assert.match((yield* good("volume", "restore", "copy")).out, /^state +available$/m)
+      yield* good("volume", "destroy", "copy")
+      assert.match((yield* good("volume", "purge", "copy")).out, /^state +purged$/m)
+      yield* good("snapshot", "destroy", "data/monday")
+      assert.strictEqual((yield* good("snapshot", "list", "data")).err, "the volume has no snapshots\n")
+    })
+  )
+
+  it.scopedLive(
+    "a name that fits several is refused with their ids, and one that exists counts before one that did",
+    () =>
+      Effect.gen(function* () {
+        const { run } = yield* shell
+        for (const _ of [1, 2]) yield* run("vm", "create", "--name", "twin", "--type", "1")
+        const both = yield* run("vm", "get", "twin")
+        assert.strictEqual(both.status, 2)
+        assert.include(both.err, "give one of the ids 1, 2")
+        yield* run("vm", "destroy", "id:1")
+        assert.match((yield* run("vm", "get", "twin")).out, /^id +2$/m)
+      })
+  )
+
+  it.scopedLive("what is waited for can be left, and watched again", () =>
+    Effect.gen(function* () {
+      const { run, sees, served } = yield* shell
+      yield* served.gate.close
+      const waiting = yield* Effect.fork(run("volume", "create", "--name", "slow", "--size", "1"))
+      yield* sees(/CreateVolume/)
+      yield* Fiber.interrupt(waiting)
+      const id = /operation watch (\S+)/.exec(yield* sees(/goes on/))?.[1] ?? ""
+      const watching = yield* Effect.fork(run("operation", "watch", id))
+      yield* sees(/CreateVolume/)
+      yield* served.gate.open
+      const { out, status } = yield* Fiber.join(watching)
+      assert.strictEqual(status, 0)
+      assert.match(out, /^state +done$/m)
+      const begun = yield* run("volume", "create", "--name", "later", "--size", "1", "--no-wait")
+      assert.match(begun.out, /^kind +CreateVolume$/m)
+    })
+  )
+
+  it.scopedLive("a list that is watched goes on with what changes", () =>
+    Effect.gen(function* () {
+      const { run, sees } = yield* shell
+      yield* run("vm", "create", "--name", "first", "--type", "1")
+      const watching = yield* Effect.fork(run("vm", "list", "--watch", "-o", "json"))
+      yield* sees(/"first"/)
+      yield* run("vm", "create", "--name", "second", "--type", "1")
+      assert.propertyVal(json(yield* sees(/"id":2,/)), "name", "second")
+      yield* Fiber.interrupt(watching)
+    })
+  )
+})
+
+describe("failures", () => {
+  it.scopedLive("have a status of their own, and one sentence each", () =>
+    Effect.gen(function* () {
+      const { run, served } = yield* shell
+      const fails = (status: number, pattern: RegExp, ...args: ReadonlyArray<string>) =>
+        Effect.map(run(...args), (ended) => {
+          assert.strictEqual(ended.status, status, `${args.join(" ")}: ${ended.err}`)
+          assert.match(ended.err, pattern)
+          assert.strictEqual(ended.out, "")
+          assert.strictEqual(ended.err.trimEnd().split("\n").length, 1)
+        })
+      yield* fails(2, /did you mean vm\?/, "vms", "list")
+      yield* fails(2, /vm has no "lst": there are list, get/, "vm", "lst")
+      yield* fails(2, /no flag --nam here/, "vm", "list", "--nam", "x")
+      yield* fails(2, /--type/, "vm", "create", "--name", "web")
+      yield* fails(2, /have ids and no names: there are 1 \(/, "vm", "create", "--name", "web", "--type", "small")
+      yield* fails(2, /"nowhere" is no operation/, "operation", "get", "nowhere")
+      yield* fails(3, /no vm with the name "web"/, "vm", "get", "web")
+      yield* fails(3, /vmid/, "vm", "get", "99")
+      yield* fails(5, /cannot be reached/, "--url", "http://127.0.0.1:1", "vm", "list")
+      yield* served.refuse
+      yield* run("vm", "create", "--name", "full", "--type", "1")
+      const refused = yield* Served.scripted(Served.problem(403, "not_allowed", "Forbidden"))
+      yield* fails(4, /not_allowed/, "vm", "list", "--url", refused.url)
+      const unknown = yield* Served.scripted(Served.problem(401, "unauthenticated", "Unauthenticated"))
+      yield* fails(4, /vmfabric login/, "vm", "list", "--url", unknown.url)
+      const busy = yield* Served.scripted(Served.problem(409, "vm_busy", "Conflict", { operation: "abc" }))
+      yield* fails(1, /vmfabric operation watch abc/, "vm", "repair", "1", "--url", busy.url)
+    })
+  )
+
+  it.scopedLive("are the problem document with -o json", () =>
+    Effect.gen(function* () {
+      const { run, served } = yield* shell
+      const missing = yield* run("vm", "get", "99", "-o", "json")
+      assert.deepStrictEqual(json(missing.err), yield* asApi(`${served.url}/api/v1/vms/99`))
+      const refused = yield* run("vm", "create", "--name", " web", "--type", "1", "-o", "json")
+      assert.deepInclude(json(refused.err), { code: "invalid_argument", field: "name" })
+    })
+  )
+})
+
+describe("text", () => {
+  const nasty = "\u001b[2J\u009b31m\u202ee\nvil"
+
+  it("of others never moves the cursor, and is the same value for programs", () => {
+    assert.strictEqual(Text.plain(nasty), "\\u001b[2J\\u009b31m\\u202ee\\u000avil")
+    assert.deepStrictEqual(json(Text.plainLines(JSON.stringify({ name: nasty }, null, 2))), { name: nasty })
+  })
+
+  it.scopedLive("of a server is escaped in each way to show it", () =>
+    Effect.gen(function* () {
+      const image = {
+        id: 100,
+        name: nasty,
+        source: "here",
+        format: null,
+        virtualSize: null,
+        fileSize: null,
+        sha256: null
+      }
+      const { url } = yield* Served.scripted(Served.json(200, { items: [image] }))
+      const { run } = yield* Typed.make({ VMFABRIC_URL: url })
+      for (const mode of ["table", "wide", "json", "yaml"]) {
+        const { out } = yield* run("image", "list", "-o", mode)
+        assert.include(out, mode === "yaml" ? "\\e[2J" : "\\u001b[2J", mode)
+        assert.notMatch(out, /[\u001b\u009b\u202e]/, mode)
+        if (mode === "yaml") assert.deepStrictEqual(parse(out), { items: [image] })
+        if (mode === "json") assert.deepStrictEqual(json(out), { items: [image] })
+      }
+    })
+  )
+})
+
+describe("contexts", () => {
+  const secret = `vmf_${"s".repeat(43)}`
+
+  it.scopedLive("keep a token for one address, in a file of one's own, and show it nowhere", () =>
+    Effect.gen(function* () {
+      const me = { user: "ada", role: "viewer", via: "token", tokenId: 1 }
+      const one = yield* Served.scripted(Served.json(200, me))
+      const other = yield* Served.scripted(Served.json(200, me))
+      const { config, run } = yield* Typed.make({})
+      const token = join(config, "token")
+      writeFileSync(token, `${secret}\n`)
+      chmodSync(token, 0o644)
+      const open = yield* run("context", "set", "prod", "--url", one.url, "--token-file", token)
+      assert.strictEqual(open.status, 2)
+      assert.include(open.err, `chmod 600 ${token}`)
+      chmodSync(token, 0o600)
+      const seen = [open.all]
+      const typed = (...args: ReadonlyArray<string>) =>
+        Effect.map(run(...args), (ended) => {
+          seen.push(ended.all)
+          assert.strictEqual(ended.status, 0, ended.err)
+          return ended.out
+        })
+      yield* typed("context", "set", "prod", "--url", one.url, "--token-file", token)
+      yield* typed("context", "set", "test", "--url", other.url)
+      const file = join(config, "vmfabric", "contexts.json")
+      assert.strictEqual(statSync(file).mode & 0o777, 0o600)
+      assert.strictEqual(statSync(join(config, "vmfabric")).mode & 0o777, 0o700)
+      assert.include(readFileSync(file, "utf8"), secret)
+      assert.match(yield* typed("context", "list", "-o", "json"), /"current": true/)
+      yield* typed("context", "show", "prod", "-o", "yaml")
+      yield* typed("whoami")
+      assert.strictEqual(one.asked[0]?.headers.authorization, `Bearer ${secret}`)
+      yield* typed("whoami", "--url", other.url)
+      yield* typed("whoami", "--context", "test")
+      assert.deepStrictEqual(
+        other.asked.map(({ headers }) => headers.authorization),
+        [undefined, undefined]
+      )
+      // elsewhere it is worth nothing
+      yield* typed("context", "set", "prod", "--url", other.url)
+      assert.notInclude(readFileSync(file, "utf8"), secret)
+      yield* typed("context", "remove", "prod")
+      assert.notInclude(seen.join(""), secret)
+      chmodSync(file, 0o640)
+      const refused = yield* run("context", "list")
+      assert.deepStrictEqual([refused.status, refused.err.includes(`chmod 600 ${file}`)], [2, true])
+    })
+  )
+
+  it.scopedLive("a token does not go in the clear to another machine, nor is a broken file shown", () =>
+    Effect.gen(function* () {
+      const { config, run } = yield* Typed.make({ VMFABRIC_TOKEN: secret })
+      const clear = yield* run("whoami", "--url", "http://192.0.2.1")
+      assert.strictEqual(clear.status, 2)
+      assert.match(clear.err, /unencrypted/)
+      yield* run("context", "set", "a", "--url", "http://127.0.0.1:1")
+      const file = join(config, "vmfabric", "contexts.json")
+      writeFileSync(file, `{"token": "${secret}"`)
+      const broken = yield* run("context", "list")
+      assert.strictEqual(broken.status, 2)
+      assert.notInclude(clear.all + broken.all, secret)
+    })
+  )
+
+  it.scopedLive("login makes a token, keeps it, and logout revokes it", () =>
+    Effect.gen(function* () {
+      const nothing = (response: ServerResponse) => response.writeHead(204).end()
+      const who = { user: "ada", role: "admin" }
+      const time = "2026-01-02T03:04:05.006Z"
+      const token = {
+        id: 7,
+        name: "n",
+        owner: "ada",
+        role: "admin",
+        createdAt: time,
+        expiresAt: null,
+        lastUsedAt: null
+      }
+      const { asked, url } = yield* Served.scripted(
+        Served.json(200, { ...who, expiresAt: time }, { "set-cookie": "vmfabric_session=abc; HttpOnly; Path=/" }),
+        Served.json(201, { ...token, secret }),
+        nothing,
+        Served.json(200, { ...who, via: "token", tokenId: 7 }),
+        nothing
+      )
+      const password = "correct horse battery staple"
+      const { config, run } = yield* Typed.make({}, { typed: password })
+      const file = join(config, "vmfabric", "contexts.json")
+      const login = yield* run("login", "--user", "ada", "--url", url, "--context", "here")
+      assert.strictEqual(login.status, 0, login.err)
+      assert.match(login.err, /signed in as ada .* context here has a token/)
+      const kept = readFileSync(file, "utf8")
+      assert.include(kept, secret)
+      assert.notInclude(login.all, secret)
+      assert.notInclude(login.all + kept, password)
+      const out = yield* run("logout")
+      assert.strictEqual(out.status, 0, out.err)
+      assert.notInclude(readFileSync(file, "utf8"), secret)
+      assert.deepStrictEqual(
+        asked.map(({ headers, method, url }) => [method, url, headers.cookie ?? headers.authorization]),
+        [
+          ["POST", "/api/v1/session", undefined],
+          ["POST", "/api/v1/tokens", "vmfabric_session=abc"],
+          ["DELETE", "/api/v1/session", "vmfabric_session=abc"],
+          ["GET", "/api/v1/session", `Bearer ${secret}`],
+          ["DELETE", "/api/v1/tokens/7", `Bearer ${secret}`]
+        ]
+      )
+    })
+  )
+})

@@ -1,0 +1,70 @@
+/** The program as it is built: what its files load, and what a shell sees of it. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { build } from "esbuild"
+import { execFile } from "node:child_process"
+import * as Served from "../client/Served.ts"
+
+const root = new URL("../..", import.meta.url).pathname
+
+/** Files of the program, with all that they import; `Serve` and `Manage` are loaded when they are needed. */
+const inputs = (entry: string, external: ReadonlyArray<string>) =>
+  Effect.promise(async () => {
+    const { metafile } = await build({
+      entryPoints: [entry],
+      absWorkingDir: root,
+      bundle: true,
+      write: false,
+      metafile: true,
+      platform: "node",
+      format: "esm",
+      conditions: ["vmfabric-source"],
+      external: [...external],
+      logLevel: "error"
+    })
+    return Object.values(metafile.outputs).flatMap(({ inputs }) =>
+      Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : []))
+    )
+  })
+
+const run = (args: ReadonlyArray<string>) =>
+  Effect.async<{ readonly status: unknown; readonly out: string; readonly err: string }>((resume) => {
+    execFile(
+      process.execPath,
+      ["--conditions=vmfabric-source", "--import", "tsx", "src/bin/vmfabric.ts", ...args],
+      { cwd: root, timeout: 60_000 },
+      (error, out, err) => resume(Effect.succeed({ status: error === null ? 0 : error.code, out, err }))
+    )
+  })
+
+describe("the program", () => {
+  it.live("loads nothing before it knows whether it is a client or the server", () =>
+    Effect.gen(function* () {
+      const entry = yield* inputs("src/bin/vmfabric.ts", ["./Manage.ts", "./Serve.ts"])
+      assert.deepStrictEqual(entry, ["src/cli/Words.ts", "src/bin/vmfabric.ts"])
+      const client = yield* inputs("src/bin/Manage.ts", [])
+      assert.include(client, "src/cli/Tree.ts")
+      assert.deepStrictEqual(
+        client.filter((file) =>
+          /^layers|^src\/(http|libvirt|ssh|ceph|simulator)\/|ssh2|better-sqlite3|undici/.test(file)
+        ),
+        []
+      )
+    })
+  )
+
+  it.scopedLive(
+    "ends with the status that its help promises",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* Served.make
+        const listed = yield* run(["type", "list", "--url", url, "-o", "name"])
+        assert.deepStrictEqual(listed, { status: 0, out: "1\n", err: "" })
+        const missing = yield* run(["vm", "get", "nope", "--url", url])
+        assert.deepStrictEqual([missing.status, missing.out], [3, ""])
+        assert.strictEqual((yield* run(["vm", "get"])).status, 2)
+        assert.strictEqual((yield* run(["vm", "list", "--url", "http://127.0.0.1:1"])).status, 5)
+      }),
+    120_000
+  )
+})

@@ -1,0 +1,67 @@
+/** Commands as somebody types them, in a folder of their own, with what is seen on the screen. */
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Screen } from "../../src/cli/Screen.ts"
+import { Network } from "../../src/cli/Session.ts"
+import * as Tree from "../../src/cli/Tree.ts"
+
+export const folder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "vmfabric-cli-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+)
+
+const network = Layer.effect(
+  Network,
+  Effect.map(HttpClient.HttpClient, (client) => ({ clientFor: () => Effect.succeed(client) }))
+).pipe(Layer.provide(FetchHttpClient.layer))
+
+/** A shell. `typed`: what is answered to questions. */
+export const make = Effect.fn("Typed.make")(function* (
+  env: Readonly<Record<string, string>>,
+  { colour = false, live = false, typed = "" }: { colour?: boolean; live?: boolean; typed?: string } = {}
+) {
+  const config = yield* folder
+  const shown = yield* Queue.unbounded<string>()
+  const provider = ConfigProvider.fromMap(new Map(Object.entries({ XDG_CONFIG_HOME: config, ...env })))
+  const run = (...args: ReadonlyArray<string>) =>
+    Effect.suspend(() => {
+      let out = ""
+      let err = ""
+      const screen = Screen.of({
+        colour,
+        live,
+        out: (text) => {
+          out += text
+          return Queue.offer(shown, text)
+        },
+        err: (text) => {
+          err += text
+          return Queue.offer(shown, text)
+        },
+        ask: () => Effect.succeed(typed),
+        askSecret: () => Effect.succeed(Redacted.make(typed))
+      })
+      return Tree.run(args).pipe(
+        Effect.map((status) => ({ status, out, err, all: out + err })),
+        Effect.provideService(Screen, screen),
+        Effect.provide([network, NodeContext.layer]),
+        Effect.withConfigProvider(provider)
+      )
+    })
+  /** Waits until something is shown that matches. */
+  const sees = (pattern: RegExp): Effect.Effect<string> =>
+    Effect.flatMap(Queue.take(shown), (text) => (pattern.test(text) ? Effect.succeed(text) : sees(pattern))).pipe(
+      Effect.timeout("10 seconds"),
+      Effect.orDie
+    )
+  return { config, run, sees }
+})
