@@ -311,7 +311,11 @@ export const login: Verb.Noun = {
             withResponse: true
           })
           const secret = Option.getOrElse(Cookies.getValue(response.cookies, cookieName), () => "")
-          const signed = yield* Session.clientOf(nobody, "2 seconds", Redacted.make(`${cookieName}=${secret}`))
+          const signed = yield* Session.clientOf(
+            nobody,
+            "2 seconds",
+            Session.withCookie(Redacted.make(`${cookieName}=${secret}`))
+          )
           const made = yield* signed.tokens
             .createToken({
               payload: { name: `vmfabric login on ${hostname()}`, ...Verb.given("role", role), expiresAt }

@@ -79,7 +79,8 @@ const yaml = Effect.fnUntraced(function* (body: unknown) {
 
 const asJson = (body: unknown, space?: number) => `${Text.plainLines(JSON.stringify(body, null, space))}\n`
 
-const written = (body: unknown, mode: "json" | "yaml") =>
+/** The API's own words. @since 0.5.0 @category conversions */
+export const written = (body: unknown, mode: "json" | "yaml") =>
   mode === "json" ? Effect.succeed(asJson(body, 2)) : yaml(body)
 
 /** A table that goes on: its columns stay as wide as they were. @since 0.5.0 @category models */

@@ -12,6 +12,7 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Client from "../client/Client.ts"
@@ -156,11 +157,11 @@ const keepingBody = (response: HttpClientResponse.HttpClientResponse) => {
   })
 }
 
-/** A client of a controller, that tries for so long. @since 0.5.0 @category constructors */
+/** A client of a controller, that tries for so long. `around`: what is done to each of its requests. @since 0.5.0 @category constructors */
 export const clientOf = Effect.fn("Session.clientOf")(function* (
   { caFile, token, url }: Target,
   patience: "2 seconds" | "10 minutes",
-  cookie?: Redacted.Redacted<string>
+  around: (http: HttpClient.HttpClient) => HttpClient.HttpClient = identity
 ) {
   const fs = yield* FileSystem.FileSystem
   const authority =
@@ -175,16 +176,16 @@ export const clientOf = Effect.fn("Session.clientOf")(function* (
     yield* Effect.flatMap(Network, ({ clientFor }) => clientFor(authority)),
     Effect.flatMap(keepingBody)
   )
-  const own = cookie === undefined ? http : HttpClient.mapRequest(http, (request) => withCookie(request, cookie))
   return yield* Client.make({ url, patience, ...(token === undefined ? {} : { token }) }).pipe(
-    Effect.provideService(HttpClient.HttpClient, own)
+    Effect.provideService(HttpClient.HttpClient, around(http))
   )
 })
 
-const withCookie = (
-  request: HttpClientRequest.HttpClientRequest,
-  cookie: Redacted.Redacted<string>
-): HttpClientRequest.HttpClientRequest => HttpClientRequest.setHeader(request, "cookie", Redacted.value(cookie))
+/** Every request with a session's cookie. @since 0.5.0 @category combinators */
+export const withCookie =
+  (cookie: Redacted.Redacted<string>) =>
+  (http: HttpClient.HttpClient): HttpClient.HttpClient =>
+    HttpClient.mapRequest(http, (request) => HttpClientRequest.setHeader(request, "cookie", Redacted.value(cookie)))
 
 /** @since 0.5.0 @category services */
 export class Session extends Context.Tag("vmfabric/cli/Session")<
@@ -203,8 +204,11 @@ export class Session extends Context.Tag("vmfabric/cli/Session")<
 /** @since 0.5.0 @category models */
 export type Needs = Network | FileSystem.FileSystem
 
-/** @since 0.5.0 @category constructors */
-export const make = Effect.fnUntraced(function* (common: Common) {
+/** `around`: what is done to each request. @since 0.5.0 @category constructors */
+export const make = Effect.fnUntraced(function* (
+  common: Common,
+  around: (http: HttpClient.HttpClient) => HttpClient.HttpClient = identity
+) {
   const context = yield* Effect.context<Needs>()
   const cached = <A>(effect: Effect.Effect<A, Refused, Needs>) => Effect.cached(Effect.provide(effect, context))
   const target = yield* cached(targetOf(common))
@@ -212,7 +216,7 @@ export const make = Effect.fnUntraced(function* (common: Common) {
     mode: common.output,
     common,
     target,
-    client: yield* cached(Effect.flatMap(target, (to) => clientOf(to, "2 seconds"))),
-    patient: yield* cached(Effect.flatMap(target, (to) => clientOf(to, "10 minutes")))
+    client: yield* cached(Effect.flatMap(target, (to) => clientOf(to, "2 seconds", around))),
+    patient: yield* cached(Effect.flatMap(target, (to) => clientOf(to, "10 minutes", around)))
   })
 })

@@ -6,12 +6,16 @@
 import * as Args from "@effect/cli/Args"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as Options from "@effect/cli/Options"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ApiGroup } from "../client/Client.ts"
 import type * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import type { Plan } from "../api/Plans.ts"
 import type { Failure } from "./Failure.ts"
+import type { Answer } from "./Output.ts"
+import * as Planning from "./Planning.ts"
 import type { Screen } from "./Screen.ts"
 import * as Session from "./Session.ts"
 
@@ -52,12 +56,24 @@ export const make = <O, A>(given: {
   endpoints: given.endpoints,
   descriptor: CommandDescriptor.make(
     given.name,
-    Options.all({ own: given.options, common: Session.options }),
+    Options.all({
+      own: given.options,
+      planning: given.endpoints.some((endpoint) => Planning.plannable.has(endpoint)) ? Planning.options : Planning.none,
+      common: Session.options
+    }),
     given.args
   ).pipe(
     CommandDescriptor.withDescription(given.about),
     CommandDescriptor.map(({ args, options }) =>
-      Effect.provideServiceEffect(given.run(options.own, args), Session.Session, Session.make(options.common))
+      Effect.gen(function* () {
+        yield* Planning.checked(options.planning)
+        const planned = yield* Deferred.make<Answer<Plan>>()
+        const session = Session.make(options.common, Planning.through(options.planning, planned))
+        yield* Effect.raceFirst(
+          given.run(options.own, args),
+          Effect.flatMap(Deferred.await(planned), Planning.show)
+        ).pipe(Effect.provideServiceEffect(Session.Session, session))
+      })
     )
   )
 })
@@ -68,7 +84,7 @@ export const noOptions = Options.none
 // ------------------------------------------------------------------------------------------------------------------ flags
 
 /** Flags without a value: all others take one, which is how the order of a command's words is told. @since 0.5.0 @category constants */
-export const switches = ["no-wait", "watch", "no-expiry"] as const
+export const switches = ["no-wait", "watch", "no-expiry", "plan"] as const
 
 /** @since 0.5.0 @category options */
 export const toggle = (name: (typeof switches)[number], description: string) =>

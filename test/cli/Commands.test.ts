@@ -3,11 +3,14 @@ import * as HttpApi from "@effect/platform/HttpApi"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as SchemaAST from "effect/SchemaAST"
 import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import type { ServerResponse } from "node:http"
 import { join } from "node:path"
 import { parse } from "yaml"
 import { api } from "../../src/api/Api.ts"
+import * as Planning from "../../src/cli/Planning.ts"
 import * as Text from "../../src/cli/Text.ts"
 import * as Tree from "../../src/cli/Tree.ts"
 import { isClient, words } from "../../src/cli/Words.ts"
@@ -33,6 +36,21 @@ describe("the tree", () => {
     HttpApi.reflect(api, { onGroup: () => undefined, onEndpoint: ({ endpoint }) => void endpoints.push(endpoint.name) })
     const called = new Set(Tree.nouns.flatMap(({ verbs }) => verbs.flatMap((verb) => verb.endpoints)))
     assert.deepStrictEqual([...called].map(String).sort(), endpoints.sort())
+  })
+
+  it("plans whatever the API can plan", () => {
+    const plannable: Array<string> = []
+    HttpApi.reflect(api, {
+      onGroup: () => undefined,
+      onEndpoint: ({ endpoint: { name, urlParamsSchema } }) => {
+        const parameters: ReadonlyArray<PropertyKey> = Option.match(urlParamsSchema, {
+          onNone: () => [],
+          onSome: ({ ast }) => SchemaAST.getPropertySignatures(ast).map((parameter) => parameter.name)
+        })
+        if (parameters.includes("plan")) plannable.push(name)
+      }
+    })
+    assert.deepStrictEqual([...Planning.plannable].sort(), plannable.sort())
   })
 
   it("begins with the words by which the program is chosen", () => {
@@ -109,6 +127,40 @@ describe("commands", () => {
       assert.match((yield* run("vm", "destroy", "web")).out, /^kind +DestroyVm$/m)
       const again = yield* run("vm", "destroy", "1")
       assert.deepStrictEqual([again.status, again.err], [0, "nothing to do: it is like that already\n"])
+    })
+  )
+
+  it.scopedLive("show what they would do, and do just that, once", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const create = ["vm", "create", "--name", "web", "--type", "1"]
+      const plan = yield* run(...create, "--plan")
+      assert.strictEqual(plan.status, 0, plan.err)
+      assert.match(plan.out, /^of +Create a VM \(POST \/api\/v1\/vms\)$/m)
+      assert.match(plan.out, /^NAME +HOST +CHOSEN +WHY\nweb +root@\S+ +yes +the scheduler's choice/m)
+      assert.match(plan.out, /^ *2 +CreateVm +root disk +root@/m)
+      assert.match(plan.out, /^create domain vm-\{vmid\} on root@.*\n(?:.*\n)*\+<domain/m)
+      assert.match(plan.err, /the same command with --plan-id \S+ in place of --plan does this/)
+      assert.strictEqual((yield* run("vm", "list", "-o", "name")).out, "")
+
+      const whole = json((yield* run(...create, "--plan", "-o", "json")).out)
+      assert.nestedProperty(whole, "steps[0].name")
+      const id = /^plan +(\S+)$/m.exec(plan.out)?.[1] ?? ""
+      const other = yield* run("vm", "create", "--name", "other", "--type", "1", "--plan-id", id)
+      assert.deepStrictEqual([other.status, (yield* run("vm", "list", "-o", "name")).out], [1, ""], other.err)
+      const made = yield* run(...create, "--plan-id", id)
+      assert.strictEqual(made.status, 0, made.err)
+      assert.match(made.out, /^state +running$/m)
+      const again = yield* run(...create, "--plan-id", id)
+      assert.strictEqual(again.status, 1, again.all)
+      assert.match(again.err, /plan/)
+      assert.strictEqual((yield* run("vm", "list", "-o", "name")).out, "1\n")
+
+      // what would be refused is refused, and what looks changes nothing anyway
+      assert.strictEqual((yield* run("vm", "destroy", "nosuch", "--plan")).status, 3)
+      assert.strictEqual((yield* run("vm", "list", "--plan")).status, 2)
+      assert.strictEqual((yield* run(...create, "--plan", "--plan-id", id)).status, 2)
+      assert.strictEqual((yield* run("vm", "list", "--name", "other", "-o", "name")).out, "")
     })
   )
 
