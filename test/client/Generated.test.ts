@@ -33,7 +33,7 @@ const { data: operation, error } = await vmsCreateVm({
   headers: { prefer: "wait=20" },
   body: { name: "generated", instanceType: 1 }
 })
-if (operation === undefined || operation.vmId === null) throw new Error(error?.detail)
+if (operation === undefined || !("vmId" in operation) || operation.vmId === null) throw new Error(error?.detail)
 const { data: vm } = await vmsGetVm({ client, path: { id: operation.vmId }, throwOnError: true })
 const name: string = vm.name
 const state: "running" | string = vm.state

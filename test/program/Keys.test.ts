@@ -9,9 +9,8 @@ import * as Program from "./Program.ts"
 /** As often as this at once. */
 const often = 50
 
-/** What was answered to those that were: the others were cut off. */
-const create = (program: Program.Program, key: string, headers: Readonly<Record<string, string>> = {}) =>
-  Array.from({ length: often }, async () => {
+const create = (program: Program.Program, key: string, headers: Readonly<Record<string, string>> = {}) => {
+  const tries = Array.from({ length: often }, async () => {
     const response = await fetch(`${program.url}/api/v1/vms`, {
       method: "POST",
       headers: { "content-type": "application/json", "idempotency-key": key, ...headers },
@@ -19,10 +18,14 @@ const create = (program: Program.Program, key: string, headers: Readonly<Record<
     })
     return { status: response.status, json: Contract.members(await response.json()) }
   })
+  // at once, since those that are cut off fail before anybody looks
+  return { tries, ended: Promise.allSettled(tries) }
+}
 
-const answered = (tries: ReturnType<typeof create>) =>
+/** What was answered to those that were: the others were cut off. */
+const answered = ({ ended }: ReturnType<typeof create>) =>
   Effect.map(
-    Effect.promise(() => Promise.allSettled(tries)),
+    Effect.promise(() => ended),
     (all) => all.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []))
   )
 
@@ -40,7 +43,7 @@ describe("a key", () => {
           return program
         })
         let program = yield* start
-        const moments: Readonly<Record<string, (tries: ReturnType<typeof create>) => Promise<unknown>>> = {
+        const moments: Readonly<Record<string, (tries: ReturnType<typeof create>["tries"]) => Promise<unknown>>> = {
           "before any answer": () => Promise.resolve(),
           "after the first answer": (tries) => Promise.any(tries),
           "after all answers": (tries) => Promise.all(tries)
@@ -49,7 +52,7 @@ describe("a key", () => {
         for (const [moment, passed] of Object.entries(moments)) {
           const key = moment.replaceAll(" ", "-")
           const first = create(program, key)
-          yield* Effect.promise(() => passed(first))
+          yield* Effect.promise(() => passed(first.tries))
           yield* program.kill("SIGKILL")
           yield* program.exited
           const before = yield* answered(first)

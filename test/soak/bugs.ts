@@ -68,8 +68,8 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "a VM that could not be created stays on",
     file: "src/operations/CreateVm.ts",
-    find: ", undo: hypervisor.powerOff(host, domain) }",
-    replace: " }"
+    find: "        act: hypervisor.start(host, domain),\n        undo: hypervisor.powerOff(host, domain)\n",
+    replace: "        act: hypervisor.start(host, domain)\n"
   },
   // that a definition stays cannot show: the observer finds it, and has it removed
   {
