@@ -66,10 +66,10 @@ export const bugs: ReadonlyArray<Bug> = [
     replace: ""
   },
   {
-    name: "a VM that could not be created stays on",
-    file: "src/operations/CreateVm.ts",
-    find: "        act: hypervisor.start(host, domain),\n        undo: hypervisor.powerOff(host, domain)\n",
-    replace: "        act: hypervisor.start(host, domain)\n"
+    name: "a VM that runs again when its power was taken is not removed",
+    file: "src/operations/VmSaga.ts",
+    find: "    Effect.zipRight(hypervisor.powerOff(host, domain), hypervisor.undefine(host, domain))\n",
+    replace: "    hypervisor.undefine(host, domain)\n"
   },
   // that a definition stays cannot show: the observer finds it, and has it removed
   {
