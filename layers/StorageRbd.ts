@@ -92,14 +92,22 @@ export const make: (
         )
       )
 
+    /** parts that are being removed in the background, each once however often that is asked for */
+    const leaving = new Set<string>()
+
     /** In the background, until it is gone. */
     const discardLater = (image: string): Effect.Effect<void> =>
-      discardOnce(image).pipe(
-        Effect.retry(untilGone),
-        Effect.catchAll((error) => Effect.logWarning(error.message)),
-        Effect.forkIn(scope),
-        Effect.asVoid
-      )
+      Effect.suspend(() => {
+        if (leaving.has(image)) return Effect.void
+        leaving.add(image)
+        return discardOnce(image).pipe(
+          Effect.retry(untilGone),
+          Effect.catchAll((error) => Effect.logWarning(error.message)),
+          Effect.ensuring(Effect.sync(() => leaving.delete(image))),
+          Effect.forkIn(scope),
+          Effect.asVoid
+        )
+      })
 
     // What remains is without its name: never used.
     const discard = (image: string): Effect.Effect<void> =>

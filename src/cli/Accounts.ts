@@ -17,14 +17,12 @@ import type { User } from "../api/Users.ts"
 import { Role } from "../domain/Identity.ts"
 import * as Contexts from "./Contexts.ts"
 import { Refused } from "./Failure.ts"
-import { answered, note, one, time, type View } from "./Output.ts"
+import { answered, ask, note, one, time, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
 import { Screen } from "./Screen.ts"
 import * as Session from "./Session.ts"
 import * as Verb from "./Verb.ts"
-
-const client = Effect.flatMap(Session.Session, ({ client }) => client)
 
 const userView: View<User> = {
   name: ({ name }) => name,
@@ -71,7 +69,7 @@ export const user: Verb.Noun = {
       args: Args.none,
       run: () =>
         Effect.gen(function* () {
-          const { users } = yield* client
+          const { users } = yield* Session.client
           yield* Pages.whole(userView, false, {}, "there are no users", users.listUsers({ withResponse: true }))
         })
     }),
@@ -84,8 +82,8 @@ export const user: Verb.Noun = {
       run: (_, text) =>
         Effect.gen(function* () {
           const name = yield* Resolve.user(text)
-          const { users } = yield* client
-          yield* one(userView, yield* answered(users.getUser({ path: { name }, withResponse: true })))
+          const { users } = yield* Session.client
+          yield* ask(userView, users.getUser({ path: { name }, withResponse: true }))
         })
     }),
     Verb.make({
@@ -103,11 +101,8 @@ export const user: Verb.Noun = {
         Effect.gen(function* () {
           const name = yield* Resolve.user(text)
           const password = Option.isNone(passwordFile) ? {} : { password: yield* passwordOf(passwordFile, "") }
-          const { users } = yield* client
-          yield* one(
-            userView,
-            yield* answered(users.createUser({ payload: { name, role, ...password }, withResponse: true }))
-          )
+          const { users } = yield* Session.client
+          yield* ask(userView, users.createUser({ payload: { name, role, ...password }, withResponse: true }))
         })
     }),
     Verb.make({
@@ -119,11 +114,8 @@ export const user: Verb.Noun = {
       run: ({ role }, text) =>
         Effect.gen(function* () {
           const name = yield* Resolve.user(text)
-          const { users } = yield* client
-          yield* one(
-            userView,
-            yield* answered(users.changeUser({ path: { name }, payload: { role }, withResponse: true }))
-          )
+          const { users } = yield* Session.client
+          yield* ask(userView, users.changeUser({ path: { name }, payload: { role }, withResponse: true }))
         })
     }),
     Verb.make({
@@ -142,7 +134,7 @@ export const user: Verb.Noun = {
           const name = yield* Resolve.user(text)
           const current = Option.isNone(currentFile) ? {} : { current: yield* passwordOf(currentFile, "") }
           const password = yield* passwordOf(passwordFile, `New password of ${name}: `)
-          const { users } = yield* client
+          const { users } = yield* Session.client
           yield* users.setPassword({ path: { name }, payload: { password, ...current } })
           yield* note(`the password of ${name} is set`)
         })
@@ -156,7 +148,7 @@ export const user: Verb.Noun = {
       run: (_, text) =>
         Effect.gen(function* () {
           const name = yield* Resolve.user(text)
-          const { users } = yield* client
+          const { users } = yield* Session.client
           yield* users.removeUser({ path: { name } })
           yield* note(`user ${name} is removed`)
         })
@@ -196,7 +188,7 @@ export const token: Verb.Noun = {
       args: Args.none,
       run: ({ owner }) =>
         Effect.gen(function* () {
-          const { tokens } = yield* client
+          const { tokens } = yield* Session.client
           const urlParams = yield* Resolve.maybe("owner", owner, Resolve.user)
           yield* Pages.whole(
             tokenView,
@@ -220,7 +212,7 @@ export const token: Verb.Noun = {
       args: Args.none,
       run: ({ days, name, owner, role }) =>
         Effect.gen(function* () {
-          const { tokens } = yield* client
+          const { tokens } = yield* Session.client
           const payload = {
             name,
             ...Verb.given("role", role),
@@ -245,7 +237,7 @@ export const token: Verb.Noun = {
       run: (_, text) =>
         Effect.gen(function* () {
           const id = yield* Resolve.token(text)
-          const { tokens } = yield* client
+          const { tokens } = yield* Session.client
           yield* tokens.removeToken({ path: { id } })
           yield* note(`token ${id} is revoked`)
         })
@@ -398,8 +390,8 @@ export const whoami: Verb.Noun = {
       args: Args.none,
       run: () =>
         Effect.gen(function* () {
-          const { session } = yield* client
-          yield* one(meView, yield* answered(session.whoAmI({ withResponse: true })))
+          const { session } = yield* Session.client
+          yield* ask(meView, session.whoAmI({ withResponse: true }))
         })
     })
   ]

@@ -13,7 +13,7 @@ import * as Operations from "./Operations.ts"
 import { time, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
-import { Session } from "./Session.ts"
+import { client } from "./Session.ts"
 import * as Verb from "./Verb.ts"
 
 const view: View<typeof Drift.Type> = {
@@ -33,13 +33,13 @@ const view: View<typeof Drift.Type> = {
 export const repair = <E, R>(noWait: boolean, text: string, show: (id: VmId) => Effect.Effect<void, E, R>) =>
   Effect.gen(function* () {
     const id = yield* Resolve.vm(text)
-    const { vms } = yield* Effect.flatMap(Session, ({ client }) => client)
+    const { vms } = yield* client
     yield* Operations.begin(noWait, vms.repairVm({ path: { id }, withResponse: true }), () => show(id))
   })
 
 const differences = (vm: VmId | undefined, watch: boolean) =>
   Effect.gen(function* () {
-    const { reality, vms } = yield* Effect.flatMap(Session, ({ client }) => client)
+    const { reality, vms } = yield* client
     const call =
       vm === undefined
         ? reality.listDrift({ withResponse: true })
@@ -105,7 +105,7 @@ export const foreign: Verb.Noun = {
       args: Args.none,
       run: () =>
         Effect.gen(function* () {
-          const { reality } = yield* Effect.flatMap(Session, ({ client }) => client)
+          const { reality } = yield* client
           yield* Pages.whole(
             foreignView,
             false,

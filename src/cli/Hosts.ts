@@ -10,14 +10,12 @@ import type { Host } from "../api/Hosts.ts"
 import type { Image } from "../api/Images.ts"
 import type { InstanceType } from "../api/InstanceTypes.ts"
 import type { Pool } from "../api/Pools.ts"
-import { answered, one, time, toneOf, type View } from "./Output.ts"
+import { ask, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
-import { Session } from "./Session.ts"
+import { client } from "./Session.ts"
 import * as Verb from "./Verb.ts"
 import * as Vms from "./Vms.ts"
-
-const client = Effect.flatMap(Session, ({ client }) => client)
 
 /** Of what can be promised, what is free. */
 const left = (what: "cpu" | "ram" | "disk") => (host: Host) => `${host.free[what]}/${host.capacity[what]}`
@@ -112,10 +110,7 @@ export const noun: Verb.Noun = {
         Effect.gen(function* () {
           const id = yield* Resolve.host(text)
           const { hosts } = yield* client
-          yield* one(
-            view,
-            yield* answered(hosts.changeHost({ path: { id }, payload: { maintenance }, withResponse: true }))
-          )
+          yield* ask(view, hosts.changeHost({ path: { id }, payload: { maintenance }, withResponse: true }))
         })
     }),
     Verb.make({
@@ -128,7 +123,7 @@ export const noun: Verb.Noun = {
         Effect.gen(function* () {
           const id = yield* Resolve.host(text)
           const { hosts } = yield* client
-          yield* one(view, yield* answered(hosts.lookAtHost({ path: { id }, withResponse: true })))
+          yield* ask(view, hosts.lookAtHost({ path: { id }, withResponse: true }))
         })
     }),
     Verb.make({
@@ -197,7 +192,7 @@ export const image: Verb.Noun = {
         Effect.gen(function* () {
           const id = yield* Resolve.image(text)
           const { images } = yield* client
-          yield* one(imageView, yield* answered(images.getImage({ path: { id }, withResponse: true })))
+          yield* ask(imageView, images.getImage({ path: { id }, withResponse: true }))
         })
     })
   ]
@@ -246,7 +241,7 @@ export const type: Verb.Noun = {
         Effect.gen(function* () {
           const id = yield* Resolve.type(text)
           const { instanceTypes } = yield* client
-          yield* one(typeView, yield* answered(instanceTypes.getInstanceType({ path: { id }, withResponse: true })))
+          yield* ask(typeView, instanceTypes.getInstanceType({ path: { id }, withResponse: true }))
         })
     })
   ]

@@ -8,11 +8,11 @@ import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import { Kind, type Operation, State } from "../api/Operations.ts"
-import { answered, note, one, time, toneOf, type View } from "./Output.ts"
+import { answered, ask, note, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
-import { Session } from "./Session.ts"
+import { client, Session } from "./Session.ts"
 import * as Verb from "./Verb.ts"
 
 const about = ({ snapshotId, vmId, volumeId }: Operation): string =>
@@ -68,8 +68,8 @@ export const begin = Effect.fnUntraced(function* <E, R, E2, R2>(
 /** Shows an operation as it is now. @since 0.5.0 @category programs */
 export const shown = Effect.fn("Operations.shown")(function* (operation: Operation | undefined) {
   if (operation === undefined) return
-  const client = yield* Effect.flatMap(Session, ({ client }) => client)
-  yield* one(view, yield* answered(client.operations.getOperation({ path: { id: operation.id }, withResponse: true })))
+  const { operations } = yield* client
+  yield* ask(view, operations.getOperation({ path: { id: operation.id }, withResponse: true }))
 })
 
 /** The thing itself, or the operation that ended it. @since 0.5.0 @category combinators */
@@ -85,8 +85,8 @@ const id = Verb.word("operation", "The operation's id.")
 const get = (text: string) =>
   Effect.gen(function* () {
     const id = yield* Resolve.operation(text)
-    const client = yield* Effect.flatMap(Session, ({ client }) => client)
-    return yield* answered(client.operations.getOperation({ path: { id }, withResponse: true }))
+    const { operations } = yield* client
+    return yield* answered(operations.getOperation({ path: { id }, withResponse: true }))
   })
 
 const verbs: ReadonlyArray<Verb.Verb> = [
@@ -164,7 +164,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           Effect.catchTag("OperationFailed", ({ operation }) => Effect.succeed(operation))
         )
         const { operations: patiently } = yield* patient
-        yield* one(view, yield* answered(patiently.getOperation({ path: { id }, withResponse: true })))
+        yield* ask(view, patiently.getOperation({ path: { id }, withResponse: true }))
       })
   })
 ]

@@ -141,6 +141,10 @@ export const one = Effect.fn("Output.one")(function* <A>(view: View<A>, { body, 
   yield* screen.out(rows.map((row) => `${Text.line(row, wide, screen.colour)}\n`).join(""))
 })
 
+/** The one thing that a call answers. @since 0.5.0 @category programs */
+export const ask = <A, E, R>(view: View<A>, call: Effect.Effect<[A, HttpClientResponse.HttpClientResponse], E, R>) =>
+  Effect.flatMap(answered(call), (answer) => one(view, answer))
+
 /** One of a sequence that has no end: a line each. @since 0.5.0 @category programs */
 export const following = Effect.fn("Output.following")(function* <A>(
   view: View<A>,

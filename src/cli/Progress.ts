@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type { Operation } from "../api/Operations.ts"
 import type { OperationId } from "../domain/Ids.ts"
 import { Screen } from "./Screen.ts"
-import { Session } from "./Session.ts"
+import { patient } from "./Session.ts"
 import * as Text from "./Text.ts"
 
 /** How often it is asked how far an operation is; that it has ended is told by its events. */
@@ -55,12 +55,12 @@ const shower = Effect.gen(function* () {
  * @since 0.5.0 @category programs
  */
 export const wait = Effect.fn("Progress.wait")(function* (begun: Operation) {
-  const client = yield* Effect.flatMap(Session, ({ patient }) => patient)
+  const { operations, wait } = yield* patient
   const { err } = yield* Screen
   const { clear, show } = yield* shower
   let id: OperationId = begun.id
   yield* show(begun)
-  const looking = client.operations.getOperation({ path: { id } }).pipe(
+  const looking = operations.getOperation({ path: { id } }).pipe(
     Effect.tap(show),
     Effect.tap((operation) => {
       id = operation.replacedBy ?? id
@@ -68,7 +68,7 @@ export const wait = Effect.fn("Progress.wait")(function* (begun: Operation) {
     Effect.delay(often),
     Effect.forever
   )
-  return yield* Effect.raceFirst(client.wait(begun), looking).pipe(
+  return yield* Effect.raceFirst(wait(begun), looking).pipe(
     Effect.ensuring(clear),
     Effect.onInterrupt(() => err(`operation ${id} goes on; vmfabric operation watch ${id} waits for it\n`))
   )
@@ -76,7 +76,7 @@ export const wait = Effect.fn("Progress.wait")(function* (begun: Operation) {
 
 /** The same for several at once, of which the first failure is told when all have ended. @since 0.5.0 @category programs */
 export const waitAll = Effect.fn("Progress.waitAll")(function* (begun: ReadonlyArray<Operation>) {
-  const client = yield* Effect.flatMap(Session, ({ patient }) => patient)
+  const { wait } = yield* patient
   const { err, live } = yield* Screen
   let ended = 0
   const tell = Effect.suspend(() =>
@@ -86,7 +86,7 @@ export const waitAll = Effect.fn("Progress.waitAll")(function* (begun: ReadonlyA
   return yield* Effect.forEach(
     begun,
     (operation) =>
-      Effect.exit(client.wait(operation)).pipe(
+      Effect.exit(wait(operation)).pipe(
         Effect.tap(() => {
           ended += 1
           return tell

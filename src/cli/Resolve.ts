@@ -11,7 +11,7 @@ import { TokenId, UserName } from "../domain/Identity.ts"
 import * as Ids from "../domain/Ids.ts"
 import { Refused } from "./Failure.ts"
 import { type Answer, answered } from "./Output.ts"
-import { Session } from "./Session.ts"
+import { client } from "./Session.ts"
 
 /** @since 0.5.0 @category models */
 export type Reference = { readonly id: number } | { readonly name: string }
@@ -102,9 +102,9 @@ export const vm = Effect.fn("Resolve.vm")(function* (text: string) {
   const reference = parse(text)
   if ("id" in reference) return yield* vmId(reference.id)
   const { name } = reference
-  const client = yield* Effect.flatMap(Session, ({ client }) => client)
+  const { vms } = yield* client
   const { value } = yield* allPages((page) =>
-    client.vms.listVms({ urlParams: { ...page, name: name.slice(0, 255) }, withResponse: true })
+    vms.listVms({ urlParams: { ...page, name: name.slice(0, 255) }, withResponse: true })
   )
   const named = value.items.filter((vm) => vm.name === name)
   return yield* only("vm", name, named, ({ state }) => state !== "destroyed" && state !== "failed")
@@ -117,9 +117,9 @@ export const volume = Effect.fn("Resolve.volume")(function* (text: string, trash
   const reference = parse(text)
   if ("id" in reference) return yield* volumeId(reference.id)
   const { name } = reference
-  const client = yield* Effect.flatMap(Session, ({ client }) => client)
+  const { volumes } = yield* client
   const { value } = yield* allPages((page) =>
-    client.volumes.listVolumes({ urlParams: { ...page, name: name.slice(0, 255) }, withResponse: true })
+    volumes.listVolumes({ urlParams: { ...page, name: name.slice(0, 255) }, withResponse: true })
   )
   const named = value.items.filter((volume) => volume.name === name)
   return yield* only("volume", name, named, ({ state }) =>
@@ -143,8 +143,8 @@ export const snapshot = Effect.fn("Resolve.snapshot")(function* (text: string) {
   }
   const of = yield* volume(reference.name.slice(0, slash))
   const name = reference.name.slice(slash + 1)
-  const client = yield* Effect.flatMap(Session, ({ client }) => client)
-  const { items } = yield* client.volumes.listSnapshots({ path: { id: of } })
+  const { volumes } = yield* client
+  const { items } = yield* volumes.listSnapshots({ path: { id: of } })
   return yield* only(
     "snapshot",
     name,
@@ -159,8 +159,8 @@ const hostId = brand(Ids.HostId, "host")
 export const host = Effect.fn("Resolve.host")(function* (text: string) {
   const reference = parse(text)
   if ("id" in reference) return yield* hostId(reference.id)
-  const client = yield* Effect.flatMap(Session, ({ client }) => client)
-  const { items } = yield* client.hosts.listHosts()
+  const { hosts } = yield* client
+  const { items } = yield* hosts.listHosts()
   const whole = items.filter(({ name }) => name === reference.name)
   const named = whole.length > 0 ? whole : items.filter(({ address }) => address.host === reference.name)
   return yield* only("host", reference.name, named, () => true)
@@ -172,8 +172,8 @@ const imageId = brand(Ids.ImageId, "image")
 export const image = Effect.fn("Resolve.image")(function* (text: string) {
   const reference = parse(text)
   if ("id" in reference) return yield* imageId(reference.id)
-  const client = yield* Effect.flatMap(Session, ({ client }) => client)
-  const { items } = yield* client.images.listImages()
+  const { images } = yield* client
+  const { items } = yield* images.listImages()
   return yield* only(
     "image",
     reference.name,
@@ -188,8 +188,8 @@ const typeId = brand(Ids.InstanceTypeId, "type")
 export const type = Effect.fn("Resolve.type")(function* (text: string) {
   const reference = parse(text)
   if ("id" in reference) return yield* typeId(reference.id)
-  const client = yield* Effect.flatMap(Session, ({ client }) => client)
-  const { items } = yield* client.instanceTypes.listInstanceTypes()
+  const { instanceTypes } = yield* client
+  const { items } = yield* instanceTypes.listInstanceTypes()
   const known = items.map(({ cpu, disk, id, ram }) => `${id} (${cpu} vCPUs, ${ram} MiB, ${disk} GiB)`).join(", ")
   return yield* new Refused({
     why: "usage",
@@ -204,8 +204,8 @@ const tokenId = brand(TokenId, "token")
 export const token = Effect.fn("Resolve.token")(function* (text: string) {
   const reference = parse(text)
   if ("id" in reference) return yield* tokenId(reference.id)
-  const client = yield* Effect.flatMap(Session, ({ client }) => client)
-  const { items } = yield* client.tokens.listTokens()
+  const { tokens } = yield* client
+  const { items } = yield* tokens.listTokens()
   return yield* only(
     "token",
     reference.name,

@@ -201,6 +201,11 @@ export class Session extends Context.Tag("vmfabric/cli/Session")<
   }
 >() {}
 
+/** Of the session: for what is answered at once. @since 0.5.0 @category getters */
+export const client = Effect.flatMap(Session, ({ client }) => client)
+/** Of the session: for what is waited for. @since 0.5.0 @category getters */
+export const patient = Effect.flatMap(Session, ({ patient }) => patient)
+
 /** @since 0.5.0 @category models */
 export type Needs = Network | FileSystem.FileSystem
 

@@ -14,11 +14,11 @@ import type { VmId } from "../domain/Ids.ts"
 import * as Drift from "./Drift.ts"
 import { Refused, sentence } from "./Failure.ts"
 import * as Operations from "./Operations.ts"
-import { answered, list, one, time, toneOf, type View } from "./Output.ts"
+import { answered, ask, list, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
-import { Session } from "./Session.ts"
+import { client } from "./Session.ts"
 import * as Verb from "./Verb.ts"
 
 /** @since 0.5.0 @category views */
@@ -71,8 +71,8 @@ const word = Verb.word("vm", "Id or name of the VM.")
 /** Shows one as it is now. */
 const show = (id: VmId) =>
   Effect.gen(function* () {
-    const { vms } = yield* Effect.flatMap(Session, ({ client }) => client)
-    yield* one(view, yield* answered(vms.getVm({ path: { id }, withResponse: true })))
+    const { vms } = yield* client
+    yield* ask(view, vms.getVm({ path: { id }, withResponse: true }))
   })
 
 const own = {
@@ -93,7 +93,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     args: Args.none,
     run: ({ host, listing: { name, page, sort, state, type, watch } }) =>
       Effect.gen(function* () {
-        const { vms } = yield* Effect.flatMap(Session, ({ client }) => client)
+        const { vms } = yield* client
         const filter = {
           ...(yield* Resolve.maybe("host", host, Resolve.host)),
           ...(yield* Resolve.maybe("type", type, Resolve.type)),
@@ -115,7 +115,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     run: ({ watch }, text) =>
       Effect.gen(function* () {
         const id = yield* Resolve.vm(text)
-        const { vms } = yield* Effect.flatMap(Session, ({ client }) => client)
+        const { vms } = yield* client
         yield* Pages.single(view, watch, { ...events, vm: id }, vms.getVm({ path: { id }, withResponse: true }))
       })
   }),
@@ -131,7 +131,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     args: Args.none,
     run: ({ count, image, name, noWait, onCrash, type }) =>
       Effect.gen(function* () {
-        const { vms } = yield* Effect.flatMap(Session, ({ client }) => client)
+        const { vms } = yield* client
         const payload = {
           name,
           instanceType: yield* Resolve.type(type),
@@ -186,8 +186,8 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     run: ({ onCrash }, text) =>
       Effect.gen(function* () {
         const id = yield* Resolve.vm(text)
-        const { vms } = yield* Effect.flatMap(Session, ({ client }) => client)
-        yield* one(view, yield* answered(vms.changeVm({ path: { id }, payload: { onCrash }, withResponse: true })))
+        const { vms } = yield* client
+        yield* ask(view, vms.changeVm({ path: { id }, payload: { onCrash }, withResponse: true }))
       })
   }),
   Verb.make({
@@ -199,7 +199,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     run: ({ noWait }, text) =>
       Effect.gen(function* () {
         const id = yield* Resolve.vm(text)
-        const { vms } = yield* Effect.flatMap(Session, ({ client }) => client)
+        const { vms } = yield* client
         yield* Operations.begin(noWait, vms.destroyVm({ path: { id }, withResponse: true }), (operation) =>
           Operations.orOperation(operation, show(id))
         )

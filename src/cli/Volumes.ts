@@ -14,10 +14,10 @@ import type { SnapshotId, VolumeId } from "../domain/Ids.ts"
 import { VolumeState } from "../domain/Volume.ts"
 import { Refused } from "./Failure.ts"
 import * as Operations from "./Operations.ts"
-import { answered, one, time, toneOf, type View } from "./Output.ts"
+import { ask, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
-import { Session } from "./Session.ts"
+import { client } from "./Session.ts"
 import * as Verb from "./Verb.ts"
 
 const view: View<Volume> = {
@@ -53,18 +53,16 @@ const events = { types: ["volume.created", "volume.changed"] } as const
 const word = Verb.word("volume", "Id or name of the volume.")
 const snapshotWord = Verb.word("snapshot", "Id of the snapshot, or VOLUME/SNAPSHOT by their names.")
 
-const client = Effect.flatMap(Session, ({ client }) => client)
-
 const show = (id: VolumeId) =>
   Effect.gen(function* () {
     const { volumes } = yield* client
-    yield* one(view, yield* answered(volumes.getVolume({ path: { id }, withResponse: true })))
+    yield* ask(view, volumes.getVolume({ path: { id }, withResponse: true }))
   })
 
 const showSnapshot = (id: SnapshotId) =>
   Effect.gen(function* () {
     const { snapshots } = yield* client
-    yield* one(snapshotView, yield* answered(snapshots.getSnapshot({ path: { id }, withResponse: true })))
+    yield* ask(snapshotView, snapshots.getSnapshot({ path: { id }, withResponse: true }))
   })
 
 type Calls = Client.Groups["volumes"]

@@ -12,16 +12,16 @@ import type { EventOptions } from "../client/Client.ts"
 import { OperationId } from "../domain/Ids.ts"
 import { type Answer, following, list, note, table, type View } from "./Output.ts"
 import { Screen } from "./Screen.ts"
-import { Session } from "./Session.ts"
+import { patient, Session } from "./Session.ts"
 
 /** What happens together is looked at together. */
 const together = "200 millis"
 
 /** The number of the newest event: a page of an operation that nobody has, which is read to the end of the log. @since 0.5.0 @category constructors */
 export const newest = Effect.fn("Watch.newest")(function* () {
-  const client = yield* Effect.flatMap(Session, ({ patient }) => patient)
+  const { events } = yield* patient
   const operation = OperationId.make(crypto.randomUUID())
-  return (yield* client.events.listEvents({ urlParams: { operation, limit: 1 } })).next
+  return (yield* events.listEvents({ urlParams: { operation, limit: 1 } })).next
 })
 
 /** Things that were there and are not any more. */

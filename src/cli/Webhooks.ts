@@ -13,16 +13,13 @@ import type { SealedWebhook, Webhook, WebhookPing } from "../api/Webhooks.ts"
 import { EventType } from "../domain/Event.ts"
 import { WebhookId } from "../domain/Webhook.ts"
 import { Refused } from "./Failure.ts"
-import { type Answer, answered, note, one, time, type View } from "./Output.ts"
+import { type Answer, answered, ask, note, one, time, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import { Screen } from "./Screen.ts"
-import { Session } from "./Session.ts"
+import * as Session from "./Session.ts"
 import * as Verb from "./Verb.ts"
 
-const client = Effect.map(
-  Effect.flatMap(Session, ({ client }) => client),
-  ({ webhooks }) => webhooks
-)
+const client = Effect.map(Session.client, ({ webhooks }) => webhooks)
 
 const view: View<Webhook> = {
   name: ({ id }) => id,
@@ -71,7 +68,7 @@ const idOf = (text: string) =>
 /** For people the secret stands alone on standard output. */
 const sealed = (answer: Answer<typeof SealedWebhook.Type>) =>
   Effect.gen(function* () {
-    const { mode } = yield* Session
+    const { mode } = yield* Session.Session
     if (mode !== "table" && mode !== "wide") return yield* one(view, answer)
     const { id, secret, url } = answer.value
     yield* note(`events go to ${url} by webhook ${id}; this is the secret they are signed with, shown this once:`)
@@ -105,7 +102,7 @@ export const noun: Verb.Noun = {
         Effect.gen(function* () {
           const id = yield* idOf(text)
           const webhooks = yield* client
-          yield* one(view, yield* answered(webhooks.getWebhook({ path: { id }, withResponse: true })))
+          yield* ask(view, webhooks.getWebhook({ path: { id }, withResponse: true }))
         })
     }),
     Verb.make({
@@ -135,7 +132,7 @@ export const noun: Verb.Noun = {
           const id = yield* idOf(text)
           const webhooks = yield* client
           const payload = { ...Verb.given("url", address), ...(types.length === 0 ? {} : { types }) }
-          yield* one(view, yield* answered(webhooks.changeWebhook({ path: { id }, payload, withResponse: true })))
+          yield* ask(view, webhooks.changeWebhook({ path: { id }, payload, withResponse: true }))
         })
     }),
     Verb.make({

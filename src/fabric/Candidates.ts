@@ -5,11 +5,9 @@
  */
 import type { HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
+import { statusOf } from "../services/HostMonitor.ts"
 import type { HostUsage } from "../services/Inventory.ts"
 import type { Candidate } from "../services/Scheduler.ts"
-
-/** Of one that nobody has tried to reach yet. */
-const connecting: HostStatus = { _tag: "Connecting" }
 
 /** All hosts are looked at for every VM, and hardly any has changed since the one before. */
 const known = new WeakMap<HostUsage, Candidate>()
@@ -26,4 +24,4 @@ const one = (usage: HostUsage, status: HostStatus): Candidate => {
 export const make = (
   usages: ReadonlyArray<HostUsage>,
   statuses: ReadonlyMap<HostId, HostStatus>
-): ReadonlyArray<Candidate> => usages.map((usage) => one(usage, statuses.get(usage.host.id) ?? connecting))
+): ReadonlyArray<Candidate> => usages.map((usage) => one(usage, statusOf(statuses, usage.host.id)))

@@ -10,7 +10,7 @@ import type * as Errors from "../domain/Errors.ts"
 import { Host, type HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Resources from "../domain/Resources.ts"
-import { HostMonitor } from "../services/HostMonitor.ts"
+import { HostMonitor, statusOf } from "../services/HostMonitor.ts"
 import { Inventory, type HostUsage } from "../services/Inventory.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
@@ -59,7 +59,7 @@ export const layer = Layer.effect(
       const capacity = host.capacity ?? Resources.zero
       return {
         host,
-        status: statuses.get(host.id) ?? { _tag: "Connecting" },
+        status: statusOf(statuses, host.id),
         capacity,
         promised,
         free: Resources.map((name) => Math.max(0, capacity[name] - promised[name])),

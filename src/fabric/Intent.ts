@@ -71,6 +71,9 @@ const doing: Mode = {
   inSequence: (parts) => Effect.all(parts, { discard: true })
 }
 
+/** Whether it is simply done: then nobody hears what it depends on and what it writes. @since 0.5.0 @category predicates */
+export const isSimple = (mode: Mode): boolean => mode === doing
+
 /** Usually it is meant to be done. @since 0.5.0 @category services */
 export class Intent extends Context.Reference<Intent>()("vmfabric/fabric/Intent", {
   defaultValue: (): Mode => doing

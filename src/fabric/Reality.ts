@@ -12,7 +12,7 @@ import type { HostStatus } from "../domain/Host.ts"
 import type { HostId, VmId } from "../domain/Ids.ts"
 import type { Operation } from "../domain/Operation.ts"
 import type { Vm, VmSeen } from "../domain/Vm.ts"
-import { HostMonitor } from "../services/HostMonitor.ts"
+import { HostMonitor, statusOf } from "../services/HostMonitor.ts"
 import { Inventory, type Page } from "../services/Inventory.ts"
 import { Observer } from "../services/Observer.ts"
 import { Operations } from "../services/Operations.ts"
@@ -81,7 +81,7 @@ export const layer = Layer.effect(
         return vms.map((vm): VmReport => ({
           vm,
           seen: seen.get(vm.id) ?? null,
-          host: statuses.get(vm.hostId) ?? { _tag: "Connecting" },
+          host: statusOf(statuses, vm.hostId),
           drift: differing.get(vm.id) ?? []
         }))
       })

@@ -205,7 +205,8 @@ export const layer = Layer.effect(
         )
       return yield* queue.whenFree(
         { vmId: id },
-        inventory.beginDestroy(id, Revision.checkVm(expect), confirm).pipe(
+        // what it tells costs a look at all volumes of the VM
+        inventory.beginDestroy(id, Revision.checkVm(expect), Intent.isSimple(intent) ? undefined : confirm).pipe(
           Effect.tap((begun) => (begun._tag === "Some" ? Begun.start(operations, begun.value) : Effect.void)),
           Effect.uninterruptible
         )

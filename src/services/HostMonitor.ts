@@ -23,6 +23,12 @@ export interface HostStatusChange {
   readonly status: HostStatus
 }
 
+const connecting: HostStatus = { _tag: "Connecting" }
+
+/** Of one that is not watched: as of one that nobody has tried to reach yet. @since 0.5.0 @category getters */
+export const statusOf = (statuses: ReadonlyMap<HostId, HostStatus>, id: HostId): HostStatus =>
+  statuses.get(id) ?? connecting
+
 /** @since 0.1.0 @category services */
 export class HostMonitor extends Context.Tag("vmfabric/HostMonitor")<
   HostMonitor,
