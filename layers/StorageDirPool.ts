@@ -15,7 +15,7 @@ import { code, failure, fromLibvirt, parse, render } from "../src/libvirt/HostEr
 import type { Args, Reply } from "../src/libvirt/Procedures.ts"
 import * as StorageXml from "../src/libvirt/StorageXml.ts"
 import type * as Xml from "../src/libvirt/Xml.ts"
-import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
+import { type Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
 import * as HostCalls from "./HostCalls.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 
@@ -227,29 +227,37 @@ export const make = (libvirt: Libvirt["Type"], scope: Scope.Scope) => {
       })
     )
 
+  const isTaken = (error: HostError) =>
+    error.cause instanceof LibvirtError && error.cause.refusedWith(code.volumeExists)
+
   /**
    * Makes a file that nothing but its marker says whose it is: the marker first. Refused, there is nothing of ours: then a file that
-   * somebody has put there at this moment must not count as ours the next time.
+   * somebody has put there at this moment must not count as ours the next time. But a daemon may also have made it, and refuse afterwards.
    */
   const claimed = <A>(
     host: Host,
     action: string,
     pool: Pool,
-    marker: string,
+    { marker, name }: { readonly marker: string; readonly name: string },
     make: Effect.Effect<A, HostError>
-  ): Effect.Effect<A, HostError> =>
-    Effect.zipRight(mark(host, action, pool, marker), make).pipe(
+  ): Effect.Effect<A, HostError> => {
+    const unclaim = (refused: HostError) =>
+      Effect.flatMap(isTaken(refused) ? Effect.succeedNone : lookup(host, action, pool, name), (made) =>
+        Option.isSome(made) ? Effect.void : remove(host, action, pool, marker)
+      )
+    return Effect.zipRight(mark(host, action, pool, marker), make).pipe(
       Effect.tapError((error) =>
         error._tag === "HostUnreachable"
           ? Effect.void
           : // the failure that is told is the creation's
-            Effect.catchAll(remove(host, action, pool, marker), (left) =>
+            Effect.catchAll(unclaim(error), (left) =>
               Effect.logWarning("a marker remains on the host").pipe(
                 Effect.annotateLogs({ host: host.name, volume: marker, reason: left.message })
               )
             )
       )
     )
+  }
 
   // -------------------------------------------------------------------------------------------------------- who has them open
 
