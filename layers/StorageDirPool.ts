@@ -185,9 +185,13 @@ export const make = (libvirt: Libvirt["Type"], scope: Scope.Scope) => {
   /** A file of one byte, for what its name says; one that is there is fine. */
   const mark = Effect.fnUntraced(function* (host: Host, action: string, pool: Pool, name: string) {
     const xml = yield* render(host, action, StorageXml.rawVolume(name, 1))
-    yield* Effect.mapError(
-      unless(host, action, "STORAGE_VOL_CREATE_XML", { pool, xml, flags: 0 }, code.volumeExists),
-      fullDisk(host)
+    yield* unless(host, action, "STORAGE_VOL_CREATE_XML", { pool, xml, flags: 0 }, code.volumeExists).pipe(
+      Effect.mapError(fullDisk(host)),
+      // refused after it was made, it is made
+      Effect.catchTag("HostFailure", (refused) =>
+        Effect.filterOrFail(lookup(host, action, pool, name), Option.isSome, () => refused)
+      ),
+      Effect.asVoid
     )
   })
 
@@ -222,7 +226,12 @@ export const make = (libvirt: Libvirt["Type"], scope: Scope.Scope) => {
               (error) => error.refusedWith(code.noVolume),
               () => Effect.void
             ),
-            Effect.mapError(fromLibvirt(host, action))
+            Effect.mapError(fromLibvirt(host, action)),
+            // refused after it was removed, it is removed
+            Effect.catchTag("HostFailure", (refused) =>
+              Effect.filterOrFail(lookup(host, action, pool, name), Option.isNone, () => refused)
+            ),
+            Effect.asVoid
           )
       })
     )

@@ -308,6 +308,24 @@ describe("a volume", () => {
       }
     }))
 
+  test("is gone, back or purged when that is refused after it was done", (at) =>
+    Effect.gen(function* () {
+      const { driver, simulated } = at
+      const refuse = (procedure: "STORAGE_VOL_CREATE_XML" | "STORAGE_VOL_DELETE") =>
+        simulated.faults.fail(procedure, { code: 38, message: "no more", effect: true, nth: 1 })
+      yield* driver.createVolume(volume, request)
+      yield* refuse("STORAGE_VOL_CREATE_XML")
+      yield* driver.trashVolume(volume, 60)
+      assert.include(volumeFiles(at), "volume-7.deleted")
+      yield* refuse("STORAGE_VOL_DELETE")
+      yield* driver.restoreVolume(volume)
+      assert.notInclude(volumeFiles(at), "volume-7.deleted")
+      yield* driver.trashVolume(volume, 60)
+      yield* refuse("STORAGE_VOL_DELETE")
+      yield* driver.purgeVolume(volume)
+      assert.deepStrictEqual(volumeFiles(at), [])
+    }))
+
   test("that somebody puts there by hand is not taken over, not even the second time", (at) =>
     Effect.gen(function* () {
       const { driver } = at
