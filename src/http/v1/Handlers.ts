@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { api } from "../../api/Api.ts"
 import type { Planning } from "../../api/Plans.ts"
-import { Batch } from "../../api/Vms.ts"
+import { Batch, type VmPage } from "../../api/Vms.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import * as Ids from "../../domain/Ids.ts"
 import * as BatchOf from "../../fabric/Batch.ts"
@@ -53,7 +53,8 @@ const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing
   const order = orders[sort]
   const after = yield* Pages.position(cursor, sort, order.by === "name" ? "string" : "number")
   const page = yield* reality.page({ ...filter, ...(host === undefined ? {} : { host }) }, order, after, limit)
-  return Pages.view(page, sort, Views.vm)
+  const view: typeof VmPage.Encoded = Pages.view(page, sort, Views.vm)
+  return HttpServerResponse.unsafeJson(view)
 })
 
 const encodeBatch = Schema.encodeSync(Batch)
@@ -68,7 +69,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
     const one = Effect.fnUntraced(function* (id: Ids.VmId) {
       const report = yield* reality.vm(id)
       yield* tagged(Revision.ofVm(report.vm))
-      return Views.vm(report)
+      return HttpServerResponse.unsafeJson(Views.vm(report))
     })
 
     /** Its parameters, as the use case names them. */
