@@ -115,6 +115,10 @@ export interface HostFaults extends Faults.CallFaults {
   readonly holdDevices: (name: string, on: boolean) => Effect.Effect<void>
   /** The guest says that it does not let go of its devices. */
   readonly refuseDevices: (name: string, on: boolean) => Effect.Effect<void>
+  /** The guest does not care for its power button. */
+  readonly ignorePowerButton: (name: string, on: boolean) => Effect.Effect<void>
+  /** The guest takes so long to turn itself off when it is asked to; zero: as long as others. */
+  readonly slowToTurnOff: (name: string, by: Duration.DurationInput) => Effect.Effect<void>
   /** The Ceph cluster takes guests that died for alive until this is switched off. */
   readonly keepWatchers: (on: boolean) => Effect.Effect<void>
   /** The machine loses power: guests are gone, and as far as others can tell it is just silent. */
@@ -339,6 +343,12 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       ioError: onGuest(Domains.ioError),
       holdDevices: (name, on) => Effect.sync(() => guests.hold(name, on)),
       refuseDevices: (name, on) => Effect.sync(() => guests.refuse(name, on)),
+      ignorePowerButton: (name, on) => Effect.sync(() => guests.ignore(name, on)),
+      slowToTurnOff: (name, by) =>
+        Effect.sync(() => {
+          const time = Duration.decode(by)
+          guests.delay(name, Duration.equals(time, Duration.zero) ? undefined : time)
+        }),
       keepWatchers: (on) =>
         Effect.sync(() => {
           keeping = on

@@ -18,6 +18,7 @@ import * as BatchOf from "../../fabric/Batch.ts"
 import { Hosts } from "../../fabric/Hosts.ts"
 import { Images } from "../../fabric/Images.ts"
 import { Pools } from "../../fabric/Pools.ts"
+import { Power } from "../../fabric/Power.ts"
 import { Reality } from "../../fabric/Reality.ts"
 import * as Revision from "../../fabric/Revision.ts"
 import { Vms } from "../../fabric/Vms.ts"
@@ -62,6 +63,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
   Effect.gen(function* () {
     const vms = yield* Vms
     const reality = yield* Reality
+    const power = yield* Power
     const answers = yield* Answers.make
 
     const one = Effect.fnUntraced(function* (id: Ids.VmId) {
@@ -133,6 +135,13 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
           Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => vms.destroy(asked.path.id, expect))
         )
       )
+      .handle("startVm", (asked) => answers.begun(asked, power.start(asked.path.id)))
+      .handle("shutDownVm", (asked) => answers.begun(asked, power.shutDown(asked.path.id, asked.payload)))
+      .handle("powerOffVm", (asked) => answers.begun(asked, power.powerOff(asked.path.id)))
+      .handle("rebootVm", (asked) => answers.begun(asked, power.reboot(asked.path.id, asked.payload)))
+      .handle("resetVm", (asked) => answers.begun(asked, power.reset(asked.path.id)))
+      .handle("pauseVm", (asked) => answers.begun(asked, power.pause(asked.path.id)))
+      .handle("resumeVm", (asked) => answers.begun(asked, power.resume(asked.path.id)))
       .handle("repairVm", (asked) => answers.begun(asked, reality.repair(asked.path.id)))
       .handle("listVmDrift", ({ path }) =>
         told(Effect.map(reality.vm(path.id), ({ drift }) => ({ items: drift.map(Views.drift) })))

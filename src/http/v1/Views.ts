@@ -40,6 +40,7 @@ export const operation = ({ operation, progress }: OperationReport) => ({
   cancelAsked: operation.cancelAsked,
   createdAt: time(operation.createdAt),
   endedAt: timeOrNull(operation.finishedAt),
+  outcome: operation.outcome,
   replacedBy: operation.replacedBy,
   progress
 })
