@@ -433,6 +433,20 @@ const driftEvents = Effect.gen(function* () {
   yield* sql`drop trigger event_vm_drift_mended`
 })
 
+/** Of a VM that was given something, or to which something was changed. What is kept here may be secret, and goes with the VM. */
+const cloudInits = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`create table cloud_inits (
+    vm_id integer primary key references vms (id),
+    user_data text,
+    ssh_keys text not null,
+    hostname text,
+    network_config text,
+    revision integer not null,
+    instance integer not null
+  ) strict`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -442,7 +456,8 @@ export const migrations = {
   "0005_identity": identity,
   "0006_pages": pages,
   "0007_webhooks": webhooks,
-  "0008_drift_events": driftEvents
+  "0008_drift_events": driftEvents,
+  "0010_cloud_inits": cloudInits
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

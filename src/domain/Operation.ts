@@ -14,6 +14,7 @@ export const OperationKind = Schema.Literal(
   "StartVm",
   "RepairVm",
   "CleanVm",
+  "SetCloudInit",
   "CreateVolume",
   "DestroyVolume",
   "RestoreVolume",

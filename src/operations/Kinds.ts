@@ -27,6 +27,7 @@ import * as RepairVm from "./RepairVm.ts"
 import * as RestoreVolume from "./RestoreVolume.ts"
 import * as RevertVolume from "./RevertVolume.ts"
 import type { Saga } from "./Saga.ts"
+import * as SetCloudInit from "./SetCloudInit.ts"
 import * as StartVm from "./StartVm.ts"
 import type * as VmSaga from "./VmSaga.ts"
 import type * as VolumeSaga from "./VolumeSaga.ts"
@@ -131,6 +132,7 @@ export const kinds: Readonly<Record<OperationKind, Kind>> = {
   StartVm: ofVm(StartVm, "both ways", StartVm.saga),
   RepairVm: ofVm(RepairVm, "both ways", (subject, { storage }) => RepairVm.saga(subject, storage.driver)),
   CleanVm: ofVm(CleanVm, "forward", CleanVm.saga),
+  SetCloudInit: ofVm(SetCloudInit, "forward", SetCloudInit.saga),
   CreateVolume: ofVolume(CreateVolume, "both ways", CreateVolume.saga),
   DestroyVolume: ofVolume(DestroyVolume, "forward", DestroyVolume.saga),
   RestoreVolume: ofVolume(RestoreVolume, "forward", RestoreVolume.saga),

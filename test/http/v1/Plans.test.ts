@@ -26,6 +26,7 @@ const requests: ReadonlyArray<
   ["vms.createVms", "POST", "/vms/batch", { name: "db", count: 2, instanceType: 1 }],
   ["vms.changeVm", "PATCH", "/vms/1", { onCrash: "restart" }],
   ["vms.repairVm", "POST", "/vms/1/repair"],
+  ["vms.changeCloudInit", "PATCH", "/vms/1/cloud-init", { userData: "#!/bin/sh\n" }],
   ["volumes.createVolume", "POST", "/volumes", { name: "data", size: 1 }],
   ["volumes.changeVolume", "PATCH", "/volumes/1", { name: "archive", size: 2 }],
   ["volumes.attachVolume", "POST", "/volumes/1/attach", { vm: 1 }],
@@ -87,7 +88,7 @@ describe("a plan", () => {
       assert.strictEqual(Contract.members(listed(placement?.considered)[1]).reason, "it is in maintenance")
       assert.deepStrictEqual(
         listed(json.steps).map((step) => Contract.members(step).name),
-        ["image", "root disk", "define", "start", "running"]
+        ["image", "root disk", "seed", "define", "start", "running"]
       )
       const changes = listed(json.changes).map(Contract.members)
       const domain = changes.find(({ kind }) => kind === "domain")
