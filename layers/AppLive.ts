@@ -16,6 +16,7 @@ import * as Hosts from "../src/fabric/Hosts.ts"
 import * as Images from "../src/fabric/Images.ts"
 import * as Plans from "../src/fabric/Plans.ts"
 import * as Pools from "../src/fabric/Pools.ts"
+import * as Power from "../src/fabric/Power.ts"
 import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
@@ -57,6 +58,7 @@ export type App =
   | Volumes.Volumes
   | Pools.Pools
   | Plans.Plans
+  | Power.Power
   | Hosts.Hosts
   | Images.Images
   | Reality.Reality
@@ -120,7 +122,16 @@ export const layerOver = <A, E, R>(parts: {
   const volumes = Volumes.layer({ undoWindow: Math.floor(Duration.toSeconds(undoWindow)) })
   const fabric = VolumeKeeper.layer.pipe(
     Layer.provideMerge(
-      Layer.mergeAll(Vms.layer, volumes, Hosts.layer, Images.layer, Reality.layer, Plans.layer, HostEvents.layer)
+      Layer.mergeAll(
+        Vms.layer,
+        Power.layer,
+        volumes,
+        Hosts.layer,
+        Images.layer,
+        Reality.layer,
+        Plans.layer,
+        HostEvents.layer
+      )
     ),
     Layer.provideMerge(Pools.layer({ overcommit: poolOvercommit })),
     Layer.provideMerge(ObserverLive.layerWith({ ...parts.observer, policies: { ...defaultPolicies, ...parts.drift } }))

@@ -64,7 +64,7 @@ export const make = (
           host,
           action,
           pool,
-          marker(vmId, operationId),
+          { marker: marker(vmId, operationId), name: fileName(vmId) },
           Effect.tap(create(host, action, pool, StorageXml.rawVolume(fileName(vmId), seedCapacity)), (vol) =>
             send(host, action, vol, content)
           )

@@ -433,6 +433,12 @@ const driftEvents = Effect.gen(function* () {
   yield* sql`drop trigger event_vm_drift_mended`
 })
 
+const power = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  // how it came about, in words
+  yield* sql`alter table operations add column outcome text`
+})
+
 /** Of a VM that was given something, or to which something was changed. What is kept here may be secret, and goes with the VM. */
 const cloudInits = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -457,6 +463,7 @@ export const migrations = {
   "0006_pages": pages,
   "0007_webhooks": webhooks,
   "0008_drift_events": driftEvents,
+  "0009_power": power,
   "0010_cloud_inits": cloudInits
 }
 

@@ -22,6 +22,7 @@ import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -72,6 +73,7 @@ const makeFabric = () => {
     Layer.mock(Hosts, {}),
     Layer.mock(Plans, { plan: () => new Errors.ImageNotFound({ imageId: 100, known: [] }) }),
     Layer.mock(Pools, {}),
+    Layer.mock(Power, {}),
     Layer.mock(Operations, {})
   )
   return { calls, layer }
