@@ -108,7 +108,8 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "user_conflict",
       "operation_failed",
       "plan_outdated",
-      "plan_mismatch"
+      "plan_mismatch",
+      "vm_not_running"
     ),
     moved: Schema.optionalWith(
       Schema.Array(

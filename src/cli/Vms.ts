@@ -13,12 +13,14 @@ import { OnCrash, VmState } from "../domain/Vm.ts"
 import type { VmId } from "../domain/Ids.ts"
 import * as Drift from "./Drift.ts"
 import { Refused, sentence } from "./Failure.ts"
+import * as Inspections from "./Inspections.ts"
 import * as Operations from "./Operations.ts"
 import { answered, ask, list, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
+import * as Statistics from "./Statistics.ts"
 import * as Verb from "./Verb.ts"
 
 /** @since 0.5.0 @category views */
@@ -212,7 +214,9 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     options: Options.all({ noWait: Verb.noWait }),
     args: word,
     run: ({ noWait }, text) => Drift.repair(noWait, text, show)
-  })
+  }),
+  ...Inspections.verbs,
+  ...Statistics.verbs
 ]
 
 const itemsOf = (body: unknown): ReadonlyArray<unknown> =>

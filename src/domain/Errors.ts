@@ -233,6 +233,17 @@ export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", {
   }
 }
 
+/** What was asked for is only there while the VM runs. @since 0.6.0 @category errors */
+export class VmNotRunning extends Schema.TaggedError<VmNotRunning>()("VmNotRunning", {
+  vmId: Ids.VmId,
+  /** what it does not have now, as in `no screen` */
+  lacks: Schema.String
+}) {
+  override get message(): string {
+    return `vmid : ${this.vmId} does not run, so that it has ${this.lacks}: start it, and ask again`
+  }
+}
+
 /** An operation that ended in failure; `reason` is the sentence of what failed first. @since 0.1.0 @category errors */
 export class OperationFailed extends Schema.TaggedError<OperationFailed>()("OperationFailed", {
   operationId: Ids.OperationId,

@@ -50,6 +50,7 @@ type Standing =
   | Errors.OperationFailed
   | Errors.PlanOutdated
   | Errors.PlanMismatch
+  | Errors.VmNotRunning
 
 type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
@@ -144,6 +145,8 @@ export function of(error: Known): P.Problem {
       return conflict("vm_busy", "The VM is busy", message, error.operationId)
     case "VolumeBusy":
       return conflict("volume_busy", "The volume is busy", message, error.operationId)
+    case "VmNotRunning":
+      return conflict("vm_not_running", "The VM does not run", message)
     case "VolumeConflict":
       return conflict("volume_conflict", "The volume's state does not allow it", message)
     case "NoFeasibleHost":

@@ -43,6 +43,7 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   PlanMismatch: [new Errors.PlanMismatch({ planId: "x", planned: "DELETE /api/v1/vms/7" }), 409, "plan_mismatch"],
   VmBusy: [new Errors.VmBusy({ vmId, ...busy }), 409, "vm_busy"],
   VolumeBusy: [new Errors.VolumeBusy({ volumeId, ...busy }), 409, "volume_busy"],
+  VmNotRunning: [new Errors.VmNotRunning({ vmId, lacks: "no screen" }), 409, "vm_not_running"],
   VolumeConflict: [new Errors.VolumeConflict({ volumeId, reason: "is deleted" }), 409, "volume_conflict"],
   NoFeasibleHost: [new Errors.NoFeasibleHost({ refusals: [] }), 409, "no_feasible_host"],
   PoolFull: [new Errors.PoolFull({ pool: "vms", wanted: 1, promised: 1, limit: 1, available: 1 }), 409, "pool_full"],
