@@ -17,6 +17,7 @@ import * as Images from "../src/fabric/Images.ts"
 import * as Inspections from "../src/fabric/Inspections.ts"
 import * as Plans from "../src/fabric/Plans.ts"
 import * as Pools from "../src/fabric/Pools.ts"
+import * as Power from "../src/fabric/Power.ts"
 import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
@@ -61,6 +62,7 @@ export type App =
   | Volumes.Volumes
   | Pools.Pools
   | Plans.Plans
+  | Power.Power
   | Hosts.Hosts
   | Images.Images
   | Reality.Reality
@@ -129,6 +131,7 @@ export const layerOver = <A, E, R>(parts: {
     Layer.provideMerge(
       Layer.mergeAll(
         Vms.layer,
+        Power.layer,
         volumes,
         Hosts.layer,
         Images.layer,

@@ -27,15 +27,18 @@ import { Libvirt } from "../src/services/Libvirt.ts"
 import { Storage } from "../src/services/Storage.ts"
 import * as HostCalls from "./HostCalls.ts"
 import * as HypervisorDisks from "./HypervisorDisks.ts"
+import * as HypervisorPower from "./HypervisorPower.ts"
 
 /** @since 0.2.0 @category models */
 export interface Options {
   /** how a guest is asked to let go of a disk */
   readonly release: HypervisorDisks.ReleaseOptions
+  /** how it is asked to shut down, or to start anew */
+  readonly ask: HypervisorPower.AskOptions
 }
 
 /** @since 0.2.0 @category constants */
-export const defaults: Options = { release: HypervisorDisks.releaseDefaults }
+export const defaults: Options = { release: HypervisorDisks.releaseDefaults, ask: HypervisorPower.askDefaults }
 
 const flags = {
   /** virDomainDefineFlags */
@@ -355,6 +358,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     powerOff,
     undefine,
     ...HypervisorDisks.make(libvirt, { present, stateOf }, options.release),
+    ...HypervisorPower.make(libvirt, { present, stateOf }, options.ask),
     list,
     powers,
     power,

@@ -156,8 +156,9 @@ const make = Effect.gen(function* () {
   for (const volume of yield* read("read the volumes", volumeRows.all)) rememberVolume(volume)
 
   const updateState = statement(`update vms set state = ?, updated_at = ?,
-    applied = case when ? = 'running' then json_object('name', name, 'cpu', cpu, 'ram', ram) else applied end
+    applied = case when ? in ('running', 'stopped', 'paused') then json_object('name', name, 'cpu', cpu, 'ram', ram) else applied end
     where id = ? returning ${vmColumnNames}`)
+  const updatePower = statement(`update vms set state = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
   const changeState = Effect.fnUntraced(function* (id: VmId, state: VmState, now: number) {
     const rows = yield* updateState(state, now, state, id)
     return yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
@@ -292,7 +293,7 @@ const make = Effect.gen(function* () {
 
     admit: (request, place, confirm) => Effect.withSpan(admit(request, place, confirm), "Inventory.admit"),
 
-    beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail, confirm) {
+    beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail, confirm, check) {
       const id = yield* Operations.freshId
       const now = yield* Clock.currentTimeMillis
       return yield* writeSimply(
@@ -305,6 +306,7 @@ const make = Effect.gen(function* () {
           }
           const unfinished = yield* unfinishedWith(vmId)
           if (unfinished !== null) return yield* busy(vmId, unfinished)
+          if (check !== undefined) yield* check(vm)
           const begun = { kind, vmId, ...(detail === undefined ? {} : { detail }) }
           const operation = yield* operations.insertAs(id, begun, now)
           if (confirm !== undefined) yield* confirm({ vm, operation })
@@ -407,6 +409,22 @@ const make = Effect.gen(function* () {
         }
       )
     }),
+
+    setVmPower: Effect.fn("Inventory.setVmPower")(function* (id, power) {
+      const now = yield* Clock.currentTimeMillis
+      yield* writeSimply(
+        `want VM ${id} ${power}`,
+        Effect.gen(function* () {
+          const vm = yield* Effect.orDie(vmRow(id))
+          if (!vm.settled || vm.state === power) return vm
+          return yield* Rows.vms.one(yield* Rows.only(yield* updatePower(power, now, id), `VM ${id} does not exist`))
+        }),
+        remember
+      )
+    }),
+    setOutcome: Effect.fn("Inventory.setOutcome")((id, outcome) =>
+      writeSimply(`say how operation ${id} came about`, Effect.asVoid(operations.setOutcome(id, outcome)))
+    ),
 
     observe: Effect.fn("Inventory.observe")((observed, now) =>
       writeSimply("remember what was seen of VMs", observations.observe(observed, now), (noted) => {

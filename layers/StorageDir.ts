@@ -202,7 +202,7 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
         host,
         action,
         pool,
-        rootMarker(vmId, operationId),
+        { marker: rootMarker(vmId, operationId), name: rootName(vmId) },
         Effect.zipRight(remove(host, action, pool, rootName(vmId)), create(host, action, pool, overlay))
       )
     })

@@ -208,7 +208,7 @@ export const make = (
         : Effect.flatMap(snapshotFile(host, action, pool, source.volumeId, source.snapshotId), (from) =>
             copy(host, action, pool, from, name.file, capacity)
           )
-    const vol = yield* claimed(host, action, pool, name.operation(operationId), made)
+    const vol = yield* claimed(host, action, pool, { marker: name.operation(operationId), name: name.file }, made)
     yield* atLeast(host, action, vol, capacity)
     yield* mark(host, action, pool, name.complete)
   })

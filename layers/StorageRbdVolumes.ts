@@ -71,6 +71,14 @@ export const make = (
         )
       : Effect.succeed(Option.fromNullable(found[0]))
 
+  /** What Ceph refused after it had done it is done: told as not done, the inventory would know another pool than there is. */
+  const unlessDone =
+    (isDone: Effect.Effect<boolean, StorageError>) =>
+    (effect: Effect.Effect<void, StorageError>): Effect.Effect<void, StorageError> =>
+      Effect.catchTag(effect, "StorageFailure", (refused) =>
+        Effect.flatMap(isDone, (done) => (done ? Effect.void : Effect.fail(refused)))
+      )
+
   // ------------------------------------------------------------------------------------------------------------- coming and going
 
   const refuseForeign = (action: string, what: string) =>
@@ -203,6 +211,13 @@ export const make = (
   const deleteSnapshot = Effect.fn("Storage.deleteSnapshot")(function* ({ id }: VolumeAt, snapshot: SnapshotId) {
     const name = volumeName(id)
     const action = `delete ${snapshotName(snapshot)} of ${name}`
+    const isGone = Effect.map(
+      look(action, name),
+      Option.match({
+        onNone: () => true,
+        onSome: ({ snapshots }) => !snapshots.some((one) => one.name === snapshotName(snapshot))
+      })
+    )
     yield* ceph.removeSnapshot(name, snapshotName(snapshot)).pipe(
       Effect.catchIf(
         (error) => error.refusedWith("ENOENT"),
@@ -214,7 +229,8 @@ export const make = (
               failure(action, `${clones.join(", ") || "a volume"} was made from it: purge that first`, error)
             )
           : Effect.fail(fromCeph(action)(error))
-      )
+      ),
+      unlessDone(isGone)
     )
   })
 
@@ -257,7 +273,7 @@ export const make = (
         (error) => error.refusedWith("ENOENT"),
         () => Effect.void
       )
-    )
+    ).pipe(unlessDone(Effect.map(look(action, name), Option.isNone)))
   })
 
   const restoreVolume = Effect.fn("Storage.restoreVolume")(function* (volume: VolumeAt) {
@@ -266,7 +282,7 @@ export const make = (
     if (Option.isSome(yield* look(action, name))) return
     const one = yield* theOne(action, yield* trashed(action, volume))
     if (Option.isNone(one)) return yield* failure(action, "it is not in the trash any more")
-    yield* ask(action, ceph.restore(one.value.id, name))
+    yield* ask(action, ceph.restore(one.value.id, name)).pipe(unlessDone(Effect.map(look(action, name), Option.isSome)))
   })
 
   const purgeVolume = Effect.fn("Storage.purgeVolume")(function* (volume: VolumeAt) {
@@ -282,7 +298,8 @@ export const make = (
         error.refusedWith("EBUSY")
           ? failure(action, "volumes were made from its snapshots: purge those first", error)
           : fromCeph(action)(error)
-      )
+      ),
+      unlessDone(Effect.map(trashed(action, volume), ({ length }) => length === 0))
     )
   })
 

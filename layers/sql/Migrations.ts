@@ -433,6 +433,12 @@ const driftEvents = Effect.gen(function* () {
   yield* sql`drop trigger event_vm_drift_mended`
 })
 
+const power = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  // how it came about, in words
+  yield* sql`alter table operations add column outcome text`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -442,7 +448,8 @@ export const migrations = {
   "0005_identity": identity,
   "0006_pages": pages,
   "0007_webhooks": webhooks,
-  "0008_drift_events": driftEvents
+  "0008_drift_events": driftEvents,
+  "0009_power": power
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -114,7 +114,7 @@ export const group = HttpApiGroup.make("inspections")
         documented(
           "operator",
           "Take a picture of a VM's screen",
-          "As it is at this moment. Only operators: whoever looks over a shoulder sees what is typed there. 409 `vm_not_running` when it does not run."
+          "As it is at this moment. Only operators: whoever looks over a shoulder sees what is typed there. 409 `vm_conflict` when it does not run."
         )
       )
   )

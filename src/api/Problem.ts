@@ -98,6 +98,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
     ...fields(
       409,
       "vm_busy",
+      "vm_conflict",
       "volume_busy",
       "volume_conflict",
       "no_feasible_host",
@@ -108,8 +109,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "user_conflict",
       "operation_failed",
       "plan_outdated",
-      "plan_mismatch",
-      "vm_not_running"
+      "plan_mismatch"
     ),
     moved: Schema.optionalWith(
       Schema.Array(

@@ -182,7 +182,7 @@ export const group = HttpApiGroup.make("statistics")
         documented(
           "viewer",
           "Get what a VM uses",
-          `From memory: hosts are asked every ${Domain.finestStep} seconds. 409 \`vm_not_running\` when it did not run then, or its host could not be asked.`
+          `From memory: hosts are asked every ${Domain.finestStep} seconds. 409 \`vm_conflict\` when it did not run then, or its host could not be asked.`
         )
       )
   )

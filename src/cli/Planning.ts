@@ -33,10 +33,17 @@ export const plannable: ReadonlySet<string> = new Set([
   "destroyVm",
   "destroyVolume",
   "detachVolume",
+  "pauseVm",
+  "powerOffVm",
   "purgeVolume",
+  "rebootVm",
   "repairVm",
+  "resetVm",
   "restoreVolume",
-  "revertToSnapshot"
+  "resumeVm",
+  "revertToSnapshot",
+  "shutDownVm",
+  "startVm"
 ])
 
 /** @since 0.5.0 @category models */

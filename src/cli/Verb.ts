@@ -49,7 +49,11 @@ export const make = <O, A>(given: {
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly options: Options.Options<O>
   readonly args: Args.Args<A>
-  readonly run: (options: O, args: A) => Effect.Effect<void, Failure, Session.Session | Session.Needs | Screen>
+  readonly run: (
+    options: O,
+    args: A,
+    planning: Planning.Planning
+  ) => Effect.Effect<void, Failure, Session.Session | Session.Needs | Screen>
 }): Verb => ({
   name: given.name,
   about: given.about,
@@ -70,7 +74,7 @@ export const make = <O, A>(given: {
         const planned = yield* Deferred.make<Answer<Plan>>()
         const session = Session.make(options.common, Planning.through(options.planning, planned))
         yield* Effect.raceFirst(
-          given.run(options.own, args),
+          given.run(options.own, args, options.planning),
           Effect.flatMap(Deferred.await(planned), Planning.show)
         ).pipe(Effect.provideServiceEffect(Session.Session, session))
       })
@@ -84,7 +88,7 @@ export const noOptions = Options.none
 // ------------------------------------------------------------------------------------------------------------------ flags
 
 /** Flags without a value: all others take one, which is how the order of a command's words is told. @since 0.5.0 @category constants */
-export const switches = ["no-wait", "watch", "no-expiry", "plan", "follow", "raw", "defined"] as const
+export const switches = ["no-wait", "watch", "no-expiry", "plan", "no-force", "follow", "raw", "defined"] as const
 
 /** @since 0.5.0 @category options */
 export const toggle = (name: (typeof switches)[number], description: string) =>

@@ -17,6 +17,7 @@ import * as Inspections from "./Inspections.ts"
 import * as Operations from "./Operations.ts"
 import { answered, ask, list, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
+import * as Power from "./Power.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
@@ -207,6 +208,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         )
       })
   }),
+  ...Power.verbs(show),
   Verb.make({
     name: "repair",
     about: "Make a VM what it should be, as far as nothing is taken from a running guest.",

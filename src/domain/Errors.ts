@@ -153,6 +153,22 @@ export class GuestHoldsDevice extends Schema.TaggedError<GuestHoldsDevice>()("Gu
   }
 }
 
+/** A guest was asked to shut down or to start anew and has not done so in time; it goes on as it was. @since 0.6.0 @category errors */
+export class GuestIgnores extends Schema.TaggedError<GuestIgnores>()("GuestIgnores", {
+  /** the domain's name */
+  domain: Schema.String,
+  /** what it was asked for, as in `shut down` */
+  asked: Schema.String,
+  /** as in `90 seconds` */
+  within: Schema.String,
+  /** what else can be done */
+  instead: Schema.String
+}) {
+  override get message(): string {
+    return `the guest of ${this.domain} has not ${this.asked} within ${this.within} although it was asked to: ${this.instead}`
+  }
+}
+
 /** @since 0.2.0 @category errors */
 export class VolumeNotFound extends Schema.TaggedError<VolumeNotFound>()("VolumeNotFound", {
   volumeId: Schema.Number
@@ -233,14 +249,14 @@ export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", {
   }
 }
 
-/** What was asked for is only there while the VM runs. @since 0.6.0 @category errors */
-export class VmNotRunning extends Schema.TaggedError<VmNotRunning>()("VmNotRunning", {
+/** What was asked of a VM cannot be done in the state it is in; nothing was changed. @since 0.6.0 @category errors */
+export class VmConflict extends Schema.TaggedError<VmConflict>()("VmConflict", {
   vmId: Ids.VmId,
-  /** what it does not have now, as in `no screen` */
-  lacks: Schema.String
+  /** why, and what to do about it */
+  reason: Schema.String
 }) {
   override get message(): string {
-    return `vmid : ${this.vmId} does not run, so that it has ${this.lacks}: start it, and ask again`
+    return `vmid : ${this.vmId} ${this.reason}`
   }
 }
 

@@ -12,6 +12,12 @@ export const OperationKind = Schema.Literal(
   "CreateVm",
   "DestroyVm",
   "StartVm",
+  "ShutDownVm",
+  "PowerOffVm",
+  "RebootVm",
+  "ResetVm",
+  "PauseVm",
+  "ResumeVm",
   "RepairVm",
   "CleanVm",
   "CreateVolume",
@@ -47,6 +53,7 @@ export type OperationState = typeof OperationState.Type
  * - `DestroyVolume`: `window` in seconds
  * - `AttachVolume`: `formerHost`, when the volume goes along to another host
  * - `RepairVm`: `repair`, the kinds of drift to mend
+ * - `ShutDownVm`, `RebootVm`: `within` how many seconds the guest is to have done it, and `force`, whether else it is done without it
  *
  * @since 0.2.0 @category models
  */
@@ -57,7 +64,9 @@ export const OperationDetail = Schema.Struct({
   formerName: Schema.optionalWith(Schema.String, { exact: true }),
   window: Schema.optionalWith(Schema.Int, { exact: true }),
   formerHost: Schema.optionalWith(Ids.HostId, { exact: true }),
-  repair: Schema.optionalWith(Schema.Array(DriftKind), { exact: true })
+  repair: Schema.optionalWith(Schema.Array(DriftKind), { exact: true }),
+  within: Schema.optionalWith(Schema.Int, { exact: true }),
+  force: Schema.optionalWith(Schema.Boolean, { exact: true })
 })
 /** @since 0.2.0 @category models */
 export type OperationDetail = typeof OperationDetail.Type
@@ -79,6 +88,11 @@ export class Operation extends Schema.Class<Operation>("Operation")({
   createdAt: Schema.Int,
   /** milliseconds since 1970; null: it has not ended */
   finishedAt: Schema.NullOr(Schema.Int),
+  /** how it came about, where that is not the same each time, one clause; null: there is nothing to say */
+  outcome: Schema.NullOr(Schema.String).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  ),
   /** the operation that does the same anew on another host, because this one's fell silent; null: none does */
   replacedBy: Schema.NullOr(Ids.OperationId).pipe(
     Schema.propertySignature,

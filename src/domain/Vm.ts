@@ -7,14 +7,27 @@ import { DriverName } from "./Pool.ts"
 import * as Resources from "./Resources.ts"
 
 /**
+ * What a VM that is there is wanted to do. It stays so whatever its guest and its host do: one that was stopped or paused on purpose is not
+ * started by anybody but who asks for it.
+ *
+ * @since 0.6.0 @category models
+ */
+export const WantedPower = Schema.Literal("running", "stopped", "paused")
+/** @since 0.6.0 @category models */
+export type WantedPower = typeof WantedPower.Type
+
+/**
  * What the inventory wants of a VM. `failed`: its creation did not succeed and is, or will be, undone. `destroyed` and `failed` VMs
  * no longer exist for users; their rows remain so that a repeated destroy can be answered.
  *
  * @since 0.1.0 @category models
  */
-export const VmState = Schema.Literal("creating", "running", "destroying", "destroyed", "failed")
+export const VmState = Schema.Literal("creating", ...WantedPower.literals, "destroying", "destroyed", "failed")
 /** @since 0.1.0 @category models */
 export type VmState = typeof VmState.Type
+
+/** Whether it is there, and nothing but its power is wanted of it. @since 0.6.0 @category predicates */
+export const isSettled = (state: VmState): state is WantedPower => Schema.is(WantedPower)(state)
 
 /**
  * What becomes of a VM whose guest crashed or whose QEMU died: nothing, or it is started again (a few times, then it is left for a person to
@@ -95,6 +108,11 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   /** the libvirt domain's name */
   get domainName(): string {
     return `vm-${this.id}`
+  }
+
+  /** whether it has been made, and is not being destroyed */
+  get settled(): boolean {
+    return isSettled(this.state)
   }
 
   /** whether users see it */

@@ -15,7 +15,7 @@ import { Snapshot, Volume } from "../domain/Volume.ts"
 import * as Kinds from "../operations/Kinds.ts"
 import * as VolumeSaga from "../operations/VolumeSaga.ts"
 import type { DiskSource } from "../services/Hypervisor.ts"
-import type { VolumeChange } from "../services/Inventory.ts"
+import type { PowerKind, VolumeChange } from "../services/Inventory.ts"
 import type { DriverError } from "../services/Storage.ts"
 import * as Facts from "./Facts.ts"
 import type { Made } from "./Intent.ts"
@@ -146,6 +146,18 @@ const change = (
   ]
 }
 
+/** What becomes of a domain's power; `after` null: it stays what it is. */
+const powers: Readonly<Record<PowerKind, { readonly after: string | null; readonly note: string }>> = {
+  StartVm: { after: "running", note: "" },
+  ShutDownVm: { after: "stopped", note: "" },
+  PowerOffVm: { after: "stopped", note: "" },
+  RebootVm: { after: "running", note: ", started anew" },
+  ResetVm: { after: null, note: ", started anew" },
+  PauseVm: { after: "paused", note: "" },
+  ResumeVm: { after: "running", note: "" }
+}
+const isPower = (kind: OperationKind): kind is PowerKind => kind in powers
+
 const applied = (volume: Volume, by: VolumeChange): Volume => {
   const { attachment, hostId, name, purgeAt, size, state } = by
   return new Volume(
@@ -185,6 +197,10 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       volumeRecord: (id) => (volumeNow?.id === id ? Effect.succeed(volumeNow) : inventory.volumeRecord(id)),
       snapshotRecord: (id) => (snapshotNow?.id === id ? Effect.succeed(snapshotNow) : inventory.snapshotRecord(id)),
       setVmState: (_, state) =>
+        Effect.sync(() => {
+          if (vmNow !== undefined) vmNow = new Vm({ ...vmNow, state }, unchecked)
+        }),
+      setVmPower: (_, state) =>
         Effect.sync(() => {
           if (vmNow !== undefined) vmNow = new Vm({ ...vmNow, state }, unchecked)
         }),
@@ -332,6 +348,13 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
         const target = `${field} of domain ${domainName} on ${host.name}`
         add(change(told, target, seen === null ? null : `${seen}\n`, `${wanted}\n`))
       }
+    }
+    if (operation !== null && isPower(operation.kind)) {
+      const { after, note } = powers[operation.kind]
+      const seen = (yield* inventory.seen).get(vm.after.id)?.power ?? "not seen yet"
+      const same = after === null || after === seen
+      const then = same && note === "" ? seen : `${after ?? seen}${note}`
+      add(change("power", `power of domain ${domainName} on ${host.name}`, `${seen}\n`, `${then}\n`))
     }
     const gone = vmNow.state === "destroyed"
     add(

@@ -28,7 +28,7 @@ export class Inspections extends Context.Tag("vmfabric/Inspections")<
     /** Its domain's XML, without secrets; of one that has no domain (yet) both are null. */
     readonly xml: (id: VmId) => Effect.Effect<DomainXmls, LookError>
     /** A PNG file. */
-    readonly screenshot: (id: VmId) => Effect.Effect<Uint8Array, LookError | Errors.VmNotRunning>
+    readonly screenshot: (id: VmId) => Effect.Effect<Uint8Array, LookError | Errors.VmConflict>
     /** The end of its console's log, at most `bytes` of it. */
     readonly consoleTail: (id: VmId, bytes: number) => Effect.Effect<ConsolePart, LookError>
     /**
@@ -99,7 +99,7 @@ export const layer = Layer.effect(
       screenshot: Effect.fn("Inspections.screenshot")(function* (id) {
         const { host, vm } = yield* find(id)
         return yield* Option.match(yield* inspector.screenshot(host, vm), {
-          onNone: () => new Errors.VmNotRunning({ vmId: id, lacks: "no screen" }),
+          onNone: () => new Errors.VmConflict({ vmId: id, reason: "does not run, so it has no screen: start it" }),
           onSome: Effect.succeed
         })
       }),

@@ -36,8 +36,8 @@ export const ofImage = ({ config, id }: Image): string => of("image", id, config
 /** @since 0.4.0 @category getters */
 export const ofInstanceType = ({ cpu, disk, ram, tid }: InstanceType): string => of("type", tid, cpu, ram, disk)
 /** @since 0.4.0 @category getters */
-export const ofOperation = ({ cancelAsked, error, id, replacedBy, state }: Operation): string =>
-  of("operation", id, state, error, cancelAsked, replacedBy)
+export const ofOperation = ({ cancelAsked, error, id, outcome, replacedBy, state }: Operation): string =>
+  of("operation", id, state, error, cancelAsked, outcome, replacedBy)
 
 /** @since 0.5.0 @category getters */
 export const ofWebhook = ({ id, types, url }: Webhook): string => of("webhook", id, url, types)

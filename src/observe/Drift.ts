@@ -114,6 +114,10 @@ const compareShape = (wanted: Wanted, shape: DomainShape, of: string): ReadonlyA
   return fields
 }
 
+/** Whether it does what is wanted of it. One that should be stopped may have come to that in any way. */
+const hasPower = ({ state }: Vm, power: Power): boolean =>
+  state === "stopped" ? power === "stopped" || power === "crashed" || power === "absent" : power === state
+
 /**
  * Everything that differs. A VM with an unfinished operation is not for this: what it is about to become is in flight.
  *
@@ -121,7 +125,7 @@ const compareShape = (wanted: Wanted, shape: DomainShape, of: string): ReadonlyA
  */
 export const compare = (wanted: Wanted, { detail, power }: Found): ReadonlyArray<DriftField> => {
   const { vm } = wanted
-  const running = power === "running" ? [] : [field("power", "power", "running", power)]
+  const running = hasPower(vm, power) ? [] : [field("power", "power", vm.state, power)]
   if (detail === null) return [...running, field("definition", "domain", "defined", null)]
   const owner = detail.owner === null ? null : `vm-${detail.owner.vmId}`
   return [
@@ -149,19 +153,19 @@ export const reported = (fields: ReadonlyArray<DriftField>, policies: DriftPolic
   fields.filter(({ kind }) => policies[kind] !== "ignore")
 
 /**
- * The kinds that a repair is to mend, as far as one can: nothing is taken away, nothing that runs is changed but for disks that it misses, and
- * what is not there, or not ours, is left to a person.
+ * The kinds that a repair is to mend, as far as one can: nothing is taken away, nothing that runs is changed but for disks that it misses, one that
+ * should run is started, and what is not there, or not ours, is left to a person.
  *
  * @since 0.3.0 @category policies
  */
 export const mendable = (fields: ReadonlyArray<DriftField>, policies: DriftPolicies): ReadonlyArray<DriftKind> => {
   const hopeless = fields.some(({ field, seen }) => field === "owner" || (field === "domain" && seen === null))
   if (hopeless) return []
-  const kinds = fields.flatMap(({ field, kind, seen }) => {
+  const kinds = fields.flatMap(({ field, kind, seen, wanted }) => {
     if (policies[kind] !== "repair") return []
     switch (kind) {
       case "power":
-        return [kind]
+        return wanted === "running" ? [kind] : []
       case "definition":
         return field.endsWith(runningSuffix) ? [] : [kind]
       case "disks":

@@ -15,7 +15,7 @@ import type { Operation, OperationDetail, OperationKind } from "../domain/Operat
 import type { DriverName, Pool } from "../domain/Pool.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Drift, DriftField } from "../domain/Drift.ts"
-import type { OnCrash, Power, Vm, VmSeen, VmState } from "../domain/Vm.ts"
+import type { OnCrash, Power, Vm, VmSeen, VmState, WantedPower } from "../domain/Vm.ts"
 import type { Snapshot, Volume, VolumeState } from "../domain/Volume.ts"
 
 /** The three input files, read and checked, each in file order. @since 0.1.0 @category models */
@@ -102,6 +102,12 @@ export interface Observation {
  * @since 0.5.0 @category models
  */
 export type Confirm<A> = (made: A) => Effect.Effect<void>
+
+/** Operations on the power of a VM. @since 0.6.0 @category models */
+export type PowerKind = Extract<
+  OperationKind,
+  "StartVm" | "ShutDownVm" | "PowerOffVm" | "RebootVm" | "ResetVm" | "PauseVm" | "ResumeVm"
+>
 
 /** @since 0.1.0 @category models */
 export interface AdmitVm {
@@ -237,15 +243,17 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       E | Errors.PoolFull | Errors.KeyReused | Errors.PersistenceError
     >
     /**
-     * One transaction: a pending `StartVm`, `RepairVm` or `CleanVm` operation on the VM is written. `VmBusy`: another operation on it, or on a
-     * volume with it, has not ended. `CleanVm` is for one that is destroyed or whose creation failed, the others for one that is not.
+     * One transaction: a pending operation on the VM is written. `VmBusy`: another operation on it, or on a volume with it, has not ended.
+     * `CleanVm` is for one that is destroyed or whose creation failed, the others for one that is not. A failure of `check`, which sees the VM as it
+     * is at this moment, changes nothing.
      */
-    readonly beginOnVm: (
+    readonly beginOnVm: <E = never>(
       id: VmId,
-      kind: "StartVm" | "RepairVm" | "CleanVm",
+      kind: PowerKind | "RepairVm" | "CleanVm",
       detail?: OperationDetail,
-      confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
-    ) => Effect.Effect<Operation, Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
+      confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>,
+      check?: (vm: Vm) => Effect.Effect<void, E>
+    ) => Effect.Effect<Operation, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
 
     /**
      * One transaction: the VM becomes `destroying` and a pending `DestroyVm` operation is written; while one is unfinished that one
@@ -288,9 +296,13 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     ) => Effect.Effect<Page<Vm>, Errors.PersistenceError>
     /**
      * Sets the state; `destroyed` and `failed` give the reservation back in the same transaction, and `destroyed` makes the VM's volumes
-     * available again. `running`: what was wanted of the VM has been applied.
+     * available again. `running`, `stopped`, `paused`: what was wanted of the VM has been applied.
      */
     readonly setVmState: (id: VmId, state: VmState) => Effect.Effect<void, Errors.PersistenceError>
+    /** What is wanted of the power of a VM that is there, and nothing else; one that is being destroyed is left as it is. */
+    readonly setVmPower: (id: VmId, power: WantedPower) => Effect.Effect<void, Errors.PersistenceError>
+    /** How an operation came about, one clause; what was said before is replaced. */
+    readonly setOutcome: (id: OperationId, outcome: string) => Effect.Effect<void, Errors.PersistenceError>
 
     /**
      * Remembers what was seen, in one transaction; what is as before is not written again and keeps its `since`. VMs that no longer exist are

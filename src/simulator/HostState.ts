@@ -89,6 +89,8 @@ export interface GuestState {
   phase: "booting" | "due" | "up"
   /** how many times it was reset */
   boots: number
+  /** what its power button was pressed for while it was paused: it hears it when it goes on; null: it was not */
+  pressed: "off" | "anew" | null
   readonly seen: Map<OpenDisk, SeenDisk>
   readonly removals: Map<OpenDisk, Removal>
 }

@@ -175,6 +175,32 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("turn VMs on and off, several at once, and say how it came about", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("vm", "create", "--name", "n", "--type", "1", "--count", "3")
+      const stopped = yield* run("vm", "stop", "n-1", "--within", "20")
+      assert.strictEqual(stopped.status, 0, stopped.err)
+      assert.match(stopped.err, /^the guest shut itself down$/m)
+      assert.match(stopped.out, /^state +stopped$/m)
+      const paused = yield* run("vm", "pause", "n-2", "n-3", "-o", "wide")
+      assert.strictEqual(paused.status, 0, paused.err)
+      assert.lengthOf(paused.out.match(/PauseVm +vm [23] +done/g) ?? [], 2)
+      assert.strictEqual((yield* run("vm", "list", "--state", "paused", "-o", "name")).out, "2\n3\n")
+      const refused = yield* run("vm", "reboot", "n-1", "--no-force")
+      assert.deepStrictEqual([refused.status, refused.out], [1, ""])
+      assert.match(refused.err, /vmid : 1 is stopped: start it/)
+      const planned = yield* run("vm", "power-off", "n-2", "--plan")
+      assert.match(planned.out, /^change power of domain vm-2 on .*\n(?:.*\n)*-paused\n\+stopped$/m)
+      assert.strictEqual((yield* run("vm", "resume", "n-2", "n-3", "--plan")).status, 2)
+      assert.match((yield* run("vm", "resume", "n-2")).out, /^state +running$/m)
+      assert.match((yield* run("vm", "start", "n-1", "--no-wait")).out, /^kind +StartVm$/m)
+      const some = yield* run("vm", "power-off", "n-3", "nosuch")
+      assert.strictEqual(some.status, 3)
+      assert.match((yield* run("vm", "get", "n-3")).out, /^state +paused$/m)
+    })
+  )
+
   it.scopedLive("volumes and snapshots go through their lives by name", () =>
     Effect.gen(function* () {
       const { run } = yield* shell

@@ -209,7 +209,7 @@ const agreeOnPool = Effect.fnUntraced(function* (world: World, vms: ReadonlyArra
 })
 
 /**
- * What should be: VMs that run, one domain and one disk for each, nothing promised beside them; volumes at rest, in the domains of the VMs
+ * What should be: VMs that have been made, one domain and one disk for each, nothing promised beside them; volumes at rest, in the domains of the VMs
  * that they are attached to and in no others, running and defined, and open in the pool where a domain runs with them; nothing else in
  * the folders and the pool, no parts, no marks of what has not ended; on each host one secret at most.
  */
@@ -222,7 +222,7 @@ export const agree = Effect.fn("World.agree")(function* (world: World) {
     domains: names,
     disks: [...names, ...volumes.map(({ id }) => `volume-${id}`)].toSorted()
   })
-  assert.isTrue(vms.every((vm) => vm.state === "running"))
+  assert.isTrue(vms.every((vm) => vm.settled))
   assert.deepStrictEqual(
     volumes.filter(({ state }) => state !== "available" && state !== "attached" && state !== "deleted"),
     []

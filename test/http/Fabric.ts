@@ -15,6 +15,7 @@ import { type HostReport, Hosts } from "../../src/fabric/Hosts.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Reality, type VmReport } from "../../src/fabric/Reality.ts"
 import { Vms, type CreateVm } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -183,6 +184,7 @@ export const make = () => {
         list: () => Effect.succeed([vm])
       })
     ),
+    Layer.mock(Power, {}),
     Layer.succeed(
       Images,
       Images.of({

@@ -23,6 +23,7 @@ import { Images } from "../../src/fabric/Images.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -74,6 +75,7 @@ const makeFabric = () => {
     Layer.mock(Inspections, {}),
     Layer.mock(Plans, { plan: () => new Errors.ImageNotFound({ imageId: 100, known: [] }) }),
     Layer.mock(Pools, {}),
+    Layer.mock(Power, {}),
     Layer.mock(Operations, {})
   )
   return { calls, layer }

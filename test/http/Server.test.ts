@@ -25,6 +25,7 @@ import { Images } from "../../src/fabric/Images.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import * as Router from "../../src/http/Router.ts"
@@ -47,6 +48,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Volumes, {}),
   Layer.mock(Plans, {}),
   Layer.mock(Pools, {}),
+  Layer.mock(Power, {}),
   Layer.mock(Reality, {}),
   Layer.mock(Inspections, {}),
   Layer.mock(Operations, {})

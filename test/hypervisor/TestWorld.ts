@@ -1,4 +1,5 @@
 /** The hypervisor contract's world of hosts that are values in memory. */
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as HypervisorTest from "../../layers/HypervisorTest.ts"
@@ -58,7 +59,13 @@ export const world = Layer.effect(
           return { ...there, domains: new Map(there.domains).set(uuid, { ...domain, spec }) }
         }),
       titleOf: ({ uuid }) => Effect.map(state.host(here), ({ domains }) => domains.get(uuid)?.spec?.title),
-      booted: () => Effect.void,
+      booted: ({ uuid }, times = 1) =>
+        Effect.map(state.host(here), ({ domains }) => assert.isAtLeast((domains.get(uuid)?.boots ?? 0) + 1, times)),
+      deafen: ({ uuid }) =>
+        state.update(here, (there) => {
+          const domain = there.domains.get(uuid)!
+          return { ...there, domains: new Map(there.domains).set(uuid, { ...domain, deaf: true }) }
+        }),
       volume: (serial) =>
         Effect.succeed({ _tag: "File", path: `/var/lib/vmfabric/${serial}.qcow2`, format: "qcow2", serial }),
       dropVolume: () => Effect.void,

@@ -114,7 +114,8 @@ describe("a database of version 0001", () => {
           snapshot_id: null,
           detail: "{}",
           cancel_asked: 0,
-          replaced_by: null
+          replaced_by: null,
+          outcome: null
         })
       })
       assert.strictEqual(after["operations"]?.length, 5)
@@ -330,7 +331,7 @@ describe("a database of version 0002", () => {
           ...rows,
           hosts: extended(rows, "hosts", { maintenance: 0 }),
           vms: withApplied(rows["vms"] ?? []),
-          operations: extended(rows, "operations", { cancel_asked: 0, replaced_by: null })
+          operations: extended(rows, "operations", { cancel_asked: 0, replaced_by: null, outcome: null })
         })
         assert.deepStrictEqual(
           secondTables.map((table) => rows[table]?.length),

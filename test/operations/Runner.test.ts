@@ -27,7 +27,19 @@ const vmId = Ids.VmId.make(7)
 const volumeId = Ids.VolumeId.make(3)
 const snapshotId = Ids.SnapshotId.make(5)
 
-const vmKinds: ReadonlyArray<OperationKind> = ["CreateVm", "DestroyVm", "StartVm", "RepairVm", "CleanVm"]
+const vmKinds: ReadonlyArray<OperationKind> = [
+  "CreateVm",
+  "DestroyVm",
+  "StartVm",
+  "RepairVm",
+  "ShutDownVm",
+  "PowerOffVm",
+  "RebootVm",
+  "ResetVm",
+  "PauseVm",
+  "ResumeVm",
+  "CleanVm"
+]
 
 const operationOf = (kind: OperationKind, more: Partial<Operation> = {}) => {
   const ofVm = vmKinds.includes(kind)
@@ -155,6 +167,8 @@ const world = (given: Given) => {
       volumeRecord: () => Effect.succeed(volume),
       snapshotRecord: () => Effect.succeed(snapshot),
       setVmState: (id, state) => call(`VM ${id} is ${state}`),
+      setVmPower: (id, power) => call(`VM ${id} is wanted ${power}`),
+      setOutcome: (_, outcome) => call(`outcome: ${outcome}`),
       settleVolume: (id, change) => call(`volume ${id}: ${JSON.stringify(change)}`)
     }),
     Layer.succeed(
@@ -185,6 +199,13 @@ const world = (given: Given) => {
       start: domain("start"),
       status: () => Effect.succeed(Option.some({ state: "running", operationId: operation.id })),
       powerOff: domain("power off"),
+      shutDown: domain("shut down"),
+      reboot: domain("reboot"),
+      reset: domain("reset"),
+      pause: domain("pause"),
+      resume: domain("resume"),
+      power: (_, { domainName, uuid }) =>
+        Effect.succeed(Option.some({ uuid, name: domainName, power: "running", reason: null })),
       undefine: domain("undefine"),
       redefine: (host, ref, { cpu, ram, title }) => domain(`redefine as ${title} ${cpu} ${ram}`)(host, ref),
       attachDisk: (host, ref, { alias, target }) =>
@@ -241,7 +262,25 @@ const expected: Record<
     ["ensure image on h1", "create root on h1", "define vm-7 on h1", "start vm-7 on h1", "VM 7 is running", "done"]
   ],
   DestroyVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete root on h1", "VM 7 is destroyed", "done"]],
-  StartVm: [{}, ["start vm-7 on h1", "done"]],
+  StartVm: [{}, ["start vm-7 on h1", "outcome: it ran already", "VM 7 is wanted running", "done"]],
+  ShutDownVm: [
+    { detail: { within: 5 } },
+    [
+      "shut down vm-7 on h1",
+      "power off vm-7 on h1",
+      "outcome: its guest had not shut down within 5 seconds, so its power was taken",
+      "VM 7 is wanted stopped",
+      "done"
+    ]
+  ],
+  PowerOffVm: [{}, ["power off vm-7 on h1", "VM 7 is wanted stopped", "done"]],
+  RebootVm: [
+    {},
+    ["reboot vm-7 on h1", "outcome: its guest started anew when it was asked to", "VM 7 is wanted running", "done"]
+  ],
+  ResetVm: [{}, ["reset vm-7 on h1", "done"]],
+  PauseVm: [{}, ["pause vm-7 on h1", "VM 7 is wanted paused", "done"]],
+  ResumeVm: [{}, ["resume vm-7 on h1", "outcome: it ran already", "VM 7 is wanted running", "done"]],
   RepairVm: [
     {
       vm: new Vm({ ...vm, state: "running" }),

@@ -11,13 +11,14 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { api } from "../../api/Api.ts"
 import type { Planning } from "../../api/Plans.ts"
-import { Batch } from "../../api/Vms.ts"
+import { Batch, type VmPage } from "../../api/Vms.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import * as Ids from "../../domain/Ids.ts"
 import * as BatchOf from "../../fabric/Batch.ts"
 import { Hosts } from "../../fabric/Hosts.ts"
 import { Images } from "../../fabric/Images.ts"
 import { Pools } from "../../fabric/Pools.ts"
+import { Power } from "../../fabric/Power.ts"
 import { Reality } from "../../fabric/Reality.ts"
 import * as Revision from "../../fabric/Revision.ts"
 import { Vms } from "../../fabric/Vms.ts"
@@ -52,7 +53,8 @@ const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing
   const order = orders[sort]
   const after = yield* Pages.position(cursor, sort, order.by === "name" ? "string" : "number")
   const page = yield* reality.page({ ...filter, ...(host === undefined ? {} : { host }) }, order, after, limit)
-  return Pages.view(page, sort, Views.vm)
+  const view: typeof VmPage.Encoded = Pages.view(page, sort, Views.vm)
+  return HttpServerResponse.unsafeJson(view)
 })
 
 const encodeBatch = Schema.encodeSync(Batch)
@@ -61,12 +63,13 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
   Effect.gen(function* () {
     const vms = yield* Vms
     const reality = yield* Reality
+    const power = yield* Power
     const answers = yield* Answers.make
 
     const one = Effect.fnUntraced(function* (id: Ids.VmId) {
       const report = yield* reality.vm(id)
       yield* tagged(Revision.ofVm(report.vm))
-      return Views.vm(report)
+      return HttpServerResponse.unsafeJson(Views.vm(report))
     })
 
     /** Its parameters, as the use case names them. */
@@ -132,6 +135,13 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
           Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => vms.destroy(asked.path.id, expect))
         )
       )
+      .handle("startVm", (asked) => answers.begun(asked, power.start(asked.path.id)))
+      .handle("shutDownVm", (asked) => answers.begun(asked, power.shutDown(asked.path.id, asked.payload)))
+      .handle("powerOffVm", (asked) => answers.begun(asked, power.powerOff(asked.path.id)))
+      .handle("rebootVm", (asked) => answers.begun(asked, power.reboot(asked.path.id, asked.payload)))
+      .handle("resetVm", (asked) => answers.begun(asked, power.reset(asked.path.id)))
+      .handle("pauseVm", (asked) => answers.begun(asked, power.pause(asked.path.id)))
+      .handle("resumeVm", (asked) => answers.begun(asked, power.resume(asked.path.id)))
       .handle("repairVm", (asked) => answers.begun(asked, reality.repair(asked.path.id)))
       .handle("listVmDrift", ({ path }) =>
         told(Effect.map(reality.vm(path.id), ({ drift }) => ({ items: drift.map(Views.drift) })))

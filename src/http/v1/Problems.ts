@@ -39,6 +39,7 @@ type Missing =
 
 type Standing =
   | Errors.VmBusy
+  | Errors.VmConflict
   | Errors.VolumeBusy
   | Errors.VolumeConflict
   | Errors.NoFeasibleHost
@@ -50,7 +51,6 @@ type Standing =
   | Errors.OperationFailed
   | Errors.PlanOutdated
   | Errors.PlanMismatch
-  | Errors.VmNotRunning
 
 type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
@@ -143,10 +143,10 @@ export function of(error: Known): P.Problem {
       return conflict("plan_mismatch", "The plan is of another request", message)
     case "VmBusy":
       return conflict("vm_busy", "The VM is busy", message, error.operationId)
+    case "VmConflict":
+      return conflict("vm_conflict", "The VM's state does not allow it", message)
     case "VolumeBusy":
       return conflict("volume_busy", "The volume is busy", message, error.operationId)
-    case "VmNotRunning":
-      return conflict("vm_not_running", "The VM does not run", message)
     case "VolumeConflict":
       return conflict("volume_conflict", "The volume's state does not allow it", message)
     case "NoFeasibleHost":

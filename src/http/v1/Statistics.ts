@@ -9,7 +9,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { api } from "../../api/Api.ts"
-import { VmNotRunning } from "../../domain/Errors.ts"
+import { VmConflict } from "../../domain/Errors.ts"
 import type { VmId } from "../../domain/Ids.ts"
 import { finest, type HostSample, type Sample, type VmSample } from "../../domain/Statistics.ts"
 import { Inspections } from "../../fabric/Inspections.ts"
@@ -61,7 +61,11 @@ export const layer = HttpApiBuilder.group(api, "statistics", (handlers) =>
           Effect.flatMap(
             inspections.usage(id),
             Option.match({
-              onNone: () => new VmNotRunning({ vmId: id, lacks: "no statistics of this moment" }),
+              onNone: () =>
+                new VmConflict({
+                  vmId: id,
+                  reason: "was not running when its host was last asked: start it, or ask again in a minute"
+                }),
               onSome: (sample) => Effect.succeed(ofVm(id, sample))
             })
           )

@@ -115,8 +115,8 @@ describe("a VM's screen", () => {
       yield* turnOff
       assert.deepInclude((yield* ask("GET", "/vms/1/screenshot")).json, {
         status: 409,
-        code: "vm_not_running",
-        detail: "vmid : 1 does not run, so that it has no screen: start it, and ask again"
+        code: "vm_conflict",
+        detail: "vmid : 1 does not run, so it has no screen: start it"
       })
     })
   )
@@ -205,7 +205,7 @@ describe("what a VM uses", () => {
       yield* turnOff
       yield* World.eventually(
         Effect.map(ask("GET", "/vms/1/statistics"), ({ json }) =>
-          assert.deepInclude(json, { status: 409, code: "vm_not_running" })
+          assert.deepInclude(json, { status: 409, code: "vm_conflict" })
         )
       )
     })
