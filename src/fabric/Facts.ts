@@ -24,7 +24,9 @@ export const ofVm = (vm: Vm): Facts => ({
   [`VM ${vm.id}: state`]: vm.state,
   [`VM ${vm.id}: host`]: `host ${vm.hostId}`,
   [`VM ${vm.id}: shape`]: `instance type ${vm.instanceType} (${amounts(vm.resources)}), image ${vm.imageId}`,
-  [`VM ${vm.id}: after a crash`]: vm.onCrash
+  [`VM ${vm.id}: after a crash`]: vm.onCrash,
+  [`VM ${vm.id}: protected`]: vm.protected ? "yes" : "no",
+  [`VM ${vm.id}: autostart`]: vm.autostart ? "on" : "off"
 })
 
 /** @since 0.5.0 @category getters */

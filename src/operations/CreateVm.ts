@@ -65,15 +65,18 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
         act: Effect.flatMap(
           Effect.suspend(() => (made === null ? makeRoot : Effect.succeed(made))),
           (disk) =>
-            hypervisor.define(host, {
-              ...domain,
-              vmId: vm.id,
-              title: vm.name,
-              resources: vm.resources,
-              mac: vm.mac,
-              root: disk,
-              operationId
-            })
+            Effect.zipRight(
+              hypervisor.define(host, {
+                ...domain,
+                vmId: vm.id,
+                title: vm.name,
+                resources: vm.resources,
+                mac: vm.mac,
+                root: disk,
+                operationId
+              }),
+              vm.autostart ? hypervisor.setAutostart(host, domain, true) : Effect.void
+            )
         ),
         undo: VmSaga.undefine(subject, domain)
       },

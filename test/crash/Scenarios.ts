@@ -145,6 +145,22 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       done: running
     }
   ],
+  ConfigureVm: [
+    {
+      name: "renaming a VM that is to start with its host",
+      given: createVm,
+      work: vms((it) => it.change(vmId, { name: "new", autostart: true })),
+      done: both(
+        vms((it) => Effect.map(it.get(vmId), ({ applied, name }) => name === "new" && applied?.name === "new")),
+        (world) =>
+          Effect.forEach(domains(world), ({ autostart, live, persistent }) =>
+            Effect.map(Effect.all([Xml.render(persistent!), Xml.render(live!.definition)]), (all) =>
+              all.every((xml) => autostart && xml.includes("<title>new</title>"))
+            )
+          ).pipe(Effect.map((all) => all.every((one) => one)))
+      )
+    }
+  ],
   // what was done to a guest cannot be taken back: until it is asked for again it may be done, or not
   ShutDownVm: [
     {

@@ -51,7 +51,7 @@ const inTurn =
 
 const createVm = vms((it) => it.create({ name: "web", instanceType: type }))
 const destroyVm = vms((it) => it.destroy(vmId))
-const setOnCrash = vms((it) => it.setOnCrash(vmId, "restart"))
+const setOnCrash = vms((it) => it.change(vmId, { onCrash: "restart" }))
 const createVolume = volumes((it) => it.create({ name: "data", size: 2 }))
 const attach = volumes((it) => it.attach(volumeId, vmId))
 const detach = volumes((it) => it.detach(volumeId))

@@ -178,7 +178,7 @@ export const make = () => {
         },
         destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),
-        setOnCrash: () => Effect.succeed(vm),
+        change: () => Effect.succeed(vm),
         list: () => Effect.succeed([vm])
       })
     ),
