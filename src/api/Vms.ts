@@ -30,6 +30,7 @@ import {
   Time,
   waiting
 } from "./Common.ts"
+import { CloudInit, CloudInitChange, given } from "./CloudInit.ts"
 import { DriftList } from "./Drift.ts"
 import { Operation } from "./Operations.ts"
 import { Plan, planning } from "./Plans.ts"
@@ -133,7 +134,8 @@ const wanted = {
   autostart: optional(Schema.Boolean, `${autostartMeans}; absent: no`),
   description: optional(Description, "what people say of it"),
   tags: optional(Tags, tagsMean),
-  labels: optional(Schema.Record({ key: Schema.String, value: LabelValue }), labelsMean)
+  labels: optional(Schema.Record({ key: Schema.String, value: LabelValue }), labelsMean),
+  ...given
 }
 
 /** @since 0.4.0 @category schemas */
@@ -440,6 +442,41 @@ export const group = HttpApiGroup.make("vms")
           "Repair a VM",
           "Makes its domain what it should be, as far as nothing is taken from a running guest: title, vCPUs and memory of its definition, " +
             "volumes that are missing, and started when it should run and does not."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("getCloudInit", "/vms/:id/cloud-init")
+      .setPath(byId)
+      .addSuccess(CloudInit)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented(
+          "operator",
+          "Get what a VM is told by cloud-init",
+          "Not for viewers, for user data may carry secrets. `ETag` is of this alone."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.patch("changeCloudInit", "/vms/:id/cloud-init")
+      .setPath(byId)
+      .setUrlParams(planning)
+      .setHeaders(changing)
+      .setPayload(CloudInitChange)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
+      .addSuccess(Plan)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Change what a VM is told by cloud-init",
+          "From its next boot on. cloud-init does most of what it does once for an instance, so unless `reapply` is false the guest is a new instance then: " +
+            "hostname, keys and scripts are applied again; its SSH host keys stay."
         )
       )
   )

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import type { Vm } from "../api/Vms.ts"
 import { OnCrash, VmState } from "../domain/Vm.ts"
 import type { VmId } from "../domain/Ids.ts"
+import * as CloudInit from "./CloudInit.ts"
 import * as Drift from "./Drift.ts"
 import { Refused, sentence } from "./Failure.ts"
 import * as Operations from "./Operations.ts"
@@ -101,7 +102,8 @@ const own = {
   autostart: Verb.toggle("autostart", "Its host starts it when it boots, unless it was stopped on purpose."),
   description: Options.optional(Verb.text("description", "TEXT", "What people say of it.")),
   tag: Verb.text("tag", "TAG", "A short word on it; may be repeated.").pipe(Options.repeated),
-  label: Verb.text("label", "KEY=VALUE", "A word on it by what it is about; may be repeated.").pipe(Options.repeated)
+  label: Verb.text("label", "KEY=VALUE", "A word on it by what it is about; may be repeated.").pipe(Options.repeated),
+  told: CloudInit.options
 }
 
 const verbs: ReadonlyArray<Verb.Verb> = [
@@ -151,7 +153,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
       noWait: Verb.noWait
     }),
     args: Args.none,
-    run: ({ autostart, count, description, image, label, name, noWait, onCrash, protect, tag, type }) =>
+    run: ({ autostart, count, description, image, label, name, noWait, onCrash, protect, tag, told, type }) =>
       Effect.gen(function* () {
         const { vms } = yield* client
         const labels = yield* labelsOf(label)
@@ -164,7 +166,8 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           ...(protect ? { protected: true } : {}),
           ...(autostart ? { autostart: true } : {}),
           ...(tag.length === 0 ? {} : { tags: tag }),
-          ...(label.length === 0 ? {} : { labels })
+          ...(label.length === 0 ? {} : { labels }),
+          ...(yield* CloudInit.given(told))
         }
         if (Option.isNone(count)) {
           return yield* Operations.begin(noWait, vms.createVm({ payload, withResponse: true }), (operation) =>
@@ -255,6 +258,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         yield* Operations.settle(noWait, { body, value }, () => show(id))
       })
   }),
+  CloudInit.verb,
   Verb.make({
     name: "destroy",
     about: "Destroy a VM, whatever its state. Its volumes stay.",

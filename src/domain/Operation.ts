@@ -21,6 +21,7 @@ export const OperationKind = Schema.Literal(
   "ConfigureVm",
   "RepairVm",
   "CleanVm",
+  "SetCloudInit",
   "CreateVolume",
   "DestroyVolume",
   "RestoreVolume",

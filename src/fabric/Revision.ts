@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
+import type { CloudInit } from "../domain/CloudInit.ts"
 import { HasChanged } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
@@ -29,6 +30,9 @@ export const ofVm = (vm: Vm): string =>
     vm.tags,
     vm.labels
   ])
+
+/** @since 0.6.0 @category getters */
+export const ofCloudInit = (vm: Vm, { revision }: CloudInit): string => of("cloud-init", vm.id, revision)
 /** @since 0.4.0 @category getters */
 export const ofVolume = ({ hostId, id, name, purgeAt, size, sourceId, state, target, vmId }: Volume): string =>
   of("volume", id, name, size, hostId, state, vmId, target, sourceId, purgeAt)

@@ -105,6 +105,8 @@ export interface HostFaults extends Faults.CallFaults {
   readonly startLibvirtd: Effect.Effect<void>
   /** QEMU of this guest dies; false: no such guest runs. */
   readonly crashGuest: (name: string) => Effect.Effect<boolean>
+  /** Somebody who takes them for broken starts all domains that do not run. @since 0.6.0 */
+  readonly startByHand: Effect.Effect<void>
   /** This guest turns itself off; false: no such guest runs. */
   readonly guestShutsDown: (name: string) => Effect.Effect<boolean>
   /** The storage of this guest's disks fails for a moment, and QEMU pauses it; false: no such guest runs. */
@@ -332,6 +334,11 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       stopLibvirtd,
       startLibvirtd,
       crashGuest: onGuest(Domains.crash),
+      startByHand: Effect.sync(() => {
+        for (const domain of state.domains.values()) {
+          if (domain.live === null && Domains.start(state, domain, 0)._tag === "Right") guests.control.boot(domain)
+        }
+      }),
       guestShutsDown: onGuest(Domains.powerOffByGuest),
       ioError: onGuest(Domains.ioError),
       holdDevices: (name, on) => Effect.sync(() => guests.hold(name, on)),
