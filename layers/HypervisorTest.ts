@@ -60,6 +60,8 @@ export interface TestDomain {
   readonly holding: boolean
   /** whether its guest does nothing when it is asked to shut down or to start anew */
   readonly deaf: boolean
+  /** whether its host starts it when it boots */
+  readonly autostart: boolean
   /** how often its guest has started anew, by itself or by a reset, since its QEMU was started */
   readonly boots: number
   /** aliases of what the guest was asked to let go of and has kept */
@@ -111,6 +113,7 @@ export const domain = (given: Pick<TestDomain, "uuid" | "name" | "spec"> & Parti
   persistent: [],
   holding: false,
   deaf: false,
+  autostart: false,
   boots: 0,
   asked: [],
   ...given
@@ -170,7 +173,7 @@ const detailIn =
     const { spec } = domain
     if (spec === null) {
       const shape: DomainShape = { title: null, cpu: 1, ram: 64, disks: [], macs: [] }
-      return { owner: null, live: isRunning(domain) ? shape : null, defined: shape }
+      return { owner: null, autostart: domain.autostart, live: isRunning(domain) ? shape : null, defined: shape }
     }
     const shape = (
       { resources, seed = null, title }: Pick<DomainSpec, "title" | "resources" | "seed">,
@@ -192,6 +195,7 @@ const detailIn =
     })
     return {
       owner: { vmId: spec.vmId, operationId: spec.operationId },
+      autostart: domain.autostart,
       live: isRunning(domain) ? shape(domain.runs ?? spec, domain.live) : null,
       defined: shape(spec, domain.persistent)
     }
@@ -502,6 +506,19 @@ const make = Effect.gen(function* () {
       const spec = { ...domain.spec, title, resources: { ...domain.spec.resources, cpu, ram } }
       const running = isRunning(domain) ? (domain.runs ?? domain.spec) : null
       yield* put(host, ref.uuid, { ...domain, spec, runs: running }, "defined")
+    }),
+    rename: Effect.fn("Hypervisor.rename")(function* (host: Host, ref: DomainRef, title: string) {
+      const action = `rename ${ref.domainName}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      const runs = domain.runs === null ? null : { ...domain.runs, title }
+      yield* put(host, ref.uuid, { ...domain, runs, spec: { ...domain.spec, title } }, "annotated")
+    }),
+    setAutostart: Effect.fn("Hypervisor.setAutostart")(function* (host: Host, ref: DomainRef, on: boolean) {
+      const action = `have ${ref.domainName} ${on ? "" : "not "}started when it boots`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+      yield* set(host, ref.uuid, { ...domain, autostart: on })
     }),
     provideSeed: Effect.fn("Hypervisor.provideSeed")(function* (host: Host, ref: DomainRef, seed: DiskSource) {
       const action = `change the definition of ${ref.domainName}`

@@ -104,7 +104,11 @@ export const switches = [
   "no-reapply",
   "follow",
   "raw",
-  "defined"
+  "defined",
+  "protect",
+  "unprotect",
+  "autostart",
+  "no-autostart"
 ] as const
 
 /** @since 0.5.0 @category options */

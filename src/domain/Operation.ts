@@ -18,6 +18,7 @@ export const OperationKind = Schema.Literal(
   "ResetVm",
   "PauseVm",
   "ResumeVm",
+  "ConfigureVm",
   "RepairVm",
   "CleanVm",
   "SetCloudInit",

@@ -13,7 +13,7 @@ import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
 import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
-import { Vm } from "../domain/Vm.ts"
+import { type Labels, Vm } from "../domain/Vm.ts"
 import { Snapshot, Volume } from "../domain/Volume.ts"
 import * as Kinds from "../operations/Kinds.ts"
 import * as VolumeSaga from "../operations/VolumeSaga.ts"
@@ -117,6 +117,11 @@ const lines = (fields: Readonly<Record<string, string | null>>): string =>
   Object.entries(fields)
     .flatMap(([name, value]) => (value === null ? [] : [`${name}: ${value}\n`]))
     .join("")
+
+const labelsOf = (labels: Labels): string | null => {
+  const all = Object.entries(labels).map(([key, value]) => `${key}=${value}`)
+  return all.length === 0 ? null : all.join(", ")
+}
 
 const placeOf = (source: DiskSource): string =>
   source._tag === "File" ? source.path : `${source.pool}/${source.image}`
@@ -273,7 +278,12 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       host: host.name,
       "instance type": `${one.instanceType} (${Facts.amounts(one.resources)})`,
       image: String(one.imageId),
-      "after a crash": one.onCrash
+      "after a crash": one.onCrash,
+      protected: one.protected ? "yes" : null,
+      autostart: one.autostart ? "on" : null,
+      tags: one.tags.length === 0 ? null : one.tags.join(", "),
+      labels: labelsOf(one.labels),
+      description: one.description === "" ? null : one.description
     })
 
   const rootText = (one: Vm, source: DiskSource, image: Image) =>
@@ -389,6 +399,14 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
         const target = `${field} of domain ${domainName} on ${host.name}`
         add(change(told, target, seen === null ? null : `${seen}\n`, `${wanted}\n`))
       }
+    }
+    if (operation?.kind === "ConfigureVm" && vm.before !== null) {
+      const of = (field: string) => `${field} of domain ${domainName} on ${host.name}`
+      const starts = (one: Vm) => (one.startsWithHost ? "on\n" : "off\n")
+      add(
+        change("domain", of("title"), `${vm.before.name}\n`, `${vm.after.name}\n`),
+        change("domain", of("autostart"), starts(vm.before), starts(vm.after))
+      )
     }
     if (operation !== null && isPower(operation.kind)) {
       const { after, note } = powers[operation.kind]

@@ -327,7 +327,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     if (!vm.settled || (yield* busy).has(vm.id)) return
     const volumes = yield* inventory.volumes({ vm: vm.id })
     const network = (host.facts?.network ?? null) !== null
-    const wanted = short(JSON.stringify([vm.name, vm.state, vm.resources, vm.applied, network, volumes]))
+    const wanted = short(JSON.stringify([vm.name, vm.state, vm.autostart, vm.resources, vm.applied, network, volumes]))
     const current = known?.wanted === wanted ? known : undefined
     const glance = yield* hypervisor.glance(host, vm.uuid, current?.digest ?? null)
     const before = (yield* inventory.seen).get(vm.id)

@@ -267,6 +267,34 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("name VMs anew, put words on them, protect them, and find them by those", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const good = (...args: ReadonlyArray<string>) =>
+        Effect.tap(run(...args), ({ err, status }) => assert.strictEqual(status, 0, `${args.join(" ")}: ${err}`))
+      yield* good("vm", "create", "--name", "web", "--type", "1", "--tag", "prod", "--label", "team=shop", "--protect")
+      const kept = yield* run("vm", "destroy", "web")
+      assert.strictEqual(kept.status, 1)
+      assert.match(kept.err, /--unprotect/)
+      const set = ["vm", "set", "web", "--rename", "front", "--tag", "edge", "--untag", "prod", "--label", "tier=1"]
+      const changed = yield* good(...set, "--unlabel", "team", "--unprotect", "--autostart", "-o", "json")
+      assert.deepInclude(json(changed.out), {
+        name: "front",
+        tags: ["edge"],
+        labels: { tier: "1" },
+        protected: false,
+        autostart: true
+      })
+      assert.strictEqual((yield* good("vm", "list", "--tag", "edge", "--label", "tier=1", "-o", "name")).out, "1\n")
+      assert.strictEqual((yield* good("vm", "list", "--label", "team", "-o", "name")).out, "")
+      assert.match((yield* good("vm", "set", "front", "--description", "of the shop")).out, /^tags +edge$/m)
+      assert.strictEqual((yield* run("vm", "set", "front")).status, 2)
+      assert.strictEqual((yield* run("vm", "set", "front", "--protect", "--unprotect")).status, 2)
+      assert.strictEqual((yield* run("vm", "set", "front", "--label", "tier")).status, 2)
+      yield* good("vm", "destroy", "front")
+    })
+  )
+
   it.scopedLive("volumes and snapshots go through their lives by name", () =>
     Effect.gen(function* () {
       const { run } = yield* shell

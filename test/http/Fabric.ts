@@ -181,12 +181,12 @@ export const make = () => {
         },
         destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),
+        change: () => Effect.succeed(vm),
         cloudInit: (id) =>
           id === vm.id
             ? Effect.succeed({ vm, cloudInit: usual, hostname: "test", instanceId: `${vm.uuid}-1` })
             : new Errors.VmNotFound({ vmId: id }),
         setCloudInit: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
-        setOnCrash: () => Effect.succeed(vm),
         list: () => Effect.succeed([vm])
       })
     ),

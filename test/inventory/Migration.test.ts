@@ -88,6 +88,11 @@ const withApplied = (vms: ReadonlyArray<Row>): ReadonlyArray<Row> =>
   vms.map((row) => ({
     ...row,
     on_crash: "leave",
+    protected: 0,
+    autostart: 0,
+    description: "",
+    tags: "[]",
+    labels: "{}",
     applied:
       row["state"] === "running" || row["state"] === "destroying"
         ? JSON.stringify({ name: row["name"], cpu: row["cpu"], ram: row["ram"] })
