@@ -32,6 +32,8 @@ import {
   type VolumeDisk,
   volumeSlots
 } from "../src/services/Hypervisor.ts"
+import type { Inspector } from "../src/services/Inspector.ts"
+import * as InspectorTest from "./InspectorTest.ts"
 
 /** A volume's disk in a domain. @since 0.2.0 @category models */
 export interface TestDisk extends VolumeDisk {
@@ -547,8 +549,12 @@ const make = Effect.gen(function* () {
         return holding ? set(host, uuid, { ...domain, holding }) : letGo(host, { ...domain, holding }, domain.asked)
       })
   })
-  return Context.make(Hypervisor, hypervisor).pipe(Context.add(HypervisorTestState, state))
+  return Context.make(Hypervisor, hypervisor).pipe(
+    Context.add(HypervisorTestState, state),
+    Context.merge(InspectorTest.make(look))
+  )
 })
 
-/** @since 0.1.0 @category layers */
-export const layer: Layer.Layer<Hypervisor | HypervisorTestState> = Layer.effectContext(make)
+/** Domains, and what they show. @since 0.1.0 @category layers */
+export const layer: Layer.Layer<Hypervisor | HypervisorTestState | Inspector | InspectorTest.InspectorTestState> =
+  Layer.effectContext(make)

@@ -14,6 +14,7 @@ import type { VmId } from "../domain/Ids.ts"
 import * as CloudInit from "./CloudInit.ts"
 import * as Drift from "./Drift.ts"
 import { Refused, sentence } from "./Failure.ts"
+import * as Inspections from "./Inspections.ts"
 import * as Operations from "./Operations.ts"
 import { answered, ask, list, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
@@ -21,6 +22,7 @@ import * as Power from "./Power.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
+import * as Statistics from "./Statistics.ts"
 import * as Verb from "./Verb.ts"
 
 /** @since 0.5.0 @category views */
@@ -218,7 +220,9 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     options: Options.all({ noWait: Verb.noWait }),
     args: word,
     run: ({ noWait }, text) => Drift.repair(noWait, text, show)
-  })
+  }),
+  ...Inspections.verbs,
+  ...Statistics.verbs
 ]
 
 const itemsOf = (body: unknown): ReadonlyArray<unknown> =>

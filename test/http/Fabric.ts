@@ -13,6 +13,7 @@ import { Operation, type OperationReport } from "../../src/domain/Operation.ts"
 import { Vm } from "../../src/domain/Vm.ts"
 import { Snapshot, Volume, VolumeState } from "../../src/domain/Volume.ts"
 import { type HostReport, Hosts } from "../../src/fabric/Hosts.ts"
+import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Power } from "../../src/fabric/Power.ts"
@@ -161,6 +162,7 @@ export const make = () => {
     })
 
   const layer = Layer.mergeAll(
+    Layer.mock(Inspections, {}),
     Layer.succeed(
       Vms,
       Vms.of({

@@ -22,6 +22,7 @@ import * as WebhooksTest from "../../layers/WebhooksTest.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Power } from "../../src/fabric/Power.ts"
@@ -49,6 +50,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Pools, {}),
   Layer.mock(Power, {}),
   Layer.mock(Reality, {}),
+  Layer.mock(Inspections, {}),
   Layer.mock(Operations, {})
 )
 
