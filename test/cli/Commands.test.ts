@@ -112,9 +112,8 @@ describe("commands", () => {
       writeFileSync(join(files, "keys"), `# mine\n${key} a@here\n\n${key} b@here\n`)
       writeFileSync(join(files, "web.yaml"), "#cloud-config\npackages: [nginx]\n")
       const told = ["--ssh-key", `@${join(files, "keys")}`, "--ssh-key", `${key} c@here`]
-      const created = yield* run(
-        ...["vm", "create", "--name", "Web 1", "--type", "1", ...told, "--user-data", join(files, "web.yaml")]
-      )
+      const userData = join(files, "web.yaml")
+      const created = yield* run("vm", "create", "--name", "Web 1", "--type", "1", ...told, "--user-data", userData)
       assert.strictEqual(created.status, 0, created.all)
       const shown = yield* run("vm", "cloud-init", "Web 1")
       assert.match(shown.out, /^hostname +web-1$/m)

@@ -73,14 +73,18 @@ const booted = (id: VmId, times: number) =>
     "420 seconds"
   )
 
+const options =
+  `-F none -i ${Lab.status.sshKey} -o BatchMode=yes -o ConnectTimeout=60 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR`.split(
+    " "
+  )
+
 /** By way of the host, as the image's own user. */
 const loggedIn = (command: string) =>
   Effect.sync(() =>
     execFileSync(
       "ssh",
       [
-        ...["-F", "none", "-i", Lab.status.sshKey, "-o", "BatchMode=yes", "-o", "ConnectTimeout=60"],
-        ...["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"],
+        ...options,
         "-o",
         `ProxyCommand=ssh -F none -i ${Lab.status.sshKey} -o UserKnownHostsFile=${Lab.status.knownHosts} -W %h:%p root@${Lab.status.hosts[0].address}`,
         "debian@192.168.122.77",
@@ -111,7 +115,7 @@ describe("a real cloud-init in a guest", () => {
         )
         yield* booted(id, 1)
         const told = Effect.map(
-          inGuest(host, id, "hostname; cat /root/told; cat /var/lib/cloud/data/instance-id"),
+          inGuest(host, id, "hostname; cat /root/told; echo; cat /var/lib/cloud/data/instance-id"),
           (text) => text.split(/\s+/)
         )
         const before = yield* vms.cloudInit(id)
