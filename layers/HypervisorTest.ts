@@ -51,7 +51,7 @@ export interface TestDomain {
   readonly reason: string | null
   readonly spec: DomainSpec | null
   /** what of its definition it runs with; null: the definition as it is */
-  readonly runs: Pick<DomainSpec, "title" | "resources"> | null
+  readonly runs: Pick<DomainSpec, "title" | "resources" | "seed"> | null
   /** the volumes it runs with; none when it does not run */
   readonly live: ReadonlyArray<TestDisk>
   /** the volumes of its definition */
@@ -173,13 +173,17 @@ const detailIn =
       return { owner: null, live: isRunning(domain) ? shape : null, defined: shape }
     }
     const shape = (
-      { resources, title }: Pick<DomainSpec, "title" | "resources">,
+      { resources, seed = null, title }: Pick<DomainSpec, "title" | "resources" | "seed">,
       disks: ReadonlyArray<TestDisk>
     ): DomainShape => ({
       title,
       cpu: resources.cpu,
       ram: resources.ram,
-      disks: [{ target: "vda", source: spec.root }, ...disks].map(({ source, target }) => ({
+      disks: [
+        { target: "vda", source: spec.root },
+        ...disks,
+        ...(seed === null ? [] : [{ target: DomainXml.seedTarget, source: seed }])
+      ].map(({ source, target }) => ({
         target,
         source: sourceOf(source),
         serial: source.serial
@@ -498,6 +502,15 @@ const make = Effect.gen(function* () {
       const spec = { ...domain.spec, title, resources: { ...domain.spec.resources, cpu, ram } }
       const running = isRunning(domain) ? (domain.runs ?? domain.spec) : null
       yield* put(host, ref.uuid, { ...domain, spec, runs: running }, "defined")
+    }),
+    provideSeed: Effect.fn("Hypervisor.provideSeed")(function* (host: Host, ref: DomainRef, seed: DiskSource) {
+      const action = `change the definition of ${ref.domainName}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      const there = domain.spec.seed ?? null
+      if (there !== null && sourceOf(there) === sourceOf(seed)) return
+      const running = isRunning(domain) ? (domain.runs ?? domain.spec) : null
+      yield* put(host, ref.uuid, { ...domain, spec: { ...domain.spec, seed }, runs: running }, "defined")
     }),
     changes: (host) =>
       Stream.unwrapScoped(

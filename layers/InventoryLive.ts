@@ -19,6 +19,7 @@ import type { Vm, VmSeen, VmState } from "../src/domain/Vm.ts"
 import type { Volume } from "../src/domain/Volume.ts"
 import { type AdmitVm, type Confirm, type FleetConfig, type HostUsage, Inventory } from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
+import * as CloudInits from "./sql/CloudInits.ts"
 import * as Fleet from "./sql/Fleet.ts"
 import * as HostUsages from "./sql/HostUsages.ts"
 import * as Observations from "./sql/Observations.ts"
@@ -145,6 +146,8 @@ const make = Effect.gen(function* () {
     }
   })
 
+  const cloudInits = CloudInits.make(sql)
+
   const volumeRows = Volumes.make(sql, { operations, usage: usages.one, vm: vmRow })
 
   /** As with VMs, but for the order: one that is restored comes back among the others. */
@@ -205,6 +208,7 @@ const make = Effect.gen(function* () {
         const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
         yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0)
         if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
+        if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
         const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
         if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
         if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
@@ -366,6 +370,27 @@ const make = Effect.gen(function* () {
         remember
       ).pipe(Effect.withSpan("Inventory.setOnCrash")),
 
+    cloudInit: Effect.fn("Inventory.cloudInit")((id) =>
+      read(`read what VM ${id} is told by cloud-init`, cloudInits.find(id))
+    ),
+    changeCloudInit: (vmId, decide, confirm) =>
+      writeSimply(
+        `change what VM ${vmId} is told by cloud-init`,
+        Effect.gen(function* () {
+          const vm = yield* vmRow(vmId)
+          if (!vm.exists) return yield* new Errors.VmNotFound({ vmId })
+          const unfinished = yield* unfinishedWith(vmId)
+          if (unfinished !== null) return yield* busy(vmId, unfinished)
+          const before = yield* cloudInits.find(vmId)
+          const after = yield* decide(before, vm)
+          yield* cloudInits.put(vmId, after)
+          const now = yield* Clock.currentTimeMillis
+          const operation = yield* operations.insert({ kind: "SetCloudInit", vmId }, now)
+          if (confirm !== undefined) yield* confirm({ vm, operation, cloudInit: { before, after } })
+          return operation
+        })
+      ).pipe(Effect.withSpan("Inventory.changeCloudInit")),
+
     // the hot path: no span, no statement
     vm: (id) =>
       Effect.suspend(() => {
@@ -401,6 +426,7 @@ const make = Effect.gen(function* () {
           if (!isOver(state)) return { result: { vm, released: [] }, hosts: [] }
           yield* sql`delete from reservations where vm_id = ${id}`
           yield* observations.forget(id)
+          yield* cloudInits.remove(id)
           return { result: { vm, released: yield* volumeRows.release(id, now) }, hosts: [vm.hostId] }
         }),
         ({ released, vm }) => {

@@ -100,7 +100,17 @@ export const make = (
   options: Options
 ): Omit<
   StorageDriver,
-  "name" | "pool" | "usage" | "ensureImage" | "createRoot" | "describeRoot" | "deleteRoot" | "listRoots"
+  | "name"
+  | "pool"
+  | "usage"
+  | "ensureImage"
+  | "createRoot"
+  | "describeRoot"
+  | "deleteRoot"
+  | "listRoots"
+  | "writeSeed"
+  | "deleteSeed"
+  | "describeSeed"
 > => {
   const { call, unless } = HostCalls.make(libvirt)
   const { claimed, copy, create, describe, list, mark, ready, refresh, remove, usersOf } = folder

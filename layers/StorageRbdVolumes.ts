@@ -33,7 +33,17 @@ export const make = (
   options: Options
 ): Omit<
   StorageDriver,
-  "name" | "pool" | "usage" | "ensureImage" | "createRoot" | "describeRoot" | "deleteRoot" | "listRoots"
+  | "name"
+  | "pool"
+  | "usage"
+  | "ensureImage"
+  | "createRoot"
+  | "describeRoot"
+  | "deleteRoot"
+  | "listRoots"
+  | "writeSeed"
+  | "deleteSeed"
+  | "describeSeed"
 > => {
   const { access, accessLater, anew, ask, failure, fromCeph, look, refuseBusy, remove, setOwnership, unlessRefused } =
     pool

@@ -99,6 +99,7 @@ export const doing: Record<Operation["kind"], string> = {
   ResumeVm: "it is being resumed",
   RepairVm: "it is being repaired",
   CleanVm: "what was left of it is being removed",
+  SetCloudInit: "what its guest is told is being changed",
   CreateVolume: "it is still being created",
   DestroyVolume: "it is being destroyed",
   RestoreVolume: "it is being restored",

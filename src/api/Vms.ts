@@ -31,6 +31,7 @@ import {
   Time,
   waiting
 } from "./Common.ts"
+import { CloudInit, CloudInitChange, given } from "./CloudInit.ts"
 import { DriftList } from "./Drift.ts"
 import { Operation } from "./Operations.ts"
 import { Plan, planning } from "./Plans.ts"
@@ -98,7 +99,8 @@ export const VmPage = pageOf(Vm, "VmPage", example)
 const wanted = {
   instanceType: field(idInBody(Ids.InstanceTypeId), "id of its instance type"),
   image: optional(idInBody(Ids.ImageId), "id of the image it starts from; absent: the first"),
-  onCrash: optional(OnCrash, `${onCrashMeans}; absent: nothing`)
+  onCrash: optional(OnCrash, `${onCrashMeans}; absent: nothing`),
+  ...given
 }
 
 /** @since 0.4.0 @category schemas */
@@ -373,6 +375,41 @@ export const group = HttpApiGroup.make("vms")
           "Repair a VM",
           "Makes its domain what it should be, as far as nothing is taken from a running guest: title, vCPUs and memory of its definition, " +
             "volumes that are missing, and started when it should run and does not."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("getCloudInit", "/vms/:id/cloud-init")
+      .setPath(byId)
+      .addSuccess(CloudInit)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented(
+          "operator",
+          "Get what a VM is told by cloud-init",
+          "Not for viewers, for user data may carry secrets. `ETag` is of this alone."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.patch("changeCloudInit", "/vms/:id/cloud-init")
+      .setPath(byId)
+      .setUrlParams(planning)
+      .setHeaders(changing)
+      .setPayload(CloudInitChange)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
+      .addSuccess(Plan)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Change what a VM is told by cloud-init",
+          "From its next boot on. cloud-init does most of what it does once for an instance, so unless `reapply` is false the guest is a new instance then: " +
+            "hostname, keys and scripts are applied again; its SSH host keys stay."
         )
       )
   )

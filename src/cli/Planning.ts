@@ -22,6 +22,7 @@ import * as Text from "./Text.ts"
 /** Endpoints whose requests can be planned. @since 0.5.0 @category constants */
 export const plannable: ReadonlySet<string> = new Set([
   "attachVolume",
+  "changeCloudInit",
   "changeHost",
   "changeVm",
   "changeVolume",

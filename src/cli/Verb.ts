@@ -8,6 +8,7 @@ import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as Options from "@effect/cli/Options"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import { flow } from "effect/Function"
 import * as Option from "effect/Option"
 import type { ApiGroup } from "../client/Client.ts"
 import type * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
@@ -15,6 +16,7 @@ import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import type { Plan } from "../api/Plans.ts"
 import type { Failure } from "./Failure.ts"
 import type { Answer } from "./Output.ts"
+import * as Keys from "./Keys.ts"
 import * as Planning from "./Planning.ts"
 import type { Screen } from "./Screen.ts"
 import * as Session from "./Session.ts"
@@ -63,6 +65,7 @@ export const make = <O, A>(given: {
     Options.all({
       own: given.options,
       planning: given.endpoints.some((endpoint) => Planning.plannable.has(endpoint)) ? Planning.options : Planning.none,
+      key: given.endpoints.some((endpoint) => Keys.keyed.has(endpoint)) ? Keys.options : Keys.none,
       common: Session.options
     }),
     given.args
@@ -72,7 +75,10 @@ export const make = <O, A>(given: {
       Effect.gen(function* () {
         yield* Planning.checked(options.planning)
         const planned = yield* Deferred.make<Answer<Plan>>()
-        const session = Session.make(options.common, Planning.through(options.planning, planned))
+        const session = Session.make(
+          options.common,
+          flow(Keys.through(options.key), Planning.through(options.planning, planned))
+        )
         yield* Effect.raceFirst(
           given.run(options.own, args, options.planning),
           Effect.flatMap(Deferred.await(planned), Planning.show)
@@ -88,7 +94,18 @@ export const noOptions = Options.none
 // ------------------------------------------------------------------------------------------------------------------ flags
 
 /** Flags without a value: all others take one, which is how the order of a command's words is told. @since 0.5.0 @category constants */
-export const switches = ["no-wait", "watch", "no-expiry", "plan", "no-force", "follow", "raw", "defined"] as const
+export const switches = [
+  "no-wait",
+  "watch",
+  "no-expiry",
+  "plan",
+  "no-force",
+  "reapply",
+  "no-reapply",
+  "follow",
+  "raw",
+  "defined"
+] as const
 
 /** @since 0.5.0 @category options */
 export const toggle = (name: (typeof switches)[number], description: string) =>

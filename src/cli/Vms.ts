@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import type { Vm } from "../api/Vms.ts"
 import { OnCrash, VmState } from "../domain/Vm.ts"
 import type { VmId } from "../domain/Ids.ts"
+import * as CloudInit from "./CloudInit.ts"
 import * as Drift from "./Drift.ts"
 import { Refused, sentence } from "./Failure.ts"
 import * as Inspections from "./Inspections.ts"
@@ -84,7 +85,8 @@ const own = {
   image: Options.optional(
     Verb.text("image", "IMAGE", "What it starts from, by id or name; the first unless it is said.")
   ),
-  onCrash: Options.optional(Verb.choice("on-crash", OnCrash.literals, "What becomes of it when its guest crashes."))
+  onCrash: Options.optional(Verb.choice("on-crash", OnCrash.literals, "What becomes of it when its guest crashes.")),
+  told: CloudInit.options
 }
 
 const verbs: ReadonlyArray<Verb.Verb> = [
@@ -132,14 +134,15 @@ const verbs: ReadonlyArray<Verb.Verb> = [
       noWait: Verb.noWait
     }),
     args: Args.none,
-    run: ({ count, image, name, noWait, onCrash, type }) =>
+    run: ({ count, image, name, noWait, onCrash, told, type }) =>
       Effect.gen(function* () {
         const { vms } = yield* client
         const payload = {
           name,
           instanceType: yield* Resolve.type(type),
           ...(yield* Resolve.maybe("image", image, Resolve.image)),
-          ...Verb.given("onCrash", onCrash)
+          ...Verb.given("onCrash", onCrash),
+          ...(yield* CloudInit.given(told))
         }
         if (Option.isNone(count)) {
           return yield* Operations.begin(noWait, vms.createVm({ payload, withResponse: true }), (operation) =>
@@ -193,6 +196,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         yield* ask(view, vms.changeVm({ path: { id }, payload: { onCrash }, withResponse: true }))
       })
   }),
+  CloudInit.verb,
   Verb.make({
     name: "destroy",
     about: "Destroy a VM, whatever its state. Its volumes stay.",

@@ -20,6 +20,7 @@ export const OperationKind = Schema.Literal(
   "ResumeVm",
   "RepairVm",
   "CleanVm",
+  "SetCloudInit",
   "CreateVolume",
   "DestroyVolume",
   "RestoreVolume",

@@ -121,6 +121,12 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   }
 }
 
+/** What the guest sees as its seed's serial. @since 0.6.0 @category getters */
+export const seedSerial = (id: Ids.VmId): string => {
+  const full = `vm-${id}-seed`
+  return full.length <= 20 ? full : `s-${id}`
+}
+
 /** What the guest sees as its root disk's serial: virtio-blk carries 20 characters. @since 0.3.0 @category getters */
 export const rootSerial = (id: Ids.VmId): string => {
   const full = `vm-${id}-root`

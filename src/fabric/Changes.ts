@@ -5,6 +5,9 @@
  */
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from "diff"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Seed from "../cloudinit/Seed.ts"
+import { type CloudInit, hostnameOf, usual } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
@@ -37,7 +40,7 @@ export interface Step {
  * @since 0.5.0 @category models
  */
 export interface Change {
-  readonly kind: "domain" | "disk" | "root disk" | "volume" | "snapshot" | "record" | "power"
+  readonly kind: "domain" | "disk" | "root disk" | "seed" | "volume" | "snapshot" | "record" | "power"
   /** as in `domain vm-7 on root@h1` */
   readonly target: string
   readonly action: "create" | "change" | "remove"
@@ -117,6 +120,23 @@ const lines = (fields: Readonly<Record<string, string | null>>): string =>
 
 const placeOf = (source: DiskSource): string =>
   source._tag === "File" ? source.path : `${source.pool}/${source.image}`
+
+const sized = (text: string | null): string | null =>
+  text === null ? null : `${new TextEncoder().encode(text).length} bytes, which are not shown`
+
+/** What a seed says, but for what may be secret. */
+const seedText = (vm: Vm, cloudInit: CloudInit, source: DiskSource): string => {
+  const { hostname, networkConfig, revision, sshKeys, userData } = cloudInit
+  return lines({
+    at: placeOf(source),
+    revision: String(revision),
+    "instance-id": Seed.instanceId(vm, cloudInit),
+    hostname: hostname ?? hostnameOf(vm),
+    "SSH keys": sshKeys.length === 0 ? "none" : String(sshKeys.length),
+    "user data": sized(userData === null ? null : Redacted.value(userData)) ?? "none",
+    "network config": sized(networkConfig) ?? "none"
+  })
+}
 
 /** Makes changes as they are told. */
 const change = (
@@ -320,13 +340,17 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       const root = yield* storage.driver(vm.after.driver).describeRoot(host, vm.after.id)
       const image = yield* inventory.image(vm.after.imageId)
       const disk = rootText(vm.after, root, image)
-      const rootTarget = `root disk of ${domainName}${root._tag === "File" ? ` on ${host.name}` : ` in pool ${root.pool}`}`
+      const where = root._tag === "File" ? `on ${host.name}` : `in pool ${root.pool}`
+      const rootTarget = `root disk of ${domainName} ${where}`
+      const seed = yield* storage.driver(vm.after.driver).describeSeed(host, vm.after.id)
+      const seedTarget = `seed of ${domainName} ${where}`
       const domainTarget = `domain ${domainName} on ${host.name}`
       if (vm.before === null) {
         const { id, mac, name, resources, uuid } = vm.after
-        const spec = { vmId: id, uuid, domainName, title: name, resources, mac, root, operationId: operation.id }
+        const spec = { vmId: id, uuid, domainName, title: name, resources, mac, root, seed, operationId: operation.id }
         add(
           change("root disk", rootTarget, null, disk),
+          change("seed", seedTarget, null, seedText(vm.after, made.cloudInit?.after ?? usual, seed)),
           change("domain", domainTarget, null, yield* ports.hypervisor.describe(host, spec))
         )
       } else {
@@ -337,8 +361,25 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
           vCPUs: String(vm.before.resources.cpu),
           memory: `${vm.before.resources.ram} MiB`
         })
-        add(change("domain", domainTarget, domain, null), change("root disk", rootTarget, disk, null))
+        add(
+          change("domain", domainTarget, domain, null),
+          change("seed", seedTarget, lines({ at: placeOf(seed) }), null),
+          change("root disk", rootTarget, disk, null)
+        )
       }
+    }
+    if (operation?.kind === "SetCloudInit" && made.cloudInit !== undefined) {
+      const { after, before } = made.cloudInit
+      const seed = yield* storage.driver(vm.after.driver).describeSeed(host, vm.after.id)
+      const where = seed._tag === "File" ? `on ${host.name}` : `in pool ${seed.pool}`
+      add(
+        change(
+          "seed",
+          `seed of ${domainName} ${where}`,
+          before === null ? null : seedText(vm.after, before, seed),
+          seedText(vm.after, after, seed)
+        )
+      )
     }
     if (operation?.kind === "RepairVm") {
       // nothing is taken away

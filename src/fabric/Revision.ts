@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
+import type { CloudInit } from "../domain/CloudInit.ts"
 import { HasChanged } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
@@ -23,6 +24,8 @@ const of = (...wanted: ReadonlyArray<unknown>): string =>
 /** @since 0.4.0 @category getters */
 export const ofVm = (vm: Vm): string =>
   of("VM", vm.id, vm.uuid, vm.name, vm.instanceType, vm.imageId, vm.hostId, vm.state, vm.onCrash)
+/** @since 0.6.0 @category getters */
+export const ofCloudInit = (vm: Vm, { revision }: CloudInit): string => of("cloud-init", vm.id, revision)
 /** @since 0.4.0 @category getters */
 export const ofVolume = ({ hostId, id, name, purgeAt, size, sourceId, state, target, vmId }: Volume): string =>
   of("volume", id, name, size, hostId, state, vmId, target, sourceId, purgeAt)

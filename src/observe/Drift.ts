@@ -4,8 +4,9 @@
  * @since 0.3.0
  */
 import type { DriftField, DriftKind, DriftPolicies } from "../domain/Drift.ts"
-import { type Power, rootSerial, type Vm } from "../domain/Vm.ts"
+import { type Power, rootSerial, seedSerial, type Vm } from "../domain/Vm.ts"
 import type { Volume } from "../domain/Volume.ts"
+import { seedTarget } from "../libvirt/DomainXml.ts"
 import type { DomainDetail, DomainDisk, DomainShape } from "../services/Hypervisor.ts"
 
 /** What a VM should be. @since 0.3.0 @category models */
@@ -13,8 +14,8 @@ export interface Wanted {
   readonly vm: Vm
   /** those that have the VM, whatever their state */
   readonly volumes: ReadonlyArray<Volume>
-  /** where a disk of that name is kept: a path, or `pool/image` */
-  readonly sourceOf: (disk: Pick<Volume, "driver">, name: string) => string
+  /** where a disk of that name is kept: a path, or `pool/image`; `ending` is a file's, absent: `qcow2` */
+  readonly sourceOf: (disk: Pick<Volume, "driver">, name: string, ending?: string) => string
   /** whether its host has a network for it */
   readonly network: boolean
 }
@@ -32,12 +33,22 @@ interface OwnDisk {
   readonly settled: boolean
 }
 
-const ownDisks = ({ sourceOf, vm, volumes }: Wanted): ReadonlyArray<OwnDisk> => [
+const ownDisks = ({ sourceOf, vm, volumes }: Wanted, disks: ReadonlyArray<DomainDisk>): ReadonlyArray<OwnDisk> => [
   {
     field: "root disk",
     disk: { target: "vda", source: sourceOf(vm, `${vm.domainName}-root`), serial: rootSerial(vm.id) },
     settled: true
   },
+  // a VM that was made before there were seeds has none
+  ...(disks.some(({ serial }) => serial === seedSerial(vm.id))
+    ? [
+        {
+          field: "seed",
+          disk: { target: seedTarget, source: sourceOf(vm, `${vm.domainName}-seed`, "iso"), serial: seedSerial(vm.id) },
+          settled: true
+        }
+      ]
+    : []),
   ...volumes.map((volume) => ({
     field: `volume-${volume.id}`,
     disk: {
@@ -90,7 +101,7 @@ const compareShape = (wanted: Wanted, shape: DomainShape, of: string): ReadonlyA
   compare("vcpus", String(vm.resources.cpu), applied === null ? null : String(applied.cpu), String(shape.cpu))
   compare("memory", memory(vm.resources.ram), applied === null ? null : memory(applied.ram), memory(shape.ram))
 
-  const own = ownDisks(wanted)
+  const own = ownDisks(wanted, shape.disks)
   const { found, left } = match(own, shape.disks)
   for (const one of own) {
     if (!one.settled) continue

@@ -314,9 +314,9 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
 
   const sourceOf =
     (host: Host): Drift.Wanted["sourceOf"] =>
-    ({ driver }, name) => {
+    ({ driver }, name, ending = "qcow2") => {
       const { pool } = storage.driver(driver)
-      return pool === null ? `${host.config.path.replace(/\/+$/, "")}/${name}.qcow2` : `${pool}/${name}`
+      return pool === null ? `${host.config.path.replace(/\/+$/, "")}/${name}.${ending}` : `${pool}/${name}`
     }
 
   /** Compares one VM with what it should be. `swept`: its power, seen a moment ago. */

@@ -32,6 +32,7 @@ import * as RestoreVolume from "./RestoreVolume.ts"
 import * as ResumeVm from "./ResumeVm.ts"
 import * as RevertVolume from "./RevertVolume.ts"
 import type { Saga } from "./Saga.ts"
+import * as SetCloudInit from "./SetCloudInit.ts"
 import * as ShutDownVm from "./ShutDownVm.ts"
 import * as StartVm from "./StartVm.ts"
 import type * as VmSaga from "./VmSaga.ts"
@@ -143,6 +144,7 @@ export const kinds: Readonly<Record<OperationKind, Kind>> = {
   ResumeVm: ofVm(ResumeVm, "both ways", ResumeVm.saga),
   RepairVm: ofVm(RepairVm, "both ways", (subject, { storage }) => RepairVm.saga(subject, storage.driver)),
   CleanVm: ofVm(CleanVm, "forward", CleanVm.saga),
+  SetCloudInit: ofVm(SetCloudInit, "forward", SetCloudInit.saga),
   CreateVolume: ofVolume(CreateVolume, "both ways", CreateVolume.saga),
   DestroyVolume: ofVolume(DestroyVolume, "forward", DestroyVolume.saga),
   RestoreVolume: ofVolume(RestoreVolume, "forward", RestoreVolume.saga),

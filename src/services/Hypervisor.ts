@@ -21,7 +21,7 @@ import type { Power } from "../domain/Vm.ts"
  * @since 0.1.0 @category models
  */
 export type DiskSource =
-  | { readonly _tag: "File"; readonly path: string; readonly format: "qcow2"; readonly serial: string }
+  | { readonly _tag: "File"; readonly path: string; readonly format: "qcow2" | "raw"; readonly serial: string }
   | {
       readonly _tag: "Rbd"
       readonly pool: string
@@ -70,6 +70,8 @@ export interface DomainSpec {
   readonly resources: Resources
   readonly mac: string
   readonly root: DiskSource
+  /** what cloud-init reads, as a CD-ROM; absent or null: it has none */
+  readonly seed?: DiskSource | null
   /** kept in the domain's metadata, so that what made it can be recognised */
   readonly operationId: OperationId
 }
@@ -267,6 +269,10 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
       domain: DomainRef,
       shape: { readonly title: string; readonly cpu: number; readonly ram: number }
     ) => Effect.Effect<void, HostError>
+    /**
+     * Puts the seed's drive into the definition, unless it is there; a running guest has it from its next start on. Fails when the domain is absent.
+     */
+    readonly provideSeed: (host: Host, domain: DomainRef, seed: DiskSource) => Effect.Effect<void, HostError>
     /** Changes from now on; fails when the connection is lost. */
     readonly changes: (host: Host) => Stream.Stream<DomainChange, HostError>
   }

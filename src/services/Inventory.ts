@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Errors from "../domain/Errors.ts"
+import type { CloudInit } from "../domain/CloudInit.ts"
 import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { Image, ImageConfig, ImageContent } from "../domain/Image.ts"
@@ -119,6 +120,8 @@ export interface AdmitVm {
   readonly instanceType: InstanceType
   readonly imageId: ImageId
   readonly disk: KeptWith
+  /** absent: what is usual */
+  readonly cloudInit?: CloudInit
   /** GiB of the pool that are taken besides, by what is not written yet; absent: none */
   readonly besides?: number
 }
@@ -278,6 +281,22 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<{ readonly before: Vm; readonly after: Vm }>
     ) => Effect.Effect<Vm, E | Errors.VmNotFound | Errors.PersistenceError>
 
+    /** What the VM's guest is told; of one that is over what is usual, for nothing of it is kept. */
+    readonly cloudInit: (id: VmId) => Effect.Effect<CloudInit, Errors.PersistenceError>
+    /**
+     * One transaction: what `decide` makes of it and a pending `SetCloudInit` operation are written. `VmBusy`: another operation on the VM, or on a volume with
+     * it, has not ended. A failure of `decide` changes nothing.
+     */
+    readonly changeCloudInit: <E>(
+      id: VmId,
+      decide: (now: CloudInit, vm: Vm) => Effect.Effect<CloudInit, E>,
+      confirm?: Confirm<{
+        readonly vm: Vm
+        readonly operation: Operation
+        readonly cloudInit: { readonly before: CloudInit; readonly after: CloudInit }
+      }>
+    ) => Effect.Effect<Operation, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
+
     /** A VM that exists for users. */
     readonly vm: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
     /** The row whatever its state: for operations. */
@@ -295,8 +314,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       limit: number
     ) => Effect.Effect<Page<Vm>, Errors.PersistenceError>
     /**
-     * Sets the state; `destroyed` and `failed` give the reservation back in the same transaction, and `destroyed` makes the VM's volumes
-     * available again. `running`, `stopped`, `paused`: what was wanted of the VM has been applied.
+     * Sets the state; `destroyed` and `failed` give the reservation back in the same transaction, with them goes what its guest was told, and
+     * `destroyed` makes the VM's volumes available again. `running`, `stopped`, `paused`: what was wanted of the VM has been applied.
      */
     readonly setVmState: (id: VmId, state: VmState) => Effect.Effect<void, Errors.PersistenceError>
     /** What is wanted of the power of a VM that is there, and nothing else; one that is being destroyed is left as it is. */

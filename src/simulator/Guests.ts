@@ -48,7 +48,8 @@ const names = [...letters, ...letters.flatMap((first) => letters.map((second) =>
 /** The guest's kernel looks at its disks again and tells each difference. */
 const scan = (live: LiveDomain, silently: boolean): void => {
   const { guest, serial } = live
-  const open = [...live.disks.values()].sort((a, b) => a.slot - b.slot)
+  // what stands in no slot of its own is a drive of a controller's, which this guest has no driver for
+  const open = [...live.disks.values()].filter(({ slot }) => slot > 0).sort((a, b) => a.slot - b.slot)
   const tell = (line: string): void => {
     if (!silently) serial.push(`GUEST DISK ${line}`)
   }

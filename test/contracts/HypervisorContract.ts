@@ -21,6 +21,7 @@ import {
   type DomainChange,
   type DomainPower,
   type DomainRef,
+  type DomainShape,
   type DomainSpec,
   Hypervisor,
   type VolumeDisk,
@@ -41,6 +42,9 @@ export class HypervisorWorld extends Context.Tag("test/HypervisorWorld")<
     readonly network: string | null
     /** a disk that a domain can start with */
     readonly root: (vmId: VmId) => Effect.Effect<DiskSource, HostError>
+    /** something that a domain can have in its drive for a seed */
+    readonly seed: (vmId: VmId) => Effect.Effect<DiskSource, HostError>
+    readonly dropSeed: (vmId: VmId) => Effect.Effect<void, HostError>
     readonly dropRoot: (vmId: VmId) => Effect.Effect<void, HostError>
     /** defines a domain that is not ours */
     readonly defineForeign: (domain: DomainRef) => Effect.Effect<void>
@@ -242,6 +246,60 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         assert.strictEqual(Option.getOrThrow(yield* hypervisor.status(host, vm)).operationId, later)
       }))
 
+    const seedsOf = (shape: DomainShape | null | undefined) =>
+      shape?.disks.filter(({ target }) => target === "sda").map(({ serial, source }) => [serial, source])
+
+    test("a domain with a seed has it in a drive of its own, and all of the places for volumes", ({
+      host,
+      hypervisor,
+      presence,
+      spec,
+      volumes,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const disks = yield* volumes(volumeSlots)
+        const vmId = VmId.make(11)
+        const seed = yield* Effect.acquireRelease(world.seed(vmId), () => Effect.orDie(world.dropSeed(vmId)))
+        const vm = yield* spec(11, { seed })
+        yield* hypervisor.define(host, vm)
+        yield* hypervisor.start(host, vm)
+        const detail = Option.getOrThrow(yield* hypervisor.detail(host, vm.uuid))
+        assert.deepStrictEqual(seedsOf(detail.live), [["vm-11-seed", sourceOf(seed)]])
+        assert.deepStrictEqual(seedsOf(detail.defined), [["vm-11-seed", sourceOf(seed)]])
+        for (const disk of disks) yield* hypervisor.attachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disks[volumeSlots - 1]!), { live: true, persistent: true })
+        yield* hypervisor.provideSeed(host, vm, seed)
+        const after = Option.getOrThrow(yield* hypervisor.detail(host, vm.uuid))
+        assert.deepStrictEqual(seedsOf(after.defined), [["vm-11-seed", sourceOf(seed)]])
+      }))
+
+    test("a domain without a seed is given a drive with one, which it has from its next start on", ({
+      host,
+      hypervisor,
+      running,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const vmId = VmId.make(11)
+        const seed = yield* Effect.acquireRelease(world.seed(vmId), () => Effect.orDie(world.dropSeed(vmId)))
+        const vm = yield* running(11)
+        const look = Effect.map(hypervisor.detail(host, vm.uuid), Option.getOrThrow)
+        assert.deepStrictEqual(seedsOf((yield* look).defined), [])
+        yield* hypervisor.provideSeed(host, vm, seed)
+        yield* hypervisor.provideSeed(host, vm, seed)
+        assert.deepStrictEqual(seedsOf((yield* look).defined), [["vm-11-seed", sourceOf(seed)]])
+        assert.deepStrictEqual(seedsOf((yield* look).live), [])
+        yield* hypervisor.powerOff(host, vm)
+        yield* hypervisor.start(host, vm)
+        assert.deepStrictEqual(seedsOf((yield* look).live), [["vm-11-seed", sourceOf(seed)]])
+        const absent = { uuid: uuid(), domainName: "vm-12" }
+        assert.include(
+          (yield* Effect.flip(hypervisor.provideSeed(host, absent, seed))).message,
+          "it has no such domain"
+        )
+      }))
+
     test("a title is any text, and stays text", ({ host, hypervisor, spec, world }) =>
       Effect.gen(function* () {
         const title = `</title><devices/> <!-- ]]> & &lt; "q" 'a' %s $(id) \u{1f5a5}\u00a0é\u202e`
@@ -353,7 +411,8 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           hypervisor.detachDisk(host, other, disk),
           hypervisor.diskPresence(host, other, disk),
           hypervisor.growDisk(host, other, disk, volumeSize),
-          hypervisor.redefine(host, other, { title: "web", cpu: 1, ram: 128 })
+          hypervisor.redefine(host, other, { title: "web", cpu: 1, ram: 128 }),
+          hypervisor.provideSeed(host, other, disk.source)
         ]
         for (const act of acts) {
           const error = yield* Effect.flip(act)

@@ -2,7 +2,10 @@
  * What can be done with the fabric: at least one scenario for each kind of operation.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Seed from "../../src/cloudinit/Seed.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import type { OperationDetail, OperationKind } from "../../src/domain/Operation.ts"
 import { Power } from "../../src/fabric/Power.ts"
@@ -93,6 +96,21 @@ const takeOut: Act<void> = (world) =>
       domain.persistent = yield* Xml.parse(xml.replace(/<disk(?:(?!<\/disk>).)*ua-volume-1(?!\d).*?<\/disk>/su, ""))
     }
   })
+/** What a guest on a host with folders would read at its next boot. */
+const seedSays =
+  (hostname: string): Act<boolean> =>
+  ({ cluster, hosts }) =>
+    Effect.sync(() => {
+      const kept = [
+        ...hosts.flatMap(({ state }) =>
+          [...state.files.files].flatMap(([path, file]) =>
+            path.endsWith("/vm-1-seed.iso") ? [file.read(0, Seed.capacity)] : []
+          )
+        ),
+        ...Option.toArray(Either.getRight(cluster.read("vm-1-seed", 0, Seed.capacity)))
+      ]
+      return kept.length === 1 && kept.every((seed) => Buffer.from(seed).includes(`local-hostname: "${hostname}"`))
+    })
 const isIn: Act<boolean> = (world) =>
   Effect.forEach(domains(world), ({ persistent }) => Xml.render(persistent!)).pipe(
     Effect.map((all) => all.every((xml) => xml.includes("ua-volume-1")))
@@ -245,6 +263,14 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       // as one: what is found of a VM that should be gone is removed also when nobody asks
       work: all(forgotten, onVm("CleanVm")),
       done: isGone
+    }
+  ],
+  SetCloudInit: [
+    {
+      name: "telling a guest something else at its next boot",
+      given: createVm,
+      work: vms((it) => it.setCloudInit(vmId, { hostname: "new" })),
+      done: seedSays("new")
     }
   ],
   CreateVolume: [

@@ -148,7 +148,12 @@ const agreeOnFiles = Effect.fnUntraced(function* (
   assert.deepStrictEqual(
     withoutMakers(files.filter((name) => !isOfImage(name))),
     [
-      ...vms.flatMap(({ id }) => [`vm-${id}-root.qcow2`, `vm-${id}-root.operation`]),
+      ...vms.flatMap(({ id }) => [
+        `vm-${id}-root.qcow2`,
+        `vm-${id}-root.operation`,
+        `vm-${id}-seed.iso`,
+        `vm-${id}-seed.operation`
+      ]),
       ...volumes.flatMap(({ id, state }, index) => [
         `volume-${id}.qcow2`,
         `volume-${id}.complete`,
@@ -176,7 +181,10 @@ const agreeOnPool = Effect.fnUntraced(function* (world: World, vms: ReadonlyArra
   const images = imagesOf(world)
   assert.deepStrictEqual(
     images.filter((name) => !isOfImage(name)).toSorted(),
-    [...vms.map(({ id }) => `vm-${id}-root`), ...there.map(({ id }) => `volume-${id}`)].toSorted(),
+    [
+      ...vms.flatMap(({ id }) => [`vm-${id}-root`, `vm-${id}-seed`]),
+      ...there.map(({ id }) => `volume-${id}`)
+    ].toSorted(),
     "images in the pool"
   )
   assert.deepStrictEqual(

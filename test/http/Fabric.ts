@@ -3,6 +3,7 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import { usual } from "../../src/domain/CloudInit.ts"
 import * as Errors from "../../src/domain/Errors.ts"
 import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
@@ -180,6 +181,11 @@ export const make = () => {
         },
         destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),
+        cloudInit: (id) =>
+          id === vm.id
+            ? Effect.succeed({ vm, cloudInit: usual, hostname: "test", instanceId: `${vm.uuid}-1` })
+            : new Errors.VmNotFound({ vmId: id }),
+        setCloudInit: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         setOnCrash: () => Effect.succeed(vm),
         list: () => Effect.succeed([vm])
       })

@@ -53,6 +53,11 @@ export const layer = (options: {
           storage
             .ensureImage(host, image)
             .pipe(Effect.zipRight(storage.createRoot(host, { vmId, image, size: 1, operationId })), Effect.orDie),
+        seed: (vmId) =>
+          Effect.orDie(
+            storage.writeSeed(host, { vmId, operationId, content: new Uint8Array(2048).fill(1), replaces: false })
+          ),
+        dropSeed: (vmId) => Effect.orDie(storage.deleteSeed(host, vmId)),
         dropRoot: (vmId) => Effect.orDie(storage.deleteRoot(host, vmId)),
         defineForeign: ({ domainName, uuid }) =>
           Effect.gen(function* () {

@@ -43,6 +43,14 @@ export const world = Layer.effect(
           format: "qcow2",
           serial: `vm-${vmId}-root`
         }),
+      seed: (vmId) =>
+        Effect.succeed({
+          _tag: "File",
+          path: `/var/lib/vmfabric/vm-${vmId}-seed.iso`,
+          format: "raw",
+          serial: `vm-${vmId}-seed`
+        }),
+      dropSeed: () => Effect.void,
       dropRoot: () => Effect.void,
       defineForeign: ({ domainName, uuid }) =>
         state.put(here, uuid, HypervisorTest.domain({ uuid, name: domainName, spec: null }), "defined"),

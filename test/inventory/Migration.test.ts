@@ -211,7 +211,9 @@ describe("a database of version 0001", () => {
         { migration_id: 5, name: "identity" },
         { migration_id: 6, name: "pages" },
         { migration_id: 7, name: "webhooks" },
-        { migration_id: 8, name: "drift_events" }
+        { migration_id: 8, name: "drift_events" },
+        { migration_id: 9, name: "power" },
+        { migration_id: 10, name: "cloud_inits" }
       ])
     })
   )

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as OperationsLive from "../../layers/OperationsLive.ts"
+import { usual } from "../../src/domain/CloudInit.ts"
 import * as Errors from "../../src/domain/Errors.ts"
 import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
@@ -38,7 +39,8 @@ const vmKinds: ReadonlyArray<OperationKind> = [
   "ResetVm",
   "PauseVm",
   "ResumeVm",
-  "CleanVm"
+  "CleanVm",
+  "SetCloudInit"
 ]
 
 const operationOf = (kind: OperationKind, more: Partial<Operation> = {}) => {
@@ -128,6 +130,9 @@ const world = (given: Given) => {
     describeVolume: () => Effect.succeed(source),
     deleteRoot: (host) => call(`delete root${on(host)}`),
     listRoots: () => Effect.succeed([]),
+    writeSeed: (host, { replaces }) => Effect.as(call(`write seed${on(host)}${replaces ? " anew" : ""}`), source),
+    deleteSeed: (host) => call(`delete seed${on(host)}`),
+    describeSeed: () => Effect.succeed(source),
     createVolume: ({ host }, { size, source }) =>
       call(`create volume${on(host)} of ${size}${source === null ? "" : ` from ${source.snapshotId}`}`),
     discardVolume: ({ host }) => call(`discard volume${on(host)}`),
@@ -166,6 +171,7 @@ const world = (given: Given) => {
         ),
       volumeRecord: () => Effect.succeed(volume),
       snapshotRecord: () => Effect.succeed(snapshot),
+      cloudInit: () => Effect.succeed(usual),
       setVmState: (id, state) => call(`VM ${id} is ${state}`),
       setVmPower: (id, power) => call(`VM ${id} is wanted ${power}`),
       setOutcome: (_, outcome) => call(`outcome: ${outcome}`),
@@ -208,6 +214,7 @@ const world = (given: Given) => {
         Effect.succeed(Option.some({ uuid, name: domainName, power: "running", reason: null })),
       undefine: domain("undefine"),
       redefine: (host, ref, { cpu, ram, title }) => domain(`redefine as ${title} ${cpu} ${ram}`)(host, ref),
+      provideSeed: domain("provide seed to"),
       attachDisk: (host, ref, { alias, target }) =>
         Effect.zipRight(
           domain(`attach ${alias} as ${target} to`)(host, ref),
@@ -259,9 +266,28 @@ const expected: Record<
 > = {
   CreateVm: [
     {},
-    ["ensure image on h1", "create root on h1", "define vm-7 on h1", "start vm-7 on h1", "VM 7 is running", "done"]
+    [
+      "ensure image on h1",
+      "create root on h1",
+      "write seed on h1",
+      "define vm-7 on h1",
+      "start vm-7 on h1",
+      "VM 7 is running",
+      "done"
+    ]
   ],
-  DestroyVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete root on h1", "VM 7 is destroyed", "done"]],
+  DestroyVm: [
+    {},
+    [
+      "power off vm-7 on h1",
+      "undefine vm-7 on h1",
+      "delete seed on h1",
+      "delete root on h1",
+      "VM 7 is destroyed",
+      "done"
+    ]
+  ],
+  SetCloudInit: [{}, ["write seed on h1 anew", "provide seed to vm-7 on h1", "done"]],
   StartVm: [{}, ["start vm-7 on h1", "outcome: it ran already", "VM 7 is wanted running", "done"]],
   ShutDownVm: [
     { detail: { within: 5 } },
@@ -296,7 +322,7 @@ const expected: Record<
       "done"
     ]
   ],
-  CleanVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete root on h1", "done"]],
+  CleanVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete seed on h1", "delete root on h1", "done"]],
   CreateVolume: [
     { volume: volumeWith({ state: "creating", sourceId: snapshotId }) },
     ["create volume on h1 of 2 from 5", 'volume 3: {"state":"available"}', "done"]

@@ -81,6 +81,10 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       readonly instanceType: Ids.InstanceTypeId
       readonly image?: Ids.ImageId
       readonly onCrash?: "leave" | "restart"
+      readonly userData?: string
+      readonly sshKeys?: ReadonlyArray<string>
+      readonly hostname?: string
+      readonly networkConfig?: string
     }) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
 
     return handlers
@@ -143,6 +147,22 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       .handle("pauseVm", (asked) => answers.begun(asked, power.pause(asked.path.id)))
       .handle("resumeVm", (asked) => answers.begun(asked, power.resume(asked.path.id)))
       .handle("repairVm", (asked) => answers.begun(asked, reality.repair(asked.path.id)))
+      .handle("getCloudInit", ({ path }) =>
+        told(
+          vms.cloudInit(path.id).pipe(
+            Effect.tap(({ cloudInit, vm }) => tagged(Revision.ofCloudInit(vm, cloudInit))),
+            Effect.map(Views.cloudInit)
+          )
+        )
+      )
+      .handle("changeCloudInit", (asked) =>
+        answers.begun(
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            vms.setCloudInit(asked.path.id, asked.payload, expect)
+          )
+        )
+      )
       .handle("listVmDrift", ({ path }) =>
         told(Effect.map(reality.vm(path.id), ({ drift }) => ({ items: drift.map(Views.drift) })))
       )

@@ -10,10 +10,12 @@ import type { HostStatus } from "../../domain/Host.ts"
 import { formatSource, type Image } from "../../domain/Image.ts"
 import type { InstanceType } from "../../domain/InstanceType.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
+import * as Redacted from "effect/Redacted"
 import type { Volume } from "../../domain/Volume.ts"
 import type { HostReport } from "../../fabric/Hosts.ts"
 import type { Plan, Request } from "../../fabric/Plans.ts"
 import type { VmReport } from "../../fabric/Reality.ts"
+import type { CloudInitReport } from "../../fabric/Vms.ts"
 import type { PoolReport } from "../../services/Inventory.ts"
 import * as Problems from "./Problems.ts"
 
@@ -63,6 +65,16 @@ export const vm = ({ drift, host, seen, vm }: VmReport): typeof Vm.Encoded => ({
   hostStatus: statuses[host._tag],
   hostReason: reasonOf(host),
   drift: drift.length
+})
+
+/** With all that is secret of it. @since 0.6.0 @category views */
+export const cloudInit = ({ cloudInit, hostname, instanceId }: CloudInitReport) => ({
+  userData: cloudInit.userData === null ? null : Redacted.value(cloudInit.userData),
+  sshKeys: cloudInit.sshKeys,
+  hostname,
+  networkConfig: cloudInit.networkConfig,
+  revision: cloudInit.revision,
+  instanceId
 })
 
 /** @since 0.4.0 @category views */

@@ -26,6 +26,7 @@ const requests: ReadonlyArray<
   ["vms.createVms", "POST", "/vms/batch", { name: "db", count: 2, instanceType: 1 }],
   ["vms.changeVm", "PATCH", "/vms/1", { onCrash: "restart" }],
   ["vms.repairVm", "POST", "/vms/1/repair"],
+  ["vms.changeCloudInit", "PATCH", "/vms/1/cloud-init", { userData: "#!/bin/sh\n" }],
   ["vms.rebootVm", "POST", "/vms/1/reboot", { within: 5 }],
   ["vms.resetVm", "POST", "/vms/1/reset"],
   ["vms.pauseVm", "POST", "/vms/1/pause"],
@@ -94,7 +95,7 @@ describe("a plan", () => {
       assert.strictEqual(Contract.members(listed(placement?.considered)[1]).reason, "it is in maintenance")
       assert.deepStrictEqual(
         listed(json.steps).map((step) => Contract.members(step).name),
-        ["image", "root disk", "define", "start", "running"]
+        ["image", "root disk", "seed", "define", "start", "running"]
       )
       const changes = listed(json.changes).map(Contract.members)
       const domain = changes.find(({ kind }) => kind === "domain")
