@@ -104,6 +104,42 @@ describe("the tree", () => {
 })
 
 describe("commands", () => {
+  it.scopedLive("tell a guest what files and keys say, show it, and tell it something else", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const files = yield* Typed.folder
+      const key = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${"E".repeat(43)}`
+      writeFileSync(join(files, "keys"), `# mine\n${key} a@here\n\n${key} b@here\n`)
+      writeFileSync(join(files, "web.yaml"), "#cloud-config\npackages: [nginx]\n")
+      const told = ["--ssh-key", `@${join(files, "keys")}`, "--ssh-key", `${key} c@here`]
+      const created = yield* run(
+        ...["vm", "create", "--name", "Web 1", "--type", "1", ...told, "--user-data", join(files, "web.yaml")]
+      )
+      assert.strictEqual(created.status, 0, created.all)
+      const shown = yield* run("vm", "cloud-init", "Web 1")
+      assert.match(shown.out, /^hostname +web-1$/m)
+      assert.match(shown.out, /^user data +#cloud-config \(3 lines\)$/m)
+      for (const who of ["a@here", "b@here", "c@here"]) assert.include(shown.out, who)
+      const changed = yield* run(
+        "vm",
+        "cloud-init",
+        "Web 1",
+        "--hostname",
+        "other",
+        "--clear",
+        "user-data",
+        "--no-reapply"
+      )
+      assert.match(changed.out, /^hostname +other$/m)
+      assert.match(changed.out, /^user data +-$/m)
+      assert.match(changed.out, /^instance id +\S+-1$/m)
+      assert.match((yield* run("vm", "cloud-init", "Web 1", "--reapply")).out, /^instance id +\S+-3$/m)
+      const missing = yield* run("vm", "cloud-init", "Web 1", "--user-data", join(files, "none"))
+      assert.notStrictEqual(missing.status, 0)
+      assert.include(missing.err, `${join(files, "none")} cannot be read`)
+    })
+  )
+
   it.scopedLive("create, show, change and destroy, by names, and give the API's own JSON", () =>
     Effect.gen(function* () {
       const { run, served } = yield* shell
