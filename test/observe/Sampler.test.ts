@@ -17,10 +17,7 @@ const until = <A, E, R>(look: Effect.Effect<A, E, R>, holds: (value: A) => boole
   )
 
 const eventually = <A, E, R>(look: Effect.Effect<A, E, R>, holds: (value: A) => boolean) =>
-  Effect.timeoutFail(until(look, holds), {
-    duration: "15 seconds",
-    onTimeout: () => new Error("it did not become so")
-  })
+  Effect.timeout(until(look, holds), "15 seconds")
 
 describe("statistics", () => {
   it.scopedLive("follow what a guest does, and end with it", () =>
