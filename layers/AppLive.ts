@@ -11,9 +11,12 @@ import { defaultPolicies, type DriftPolicies } from "../src/domain/Drift.ts"
 import type { FleetConflict, PersistenceError } from "../src/domain/Errors.ts"
 import type { HostAddress } from "../src/domain/Host.ts"
 import type { ImageConfig } from "../src/domain/Image.ts"
+import * as Addresses from "../src/fabric/Addresses.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as Images from "../src/fabric/Images.ts"
+import * as Networks from "../src/fabric/Networks.ts"
+import * as Nics from "../src/fabric/Nics.ts"
 import * as Plans from "../src/fabric/Plans.ts"
 import * as Pools from "../src/fabric/Pools.ts"
 import * as Reality from "../src/fabric/Reality.ts"
@@ -60,6 +63,8 @@ export type App =
   | Hosts.Hosts
   | Images.Images
   | Reality.Reality
+  | Nics.Nics
+  | Networks.Networks
   | Inventory
   | EventLog
   | Identity
@@ -120,8 +125,19 @@ export const layerOver = <A, E, R>(parts: {
   const volumes = Volumes.layer({ undoWindow: Math.floor(Duration.toSeconds(undoWindow)) })
   const fabric = VolumeKeeper.layer.pipe(
     Layer.provideMerge(
-      Layer.mergeAll(Vms.layer, volumes, Hosts.layer, Images.layer, Reality.layer, Plans.layer, HostEvents.layer)
+      Layer.mergeAll(
+        Vms.layer,
+        volumes,
+        Hosts.layer,
+        Images.layer,
+        Reality.layer,
+        Plans.layer,
+        Nics.layer,
+        Networks.layer,
+        HostEvents.layer
+      )
     ),
+    Layer.provideMerge(Addresses.layer),
     Layer.provideMerge(Pools.layer({ overcommit: poolOvercommit })),
     Layer.provideMerge(ObserverLive.layerWith({ ...parts.observer, policies: { ...defaultPolicies, ...parts.drift } }))
   )

@@ -13,6 +13,8 @@ import * as Events from "./Events.ts"
 import * as Hosts from "./Hosts.ts"
 import * as Images from "./Images.ts"
 import * as InstanceTypes from "./InstanceTypes.ts"
+import * as Networks from "./Networks.ts"
+import * as Nics from "./Nics.ts"
 import * as Operations from "./Operations.ts"
 import * as Pools from "./Pools.ts"
 import * as Session from "./Session.ts"
@@ -115,6 +117,8 @@ const empty = Object.assign(HttpApi.make("vmfabric"), { errorSchema: Schema.Neve
  */
 export const api = empty
   .add(Vms.group)
+  .add(Nics.group)
+  .add(Networks.group)
   .add(Volumes.group)
   .add(Snapshots.group)
   .add(Images.group)

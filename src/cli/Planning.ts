@@ -21,8 +21,10 @@ import * as Text from "./Text.ts"
 
 /** Endpoints whose requests can be planned. @since 0.5.0 @category constants */
 export const plannable: ReadonlySet<string> = new Set([
+  "addNic",
   "attachVolume",
   "changeHost",
+  "changeNic",
   "changeVm",
   "changeVolume",
   "createSnapshot",
@@ -34,6 +36,7 @@ export const plannable: ReadonlySet<string> = new Set([
   "destroyVolume",
   "detachVolume",
   "purgeVolume",
+  "removeNic",
   "repairVm",
   "restoreVolume",
   "revertToSnapshot"

@@ -13,6 +13,7 @@ import { OnCrash, VmState } from "../domain/Vm.ts"
 import type { VmId } from "../domain/Ids.ts"
 import * as Drift from "./Drift.ts"
 import { Refused, sentence } from "./Failure.ts"
+import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
 import { answered, ask, list, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
@@ -38,6 +39,17 @@ export const view: View<Vm> = {
     { title: "RAM MIB", of: ({ resources }) => resources.ram, wide: true },
     { title: "DISK GIB", of: ({ resources }) => resources.disk, wide: true },
     { title: "MAC", of: ({ mac }) => mac, wide: true },
+    {
+      title: "ADDRESSES",
+      of: ({ addresses }) => addresses?.map(({ address }) => address).join(",") ?? null,
+      wide: true
+    },
+    {
+      title: "NETWORKS",
+      of: ({ nics }) =>
+        nics.map(({ network, vlan }) => `${network ?? "default"}${vlan === null ? "" : `:${vlan}`}`).join(","),
+      wide: true
+    },
     { title: "ON CRASH", of: ({ onCrash }) => onCrash, wide: true },
     {
       title: "HOST STATUS",
@@ -109,13 +121,15 @@ const verbs: ReadonlyArray<Verb.Verb> = [
   Verb.make({
     name: "get",
     about: "Show a VM.",
-    endpoints: ["getVm"],
+    endpoints: ["getVm", "listNics"],
     options: Options.all({ watch: Verb.watch }),
     args: word,
     run: ({ watch }, text) =>
       Effect.gen(function* () {
         const id = yield* Resolve.vm(text)
-        const { vms } = yield* client
+        const { nics, vms } = yield* client
+        // which reads the addresses that the VM is then shown with
+        yield* nics.listNics({ path: { id } })
         yield* Pages.single(view, watch, { ...events, vm: id }, vms.getVm({ path: { id }, withResponse: true }))
       })
   }),
@@ -125,23 +139,32 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     endpoints: ["createVm", "createVms"],
     options: Options.all({
       ...own,
+      nic: Networks.option,
       count: Options.optional(Verb.number("count", "N", "So many, 1 to 1000: as many as there is room for.")),
       noWait: Verb.noWait
     }),
     args: Args.none,
-    run: ({ count, image, name, noWait, onCrash, type }) =>
+    run: ({ count, image, name, nic, noWait, onCrash, type }) =>
       Effect.gen(function* () {
         const { vms } = yield* client
         const payload = {
           name,
           instanceType: yield* Resolve.type(type),
           ...(yield* Resolve.maybe("image", image, Resolve.image)),
-          ...Verb.given("onCrash", onCrash)
+          ...Verb.given("onCrash", onCrash),
+          ...(yield* Networks.parsed(nic))
         }
         if (Option.isNone(count)) {
           return yield* Operations.begin(noWait, vms.createVm({ payload, withResponse: true }), (operation) =>
             operation === undefined || operation.vmId === null ? Operations.shown(operation) : show(operation.vmId)
           )
+        }
+        if (payload.nics?.some(({ mac }) => mac !== undefined) === true) {
+          return yield* new Refused({
+            why: "usage",
+            message: "--nic with mac= is for one VM: of several each has addresses of its own, which are made up",
+            field: "nic"
+          })
         }
         const { body, value } = yield* answered(
           vms.createVms({ payload: { ...payload, count: count.value }, withResponse: true })

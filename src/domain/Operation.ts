@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import { DriftKind } from "./Drift.ts"
 import * as Ids from "./Ids.ts"
+import { LinkState, NicId } from "./Nic.ts"
 
 /** @since 0.1.0 @category models */
 export const OperationKind = Schema.Literal(
@@ -14,6 +15,9 @@ export const OperationKind = Schema.Literal(
   "StartVm",
   "RepairVm",
   "CleanVm",
+  "AttachNic",
+  "DetachNic",
+  "SetNicLink",
   "CreateVolume",
   "DestroyVolume",
   "RestoreVolume",
@@ -46,6 +50,8 @@ export type OperationState = typeof OperationState.Type
  * - `RenameVolume`: `name` and `formerName`
  * - `DestroyVolume`: `window` in seconds
  * - `AttachVolume`: `formerHost`, when the volume goes along to another host
+ * - `AttachNic`, `DetachNic`: `nic`, its number
+ * - `SetNicLink`: `nic`, `link` and `formerLink`
  * - `RepairVm`: `repair`, the kinds of drift to mend
  *
  * @since 0.2.0 @category models
@@ -57,6 +63,9 @@ export const OperationDetail = Schema.Struct({
   formerName: Schema.optionalWith(Schema.String, { exact: true }),
   window: Schema.optionalWith(Schema.Int, { exact: true }),
   formerHost: Schema.optionalWith(Ids.HostId, { exact: true }),
+  nic: Schema.optionalWith(NicId, { exact: true }),
+  link: Schema.optionalWith(LinkState, { exact: true }),
+  formerLink: Schema.optionalWith(LinkState, { exact: true }),
   repair: Schema.optionalWith(Schema.Array(DriftKind), { exact: true })
 })
 /** @since 0.2.0 @category models */

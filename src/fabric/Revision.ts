@@ -22,7 +22,7 @@ const of = (...wanted: ReadonlyArray<unknown>): string =>
 
 /** @since 0.4.0 @category getters */
 export const ofVm = (vm: Vm): string =>
-  of("VM", vm.id, vm.uuid, vm.name, vm.instanceType, vm.imageId, vm.hostId, vm.state, vm.onCrash)
+  of("VM", vm.id, vm.uuid, vm.name, vm.instanceType, vm.imageId, vm.hostId, vm.state, vm.onCrash, vm.nics)
 /** @since 0.4.0 @category getters */
 export const ofVolume = ({ hostId, id, name, purgeAt, size, sourceId, state, target, vmId }: Volume): string =>
   of("volume", id, name, size, hostId, state, vmId, target, sourceId, purgeAt)

@@ -12,6 +12,7 @@ import * as Errors from "../domain/Errors.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../domain/Ids.ts"
 import type { Image } from "../domain/Image.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
+import type { NewNic } from "../domain/Nic.ts"
 import type { Operation } from "../domain/Operation.ts"
 import type { Resources } from "../domain/Resources.ts"
 import { type OnCrash, VmName, type Vm } from "../domain/Vm.ts"
@@ -25,6 +26,7 @@ import * as Candidates from "./Candidates.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Keys from "./Keys.ts"
+import * as Nics from "./Nics.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
 import * as Revision from "./Revision.ts"
@@ -40,6 +42,8 @@ export interface CreateVm {
   readonly instanceType: InstanceTypeId
   readonly imageId?: ImageId
   readonly onCrash?: OnCrash
+  /** absent: one on the default network of whatever host it comes to; none: an empty list */
+  readonly nics?: ReadonlyArray<NewNic>
   readonly idempotencyKey?: string
   /** one of so many that are asked for with one key */
   readonly of?: number
@@ -52,6 +56,7 @@ export type CreateError =
   | Errors.ImageNotFound
   | Errors.NoFeasibleHost
   | Errors.PoolFull
+  | Errors.MacTaken
   | Errors.KeyReused
   | Errors.StorageError
   | Errors.OperationFailed
@@ -88,6 +93,9 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
 
 /** How long a creation waits for hosts that nobody has tried yet. */
 const patience = "10 seconds"
+
+/** What a VM has when nothing is said of NICs. */
+const usualNics: ReadonlyArray<NewNic> = [{}]
 
 const isVmName: (name: string) => boolean = Schema.is(VmName)
 
@@ -133,6 +141,7 @@ export const layer = Layer.effect(
         readonly instanceType: InstanceType
         readonly image: Image
         readonly onCrash: OnCrash
+        readonly nics: ReadonlyArray<NewNic>
       },
       key: RequestKey | undefined,
       lost: ReadonlyMap<HostId, string>,
@@ -142,6 +151,8 @@ export const layer = Layer.effect(
         const statuses = yield* monitor.statuses
         const intent = yield* Intent.Intent
         const { image, ...wanted } = request
+        const given = wanted.nics.flatMap(({ mac }) => mac ?? [])
+        const networks = Nics.wishes(wanted.nics)
         const disk = { driver: preferred.name, pool: preferred.pool }
         // admitted and started as one: an interrupted caller must not leave an operation that nobody drives
         const admitted = yield* Effect.uninterruptible(
@@ -160,12 +171,16 @@ export const layer = Layer.effect(
                   intent.depends(() => Facts.ofNewVm(request.instanceType, image, disk)),
                   intent.choose(
                     { what: "VM", name: request.name },
-                    { resources: onHost(request.instanceType), exclude: lost },
+                    {
+                      resources: onHost(request.instanceType),
+                      exclude: lost,
+                      ...(networks.length === 0 ? {} : { networks })
+                    },
                     Candidates.make(usage, statuses),
                     scheduler.place
                   )
                 ),
-              ({ operation, vm }) => intent.confirm(() => ({ operation, vm: { before: null, after: vm } }))
+              ({ operation, vm }) => intent.confirm(() => ({ operation, vm: { before: null, after: vm }, given }))
             ),
             ({ operation }) => Begun.start(operations, operation)
           )
@@ -215,16 +230,25 @@ export const layer = Layer.effect(
 
     return Vms.of({
       create: Effect.fn("Vms.create")(function* (request) {
-        const { idempotencyKey, imageId, instanceType, name, of, onCrash = "leave" } = request
+        const { idempotencyKey, imageId, instanceType, name, nics = usualNics, of, onCrash = "leave" } = request
         yield* checkName(name)
-        const said = ["VM", name, instanceType, imageId ?? null, onCrash, ...(of === undefined ? [] : [of])]
+        yield* Nics.check(nics)
+        const said = [
+          "VM",
+          name,
+          instanceType,
+          imageId ?? null,
+          onCrash,
+          ...(of === undefined ? [] : [of]),
+          ...(nics === usualNics ? [] : [Nics.said(nics)])
+        ]
         const key = yield* Keys.make(idempotencyKey, said)
         const type = yield* inventory.type(instanceType)
         const image = yield* pickImage(imageId)
         // a process that has just started does not know its hosts yet; one that hangs must not hold everybody up
         yield* Effect.timeoutOption(monitor.settled, patience)
         yield* pools.refresh
-        return yield* attempt({ name, instanceType: type, image, onCrash }, key, new Map())
+        return yield* attempt({ name, instanceType: type, image, onCrash, nics }, key, new Map())
       }),
       destroy: Effect.fn("Vms.destroy")(function* (id, expect) {
         const operation = yield* begin(id, expect)

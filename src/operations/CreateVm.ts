@@ -7,6 +7,7 @@ import type { Image } from "../domain/Image.ts"
 import type { Vm } from "../domain/Vm.ts"
 import * as Errors from "../domain/Errors.ts"
 import type { DiskSource, Hypervisor } from "../services/Hypervisor.ts"
+import * as NicSaga from "./NicSaga.ts"
 import { limits, type Saga } from "./Saga.ts"
 import * as VmSaga from "./VmSaga.ts"
 
@@ -65,15 +66,17 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
         act: Effect.flatMap(
           Effect.suspend(() => (made === null ? makeRoot : Effect.succeed(made))),
           (disk) =>
-            hypervisor.define(host, {
-              ...domain,
-              vmId: vm.id,
-              title: vm.name,
-              resources: vm.resources,
-              mac: vm.mac,
-              root: disk,
-              operationId
-            })
+            Effect.flatMap(NicSaga.allOnHost(hypervisor, host, vm.nics, `define ${vm.domainName}`), (nics) =>
+              hypervisor.define(host, {
+                ...domain,
+                vmId: vm.id,
+                title: vm.name,
+                resources: vm.resources,
+                nics,
+                root: disk,
+                operationId
+              })
+            )
         ),
         undo: VmSaga.undefine(subject, domain)
       },

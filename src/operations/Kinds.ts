@@ -11,6 +11,7 @@ import type { Snapshot } from "../domain/Volume.ts"
 import type { Hypervisor } from "../services/Hypervisor.ts"
 import type { Inventory } from "../services/Inventory.ts"
 import type { Storage } from "../services/Storage.ts"
+import * as AttachNic from "./AttachNic.ts"
 import * as AttachVolume from "./AttachVolume.ts"
 import * as CleanVm from "./CleanVm.ts"
 import * as CreateSnapshot from "./CreateSnapshot.ts"
@@ -19,6 +20,7 @@ import * as CreateVolume from "./CreateVolume.ts"
 import * as DestroySnapshot from "./DestroySnapshot.ts"
 import * as DestroyVm from "./DestroyVm.ts"
 import * as DestroyVolume from "./DestroyVolume.ts"
+import * as DetachNic from "./DetachNic.ts"
 import * as DetachVolume from "./DetachVolume.ts"
 import * as GrowVolume from "./GrowVolume.ts"
 import * as PurgeVolume from "./PurgeVolume.ts"
@@ -27,6 +29,7 @@ import * as RepairVm from "./RepairVm.ts"
 import * as RestoreVolume from "./RestoreVolume.ts"
 import * as RevertVolume from "./RevertVolume.ts"
 import type { Saga } from "./Saga.ts"
+import * as SetNicLink from "./SetNicLink.ts"
 import * as StartVm from "./StartVm.ts"
 import type * as VmSaga from "./VmSaga.ts"
 import type * as VolumeSaga from "./VolumeSaga.ts"
@@ -131,6 +134,9 @@ export const kinds: Readonly<Record<OperationKind, Kind>> = {
   StartVm: ofVm(StartVm, "both ways", StartVm.saga),
   RepairVm: ofVm(RepairVm, "both ways", (subject, { storage }) => RepairVm.saga(subject, storage.driver)),
   CleanVm: ofVm(CleanVm, "forward", CleanVm.saga),
+  AttachNic: ofVm(AttachNic, "both ways", AttachNic.saga),
+  DetachNic: ofVm(DetachNic, "forward", DetachNic.saga),
+  SetNicLink: ofVm(SetNicLink, "both ways", SetNicLink.saga),
   CreateVolume: ofVolume(CreateVolume, "both ways", CreateVolume.saga),
   DestroyVolume: ofVolume(DestroyVolume, "forward", DestroyVolume.saga),
   RestoreVolume: ofVolume(RestoreVolume, "forward", RestoreVolume.saga),

@@ -24,6 +24,8 @@ import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Networks } from "../../src/fabric/Networks.ts"
+import { Nics } from "../../src/fabric/Nics.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import * as Router from "../../src/http/Router.ts"
@@ -47,6 +49,8 @@ const fabric = Layer.mergeAll(
   Layer.mock(Plans, {}),
   Layer.mock(Pools, {}),
   Layer.mock(Reality, {}),
+  Layer.mock(Nics, {}),
+  Layer.mock(Networks, {}),
   Layer.mock(Operations, {})
 )
 

@@ -9,8 +9,9 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as OperationsLive from "../../layers/OperationsLive.ts"
 import * as Errors from "../../src/domain/Errors.ts"
-import { defaultConfig, Host } from "../../src/domain/Host.ts"
+import { defaultConfig, Host, type HostFacts } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import * as Nic from "../../src/domain/Nic.ts"
 import { Image } from "../../src/domain/Image.ts"
 import { Operation, OperationKind } from "../../src/domain/Operation.ts"
 import { Vm } from "../../src/domain/Vm.ts"
@@ -27,7 +28,16 @@ const vmId = Ids.VmId.make(7)
 const volumeId = Ids.VolumeId.make(3)
 const snapshotId = Ids.SnapshotId.make(5)
 
-const vmKinds: ReadonlyArray<OperationKind> = ["CreateVm", "DestroyVm", "StartVm", "RepairVm", "CleanVm"]
+const vmKinds: ReadonlyArray<OperationKind> = [
+  "CreateVm",
+  "DestroyVm",
+  "StartVm",
+  "RepairVm",
+  "CleanVm",
+  "AttachNic",
+  "DetachNic",
+  "SetNicLink"
+]
 
 const operationOf = (kind: OperationKind, more: Partial<Operation> = {}) => {
   const ofVm = vmKinds.includes(kind)
@@ -56,7 +66,7 @@ const vm = new Vm({
   hostId: Ids.HostId.make(1),
   resources: { cpu: 1, ram: 512, disk: 1 },
   driver: "dir",
-  mac: "52:54:00:00:00:01",
+  nics: [Nic.usual("52:54:00:00:00:01")],
   state: "destroying",
   onCrash: "leave",
   applied: null
@@ -94,6 +104,20 @@ interface Given {
   readonly vm?: Vm
   /** before anything is done; afterwards it is as it should be */
   readonly presence?: DiskPresence
+}
+
+const facts: HostFacts = {
+  hostname: "h1",
+  uuid: "aaaaaaaa-1111-4222-8333-444444444444",
+  libvirtVersion: "9.0.0",
+  resources: { cpu: 8, ram: 1024, disk: 100 },
+  arch: "x86_64",
+  domainType: "kvm",
+  network: "default",
+  networks: [
+    { name: "default", source: { kind: "libvirt", name: "default" }, vlans: null, problem: null },
+    { name: "lan", source: { kind: "bridge", name: "br0" }, vlans: null, problem: null }
+  ]
 }
 
 /** Hosts and storage where everything succeeds, and a list of all that was asked of them and written to the inventory. */
@@ -155,6 +179,7 @@ const world = (given: Given) => {
       volumeRecord: () => Effect.succeed(volume),
       snapshotRecord: () => Effect.succeed(snapshot),
       setVmState: (id, state) => call(`VM ${id} is ${state}`),
+      settleNic: (_, nic, outcome) => call(`NIC ${nic}: ${JSON.stringify(outcome)}`),
       settleVolume: (id, change) => call(`volume ${id}: ${JSON.stringify(change)}`)
     }),
     Layer.succeed(
@@ -194,6 +219,15 @@ const world = (given: Given) => {
         ),
       detachDisk: (host, ref, { alias }) => domain(`detach ${alias} from`)(host, ref),
       diskPresence: () => Effect.sync(() => Option.some(attached ? { live: true, persistent: true } : presence)),
+      facts: () => Effect.succeed(facts),
+      attachNic: (host, ref, { alias, source }) =>
+        Effect.zipRight(
+          domain(`attach ${alias} on ${source.kind}:${source.name} to`)(host, ref),
+          Effect.sync(() => void (attached = true))
+        ),
+      detachNic: (host, ref, { alias }) => domain(`detach ${alias} from`)(host, ref),
+      nicPresence: () => Effect.sync(() => Option.some(attached ? { live: true, persistent: true } : presence)),
+      setLink: (host, ref, { alias }, link) => domain(`link ${link} of ${alias} in`)(host, ref),
       growDisk: (host, ref, { alias }, bytes) =>
         Effect.zipRight(
           domain(`grow ${alias} to ${bytes / gibibyte} in`)(host, ref),
@@ -231,6 +265,10 @@ const isStopped = (error: { readonly _tag: string; readonly message: string }) =
 
 const attached = { vmId, target: "vdc" }
 
+const secondNic = { ...Nic.usual("52:54:00:00:00:02", 2), network: "lan" }
+const withNic = (state: Nic.NicState) =>
+  new Vm({ ...vm, state: "running", nics: [...vm.nics, { ...secondNic, state }] })
+
 /** What an operation of each kind does. */
 const expected: Record<
   OperationKind,
@@ -258,6 +296,18 @@ const expected: Record<
     ]
   ],
   CleanVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete root on h1", "done"]],
+  AttachNic: [
+    { vm: withNic("attaching"), detail: { nic: secondNic.id } },
+    ["attach ua-nic-2 on bridge:br0 to vm-7 on h1", 'NIC 2: {"state":"attached"}', "done"]
+  ],
+  DetachNic: [
+    { vm: withNic("detaching"), detail: { nic: secondNic.id } },
+    ["detach ua-nic-2 from vm-7 on h1", "NIC 2: null", "done"]
+  ],
+  SetNicLink: [
+    { vm: withNic("attached"), detail: { nic: secondNic.id, link: "down", formerLink: "up" } },
+    ["link down of ua-nic-2 in vm-7 on h1", 'NIC 2: {"state":"attached","link":"down"}', "done"]
+  ],
   CreateVolume: [
     { volume: volumeWith({ state: "creating", sourceId: snapshotId }) },
     ["create volume on h1 of 2 from 5", 'volume 3: {"state":"available"}', "done"]

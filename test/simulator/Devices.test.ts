@@ -409,7 +409,7 @@ it.scopedLive(`a domain of ours has room for ${volumeSlots} volumes, no more`, (
         domainName: "vm-1",
         title: "web",
         resources: { cpu: 1, ram: 512, disk: 1 },
-        mac: "52:54:00:00:00:01",
+        nics: [],
         root: { _tag: "File", path: `${folder}/root`, format: "qcow2", serial: "root" },
         operationId: OperationId.make("0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b")
       },

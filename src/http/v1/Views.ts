@@ -9,8 +9,11 @@ import type { HostStatus } from "../../domain/Host.ts"
 import { formatSource, type Image } from "../../domain/Image.ts"
 import type { InstanceType } from "../../domain/InstanceType.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
+import { formatSource as formatNetwork } from "../../domain/Network.ts"
 import type { Volume } from "../../domain/Volume.ts"
 import type { HostReport } from "../../fabric/Hosts.ts"
+import type { NetworkReport } from "../../fabric/Networks.ts"
+import type { NicReport } from "../../fabric/Nics.ts"
 import type { Plan, Request } from "../../fabric/Plans.ts"
 import type { VmReport } from "../../fabric/Reality.ts"
 import type { PoolReport } from "../../services/Inventory.ts"
@@ -41,7 +44,7 @@ export const operation = ({ operation, progress }: OperationReport) => ({
 })
 
 /** @since 0.4.0 @category views */
-export const vm = ({ drift, host, seen, vm }: VmReport) => ({
+export const vm = ({ addresses, drift, host, seen, vm }: VmReport) => ({
   id: vm.id,
   name: vm.name,
   state: vm.state,
@@ -52,6 +55,8 @@ export const vm = ({ drift, host, seen, vm }: VmReport) => ({
   driver: vm.driver,
   uuid: vm.uuid,
   mac: vm.mac,
+  nics: vm.nics,
+  addresses,
   onCrash: vm.onCrash,
   createdAt: time(vm.createdAt),
   seen: seen === null ? null : { power: seen.power, reason: seen.reason, since: time(seen.since) },
@@ -59,6 +64,31 @@ export const vm = ({ drift, host, seen, vm }: VmReport) => ({
   hostReason: reasonOf(host),
   drift: drift.length
 })
+
+/** @since 0.6.0 @category views */
+export const nic = ({ addresses, nic, source }: NicReport) => ({
+  ...nic,
+  source: source === null ? null : formatNetwork(source),
+  addresses
+})
+
+/** @since 0.6.0 @category views */
+export const network = ({ hosts, name, vms }: NetworkReport) => {
+  const [kind, ...others] = [...new Set(hosts.map(({ source }) => source.kind))]
+  return {
+    name,
+    kind: kind === undefined || others.length > 0 ? ("mixed" as const) : kind,
+    hosts: hosts.map(({ host, isDefault, problem, source, vlans }) => ({
+      hostId: host.id,
+      host: host.name,
+      source: formatNetwork(source),
+      vlans,
+      default: isDefault,
+      problem
+    })),
+    vms: vms.length
+  }
+}
 
 /** @since 0.4.0 @category views */
 export const drift = (one: Drift) => ({
