@@ -108,7 +108,7 @@ describe("networks of real hosts", () => {
       yield* reaches("10.99.0.2")
       yield* reaches("10.99.1.2")
       // what is on the VLAN is not on the network itself
-      yield* run(two, "ip addr del 10.99.1.2/24 dev eth1; ip addr add 10.99.1.2/24 dev eth0")
+      yield* run(two, "ip link set eth1 down; ip addr flush dev eth1; ip addr add 10.99.1.2/24 dev eth0")
       assert.strictEqual((yield* Effect.either(run(one, "ping -c 2 -W 2 10.99.1.2")))._tag, "Left")
 
       const all = yield* Effect.flatMap(Networks, (networks) => networks.list)
