@@ -19,6 +19,7 @@ import * as Networks from "../src/fabric/Networks.ts"
 import * as Nics from "../src/fabric/Nics.ts"
 import * as Plans from "../src/fabric/Plans.ts"
 import * as Pools from "../src/fabric/Pools.ts"
+import * as Power from "../src/fabric/Power.ts"
 import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
@@ -60,6 +61,7 @@ export type App =
   | Volumes.Volumes
   | Pools.Pools
   | Plans.Plans
+  | Power.Power
   | Hosts.Hosts
   | Images.Images
   | Reality.Reality
@@ -127,6 +129,7 @@ export const layerOver = <A, E, R>(parts: {
     Layer.provideMerge(
       Layer.mergeAll(
         Vms.layer,
+        Power.layer,
         volumes,
         Hosts.layer,
         Images.layer,

@@ -209,6 +209,8 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
         `clone ${from.image}@${from.snapshot} as image ${image}`
       ),
     grow: (image, size) => change(requests.grow, { image, size }, `grow image ${image} to ${size} bytes`),
+    write: (image, content) =>
+      change(requests.write, { image, content }, `write ${content.length} bytes to image ${image}`),
     setMetadata: (image, key, value) =>
       change(requests.setMetadata, { image, key, value }, `set ${key} of image ${image}`),
     rename: (image, name) => change(requests.rename, { image, name }, `rename image ${image} to ${name}`),

@@ -14,6 +14,7 @@ import * as DomainPower from "../src/libvirt/DomainPower.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { code, failure, fromLibvirt, parse, render, renderIndented } from "../src/libvirt/HostErrors.ts"
 import * as HostXml from "../src/libvirt/HostXml.ts"
+import type * as Xml from "../src/libvirt/Xml.ts"
 import {
   type DomainChange,
   type DomainDetail,
@@ -30,15 +31,18 @@ import * as DeviceRelease from "./DeviceRelease.ts"
 import * as HypervisorDisks from "./HypervisorDisks.ts"
 import * as HypervisorNetworks from "./HypervisorNetworks.ts"
 import * as HypervisorNics from "./HypervisorNics.ts"
+import * as HypervisorPower from "./HypervisorPower.ts"
 
 /** @since 0.2.0 @category models */
 export interface Options {
   /** how a guest is asked to let go of a device */
   readonly release: DeviceRelease.Options
+  /** how it is asked to shut down, or to start anew */
+  readonly ask: HypervisorPower.AskOptions
 }
 
 /** @since 0.2.0 @category constants */
-export const defaults: Options = { release: DeviceRelease.defaults }
+export const defaults: Options = { release: DeviceRelease.defaults, ask: HypervisorPower.askDefaults }
 
 const flags = {
   /** virDomainDefineFlags */
@@ -310,10 +314,11 @@ const make = Effect.fnUntraced(function* (options: Options) {
     return Option.some<DomainGlance>({ digest, detail })
   })
 
-  const redefine = Effect.fn("Hypervisor.redefine")(function* (
+  /** Gives the domain another definition; undefined: it is as it should be. */
+  const changeDefinition = Effect.fnUntraced(function* (
     host: Host,
     domain: DomainRef,
-    shape: Parameters<Hypervisor["Type"]["redefine"]>[2]
+    change: (definition: Xml.Element) => Xml.Element | undefined
   ) {
     const action = `change the definition of ${domain.domainName}`
     if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
@@ -321,10 +326,19 @@ const make = Effect.fnUntraced(function* (options: Options) {
     const args = { dom: wire(domain), flags: flags.inactive | flags.secure }
     const { xml } = yield* call(host, action, "DOMAIN_GET_XML_DESC", args)
     const changed = yield* parse(host, action, xml, (root) =>
-      root.name === "domain" ? DomainXml.reshape(root, shape) : undefined
+      root.name === "domain" ? (change(root) ?? null) : undefined
     )
+    if (changed === null) return
     yield* call(host, action, "DOMAIN_DEFINE_XML_FLAGS", { xml: yield* render(host, action, changed), flags: 0 })
   })
+
+  const redefine: Hypervisor["Type"]["redefine"] = Effect.fn("Hypervisor.redefine")((host, domain, shape) =>
+    changeDefinition(host, domain, (definition) => DomainXml.reshape(definition, shape))
+  )
+
+  const provideSeed: Hypervisor["Type"]["provideSeed"] = Effect.fn("Hypervisor.provideSeed")((host, domain, seed) =>
+    changeDefinition(host, domain, (definition) => DomainXml.withSeed(definition, seed))
+  )
 
   return Hypervisor.of({
     facts,
@@ -341,6 +355,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     ...HypervisorDisks.make(libvirt, { present, stateOf }, options.release),
     describeNic: (host, nic) => renderIndented(host, `describe ${nic.alias}`, DomainXml.nic(nic)),
     ...HypervisorNics.make(libvirt, { present, stateOf }, options.release),
+    ...HypervisorPower.make(libvirt, { present, stateOf }, options.ask),
     list,
     powers,
     power,
@@ -351,6 +366,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
       ),
     glance,
     redefine,
+    provideSeed,
     changes: (host) =>
       libvirt.events(host.config.address).pipe(
         Stream.filterMap((event): Option.Option<DomainChange> => {

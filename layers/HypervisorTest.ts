@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -11,13 +12,14 @@ import * as PubSub from "effect/PubSub"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
-import { GuestHoldsDevice, type HostError, HostFailure, HostUnreachable } from "../src/domain/Errors.ts"
+import { GuestHoldsDevice, GuestIgnores, type HostError, HostFailure, HostUnreachable } from "../src/domain/Errors.ts"
 import type { Host, HostFacts } from "../src/domain/Host.ts"
 import * as Network from "../src/domain/Network.ts"
 import { type LinkState, nicSlots } from "../src/domain/Nic.ts"
 import type { Power } from "../src/domain/Vm.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { renderIndented } from "../src/libvirt/HostErrors.ts"
+import { inWords } from "../src/operations/Retry.ts"
 import {
   type DiskPresence,
   type DiskSource,
@@ -53,7 +55,7 @@ export interface TestDomain {
   readonly reason: string | null
   readonly spec: DomainSpec | null
   /** what of its definition it runs with; null: the definition as it is */
-  readonly runs: Pick<DomainSpec, "title" | "resources"> | null
+  readonly runs: Pick<DomainSpec, "title" | "resources" | "seed"> | null
   /** the volumes it runs with; none when it does not run */
   readonly live: ReadonlyArray<TestDisk>
   /** the volumes of its definition */
@@ -64,6 +66,10 @@ export interface TestDomain {
   readonly addresses: ReadonlyArray<GuestAddress>
   /** whether its guest keeps what it is asked to let go of */
   readonly holding: boolean
+  /** whether its guest does nothing when it is asked to shut down or to start anew */
+  readonly deaf: boolean
+  /** how often its guest has started anew, by itself or by a reset, since its QEMU was started */
+  readonly boots: number
   /** aliases of what the guest was asked to let go of and has kept */
   readonly asked: ReadonlyArray<string>
 }
@@ -116,6 +122,8 @@ export const domain = (given: Pick<TestDomain, "uuid" | "name" | "spec"> & Parti
   liveNics: [],
   addresses: [],
   holding: false,
+  deaf: false,
+  boots: 0,
   asked: [],
   ...given
 })
@@ -180,14 +188,18 @@ const detailOf = (domain: TestDomain): DomainDetail => {
     return { owner: null, live: isRunning(domain) ? shape : null, defined: shape }
   }
   const shape = (
-    { resources, title }: Pick<DomainSpec, "title" | "resources">,
+    { resources, seed = null, title }: Pick<DomainSpec, "title" | "resources" | "seed">,
     disks: ReadonlyArray<TestDisk>,
     nics: ReadonlyArray<DomainNic>
   ): DomainShape => ({
     title,
     cpu: resources.cpu,
     ram: resources.ram,
-    disks: [{ target: "vda", source: spec.root }, ...disks].map(({ source, target }) => ({
+    disks: [
+      { target: "vda", source: spec.root },
+      ...disks,
+      ...(seed === null ? [] : [{ target: DomainXml.seedTarget, source: seed }])
+    ].map(({ source, target }) => ({
       target,
       source: sourceOf(source),
       serial: source.serial
@@ -272,6 +284,30 @@ const make = Effect.gen(function* () {
           )
     })
 
+  const needRunning = Effect.fnUntraced(function* (host: Host, action: string, ref: DomainRef) {
+    const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+    if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+    if (!isRunning(domain)) return yield* fail(host, action, "it does not run: start it")
+    return domain
+  })
+
+  /** The guest does what it is asked for, unless it cannot or does not want to. */
+  const heard = (
+    host: Host,
+    action: string,
+    domain: TestDomain,
+    within: Duration.DurationInput,
+    [asked, instead]: readonly [asked: string, instead: string]
+  ): Effect.Effect<void, GuestIgnores | HostFailure> =>
+    domain.state === "paused"
+      ? fail(host, action, "it is paused, so its guest hears nothing: resume it first, or power it off")
+      : domain.deaf
+        ? Effect.zipRight(
+            Effect.sleep(within),
+            new GuestIgnores({ domain: domain.name, asked, within: inWords(within), instead })
+          )
+        : Effect.void
+
   const facts = Effect.fn("Hypervisor.facts")(function* (host: Host) {
     const there = yield* reach(host)
     const action = "tell what it is"
@@ -345,7 +381,8 @@ const make = Effect.gen(function* () {
               reason: null,
               runs: domain.spec,
               live: domain.persistent,
-              liveNics: domain.spec?.nics ?? []
+              liveNics: domain.spec?.nics ?? [],
+              boots: 0
             },
             "started"
           )
@@ -373,6 +410,38 @@ const make = Effect.gen(function* () {
         },
         "stopped"
       )
+    }),
+    shutDown: Effect.fn("Hypervisor.shutDown")(function* (host: Host, ref: DomainRef, within: Duration.DurationInput) {
+      const action = `shut down ${ref.domainName}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined || !isRunning(domain)) return
+      yield* heard(host, action, domain, within, ["shut down", "shut it down from inside, try again, or power it off"])
+      yield* put(
+        host,
+        ref.uuid,
+        { ...domain, state: "shutoff", reason: "the guest shut itself down", runs: null, live: [], asked: [] },
+        "stopped"
+      )
+    }),
+    reboot: Effect.fn("Hypervisor.reboot")(function* (host: Host, ref: DomainRef, within: Duration.DurationInput) {
+      const action = `reboot ${ref.domainName}`
+      const domain = yield* needRunning(host, action, ref)
+      yield* heard(host, action, domain, within, ["started anew", "restart it from inside, try again, or reset it"])
+      yield* set(host, ref.uuid, { ...domain, boots: domain.boots + 1 })
+    }),
+    reset: Effect.fn("Hypervisor.reset")(function* (host: Host, ref: DomainRef) {
+      const domain = yield* needRunning(host, `reset ${ref.domainName}`, ref)
+      yield* set(host, ref.uuid, { ...domain, boots: domain.boots + 1 })
+    }),
+    pause: Effect.fn("Hypervisor.pause")(function* (host: Host, ref: DomainRef) {
+      const domain = yield* needRunning(host, `pause ${ref.domainName}`, ref)
+      if (domain.state === "paused") return
+      yield* put(host, ref.uuid, { ...domain, state: "paused", reason: "paused by somebody" }, "suspended")
+    }),
+    resume: Effect.fn("Hypervisor.resume")(function* (host: Host, ref: DomainRef) {
+      const domain = yield* needRunning(host, `resume ${ref.domainName}`, ref)
+      if (domain.state !== "paused") return
+      yield* put(host, ref.uuid, { ...domain, state: "running", reason: null }, "resumed")
     }),
     undefine: Effect.fn("Hypervisor.undefine")(function* (host: Host, ref: DomainRef) {
       const action = `undefine ${ref.domainName}`
@@ -552,6 +621,15 @@ const make = Effect.gen(function* () {
       const spec = { ...domain.spec, title, resources: { ...domain.spec.resources, cpu, ram } }
       const running = isRunning(domain) ? (domain.runs ?? domain.spec) : null
       yield* put(host, ref.uuid, { ...domain, spec, runs: running }, "defined")
+    }),
+    provideSeed: Effect.fn("Hypervisor.provideSeed")(function* (host: Host, ref: DomainRef, seed: DiskSource) {
+      const action = `change the definition of ${ref.domainName}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      const there = domain.spec.seed ?? null
+      if (there !== null && sourceOf(there) === sourceOf(seed)) return
+      const running = isRunning(domain) ? (domain.runs ?? domain.spec) : null
+      yield* put(host, ref.uuid, { ...domain, spec: { ...domain.spec, seed }, runs: running }, "defined")
     }),
     changes: (host) =>
       Stream.unwrapScoped(

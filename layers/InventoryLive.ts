@@ -27,6 +27,7 @@ import {
   type NicsChanged
 } from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
+import * as CloudInits from "./sql/CloudInits.ts"
 import * as Fleet from "./sql/Fleet.ts"
 import * as HostUsages from "./sql/HostUsages.ts"
 import * as Nics from "./sql/Nics.ts"
@@ -140,6 +141,8 @@ const make = Effect.gen(function* () {
 
   const nicRows = Nics.make(statement)
 
+  const cloudInits = CloudInits.make(sql)
+
   const volumeRows = Volumes.make(sql, { operations, usage: usages.one, vm: vmRow })
 
   /** As with VMs, but for the order: one that is restored comes back among the others. */
@@ -151,8 +154,9 @@ const make = Effect.gen(function* () {
   for (const volume of yield* read("read the volumes", volumeRows.all)) rememberVolume(volume)
 
   const updateState = statement(`update vms set state = ?, updated_at = ?,
-    applied = case when ? = 'running' then json_object('name', name, 'cpu', cpu, 'ram', ram) else applied end
+    applied = case when ? in ('running', 'stopped', 'paused') then json_object('name', name, 'cpu', cpu, 'ram', ram) else applied end
     where id = ? returning ${vmColumnNames}`)
+  const updatePower = statement(`update vms set state = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
   const changeState = Effect.fnUntraced(function* (id: VmId, state: VmState, now: number) {
     const rows = yield* updateState(state, now, state, id)
     return yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
@@ -224,6 +228,7 @@ const make = Effect.gen(function* () {
         yield* nicRows.keep(vm.id, nics, nics.length + 1)
         yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0)
         if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
+        if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
         const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
         if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
         if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
@@ -369,7 +374,7 @@ const make = Effect.gen(function* () {
       )
     ),
 
-    beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail, confirm) {
+    beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail, confirm, check) {
       const id = yield* Operations.freshId
       const now = yield* Clock.currentTimeMillis
       return yield* writeSimply(
@@ -382,6 +387,7 @@ const make = Effect.gen(function* () {
           }
           const unfinished = yield* unfinishedWith(vmId)
           if (unfinished !== null) return yield* busy(vmId, unfinished)
+          if (check !== undefined) yield* check(vm)
           const begun = { kind, vmId, ...(detail === undefined ? {} : { detail }) }
           const operation = yield* operations.insertAs(id, begun, now)
           if (confirm !== undefined) yield* confirm({ vm, operation })
@@ -441,6 +447,27 @@ const make = Effect.gen(function* () {
         remember
       ).pipe(Effect.withSpan("Inventory.setOnCrash")),
 
+    cloudInit: Effect.fn("Inventory.cloudInit")((id) =>
+      read(`read what VM ${id} is told by cloud-init`, cloudInits.find(id))
+    ),
+    changeCloudInit: (vmId, decide, confirm) =>
+      writeSimply(
+        `change what VM ${vmId} is told by cloud-init`,
+        Effect.gen(function* () {
+          const vm = yield* vmRow(vmId)
+          if (!vm.exists) return yield* new Errors.VmNotFound({ vmId })
+          const unfinished = yield* unfinishedWith(vmId)
+          if (unfinished !== null) return yield* busy(vmId, unfinished)
+          const before = yield* cloudInits.find(vmId)
+          const after = yield* decide(before, vm)
+          yield* cloudInits.put(vmId, after)
+          const now = yield* Clock.currentTimeMillis
+          const operation = yield* operations.insert({ kind: "SetCloudInit", vmId }, now)
+          if (confirm !== undefined) yield* confirm({ vm, operation, cloudInit: { before, after } })
+          return operation
+        })
+      ).pipe(Effect.withSpan("Inventory.changeCloudInit")),
+
     // the hot path: no span, no statement
     vm: (id) =>
       Effect.suspend(() => {
@@ -477,6 +504,7 @@ const make = Effect.gen(function* () {
           yield* sql`delete from reservations where vm_id = ${id}`
           yield* nicRows.dropAll(id)
           yield* observations.forget(id)
+          yield* cloudInits.remove(id)
           return { result: { vm, released: yield* volumeRows.release(id, now) }, hosts: [vm.hostId] }
         }),
         ({ released, vm }) => {
@@ -485,6 +513,22 @@ const make = Effect.gen(function* () {
         }
       )
     }),
+
+    setVmPower: Effect.fn("Inventory.setVmPower")(function* (id, power) {
+      const now = yield* Clock.currentTimeMillis
+      yield* writeSimply(
+        `want VM ${id} ${power}`,
+        Effect.gen(function* () {
+          const vm = yield* Effect.orDie(vmRow(id))
+          if (!vm.settled || vm.state === power) return vm
+          return yield* Rows.vms.one(yield* Rows.only(yield* updatePower(power, now, id), `VM ${id} does not exist`))
+        }),
+        remember
+      )
+    }),
+    setOutcome: Effect.fn("Inventory.setOutcome")((id, outcome) =>
+      writeSimply(`say how operation ${id} came about`, Effect.asVoid(operations.setOutcome(id, outcome)))
+    ),
 
     observe: Effect.fn("Inventory.observe")((observed, now) =>
       writeSimply("remember what was seen of VMs", observations.observe(observed, now), (noted) => {

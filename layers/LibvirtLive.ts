@@ -87,6 +87,9 @@ const backoff = { first: 200, longest: 500 }
 const openLimit = Duration.seconds(15)
 /** uploads to one host at the same time */
 const bulkConnections = 2
+/** of so few bytes that they do not wait for an image of many GiB */
+const little = 1024n ** 2n
+const smallConnections = 4
 const pingLimit = Duration.seconds(10)
 
 /**
@@ -130,6 +133,7 @@ const isAnswer = <A>(exit: Exit.Exit<A, LibvirtErrorReason>): boolean =>
 interface HostSession {
   readonly key: string
   readonly bulk: Effect.Semaphore
+  readonly small: Effect.Semaphore
   /** slow calls under way */
   slow: number
   client: RpcClient.RpcClient | undefined
@@ -152,6 +156,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
     const host: HostSession = {
       key,
       bulk: Effect.unsafeMakeSemaphore(bulkConnections),
+      small: Effect.unsafeMakeSemaphore(smallConnections),
       slow: 0,
       client: undefined,
       failed: undefined
@@ -351,6 +356,8 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
     open: openStream,
     upload: (address, procedure, args, source) => {
       const fail = failure(address, procedure)
+      // of length 0 it is as long as the source
+      const isLittle = "length" in args && args.length > 0n && args.length <= little
       return Effect.scoped(
         Effect.gen(function* () {
           const client = yield* connectTo(address)
@@ -362,7 +369,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
           )
           yield* Effect.mapError(stream.finish, fail)
         })
-      ).pipe(hostOf(address).bulk.withPermits(1))
+      ).pipe((isLittle ? hostOf(address).small : hostOf(address).bulk).withPermits(1))
     },
     events: (address) =>
       Stream.unwrap(

@@ -10,7 +10,7 @@ import type { InputFileError } from "../src/config/InputFiles.ts"
 import type { FleetConflict, PersistenceError } from "../src/domain/Errors.ts"
 import { OperationId } from "../src/domain/Ids.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
-import type { Vm } from "../src/domain/Vm.ts"
+import { isSettled, type Vm, type WantedPower } from "../src/domain/Vm.ts"
 import { type FleetConfig, Inventory } from "../src/services/Inventory.ts"
 import { Journal } from "../src/services/Journal.ts"
 import type { Ssh } from "../src/services/Ssh.ts"
@@ -123,16 +123,21 @@ export const populate = (
     const known = yield* inventory.vms()
     if (image === undefined || instanceType === undefined || hosts.length === 0) return
     const machines = new Map(hosts.map(({ host }) => [host.id, fleet.host(host.config.address.host)] as const))
-    const settle = (vm: Vm, operationId: OperationId) =>
+    const settle = (vm: Vm, operationId: OperationId, power: WantedPower) =>
       Effect.gen(function* () {
         const machine = machines.get(vm.hostId)
-        if (machine === undefined || !Fleet.settle(machine, { ...placed(vm), operationId })) {
+        if (machine === undefined || !Fleet.settle(machine, { ...placed(vm), operationId }, power)) {
           yield* Effect.logWarning("it has no room on its simulated host").pipe(Effect.annotateLogs("vmid", vm.id))
         }
       })
     yield* Effect.forEach(
-      known.filter((vm) => vm.state === "running" && vm.driver === "dir"),
-      (vm) => Effect.flatMap(Uuid.make, (uuid) => settle(vm, OperationId.make(uuid))),
+      known,
+      (vm) => {
+        const { driver, state } = vm
+        return isSettled(state) && driver === "dir"
+          ? Effect.flatMap(Uuid.make, (uuid) => settle(vm, OperationId.make(uuid), state))
+          : Effect.void
+      },
       { discard: true }
     )
     const admit = (index: number) =>
@@ -149,7 +154,7 @@ export const populate = (
           },
           () => Effect.succeed(chosen)
         )
-        yield* settle(vm, operation.id)
+        yield* settle(vm, operation.id, "running")
         yield* inventory.setVmState(vm.id, "running")
         yield* journal.record(operation.id, { state: { to: "done" } })
       })

@@ -8,13 +8,14 @@
  * - `image-<sha256>.complete`: one byte, made once the daemon has confirmed the image's end. An image without it is what is left of a
  *   sending that did not end.
  * - `vm-<vmid>-root.qcow2`: a VM's root disk, an overlay over its image.
+ * - `vm-<vmid>-seed.iso`: what cloud-init reads in the VM.
  * - `volume-<volumeid>.qcow2`: a volume, a file of its own.
  * - `volume-<volumeid>-snapshot-<snapshotid>.qcow2`: a snapshot, a copy of all of the volume.
  *
  * What libvirt cannot keep beside a file, files of one byte say:
  *
- * - `vm-<vmid>-root.operation-<operationid>`, `volume-<volumeid>.operation-<operationid>`: made before the disk, by the operation that
- *   makes it. A disk without it is another's.
+ * - `vm-<vmid>-root.operation-<operationid>`, `vm-<vmid>-seed.operation-<operationid>`, `volume-<volumeid>.operation-<operationid>`: made
+ *   before the disk, by the operation that makes it. A disk without it is another's.
  * - `volume-<volumeid>.complete`, `volume-<volumeid>-snapshot-<snapshotid>.complete`: all of it has been written.
  * - `volume-<volumeid>.reverting-<snapshotid>`: the volume's content is given up, and the snapshot's is not whole in its place yet.
  *   There until it is: libvirt can rename nothing, so the snapshot has to be the copy that nothing happens to.
@@ -39,6 +40,7 @@ import type { RootRequest, Storage, StorageDriver } from "../src/services/Storag
 import * as HostCalls from "./HostCalls.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 import * as StorageDirPool from "./StorageDirPool.ts"
+import * as StorageDirSeeds from "./StorageDirSeeds.ts"
 import * as StorageDirVolumes from "./StorageDirVolumes.ts"
 import { type Options, rootCapacity, rootSerial, withProgress } from "./StorageDriver.ts"
 
@@ -202,7 +204,7 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
         host,
         action,
         pool,
-        rootMarker(vmId, operationId),
+        { marker: rootMarker(vmId, operationId), name: rootName(vmId) },
         Effect.zipRight(remove(host, action, pool, rootName(vmId)), create(host, action, pool, overlay))
       )
     })
@@ -272,6 +274,7 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
       describeRoot,
       deleteRoot,
       listRoots,
+      ...StorageDirSeeds.make(libvirt, folder),
       ...StorageDirVolumes.make(libvirt, folder, options)
     }
   }

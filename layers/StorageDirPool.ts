@@ -15,7 +15,7 @@ import { code, failure, fromLibvirt, parse, render } from "../src/libvirt/HostEr
 import type { Args, Reply } from "../src/libvirt/Procedures.ts"
 import * as StorageXml from "../src/libvirt/StorageXml.ts"
 import type * as Xml from "../src/libvirt/Xml.ts"
-import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
+import { type Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
 import * as HostCalls from "./HostCalls.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 
@@ -185,9 +185,13 @@ export const make = (libvirt: Libvirt["Type"], scope: Scope.Scope) => {
   /** A file of one byte, for what its name says; one that is there is fine. */
   const mark = Effect.fnUntraced(function* (host: Host, action: string, pool: Pool, name: string) {
     const xml = yield* render(host, action, StorageXml.rawVolume(name, 1))
-    yield* Effect.mapError(
-      unless(host, action, "STORAGE_VOL_CREATE_XML", { pool, xml, flags: 0 }, code.volumeExists),
-      fullDisk(host)
+    yield* unless(host, action, "STORAGE_VOL_CREATE_XML", { pool, xml, flags: 0 }, code.volumeExists).pipe(
+      Effect.mapError(fullDisk(host)),
+      // refused after it was made, it is made
+      Effect.catchTag("HostFailure", (refused) =>
+        Effect.filterOrFail(lookup(host, action, pool, name), Option.isSome, () => refused)
+      ),
+      Effect.asVoid
     )
   })
 
@@ -222,34 +226,47 @@ export const make = (libvirt: Libvirt["Type"], scope: Scope.Scope) => {
               (error) => error.refusedWith(code.noVolume),
               () => Effect.void
             ),
-            Effect.mapError(fromLibvirt(host, action))
+            Effect.mapError(fromLibvirt(host, action)),
+            // refused after it was removed, it is removed
+            Effect.catchTag("HostFailure", (refused) =>
+              Effect.filterOrFail(lookup(host, action, pool, name), Option.isNone, () => refused)
+            ),
+            Effect.asVoid
           )
       })
     )
 
+  const isTaken = (error: HostError) =>
+    error.cause instanceof LibvirtError && error.cause.refusedWith(code.volumeExists)
+
   /**
    * Makes a file that nothing but its marker says whose it is: the marker first. Refused, there is nothing of ours: then a file that
-   * somebody has put there at this moment must not count as ours the next time.
+   * somebody has put there at this moment must not count as ours the next time. But a daemon may also have made it, and refuse afterwards.
    */
   const claimed = <A>(
     host: Host,
     action: string,
     pool: Pool,
-    marker: string,
+    { marker, name }: { readonly marker: string; readonly name: string },
     make: Effect.Effect<A, HostError>
-  ): Effect.Effect<A, HostError> =>
-    Effect.zipRight(mark(host, action, pool, marker), make).pipe(
+  ): Effect.Effect<A, HostError> => {
+    const unclaim = (refused: HostError) =>
+      Effect.flatMap(isTaken(refused) ? Effect.succeedNone : lookup(host, action, pool, name), (made) =>
+        Option.isSome(made) ? Effect.void : remove(host, action, pool, marker)
+      )
+    return Effect.zipRight(mark(host, action, pool, marker), make).pipe(
       Effect.tapError((error) =>
         error._tag === "HostUnreachable"
           ? Effect.void
           : // the failure that is told is the creation's
-            Effect.catchAll(remove(host, action, pool, marker), (left) =>
+            Effect.catchAll(unclaim(error), (left) =>
               Effect.logWarning("a marker remains on the host").pipe(
                 Effect.annotateLogs({ host: host.name, volume: marker, reason: left.message })
               )
             )
       )
     )
+  }
 
   // -------------------------------------------------------------------------------------------------------- who has them open
 

@@ -100,7 +100,17 @@ export const make = (
   options: Options
 ): Omit<
   StorageDriver,
-  "name" | "pool" | "usage" | "ensureImage" | "createRoot" | "describeRoot" | "deleteRoot" | "listRoots"
+  | "name"
+  | "pool"
+  | "usage"
+  | "ensureImage"
+  | "createRoot"
+  | "describeRoot"
+  | "deleteRoot"
+  | "listRoots"
+  | "writeSeed"
+  | "deleteSeed"
+  | "describeSeed"
 > => {
   const { call, unless } = HostCalls.make(libvirt)
   const { claimed, copy, create, describe, list, mark, ready, refresh, remove, usersOf } = folder
@@ -208,7 +218,7 @@ export const make = (
         : Effect.flatMap(snapshotFile(host, action, pool, source.volumeId, source.snapshotId), (from) =>
             copy(host, action, pool, from, name.file, capacity)
           )
-    const vol = yield* claimed(host, action, pool, name.operation(operationId), made)
+    const vol = yield* claimed(host, action, pool, { marker: name.operation(operationId), name: name.file }, made)
     yield* atLeast(host, action, vol, capacity)
     yield* mark(host, action, pool, name.complete)
   })

@@ -26,7 +26,10 @@ export const defaults: Options = { patience: "35 seconds" }
 /** @since 0.2.0 @category constants */
 export const gibibyte = 1024 ** 3
 
-export { rootSerial } from "../src/domain/Vm.ts"
+/** Bytes of every seed, whatever is in it: one that is written anew stays the disk that it is. @since 0.6.0 @category constants */
+export { capacity as seedCapacity } from "../src/cloudinit/Seed.ts"
+
+export { rootSerial, seedSerial } from "../src/domain/Vm.ts"
 
 /** Bytes of a root disk: whole KiB, which is what libvirt passes on to qemu-img. @since 0.2.0 @category getters */
 export const rootCapacity = (size: number, virtualSize: number): number =>

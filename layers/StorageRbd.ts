@@ -3,6 +3,7 @@
  *
  * - `image-<sha256>`: an image's disk, named by its file's content, with the protected snapshot `base`.
  * - `vm-<vmid>-root`: a VM's root disk, a copy-on-write clone of its image.
+ * - `vm-<vmid>-seed`: what cloud-init reads in the VM.
  * - `volume-<volumeid>`: a volume; its snapshots are `snapshot-<snapshotid>`, protected.
  * - any of these with `.new-…` at its end: what is being made, or is left of a try that did not end. It gets its own name last, so
  *   whatever has one is whole.
@@ -28,6 +29,7 @@ import type { RootRequest, StorageDriver } from "../src/services/Storage.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 import { type Options, rootCapacity, rootSerial, withProgress } from "./StorageDriver.ts"
 import * as StorageRbdPool from "./StorageRbdPool.ts"
+import * as StorageRbdSeeds from "./StorageRbdSeeds.ts"
 import * as StorageRbdVolumes from "./StorageRbdVolumes.ts"
 
 const base = "base"
@@ -270,6 +272,7 @@ export const make: (
         ),
       deleteRoot,
       listRoots,
+      ...StorageRbdSeeds.make(ceph, pool),
       ...StorageRbdVolumes.make(ceph, pool, options)
     }
   }

@@ -33,7 +33,17 @@ export const make = (
   options: Options
 ): Omit<
   StorageDriver,
-  "name" | "pool" | "usage" | "ensureImage" | "createRoot" | "describeRoot" | "deleteRoot" | "listRoots"
+  | "name"
+  | "pool"
+  | "usage"
+  | "ensureImage"
+  | "createRoot"
+  | "describeRoot"
+  | "deleteRoot"
+  | "listRoots"
+  | "writeSeed"
+  | "deleteSeed"
+  | "describeSeed"
 > => {
   const { access, accessLater, anew, ask, failure, fromCeph, look, refuseBusy, remove, setOwnership, unlessRefused } =
     pool
@@ -70,6 +80,14 @@ export const make = (
           `the trash has several images of that name, with the ids ${found.map(({ id }) => id).join(", ")}: remove those that are not meant (rbd trash rm)`
         )
       : Effect.succeed(Option.fromNullable(found[0]))
+
+  /** What Ceph refused after it had done it is done: told as not done, the inventory would know another pool than there is. */
+  const unlessDone =
+    (isDone: Effect.Effect<boolean, StorageError>) =>
+    (effect: Effect.Effect<void, StorageError>): Effect.Effect<void, StorageError> =>
+      Effect.catchTag(effect, "StorageFailure", (refused) =>
+        Effect.flatMap(isDone, (done) => (done ? Effect.void : Effect.fail(refused)))
+      )
 
   // ------------------------------------------------------------------------------------------------------------- coming and going
 
@@ -203,6 +221,13 @@ export const make = (
   const deleteSnapshot = Effect.fn("Storage.deleteSnapshot")(function* ({ id }: VolumeAt, snapshot: SnapshotId) {
     const name = volumeName(id)
     const action = `delete ${snapshotName(snapshot)} of ${name}`
+    const isGone = Effect.map(
+      look(action, name),
+      Option.match({
+        onNone: () => true,
+        onSome: ({ snapshots }) => !snapshots.some((one) => one.name === snapshotName(snapshot))
+      })
+    )
     yield* ceph.removeSnapshot(name, snapshotName(snapshot)).pipe(
       Effect.catchIf(
         (error) => error.refusedWith("ENOENT"),
@@ -214,7 +239,8 @@ export const make = (
               failure(action, `${clones.join(", ") || "a volume"} was made from it: purge that first`, error)
             )
           : Effect.fail(fromCeph(action)(error))
-      )
+      ),
+      unlessDone(isGone)
     )
   })
 
@@ -257,7 +283,7 @@ export const make = (
         (error) => error.refusedWith("ENOENT"),
         () => Effect.void
       )
-    )
+    ).pipe(unlessDone(Effect.map(look(action, name), Option.isNone)))
   })
 
   const restoreVolume = Effect.fn("Storage.restoreVolume")(function* (volume: VolumeAt) {
@@ -266,7 +292,7 @@ export const make = (
     if (Option.isSome(yield* look(action, name))) return
     const one = yield* theOne(action, yield* trashed(action, volume))
     if (Option.isNone(one)) return yield* failure(action, "it is not in the trash any more")
-    yield* ask(action, ceph.restore(one.value.id, name))
+    yield* ask(action, ceph.restore(one.value.id, name)).pipe(unlessDone(Effect.map(look(action, name), Option.isSome)))
   })
 
   const purgeVolume = Effect.fn("Storage.purgeVolume")(function* (volume: VolumeAt) {
@@ -282,7 +308,8 @@ export const make = (
         error.refusedWith("EBUSY")
           ? failure(action, "volumes were made from its snapshots: purge those first", error)
           : fromCeph(action)(error)
-      )
+      ),
+      unlessDone(Effect.map(trashed(action, volume), ({ length }) => length === 0))
     )
   })
 

@@ -28,13 +28,14 @@ import { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import {
   type DriverError,
   type RootRequest,
+  type SeedRequest,
   Storage,
   type StorageDriver,
   type VolumeAt,
   type VolumeRequest
 } from "../src/services/Storage.ts"
 import * as SingleFlight from "./SingleFlight.ts"
-import { defaults, gibibyte, type Options, rootCapacity, rootSerial, whoRemains } from "./StorageDriver.ts"
+import { defaults, gibibyte, type Options, rootCapacity, rootSerial, seedSerial, whoRemains } from "./StorageDriver.ts"
 import * as StorageLive from "./StorageLive.ts"
 
 /** A root disk: `capacity` in bytes, `image` the SHA-256 of what it lies over. @since 0.1.0 @category models */
@@ -42,6 +43,12 @@ export interface TestRoot {
   readonly capacity: number
   readonly image: string
   readonly operationId: OperationId
+}
+
+/** @since 0.6.0 @category models */
+export interface TestSeed {
+  readonly operationId: OperationId
+  readonly content: Uint8Array
 }
 
 /** `size` in bytes; `content` stands for what a guest reads, zeros when it is empty. @since 0.2.0 @category models */
@@ -69,6 +76,7 @@ export interface TestStore {
   /** SHA-256 of those that are whole */
   readonly images: ReadonlySet<string>
   readonly roots: ReadonlyMap<VmId, TestRoot>
+  readonly seeds: ReadonlyMap<VmId, TestSeed>
   readonly volumes: ReadonlyMap<VolumeId, TestVolume>
   /** by `vm-7-root` or `volume-7`, the domain that has it open */
   readonly open: ReadonlyMap<string, string>
@@ -95,6 +103,7 @@ const empty: TestStore = {
   capacity: 500 * gibibyte,
   images: new Set(),
   roots: new Map(),
+  seeds: new Map(),
   volumes: new Map(),
   open: new Map(),
   sendings: 0,
@@ -157,6 +166,7 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
     readonly reach: (host: Host | null) => Effect.Effect<TestStore, DriverError>
     readonly fail: (host: Host | null, action: string, reason: string) => HostFailure | StorageFailure
     readonly disk: (host: Host, name: string, serial: string) => DiskSource
+    readonly seed: (host: Host, vmId: VmId) => DiskSource
   }
 
   const folders: Place = {
@@ -168,22 +178,31 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
       path: `${host.config.path}/${name}.qcow2`,
       format: "qcow2",
       serial
+    }),
+    seed: (host, vmId) => ({
+      _tag: "File",
+      path: `${host.config.path}/vm-${vmId}-seed.iso`,
+      format: "raw",
+      serial: seedSerial(vmId)
     })
   }
+
+  const rbd = (image: string, serial: string): DiskSource => ({
+    _tag: "Rbd",
+    pool: poolName,
+    image,
+    monitors: [{ host: "192.0.2.1", port: 6789 }],
+    client: "test",
+    secret: "5b6f7d2e-8a4c-5f3b-8d1e-2c9a7b6e5f40",
+    serial
+  })
 
   const pool: Place = {
     at: () => null,
     reach: () => reachPool,
     fail: (_host, action, reason) => new StorageFailure({ storage: storageName, action, reason }),
-    disk: (_host, name, serial) => ({
-      _tag: "Rbd",
-      pool: poolName,
-      image: name,
-      monitors: [{ host: "192.0.2.1", port: 6789 }],
-      client: "test",
-      secret: "5b6f7d2e-8a4c-5f3b-8d1e-2c9a7b6e5f40",
-      serial
-    })
+    disk: (_host, name, serial) => rbd(name, serial),
+    seed: (_host, vmId) => rbd(`vm-${vmId}-seed`, seedSerial(vmId))
   }
 
   const driverOf = (place: Place): StorageDriver => {
@@ -263,6 +282,29 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
       if (madeBy !== undefined && store.roots.get(vmId)?.operationId !== madeBy) return
       yield* refuseOpen(host, action, store, `vm-${vmId}-root`)
       yield* change(host, (store) => ({ ...store, roots: without(store.roots, vmId) }))
+    })
+
+    const writeSeed = Effect.fn("Storage.writeSeed")(function* (host: Host, seed: SeedRequest) {
+      const { content, operationId, replaces, vmId } = seed
+      const action = `write the seed of vm-${vmId}`
+      yield* reach(host)
+      const there = (yield* begin(host, action)).seeds.get(vmId)
+      if (there !== undefined && there.operationId !== operationId && !replaces) {
+        return yield* place.fail(
+          host,
+          action,
+          `vm-${vmId}-seed is there already and was not made by this operation, so it is left alone`
+        )
+      }
+      const made = { operationId: there?.operationId ?? operationId, content }
+      yield* change(host, (store) => ({ ...store, seeds: set(store.seeds, vmId, made) }))
+      return place.seed(host, vmId)
+    })
+
+    const deleteSeed = Effect.fn("Storage.deleteSeed")(function* (host: Host, vmId: VmId, madeBy?: OperationId) {
+      const store = yield* begin(host, `delete the seed of vm-${vmId}`)
+      if (madeBy !== undefined && store.seeds.get(vmId)?.operationId !== madeBy) return
+      yield* change(host, (store) => ({ ...store, seeds: without(store.seeds, vmId) }))
     })
 
     // ------------------------------------------------------------------------------------------------------------- volumes
@@ -449,6 +491,9 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
       listRoots: Effect.fn("Storage.listRoots")((host: Host) =>
         Effect.map(place.reach(host), ({ roots }) => [...roots.keys()])
       ),
+      writeSeed,
+      deleteSeed,
+      describeSeed: (host, vmId) => Effect.succeed(place.seed(host, vmId)),
       createVolume,
       discardVolume,
       listVolumes: Effect.fn("Storage.listVolumes")((host: Host | null) =>

@@ -461,6 +461,26 @@ const nics = Effect.gen(function* () {
   end`)
 })
 
+const power = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  // how it came about, in words
+  yield* sql`alter table operations add column outcome text`
+})
+
+/** Of a VM that was given something, or to which something was changed. What is kept here may be secret, and goes with the VM. */
+const cloudInits = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`create table cloud_inits (
+    vm_id integer primary key references vms (id),
+    user_data text,
+    ssh_keys text not null,
+    hostname text,
+    network_config text,
+    revision integer not null,
+    instance integer not null
+  ) strict`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -471,6 +491,8 @@ export const migrations = {
   "0006_pages": pages,
   "0007_webhooks": webhooks,
   "0008_drift_events": driftEvents,
+  "0009_power": power,
+  "0010_cloud_inits": cloudInits,
   "0011_nics": nics
 }
 

@@ -45,6 +45,7 @@ export const make = (statement: Database["Type"]["statement"]) => {
         cancelAsked: false,
         createdAt: now,
         finishedAt: null,
+        outcome: null,
         replacedBy: null
       },
       { disableValidation: true }
@@ -53,6 +54,7 @@ export const make = (statement: Database["Type"]["statement"]) => {
 
   const insert = (operation: NewOperation, now: number) => Effect.flatMap(freshId, (id) => insertAs(id, operation, now))
 
+  const setOutcome = statement("update operations set outcome = ? where id = ?")
   const setReplaced = statement("update operations set replaced_by = ? where id = ?")
 
   const unfinished = (condition: string) => {
@@ -71,6 +73,7 @@ export const make = (statement: Database["Type"]["statement"]) => {
     insertAs,
     /** `by` does anew what `id` could not do. */
     replace: (id: OperationId, by: OperationId) => setReplaced(by, id),
+    setOutcome: (id: OperationId, outcome: string) => setOutcome(outcome, id),
     /** The one on the VM itself that has not ended. */
     ofVmItself: unfinished("vm_id = ? and volume_id is null"),
     /** The oldest operation on a volume with the VM that has not ended. */
@@ -88,11 +91,18 @@ export const doing: Record<Operation["kind"], string> = {
   CreateVm: "it is still being created",
   DestroyVm: "it is being destroyed",
   StartVm: "it is being started",
+  ShutDownVm: "it is being shut down",
+  PowerOffVm: "it is being powered off",
+  RebootVm: "it is being rebooted",
+  ResetVm: "it is being reset",
+  PauseVm: "it is being paused",
+  ResumeVm: "it is being resumed",
   RepairVm: "it is being repaired",
   CleanVm: "what was left of it is being removed",
   AttachNic: "a NIC is being attached",
   DetachNic: "a NIC is being detached",
   SetNicLink: "the link of a NIC is being changed",
+  SetCloudInit: "what its guest is told is being changed",
   CreateVolume: "it is still being created",
   DestroyVolume: "it is being destroyed",
   RestoreVolume: "it is being restored",

@@ -247,11 +247,12 @@ const OperationRow = Schema.Struct({
   cancelAsked: Schema.propertySignature(Flag).pipe(Schema.fromKey("cancel_asked")),
   createdAt: Schema.propertySignature(Operation.fields.createdAt).pipe(Schema.fromKey("created_at")),
   finishedAt: Schema.propertySignature(Operation.fields.finishedAt).pipe(Schema.fromKey("finished_at")),
+  outcome: Schema.NullOr(Schema.String),
   replacedBy: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("replaced_by"))
 })
 /** The columns an operation is read from. @since 0.2.0 @category rows */
 export const operationColumns =
-  "id, kind, vm_id, volume_id, snapshot_id, detail, state, error, cancel_asked, created_at, finished_at, replaced_by"
+  "id, kind, vm_id, volume_id, snapshot_id, detail, state, error, cancel_asked, created_at, finished_at, outcome, replaced_by"
 /** @since 0.1.0 @category rows */
 export const operations = tableOf("operations", "id", OperationRow, (columns) => new Operation(columns, unchecked))
 

@@ -43,6 +43,10 @@ export const Operation = Schema.Struct({
   cancelAsked: field(Schema.Boolean, "whether somebody asked for it to be cancelled; it may have ended otherwise"),
   createdAt: field(Time, "when it was begun"),
   endedAt: field(Schema.NullOr(Time), "null: it has not ended"),
+  outcome: field(
+    Schema.NullOr(Schema.String),
+    "how it came about, where that is not the same each time, as in `the guest shut itself down`; null: there is nothing to say"
+  ),
   replacedBy: field(
     Schema.NullOr(OperationId),
     "the operation that does the same anew on another host, because this one's fell silent; null: none does"
@@ -63,6 +67,7 @@ export const Operation = Schema.Struct({
       cancelAsked: false,
       createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
       endedAt: null,
+      outcome: null,
       replacedBy: null,
       progress: { phase: "do", step: "image", number: 1, of: 5, percent: 40, tries: 1, waiting: null }
     }

@@ -100,6 +100,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
     ...fields(
       409,
       "vm_busy",
+      "vm_conflict",
       "volume_busy",
       "volume_conflict",
       "no_feasible_host",

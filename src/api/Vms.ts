@@ -32,6 +32,7 @@ import {
   Time,
   waiting
 } from "./Common.ts"
+import { CloudInit, CloudInitChange, given } from "./CloudInit.ts"
 import { DriftList } from "./Drift.ts"
 import { GuestAddress, NewNic, NewNicOfMany, VmNic } from "./Nics.ts"
 import { Operation } from "./Operations.ts"
@@ -117,7 +118,8 @@ export const VmPage = pageOf(Vm, "VmPage", example)
 const wanted = {
   instanceType: field(idInBody(Ids.InstanceTypeId), "id of its instance type"),
   image: optional(idInBody(Ids.ImageId), "id of the image it starts from; absent: the first"),
-  onCrash: optional(OnCrash, `${onCrashMeans}; absent: nothing`)
+  onCrash: optional(OnCrash, `${onCrashMeans}; absent: nothing`),
+  ...given
 }
 
 const nicsOf = <A, I>(nic: Schema.Schema<A, I>) => Schema.Array(nic).pipe(Schema.maxItems(nicSlots))
@@ -190,6 +192,35 @@ export const listing = {
 }
 
 const byId = Schema.Struct({ id: id(Ids.VmId) })
+
+/** How long a guest has for what it is asked. @since 0.6.0 @category schemas */
+export const Patience = Schema.Struct({
+  within: optional(
+    amountInBody(Schema.Int.pipe(Schema.between(1, 3600)), "a whole number from 1 to 3600"),
+    "how many seconds its guest has for it; 90 unless it is said"
+  ),
+  force: optional(
+    Schema.Boolean,
+    "whether it is done without the guest when those are over, `true` unless it is said; else the operation has failed, and the guest goes on"
+  )
+}).annotations({
+  identifier: "Patience",
+  description: "How long a guest has for what it is asked.",
+  examples: [{}, { within: 300, force: false }],
+  ...strict
+})
+
+/** An endpoint that turns a VM on or off. */
+const power = <const Name extends string>(name: Name, path: `/vms/:id/${string}`) =>
+  HttpApiEndpoint.post(name, path)
+    .setPath(byId)
+    .setUrlParams(planning)
+    .setHeaders(waiting)
+    .addSuccess(accepted(Operation, "Operation"))
+    .addSuccess(Operation)
+    .addSuccess(Plan)
+    .addError(Problem.NotFound)
+    .addError(Problem.Conflict)
 
 /** @since 0.4.0 @category groups */
 export const group = HttpApiGroup.make("vms")
@@ -290,6 +321,77 @@ export const group = HttpApiGroup.make("vms")
       )
   )
   .add(
+    power("startVm", "/vms/:id/start").annotateContext(
+      documented(
+        "operator",
+        "Start a VM",
+        "One that runs is left running, one that is paused goes on. From then on it is wanted to run."
+      )
+    )
+  )
+  .add(
+    power("shutDownVm", "/vms/:id/shut-down")
+      .setPayload(Patience)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Shut a VM down",
+          "Its guest is asked to, by its agent or its power button. `outcome` of the operation says whether it has, or its power was taken. While the " +
+            "guest is waited for the operation can be cancelled. What is promised to the VM stays promised, and it is started by nobody but who asks for it."
+        )
+      )
+  )
+  .add(
+    power("powerOffVm", "/vms/:id/power-off").annotateContext(
+      documented(
+        "operator",
+        "Power a VM off",
+        "At once and without asking its guest, whose last writes may be lost. As after a shutdown it is then wanted to be stopped."
+      )
+    )
+  )
+  .add(
+    power("rebootVm", "/vms/:id/reboot")
+      .setPayload(Patience)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Reboot a VM",
+          "Its guest is asked to start anew. `outcome` of the operation says whether it has, or was reset. Its QEMU stays the same: what takes effect " +
+            "with the next start only does not."
+        )
+      )
+  )
+  .add(
+    power("resetVm", "/vms/:id/reset").annotateContext(
+      documented(
+        "operator",
+        "Reset a VM",
+        "Its guest begins anew at once and without being asked; its last writes may be lost. One that is paused stays paused."
+      )
+    )
+  )
+  .add(
+    power("pauseVm", "/vms/:id/pause").annotateContext(
+      documented(
+        "operator",
+        "Pause a VM",
+        "Its guest stands still, its clock too, and keeps its memory. From then on it is wanted to be paused."
+      )
+    )
+  )
+  .add(
+    power("resumeVm", "/vms/:id/resume").annotateContext(
+      documented(
+        "operator",
+        "Resume a VM",
+        "Its guest goes on from where it stood. Where it had been paused by an error, `outcome` of the operation says so."
+      )
+    )
+  )
+  .add(
     HttpApiEndpoint.post("repairVm", "/vms/:id/repair")
       .setPath(byId)
       .setUrlParams(planning)
@@ -304,7 +406,42 @@ export const group = HttpApiGroup.make("vms")
           "operator",
           "Repair a VM",
           "Makes its domain what it should be, as far as nothing is taken from a running guest: title, vCPUs and memory of its definition, " +
-            "volumes that are missing, and started when it does not run."
+            "volumes that are missing, and started when it should run and does not."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("getCloudInit", "/vms/:id/cloud-init")
+      .setPath(byId)
+      .addSuccess(CloudInit)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented(
+          "operator",
+          "Get what a VM is told by cloud-init",
+          "Not for viewers, for user data may carry secrets. `ETag` is of this alone."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.patch("changeCloudInit", "/vms/:id/cloud-init")
+      .setPath(byId)
+      .setUrlParams(planning)
+      .setHeaders(changing)
+      .setPayload(CloudInitChange)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
+      .addSuccess(Plan)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Change what a VM is told by cloud-init",
+          "From its next boot on. cloud-init does most of what it does once for an instance, so unless `reapply` is false the guest is a new instance then: " +
+            "hostname, keys and scripts are applied again; its SSH host keys stay."
         )
       )
   )

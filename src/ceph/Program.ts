@@ -25,7 +25,7 @@ export const isArgv = (words: ReadonlyArray<string>): boolean =>
  * that it leaves no image locked.
  */
 const source = String.raw`
-import ctypes, errno, json, os, re, select, struct, subprocess, sys, tempfile, threading, time
+import base64, ctypes, errno, json, os, re, select, struct, subprocess, sys, tempfile, threading, time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -162,6 +162,14 @@ def set_metadata(tell, image, key, value):
     with opened(image) as it:
         it.metadata_set(key, value)
 
+def write(tell, image, content):
+    data = base64.b64decode(content)
+    with opened(image) as it:
+        if len(data) > it.size():
+            raise OSError(errno.EINVAL, "it has %d bytes" % it.size())
+        it.write(data, 0)
+        it.flush()
+
 def create_snapshot(tell, image, snapshot):
     with opened(image) as it:
         it.create_snap(snapshot)
@@ -287,7 +295,7 @@ def import_image(tell, image, size, format):
 reads = dict(cluster=describe, usage=usage, look=look, children=children, trash=trash,
     list=lambda tell: images.list(io))
 
-changes = dict(grow=grow, setMetadata=set_metadata, createSnapshot=create_snapshot, protectSnapshot=protect_snapshot,
+changes = dict(grow=grow, write=write, setMetadata=set_metadata, createSnapshot=create_snapshot, protectSnapshot=protect_snapshot,
     removeSnapshot=remove_snapshot, rollback=rollback, moveToTrash=move_to_trash, purge=purge,
     create=lambda tell, image, size: images.create(io, image, size),
     clone=lambda tell, parent, snapshot, image: images.clone(io, parent, snapshot, io, image),

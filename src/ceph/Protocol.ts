@@ -94,6 +94,8 @@ export const requests = {
   create: change("create", Schema.Struct({ image, size: bytes })),
   clone: change("clone", Schema.Struct({ parent: image, snapshot, image })),
   grow: change("grow", Schema.Struct({ image, size: bytes })),
+  /** a few KiB from its beginning on */
+  write: change("write", Schema.Struct({ image, content: Schema.Uint8ArrayFromBase64 })),
   setMetadata: change("setMetadata", Schema.Struct({ image, key: Schema.String, value: Schema.String })),
   rename: change("rename", Schema.Struct({ image, name: image })),
   remove: change("remove", Schema.Struct({ image })),

@@ -38,6 +38,7 @@ export const view: View<Operation> = {
     },
     { title: "CREATED", of: ({ createdAt }) => time(createdAt) },
     { title: "ERROR", of: ({ error }) => error },
+    { title: "OUTCOME", of: ({ outcome }) => outcome, wide: true },
     { title: "ENDED", of: ({ endedAt }) => time(endedAt), wide: true },
     { title: "WAITS", of: ({ progress }) => progress?.waiting ?? null, wide: true },
     { title: "CANCEL ASKED", of: ({ cancelAsked }) => cancelAsked, wide: true },

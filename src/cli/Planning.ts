@@ -23,6 +23,7 @@ import * as Text from "./Text.ts"
 export const plannable: ReadonlySet<string> = new Set([
   "addNic",
   "attachVolume",
+  "changeCloudInit",
   "changeHost",
   "changeNic",
   "changeVm",
@@ -35,11 +36,18 @@ export const plannable: ReadonlySet<string> = new Set([
   "destroyVm",
   "destroyVolume",
   "detachVolume",
+  "pauseVm",
+  "powerOffVm",
   "purgeVolume",
   "removeNic",
+  "rebootVm",
   "repairVm",
+  "resetVm",
   "restoreVolume",
-  "revertToSnapshot"
+  "resumeVm",
+  "revertToSnapshot",
+  "shutDownVm",
+  "startVm"
 ])
 
 /** @since 0.5.0 @category models */

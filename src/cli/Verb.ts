@@ -8,6 +8,7 @@ import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as Options from "@effect/cli/Options"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import { flow } from "effect/Function"
 import * as Option from "effect/Option"
 import type { ApiGroup } from "../client/Client.ts"
 import type * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
@@ -15,6 +16,7 @@ import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import type { Plan } from "../api/Plans.ts"
 import type { Failure } from "./Failure.ts"
 import type { Answer } from "./Output.ts"
+import * as Keys from "./Keys.ts"
 import * as Planning from "./Planning.ts"
 import type { Screen } from "./Screen.ts"
 import * as Session from "./Session.ts"
@@ -49,7 +51,11 @@ export const make = <O, A>(given: {
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly options: Options.Options<O>
   readonly args: Args.Args<A>
-  readonly run: (options: O, args: A) => Effect.Effect<void, Failure, Session.Session | Session.Needs | Screen>
+  readonly run: (
+    options: O,
+    args: A,
+    planning: Planning.Planning
+  ) => Effect.Effect<void, Failure, Session.Session | Session.Needs | Screen>
 }): Verb => ({
   name: given.name,
   about: given.about,
@@ -59,6 +65,7 @@ export const make = <O, A>(given: {
     Options.all({
       own: given.options,
       planning: given.endpoints.some((endpoint) => Planning.plannable.has(endpoint)) ? Planning.options : Planning.none,
+      key: given.endpoints.some((endpoint) => Keys.keyed.has(endpoint)) ? Keys.options : Keys.none,
       common: Session.options
     }),
     given.args
@@ -68,9 +75,12 @@ export const make = <O, A>(given: {
       Effect.gen(function* () {
         yield* Planning.checked(options.planning)
         const planned = yield* Deferred.make<Answer<Plan>>()
-        const session = Session.make(options.common, Planning.through(options.planning, planned))
+        const session = Session.make(
+          options.common,
+          flow(Keys.through(options.key), Planning.through(options.planning, planned))
+        )
         yield* Effect.raceFirst(
-          given.run(options.own, args),
+          given.run(options.own, args, options.planning),
           Effect.flatMap(Deferred.await(planned), Planning.show)
         ).pipe(Effect.provideServiceEffect(Session.Session, session))
       })
@@ -84,7 +94,7 @@ export const noOptions = Options.none
 // ------------------------------------------------------------------------------------------------------------------ flags
 
 /** Flags without a value: all others take one, which is how the order of a command's words is told. @since 0.5.0 @category constants */
-export const switches = ["no-wait", "watch", "no-expiry", "plan"] as const
+export const switches = ["no-wait", "watch", "no-expiry", "plan", "no-force", "reapply", "no-reapply"] as const
 
 /** @since 0.5.0 @category options */
 export const toggle = (name: (typeof switches)[number], description: string) =>

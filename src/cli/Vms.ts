@@ -11,12 +11,14 @@ import * as Option from "effect/Option"
 import type { Vm } from "../api/Vms.ts"
 import { OnCrash, VmState } from "../domain/Vm.ts"
 import type { VmId } from "../domain/Ids.ts"
+import * as CloudInit from "./CloudInit.ts"
 import * as Drift from "./Drift.ts"
 import { Refused, sentence } from "./Failure.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
 import { answered, ask, list, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
+import * as Power from "./Power.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
@@ -93,7 +95,8 @@ const own = {
   image: Options.optional(
     Verb.text("image", "IMAGE", "What it starts from, by id or name; the first unless it is said.")
   ),
-  onCrash: Options.optional(Verb.choice("on-crash", OnCrash.literals, "What becomes of it when its guest crashes."))
+  onCrash: Options.optional(Verb.choice("on-crash", OnCrash.literals, "What becomes of it when its guest crashes.")),
+  told: CloudInit.options
 }
 
 const verbs: ReadonlyArray<Verb.Verb> = [
@@ -144,7 +147,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
       noWait: Verb.noWait
     }),
     args: Args.none,
-    run: ({ count, image, name, nic, noWait, onCrash, type }) =>
+    run: ({ count, image, name, nic, noWait, onCrash, told, type }) =>
       Effect.gen(function* () {
         const { vms } = yield* client
         const payload = {
@@ -152,7 +155,8 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           instanceType: yield* Resolve.type(type),
           ...(yield* Resolve.maybe("image", image, Resolve.image)),
           ...Verb.given("onCrash", onCrash),
-          ...(yield* Networks.parsed(nic))
+          ...(yield* Networks.parsed(nic)),
+          ...(yield* CloudInit.given(told))
         }
         if (Option.isNone(count)) {
           return yield* Operations.begin(noWait, vms.createVm({ payload, withResponse: true }), (operation) =>
@@ -213,6 +217,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         yield* ask(view, vms.changeVm({ path: { id }, payload: { onCrash }, withResponse: true }))
       })
   }),
+  CloudInit.verb,
   Verb.make({
     name: "destroy",
     about: "Destroy a VM, whatever its state. Its volumes stay.",
@@ -228,6 +233,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         )
       })
   }),
+  ...Power.verbs(show),
   Verb.make({
     name: "repair",
     about: "Make a VM what it should be, as far as nothing is taken from a running guest.",

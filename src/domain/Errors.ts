@@ -153,6 +153,22 @@ export class GuestHoldsDevice extends Schema.TaggedError<GuestHoldsDevice>()("Gu
   }
 }
 
+/** A guest was asked to shut down or to start anew and has not done so in time; it goes on as it was. @since 0.6.0 @category errors */
+export class GuestIgnores extends Schema.TaggedError<GuestIgnores>()("GuestIgnores", {
+  /** the domain's name */
+  domain: Schema.String,
+  /** what it was asked for, as in `shut down` */
+  asked: Schema.String,
+  /** as in `90 seconds` */
+  within: Schema.String,
+  /** what else can be done */
+  instead: Schema.String
+}) {
+  override get message(): string {
+    return `the guest of ${this.domain} has not ${this.asked} within ${this.within} although it was asked to: ${this.instead}`
+  }
+}
+
 /** @since 0.2.0 @category errors */
 export class VolumeNotFound extends Schema.TaggedError<VolumeNotFound>()("VolumeNotFound", {
   volumeId: Schema.Number
@@ -273,6 +289,17 @@ export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", {
 }) {
   override get message(): string {
     return `vmid : ${this.vmId} is busy (${this.doing}): try again when that has ended`
+  }
+}
+
+/** What was asked of a VM cannot be done in the state it is in; nothing was changed. @since 0.6.0 @category errors */
+export class VmConflict extends Schema.TaggedError<VmConflict>()("VmConflict", {
+  vmId: Ids.VmId,
+  /** why, and what to do about it */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `vmid : ${this.vmId} ${this.reason}`
   }
 }
 

@@ -13,11 +13,18 @@ export const OperationKind = Schema.Literal(
   "CreateVm",
   "DestroyVm",
   "StartVm",
+  "ShutDownVm",
+  "PowerOffVm",
+  "RebootVm",
+  "ResetVm",
+  "PauseVm",
+  "ResumeVm",
   "RepairVm",
   "CleanVm",
   "AttachNic",
   "DetachNic",
   "SetNicLink",
+  "SetCloudInit",
   "CreateVolume",
   "DestroyVolume",
   "RestoreVolume",
@@ -53,6 +60,7 @@ export type OperationState = typeof OperationState.Type
  * - `AttachNic`, `DetachNic`: `nic`, its number
  * - `SetNicLink`: `nic`, `link` and `formerLink`
  * - `RepairVm`: `repair`, the kinds of drift to mend
+ * - `ShutDownVm`, `RebootVm`: `within` how many seconds the guest is to have done it, and `force`, whether else it is done without it
  *
  * @since 0.2.0 @category models
  */
@@ -66,7 +74,9 @@ export const OperationDetail = Schema.Struct({
   nic: Schema.optionalWith(NicId, { exact: true }),
   link: Schema.optionalWith(LinkState, { exact: true }),
   formerLink: Schema.optionalWith(LinkState, { exact: true }),
-  repair: Schema.optionalWith(Schema.Array(DriftKind), { exact: true })
+  repair: Schema.optionalWith(Schema.Array(DriftKind), { exact: true }),
+  within: Schema.optionalWith(Schema.Int, { exact: true }),
+  force: Schema.optionalWith(Schema.Boolean, { exact: true })
 })
 /** @since 0.2.0 @category models */
 export type OperationDetail = typeof OperationDetail.Type
@@ -88,6 +98,11 @@ export class Operation extends Schema.Class<Operation>("Operation")({
   createdAt: Schema.Int,
   /** milliseconds since 1970; null: it has not ended */
   finishedAt: Schema.NullOr(Schema.Int),
+  /** how it came about, where that is not the same each time, one clause; null: there is nothing to say */
+  outcome: Schema.NullOr(Schema.String).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  ),
   /** the operation that does the same anew on another host, because this one's fell silent; null: none does */
   replacedBy: Schema.NullOr(Ids.OperationId).pipe(
     Schema.propertySignature,

@@ -8,14 +8,27 @@ import { DriverName } from "./Pool.ts"
 import * as Resources from "./Resources.ts"
 
 /**
+ * What a VM that is there is wanted to do. It stays so whatever its guest and its host do: one that was stopped or paused on purpose is not
+ * started by anybody but who asks for it.
+ *
+ * @since 0.6.0 @category models
+ */
+export const WantedPower = Schema.Literal("running", "stopped", "paused")
+/** @since 0.6.0 @category models */
+export type WantedPower = typeof WantedPower.Type
+
+/**
  * What the inventory wants of a VM. `failed`: its creation did not succeed and is, or will be, undone. `destroyed` and `failed` VMs
  * no longer exist for users; their rows remain so that a repeated destroy can be answered.
  *
  * @since 0.1.0 @category models
  */
-export const VmState = Schema.Literal("creating", "running", "destroying", "destroyed", "failed")
+export const VmState = Schema.Literal("creating", ...WantedPower.literals, "destroying", "destroyed", "failed")
 /** @since 0.1.0 @category models */
 export type VmState = typeof VmState.Type
+
+/** Whether it is there, and nothing but its power is wanted of it. @since 0.6.0 @category predicates */
+export const isSettled = (state: VmState): state is WantedPower => Schema.is(WantedPower)(state)
 
 /**
  * What becomes of a VM whose guest crashed or whose QEMU died: nothing, or it is started again (a few times, then it is left for a person to
@@ -103,10 +116,21 @@ export class Vm extends Schema.Class<Vm>("Vm")({
     return this.nics[0]?.mac ?? null
   }
 
+  /** whether it has been made, and is not being destroyed */
+  get settled(): boolean {
+    return isSettled(this.state)
+  }
+
   /** whether users see it */
   get exists(): boolean {
     return this.state !== "destroyed" && this.state !== "failed"
   }
+}
+
+/** What the guest sees as its seed's serial. @since 0.6.0 @category getters */
+export const seedSerial = (id: Ids.VmId): string => {
+  const full = `vm-${id}-seed`
+  return full.length <= 20 ? full : `s-${id}`
 }
 
 /** What the guest sees as its root disk's serial: virtio-blk carries 20 characters. @since 0.3.0 @category getters */

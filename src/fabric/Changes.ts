@@ -6,6 +6,9 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from "diff"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Redacted from "effect/Redacted"
+import * as Seed from "../cloudinit/Seed.ts"
+import { type CloudInit, hostnameOf, usual } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
@@ -18,7 +21,7 @@ import * as Kinds from "../operations/Kinds.ts"
 import * as NicSaga from "../operations/NicSaga.ts"
 import * as VolumeSaga from "../operations/VolumeSaga.ts"
 import type { DiskSource } from "../services/Hypervisor.ts"
-import type { VolumeChange } from "../services/Inventory.ts"
+import type { PowerKind, VolumeChange } from "../services/Inventory.ts"
 import type { DriverError } from "../services/Storage.ts"
 import * as Facts from "./Facts.ts"
 import type { Made } from "./Intent.ts"
@@ -40,7 +43,7 @@ export interface Step {
  * @since 0.5.0 @category models
  */
 export interface Change {
-  readonly kind: "domain" | "disk" | "nic" | "root disk" | "volume" | "snapshot" | "record" | "power"
+  readonly kind: "domain" | "disk" | "nic" | "root disk" | "seed" | "volume" | "snapshot" | "record" | "power"
   /** as in `domain vm-7 on root@h1` */
   readonly target: string
   readonly action: "create" | "change" | "remove"
@@ -125,6 +128,23 @@ const lines = (fields: Readonly<Record<string, string | null>>): string =>
 const placeOf = (source: DiskSource): string =>
   source._tag === "File" ? source.path : `${source.pool}/${source.image}`
 
+const sized = (text: string | null): string | null =>
+  text === null ? null : `${new TextEncoder().encode(text).length} bytes, which are not shown`
+
+/** What a seed says, but for what may be secret. */
+const seedText = (vm: Vm, cloudInit: CloudInit, source: DiskSource): string => {
+  const { hostname, networkConfig, revision, sshKeys, userData } = cloudInit
+  return lines({
+    at: placeOf(source),
+    revision: String(revision),
+    "instance-id": Seed.instanceId(vm, cloudInit),
+    hostname: hostname ?? hostnameOf(vm),
+    "SSH keys": sshKeys.length === 0 ? "none" : String(sshKeys.length),
+    "user data": sized(userData === null ? null : Redacted.value(userData)) ?? "none",
+    "network config": sized(networkConfig) ?? "none"
+  })
+}
+
 /** Makes changes as they are told. */
 const change = (
   kind: Change["kind"],
@@ -152,6 +172,18 @@ const change = (
     }
   ]
 }
+
+/** What becomes of a domain's power; `after` null: it stays what it is. */
+const powers: Readonly<Record<PowerKind, { readonly after: string | null; readonly note: string }>> = {
+  StartVm: { after: "running", note: "" },
+  ShutDownVm: { after: "stopped", note: "" },
+  PowerOffVm: { after: "stopped", note: "" },
+  RebootVm: { after: "running", note: ", started anew" },
+  ResetVm: { after: null, note: ", started anew" },
+  PauseVm: { after: "paused", note: "" },
+  ResumeVm: { after: "running", note: "" }
+}
+const isPower = (kind: OperationKind): kind is PowerKind => kind in powers
 
 const applied = (volume: Volume, by: VolumeChange): Volume => {
   const { attachment, hostId, name, purgeAt, size, state } = by
@@ -203,6 +235,10 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
             return outcome === null ? [] : [{ ...one, ...outcome }]
           })
           vmNow = new Vm({ ...vmNow, nics }, unchecked)
+        }),
+      setVmPower: (_, state) =>
+        Effect.sync(() => {
+          if (vmNow !== undefined) vmNow = new Vm({ ...vmNow, state }, unchecked)
         }),
       settleVolume: (_, by) =>
         Effect.sync(() => {
@@ -327,14 +363,18 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       const root = yield* storage.driver(vm.after.driver).describeRoot(host, vm.after.id)
       const image = yield* inventory.image(vm.after.imageId)
       const disk = rootText(vm.after, root, image)
-      const rootTarget = `root disk of ${domainName}${root._tag === "File" ? ` on ${host.name}` : ` in pool ${root.pool}`}`
+      const where = root._tag === "File" ? `on ${host.name}` : `in pool ${root.pool}`
+      const rootTarget = `root disk of ${domainName} ${where}`
+      const seed = yield* storage.driver(vm.after.driver).describeSeed(host, vm.after.id)
+      const seedTarget = `seed of ${domainName} ${where}`
       const domainTarget = `domain ${domainName} on ${host.name}`
       if (vm.before === null) {
         const { id, name, resources, uuid } = vm.after
         const nics = yield* NicSaga.allOnHost(ports.hypervisor, host, vm.after.nics, `define ${domainName}`)
-        const spec = { vmId: id, uuid, domainName, title: name, resources, nics, root, operationId: operation.id }
+        const spec = { vmId: id, uuid, domainName, title: name, resources, nics, root, seed, operationId: operation.id }
         add(
           change("root disk", rootTarget, null, disk),
+          change("seed", seedTarget, null, seedText(vm.after, made.cloudInit?.after ?? usual, seed)),
           change("domain", domainTarget, null, yield* ports.hypervisor.describe(host, spec))
         )
       } else {
@@ -345,7 +385,11 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
           vCPUs: String(vm.before.resources.cpu),
           memory: `${vm.before.resources.ram} MiB`
         })
-        add(change("domain", domainTarget, domain, null), change("root disk", rootTarget, disk, null))
+        add(
+          change("domain", domainTarget, domain, null),
+          change("seed", seedTarget, lines({ at: placeOf(seed) }), null),
+          change("root disk", rootTarget, disk, null)
+        )
       }
     }
     if (operation !== null && vm.before !== null && vmNow.nics !== vm.before.nics) {
@@ -362,6 +406,19 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
         add(change("nic", `NIC ${number} of domain ${domainName} on ${host.name}`, had, has))
       }
     }
+    if (operation?.kind === "SetCloudInit" && made.cloudInit !== undefined) {
+      const { after, before } = made.cloudInit
+      const seed = yield* storage.driver(vm.after.driver).describeSeed(host, vm.after.id)
+      const where = seed._tag === "File" ? `on ${host.name}` : `in pool ${seed.pool}`
+      add(
+        change(
+          "seed",
+          `seed of ${domainName} ${where}`,
+          before === null ? null : seedText(vm.after, before, seed),
+          seedText(vm.after, after, seed)
+        )
+      )
+    }
     if (operation?.kind === "RepairVm") {
       // nothing is taken away
       for (const { field, kind, seen, wanted } of yield* inventory.drift({ vm: vm.after.id })) {
@@ -370,6 +427,13 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
         const target = `${field} of domain ${domainName} on ${host.name}`
         add(change(told, target, seen === null ? null : `${seen}\n`, `${wanted}\n`))
       }
+    }
+    if (operation !== null && isPower(operation.kind)) {
+      const { after, note } = powers[operation.kind]
+      const seen = (yield* inventory.seen).get(vm.after.id)?.power ?? "not seen yet"
+      const same = after === null || after === seen
+      const then = same && note === "" ? seen : `${after ?? seen}${note}`
+      add(change("power", `power of domain ${domainName} on ${host.name}`, `${seen}\n`, `${then}\n`))
     }
     const gone = vmNow.state === "destroyed"
     add(

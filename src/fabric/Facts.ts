@@ -3,6 +3,7 @@
  *
  * @since 0.5.0
  */
+import type { CloudInit } from "../domain/CloudInit.ts"
 import type { Drift } from "../domain/Drift.ts"
 import type { Host } from "../domain/Host.ts"
 import { formatSource, type Image } from "../domain/Image.ts"
@@ -38,6 +39,11 @@ export const ofVm = (vm: Vm): Facts => ({
   [`VM ${vm.id}: shape`]: `instance type ${vm.instanceType} (${amounts(vm.resources)}), image ${vm.imageId}`,
   [`VM ${vm.id}: after a crash`]: vm.onCrash,
   [`VM ${vm.id}: NICs`]: listed(vm.nics.map(nicText))
+})
+
+/** Which it is and nothing of what it says. @since 0.6.0 @category getters */
+export const ofCloudInit = (vm: Vm, { revision }: CloudInit): Facts => ({
+  [`VM ${vm.id}: cloud-init`]: `revision ${revision}`
 })
 
 /** @since 0.5.0 @category getters */

@@ -9,6 +9,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import type { CloudInit } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
@@ -27,6 +28,8 @@ export interface Made {
   /** kinds of operations on the same that are begun when that one has ended well */
   readonly follows?: ReadonlyArray<OperationKind>
   readonly vm?: { readonly before: Vm | null; readonly after: Vm }
+  /** of that VM; `before` null: it is new */
+  readonly cloudInit?: { readonly before: CloudInit | null; readonly after: CloudInit }
   readonly volume?: { readonly before: Volume | null; readonly after: Volume }
   /** a new one, or the one it is about */
   readonly snapshot?: Snapshot | null

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
+import type { CloudInit } from "../domain/CloudInit.ts"
 import { HasChanged } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
@@ -23,6 +24,8 @@ const of = (...wanted: ReadonlyArray<unknown>): string =>
 /** @since 0.4.0 @category getters */
 export const ofVm = (vm: Vm): string =>
   of("VM", vm.id, vm.uuid, vm.name, vm.instanceType, vm.imageId, vm.hostId, vm.state, vm.onCrash, vm.nics)
+/** @since 0.6.0 @category getters */
+export const ofCloudInit = (vm: Vm, { revision }: CloudInit): string => of("cloud-init", vm.id, revision)
 /** @since 0.4.0 @category getters */
 export const ofVolume = ({ hostId, id, name, purgeAt, size, sourceId, state, target, vmId }: Volume): string =>
   of("volume", id, name, size, hostId, state, vmId, target, sourceId, purgeAt)
@@ -36,8 +39,8 @@ export const ofImage = ({ config, id }: Image): string => of("image", id, config
 /** @since 0.4.0 @category getters */
 export const ofInstanceType = ({ cpu, disk, ram, tid }: InstanceType): string => of("type", tid, cpu, ram, disk)
 /** @since 0.4.0 @category getters */
-export const ofOperation = ({ cancelAsked, error, id, replacedBy, state }: Operation): string =>
-  of("operation", id, state, error, cancelAsked, replacedBy)
+export const ofOperation = ({ cancelAsked, error, id, outcome, replacedBy, state }: Operation): string =>
+  of("operation", id, state, error, cancelAsked, outcome, replacedBy)
 
 /** @since 0.5.0 @category getters */
 export const ofWebhook = ({ id, types, url }: Webhook): string => of("webhook", id, url, types)

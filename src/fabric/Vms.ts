@@ -8,6 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { createHash } from "node:crypto"
+import * as CloudInitRules from "../cloudinit/Rules.ts"
+import * as Seed from "../cloudinit/Seed.ts"
+import { type CloudInit, hostnameOf } from "../domain/CloudInit.ts"
 import * as Errors from "../domain/Errors.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../domain/Ids.ts"
 import type { Image } from "../domain/Image.ts"
@@ -32,12 +36,12 @@ import * as Queue from "./Queue.ts"
 import * as Revision from "./Revision.ts"
 
 /**
- * `imageId` absent: the first image. `onCrash` absent: `leave`. With `idempotencyKey` repeating the request is harmless: it is the same VM that
+ * `imageId` absent: the first image. `onCrash` absent: `leave`. What cloud-init is told: nothing of it is needed; the hostname is made of the name. With `idempotencyKey` repeating the request is harmless: it is the same VM that
  * is waited for, or the same failure.
  *
  * @since 0.1.0 @category models
  */
-export interface CreateVm {
+export interface CreateVm extends CloudInitRules.Given {
   readonly name: string
   readonly instanceType: InstanceTypeId
   readonly imageId?: ImageId
@@ -65,6 +69,20 @@ export type CreateError =
 /** @since 0.1.0 @category errors */
 export type DestroyError = Errors.VmNotFound | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError
 
+/** @since 0.6.0 @category errors */
+export type CloudInitError =
+  Errors.InvalidArgument | Errors.VmNotFound | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError
+
+/** What a VM's guest is told, as it is now. @since 0.6.0 @category models */
+export interface CloudInitReport {
+  readonly vm: Vm
+  readonly cloudInit: CloudInit
+  /** the one that it has, also when it was given none */
+  readonly hostname: string
+  /** by which cloud-init knows whether it has done all of it already */
+  readonly instanceId: string
+}
+
 /** @since 0.1.0 @category services */
 export class Vms extends Context.Tag("vmfabric/Vms")<
   Vms,
@@ -86,6 +104,17 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
       onCrash: OnCrash,
       expect?: Revision.Expect
     ) => Effect.Effect<Vm, Errors.VmNotFound | Errors.HasChanged | Errors.PersistenceError>
+    /** What its guest is told by cloud-init. It may be secret. */
+    readonly cloudInit: (id: VmId) => Effect.Effect<CloudInitReport, Errors.VmNotFound | Errors.PersistenceError>
+    /**
+     * Tells it something else from its next boot on, and waits until that is written. Unless `reapply` is false cloud-init takes the guest for a new one then and does
+     * all of it again: hostname, keys, scripts. Its own SSH host keys stay. `HasChanged`: the revision of what it is told is not the expected one.
+     */
+    readonly setCloudInit: (
+      id: VmId,
+      change: CloudInitRules.Change,
+      expect?: Revision.Expect
+    ) => Effect.Effect<void, CloudInitError>
     readonly get: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
     readonly list: (filter?: { readonly host?: HostId }) => Effect.Effect<ReadonlyArray<Vm>, Errors.PersistenceError>
   }
@@ -142,6 +171,8 @@ export const layer = Layer.effect(
         readonly image: Image
         readonly onCrash: OnCrash
         readonly nics: ReadonlyArray<NewNic>
+        /** undefined: what is usual */
+        readonly cloudInit: CloudInit | undefined
       },
       key: RequestKey | undefined,
       lost: ReadonlyMap<HostId, string>,
@@ -150,7 +181,7 @@ export const layer = Layer.effect(
       Effect.gen(function* () {
         const statuses = yield* monitor.statuses
         const intent = yield* Intent.Intent
-        const { image, ...wanted } = request
+        const { cloudInit, image, ...wanted } = request
         const given = wanted.nics.flatMap(({ mac }) => mac ?? [])
         const networks = Nics.wishes(wanted.nics)
         const disk = { driver: preferred.name, pool: preferred.pool }
@@ -160,6 +191,7 @@ export const layer = Layer.effect(
             inventory.admit(
               {
                 ...wanted,
+                ...(cloudInit === undefined ? {} : { cloudInit }),
                 imageId: image.id,
                 ...Keys.field(key, replaces),
                 ...(replaces === undefined ? {} : { replaces }),
@@ -180,7 +212,13 @@ export const layer = Layer.effect(
                     scheduler.place
                   )
                 ),
-              ({ operation, vm }) => intent.confirm(() => ({ operation, vm: { before: null, after: vm }, given }))
+              ({ operation, vm }) =>
+                intent.confirm(() => ({
+                  operation,
+                  vm: { before: null, after: vm },
+                  given,
+                  ...(cloudInit === undefined ? {} : { cloudInit: { before: null, after: cloudInit } })
+                }))
             ),
             ({ operation }) => Begun.start(operations, operation)
           )
@@ -233,6 +271,10 @@ export const layer = Layer.effect(
         const { idempotencyKey, imageId, instanceType, name, nics = usualNics, of, onCrash = "leave" } = request
         yield* checkName(name)
         yield* Nics.check(nics)
+        const { hostname, networkConfig, sshKeys, userData } = request
+        const told = [hostname ?? null, networkConfig ?? null, sshKeys ?? null, userData ?? null]
+        const isTold = told.some((one) => one !== null)
+        const cloudInit = isTold ? yield* CloudInitRules.make(request) : undefined
         const said = [
           "VM",
           name,
@@ -240,7 +282,9 @@ export const layer = Layer.effect(
           imageId ?? null,
           onCrash,
           ...(of === undefined ? [] : [of]),
-          ...(nics === usualNics ? [] : [Nics.said(nics)])
+          ...(nics === usualNics ? [] : [Nics.said(nics)]),
+          // it may be secret, and keys outlive the VM
+          ...(isTold ? [createHash("sha256").update(JSON.stringify(told)).digest("base64url")] : [])
         ]
         const key = yield* Keys.make(idempotencyKey, said)
         const type = yield* inventory.type(instanceType)
@@ -248,7 +292,7 @@ export const layer = Layer.effect(
         // a process that has just started does not know its hosts yet; one that hangs must not hold everybody up
         yield* Effect.timeoutOption(monitor.settled, patience)
         yield* pools.refresh
-        return yield* attempt({ name, instanceType: type, image, onCrash, nics }, key, new Map())
+        return yield* attempt({ name, instanceType: type, image, onCrash, nics, cloudInit }, key, new Map())
       }),
       destroy: Effect.fn("Vms.destroy")(function* (id, expect) {
         const operation = yield* begin(id, expect)
@@ -263,6 +307,41 @@ export const layer = Layer.effect(
             )
           )
         ),
+      cloudInit: Effect.fn("Vms.cloudInit")(function* (id) {
+        const vm = yield* inventory.vm(id)
+        const cloudInit = yield* inventory.cloudInit(id)
+        return {
+          vm,
+          cloudInit,
+          hostname: cloudInit.hostname ?? hostnameOf(vm),
+          instanceId: Seed.instanceId(vm, cloudInit)
+        }
+      }),
+      setCloudInit: Effect.fn("Vms.setCloudInit")(function* (id, change, expect) {
+        yield* CloudInitRules.checkChange(change)
+        const intent = yield* Intent.Intent
+        const operation = yield* queue.whenFree(
+          { vmId: id },
+          inventory
+            .changeCloudInit(
+              id,
+              Effect.fnUntraced(function* (now, vm) {
+                if (expect?.(Revision.ofCloudInit(vm, now)) === false) {
+                  return yield* new Errors.HasChanged({ what: `cloud-init of VM ${id}` })
+                }
+                yield* intent.depends(() => ({ ...Facts.ofVm(vm), ...Facts.ofCloudInit(vm, now) }))
+                return CloudInitRules.changed(now, change)
+              }),
+              ({ cloudInit, operation, vm }) =>
+                intent.confirm(() => ({ operation, vm: { before: vm, after: vm }, cloudInit }))
+            )
+            .pipe(
+              Effect.tap((operation) => Begun.start(operations, operation)),
+              Effect.uninterruptible
+            )
+        )
+        yield* operations.await(operation.id)
+      }),
       get: inventory.vm,
       list: inventory.vms
     })

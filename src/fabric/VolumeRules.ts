@@ -97,7 +97,7 @@ export const attach = (view: VolumeView): Decision<Errors.VmNotFound | Errors.Vm
           : `${vmOperation.kind} has not ended`
     return Either.left(new Errors.VmBusy({ vmId: vm.id, operationId: vmOperation.id, doing }))
   }
-  if (vm.state !== "running") return conflict(volume, `cannot be attached to vmid ${vm.id}, which is ${vm.state}`)
+  if (!vm.settled) return conflict(volume, `cannot be attached to vmid ${vm.id}, which is ${vm.state}`)
   const target = targets.find((name) => !neighbours.some((neighbour) => neighbour.target === name))
   if (target === undefined) {
     return conflict(

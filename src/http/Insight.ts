@@ -83,6 +83,7 @@ const operationBody = ({ operation, progress }: OperationReport) => ({
   begun: time(operation.createdAt),
   ...(operation.finishedAt === null ? {} : { ended: time(operation.finishedAt) }),
   ...(operation.error === null ? {} : { reason: operation.error }),
+  ...(operation.outcome === null ? {} : { outcome: operation.outcome }),
   ...(progress === null
     ? {}
     : {

@@ -42,6 +42,7 @@ export const serialLog = (domainName: string): string => `/var/log/libvirt/qemu/
  */
 export const build = (spec: DomainSpec, facts: HostFacts): Xml.Element => {
   const { element } = Xml
+  const drives = spec.seed === undefined || spec.seed === null ? [] : seedDrive(spec.seed)
   const x86 = facts.arch === "x86_64" || facts.arch === "i686"
   return element("domain", { type: facts.domainType }, [
     element("name", {}, [spec.domainName]),
@@ -63,8 +64,9 @@ export const build = (spec: DomainSpec, facts: HostFacts): Xml.Element => {
     element("on_reboot", {}, ["restart"]),
     element("on_crash", {}, ["destroy"]),
     element("devices", {}, [
-      ...ports(portsOfOurs + nicSlots + volumeSlots),
+      ...ports(portsOfOurs + nicSlots + (drives.length === 0 ? 0 : 1) + volumeSlots),
       disk("vda", spec.root, element("boot", { order: 1 })),
+      ...drives,
       ...spec.nics.map(nic),
       element("serial", { type: "pty" }, [
         element("log", { file: serialLog(spec.domainName), append: "on" }),
@@ -93,17 +95,38 @@ const ports = (count: number): ReadonlyArray<Xml.Element> => [
   ...Array.from({ length: count }, () => Xml.element("controller", { type: "pci", model: "pcie-root-port" }))
 ]
 
-const disk = (target: string, source: DiskSource, last: Xml.Element): Xml.Element => {
+/** Where a seed stands in a domain. @since 0.6.0 @category constants */
+export const seedTarget = "sda"
+
+// A CD-ROM, for then the volumes' names in the guest (vdb, vdc, …) are what they would be without it, and nobody can write to it. On virtio's SCSI
+// controller, because cloud images have its driver wherever they have virtio at all; AHCI, where q35 has its CD-ROMs, Debian's cloud kernel has
+// not. It costs one port. libvirt would make a controller of another model by itself.
+const seedDrive = (source: DiskSource): ReadonlyArray<Xml.Element> => [
+  Xml.element("controller", { type: "scsi", index: 0, model: "virtio-scsi" }),
+  drive({ device: "cdrom", bus: "scsi", target: seedTarget, discard: undefined }, source, Xml.element("readonly"))
+]
+
+const disk = (target: string, source: DiskSource, last: Xml.Element): Xml.Element =>
+  drive({ device: "disk", bus: "virtio", target, discard: "unmap" }, source, last)
+
+interface Drive {
+  readonly device: "disk" | "cdrom"
+  readonly bus: "virtio" | "scsi"
+  readonly target: string
+  readonly discard: "unmap" | undefined
+}
+
+const drive = ({ bus, device, discard, target }: Drive, source: DiskSource, last: Xml.Element): Xml.Element => {
   const { element } = Xml
-  const place = [element("target", { dev: target, bus: "virtio" }), element("serial", {}, [source.serial]), last]
+  const place = [element("target", { dev: target, bus }), element("serial", {}, [source.serial]), last]
   return source._tag === "File"
-    ? element("disk", { type: "file", device: "disk" }, [
-        element("driver", { name: "qemu", type: source.format, discard: "unmap" }),
+    ? element("disk", { type: "file", device }, [
+        element("driver", { name: "qemu", type: source.format, discard }),
         element("source", { file: source.path }),
         ...place
       ])
-    : element("disk", { type: "network", device: "disk" }, [
-        element("driver", { name: "qemu", type: "raw", cache: "none", discard: "unmap" }),
+    : element("disk", { type: "network", device }, [
+        element("driver", { name: "qemu", type: "raw", cache: "none", discard }),
         element("auth", { username: source.client }, [element("secret", { type: "ceph", uuid: source.secret })]),
         element(
           "source",
@@ -113,6 +136,30 @@ const disk = (target: string, source: DiskSource, last: Xml.Element): Xml.Elemen
         ),
         ...place
       ])
+}
+
+/**
+ * A definition with the seed as its CD-ROM; undefined: it has it already. Another drive at its place goes.
+ *
+ * @since 0.6.0 @category combinators
+ */
+export const withSeed = (domain: Xml.Element, source: DiskSource): Xml.Element | undefined => {
+  const wanted = source._tag === "File" ? source.path : `${source.pool}/${source.image}`
+  const there = disks(domain).find(({ target }) => target === seedTarget)
+  if (there !== undefined && (there.rbd ?? there.path) === wanted) return undefined
+  const isScsi = (node: Xml.Node) =>
+    typeof node !== "string" && node.name === "controller" && Xml.attribute(node, "type") === "scsi"
+  const isThere = (node: Xml.Node) =>
+    typeof node !== "string" && node.name === "disk" && Xml.attribute(Xml.child(node, "target"), "dev") === seedTarget
+  return {
+    ...domain,
+    children: domain.children.map((node) => {
+      if (typeof node === "string" || node.name !== "devices") return node
+      const kept = node.children.filter((device) => !isThere(device))
+      const added = seedDrive(source).filter((device) => !isScsi(device) || !kept.some(isScsi))
+      return { ...node, children: [...kept, ...added] }
+    })
+  }
 }
 
 /** A volume's disk, for DOMAIN_ATTACH_DEVICE_FLAGS. @since 0.2.0 @category constructors */

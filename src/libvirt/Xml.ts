@@ -6,7 +6,7 @@
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { XMLParser } from "fast-xml-parser"
+import { SaxesParser } from "saxes"
 
 /** A tree that cannot be written, or a text that is not XML we accept. @since 0.1.0 @category errors */
 export class XmlError extends Schema.TaggedError<XmlError>()("XmlError", {
@@ -155,24 +155,8 @@ const codePoint = (character: string): string =>
 /** Bounds of what is read: `length` in UTF-16 units, libvirt's own limit of one string is 4 MiB. @since 0.1.0 @category models */
 export const limits = { length: 4 * 1024 * 1024, depth: 64 } as const
 
-const parser = new XMLParser({
-  preserveOrder: true,
-  ignoreAttributes: false,
-  attributeNamePrefix: "@",
-  textNodeName: "#text",
-  cdataPropName: "#cdata",
-  ignoreDeclaration: true,
-  ignorePiTags: true,
-  parseTagValue: false,
-  parseAttributeValue: false,
-  trimValues: false,
-  // references are decoded here, so that nothing but the five named and the numeric ones exists
-  processEntities: false,
-  maxNestedTags: limits.depth,
-  onDangerousProperty: (name) => {
-    throw new Error(`the name ${name} is not accepted`)
-  }
-})
+/** What is said of XML that is not accepted, by us or by the reader; thrown by the reader's listeners, which have no other way out. */
+class Refusal extends Error {}
 
 /**
  * Reads one document. Refused: any DOCTYPE (so entities cannot be declared), unknown references, more than `limits`, text that is not well
@@ -184,85 +168,55 @@ export const parse = (text: string): Either.Either<Element, XmlError> => {
   if (text.length > limits.length) {
     return Either.left(new XmlError({ reason: `more than ${limits.length} characters of XML` }))
   }
-  // in well-formed XML `<!D` occurs outside comments and CDATA only as a document type; refusing it everywhere is the safe side
-  if (/<!(?!--|\[CDATA\[)/.test(text)) return Either.left(new XmlError({ reason: "a document type is not accepted" }))
   return Either.try({
-    try: () => {
-      const top = nodes(parser.parse(text, true))
-      const roots = top.filter((node) => typeof node !== "string")
-      const [root] = roots
-      if (root === undefined || roots.length !== 1) throw new Error("not one root element")
-      // the parser itself lets text beside the root pass, and drops it at the very end
-      if (!text.trimEnd().endsWith(">") || top.some((node) => typeof node === "string" && node.trim() !== "")) {
-        throw new Error("text outside the root element")
-      }
-      return root
-    },
+    try: () => read(text),
     catch: (cause) =>
-      new XmlError({ reason: `not well-formed XML: ${cause instanceof Error ? cause.message : String(cause)}`, cause })
+      new XmlError({
+        reason:
+          cause instanceof Refusal
+            ? cause.message
+            : `not well-formed XML: ${cause instanceof Error ? cause.message : String(cause)}`,
+        cause
+      })
   })
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
-
-// fast-xml-parser's ordered form: [{ "#text": "…" }, { "#cdata": [{ "#text": "…" }] }, { name: [children], ":@": { "@key": "…" } }]
-const nodes = (ordered: unknown): ReadonlyArray<Node> => {
-  if (!Array.isArray(ordered)) throw new Error("no content")
-  const items: ReadonlyArray<unknown> = ordered
-  return joinTexts(
-    items.flatMap((item): ReadonlyArray<Node> => {
-      if (!isRecord(item)) throw new Error("unexpected content")
-      const name = Object.keys(item).find((key) => key !== ":@")
-      if (name === undefined) return []
-      const content = item[name]
-      if (name === "#text") return [decode(String(content))]
-      if (name === "#cdata") return [cdata(content)]
-      const attributes = item[":@"]
-      return [
-        {
-          name,
-          attributes: isRecord(attributes)
-            ? Object.fromEntries(
-                // a literal line end or tab in an attribute is a blank (XML 1.0, 3.3.3)
-                Object.entries(attributes).map(([key, value]) => [
-                  key.slice(1),
-                  decode(String(value).replace(/[\t\n\r]/g, " "))
-                ])
-              )
-            : {},
-          children: nodes(content)
-        }
-      ]
-    })
-  )
-}
-
-const cdata = (content: unknown): string =>
-  Array.isArray(content)
-    ? content.map((part: unknown) => (isRecord(part) ? String(part["#text"] ?? "") : "")).join("")
-    : ""
-
-const named: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" }
-
-const decode = (text: string): string => {
-  if (text.includes("<")) throw new Error("an unescaped <")
-  if (impossible.test(text)) throw new Error("a character that XML cannot carry")
-  return text.replace(/&([^;&]{0,12};)?/g, (whole, inner: string | undefined) => {
-    const body = inner?.slice(0, -1) ?? ""
-    const number = /^#(?:x([0-9a-fA-F]+)|([0-9]+))$/.exec(body)
-    const code =
-      number === null ? undefined : number[1] === undefined ? Number(number[2]) : Number.parseInt(number[1], 16)
-    const character =
-      code === undefined
-        ? Object.hasOwn(named, body)
-          ? named[body]
-          : undefined
-        : code <= 0x10ffff
-          ? String.fromCodePoint(code)
-          : undefined
-    if (character === undefined || impossible.test(character)) throw new Error(`the reference ${whole} is not accepted`)
-    return character
+const read = (text: string): Element => {
+  interface Open extends Element {
+    readonly attributes: Record<string, string>
+    readonly children: Array<Node>
+  }
+  let root: Open | undefined
+  const open: Array<Open> = []
+  // without namespaces, which no document of libvirt's needs to be understood
+  const parser = new SaxesParser({ xmlns: false, position: false })
+  const add = (text: string) => {
+    const children = open.at(-1)?.children
+    if (children === undefined) return
+    const last = children.length - 1
+    const before = children[last]
+    if (typeof before === "string") children[last] = before + text
+    else if (text !== "") children.push(text)
+  }
+  parser.on("error", (error) => {
+    throw error
   })
+  parser.on("doctype", () => {
+    throw new Refusal("a document type is not accepted")
+  })
+  parser.on("opentag", ({ attributes, name }) => {
+    if (open.length === limits.depth) throw new Refusal(`elements within elements, more than ${limits.depth} deep`)
+    const element: Open = { name, attributes: { ...attributes }, children: [] }
+    if (open.length === 0) root = element
+    else open.at(-1)?.children.push(element)
+    open.push(element)
+  })
+  parser.on("closetag", () => open.pop())
+  parser.on("text", add)
+  parser.on("cdata", add)
+  parser.write(text).close()
+  if (root === undefined) throw new Error("no root element")
+  return root
 }
 
 /** The child elements, all or those of one name. @since 0.1.0 @category getters */

@@ -6,8 +6,9 @@
 import * as Either from "effect/Either"
 import type { DriftField, DriftKind, DriftPolicies } from "../domain/Drift.ts"
 import { connect, formatSource, type Offer } from "../domain/Network.ts"
-import { type Power, rootSerial, type Vm } from "../domain/Vm.ts"
+import { type Power, rootSerial, seedSerial, type Vm } from "../domain/Vm.ts"
 import type { Volume } from "../domain/Volume.ts"
+import { seedTarget } from "../libvirt/DomainXml.ts"
 import type { DomainDetail, DomainDisk, DomainShape, ShapeNic } from "../services/Hypervisor.ts"
 
 /** What a VM should be. @since 0.3.0 @category models */
@@ -15,8 +16,8 @@ export interface Wanted {
   readonly vm: Vm
   /** those that have the VM, whatever their state */
   readonly volumes: ReadonlyArray<Volume>
-  /** where a disk of that name is kept: a path, or `pool/image` */
-  readonly sourceOf: (disk: Pick<Volume, "driver">, name: string) => string
+  /** where a disk of that name is kept: a path, or `pool/image`; `ending` is a file's, absent: `qcow2` */
+  readonly sourceOf: (disk: Pick<Volume, "driver">, name: string, ending?: string) => string
   /** what its host has for NICs; null: that is not known */
   readonly networks: Offer | null
 }
@@ -34,12 +35,22 @@ interface OwnDisk {
   readonly settled: boolean
 }
 
-const ownDisks = ({ sourceOf, vm, volumes }: Wanted): ReadonlyArray<OwnDisk> => [
+const ownDisks = ({ sourceOf, vm, volumes }: Wanted, disks: ReadonlyArray<DomainDisk>): ReadonlyArray<OwnDisk> => [
   {
     field: "root disk",
     disk: { target: "vda", source: sourceOf(vm, `${vm.domainName}-root`), serial: rootSerial(vm.id) },
     settled: true
   },
+  // a VM that was made before there were seeds has none
+  ...(disks.some(({ serial }) => serial === seedSerial(vm.id))
+    ? [
+        {
+          field: "seed",
+          disk: { target: seedTarget, source: sourceOf(vm, `${vm.domainName}-seed`, "iso"), serial: seedSerial(vm.id) },
+          settled: true
+        }
+      ]
+    : []),
   ...volumes.map((volume) => ({
     field: `volume-${volume.id}`,
     disk: {
@@ -94,7 +105,7 @@ const compareShape = (wanted: Wanted, shape: DomainShape, of: string): ReadonlyA
   compare("vcpus", String(vm.resources.cpu), applied === null ? null : String(applied.cpu), String(shape.cpu))
   compare("memory", memory(vm.resources.ram), applied === null ? null : memory(applied.ram), memory(shape.ram))
 
-  const own = ownDisks(wanted)
+  const own = ownDisks(wanted, shape.disks)
   const { found, left } = match(own, shape.disks)
   for (const one of own) {
     if (!one.settled) continue
@@ -134,6 +145,10 @@ const compareShape = (wanted: Wanted, shape: DomainShape, of: string): ReadonlyA
   return fields
 }
 
+/** Whether it does what is wanted of it. One that should be stopped may have come to that in any way. */
+const hasPower = ({ state }: Vm, power: Power): boolean =>
+  state === "stopped" ? power === "stopped" || power === "crashed" || power === "absent" : power === state
+
 /**
  * Everything that differs. A VM with an unfinished operation is not for this: what it is about to become is in flight.
  *
@@ -141,7 +156,7 @@ const compareShape = (wanted: Wanted, shape: DomainShape, of: string): ReadonlyA
  */
 export const compare = (wanted: Wanted, { detail, power }: Found): ReadonlyArray<DriftField> => {
   const { vm } = wanted
-  const running = power === "running" ? [] : [field("power", "power", "running", power)]
+  const running = hasPower(vm, power) ? [] : [field("power", "power", vm.state, power)]
   if (detail === null) return [...running, field("definition", "domain", "defined", null)]
   const owner = detail.owner === null ? null : `vm-${detail.owner.vmId}`
   return [
@@ -169,19 +184,19 @@ export const reported = (fields: ReadonlyArray<DriftField>, policies: DriftPolic
   fields.filter(({ kind }) => policies[kind] !== "ignore")
 
 /**
- * The kinds that a repair is to mend, as far as one can: nothing is taken away, nothing that runs is changed but for disks that it misses, and
- * what is not there, or not ours, is left to a person.
+ * The kinds that a repair is to mend, as far as one can: nothing is taken away, nothing that runs is changed but for disks that it misses, one that
+ * should run is started, and what is not there, or not ours, is left to a person.
  *
  * @since 0.3.0 @category policies
  */
 export const mendable = (fields: ReadonlyArray<DriftField>, policies: DriftPolicies): ReadonlyArray<DriftKind> => {
   const hopeless = fields.some(({ field, seen }) => field === "owner" || (field === "domain" && seen === null))
   if (hopeless) return []
-  const kinds = fields.flatMap(({ field, kind, seen }) => {
+  const kinds = fields.flatMap(({ field, kind, seen, wanted }) => {
     if (policies[kind] !== "repair") return []
     switch (kind) {
       case "power":
-        return [kind]
+        return wanted === "running" ? [kind] : []
       case "definition":
         return field.endsWith(runningSuffix) ? [] : [kind]
       case "disks":

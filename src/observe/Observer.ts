@@ -90,6 +90,7 @@ interface Watched {
 interface Looked {
   readonly digest: string
   readonly wanted: string
+  readonly power: VmSeen["power"]
   /** what a repair is to mend */
   readonly mend: ReadonlyArray<DriftKind>
 }
@@ -120,9 +121,14 @@ const short = (text: string): string => createHash("sha256").update(text).digest
 
 /**
  * What is seen, made of what the host says and what was seen before. libvirt forgets how a stopped domain came to be so when its daemon is
- * started anew, and we do not. One that ran before, and is just stopped now, lost its QEMU with its host: a stop that anybody saw has a reason.
+ * started anew, and we do not. One that ran before, and is just stopped now, lost its QEMU with its host: a stop that anybody saw has a reason, and
+ * one that was asked for needs none.
  */
-const settle = (before: VmSeen | undefined, { power, reason }: DomainPower): Pick<VmSeen, "power" | "reason"> => {
+const settle = (
+  { state }: Vm,
+  before: VmSeen | undefined,
+  { power, reason }: DomainPower
+): Pick<VmSeen, "power" | "reason"> => {
   if (power !== "stopped" || reason !== null) return { power, reason }
   switch (before?.power) {
     case undefined:
@@ -134,6 +140,7 @@ const settle = (before: VmSeen | undefined, { power, reason }: DomainPower): Pic
     case "running":
     case "paused":
     case "suspended":
+      if (state === "stopped") return { power, reason }
       return { power: "crashed", reason: "its QEMU was gone when its host could be looked at again" }
   }
 }
@@ -269,7 +276,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       : Effect.void
 
   const repair = (vm: Vm, mend: ReadonlyArray<DriftKind>) =>
-    mend.length === 0 || vm.state !== "running"
+    mend.length === 0 || !vm.settled
       ? Effect.void
       : begin(vm, "RepairVm", `its ${mend.join(", ")} drifted`, { repair: mend })
 
@@ -288,9 +295,9 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     const crashed: Array<readonly [Vm, Pick<VmSeen, "power" | "reason">]> = []
     for (const vm of vms) {
       const domain = found(vm)
-      if (vm.state !== "running" || (domain === undefined && inFlight.has(vm.id))) continue
+      if (!vm.settled || (domain === undefined && inFlight.has(vm.id))) continue
       const before = seen.get(vm.id)
-      const now = domain === undefined ? { power: "absent" as const, reason: null } : settle(before, domain)
+      const now = domain === undefined ? { power: "absent" as const, reason: null } : settle(vm, before, domain)
       if (now.power === "crashed") crashed.push([vm, now])
       if (before?.power === now.power && before.reason === now.reason) continue
       news.push({ vmId: vm.id, seen: now, drift: null })
@@ -307,9 +314,9 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
 
   const sourceOf =
     (host: Host): Drift.Wanted["sourceOf"] =>
-    ({ driver }, name) => {
+    ({ driver }, name, ending = "qcow2") => {
       const { pool } = storage.driver(driver)
-      return pool === null ? `${host.config.path.replace(/\/+$/, "")}/${name}.qcow2` : `${pool}/${name}`
+      return pool === null ? `${host.config.path.replace(/\/+$/, "")}/${name}.${ending}` : `${pool}/${name}`
     }
 
   /** Compares one VM with what it should be. `swept`: its power, seen a moment ago. */
@@ -317,16 +324,18 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     const known = looked.get(vm.id)
     // what is known of a VM that goes is forgotten with it
     looked.delete(vm.id)
-    if (vm.state !== "running" || (yield* busy).has(vm.id)) return
+    if (!vm.settled || (yield* busy).has(vm.id)) return
     const volumes = yield* inventory.volumes({ vm: vm.id })
     const networks = host.facts
     const offered = [networks?.network ?? null, networks?.networks ?? null]
-    const wanted = short(JSON.stringify([vm.name, vm.resources, vm.applied, vm.nics, offered, volumes]))
+    const wanted = short(JSON.stringify([vm.name, vm.state, vm.resources, vm.applied, vm.nics, offered, volumes]))
     const current = known?.wanted === wanted ? known : undefined
     const glance = yield* hypervisor.glance(host, vm.uuid, current?.digest ?? null)
     const before = (yield* inventory.seen).get(vm.id)
     const same = Option.isSome(glance) && glance.value.detail === null
-    if (same && current !== undefined && swept !== undefined && settle(before, swept).power === before?.power) {
+    // what is known of its power may be newer than what was told of it then
+    const sweptPower = swept === undefined ? undefined : settle(vm, before, swept).power
+    if (same && current !== undefined && sweptPower === before?.power && sweptPower === current.power) {
       looked.set(vm.id, current)
       return yield* repair(vm, current.mend)
     }
@@ -340,7 +349,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     if (Option.isSome(detail) !== Option.isSome(power)) return yield* later(vm, 100)
     const seen = Option.match(power, {
       onNone: () => ({ power: "absent" as const, reason: null }),
-      onSome: (domain) => settle(before, domain)
+      onSome: (domain) => settle(vm, before, domain)
     })
     const fields = Drift.compare(
       { vm, volumes, sourceOf: sourceOf(host), networks },
@@ -349,7 +358,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     const drift = Drift.reported(fields, policies)
     yield* inventory.observe([{ vmId: vm.id, seen, drift }], yield* Clock.currentTimeMillis)
     const mend = Drift.mendable(fields, policies)
-    if (Option.isSome(glance)) looked.set(vm.id, { digest: glance.value.digest, wanted, mend })
+    if (Option.isSome(glance)) looked.set(vm.id, { digest: glance.value.digest, wanted, power: seen.power, mend })
     yield* restart(vm, seen)
     yield* repair(vm, mend)
   })
@@ -516,17 +525,20 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     }
     // what it is when it is there counts
     if (vm.state === "creating") return yield* later(vm, 500, at)
-    if (vm.state !== "running") return
+    if (!vm.settled) return
     const power = yield* hypervisor.power(host, vm)
     const [newest] = yield* journal.list({ vmId: vm.id, limit: 1 })
     const inFlight = newest !== undefined && !newest.ended
     yield* note([vm], () => Option.getOrUndefined(power), new Set(inFlight ? [vm.id] : []))
+    const differs = yield* inventory.drift({ vm: vm.id })
     if (inFlight) {
       // whether it is as it should be is asked when that has ended
-      return Option.exists(power, ({ power }) => power === "running") ? undefined : yield* later(vm, 1000)
+      return differs.length === 0 && Option.exists(power, ({ power }) => power === "running")
+        ? undefined
+        : yield* later(vm, 1000)
     }
     // what our own operation has done to it was no surprise; if it was not alone in that, the round finds it
-    if (newest !== undefined && (newest.finishedAt ?? 0) > at) return
+    if (newest !== undefined && (newest.finishedAt ?? 0) > at && differs.length === 0) return
     yield* compare(host, vm)
   })
 

@@ -2,6 +2,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Seed from "../cloudinit/Seed.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
 import type { Vm } from "../domain/Vm.ts"
@@ -12,7 +13,7 @@ import { limits, type Saga } from "./Saga.ts"
 import * as VmSaga from "./VmSaga.ts"
 
 /** @since 0.3.0 @category constants */
-export const steps = ["image", "root disk", "define", "start", "running"] as const
+export const steps = ["image", "root disk", "seed", "define", "start", "running"] as const
 
 /** Whether it runs once it was started. @since 0.3.0 @category steps */
 export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domainName, uuid }: Vm) =>
@@ -29,7 +30,7 @@ export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domain
         })
   )
 
-/** image → root disk → define → start → seen running. @since 0.1.0 @category operations */
+/** image → root disk → seed → define → start → seen running. @since 0.1.0 @category operations */
 export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)[number]> => {
   const { driver, host, hypervisor, inventory, vm } = subject
   const operationId = subject.operation.id
@@ -38,6 +39,9 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
   /** null: not by this process */
   let made: DiskSource | null = null
   const makeRoot = Effect.map(driver.createRoot(host, root), (disk) => (made = disk))
+  const makeSeed = Effect.flatMap(inventory.cloudInit(vm.id), (cloudInit) =>
+    driver.writeSeed(host, { vmId: vm.id, operationId, content: Seed.build(vm, cloudInit), replaces: false })
+  )
   return {
     hosts: [host],
     unreachable: "undo",
@@ -60,24 +64,28 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
         limit: limits.copy
       },
       {
+        name: "seed",
+        description: `Write what cloud-init in ${vm.domainName} reads, beside its root disk.`,
+        act: Effect.asVoid(makeSeed),
+        undo: driver.deleteSeed(host, vm.id, operationId)
+      },
+      {
         name: "define",
         description: `Define the domain ${vm.domainName}.`,
         // asked for again after a restart
-        act: Effect.flatMap(
-          Effect.suspend(() => (made === null ? makeRoot : Effect.succeed(made))),
-          (disk) =>
-            Effect.flatMap(NicSaga.allOnHost(hypervisor, host, vm.nics, `define ${vm.domainName}`), (nics) =>
-              hypervisor.define(host, {
-                ...domain,
-                vmId: vm.id,
-                title: vm.name,
-                resources: vm.resources,
-                nics,
-                root: disk,
-                operationId
-              })
-            )
-        ),
+        act: Effect.gen(function* () {
+          const disk = yield* made === null ? makeRoot : Effect.succeed(made)
+          yield* hypervisor.define(host, {
+            ...domain,
+            vmId: vm.id,
+            title: vm.name,
+            resources: vm.resources,
+            nics: yield* NicSaga.allOnHost(hypervisor, host, vm.nics, `define ${vm.domainName}`),
+            root: disk,
+            seed: yield* driver.describeSeed(host, vm.id),
+            operationId
+          })
+        }),
         undo: VmSaga.undefine(subject, domain)
       },
       {

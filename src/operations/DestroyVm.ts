@@ -6,10 +6,10 @@ import { limits, type Saga } from "./Saga.ts"
 import * as VmSaga from "./VmSaga.ts"
 
 /** @since 0.3.0 @category constants */
-export const steps = ["power off", "undefine", "root disk"] as const
+export const steps = ["power off", "undefine", "seed", "root disk"] as const
 
 /**
- * power off → undefine → root disk. Only forward: a VM half destroyed cannot be given back, so an unreachable host is waited for, and
+ * power off → undefine → seed → root disk. Only forward: a VM half destroyed cannot be given back, so an unreachable host is waited for, and
  * after a refusal the VM stays `destroying` with its reservation, to be destroyed again. Its volumes stay, and are available again.
  *
  * @since 0.1.0 @category operations
@@ -31,6 +31,12 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
         name: "undefine",
         description: `Remove the definition of ${vm.domainName}.`,
         act: VmSaga.undefine(subject, domain)
+      },
+      // before the root disk, for as long as that is there the VM is among what may have been left
+      {
+        name: "seed",
+        description: `Remove what cloud-init in ${vm.domainName} read.`,
+        act: driver.deleteSeed(host, vm.id)
       },
       {
         name: "root disk",

@@ -23,13 +23,20 @@ import * as DestroyVolume from "./DestroyVolume.ts"
 import * as DetachNic from "./DetachNic.ts"
 import * as DetachVolume from "./DetachVolume.ts"
 import * as GrowVolume from "./GrowVolume.ts"
+import * as PauseVm from "./PauseVm.ts"
+import * as PowerOffVm from "./PowerOffVm.ts"
 import * as PurgeVolume from "./PurgeVolume.ts"
+import * as RebootVm from "./RebootVm.ts"
 import * as RenameVolume from "./RenameVolume.ts"
 import * as RepairVm from "./RepairVm.ts"
+import * as ResetVm from "./ResetVm.ts"
 import * as RestoreVolume from "./RestoreVolume.ts"
+import * as ResumeVm from "./ResumeVm.ts"
 import * as RevertVolume from "./RevertVolume.ts"
 import type { Saga } from "./Saga.ts"
+import * as SetCloudInit from "./SetCloudInit.ts"
 import * as SetNicLink from "./SetNicLink.ts"
+import * as ShutDownVm from "./ShutDownVm.ts"
 import * as StartVm from "./StartVm.ts"
 import type * as VmSaga from "./VmSaga.ts"
 import type * as VolumeSaga from "./VolumeSaga.ts"
@@ -132,11 +139,18 @@ export const kinds: Readonly<Record<OperationKind, Kind>> = {
   ),
   DestroyVm: ofVm(DestroyVm, "forward", DestroyVm.saga),
   StartVm: ofVm(StartVm, "both ways", StartVm.saga),
+  ShutDownVm: ofVm(ShutDownVm, "both ways", ShutDownVm.saga),
+  PowerOffVm: ofVm(PowerOffVm, "both ways", PowerOffVm.saga),
+  RebootVm: ofVm(RebootVm, "both ways", RebootVm.saga),
+  ResetVm: ofVm(ResetVm, "both ways", ResetVm.saga),
+  PauseVm: ofVm(PauseVm, "both ways", PauseVm.saga),
+  ResumeVm: ofVm(ResumeVm, "both ways", ResumeVm.saga),
   RepairVm: ofVm(RepairVm, "both ways", (subject, { storage }) => RepairVm.saga(subject, storage.driver)),
   CleanVm: ofVm(CleanVm, "forward", CleanVm.saga),
   AttachNic: ofVm(AttachNic, "both ways", AttachNic.saga),
   DetachNic: ofVm(DetachNic, "forward", DetachNic.saga),
   SetNicLink: ofVm(SetNicLink, "both ways", SetNicLink.saga),
+  SetCloudInit: ofVm(SetCloudInit, "forward", SetCloudInit.saga),
   CreateVolume: ofVolume(CreateVolume, "both ways", CreateVolume.saga),
   DestroyVolume: ofVolume(DestroyVolume, "forward", DestroyVolume.saga),
   RestoreVolume: ofVolume(RestoreVolume, "forward", RestoreVolume.saga),

@@ -47,12 +47,12 @@ export const saga = (subject: Subject, driverOf: (name: DriverName) => StorageDr
         { discard: true }
       )
     ),
-    power: hypervisor.start(host, domain)
+    power: vm.state === "running" ? hypervisor.start(host, domain) : Effect.void
   }
   const descriptions = {
     definition: `Give title, vCPUs and memory back to the definition of ${vm.domainName}.`,
     disks: `Put the volumes that are missing into ${vm.domainName}.`,
-    power: `Start ${vm.domainName} unless it runs.`
+    power: `Start ${vm.domainName} if it should run and does not.`
   }
   const asked = steps.filter((name) => operation.detail.repair?.includes(name) === true)
   return {
@@ -60,8 +60,7 @@ export const saga = (subject: Subject, driverOf: (name: DriverName) => StorageDr
     unreachable: "undo",
     steps: asked.map((name) => ({ name, description: descriptions[name], act: acts[name] })),
     // what was applied is what was wanted, but only if the definition was among it
-    succeeded:
-      vm.state === "running" && asked.includes("definition") ? inventory.setVmState(vm.id, "running") : Effect.void,
+    succeeded: vm.settled && asked.includes("definition") ? inventory.setVmState(vm.id, vm.state) : Effect.void,
     failed: Effect.void
   }
 }

@@ -17,6 +17,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import {
   type GuestHoldsDevice,
+  type GuestIgnores,
   type HostError,
   type HostUnreachable,
   type ImageRefused,
@@ -32,7 +33,14 @@ import type { Watchdog } from "./Watchdog.ts"
 
 /** What a step can fail with. @since 0.3.0 @category errors */
 export type StepError =
-  HostError | StorageError | ImageRefused | GuestHoldsDevice | VolumeConflict | OperationTimeout | PersistenceError
+  | HostError
+  | StorageError
+  | ImageRefused
+  | GuestHoldsDevice
+  | GuestIgnores
+  | VolumeConflict
+  | OperationTimeout
+  | PersistenceError
 
 /** Somebody asked for it. @since 0.3.0 @category errors */
 export class Cancelled extends Data.TaggedError("Cancelled") {

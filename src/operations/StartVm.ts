@@ -2,25 +2,43 @@
  * @since 0.3.0
  */
 import * as Effect from "effect/Effect"
+import type { Power } from "../domain/Vm.ts"
 import * as CreateVm from "./CreateVm.ts"
 import type { Saga } from "./Saga.ts"
-import type { Subject } from "./VmSaga.ts"
+import * as VmSaga from "./VmSaga.ts"
 
 /** @since 0.3.0 @category constants */
 export const steps = ["start", "running"] as const
 
+const already: Partial<Record<Power, string>> = {
+  running: "it ran already",
+  paused: "it was paused, and goes on"
+}
+
 /** start → seen running. One that has started is left so, whatever fails afterwards. @since 0.3.0 @category operations */
-export const saga = ({ host, hypervisor, vm }: Subject): Saga<(typeof steps)[number]> => ({
-  hosts: [host],
-  unreachable: "undo",
-  steps: [
-    {
-      name: "start",
-      description: `Start ${vm.domainName}.`,
-      act: hypervisor.start(host, { uuid: vm.uuid, domainName: vm.domainName })
-    },
-    { name: "running", description: `See that ${vm.domainName} runs.`, act: CreateVm.seenRunning(hypervisor, host, vm) }
-  ],
-  succeeded: Effect.void,
-  failed: Effect.void
-})
+export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
+  const { host, hypervisor, inventory, vm } = subject
+  return {
+    hosts: [host],
+    unreachable: "undo",
+    steps: [
+      {
+        name: "start",
+        description: `Start ${vm.domainName}.`,
+        act: Effect.gen(function* () {
+          const { power } = yield* VmSaga.lookAt(subject)
+          yield* hypervisor.start(host, { uuid: vm.uuid, domainName: vm.domainName })
+          const outcome = already[power]
+          if (outcome !== undefined) yield* VmSaga.tell(subject, outcome)
+        })
+      },
+      {
+        name: "running",
+        description: `See that ${vm.domainName} runs.`,
+        act: CreateVm.seenRunning(hypervisor, host, vm)
+      }
+    ],
+    succeeded: inventory.setVmPower(vm.id, "running"),
+    failed: Effect.void
+  }
+}

@@ -3,10 +3,13 @@
  *
  * @since 0.3.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { HostError, PersistenceError } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Operation } from "../domain/Operation.ts"
-import type { Vm } from "../domain/Vm.ts"
+import type { Power, Vm, VmSeen } from "../domain/Vm.ts"
 import type { DomainRef, Hypervisor } from "../services/Hypervisor.ts"
 import type { Inventory } from "../services/Inventory.ts"
 import type { StorageDriver } from "../services/Storage.ts"
@@ -21,6 +24,29 @@ export interface Subject {
   readonly vm: Vm
   readonly host: Host
 }
+
+/** How long a guest has for what it is asked, unless somebody says: seconds. @since 0.6.0 @category constants */
+export const usualPatience = 90
+
+/** How long a guest has for what it is asked, and whether else it is done without it. @since 0.6.0 @category getters */
+export const patienceOf = ({ detail }: Operation): { readonly within: Duration.Duration; readonly force: boolean } => ({
+  within: Duration.seconds(detail.within ?? usualPatience),
+  force: detail.force ?? true
+})
+
+/** What the host says that the VM's domain does. @since 0.6.0 @category steps */
+export const lookAt = ({ host, hypervisor, vm }: Subject): Effect.Effect<Pick<VmSeen, "power" | "reason">, HostError> =>
+  Effect.map(
+    hypervisor.power(host, { uuid: vm.uuid, domainName: vm.domainName }),
+    Option.getOrElse(() => ({ power: "absent" as const, reason: null }))
+  )
+
+/** Whether there is nothing that its power could be taken from. @since 0.6.0 @category predicates */
+export const isOff = (power: Power): boolean => power === "stopped" || power === "crashed" || power === "absent"
+
+/** Writes down how the operation came about. @since 0.6.0 @category steps */
+export const tell = ({ inventory, operation }: Subject, outcome: string): Effect.Effect<void, PersistenceError> =>
+  inventory.setOutcome(operation.id, outcome)
 
 /**
  * Removes the definition of one that was powered off. It may run again: by a start that was given up and took effect after all, by its

@@ -135,6 +135,8 @@ export class Ceph extends Context.Tag("vmfabric/Ceph")<
     ) => Effect.Effect<void, CephError>
     /** Never makes it smaller: `EINVAL`. */
     readonly grow: (image: string, size: number) => Effect.Effect<void, CephError>
+    /** Writes a few KiB at the image's beginning, whoever has it open; what comes after stays. `EINVAL` when it is too small for that. */
+    readonly write: (image: string, content: Uint8Array) => Effect.Effect<void, CephError>
     readonly setMetadata: (image: string, key: string, value: string) => Effect.Effect<void, CephError>
     /** `EEXIST` when the new name is taken. */
     readonly rename: (image: string, name: string) => Effect.Effect<void, CephError>

@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
-import type { GuestHoldsDevice, HostError } from "../domain/Errors.ts"
+import type { GuestHoldsDevice, GuestIgnores, HostError } from "../domain/Errors.ts"
 import type { Host, HostFacts } from "../domain/Host.ts"
 import type { DomainUuid, OperationId, VmId } from "../domain/Ids.ts"
 import type { NetworkSource } from "../domain/Network.ts"
@@ -22,7 +23,7 @@ import type { Power } from "../domain/Vm.ts"
  * @since 0.1.0 @category models
  */
 export type DiskSource =
-  | { readonly _tag: "File"; readonly path: string; readonly format: "qcow2"; readonly serial: string }
+  | { readonly _tag: "File"; readonly path: string; readonly format: "qcow2" | "raw"; readonly serial: string }
   | {
       readonly _tag: "Rbd"
       readonly pool: string
@@ -103,6 +104,8 @@ export interface DomainSpec {
   readonly resources: Resources
   readonly nics: ReadonlyArray<DomainNic>
   readonly root: DiskSource
+  /** what cloud-init reads, as a CD-ROM; absent or null: it has none */
+  readonly seed?: DiskSource | null
   /** kept in the domain's metadata, so that what made it can be recognised */
   readonly operationId: OperationId
 }
@@ -235,6 +238,27 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
     readonly status: (host: Host, domain: DomainRef) => Effect.Effect<Option.Option<DomainStatus>, HostError>
     /** Takes the power from it, whatever state it is in; absent or stopped is fine. */
     readonly powerOff: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
+    /**
+     * Asks the guest to shut down, by its agent or its power button, again and again, and waits until it is off; absent or stopped is fine.
+     * A guest that is not up yet does not hear it. `HostFailure` at once when it is paused or asleep.
+     */
+    readonly shutDown: (
+      host: Host,
+      domain: DomainRef,
+      within: Duration.DurationInput
+    ) => Effect.Effect<void, HostError | GuestIgnores>
+    /** The same for starting anew, in the QEMU that it has; fails when it does not run. */
+    readonly reboot: (
+      host: Host,
+      domain: DomainRef,
+      within: Duration.DurationInput
+    ) => Effect.Effect<void, HostError | GuestIgnores>
+    /** The guest begins anew without being asked, as by a reset button; one that is paused stays so. Fails when it does not run. */
+    readonly reset: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
+    /** The guest stands still and keeps its memory; paused is fine. Fails when it does not run. */
+    readonly pause: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
+    /** One that is paused goes on; one that runs is fine. Fails when it does not run. */
+    readonly resume: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
     /** Removes the definition, with managed save, snapshots' metadata and NVRAM; absent is fine. It must not be running. */
     readonly undefine: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
     /**
@@ -313,6 +337,10 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
       domain: DomainRef,
       shape: { readonly title: string; readonly cpu: number; readonly ram: number }
     ) => Effect.Effect<void, HostError>
+    /**
+     * Puts the seed's drive into the definition, unless it is there; a running guest has it from its next start on. Fails when the domain is absent.
+     */
+    readonly provideSeed: (host: Host, domain: DomainRef, seed: DiskSource) => Effect.Effect<void, HostError>
     /** Changes from now on; fails when the connection is lost. */
     readonly changes: (host: Host) => Stream.Stream<DomainChange, HostError>
   }

@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Errors from "../domain/Errors.ts"
+import type { CloudInit } from "../domain/CloudInit.ts"
 import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { LinkState, NewNic, Nic, NicId, NicState } from "../domain/Nic.ts"
@@ -16,7 +17,7 @@ import type { Operation, OperationDetail, OperationKind } from "../domain/Operat
 import type { DriverName, Pool } from "../domain/Pool.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Drift, DriftField } from "../domain/Drift.ts"
-import type { OnCrash, Power, Vm, VmSeen, VmState } from "../domain/Vm.ts"
+import type { OnCrash, Power, Vm, VmSeen, VmState, WantedPower } from "../domain/Vm.ts"
 import type { Snapshot, Volume, VolumeState } from "../domain/Volume.ts"
 
 /** The three input files, read and checked, each in file order. @since 0.1.0 @category models */
@@ -104,6 +105,12 @@ export interface Observation {
  */
 export type Confirm<A> = (made: A) => Effect.Effect<void>
 
+/** Operations on the power of a VM. @since 0.6.0 @category models */
+export type PowerKind = Extract<
+  OperationKind,
+  "StartVm" | "ShutDownVm" | "PowerOffVm" | "RebootVm" | "ResetVm" | "PauseVm" | "ResumeVm"
+>
+
 /** @since 0.1.0 @category models */
 export interface AdmitVm {
   readonly key?: RequestKey
@@ -116,6 +123,8 @@ export interface AdmitVm {
   readonly disk: KeptWith
   /** absent: one on the default network */
   readonly nics?: ReadonlyArray<NewNic>
+  /** absent: what is usual */
+  readonly cloudInit?: CloudInit
   /** GiB of the pool that are taken besides, by what is not written yet; absent: none */
   readonly besides?: number
 }
@@ -274,15 +283,17 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /** What an operation on a NIC came to. One that is no more already is passed over. */
     readonly settleNic: (id: VmId, nic: Nic["id"], outcome: NicOutcome) => Effect.Effect<void, Errors.PersistenceError>
     /**
-     * One transaction: a pending `StartVm`, `RepairVm` or `CleanVm` operation on the VM is written. `VmBusy`: another operation on it, or on a
-     * volume with it, has not ended. `CleanVm` is for one that is destroyed or whose creation failed, the others for one that is not.
+     * One transaction: a pending operation on the VM is written. `VmBusy`: another operation on it, or on a volume with it, has not ended.
+     * `CleanVm` is for one that is destroyed or whose creation failed, the others for one that is not. A failure of `check`, which sees the VM as it
+     * is at this moment, changes nothing.
      */
-    readonly beginOnVm: (
+    readonly beginOnVm: <E = never>(
       id: VmId,
-      kind: "StartVm" | "RepairVm" | "CleanVm",
+      kind: PowerKind | "RepairVm" | "CleanVm",
       detail?: OperationDetail,
-      confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
-    ) => Effect.Effect<Operation, Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
+      confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>,
+      check?: (vm: Vm) => Effect.Effect<void, E>
+    ) => Effect.Effect<Operation, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
 
     /**
      * One transaction: the VM becomes `destroying` and a pending `DestroyVm` operation is written; while one is unfinished that one
@@ -307,6 +318,22 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<{ readonly before: Vm; readonly after: Vm }>
     ) => Effect.Effect<Vm, E | Errors.VmNotFound | Errors.PersistenceError>
 
+    /** What the VM's guest is told; of one that is over what is usual, for nothing of it is kept. */
+    readonly cloudInit: (id: VmId) => Effect.Effect<CloudInit, Errors.PersistenceError>
+    /**
+     * One transaction: what `decide` makes of it and a pending `SetCloudInit` operation are written. `VmBusy`: another operation on the VM, or on a volume with
+     * it, has not ended. A failure of `decide` changes nothing.
+     */
+    readonly changeCloudInit: <E>(
+      id: VmId,
+      decide: (now: CloudInit, vm: Vm) => Effect.Effect<CloudInit, E>,
+      confirm?: Confirm<{
+        readonly vm: Vm
+        readonly operation: Operation
+        readonly cloudInit: { readonly before: CloudInit; readonly after: CloudInit }
+      }>
+    ) => Effect.Effect<Operation, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
+
     /** A VM that exists for users. */
     readonly vm: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
     /** The row whatever its state: for operations. */
@@ -324,10 +351,14 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       limit: number
     ) => Effect.Effect<Page<Vm>, Errors.PersistenceError>
     /**
-     * Sets the state; `destroyed` and `failed` give the reservation back in the same transaction, and `destroyed` makes the VM's volumes
-     * available again. `running`: what was wanted of the VM has been applied.
+     * Sets the state; `destroyed` and `failed` give the reservation back in the same transaction, with them goes what its guest was told, and
+     * `destroyed` makes the VM's volumes available again. `running`, `stopped`, `paused`: what was wanted of the VM has been applied.
      */
     readonly setVmState: (id: VmId, state: VmState) => Effect.Effect<void, Errors.PersistenceError>
+    /** What is wanted of the power of a VM that is there, and nothing else; one that is being destroyed is left as it is. */
+    readonly setVmPower: (id: VmId, power: WantedPower) => Effect.Effect<void, Errors.PersistenceError>
+    /** How an operation came about, one clause; what was said before is replaced. */
+    readonly setOutcome: (id: OperationId, outcome: string) => Effect.Effect<void, Errors.PersistenceError>
 
     /**
      * Remembers what was seen, in one transaction; what is as before is not written again and keeps its `since`. VMs that no longer exist are

@@ -24,6 +24,15 @@ export interface RootRequest {
   readonly operationId: OperationId
 }
 
+/** A VM's cloud-init seed: at most 1 MiB. @since 0.6.0 @category models */
+export interface SeedRequest {
+  readonly vmId: VmId
+  readonly operationId: OperationId
+  readonly content: Uint8Array
+  /** whether one that another operation of ours made for this VM is written anew; else it is another's, and refused */
+  readonly replaces: boolean
+}
+
 /** A volume, and for a driver that keeps volumes on hosts the host that has it; others get null. @since 0.2.0 @category models */
 export interface VolumeAt {
   readonly id: VolumeId
@@ -77,6 +86,16 @@ export interface StorageDriver {
   readonly describeRoot: (host: Host, vmId: VmId) => Effect.Effect<DiskSource, DriverError>
   /** The VMs that have a root disk there: on the host, or in the pool. */
   readonly listRoots: (host: Host) => Effect.Effect<ReadonlyArray<VmId>, DriverError>
+
+  /**
+   * The VM's seed, kept with its root disk, with that content. A guest that has it open sees it change, so that the next boot finds it. One of another origin
+   * is refused and left alone.
+   */
+  readonly writeSeed: (host: Host, seed: SeedRequest) => Effect.Effect<DiskSource, DriverError>
+  /** Removes it; absent is fine. `madeBy`: only what that operation made. */
+  readonly deleteSeed: (host: Host, vmId: VmId, madeBy?: OperationId) => Effect.Effect<void, DriverError>
+  /** As `describeRoot`. */
+  readonly describeSeed: (host: Host, vmId: VmId) => Effect.Effect<DiskSource, DriverError>
 
   /** Reads as zeros, or as its source. One that this operation made is kept; one of another origin is refused and left alone. */
   readonly createVolume: (volume: VolumeAt, request: VolumeRequest) => Effect.Effect<void, DriverError>

@@ -150,6 +150,7 @@ export const serve = (cluster: Cluster, duplex: Duplex): Effect.Effect<number> =
       create: calling("create", requests.create, calls.create),
       clone: calling("clone", requests.clone, calls.clone),
       grow: calling("grow", requests.grow, calls.grow),
+      write: calling("write", requests.write, calls.write),
       setMetadata: calling("setMetadata", requests.setMetadata, calls.setMetadata),
       rename: calling("rename", requests.rename, calls.rename),
       remove: calling("remove", requests.remove, calls.remove),

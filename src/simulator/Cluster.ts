@@ -276,6 +276,12 @@ export const make = (options: Options = {}): Effect.Effect<Cluster> =>
           return done
         }),
       grow: ({ image, size }) => Either.flatMap(found(image), (stored) => resize(stored, size)),
+      write: ({ content, image }) =>
+        Either.flatMap(found(image), (stored) =>
+          content.length > stored.size
+            ? Either.left({ errno: "EINVAL", detail: `it has ${stored.size} bytes` })
+            : writeTo(stored, 0, content)
+        ),
       setMetadata: ({ image, key: name, value }) =>
         value === ""
           ? Either.left({ errno: "EINVAL", detail: "a value that is empty cannot be read back" })

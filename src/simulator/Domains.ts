@@ -604,7 +604,7 @@ export const start = (host: HostState, domain: SimulatedDomain, flags: number): 
       ),
       nextNode,
       clocked: !paused,
-      guest: { phase: "booting", boots: 0, seen: new Map(), cards: new Map(), removals: new Map() }
+      guest: { phase: "booting", boots: 0, pressed: null, seen: new Map(), cards: new Map(), removals: new Map() }
     })
     domain.live = live
     // asked for at every other start there, when this one is packed
@@ -713,6 +713,17 @@ export const resume = (host: HostState, domain: SimulatedDomain): Answer<void> =
 export const needLive = (domain: SimulatedDomain, speaker: number): Answer<void> =>
   domain.live === null
     ? Either.left(refuse(code.operationInvalid, speaker, "domain is not running"))
+    : Either.right(undefined)
+
+/**
+ * Whether a guest can be asked for something by its power button. One that is paused can be asked to start anew, and does when it goes on; a
+ * request to shut down is refused.
+ *
+ * @since 0.6.0 @category procedures
+ */
+export const needAwake = (domain: SimulatedDomain): Answer<void> =>
+  domain.live === null || domain.state === state.paused
+    ? Either.left(refuse(code.operationInvalid, from.qemu, "domain is not running"))
     : Either.right(undefined)
 
 /** @since 0.1.0 @category procedures */

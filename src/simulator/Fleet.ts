@@ -13,6 +13,7 @@ import { defaultConfig, formatAddress, type HostAddress } from "../domain/Host.t
 import * as Network from "../domain/Network.ts"
 import * as Nic from "../domain/Nic.ts"
 import { InstanceTypeId } from "../domain/Ids.ts"
+import type { WantedPower } from "../domain/Vm.ts"
 import * as DomainXml from "../libvirt/DomainXml.ts"
 import * as Xml from "../libvirt/Xml.ts"
 import type { DomainSpec } from "../services/Hypervisor.ts"
@@ -229,12 +230,12 @@ export type Standing = Pick<DomainSpec, "vmId" | "uuid" | "domainName" | "title"
 const folder = defaultConfig({ user: "root", host: "unused", port: 22 }).path
 
 /**
- * Puts a VM on a host as if it had run there for long: its disk beside the operation's mark, its domain, its guest that is up. False: the host has no
- * room for it, or has one of that name.
+ * Puts a VM on a host as if it had been there for long: its disk beside the operation's mark, its domain, its guest that is up, unless it is to be
+ * stopped. False: the host has no room for it, or has one of that name.
  *
  * @since 0.3.0 @category combinators
  */
-export const settle = (host: SimulatedHost.SimulatedHost, vm: Standing): boolean => {
+export const settle = (host: SimulatedHost.SimulatedHost, vm: Standing, power: WantedPower = "running"): boolean => {
   const { state } = host
   const { machine } = state
   const path = `${folder}/${vm.domainName}-root.qcow2`
@@ -275,9 +276,12 @@ export const settle = (host: SimulatedHost.SimulatedHost, vm: Standing): boolean
   )
   const started = Either.flatMap(Xml.render(definition), (xml) =>
     Either.flatMap(Domains.define(state, xml), (domain) =>
-      Either.map(Domains.start(state, domain, 0), () => {
-        if (domain.live !== null) Guests.comeUp(domain.live)
-      })
+      power === "stopped"
+        ? Either.right(undefined)
+        : Either.map(Domains.start(state, domain, 0), () => {
+            if (domain.live !== null) Guests.comeUp(domain.live)
+            if (power === "paused") Domains.suspend(state, domain)
+          })
     )
   )
   return Either.isRight(started)

@@ -13,7 +13,8 @@ import { type Device, type HostState, type LiveDomain, type SimulatedDomain, sta
 export interface GuestControl {
   /** It has got power. */
   readonly boot: (domain: SimulatedDomain) => void
-  readonly shutDown: (domain: SimulatedDomain) => void
+  /** Its power button is pressed: it turns itself off, and is given power again when it is to start anew. One that is not up yet does not hear it. */
+  readonly press: (domain: SimulatedDomain, then: "off" | "anew") => void
   /** QEMU begins anew with it: what it was asked to let go of is gone, whether it has heard of it or not. */
   readonly reset: (domain: SimulatedDomain) => void
   /** Its devices have changed, or it goes on after a pause. */
@@ -31,6 +32,10 @@ export interface Guests {
   readonly hold: (name: string, on: boolean) => void
   /** The guest of that name says that it does not let go. */
   readonly refuse: (name: string, on: boolean) => void
+  /** The guest of that name does not care for its power button; off: it does again. */
+  readonly ignore: (name: string, on: boolean) => void
+  /** The guest of that name takes so long to turn itself off, from its next try on; undefined: as long as the others. */
+  readonly delay: (name: string, by: Duration.Duration | undefined) => void
 }
 
 const letters = Array.from({ length: 26 }, (_, index) => String.fromCharCode(97 + index))
@@ -42,7 +47,8 @@ const names = [...letters, ...letters.flatMap((first) => letters.map((second) =>
 /** The guest's kernel looks at its disks again and tells each difference. */
 const scan = (live: LiveDomain, silently: boolean): void => {
   const { guest, serial } = live
-  const open = [...live.disks.values()].sort((a, b) => a.slot - b.slot)
+  // what stands in no slot of its own is a drive of a controller's, which this guest has no driver for
+  const open = [...live.disks.values()].filter(({ slot }) => slot > 0).sort((a, b) => a.slot - b.slot)
   const tell = (line: string): void => {
     if (!silently) serial.push(`GUEST DISK ${line}`)
   }
@@ -104,6 +110,8 @@ export const make = (options: {
   const { state: host } = options
   const holding = new Set<string>()
   const refusing = new Set<string>()
+  const ignoring = new Set<string>()
+  const delays = new Map<string, Duration.Duration>()
 
   const after = (time: Duration.Duration, act: () => void): void => {
     options.run(Effect.zipRight(Effect.sleep(time), Effect.sync(act)))
@@ -153,9 +161,45 @@ export const make = (options: {
     if (live === null || domain.state === state.paused) return
     if (live.guest.phase === "due") comeUp(live)
     if (live.guest.phase !== "up") return
+    const { pressed } = live.guest
+    live.guest.pressed = null
+    if (pressed !== null) press(domain, pressed)
     scan(live, false)
     scanNics(live, false)
     for (const disk of live.guest.removals.keys()) letGo(domain, live, disk)
+  }
+
+  const reset: GuestControl["reset"] = (domain) => {
+    const live = domain.live
+    if (live === null) return
+    for (const disk of live.guest.removals.keys()) {
+      Devices.removed(host, domain, disk)
+      settle(live, disk, true)
+    }
+    live.guest.boots++
+    live.guest.phase = "booting"
+    live.guest.pressed = null
+    live.guest.seen.clear()
+    live.guest.cards.clear()
+    boot(domain)
+  }
+
+  const press: GuestControl["press"] = (domain, then) => {
+    const live = domain.live
+    if (live === null || live.guest.phase !== "up" || ignoring.has(domain.name)) return
+    if (domain.state === state.paused) {
+      live.guest.pressed = then
+      return
+    }
+    live.serial.push("GUEST POWEROFF")
+    const { boots } = live.guest
+    after(delays.get(domain.name) ?? options.shutdownTime, () => {
+      // off already, or started anew by somebody
+      if (domain.live !== live || live.guest.boots !== boots) return
+      if (domain.state === state.paused) live.guest.pressed = then
+      else if (then === "off") Domains.powerOffByGuest(host, domain)
+      else if (Domains.reset(host, domain)._tag === "Right") reset(domain)
+    })
   }
 
   const named = (name: string): ReadonlyArray<SimulatedDomain> =>
@@ -164,25 +208,8 @@ export const make = (options: {
   return {
     control: {
       boot,
-      shutDown: (domain) => {
-        const live = domain.live
-        after(options.shutdownTime, () => {
-          if (live !== null && domain.live === live) Domains.powerOffByGuest(host, domain)
-        })
-      },
-      reset: (domain) => {
-        const live = domain.live
-        if (live === null) return
-        for (const disk of live.guest.removals.keys()) {
-          Devices.removed(host, domain, disk)
-          settle(live, disk, true)
-        }
-        live.guest.boots++
-        live.guest.phase = "booting"
-        live.guest.seen.clear()
-        live.guest.cards.clear()
-        boot(domain)
-      },
+      press,
+      reset,
       look,
       ask: (domain, disk) => {
         const live = domain.live
@@ -211,6 +238,14 @@ export const make = (options: {
     refuse: (name, on) => {
       if (on) refusing.add(name)
       else refusing.delete(name)
+    },
+    ignore: (name, on) => {
+      if (on) ignoring.add(name)
+      else ignoring.delete(name)
+    },
+    delay: (name, by) => {
+      if (by === undefined) delays.delete(name)
+      else delays.set(name, by)
     }
   }
 }

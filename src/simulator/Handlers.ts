@@ -143,7 +143,9 @@ export const make = (daemon: Daemon): Handlers => {
       })
     )
   const shutDown = (ref: Domains.DomainRef) =>
-    onDomain(ref, (domain) => Either.map(Domains.needLive(domain, from.qemu), () => guests.shutDown(domain)))
+    onDomain(ref, (domain) => Either.map(Domains.needAwake(domain), () => guests.press(domain, "off")))
+  const reboot = (ref: Domains.DomainRef) =>
+    onDomain(ref, (domain) => Either.map(Domains.needLive(domain, from.domain), () => guests.press(domain, "anew")))
   const reset = (ref: Domains.DomainRef) =>
     onDomain(ref, (domain) =>
       Either.map(Domains.reset(host, domain), () => {
@@ -296,9 +298,11 @@ export const make = (daemon: Daemon): Handlers => {
         onDomain(dom, (domain) => Domains.destroy(host, domain))
       ),
     DOMAIN_SHUTDOWN: ({ dom }) => shutDown(dom),
-    DOMAIN_SHUTDOWN_FLAGS: ({ dom }) => shutDown(dom),
-    DOMAIN_REBOOT: ({ dom }) => reset(dom),
-    DOMAIN_RESET: ({ dom }) => reset(dom),
+    // 1: by its power button; 2: by its agent
+    DOMAIN_SHUTDOWN_FLAGS: ({ dom, flags }) =>
+      Effect.zipRight(onlyFlags(flags, 0x3, "qemuDomainShutdownFlags"), shutDown(dom)),
+    DOMAIN_REBOOT: ({ dom, flags }) => Effect.zipRight(onlyFlags(flags, 0x3, "qemuDomainReboot"), reboot(dom)),
+    DOMAIN_RESET: ({ dom, flags }) => Effect.zipRight(onlyFlags(flags, 0, "qemuDomainReset"), reset(dom)),
     DOMAIN_SUSPEND: ({ dom }) => onDomain(dom, (domain) => Domains.suspend(host, domain)),
     DOMAIN_RESUME: ({ dom }) => onDomain(dom, (domain) => Either.map(Domains.resume(host, domain), looking(domain))),
     DOMAIN_GET_XML_DESC: ({ dom, flags }) =>

@@ -4,8 +4,11 @@
  * @since 0.1.0
  */
 import { createHash, type Hash } from "node:crypto"
+import { deflateRawSync, inflateRawSync } from "node:zlib"
 
 const headerBytes = 64 * 1024
+/** what is longer is kept packed: seeds are mostly zeros, and every VM has one */
+const packedFrom = 16 * 1024
 const zeros = new Uint8Array(1024 * 1024)
 
 /**
@@ -20,7 +23,8 @@ export class HostFile {
   allocation = 0
   /** milliseconds since 1970 */
   modified: number
-  private head: Buffer = Buffer.alloc(0)
+  private kept: Buffer = Buffer.alloc(0)
+  private packed = false
   private whole: Uint8Array | undefined
   private hash: Hash | undefined
   /** how far the hash has come */
@@ -40,12 +44,21 @@ export class HostFile {
     }
   }
 
+  private get head(): Buffer {
+    return this.packed ? inflateRawSync(this.kept) : this.kept
+  }
+  private set head(bytes: Buffer) {
+    this.packed = bytes.length > packedFrom
+    this.kept = this.packed ? deflateRawSync(bytes, { level: 1 }) : bytes
+  }
+
   /** Bytes that are not kept read as zero. */
   read(offset: number, length: number): Uint8Array {
     const end = Math.max(offset, Math.min(this.size, offset + length))
     if (this.whole !== undefined) return this.whole.subarray(offset, end)
     const out = new Uint8Array(end - offset)
-    if (offset < this.head.length) out.set(this.head.subarray(offset, Math.min(end, this.head.length)))
+    const { head } = this
+    if (offset < head.length) out.set(head.subarray(offset, Math.min(end, head.length)))
     return out
   }
 
@@ -57,9 +70,13 @@ export class HostFile {
     if (offset < headerBytes) {
       // a header is short, and zeros behind it need not be kept
       let to = Math.min(end, headerBytes)
-      while (to > offset && to > this.head.length && bytes[to - offset - 1] === 0) to--
-      if (this.head.length < to) this.head = Buffer.concat([this.head, Buffer.alloc(to - this.head.length)])
-      if (to > offset) this.head.set(bytes.subarray(0, to - offset), offset)
+      let { head } = this
+      while (to > offset && to > head.length && bytes[to - offset - 1] === 0) to--
+      if (head.length < to) head = Buffer.concat([head, Buffer.alloc(to - head.length)])
+      if (to > offset) {
+        head.set(bytes.subarray(0, to - offset), offset)
+        this.head = head
+      }
     }
     if (offset === 0 && this.hashed > 0) {
       this.stale = Math.max(this.stale, this.hashed)
@@ -87,7 +104,8 @@ export class HostFile {
     this.hashFirst()
     this.size = size
     if (size < this.hashed) this.scrambled = true
-    if (size < this.head.length) this.head = this.head.subarray(0, size)
+    const { head } = this
+    if (size < head.length) this.head = head.subarray(0, size)
   }
 
   private hashFirst(): void {

@@ -101,6 +101,8 @@ export interface GuestState {
   phase: "booting" | "due" | "up"
   /** how many times it was reset */
   boots: number
+  /** what its power button was pressed for while it was paused: it hears it when it goes on; null: it was not */
+  pressed: "off" | "anew" | null
   readonly seen: Map<OpenDisk, SeenDisk>
   /** NICs as its kernel saw them when it last looked, with its own names for them */
   readonly cards: Map<OpenNic, string>

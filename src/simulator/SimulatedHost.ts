@@ -107,6 +107,8 @@ export interface HostFaults extends Faults.CallFaults {
   readonly startLibvirtd: Effect.Effect<void>
   /** QEMU of this guest dies; false: no such guest runs. */
   readonly crashGuest: (name: string) => Effect.Effect<boolean>
+  /** Somebody who takes them for broken starts all domains that do not run. @since 0.6.0 */
+  readonly startByHand: Effect.Effect<void>
   /** This guest turns itself off; false: no such guest runs. */
   readonly guestShutsDown: (name: string) => Effect.Effect<boolean>
   /** The storage of this guest's disks fails for a moment, and QEMU pauses it; false: no such guest runs. */
@@ -115,6 +117,10 @@ export interface HostFaults extends Faults.CallFaults {
   readonly holdDevices: (name: string, on: boolean) => Effect.Effect<void>
   /** The guest says that it does not let go of its devices. */
   readonly refuseDevices: (name: string, on: boolean) => Effect.Effect<void>
+  /** The guest does not care for its power button. */
+  readonly ignorePowerButton: (name: string, on: boolean) => Effect.Effect<void>
+  /** The guest takes so long to turn itself off when it is asked to; zero: as long as others. */
+  readonly slowToTurnOff: (name: string, by: Duration.DurationInput) => Effect.Effect<void>
   /** The Ceph cluster takes guests that died for alive until this is switched off. */
   readonly keepWatchers: (on: boolean) => Effect.Effect<void>
   /** The machine loses power: guests are gone, and as far as others can tell it is just silent. */
@@ -331,10 +337,21 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       stopLibvirtd,
       startLibvirtd,
       crashGuest: onGuest(Domains.crash),
+      startByHand: Effect.sync(() => {
+        for (const domain of state.domains.values()) {
+          if (domain.live === null && Domains.start(state, domain, 0)._tag === "Right") guests.control.boot(domain)
+        }
+      }),
       guestShutsDown: onGuest(Domains.powerOffByGuest),
       ioError: onGuest(Domains.ioError),
       holdDevices: (name, on) => Effect.sync(() => guests.hold(name, on)),
       refuseDevices: (name, on) => Effect.sync(() => guests.refuse(name, on)),
+      ignorePowerButton: (name, on) => Effect.sync(() => guests.ignore(name, on)),
+      slowToTurnOff: (name, by) =>
+        Effect.sync(() => {
+          const time = Duration.decode(by)
+          guests.delay(name, Duration.equals(time, Duration.zero) ? undefined : time)
+        }),
       keepWatchers: (on) =>
         Effect.sync(() => {
           keeping = on

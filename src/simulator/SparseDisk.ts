@@ -9,6 +9,9 @@ const blockBytes = 64 * 1024
 /** @since 0.2.0 @category models */
 export type Blocks = Map<number, Uint8Array>
 
+const zeros = Buffer.alloc(blockBytes)
+const isZero = (bytes: Uint8Array): boolean => zeros.subarray(0, bytes.length).equals(bytes)
+
 /** `below`: what is read where there is no block. @since 0.2.0 @category combinators */
 export const read = (
   blocks: Blocks,
@@ -38,10 +41,13 @@ export const write = (
     const inBlock = (offset + at) % blockBytes
     const start = offset + at - inBlock
     const part = bytes.subarray(at, at + blockBytes - inBlock)
-    const block = Uint8Array.from(blocks.get(start / blockBytes) ?? below(start, blockBytes))
+    at += part.length
+    const there = blocks.get(start / blockBytes) ?? below(start, blockBytes)
+    // zeros over zeros make no block
+    if (!blocks.has(start / blockBytes) && isZero(part) && isZero(there)) continue
+    const block = Uint8Array.from(there)
     block.set(part, inBlock)
     blocks.set(start / blockBytes, block)
-    at += part.length
   }
 }
 

@@ -4,12 +4,15 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import type { ServerResponse } from "node:http"
 import { join } from "node:path"
 import { parse } from "yaml"
 import { api } from "../../src/api/Api.ts"
+import * as Keys from "../../src/cli/Keys.ts"
 import * as Planning from "../../src/cli/Planning.ts"
 import * as Text from "../../src/cli/Text.ts"
 import * as Tree from "../../src/cli/Tree.ts"
@@ -38,19 +41,23 @@ describe("the tree", () => {
     assert.deepStrictEqual([...called].map(String).sort(), endpoints.sort())
   })
 
-  it("plans whatever the API can plan", () => {
+  it("plans whatever the API can plan, and has keys for whatever that has", () => {
     const plannable: Array<string> = []
+    const keyed: Array<string> = []
     HttpApi.reflect(api, {
       onGroup: () => undefined,
-      onEndpoint: ({ endpoint: { name, urlParamsSchema } }) => {
-        const parameters: ReadonlyArray<PropertyKey> = Option.match(urlParamsSchema, {
-          onNone: () => [],
-          onSome: ({ ast }) => SchemaAST.getPropertySignatures(ast).map((parameter) => parameter.name)
-        })
-        if (parameters.includes("plan")) plannable.push(name)
+      onEndpoint: ({ endpoint: { headersSchema, name, urlParamsSchema } }) => {
+        const namesIn = (schema: Option.Option<Schema.Schema.All>): ReadonlyArray<PropertyKey> =>
+          Option.match(schema, {
+            onNone: () => [],
+            onSome: ({ ast }) => SchemaAST.getPropertySignatures(ast).map((parameter) => parameter.name)
+          })
+        if (namesIn(urlParamsSchema).includes("plan")) plannable.push(name)
+        if (namesIn(headersSchema).includes("idempotency-key")) keyed.push(name)
       }
     })
     assert.deepStrictEqual([...Planning.plannable].sort(), plannable.sort())
+    assert.deepStrictEqual([...Keys.keyed].sort(), keyed.sort())
   })
 
   it("begins with the words by which the program is chosen", () => {
@@ -116,6 +123,9 @@ describe("commands", () => {
       assert.match(created.out, /^name +web$/m)
       assert.match(created.out, /^state +running$/m)
       assert.match(created.err, /^CreateVm: begun$/m)
+      // what is seen of it comes a moment after its creation has ended
+      const seen = Effect.map(run("vm", "get", "web"), ({ out }) => /^seen +running/m.test(out))
+      yield* Effect.repeat(seen, { until: (is) => is, schedule: Schedule.spaced("20 millis") })
       // words in any order
       const got = yield* run("-o", "json", "vm", "get", "web")
       assert.deepStrictEqual(json(got.out), yield* asApi(`${served.url}/api/v1/vms/1`))
@@ -164,6 +174,26 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("create nothing twice with one key", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const key = (of: string) => ["-o", "name", "--idempotency-key", of]
+      for (const create of [
+        ["vm", "create", "--name", "web", "--type", "1"],
+        ["volume", "create", "--name", "data", "--size", "1"],
+        ["snapshot", "create", "data", "--name", "monday"]
+      ]) {
+        const [noun = ""] = create
+        const made = yield* run(...create, ...key(noun))
+        assert.deepStrictEqual([made.status, made.out], [0, "1\n"], made.err)
+        assert.strictEqual((yield* run(...create, ...key(noun))).out, made.out)
+      }
+      const another = yield* run("vm", "create", "--name", "other", "--type", "1", ...key("vm"))
+      assert.match(another.err, /Idempotency-Key vm was used for another request before/)
+      assert.strictEqual((yield* run("vm", "list", "-o", "name")).out, "1\n")
+    })
+  )
+
   it.scopedLive("create many, of which all pages are one list", () =>
     Effect.gen(function* () {
       const { run } = yield* shell
@@ -172,6 +202,32 @@ describe("commands", () => {
       const page = yield* run("vm", "list", "--limit", "2")
       const cursor = /--cursor (\S+)/.exec(page.err)?.[1] ?? ""
       assert.match((yield* run("vm", "list", "--cursor", cursor, "-o", "name")).out, /^3\n$/)
+    })
+  )
+
+  it.scopedLive("turn VMs on and off, several at once, and say how it came about", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("vm", "create", "--name", "n", "--type", "1", "--count", "3")
+      const stopped = yield* run("vm", "stop", "n-1", "--within", "20")
+      assert.strictEqual(stopped.status, 0, stopped.err)
+      assert.match(stopped.err, /^the guest shut itself down$/m)
+      assert.match(stopped.out, /^state +stopped$/m)
+      const paused = yield* run("vm", "pause", "n-2", "n-3", "-o", "wide")
+      assert.strictEqual(paused.status, 0, paused.err)
+      assert.lengthOf(paused.out.match(/PauseVm +vm [23] +done/g) ?? [], 2)
+      assert.strictEqual((yield* run("vm", "list", "--state", "paused", "-o", "name")).out, "2\n3\n")
+      const refused = yield* run("vm", "reboot", "n-1", "--no-force")
+      assert.deepStrictEqual([refused.status, refused.out], [1, ""])
+      assert.match(refused.err, /vmid : 1 is stopped: start it/)
+      const planned = yield* run("vm", "power-off", "n-2", "--plan")
+      assert.match(planned.out, /^change power of domain vm-2 on .*\n(?:.*\n)*-paused\n\+stopped$/m)
+      assert.strictEqual((yield* run("vm", "resume", "n-2", "n-3", "--plan")).status, 2)
+      assert.match((yield* run("vm", "resume", "n-2")).out, /^state +running$/m)
+      assert.match((yield* run("vm", "start", "n-1", "--no-wait")).out, /^kind +StartVm$/m)
+      const some = yield* run("vm", "power-off", "n-3", "nosuch")
+      assert.strictEqual(some.status, 3)
+      assert.match((yield* run("vm", "get", "n-3")).out, /^state +paused$/m)
     })
   )
 

@@ -60,7 +60,7 @@ describe("calls", () => {
         const plan = yield* client.vms.destroyVm({ path, urlParams: { plan: true } })
         assert.deepStrictEqual(
           plan.changes.map(({ action, target }) => `${action} ${target.split(" on ")[0]}`),
-          ["remove domain vm-1", "remove root disk of vm-1", "remove VM 1 (web)"]
+          ["remove domain vm-1", "remove seed of vm-1", "remove root disk of vm-1", "remove VM 1 (web)"]
         )
         yield* client.vms.changeVm({ path, payload: { onCrash: "leave" } })
         const outdated = yield* client.vms

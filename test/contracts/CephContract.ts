@@ -157,6 +157,21 @@ export const cephContract = <E>(name: string, layer: Layer.Layer<Ceph | CephWorl
         yield* refused("ENOENT", ceph.grow("other", mebibyte))
       }))
 
+    test("writes at an image's beginning, and no further than it goes", (ceph, world) =>
+      Effect.gen(function* () {
+        const content = Uint8Array.from({ length: 100_000 }, (_, at) => at % 251)
+        yield* ceph.create("one", mebibyte)
+        yield* ceph.write("one", content)
+        assert.deepStrictEqual(
+          yield* world.read("one", 0, content.length + 4),
+          new Uint8Array([...content, 0, 0, 0, 0])
+        )
+        yield* ceph.write("one", new Uint8Array([7, 8]))
+        assert.deepStrictEqual(yield* world.read("one", 0, 4), new Uint8Array([7, 8, 2, 3]))
+        yield* refused("EINVAL", ceph.write("one", new Uint8Array(mebibyte + 1)))
+        yield* refused("ENOENT", ceph.write("other", content))
+      }))
+
     test("keeps metadata beside an image", (ceph) =>
       Effect.gen(function* () {
         yield* ceph.create("one", mebibyte)

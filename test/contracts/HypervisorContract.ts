@@ -12,7 +12,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
-import type { GuestHoldsDevice, HostError } from "../../src/domain/Errors.ts"
+import type { GuestHoldsDevice, GuestIgnores, HostError } from "../../src/domain/Errors.ts"
 import { Host } from "../../src/domain/Host.ts"
 import { DomainUuid, OperationId, VmId } from "../../src/domain/Ids.ts"
 import { nicSlots } from "../../src/domain/Nic.ts"
@@ -23,6 +23,7 @@ import {
   type DomainNic,
   type DomainPower,
   type DomainRef,
+  type DomainShape,
   type DomainSpec,
   Hypervisor,
   type VolumeDisk,
@@ -47,6 +48,9 @@ export class HypervisorWorld extends Context.Tag("test/HypervisorWorld")<
     readonly trunk: string
     /** a disk that a domain can start with */
     readonly root: (vmId: VmId) => Effect.Effect<DiskSource, HostError>
+    /** something that a domain can have in its drive for a seed */
+    readonly seed: (vmId: VmId) => Effect.Effect<DiskSource, HostError>
+    readonly dropSeed: (vmId: VmId) => Effect.Effect<void, HostError>
     readonly dropRoot: (vmId: VmId) => Effect.Effect<void, HostError>
     /** defines a domain that is not ours */
     readonly defineForeign: (domain: DomainRef) => Effect.Effect<void>
@@ -59,11 +63,13 @@ export class HypervisorWorld extends Context.Tag("test/HypervisorWorld")<
     /** changes its definition by hand */
     readonly edit: (domain: DomainRef, shape: { title: string; cpu: number; ram: number }) => Effect.Effect<void>
     readonly titleOf: (domain: DomainRef) => Effect.Effect<string | undefined>
-    /** returns when the running domain's guest can let go of devices */
-    readonly booted: (domain: DomainRef) => Effect.Effect<void>
+    /** returns when the running domain's guest can let go of devices; `times`: has come up so often since it was defined, 1 unless given */
+    readonly booted: (domain: DomainRef, times?: number) => Effect.Effect<void>
     /** a file of `volumeSize` bytes that domains there can have as a disk; whoever has it open */
     readonly volume: (serial: string) => Effect.Effect<DiskSource>
     readonly dropVolume: (source: DiskSource) => Effect.Effect<void>
+    /** the defined domain's guest will not hear its power button once it is started, for some seconds at least */
+    readonly deafen: (domain: DomainRef) => Effect.Effect<void>
     /** by hand, on one side only: into the running domain, or into its definition; and out of it */
     readonly plug: (domain: DomainRef, disk: Attachable, side: Side) => Effect.Effect<void>
     readonly unplug: (domain: DomainRef, disk: Attachable, side: "persistent") => Effect.Effect<void>
@@ -263,6 +269,60 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         assert.strictEqual(Option.getOrThrow(yield* hypervisor.status(host, vm)).operationId, later)
       }))
 
+    const seedsOf = (shape: DomainShape | null | undefined) =>
+      shape?.disks.filter(({ target }) => target === "sda").map(({ serial, source }) => [serial, source])
+
+    test("a domain with a seed has it in a drive of its own, and all of the places for volumes", ({
+      host,
+      hypervisor,
+      presence,
+      spec,
+      volumes,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const disks = yield* volumes(volumeSlots)
+        const vmId = VmId.make(11)
+        const seed = yield* Effect.acquireRelease(world.seed(vmId), () => Effect.orDie(world.dropSeed(vmId)))
+        const vm = yield* spec(11, { seed })
+        yield* hypervisor.define(host, vm)
+        yield* hypervisor.start(host, vm)
+        const detail = Option.getOrThrow(yield* hypervisor.detail(host, vm.uuid))
+        assert.deepStrictEqual(seedsOf(detail.live), [["vm-11-seed", sourceOf(seed)]])
+        assert.deepStrictEqual(seedsOf(detail.defined), [["vm-11-seed", sourceOf(seed)]])
+        for (const disk of disks) yield* hypervisor.attachDisk(host, vm, disk)
+        assert.deepStrictEqual(yield* presence(vm, disks[volumeSlots - 1]!), { live: true, persistent: true })
+        yield* hypervisor.provideSeed(host, vm, seed)
+        const after = Option.getOrThrow(yield* hypervisor.detail(host, vm.uuid))
+        assert.deepStrictEqual(seedsOf(after.defined), [["vm-11-seed", sourceOf(seed)]])
+      }))
+
+    test("a domain without a seed is given a drive with one, which it has from its next start on", ({
+      host,
+      hypervisor,
+      running,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const vmId = VmId.make(11)
+        const seed = yield* Effect.acquireRelease(world.seed(vmId), () => Effect.orDie(world.dropSeed(vmId)))
+        const vm = yield* running(11)
+        const look = Effect.map(hypervisor.detail(host, vm.uuid), Option.getOrThrow)
+        assert.deepStrictEqual(seedsOf((yield* look).defined), [])
+        yield* hypervisor.provideSeed(host, vm, seed)
+        yield* hypervisor.provideSeed(host, vm, seed)
+        assert.deepStrictEqual(seedsOf((yield* look).defined), [["vm-11-seed", sourceOf(seed)]])
+        assert.deepStrictEqual(seedsOf((yield* look).live), [])
+        yield* hypervisor.powerOff(host, vm)
+        yield* hypervisor.start(host, vm)
+        assert.deepStrictEqual(seedsOf((yield* look).live), [["vm-11-seed", sourceOf(seed)]])
+        const absent = { uuid: uuid(), domainName: "vm-12" }
+        assert.include(
+          (yield* Effect.flip(hypervisor.provideSeed(host, absent, seed))).message,
+          "it has no such domain"
+        )
+      }))
+
     test("a title is any text, and stays text", ({ host, hypervisor, spec, world }) =>
       Effect.gen(function* () {
         const title = `</title><devices/> <!-- ]]> & &lt; "q" 'a' %s $(id) \u{1f5a5}\u00a0é\u202e`
@@ -360,16 +420,22 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           operationId: operation()
         }
         const disk: Attachable = { alias: "ua-volume-1", target: "vdb", source: { ...root, serial: "volume-1" } }
-        const acts: ReadonlyArray<Effect.Effect<unknown, HostError | GuestHoldsDevice>> = [
+        const acts: ReadonlyArray<Effect.Effect<unknown, HostError | GuestHoldsDevice | GuestIgnores>> = [
           hypervisor.define(host, vm),
           hypervisor.start(host, other),
           hypervisor.powerOff(host, other),
+          hypervisor.shutDown(host, other, "1 second"),
+          hypervisor.reboot(host, other, "1 second"),
+          hypervisor.reset(host, other),
+          hypervisor.pause(host, other),
+          hypervisor.resume(host, other),
           hypervisor.undefine(host, other),
           hypervisor.attachDisk(host, other, disk),
           hypervisor.detachDisk(host, other, disk),
           hypervisor.diskPresence(host, other, disk),
           hypervisor.growDisk(host, other, disk, volumeSize),
-          hypervisor.redefine(host, other, { title: "web", cpu: 1, ram: 128 })
+          hypervisor.redefine(host, other, { title: "web", cpu: 1, ram: 128 }),
+          hypervisor.provideSeed(host, other, disk.source)
         ]
         for (const act of acts) {
           const error = yield* Effect.flip(act)
@@ -752,6 +818,111 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         assert.include((yield* Effect.flip(hypervisor.facts(usual))).message, "it has no bridge br-none")
       }))
 
+    test("a guest that is up shuts down when it is asked to; asked once more it is off", ({
+      host,
+      hypervisor,
+      running,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const vm = yield* running(11)
+        yield* world.booted(vm)
+        yield* hypervisor.shutDown(host, vm, "60 seconds")
+        const { domainName: name, uuid } = vm
+        const off: DomainPower = { uuid, name, power: "stopped", reason: "the guest shut itself down" }
+        assert.deepStrictEqual(Option.getOrNull(yield* hypervisor.power(host, vm)), off)
+        yield* hypervisor.shutDown(host, vm, "60 seconds")
+        yield* hypervisor.shutDown(host, { uuid: DomainUuid.make(randomUUID()), domainName: "vm-12" }, "60 seconds")
+      }))
+
+    test("a guest starts anew when it is asked to, and by a reset without being asked", ({
+      host,
+      hypervisor,
+      running,
+      stateOf,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const vm = yield* running(11)
+        yield* world.booted(vm)
+        yield* hypervisor.reboot(host, vm, "60 seconds")
+        yield* world.booted(vm, 2)
+        yield* hypervisor.reset(host, vm)
+        yield* world.booted(vm, 3)
+        assert.strictEqual(yield* stateOf(vm), "running")
+        // one that is paused stays so, and comes up when it goes on
+        yield* hypervisor.pause(host, vm)
+        yield* hypervisor.reset(host, vm)
+        assert.strictEqual(yield* stateOf(vm), "paused")
+        yield* hypervisor.resume(host, vm)
+        yield* world.booted(vm, 4)
+      }))
+
+    test("a guest that is not up hears nothing, and is told of as one that ignores it", ({
+      host,
+      hypervisor,
+      spec,
+      stateOf,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const vm = yield* spec(11)
+        yield* hypervisor.define(host, vm)
+        yield* world.deafen(vm)
+        yield* hypervisor.start(host, vm)
+        const shutDown = yield* Effect.flip(hypervisor.shutDown(host, vm, "1 second"))
+        assert.strictEqual(shutDown._tag, "GuestIgnores")
+        assert.strictEqual(
+          shutDown.message,
+          "the guest of vm-11 has not shut down within 1 second although it was asked to: shut it down from inside, try again, or power it off"
+        )
+        const reboot = yield* Effect.flip(hypervisor.reboot(host, vm, "1 second"))
+        assert.strictEqual(reboot._tag, "GuestIgnores")
+        assert.include(reboot.message, "the guest of vm-11 has not started anew within 1 second")
+        assert.strictEqual(yield* stateOf(vm), "running")
+      }))
+
+    test("a domain is paused and resumed, each as often as one likes; paused it hears nothing", ({
+      host,
+      hypervisor,
+      running,
+      stateOf
+    }) =>
+      Effect.gen(function* () {
+        const vm = yield* running(11)
+        yield* hypervisor.resume(host, vm)
+        yield* hypervisor.pause(host, vm)
+        yield* hypervisor.pause(host, vm)
+        assert.strictEqual(yield* stateOf(vm), "paused")
+        for (const ask of [hypervisor.shutDown, hypervisor.reboot]) {
+          const error = yield* Effect.flip(ask(host, vm, "60 seconds"))
+          assert.strictEqual(error._tag, "HostFailure")
+          assert.include(error.message, "it is paused, so its guest hears nothing: resume it first, or power it off")
+        }
+        yield* hypervisor.resume(host, vm)
+        yield* hypervisor.resume(host, vm)
+        assert.strictEqual(yield* stateOf(vm), "running")
+      }))
+
+    test("what does not run is neither rebooted nor reset, paused or resumed", ({ host, hypervisor, spec }) =>
+      Effect.gen(function* () {
+        const vm = yield* spec(11)
+        const acts = [
+          hypervisor.reboot(host, vm, "60 seconds"),
+          hypervisor.reset(host, vm),
+          hypervisor.pause(host, vm),
+          hypervisor.resume(host, vm)
+        ]
+        for (const reason of ["it has no such domain", "it does not run: start it"]) {
+          for (const act of acts) {
+            const error = yield* Effect.flip(act)
+            assert.strictEqual(error._tag, "HostFailure")
+            assert.include(error.message, reason)
+          }
+          yield* hypervisor.define(host, vm)
+        }
+      }))
+
     test("the power of domains that are not ours is told as well", ({ foreign, host, hypervisor }) =>
       Effect.gen(function* () {
         const other = { uuid: uuid(), domainName: "web-old" }
@@ -868,10 +1039,15 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           facts: world.host.facts ?? (yield* hypervisor.facts(world.host))
         })
         const disk: Attachable = { alias: "ua-volume-1", target: "vdb", source: vm.root }
-        const acts: ReadonlyArray<Effect.Effect<unknown, HostError | GuestHoldsDevice>> = [
+        const acts: ReadonlyArray<Effect.Effect<unknown, HostError | GuestHoldsDevice | GuestIgnores>> = [
           hypervisor.facts(host),
           hypervisor.define(host, vm),
           hypervisor.start(host, vm),
+          hypervisor.shutDown(host, vm, "1 second"),
+          hypervisor.reboot(host, vm, "1 second"),
+          hypervisor.reset(host, vm),
+          hypervisor.pause(host, vm),
+          hypervisor.resume(host, vm),
           hypervisor.status(host, vm),
           hypervisor.powerOff(host, vm),
           hypervisor.undefine(host, vm),

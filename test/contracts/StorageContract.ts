@@ -9,10 +9,19 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as Iso9660 from "../../src/cloudinit/Iso9660.ts"
+import * as Seed from "../../src/cloudinit/Seed.ts"
+import { usual } from "../../src/domain/CloudInit.ts"
 import { Host } from "../../src/domain/Host.ts"
-import { OperationId, SnapshotId, VmId, VolumeId } from "../../src/domain/Ids.ts"
+import { DomainUuid, OperationId, SnapshotId, VmId, VolumeId } from "../../src/domain/Ids.ts"
 import type { Image } from "../../src/domain/Image.ts"
-import { type RootRequest, Storage, type StorageDriver, type VolumeAt } from "../../src/services/Storage.ts"
+import {
+  type RootRequest,
+  type SeedRequest,
+  Storage,
+  type StorageDriver,
+  type VolumeAt
+} from "../../src/services/Storage.ts"
 import { ScriptedImages } from "../storage/ScriptedImages.ts"
 
 /** Hosts to work on, and what can be done and seen there by hand. */
@@ -38,6 +47,8 @@ export class StorageWorld extends Context.Tag("test/StorageWorld")<
     readonly loseImage: (image: Image) => Effect.Effect<void>
     /** the disk as it is: bytes a guest sees; undefined: there is none */
     readonly capacityOf: (vmId: VmId) => Effect.Effect<number | undefined>
+    /** the VM's seed, 64 KiB of it or more; undefined: there is none */
+    readonly seedOf: (vmId: VmId) => Effect.Effect<Uint8Array | undefined>
     /** writes the byte where `read` looks for it, as a guest would */
     readonly write: (volume: VolumeAt, byte: number) => Effect.Effect<void>
     readonly read: (volume: VolumeAt) => Effect.Effect<number>
@@ -49,6 +60,7 @@ export class StorageWorld extends Context.Tag("test/StorageWorld")<
 const quiet = Logger.withMinimumLogLevel(LogLevel.Warning)
 const gibibyte = 1024 ** 3
 const vm = (id: number) => VmId.make(id)
+const uuid = DomainUuid.make("6f1d8c1e-2b41-4c0e-9d5c-0b6b8e0f5a11")
 const withPath = (host: Host, path: string) => new Host({ ...host, config: { ...host.config, path } })
 const snapshot = (id: number) => SnapshotId.make(id)
 /** the n-th operation */
@@ -297,6 +309,81 @@ export const storageContract = <E>(
           assert.strictEqual(yield* capacityOf(vm(7)), 3 * gibibyte)
           yield* driver.deleteRoot(host, vm(7))
           yield* driver.createRoot(host, root(7, image, 1))
+        }))
+    })
+
+    describe("a seed", () => {
+      const content = (hostname: string) => Seed.build({ id: vm(7), uuid, name: "web" }, { ...usual, hostname })
+      const seed = (hostname: string, more: Partial<SeedRequest> = {}): SeedRequest => ({
+        vmId: vm(7),
+        operationId: operation(7),
+        content: content(hostname),
+        replaces: false,
+        ...more
+      })
+      const hostnameIn = (found: Uint8Array | undefined) => {
+        const text = found === undefined ? undefined : Iso9660.read(found)?.get("meta-data")
+        return /^local-hostname: "(.*)"$/m.exec(new TextDecoder().decode(text))?.[1]
+      }
+
+      test("has what was written, and is described as it was made", ({ driver, host, world: { seedOf } }) =>
+        Effect.gen(function* () {
+          const disk = yield* driver.writeSeed(host, seed("one"))
+          assert.deepStrictEqual(yield* driver.describeSeed(host, vm(7)), disk)
+          assert.strictEqual(disk.serial, "vm-7-seed")
+          assert.strictEqual(hostnameIn(yield* seedOf(vm(7))), "one")
+          assert.deepStrictEqual(yield* driver.writeSeed(host, seed("one")), disk)
+          assert.deepStrictEqual(yield* driver.listRoots(host), [])
+        }))
+
+      test("is written anew by what made it, and by who may replace it, and nothing of before stays", ({
+        driver,
+        host,
+        world: { seedOf }
+      }) =>
+        Effect.gen(function* () {
+          const long = content("x".repeat(60))
+          const padded = new Uint8Array(long.length + 3000).fill(0x78)
+          padded.set(long)
+          yield* driver.writeSeed(host, seed("", { content: padded }))
+          yield* driver.writeSeed(host, seed("two"))
+          const found = yield* seedOf(vm(7))
+          assert.strictEqual(hostnameIn(found), "two")
+          assert.isTrue(found?.subarray(long.length).every((byte) => byte === 0))
+          yield* driver.writeSeed(host, seed("three", { operationId: operation(8), replaces: true }))
+          assert.strictEqual(hostnameIn(yield* seedOf(vm(7))), "three")
+          // it is still what made it that may take it back
+          yield* driver.deleteSeed(host, vm(7), operation(8))
+          assert.strictEqual(hostnameIn(yield* seedOf(vm(7))), "three")
+          yield* driver.deleteSeed(host, vm(7), operation(7))
+          assert.isUndefined(yield* seedOf(vm(7)))
+        }))
+
+      test("is made by who may replace it when there is none", ({ driver, host, world: { seedOf } }) =>
+        Effect.gen(function* () {
+          yield* driver.writeSeed(host, seed("one", { operationId: operation(8), replaces: true }))
+          assert.strictEqual(hostnameIn(yield* seedOf(vm(7))), "one")
+        }))
+
+      test("of another origin is refused and left alone", ({ driver, host, refused, world: { seedOf } }) =>
+        Effect.gen(function* () {
+          yield* driver.writeSeed(host, seed("one"))
+          const sentence = yield* refused(driver.writeSeed(host, seed("two", { operationId: operation(8) })))
+          assert.include(sentence, "was not made by this operation, so it is left alone")
+          assert.strictEqual(hostnameIn(yield* seedOf(vm(7))), "one")
+        }))
+
+      test("is removed, again and again, and leaves others alone", ({ driver, host, world: { seedOf } }) =>
+        Effect.gen(function* () {
+          yield* driver.deleteSeed(host, vm(7))
+          yield* driver.writeSeed(host, seed("one"))
+          yield* driver.writeSeed(host, seed("other", { vmId: vm(77) }))
+          yield* driver.deleteSeed(host, vm(7))
+          yield* driver.deleteSeed(host, vm(7))
+          assert.isUndefined(yield* seedOf(vm(7)))
+          assert.strictEqual(hostnameIn(yield* seedOf(vm(77))), "other")
+          yield* driver.writeSeed(host, seed("again", { operationId: operation(8) }))
+          assert.strictEqual(hostnameIn(yield* seedOf(vm(7))), "again")
         }))
     })
 

@@ -2,11 +2,15 @@
  * What can be done with the fabric: at least one scenario for each kind of operation.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Seed from "../../src/cloudinit/Seed.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import type { Nic } from "../../src/domain/Nic.ts"
 import type { OperationDetail, OperationKind } from "../../src/domain/Operation.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import * as Xml from "../../src/libvirt/Xml.ts"
@@ -32,6 +36,10 @@ const volumes =
   <A, E>(use: (volumes: Volumes["Type"]) => Effect.Effect<A, E>): Act<A> =>
   () =>
     Effect.flatMap(Volumes, use)
+const power =
+  <A, E>(use: (power: Power["Type"]) => Effect.Effect<A, E>): Act<A> =>
+  () =>
+    Effect.flatMap(Power, use)
 const all =
   (...acts: ReadonlyArray<Act<unknown>>): Act<unknown> =>
   (world) =>
@@ -62,6 +70,30 @@ const crash: Act<unknown> = ({ hosts }) =>
 
 const domains = (world: World.World) => world.hosts.flatMap(({ state }) => [...state.domains.values()])
 
+/** What is wanted of the VM's power, and what its guest does. */
+const powerIs =
+  (state: "running" | "stopped" | "paused"): Act<boolean> =>
+  ({ hosts }) =>
+    Effect.flatMap(Vms, (it) =>
+      Effect.map(it.get(vmId), (vm) => {
+        const [guest] = hosts.flatMap((host) => host.guests())
+        const does = guest === undefined ? "stopped" : guest.paused ? "paused" : "running"
+        return vm.state === state && does === state
+      })
+    )
+const ignores: Act<void> = ({ hosts }) =>
+  Effect.forEach(hosts, ({ faults }) => faults.ignorePowerButton("vm-1", true), { discard: true })
+/** It has come up so often since it was given power. */
+const cameUp =
+  (times: number): Act<boolean> =>
+  ({ hosts }) =>
+    Effect.sync(() => {
+      const lines = hosts.flatMap((host) => host.guests().flatMap(({ serial }) => serial))
+      return lines.filter((line) => line.startsWith("GUEST READY")).length >= times
+    })
+/** After a guest has been told to begin anew, until it is up. */
+const up: Act<void> = () => Effect.sleep("1 second")
+
 /** Somebody has taken the volume out of the domain's definition with virsh. */
 const takeOut: Act<void> = (world) =>
   Effect.gen(function* () {
@@ -70,6 +102,21 @@ const takeOut: Act<void> = (world) =>
       domain.persistent = yield* Xml.parse(xml.replace(/<disk(?:(?!<\/disk>).)*ua-volume-1(?!\d).*?<\/disk>/su, ""))
     }
   })
+/** What a guest on a host with folders would read at its next boot. */
+const seedSays =
+  (hostname: string): Act<boolean> =>
+  ({ cluster, hosts }) =>
+    Effect.sync(() => {
+      const kept = [
+        ...hosts.flatMap(({ state }) =>
+          [...state.files.files].flatMap(([path, file]) =>
+            path.endsWith("/vm-1-seed.iso") ? [file.read(0, Seed.capacity)] : []
+          )
+        ),
+        ...Option.toArray(Either.getRight(cluster.read("vm-1-seed", 0, Seed.capacity)))
+      ]
+      return kept.length === 1 && kept.every((seed) => Buffer.from(seed).includes(`local-hostname: "${hostname}"`))
+    })
 const isIn: Act<boolean> = (world) =>
   Effect.forEach(domains(world), ({ persistent }) => Xml.render(persistent!)).pipe(
     Effect.map((all) => all.every((xml) => xml.includes("ua-volume-1")))
@@ -134,6 +181,87 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       done: running
     }
   ],
+  // what was done to a guest cannot be taken back: until it is asked for again it may be done, or not
+  ShutDownVm: [
+    {
+      name: "shutting a VM down",
+      amiss: true,
+      given: createVm,
+      work: power((it) => it.shutDown(vmId)),
+      done: powerIs("stopped")
+    },
+    {
+      name: "shutting a VM down whose guest does not want to",
+      amiss: true,
+      given: all(createVm, ignores),
+      work: power((it) => it.shutDown(vmId, { within: 2 })),
+      done: powerIs("stopped")
+    }
+  ],
+  PowerOffVm: [
+    {
+      name: "powering a VM off",
+      amiss: true,
+      given: createVm,
+      work: power((it) => it.powerOff(vmId)),
+      done: powerIs("stopped")
+    }
+  ],
+  RebootVm: [
+    {
+      name: "rebooting a VM",
+      amiss: true,
+      given: createVm,
+      work: all(
+        power((it) => it.reboot(vmId)),
+        up
+      ),
+      done: both(powerIs("running"), cameUp(2))
+    },
+    {
+      name: "rebooting a VM whose guest does not want to",
+      amiss: true,
+      given: all(createVm, ignores),
+      work: all(
+        power((it) => it.reboot(vmId, { within: 2 })),
+        up
+      ),
+      done: both(powerIs("running"), cameUp(2))
+    }
+  ],
+  ResetVm: [
+    {
+      name: "resetting a VM",
+      amiss: true,
+      given: createVm,
+      work: all(
+        power((it) => it.reset(vmId)),
+        up
+      ),
+      done: both(powerIs("running"), cameUp(2))
+    }
+  ],
+  PauseVm: [
+    {
+      name: "pausing a VM",
+      amiss: true,
+      given: createVm,
+      work: power((it) => it.pause(vmId)),
+      done: powerIs("paused")
+    }
+  ],
+  ResumeVm: [
+    {
+      name: "resuming a VM",
+      amiss: true,
+      given: all(
+        createVm,
+        power((it) => it.pause(vmId))
+      ),
+      work: power((it) => it.resume(vmId)),
+      done: powerIs("running")
+    }
+  ],
   RepairVm: [
     {
       name: "repairing a VM that lost its volume and its guest",
@@ -184,6 +312,14 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
         vms((it) => Effect.map(it.get(vmId), ({ nics }) => nics.every(({ link }) => link === "down"))),
         domainsSay("<link state='down'/>")
       )
+    }
+  ],
+  SetCloudInit: [
+    {
+      name: "telling a guest something else at its next boot",
+      given: createVm,
+      work: vms((it) => it.setCloudInit(vmId, { hostname: "new" })),
+      done: seedSays("new")
     }
   ],
   CreateVolume: [

@@ -52,6 +52,8 @@ const inTurn =
 const createVm = vms((it) => it.create({ name: "web", instanceType: type }))
 const destroyVm = vms((it) => it.destroy(vmId))
 const setOnCrash = vms((it) => it.setOnCrash(vmId, "restart"))
+const tell = (hostname: string) =>
+  vms((it) => it.setCloudInit(vmId, { hostname, userData: `#!/bin/sh\n: secret of ${hostname}\n` }))
 const createVolume = volumes((it) => it.create({ name: "data", size: 2 }))
 const attach = volumes((it) => it.attach(volumeId, vmId))
 const detach = volumes((it) => it.detach(volumeId))
@@ -136,7 +138,7 @@ const cases: ReadonlyArray<Case> = [
     given: () => Effect.void,
     act: createVm,
     kinds: ["CreateVm"],
-    changes: ["create root disk", "create domain", "create record"],
+    changes: ["create root disk", "create seed", "create domain", "create record"],
     moves: [
       [
         "its host is in maintenance",
@@ -163,11 +165,22 @@ const cases: ReadonlyArray<Case> = [
     ]
   },
   {
+    name: "a VM's guest is told something else",
+    given: createVm,
+    act: tell("one"),
+    kinds: ["SetCloudInit"],
+    changes: ["change seed"],
+    moves: [
+      ["it is told something else", tell("other"), /VM 1: cloud-init: planned revision 1, now revision 2/],
+      ["it is destroyed", destroyVm, /VM 1: planned there, now .*/]
+    ]
+  },
+  {
     name: "a VM is destroyed",
     given: inTurn(createVm, createVolume, attach),
     act: destroyVm,
     kinds: ["DestroyVm"],
-    changes: ["remove domain", "remove root disk", "remove record", "change volume"],
+    changes: ["remove domain", "remove seed", "remove root disk", "remove record", "change volume"],
     moves: [
       ["it is changed", setOnCrash, /VM 1: after a crash: planned leave, now restart/],
       ["a volume is taken from it", detach, /VM 1: volumes: planned volume 1 as vdb \(attached\), now none/],
@@ -676,7 +689,7 @@ describe("a plan", () => {
         assert.strictEqual(plan.refused.count, 70 - 63)
         assert.strictEqual(plan.refused.error._tag, "NoFeasibleHost")
         assert.lengthOf(plan.placements, 20)
-        assert.deepStrictEqual([plan.alike, plan.steps.length], [43, 100])
+        assert.deepStrictEqual([plan.alike, plan.steps.length], [43, 120])
         assert.sameMembers([...new Set(plan.placements.map(({ hostId }) => Number(hostId)))], [1, 2])
 
         yield* maintain(true, 2)(world)

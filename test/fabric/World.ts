@@ -153,7 +153,12 @@ const agreeOnFiles = Effect.fnUntraced(function* (
   assert.deepStrictEqual(
     withoutMakers(files.filter((name) => !isOfImage(name))),
     [
-      ...vms.flatMap(({ id }) => [`vm-${id}-root.qcow2`, `vm-${id}-root.operation`]),
+      ...vms.flatMap(({ id }) => [
+        `vm-${id}-root.qcow2`,
+        `vm-${id}-root.operation`,
+        `vm-${id}-seed.iso`,
+        `vm-${id}-seed.operation`
+      ]),
       ...volumes.flatMap(({ id, state }, index) => [
         `volume-${id}.qcow2`,
         `volume-${id}.complete`,
@@ -181,7 +186,10 @@ const agreeOnPool = Effect.fnUntraced(function* (world: World, vms: ReadonlyArra
   const images = imagesOf(world)
   assert.deepStrictEqual(
     images.filter((name) => !isOfImage(name)).toSorted(),
-    [...vms.map(({ id }) => `vm-${id}-root`), ...there.map(({ id }) => `volume-${id}`)].toSorted(),
+    [
+      ...vms.flatMap(({ id }) => [`vm-${id}-root`, `vm-${id}-seed`]),
+      ...there.map(({ id }) => `volume-${id}`)
+    ].toSorted(),
     "images in the pool"
   )
   assert.deepStrictEqual(
@@ -214,7 +222,7 @@ const agreeOnPool = Effect.fnUntraced(function* (world: World, vms: ReadonlyArra
 })
 
 /**
- * What should be: VMs that run, one domain and one disk for each, nothing promised beside them; volumes at rest, in the domains of the VMs
+ * What should be: VMs that have been made, one domain and one disk for each, nothing promised beside them; volumes at rest, in the domains of the VMs
  * that they are attached to and in no others, running and defined, and open in the pool where a domain runs with them; nothing else in
  * the folders and the pool, no parts, no marks of what has not ended; on each host one secret at most.
  */
@@ -227,7 +235,7 @@ export const agree = Effect.fn("World.agree")(function* (world: World) {
     domains: names,
     disks: [...names, ...volumes.map(({ id }) => `volume-${id}`)].toSorted()
   })
-  assert.isTrue(vms.every((vm) => vm.state === "running"))
+  assert.isTrue(vms.every((vm) => vm.settled))
   assert.deepStrictEqual(
     volumes.filter(({ state }) => state !== "available" && state !== "attached" && state !== "deleted"),
     []

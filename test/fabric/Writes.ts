@@ -83,10 +83,12 @@ export const make = (each: (label: string, moment: Moment) => Effect.Effect<void
               Inventory.of({
                 ...inventory,
                 admit: (request, place, confirm) => around("admit", inventory.admit(request, place, confirm)),
-                beginOnVm: (id, kind, detail, confirm) =>
-                  around("beginOnVm", inventory.beginOnVm(id, kind, detail, confirm)),
+                beginOnVm: (id, kind, detail, confirm, check) =>
+                  around("beginOnVm", inventory.beginOnVm(id, kind, detail, confirm, check)),
                 beginDestroy: (id, check, confirm) =>
                   around("beginDestroy", inventory.beginDestroy(id, check, confirm)),
+                setVmPower: (id, power) => around(`setVmPower ${power}`, inventory.setVmPower(id, power)),
+                setOutcome: (id, outcome) => around("setOutcome", inventory.setOutcome(id, outcome)),
                 setVmState: (id, state) => around(`setVmState ${state}`, inventory.setVmState(id, state)),
                 setImageContent: (id, content) => around("setImageContent", inventory.setImageContent(id, content)),
                 admitVolume: (request, place, confirm) =>

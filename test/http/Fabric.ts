@@ -3,6 +3,7 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import { usual } from "../../src/domain/CloudInit.ts"
 import * as Errors from "../../src/domain/Errors.ts"
 import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
@@ -15,6 +16,7 @@ import { Snapshot, Volume, VolumeState } from "../../src/domain/Volume.ts"
 import { type HostReport, Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Reality, type VmReport } from "../../src/fabric/Reality.ts"
 import { Vms, type CreateVm } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -179,10 +181,16 @@ export const make = () => {
         },
         destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),
+        cloudInit: (id) =>
+          id === vm.id
+            ? Effect.succeed({ vm, cloudInit: usual, hostname: "test", instanceId: `${vm.uuid}-1` })
+            : new Errors.VmNotFound({ vmId: id }),
+        setCloudInit: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         setOnCrash: () => Effect.succeed(vm),
         list: () => Effect.succeed([vm])
       })
     ),
+    Layer.mock(Power, {}),
     Layer.succeed(
       Images,
       Images.of({

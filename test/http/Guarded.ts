@@ -25,6 +25,7 @@ import { Networks } from "../../src/fabric/Networks.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -77,6 +78,7 @@ const makeFabric = () => {
     Layer.mock(Pools, {}),
     Layer.mock(Nics, {}),
     Layer.mock(Networks, {}),
+    Layer.mock(Power, {}),
     Layer.mock(Operations, {})
   )
   return { calls, layer }

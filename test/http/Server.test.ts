@@ -26,6 +26,7 @@ import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import * as Router from "../../src/http/Router.ts"
@@ -48,6 +49,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Volumes, {}),
   Layer.mock(Plans, {}),
   Layer.mock(Pools, {}),
+  Layer.mock(Power, {}),
   Layer.mock(Reality, {}),
   Layer.mock(Nics, {}),
   Layer.mock(Networks, {}),

@@ -53,6 +53,14 @@ const world = Layer.effect(
           format: "qcow2",
           serial: `vm-${vmId}-root`
         }),
+      seed: (vmId) =>
+        Effect.succeed({
+          _tag: "File",
+          path: `/var/lib/vmfabric/vm-${vmId}-seed.iso`,
+          format: "raw",
+          serial: `vm-${vmId}-seed`
+        }),
+      dropSeed: () => Effect.void,
       dropRoot: () => Effect.void,
       defineForeign: ({ domainName, uuid }) =>
         state.put(here, uuid, HypervisorTest.domain({ uuid, name: domainName, spec: null }), "defined"),
@@ -69,7 +77,13 @@ const world = Layer.effect(
           return { ...there, domains: new Map(there.domains).set(uuid, { ...domain, spec }) }
         }),
       titleOf: ({ uuid }) => Effect.map(state.host(here), ({ domains }) => domains.get(uuid)?.spec?.title),
-      booted: () => Effect.void,
+      booted: ({ uuid }, times = 1) =>
+        Effect.map(state.host(here), ({ domains }) => assert.isAtLeast((domains.get(uuid)?.boots ?? 0) + 1, times)),
+      deafen: ({ uuid }) =>
+        state.update(here, (there) => {
+          const domain = there.domains.get(uuid)!
+          return { ...there, domains: new Map(there.domains).set(uuid, { ...domain, deaf: true }) }
+        }),
       volume: (serial) =>
         Effect.succeed({ _tag: "File", path: `/var/lib/vmfabric/${serial}.qcow2`, format: "qcow2", serial }),
       dropVolume: () => Effect.void,

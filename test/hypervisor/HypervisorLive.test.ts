@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as HypervisorLive from "../../layers/HypervisorLive.ts"
 import * as StorageLive from "../../layers/StorageLive.ts"
 import { hypervisorContract } from "../contracts/HypervisorContract.ts"
@@ -19,6 +20,15 @@ hypervisorContract(
         bridge: "br0",
         trunk: "br{vlan}",
         image: imageNamed("small"),
+        booted: ({ domainName }, times) =>
+          Effect.sync(() => simulated.host.guests().find(({ name }) => name === domainName)?.serial ?? []).pipe(
+            Effect.repeat({
+              until: (lines) => lines.filter((line) => line.startsWith("GUEST READY")).length >= times,
+              schedule: Schedule.spaced("10 millis")
+            }),
+            Effect.timeout("10 seconds")
+          ),
+        deafen: ({ domainName }) => simulated.host.faults.ignorePowerButton(domainName, true),
         kill: ({ domainName }) => simulated.host.faults.crashGuest(domainName)
       })
     )

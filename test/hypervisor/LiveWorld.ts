@@ -28,8 +28,10 @@ export const layer = (options: {
   readonly bridge: string
   readonly trunk: string
   readonly image: Image
-  /** returns when the domain's guest can let go of devices */
-  readonly booted?: (domain: DomainRef) => Effect.Effect<unknown, unknown>
+  /** returns when the domain's guest can let go of devices, and has come up so many times */
+  readonly booted?: (domain: DomainRef, times: number) => Effect.Effect<unknown, unknown>
+  /** absent: a guest that is just coming up hears nothing for long enough */
+  readonly deafen?: (domain: DomainRef) => Effect.Effect<unknown, unknown>
   readonly kill: (domain: DomainRef) => Effect.Effect<unknown, unknown>
   /** a domain of that name is about to be made */
   readonly anew?: (domainName: string) => Effect.Effect<unknown, unknown>
@@ -55,6 +57,11 @@ export const layer = (options: {
           storage
             .ensureImage(host, image)
             .pipe(Effect.zipRight(storage.createRoot(host, { vmId, image, size: 1, operationId })), Effect.orDie),
+        seed: (vmId) =>
+          Effect.orDie(
+            storage.writeSeed(host, { vmId, operationId, content: new Uint8Array(2048).fill(1), replaces: false })
+          ),
+        dropSeed: (vmId) => Effect.orDie(storage.deleteSeed(host, vmId)),
         dropRoot: (vmId) => Effect.orDie(storage.deleteRoot(host, vmId)),
         defineForeign: ({ domainName, uuid }) =>
           Effect.gen(function* () {
@@ -104,7 +111,8 @@ export const layer = (options: {
             Effect.map(DomainXml.title),
             Effect.orDie
           ),
-        booted: (domain) => Effect.orDie(options.booted?.(domain) ?? Effect.void),
+        booted: (domain, times = 1) => Effect.orDie(options.booted?.(domain, times) ?? Effect.void),
+        deafen: (domain) => Effect.orDie(options.deafen?.(domain) ?? Effect.void),
         volume: (serial) =>
           Effect.gen(function* () {
             const { pool } = yield* libvirt.call(address, "STORAGE_POOL_LOOKUP_BY_NAME", { name: "vmfabric" })

@@ -117,7 +117,8 @@ describe("a database of version 0001", () => {
           snapshot_id: null,
           detail: "{}",
           cancel_asked: 0,
-          replaced_by: null
+          replaced_by: null,
+          outcome: null
         })
       })
       assert.strictEqual(after["operations"]?.length, 5)
@@ -214,6 +215,8 @@ describe("a database of version 0001", () => {
         { migration_id: 6, name: "pages" },
         { migration_id: 7, name: "webhooks" },
         { migration_id: 8, name: "drift_events" },
+        { migration_id: 9, name: "power" },
+        { migration_id: 10, name: "cloud_inits" },
         { migration_id: 11, name: "nics" }
       ])
     })
@@ -334,7 +337,7 @@ describe("a database of version 0002", () => {
           ...rows,
           hosts: extended(rows, "hosts", { maintenance: 0 }),
           vms: withApplied(rows["vms"] ?? []),
-          operations: extended(rows, "operations", { cancel_asked: 0, replaced_by: null })
+          operations: extended(rows, "operations", { cancel_asked: 0, replaced_by: null, outcome: null })
         })
         assert.deepStrictEqual(
           secondTables.map((table) => rows[table]?.length),

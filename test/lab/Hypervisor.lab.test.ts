@@ -58,8 +58,13 @@ const serialOf = (domain: DomainRef) =>
 const forgetSerial = (domainName: string) =>
   Effect.flatMap(Ssh, (ssh) => ssh.exec(host.config.address, ["rm", "-f", DomainXml.serialLog(domainName)]))
 
-const booted = (domain: DomainRef) =>
-  Lab.eventually("the guest is ready", serialOf(domain), (text) => text.includes("GUEST READY"), "300 seconds")
+const booted = (domain: DomainRef, times = 1) =>
+  Lab.eventually(
+    "the guest is ready",
+    serialOf(domain),
+    (text) => text.split("GUEST READY").length > times,
+    "300 seconds"
+  )
 
 const says = (domain: DomainRef, line: string, within: `${number} seconds` = "60 seconds") =>
   serialOf(domain).pipe(
@@ -87,7 +92,7 @@ hypervisorContract(
         bridge: "br-lan",
         trunk: "br-lan{vlan}",
         image: guest,
-        booted: (domain) => Effect.provide(booted(domain), context),
+        booted: (domain, times) => Effect.provide(booted(domain, times), context),
         kill: ({ domainName }) =>
           Lab.onHost(nameOfHost, "sh", "-c", `kill -9 $(cat /run/libvirt/qemu/${domainName}.pid)`),
         // what an earlier domain of that name has printed

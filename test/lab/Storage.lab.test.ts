@@ -35,8 +35,14 @@ const runOn = (on: Host, program: string, ...rest: ReadonlyArray<string>) =>
   )
 const run = (program: string, ...rest: ReadonlyArray<string>) => runOn(host, program, ...rest)
 
-/** The first bytes that a guest sees, by QEMU's own program; `name`: the disk's for it. */
-const bytes = (format: "qcow2" | "raw", name: (path: string) => string = (path) => path) =>
+/**
+ * The first bytes that a guest sees, by QEMU's own program; `name`: the disk's for it. `print`: the command that prints all of it, and nothing when it is not there.
+ */
+const bytes = (
+  format: "qcow2" | "raw",
+  print: (path: string) => string,
+  name: (path: string) => string = (path) => path
+) =>
   Effect.map(Ssh, (ssh): LiveWorld.Bytes => {
     const qemu = (...argv: ReadonlyArray<string>) =>
       Effect.orDie(Effect.provideService(run("qemu-io", "-f", format, ...argv), Ssh, ssh))
@@ -45,6 +51,10 @@ const bytes = (format: "qcow2" | "raw", name: (path: string) => string = (path) 
       read: (path) =>
         Effect.map(qemu("-r", "-c", "read -v 0 1", name(path)), (printed) =>
           Number.parseInt(/^0+: +([0-9a-f]{2})/m.exec(printed)?.[1] ?? "", 16)
+        ),
+      start: (path) =>
+        Effect.orDie(Effect.provideService(run("sh", "-c", `${print(path)} 2>&- | base64 -w 0`), Ssh, ssh)).pipe(
+          Effect.map((printed) => (printed === "" ? undefined : Buffer.from(printed, "base64")))
         )
     }
   })
@@ -53,7 +63,7 @@ const dirLayer = LiveWorld.layer({
   host,
   elsewhere: Hosts.host(1),
   unreachable: Hosts.unreachable,
-  bytes: bytes("qcow2")
+  bytes: bytes("qcow2", (path) => `cat ${path}`)
 }).pipe(
   Layer.provideMerge(HypervisorLive.layer),
   Layer.provideMerge(StorageLive.layerDirWith({ patience: "2 seconds" })),
@@ -78,7 +88,11 @@ const rbdWorldOn = (host: Host, elsewhere: Host) =>
     elsewhere,
     unreachable: Hosts.unreachable,
     silent,
-    bytes: bytes("raw", (image) => `rbd:${pool}/${image}:id=${client}`)
+    bytes: bytes(
+      "raw",
+      (image) => `rbd --id ${client} -p ${pool} export ${image} -`,
+      (image) => `rbd:${pool}/${image}:id=${client}`
+    )
   })
 const rbdWorld = rbdWorldOn(host, Hosts.host(1))
 

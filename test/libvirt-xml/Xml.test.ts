@@ -63,11 +63,21 @@ describe("Xml.parse", () => {
     ["nothing", ""],
     ["only text", "abc"],
     ["a control character", "<a>\u0001</a>"],
-    ["a name of JavaScript's", "<constructor/>"],
     ["too deep", `${"<a>".repeat(70)}${"</a>".repeat(70)}`],
     ["too long", `<a>${"x".repeat(Xml.limits.length)}</a>`]
   ])("refuses %s", (_, text) => {
     assert.isNotEmpty(reason(Xml.parse(text)))
+  })
+
+  it("takes names that mean something to JavaScript for names", () => {
+    const tree = Either.getOrThrow(Xml.parse("<constructor __proto__='1' toString='2'/>"))
+    assert.strictEqual(tree.name, "constructor")
+    assert.deepStrictEqual(Object.entries(tree.attributes), [
+      ["__proto__", "1"],
+      ["toString", "2"]
+    ])
+    assert.strictEqual(Object.getPrototypeOf(tree.attributes), Object.prototype)
+    assert.strictEqual(Xml.attribute(Either.getOrThrow(Xml.parse("<a/>")), "__proto__"), undefined)
   })
 
   it("never throws, whatever the text", () => {

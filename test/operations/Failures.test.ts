@@ -19,6 +19,12 @@ const failures: Readonly<Record<Saga.StepError["_tag"] | "defect", Effect.Effect
   StorageFailure: refusedByStorage,
   ImageRefused: new Errors.ImageRefused({ image: "test", reason: "it is a VMDK" }),
   GuestHoldsDevice: held,
+  GuestIgnores: new Errors.GuestIgnores({
+    domain: "vm-7",
+    asked: "shut down",
+    within: "90 seconds",
+    instead: "power it off"
+  }),
   VolumeConflict: new Errors.VolumeConflict({ volumeId: Ids.VolumeId.make(3), reason: "is open elsewhere" }),
   OperationTimeout: new Errors.OperationTimeout({ what: "the copy", limit: "1 hour" }),
   PersistenceError: broken,

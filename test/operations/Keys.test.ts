@@ -59,6 +59,9 @@ const make = () => {
     ensureImage: check,
     createRoot: (host) => Effect.as(check(host), { _tag: "File", path: "/a", format: "qcow2", serial: "vm" } as const),
     deleteRoot: check,
+    writeSeed: (host) => Effect.as(check(host), { _tag: "File", path: "/s", format: "raw", serial: "seed" } as const),
+    describeSeed: () => Effect.succeed({ _tag: "File", path: "/s", format: "raw", serial: "seed" } as const),
+    deleteSeed: check,
     createVolume: () => Effect.void
   })
   const ports = Layer.mergeAll(

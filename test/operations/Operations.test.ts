@@ -12,6 +12,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import * as OperationsLive from "../../layers/OperationsLive.ts"
+import { usual } from "../../src/domain/CloudInit.ts"
 import * as Errors from "../../src/domain/Errors.ts"
 import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
@@ -82,11 +83,15 @@ const make = (
   const driver = driverWith({
     ensureImage: () => image,
     createRoot: () => Effect.succeed(ofDisk),
+    writeSeed: () => Effect.succeed(ofDisk),
+    describeSeed: () => Effect.succeed(ofDisk),
+    deleteSeed: () => Effect.void,
     deleteRoot: (_, vmId) => Effect.sync(() => void began.push(`delete root vm-${vmId}`))
   })
   const layer = Layer.mergeAll(
     Layer.mock(Inventory, {
       operation: (id) => Effect.sync(() => Option.map(Option.fromNullable(rows.get(id)), ({ operation }) => operation)),
+      cloudInit: () => Effect.succeed(usual),
       vmRecord: (id) =>
         Effect.gen(function* () {
           mostLoading = Math.max(mostLoading, ++loading)
@@ -401,7 +406,7 @@ describe("what is told of operations", () => {
           phase: "do",
           step: "image",
           number: 1,
-          of: 5,
+          of: 6,
           percent: 42,
           tries: 1,
           waiting: null
@@ -410,7 +415,7 @@ describe("what is told of operations", () => {
           phase: "do",
           step: "power off",
           number: 1,
-          of: 3,
+          of: 4,
           percent: null,
           tries: 0,
           waiting: "host root@h3 does not answer: no route"

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as OperationsLive from "../../layers/OperationsLive.ts"
+import { usual } from "../../src/domain/CloudInit.ts"
 import * as Errors from "../../src/domain/Errors.ts"
 import { defaultConfig, Host, type HostFacts } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
@@ -33,7 +34,14 @@ const vmKinds: ReadonlyArray<OperationKind> = [
   "DestroyVm",
   "StartVm",
   "RepairVm",
+  "ShutDownVm",
+  "PowerOffVm",
+  "RebootVm",
+  "ResetVm",
+  "PauseVm",
+  "ResumeVm",
   "CleanVm",
+  "SetCloudInit",
   "AttachNic",
   "DetachNic",
   "SetNicLink"
@@ -140,6 +148,9 @@ const world = (given: Given) => {
     describeVolume: () => Effect.succeed(source),
     deleteRoot: (host) => call(`delete root${on(host)}`),
     listRoots: () => Effect.succeed([]),
+    writeSeed: (host, { replaces }) => Effect.as(call(`write seed${on(host)}${replaces ? " anew" : ""}`), source),
+    deleteSeed: (host) => call(`delete seed${on(host)}`),
+    describeSeed: () => Effect.succeed(source),
     createVolume: ({ host }, { size, source }) =>
       call(`create volume${on(host)} of ${size}${source === null ? "" : ` from ${source.snapshotId}`}`),
     discardVolume: ({ host }) => call(`discard volume${on(host)}`),
@@ -178,8 +189,11 @@ const world = (given: Given) => {
         ),
       volumeRecord: () => Effect.succeed(volume),
       snapshotRecord: () => Effect.succeed(snapshot),
+      cloudInit: () => Effect.succeed(usual),
       setVmState: (id, state) => call(`VM ${id} is ${state}`),
       settleNic: (_, nic, outcome) => call(`NIC ${nic}: ${JSON.stringify(outcome)}`),
+      setVmPower: (id, power) => call(`VM ${id} is wanted ${power}`),
+      setOutcome: (_, outcome) => call(`outcome: ${outcome}`),
       settleVolume: (id, change) => call(`volume ${id}: ${JSON.stringify(change)}`)
     }),
     Layer.succeed(
@@ -210,8 +224,16 @@ const world = (given: Given) => {
       start: domain("start"),
       status: () => Effect.succeed(Option.some({ state: "running", operationId: operation.id })),
       powerOff: domain("power off"),
+      shutDown: domain("shut down"),
+      reboot: domain("reboot"),
+      reset: domain("reset"),
+      pause: domain("pause"),
+      resume: domain("resume"),
+      power: (_, { domainName, uuid }) =>
+        Effect.succeed(Option.some({ uuid, name: domainName, power: "running", reason: null })),
       undefine: domain("undefine"),
       redefine: (host, ref, { cpu, ram, title }) => domain(`redefine as ${title} ${cpu} ${ram}`)(host, ref),
+      provideSeed: domain("provide seed to"),
       attachDisk: (host, ref, { alias, target }) =>
         Effect.zipRight(
           domain(`attach ${alias} as ${target} to`)(host, ref),
@@ -276,10 +298,47 @@ const expected: Record<
 > = {
   CreateVm: [
     {},
-    ["ensure image on h1", "create root on h1", "define vm-7 on h1", "start vm-7 on h1", "VM 7 is running", "done"]
+    [
+      "ensure image on h1",
+      "create root on h1",
+      "write seed on h1",
+      "define vm-7 on h1",
+      "start vm-7 on h1",
+      "VM 7 is running",
+      "done"
+    ]
   ],
-  DestroyVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete root on h1", "VM 7 is destroyed", "done"]],
-  StartVm: [{}, ["start vm-7 on h1", "done"]],
+  DestroyVm: [
+    {},
+    [
+      "power off vm-7 on h1",
+      "undefine vm-7 on h1",
+      "delete seed on h1",
+      "delete root on h1",
+      "VM 7 is destroyed",
+      "done"
+    ]
+  ],
+  SetCloudInit: [{}, ["write seed on h1 anew", "provide seed to vm-7 on h1", "done"]],
+  StartVm: [{}, ["start vm-7 on h1", "outcome: it ran already", "VM 7 is wanted running", "done"]],
+  ShutDownVm: [
+    { detail: { within: 5 } },
+    [
+      "shut down vm-7 on h1",
+      "power off vm-7 on h1",
+      "outcome: its guest had not shut down within 5 seconds, so its power was taken",
+      "VM 7 is wanted stopped",
+      "done"
+    ]
+  ],
+  PowerOffVm: [{}, ["power off vm-7 on h1", "VM 7 is wanted stopped", "done"]],
+  RebootVm: [
+    {},
+    ["reboot vm-7 on h1", "outcome: its guest started anew when it was asked to", "VM 7 is wanted running", "done"]
+  ],
+  ResetVm: [{}, ["reset vm-7 on h1", "done"]],
+  PauseVm: [{}, ["pause vm-7 on h1", "VM 7 is wanted paused", "done"]],
+  ResumeVm: [{}, ["resume vm-7 on h1", "outcome: it ran already", "VM 7 is wanted running", "done"]],
   RepairVm: [
     {
       vm: new Vm({ ...vm, state: "running" }),
@@ -295,7 +354,7 @@ const expected: Record<
       "done"
     ]
   ],
-  CleanVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete root on h1", "done"]],
+  CleanVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete seed on h1", "delete root on h1", "done"]],
   AttachNic: [
     { vm: withNic("attaching"), detail: { nic: secondNic.id } },
     ["attach ua-nic-2 on bridge:br0 to vm-7 on h1", 'NIC 2: {"state":"attached"}', "done"]

@@ -2,6 +2,7 @@
  * What goes wrong in a soak: on hosts, links, daemons, guests and in the pool, and with the controller.
  */
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { ProcedureName } from "../../src/libvirt/Procedures.ts"
@@ -180,13 +181,22 @@ export const make = ({ ceph, cluster, hosts, killEvery, note, pace }: Options) =
       })
     ],
     [
+      2,
+      Effect.gen(function* () {
+        const { faults, name } = yield* host
+        yield* note(`FAULT what loses its power on ${name} will be started by hand`)
+        yield* faults.onCall("DOMAIN_DESTROY", "after", faults.startByHand, { nth: 1 })
+      })
+    ],
+    [
       8,
       Effect.gen(function* () {
         const { faults, guests, name } = yield* host
         yield* note(`FAULT guests on ${name} hold their devices`)
         const held = guests().map((guest) => guest.name)
         for (const guest of held) yield* faults.holdDevices(guest, true)
-        yield* Effect.sleep(yield* interval(60))
+        // longer than they are asked to let go
+        yield* Effect.sleep(Duration.sum("20 seconds", yield* interval(20)))
         for (const guest of held) yield* faults.holdDevices(guest, false)
       })
     ],

@@ -119,6 +119,15 @@ export interface Report {
 const address = (host: string) => ({ user: "root", host, port: 22 })
 const type = Ids.InstanceTypeId.make(1)
 
+/** What an assertion compared, whose own words leave out most of it; a line of its own. */
+const differenceOf = (cause: Cause.Cause<unknown>): string => {
+  const first = Cause.squash(cause)
+  const error = Cause.isCause(first) ? Cause.squash(first) : first
+  return typeof error === "object" && error !== null && "actual" in error && "expected" in error
+    ? `${JSON.stringify(error.actual)} instead of ${JSON.stringify(error.expected)}\n`
+    : ""
+}
+
 /** A disk that forgets nothing need not be asked to: what is soaked is what survives a process, not a power cut. */
 const folder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "vmfabric-soak-"))),
@@ -419,7 +428,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     const within = <A, E, R>(invariant: Invariant, effect: Effect.Effect<A, E, R>) =>
       effect.pipe(
         Effect.retry(often),
-        Effect.catchAllCause((cause) => violation(invariant, Cause.pretty(cause)))
+        Effect.catchAllCause((cause) => violation(invariant, `${differenceOf(cause)}${Cause.pretty(cause)}`))
       )
     const unfinished = Effect.flatMap(operations.list({ ended: false, limit: 1000 }), (all) =>
       all.length === 0

@@ -224,6 +224,22 @@ describe("a root disk", () => {
       assert.strictEqual(yield* simulated.faults.calls("STORAGE_VOL_DELETE"), 0)
     }))
 
+  test("that was made although its creation was refused is its operation's", ({ driver, simulated }) =>
+    Effect.gen(function* () {
+      yield* driver.ensureImage(host, image)
+      const refused = { code: 38, message: "no more", effect: true }
+      for (const after of ["it is asked for again", "it is given up"]) {
+        // its marker is the first, the disk the second, and there is one more try
+        for (const nth of [2, 3]) yield* simulated.faults.fail("STORAGE_VOL_CREATE_XML", { ...refused, nth })
+        yield* Effect.ignore(driver.createRoot(host, { vmId, operationId, image, size: 1 }))
+        yield* simulated.faults.clear
+        assert.deepStrictEqual(yield* driver.listRoots(host), [vmId], after)
+        if (after === "it is asked for again") yield* driver.createRoot(host, { vmId, operationId, image, size: 1 })
+        yield* driver.deleteRoot(host, vmId, operationId)
+        assert.deepStrictEqual(yield* driver.listRoots(host), [], after)
+      }
+    }))
+
   test("that somebody puts there by hand is not taken over, not even the second time", (at) =>
     Effect.gen(function* () {
       yield* at.driver.ensureImage(host, image)
@@ -275,6 +291,37 @@ describe("a volume", () => {
       yield* driver.createVolume(volume, request)
       yield* driver.createSnapshot(volume, snapshot)
       yield* driver.trashVolume(volume, 60)
+      yield* driver.purgeVolume(volume)
+      assert.deepStrictEqual(volumeFiles(at), [])
+    }))
+
+  test("that was made although its creation was refused is its operation's", (at) =>
+    Effect.gen(function* () {
+      const { driver, simulated } = at
+      for (const after of ["it is asked for again", "it is given up"]) {
+        yield* simulated.faults.fail("STORAGE_VOL_CREATE_XML", { code: 38, message: "no more", effect: true, nth: 2 })
+        assert.include((yield* Effect.flip(driver.createVolume(volume, request))).message, "no more")
+        assert.include(volumeFiles(at), "volume-7.qcow2", after)
+        if (after === "it is asked for again") yield* driver.createVolume(volume, request)
+        yield* driver.discardVolume(volume, operationId)
+        assert.deepStrictEqual(volumeFiles(at), [], after)
+      }
+    }))
+
+  test("is gone, back or purged when that is refused after it was done", (at) =>
+    Effect.gen(function* () {
+      const { driver, simulated } = at
+      const refuse = (procedure: "STORAGE_VOL_CREATE_XML" | "STORAGE_VOL_DELETE") =>
+        simulated.faults.fail(procedure, { code: 38, message: "no more", effect: true, nth: 1 })
+      yield* driver.createVolume(volume, request)
+      yield* refuse("STORAGE_VOL_CREATE_XML")
+      yield* driver.trashVolume(volume, 60)
+      assert.include(volumeFiles(at), "volume-7.deleted")
+      yield* refuse("STORAGE_VOL_DELETE")
+      yield* driver.restoreVolume(volume)
+      assert.notInclude(volumeFiles(at), "volume-7.deleted")
+      yield* driver.trashVolume(volume, 60)
+      yield* refuse("STORAGE_VOL_DELETE")
       yield* driver.purgeVolume(volume)
       assert.deepStrictEqual(volumeFiles(at), [])
     }))

@@ -61,6 +61,8 @@ export const clear = Effect.fn(function* (host: Host) {
 export interface Bytes {
   readonly write: (path: string, byte: number) => Effect.Effect<void>
   readonly read: (path: string) => Effect.Effect<number>
+  /** the first 64 KiB or more of a raw one; undefined: there is none */
+  readonly start: (path: string) => Effect.Effect<Uint8Array | undefined>
 }
 
 export const layer = <R>(options: {
@@ -110,6 +112,7 @@ export const layer = <R>(options: {
             const { xml } = yield* libvirt.call(address, "STORAGE_VOL_GET_XML_DESC", { vol: found.right.vol, flags: 0 })
             return StorageXml.readVolume(yield* Xml.parse(xml))?.capacity
           }).pipe(Effect.orDie),
+        seedOf: (vmId) => bytes.start(`${host.config.path}/vm-${vmId}-seed.iso`),
         write: (volume, byte) => bytes.write(fileOf(volume), byte),
         read: (volume) => bytes.read(fileOf(volume)),
         hold: (volume) =>

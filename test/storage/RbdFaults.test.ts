@@ -468,6 +468,32 @@ describe("the trash", () => {
     }))
 })
 
+test("what is refused after it was done is done", (at) =>
+  Effect.gen(function* () {
+    const { cluster, driver } = at
+    const snapshot = SnapshotId.make(3)
+    yield* driver.createVolume(volume, request)
+    yield* driver.createSnapshot(volume, snapshot)
+    const steps = [
+      ["removeSnapshot", driver.deleteSnapshot(volume, snapshot), ["volume-7"]],
+      ["moveToTrash", driver.trashVolume(volume, 60), ["(volume-7)"]],
+      ["restore", driver.restoreVolume(volume), ["volume-7"]],
+      ["moveToTrash", driver.trashVolume(volume, 60), ["(volume-7)"]],
+      ["purge", driver.purgeVolume(volume), []]
+    ] as const
+    for (const [call, act, there] of steps) {
+      const refuse = (effect: boolean) => cluster.faults.fail(call, { errno: "EIO", nth: 1, effect })
+      const before = yield* pool(at)
+      yield* refuse(false)
+      assert.match(yield* sentence(act), /EIO/, call)
+      assert.deepStrictEqual(yield* pool(at), before, call)
+      yield* refuse(true)
+      yield* act
+      assert.deepStrictEqual(yield* pool(at), [...there], call)
+    }
+    assert.deepStrictEqual(yield* driver.listSnapshots(volume), [])
+  }))
+
 describe("a Ceph", () => {
   test("whose OSDs do not answer opens no volume, instead of letting QEMU hang", (at) =>
     Effect.gen(function* () {

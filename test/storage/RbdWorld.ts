@@ -83,6 +83,7 @@ export const layer = <R, R2>(options: {
           ceph
             .look(`vm-${vmId}-root`)
             .pipe(Effect.map(Option.match({ onNone: () => undefined, onSome: ({ size }) => size })), Effect.orDie),
+        seedOf: (vmId) => bytes.start(`vm-${vmId}-seed`),
         write: (volume, byte) => bytes.write(imageOf(volume), byte),
         read: (volume) => bytes.read(imageOf(volume)),
         hold: (volume) =>

@@ -1,6 +1,7 @@
 /** Simulated hosts that share a simulated Ceph, and everything Live that reaches them. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as CephLive from "../../layers/CephLive.ts"
 import * as HypervisorLive from "../../layers/HypervisorLive.ts"
@@ -87,7 +88,8 @@ export const bytes = Effect.map(SimulatedCluster, (cluster): Bytes => {
       Effect.map(
         Effect.orDieWith(cluster.read(image, 0, 1), (errno) => new Error(errno)),
         (read) => read[0] ?? -1
-      )
+      ),
+    start: (image) => Effect.sync(() => Either.getOrUndefined(cluster.read(image, 0, 64 * 1024)))
   }
 })
 

@@ -21,7 +21,8 @@ const bytes = Effect.map(Simulated.Simulated, ({ host: { state } }): LiveWorld.B
   }
   return {
     write: (path, byte) => Effect.map(file(path), (found) => found.write(place, new Uint8Array(512).fill(byte))),
-    read: (path) => Effect.map(file(path), (found) => found.read(place, 1)[0] ?? 0)
+    read: (path) => Effect.map(file(path), (found) => found.read(place, 1)[0] ?? 0),
+    start: (path) => Effect.sync(() => state.files.files.get(path)?.read(0, 64 * 1024))
   }
 })
 

@@ -68,6 +68,7 @@ const layerOf = (shared: boolean) => {
             )
           ),
         capacityOf: (vmId) => Effect.map(state.store(place), (store) => store.roots.get(vmId)?.capacity),
+        seedOf: (vmId) => Effect.map(state.store(place), (store) => store.seeds.get(vmId)?.content),
         write: ({ id }, byte) =>
           Effect.flatMap(volume(id), (found) =>
             state.update(place, (store) => ({

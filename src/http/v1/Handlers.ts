@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { api } from "../../api/Api.ts"
 import type { Planning } from "../../api/Plans.ts"
-import { Batch } from "../../api/Vms.ts"
+import { Batch, type VmPage } from "../../api/Vms.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import * as Ids from "../../domain/Ids.ts"
 import type { NewNic } from "../../domain/Nic.ts"
@@ -21,6 +21,7 @@ import { Images } from "../../fabric/Images.ts"
 import { Networks } from "../../fabric/Networks.ts"
 import { Nics } from "../../fabric/Nics.ts"
 import { Pools } from "../../fabric/Pools.ts"
+import { Power } from "../../fabric/Power.ts"
 import { Reality } from "../../fabric/Reality.ts"
 import * as Revision from "../../fabric/Revision.ts"
 import { Vms } from "../../fabric/Vms.ts"
@@ -55,7 +56,8 @@ const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing
   const order = orders[sort]
   const after = yield* Pages.position(cursor, sort, order.by === "name" ? "string" : "number")
   const page = yield* reality.page({ ...filter, ...(host === undefined ? {} : { host }) }, order, after, limit)
-  return Pages.view(page, sort, Views.vm)
+  const view: typeof VmPage.Encoded = Pages.view(page, sort, Views.vm)
+  return HttpServerResponse.unsafeJson(view)
 })
 
 const encodeBatch = Schema.encodeSync(Batch)
@@ -64,12 +66,13 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
   Effect.gen(function* () {
     const vms = yield* Vms
     const reality = yield* Reality
+    const power = yield* Power
     const answers = yield* Answers.make
 
     const one = Effect.fnUntraced(function* (id: Ids.VmId) {
       const report = yield* reality.vm(id)
       yield* tagged(Revision.ofVm(report.vm))
-      return Views.vm(report)
+      return HttpServerResponse.unsafeJson(Views.vm(report))
     })
 
     /** Its parameters, as the use case names them. */
@@ -82,6 +85,10 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       readonly image?: Ids.ImageId
       readonly onCrash?: "leave" | "restart"
       readonly nics?: ReadonlyArray<NewNic>
+      readonly userData?: string
+      readonly sshKeys?: ReadonlyArray<string>
+      readonly hostname?: string
+      readonly networkConfig?: string
     }) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
 
     return handlers
@@ -136,7 +143,30 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
           Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => vms.destroy(asked.path.id, expect))
         )
       )
+      .handle("startVm", (asked) => answers.begun(asked, power.start(asked.path.id)))
+      .handle("shutDownVm", (asked) => answers.begun(asked, power.shutDown(asked.path.id, asked.payload)))
+      .handle("powerOffVm", (asked) => answers.begun(asked, power.powerOff(asked.path.id)))
+      .handle("rebootVm", (asked) => answers.begun(asked, power.reboot(asked.path.id, asked.payload)))
+      .handle("resetVm", (asked) => answers.begun(asked, power.reset(asked.path.id)))
+      .handle("pauseVm", (asked) => answers.begun(asked, power.pause(asked.path.id)))
+      .handle("resumeVm", (asked) => answers.begun(asked, power.resume(asked.path.id)))
       .handle("repairVm", (asked) => answers.begun(asked, reality.repair(asked.path.id)))
+      .handle("getCloudInit", ({ path }) =>
+        told(
+          vms.cloudInit(path.id).pipe(
+            Effect.tap(({ cloudInit, vm }) => tagged(Revision.ofCloudInit(vm, cloudInit))),
+            Effect.map(Views.cloudInit)
+          )
+        )
+      )
+      .handle("changeCloudInit", (asked) =>
+        answers.begun(
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            vms.setCloudInit(asked.path.id, asked.payload, expect)
+          )
+        )
+      )
       .handle("listVmDrift", ({ path }) =>
         told(Effect.map(reality.vm(path.id), ({ drift }) => ({ items: drift.map(Views.drift) })))
       )

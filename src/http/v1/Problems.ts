@@ -41,6 +41,7 @@ type Missing =
 
 type Standing =
   | Errors.VmBusy
+  | Errors.VmConflict
   | Errors.VolumeBusy
   | Errors.VolumeConflict
   | Errors.NoFeasibleHost
@@ -154,6 +155,8 @@ export function of(error: Known): P.Problem {
       return conflict("plan_mismatch", "The plan is of another request", message)
     case "VmBusy":
       return conflict("vm_busy", "The VM is busy", message, error.operationId)
+    case "VmConflict":
+      return conflict("vm_conflict", "The VM's state does not allow it", message)
     case "VolumeBusy":
       return conflict("volume_busy", "The volume is busy", message, error.operationId)
     case "VolumeConflict":

@@ -10,6 +10,37 @@ import * as World from "../../fabric/World.ts"
 import * as App from "./App.ts"
 
 describe("VMs", () => {
+  it.scopedLive("are turned on and off, and stay so", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      const stopped = yield* done("POST", "/vms/1/shut-down", {})
+      assert.deepInclude(stopped.json, { kind: "ShutDownVm", vmId: 1, outcome: "the guest shut itself down" })
+      assert.strictEqual((yield* get("/vms/1")).json.state, "stopped")
+      assert.lengthOf(App.items(yield* get("/vms?state=stopped")), 1)
+      const refused = yield* ask("POST", "/vms/1/pause")
+      assert.deepInclude(refused.json, {
+        status: 409,
+        code: "vm_conflict",
+        detail: "vmid : 1 is stopped, and there is nothing to pause: start it first"
+      })
+      assert.deepInclude((yield* done("POST", "/vms/1/start")).json, { kind: "StartVm", outcome: null })
+      assert.deepInclude((yield* done("POST", "/vms/1/pause")).json, { kind: "PauseVm" })
+      assert.strictEqual((yield* get("/vms/1")).json.state, "paused")
+      assert.deepInclude((yield* done("POST", "/vms/1/resume")).json, { kind: "ResumeVm", outcome: null })
+      assert.deepInclude((yield* done("POST", "/vms/1/reset")).json, { kind: "ResetVm" })
+      const rebooted = yield* done("POST", "/vms/1/reboot", { within: 5, force: false })
+      assert.deepInclude(rebooted.json, { kind: "RebootVm", outcome: "its guest started anew when it was asked to" })
+      assert.deepInclude((yield* done("POST", "/vms/1/power-off")).json, { kind: "PowerOffVm" })
+      assert.deepInclude((yield* ask("POST", "/vms/1/shut-down", { within: 0 })).json, {
+        status: 400,
+        field: "within",
+        detail: "within: expected a whole number from 1 to 3600"
+      })
+      assert.strictEqual((yield* ask("POST", "/vms/9/start")).status, 404)
+    })
+  )
+
   it.scopedLive("are created, listed, changed, repaired and destroyed", () =>
     Effect.gen(function* () {
       const { ask, context, done, get } = yield* App.make()

@@ -29,6 +29,14 @@ const requests: ReadonlyArray<
   ["nics.addNic", "POST", "/vms/1/nics", { mac: "52:54:00:00:00:77" }],
   ["nics.changeNic", "PATCH", "/vms/1/nics/2", { link: "down" }],
   ["nics.removeNic", "DELETE", "/vms/1/nics/2"],
+  ["vms.changeCloudInit", "PATCH", "/vms/1/cloud-init", { userData: "#!/bin/sh\n" }],
+  ["vms.rebootVm", "POST", "/vms/1/reboot", { within: 5 }],
+  ["vms.resetVm", "POST", "/vms/1/reset"],
+  ["vms.pauseVm", "POST", "/vms/1/pause"],
+  ["vms.resumeVm", "POST", "/vms/1/resume"],
+  ["vms.shutDownVm", "POST", "/vms/1/shut-down", { within: 5 }],
+  ["vms.startVm", "POST", "/vms/1/start"],
+  ["vms.powerOffVm", "POST", "/vms/1/power-off"],
   ["volumes.createVolume", "POST", "/volumes", { name: "data", size: 1 }],
   ["volumes.changeVolume", "PATCH", "/volumes/1", { name: "archive", size: 2 }],
   ["volumes.attachVolume", "POST", "/volumes/1/attach", { vm: 1 }],
@@ -90,7 +98,7 @@ describe("a plan", () => {
       assert.strictEqual(Contract.members(listed(placement?.considered)[1]).reason, "it is in maintenance")
       assert.deepStrictEqual(
         listed(json.steps).map((step) => Contract.members(step).name),
-        ["image", "root disk", "define", "start", "running"]
+        ["image", "root disk", "seed", "define", "start", "running"]
       )
       const changes = listed(json.changes).map(Contract.members)
       const domain = changes.find(({ kind }) => kind === "domain")

@@ -46,6 +46,7 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   PlanOutdated: [new Errors.PlanOutdated({ planId: "x", moved: [] }), 409, "plan_outdated"],
   PlanMismatch: [new Errors.PlanMismatch({ planId: "x", planned: "DELETE /api/v1/vms/7" }), 409, "plan_mismatch"],
   VmBusy: [new Errors.VmBusy({ vmId, ...busy }), 409, "vm_busy"],
+  VmConflict: [new Errors.VmConflict({ vmId, reason: "is stopped: start it" }), 409, "vm_conflict"],
   VolumeBusy: [new Errors.VolumeBusy({ volumeId, ...busy }), 409, "volume_busy"],
   VolumeConflict: [new Errors.VolumeConflict({ volumeId, reason: "is deleted" }), 409, "volume_conflict"],
   NoFeasibleHost: [new Errors.NoFeasibleHost({ refusals: [] }), 409, "no_feasible_host"],
@@ -117,7 +118,7 @@ const refusals: ReadonlyArray<
     {},
     400,
     "invalid_argument",
-    "state: expected creating or running or destroying or destroyed or failed",
+    "state: expected creating or running or stopped or paused or destroying or destroyed or failed",
     "state"
   ],
   ["GET", "/vms?stat=running", {}, 400, "invalid_argument", "stat is not known here", "stat"],

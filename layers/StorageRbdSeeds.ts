@@ -1,0 +1,74 @@
+/**
+ * VMs' seeds as images of a Ceph pool. What the images' names mean is said at `StorageRbd`.
+ *
+ * @since 0.6.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Host } from "../src/domain/Host.ts"
+import type { OperationId, VmId } from "../src/domain/Ids.ts"
+import type { Ceph } from "../src/services/Ceph.ts"
+import type { SeedRequest, StorageDriver } from "../src/services/Storage.ts"
+import { seedCapacity, seedSerial } from "./StorageDriver.ts"
+import { isMadeBy, ownershipOf, type RbdPool } from "./StorageRbdPool.ts"
+
+const imageName = (vmId: VmId): string => `vm-${vmId}-seed`
+
+/** The part of the driver that is about seeds. @since 0.6.0 @category constructors */
+export const make = (
+  ceph: Ceph["Type"],
+  pool: RbdPool
+): Pick<StorageDriver, "writeSeed" | "deleteSeed" | "describeSeed"> => {
+  const { access, accessLater, anew, ask, failure, look, remove, setOwnership } = pool
+
+  const writeSeed = Effect.fn("Storage.writeSeed")(function* (host: Host, seed: SeedRequest) {
+    const { content, operationId, replaces, vmId } = seed
+    const name = imageName(vmId)
+    const action = `write the seed of vm-${vmId}`
+    const disk = yield* access(host, action)
+    const found = yield* look(action, name)
+    if (Option.isNone(found)) {
+      // it gets its name last, so whatever has one is whole
+      const part = `${name}.new-${operationId}`
+      yield* anew(action, part, ceph.create(part, seedCapacity))
+      yield* ask(action, ceph.write(part, content))
+      yield* setOwnership(action, part, { vm: vmId, operation: operationId })
+      yield* ask(action, ceph.rename(part, name))
+      return disk(name, seedSerial(vmId))
+    }
+    const ours = replaces
+      ? Option.exists(ownershipOf(found.value), ({ vm }) => vm === vmId)
+      : isMadeBy(found.value, operationId)
+    if (!ours) {
+      return yield* failure(
+        action,
+        `image ${name} is there already and was not made by this operation, so it is left alone: rename it or remove it to have the name free`
+      )
+    }
+    // nothing of what was there before stays behind its end: it may have been somebody's secret
+    const whole = new Uint8Array(found.value.size)
+    whole.set(content)
+    yield* ask(action, ceph.write(name, whole))
+    return disk(name, seedSerial(vmId))
+  })
+
+  const deleteSeed = Effect.fn("Storage.deleteSeed")(function* (_host: Host, vmId: VmId, madeBy?: OperationId) {
+    const action = `delete the seed of vm-${vmId}`
+    const name = imageName(vmId)
+    const found = yield* look(action, name)
+    const left =
+      madeBy === undefined
+        ? (yield* ask(action, ceph.list)).filter((one) => one.startsWith(`${name}.new-`))
+        : [`${name}.new-${madeBy}`]
+    yield* Effect.forEach(left, (one) => remove(action, one), { discard: true })
+    if (Option.isNone(found) || (madeBy !== undefined && !isMadeBy(found.value, madeBy))) return
+    yield* remove(action, name)
+  })
+
+  return {
+    writeSeed,
+    deleteSeed,
+    describeSeed: (_host, vmId) =>
+      Effect.map(accessLater(`describe the seed of vm-${vmId}`), (disk) => disk(imageName(vmId), seedSerial(vmId)))
+  }
+}

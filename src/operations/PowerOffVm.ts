@@ -1,0 +1,33 @@
+/**
+ * @since 0.6.0
+ */
+import * as Effect from "effect/Effect"
+import type { Saga } from "./Saga.ts"
+import * as VmSaga from "./VmSaga.ts"
+
+/** @since 0.6.0 @category constants */
+export const steps = ["power off"] as const
+
+/** The power is taken without asking the guest. @since 0.6.0 @category operations */
+export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
+  const { host, hypervisor, inventory, vm } = subject
+  return {
+    hosts: [host],
+    unreachable: "undo",
+    steps: [
+      {
+        name: "power off",
+        description: `Take the power from ${vm.domainName}.`,
+        act: Effect.gen(function* () {
+          const { power, reason } = yield* VmSaga.lookAt(subject)
+          if (!VmSaga.isOff(power)) {
+            return yield* hypervisor.powerOff(host, { uuid: vm.uuid, domainName: vm.domainName })
+          }
+          yield* VmSaga.tell(subject, `it was off already${reason === null ? "" : `: ${reason}`}`)
+        })
+      }
+    ],
+    succeeded: inventory.setVmPower(vm.id, "stopped"),
+    failed: Effect.void
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * @since 0.6.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Retry from "./Retry.ts"
+import { limits, type Saga } from "./Saga.ts"
+import * as VmSaga from "./VmSaga.ts"
+
+/** @since 0.6.0 @category constants */
+export const steps = ["shut down", "power off"] as const
+
+/**
+ * The guest is asked → with `force` the power is taken from one that has not shut down in time. Cancelled while the guest is waited for it may
+ * still shut down: what it was asked cannot be taken back.
+ *
+ * @since 0.6.0 @category operations
+ */
+export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
+  const { host, hypervisor, inventory, operation, vm } = subject
+  const { force, within } = VmSaga.patienceOf(operation)
+  const domain = { uuid: vm.uuid, domainName: vm.domainName }
+  const time = Retry.inWords(within)
+  const tellHow = Effect.flatMap(VmSaga.lookAt(subject), ({ power, reason }) =>
+    VmSaga.isOff(power) ? VmSaga.tell(subject, reason ?? "it did not run") : Effect.void
+  )
+  const asked = hypervisor.shutDown(host, domain, within)
+  return {
+    hosts: [host],
+    unreachable: "undo",
+    limit: Duration.sum(within, limits.saga),
+    steps: [
+      {
+        name: "shut down",
+        description: `Ask the guest of ${vm.domainName} to shut down, and wait for that, at most ${time}.`,
+        act: Effect.zipRight(force ? Effect.catchTag(asked, "GuestIgnores", () => Effect.void) : asked, tellHow),
+        cancellable: true,
+        limit: Duration.sum(within, limits.step)
+      },
+      ...(force
+        ? [
+            {
+              name: "power off",
+              description: `Take the power from ${vm.domainName} if it still runs.`,
+              act: Effect.flatMap(VmSaga.lookAt(subject), ({ power }) =>
+                VmSaga.isOff(power)
+                  ? Effect.void
+                  : Effect.zipRight(
+                      hypervisor.powerOff(host, domain),
+                      VmSaga.tell(subject, `its guest had not shut down within ${time}, so its power was taken`)
+                    )
+              )
+            } as const
+          ]
+        : [])
+    ],
+    succeeded: inventory.setVmPower(vm.id, "stopped"),
+    failed: Effect.void
+  }
+}
