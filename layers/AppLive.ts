@@ -15,6 +15,7 @@ import * as Addresses from "../src/fabric/Addresses.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as Images from "../src/fabric/Images.ts"
+import * as Inspections from "../src/fabric/Inspections.ts"
 import * as Networks from "../src/fabric/Networks.ts"
 import * as Nics from "../src/fabric/Nics.ts"
 import * as Plans from "../src/fabric/Plans.ts"
@@ -30,6 +31,7 @@ import type { HostMonitor } from "../src/services/HostMonitor.ts"
 import type { Hypervisor } from "../src/services/Hypervisor.ts"
 import type { Identity } from "../src/services/Identity.ts"
 import type { ImageLibrary } from "../src/services/ImageLibrary.ts"
+import type { Inspector } from "../src/services/Inspector.ts"
 import { type FleetConfig, Inventory } from "../src/services/Inventory.ts"
 import type { Journal } from "../src/services/Journal.ts"
 import type { Observer } from "../src/services/Observer.ts"
@@ -46,11 +48,13 @@ import * as HypervisorLive from "./HypervisorLive.ts"
 import * as IdentityLive from "./IdentityLive.ts"
 import * as ImageLibraryLive from "./ImageLibraryLive.ts"
 import * as InventoryLive from "./InventoryLive.ts"
+import * as InspectorLive from "./InspectorLive.ts"
 import * as JournalLive from "./JournalLive.ts"
 import * as LibvirtLive from "./LibvirtLive.ts"
 import * as ObserverLive from "./ObserverLive.ts"
 import * as OperationsLive from "./OperationsLive.ts"
 import * as SchedulerLive from "./SchedulerLive.ts"
+import * as StatisticsLive from "./StatisticsLive.ts"
 import * as StorageLive from "./StorageLive.ts"
 import type * as WebhookSender from "./WebhookSender.ts"
 import * as WebhooksLive from "./WebhooksLive.ts"
@@ -67,6 +71,7 @@ export type App =
   | Reality.Reality
   | Nics.Nics
   | Networks.Networks
+  | Inspections.Inspections
   | Inventory
   | EventLog
   | Identity
@@ -110,11 +115,13 @@ export const layerOver = <A, E, R>(parts: {
   readonly origin?: ((image: ImageConfig) => string) | undefined
   readonly persistence: Layer.Layer<Persistence, FleetConflict | PersistenceError>
   /** may use the inventory */
-  readonly drivers: Layer.Layer<Hypervisor | Storage | ImageLibrary | A, E, R>
+  readonly drivers: Layer.Layer<Hypervisor | Inspector | Storage | ImageLibrary | A, E, R>
   readonly scheduler?: Layer.Layer<Scheduler>
   readonly volumes?: VolumePolicy | undefined
   /** what is done about differences; default: they are reported */
   readonly drift?: Partial<DriftPolicies> | undefined
+  /** how often it is sampled what VMs use, and of how many it is kept */
+  readonly statistics?: Partial<StatisticsLive.Options> | undefined
   /** how often is looked, and how much is begun without anybody asking */
   readonly observer?: Partial<Omit<ObserverLive.Options, "policies">> | undefined
 }): Layer.Layer<App | A, FleetConflict | PersistenceError | E, Exclude<R, Persistence>> => {
@@ -134,6 +141,7 @@ export const layerOver = <A, E, R>(parts: {
         Hosts.layer,
         Images.layer,
         Reality.layer,
+        Inspections.layer,
         Plans.layer,
         Nics.layer,
         Networks.layer,
@@ -141,6 +149,7 @@ export const layerOver = <A, E, R>(parts: {
       )
     ),
     Layer.provideMerge(Addresses.layer),
+    Layer.provideMerge(StatisticsLive.layerWith(parts.statistics)),
     Layer.provideMerge(Pools.layer({ overcommit: poolOvercommit })),
     Layer.provideMerge(ObserverLive.layerWith({ ...parts.observer, policies: { ...defaultPolicies, ...parts.drift } }))
   )
@@ -177,7 +186,7 @@ export interface CephSettings {
 }
 
 const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
-  HypervisorLive.layer.pipe(
+  Layer.merge(HypervisorLive.layer, InspectorLive.layer).pipe(
     Layer.provideMerge(storage),
     Layer.provideMerge(ImageLibraryLive.layer),
     Layer.provide(LibvirtLive.layer)
@@ -190,7 +199,7 @@ const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
  */
 export const drivers = (
   ceph: CephSettings | null
-): Layer.Layer<Hypervisor | Storage | ImageLibrary, never, Ssh | Inventory | FileSystem.FileSystem> =>
+): Layer.Layer<Hypervisor | Inspector | Storage | ImageLibrary, never, Ssh | Inventory | FileSystem.FileSystem> =>
   ceph === null
     ? overLibvirt(StorageLive.layerDir)
     : overLibvirt(StorageLive.layerRbd.pipe(Layer.provide(CephLive.layer(ceph))))

@@ -13,6 +13,8 @@ import * as EventLogTest from "./EventLogTest.ts"
 import * as HypervisorTest from "./HypervisorTest.ts"
 import * as IdentityTest from "./IdentityTest.ts"
 import * as ImageLibraryTest from "./ImageLibraryTest.ts"
+import * as InspectorTest from "./InspectorTest.ts"
+import type * as StatisticsLive from "./StatisticsLive.ts"
 import * as StorageTest from "./StorageTest.ts"
 import * as WebhooksTest from "./WebhooksTest.ts"
 
@@ -27,6 +29,7 @@ export const fleet: FleetConfig = {
 export type AppTest =
   | AppLive.App
   | HypervisorTest.HypervisorTestState
+  | InspectorTest.InspectorTestState
   | StorageTest.StorageTestState
   | ImageLibraryTest.ImageFiles
   | WebhooksTest.WebhookReceivers
@@ -38,11 +41,16 @@ export const persistence: Layer.Layer<AppLive.Persistence | WebhooksTest.Webhook
 /** Each build has a world of its own. Images are those of `files`, by path. @since 0.1.0 @category layers */
 export const layerFleet = (
   given: FleetConfig,
-  files: Readonly<Record<string, Uint8Array>>
+  files: Readonly<Record<string, Uint8Array>>,
+  options: {
+    /** how often it is sampled what VMs use, every 20 seconds unless it is said */
+    readonly statistics?: Partial<StatisticsLive.Options>
+  } = {}
 ): Layer.Layer<AppTest, FleetConflict | PersistenceError> =>
   AppLive.layerOver({
     fleet: given,
     persistence,
+    statistics: options.statistics,
     drivers: Layer.merge(HypervisorTest.layer, StorageTest.layer).pipe(
       Layer.provideMerge(ImageLibraryTest.layer(files))
     )

@@ -61,6 +61,10 @@ const stateStats = 0x1
 
 /** virDomainMetadataType ELEMENT */
 const metadataElement = 2
+/** virDomainMetadataType TITLE */
+const metadataTitle = 1
+/** virDomainModificationImpact */
+const impact = { live: 1, config: 2 } as const
 
 /** virDomainEventType */
 const lifecycle: ReadonlyArray<DomainChange["change"]> = [
@@ -282,15 +286,23 @@ const make = Effect.fnUntraced(function* (options: Options) {
         unless(host, action, "DOMAIN_GET_XML_DESC", { dom, flags: which }, code.noDomain),
         Option.map(({ xml }) => xml)
       )
-    const [now, next, kept] = yield* Effect.all(
-      [describe(0), describe(flags.inactive), unless(host, action, "DOMAIN_IS_PERSISTENT", { dom }, code.noDomain)],
-      { concurrency: 3 }
+    const [now, next, kept, booted] = yield* Effect.all(
+      [
+        describe(0),
+        describe(flags.inactive),
+        unless(host, action, "DOMAIN_IS_PERSISTENT", { dom }, code.noDomain),
+        unless(host, action, "DOMAIN_GET_AUTOSTART", { dom }, code.noDomain)
+      ],
+      { concurrency: 4 }
     )
     // all or nothing: it may vanish in between
-    if (Option.isNone(now) || Option.isNone(next) || Option.isNone(kept)) return Option.none<DomainGlance>()
+    if (Option.isNone(now) || Option.isNone(next) || Option.isNone(kept) || Option.isNone(booted)) {
+      return Option.none<DomainGlance>()
+    }
     const persistent = kept.value.persistent === 1
+    const autostart = booted.value.autostart === 1
     const digest = createHash("sha256")
-      .update(`${persistent}\n${now.value}\0${next.value}`)
+      .update(`${persistent}${autostart}\n${now.value}\0${next.value}`)
       .digest("base64url")
       .slice(0, 22)
     if (digest === known) return Option.some<DomainGlance>({ digest, detail: null })
@@ -308,6 +320,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     const defined = !persistent ? null : current.active ? yield* read(next.value) : current
     const detail: DomainDetail = {
       owner: (defined ?? current).owner,
+      autostart,
       live: current.active ? current.shape : null,
       defined: defined?.shape ?? null
     }
@@ -330,6 +343,34 @@ const make = Effect.fnUntraced(function* (options: Options) {
     )
     if (changed === null) return
     yield* call(host, action, "DOMAIN_DEFINE_XML_FLAGS", { xml: yield* render(host, action, changed), flags: 0 })
+  })
+
+  const rename = Effect.fn("Hypervisor.rename")(function* (host: Host, domain: DomainRef, title: string) {
+    const action = `rename ${domain.domainName}`
+    if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
+    const set = (which: number) =>
+      raw(host, "DOMAIN_SET_METADATA", {
+        dom: wire(domain),
+        type: metadataTitle,
+        metadata: title,
+        key: null,
+        uri: null,
+        flags: which
+      })
+    yield* set(impact.live | impact.config).pipe(
+      // it does not run
+      Effect.catchIf(
+        (error) => error.refusedWith(code.operationInvalid),
+        () => set(impact.config)
+      ),
+      Effect.mapError(fromLibvirt(host, action))
+    )
+  })
+
+  const setAutostart = Effect.fn("Hypervisor.setAutostart")(function* (host: Host, domain: DomainRef, on: boolean) {
+    const action = `have ${domain.domainName} ${on ? "" : "not "}started when it boots`
+    if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
+    yield* call(host, action, "DOMAIN_SET_AUTOSTART", { dom: wire(domain), autostart: on ? 1 : 0 })
   })
 
   const redefine: Hypervisor["Type"]["redefine"] = Effect.fn("Hypervisor.redefine")((host, domain, shape) =>
@@ -366,6 +407,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
       ),
     glance,
     redefine,
+    rename,
+    setAutostart,
     provideSeed,
     changes: (host) =>
       libvirt.events(host.config.address).pipe(

@@ -38,6 +38,8 @@ import {
   type VolumeDisk,
   volumeSlots
 } from "../src/services/Hypervisor.ts"
+import type { Inspector } from "../src/services/Inspector.ts"
+import * as InspectorTest from "./InspectorTest.ts"
 
 /** A volume's disk in a domain. @since 0.2.0 @category models */
 export interface TestDisk extends VolumeDisk {
@@ -68,6 +70,8 @@ export interface TestDomain {
   readonly holding: boolean
   /** whether its guest does nothing when it is asked to shut down or to start anew */
   readonly deaf: boolean
+  /** whether its host starts it when it boots */
+  readonly autostart: boolean
   /** how often its guest has started anew, by itself or by a reset, since its QEMU was started */
   readonly boots: number
   /** aliases of what the guest was asked to let go of and has kept */
@@ -123,6 +127,7 @@ export const domain = (given: Pick<TestDomain, "uuid" | "name" | "spec"> & Parti
   addresses: [],
   holding: false,
   deaf: false,
+  autostart: false,
   boots: 0,
   asked: [],
   ...given
@@ -185,7 +190,7 @@ const detailOf = (domain: TestDomain): DomainDetail => {
   const { spec } = domain
   if (spec === null) {
     const shape: DomainShape = { title: null, cpu: 1, ram: 64, disks: [], nics: [] }
-    return { owner: null, live: isRunning(domain) ? shape : null, defined: shape }
+    return { owner: null, autostart: domain.autostart, live: isRunning(domain) ? shape : null, defined: shape }
   }
   const shape = (
     { resources, seed = null, title }: Pick<DomainSpec, "title" | "resources" | "seed">,
@@ -208,6 +213,7 @@ const detailOf = (domain: TestDomain): DomainDetail => {
   })
   return {
     owner: { vmId: spec.vmId, operationId: spec.operationId },
+    autostart: domain.autostart,
     live: isRunning(domain) ? shape(domain.runs ?? spec, domain.live, domain.liveNics) : null,
     defined: shape(spec, domain.persistent, spec.nics)
   }
@@ -622,6 +628,19 @@ const make = Effect.gen(function* () {
       const running = isRunning(domain) ? (domain.runs ?? domain.spec) : null
       yield* put(host, ref.uuid, { ...domain, spec, runs: running }, "defined")
     }),
+    rename: Effect.fn("Hypervisor.rename")(function* (host: Host, ref: DomainRef, title: string) {
+      const action = `rename ${ref.domainName}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      const runs = domain.runs === null ? null : { ...domain.runs, title }
+      yield* put(host, ref.uuid, { ...domain, runs, spec: { ...domain.spec, title } }, "annotated")
+    }),
+    setAutostart: Effect.fn("Hypervisor.setAutostart")(function* (host: Host, ref: DomainRef, on: boolean) {
+      const action = `have ${ref.domainName} ${on ? "" : "not "}started when it boots`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+      yield* set(host, ref.uuid, { ...domain, autostart: on })
+    }),
     provideSeed: Effect.fn("Hypervisor.provideSeed")(function* (host: Host, ref: DomainRef, seed: DiskSource) {
       const action = `change the definition of ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
@@ -668,8 +687,12 @@ const make = Effect.gen(function* () {
         return holding ? set(host, uuid, { ...domain, holding }) : letGo(host, { ...domain, holding }, domain.asked)
       })
   })
-  return Context.make(Hypervisor, hypervisor).pipe(Context.add(HypervisorTestState, state))
+  return Context.make(Hypervisor, hypervisor).pipe(
+    Context.add(HypervisorTestState, state),
+    Context.merge(InspectorTest.make(look))
+  )
 })
 
-/** @since 0.1.0 @category layers */
-export const layer: Layer.Layer<Hypervisor | HypervisorTestState> = Layer.effectContext(make)
+/** Domains, and what they show. @since 0.1.0 @category layers */
+export const layer: Layer.Layer<Hypervisor | HypervisorTestState | Inspector | InspectorTest.InspectorTestState> =
+  Layer.effectContext(make)

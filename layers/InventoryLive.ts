@@ -15,7 +15,7 @@ import type { HostId, InstanceTypeId, VmId, VolumeId } from "../src/domain/Ids.t
 import type { Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
-import type { Vm, VmSeen, VmState } from "../src/domain/Vm.ts"
+import { changed, type Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
 import type { Volume } from "../src/domain/Volume.ts"
 import {
   type AdmitVm,
@@ -39,7 +39,29 @@ import * as Rows from "./sql/Rows.ts"
 import * as Volumes from "./sql/Volumes.ts"
 
 const vmColumnNames =
-  "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, state, on_crash, applied, created_at"
+  "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, state, on_crash, protected, autostart, " +
+  "description, tags, labels, applied, created_at"
+
+/** What a VM has of which nothing is said. */
+const unsaid = (name: string): VmSettings => ({
+  name,
+  onCrash: "leave",
+  protected: false,
+  autostart: false,
+  description: "",
+  tags: [],
+  labels: {}
+})
+
+/** All but the name, as their columns have them. */
+const settingsOf = (settings: VmSettings) => [
+  settings.onCrash,
+  settings.protected ? 1 : 0,
+  settings.autostart ? 1 : 0,
+  settings.description,
+  JSON.stringify(settings.tags),
+  JSON.stringify(settings.labels)
+]
 
 const byField = (a: Drift, b: Drift): number => (a.field < b.field ? -1 : 1)
 
@@ -133,8 +155,9 @@ const make = Effect.gen(function* () {
     )
 
   const insertVm = statement(`insert into vms
-    (uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, pool, state, on_crash, created_at, updated_at)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?) returning ${vmColumnNames}`)
+    (uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, pool, state, on_crash, protected, autostart, description,
+      tags, labels, created_at, updated_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?) returning ${vmColumnNames}`)
   const insertReservation = statement(
     "insert into reservations (vm_id, host_id, cpu, ram, disk) values (?, ?, ?, ?, ?)"
   )
@@ -156,6 +179,8 @@ const make = Effect.gen(function* () {
   const updateState = statement(`update vms set state = ?, updated_at = ?,
     applied = case when ? in ('running', 'stopped', 'paused') then json_object('name', name, 'cpu', cpu, 'ram', ram) else applied end
     where id = ? returning ${vmColumnNames}`)
+  const updateSettings = statement(`update vms set name = ?, on_crash = ?, protected = ?, autostart = ?,
+    description = ?, tags = ?, labels = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
   const updatePower = statement(`update vms set state = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
   const changeState = Effect.fnUntraced(function* (id: VmId, state: VmState, now: number) {
     const rows = yield* updateState(state, now, state, id)
@@ -223,7 +248,8 @@ const make = Effect.gen(function* () {
         const { cpu, disk, ram, tid } = request.instanceType
         const { driver, pool } = request.disk
         const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, Rows.encodeNics(nics)]
-        const rows = yield* insertVm(...shape, driver, pool, request.onCrash, now, now)
+        const settings = changed(unsaid(request.name), { ...request.settings, onCrash: request.onCrash })
+        const rows = yield* insertVm(...shape, driver, pool, ...settingsOf(settings), now, now)
         const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
         yield* nicRows.keep(vm.id, nics, nics.length + 1)
         yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0)
@@ -430,22 +456,29 @@ const make = Effect.gen(function* () {
         Effect.withSpan("Inventory.beginDestroy")
       ),
 
-    setOnCrash: (id, onCrash, check, confirm) =>
+    changeVm: (id, change, check, confirm) =>
       write(
-        `say what becomes of VM ${id} after a crash`,
+        `change VM ${id}`,
         Effect.gen(function* () {
-          const vm = yield* vmRow(id)
-          if (!vm.exists) return yield* new Errors.VmNotFound({ vmId: id })
-          if (check !== undefined) yield* check(vm)
+          const before = yield* vmRow(id)
+          if (!before.exists) return yield* new Errors.VmNotFound({ vmId: id })
+          if (check !== undefined) yield* check(before)
+          const settings = changed(before, change)
+          // asked for again it is told again: the first time may have come to nothing
+          const told = change.name !== undefined || change.autostart !== undefined
+          const unfinished = told ? yield* unfinishedWith(id) : null
+          if (unfinished !== null) return yield* busy(id, unfinished)
           const now = yield* Clock.currentTimeMillis
-          const rows = yield* sql<Rows.Row>`update vms set on_crash = ${onCrash}, updated_at = ${now}
-            where id = ${id} returning ${vmColumns}`
+          const rows = yield* updateSettings(settings.name, ...settingsOf(settings), now, id)
           const after = yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
-          if (confirm !== undefined) yield* confirm({ before: vm, after })
-          return after
+          const operation =
+            told && before.settled ? yield* operations.insert({ kind: "ConfigureVm", vmId: id }, now) : null
+          const result = { before, after, operation }
+          if (confirm !== undefined) yield* confirm(result)
+          return result
         }),
-        remember
-      ).pipe(Effect.withSpan("Inventory.setOnCrash")),
+        ({ after }) => remember(after)
+      ).pipe(Effect.withSpan("Inventory.changeVm")),
 
     cloudInit: Effect.fn("Inventory.cloudInit")((id) =>
       read(`read what VM ${id} is told by cloud-init`, cloudInits.find(id))

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -99,9 +100,11 @@ const pingLimit = Duration.seconds(10)
 const slowSessions = 3
 /** what one of them takes before the next is used */
 const slowCalls = 4
-const isSlow = (procedure: ProcedureName) =>
+const isSlow = <P extends ProcedureName>(procedure: P, args: Args<P>) =>
+  // of more than states QEMU is asked, one domain after the other
+  (procedure === "CONNECT_GET_ALL_DOMAIN_STATS" && Predicate.hasProperty(args, "stats") && args.stats !== 1) ||
   // a disk is opened, or its guest is waited for: QEMU, and with it all that asks it for something, hangs on a storage that does
-  /^(DOMAIN_(CREATE|ATTACH|DETACH|BLOCK_RESIZE|GET_BLOCK_INFO)|STORAGE_VOL_(CREATE|DELETE)|STORAGE_POOL_REFRESH)/.test(
+  /^(DOMAIN_(CREATE|ATTACH|DETACH|BLOCK_RESIZE|GET_BLOCK_INFO|GET_GUEST_INFO)|STORAGE_VOL_(CREATE|DELETE)|STORAGE_POOL_REFRESH)/.test(
     procedure
   )
 
@@ -330,7 +333,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
 
   const call: Libvirt["Type"]["call"] = (address, procedure, args) =>
     Effect.suspend(() => {
-      if (!isSlow(procedure)) return callOn(address, hostOf(address), procedure, args)
+      if (!isSlow(procedure, args)) return callOn(address, hostOf(address), procedure, args)
       const host = slowHostOf(address)
       host.slow++
       return Effect.ensuring(

@@ -17,12 +17,14 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { ClientChannel } from "ssh2"
 import { formatAddress, HostAddress } from "../src/domain/Host.ts"
 import { Ssh, SshAuthenticationFailed, SshError, SshUnreachable } from "../src/services/Ssh.ts"
 import { SshDialer } from "../src/services/SshDialer.ts"
 import * as Meters from "../src/observability/Meters.ts"
 import * as Trail from "../src/observability/Trail.ts"
 import * as RemoteProgram from "../src/ssh/RemoteProgram.ts"
+import { discard } from "../src/ssh/ChannelDuplex.ts"
 import { asDuplex, collect, explained, openChannel, openSession, pull } from "./ssh/Channels.ts"
 import {
   type Connection,
@@ -33,6 +35,7 @@ import {
   type Settings,
   within
 } from "./ssh/Connection.ts"
+import * as Files from "./ssh/Files.ts"
 import { type Credentials, type Options, type Source, sourceOfFiles, sourceOfText } from "./ssh/Credentials.ts"
 
 export { defaultSettings, type Credentials, type Options, type Settings }
@@ -195,8 +198,12 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
         const action = `open ${path}`
         return Effect.gen(function* () {
           const connection = yield* connectionTo(address)
-          const channel = yield* openChannel(connection, connection.sockets, action, (client, done) =>
-            client.openssh_forwardOutStreamLocal(path, done)
+          const channel = yield* openChannel<ClientChannel>(
+            connection,
+            connection.sockets,
+            action,
+            (client, done) => client.openssh_forwardOutStreamLocal(path, done),
+            discard
           ).pipe(Effect.mapError(explained(path)), within(host, action, settings.channelOpen))
           return yield* asDuplex(connection, action, channel, "socket")
         }).pipe(Effect.withSpan("Ssh.openSocket", { attributes: { host, path } }))
@@ -207,11 +214,28 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
         const action = `open ${target.host} port ${target.port}`
         return Effect.gen(function* () {
           const connection = yield* connectionTo(address)
-          const channel = yield* openChannel(connection, connection.tunnels, action, (client, done) =>
-            client.forwardOut("127.0.0.1", 0, target.host, target.port, done)
+          const channel = yield* openChannel<ClientChannel>(
+            connection,
+            connection.tunnels,
+            action,
+            (client, done) => client.forwardOut("127.0.0.1", 0, target.host, target.port, done),
+            discard
           ).pipe(within(host, action, settings.channelOpen))
           return yield* asDuplex(connection, action, channel, "socket")
         }).pipe(Effect.withSpan("Ssh.openTcp", { attributes: { host, target: `${target.host}:${target.port}` } }))
+      },
+
+      readFile: (address, path, pieces) => {
+        const host = formatAddress(address)
+        const action = `read ${path}`
+        return Effect.gen(function* () {
+          const connection = yield* connectionTo(address)
+          return yield* Files.read(connection, action, path, pieces)
+        }).pipe(
+          Effect.scoped,
+          within(host, action, settings.channelOpen),
+          Effect.withSpan("Ssh.readFile", { attributes: { host, path } })
+        )
       },
 
       openProgram: (address, argv) =>

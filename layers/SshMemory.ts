@@ -17,7 +17,15 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Duplex, PassThrough } from "node:stream"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
-import { Ssh, SshChannelRefused, SshCommandFailed, SshError, SshTimeout, SshUnreachable } from "../src/services/Ssh.ts"
+import {
+  Ssh,
+  SshChannelRefused,
+  SshCommandFailed,
+  SshError,
+  SshFileRefused,
+  SshTimeout,
+  SshUnreachable
+} from "../src/services/Ssh.ts"
 import type { Fleet } from "../src/simulator/Fleet.ts"
 import type { Ending, Running, Session, SessionError, SessionLost } from "../src/simulator/MemorySession.ts"
 import { ChannelDuplex } from "../src/ssh/ChannelDuplex.ts"
@@ -272,6 +280,29 @@ const make = (fleet: Fleet, settings: Settings) =>
           (session) => session.openTcp(target),
           destroy
         ),
+
+      readFile: (address, path, pieces) => {
+        const action = `read ${path}`
+        const host = formatAddress(address)
+        return Effect.gen(function* () {
+          const file = yield* channel(
+            address,
+            action,
+            "sessions",
+            (session) => session.file(path),
+            () => {}
+          )
+          if (file === "missing") return Option.none()
+          if (file === "forbidden") {
+            const reason = new SshFileRefused({ reason: "Permission denied", kind: "forbidden" })
+            return yield* Effect.fail(failure(host, action, reason))
+          }
+          return Option.some({
+            size: file.size,
+            pieces: pieces.map(({ from, length }) => file.read(from < 0 ? Math.max(0, file.size + from) : from, length))
+          })
+        }).pipe(Effect.scoped, within(host, action, settings.channelOpen))
+      },
 
       openProgram: (address, argv) => {
         const action = `exec ${argv[0]}`

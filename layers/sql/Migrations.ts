@@ -465,6 +465,12 @@ const power = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   // how it came about, in words
   yield* sql`alter table operations add column outcome text`
+  // what people say of a VM; tags: a JSON list, labels: a JSON object
+  yield* sql`alter table vms add column protected integer not null default 0`
+  yield* sql`alter table vms add column autostart integer not null default 0`
+  yield* sql`alter table vms add column description text not null default ''`
+  yield* sql`alter table vms add column tags text not null default '[]'`
+  yield* sql`alter table vms add column labels text not null default '{}'`
 })
 
 /** Of a VM that was given something, or to which something was changed. What is kept here may be secret, and goes with the VM. */

@@ -97,6 +97,7 @@ export const doing: Record<Operation["kind"], string> = {
   ResetVm: "it is being reset",
   PauseVm: "it is being paused",
   ResumeVm: "it is being resumed",
+  ConfigureVm: "its domain is being changed",
   RepairVm: "it is being repaired",
   CleanVm: "what was left of it is being removed",
   AttachNic: "a NIC is being attached",

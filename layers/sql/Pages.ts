@@ -54,7 +54,7 @@ export const vms = (
   after: Position | null,
   limit: number
 ): Effect.Effect<Page<Vm>, SqlError> => {
-  const { host, name, state, type } = filter
+  const { host, label, name, state, tags = [], type } = filter
   const by = sql.literal(columns[order.by])
   const way = sql.literal(order.descending ? "desc" : "asc")
   const further = sql.literal(order.descending ? "<" : ">")
@@ -64,6 +64,12 @@ export const vms = (
     ...(state === undefined ? [] : [sql`state = ${state}`]),
     ...(host === undefined ? [] : [sql`host_id = ${host}`]),
     ...(type === undefined ? [] : [sql`tid = ${type}`]),
+    ...tags.map((tag) => sql`exists (select 1 from json_each(vms.tags) where value = ${tag})`),
+    ...(label === undefined
+      ? []
+      : label.value === null
+        ? [sql`exists (select 1 from json_each(vms.labels) where key = ${label.key})`]
+        : [sql`exists (select 1 from json_each(vms.labels) where key = ${label.key} and value = ${label.value})`]),
     ...(after === null
       ? []
       : [
@@ -74,8 +80,17 @@ export const vms = (
     (name === undefined || vm.name.startsWith(name)) &&
     (state === undefined || vm.state === state) &&
     (host === undefined || vm.hostId === host) &&
-    (type === undefined || vm.instanceType === type)
-  const isAll = name === undefined && state === undefined && host === undefined && type === undefined
+    (type === undefined || vm.instanceType === type) &&
+    tags.every((tag) => vm.tags.includes(tag)) &&
+    (label === undefined ||
+      (Object.hasOwn(vm.labels, label.key) && (label.value === null || vm.labels[label.key] === label.value)))
+  const isAll =
+    name === undefined &&
+    state === undefined &&
+    host === undefined &&
+    type === undefined &&
+    tags.length === 0 &&
+    label === undefined
   return Effect.map(
     sql<Row>`select id from vms where ${sql.and(conditions)}
       order by ${order.by === "id" ? sql`id ${way}` : sql`${by} ${way}, id ${way}`} limit ${limit + 1}`,

@@ -17,7 +17,7 @@ import { Nic, NicId } from "../../src/domain/Nic.ts"
 import { Operation, OperationDetail, OperationKind, OperationState } from "../../src/domain/Operation.ts"
 import { Pool } from "../../src/domain/Pool.ts"
 import { Resources } from "../../src/domain/Resources.ts"
-import { OnCrash, Vm, VmApplied, VmName, VmSeen, VmState } from "../../src/domain/Vm.ts"
+import { Description, Labels, OnCrash, Tags, Vm, VmApplied, VmName, VmSeen, VmState } from "../../src/domain/Vm.ts"
 import { Snapshot, Volume } from "../../src/domain/Volume.ts"
 import type { HostUsage } from "../../src/services/Inventory.ts"
 
@@ -166,6 +166,11 @@ const VmColumns = Schema.Struct({
   driver: Vm.fields.driver,
   state: VmState,
   on_crash: OnCrash,
+  protected: Flag,
+  autostart: Flag,
+  description: Description,
+  tags: Schema.parseJson(Tags),
+  labels: Schema.parseJson(Labels),
   applied: Schema.NullOr(VmAppliedJson),
   created_at: Schema.Int
 })

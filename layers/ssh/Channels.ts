@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Duplex } from "node:stream"
-import type { Client, ClientChannel } from "ssh2"
+import type { Client, ClientChannel, SFTPWrapper } from "ssh2"
 import {
   type ExecResult,
   SshChannelRefused,
@@ -23,7 +23,7 @@ import {
 import { ChannelDuplex, discard } from "../../src/ssh/ChannelDuplex.ts"
 import { type Connection, failure, lostError, type Places } from "./Connection.ts"
 
-type Done = (error: (Error & { readonly reason?: unknown }) | undefined, channel: ClientChannel) => void
+type Done<C> = (error: (Error & { readonly reason?: unknown }) | undefined, channel: C) => void
 
 /**
  * Opens a channel, closed with the scope. Its place among `places` is kept until the server has confirmed the end (or the connection is
@@ -31,12 +31,13 @@ type Done = (error: (Error & { readonly reason?: unknown }) | undefined, channel
  *
  * @since 0.5.0 @category constructors
  */
-export const openChannel = (
+export const openChannel = <C extends ClientChannel | SFTPWrapper>(
   connection: Connection,
   places: Places,
   action: string,
-  start: (client: Client, done: Done) => void
-): Effect.Effect<ClientChannel, SshError, Scope.Scope> =>
+  start: (client: Client, done: Done<C>) => void,
+  letGo: (channel: C) => void
+): Effect.Effect<C, SshError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       yield* restore(places.take(1))
@@ -49,8 +50,8 @@ export const openChannel = (
         Effect.forkIn(connection.scope)
       )
       const channel = yield* restore(
-        Effect.async<ClientChannel, SshError>((resume) => {
-          let opened: ClientChannel | undefined
+        Effect.async<C, SshError>((resume) => {
+          let opened: C | undefined
           let cancelled = false
           const stopWatching = connection.onLost((lost) => resume(Effect.fail(lostError(connection, action, lost))))
           const failed = (reason: SshError["reason"], cause: unknown) => {
@@ -80,7 +81,7 @@ export const openChannel = (
                 channel.once("close", isGone)
                 // what fails is told by the connection; without a listener it would end the process
                 channel.on("error", () => {})
-                if (cancelled) discard(channel)
+                if (cancelled) letGo(channel)
                 else resume(Effect.succeed(channel))
               })
             } else isGone()
@@ -91,11 +92,11 @@ export const openChannel = (
           return Effect.sync(() => {
             cancelled = true
             stopWatching()
-            if (opened !== undefined) discard(opened)
+            if (opened !== undefined) letGo(opened)
           })
         })
       )
-      yield* Effect.addFinalizer(() => Effect.sync(() => discard(channel)))
+      yield* Effect.addFinalizer(() => Effect.sync(() => letGo(channel)))
       return channel
     })
   )
@@ -128,9 +129,13 @@ export const openSession = (
   action: string,
   command: string
 ): Effect.Effect<ClientChannel, SshError, Scope.Scope> =>
-  openChannel(connection, connection.sessions, action, (client, done) => client.exec(command, done)).pipe(
-    Effect.retry({ while: isShortage, schedule: shortage })
-  )
+  openChannel<ClientChannel>(
+    connection,
+    connection.sessions,
+    action,
+    (client, done) => client.exec(command, done),
+    discard
+  ).pipe(Effect.retry({ while: isShortage, schedule: shortage }))
 
 /** Keeps the end of what a program wrote to stderr. */
 const makeTail = () => {

@@ -12,6 +12,7 @@ import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
 import * as Hosts from "./Hosts.ts"
 import * as Images from "./Images.ts"
+import * as Inspections from "./Inspections.ts"
 import * as InstanceTypes from "./InstanceTypes.ts"
 import * as Networks from "./Networks.ts"
 import * as Nics from "./Nics.ts"
@@ -19,6 +20,7 @@ import * as Operations from "./Operations.ts"
 import * as Pools from "./Pools.ts"
 import * as Session from "./Session.ts"
 import * as Snapshots from "./Snapshots.ts"
+import * as Statistics from "./Statistics.ts"
 import * as Tokens from "./Tokens.ts"
 import * as Users from "./Users.ts"
 import * as Vms from "./Vms.ts"
@@ -119,6 +121,8 @@ export const api = empty
   .add(Vms.group)
   .add(Nics.group)
   .add(Networks.group)
+  .add(Inspections.group)
+  .add(Statistics.group)
   .add(Volumes.group)
   .add(Snapshots.group)
   .add(Images.group)

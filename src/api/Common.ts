@@ -63,6 +63,10 @@ const fromDigits = <A>(schema: Schema.Schema<A, number>, least: number, most: nu
   })
 }
 
+/** A number of a path or a query, within bounds. @since 0.6.0 @category parameters */
+export const within = (least: number, most: number) =>
+  fromDigits(Schema.Int.pipe(Schema.between(least, most)), least, most)
+
 /** An id in a path or a query. @since 0.4.0 @category parameters */
 export const id = <A>(schema: Schema.Schema<A, number>) => fromDigits(schema, 1, Number.MAX_SAFE_INTEGER)
 

@@ -21,7 +21,6 @@ import {
   field,
   id,
   idInBody,
-  IfMatch,
   Int,
   Name,
   oneOf,
@@ -42,7 +41,28 @@ import * as Problem from "./Problem.ts"
 const State = oneOf(Domain.VmState.literals, "VmState")
 const OnCrash = oneOf(Domain.OnCrash.literals, "OnCrash")
 
-const onCrashMeans = "what becomes of it when its guest crashes or its QEMU dies: nothing, or it is started again"
+const onCrashMeans =
+  "what becomes of it when its guest crashes or its QEMU dies: nothing, or it is started again, at most 5 times within 10 minutes and each after a " +
+  "longer pause; one that was stopped on purpose stays so"
+const protectedMeans = "whether destroying it is refused until this is lifted"
+const autostartMeans =
+  "whether its host starts it when it boots, also while no controller is there; one that was stopped on purpose it does not"
+
+const tagMeans = "1 to 63 of a-z, 0-9, ., _ and -, with a letter or digit at its ends"
+const Tags = amountInBody(
+  Schema.Array(amountInBody(Domain.Tag, tagMeans)).pipe(Schema.maxItems(Domain.most.tags)),
+  `at most ${Domain.most.tags} tags, each of them ${tagMeans}`
+)
+const LabelValue = amountInBody(
+  Domain.LabelValue,
+  `at most ${Domain.most.labelValue} characters without control characters`
+)
+const Description = amountInBody(
+  Domain.Description,
+  `at most ${Domain.most.description} characters, none of them a control character but line ends and tabs`
+)
+const tagsMean = `short words on it, at most ${Domain.most.tags}: each ${tagMeans}`
+const labelsMean = `words on it by what they are about, at most ${Domain.most.labels}; keys are as tags, and may have / within`
 
 /** @since 0.4.0 @category schemas */
 export const VmSeen = Schema.Struct({
@@ -69,6 +89,11 @@ export const Vm = Schema.Struct({
     "of its guest, when its NICs were last listed, which is what reads them; null: they have not been since the controller was started"
   ),
   onCrash: field(OnCrash, onCrashMeans),
+  protected: field(Schema.Boolean, protectedMeans),
+  autostart: field(Schema.Boolean, autostartMeans),
+  description: field(Schema.String, "what people say of it"),
+  tags: field(Schema.Array(Schema.String), "short words on it"),
+  labels: field(Schema.Record({ key: Schema.String, value: Schema.String }), "words on it by what they are about"),
   createdAt: field(Time, "when it was admitted"),
   seen: field(Schema.NullOr(VmSeen), "as true as `hostStatus`; null: it was never seen yet"),
   hostStatus: field(
@@ -105,6 +130,11 @@ const example: Vm = {
   ],
   addresses: [{ mac: "52:54:00:12:34:56", address: "10.0.0.17", prefix: 24, source: "agent" }],
   onCrash: "restart",
+  protected: false,
+  autostart: true,
+  description: "the shop's front",
+  tags: ["prod", "web"],
+  labels: { team: "shop" },
   createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
   seen: { power: "running", reason: null, since: DateTime.unsafeMake("2026-01-02T03:04:09.000Z") },
   hostStatus: "up",
@@ -119,6 +149,11 @@ const wanted = {
   instanceType: field(idInBody(Ids.InstanceTypeId), "id of its instance type"),
   image: optional(idInBody(Ids.ImageId), "id of the image it starts from; absent: the first"),
   onCrash: optional(OnCrash, `${onCrashMeans}; absent: nothing`),
+  protected: optional(Schema.Boolean, `${protectedMeans}; absent: no`),
+  autostart: optional(Schema.Boolean, `${autostartMeans}; absent: no`),
+  description: optional(Description, "what people say of it"),
+  tags: optional(Tags, tagsMean),
+  labels: optional(Schema.Record({ key: Schema.String, value: LabelValue }), labelsMean),
   ...given
 }
 
@@ -172,10 +207,21 @@ export const Batch = Schema.Struct({
 }).annotations({ identifier: "Batch", description: "What became of VMs that were asked for together." })
 
 /** @since 0.4.0 @category schemas */
-export const VmChange = Schema.Struct({ onCrash: field(OnCrash, onCrashMeans) }).annotations({
+export const VmChange = Schema.Struct({
+  name: optional(Name, "another name; its domain has it as its title at once"),
+  onCrash: optional(OnCrash, onCrashMeans),
+  protected: optional(Schema.Boolean, protectedMeans),
+  autostart: optional(Schema.Boolean, autostartMeans),
+  description: optional(Description, "what people say of it"),
+  tags: optional(Tags, `${tagsMean}; in place of those that are there`),
+  labels: optional(
+    Schema.Record({ key: Schema.String, value: Schema.NullOr(LabelValue) }),
+    `${labelsMean}; those that are not named stay, and null takes one away`
+  )
+}).annotations({
   identifier: "VmChange",
-  description: "What is to be different.",
-  examples: [{ onCrash: "restart" }],
+  description: "What is to be different; what is absent stays.",
+  examples: [{ onCrash: "restart" }, { name: "web-2", tags: ["prod"], labels: { team: "shop", old: null } }],
   ...strict
 })
 
@@ -185,6 +231,18 @@ export const listing = {
   name: optional(Schema.String.pipe(Schema.maxLength(255)), "only those whose name begins like this"),
   state: optional(State, "only those in this state"),
   type: optional(id(Ids.InstanceTypeId), "only those of this instance type"),
+  tag: optional(
+    Schema.String.pipe(Schema.pattern(/^[a-z0-9._-]{1,63}(?:,[a-z0-9._-]{1,63}){0,31}$/)).annotations({
+      message: () => ({ message: "expected a tag, or several with commas between them", override: true })
+    }),
+    "only those with this tag; of several with commas between them all"
+  ),
+  label: optional(
+    Schema.String.pipe(Schema.pattern(/^[a-z0-9._/-]{1,63}(?:=.{0,255})?$/u)).annotations({
+      message: () => ({ message: "expected KEY=VALUE, or KEY for any value", override: true })
+    }),
+    "`KEY=VALUE`: only those with this label; `KEY`: whatever its value is"
+  ),
   sort: optional(
     oneOf(["id", "-id", "name", "-name", "created", "-created"], "VmSort"),
     "by what; `-`: descending. `id` unless it is said; names are compared by code point"
@@ -289,15 +347,24 @@ export const group = HttpApiGroup.make("vms")
     HttpApiEndpoint.patch("changeVm", "/vms/:id")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(Schema.Struct(IfMatch))
+      .setHeaders(changing)
       .setPayload(VmChange)
       .addSuccess(Vm)
+      .addSuccess(accepted(Operation, "Operation"))
+      .addSuccess(Operation)
       .addSuccess(Plan)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
       .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
-      .annotateContext(documented("operator", "Change a VM", "What becomes of it after a crash; at once."))
+      .annotateContext(
+        documented(
+          "operator",
+          "Change a VM",
+          "What people say of it. Where its host has to be told (`name`, `autostart`) that is an operation, begun when what else is being done with the VM " +
+            "has ended; all else is done at once, and answered by the VM as it is then."
+        )
+      )
   )
   .add(
     HttpApiEndpoint.del("destroyVm", "/vms/:id")
@@ -315,7 +382,7 @@ export const group = HttpApiGroup.make("vms")
         documented(
           "operator",
           "Destroy a VM",
-          "Whatever its state; begun when what else is being done with it has ended. Its volumes stay, and are available again. 204: it is " +
+          "Whatever its state; begun when what else is being done with it has ended. Its volumes stay, and are available again. Refused as long as it is `protected`. 204: it is " +
             "destroyed already."
         )
       )

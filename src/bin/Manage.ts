@@ -60,6 +60,7 @@ const screen = Layer.effect(
     colour: process.stdout.isTTY && Option.isNone(plain),
     live: process.stderr.isTTY,
     out: (text: string) => Effect.sync(() => void process.stdout.write(text)),
+    raw: (bytes: Uint8Array) => Effect.sync(() => void process.stdout.write(bytes)),
     err: (text: string) => Effect.sync(() => void process.stderr.write(text)),
     ask: (question: string) =>
       process.stdin.isTTY

@@ -14,6 +14,7 @@ import { ask, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
+import * as Statistics from "./Statistics.ts"
 import * as Verb from "./Verb.ts"
 import * as Vms from "./Vms.ts"
 
@@ -146,7 +147,8 @@ export const noun: Verb.Noun = {
             hosts.listHostVms({ path: { id }, urlParams: { ...filter, ...at }, withResponse: true })
           )
         })
-    })
+    }),
+    ...Statistics.hostVerbs
   ]
 }
 

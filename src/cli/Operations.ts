@@ -8,7 +8,7 @@ import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import { Kind, type Operation, State } from "../api/Operations.ts"
-import { answered, ask, note, one, time, toneOf, type View } from "./Output.ts"
+import { type Answer, answered, ask, note, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
@@ -61,6 +61,15 @@ export const begin = Effect.fnUntraced(function* <E, R, E2, R2>(
     yield* note("nothing to do: it is like that already")
     return yield* show(undefined)
   }
+  yield* settle(noWait, { body, value }, show)
+})
+
+/** The same of one that was begun. @since 0.6.0 @category programs */
+export const settle = Effect.fnUntraced(function* <E2, R2>(
+  noWait: boolean,
+  { body, value }: Answer<Operation>,
+  show: (operation: Operation) => Effect.Effect<void, E2, R2>
+) {
   if (noWait) return yield* one(view, { value, body })
   const ended = value.endedAt === null || value.state === "failed" ? yield* Progress.wait(value) : value
   yield* show(ended)

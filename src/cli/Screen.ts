@@ -18,6 +18,8 @@ export class Screen extends Context.Tag("vmfabric/cli/Screen")<
     readonly live: boolean
     /** whole lines to standard output, line ends included */
     readonly out: (text: string) => Effect.Effect<void>
+    /** to standard output as they are: what they are is for whoever asked for them so */
+    readonly raw: (bytes: Uint8Array) => Effect.Effect<void>
     /** text to standard error */
     readonly err: (text: string) => Effect.Effect<void>
     /** a line that somebody types; fails without a terminal */

@@ -16,6 +16,33 @@ export const plain = (text: string): string => text.replace(unsafe, escaped)
 /** The same of text of several lines, such as JSON, where an escape within a string is the same string. @since 0.5.0 @category constructors */
 export const plainLines = (text: string): string => text.split("\n").map(plain).join("\n")
 
+/** What sets colours or moves the cursor, whole; what is left of an escape is shown as one. */
+const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[ -/]*[0-Z\\^-~])/g
+
+/**
+ * What was printed for a terminal, for another one: colours and cursor movements are left out, every other control character is escaped, and a line that
+ * was written over is one of its own.
+ *
+ * @since 0.6.0 @category constructors
+ */
+export const printed = (text: string): string =>
+  text
+    .replace(sequences, "")
+    .replace(/\r+\n/g, "\n")
+    .replace(/\r+/g, "\n")
+    .split("\n")
+    .map((line) => line.split("\t").map(plain).join("\t"))
+    .join("\n")
+
+/** Where an escape sequence or a line end begins at the end of a text that goes on; the length when none does. @since 0.6.0 @category getters */
+export const unfinished = (text: string): number => {
+  const escape = text.lastIndexOf("\u001b", text.length - 1)
+  if (escape !== -1 && text.length - escape < 64 && text.slice(escape).replace(sequences, "") === text.slice(escape)) {
+    return escape
+  }
+  return text.endsWith("\r") ? text.length - 1 : text.length
+}
+
 /** Whether it holds anything that `plain` escapes. @since 0.5.0 @category predicates */
 export const isPlain = (text: string): boolean => text.search(unsafe) === -1
 

@@ -94,7 +94,22 @@ export const noOptions = Options.none
 // ------------------------------------------------------------------------------------------------------------------ flags
 
 /** Flags without a value: all others take one, which is how the order of a command's words is told. @since 0.5.0 @category constants */
-export const switches = ["no-wait", "watch", "no-expiry", "plan", "no-force", "reapply", "no-reapply"] as const
+export const switches = [
+  "no-wait",
+  "watch",
+  "no-expiry",
+  "plan",
+  "no-force",
+  "reapply",
+  "no-reapply",
+  "follow",
+  "raw",
+  "defined",
+  "protect",
+  "unprotect",
+  "autostart",
+  "no-autostart"
+] as const
 
 /** @since 0.5.0 @category options */
 export const toggle = (name: (typeof switches)[number], description: string) =>

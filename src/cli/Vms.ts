@@ -14,14 +14,16 @@ import type { VmId } from "../domain/Ids.ts"
 import * as CloudInit from "./CloudInit.ts"
 import * as Drift from "./Drift.ts"
 import { Refused, sentence } from "./Failure.ts"
+import * as Inspections from "./Inspections.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
-import { answered, ask, list, time, toneOf, type View } from "./Output.ts"
+import { answered, ask, list, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Power from "./Power.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
+import * as Statistics from "./Statistics.ts"
 import * as Verb from "./Verb.ts"
 
 /** @since 0.5.0 @category views */
@@ -36,6 +38,7 @@ export const view: View<Vm> = {
     { title: "IMAGE", of: ({ imageId }) => imageId },
     { title: "HOST", of: ({ hostId }) => hostId },
     { title: "DRIFT", of: ({ drift }) => drift },
+    { title: "TAGS", of: ({ tags }) => tags.join(",") },
     { title: "CREATED", of: ({ createdAt }) => time(createdAt) },
     { title: "CPU", of: ({ resources }) => resources.cpu, wide: true },
     { title: "RAM MIB", of: ({ resources }) => resources.ram, wide: true },
@@ -53,6 +56,17 @@ export const view: View<Vm> = {
       wide: true
     },
     { title: "ON CRASH", of: ({ onCrash }) => onCrash, wide: true },
+    { title: "PROTECTED", of: (vm) => vm.protected, wide: true },
+    { title: "AUTOSTART", of: ({ autostart }) => autostart, wide: true },
+    {
+      title: "LABELS",
+      of: ({ labels }) =>
+        Object.entries(labels)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(","),
+      wide: true
+    },
+    { title: "DESCRIPTION", of: ({ description }) => description, wide: true },
     {
       title: "HOST STATUS",
       of: ({ hostStatus }) => hostStatus,
@@ -74,6 +88,8 @@ export const listing = Options.all({
   name: Options.optional(Verb.text("name", "BEGINNING", "Only those whose name begins like this.")),
   state: Options.optional(Verb.choice("state", VmState.literals, "Only those in this state.")),
   type: Options.optional(Verb.text("type", "TYPE", "Only those of this instance type.")),
+  tag: Verb.text("tag", "TAG", "Only those with this tag; repeated: with all of them.").pipe(Options.repeated),
+  label: Options.optional(Verb.text("label", "KEY[=VALUE]", "Only those with this label.")),
   sort: Options.optional(
     Verb.choice("sort", ["id", "-id", "name", "-name", "created", "-created"], "By what; with - the other way round.")
   ),
@@ -96,6 +112,11 @@ const own = {
     Verb.text("image", "IMAGE", "What it starts from, by id or name; the first unless it is said.")
   ),
   onCrash: Options.optional(Verb.choice("on-crash", OnCrash.literals, "What becomes of it when its guest crashes.")),
+  protect: Verb.toggle("protect", "It cannot be destroyed until vm set --unprotect."),
+  autostart: Verb.toggle("autostart", "Its host starts it when it boots, unless it was stopped on purpose."),
+  description: Options.optional(Verb.text("description", "TEXT", "What people say of it.")),
+  tag: Verb.text("tag", "TAG", "A short word on it; may be repeated.").pipe(Options.repeated),
+  label: Verb.text("label", "KEY=VALUE", "A word on it by what it is about; may be repeated.").pipe(Options.repeated),
   told: CloudInit.options
 }
 
@@ -106,7 +127,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     endpoints: ["listVms"],
     options: Options.all({ listing, host: Options.optional(Verb.text("host", "HOST", "Only those on this host.")) }),
     args: Args.none,
-    run: ({ host, listing: { name, page, sort, state, type, watch } }) =>
+    run: ({ host, listing: { label, name, page, sort, state, tag, type, watch } }) =>
       Effect.gen(function* () {
         const { vms } = yield* client
         const filter = {
@@ -114,6 +135,8 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           ...(yield* Resolve.maybe("type", type, Resolve.type)),
           ...Verb.given("name", name),
           ...Verb.given("state", state),
+          ...(tag.length === 0 ? {} : { tag: tag.join(",") }),
+          ...Verb.given("label", label),
           ...Verb.given("sort", sort)
         }
         yield* Pages.show(view, page, watch, events, "there are no such VMs", (at) =>
@@ -147,15 +170,21 @@ const verbs: ReadonlyArray<Verb.Verb> = [
       noWait: Verb.noWait
     }),
     args: Args.none,
-    run: ({ count, image, name, nic, noWait, onCrash, told, type }) =>
+    run: ({ autostart, count, description, image, label, name, nic, noWait, onCrash, protect, tag, told, type }) =>
       Effect.gen(function* () {
         const { vms } = yield* client
+        const labels = yield* labelsOf(label)
         const payload = {
           name,
           instanceType: yield* Resolve.type(type),
           ...(yield* Resolve.maybe("image", image, Resolve.image)),
           ...Verb.given("onCrash", onCrash),
           ...(yield* Networks.parsed(nic)),
+          ...Verb.given("description", description),
+          ...(protect ? { protected: true } : {}),
+          ...(autostart ? { autostart: true } : {}),
+          ...(tag.length === 0 ? {} : { tags: tag }),
+          ...(label.length === 0 ? {} : { labels }),
           ...(yield* CloudInit.given(told))
         }
         if (Option.isNone(count)) {
@@ -204,17 +233,54 @@ const verbs: ReadonlyArray<Verb.Verb> = [
   }),
   Verb.make({
     name: "set",
-    about: "Change what becomes of a VM after a crash.",
-    endpoints: ["changeVm"],
+    about: "Change what is said of a VM: its name, words on it, what becomes of it after a crash.",
+    endpoints: ["changeVm", "getVm"],
     options: Options.all({
-      onCrash: Verb.choice("on-crash", OnCrash.literals, "leave: nothing; restart: it is started again.")
+      rename: Options.optional(Verb.text("rename", "NAME", "Another name, also for its domain, while it runs.")),
+      onCrash: Options.optional(
+        Verb.choice("on-crash", OnCrash.literals, "leave: nothing; restart: it is started again.")
+      ),
+      protect: Verb.toggle("protect", "It cannot be destroyed until this is lifted."),
+      unprotect: Verb.toggle("unprotect", "It can be destroyed again."),
+      autostart: Verb.toggle("autostart", "Its host starts it when it boots, unless it was stopped on purpose."),
+      noAutostart: Verb.toggle("no-autostart", "Its host does not start it."),
+      description: Options.optional(Verb.text("description", "TEXT", "What people say of it.")),
+      tag: Verb.text("tag", "TAG", "Puts a short word on it; may be repeated.").pipe(Options.repeated),
+      untag: Verb.text("untag", "TAG", "Takes a word from it; may be repeated.").pipe(Options.repeated),
+      label: Verb.text("label", "KEY=VALUE", "Puts a label on it; may be repeated.").pipe(Options.repeated),
+      unlabel: Verb.text("unlabel", "KEY", "Takes a label from it; may be repeated.").pipe(Options.repeated),
+      noWait: Verb.noWait
     }),
     args: word,
-    run: ({ onCrash }, text) =>
+    run: (given, text) =>
       Effect.gen(function* () {
+        const { description, label, noWait, onCrash, rename, tag, unlabel, untag } = given
         const id = yield* Resolve.vm(text)
         const { vms } = yield* client
-        yield* ask(view, vms.changeVm({ path: { id }, payload: { onCrash }, withResponse: true }))
+        const isProtected = yield* either("protect", given.protect, "unprotect", given.unprotect)
+        const autostart = yield* either("autostart", given.autostart, "no-autostart", given.noAutostart)
+        const labels = { ...(yield* labelsOf(label)), ...Object.fromEntries(unlabel.map((key) => [key, null])) }
+        // those that are there are read first; whoever changes them meanwhile is noticed
+        const [before, response] = yield* vms.getVm({ path: { id }, withResponse: true })
+        const { etag } = response.headers
+        const words = tag.length + untag.length > 0
+        const tags = [...new Set([...before.tags, ...tag])].filter((one) => !untag.includes(one))
+        const payload = {
+          ...Verb.given("name", rename),
+          ...Verb.given("onCrash", onCrash),
+          ...Verb.given("description", description),
+          ...(isProtected === undefined ? {} : { protected: isProtected }),
+          ...(autostart === undefined ? {} : { autostart }),
+          ...(words ? { tags } : {}),
+          ...(label.length + unlabel.length > 0 ? { labels } : {})
+        }
+        if (Object.keys(payload).length === 0) {
+          return yield* new Refused({ why: "usage", message: "say what is to be different (vmfabric vm set --help)" })
+        }
+        const headers = words && etag !== undefined ? { "if-match": etag } : {}
+        const { body, value } = yield* answered(vms.changeVm({ path: { id }, payload, headers, withResponse: true }))
+        if (!("kind" in value)) return yield* one(view, { body, value })
+        yield* Operations.settle(noWait, { body, value }, () => show(id))
       })
   }),
   CloudInit.verb,
@@ -241,8 +307,26 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     options: Options.all({ noWait: Verb.noWait }),
     args: word,
     run: ({ noWait }, text) => Drift.repair(noWait, text, show)
-  })
+  }),
+  ...Inspections.verbs,
+  ...Statistics.verbs
 ]
+
+/** `KEY=VALUE` each. */
+const labelsOf = (all: ReadonlyArray<string>): Effect.Effect<Readonly<Record<string, string>>, Refused> => {
+  const wrong = all.find((text) => text.indexOf("=") < 1)
+  return wrong === undefined
+    ? Effect.succeed(
+        Object.fromEntries(all.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]))
+      )
+    : new Refused({ why: "usage", message: `--label ${wrong}: expected KEY=VALUE`, field: "label" })
+}
+
+/** Which of two flags that are each other's opposite was given; undefined: none. */
+const either = (yes: string, isYes: boolean, no: string, isNo: boolean): Effect.Effect<boolean | undefined, Refused> =>
+  isYes && isNo
+    ? new Refused({ why: "usage", message: `--${yes} and --${no} at once: give one of them`, field: yes })
+    : Effect.succeed(isYes ? true : isNo ? false : undefined)
 
 const itemsOf = (body: unknown): ReadonlyArray<unknown> =>
   typeof body === "object" && body !== null && "items" in body && Array.isArray(body.items) ? body.items : []

@@ -30,8 +30,10 @@ import type { Operation } from "../api/Operations.ts"
 import type { Plan } from "../api/Plans.ts"
 import * as Problem from "../api/Problem.ts"
 import { EventId, EventType } from "../domain/Event.ts"
-import type { OperationId } from "../domain/Ids.ts"
+import type { ConsolePart } from "../domain/Console.ts"
+import type { OperationId, VmId } from "../domain/Ids.ts"
 import { again, invalid, invalidOf, issueOf, OperationFailed, UnexpectedAnswer, type Unreachable } from "./Errors.ts"
+import * as ConsoleStream from "./ConsoleStream.ts"
 import * as EventStream from "./EventStream.ts"
 
 /** @since 0.4.0 @category models */
@@ -134,6 +136,14 @@ export type WaitError = EventsError | Problem.NotFound | OperationFailed
 /** @since 0.4.0 @category models */
 export interface Service extends Omit<Groups, "events"> {
   /**
+   * What a VM's guest prints on its first serial port: the last that it printed, or what came after a cursor, and then on until the VM is gone. It goes on by
+   * itself where it was cut off.
+   */
+  readonly console: (
+    vm: VmId,
+    options?: ConsoleStream.Options
+  ) => Stream.Stream<ConsolePart, ConsoleStream.ConsoleError>
+  /**
    * What happens, from now on or after an event. It goes on by itself where it was cut off: nothing is missed, and nothing comes twice. `events.listEvents`
    * reads a page.
    */
@@ -200,7 +210,7 @@ const told = (error: unknown): unknown => {
 
 /** What is in the way answers in its own way, also with a status that the API has. */
 const ofApi = (response: HttpClientResponse.HttpClientResponse) =>
-  response.status === 204 || (response.headers["content-type"] ?? "").includes("json")
+  response.status === 204 || /json|^application\/octet-stream|^image\/png/.test(response.headers["content-type"] ?? "")
     ? Effect.succeed(response)
     : new HttpClientError.ResponseError({ request: response.request, response, reason: "StatusCode" })
 
@@ -312,7 +322,9 @@ export const make = Effect.fnUntraced(function* ({ patience: given = "30 seconds
     return operation === undefined ? Effect.void : ended(operation.id)
   }
 
-  const service: Service = { ...groups, events: Object.assign(events, groups.events), wait }
+  const console: Service["console"] = (vm, options = {}) => ConsoleStream.follow(http, patience, vm, options)
+
+  const service: Service = { ...groups, console, events: Object.assign(events, groups.events), wait }
   return service
 })
 

@@ -5,6 +5,7 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
+import type * as UrlParams from "@effect/platform/UrlParams"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
@@ -59,8 +60,6 @@ export const Refusal = Schema.Union(
 /** @since 0.4.0 @category errors */
 export type Refusal = typeof Refusal.Type
 
-const decodeRefusal = Schema.decodeUnknown(Refusal)
-
 /** An answer that cannot be used. @since 0.4.0 @category constructors */
 export const unexpected = ({ headers, status }: HttpClientResponse.HttpClientResponse): UnexpectedAnswer => {
   const seconds = Option.map(Headers.get(headers, "retry-after"), Number)
@@ -78,21 +77,27 @@ const cutOff = new Unreachable({ reason: "the stream of events was cut off" })
 
 const encode = Schema.encode(ParametersSchema)
 
-/** Until it is cut off, which is a failure. @since 0.4.0 @category streams */
-export const connection = (
+/** What is asked with: a path of the API, and what goes with it. */
+interface Asking<A, I> {
+  readonly path: `/${string}`
+  readonly urlParams: UrlParams.Input
+  readonly headers?: Headers.Input
+  /** what the controller may answer in place of a stream */
+  readonly refusals: Schema.Schema<A, I>
+}
+
+/** Until it is cut off, which is a failure. @since 0.6.0 @category streams */
+export const listen = <A, I>(
   client: HttpClient.HttpClient,
-  parameters: Parameters
-): Stream.Stream<Message, Refusal | UnexpectedAnswer | Unreachable> =>
+  { headers = {}, path, refusals, urlParams }: Asking<A, I>
+): Stream.Stream<Message, A | UnexpectedAnswer | Unreachable> =>
   Effect.gen(function* () {
-    const request = HttpClientRequest.get(`${prefix}/events`, {
-      accept: streamType,
-      urlParams: yield* Effect.orDie(encode(parameters))
-    })
+    const request = HttpClientRequest.get(`${prefix}${path}`, { accept: streamType, urlParams, headers })
     const response = yield* Effect.mapError(client.execute(request), lost)
     if (response.status !== 200) {
       const body = yield* Effect.mapError(response.json, () => unexpected(response))
       return yield* Effect.flatMap(
-        Effect.mapError(decodeRefusal(body), () => unexpected(response)),
+        Effect.mapError(Schema.decodeUnknown(refusals)(body), () => unexpected(response)),
         Effect.fail
       )
     }
@@ -103,3 +108,12 @@ export const connection = (
       Stream.concat(Stream.fail(cutOff))
     )
   }).pipe(Stream.unwrap)
+
+/** The stream of events, the same way. @since 0.4.0 @category streams */
+export const connection = (
+  client: HttpClient.HttpClient,
+  parameters: Parameters
+): Stream.Stream<Message, Refusal | UnexpectedAnswer | Unreachable> =>
+  Effect.map(Effect.orDie(encode(parameters)), (urlParams) =>
+    listen(client, { path: "/events", urlParams, refusals: Refusal })
+  ).pipe(Stream.unwrap)

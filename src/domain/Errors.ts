@@ -292,6 +292,13 @@ export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", {
   }
 }
 
+/** A VM that is not to be destroyed; nothing was changed. @since 0.6.0 @category errors */
+export class VmProtected extends Schema.TaggedError<VmProtected>()("VmProtected", { vmId: Ids.VmId }) {
+  override get message(): string {
+    return `vmid : ${this.vmId} is protected against destruction: lift that first (PATCH /api/v1/vms/${this.vmId} with {"protected":false}, or vmfabric vm set ${this.vmId} --unprotect)`
+  }
+}
+
 /** What was asked of a VM cannot be done in the state it is in; nothing was changed. @since 0.6.0 @category errors */
 export class VmConflict extends Schema.TaggedError<VmConflict>()("VmConflict", {
   vmId: Ids.VmId,

@@ -19,6 +19,7 @@ export const OperationKind = Schema.Literal(
   "ResetVm",
   "PauseVm",
   "ResumeVm",
+  "ConfigureVm",
   "RepairVm",
   "CleanVm",
   "AttachNic",

@@ -76,6 +76,77 @@ export const VmName = Schema.String.pipe(
   Schema.filter((name) => !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\uFFFE\uFFFF]/u.test(name) && name.trim() === name)
 ).annotations({ identifier: "VmName" })
 
+const noControls = (text: string) => !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\uFFFE\uFFFF]/u.test(text)
+const word = /^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/
+const key = /^[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?$/
+
+/** Most tags and most labels that a VM has. @since 0.6.0 @category constants */
+export const most = { tags: 32, labels: 64, description: 4096, labelValue: 255 } as const
+
+/** A short word on a VM: 1 to 63 of a-z, 0-9, `.`, `_` and `-`, a letter or digit at its ends. @since 0.6.0 @category models */
+export const Tag = Schema.String.pipe(Schema.pattern(word)).annotations({ identifier: "Tag" })
+
+/** Each once; their order means nothing. @since 0.6.0 @category models */
+export const Tags = Schema.Array(Tag).pipe(
+  Schema.maxItems(most.tags),
+  Schema.filter((tags) => new Set(tags).size === tags.length)
+)
+
+/** As a tag, and `/` within it. @since 0.6.0 @category models */
+export const LabelKey = Schema.String.pipe(Schema.pattern(key)).annotations({ identifier: "LabelKey" })
+
+/** At most 255 characters, none of them a control character. @since 0.6.0 @category models */
+export const LabelValue = Schema.String.pipe(Schema.maxLength(most.labelValue), Schema.filter(noControls)).annotations({
+  identifier: "LabelValue"
+})
+
+/** @since 0.6.0 @category models */
+export const Labels = Schema.Record({ key: LabelKey, value: LabelValue }).pipe(
+  Schema.filter((labels) => Object.keys(labels).length <= most.labels)
+)
+/** @since 0.6.0 @category models */
+export type Labels = typeof Labels.Type
+
+/** Text of several lines for people: at most 4096 characters, no control characters but line ends and tabs. @since 0.6.0 @category models */
+export const Description = Schema.String.pipe(
+  Schema.maxLength(most.description),
+  Schema.filter((text) => noControls(text.replace(/[\n\t]/g, "")))
+).annotations({ identifier: "Description" })
+
+/** What people say of a VM, and may change at any time. @since 0.6.0 @category models */
+export interface VmSettings {
+  readonly name: string
+  readonly onCrash: OnCrash
+  /** not destroyed until that is lifted */
+  readonly protected: boolean
+  /** its host starts it when it boots, unless it was stopped on purpose */
+  readonly autostart: boolean
+  readonly description: string
+  readonly tags: ReadonlyArray<string>
+  readonly labels: Labels
+}
+
+/** What is to be different; of labels those that are named, and null takes one away. @since 0.6.0 @category models */
+export interface VmChange extends Partial<Omit<VmSettings, "labels">> {
+  readonly labels?: Readonly<Record<string, string | null>>
+}
+
+/** As it is after the change. @since 0.6.0 @category conversions */
+export const changed = (now: VmSettings, { labels, ...change }: VmChange): VmSettings => ({
+  name: now.name,
+  onCrash: now.onCrash,
+  protected: now.protected,
+  autostart: now.autostart,
+  description: now.description,
+  ...change,
+  tags: (change.tags ?? now.tags).toSorted(),
+  labels: Object.fromEntries(
+    Object.entries({ ...now.labels, ...labels })
+      .flatMap(([name, value]): ReadonlyArray<readonly [string, string]> => (value === null ? [] : [[name, value]]))
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+  )
+})
+
 /** @since 0.1.0 @category models */
 export class Vm extends Schema.Class<Vm>("Vm")({
   id: Ids.VmId,
@@ -94,6 +165,26 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   onCrash: OnCrash.pipe(
     Schema.propertySignature,
     Schema.withConstructorDefault(() => "leave" as const)
+  ),
+  protected: Schema.Boolean.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => false)
+  ),
+  autostart: Schema.Boolean.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => false)
+  ),
+  description: Description.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => "")
+  ),
+  tags: Tags.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => [])
+  ),
+  labels: Labels.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => ({}))
   ),
   /** null: not defined yet */
   applied: Schema.NullOr(VmApplied).pipe(
@@ -119,6 +210,11 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   /** whether it has been made, and is not being destroyed */
   get settled(): boolean {
     return isSettled(this.state)
+  }
+
+  /** whether its host is to start it when it boots: one that was stopped on purpose it is not */
+  get startsWithHost(): boolean {
+    return this.autostart && this.state !== "stopped"
   }
 
   /** whether users see it */

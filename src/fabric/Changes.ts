@@ -15,7 +15,7 @@ import type { Image } from "../domain/Image.ts"
 import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { Nic } from "../domain/Nic.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
-import { Vm } from "../domain/Vm.ts"
+import { type Labels, Vm } from "../domain/Vm.ts"
 import { Snapshot, Volume } from "../domain/Volume.ts"
 import * as Kinds from "../operations/Kinds.ts"
 import * as NicSaga from "../operations/NicSaga.ts"
@@ -124,6 +124,11 @@ const lines = (fields: Readonly<Record<string, string | null>>): string =>
   Object.entries(fields)
     .flatMap(([name, value]) => (value === null ? [] : [`${name}: ${value}\n`]))
     .join("")
+
+const labelsOf = (labels: Labels): string | null => {
+  const all = Object.entries(labels).map(([key, value]) => `${key}=${value}`)
+  return all.length === 0 ? null : all.join(", ")
+}
 
 const placeOf = (source: DiskSource): string =>
   source._tag === "File" ? source.path : `${source.pool}/${source.image}`
@@ -290,7 +295,12 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       "instance type": `${one.instanceType} (${Facts.amounts(one.resources)})`,
       image: String(one.imageId),
       "after a crash": one.onCrash,
-      NICs: one.nics.length === 0 ? "none" : one.nics.map(Facts.nicText).join("; ")
+      NICs: one.nics.length === 0 ? "none" : one.nics.map(Facts.nicText).join("; "),
+      protected: one.protected ? "yes" : null,
+      autostart: one.autostart ? "on" : null,
+      tags: one.tags.length === 0 ? null : one.tags.join(", "),
+      labels: labelsOf(one.labels),
+      description: one.description === "" ? null : one.description
     })
 
   const rootText = (one: Vm, source: DiskSource, image: Image) =>
@@ -427,6 +437,14 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
         const target = `${field} of domain ${domainName} on ${host.name}`
         add(change(told, target, seen === null ? null : `${seen}\n`, `${wanted}\n`))
       }
+    }
+    if (operation?.kind === "ConfigureVm" && vm.before !== null) {
+      const of = (field: string) => `${field} of domain ${domainName} on ${host.name}`
+      const starts = (one: Vm) => (one.startsWithHost ? "on\n" : "off\n")
+      add(
+        change("domain", of("title"), `${vm.before.name}\n`, `${vm.after.name}\n`),
+        change("domain", of("autostart"), starts(vm.before), starts(vm.after))
+      )
     }
     if (operation !== null && isPower(operation.kind)) {
       const { after, note } = powers[operation.kind]

@@ -38,7 +38,9 @@ export const ofVm = (vm: Vm): Facts => ({
   [`VM ${vm.id}: host`]: `host ${vm.hostId}`,
   [`VM ${vm.id}: shape`]: `instance type ${vm.instanceType} (${amounts(vm.resources)}), image ${vm.imageId}`,
   [`VM ${vm.id}: after a crash`]: vm.onCrash,
-  [`VM ${vm.id}: NICs`]: listed(vm.nics.map(nicText))
+  [`VM ${vm.id}: NICs`]: listed(vm.nics.map(nicText)),
+  [`VM ${vm.id}: protected`]: vm.protected ? "yes" : "no",
+  [`VM ${vm.id}: autostart`]: vm.autostart ? "on" : "off"
 })
 
 /** Which it is and nothing of what it says. @since 0.6.0 @category getters */

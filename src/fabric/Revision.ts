@@ -23,7 +23,15 @@ const of = (...wanted: ReadonlyArray<unknown>): string =>
 
 /** @since 0.4.0 @category getters */
 export const ofVm = (vm: Vm): string =>
-  of("VM", vm.id, vm.uuid, vm.name, vm.instanceType, vm.imageId, vm.hostId, vm.state, vm.onCrash, vm.nics)
+  of("VM", vm.id, vm.uuid, vm.name, vm.instanceType, vm.imageId, vm.hostId, vm.state, vm.onCrash, [
+    vm.protected,
+    vm.autostart,
+    vm.description,
+    vm.tags,
+    vm.labels,
+    vm.nics
+  ])
+
 /** @since 0.6.0 @category getters */
 export const ofCloudInit = (vm: Vm, { revision }: CloudInit): string => of("cloud-init", vm.id, revision)
 /** @since 0.4.0 @category getters */

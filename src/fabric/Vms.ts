@@ -19,9 +19,19 @@ import type { InstanceType } from "../domain/InstanceType.ts"
 import type { NewNic } from "../domain/Nic.ts"
 import type { Operation } from "../domain/Operation.ts"
 import type { Resources } from "../domain/Resources.ts"
-import { type OnCrash, VmName, type Vm } from "../domain/Vm.ts"
+import {
+  Description,
+  LabelKey,
+  LabelValue,
+  most,
+  type OnCrash,
+  Tag,
+  type Vm,
+  type VmChange,
+  VmName
+} from "../domain/Vm.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
-import { Inventory, type RequestKey } from "../services/Inventory.ts"
+import { Inventory, type NewSettings, type RequestKey } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
@@ -36,12 +46,12 @@ import * as Queue from "./Queue.ts"
 import * as Revision from "./Revision.ts"
 
 /**
- * `imageId` absent: the first image. `onCrash` absent: `leave`. What cloud-init is told: nothing of it is needed; the hostname is made of the name. With `idempotencyKey` repeating the request is harmless: it is the same VM that
+ * `imageId` absent: the first image. Of settings that are absent: `onCrash` leave, nothing protected or started with its host, no words. What cloud-init is told: nothing of it is needed; the hostname is made of the name. With `idempotencyKey` repeating the request is harmless: it is the same VM that
  * is waited for, or the same failure.
  *
  * @since 0.1.0 @category models
  */
-export interface CreateVm extends CloudInitRules.Given {
+export interface CreateVm extends NewSettings, CloudInitRules.Given {
   readonly name: string
   readonly instanceType: InstanceTypeId
   readonly imageId?: ImageId
@@ -67,7 +77,12 @@ export type CreateError =
   | Errors.PersistenceError
 
 /** @since 0.1.0 @category errors */
-export type DestroyError = Errors.VmNotFound | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError
+export type DestroyError =
+  Errors.VmNotFound | Errors.VmProtected | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError
+
+/** @since 0.6.0 @category errors */
+export type ChangeError =
+  Errors.InvalidArgument | Errors.VmNotFound | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError
 
 /** @since 0.6.0 @category errors */
 export type CloudInitError =
@@ -95,15 +110,14 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
     /**
      * Removes a VM whatever its state and waits until nothing of it is left; one that is still being created first gets to the end of
      * that. Its volumes stay, and are available again. Repeating it is fine: one that is already destroyed is a success. With its host silent it fails after a few tries, and ends by itself when the host is back.
-     * `HasChanged`: its revision is not the expected one.
+     * `VmProtected`: it is not to be. `HasChanged`: its revision is not the expected one.
      */
     readonly destroy: (id: VmId, expect?: Revision.Expect) => Effect.Effect<void, DestroyError>
-    /** What becomes of it after a crash. `HasChanged`: its revision is not the expected one. */
-    readonly setOnCrash: (
-      id: VmId,
-      onCrash: OnCrash,
-      expect?: Revision.Expect
-    ) => Effect.Effect<Vm, Errors.VmNotFound | Errors.HasChanged | Errors.PersistenceError>
+    /**
+     * Changes what people say of it. A new name and whether it starts with its host are told its domain, which is waited for; with its host silent that
+     * fails after a few tries, and ends by itself when the host is back. `HasChanged`: its revision is not the expected one.
+     */
+    readonly change: (id: VmId, change: VmChange, expect?: Revision.Expect) => Effect.Effect<Vm, ChangeError>
     /** What its guest is told by cloud-init. It may be secret. */
     readonly cloudInit: (id: VmId) => Effect.Effect<CloudInitReport, Errors.VmNotFound | Errors.PersistenceError>
     /**
@@ -127,6 +141,57 @@ const patience = "10 seconds"
 const usualNics: ReadonlyArray<NewNic> = [{}]
 
 const isVmName: (name: string) => boolean = Schema.is(VmName)
+const isTag: (tag: string) => boolean = Schema.is(Tag)
+const isLabelKey: (key: string) => boolean = Schema.is(LabelKey)
+const isLabelValue: (value: string) => boolean = Schema.is(LabelValue)
+const isDescription: (text: string) => boolean = Schema.is(Description)
+
+/** The first thing that is wrong with words on a VM. */
+const checkWords = ({
+  description = "",
+  labels = {},
+  tags = []
+}: VmChange): Effect.Effect<void, Errors.InvalidArgument> => {
+  const wrong = (field: string, problem: string, expected: string) =>
+    new Errors.InvalidArgument({ field, problem, expected })
+  const word = "1 to 63 of a-z, 0-9, ., _ and -, with a letter or digit at its ends"
+  const tag = tags.find((one) => !isTag(one))
+  if (tag !== undefined) return wrong("tags", `has ${JSON.stringify(tag)}`, `each to be ${word}`)
+  if (new Set(tags).size < tags.length) return wrong("tags", "has one twice", "each once")
+  if (tags.length > most.tags) return wrong("tags", `has ${tags.length}`, `at most ${most.tags}`)
+  const key = Object.keys(labels).find((one) => !isLabelKey(one))
+  if (key !== undefined) return wrong("labels", `has the key ${JSON.stringify(key)}`, `${word}, and / within`)
+  const value = Object.values(labels).find((one) => one !== null && !isLabelValue(one))
+  if (value !== undefined) {
+    return wrong("labels", "has a value that cannot be", `at most ${most.labelValue} characters, no control characters`)
+  }
+  if (Object.keys(labels).length > most.labels) {
+    return wrong("labels", `has ${Object.keys(labels).length}`, `at most ${most.labels}`)
+  }
+  return isDescription(description)
+    ? Effect.void
+    : wrong(
+        "description",
+        description.length > most.description ? `has ${description.length} characters` : "has control characters",
+        `at most ${most.description} characters, none a control character but line ends and tabs`
+      )
+}
+
+/** Labels that are added to those that are there. */
+const checkLabels = (vm: Vm, { labels = {} }: VmChange): Effect.Effect<void, Errors.InvalidArgument> => {
+  const kept = new Set(Object.keys(vm.labels))
+  for (const [key, value] of Object.entries(labels)) {
+    if (value === null) kept.delete(key)
+    else kept.add(key)
+  }
+  return kept.size <= most.labels
+    ? Effect.void
+    : new Errors.InvalidArgument({
+        field: "labels",
+        problem: `would be ${kept.size} with those that are there`,
+        expected: `at most ${most.labels}`
+      })
+}
 
 /** @since 0.1.0 @category layers */
 export const layer = Layer.effect(
@@ -171,6 +236,7 @@ export const layer = Layer.effect(
         readonly image: Image
         readonly onCrash: OnCrash
         readonly nics: ReadonlyArray<NewNic>
+        readonly settings: NewSettings
         /** undefined: what is usual */
         readonly cloudInit: CloudInit | undefined
       },
@@ -256,10 +322,13 @@ export const layer = Layer.effect(
             ...(operation === null ? {} : { released: volumes })
           }))
         )
+      const expected = Revision.checkVm(expect)
+      const check = (vm: Vm): Effect.Effect<void, Errors.VmProtected | Errors.HasChanged> =>
+        vm.protected ? new Errors.VmProtected({ vmId: id }) : (expected?.(vm) ?? Effect.void)
       return yield* queue.whenFree(
         { vmId: id },
         // what it tells costs a look at all volumes of the VM
-        inventory.beginDestroy(id, Revision.checkVm(expect), Intent.isSimple(intent) ? undefined : confirm).pipe(
+        inventory.beginDestroy(id, check, Intent.isSimple(intent) ? undefined : confirm).pipe(
           Effect.tap((begun) => (begun._tag === "Some" ? Begun.start(operations, begun.value) : Effect.void)),
           Effect.uninterruptible
         )
@@ -268,10 +337,22 @@ export const layer = Layer.effect(
 
     return Vms.of({
       create: Effect.fn("Vms.create")(function* (request) {
-        const { idempotencyKey, imageId, instanceType, name, nics = usualNics, of, onCrash = "leave" } = request
+        const {
+          hostname,
+          idempotencyKey,
+          imageId,
+          instanceType,
+          name,
+          networkConfig,
+          of,
+          onCrash = "leave",
+          ...others
+        } = request
+        const { nics = usualNics, sshKeys, userData, ...settings } = others
         yield* checkName(name)
         yield* Nics.check(nics)
-        const { hostname, networkConfig, sshKeys, userData } = request
+        yield* checkWords(settings)
+        const more = Object.keys(settings).length === 0 ? [] : [JSON.stringify(settings)]
         const told = [hostname ?? null, networkConfig ?? null, sshKeys ?? null, userData ?? null]
         const isTold = told.some((one) => one !== null)
         const cloudInit = isTold ? yield* CloudInitRules.make(request) : undefined
@@ -283,6 +364,7 @@ export const layer = Layer.effect(
           onCrash,
           ...(of === undefined ? [] : [of]),
           ...(nics === usualNics ? [] : [Nics.said(nics)]),
+          ...more,
           // it may be secret, and keys outlive the VM
           ...(isTold ? [createHash("sha256").update(JSON.stringify(told)).digest("base64url")] : [])
         ]
@@ -292,21 +374,35 @@ export const layer = Layer.effect(
         // a process that has just started does not know its hosts yet; one that hangs must not hold everybody up
         yield* Effect.timeoutOption(monitor.settled, patience)
         yield* pools.refresh
-        return yield* attempt({ name, instanceType: type, image, onCrash, nics, cloudInit }, key, new Map())
+        return yield* attempt({ name, instanceType: type, image, onCrash, nics, settings, cloudInit }, key, new Map())
       }),
       destroy: Effect.fn("Vms.destroy")(function* (id, expect) {
         const operation = yield* begin(id, expect)
         if (operation._tag === "Some") yield* operations.await(operation.value.id)
       }),
-      setOnCrash: (id, onCrash, expect) =>
-        Effect.flatMap(Intent.Intent, (intent) =>
-          inventory.setOnCrash(id, onCrash, Revision.checkVm(expect), (vm) =>
-            Effect.zipRight(
-              intent.depends(() => Facts.ofVm(vm.before)),
-              intent.confirm(() => ({ operation: null, vm }))
-            )
+      change: Effect.fn("Vms.change")(function* (id, change, expect) {
+        if (change.name !== undefined) yield* checkName(change.name)
+        yield* checkWords(change)
+        const intent = yield* Intent.Intent
+        const expected = Revision.checkVm(expect)
+        const check = (vm: Vm) => Effect.zipRight(expected?.(vm) ?? Effect.void, checkLabels(vm, change))
+        const confirm: Parameters<typeof inventory.changeVm>[3] = ({ after, before, operation }) =>
+          Effect.zipRight(
+            intent.depends(() => Facts.ofVm(before)),
+            intent.confirm(() => ({ operation, vm: { before, after } }))
           )
-        ),
+        const told = change.name !== undefined || change.autostart !== undefined
+        const { after, operation } = yield* queue.whenFree(
+          // what only the inventory knows waits for nobody
+          told ? { vmId: id } : {},
+          inventory.changeVm(id, change, check, confirm).pipe(
+            Effect.tap(({ operation }) => (operation === null ? Effect.void : Begun.start(operations, operation))),
+            Effect.uninterruptible
+          )
+        )
+        if (operation !== null) yield* operations.await(operation.id)
+        return after
+      }),
       cloudInit: Effect.fn("Vms.cloudInit")(function* (id) {
         const vm = yield* inventory.vm(id)
         const cloudInit = yield* inventory.cloudInit(id)

@@ -80,6 +80,35 @@ const written = (event: Event): string =>
   `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify({ ...event, time: new Date(event.time).toISOString() })}\n\n`
 
 /**
+ * Server-sent events as an answer, with a sign when nothing is told for long. Ends when the sender of `request` would not be let in any more, or
+ * when `events` do.
+ *
+ * @since 0.6.0 @category conversions
+ */
+export const told = (
+  request: HttpServerRequest.HttpServerRequest,
+  events: Stream.Stream<string>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, Identity> =>
+  Effect.map(Identity, (identity) => {
+    const good = Effect.provideService(Guard.isStillGood(request), Identity, identity)
+    const signs = Stream.as(Stream.fromSchedule(Schedule.spaced(sign)), ": nothing happened for a while\n\n")
+    // one that cannot be looked up now may be good
+    const revoked = Effect.repeat(
+      Effect.catchAll(good, () => Effect.succeed(true)),
+      { schedule: Schedule.spaced(trust), while: (still) => still }
+    )
+    const body = Stream.merge(events, signs, { haltStrategy: "left" }).pipe(Stream.interruptWhen(revoked))
+    return HttpServerResponse.stream(
+      Stream.map(body, (text) => encoder.encode(text)),
+      {
+        contentType: streamType,
+        // the second one is for proxies that would otherwise wait until they have a lot
+        headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+      }
+    )
+  })
+
+/**
  * Ends when the sender of `request` would not be let in any more. `lastEventId`: the header of a client that was cut off. It comes with the same URL as before, so it counts for more than what is said there.
  *
  * @since 0.4.0 @category handlers
@@ -91,8 +120,6 @@ export const stream = (
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, Problem.Gone | Problem.Unavailable, EventLog | Identity> =>
   Effect.gen(function* () {
     const log = yield* EventLog
-    const identity = yield* Identity
-    const good = Effect.provideService(Guard.isStillGood(request), Identity, identity)
     const cursor = lastEventId ?? parameters.after ?? (yield* log.latest)
     // whether they are there is found out before the answer begins
     yield* log.after(cursor, 1)
@@ -106,27 +133,11 @@ export const stream = (
         PersistenceError: (error) => Stream.drain(Stream.fromEffect(Effect.logError(error.message)))
       })
     )
-    const signs = Stream.as(Stream.fromSchedule(Schedule.spaced(sign)), ": nothing happened for a while\n\n")
-    // one that cannot be looked up now may be good
-    const revoked = Effect.repeat(
-      Effect.catchAll(good, () => Effect.succeed(true)),
-      { schedule: Schedule.spaced(trust), while: (still) => still }
-    )
-    const body = Stream.concat(head, Stream.merge(events, signs, { haltStrategy: "left" })).pipe(
-      Stream.interruptWhen(revoked)
-    )
-    return HttpServerResponse.stream(
-      Stream.map(body, (text) => encoder.encode(text)),
-      {
-        contentType: streamType,
-        // the second one is for proxies that would otherwise wait until they have a lot
-        headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
-      }
-    )
+    return yield* told(request, Stream.concat(head, events))
   }).pipe(Problems.told)
 
-/** A client that takes either is given a page. */
-const asksForStream = ({ headers }: HttpServerRequest.HttpServerRequest): boolean => {
+/** A client that takes either is not given a stream. @since 0.6.0 @category predicates */
+export const asksForStream = ({ headers }: HttpServerRequest.HttpServerRequest): boolean => {
   const { accept = "" } = headers
   return accept.includes(streamType) && !accept.includes("application/json")
 }

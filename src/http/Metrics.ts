@@ -16,6 +16,8 @@ import { Power, VmState } from "../domain/Vm.ts"
 import { type Volume, VolumeState } from "../domain/Volume.ts"
 import { type WebhookReport, WebhookStatus } from "../domain/Webhook.ts"
 import { type HostReport, Hosts } from "../fabric/Hosts.ts"
+import { Inspections } from "../fabric/Inspections.ts"
+import type { HostSample } from "../domain/Statistics.ts"
 import { Pools } from "../fabric/Pools.ts"
 import { Reality, type VmReport } from "../fabric/Reality.ts"
 import { Volumes } from "../fabric/Volumes.ts"
@@ -176,6 +178,25 @@ const ofWebhooks = (reports: ReadonlyArray<WebhookReport>) => [
   )
 ]
 
+/** One value a host: one a VM would be more series than anybody's Prometheus bears. */
+const ofUsage = (hosts: ReadonlyArray<HostSample>) => {
+  const each = (name: string, help: string, value: (host: HostSample) => number) =>
+    gauge(
+      name,
+      help,
+      hosts.map((host) => [{ host: String(host.hostId) }, value(host)])
+    )
+  return [
+    each("vmfabric_host_domains_running", "Domains that run on a host, anybody's.", ({ domains }) => domains),
+    each("vmfabric_host_vcpus_busy", "vCPUs of a host's domains that were busy.", ({ rates }) => rates.cpu),
+    each("vmfabric_host_guest_memory_bytes", "Memory that a host's domains use.", ({ rates }) => rates.memory),
+    each("vmfabric_host_disk_read_bytes_per_second", "What a host's domains read.", ({ rates }) => rates.diskRead),
+    each("vmfabric_host_disk_written_bytes_per_second", "What they write.", ({ rates }) => rates.diskWritten),
+    each("vmfabric_host_net_received_bytes_per_second", "What comes to them.", ({ rates }) => rates.netReceived),
+    each("vmfabric_host_net_sent_bytes_per_second", "What they send.", ({ rates }) => rates.netSent)
+  ]
+}
+
 /** Prometheus gives up after ten seconds, and what could be read is worth having without the rest. */
 const patience = "3 seconds"
 
@@ -190,6 +211,7 @@ export const layer = HttpLayerRouter.addAll(
     const volumes = yield* Volumes
     const operations = yield* Operations
     const pools = yield* Pools
+    const inspections = yield* Inspections
     const events = yield* Effect.serviceOption(EventLog)
     const webhooks = yield* Effect.serviceOption(Webhooks)
 
@@ -200,6 +222,7 @@ export const layer = HttpLayerRouter.addAll(
         Effect.map(volumes.list(), ofVolumes),
         Effect.map(operations.list({ ended: false, limit: mostOperations }), ofOperations),
         Effect.map(pools.list, ofPools),
+        Effect.map(inspections.hostUsages, ofUsage),
         ...Option.match(events, {
           onNone: () => [],
           onSome: ({ latest }) => [

@@ -77,7 +77,8 @@ export const build = (spec: DomainSpec, facts: HostFacts): Xml.Element => {
       // a socket in libvirt's own folder: a port on loopback would be open to every local user of the host
       element("graphics", { type: "vnc" }, [element("listen", { type: "socket" })]),
       element("video", {}, [element("model", { type: x86 ? "vga" : "virtio" })]),
-      element("memballoon", { model: "virtio" }),
+      // how often the guest tells what it uses of its memory, in seconds; without it only the host's side is known
+      element("memballoon", { model: "virtio" }, [element("stats", { period: 10 })]),
       element("rng", { model: "virtio" }, [element("backend", { model: "random" }, ["/dev/urandom"])])
     ])
   ])

@@ -165,9 +165,14 @@ export const compare = (wanted: Wanted, { detail, power }: Found): ReadonlyArray
     ...(detail.defined === null
       ? [field("definition", "domain", "defined", "transient")]
       : compareShape(wanted, detail.defined, "")),
+    ...(detail.defined === null || detail.autostart === vm.startsWithHost
+      ? []
+      : [field("definition", "autostart", onOff(vm.startsWithHost), onOff(detail.autostart))]),
     ...(detail.live === null ? [] : compareShape(wanted, detail.live, runningSuffix))
   ]
 }
+
+const onOff = (on: boolean): string => (on ? "on" : "off")
 
 const runningSuffix = " (running)"
 

@@ -328,7 +328,9 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     const volumes = yield* inventory.volumes({ vm: vm.id })
     const networks = host.facts
     const offered = [networks?.network ?? null, networks?.networks ?? null]
-    const wanted = short(JSON.stringify([vm.name, vm.state, vm.resources, vm.applied, vm.nics, offered, volumes]))
+    const wanted = short(
+      JSON.stringify([vm.name, vm.state, vm.autostart, vm.resources, vm.applied, vm.nics, offered, volumes])
+    )
     const current = known?.wanted === wanted ? known : undefined
     const glance = yield* hypervisor.glance(host, vm.uuid, current?.digest ?? null)
     const before = (yield* inventory.seen).get(vm.id)

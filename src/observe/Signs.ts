@@ -53,6 +53,7 @@ const ofSsh = (error: SshError): Answer => {
       return { sign: "refuses", detail: error.message.replace(`${error.host}: `, "") }
     case "SshChannelRefused":
     case "SshCommandFailed":
+    case "SshFileRefused":
       return { sign: "answers", detail: null }
   }
 }

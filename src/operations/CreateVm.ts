@@ -85,6 +85,7 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
             seed: yield* driver.describeSeed(host, vm.id),
             operationId
           })
+          if (vm.autostart) yield* hypervisor.setAutostart(host, domain, true)
         }),
         undo: VmSaga.undefine(subject, domain)
       },

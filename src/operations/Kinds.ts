@@ -14,6 +14,7 @@ import type { Storage } from "../services/Storage.ts"
 import * as AttachNic from "./AttachNic.ts"
 import * as AttachVolume from "./AttachVolume.ts"
 import * as CleanVm from "./CleanVm.ts"
+import * as ConfigureVm from "./ConfigureVm.ts"
 import * as CreateSnapshot from "./CreateSnapshot.ts"
 import * as CreateVm from "./CreateVm.ts"
 import * as CreateVolume from "./CreateVolume.ts"
@@ -145,6 +146,7 @@ export const kinds: Readonly<Record<OperationKind, Kind>> = {
   ResetVm: ofVm(ResetVm, "both ways", ResetVm.saga),
   PauseVm: ofVm(PauseVm, "both ways", PauseVm.saga),
   ResumeVm: ofVm(ResumeVm, "both ways", ResumeVm.saga),
+  ConfigureVm: ofVm(ConfigureVm, "forward", ConfigureVm.saga),
   RepairVm: ofVm(RepairVm, "both ways", (subject, { storage }) => RepairVm.saga(subject, storage.driver)),
   CleanVm: ofVm(CleanVm, "forward", CleanVm.saga),
   AttachNic: ofVm(AttachNic, "both ways", AttachNic.saga),

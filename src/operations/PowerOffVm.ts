@@ -20,6 +20,7 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
         description: `Take the power from ${vm.domainName}.`,
         act: Effect.gen(function* () {
           const { power, reason } = yield* VmSaga.lookAt(subject)
+          if (power !== "absent") yield* VmSaga.stayOff(subject)
           if (!VmSaga.isOff(power)) {
             return yield* hypervisor.powerOff(host, { uuid: vm.uuid, domainName: vm.domainName })
           }

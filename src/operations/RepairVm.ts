@@ -35,11 +35,9 @@ export const saga = (subject: Subject, driverOf: (name: DriverName) => StorageDr
   })
 
   const acts = {
-    definition: hypervisor.redefine(host, domain, {
-      title: vm.name,
-      cpu: vm.resources.cpu,
-      ram: vm.resources.ram
-    }),
+    definition: hypervisor
+      .redefine(host, domain, { title: vm.name, cpu: vm.resources.cpu, ram: vm.resources.ram })
+      .pipe(Effect.zipRight(hypervisor.setAutostart(host, domain, vm.startsWithHost))),
     disks: Effect.flatMap(inventory.volumes({ vm: vm.id }), (volumes) =>
       Effect.forEach(
         volumes.filter(({ state }) => state === "attached"),
@@ -50,7 +48,7 @@ export const saga = (subject: Subject, driverOf: (name: DriverName) => StorageDr
     power: vm.state === "running" ? hypervisor.start(host, domain) : Effect.void
   }
   const descriptions = {
-    definition: `Give title, vCPUs and memory back to the definition of ${vm.domainName}.`,
+    definition: `Give title, vCPUs, memory and autostart back to the definition of ${vm.domainName}.`,
     disks: `Put the volumes that are missing into ${vm.domainName}.`,
     power: `Start ${vm.domainName} if it should run and does not.`
   }

@@ -21,9 +21,12 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
   const { force, within } = VmSaga.patienceOf(operation)
   const domain = { uuid: vm.uuid, domainName: vm.domainName }
   const time = Retry.inWords(within)
-  const tellHow = Effect.flatMap(VmSaga.lookAt(subject), ({ power, reason }) =>
-    VmSaga.isOff(power) ? VmSaga.tell(subject, reason ?? "it did not run") : Effect.void
-  )
+  const tellHow = Effect.gen(function* () {
+    const { power, reason } = yield* VmSaga.lookAt(subject)
+    if (!VmSaga.isOff(power)) return
+    if (power !== "absent") yield* VmSaga.stayOff(subject)
+    yield* VmSaga.tell(subject, reason ?? "it did not run")
+  })
   const asked = hypervisor.shutDown(host, domain, within)
   return {
     hosts: [host],
@@ -46,7 +49,7 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
                 VmSaga.isOff(power)
                   ? Effect.void
                   : Effect.zipRight(
-                      hypervisor.powerOff(host, domain),
+                      Effect.zipRight(VmSaga.stayOff(subject), hypervisor.powerOff(host, domain)),
                       VmSaga.tell(subject, `its guest had not shut down within ${time}, so its power was taken`)
                     )
               )

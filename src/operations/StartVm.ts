@@ -27,7 +27,9 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
         description: `Start ${vm.domainName}.`,
         act: Effect.gen(function* () {
           const { power } = yield* VmSaga.lookAt(subject)
-          yield* hypervisor.start(host, { uuid: vm.uuid, domainName: vm.domainName })
+          const domain = { uuid: vm.uuid, domainName: vm.domainName }
+          if (vm.autostart) yield* hypervisor.setAutostart(host, domain, true)
+          yield* hypervisor.start(host, domain)
           const outcome = already[power]
           if (outcome !== undefined) yield* VmSaga.tell(subject, outcome)
         })

@@ -44,6 +44,10 @@ export const lookAt = ({ host, hypervisor, vm }: Subject): Effect.Effect<Pick<Vm
 /** Whether there is nothing that its power could be taken from. @since 0.6.0 @category predicates */
 export const isOff = (power: Power): boolean => power === "stopped" || power === "crashed" || power === "absent"
 
+/** One that is stopped on purpose is not started by its host either. @since 0.6.0 @category steps */
+export const stayOff = ({ host, hypervisor, vm }: Subject): Effect.Effect<void, HostError> =>
+  vm.autostart ? hypervisor.setAutostart(host, { uuid: vm.uuid, domainName: vm.domainName }, false) : Effect.void
+
 /** Writes down how the operation came about. @since 0.6.0 @category steps */
 export const tell = ({ inventory, operation }: Subject, outcome: string): Effect.Effect<void, PersistenceError> =>
   inventory.setOutcome(operation.id, outcome)

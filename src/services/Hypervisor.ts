@@ -176,6 +176,8 @@ export interface DomainOwner {
 /** A domain looked at closely. `live` null: it does not run. `defined` null: it is transient. @since 0.3.0 @category models */
 export interface DomainDetail {
   readonly owner: DomainOwner | null
+  /** whether its host starts it when it boots */
+  readonly autostart: boolean
   readonly live: DomainShape | null
   readonly defined: DomainShape | null
 }
@@ -337,6 +339,10 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
       domain: DomainRef,
       shape: { readonly title: string; readonly cpu: number; readonly ram: number }
     ) => Effect.Effect<void, HostError>
+    /** Gives the domain another title, the running one and its definition. Fails when it is absent. */
+    readonly rename: (host: Host, domain: DomainRef, title: string) => Effect.Effect<void, HostError>
+    /** Whether the host starts the domain when it boots, with nobody there to ask. Fails when it is absent. */
+    readonly setAutostart: (host: Host, domain: DomainRef, on: boolean) => Effect.Effect<void, HostError>
     /**
      * Puts the seed's drive into the definition, unless it is there; a running guest has it from its next start on. Fails when the domain is absent.
      */

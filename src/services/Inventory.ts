@@ -17,7 +17,7 @@ import type { Operation, OperationDetail, OperationKind } from "../domain/Operat
 import type { DriverName, Pool } from "../domain/Pool.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Drift, DriftField } from "../domain/Drift.ts"
-import type { OnCrash, Power, Vm, VmSeen, VmState, WantedPower } from "../domain/Vm.ts"
+import type { OnCrash, Power, Vm, VmChange, VmSeen, VmSettings, VmState, WantedPower } from "../domain/Vm.ts"
 import type { Snapshot, Volume, VolumeState } from "../domain/Volume.ts"
 
 /** The three input files, read and checked, each in file order. @since 0.1.0 @category models */
@@ -41,6 +41,10 @@ export interface VmFilter {
   readonly state?: VmState
   readonly host?: HostId
   readonly type?: InstanceTypeId
+  /** all of them */
+  readonly tags?: ReadonlyArray<string>
+  /** `value` null: whatever it is */
+  readonly label?: { readonly key: string; readonly value: string | null }
 }
 
 /** Names are compared by code point. @since 0.4.0 @category models */
@@ -105,19 +109,31 @@ export interface Observation {
  */
 export type Confirm<A> = (made: A) => Effect.Effect<void>
 
+/** A change of a VM. `operation` null: nobody but the inventory has to know of it. @since 0.6.0 @category models */
+export interface VmChanged {
+  readonly before: Vm
+  readonly after: Vm
+  readonly operation: Operation | null
+}
+
 /** Operations on the power of a VM. @since 0.6.0 @category models */
 export type PowerKind = Extract<
   OperationKind,
   "StartVm" | "ShutDownVm" | "PowerOffVm" | "RebootVm" | "ResetVm" | "PauseVm" | "ResumeVm"
 >
 
+/** What may be said of a new VM beside its name; what is absent is not said. @since 0.6.0 @category models */
+export type NewSettings = Partial<Omit<VmSettings, "name" | "onCrash">>
+
 /** @since 0.1.0 @category models */
 export interface AdmitVm {
   readonly key?: RequestKey
   /** the operation of an earlier try, whose host fell silent */
   readonly replaces?: OperationId
-  readonly onCrash: OnCrash
   readonly name: string
+  readonly onCrash: OnCrash
+  /** what else is said of it */
+  readonly settings?: NewSettings
   readonly instanceType: InstanceType
   readonly imageId: ImageId
   readonly disk: KeptWith
@@ -310,13 +326,16 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
         readonly volumes: ReadonlyArray<Volume>
       }>
     ) => Effect.Effect<Option.Option<Operation>, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
-    /** What becomes of the VM after a crash. One transaction: a failure of `check` changes nothing. */
-    readonly setOnCrash: <E = never>(
+    /**
+     * What people say of the VM. One transaction: a failure of `check` changes nothing. Where its domain has to be told of it a pending `ConfigureVm`
+     * operation is written, too; then `VmBusy`: another operation on it, or on a volume with it, has not ended.
+     */
+    readonly changeVm: <E = never>(
       id: VmId,
-      onCrash: OnCrash,
+      change: VmChange,
       check?: (vm: Vm) => Effect.Effect<void, E>,
-      confirm?: Confirm<{ readonly before: Vm; readonly after: Vm }>
-    ) => Effect.Effect<Vm, E | Errors.VmNotFound | Errors.PersistenceError>
+      confirm?: Confirm<VmChanged>
+    ) => Effect.Effect<VmChanged, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
 
     /** What the VM's guest is told; of one that is over what is usual, for nothing of it is kept. */
     readonly cloudInit: (id: VmId) => Effect.Effect<CloudInit, Errors.PersistenceError>

@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -50,6 +51,13 @@ export class SshCommandFailed extends Schema.TaggedClass<SshCommandFailed>()("Ss
 /** @since 0.1.0 @category errors */
 export class SshTimeout extends Schema.TaggedClass<SshTimeout>()("SshTimeout", { after: Schema.String }) {}
 
+/** A file that is there and cannot be read, or a server that serves no files (SFTP). @since 0.6.0 @category errors */
+export class SshFileRefused extends Schema.TaggedClass<SshFileRefused>()("SshFileRefused", {
+  reason: Schema.String,
+  /** `forbidden`: the account may not; `unserved`: sshd has no sftp subsystem */
+  kind: Schema.Literal("forbidden", "unserved", "failed")
+}) {}
+
 /** @since 0.1.0 @category errors */
 export const SshErrorReason = Schema.Union(
   SshUnreachable,
@@ -57,6 +65,7 @@ export const SshErrorReason = Schema.Union(
   SshAuthenticationFailed,
   SshChannelRefused,
   SshCommandFailed,
+  SshFileRefused,
   SshTimeout
 )
 
@@ -88,6 +97,18 @@ export class SshError extends Schema.TaggedError<SshError>()("SshError", {
 export interface ExecResult {
   readonly stdout: Uint8Array
   readonly stderr: string
+}
+
+/** A part of a file. `from` below 0: counted from its end, as far as it reaches back. Bytes. @since 0.6.0 @category models */
+export interface FileRange {
+  readonly from: number
+  readonly length: number
+}
+
+/** A file as it was at one moment: its size, and the parts that were asked for, each as far as the file has it. @since 0.6.0 @category models */
+export interface FileRead {
+  readonly size: number
+  readonly pieces: ReadonlyArray<Uint8Array>
 }
 
 /** @since 0.1.0 @category services */
@@ -125,6 +146,16 @@ export class Ssh extends Context.Tag("vmfabric/Ssh")<
       address: HostAddress,
       target: { readonly host: string; readonly port: number }
     ) => Effect.Effect<Duplex, SshError, Scope.Scope>
+
+    /**
+     * Parts of a file, by SFTP: without a shell and without a program. None: there is no such file. `SshFileRefused` when it cannot be read. At most
+     * 4 MiB in all.
+     */
+    readonly readFile: (
+      address: HostAddress,
+      path: string,
+      pieces: ReadonlyArray<FileRange>
+    ) => Effect.Effect<Option.Option<FileRead>, SshError>
 
     /** A program whose stdin and stdout are the Duplex, closed with the scope; counts as a session on the server. */
     readonly openProgram: (

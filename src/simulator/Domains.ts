@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
+import type { ParameterValue } from "../libvirt/Structs.ts"
 import * as Xml from "../libvirt/Xml.ts"
 import * as Definitions from "./Definitions.ts"
 import * as Disks from "./Disks.ts"
@@ -12,6 +13,8 @@ import * as Metadata from "./Metadata.ts"
 import * as Nics from "./Nics.ts"
 import * as Pci from "./Pci.ts"
 import { print } from "./PrintXml.ts"
+import * as Usage from "./Usage.ts"
+import * as SerialLogs from "./SerialLogs.ts"
 import { code, from, malformed, refuse, Refusal } from "./Refusal.ts"
 
 /** What the wire calls a domain; the daemon looks at `uuid` only. @since 0.1.0 @category models */
@@ -608,7 +611,7 @@ export const start = (host: HostState, domain: SimulatedDomain, flags: number): 
     })
     domain.live = live
     // asked for at every other start there, when this one is packed
-    memoryOf(live.definition)
+    sizeOf(live.definition)
     domain.state = paused ? state.paused : state.running
     domain.reason = 1
     if (!paused) tell(host, domain, 4, 0)
@@ -626,6 +629,7 @@ const stop = (
   how: { readonly reason: number; readonly detail: number; readonly keepId: boolean }
 ): void => {
   const id = domain.live?.id ?? -1
+  SerialLogs.flush(host, domain)
   for (const disk of domain.live?.disks.values() ?? []) {
     // a QEMU that died has not closed its disks
     if (how.reason === 3) host.abandon(disk)
@@ -676,6 +680,7 @@ export const forgetReasons = (host: HostState): void => {
 /** The machine loses power: nobody is told, and transient domains are gone. @since 0.1.0 @category procedures */
 export const losePower = (host: HostState): void => {
   for (const domain of host.domains.values()) {
+    SerialLogs.flush(host, domain)
     for (const disk of domain.live?.disks.values() ?? []) host.abandon(disk)
     domain.live = null
     domain.state = state.shutoff
@@ -744,11 +749,23 @@ export const setAutostart = (domain: SimulatedDomain, on: boolean): Answer<void>
 const definitionOf = (domain: SimulatedDomain): Xml.Element =>
   domain.live?.definition ?? domain.persistent ?? Xml.element("domain")
 
-/** DOMAIN_GET_XML_DESC; flag 2: the persistent definition of a running domain. @since 0.1.0 @category procedures */
+const withoutPasswords = (definition: Xml.Element): Xml.Element =>
+  devicesOf(definition).some((device) => device.name === "graphics" && Xml.attribute(device, "passwd") !== undefined)
+    ? replaceDevices(
+        definition,
+        devicesOf(definition).map((device) => {
+          const { passwd: _, ...rest } = device.attributes
+          return device.name === "graphics" ? { ...device, attributes: rest } : device
+        })
+      )
+    : definition
+
+/** DOMAIN_GET_XML_DESC; flag 1: with passwords; flag 2: the persistent definition of a running domain. @since 0.1.0 @category procedures */
 export const xmlOf = (domain: SimulatedDomain, flags: number): string => {
   const live = (flags & 2) === 2 && domain.persistent !== null ? null : domain.live
-  if (live === null) return print(domain.persistent ?? definitionOf(domain))
-  return print({ ...live.definition, attributes: { ...live.definition.attributes, id: String(live.id) } })
+  const shown = (definition: Xml.Element) => print((flags & 1) === 1 ? definition : withoutPasswords(definition))
+  if (live === null) return shown(domain.persistent ?? definitionOf(domain))
+  return shown({ ...live.definition, attributes: { ...live.definition.attributes, id: String(live.id) } })
 }
 
 /** DOMAIN_GET_INFO: KiB, nanoseconds. @since 0.1.0 @category procedures */
@@ -760,21 +777,51 @@ export const infoOf = (host: HostState, domain: SimulatedDomain) => {
     maxMem: memory,
     memory: kibibytes(Xml.child(definition, "currentMemory")) ?? memory,
     nrVirtCpu: vcpusOf(definition),
-    cpuTime: domain.live === null ? 0 : Math.max(0, host.now() - domain.live.started) * 10_000
+    cpuTime: domain.live === null ? 0 : Usage.cpuTime(host, domain.live, vcpusOf(definition))
   }
 }
 
-/** CONNECT_GET_ALL_DOMAIN_STATS of one domain: its state, which is the one group that is kept here. @since 0.3.0 @category procedures */
+/** Asked of all guests again and again: their definitions, which are packed, are not looked into each time. */
+const sizes = new WeakMap<Xml.Element, Usage.Size>()
+
+const sizeOf = (definition: Xml.Element): Usage.Size => {
+  const known = sizes.get(definition)
+  if (known !== undefined) return known
+  const devices = devicesOf(definition)
+  const balloon = devices.find(({ name }) => name === "memballoon")
+  const size = {
+    vcpus: vcpusOf(definition),
+    memory: memoryOf(definition) * 1024,
+    nics: devices.filter(({ name }) => name === "interface").length,
+    reports: balloon !== undefined && Xml.child(balloon, "stats") !== undefined
+  }
+  sizes.set(definition, size)
+  return size
+}
+
+/** What its guest does from now on, or once. @since 0.6.0 @category combinators */
+export const work = (host: HostState, domain: SimulatedDomain, given: Usage.Work): void => {
+  if (domain.live !== null) Usage.work(host, domain.live, sizeOf(domain.live.definition).vcpus, given)
+}
+
+/** CONNECT_GET_ALL_DOMAIN_STATS of one domain: its state, and what it uses while it runs. @since 0.3.0 @category procedures */
 export const statsOf = (
+  host: HostState,
   domain: SimulatedDomain,
   groups: number
-): ReadonlyArray<{ readonly field: string; readonly value: { readonly type: "int"; readonly value: number } }> =>
-  groups === 0 || (groups & 1) === 1
-    ? [
-        { field: "state.state", value: { type: "int", value: domain.state } },
-        { field: "state.reason", value: { type: "int", value: domain.reason } }
-      ]
-    : []
+): ReadonlyArray<{ readonly field: string; readonly value: ParameterValue }> => {
+  const states = [
+    { field: "state.state", value: { type: "int", value: domain.state } },
+    { field: "state.reason", value: { type: "int", value: domain.reason } }
+  ] as const
+  const { live } = domain
+  // asked for all the time of all: nothing is looked at for it
+  if (groups === 1 || live === null) return (groups & 1) === 1 || groups === 0 ? states : []
+  return [
+    ...((groups & 1) === 1 || groups === 0 ? states : []),
+    ...Usage.parameters(host, live, sizeOf(live.definition), groups)
+  ]
+}
 
 /** CONNECT_LIST_ALL_DOMAINS with its filters. @since 0.1.0 @category procedures */
 export const listAll = (host: HostState, flags: number): ReadonlyArray<SimulatedDomain> => {

@@ -5,6 +5,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Picture from "../libvirt/Picture.ts"
 import * as Devices from "./Devices.ts"
 import * as Domains from "./Domains.ts"
 import { type Device, type HostState, type LiveDomain, type SimulatedDomain, state } from "./HostState.ts"
@@ -97,6 +98,12 @@ export const comeUp = (live: LiveDomain): void => {
   scanNics(live, true)
   const disks = [...live.guest.seen.values()].map(({ name, size }) => ` ${name}=${size}`)
   live.serial.push(`GUEST READY${disks.join("")}`)
+}
+
+/** Its screen as a PNG file: dark in its firmware, light once its system is up. @since 0.6.0 @category getters */
+export const picture = ({ live }: SimulatedDomain): Uint8Array => {
+  const [width, height] = [72, 40]
+  return Picture.png(width, height, new Uint8Array(width * height * 3).fill(live?.guest.phase === "up" ? 0xd0 : 0x10))
 }
 
 /** @since 0.2.0 @category constructors */

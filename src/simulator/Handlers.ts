@@ -269,7 +269,10 @@ export const make = (daemon: Daemon): Handlers => {
             ({ uuid }) => doms.length === 0 || asked.has(uuid)
           )
           return {
-            retStats: found.map((domain) => ({ dom: Domains.refOf(domain), params: Domains.statsOf(domain, stats) }))
+            retStats: found.map((domain) => ({
+              dom: Domains.refOf(domain),
+              params: Domains.statsOf(host, domain, stats)
+            }))
           }
         })
       ),
@@ -307,6 +310,13 @@ export const make = (daemon: Daemon): Handlers => {
     DOMAIN_RESUME: ({ dom }) => onDomain(dom, (domain) => Either.map(Domains.resume(host, domain), looking(domain))),
     DOMAIN_GET_XML_DESC: ({ dom, flags }) =>
       onDomain(dom, (domain) => Either.right({ xml: Domains.xmlOf(domain, flags) })),
+    DOMAIN_SCREENSHOT: ({ dom, screen }) =>
+      onDomain(dom, (domain) => {
+        if (domain.live === null) return Either.left(refuse(code.operationInvalid, from.qemu, "domain is not running"))
+        return screen === 0
+          ? Either.right({ mime: "image/png" })
+          : Either.left(refuse(code.invalidArg, from.qemu, "invalid argument: no such screen"))
+      }),
     DOMAIN_GET_STATE: ({ dom }) => onDomain(dom, ({ reason, state }) => Either.right({ state, reason })),
     DOMAIN_GET_INFO: ({ dom }) =>
       onDomain(dom, (domain) => {

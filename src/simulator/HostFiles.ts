@@ -212,6 +212,8 @@ export const qcow2Header = (options: {
 export class HostFiles {
   readonly files = new Map<string, HostFile>()
   readonly folders = new Set<string>(["/"])
+  /** paths that whoever logs in may not read */
+  readonly forbidden = new Set<string>()
   readonly capacity: number
   /** bytes taken by what the simulation does not show */
   other: number

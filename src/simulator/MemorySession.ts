@@ -9,6 +9,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Duplex } from "node:stream"
+import type { HostFile } from "./HostFiles.ts"
 import type * as RemoteProgram from "../ssh/RemoteProgram.ts"
 import * as MemoryLink from "./MemoryLink.ts"
 import * as Programs from "./Programs.ts"
@@ -61,6 +62,8 @@ export interface Session {
   readonly openSocket: (path: string) => Effect.Effect<Duplex, SessionError>
   readonly openTcp: (target: { readonly host: string; readonly port: number }) => Effect.Effect<Duplex, SessionError>
   readonly start: (argv: RemoteProgram.Argv) => Effect.Effect<Running, SessionError>
+  /** What a file is at this moment, whole; or why it is not to be had. */
+  readonly file: (path: string) => Effect.Effect<HostFile | "missing" | "forbidden", SessionLost>
   /** A program that needs nothing from its stdin. Its output is taken piece by piece, each when it is asked for. */
   readonly output: (argv: RemoteProgram.Argv) => Effect.Effect<Output, SessionLost>
 }
@@ -313,6 +316,7 @@ export const make = (host: Host, broken: (lost: SessionLost) => Error): Session 
       lose("it was closed on this side")
     },
     output,
+    file: (path) => ask(() => Programs.openFile(host.world, path)),
     openSocket: (path) =>
       request<Duplex, ChannelRefused>((answer) => {
         if (!host.forwards()) return answer(refused(1, "forwarding is not allowed"))

@@ -20,6 +20,15 @@ export interface World {
   readonly files: HostFiles
   /** milliseconds since 1970 */
   readonly now: () => number
+  /** before a file is read: what others have still to write there */
+  readonly settle: (path: string) => void
+}
+
+/** A file to be read by SFTP, or the server's answer. @since 0.6.0 @category combinators */
+export const openFile = ({ files, settle }: World, path: string): HostFile | "missing" | "forbidden" => {
+  settle(path)
+  if (files.forbidden.has(path)) return "forbidden"
+  return files.files.get(path) ?? "missing"
 }
 
 /**

@@ -20,9 +20,11 @@ import * as HostState from "./HostState.ts"
 import * as MemoryLink from "./MemoryLink.ts"
 import * as MemorySession from "./MemorySession.ts"
 import * as Secrets from "./Secrets.ts"
+import * as SerialLogs from "./SerialLogs.ts"
 import * as SimulatedLibvirt from "./SimulatedLibvirt.ts"
 import * as SimulatedSshd from "./SimulatedSshd.ts"
 import * as Storage from "./Storage.ts"
+import type * as Usage from "./Usage.ts"
 
 /** @since 0.1.0 @category models */
 export interface Options {
@@ -127,6 +129,8 @@ export interface HostFaults extends Faults.CallFaults {
   readonly losePower: Effect.Effect<void>
   /** It boots: what is marked for it starts by itself. */
   readonly bootAgain: Effect.Effect<void>
+  /** Whoever logs in may not read that file. */
+  readonly forbidFile: (path: string, on: boolean) => Effect.Effect<void>
   /** Other things take this much of the disk (bytes). */
   readonly fillDisk: (bytes: number) => Effect.Effect<void>
 }
@@ -157,6 +161,10 @@ export interface SimulatedHost {
   readonly hasGuests: () => boolean
   /** Its state itself: for tests to look at, and to change behind the daemon's back. */
   readonly state: HostState.HostState
+  /** The guest of that name prints a line on its serial port; false: no such guest runs. */
+  readonly print: (name: string, line: string) => Effect.Effect<boolean>
+  /** The guest of that name does so from now on, or once; false: no such guest runs. */
+  readonly work: (name: string, work: Usage.Work) => Effect.Effect<boolean>
   /** Puts a file there. */
   readonly putFile: (path: string, bytes: Uint8Array) => Effect.Effect<void>
   /** How many SSH connections there are. */
@@ -232,7 +240,12 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
     )
     let daemon: SimulatedLibvirt.Libvirtd | undefined = yield* startDaemon
 
-    const world = { hostname: options.hostname, files: state.files, now }
+    const world = {
+      hostname: options.hostname,
+      files: state.files,
+      now,
+      settle: (path: string) => SerialLogs.settle(state, path)
+    }
     const socket = (path: string) =>
       path === "/run/libvirt/libvirt-sock" || path === "/var/run/libvirt/libvirt-sock" ? daemon?.serve : undefined
     const dialogue = (argv: ReadonlyArray<string>) => {
@@ -384,6 +397,8 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
           if (domain.autostart && Domains.start(state, domain, 0)._tag === "Right") guests.control.boot(domain)
         }
       }),
+      forbidFile: (path, on) =>
+        Effect.sync(() => void (on ? state.files.forbidden.add(path) : state.files.forbidden.delete(path))),
       fillDisk: (bytes) =>
         Effect.sync(() => {
           state.files.other = bytes
@@ -476,6 +491,13 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         ),
       hasGuests: () => [...state.domains.values()].some(({ live }) => live !== null),
       state,
+      work: (name, work) => onGuest((host, domain) => Domains.work(host, domain, work))(name),
+      print: (name, line) =>
+        Effect.sync(() => {
+          const live = [...state.domains.values()].find((domain) => domain.name === name)?.live ?? null
+          live?.serial.push(line)
+          return live !== null
+        }),
       putFile: (path, bytes) =>
         Effect.sync(() => {
           state.files.makeFolder(path.slice(0, path.lastIndexOf("/")))

@@ -20,7 +20,8 @@ import * as Procedures from "../libvirt/Procedures.ts"
 import * as Structs from "../libvirt/Structs.ts"
 import * as Xdr from "../libvirt/Xdr.ts"
 import type * as Faults from "./Faults.ts"
-import type { GuestControl } from "./Guests.ts"
+import * as Domains from "./Domains.ts"
+import * as Guests from "./Guests.ts"
 import * as Handlers from "./Handlers.ts"
 import type { HostEvent, HostState } from "./HostState.ts"
 import { code, from, refuse, type Refusal } from "./Refusal.ts"
@@ -81,7 +82,7 @@ type Call = Pick<Packet.Packet, "program" | "version" | "procedure" | "serial">
 export const make = (options: {
   readonly state: HostState
   readonly gate: Faults.Gate
-  readonly guests: GuestControl
+  readonly guests: Guests.GuestControl
 }): Effect.Effect<Libvirtd, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { gate, guests, state } = options
@@ -244,6 +245,15 @@ export const make = (options: {
           const { args, reply } = yield* invoke(connection, procedure, packet.payload)
           send(connection, packet, Packet.types.reply, Packet.statuses.ok, reply)
           return yield* openStream(connection, packet, procedure, args)
+        }
+        if (procedure === "DOMAIN_SCREENSHOT") {
+          const { args, reply } = yield* invoke(connection, procedure, packet.payload)
+          const picture = Guests.picture(yield* Domains.find(state, args.dom))
+          send(connection, packet, Packet.types.reply, Packet.statuses.ok, reply)
+          connection.downloads.add(packet.serial)
+          send(connection, packet, Packet.types.stream, Packet.statuses.continue, picture)
+          send(connection, packet, Packet.types.stream, Packet.statuses.continue)
+          return
         }
         const { reply } = yield* invoke(connection, procedure, packet.payload)
         send(connection, packet, Packet.types.reply, Packet.statuses.ok, reply)

@@ -9,8 +9,9 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Duplex } from "node:stream"
 import ssh2 from "ssh2"
-import type { Connection, ServerChannel } from "ssh2"
+import type { Connection, ServerChannel, SFTPWrapper } from "ssh2"
 import { timingSafeEqual } from "node:crypto"
+import type { HostFile } from "./HostFiles.ts"
 import * as Programs from "./Programs.ts"
 
 /** What the server is given. @since 0.1.0 @category models */
@@ -126,6 +127,7 @@ export const make = (options: SshdOptions): Effect.Effect<Sshd, never, Scope.Sco
         session.on("close", () => {
           sessions--
         })
+        session.on("sftp", (acceptSftp) => serveFiles(options.world, acceptSftp()))
         session.on("exec", (acceptExec, _reject, info) => {
           const channel = acceptExec()
           channel.on("error", () => {})
@@ -183,6 +185,36 @@ export const make = (options: SshdOptions): Effect.Effect<Sshd, never, Scope.Sco
       }
     }
   })
+
+/** Files for reading; all else is refused by ssh2 itself. */
+const serveFiles = (world: Programs.World, sftp: SFTPWrapper): void => {
+  const { STATUS_CODE } = ssh2.utils.sftp
+  const open: Array<HostFile> = []
+  // ssh2 leaves its own side open when the client has closed the other
+  sftp.on("close", () => sftp.end())
+  const fileOf = (handle: Buffer) => (handle.length === 4 ? open[handle.readUInt32BE(0)] : undefined)
+  sftp.on("OPEN", (id, path) => {
+    const file = Programs.openFile(world, path)
+    if (file === "missing") return sftp.status(id, STATUS_CODE.NO_SUCH_FILE)
+    if (file === "forbidden") return sftp.status(id, STATUS_CODE.PERMISSION_DENIED)
+    const handle = Buffer.alloc(4)
+    handle.writeUInt32BE(open.push(file) - 1)
+    sftp.handle(id, handle)
+  })
+  sftp.on("FSTAT", (id, handle) => {
+    const file = fileOf(handle)
+    if (file === undefined) return sftp.status(id, STATUS_CODE.FAILURE)
+    const time = Math.floor(file.modified / 1000)
+    sftp.attrs(id, { mode: 0o100600, uid: 0, gid: 0, size: file.size, atime: time, mtime: time })
+  })
+  sftp.on("READ", (id, handle, offset, length) => {
+    const file = fileOf(handle)
+    if (file === undefined) return sftp.status(id, STATUS_CODE.FAILURE)
+    if (offset >= file.size) return sftp.status(id, STATUS_CODE.EOF)
+    sftp.data(id, Buffer.from(file.read(offset, length)))
+  })
+  sftp.on("CLOSE", (id, handle) => sftp.status(id, fileOf(handle) === undefined ? STATUS_CODE.FAILURE : STATUS_CODE.OK))
+}
 
 const write = (channel: ServerChannel, bytes: Uint8Array): Effect.Effect<void> =>
   Effect.async((resume) => {

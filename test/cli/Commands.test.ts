@@ -104,6 +104,41 @@ describe("the tree", () => {
 })
 
 describe("commands", () => {
+  it.scopedLive("tell a guest what files and keys say, show it, and tell it something else", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const files = yield* Typed.folder
+      const key = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${"E".repeat(43)}`
+      writeFileSync(join(files, "keys"), `# mine\n${key} a@here\n\n${key} b@here\n`)
+      writeFileSync(join(files, "web.yaml"), "#cloud-config\npackages: [nginx]\n")
+      const told = ["--ssh-key", `@${join(files, "keys")}`, "--ssh-key", `${key} c@here`]
+      const userData = join(files, "web.yaml")
+      const created = yield* run("vm", "create", "--name", "Web 1", "--type", "1", ...told, "--user-data", userData)
+      assert.strictEqual(created.status, 0, created.all)
+      const shown = yield* run("vm", "cloud-init", "Web 1")
+      assert.match(shown.out, /^hostname +web-1$/m)
+      assert.match(shown.out, /^user data +#cloud-config \(3 lines\)$/m)
+      for (const who of ["a@here", "b@here", "c@here"]) assert.include(shown.out, who)
+      const changed = yield* run(
+        "vm",
+        "cloud-init",
+        "Web 1",
+        "--hostname",
+        "other",
+        "--clear",
+        "user-data",
+        "--no-reapply"
+      )
+      assert.match(changed.out, /^hostname +other$/m)
+      assert.match(changed.out, /^user data +-$/m)
+      assert.match(changed.out, /^instance id +\S+-1$/m)
+      assert.match((yield* run("vm", "cloud-init", "Web 1", "--reapply")).out, /^instance id +\S+-3$/m)
+      const missing = yield* run("vm", "cloud-init", "Web 1", "--user-data", join(files, "none"))
+      assert.notStrictEqual(missing.status, 0)
+      assert.include(missing.err, `${join(files, "none")} cannot be read`)
+    })
+  )
+
   it.scopedLive("create, show, change and destroy, by names, and give the API's own JSON", () =>
     Effect.gen(function* () {
       const { run, served } = yield* shell
@@ -228,6 +263,34 @@ describe("commands", () => {
       const some = yield* run("vm", "power-off", "n-3", "nosuch")
       assert.strictEqual(some.status, 3)
       assert.match((yield* run("vm", "get", "n-3")).out, /^state +paused$/m)
+    })
+  )
+
+  it.scopedLive("name VMs anew, put words on them, protect them, and find them by those", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const good = (...args: ReadonlyArray<string>) =>
+        Effect.tap(run(...args), ({ err, status }) => assert.strictEqual(status, 0, `${args.join(" ")}: ${err}`))
+      yield* good("vm", "create", "--name", "web", "--type", "1", "--tag", "prod", "--label", "team=shop", "--protect")
+      const kept = yield* run("vm", "destroy", "web")
+      assert.strictEqual(kept.status, 1)
+      assert.match(kept.err, /--unprotect/)
+      const set = ["vm", "set", "web", "--rename", "front", "--tag", "edge", "--untag", "prod", "--label", "tier=1"]
+      const changed = yield* good(...set, "--unlabel", "team", "--unprotect", "--autostart", "-o", "json")
+      assert.deepInclude(json(changed.out), {
+        name: "front",
+        tags: ["edge"],
+        labels: { tier: "1" },
+        protected: false,
+        autostart: true
+      })
+      assert.strictEqual((yield* good("vm", "list", "--tag", "edge", "--label", "tier=1", "-o", "name")).out, "1\n")
+      assert.strictEqual((yield* good("vm", "list", "--label", "team", "-o", "name")).out, "")
+      assert.match((yield* good("vm", "set", "front", "--description", "of the shop")).out, /^tags +edge$/m)
+      assert.strictEqual((yield* run("vm", "set", "front")).status, 2)
+      assert.strictEqual((yield* run("vm", "set", "front", "--protect", "--unprotect")).status, 2)
+      assert.strictEqual((yield* run("vm", "set", "front", "--label", "tier")).status, 2)
+      yield* good("vm", "destroy", "front")
     })
   )
 

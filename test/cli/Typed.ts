@@ -43,6 +43,11 @@ export const make = Effect.fn("Typed.make")(function* (
           out += text
           return Queue.offer(shown, text)
         },
+        raw: (bytes) => {
+          const text = Buffer.from(bytes).toString("latin1")
+          out += text
+          return Queue.offer(shown, text)
+        },
         err: (text) => {
           err += text
           return Queue.offer(shown, text)

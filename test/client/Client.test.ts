@@ -31,6 +31,7 @@ const operation = {
   createdAt: "2026-01-02T03:04:05.006Z",
   endedAt: null,
   replacedBy: null,
+  outcome: null,
   progress: null
 }
 

@@ -54,6 +54,7 @@ const app = (gate: Effect.Latch) =>
   AppLive.layerOver({
     fleet: AppTest.fleet,
     persistence: AppTest.persistence,
+    statistics: { interval: 200 },
     drivers: Layer.merge(HypervisorTest.layer, gated(gate)).pipe(
       Layer.provideMerge(ImageLibraryTest.layer({ "/images/test.raw": new Uint8Array(8192) }))
     )

@@ -435,6 +435,8 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           hypervisor.diskPresence(host, other, disk),
           hypervisor.growDisk(host, other, disk, volumeSize),
           hypervisor.redefine(host, other, { title: "web", cpu: 1, ram: 128 }),
+          hypervisor.rename(host, other, "web"),
+          hypervisor.setAutostart(host, other, true),
           hypervisor.provideSeed(host, other, disk.source)
         ]
         for (const act of acts) {
@@ -950,13 +952,13 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           nics: vm.nics.map(({ link, mac, source }) => ({ mac, source: `${source.kind}:${source.name}`, link }))
         }
         const detail = Effect.map(hypervisor.detail(host, vm.uuid), Option.getOrThrow)
-        assert.deepStrictEqual(yield* detail, { owner, live: null, defined })
+        assert.deepStrictEqual(yield* detail, { owner, autostart: false, live: null, defined })
         yield* hypervisor.start(host, vm)
-        assert.deepStrictEqual(yield* detail, { owner, live: defined, defined })
+        assert.deepStrictEqual(yield* detail, { owner, autostart: false, live: defined, defined })
         yield* world.plug(vm, disk, "persistent")
         const added = { target: disk.target, source: sourceOf(disk.source), serial: disk.source.serial }
         const more = { ...defined, disks: [...defined.disks, added] }
-        assert.deepStrictEqual(yield* detail, { owner, live: defined, defined: more })
+        assert.deepStrictEqual(yield* detail, { owner, autostart: false, live: defined, defined: more })
       }))
 
     test("what has not changed since it was looked at is not read again", ({ host, hypervisor, spec, world }) =>
@@ -1011,6 +1013,39 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         assert.include(error.message, "failed to change the definition of vm-12: it has no such domain")
       }))
 
+    test("a title is given to what runs and to what is defined; whether it starts with its host is seen", ({
+      host,
+      hypervisor,
+      spec
+    }) =>
+      Effect.gen(function* () {
+        const vm = yield* spec(11)
+        yield* hypervisor.define(host, vm)
+        const title = `it's <new> & "other"`
+        yield* hypervisor.rename(host, vm, title)
+        const detail = Effect.map(hypervisor.detail(host, vm.uuid), Option.getOrThrow)
+        assert.strictEqual((yield* detail).defined?.title, title)
+        yield* hypervisor.start(host, vm)
+        yield* hypervisor.rename(host, vm, "last")
+        yield* hypervisor.rename(host, vm, "last")
+        const { defined, live } = yield* detail
+        assert.deepStrictEqual([live?.title, defined?.title], ["last", "last"])
+        const look = (known: string | null) => Effect.map(hypervisor.glance(host, vm.uuid, known), Option.getOrThrow)
+        const before = yield* look(null)
+        yield* hypervisor.setAutostart(host, vm, true)
+        yield* hypervisor.setAutostart(host, vm, true)
+        assert.isTrue((yield* look(before.digest)).detail?.autostart)
+        // a redefinition does not change it
+        yield* hypervisor.redefine(host, vm, { title: "last", cpu: 1, ram: 128 })
+        assert.isTrue((yield* detail).autostart)
+        yield* hypervisor.setAutostart(host, vm, false)
+        assert.isFalse((yield* detail).autostart)
+        const nobody = { uuid: uuid(), domainName: "vm-12" }
+        for (const act of [hypervisor.rename(host, nobody, "x"), hypervisor.setAutostart(host, nobody, true)]) {
+          assert.include((yield* Effect.flip(act)).message, "it has no such domain")
+        }
+      }))
+
     test("a device that has gone is told, and which", ({ host, hypervisor, listen, spec, volume, world }) =>
       Effect.gen(function* () {
         const disk = yield* volume
@@ -1061,6 +1096,8 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           hypervisor.detail(host, vm.uuid),
           hypervisor.glance(host, vm.uuid, null),
           hypervisor.redefine(host, vm, { title: "web", cpu: 1, ram: 128 }),
+          hypervisor.rename(host, vm, "web"),
+          hypervisor.setAutostart(host, vm, true),
           Stream.runDrain(hypervisor.changes(host))
         ]
         for (const act of acts) {

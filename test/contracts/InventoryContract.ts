@@ -886,7 +886,10 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           }
           assert.strictEqual((yield* Effect.flip(inventory.beginDestroy(vm.id, no)))._tag, "HasChanged")
           assert.strictEqual((yield* inventory.vm(vm.id)).state, "running")
-          assert.strictEqual((yield* Effect.flip(inventory.setOnCrash(vm.id, "restart", no)))._tag, "HasChanged")
+          assert.strictEqual(
+            (yield* Effect.flip(inventory.changeVm(vm.id, { onCrash: "restart" }, no)))._tag,
+            "HasChanged"
+          )
           assert.strictEqual((yield* inventory.vm(vm.id)).onCrash, "leave")
           assert.strictEqual(
             (yield* Effect.flip(inventory.setMaintenance(HostId.make(1), true, no)))._tag,
@@ -896,15 +899,18 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           assert.deepStrictEqual(seen, ["web", "web", (yield* inventory.host(HostId.make(1))).host.name])
 
           const yes = () => Effect.void
-          assert.strictEqual((yield* inventory.setOnCrash(vm.id, "restart", yes)).onCrash, "restart")
+          assert.strictEqual((yield* inventory.changeVm(vm.id, { onCrash: "restart" }, yes)).after.onCrash, "restart")
           assert.strictEqual((yield* inventory.vm(vm.id)).onCrash, "restart")
           assert.strictEqual((yield* inventory.vmRecord(vm.id)).onCrash, "restart")
           assert.isTrue(Option.isSome(yield* inventory.beginDestroy(vm.id, yes)))
           // what is being destroyed already needs not to be begun
           assert.isTrue(Option.isSome(yield* inventory.beginDestroy(vm.id, no)))
           yield* inventory.setVmState(vm.id, "destroyed")
-          assert.strictEqual((yield* Effect.flip(inventory.setOnCrash(vm.id, "leave")))._tag, "VmNotFound")
-          assert.strictEqual((yield* Effect.flip(inventory.setOnCrash(VmId.make(99), "leave")))._tag, "VmNotFound")
+          assert.strictEqual((yield* Effect.flip(inventory.changeVm(vm.id, { onCrash: "leave" })))._tag, "VmNotFound")
+          assert.strictEqual(
+            (yield* Effect.flip(inventory.changeVm(VmId.make(99), { onCrash: "leave" })))._tag,
+            "VmNotFound"
+          )
         }).pipe(Effect.provide(layer))
       )
     })

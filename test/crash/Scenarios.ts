@@ -83,16 +83,14 @@ const powerIs =
     )
 const ignores: Act<void> = ({ hosts }) =>
   Effect.forEach(hosts, ({ faults }) => faults.ignorePowerButton("vm-1", true), { discard: true })
-/** It has come up so often since it was given power. */
+/** It has come up so often since it was given power; what has just begun anew is given its time. */
 const cameUp =
   (times: number): Act<boolean> =>
   ({ hosts }) =>
-    Effect.sync(() => {
+    Effect.map(Effect.sleep("1 second"), () => {
       const lines = hosts.flatMap((host) => host.guests().flatMap(({ serial }) => serial))
       return lines.filter((line) => line.startsWith("GUEST READY")).length >= times
     })
-/** After a guest has been told to begin anew, until it is up. */
-const up: Act<void> = () => Effect.sleep("1 second")
 
 /** Somebody has taken the volume out of the domain's definition with virsh. */
 const takeOut: Act<void> = (world) =>
@@ -181,6 +179,22 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       done: running
     }
   ],
+  ConfigureVm: [
+    {
+      name: "renaming a VM that is to start with its host",
+      given: createVm,
+      work: vms((it) => it.change(vmId, { name: "new", autostart: true })),
+      done: both(
+        vms((it) => Effect.map(it.get(vmId), ({ applied, name }) => name === "new" && applied?.name === "new")),
+        (world) =>
+          Effect.forEach(domains(world), ({ autostart, live, persistent }) =>
+            Effect.map(Effect.all([Xml.render(persistent!), Xml.render(live!.definition)]), (all) =>
+              all.every((xml) => autostart && xml.includes("<title>new</title>"))
+            )
+          ).pipe(Effect.map((all) => all.every((one) => one)))
+      )
+    }
+  ],
   // what was done to a guest cannot be taken back: until it is asked for again it may be done, or not
   ShutDownVm: [
     {
@@ -212,20 +226,14 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       name: "rebooting a VM",
       amiss: true,
       given: createVm,
-      work: all(
-        power((it) => it.reboot(vmId)),
-        up
-      ),
+      work: power((it) => it.reboot(vmId)),
       done: both(powerIs("running"), cameUp(2))
     },
     {
       name: "rebooting a VM whose guest does not want to",
       amiss: true,
       given: all(createVm, ignores),
-      work: all(
-        power((it) => it.reboot(vmId, { within: 2 })),
-        up
-      ),
+      work: power((it) => it.reboot(vmId, { within: 2 })),
       done: both(powerIs("running"), cameUp(2))
     }
   ],
@@ -234,10 +242,7 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       name: "resetting a VM",
       amiss: true,
       given: createVm,
-      work: all(
-        power((it) => it.reset(vmId)),
-        up
-      ),
+      work: power((it) => it.reset(vmId)),
       done: both(powerIs("running"), cameUp(2))
     }
   ],

@@ -51,7 +51,7 @@ const inTurn =
 
 const createVm = vms((it) => it.create({ name: "web", instanceType: type }))
 const destroyVm = vms((it) => it.destroy(vmId))
-const setOnCrash = vms((it) => it.setOnCrash(vmId, "restart"))
+const setOnCrash = vms((it) => it.change(vmId, { onCrash: "restart" }))
 const tell = (hostname: string) =>
   vms((it) => it.setCloudInit(vmId, { hostname, userData: `#!/bin/sh\n: secret of ${hostname}\n` }))
 const createVolume = volumes((it) => it.create({ name: "data", size: 2 }))

@@ -14,6 +14,7 @@ import { Operation, type OperationReport } from "../../src/domain/Operation.ts"
 import { Vm } from "../../src/domain/Vm.ts"
 import { Snapshot, Volume, VolumeState } from "../../src/domain/Volume.ts"
 import { type HostReport, Hosts } from "../../src/fabric/Hosts.ts"
+import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Power } from "../../src/fabric/Power.ts"
@@ -163,6 +164,7 @@ export const make = () => {
     })
 
   const layer = Layer.mergeAll(
+    Layer.mock(Inspections, {}),
     Layer.succeed(
       Vms,
       Vms.of({
@@ -181,12 +183,12 @@ export const make = () => {
         },
         destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),
+        change: () => Effect.succeed(vm),
         cloudInit: (id) =>
           id === vm.id
             ? Effect.succeed({ vm, cloudInit: usual, hostname: "test", instanceId: `${vm.uuid}-1` })
             : new Errors.VmNotFound({ vmId: id }),
         setCloudInit: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
-        setOnCrash: () => Effect.succeed(vm),
         list: () => Effect.succeed([vm])
       })
     ),

@@ -22,6 +22,7 @@ import * as WebhooksTest from "../../layers/WebhooksTest.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
@@ -53,6 +54,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Reality, {}),
   Layer.mock(Nics, {}),
   Layer.mock(Networks, {}),
+  Layer.mock(Inspections, {}),
   Layer.mock(Operations, {})
 )
 

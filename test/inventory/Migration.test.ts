@@ -91,6 +91,11 @@ const withApplied = (vms: ReadonlyArray<Row>): ReadonlyArray<Row> =>
     nics: JSON.stringify([{ id: 1, mac, network: null, vlan: null, model: "virtio", link: "up", state: "attached" }]),
     next_nic: 2,
     on_crash: "leave",
+    protected: 0,
+    autostart: 0,
+    description: "",
+    tags: "[]",
+    labels: "{}",
     applied:
       row["state"] === "running" || row["state"] === "destroying"
         ? JSON.stringify({ name: row["name"], cpu: row["cpu"], ram: row["ram"] })

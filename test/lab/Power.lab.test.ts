@@ -100,6 +100,35 @@ describe("the power of a VM on a real host", () => {
     })
   )
 
+  it.live("a host that boots starts what is to start with it, with nobody there, and a new name is seen by virsh", () =>
+    Effect.gen(function* () {
+      yield* wipeHost(host)
+      yield* Effect.gen(function* () {
+        const { id } = yield* vm
+        const vms = yield* Vms
+        yield* vms.change(id, { name: "front <1>", autostart: true })
+        const title = Lab.onHost(host, "virsh", "-q", "desc", "--title", `vm-${id}`)
+        assert.strictEqual((yield* title).trim(), "front <1>")
+        yield* Lab.lab("power-off", host)
+        yield* Lab.lab("power-on", host)
+        yield* ready(id, 2)
+        assert.strictEqual((yield* title).trim(), "front <1>")
+        yield* told(id, "running")
+        // one that was stopped on purpose stays off
+        yield* (yield* Power).shutDown(id, { within: 120 })
+        yield* Lab.lab("power-off", host)
+        yield* Lab.lab("power-on", host)
+        yield* Lab.eventually(
+          "its libvirt answers",
+          Lab.onHost(host, "virsh", "-q", "list", "--all", "--name").pipe(Effect.orElseSucceed(() => "")),
+          (text) => text.includes(`vm-${id}`)
+        )
+        assert.notInclude(yield* Lab.onHost(host, "virsh", "-q", "list", "--name"), `vm-${id}`)
+        yield* told(id, "stopped")
+      }).pipe(Effect.scoped, Effect.provide(app))
+    })
+  )
+
   it.live("the clock of a paused guest stands, and goes on when it is resumed", () =>
     Effect.gen(function* () {
       yield* wipeHost(host)

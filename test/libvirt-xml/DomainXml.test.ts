@@ -111,6 +111,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   "domain/devices/video": [],
   "domain/devices/video/model": ["type"],
   "domain/devices/memballoon": ["model"],
+  "domain/devices/memballoon/stats": ["period"],
   "domain/devices/rng": ["model"],
   "domain/devices/rng/backend": ["model"]
 }

@@ -63,6 +63,7 @@ const world = (
     const ssh = Layer.succeed(Ssh, {
       exec: () => Effect.dieMessage("no programs here"),
       stream: () => Stream.dieMessage("no programs here"),
+      readFile: () => Effect.dieMessage("no files here"),
       openSocket: (to, path) => dial(to, path),
       openTcp: () => Effect.dieMessage("no network here"),
       openProgram: (to, argv) => dial(to, argv.join(" "))

@@ -141,7 +141,7 @@ const defined = ({ networks, vm, volumes }: Drift.Wanted): DomainShape => {
 
 const detailOf = (given: Drift.Wanted, change: Partial<DomainDetail> = {}): DomainDetail => {
   const shape = defined(given)
-  return { owner: { vmId: given.vm.id, operationId }, live: shape, defined: shape, ...change }
+  return { owner: { vmId: given.vm.id, operationId }, autostart: false, live: shape, defined: shape, ...change }
 }
 
 const fieldsOf = (given: Drift.Wanted, detail: DomainDetail | null, power: Drift.Found["power"] = "running") =>

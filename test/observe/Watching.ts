@@ -7,6 +7,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Logger from "effect/Logger"
 import * as AppLive from "../../layers/AppLive.ts"
 import type * as ObserverLive from "../../layers/ObserverLive.ts"
+import * as StatisticsLive from "../../layers/StatisticsLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import { InstanceTypeId } from "../../src/domain/Ids.ts"
 import type { Power, Vm } from "../../src/domain/Vm.ts"
@@ -29,8 +30,9 @@ export const make = Effect.fn("Watching.make")(function* (options: {
   readonly hosts: number
   readonly ceph?: boolean
   readonly observer?: Partial<ObserverLive.Options>
+  readonly statistics?: Partial<StatisticsLive.Options>
 }) {
-  const { ceph = false, hosts, observer = {} } = options
+  const { ceph = false, hosts, observer = {}, statistics } = options
   const world = yield* World.make({ hosts, ceph })
   const persistence = AppLive.persistence(world.database)
   const pool = Fleet.cephOf(world.cluster, { user: "root", host: "sim-images", port: 22 })
@@ -41,6 +43,7 @@ export const make = Effect.fn("Watching.make")(function* (options: {
     persistence,
     drivers,
     drift: policies,
+    statistics,
     observer: { round: onlyEvents, ...rest }
   }).pipe(
     // the same, to be looked into

@@ -34,6 +34,7 @@ const vmKinds: ReadonlyArray<OperationKind> = [
   "DestroyVm",
   "StartVm",
   "RepairVm",
+  "ConfigureVm",
   "ShutDownVm",
   "PowerOffVm",
   "RebootVm",
@@ -233,6 +234,8 @@ const world = (given: Given) => {
         Effect.succeed(Option.some({ uuid, name: domainName, power: "running", reason: null })),
       undefine: domain("undefine"),
       redefine: (host, ref, { cpu, ram, title }) => domain(`redefine as ${title} ${cpu} ${ram}`)(host, ref),
+      rename: (host, ref, title) => domain(`rename to ${title}`)(host, ref),
+      setAutostart: (host, ref, on) => domain(on ? "autostart of" : "no autostart of")(host, ref),
       provideSeed: domain("provide seed to"),
       attachDisk: (host, ref, { alias, target }) =>
         Effect.zipRight(
@@ -331,6 +334,10 @@ const expected: Record<
       "done"
     ]
   ],
+  ConfigureVm: [
+    { vm: new Vm({ ...vm, state: "running", autostart: true }) },
+    ["rename to test_vm vm-7 on h1", "autostart of vm-7 on h1", "VM 7 is running", "done"]
+  ],
   PowerOffVm: [{}, ["power off vm-7 on h1", "VM 7 is wanted stopped", "done"]],
   RebootVm: [
     {},
@@ -347,6 +354,7 @@ const expected: Record<
     },
     [
       "redefine as test_vm 1 512 vm-7 on h1",
+      "no autostart of vm-7 on h1",
       "open on h1",
       "attach ua-volume-3 as vdc to vm-7 on h1",
       "start vm-7 on h1",
@@ -452,6 +460,7 @@ describe("the operations' runner", () => {
       assert.deepStrictEqual(yield* repaired(["power"]), ["start vm-7 on h1", "done"])
       assert.deepStrictEqual(yield* repaired(["definition"], { vm: new Vm({ ...vm, state: "creating" }) }), [
         "redefine as test_vm 1 512 vm-7 on h1",
+        "no autostart of vm-7 on h1",
         "done"
       ])
       assert.deepStrictEqual(yield* repaired([]), ["done"])

@@ -112,12 +112,19 @@ export const make = Effect.gen(function* () {
     /**
      * What the use case began: 202 while it has not ended, 200 when it has, waited for as `Prefer` says. 204: nothing had to be begun.
      */
-    begun: <A, E extends Problems.Known, R>(asked: Asked, useCase: Effect.Effect<A, E, R>) =>
+    begun: <A, E extends Problems.Known, R, B = never, E2 extends Problems.Known = never, R2 = never>(
+      asked: Asked,
+      useCase: Effect.Effect<A, E, R>,
+      /** the answer when nothing had to be begun, in place of 204 */
+      otherwise?: () => Effect.Effect<B, E2, R2>
+    ) =>
       Problems.told(
         decide(asked, useCase, (useCase) =>
           Effect.gen(function* () {
             const beginning = yield* begin(useCase)
-            if (beginning._tag === "Nothing") return HttpServerResponse.empty({ status: 204 })
+            if (beginning._tag === "Nothing") {
+              return otherwise === undefined ? HttpServerResponse.empty({ status: 204 }) : yield* otherwise()
+            }
             const wait = waitOf(asked.headers.prefer)
             if (wait === undefined) return respond({ operation: beginning.first, progress: null }, wait)
             yield* Effect.timeoutOption(beginning.ended, `${wait} seconds`)

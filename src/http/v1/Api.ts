@@ -11,7 +11,9 @@ import * as Events from "../Events.ts"
 import * as Docs from "./Docs.ts"
 import * as Handlers from "./Handlers.ts"
 import * as Identity from "./Identity.ts"
+import * as Inspections from "./Inspections.ts"
 import * as Problems from "./Problems.ts"
+import * as Statistics from "./Statistics.ts"
 import * as Webhooks from "./Webhooks.ts"
 
 const events = HttpApiBuilder.group(api, "events", (handlers) => handlers.handle("listEvents", Events.handle))
@@ -48,7 +50,9 @@ export const routerConfig = { maxParamLength: Number.MAX_SAFE_INTEGER }
 /** Every endpoint, `/openapi.json` and `/docs`. @since 0.4.0 @category layers */
 export const layer = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(api).pipe(
-    Layer.provide(Layer.mergeAll(Handlers.layer, Webhooks.layer, events, identity)),
+    Layer.provide(
+      Layer.mergeAll(Handlers.layer, Inspections.layer, Statistics.layer, Webhooks.layer, events, identity)
+    ),
     Layer.provide(Problems.middleware)
   ),
   Problems.notFound(prefix),

@@ -26,7 +26,8 @@ import { Reality } from "../../fabric/Reality.ts"
 import * as Revision from "../../fabric/Revision.ts"
 import { Vms } from "../../fabric/Vms.ts"
 import { Volumes } from "../../fabric/Volumes.ts"
-import type { VmFilter, VmOrder } from "../../services/Inventory.ts"
+import type { OnCrash } from "../../domain/Vm.ts"
+import type { NewSettings, VmFilter, VmOrder } from "../../services/Inventory.ts"
 import { Operations } from "../../services/Operations.ts"
 import * as Answers from "./Answers.ts"
 import * as Pages from "./Pages.ts"
@@ -36,7 +37,9 @@ import { expectation, tagged } from "./Revisions.ts"
 import * as Views from "./Views.ts"
 
 /** What lists of VMs are asked with. */
-interface VmListing extends Omit<VmFilter, "host"> {
+interface VmListing extends Omit<VmFilter, "host" | "tags" | "label"> {
+  readonly tag?: string
+  readonly label?: string
   readonly limit?: number
   readonly cursor?: string
   readonly sort?: VmOrder["by"] | `-${VmOrder["by"]}`
@@ -51,8 +54,19 @@ const orders = {
   "-created": { by: "created", descending: true }
 } as const
 
+/** `KEY=VALUE`, or `KEY`. */
+const labelOf = (text: string) => {
+  const at = text.indexOf("=")
+  return at === -1 ? { key: text, value: null } : { key: text.slice(0, at), value: text.slice(at + 1) }
+}
+
 const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing: VmListing, host?: HostId) {
-  const { cursor, limit = Pages.usual, sort = "id", ...filter } = listing
+  const { cursor, label, limit = Pages.usual, sort = "id", tag, ...others } = listing
+  const filter: VmFilter = {
+    ...others,
+    ...(tag === undefined ? {} : { tags: tag.split(",") }),
+    ...(label === undefined ? {} : { label: labelOf(label) })
+  }
   const order = orders[sort]
   const after = yield* Pages.position(cursor, sort, order.by === "name" ? "string" : "number")
   const page = yield* reality.page({ ...filter, ...(host === undefined ? {} : { host }) }, order, after, limit)
@@ -83,13 +97,13 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       readonly name: string
       readonly instanceType: Ids.InstanceTypeId
       readonly image?: Ids.ImageId
-      readonly onCrash?: "leave" | "restart"
+      readonly onCrash?: OnCrash
       readonly nics?: ReadonlyArray<NewNic>
       readonly userData?: string
       readonly sshKeys?: ReadonlyArray<string>
       readonly hostname?: string
       readonly networkConfig?: string
-    }) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
+    } & NewSettings) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
 
     return handlers
       .handle("listVms", ({ urlParams: { host, ...listing } }) => told(pageOfVms(reality, listing, host)))
@@ -127,14 +141,12 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       )
       .handle("getVm", ({ path }) => told(one(path.id)))
       .handle("changeVm", (asked) =>
-        told(
-          answers.decide(
-            asked,
-            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-              vms.setOnCrash(asked.path.id, asked.payload.onCrash, expect)
-            ),
-            Effect.zipRight(one(asked.path.id))
-          )
+        answers.begun(
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            vms.change(asked.path.id, asked.payload, expect)
+          ),
+          () => one(asked.path.id)
         )
       )
       .handle("destroyVm", (asked) =>

@@ -42,6 +42,7 @@ type Missing =
 type Standing =
   | Errors.VmBusy
   | Errors.VmConflict
+  | Errors.VmProtected
   | Errors.VolumeBusy
   | Errors.VolumeConflict
   | Errors.NoFeasibleHost
@@ -155,6 +156,8 @@ export function of(error: Known): P.Problem {
       return conflict("plan_mismatch", "The plan is of another request", message)
     case "VmBusy":
       return conflict("vm_busy", "The VM is busy", message, error.operationId)
+    case "VmProtected":
+      return conflict("vm_protected", "The VM is protected", message)
     case "VmConflict":
       return conflict("vm_conflict", "The VM's state does not allow it", message)
     case "VolumeBusy":

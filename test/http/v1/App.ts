@@ -51,7 +51,11 @@ const quiet = Logger.remove(Logger.defaultLogger)
 
 /** Gone with the scope. */
 export const make = Effect.fn("App.make")(function* (config: FleetConfig = AppTest.fleet) {
-  const app = AppTest.layerFleet(config, { "/images/test.raw": new Uint8Array(8192) }).pipe(Layer.provide(quiet))
+  const app = AppTest.layerFleet(
+    config,
+    { "/images/test.raw": new Uint8Array(8192) },
+    { statistics: { interval: 200 } }
+  ).pipe(Layer.provide(quiet))
   const context = yield* Layer.build(app)
   const { dispose, handler } = HttpLayerRouter.toWebHandler(
     Api.layer.pipe(

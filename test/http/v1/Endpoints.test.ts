@@ -10,6 +10,63 @@ import * as World from "../../fabric/World.ts"
 import * as App from "./App.ts"
 
 describe("VMs", () => {
+  it.scopedLive("have words on them, by which they are found, and are protected", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      const given = {
+        tags: ["web", "prod"],
+        labels: { team: "shop" },
+        description: "the shop's\nfront",
+        protected: true
+      }
+      yield* done("POST", "/vms", { name: "web", instanceType: 1, ...given })
+      yield* done("POST", "/vms", { name: "db", instanceType: 1, tags: ["prod"], labels: { team: "store" } })
+      assert.deepInclude((yield* get("/vms/1")).json, { ...given, tags: ["prod", "web"], autostart: false })
+      const found = (query: string) =>
+        Effect.map(get(`/vms?${query}`), (answer) => {
+          assert.strictEqual(answer.json.total, App.items(answer).length)
+          return App.items(answer).map(({ name }) => name)
+        })
+      assert.deepStrictEqual(yield* found("tag=prod"), ["web", "db"])
+      assert.deepStrictEqual(yield* found("tag=prod,web"), ["web"])
+      assert.deepStrictEqual(yield* found("label=team"), ["web", "db"])
+      assert.deepStrictEqual(yield* found("label=team=store&tag=prod"), ["db"])
+      assert.deepStrictEqual(yield* found("tag=none"), [])
+
+      const kept = yield* ask("DELETE", "/vms/1")
+      assert.deepInclude(kept.json, { status: 409, code: "vm_protected" })
+      assert.include(String(kept.json.detail), "vmfabric vm set 1 --unprotect")
+      const change = { protected: false, labels: { team: null, tier: "1" }, tags: [] }
+      const changed = yield* ask("PATCH", "/vms/1", change)
+      assert.strictEqual(changed.status, 200)
+      assert.deepInclude(changed.json, {
+        protected: false,
+        labels: { tier: "1" },
+        tags: [],
+        description: given.description
+      })
+
+      // what its domain has to know is an operation
+      const renamed = yield* done("PATCH", "/vms/1", { name: "front", autostart: true })
+      assert.deepInclude(renamed.json, { kind: "ConfigureVm", vmId: 1, state: "done" })
+      assert.deepInclude((yield* get("/vms/1")).json, { name: "front", autostart: true, drift: 0 })
+
+      for (const [body, field] of [
+        [{ tags: ["No"] }, "tags"],
+        [{ tags: ["a", "a"] }, "tags"],
+        [{ labels: { "": "x" } }, "labels"],
+        [{ labels: { a: "x\u0000" } }, "labels"],
+        [{ description: "a\u0007" }, "description"],
+        [{ name: " web" }, "name"]
+      ] as const) {
+        const { json } = yield* ask("PATCH", "/vms/1", body)
+        assert.deepInclude(json, { status: 400 }, JSON.stringify(body))
+        assert.match(String(json.field), new RegExp(`^${field}`), JSON.stringify(body))
+      }
+      assert.strictEqual((yield* done("DELETE", "/vms/1")).json.state, "done")
+    })
+  )
+
   it.scopedLive("are turned on and off, and stay so", () =>
     Effect.gen(function* () {
       const { ask, done, get } = yield* App.make()

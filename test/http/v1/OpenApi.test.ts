@@ -151,7 +151,9 @@ describe("the OpenAPI document", () => {
       return bodies.flatMap(({ content }) =>
         Object.entries(Contract.members(content)).flatMap(([type, media]) => {
           const { schema } = Contract.members(media)
-          return type === "text/event-stream" || "201" in Contract.members(spec.responses) || isNamed(schema)
+          return ["text/event-stream", "application/octet-stream", "image/png"].includes(type) ||
+            "201" in Contract.members(spec.responses) ||
+            isNamed(schema)
             ? []
             : [id]
         })

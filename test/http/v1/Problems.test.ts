@@ -47,6 +47,7 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   PlanMismatch: [new Errors.PlanMismatch({ planId: "x", planned: "DELETE /api/v1/vms/7" }), 409, "plan_mismatch"],
   VmBusy: [new Errors.VmBusy({ vmId, ...busy }), 409, "vm_busy"],
   VmConflict: [new Errors.VmConflict({ vmId, reason: "is stopped: start it" }), 409, "vm_conflict"],
+  VmProtected: [new Errors.VmProtected({ vmId }), 409, "vm_protected"],
   VolumeBusy: [new Errors.VolumeBusy({ volumeId, ...busy }), 409, "volume_busy"],
   VolumeConflict: [new Errors.VolumeConflict({ volumeId, reason: "is deleted" }), 409, "volume_conflict"],
   NoFeasibleHost: [new Errors.NoFeasibleHost({ refusals: [] }), 409, "no_feasible_host"],

@@ -1,0 +1,151 @@
+/**
+ * Looks at domains through libvirt's RPC, and at their logs by SFTP.
+ *
+ * A log could be read in three ways. By `tail` it takes a shell that starts, which reads its own files first (0.1 to 0.4 s each time), and a second program
+ * for a place in the middle. By STORAGE_VOL_DOWNLOAD it takes a storage pool over libvirt's log folder, which would have to be put there. SFTP needs
+ * neither, reads from any place, and tells a file that is not there from one that may not be read.
+ *
+ * @since 0.6.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { type HostError, HostUnreachable } from "../src/domain/Errors.ts"
+import type { Host } from "../src/domain/Host.ts"
+import * as DomainStats from "../src/libvirt/DomainStats.ts"
+import * as DomainXml from "../src/libvirt/DomainXml.ts"
+import { code, failure, fromLibvirt } from "../src/libvirt/HostErrors.ts"
+import * as Picture from "../src/libvirt/Picture.ts"
+import * as SerialLog from "../src/libvirt/SerialLog.ts"
+import type { DomainRef } from "../src/services/Hypervisor.ts"
+import { Inspector } from "../src/services/Inspector.ts"
+import { Libvirt } from "../src/services/Libvirt.ts"
+import { Ssh, type SshError } from "../src/services/Ssh.ts"
+import * as HostCalls from "./HostCalls.ts"
+
+/** virDomainXMLFlags INACTIVE; without SECURE libvirt leaves passwords out */
+const inactive = 0x2
+
+/** virConnectGetAllDomainStatsFlags NOWAIT */
+const noWait = 0x20000000
+
+/** Much more than any screen has, in bytes. */
+const largestPicture = 256 * 1024 * 1024
+
+const fromSsh =
+  (host: Host, action: string, path: string) =>
+  (error: SshError): HostError => {
+    const { reason } = error
+    switch (reason._tag) {
+      case "SshFileRefused":
+        return failure(
+          host,
+          action,
+          reason.kind === "forbidden"
+            ? `the account ${host.config.address.user} may not read ${path}: let it read that folder, or log in as one that may`
+            : reason.kind === "unserved"
+              ? `${reason.reason}: add "Subsystem sftp internal-sftp" to its sshd_config`
+              : `${path} cannot be read: ${reason.reason}`,
+          error
+        )
+      case "SshCommandFailed":
+      case "SshChannelRefused":
+        return failure(host, action, error.message, error)
+      default:
+        return new HostUnreachable({ host: host.name, reason: error.message, cause: error })
+    }
+  }
+
+const make = Effect.gen(function* () {
+  const libvirt = yield* Libvirt
+  const ssh = yield* Ssh
+  const { wire } = HostCalls
+  const { raw, unless } = HostCalls.make(libvirt)
+
+  const reader =
+    (host: Host, action: string): SerialLog.Read<HostError> =>
+    (path, pieces) =>
+      Effect.mapError(ssh.readFile(host.config.address, path, pieces), fromSsh(host, action, path))
+
+  const reading = (domain: DomainRef) => `read the console log of ${domain.domainName}`
+
+  return Inspector.of({
+    xml: Effect.fn("Inspector.xml")(function* (host, domain) {
+      const action = `describe ${domain.domainName}`
+      const dom = wire(domain)
+      const describe = (flags: number) => unless(host, action, "DOMAIN_GET_XML_DESC", { dom, flags }, code.noDomain)
+      const [now, next, active, kept] = yield* Effect.all(
+        [
+          describe(0),
+          describe(inactive),
+          unless(host, action, "DOMAIN_IS_ACTIVE", { dom }, code.noDomain),
+          unless(host, action, "DOMAIN_IS_PERSISTENT", { dom }, code.noDomain)
+        ],
+        { concurrency: "unbounded" }
+      )
+      // all or nothing: it may vanish in between
+      return Option.map(Option.all({ now, next, active, kept }), ({ active, kept, next, now }) => ({
+        live: active.active === 1 ? now.xml : null,
+        defined: kept.persistent === 1 ? next.xml : null
+      }))
+    }),
+
+    counters: Effect.fn("Inspector.counters")(function* (host) {
+      const ask = (flags: number) =>
+        raw(host, "CONNECT_GET_ALL_DOMAIN_STATS", { doms: [], stats: DomainStats.groups, flags })
+      const { retStats } = yield* ask(DomainStats.active | noWait).pipe(
+        // a libvirt before 4.5 does not know the flag
+        Effect.catchIf(
+          (error) => error.refusedWith(code.invalidArgument),
+          () => ask(DomainStats.active)
+        ),
+        Effect.mapError(fromLibvirt(host, "tell what its domains use"))
+      )
+      return retStats.flatMap((one) => DomainStats.counters(one) ?? [])
+    }),
+
+    screenshot: Effect.fn("Inspector.screenshot")(function* (host, domain) {
+      const action = `take a picture of the screen of ${domain.domainName}`
+      const shot = Effect.gen(function* () {
+        const stream = yield* libvirt.open(host.config.address, "DOMAIN_SCREENSHOT", {
+          dom: wire(domain),
+          screen: 0,
+          flags: 0
+        })
+        const parts: Array<Uint8Array> = []
+        let size = 0
+        yield* Stream.runForEachWhile(stream.incoming, (bytes) =>
+          Effect.sync(() => {
+            size += bytes.length
+            parts.push(bytes)
+            return size <= largestPicture
+          })
+        )
+        return Buffer.concat(parts)
+      }).pipe(Effect.scoped)
+      const taken = yield* Effect.asSome(shot).pipe(
+        Effect.catchIf(
+          (error) => error.refusedWith(code.noDomain) || error.refusedWith(code.operationInvalid),
+          () => Effect.succeedNone
+        ),
+        Effect.mapError(fromLibvirt(host, action))
+      )
+      if (Option.isNone(taken)) return Option.none()
+      const picture = Picture.toPng(taken.value)
+      return picture._tag === "Left"
+        ? yield* failure(host, action, `it sent ${picture.left}`)
+        : Option.some(picture.right)
+    }),
+
+    consoleTail: Effect.fn("Inspector.consoleTail")((host, domain, bytes) =>
+      SerialLog.tail(reader(host, reading(domain)), DomainXml.serialLog(domain.domainName), bytes)
+    ),
+    consoleAfter: Effect.fn("Inspector.consoleAfter")((host, domain, cursor, bytes) =>
+      SerialLog.after(reader(host, reading(domain)), DomainXml.serialLog(domain.domainName), cursor, bytes)
+    )
+  })
+})
+
+/** @since 0.6.0 @category layers */
+export const layer: Layer.Layer<Inspector, never, Libvirt | Ssh> = Layer.effect(Inspector, make)
