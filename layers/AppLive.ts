@@ -11,10 +11,13 @@ import { defaultPolicies, type DriftPolicies } from "../src/domain/Drift.ts"
 import type { FleetConflict, PersistenceError } from "../src/domain/Errors.ts"
 import type { HostAddress } from "../src/domain/Host.ts"
 import type { ImageConfig } from "../src/domain/Image.ts"
+import * as Addresses from "../src/fabric/Addresses.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as Images from "../src/fabric/Images.ts"
 import * as Inspections from "../src/fabric/Inspections.ts"
+import * as Networks from "../src/fabric/Networks.ts"
+import * as Nics from "../src/fabric/Nics.ts"
 import * as Plans from "../src/fabric/Plans.ts"
 import * as Pools from "../src/fabric/Pools.ts"
 import * as Power from "../src/fabric/Power.ts"
@@ -66,6 +69,8 @@ export type App =
   | Hosts.Hosts
   | Images.Images
   | Reality.Reality
+  | Nics.Nics
+  | Networks.Networks
   | Inspections.Inspections
   | Inventory
   | EventLog
@@ -138,9 +143,12 @@ export const layerOver = <A, E, R>(parts: {
         Reality.layer,
         Inspections.layer,
         Plans.layer,
+        Nics.layer,
+        Networks.layer,
         HostEvents.layer
       )
     ),
+    Layer.provideMerge(Addresses.layer),
     Layer.provideMerge(StatisticsLive.layerWith(parts.statistics)),
     Layer.provideMerge(Pools.layer({ overcommit: poolOvercommit })),
     Layer.provideMerge(ObserverLive.layerWith({ ...parts.observer, policies: { ...defaultPolicies, ...parts.drift } }))

@@ -3,16 +3,12 @@
  *
  * @since 0.2.0
  */
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
-import * as Stream from "effect/Stream"
-import { GuestHoldsDevice, type HostError, type HostFailure } from "../src/domain/Errors.ts"
+import type { HostError, HostFailure } from "../src/domain/Errors.ts"
 import type { Host } from "../src/domain/Host.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
-import { code, failure, fromLibvirt, parse, render } from "../src/libvirt/HostErrors.ts"
+import { code, failure, parse, render } from "../src/libvirt/HostErrors.ts"
 import {
   type DiskPresence,
   type DiskSource,
@@ -22,24 +18,9 @@ import {
   volumeSlots
 } from "../src/services/Hypervisor.ts"
 import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
+import * as DeviceRelease from "./DeviceRelease.ts"
+import { isMissing, unlessBusy } from "./DeviceRelease.ts"
 import * as HostCalls from "./HostCalls.ts"
-
-/** How a guest is asked to let go of a device. @since 0.2.0 @category models */
-export interface ReleaseOptions {
-  /** how long it has for it in all */
-  readonly within: Duration.DurationInput
-  /** it is asked again: what was asked of a firmware, or of a system that was just starting, is lost */
-  readonly askEvery: Duration.DurationInput
-  /** the domain is looked at, whatever events tell */
-  readonly lookEvery: Duration.DurationInput
-}
-
-/** @since 0.2.0 @category constants */
-export const releaseDefaults: ReleaseOptions = {
-  within: Duration.seconds(20),
-  askEvery: Duration.seconds(5),
-  lookEvery: Duration.seconds(1)
-}
 
 const flags = {
   /** virDomainModificationImpact */
@@ -91,19 +72,6 @@ const obstacle = (
     : undefined
 }
 
-/** A domain does one thing at a time: a disk whose storage does not answer, for one, holds up everything else for minutes. */
-const unlessBusy =
-  (host: Host, action: string, domain: DomainRef) =>
-  (error: LibvirtError): HostError =>
-    error.reason._tag === "LibvirtRefused" && error.refusedWith(code.operationTimeout)
-      ? failure(
-          host,
-          action,
-          `${domain.domainName} is still busy with something else (${error.reason.reason}): does the storage of its disks answer? Try again when that has ended`,
-          error
-        )
-      : fromLibvirt(host, action)(error)
-
 /** What libvirt and QEMU say of a disk that cannot be opened, with what to do about it. */
 const inWords =
   (host: Host, action: string, domain: DomainRef, source: DiskSource) =>
@@ -153,10 +121,11 @@ export const make = (
       domain: DomainRef
     ) => Effect.Effect<Option.Option<DomainState>, HostError>
   },
-  options: ReleaseOptions
+  options: DeviceRelease.Options
 ) => {
   const { raw, unless } = HostCalls.make(libvirt)
-  const { present, stateOf } = domains
+  const { present } = domains
+  const released = DeviceRelease.make(libvirt, domains.stateOf, options)
 
   const describe = (host: Host, action: string, domain: DomainRef, which: number) =>
     Effect.flatMap(
@@ -214,84 +183,17 @@ export const make = (
       : inWords(host, action, domain, disk.source)(refused)
   })
 
-  const holds = (domain: DomainRef, disk: VolumeDisk, reason: string) =>
-    new GuestHoldsDevice({ domain: domain.domainName, device: nameOf(disk), reason })
-
-  /** Asks the guest to let go. None: asked, or there is nothing to ask for any more; else what stands in the way at the moment. */
-  const ask = (host: Host, action: string, domain: DomainRef, disk: VolumeDisk) =>
-    raw(host, "DOMAIN_DETACH_DEVICE_ALIAS", { dom: HostCalls.wire(domain), alias: disk.alias, flags: flags.live }).pipe(
-      Effect.as(Option.none<LibvirtError>()),
-      Effect.catchAll((error) => {
-        const said = error.reason._tag === "LibvirtRefused" ? error.reason.reason : ""
-        if (said.includes("already in the process of unplug") || isMissing(error)) return Effect.succeedNone
-        return error.refusedWith(code.operationInvalid) || error.refusedWith(code.operationTimeout)
-          ? Effect.succeedSome(error)
-          : Effect.fail(unlessBusy(host, action, domain)(error))
-      })
-    )
-
   /** Returns when the domain does not run with the disk. */
-  const release = (
-    host: Host,
-    action: string,
-    domain: DomainRef,
-    disk: VolumeDisk
-  ): Effect.Effect<void, HostError | GuestHoldsDevice> =>
-    Effect.gen(function* () {
-      // before it is asked, so that nothing is missed; when the events end, looking does
-      const told = yield* Queue.unbounded<"changed" | "refused">()
-      yield* libvirt.events(host.config.address).pipe(
-        Stream.filter((event) => event.uuid === domain.uuid),
-        Stream.runForEach((event) =>
-          event._tag === "Lifecycle" || (event._tag === "DeviceRemoved" && event.devAlias === disk.alias)
-            ? Queue.offer(told, "changed")
-            : event._tag === "DeviceRemovalFailed" && event.devAlias === disk.alias
-              ? Queue.offer(told, "refused")
-              : Effect.void
-        ),
-        Effect.ignore,
-        Effect.forkScoped
-      )
-      const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(options.within)
-      let nextAsk = 0
-      let hindered = Option.none<LibvirtError>()
-      while (true) {
-        const [seen, state] = yield* Effect.all([look(host, action, domain), stateOf(host, action, domain)], {
-          concurrency: 2
-        })
+  const release = (host: Host, action: string, domain: DomainRef, disk: VolumeDisk) =>
+    released(host, action, domain, {
+      alias: disk.alias,
+      name: nameOf(disk),
+      isThere: Effect.map(look(host, action, domain), (seen) => {
         const live = Option.getOrNull(seen)?.live ?? null
-        if (live === null || find(live, disk) === undefined) return
-        const idle = idleStates[Option.getOrElse(state, () => "nostate" as const)]
-        if (idle !== undefined) {
-          return yield* holds(domain, disk, `it ${idle} it, or stop the VM, and detach again`)
-        }
-        const now = yield* Clock.currentTimeMillis
-        if (now >= until) {
-          if (Option.isSome(hindered)) return yield* Effect.fail(unlessBusy(host, action, domain)(hindered.value))
-          return yield* holds(
-            domain,
-            disk,
-            `it was asked for ${Math.round(Duration.toSeconds(options.within))} seconds: let the guest's system release it (unmount it), or stop the VM, and detach again`
-          )
-        }
-        if (now >= nextAsk) {
-          nextAsk = now + Duration.toMillis(options.askEvery)
-          hindered = yield* ask(host, action, domain, disk)
-          if (Option.isSome(hindered)) nextAsk = 0
-        }
-        const event = yield* Effect.timeoutOption(
-          Queue.take(told),
-          Math.min(Duration.toMillis(options.lookEvery), Math.max(until - now, 1))
-        )
-        if (Option.contains(event, "refused")) {
-          return yield* holds(
-            domain,
-            disk,
-            "its system refused: unmount the disk there, or stop the VM, and detach again"
-          )
-        }
-      }
-    }).pipe(Effect.scoped)
+        return live !== null && find(live, disk) !== undefined
+      }),
+      undo: { release: "release it (unmount it)", refused: "unmount the disk there", again: "detach again" }
+    })
 
   const detachDisk = Effect.fn("Hypervisor.detachDisk")(function* (host: Host, domain: DomainRef, disk: VolumeDisk) {
     const action = `detach ${nameOf(disk)} from ${domain.domainName}`
@@ -360,15 +262,3 @@ export const make = (
 
   return { attachDisk, detachDisk, diskPresence, growDisk }
 }
-
-/** What a guest that cannot answer does, and what has to be done with it. */
-const idleStates: Partial<Record<DomainState, string>> = {
-  paused: "is paused: resume",
-  pmsuspended: "sleeps: wake"
-}
-
-/** Whether nothing of that alias is there: libvirt has no code of its own for it. */
-const isMissing = (error: LibvirtError): boolean =>
-  error.refusedWith(code.noDomain) ||
-  error.refusedWith(code.deviceMissing) ||
-  (error.reason._tag === "LibvirtRefused" && error.reason.reason.includes("no device found with alias"))

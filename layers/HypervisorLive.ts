@@ -27,19 +27,22 @@ import {
 import { Libvirt } from "../src/services/Libvirt.ts"
 import { Storage } from "../src/services/Storage.ts"
 import * as HostCalls from "./HostCalls.ts"
+import * as DeviceRelease from "./DeviceRelease.ts"
 import * as HypervisorDisks from "./HypervisorDisks.ts"
+import * as HypervisorNetworks from "./HypervisorNetworks.ts"
+import * as HypervisorNics from "./HypervisorNics.ts"
 import * as HypervisorPower from "./HypervisorPower.ts"
 
 /** @since 0.2.0 @category models */
 export interface Options {
-  /** how a guest is asked to let go of a disk */
-  readonly release: HypervisorDisks.ReleaseOptions
+  /** how a guest is asked to let go of a device */
+  readonly release: DeviceRelease.Options
   /** how it is asked to shut down, or to start anew */
   readonly ask: HypervisorPower.AskOptions
 }
 
 /** @since 0.2.0 @category constants */
-export const defaults: Options = { release: HypervisorDisks.releaseDefaults, ask: HypervisorPower.askDefaults }
+export const defaults: Options = { release: DeviceRelease.defaults, ask: HypervisorPower.askDefaults }
 
 const flags = {
   /** virDomainDefineFlags */
@@ -122,26 +125,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         : Effect.succeed(Option.isSome(found))
     )
 
-  const networkOf = (host: Host, action: string): Effect.Effect<string | null, HostError> =>
-    Effect.gen(function* () {
-      const asked = host.config.network
-      const name = asked ?? "default"
-      const found = yield* unless(
-        host,
-        action,
-        "NETWORK_LOOKUP_BY_NAME",
-        { name },
-        code.noNetwork,
-        // a libvirt without its network driver
-        ...(asked === undefined ? [code.noSupport] : [])
-      )
-      if (Option.isNone(found)) {
-        return asked === undefined ? null : yield* failure(host, action, `it has no libvirt network "${name}"`)
-      }
-      const { active } = yield* call(host, action, "NETWORK_IS_ACTIVE", { net: found.value.net })
-      if (active === 1) return name
-      return asked === undefined ? null : yield* failure(host, action, `its libvirt network "${name}" is not active`)
-    })
+  const networksOf = HypervisorNetworks.make(libvirt)
 
   // Capabilities name kvm when /dev/kvm can be opened, which proves little: it may be there and guests hang on it all the same (nested
   // machines). `virt=qemu` in the machine file is for those.
@@ -159,7 +143,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
 
   const facts = Effect.fn("Hypervisor.facts")(function* (host: Host) {
     const action = "tell what it is"
-    const { capabilities, hostname, network, node, pool, version } = yield* Effect.all(
+    const { capabilities, hostname, node, offer, pool, version } = yield* Effect.all(
       {
         hostname: call(host, action, "CONNECT_GET_HOSTNAME", undefined),
         version: call(host, action, "CONNECT_GET_LIB_VERSION", undefined),
@@ -167,7 +151,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         capabilities: Effect.flatMap(call(host, action, "CONNECT_GET_CAPABILITIES", undefined), (reply) =>
           parse(host, action, reply.capabilities, HostXml.readCapabilities)
         ),
-        network: networkOf(host, action),
+        offer: networksOf(host, action),
         pool: storage.prepare(host)
       },
       { concurrency: "unbounded" }
@@ -186,7 +170,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
       },
       arch: capabilities.arch,
       domainType: yield* domainTypeOf(host, action, capabilities),
-      network
+      ...offer
     }
     return facts
   })
@@ -410,6 +394,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
     powerOff,
     undefine,
     ...HypervisorDisks.make(libvirt, { present, stateOf }, options.release),
+    describeNic: (host, nic) => renderIndented(host, `describe ${nic.alias}`, DomainXml.nic(nic)),
+    ...HypervisorNics.make(libvirt, { present, stateOf }, options.release),
     ...HypervisorPower.make(libvirt, { present, stateOf }, options.ask),
     list,
     powers,

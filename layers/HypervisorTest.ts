@@ -14,6 +14,8 @@ import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import { GuestHoldsDevice, GuestIgnores, type HostError, HostFailure, HostUnreachable } from "../src/domain/Errors.ts"
 import type { Host, HostFacts } from "../src/domain/Host.ts"
+import * as Network from "../src/domain/Network.ts"
+import { type LinkState, nicSlots } from "../src/domain/Nic.ts"
 import type { Power } from "../src/domain/Vm.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { renderIndented } from "../src/libvirt/HostErrors.ts"
@@ -22,13 +24,17 @@ import {
   type DiskPresence,
   type DiskSource,
   type DomainChange,
+  type DomainNic,
   type DomainDetail,
   type DomainPower,
   type DomainRef,
   type DomainShape,
   type DomainSpec,
   type DomainState,
+  type GuestAddress,
   Hypervisor,
+  type NicRef,
+  type ShapeNic,
   type VolumeDisk,
   volumeSlots
 } from "../src/services/Hypervisor.ts"
@@ -56,6 +62,10 @@ export interface TestDomain {
   readonly live: ReadonlyArray<TestDisk>
   /** the volumes of its definition */
   readonly persistent: ReadonlyArray<TestDisk>
+  /** the NICs it runs with; none when it does not run. Those of its definition are its spec's */
+  readonly liveNics: ReadonlyArray<DomainNic>
+  /** what its guest's agent would tell */
+  readonly addresses: ReadonlyArray<GuestAddress>
   /** whether its guest keeps what it is asked to let go of */
   readonly holding: boolean
   /** whether its guest does nothing when it is asked to shut down or to start anew */
@@ -73,6 +83,8 @@ export interface TestHost {
   /** what a host is made of; `network` and `domainType` of its facts follow from these and from its configuration */
   readonly machine: Pick<HostFacts, "hostname" | "uuid" | "libvirtVersion" | "resources" | "arch">
   readonly networks: ReadonlyArray<string>
+  /** all bridges that it has */
+  readonly bridges: ReadonlyArray<string>
   readonly domainTypes: ReadonlyArray<HostFacts["domainType"]>
   /** why it cannot be reached; null: it can */
   readonly unreachable: string | null
@@ -111,6 +123,8 @@ export const domain = (given: Pick<TestDomain, "uuid" | "name" | "spec"> & Parti
   runs: null,
   live: [],
   persistent: [],
+  liveNics: [],
+  addresses: [],
   holding: false,
   deaf: false,
   autostart: false,
@@ -130,6 +144,7 @@ const newHost = (host: Host): TestHost => {
       arch: "x86_64"
     },
     networks: ["default"],
+    bridges: ["br0", "br12"],
     domainTypes: ["qemu", "kvm"],
     unreachable: null,
     domains: new Map()
@@ -138,13 +153,17 @@ const newHost = (host: Host): TestHost => {
 
 const isRunning = ({ state }: TestDomain): boolean => state !== "shutoff" && state !== "crashed"
 
-const has = (disks: ReadonlyArray<TestDisk>, { alias }: VolumeDisk): boolean =>
+const has = (disks: ReadonlyArray<{ readonly alias: string }>, { alias }: { readonly alias: string }): boolean =>
   disks.some((disk) => disk.alias === alias)
 
 const nameOf = ({ alias }: VolumeDisk): string => alias.replace(/^ua-/, "")
 
-const holds = (domain: TestDomain, disk: VolumeDisk, reason: string) =>
-  new GuestHoldsDevice({ domain: domain.name, device: nameOf(disk), reason })
+const holds = (domain: TestDomain, device: string, reason: string) =>
+  new GuestHoldsDevice({ domain: domain.name, device, reason })
+
+const nicName = ({ alias, mac }: NicRef): string => `${alias.replace(/^ua-/, "")} (${mac})`
+
+const shapeOf = ({ link, mac, source }: DomainNic): ShapeNic => ({ mac, source: Network.formatSource(source), link })
 
 const powers: Readonly<Record<DomainState, Power>> = {
   nostate: "stopped",
@@ -167,39 +186,38 @@ const powered = ({ name, reason, state, uuid }: TestDomain): DomainPower => ({
 const sourceOf = (source: DiskSource): string =>
   source._tag === "File" ? source.path : `${source.pool}/${source.image}`
 
-const detailIn =
-  ({ networks }: TestHost) =>
-  (domain: TestDomain): DomainDetail => {
-    const { spec } = domain
-    if (spec === null) {
-      const shape: DomainShape = { title: null, cpu: 1, ram: 64, disks: [], macs: [] }
-      return { owner: null, autostart: domain.autostart, live: isRunning(domain) ? shape : null, defined: shape }
-    }
-    const shape = (
-      { resources, seed = null, title }: Pick<DomainSpec, "title" | "resources" | "seed">,
-      disks: ReadonlyArray<TestDisk>
-    ): DomainShape => ({
-      title,
-      cpu: resources.cpu,
-      ram: resources.ram,
-      disks: [
-        { target: "vda", source: spec.root },
-        ...disks,
-        ...(seed === null ? [] : [{ target: DomainXml.seedTarget, source: seed }])
-      ].map(({ source, target }) => ({
-        target,
-        source: sourceOf(source),
-        serial: source.serial
-      })),
-      macs: networks.length === 0 ? [] : [spec.mac]
-    })
-    return {
-      owner: { vmId: spec.vmId, operationId: spec.operationId },
-      autostart: domain.autostart,
-      live: isRunning(domain) ? shape(domain.runs ?? spec, domain.live) : null,
-      defined: shape(spec, domain.persistent)
-    }
+const detailOf = (domain: TestDomain): DomainDetail => {
+  const { spec } = domain
+  if (spec === null) {
+    const shape: DomainShape = { title: null, cpu: 1, ram: 64, disks: [], nics: [] }
+    return { owner: null, autostart: domain.autostart, live: isRunning(domain) ? shape : null, defined: shape }
   }
+  const shape = (
+    { resources, seed = null, title }: Pick<DomainSpec, "title" | "resources" | "seed">,
+    disks: ReadonlyArray<TestDisk>,
+    nics: ReadonlyArray<DomainNic>
+  ): DomainShape => ({
+    title,
+    cpu: resources.cpu,
+    ram: resources.ram,
+    disks: [
+      { target: "vda", source: spec.root },
+      ...disks,
+      ...(seed === null ? [] : [{ target: DomainXml.seedTarget, source: seed }])
+    ].map(({ source, target }) => ({
+      target,
+      source: sourceOf(source),
+      serial: source.serial
+    })),
+    nics: nics.map(shapeOf)
+  })
+  return {
+    owner: { vmId: spec.vmId, operationId: spec.operationId },
+    autostart: domain.autostart,
+    live: isRunning(domain) ? shape(domain.runs ?? spec, domain.live, domain.liveNics) : null,
+    defined: shape(spec, domain.persistent, spec.nics)
+  }
+}
 
 /** A change, or the loss of the connection (null). */
 interface Told {
@@ -239,13 +257,19 @@ const make = Effect.gen(function* () {
       yield* tell(host, { uuid, name, change, device: null })
     })
 
-  /** The guest lets go of the disks of these aliases. */
+  /** The guest lets go of the devices of these aliases. */
   const letGo = (host: Host, domain: TestDomain, aliases: ReadonlyArray<string>) =>
     Effect.gen(function* () {
       const { name, uuid } = domain
       const live = domain.live.filter((disk) => !aliases.includes(disk.alias))
-      yield* set(host, uuid, { ...domain, live, asked: domain.asked.filter((alias) => !aliases.includes(alias)) })
-      for (const { alias } of domain.live.filter((disk) => aliases.includes(disk.alias))) {
+      const liveNics = domain.liveNics.filter((nic) => !aliases.includes(nic.alias))
+      yield* set(host, uuid, {
+        ...domain,
+        live,
+        liveNics,
+        asked: domain.asked.filter((alias) => !aliases.includes(alias))
+      })
+      for (const { alias } of [...domain.live, ...domain.liveNics].filter((one) => aliases.includes(one.alias))) {
         yield* tell(host, { uuid, name, change: "device-removed", device: alias })
       }
     })
@@ -293,15 +317,34 @@ const make = Effect.gen(function* () {
   const facts = Effect.fn("Hypervisor.facts")(function* (host: Host) {
     const there = yield* reach(host)
     const action = "tell what it is"
-    const { network: asked, virt } = host.config
+    const { network: asked, networks: named = {}, virt } = host.config
     const domainType = virt === "auto" ? (there.domainTypes.includes("kvm") ? "kvm" : "qemu") : virt
     if (!there.domainTypes.includes(domainType)) {
       return yield* fail(host, action, `its libvirt does not offer ${domainType} for ${there.machine.arch} guests`)
     }
-    if (asked !== undefined && !there.networks.includes(asked)) {
-      return yield* fail(host, action, `it has no libvirt network "${asked}"`)
+    const own = Object.entries(named).map(([name, source]): Network.HostNetwork => {
+      const [before = "", after] = source.name.split(Network.vlanMark)
+      const has = source.kind === "bridge" ? there.bridges : there.networks
+      if (after === undefined || source.kind === "libvirt") {
+        const problem = has.includes(source.name) ? null : `it has no ${source.kind} ${source.name}`
+        return { name, source, vlans: null, problem }
+      }
+      const vlans = there.bridges.flatMap((bridge) => {
+        const number = bridge.startsWith(before) && bridge.endsWith(after) ? bridge.slice(before.length) : ""
+        return /^[1-9][0-9]{0,3}$/.test(number) ? [Number(number)] : []
+      })
+      return { name, source, vlans, problem: null }
+    })
+    const others = there.networks.flatMap((name): ReadonlyArray<Network.HostNetwork> =>
+      name in named ? [] : [{ name, source: { kind: "libvirt", name }, vlans: null, problem: null }]
+    )
+    const networks = [...own, ...others].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    const network = asked ?? (networks.some(({ name }) => name === "default") ? "default" : null)
+    const chosen = networks.find(({ name }) => name === network)
+    if (network !== null && (chosen === undefined || chosen.problem !== null)) {
+      return yield* fail(host, action, chosen?.problem ?? `it has no libvirt network "${network}"`)
     }
-    return { ...there.machine, domainType, network: asked ?? (there.networks.includes("default") ? "default" : null) }
+    return { ...there.machine, domainType, network, networks }
   })
 
   const hypervisor = Hypervisor.of({
@@ -338,7 +381,15 @@ const make = Effect.gen(function* () {
         : put(
             host,
             ref.uuid,
-            { ...domain, state: "running", reason: null, runs: domain.spec, live: domain.persistent, boots: 0 },
+            {
+              ...domain,
+              state: "running",
+              reason: null,
+              runs: domain.spec,
+              live: domain.persistent,
+              liveNics: domain.spec?.nics ?? [],
+              boots: 0
+            },
             "started"
           )
     }),
@@ -354,7 +405,15 @@ const make = Effect.gen(function* () {
       yield* put(
         host,
         ref.uuid,
-        { ...domain, state: "shutoff", reason: "somebody powered it off", runs: null, live: [], asked: [] },
+        {
+          ...domain,
+          state: "shutoff",
+          reason: "somebody powered it off",
+          runs: null,
+          live: [],
+          liveNics: [],
+          asked: []
+        },
         "stopped"
       )
     }),
@@ -439,13 +498,13 @@ const make = Effect.gen(function* () {
       if (domain === undefined) return
       if (has(domain.live, disk)) {
         if (domain.state === "paused") {
-          return yield* holds(domain, disk, "it is paused: resume it, or stop the VM, and detach again")
+          return yield* holds(domain, nameOf(disk), "it is paused: resume it, or stop the VM, and detach again")
         }
         if (domain.holding) {
           yield* set(host, ref.uuid, { ...domain, asked: [...new Set([...domain.asked, disk.alias])] })
           return yield* holds(
             domain,
-            disk,
+            nameOf(disk),
             "it was asked for 20 seconds: let the guest's system release it (unmount it), or stop the VM, and detach again"
           )
         }
@@ -475,6 +534,68 @@ const make = Effect.gen(function* () {
         disks.map((one) => (one.alias === disk.alias ? { ...one, size: Math.max(one.size ?? 0, size) } : one))
       yield* set(host, ref.uuid, { ...domain, live: grow(domain.live), persistent: grow(domain.persistent) })
     }),
+    describeNic: (host, nic) => renderIndented(host, `describe ${nic.alias}`, DomainXml.nic(nic)),
+    attachNic: Effect.fn("Hypervisor.attachNic")(function* (host: Host, ref: DomainRef, nic: DomainNic) {
+      const action = `attach ${nicName(nic)} to ${ref.domainName}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      const { spec } = domain
+      for (const nics of isRunning(domain) ? [domain.liveNics, spec.nics] : [spec.nics]) {
+        if (has(nics, nic) || nics.length < nicSlots) continue
+        return yield* fail(host, action, `${domain.name} has ${nicSlots} NICs, which is the most: remove one first`)
+      }
+      const add = (nics: ReadonlyArray<DomainNic>) => (has(nics, nic) ? nics : [...nics, nic])
+      const liveNics = isRunning(domain) ? add(domain.liveNics) : []
+      yield* set(host, ref.uuid, { ...domain, liveNics, spec: { ...spec, nics: add(spec.nics) } })
+    }),
+    detachNic: Effect.fn("Hypervisor.detachNic")(function* (host: Host, ref: DomainRef, nic: NicRef) {
+      const domain = Option.getOrUndefined(yield* owned(host, `detach ${nicName(nic)} from ${ref.domainName}`, ref))
+      if (domain === undefined) return
+      if (has(domain.liveNics, nic)) {
+        if (domain.state === "paused") {
+          return yield* holds(domain, nicName(nic), "it is paused: resume it, or stop the VM, and remove it again")
+        }
+        if (domain.holding) {
+          yield* set(host, ref.uuid, { ...domain, asked: [...new Set([...domain.asked, nic.alias])] })
+          return yield* holds(
+            domain,
+            nicName(nic),
+            "it was asked for 20 seconds: let the guest's system let go of it, or stop the VM, and remove it again"
+          )
+        }
+        yield* letGo(host, domain, [nic.alias])
+      }
+      yield* update(host, (there) => {
+        const now = there.domains.get(ref.uuid)
+        if (now === undefined || now.spec === null) return there
+        const spec = { ...now.spec, nics: now.spec.nics.filter(({ alias }) => alias !== nic.alias) }
+        return { ...there, domains: new Map(there.domains).set(ref.uuid, { ...now, spec }) }
+      })
+    }),
+    nicPresence: Effect.fn("Hypervisor.nicPresence")(function* (host: Host, ref: DomainRef, nic: NicRef) {
+      const found = yield* owned(host, `look for ${nicName(nic)} in ${ref.domainName}`, ref)
+      return Option.map(found, (domain): DiskPresence => ({
+        live: isRunning(domain) ? has(domain.liveNics, nic) : null,
+        persistent: has(domain.spec?.nics ?? [], nic)
+      }))
+    }),
+    setLink: Effect.fn("Hypervisor.setLink")(function* (host: Host, ref: DomainRef, nic: NicRef, link: LinkState) {
+      const action = `set the link of ${nicName(nic)} in ${ref.domainName} ${link}`
+      const domain = Option.getOrUndefined(yield* owned(host, action, ref))
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      if (isRunning(domain) && !has(domain.liveNics, nic)) {
+        return yield* fail(host, action, `${domain.name} runs without it`)
+      }
+      if (!has(domain.spec.nics, nic)) return yield* fail(host, action, `${domain.name} is defined without it`)
+      const linked = (nics: ReadonlyArray<DomainNic>) =>
+        nics.map((one) => (one.alias === nic.alias ? { ...one, link } : one))
+      const spec = { ...domain.spec, nics: linked(domain.spec.nics) }
+      yield* set(host, ref.uuid, { ...domain, liveNics: linked(domain.liveNics), spec })
+    }),
+    addresses: Effect.fn("Hypervisor.addresses")(function* (host: Host, ref: DomainRef) {
+      const found = yield* owned(host, `tell the addresses of ${ref.domainName}`, ref)
+      return Option.match(found, { onNone: () => [], onSome: (one) => (isRunning(one) ? one.addresses : []) })
+    }),
     list: Effect.fn("Hypervisor.list")(function* (host: Host) {
       return [...(yield* reach(host)).domains.values()].map(({ name, uuid }) => ({ uuid, name }))
     }),
@@ -485,11 +606,11 @@ const make = Effect.gen(function* () {
       return Option.map(Option.fromNullable((yield* reach(host)).domains.get(ref.uuid)), powered)
     }),
     detail: (host, uuid) =>
-      Effect.map(reach(host), (there) => Option.map(Option.fromNullable(there.domains.get(uuid)), detailIn(there))),
+      Effect.map(reach(host), (there) => Option.map(Option.fromNullable(there.domains.get(uuid)), detailOf)),
     glance: Effect.fn("Hypervisor.glance")(function* (host: Host, uuid: string, known: string | null) {
       const there = yield* reach(host)
       return Option.map(Option.fromNullable(there.domains.get(uuid)), (domain) => {
-        const detail = detailIn(there)(domain)
+        const detail = detailOf(domain)
         const digest = JSON.stringify(detail)
         return { digest, detail: digest === known ? null : detail }
       })

@@ -9,19 +9,28 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Errors from "../src/domain/Errors.ts"
 import type { Drift } from "../src/domain/Drift.ts"
 import type { HostId, InstanceTypeId, VmId, VolumeId } from "../src/domain/Ids.ts"
+import type { Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
 import { changed, type Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
 import type { Volume } from "../src/domain/Volume.ts"
-import { type AdmitVm, type Confirm, type FleetConfig, type HostUsage, Inventory } from "../src/services/Inventory.ts"
+import {
+  type AdmitVm,
+  type Confirm,
+  type FleetConfig,
+  type HostUsage,
+  Inventory,
+  type NicChange,
+  type NicsChanged
+} from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
 import * as CloudInits from "./sql/CloudInits.ts"
 import * as Fleet from "./sql/Fleet.ts"
 import * as HostUsages from "./sql/HostUsages.ts"
+import * as Nics from "./sql/Nics.ts"
 import * as Observations from "./sql/Observations.ts"
 import * as Operations from "./sql/Operations.ts"
 import * as Pages from "./sql/Pages.ts"
@@ -29,14 +38,8 @@ import * as RequestKeys from "./sql/RequestKeys.ts"
 import * as Rows from "./sql/Rows.ts"
 import * as Volumes from "./sql/Volumes.ts"
 
-/** `52:54:00` is QEMU's own prefix. */
-const randomMac = Effect.map(Random.nextIntBetween(0, 2 ** 24), (n) => {
-  const hex = n.toString(16).padStart(6, "0")
-  return `52:54:00:${hex.slice(0, 2)}:${hex.slice(2, 4)}:${hex.slice(4, 6)}`
-})
-
 const vmColumnNames =
-  "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, mac, driver, state, on_crash, protected, autostart, " +
+  "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, state, on_crash, protected, autostart, " +
   "description, tags, labels, applied, created_at"
 
 /** What a VM has of which nothing is said. */
@@ -152,22 +155,14 @@ const make = Effect.gen(function* () {
     )
 
   const insertVm = statement(`insert into vms
-    (uuid, name, tid, image_id, host_id, cpu, ram, disk, mac, driver, pool, state, on_crash, protected, autostart, description,
+    (uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, pool, state, on_crash, protected, autostart, description,
       tags, labels, created_at, updated_at)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?) returning ${vmColumnNames}`)
   const insertReservation = statement(
     "insert into reservations (vm_id, host_id, cpu, ram, disk) values (?, ?, ?, ?, ?)"
   )
 
-  const selectMac = statement("select 1 from vms where mac = ? and state not in ('destroyed', 'failed')")
-  const freshMac = Effect.gen(function* () {
-    // even with a million VMs one address in seventeen is taken
-    for (;;) {
-      const mac = yield* randomMac
-      const taken = yield* selectMac(mac)
-      if (taken.length === 0) return mac
-    }
-  })
+  const nicRows = Nics.make(statement)
 
   const cloudInits = CloudInits.make(sql)
 
@@ -190,6 +185,30 @@ const make = Effect.gen(function* () {
   const changeState = Effect.fnUntraced(function* (id: VmId, state: VmState, now: number) {
     const rows = yield* updateState(state, now, state, id)
     return yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
+  })
+
+  const setNics = statement(`update vms set nics = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
+  const updateNics = Effect.fnUntraced(function* (id: VmId, nics: ReadonlyArray<Nic>, now: number) {
+    const rows = yield* setNics(Rows.encodeNics(nics), now, id)
+    return yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
+  })
+
+  /** The NICs, and the operation that makes them so; null: nothing changes. */
+  const nicChange = Effect.fnUntraced(function* ({ id, nics }: Vm, change: NicChange) {
+    const { _tag } = change
+    if (_tag === "Nothing") return null
+    if (_tag === "Attach") {
+      const nic = yield* nicRows.another(id, change.nic)
+      return { nics: [...nics, nic], operation: { kind: "AttachNic", detail: { nic: nic.id } } as const }
+    }
+    const nic = nics.find((one) => one.id === change.nic)
+    if (nic === undefined) return yield* Effect.dieMessage(`VM ${id} has no NIC ${change.nic}`)
+    if (_tag === "Detach") {
+      const detaching = nics.map((one): Nic => (one === nic ? { ...nic, state: "detaching" } : one))
+      return { nics: detaching, operation: { kind: "DetachNic", detail: { nic: nic.id } } as const }
+    }
+    const detail = { nic: nic.id, link: change.link, formerLink: nic.link }
+    return { nics, operation: { kind: "SetNicLink", detail } as const }
   })
 
   /** What the VM itself, or a volume with it, is busy with; null: nothing. */
@@ -225,13 +244,14 @@ const make = Effect.gen(function* () {
         }
         const now = yield* Clock.currentTimeMillis
         const uuid = yield* Uuid.make
-        const mac = yield* freshMac
+        const nics = yield* nicRows.ofNewVm(request.nics ?? [{}])
         const { cpu, disk, ram, tid } = request.instanceType
         const { driver, pool } = request.disk
-        const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, mac]
+        const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, Rows.encodeNics(nics)]
         const settings = changed(unsaid(request.name), { ...request.settings, onCrash: request.onCrash })
         const rows = yield* insertVm(...shape, driver, pool, ...settingsOf(settings), now, now)
         const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
+        yield* nicRows.keep(vm.id, nics, nics.length + 1)
         yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0)
         if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
         if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
@@ -322,6 +342,63 @@ const make = Effect.gen(function* () {
       }),
 
     admit: (request, place, confirm) => Effect.withSpan(admit(request, place, confirm), "Inventory.admit"),
+
+    changeNics: (id, decide, key, confirm) =>
+      Effect.withSpan(
+        write(
+          `change the NICs of VM ${id}`,
+          Effect.gen(function* () {
+            const before = yield* vmRow(id)
+            if (!before.exists) return yield* new Errors.VmNotFound({ vmId: id })
+            const repeated = key === undefined ? null : yield* RequestKeys.find(sql, key, "AttachNic")
+            if (repeated !== null) return { before, after: before, operation: repeated }
+            const usage = usages.all.get(before.hostId)
+            if (usage === undefined) return yield* Effect.dieMessage(`VM ${id} is on a host that is not there`)
+            const unfinished = yield* unfinishedWith(id)
+            if (unfinished !== null) return yield* busy(id, unfinished)
+            const change = yield* decide(before, usage.host)
+            const now = yield* Clock.currentTimeMillis
+            const changed = yield* nicChange(before, change)
+            const after = changed === null ? before : yield* updateNics(id, changed.nics, now)
+            const operation =
+              changed === null ? null : yield* operations.insert({ ...changed.operation, vmId: id }, now)
+            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation, now)
+            const result: NicsChanged = { before, after, operation }
+            if (confirm !== undefined) yield* confirm(result)
+            return result
+          }),
+          ({ after }) => remember(after)
+        ),
+        "Inventory.changeNics"
+      ),
+    settleNic: Effect.fn("Inventory.settleNic")((id, nicId, outcome) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.asVoid(
+          writeSimply(
+            `change NIC ${nicId} of VM ${id}`,
+            Effect.gen(function* () {
+              const vm = yield* Effect.orDie(vmRow(id))
+              const nic = vm.nics.find((one) => one.id === nicId)
+              if (nic === undefined) return vm
+              if (outcome === null) {
+                yield* nicRows.drop(id, nic)
+                return yield* updateNics(
+                  id,
+                  vm.nics.filter((one) => one !== nic),
+                  now
+                )
+              }
+              return yield* updateNics(
+                id,
+                vm.nics.map((one) => (one === nic ? { ...nic, ...outcome } : one)),
+                now
+              )
+            }),
+            remember
+          )
+        )
+      )
+    ),
 
     beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail, confirm, check) {
       const id = yield* Operations.freshId
@@ -458,6 +535,7 @@ const make = Effect.gen(function* () {
           const vm = yield* changeState(id, state, now)
           if (!isOver(state)) return { result: { vm, released: [] }, hosts: [] }
           yield* sql`delete from reservations where vm_id = ${id}`
+          yield* nicRows.dropAll(id)
           yield* observations.forget(id)
           yield* cloudInits.remove(id)
           return { result: { vm, released: yield* volumeRows.release(id, now) }, hosts: [vm.hostId] }

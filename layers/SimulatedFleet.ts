@@ -166,18 +166,18 @@ export const populate = (
         discard: true
       }
     ).pipe(
-      // in folders on the hosts, with new keys: neither can be
-      Effect.catchTags({ PoolFull: Effect.die, KeyReused: Effect.die })
+      // in folders on the hosts, with new addresses and keys: none of them can be
+      Effect.catchTags({ PoolFull: Effect.die, MacTaken: Effect.die, KeyReused: Effect.die })
     )
   })
 
-const placed = ({ domainName, id, mac, name, resources, uuid }: Vm) => ({
+const placed = ({ domainName, id, name, nics, resources, uuid }: Vm) => ({
   vmId: id,
   uuid,
   domainName,
   title: name,
   resources,
-  mac
+  nics
 })
 
 /** The fleet for trying things out; lives as long as the scope. @since 0.1.0 @category constructors */

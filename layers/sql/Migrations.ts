@@ -433,6 +433,34 @@ const driftEvents = Effect.gen(function* () {
   yield* sql`drop trigger event_vm_drift_mended`
 })
 
+const nics = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  // JSON, in the order of their numbers. A VM of before has the one that every VM had
+  yield* sql`alter table vms add column nics text not null default '[]'`
+  yield* sql`update vms set nics = json_array(json_object(
+    'id', 1, 'mac', mac, 'network', null, 'vlan', null, 'model', 'virtio', 'link', 'up', 'state', 'attached'
+  ))`
+  // the number that the VM's next NIC gets: numbers are never given twice
+  yield* sql`alter table vms add column next_nic integer not null default 2`
+
+  // those of VMs that exist: no two NICs of the fleet have the same
+  yield* sql`create table nic_macs (
+    mac text primary key,
+    vm_id integer not null references vms (id)
+  ) strict, without rowid`
+  yield* sql`create index nic_macs_vm on nic_macs (vm_id)`
+  yield* sql`insert or ignore into nic_macs (mac, vm_id)
+    select mac, id from vms where state not in ('destroyed', 'failed') order by id`
+  yield* sql`drop index vms_mac`
+  yield* sql`alter table vms drop column mac`
+
+  yield* sql.unsafe(`create trigger event_vm_nics after update of nics on vms when old.nics is not new.nics begin
+    insert into events (type, vm_id, host_id, data)
+    values ('vm.changed', new.id, new.host_id, json_object('name', new.name, 'state', new.state, 'hostId', new.host_id));
+  end`)
+})
+
 const power = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   // how it came about, in words
@@ -470,7 +498,8 @@ export const migrations = {
   "0007_webhooks": webhooks,
   "0008_drift_events": driftEvents,
   "0009_power": power,
-  "0010_cloud_inits": cloudInits
+  "0010_cloud_inits": cloudInits,
+  "0011_nics": nics
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

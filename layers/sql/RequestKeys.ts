@@ -17,7 +17,7 @@ const kept = 7 * 24 * 3600 * 1000
 export const find = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
   request: RequestKey,
-  kind: "CreateVm" | "CreateVolume" | "CreateSnapshot"
+  kind: "CreateVm" | "CreateVolume" | "CreateSnapshot" | "AttachNic"
 ) {
   const { fingerprint, key, replaces } = request
   const [row] = yield* sql<Rows.Row>`select key, fingerprint, ${sql.literal(operationColumns)}

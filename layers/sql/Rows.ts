@@ -13,6 +13,7 @@ import { Host, HostConfig, HostFacts } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import { Image, ImageConfig, ImageContent } from "../../src/domain/Image.ts"
 import { InstanceType } from "../../src/domain/InstanceType.ts"
+import { Nic, NicId } from "../../src/domain/Nic.ts"
 import { Operation, OperationDetail, OperationKind, OperationState } from "../../src/domain/Operation.ts"
 import { Pool } from "../../src/domain/Pool.ts"
 import { Resources } from "../../src/domain/Resources.ts"
@@ -69,6 +70,7 @@ const ImageConfigJson = Schema.parseJson(ImageConfig)
 const ImageContentJson = Schema.parseJson(ImageContent)
 const OperationDetailJson = Schema.parseJson(OperationDetail)
 const VmAppliedJson = Schema.parseJson(VmApplied)
+const VmNicsJson = Schema.parseJson(Schema.Array(Nic))
 
 /** @since 0.1.0 @category encoding */
 export const encodeHostConfig = Schema.encodeSync(HostConfigJson)
@@ -78,6 +80,9 @@ export const encodeHostFacts = Schema.encodeSync(HostFactsJson)
 export const encodeImageConfig = Schema.encodeSync(ImageConfigJson)
 /** @since 0.1.0 @category encoding */
 export const encodeImageContent = Schema.encodeSync(ImageContentJson)
+
+/** @since 0.6.0 @category encoding */
+export const encodeNics = Schema.encodeSync(VmNicsJson)
 
 /** @since 0.2.0 @category encoding */
 export const encodeOperationDetail = Schema.encodeSync(OperationDetailJson)
@@ -157,7 +162,7 @@ const VmColumns = Schema.Struct({
   image_id: Ids.ImageId,
   host_id: Ids.HostId,
   ...Resources.fields,
-  mac: Vm.fields.mac,
+  nics: VmNicsJson,
   driver: Vm.fields.driver,
   state: VmState,
   on_crash: OnCrash,
@@ -188,6 +193,14 @@ export const vms = tableOf(
       unchecked
     )
 )
+
+const NextNicRow = Schema.Struct({ id: Ids.VmId, next_nic: NicId })
+/** The number that a VM's next NIC gets. @since 0.6.0 @category rows */
+export const nextNics = table("vms", "id", NextNicRow)
+
+const MacOwnerRow = Schema.Struct({ id: Ids.VmId })
+/** The VM that has a MAC address. @since 0.6.0 @category rows */
+export const macOwners = table("nic_macs", "id", MacOwnerRow)
 
 const LabelRow = Schema.Struct({ id: Schema.Int, name: Schema.String })
 /** A VM as problems name it. @since 0.1.0 @category rows */

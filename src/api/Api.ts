@@ -14,6 +14,8 @@ import * as Hosts from "./Hosts.ts"
 import * as Images from "./Images.ts"
 import * as Inspections from "./Inspections.ts"
 import * as InstanceTypes from "./InstanceTypes.ts"
+import * as Networks from "./Networks.ts"
+import * as Nics from "./Nics.ts"
 import * as Operations from "./Operations.ts"
 import * as Pools from "./Pools.ts"
 import * as Session from "./Session.ts"
@@ -117,6 +119,8 @@ const empty = Object.assign(HttpApi.make("vmfabric"), { errorSchema: Schema.Neve
  */
 export const api = empty
   .add(Vms.group)
+  .add(Nics.group)
+  .add(Networks.group)
   .add(Inspections.group)
   .add(Statistics.group)
   .add(Volumes.group)

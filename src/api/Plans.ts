@@ -61,8 +61,8 @@ export const PlannedStep = Schema.Struct({
 export const PlannedChange = Schema.Struct({
   target: field(Schema.String, "what would be different, as in `domain vm-{vmid} on root@h1`"),
   kind: field(
-    Schema.Literal("domain", "disk", "root disk", "seed", "volume", "snapshot", "record", "power"),
-    "`record`: only what the controller knows; `seed`: what cloud-init reads, without what may be secret; `disk`: a device of a domain; `domain`: its text is libvirt's XML where it is created"
+    Schema.Literal("domain", "disk", "nic", "root disk", "seed", "volume", "snapshot", "record", "power"),
+    "`record`: only what the controller knows; `seed`: what cloud-init reads, without what may be secret; `disk`, `nic`: a device of a domain; `domain`: its text is libvirt's XML where it is created"
   ),
   action: Schema.Literal("create", "change", "remove"),
   before: field(Schema.NullOr(Schema.String), "null: it is not there"),

@@ -82,7 +82,9 @@ export class NotFound extends Schema.TaggedError<NotFound>("Problem404")(
     "token_not_found",
     "webhook_not_found",
     "route_not_found",
-    "plan_not_found"
+    "plan_not_found",
+    "nic_not_found",
+    "network_not_found"
   ),
   of(404, "NotFound", "There is no such thing.")
 ) {
@@ -110,7 +112,9 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "user_conflict",
       "operation_failed",
       "plan_outdated",
-      "plan_mismatch"
+      "plan_mismatch",
+      "nic_conflict",
+      "mac_taken"
     ),
     moved: Schema.optionalWith(
       Schema.Array(

@@ -9,6 +9,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
+import { NicId, nicSlots } from "../domain/Nic.ts"
 import * as Domain from "../domain/Vm.ts"
 import {
   accepted,
@@ -32,6 +33,7 @@ import {
 } from "./Common.ts"
 import { CloudInit, CloudInitChange, given } from "./CloudInit.ts"
 import { DriftList } from "./Drift.ts"
+import { GuestAddress, NewNic, NewNicOfMany, VmNic } from "./Nics.ts"
 import { Operation } from "./Operations.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
@@ -80,7 +82,12 @@ export const Vm = Schema.Struct({
   resources: field(Amounts, "what is promised to it: `cpu` in vCPUs, `ram` in MiB, `disk` in GiB"),
   driver: field(Schema.String, "what its root disk is kept with: `dir`, `rbd`, or a driver of one's own"),
   uuid: field(Schema.String, "of its libvirt domain"),
-  mac: field(Schema.String, "of its NIC"),
+  mac: field(Schema.NullOr(Schema.String), "of its first NIC; null: it has none"),
+  nics: field(Schema.Array(VmNic), "by their numbers"),
+  addresses: field(
+    Schema.NullOr(Schema.Array(GuestAddress)),
+    "of its guest, when its NICs were last listed, which is what reads them; null: they have not been since the controller was started"
+  ),
   onCrash: field(OnCrash, onCrashMeans),
   protected: field(Schema.Boolean, protectedMeans),
   autostart: field(Schema.Boolean, autostartMeans),
@@ -110,6 +117,18 @@ const example: Vm = {
   driver: "rbd",
   uuid: "6f1d8c1e-2b41-4c0e-9d5c-0b6b8e0f5a11",
   mac: "52:54:00:12:34:56",
+  nics: [
+    {
+      id: NicId.make(1),
+      mac: "52:54:00:12:34:56",
+      network: "lan",
+      vlan: null,
+      model: "virtio",
+      link: "up",
+      state: "attached"
+    }
+  ],
+  addresses: [{ mac: "52:54:00:12:34:56", address: "10.0.0.17", prefix: 24, source: "agent" }],
   onCrash: "restart",
   protected: false,
   autostart: true,
@@ -138,11 +157,23 @@ const wanted = {
   ...given
 }
 
+const nicsOf = <A, I>(nic: Schema.Schema<A, I>) => Schema.Array(nic).pipe(Schema.maxItems(nicSlots))
+
+const nicsMean =
+  "absent: one on the default network of its host, which is left out where there is none. Their networks decide which hosts it can go to"
+
 /** @since 0.4.0 @category schemas */
-export const NewVm = Schema.Struct({ name: Name, ...wanted }).annotations({
+export const NewVm = Schema.Struct({ name: Name, ...wanted, nics: optional(nicsOf(NewNic), nicsMean) }).annotations({
   identifier: "NewVm",
   description: "A VM to be created.",
-  examples: [{ name: "web-1", instanceType: Ids.InstanceTypeId.make(1), onCrash: "restart" }],
+  examples: [
+    {
+      name: "web-1",
+      instanceType: Ids.InstanceTypeId.make(1),
+      onCrash: "restart",
+      nics: [{ network: "lan", vlan: 12 }]
+    }
+  ],
   ...strict
 })
 /** @since 0.4.0 @category schemas */
@@ -152,7 +183,8 @@ export type NewVm = typeof NewVm.Type
 export const NewVms = Schema.Struct({
   count: field(amountInBody(Schema.Int.pipe(Schema.between(1, 1000)), "a whole number from 1 to 1000"), "how many"),
   name: field(Name, "of all of them, followed by `-1`, `-2`, …"),
-  ...wanted
+  ...wanted,
+  nics: optional(nicsOf(NewNicOfMany), nicsMean)
 }).annotations({
   identifier: "NewVms",
   description: "VMs to be created, all alike.",

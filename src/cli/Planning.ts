@@ -21,9 +21,11 @@ import * as Text from "./Text.ts"
 
 /** Endpoints whose requests can be planned. @since 0.5.0 @category constants */
 export const plannable: ReadonlySet<string> = new Set([
+  "addNic",
   "attachVolume",
   "changeCloudInit",
   "changeHost",
+  "changeNic",
   "changeVm",
   "changeVolume",
   "createSnapshot",
@@ -37,6 +39,7 @@ export const plannable: ReadonlySet<string> = new Set([
   "pauseVm",
   "powerOffVm",
   "purgeVolume",
+  "removeNic",
   "rebootVm",
   "repairVm",
   "resetVm",

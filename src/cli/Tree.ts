@@ -18,6 +18,7 @@ import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
 import { document, exit, Refused, sentence, type Failure, statuses, statusOf } from "./Failure.ts"
 import * as Hosts from "./Hosts.ts"
+import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
 import { Screen } from "./Screen.ts"
 import type { Needs } from "./Session.ts"
@@ -32,6 +33,8 @@ import { connecting } from "./Words.ts"
 /** @since 0.5.0 @category constants */
 export const nouns: ReadonlyArray<Verb.Noun> = [
   Vms.noun,
+  Networks.nic,
+  Networks.network,
   Volumes.noun,
   Volumes.snapshot,
   Hosts.noun,

@@ -15,6 +15,7 @@ import * as CloudInit from "./CloudInit.ts"
 import * as Drift from "./Drift.ts"
 import { Refused, sentence } from "./Failure.ts"
 import * as Inspections from "./Inspections.ts"
+import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
 import { answered, ask, list, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
@@ -43,6 +44,17 @@ export const view: View<Vm> = {
     { title: "RAM MIB", of: ({ resources }) => resources.ram, wide: true },
     { title: "DISK GIB", of: ({ resources }) => resources.disk, wide: true },
     { title: "MAC", of: ({ mac }) => mac, wide: true },
+    {
+      title: "ADDRESSES",
+      of: ({ addresses }) => addresses?.map(({ address }) => address).join(",") ?? null,
+      wide: true
+    },
+    {
+      title: "NETWORKS",
+      of: ({ nics }) =>
+        nics.map(({ network, vlan }) => `${network ?? "default"}${vlan === null ? "" : `:${vlan}`}`).join(","),
+      wide: true
+    },
     { title: "ON CRASH", of: ({ onCrash }) => onCrash, wide: true },
     { title: "PROTECTED", of: (vm) => vm.protected, wide: true },
     { title: "AUTOSTART", of: ({ autostart }) => autostart, wide: true },
@@ -135,13 +147,15 @@ const verbs: ReadonlyArray<Verb.Verb> = [
   Verb.make({
     name: "get",
     about: "Show a VM.",
-    endpoints: ["getVm"],
+    endpoints: ["getVm", "listNics"],
     options: Options.all({ watch: Verb.watch }),
     args: word,
     run: ({ watch }, text) =>
       Effect.gen(function* () {
         const id = yield* Resolve.vm(text)
-        const { vms } = yield* client
+        const { nics, vms } = yield* client
+        // which reads the addresses that the VM is then shown with
+        yield* nics.listNics({ path: { id } })
         yield* Pages.single(view, watch, { ...events, vm: id }, vms.getVm({ path: { id }, withResponse: true }))
       })
   }),
@@ -151,11 +165,12 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     endpoints: ["createVm", "createVms"],
     options: Options.all({
       ...own,
+      nic: Networks.option,
       count: Options.optional(Verb.number("count", "N", "So many, 1 to 1000: as many as there is room for.")),
       noWait: Verb.noWait
     }),
     args: Args.none,
-    run: ({ autostart, count, description, image, label, name, noWait, onCrash, protect, tag, told, type }) =>
+    run: ({ autostart, count, description, image, label, name, nic, noWait, onCrash, protect, tag, told, type }) =>
       Effect.gen(function* () {
         const { vms } = yield* client
         const labels = yield* labelsOf(label)
@@ -164,6 +179,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           instanceType: yield* Resolve.type(type),
           ...(yield* Resolve.maybe("image", image, Resolve.image)),
           ...Verb.given("onCrash", onCrash),
+          ...(yield* Networks.parsed(nic)),
           ...Verb.given("description", description),
           ...(protect ? { protected: true } : {}),
           ...(autostart ? { autostart: true } : {}),
@@ -175,6 +191,13 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           return yield* Operations.begin(noWait, vms.createVm({ payload, withResponse: true }), (operation) =>
             operation === undefined || operation.vmId === null ? Operations.shown(operation) : show(operation.vmId)
           )
+        }
+        if (payload.nics?.some(({ mac }) => mac !== undefined) === true) {
+          return yield* new Refused({
+            why: "usage",
+            message: "--nic with mac= is for one VM: of several each has addresses of its own, which are made up",
+            field: "nic"
+          })
         }
         const { body, value } = yield* answered(
           vms.createVms({ payload: { ...payload, count: count.value }, withResponse: true })

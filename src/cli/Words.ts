@@ -7,6 +7,8 @@
 /** Nouns, and the verbs that need none. @since 0.5.0 @category constants */
 export const words = [
   "vm",
+  "nic",
+  "network",
   "volume",
   "snapshot",
   "host",

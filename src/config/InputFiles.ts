@@ -22,6 +22,7 @@ import { isIPv4, isIPv6 } from "node:net"
 import * as Host from "../domain/Host.ts"
 import * as Image from "../domain/Image.ts"
 import { InstanceType } from "../domain/InstanceType.ts"
+import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { FleetConfig } from "../services/Inventory.ts"
 import * as LocatedJson from "./LocatedJson.ts"
@@ -252,6 +253,8 @@ const wholeNumber = (text: string): number | undefined =>
 const endpoint = ({ host, port }: Host.HostAddress): string =>
   `${host.includes(":") ? new URL(`ssh://[${host}]`).hostname : host.toLowerCase()} ${port}`
 
+const networkKey = /^network\.[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/
+
 const labelKey = /^label\.[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/
 
 const machineKeys = [
@@ -262,9 +265,9 @@ const machineKeys = [
   ...Resources.names.map((name) => `overcommit.${name}`)
 ]
 
-const machineWords = `${machineKeys.join("=, ")}=, or label.<key>=, with the key of letters, digits, and any of _ . / - inside`
+const machineWords = `${machineKeys.join("=, ")}=, network.<name>=, or label.<key>=, with the key of letters, digits, and any of _ . / - inside`
 
-const isNetwork = Schema.is(Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/)))
+const isNetwork = Schema.is(Network.NetworkName)
 const isVirt = Schema.is(Host.VirtualizationType)
 const isRatio = Schema.is(Host.HostConfig.fields.overcommit.fields.cpu)
 const isPath = Schema.is(Host.HostConfig.fields.path)
@@ -277,7 +280,8 @@ const limitUnits: Record<Resources.Name, string> = { cpu: "vCPUs", ram: "MiB", d
  * | key | value | absent |
  * |---|---|---|
  * | `virt` | `auto`, `kvm` or `qemu` | `auto` |
- * | `network` | the libvirt network that VMs join | `default` if it is active, else none |
+ * | `network` | the network of NICs that name none: one of the next line's, or of libvirt's | libvirt's `default` if it is active, else none |
+ * | `network.<name>` | what the host has for the network of that name: `bridge:br0`, `bridge:br{vlan}` with a bridge for each VLAN, or `libvirt:default` | libvirt's networks are offered by their own names |
  * | `path` | folder on the host for images and disks | `/var/lib/vmfabric` |
  * | `cpu`, `ram`, `disk` | at most so much of the machine is used (vCPUs, MiB, GiB) | all it has |
  * | `overcommit.cpu`, `.ram`, `.disk` | how many times that may be promised, 0.1 to 1000 | 4, 1, 1 |
@@ -305,7 +309,7 @@ const machine = (
     const { expected, problem } = address.left
     faults.push({ problem, expected: expected === addressForm ? `${addressForm}, then key=value words` : expected })
   }
-  const isKey = (key: string) => machineKeys.includes(key) || labelKey.test(key)
+  const isKey = (key: string) => machineKeys.includes(key) || networkKey.test(key) || labelKey.test(key)
   const { faults: wordFaults, pairs } = keyValues(others, isKey, machineWords)
   faults.push(...wordFaults)
 
@@ -320,8 +324,17 @@ const machine = (
   const network = given(
     "network",
     only(isNetwork),
-    "the name of a libvirt network: letters, digits, and any of _ . : - (not at the start), 63 characters at most"
+    "the name of a network: letters, digits, and any of _ . : - (not at the start), 63 characters at most"
   )
+  const networks = [...pairs.keys()].flatMap((key) => {
+    if (!networkKey.test(key)) return []
+    const source = given(
+      key,
+      Network.parseSource,
+      "bridge:br0, bridge:br{vlan} (a bridge for each VLAN), or libvirt:default; the name of a bridge has 15 characters at most"
+    )
+    return source === undefined ? [] : [[key.slice("network.".length), source] as const]
+  })
   const path = given(
     "path",
     only(isPath),
@@ -359,6 +372,7 @@ const machine = (
       ...(disk !== undefined && { disk })
     },
     ...(network !== undefined && { network }),
+    ...(networks.length > 0 && { networks: Object.fromEntries(networks) }),
     path: path ?? defaults.path,
     labels: Object.fromEntries(
       Array.from(pairs).flatMap(([key, value]) =>
@@ -381,6 +395,7 @@ export const formatMachine = (host: Host.HostConfig): string =>
     ...Resources.names.map((name) => `overcommit.${name}=${host.overcommit[name]}`),
     ...Resources.names.flatMap((name) => (host.limit[name] === undefined ? [] : [`${name}=${host.limit[name]}`])),
     ...(host.network === undefined ? [] : [`network=${host.network}`]),
+    ...Object.entries(host.networks ?? {}).map(([name, source]) => `network.${name}=${Network.formatSource(source)}`),
     `path=${host.path}`,
     ...Object.entries(host.labels).map(([key, value]) => `label.${key}=${value}`)
   ]

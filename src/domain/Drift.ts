@@ -12,7 +12,7 @@ import * as Ids from "./Ids.ts"
  * - `power`: whether the VM runs
  * - `definition`: its domain itself, title, vCPUs, memory
  * - `disks`: its root disk and volumes
- * - `network`: its NIC
+ * - `network`: its NICs
  *
  * @since 0.3.0 @category models
  */

@@ -210,6 +210,49 @@ export class VolumeConflict extends Schema.TaggedError<VolumeConflict>()("Volume
   }
 }
 
+/** @since 0.6.0 @category errors */
+export class NicNotFound extends Schema.TaggedError<NicNotFound>()("NicNotFound", {
+  vmId: Ids.VmId,
+  nic: Schema.Int
+}) {
+  override get message(): string {
+    return `vmid : ${this.vmId} has no NIC ${this.nic}: its list of NICs shows which it has`
+  }
+}
+
+/** `known`: by name. @since 0.6.0 @category errors */
+export class NetworkNotFound extends Schema.TaggedError<NetworkNotFound>()("NetworkNotFound", {
+  network: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const all = this.known.slice(0, 20).join(", ")
+    return `no host has a network ${JSON.stringify(this.network)} (there are: ${all === "" ? "none" : all})`
+  }
+}
+
+/** @since 0.6.0 @category errors */
+export class MacTaken extends Schema.TaggedError<MacTaken>()("MacTaken", {
+  mac: Schema.String,
+  /** who has it */
+  vmId: Ids.VmId
+}) {
+  override get message(): string {
+    return `vmid : ${this.vmId} has a NIC with the address ${this.mac}: give another one, or none to have one made`
+  }
+}
+
+/** What was asked of a VM's NICs cannot be done as things are; nothing was changed. @since 0.6.0 @category errors */
+export class NicConflict extends Schema.TaggedError<NicConflict>()("NicConflict", {
+  vmId: Ids.VmId,
+  /** why, and what to do about it */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `vmid : ${this.vmId} ${this.reason}`
+  }
+}
+
 /** A shared pool has not enough room for what was asked. Sizes in GiB. @since 0.2.0 @category errors */
 export class PoolFull extends Schema.TaggedError<PoolFull>()("PoolFull", {
   pool: Schema.String,

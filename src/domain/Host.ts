@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Ids from "./Ids.ts"
+import { HostNetwork, NetworkName, NetworkSource } from "./Network.ts"
 import * as Resources from "./Resources.ts"
 
 /**
@@ -43,7 +44,8 @@ const Ratio = Schema.Number.pipe(Schema.finite(), Schema.between(0.1, 1000))
  *
  * - `overcommit`: how many times what the machine has may be promised, for each resource.
  * - `limit`: caps on what the machine is taken to have (vCPUs, MiB, GiB); absent: what libvirt reports.
- * - `network`: a libvirt network for the VMs' NIC; absent: the active `default`, else none.
+ * - `network`: the network for NICs that name none, by its name here or in libvirt; absent: libvirt's active `default`, else none.
+ * - `networks`: what this host has for networks by these names; libvirt's own are offered by their own names besides.
  * - `path`: folder on the host that keeps images and root disks.
  *
  * @since 0.1.0 @category models
@@ -53,9 +55,8 @@ export const HostConfig = Schema.Struct({
   virt: VirtualizationType,
   overcommit: Schema.Struct({ cpu: Ratio, ram: Ratio, disk: Ratio }),
   limit: Schema.partialWith(Resources.Resources, { exact: true }),
-  network: Schema.optionalWith(Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/)), {
-    exact: true
-  }),
+  network: Schema.optionalWith(NetworkName, { exact: true }),
+  networks: Schema.optionalWith(Schema.Record({ key: NetworkName, value: NetworkSource }), { exact: true }),
   path: Schema.String.pipe(
     Schema.pattern(/^\/[A-Za-z0-9_./-]{1,200}$/),
     Schema.filter((path) => !path.split("/").includes(".."))
@@ -90,8 +91,10 @@ export const HostFacts = Schema.Struct({
   arch: Schema.String,
   /** the domain type to use, `auto` already resolved */
   domainType: Schema.Literal("kvm", "qemu"),
-  /** libvirt network that a VM's NIC joins; null: VMs get no NIC here */
-  network: Schema.NullOr(Schema.String)
+  /** the network of NICs that name none; null: such NICs are left out here */
+  network: Schema.NullOr(Schema.String),
+  /** all networks, by name; absent: it was last looked at by a version that did not know of them */
+  networks: Schema.optionalWith(Schema.Array(HostNetwork), { exact: true })
 }).annotations({ identifier: "HostFacts" })
 /** @since 0.1.0 @category models */
 export type HostFacts = typeof HostFacts.Type

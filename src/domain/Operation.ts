@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import { DriftKind } from "./Drift.ts"
 import * as Ids from "./Ids.ts"
+import { LinkState, NicId } from "./Nic.ts"
 
 /** @since 0.1.0 @category models */
 export const OperationKind = Schema.Literal(
@@ -21,6 +22,9 @@ export const OperationKind = Schema.Literal(
   "ConfigureVm",
   "RepairVm",
   "CleanVm",
+  "AttachNic",
+  "DetachNic",
+  "SetNicLink",
   "SetCloudInit",
   "CreateVolume",
   "DestroyVolume",
@@ -54,6 +58,8 @@ export type OperationState = typeof OperationState.Type
  * - `RenameVolume`: `name` and `formerName`
  * - `DestroyVolume`: `window` in seconds
  * - `AttachVolume`: `formerHost`, when the volume goes along to another host
+ * - `AttachNic`, `DetachNic`: `nic`, its number
+ * - `SetNicLink`: `nic`, `link` and `formerLink`
  * - `RepairVm`: `repair`, the kinds of drift to mend
  * - `ShutDownVm`, `RebootVm`: `within` how many seconds the guest is to have done it, and `force`, whether else it is done without it
  *
@@ -66,6 +72,9 @@ export const OperationDetail = Schema.Struct({
   formerName: Schema.optionalWith(Schema.String, { exact: true }),
   window: Schema.optionalWith(Schema.Int, { exact: true }),
   formerHost: Schema.optionalWith(Ids.HostId, { exact: true }),
+  nic: Schema.optionalWith(NicId, { exact: true }),
+  link: Schema.optionalWith(LinkState, { exact: true }),
+  formerLink: Schema.optionalWith(LinkState, { exact: true }),
   repair: Schema.optionalWith(Schema.Array(DriftKind), { exact: true }),
   within: Schema.optionalWith(Schema.Int, { exact: true }),
   force: Schema.optionalWith(Schema.Boolean, { exact: true })

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Ids from "./Ids.ts"
+import { Nic } from "./Nic.ts"
 import { DriverName } from "./Pool.ts"
 import * as Resources from "./Resources.ts"
 
@@ -158,8 +159,8 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   resources: Resources.Resources,
   /** what its root disk is kept with */
   driver: DriverName,
-  /** `52:54:00:…`, the NIC's address for the VM's whole life */
-  mac: Schema.String.pipe(Schema.pattern(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/)),
+  /** by their numbers; what is about to come or to go is among them */
+  nics: Schema.Array(Nic),
   state: VmState,
   onCrash: OnCrash.pipe(
     Schema.propertySignature,
@@ -199,6 +200,11 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   /** the libvirt domain's name */
   get domainName(): string {
     return `vm-${this.id}`
+  }
+
+  /** of its first NIC; null: it has none */
+  get mac(): string | null {
+    return this.nics[0]?.mac ?? null
   }
 
   /** whether it has been made, and is not being destroyed */

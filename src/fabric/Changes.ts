@@ -5,6 +5,7 @@
  */
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from "diff"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import * as Seed from "../cloudinit/Seed.ts"
 import { type CloudInit, hostnameOf, usual } from "../domain/CloudInit.ts"
@@ -12,10 +13,12 @@ import type * as Errors from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
 import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
+import type { Nic } from "../domain/Nic.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
 import { type Labels, Vm } from "../domain/Vm.ts"
 import { Snapshot, Volume } from "../domain/Volume.ts"
 import * as Kinds from "../operations/Kinds.ts"
+import * as NicSaga from "../operations/NicSaga.ts"
 import * as VolumeSaga from "../operations/VolumeSaga.ts"
 import type { DiskSource } from "../services/Hypervisor.ts"
 import type { PowerKind, VolumeChange } from "../services/Inventory.ts"
@@ -40,7 +43,7 @@ export interface Step {
  * @since 0.5.0 @category models
  */
 export interface Change {
-  readonly kind: "domain" | "disk" | "root disk" | "seed" | "volume" | "snapshot" | "record" | "power"
+  readonly kind: "domain" | "disk" | "nic" | "root disk" | "seed" | "volume" | "snapshot" | "record" | "power"
   /** as in `domain vm-7 on root@h1` */
   readonly target: string
   readonly action: "create" | "change" | "remove"
@@ -86,8 +89,12 @@ const withStandIns = (made: Made) => {
   const newSnapshot = snapshot !== undefined && snapshot !== null && operation?.kind === "CreateSnapshot"
   if (newVm) {
     words.set(vm.after.uuid, "{uuid}")
-    words.set(vm.after.mac, "{mac}")
     if (operation !== null) words.set(operation.id, "{operation}")
+  }
+  // those of NICs that are new, but for what was asked for
+  if (vm !== undefined) {
+    const fixed = new Set([...(vm.before?.nics ?? []).map(({ mac }) => mac), ...(made.given ?? [])])
+    for (const { mac } of vm.after.nics) if (!fixed.has(mac)) words.set(mac, "{mac}")
   }
   const changed: Made = {
     ...made,
@@ -225,6 +232,15 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
         Effect.sync(() => {
           if (vmNow !== undefined) vmNow = new Vm({ ...vmNow, state }, unchecked)
         }),
+      settleNic: (_, nic, outcome) =>
+        Effect.sync(() => {
+          if (vmNow === undefined) return
+          const nics = vmNow.nics.flatMap((one) => {
+            if (one.id !== nic) return [one]
+            return outcome === null ? [] : [{ ...one, ...outcome }]
+          })
+          vmNow = new Vm({ ...vmNow, nics }, unchecked)
+        }),
       setVmPower: (_, state) =>
         Effect.sync(() => {
           if (vmNow !== undefined) vmNow = new Vm({ ...vmNow, state }, unchecked)
@@ -279,6 +295,7 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       "instance type": `${one.instanceType} (${Facts.amounts(one.resources)})`,
       image: String(one.imageId),
       "after a crash": one.onCrash,
+      NICs: one.nics.length === 0 ? "none" : one.nics.map(Facts.nicText).join("; "),
       protected: one.protected ? "yes" : null,
       autostart: one.autostart ? "on" : null,
       tags: one.tags.length === 0 ? null : one.tags.join(", "),
@@ -343,6 +360,12 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
     }
   })
 
+  /** The device of a NIC; null: it has none, or its host cannot say where it is plugged in. */
+  const cardOf = Effect.fnUntraced(function* (host: Host, nic: Nic | undefined) {
+    const found = nic === undefined || host.facts === null ? null : Either.getOrNull(NicSaga.onHost(host.facts, nic))
+    return found === null ? null : yield* ports.hypervisor.describeNic(host, found)
+  })
+
   if (vm !== undefined && vmNow !== undefined) {
     const host = yield* hostOf(vm.after.hostId)
     const { domainName } = vm.after
@@ -356,8 +379,9 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       const seedTarget = `seed of ${domainName} ${where}`
       const domainTarget = `domain ${domainName} on ${host.name}`
       if (vm.before === null) {
-        const { id, mac, name, resources, uuid } = vm.after
-        const spec = { vmId: id, uuid, domainName, title: name, resources, mac, root, seed, operationId: operation.id }
+        const { id, name, resources, uuid } = vm.after
+        const nics = yield* NicSaga.allOnHost(ports.hypervisor, host, vm.after.nics, `define ${domainName}`)
+        const spec = { vmId: id, uuid, domainName, title: name, resources, nics, root, seed, operationId: operation.id }
         add(
           change("root disk", rootTarget, null, disk),
           change("seed", seedTarget, null, seedText(vm.after, made.cloudInit?.after ?? usual, seed)),
@@ -376,6 +400,20 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
           change("seed", seedTarget, lines({ at: placeOf(seed) }), null),
           change("root disk", rootTarget, disk, null)
         )
+      }
+    }
+    if (operation !== null && vm.before !== null && vmNow.nics !== vm.before.nics) {
+      const numbers = new Set([...vm.before.nics, ...vmNow.nics].map(({ id }) => id))
+      for (const number of numbers) {
+        const had = yield* cardOf(
+          host,
+          vm.before.nics.find(({ id }) => id === number)
+        )
+        const has = yield* cardOf(
+          host,
+          vmNow.nics.find(({ id }) => id === number)
+        )
+        add(change("nic", `NIC ${number} of domain ${domainName} on ${host.name}`, had, has))
       }
     }
     if (operation?.kind === "SetCloudInit" && made.cloudInit !== undefined) {

@@ -8,6 +8,8 @@ import type { Drift } from "../domain/Drift.ts"
 import type { Host } from "../domain/Host.ts"
 import { formatSource, type Image } from "../domain/Image.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
+import { showWish } from "../domain/Network.ts"
+import type { Nic } from "../domain/Nic.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
@@ -19,6 +21,16 @@ const listed = (all: ReadonlyArray<string>): string => (all.length === 0 ? "none
 /** @since 0.5.0 @category formatting */
 export const amounts = ({ cpu, disk, ram }: Resources): string => `${cpu} vCPUs, ${ram} MiB, ${disk} GiB`
 
+/** As in `1 (52:54:00:12:34:56) on lan`. @since 0.6.0 @category formatting */
+export const nicText = (nic: Nic): string => {
+  const more = [
+    ...(nic.model === "virtio" ? [] : [nic.model]),
+    ...(nic.link === "up" ? [] : ["link down"]),
+    ...(nic.state === "attached" ? [] : [nic.state])
+  ]
+  return [`${nic.id} (${nic.mac}) on ${showWish(nic)}`, ...more].join(", ")
+}
+
 /** @since 0.5.0 @category getters */
 export const ofVm = (vm: Vm): Facts => ({
   [`VM ${vm.id}: name`]: vm.name,
@@ -26,6 +38,7 @@ export const ofVm = (vm: Vm): Facts => ({
   [`VM ${vm.id}: host`]: `host ${vm.hostId}`,
   [`VM ${vm.id}: shape`]: `instance type ${vm.instanceType} (${amounts(vm.resources)}), image ${vm.imageId}`,
   [`VM ${vm.id}: after a crash`]: vm.onCrash,
+  [`VM ${vm.id}: NICs`]: listed(vm.nics.map(nicText)),
   [`VM ${vm.id}: protected`]: vm.protected ? "yes" : "no",
   [`VM ${vm.id}: autostart`]: vm.autostart ? "on" : "off"
 })

@@ -34,6 +34,8 @@ export interface Made {
   /** a new one, or the one it is about */
   readonly snapshot?: Snapshot | null
   readonly host?: { readonly before: Host; readonly after: Host }
+  /** addresses of NICs that were asked for, and are not made up */
+  readonly given?: ReadonlyArray<string>
   /** volumes that will have no VM any more */
   readonly released?: ReadonlyArray<Volume>
 }

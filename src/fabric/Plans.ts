@@ -292,6 +292,13 @@ const movedBy = (error: unknown): Errors.Moved | null => {
   if (error instanceof Errors.VolumeConflict) {
     return { what: `volume ${error.volumeId}`, planned: "such that it can be done", now: error.message }
   }
+  if (error instanceof Errors.NicNotFound) {
+    return { what: `VM ${error.vmId}: NIC ${error.nic}`, planned: "there", now: error.message }
+  }
+  if (error instanceof Errors.NicConflict) {
+    return { what: `VM ${error.vmId}`, planned: "such that it can be done", now: error.message }
+  }
+  if (error instanceof Errors.MacTaken) return { what: error.mac, planned: "free", now: error.message }
   if (error instanceof Errors.PoolFull) return { what: `pool ${error.pool}`, planned: "has room", now: error.message }
   if (error instanceof Errors.NoFeasibleHost) return { what: "hosts", planned: "one can take it", now: error.message }
   return null

@@ -13,9 +13,11 @@ import type { HostId, VmId } from "../domain/Ids.ts"
 import type { Operation } from "../domain/Operation.ts"
 import type { Vm, VmSeen } from "../domain/Vm.ts"
 import { HostMonitor, statusOf } from "../services/HostMonitor.ts"
+import type { GuestAddress } from "../services/Hypervisor.ts"
 import { Inventory, type Page } from "../services/Inventory.ts"
 import { Observer } from "../services/Observer.ts"
 import { Operations } from "../services/Operations.ts"
+import { Addresses } from "./Addresses.ts"
 import * as Begun from "./Begun.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
@@ -27,6 +29,8 @@ export interface VmReport {
   readonly seen: VmSeen | null
   readonly host: HostStatus
   readonly drift: ReadonlyArray<Drift>
+  /** of its guest, as they were last read; null: not since this process began */
+  readonly addresses: ReadonlyArray<GuestAddress> | null
 }
 
 /** @since 0.3.0 @category services */
@@ -67,6 +71,7 @@ export const layer = Layer.effect(
     const inventory = yield* Inventory
     const monitor = yield* HostMonitor
     const observer = yield* Observer
+    const addresses = yield* Addresses
     const operations = yield* Operations
     const queue = yield* Queue.Queue
 
@@ -82,7 +87,8 @@ export const layer = Layer.effect(
           vm,
           seen: seen.get(vm.id) ?? null,
           host: statusOf(statuses, vm.hostId),
-          drift: differing.get(vm.id) ?? []
+          drift: differing.get(vm.id) ?? [],
+          addresses: addresses.known(vm.id)
         }))
       })
 

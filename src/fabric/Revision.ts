@@ -28,7 +28,8 @@ export const ofVm = (vm: Vm): string =>
     vm.autostart,
     vm.description,
     vm.tags,
-    vm.labels
+    vm.labels,
+    vm.nics
   ])
 
 /** @since 0.6.0 @category getters */

@@ -16,6 +16,7 @@ import * as Errors from "../domain/Errors.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../domain/Ids.ts"
 import type { Image } from "../domain/Image.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
+import type { NewNic } from "../domain/Nic.ts"
 import type { Operation } from "../domain/Operation.ts"
 import type { Resources } from "../domain/Resources.ts"
 import {
@@ -39,6 +40,7 @@ import * as Candidates from "./Candidates.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Keys from "./Keys.ts"
+import * as Nics from "./Nics.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
 import * as Revision from "./Revision.ts"
@@ -54,6 +56,8 @@ export interface CreateVm extends NewSettings, CloudInitRules.Given {
   readonly instanceType: InstanceTypeId
   readonly imageId?: ImageId
   readonly onCrash?: OnCrash
+  /** absent: one on the default network of whatever host it comes to; none: an empty list */
+  readonly nics?: ReadonlyArray<NewNic>
   readonly idempotencyKey?: string
   /** one of so many that are asked for with one key */
   readonly of?: number
@@ -66,6 +70,7 @@ export type CreateError =
   | Errors.ImageNotFound
   | Errors.NoFeasibleHost
   | Errors.PoolFull
+  | Errors.MacTaken
   | Errors.KeyReused
   | Errors.StorageError
   | Errors.OperationFailed
@@ -131,6 +136,9 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
 
 /** How long a creation waits for hosts that nobody has tried yet. */
 const patience = "10 seconds"
+
+/** What a VM has when nothing is said of NICs. */
+const usualNics: ReadonlyArray<NewNic> = [{}]
 
 const isVmName: (name: string) => boolean = Schema.is(VmName)
 const isTag: (tag: string) => boolean = Schema.is(Tag)
@@ -227,6 +235,7 @@ export const layer = Layer.effect(
         readonly instanceType: InstanceType
         readonly image: Image
         readonly onCrash: OnCrash
+        readonly nics: ReadonlyArray<NewNic>
         readonly settings: NewSettings
         /** undefined: what is usual */
         readonly cloudInit: CloudInit | undefined
@@ -239,6 +248,8 @@ export const layer = Layer.effect(
         const statuses = yield* monitor.statuses
         const intent = yield* Intent.Intent
         const { cloudInit, image, ...wanted } = request
+        const given = wanted.nics.flatMap(({ mac }) => mac ?? [])
+        const networks = Nics.wishes(wanted.nics)
         const disk = { driver: preferred.name, pool: preferred.pool }
         // admitted and started as one: an interrupted caller must not leave an operation that nobody drives
         const admitted = yield* Effect.uninterruptible(
@@ -258,7 +269,11 @@ export const layer = Layer.effect(
                   intent.depends(() => Facts.ofNewVm(request.instanceType, image, disk)),
                   intent.choose(
                     { what: "VM", name: request.name },
-                    { resources: onHost(request.instanceType), exclude: lost },
+                    {
+                      resources: onHost(request.instanceType),
+                      exclude: lost,
+                      ...(networks.length === 0 ? {} : { networks })
+                    },
                     Candidates.make(usage, statuses),
                     scheduler.place
                   )
@@ -267,6 +282,7 @@ export const layer = Layer.effect(
                 intent.confirm(() => ({
                   operation,
                   vm: { before: null, after: vm },
+                  given,
                   ...(cloudInit === undefined ? {} : { cloudInit: { before: null, after: cloudInit } })
                 }))
             ),
@@ -332,8 +348,9 @@ export const layer = Layer.effect(
           onCrash = "leave",
           ...others
         } = request
-        const { sshKeys, userData, ...settings } = others
+        const { nics = usualNics, sshKeys, userData, ...settings } = others
         yield* checkName(name)
+        yield* Nics.check(nics)
         yield* checkWords(settings)
         const more = Object.keys(settings).length === 0 ? [] : [JSON.stringify(settings)]
         const told = [hostname ?? null, networkConfig ?? null, sshKeys ?? null, userData ?? null]
@@ -346,6 +363,7 @@ export const layer = Layer.effect(
           imageId ?? null,
           onCrash,
           ...(of === undefined ? [] : [of]),
+          ...(nics === usualNics ? [] : [Nics.said(nics)]),
           ...more,
           // it may be secret, and keys outlive the VM
           ...(isTold ? [createHash("sha256").update(JSON.stringify(told)).digest("base64url")] : [])
@@ -356,7 +374,7 @@ export const layer = Layer.effect(
         // a process that has just started does not know its hosts yet; one that hangs must not hold everybody up
         yield* Effect.timeoutOption(monitor.settled, patience)
         yield* pools.refresh
-        return yield* attempt({ name, instanceType: type, image, onCrash, settings, cloudInit }, key, new Map())
+        return yield* attempt({ name, instanceType: type, image, onCrash, nics, settings, cloudInit }, key, new Map())
       }),
       destroy: Effect.fn("Vms.destroy")(function* (id, expect) {
         const operation = yield* begin(id, expect)

@@ -3,9 +3,12 @@
  *
  * @since 0.1.0
  */
+import { formatSource } from "../domain/Network.ts"
+import { type LinkState, nicSlots } from "../domain/Nic.ts"
 import type { HostFacts } from "../domain/Host.ts"
 import {
   type DiskSource,
+  type DomainNic,
   type DomainShape,
   type DomainSpec,
   type DomainState,
@@ -61,10 +64,10 @@ export const build = (spec: DomainSpec, facts: HostFacts): Xml.Element => {
     element("on_reboot", {}, ["restart"]),
     element("on_crash", {}, ["destroy"]),
     element("devices", {}, [
-      ...ports(portsOfOurs + (facts.network === null ? 0 : 1) + (drives.length === 0 ? 0 : 1) + volumeSlots),
+      ...ports(portsOfOurs + nicSlots + (drives.length === 0 ? 0 : 1) + volumeSlots),
       disk("vda", spec.root, element("boot", { order: 1 })),
       ...drives,
-      facts.network === null ? null : nic(spec.mac, facts.network),
+      ...spec.nics.map(nic),
       element("serial", { type: "pty" }, [
         element("log", { file: serialLog(spec.domainName), append: "on" }),
         element("target", { port: 0 })
@@ -81,7 +84,7 @@ export const build = (spec: DomainSpec, facts: HostFacts): Xml.Element => {
   ])
 }
 
-// What takes a port of the root complex in every domain of ours, beside its NIC: root disk, virtio-serial, balloon, rng, and the USB
+// What takes a port of the root complex in every domain of ours, beside NICs and volumes: root disk, virtio-serial, balloon, rng, and the USB
 // controller that libvirt adds on x86; elsewhere the screen.
 const portsOfOurs = 5
 
@@ -164,12 +167,18 @@ export const withSeed = (domain: Xml.Element, source: DiskSource): Xml.Element |
 export const volumeDisk = ({ alias, source, target }: VolumeDisk & { readonly source: DiskSource }): Xml.Element =>
   disk(target, source, Xml.element("alias", { name: alias }))
 
-const nic = (mac: string, network: string): Xml.Element =>
-  Xml.element("interface", { type: "network" }, [
-    Xml.element("mac", { address: mac }),
-    Xml.element("source", { network }),
-    Xml.element("model", { type: "virtio" })
+/** A NIC, for DOMAIN_ATTACH_DEVICE_FLAGS. @since 0.6.0 @category constructors */
+export const nic = ({ alias, link, mac, model, source }: DomainNic): Xml.Element => {
+  const { element } = Xml
+  return element("interface", { type: source.kind === "bridge" ? "bridge" : "network" }, [
+    element("mac", { address: mac }),
+    element("source", source.kind === "bridge" ? { bridge: source.name } : { network: source.name }),
+    element("model", { type: model }),
+    // `up` is what it is when nothing is said
+    link === "up" ? null : element("link", { state: link }),
+    element("alias", { name: alias })
   ])
+}
 
 // With KVM the host's own model: nearly all of its speed, and unlike host-passthrough libvirt writes down what the guest really got
 // when it starts, so that a migration can be checked against the target. In software a fixed model, for the same reason, and the oldest
@@ -283,6 +292,46 @@ const backing = (layer: Xml.Element): ReadonlyArray<string> => {
   return path === null ? [] : [path, ...backing(below)]
 }
 
+/** A NIC as the domain has it now. @since 0.6.0 @category models */
+export interface FoundNic {
+  /** lower case */
+  readonly mac: string
+  /** libvirt gives one to every device of a running domain; in a definition only those of users are kept (`ua-…`) */
+  readonly alias: string | null
+  /** as in `bridge:br0` or `libvirt:default`; of any other kind, its type alone */
+  readonly source: string
+  readonly link: LinkState
+  /** all of it */
+  readonly element: Xml.Element
+}
+
+/** @since 0.6.0 @category getters */
+export const nics = (domain: Xml.Element): ReadonlyArray<FoundNic> =>
+  Xml.children(Xml.child(domain, "devices") ?? Xml.element("devices"), "interface").map((nic) => ({
+    mac: (Xml.attribute(Xml.child(nic, "mac"), "address") ?? "").toLowerCase(),
+    alias: Xml.attribute(Xml.child(nic, "alias"), "name") ?? null,
+    source: sourceOfNic(nic),
+    link: Xml.attribute(Xml.child(nic, "link"), "state") === "down" ? "down" : "up",
+    element: nic
+  }))
+
+const sourceOfNic = (nic: Xml.Element): string => {
+  const type = Xml.attribute(nic, "type") ?? ""
+  const source = Xml.child(nic, "source")
+  if (type === "bridge") return formatSource({ kind: "bridge", name: Xml.attribute(source, "bridge") ?? "" })
+  if (type === "network") return formatSource({ kind: "libvirt", name: Xml.attribute(source, "network") ?? "" })
+  return type
+}
+
+/** The same NIC with its cable plugged in or out. @since 0.6.0 @category combinators */
+export const withLink = (nic: Xml.Element, link: LinkState): Xml.Element => ({
+  ...nic,
+  children: [
+    ...nic.children.filter((node) => typeof node === "string" || node.name !== "link"),
+    Xml.element("link", { state: link })
+  ]
+})
+
 const units: Readonly<Record<string, number>> = {
   b: 1,
   bytes: 1,
@@ -316,9 +365,7 @@ export const shape = (domain: Xml.Element): DomainShape => {
     cpu: Number(Xml.attribute(vcpu, "current") ?? Xml.textOf(vcpu) ?? "1"),
     ram: mebibytes(Xml.child(domain, "memory")),
     disks: disks(domain).map(({ path, rbd, serial, target }) => ({ target, source: rbd ?? path, serial })),
-    macs: Xml.children(Xml.child(domain, "devices") ?? Xml.element("devices"), "interface").map((nic) =>
-      (Xml.attribute(Xml.child(nic, "mac"), "address") ?? "").toLowerCase()
-    )
+    nics: nics(domain).map(({ link, mac, source }) => ({ mac, source, link }))
   }
 }
 

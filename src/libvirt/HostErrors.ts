@@ -23,6 +23,7 @@ export const code = {
   noPool: 49,
   noVolume: 50,
   operationInvalid: 55,
+  noInterface: 57,
   noSecret: 66,
   configUnsupported: 67,
   operationTimeout: 68,

@@ -31,6 +31,13 @@ export const readCapabilities = (root: Xml.Element): Capabilities | undefined =>
   }
 }
 
+/** From INTERFACE_GET_XML_DESC: `ethernet`, `bridge`, … `undefined`: no interface. @since 0.6.0 @category getters */
+export const readInterface = (root: Xml.Element): { readonly name: string; readonly type: string } | undefined => {
+  const name = Xml.attribute(root, "name")
+  const type = Xml.attribute(root, "type")
+  return root.name !== "interface" || name === undefined || type === undefined ? undefined : { name, type }
+}
+
 /** @since 0.1.0 @category models */
 export interface Network {
   readonly name: string

@@ -363,6 +363,8 @@ export const procedures = {
   CONNECT_NUM_OF_NETWORKS: procedure({ number: 52, args: Xdr.nothing, reply: Xdr.struct({ num: Xdr.i32 }), priority: true }),
   NETWORK_IS_ACTIVE: procedure({ number: 152, args: Xdr.struct({ net: S.Net }), reply: Xdr.struct({ active: Xdr.i32 }), priority: true }),
   NETWORK_IS_PERSISTENT: procedure({ number: 153, args: Xdr.struct({ net: S.Net }), reply: Xdr.struct({ persistent: Xdr.i32 }), priority: true }),
+  INTERFACE_GET_XML_DESC: procedure({ number: 130, args: Xdr.struct({ iface: S.Interface, flags: Xdr.u32 }), reply: Xdr.struct({ xml: S.str }) }),
+  CONNECT_LIST_ALL_INTERFACES: procedure({ number: 284, args: Xdr.struct({ need_results: Xdr.i32, flags: Xdr.u32 }), reply: Xdr.struct({ ifaces: Xdr.array(S.Interface, 16_384), ret: Xdr.u32 }), priority: true }),
   CONNECT_LIST_ALL_NETWORKS: procedure({ number: 283, args: Xdr.struct({ need_results: Xdr.i32, flags: Xdr.u32 }), reply: Xdr.struct({ nets: Xdr.array(S.Net, 16_384), ret: Xdr.u32 }), priority: true }),
   NETWORK_UPDATE: procedure({ number: 291, args: Xdr.struct({ net: S.Net, command: Xdr.u32, section: Xdr.u32, parentIndex: Xdr.i32, xml: S.str, flags: Xdr.u32 }), reply: Xdr.nothing, priority: true }),
   NETWORK_GET_DHCP_LEASES: procedure({ number: 341, args: Xdr.struct({ net: S.Net, mac: Xdr.optional(S.str), need_results: Xdr.i32, flags: Xdr.u32 }), reply: Xdr.struct({ leases: Xdr.array(S.DhcpLease, 65_536), ret: Xdr.u32 }) }),

@@ -143,6 +143,8 @@ export const DomainStats = Xdr.struct({ dom: Dom, params: Xdr.array(TypedParamet
 export const IothreadInfo = Xdr.struct({ iothread_id: Xdr.u32, cpumap: Xdr.variableBytes(2048) })
 /** @since 0.1.0 @category codecs */
 export const IpAddress = Xdr.struct({ type: Xdr.i32, addr: str, prefix: Xdr.u32 })
+/** A network interface of the host. @since 0.6.0 @category codecs */
+export const Interface = Xdr.struct({ name: str, mac: str })
 /** @since 0.1.0 @category codecs */
 export const DomainInterface = Xdr.struct({
   name: str,

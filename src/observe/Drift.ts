@@ -3,11 +3,13 @@
  *
  * @since 0.3.0
  */
+import * as Either from "effect/Either"
 import type { DriftField, DriftKind, DriftPolicies } from "../domain/Drift.ts"
+import { connect, formatSource, type Offer } from "../domain/Network.ts"
 import { type Power, rootSerial, seedSerial, type Vm } from "../domain/Vm.ts"
 import type { Volume } from "../domain/Volume.ts"
 import { seedTarget } from "../libvirt/DomainXml.ts"
-import type { DomainDetail, DomainDisk, DomainShape } from "../services/Hypervisor.ts"
+import type { DomainDetail, DomainDisk, DomainShape, ShapeNic } from "../services/Hypervisor.ts"
 
 /** What a VM should be. @since 0.3.0 @category models */
 export interface Wanted {
@@ -16,8 +18,8 @@ export interface Wanted {
   readonly volumes: ReadonlyArray<Volume>
   /** where a disk of that name is kept: a path, or `pool/image`; `ending` is a file's, absent: `qcow2` */
   readonly sourceOf: (disk: Pick<Volume, "driver">, name: string, ending?: string) => string
-  /** whether its host has a network for it */
-  readonly network: boolean
+  /** what its host has for NICs; null: that is not known */
+  readonly networks: Offer | null
 }
 
 /** What was found of it. `detail` null: there is no such domain. @since 0.3.0 @category models */
@@ -64,6 +66,8 @@ const ownDisks = ({ sourceOf, vm, volumes }: Wanted, disks: ReadonlyArray<Domain
 const told = ({ serial, source, target }: DomainDisk, wanted?: DomainDisk): string =>
   `${source ?? "an empty drive"} at ${target}${serial === wanted?.serial ? "" : `, ${serial === null ? "without a serial" : `serial ${serial}`}`}`
 
+const card = ({ link, mac, source }: ShapeNic): string => `${mac} on ${source}${link === "up" ? "" : ", link down"}`
+
 /** Each disk of ours with what it is taken for; the rest is not ours. */
 const match = (own: ReadonlyArray<OwnDisk>, disks: ReadonlyArray<DomainDisk>) => {
   const left = new Set(disks)
@@ -87,7 +91,7 @@ const match = (own: ReadonlyArray<OwnDisk>, disks: ReadonlyArray<DomainDisk>) =>
 
 /** `of`: what belongs to a field's name, as ` (running)`. */
 const compareShape = (wanted: Wanted, shape: DomainShape, of: string): ReadonlyArray<DriftField> => {
-  const { network, vm } = wanted
+  const { networks, vm } = wanted
   const fields: Array<DriftField> = []
   const differ = (kind: DriftKind, field: string, values: Omit<DriftField, "kind" | "field">): void => {
     fields.push({ kind, field: `${field}${of}`, ...values })
@@ -116,11 +120,27 @@ const compareShape = (wanted: Wanted, shape: DomainShape, of: string): ReadonlyA
     differ("disks", `disk ${disk.target}`, { wanted: null, applied: null, seen: told(disk) })
   }
 
-  if (network && !shape.macs.includes(vm.mac)) {
-    differ("network", "nic", { wanted: vm.mac, applied: vm.mac, seen: null })
+  const extra = new Map(shape.nics.map((nic) => [nic.mac, nic]))
+  for (const { id, link, mac, state, ...wish } of vm.nics) {
+    const seen = extra.get(mac)
+    extra.delete(mac)
+    if (state !== "attached") continue
+    const connected = networks === null ? null : connect(networks, wish)
+    // where it should be cannot be said: then it is enough that it is there
+    const source =
+      connected === null || Either.isLeft(connected)
+        ? (seen?.source ?? "a network")
+        : connected.right === null
+          ? null
+          : formatSource(connected.right)
+    // it is on the default network, of which there is none
+    if (source === null && seen === undefined) continue
+    const should = source === null ? null : card({ mac, source, link })
+    const is = seen === undefined ? null : card(seen)
+    if (is !== should) differ("network", `nic-${id}`, { wanted: should, applied: should, seen: is })
   }
-  for (const mac of new Set(shape.macs)) {
-    if (mac !== vm.mac) differ("network", `nic ${mac}`, { wanted: null, applied: null, seen: mac })
+  for (const nic of extra.values()) {
+    differ("network", `nic ${nic.mac}`, { wanted: null, applied: null, seen: card(nic) })
   }
   return fields
 }

@@ -326,8 +326,11 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     looked.delete(vm.id)
     if (!vm.settled || (yield* busy).has(vm.id)) return
     const volumes = yield* inventory.volumes({ vm: vm.id })
-    const network = (host.facts?.network ?? null) !== null
-    const wanted = short(JSON.stringify([vm.name, vm.state, vm.autostart, vm.resources, vm.applied, network, volumes]))
+    const networks = host.facts
+    const offered = [networks?.network ?? null, networks?.networks ?? null]
+    const wanted = short(
+      JSON.stringify([vm.name, vm.state, vm.autostart, vm.resources, vm.applied, vm.nics, offered, volumes])
+    )
     const current = known?.wanted === wanted ? known : undefined
     const glance = yield* hypervisor.glance(host, vm.uuid, current?.digest ?? null)
     const before = (yield* inventory.seen).get(vm.id)
@@ -351,7 +354,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       onSome: (domain) => settle(vm, before, domain)
     })
     const fields = Drift.compare(
-      { vm, volumes, sourceOf: sourceOf(host), network },
+      { vm, volumes, sourceOf: sourceOf(host), networks },
       { power: seen.power, detail: Option.getOrNull(detail) }
     )
     const drift = Drift.reported(fields, policies)

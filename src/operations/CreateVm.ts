@@ -8,6 +8,7 @@ import type { Image } from "../domain/Image.ts"
 import type { Vm } from "../domain/Vm.ts"
 import * as Errors from "../domain/Errors.ts"
 import type { DiskSource, Hypervisor } from "../services/Hypervisor.ts"
+import * as NicSaga from "./NicSaga.ts"
 import { limits, type Saga } from "./Saga.ts"
 import * as VmSaga from "./VmSaga.ts"
 
@@ -79,7 +80,7 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
             vmId: vm.id,
             title: vm.name,
             resources: vm.resources,
-            mac: vm.mac,
+            nics: yield* NicSaga.allOnHost(hypervisor, host, vm.nics, `define ${vm.domainName}`),
             root: disk,
             seed: yield* driver.describeSeed(host, vm.id),
             operationId

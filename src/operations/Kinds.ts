@@ -11,6 +11,7 @@ import type { Snapshot } from "../domain/Volume.ts"
 import type { Hypervisor } from "../services/Hypervisor.ts"
 import type { Inventory } from "../services/Inventory.ts"
 import type { Storage } from "../services/Storage.ts"
+import * as AttachNic from "./AttachNic.ts"
 import * as AttachVolume from "./AttachVolume.ts"
 import * as CleanVm from "./CleanVm.ts"
 import * as ConfigureVm from "./ConfigureVm.ts"
@@ -20,6 +21,7 @@ import * as CreateVolume from "./CreateVolume.ts"
 import * as DestroySnapshot from "./DestroySnapshot.ts"
 import * as DestroyVm from "./DestroyVm.ts"
 import * as DestroyVolume from "./DestroyVolume.ts"
+import * as DetachNic from "./DetachNic.ts"
 import * as DetachVolume from "./DetachVolume.ts"
 import * as GrowVolume from "./GrowVolume.ts"
 import * as PauseVm from "./PauseVm.ts"
@@ -34,6 +36,7 @@ import * as ResumeVm from "./ResumeVm.ts"
 import * as RevertVolume from "./RevertVolume.ts"
 import type { Saga } from "./Saga.ts"
 import * as SetCloudInit from "./SetCloudInit.ts"
+import * as SetNicLink from "./SetNicLink.ts"
 import * as ShutDownVm from "./ShutDownVm.ts"
 import * as StartVm from "./StartVm.ts"
 import type * as VmSaga from "./VmSaga.ts"
@@ -146,6 +149,9 @@ export const kinds: Readonly<Record<OperationKind, Kind>> = {
   ConfigureVm: ofVm(ConfigureVm, "forward", ConfigureVm.saga),
   RepairVm: ofVm(RepairVm, "both ways", (subject, { storage }) => RepairVm.saga(subject, storage.driver)),
   CleanVm: ofVm(CleanVm, "forward", CleanVm.saga),
+  AttachNic: ofVm(AttachNic, "both ways", AttachNic.saga),
+  DetachNic: ofVm(DetachNic, "forward", DetachNic.saga),
+  SetNicLink: ofVm(SetNicLink, "both ways", SetNicLink.saga),
   SetCloudInit: ofVm(SetCloudInit, "forward", SetCloudInit.saga),
   CreateVolume: ofVolume(CreateVolume, "both ways", CreateVolume.saga),
   DestroyVolume: ofVolume(DestroyVolume, "forward", DestroyVolume.saga),

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import * as Either from "effect/Either"
 import type { HostRefusal } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
+import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { Candidate, PlacementRequest } from "../services/Scheduler.ts"
 
@@ -63,6 +65,16 @@ const closed = (request: PlacementRequest, { host, status }: Candidate): string 
   }
 }
 
+/** Why a NIC cannot be plugged in there, one clause; null: all can. */
+const lacking = ({ networks = [] }: PlacementRequest, { facts }: Host): string | null => {
+  if (facts === null) return null
+  for (const wish of networks) {
+    const connected = Network.connect(facts, wish)
+    if (Either.isLeft(connected)) return connected.left
+  }
+  return null
+}
+
 /**
  * Why the host cannot take the VM, one clause; null: it can.
  *
@@ -73,6 +85,8 @@ export const refusal = (request: PlacementRequest, candidate: Candidate): string
   if (reason !== null) return reason
   const capacity = candidate.host.capacity
   if (capacity === null) return "what it has is not known yet"
+  const unconnected = lacking(request, candidate.host)
+  if (unconnected !== null) return unconnected
   const short = shortages(request.resources, candidate.promised, capacity)
   return short.length === 0 ? null : short.join(", ")
 }
@@ -129,6 +143,7 @@ export const place = (
     if (!isOpen(request, candidate)) continue
     const capacity = capacityOf(candidate.host)
     if (capacity === null || !hasRoom(wanted, candidate.promised, capacity)) continue
+    if (lacking(request, candidate.host) !== null) continue
     const filled = share(wanted, candidate.promised, capacity)
     const better =
       best === null

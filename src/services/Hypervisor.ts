@@ -11,6 +11,8 @@ import type * as Stream from "effect/Stream"
 import type { GuestHoldsDevice, GuestIgnores, HostError } from "../domain/Errors.ts"
 import type { Host, HostFacts } from "../domain/Host.ts"
 import type { DomainUuid, OperationId, VmId } from "../domain/Ids.ts"
+import type { NetworkSource } from "../domain/Network.ts"
+import type { LinkState, NicModel } from "../domain/Nic.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Power } from "../domain/Vm.ts"
 
@@ -49,8 +51,40 @@ export interface VolumeDisk {
 /** How many volumes a domain of ours can have attached at a time: each takes a PCI Express port of its own. @since 0.2.0 @category constants */
 export const volumeSlots = 14
 
+/** A NIC as the domain's XML names it. @since 0.6.0 @category models */
+export interface DomainNic {
+  /** `ua-nic-<number>`, a device alias of the user's in libvirt's sense: device events carry it */
+  readonly alias: string
+  readonly mac: string
+  readonly source: NetworkSource
+  readonly model: NicModel
+  readonly link: LinkState
+}
+
 /**
- * Where a disk stands in a domain. `live` null: the domain does not run.
+ * How a NIC is found in a domain again: by its alias, or by its address in a domain that was defined before NICs had one.
+ *
+ * @since 0.6.0 @category models
+ */
+export type NicRef = Pick<DomainNic, "alias" | "mac">
+
+/**
+ * An address that a guest has. `agent`: its guest agent says so; `lease`: the DHCP server of the host's libvirt gave it; `arp`: the host's own
+ * table of neighbours has it.
+ *
+ * @since 0.6.0 @category models
+ */
+export interface GuestAddress {
+  /** of the NIC; null: the guest's agent has named none */
+  readonly mac: string | null
+  readonly address: string
+  /** bits of the network's part */
+  readonly prefix: number
+  readonly source: "agent" | "lease" | "arp"
+}
+
+/**
+ * Where a device stands in a domain. `live` null: the domain does not run.
  *
  * @since 0.2.0 @category models
  */
@@ -68,7 +102,7 @@ export interface DomainSpec {
   /** the user's name, any text */
   readonly title: string
   readonly resources: Resources
-  readonly mac: string
+  readonly nics: ReadonlyArray<DomainNic>
   readonly root: DiskSource
   /** what cloud-init reads, as a CD-ROM; absent or null: it has none */
   readonly seed?: DiskSource | null
@@ -114,6 +148,15 @@ export interface DomainDisk {
   readonly serial: string | null
 }
 
+/** A NIC as a domain's XML has it. @since 0.6.0 @category models */
+export interface ShapeNic {
+  /** lower case */
+  readonly mac: string
+  /** as in `bridge:br0` or `libvirt:default`; of any other kind, its type alone */
+  readonly source: string
+  readonly link: LinkState
+}
+
 /** What can drift of a domain's definition. @since 0.3.0 @category models */
 export interface DomainShape {
   readonly title: string | null
@@ -121,8 +164,7 @@ export interface DomainShape {
   /** MiB */
   readonly ram: number
   readonly disks: ReadonlyArray<DomainDisk>
-  /** of its NICs */
-  readonly macs: ReadonlyArray<string>
+  readonly nics: ReadonlyArray<ShapeNic>
 }
 
 /** Whose a domain says it is. @since 0.3.0 @category models */
@@ -248,6 +290,32 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
     ) => Effect.Effect<Option.Option<DiskPresence>, HostError>
     /** Makes the disk of a running or paused domain `size` bytes large, and tells the guest. Never makes it smaller. */
     readonly growDisk: (host: Host, domain: DomainRef, disk: VolumeDisk, size: number) => Effect.Effect<void, HostError>
+    /** The definition of the device of `attachNic`. */
+    readonly describeNic: (host: Host, nic: DomainNic) => Effect.Effect<string, HostError>
+    /**
+     * Puts a NIC into the domain: into the running one, where it runs or is paused, and into its definition. Already there in either is
+     * fine. Fails when the domain is absent, or has no slot left.
+     */
+    readonly attachNic: (host: Host, domain: DomainRef, nic: DomainNic) => Effect.Effect<void, HostError>
+    /** Takes a NIC out of the domain, as `detachDisk` takes a disk. */
+    readonly detachNic: (
+      host: Host,
+      domain: DomainRef,
+      nic: NicRef
+    ) => Effect.Effect<void, HostError | GuestHoldsDevice>
+    /** None: no such domain. */
+    readonly nicPresence: (
+      host: Host,
+      domain: DomainRef,
+      nic: NicRef
+    ) => Effect.Effect<Option.Option<DiskPresence>, HostError>
+    /** Plugs its cable in or out, in the running domain and in its definition. Fails when the domain or the NIC is absent. */
+    readonly setLink: (host: Host, domain: DomainRef, nic: NicRef, link: LinkState) => Effect.Effect<void, HostError>
+    /**
+     * The addresses of a running guest, from whatever knows any: first its agent, then leases, then the host's neighbours. None are known of one
+     * that does not run. A guest's agent that is silent takes some seconds.
+     */
+    readonly addresses: (host: Host, domain: DomainRef) => Effect.Effect<ReadonlyArray<GuestAddress>, HostError>
     /** Every domain on the host, ours or not. */
     readonly list: (host: Host) => Effect.Effect<ReadonlyArray<DomainSummary>, HostError>
     /** The power of every domain on the host, ours or not, in one call that waits for no guest and no storage. */

@@ -10,6 +10,7 @@ import type * as Errors from "../domain/Errors.ts"
 import type { CloudInit } from "../domain/CloudInit.ts"
 import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
+import type { LinkState, NewNic, Nic, NicId, NicState } from "../domain/Nic.ts"
 import type { Image, ImageConfig, ImageContent } from "../domain/Image.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
 import type { Operation, OperationDetail, OperationKind } from "../domain/Operation.ts"
@@ -136,6 +137,8 @@ export interface AdmitVm {
   readonly instanceType: InstanceType
   readonly imageId: ImageId
   readonly disk: KeptWith
+  /** absent: one on the default network */
+  readonly nics?: ReadonlyArray<NewNic>
   /** absent: what is usual */
   readonly cloudInit?: CloudInit
   /** GiB of the pool that are taken besides, by what is not written yet; absent: none */
@@ -150,6 +153,24 @@ export interface AdmitVolume {
   readonly disk: KeptWith
   readonly sourceId: SnapshotId | null
 }
+
+/** What is to be done with a VM's NICs. @since 0.6.0 @category models */
+export type NicChange =
+  | { readonly _tag: "Attach"; readonly nic: NewNic }
+  | { readonly _tag: "Detach"; readonly nic: NicId }
+  | { readonly _tag: "Link"; readonly nic: NicId; readonly link: LinkState }
+  /** it is so already */
+  | { readonly _tag: "Nothing" }
+
+/** A VM before and after a change of its NICs; `operation` null: there is nothing to do. @since 0.6.0 @category models */
+export interface NicsChanged {
+  readonly before: Vm
+  readonly after: Vm
+  readonly operation: Operation | null
+}
+
+/** What an operation made of a NIC; null: it is no more. @since 0.6.0 @category models */
+export type NicOutcome = { readonly state: NicState; readonly link?: LinkState } | null
 
 /** A snapshot with the volumes made from it that have not been purged. @since 0.2.0 @category models */
 export interface SnapshotUse {
@@ -259,8 +280,24 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
     ) => Effect.Effect<
       { readonly vm: Vm; readonly operation: Operation },
-      E | Errors.PoolFull | Errors.KeyReused | Errors.PersistenceError
+      E | Errors.PoolFull | Errors.MacTaken | Errors.KeyReused | Errors.PersistenceError
     >
+    /**
+     * One transaction: `decide` sees the VM as it is at this moment, and says what becomes of its NICs; that is written, with a pending operation.
+     * A failure of it changes nothing. `VmBusy`: another operation on it, or on a volume with it, has not ended. A key that was used before
+     * gives what it led to then, and changes nothing.
+     */
+    readonly changeNics: <E>(
+      id: VmId,
+      decide: (vm: Vm, host: Host) => Effect.Effect<NicChange, E>,
+      key?: RequestKey,
+      confirm?: Confirm<NicsChanged>
+    ) => Effect.Effect<
+      NicsChanged,
+      E | Errors.VmNotFound | Errors.VmBusy | Errors.MacTaken | Errors.KeyReused | Errors.PersistenceError
+    >
+    /** What an operation on a NIC came to. One that is no more already is passed over. */
+    readonly settleNic: (id: VmId, nic: Nic["id"], outcome: NicOutcome) => Effect.Effect<void, Errors.PersistenceError>
     /**
      * One transaction: a pending operation on the VM is written. `VmBusy`: another operation on it, or on a volume with it, has not ended.
      * `CleanVm` is for one that is destroyed or whose creation failed, the others for one that is not. A failure of `check`, which sees the VM as it

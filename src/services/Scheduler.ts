@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type { NoFeasibleHost } from "../domain/Errors.ts"
 import type { Host, HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
+import type { Wish } from "../domain/Network.ts"
 import type { Resources } from "../domain/Resources.ts"
 
 /** One host as the scheduler sees it. `promised` is the sum over all VMs that have a reservation there. @since 0.1.0 @category models */
@@ -23,6 +24,8 @@ export interface PlacementRequest {
   readonly resources: Resources
   /** hosts not to be used, each with the reason a user would be told */
   readonly exclude: ReadonlyMap<HostId, string>
+  /** what its NICs are to be plugged into; absent: it has none */
+  readonly networks?: ReadonlyArray<Wish>
 }
 
 /** @since 0.1.0 @category services */

@@ -153,6 +153,7 @@ class PackedLive implements LiveDomain {
   readonly serial: Array<string>
   readonly started: number
   readonly disks: LiveDomain["disks"]
+  readonly nics: LiveDomain["nics"]
   nextNode: number
   clocked: boolean
   readonly guest: LiveDomain["guest"]
@@ -163,6 +164,7 @@ class PackedLive implements LiveDomain {
     this.serial = of.serial
     this.started = of.started
     this.disks = of.disks
+    this.nics = of.nics
     this.nextNode = of.nextNode
     this.clocked = of.clocked
     this.guest = of.guest

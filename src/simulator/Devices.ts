@@ -1,5 +1,5 @@
 /**
- * Devices that come and go while a domain is there: disks.
+ * Devices that come and go while a domain is there: disks and NICs.
  *
  * @since 0.2.0
  */
@@ -7,7 +7,8 @@ import * as Either from "effect/Either"
 import * as Xml from "../libvirt/Xml.ts"
 import * as Disks from "./Disks.ts"
 import * as Domains from "./Domains.ts"
-import type { HostState, LiveDomain, OpenDisk, SimulatedDomain } from "./HostState.ts"
+import type { Device, HostState, LiveDomain, SimulatedDomain } from "./HostState.ts"
+import * as Nics from "./Nics.ts"
 import * as Pci from "./Pci.ts"
 import { code, from, malformed, refuse, type Refusal, unsupportedFlags } from "./Refusal.ts"
 
@@ -38,7 +39,6 @@ const affected = (domain: SimulatedDomain, flags: number, procedure: string): An
 const others = [
   "lease",
   "filesystem",
-  "interface",
   "input",
   "sound",
   "watchdog",
@@ -65,19 +65,23 @@ const others = [
   "shmem"
 ]
 
-const parse = (xml: string, whole: boolean): Answer<Xml.Element> =>
+const parse = (host: HostState, xml: string, whole: boolean): Answer<Xml.Element> =>
   Xml.parse(xml).pipe(
     Either.mapLeft((error) => malformed(from.domain, "device_definition", xml, error.reason)),
     Either.flatMap((root): Answer<Xml.Element> => {
       if (root.name === "disk") return Disks.parse(root, whole)
+      if (root.name === "interface") return Nics.parse(host, root)
       return others.includes(root.name)
-        ? no(code.noSupport, `the simulated daemon attaches and detaches disks, no ${root.name}`, from.qemu)
+        ? no(code.noSupport, `the simulated daemon attaches and detaches disks and NICs, no ${root.name}`, from.qemu)
         : no(code.unsupported, `unknown device type '${root.name}'`)
     })
   )
 
 const disksOf = (definition: Xml.Element): ReadonlyArray<Xml.Element> =>
   Domains.devicesOf(definition).filter(({ name }) => name === "disk")
+
+const nicsOf = (definition: Xml.Element): ReadonlyArray<Xml.Element> =>
+  Domains.devicesOf(definition).filter(({ name }) => name === "interface")
 
 const unique = (definition: Xml.Element, disk: Xml.Element): Answer<void> => {
   const alias = Disks.aliasOf(disk)
@@ -88,6 +92,9 @@ const unique = (definition: Xml.Element, disk: Xml.Element): Answer<void> => {
 
 const addToConfig = (config: Xml.Element, disk: Xml.Element): Answer<Xml.Element> =>
   Either.flatMap(unique(config, disk), () => {
+    if (disk.name === "interface") {
+      return Either.right(Domains.withDevices(config, [...Domains.devicesOf(config), disk]))
+    }
     const target = Disks.targetOf(disk)
     return disksOf(config).some((other) => Disks.targetOf(other) === target)
       ? no(code.operationInvalid, `target ${target} already exists`, from.qemu)
@@ -119,21 +126,47 @@ const addToLive = (host: HostState, live: LiveDomain, disk: Xml.Element): Answer
     })
   )
 
+/** libvirt takes any number with the same address. */
+const plugIn = (host: HostState, live: LiveDomain, nic: Xml.Element): Answer<Xml.Element> =>
+  Either.Do.pipe(
+    Either.bind("unique", () => unique(live.definition, nic)),
+    Either.bind("plugged", () => Nics.plug(host, nic)),
+    Either.flatMap((): Answer<Xml.Element> => {
+      const devices = Domains.devicesOf(live.definition)
+      const named =
+        Disks.aliasOf(nic) === undefined
+          ? { ...nic, children: [...nic.children, Xml.element("alias", { name: Nics.freeAlias(devices) })] }
+          : nic
+      const placed = Pci.place(named, devices, Domains.machineOf(live.definition))
+      return placed === undefined ? no(code.internal, "No more available PCI slots") : Either.right(placed)
+    }),
+    Either.map((placed) => {
+      live.nics.add(Nics.open(placed))
+      return placed
+    })
+  )
+
 /** DOMAIN_ATTACH_DEVICE_FLAGS: into both, or into neither. @since 0.2.0 @category procedures */
 export const attach = (host: HostState, domain: SimulatedDomain, xml: string, flags: number): Answer<void> =>
   Either.Do.pipe(
     Either.bind("affected", () => affected(domain, flags, "qemuDomainAttachDeviceLiveAndConfig")),
-    Either.bind("disk", () => parse(xml, true)),
+    Either.bind("disk", () => parse(host, xml, true)),
     Either.bind("config", ({ affected: { config }, disk }) =>
       config === null ? Either.right(null) : addToConfig(config, disk)
     ),
     Either.bind("shown", ({ affected: { live }, disk }) =>
-      live === null ? Either.right(null) : addToLive(host, live, disk)
+      live === null
+        ? Either.right(null)
+        : disk.name === "interface"
+          ? plugIn(host, live, disk)
+          : addToLive(host, live, disk)
     ),
     Either.map(({ affected: { live }, config, shown }) => {
       if (config !== null) domain.persistent = config
       if (live === null || shown === null) return
-      live.definition = Domains.replaceDevices(live.definition, Disks.insert(Domains.devicesOf(live.definition), shown))
+      const devices = Domains.devicesOf(live.definition)
+      const more = shown.name === "disk" ? Disks.insert(devices, shown) : Domains.inOrder([...devices, shown])
+      live.definition = Domains.replaceDevices(live.definition, more)
       tell(host, domain, "DeviceAdded", shown)
     })
   )
@@ -148,15 +181,21 @@ const tell = (
 /** How a call says which device it means. @since 0.2.0 @category models */
 export type Which = { readonly _tag: "Xml"; readonly xml: string } | { readonly _tag: "Alias"; readonly alias: string }
 
-const found = (definition: Xml.Element, which: Which, missing: (target: string) => string): Answer<Xml.Element> => {
+const found = (
+  host: HostState,
+  definition: Xml.Element,
+  which: Which,
+  missing: (target: string) => string
+): Answer<Xml.Element> => {
   if (which._tag === "Alias") {
     const device = Domains.devicesOf(definition).find((device) => Disks.aliasOf(device) === which.alias)
     if (device === undefined) return no(code.internal, `no device found with alias ${which.alias}`)
-    return device.name === "disk"
+    return device.name === "disk" || device.name === "interface"
       ? Either.right(device)
-      : no(code.noSupport, `the simulated daemon detaches disks, no ${device.name}`, from.qemu)
+      : no(code.noSupport, `the simulated daemon detaches disks and NICs, no ${device.name}`, from.qemu)
   }
-  return Either.flatMap(parse(which.xml, false), (given) => {
+  return Either.flatMap(parse(host, which.xml, false), (given) => {
+    if (given.name === "interface") return Nics.named(nicsOf(definition), given)
     const target = Disks.targetOf(given)
     const disk = disksOf(definition).find((disk) => Disks.targetOf(disk) === target)
     return disk === undefined ? no(code.deviceMissing, missing(target), from.qemu) : Either.right(disk)
@@ -164,8 +203,11 @@ const found = (definition: Xml.Element, which: Which, missing: (target: string) 
 }
 
 /** QEMU takes a second request once its clock has moved on from the first; that of a domain started paused stands at its beginning. */
-const askable = (live: LiveDomain, disk: Xml.Element): Answer<OpenDisk | null> => {
-  const open = live.disks.get(Disks.targetOf(disk))
+const askable = (live: LiveDomain, disk: Xml.Element): Answer<Device | null> => {
+  const open =
+    disk.name === "disk"
+      ? live.disks.get(Disks.targetOf(disk))
+      : [...live.nics].find(({ alias }) => alias === Disks.aliasOf(disk))
   return open !== undefined && !live.clocked && live.guest.removals.has(open)
     ? no(
         code.internal,
@@ -176,12 +218,12 @@ const askable = (live: LiveDomain, disk: Xml.Element): Answer<OpenDisk | null> =
 }
 
 /**
- * DOMAIN_DETACH_DEVICE_FLAGS and DOMAIN_DETACH_DEVICE_ALIAS. Out of the definition it is at once; the disk that the running guest has to
+ * DOMAIN_DETACH_DEVICE_FLAGS and DOMAIN_DETACH_DEVICE_ALIAS. Out of the definition it is at once; the device that the running guest has to
  * be asked for is the answer.
  *
  * @since 0.2.0 @category procedures
  */
-export const detach = (domain: SimulatedDomain, which: Which, flags: number): Answer<OpenDisk | null> =>
+export const detach = (host: HostState, domain: SimulatedDomain, which: Which, flags: number): Answer<Device | null> =>
   Either.Do.pipe(
     Either.bind("affected", () =>
       affected(
@@ -194,7 +236,7 @@ export const detach = (domain: SimulatedDomain, which: Which, flags: number): An
       config === null
         ? Either.right(null)
         : Either.map(
-            found(config, which, (target) => `no target device ${target}`),
+            found(host, config, which, (target) => `no target device ${target}`),
             (disk) =>
               Domains.replaceDevices(
                 config,
@@ -206,7 +248,7 @@ export const detach = (domain: SimulatedDomain, which: Which, flags: number): An
       live === null
         ? Either.right(null)
         : Either.flatMap(
-            found(live.definition, which, (target) => `disk ${target} not found`),
+            found(host, live.definition, which, (target) => `disk ${target} not found`),
             (disk) => askable(live, disk)
           )
     ),
@@ -216,18 +258,25 @@ export const detach = (domain: SimulatedDomain, which: Which, flags: number): An
     })
   )
 
-const shownOf = (live: LiveDomain, open: OpenDisk): Xml.Element | undefined =>
-  live.disks.get(open.target) === open
+const shownOf = (live: LiveDomain, open: Device): Xml.Element | undefined => {
+  if ("mac" in open) {
+    return live.nics.has(open) ? nicsOf(live.definition).find((nic) => Disks.aliasOf(nic) === open.alias) : undefined
+  }
+  return live.disks.get(open.target) === open
     ? disksOf(live.definition).find((disk) => Disks.targetOf(disk) === open.target)
     : undefined
+}
 
-/** The guest has let go of a disk. @since 0.2.0 @category procedures */
-export const removed = (host: HostState, domain: SimulatedDomain, open: OpenDisk): void => {
+/** The guest has let go of a device. @since 0.2.0 @category procedures */
+export const removed = (host: HostState, domain: SimulatedDomain, open: Device): void => {
   const { live } = domain
   const disk = live === null ? undefined : shownOf(live, open)
   if (live === null || disk === undefined) return
-  live.disks.delete(open.target)
-  open.close()
+  if ("mac" in open) live.nics.delete(open)
+  else {
+    live.disks.delete(open.target)
+    open.close()
+  }
   live.definition = Domains.replaceDevices(
     live.definition,
     Domains.devicesOf(live.definition).filter((device) => device !== disk)
@@ -235,11 +284,52 @@ export const removed = (host: HostState, domain: SimulatedDomain, open: OpenDisk
   tell(host, domain, "DeviceRemoved", disk)
 }
 
-/** The guest has said that it does not let go of a disk. @since 0.2.0 @category procedures */
-export const kept = (host: HostState, domain: SimulatedDomain, open: OpenDisk): void => {
+/** The guest has said that it does not let go of a device. @since 0.2.0 @category procedures */
+export const kept = (host: HostState, domain: SimulatedDomain, open: Device): void => {
   const disk = domain.live === null ? undefined : shownOf(domain.live, open)
   if (disk !== undefined) tell(host, domain, "DeviceRemovalFailed", disk)
 }
+
+/**
+ * DOMAIN_UPDATE_DEVICE_FLAGS of a NIC: of the running one its cable, and in the definition all of it, whose alias is lost unless it is given again.
+ *
+ * @since 0.6.0 @category procedures
+ */
+export const update = (host: HostState, domain: SimulatedDomain, xml: string, flags: number): Answer<void> =>
+  Either.Do.pipe(
+    Either.bind("affected", () => affected(domain, flags, "qemuDomainUpdateDeviceFlags")),
+    Either.bind("nic", () => parse(host, xml, true)),
+    Either.filterOrLeft(
+      ({ nic }) => nic.name === "interface",
+      ({ nic }) => refuse(code.noSupport, from.qemu, `the simulated daemon updates NICs, no ${nic.name}`)
+    ),
+    Either.bind("config", ({ affected: { config }, nic }) =>
+      config === null
+        ? Either.right(null)
+        : Either.map(Nics.named(nicsOf(config), nic), (old) =>
+            Domains.withDevices(
+              config,
+              Domains.devicesOf(config).map((device) => (device === old ? nic : device))
+            )
+          )
+    ),
+    Either.bind("live", ({ affected: { live }, nic }) =>
+      live === null
+        ? Either.right(null)
+        : Either.flatMap(Nics.named(nicsOf(live.definition), nic), (old) =>
+            Either.map(Nics.plug(host, nic), () =>
+              Domains.replaceDevices(
+                live.definition,
+                Domains.devicesOf(live.definition).map((device) => (device === old ? Nics.linkedAs(old, nic) : device))
+              )
+            )
+          )
+    ),
+    Either.map(({ affected, config, live }) => {
+      if (config !== null) domain.persistent = config
+      if (affected.live !== null && live !== null) affected.live.definition = live
+    })
+  )
 
 // KiB in what 64 bits can count in bytes
 const mostKibibytes = 18014398509481983n

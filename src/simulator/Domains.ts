@@ -10,6 +10,7 @@ import * as Definitions from "./Definitions.ts"
 import * as Disks from "./Disks.ts"
 import { type HostState, newUuid, type OpenDisk, type SimulatedDomain, state } from "./HostState.ts"
 import * as Metadata from "./Metadata.ts"
+import * as Nics from "./Nics.ts"
 import * as Pci from "./Pci.ts"
 import { print } from "./PrintXml.ts"
 import * as Usage from "./Usage.ts"
@@ -231,16 +232,13 @@ const parseDefinition = (
     if (other !== undefined) return Either.left(Disks.duplicated(other, disk.right))
     disks.push(disk.right)
   }
-  for (const nic of Xml.children(devicesElement(root), "interface")) {
-    const mac = Xml.attribute(Xml.child(nic, "mac"), "address")
-    if (mac !== undefined && !/^([0-9a-f]{1,2}:){5}[0-9a-f]{1,2}$/i.test(mac)) {
-      return bad(`unable to parse mac address '${mac}'`)
-    }
-    if (mac !== undefined && (Number.parseInt(mac, 16) & 1) === 1) {
-      return bad(`expected unicast mac address, found multicast '${mac}'`)
-    }
+  const nics = new Map<Xml.Element, Xml.Element>()
+  for (const given of Xml.children(devicesElement(root), "interface")) {
+    const nic = Nics.parse(host, given)
+    if (Either.isLeft(nic)) return Either.left(nic.left)
+    nics.set(given, nic.right)
   }
-  const definition = complete(root, { type, uuid, memory, vcpus, disks })
+  const definition = complete(root, { type, uuid, memory, vcpus, disks, nics })
   const misplaced = Pci.misplacedRoot(devicesOf(definition), machineOf(definition))
   if (misplaced !== undefined) return Either.left(refuse(code.xml, from.qemu, misplaced))
   const aliases = devicesOf(definition).flatMap((device) => Disks.aliasOf(device) ?? [])
@@ -313,12 +311,13 @@ export const replaceDevices = (definition: Xml.Element, devices: ReadonlyArray<X
   )
 })
 
+/** In the order in which libvirt prints them. @since 0.6.0 @category combinators */
+export const inOrder = (devices: ReadonlyArray<Xml.Element>): ReadonlyArray<Xml.Element> =>
+  [...devices].sort((a, b) => deviceRank(a) - deviceRank(b))
+
 /** The definition with other devices, each in its slot. @since 0.2.0 @category combinators */
 export const withDevices = (definition: Xml.Element, devices: ReadonlyArray<Xml.Element>): Xml.Element =>
-  replaceDevices(
-    definition,
-    [...Pci.complete(devices, machineOf(definition))].sort((a, b) => deviceRank(a) - deviceRank(b))
-  )
+  replaceDevices(definition, inOrder(Pci.complete(devices, machineOf(definition))))
 
 const usersAlias = (device: Xml.Element): Xml.Element => ({
   ...device,
@@ -335,6 +334,8 @@ const complete = (
     readonly memory: number
     readonly vcpus: number
     readonly disks: ReadonlyArray<Xml.Element>
+    /** as they are kept, by what was given */
+    readonly nics: ReadonlyMap<Xml.Element, Xml.Element>
   }
 ): Xml.Element => {
   const osType = Xml.find(root, "os", "type")
@@ -354,7 +355,7 @@ const complete = (
   const devices = [
     ...(has("emulator") ? [] : [leaf("emulator", "/usr/bin/qemu-system-x86_64")]),
     ...facts.disks.reduce<ReadonlyArray<Xml.Element>>(Disks.insert, []),
-    ...given.filter(({ name }) => name !== "disk").map(usersAlias),
+    ...given.filter(({ name }) => name !== "disk").map((device) => usersAlias(facts.nics.get(device) ?? device)),
     ...["mouse", "keyboard"]
       .filter((type) => !given.some((one) => one.name === "input" && Xml.attribute(one, "type") === type))
       .map((type) => Xml.element("input", { type, bus: "ps2" })),
@@ -456,15 +457,8 @@ const roundedUp = (definition: Xml.Element): Xml.Element => ({
 
 const checkNetworks = (host: HostState, definition: Xml.Element): Answer<void> => {
   for (const nic of Xml.children(devicesElement(definition), "interface")) {
-    if (Xml.attribute(nic, "type") !== "network") continue
-    const name = Xml.attribute(Xml.child(nic, "source"), "network") ?? ""
-    const network = [...host.networks.values()].find((network) => network.name === name)
-    if (network === undefined) {
-      return Either.left(refuse(code.noNetwork, from.network, `no network with matching name '${name}'`))
-    }
-    if (!network.active) {
-      return Either.left(refuse(code.operationInvalid, from.network, `network '${name}' is not active`))
-    }
+    const plugged = Nics.plug(host, nic)
+    if (Either.isLeft(plugged)) return plugged
   }
   return Either.right(undefined)
 }
@@ -608,9 +602,12 @@ export const start = (host: HostState, domain: SimulatedDomain, flags: number): 
       serial: [],
       started: host.now(),
       disks,
+      nics: new Set(
+        devicesOf(definition).flatMap((device) => (device.name === "interface" ? [Nics.open(device)] : []))
+      ),
       nextNode,
       clocked: !paused,
-      guest: { phase: "booting", boots: 0, pressed: null, seen: new Map(), removals: new Map() }
+      guest: { phase: "booting", boots: 0, pressed: null, seen: new Map(), cards: new Map(), removals: new Map() }
     })
     domain.live = live
     // asked for at every other start there, when this one is packed

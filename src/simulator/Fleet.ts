@@ -10,6 +10,8 @@ import type * as Scope from "effect/Scope"
 import type { Duplex } from "node:stream"
 import * as Keys from "./Keys.ts"
 import { defaultConfig, formatAddress, type HostAddress } from "../domain/Host.ts"
+import * as Network from "../domain/Network.ts"
+import * as Nic from "../domain/Nic.ts"
 import { InstanceTypeId } from "../domain/Ids.ts"
 import type { WantedPower } from "../domain/Vm.ts"
 import * as DomainXml from "../libvirt/DomainXml.ts"
@@ -221,7 +223,9 @@ export const demonstration = (
   })
 
 /** A VM that runs on one of the hosts without anybody having made it there. @since 0.3.0 @category models */
-export type Standing = Pick<DomainSpec, "vmId" | "uuid" | "domainName" | "title" | "resources" | "mac" | "operationId">
+export type Standing = Pick<DomainSpec, "vmId" | "uuid" | "domainName" | "title" | "resources" | "operationId"> & {
+  readonly nics: ReadonlyArray<Nic.Nic>
+}
 
 const folder = defaultConfig({ user: "root", host: "unused", port: 22 }).path
 
@@ -244,9 +248,22 @@ export const settle = (host: SimulatedHost.SimulatedHost, vm: Standing, power: W
   const mark = new HostFile(state.now())
   mark.resize(1)
   state.files.files.set(`${folder}/${vm.domainName}-root.operation-${vm.operationId}`, mark)
-  const network = [...state.networks.values()].find(({ active }) => active)
+  const active = [...state.networks.values()].flatMap(({ active, name }) => (active ? [name] : []))
+  const [network = null] = active
+  const networks = active.map((name): Network.HostNetwork => ({
+    name,
+    source: { kind: "libvirt", name },
+    vlans: null,
+    problem: null
+  }))
+  const nics = vm.nics.flatMap((nic) =>
+    Either.match(Network.connect({ network, networks }, nic), {
+      onLeft: () => [],
+      onRight: (source) => (source === null ? [] : [{ ...nic, alias: Nic.aliasOf(nic), source }])
+    })
+  )
   const definition = DomainXml.build(
-    { ...vm, root: { _tag: "File", path, format: "qcow2", serial: `${vm.domainName}-root` } },
+    { ...vm, nics, root: { _tag: "File", path, format: "qcow2", serial: `${vm.domainName}-root` } },
     {
       hostname: machine.hostname,
       uuid: machine.uuid,
@@ -254,7 +271,7 @@ export const settle = (host: SimulatedHost.SimulatedHost, vm: Standing, power: W
       resources: { cpu: machine.cpus, ram: machine.memory / mebibyte, disk: machine.disk / gibibyte },
       arch: "x86_64",
       domainType: machine.kvm ? "kvm" : "qemu",
-      network: network?.name ?? null
+      network
     }
   )
   const started = Either.flatMap(Xml.render(definition), (xml) =>

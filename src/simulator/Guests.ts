@@ -1,5 +1,5 @@
 /**
- * What guests do in their own time: come up, turn themselves off, notice their disks, let go of them.
+ * What guests do in their own time: come up, turn themselves off, notice their devices, let go of them.
  *
  * @since 0.2.0
  */
@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Picture from "../libvirt/Picture.ts"
 import * as Devices from "./Devices.ts"
 import * as Domains from "./Domains.ts"
-import { type HostState, type LiveDomain, type OpenDisk, type SimulatedDomain, state } from "./HostState.ts"
+import { type Device, type HostState, type LiveDomain, type SimulatedDomain, state } from "./HostState.ts"
 
 /** What the daemon does to guests. @since 0.1.0 @category models */
 export interface GuestControl {
@@ -18,18 +18,18 @@ export interface GuestControl {
   readonly press: (domain: SimulatedDomain, then: "off" | "anew") => void
   /** QEMU begins anew with it: what it was asked to let go of is gone, whether it has heard of it or not. */
   readonly reset: (domain: SimulatedDomain) => void
-  /** Its disks have changed, or it goes on after a pause. */
+  /** Its devices have changed, or it goes on after a pause. */
   readonly look: (domain: SimulatedDomain) => void
-  /** Asks it to let go of a disk. One that is not up yet does not hear it. */
-  readonly ask: (domain: SimulatedDomain, disk: OpenDisk) => void
+  /** Asks it to let go of a device. One that is not up yet does not hear it. */
+  readonly ask: (domain: SimulatedDomain, disk: Device) => void
   /** Whether it has let go of what it was asked for, once that is known. */
-  readonly answer: (domain: SimulatedDomain, disk: OpenDisk) => Effect.Effect<boolean>
+  readonly answer: (domain: SimulatedDomain, disk: Device) => Effect.Effect<boolean>
 }
 
 /** @since 0.2.0 @category models */
 export interface Guests {
   readonly control: GuestControl
-  /** The guest of that name does not let go of its disks; off: it does, also of those it was asked for meanwhile. */
+  /** The guest of that name does not let go of its devices; off: it does, also of those it was asked for meanwhile. */
   readonly hold: (name: string, on: boolean) => void
   /** The guest of that name says that it does not let go. */
   readonly refuse: (name: string, on: boolean) => void
@@ -70,10 +70,32 @@ const scan = (live: LiveDomain, silently: boolean): void => {
   }
 }
 
+/** The same of its NICs. */
+const scanNics = (live: LiveDomain, silently: boolean): void => {
+  const { guest, serial } = live
+  const tell = (line: string): void => {
+    if (!silently) serial.push(`GUEST NIC ${line}`)
+  }
+  for (const [nic, name] of guest.cards) {
+    if (live.nics.has(nic)) continue
+    guest.cards.delete(nic)
+    tell(`- ${name} mac=${nic.mac}`)
+  }
+  for (const nic of [...live.nics].sort((a, b) => a.slot - b.slot)) {
+    if (guest.cards.has(nic)) continue
+    const taken = new Set(guest.cards.values())
+    let number = 0
+    while (taken.has(`eth${number}`)) number++
+    guest.cards.set(nic, `eth${number}`)
+    tell(`+ eth${number} mac=${nic.mac}`)
+  }
+}
+
 /** The guest's system is up. @since 0.3.0 @category combinators */
 export const comeUp = (live: LiveDomain): void => {
   live.guest.phase = "up"
   scan(live, true)
+  scanNics(live, true)
   const disks = [...live.guest.seen.values()].map(({ name, size }) => ` ${name}=${size}`)
   live.serial.push(`GUEST READY${disks.join("")}`)
 }
@@ -114,14 +136,14 @@ export const make = (options: {
     })
   }
 
-  const settle = (live: LiveDomain, disk: OpenDisk, gone: boolean): void => {
+  const settle = (live: LiveDomain, disk: Device, gone: boolean): void => {
     const waiting = live.guest.removals.get(disk)?.waiting ?? []
     live.guest.removals.delete(disk)
     for (const told of waiting) told(gone)
   }
 
   /** Once it has heard it, it takes its time. */
-  const letGo = (domain: SimulatedDomain, live: LiveDomain, disk: OpenDisk): void => {
+  const letGo = (domain: SimulatedDomain, live: LiveDomain, disk: Device): void => {
     const removal = live.guest.removals.get(disk)
     if (removal === undefined || !removal.heard || removal.acting) return
     removal.acting = true
@@ -150,6 +172,7 @@ export const make = (options: {
     live.guest.pressed = null
     if (pressed !== null) press(domain, pressed)
     scan(live, false)
+    scanNics(live, false)
     for (const disk of live.guest.removals.keys()) letGo(domain, live, disk)
   }
 
@@ -164,6 +187,7 @@ export const make = (options: {
     live.guest.phase = "booting"
     live.guest.pressed = null
     live.guest.seen.clear()
+    live.guest.cards.clear()
     boot(domain)
   }
 

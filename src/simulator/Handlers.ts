@@ -14,6 +14,7 @@ import type { GuestControl } from "./Guests.ts"
 import type { HostState, SimulatedDomain, SimulatedNetwork, SimulatedPool, SimulatedSecret } from "./HostState.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Networks from "./Networks.ts"
+import * as Nics from "./Nics.ts"
 import { code, from, refuse, type Refusal, unsupportedFlags } from "./Refusal.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Storage from "./Storage.ts"
@@ -104,6 +105,7 @@ export const jobs: ReadonlySet<ProcedureName> = new Set([
   "DOMAIN_DETACH_DEVICE",
   "DOMAIN_DETACH_DEVICE_FLAGS",
   "DOMAIN_DETACH_DEVICE_ALIAS",
+  "DOMAIN_UPDATE_DEVICE_FLAGS",
   "DOMAIN_BLOCK_RESIZE",
   "DOMAIN_GET_BLOCK_INFO"
 ])
@@ -156,7 +158,7 @@ export const make = (daemon: Daemon): Handlers => {
   const detach = (ref: Domains.DomainRef, which: Devices.Which, flags: number) =>
     Effect.gen(function* () {
       const found = yield* domain(ref)
-      const disk = yield* Devices.detach(found, which, flags)
+      const disk = yield* Devices.detach(host, found, which, flags)
       if (disk === null) return
       guests.ask(found, disk)
       // by alias libvirt only asks
@@ -351,6 +353,15 @@ export const make = (daemon: Daemon): Handlers => {
     DOMAIN_DETACH_DEVICE: ({ dom, xml }) => detach(dom, { _tag: "Xml", xml }, 1),
     DOMAIN_DETACH_DEVICE_FLAGS: ({ dom, flags, xml }) => detach(dom, { _tag: "Xml", xml }, flags),
     DOMAIN_DETACH_DEVICE_ALIAS: ({ alias, dom, flags }) => detach(dom, { _tag: "Alias", alias }, flags),
+    DOMAIN_UPDATE_DEVICE_FLAGS: ({ dom, flags, xml }) =>
+      onDomain(dom, (domain) => Devices.update(host, domain, xml, flags)),
+    DOMAIN_INTERFACE_ADDRESSES: ({ dom, source }) =>
+      onDomain(dom, (domain) =>
+        Either.map(
+          Nics.addresses(domain, ({ definition }) => Domains.devicesOf(definition), source),
+          (ifaces) => ({ ifaces })
+        )
+      ),
     DOMAIN_BLOCK_RESIZE: ({ disk, dom, flags, size }) =>
       onDomain(dom, (domain) => Either.map(Devices.resize(domain, disk, size, flags), looking(domain))),
     DOMAIN_GET_BLOCK_INFO: ({ dom, flags, path }) =>
@@ -490,6 +501,13 @@ export const make = (daemon: Daemon): Handlers => {
         const { items, ret } = listed(need_results, Networks.listAll(host, flags))
         return { nets: items.map(networkRef), ret }
       }),
+    CONNECT_LIST_ALL_INTERFACES: ({ need_results }) =>
+      Effect.sync(() => {
+        const { items, ret } = listed(need_results, Networks.interfaces(host))
+        return { ifaces: items, ret }
+      }),
+    INTERFACE_GET_XML_DESC: ({ iface }) =>
+      answer(() => Either.map(Networks.interfaceXml(host, iface), (xml) => ({ xml }))),
     NETWORK_LOOKUP_BY_NAME: ({ name }) =>
       answer(() => Either.map(Networks.byName(host, name), (found) => ({ net: networkRef(found) }))),
     NETWORK_LOOKUP_BY_UUID: ({ uuid }) =>

@@ -65,6 +65,18 @@ export interface OpenDisk {
   readonly close: () => void
 }
 
+/** A NIC that a QEMU has. @since 0.6.0 @category models */
+export interface OpenNic {
+  readonly alias: string
+  /** lower case */
+  readonly mac: string
+  /** where it stands on the guest's bus */
+  readonly slot: number
+}
+
+/** What a guest can be asked to let go of. @since 0.6.0 @category models */
+export type Device = OpenDisk | OpenNic
+
 /** A disk as the guest's kernel saw it when it last looked. @since 0.2.0 @category models */
 export interface SeenDisk {
   /** the kernel's own, the first that was free */
@@ -73,7 +85,7 @@ export interface SeenDisk {
   readonly serial: string
 }
 
-/** A disk that the guest was asked to let go of. @since 0.2.0 @category models */
+/** A device that the guest was asked to let go of. @since 0.2.0 @category models */
 export interface Removal {
   /** whether the guest was up; otherwise only its next reset does it */
   heard: boolean
@@ -92,7 +104,9 @@ export interface GuestState {
   /** what its power button was pressed for while it was paused: it hears it when it goes on; null: it was not */
   pressed: "off" | "anew" | null
   readonly seen: Map<OpenDisk, SeenDisk>
-  readonly removals: Map<OpenDisk, Removal>
+  /** NICs as its kernel saw them when it last looked, with its own names for them */
+  readonly cards: Map<OpenNic, string>
+  readonly removals: Map<Device, Removal>
 }
 
 /** A domain while it runs. @since 0.1.0 @category models */
@@ -105,6 +119,7 @@ export interface LiveDomain {
   readonly started: number
   /** by target */
   readonly disks: Map<string, OpenDisk>
+  readonly nics: Set<OpenNic>
   /** the number that the next image QEMU opens gets */
   nextNode: number
   /** whether its clock goes: it was resumed, or never paused */
@@ -203,6 +218,8 @@ export interface HostState {
   readonly domains: Map<string, SimulatedDomain>
   readonly pools: Map<string, SimulatedPool>
   readonly networks: Map<string, SimulatedNetwork>
+  /** those that are its own, none of libvirt's */
+  readonly bridges: Set<string>
   readonly secrets: Map<string, SimulatedSecret>
   /** undefined: it has no way to one */
   readonly ceph: CephCluster | undefined
@@ -242,6 +259,7 @@ export const randomFrom = (seed: number): (() => number) => {
 export const make = (options: {
   readonly machine: Machine
   readonly networks: ReadonlyArray<{ readonly name: string; readonly active: boolean }>
+  readonly bridges: ReadonlyArray<string>
   readonly ceph?: CephCluster | undefined
   readonly seed: number
   readonly now: () => number
@@ -260,6 +278,7 @@ export const make = (options: {
         return [uuid, { name, uuid, bridge: `virbr${index}`, active, autostart: active }]
       })
     ),
+    bridges: new Set(options.bridges),
     secrets: new Map(),
     ceph: options.ceph,
     nextId: 1,

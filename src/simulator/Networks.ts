@@ -39,6 +39,42 @@ export const byName = (host: HostState, name: string): Answer<SimulatedNetwork> 
     : Either.right(network)
 }
 
+/** An interface of the host. @since 0.6.0 @category models */
+export interface InterfaceRef {
+  readonly name: string
+  readonly mac: string
+}
+
+/** CONNECT_LIST_ALL_INTERFACES: bridges, of its own and of active networks, and its cable. @since 0.6.0 @category procedures */
+export const interfaces = (host: HostState): ReadonlyArray<InterfaceRef> =>
+  [
+    ...host.bridges,
+    ...[...host.networks.values()].flatMap(({ active, bridge }) => (active ? [bridge] : [])),
+    "eth0",
+    "lo"
+  ].map((name, index) => ({
+    name,
+    mac: name === "lo" ? "00:00:00:00:00:00" : `02:00:00:00:00:${(index + 1).toString(16).padStart(2, "0")}`
+  }))
+
+/** INTERFACE_GET_XML_DESC. @since 0.6.0 @category procedures */
+export const interfaceXml = (host: HostState, { name }: InterfaceRef): Answer<string> => {
+  const found = interfaces(host).find((one) => one.name === name)
+  if (found === undefined) {
+    return Either.left(refuse(code.noInterface, from.interface, `couldn't find interface named '${name}'`))
+  }
+  const { element } = Xml
+  const isBridge = name !== "eth0" && name !== "lo"
+  return Either.right(
+    print(
+      element("interface", { type: isBridge ? "bridge" : "ethernet", name }, [
+        element("mtu", { size: 1500 }),
+        isBridge ? element("bridge", { stp: "off", delay: "0" }) : element("mac", { address: found.mac })
+      ])
+    )
+  )
+}
+
 /** NETWORK_CREATE. @since 0.1.0 @category procedures */
 export const start = (network: SimulatedNetwork): Answer<void> => {
   if (network.active) return Either.left(refuse(code.operationInvalid, from.network, "network is already active"))

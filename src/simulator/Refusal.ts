@@ -24,12 +24,14 @@ export const code = {
   noPool: 49,
   noVolume: 50,
   operationInvalid: 55,
+  noInterface: 57,
   invalidSecret: 65,
   noSecret: 66,
   unsupported: 67,
   timeout: 68,
   noMetadata: 80,
   overflow: 82,
+  agentUnresponsive: 86,
   volumeExists: 90,
   deviceMissing: 99
 } as const
@@ -43,12 +45,13 @@ export const from = {
   storage: 18,
   network: 19,
   domain: 20,
+  interface: 28,
   secret: 30,
   streams: 38
 } as const
 
 /** errno values that go into `int1`. @since 0.1.0 @category models */
-export const errno = { ENOENT: 2, ENOSPC: 28, ENOTEMPTY: 39 } as const
+export const errno = { ENOENT: 2, ENODEV: 19, ENOSPC: 28, ENOTEMPTY: 39 } as const
 
 const formats: Readonly<Record<number, string>> = {
   1: "internal error: %s",
@@ -65,12 +68,14 @@ const formats: Readonly<Record<number, string>> = {
   49: "Storage pool not found: %s",
   50: "Storage volume not found: %s",
   55: "Requested operation is not valid: %s",
+  57: "Interface not found: %s",
   65: "Invalid secret: %s",
   66: "Secret not found: %s",
   67: "unsupported configuration: %s",
   68: "Timed out during operation: %s",
   80: "metadata not found: %s",
   82: "numerical overflow: %s",
+  86: "Guest agent is not responding: %s",
   90: "storage volume %s exists already",
   99: "device not found: %s"
 }
@@ -102,6 +107,7 @@ export const refuse = (code: number, domain: number, detail: string): Refusal =>
 export const systemError = (domain: number, number: number, detail: string): Refusal => {
   const what: Record<number, string> = {
     2: "No such file or directory",
+    19: "No such device",
     28: "No space left on device",
     39: "Directory not empty"
   }

@@ -39,6 +39,8 @@ export interface Options {
   readonly disk?: number
   /** one active `default` unless given */
   readonly networks?: ReadonlyArray<{ readonly name: string; readonly active: boolean }>
+  /** of its own, beside those of libvirt's networks; `br0` and `br12` unless given */
+  readonly bridges?: ReadonlyArray<string>
   /** as on the wire: 9000000 is 9.0.0 */
   readonly libvirtVersion?: number
   /** whether `kvm` is among its domain types; default: yes */
@@ -190,6 +192,7 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         address: options.address ?? `10.${[0, 0, 0].map(() => 1 + Math.floor(random() * 254)).join(".")}`
       },
       networks: options.networks ?? [{ name: "default", active: true }],
+      bridges: options.bridges ?? ["br0", "br12"],
       ceph: options.ceph,
       seed,
       now

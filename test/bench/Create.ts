@@ -45,7 +45,15 @@ const domain = (index: number) =>
           domainName: `bench-${index}`,
           title: `bench-${index}`,
           resources: { cpu: 1, ram: 128, disk: 1 },
-          mac: `52:54:00:be:00:${index.toString(16).padStart(2, "0")}`,
+          nics: [
+            {
+              alias: "ua-nic-1",
+              mac: `52:54:00:be:00:${index.toString(16).padStart(2, "0")}`,
+              source: { kind: "libvirt", name: "default" },
+              model: "virtio",
+              link: "up"
+            }
+          ],
           root: { _tag: "File", path: `${folder}/bench-${index}.qcow2`, format: "qcow2", serial: `bench-${index}` },
           operationId: OperationId.make(randomUUID())
         },

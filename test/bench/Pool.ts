@@ -105,7 +105,7 @@ export const domain = (vmId: VmId, domainName: string, root: DiskSource): Effect
     domainName,
     title: domainName,
     resources,
-    mac: `52:54:00:bf:${(vmId >> 8).toString(16).padStart(2, "0")}:${(vmId & 255).toString(16).padStart(2, "0")}`,
+    nics: [],
     root,
     operationId
   }))

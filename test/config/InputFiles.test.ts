@@ -79,6 +79,16 @@ describe("machine file", () => {
       ["root@[::1%eth0]", `${f}:1: "root@[::1%eth0]" has the host "::1%eth0": expected an address without a zone`],
       ["root@[h1]", `${f}:1: "root@[h1]" has the host "h1": expected an IPv6 address in the brackets`],
       ["root@h1 virt=xen", `${f}:1: virt is "xen": expected auto, kvm or qemu`],
+      [
+        "root@h1 network.lan=br0",
+        `${f}:1: network.lan is "br0": expected bridge:br0, bridge:br{vlan} (a bridge for each VLAN), or libvirt:default; ` +
+          "the name of a bridge has 15 characters at most"
+      ],
+      [
+        "root@h1 network.lan=bridge:abcdefghijkl{vlan}",
+        `${f}:1: network.lan is "bridge:abcdefghijkl{vlan}": expected bridge:br0, bridge:br{vlan} (a bridge for each VLAN), ` +
+          "or libvirt:default; the name of a bridge has 15 characters at most"
+      ],
       ["root@h1 cpu=0", `${f}:1: cpu is "0": expected a whole number of vCPUs, 1 or more`],
       ["root@h1 ram=1.5", `${f}:1: ram is "1.5": expected a whole number of MiB, 1 or more`],
       ["root@h1 disk=-1", `${f}:1: disk is "-1": expected a whole number of GiB, 1 or more`],
@@ -164,7 +174,7 @@ describe("machine file", () => {
 })
 
 const words =
-  "expected network=, virt=, path=, cpu=, ram=, disk=, overcommit.cpu=, overcommit.ram=, overcommit.disk=, or label.<key>=, " +
+  "expected network=, virt=, path=, cpu=, ram=, disk=, overcommit.cpu=, overcommit.ram=, overcommit.disk=, network.<name>=, or label.<key>=, " +
   "with the key of letters, digits, and any of _ . / - inside"
 
 describe("image file", () => {
@@ -383,6 +393,17 @@ describe("what is written is read back", () => {
       overcommit: fc.record({ cpu: ratio, ram: ratio, disk: ratio }),
       limit: fc.record({ cpu: amount, ram: amount, disk: amount }, { requiredKeys: [], noNullPrototype: true }),
       network: fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/),
+      networks: fc.dictionary(
+        fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,20}$/).filter((name) => name !== "__proto__"),
+        fc.oneof(
+          fc.record({
+            kind: fc.constant("bridge" as const),
+            name: fc.stringMatching(/^[a-z][a-z0-9-]{0,5}({vlan})?$/)
+          }),
+          fc.record({ kind: fc.constant("libvirt" as const), name: fc.stringMatching(/^[A-Za-z0-9_]{1,20}$/) })
+        ),
+        { minKeys: 1, maxKeys: 4, noNullPrototype: true }
+      ),
       path: fc.stringMatching(/^\/[A-Za-z0-9_-]{1,60}$/),
       labels: fc.dictionary(fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9_./-]{0,20}[A-Za-z0-9])?$/), printable, {
         noNullPrototype: true

@@ -15,10 +15,12 @@ import { randomUUID } from "node:crypto"
 import type { GuestHoldsDevice, GuestIgnores, HostError } from "../../src/domain/Errors.ts"
 import { Host } from "../../src/domain/Host.ts"
 import { DomainUuid, OperationId, VmId } from "../../src/domain/Ids.ts"
+import { nicSlots } from "../../src/domain/Nic.ts"
 import type { Power } from "../../src/domain/Vm.ts"
 import {
   type DiskSource,
   type DomainChange,
+  type DomainNic,
   type DomainPower,
   type DomainRef,
   type DomainShape,
@@ -40,6 +42,10 @@ export class HypervisorWorld extends Context.Tag("test/HypervisorWorld")<
     readonly unreachable: Host
     /** the network that VMs join there when the machine file names none */
     readonly network: string | null
+    /** one that it has */
+    readonly bridge: string
+    /** with `{vlan}` in it: it has the one for VLAN 12 */
+    readonly trunk: string
     /** a disk that a domain can start with */
     readonly root: (vmId: VmId) => Effect.Effect<DiskSource, HostError>
     /** something that a domain can have in its drive for a seed */
@@ -82,6 +88,23 @@ const targetAt = (index: number) => `vd${String.fromCharCode("b".charCodeAt(0) +
 
 const sourceOf = (source: DiskSource) => (source._tag === "File" ? source.path : `${source.pool}/${source.image}`)
 
+/** The NIC of a domain on the network of that name. */
+const card = (id: number, network: string): DomainNic => ({
+  alias: "ua-nic-1",
+  mac: `52:54:00:00:01:${id.toString(16).padStart(2, "0")}`,
+  source: { kind: "libvirt", name: network },
+  model: "virtio",
+  link: "up"
+})
+
+const extra = (number: number): DomainNic => ({
+  alias: `ua-nic-${number}`,
+  mac: `52:54:00:00:02:0${number}`,
+  source: { kind: "libvirt", name: "default" },
+  model: "virtio",
+  link: "up"
+})
+
 const quiet = Logger.withMinimumLogLevel(LogLevel.Warning)
 const uuid = () => DomainUuid.make(randomUUID())
 const operation = () => OperationId.make(randomUUID())
@@ -103,7 +126,7 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
             domainName: `vm-${id}`,
             title: "web",
             resources: { cpu: 1, ram: 128, disk: 1 },
-            mac: `52:54:00:00:01:${id.toString(16).padStart(2, "0")}`,
+            nics: world.network === null ? [] : [card(id, world.network)],
             root,
             operationId: operation(),
             ...change
@@ -392,7 +415,7 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           vmId: VmId.make(13),
           title: "web",
           resources: { cpu: 1, ram: 128, disk: 1 },
-          mac: "52:54:00:00:01:0d",
+          nics: [],
           root,
           operationId: operation()
         }
@@ -689,6 +712,114 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         yield* is("stopped", "the guest shut itself down")
       }))
 
+    test("a NIC comes and goes, in the running domain and in its definition; each may be repeated", ({
+      host,
+      hypervisor,
+      spec,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const more = { ...extra(2), source: { kind: "libvirt" as const, name: world.network ?? "default" } }
+        const there = (vm: DomainRef) => Effect.map(hypervisor.nicPresence(host, vm, more), Option.getOrNull)
+        const cards = (vm: DomainSpec) =>
+          Effect.map(hypervisor.detail(host, vm.uuid), (detail) => {
+            const { defined, live } = Option.getOrThrow(detail)
+            return [defined?.nics.map(({ mac }) => mac), live?.nics.map(({ mac }) => mac)]
+          })
+        const vm = yield* spec(11)
+        const own = vm.nics.map(({ mac }) => mac)
+        assert.strictEqual(yield* there(vm), null)
+        yield* hypervisor.define(host, vm)
+        yield* hypervisor.attachNic(host, vm, more)
+        assert.deepStrictEqual(yield* there(vm), { live: null, persistent: true })
+        yield* hypervisor.detachNic(host, vm, more)
+        assert.deepStrictEqual(yield* there(vm), { live: null, persistent: false })
+        yield* hypervisor.start(host, vm)
+        yield* world.booted(vm)
+        yield* hypervisor.attachNic(host, vm, more)
+        yield* hypervisor.attachNic(host, vm, more)
+        assert.deepStrictEqual(yield* cards(vm), [
+          [...own, more.mac],
+          [...own, more.mac]
+        ])
+        yield* hypervisor.detachNic(host, vm, more)
+        yield* hypervisor.detachNic(host, vm, more)
+        assert.deepStrictEqual(yield* there(vm), { live: false, persistent: false })
+        assert.deepStrictEqual(yield* cards(vm), [own, own])
+      }))
+
+    test("a cable is plugged in and out, in the running domain and in its definition, and the NIC keeps its name", ({
+      host,
+      hypervisor,
+      running,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const more = { ...extra(2), source: { kind: "libvirt" as const, name: world.network ?? "default" } }
+        const vm = yield* running(11)
+        yield* hypervisor.attachNic(host, vm, more)
+        const links = Effect.map(hypervisor.detail(host, vm.uuid), (detail) => {
+          const { defined, live } = Option.getOrThrow(detail)
+          return [defined, live].map((shape) => shape?.nics.find(({ mac }) => mac === more.mac)?.link)
+        })
+        yield* hypervisor.setLink(host, vm, more, "down")
+        assert.deepStrictEqual(yield* links, ["down", "down"])
+        yield* hypervisor.setLink(host, vm, more, "down")
+        yield* hypervisor.setLink(host, vm, more, "up")
+        assert.deepStrictEqual(yield* links, ["up", "up"])
+        assert.deepStrictEqual(
+          yield* hypervisor.nicPresence(host, vm, { ...more, mac: "52:54:00:00:ff:ff" }),
+          Option.some({ live: true, persistent: true })
+        )
+        const error = yield* Effect.flip(hypervisor.setLink(host, vm, extra(3), "down"))
+        assert.strictEqual(error._tag, "HostFailure")
+        assert.include(error.message, "runs without it")
+      }))
+
+    test("a domain takes as many NICs as there are slots beside as many volumes", ({
+      host,
+      hypervisor,
+      running,
+      volumes,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const disks = yield* volumes(volumeSlots)
+        const vm = yield* running(11)
+        for (const disk of disks) yield* hypervisor.attachDisk(host, vm, disk)
+        const source = { kind: "libvirt" as const, name: world.network ?? "default" }
+        const free = nicSlots - vm.nics.length
+        for (let number = 2; number <= free + 1; number++) {
+          yield* hypervisor.attachNic(host, vm, { ...extra(number), source })
+        }
+        const error = yield* Effect.flip(hypervisor.attachNic(host, vm, { ...extra(free + 2), source }))
+        assert.strictEqual(error._tag, "HostFailure")
+        assert.include(error.message, `has ${nicSlots} NICs, which is the most`)
+      }))
+
+    test("a network that the machine file names is offered when it is there, and said to be missing when not", ({
+      hypervisor,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const own = { kind: "libvirt" as const, name: world.network ?? "default" }
+        const networks = {
+          named: own,
+          lan: { kind: "bridge" as const, name: world.bridge },
+          gone: { kind: "bridge" as const, name: "br-none" },
+          trunk: { kind: "bridge" as const, name: world.trunk }
+        }
+        const facts = yield* hypervisor.facts(new Host({ ...world.host, config: { ...world.host.config, networks } }))
+        const named = new Map((facts.networks ?? []).map((one) => [one.name, one]))
+        assert.deepStrictEqual(named.get("named"), { name: "named", source: own, vlans: null, problem: null })
+        assert.deepInclude(named.get("lan"), { vlans: null, problem: null })
+        assert.strictEqual(named.get("gone")?.problem, "it has no bridge br-none")
+        assert.deepInclude(named.get("trunk"), { vlans: [12], problem: null })
+        assert.deepInclude(named.get(own.name), { source: own, problem: null })
+        const usual = new Host({ ...world.host, config: { ...world.host.config, network: "gone", networks } })
+        assert.include((yield* Effect.flip(hypervisor.facts(usual))).message, "it has no bridge br-none")
+      }))
+
     test("a guest that is up shuts down when it is asked to; asked once more it is off", ({
       host,
       hypervisor,
@@ -803,7 +934,7 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         const detail = Option.getOrThrow(yield* hypervisor.detail(host, other.uuid))
         assert.strictEqual(detail.owner, null)
         assert.strictEqual(detail.live, null)
-        assert.deepStrictEqual(detail.defined, { title: null, cpu: 1, ram: 64, disks: [], macs: [] })
+        assert.deepStrictEqual(detail.defined, { title: null, cpu: 1, ram: 64, disks: [], nics: [] })
       }))
 
     test("looked at closely a domain is what it was defined as", ({ host, hypervisor, spec, volume, world }) =>
@@ -818,7 +949,7 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
           cpu: 1,
           ram: 128,
           disks: [{ target: "vda", source: sourceOf(vm.root), serial: vm.root.serial }],
-          macs: world.network === null ? [] : [vm.mac]
+          nics: vm.nics.map(({ link, mac, source }) => ({ mac, source: `${source.kind}:${source.name}`, link }))
         }
         const detail = Effect.map(hypervisor.detail(host, vm.uuid), Option.getOrThrow)
         assert.deepStrictEqual(yield* detail, { owner, autostart: false, live: null, defined })

@@ -55,7 +55,15 @@ export const inspectorContract = <E>(
             domainName: `vm-${id}`,
             title: "web",
             resources: { cpu: 1, ram: 128, disk: 1 },
-            mac: `52:54:00:00:03:${id.toString(16).padStart(2, "0")}`,
+            nics: [
+              {
+                alias: "ua-nic-1",
+                mac: `52:54:00:00:03:${id.toString(16).padStart(2, "0")}`,
+                source: { kind: "libvirt", name: "default" },
+                model: "virtio",
+                link: "up"
+              }
+            ],
             root,
             operationId: OperationId.make(randomUUID())
           })),

@@ -314,7 +314,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           assert.strictEqual(vm.id, 1)
           assert.strictEqual(vm.state, "creating")
           assert.strictEqual(vm.hostId, 2)
-          assert.match(vm.mac, /^52:54:00(:[0-9a-f]{2}){3}$/)
+          assert.match(vm.mac ?? "", /^52:54:00(:[0-9a-f]{2}){3}$/)
           assert.deepStrictEqual(vm.resources, { cpu: 1, ram: 512, disk: 1 })
           assert.strictEqual(operation.kind, "CreateVm")
           assert.strictEqual(operation.state, "pending")

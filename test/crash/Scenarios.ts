@@ -7,7 +7,9 @@ import * as Option from "effect/Option"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Seed from "../../src/cloudinit/Seed.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import type { Nic } from "../../src/domain/Nic.ts"
 import type { OperationDetail, OperationKind } from "../../src/domain/Operation.ts"
+import { Nics } from "../../src/fabric/Nics.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -26,6 +28,10 @@ const vms =
   <A, E>(use: (vms: Vms["Type"]) => Effect.Effect<A, E>): Act<A> =>
   () =>
     Effect.flatMap(Vms, use)
+const nics =
+  <A, E>(use: (nics: Nics["Type"]) => Effect.Effect<A, E>): Act<A> =>
+  () =>
+    Effect.flatMap(Nics, use)
 const volumes =
   <A, E>(use: (volumes: Volumes["Type"]) => Effect.Effect<A, E>): Act<A> =>
   () =>
@@ -113,6 +119,16 @@ const isIn: Act<boolean> = (world) =>
   Effect.forEach(domains(world), ({ persistent }) => Xml.render(persistent!)).pipe(
     Effect.map((all) => all.every((xml) => xml.includes("ua-volume-1")))
   )
+
+/** All definitions, and all domains that run, have that in their XML. */
+const domainsSay =
+  (text: string): Act<boolean> =>
+  (world) =>
+    Effect.forEach(
+      domains(world).flatMap(({ live, persistent }) => [persistent!, ...(live === null ? [] : [live.definition])]),
+      Xml.render
+    ).pipe(Effect.map((all) => all.length > 0 && all.every((xml) => xml.replaceAll('"', "'").includes(text))))
+const isAttached = ({ state }: Nic) => state === "attached"
 
 /** The VM is destroyed as far as anybody knows, and its domain and its disk are there. */
 const forgotten: Act<void> = () => Effect.flatMap(Inventory, (inventory) => inventory.setVmState(vmId, "destroyed"))
@@ -268,6 +284,39 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       // as one: what is found of a VM that should be gone is removed also when nobody asks
       work: all(forgotten, onVm("CleanVm")),
       done: isGone
+    }
+  ],
+  AttachNic: [
+    {
+      name: "attaching a NIC",
+      given: createVm,
+      work: nics((it) => it.attach(vmId, { mac: "52:54:00:00:00:77" })),
+      done: both(
+        vms((it) => Effect.map(it.get(vmId), ({ nics }) => nics.length === 2 && nics.every(isAttached))),
+        domainsSay("52:54:00:00:00:77")
+      )
+    }
+  ],
+  DetachNic: [
+    {
+      name: "detaching a NIC",
+      given: createVm,
+      work: nics((it) => it.detach(vmId, 1)),
+      done: both(
+        vms((it) => Effect.map(it.get(vmId), ({ nics }) => nics.length === 0)),
+        (world) => Effect.map(domainsSay("<interface")(world), (there) => !there)
+      )
+    }
+  ],
+  SetNicLink: [
+    {
+      name: "unplugging a cable",
+      given: createVm,
+      work: nics((it) => it.setLink(vmId, 1, "down")),
+      done: both(
+        vms((it) => Effect.map(it.get(vmId), ({ nics }) => nics.every(({ link }) => link === "down"))),
+        domainsSay("<link state='down'/>")
+      )
     }
   ],
   SetCloudInit: [

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as Ids from "../../src/domain/Ids.ts"
+import * as Nic from "../../src/domain/Nic.ts"
 import { Operation, type OperationKind } from "../../src/domain/Operation.ts"
 import { Vm } from "../../src/domain/Vm.ts"
 import { Snapshot, type SnapshotState, Volume, VolumeState } from "../../src/domain/Volume.ts"
@@ -21,7 +22,7 @@ const vm = new Vm({
   hostId,
   resources: { cpu: 1, ram: 512, disk: 1 },
   driver: "dir",
-  mac: "52:54:00:00:00:01",
+  nics: [Nic.usual("52:54:00:00:00:01")],
   state: "running"
 })
 const vmWith = (more: Partial<ConstructorParameters<typeof Vm>[0]>) => new Vm({ ...vm, ...more })

@@ -16,7 +16,7 @@ import { tmpdir } from "node:os"
 import { basename, dirname, join } from "node:path"
 import * as AppLive from "../../layers/AppLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
-import { defaultConfig } from "../../src/domain/Host.ts"
+import { defaultConfig, type HostConfig } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
@@ -51,6 +51,8 @@ export interface Options {
   readonly undoWindow?: Duration.DurationInput
   /** by way of SSH, unless the transport is to cost nothing */
   readonly transport?: "ssh" | "memory"
+  /** what the machine file says of the networks of a host, from 0 */
+  readonly networks?: (host: number) => HostConfig["networks"] & {}
   /** a database to begin with; absent: a new one */
   readonly database?: string
 }
@@ -71,7 +73,10 @@ export const make = Effect.fn("World.make")(function* (options: Options) {
   const database = join(yield* folder, "vmfabric.sqlite")
   if (options.database !== undefined) copyFileSync(options.database, database)
   const config: FleetConfig = {
-    hosts: names.map((name) => defaultConfig(address(name))),
+    hosts: names.map((name, index) => ({
+      ...defaultConfig(address(name)),
+      ...(options.networks === undefined ? {} : { networks: options.networks(index) })
+    })),
     images: [{ name: "test", source: { host: address("sim-images"), path: "/images/test.img" } }],
     types: [{ tid: Ids.InstanceTypeId.make(1), cpu: 1, ram: 1024, disk: 1 }]
   }

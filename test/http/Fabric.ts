@@ -7,6 +7,7 @@ import { usual } from "../../src/domain/CloudInit.ts"
 import * as Errors from "../../src/domain/Errors.ts"
 import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import * as Nic from "../../src/domain/Nic.ts"
 import { Drift } from "../../src/domain/Drift.ts"
 import { Image } from "../../src/domain/Image.ts"
 import { Operation, type OperationReport } from "../../src/domain/Operation.ts"
@@ -32,7 +33,7 @@ const vm = Vm.make({
   hostId: Ids.HostId.make(2),
   resources: { cpu: 1, ram: 512, disk: 1 },
   driver: "dir",
-  mac: "52:54:00:00:00:01",
+  nics: [Nic.usual("52:54:00:00:00:01")],
   state: "running",
   onCrash: "restart",
   applied: { name: "test_vm", cpu: 1, ram: 512 }
@@ -52,7 +53,8 @@ const report: VmReport = {
   vm,
   seen: { power: "stopped", reason: "the guest shut itself down", since: 1_700_000_000_000 },
   host: { _tag: "Up" },
-  drift: [drift]
+  drift: [drift],
+  addresses: [{ mac: "52:54:00:00:00:01", address: "10.0.0.17", prefix: 24, source: "agent" }]
 }
 
 const running = Operation.make({

@@ -13,6 +13,7 @@ import * as IdentityTest from "../../layers/IdentityTest.ts"
 import * as WebhooksTest from "../../layers/WebhooksTest.ts"
 import * as Errors from "../../src/domain/Errors.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import * as Nic from "../../src/domain/Nic.ts"
 import { type Role, UserName } from "../../src/domain/Identity.ts"
 import { Vm } from "../../src/domain/Vm.ts"
 import type * as Guard from "../../src/http/Guard.ts"
@@ -20,6 +21,8 @@ import * as Router from "../../src/http/Router.ts"
 import * as Server from "../../src/http/Server.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { Networks } from "../../src/fabric/Networks.ts"
+import { Nics } from "../../src/fabric/Nics.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
@@ -39,7 +42,7 @@ const vm = Vm.make({
   hostId: Ids.HostId.make(1),
   resources: { cpu: 1, ram: 512, disk: 1 },
   driver: "dir",
-  mac: "52:54:00:00:00:01",
+  nics: [Nic.usual("52:54:00:00:00:01")],
   state: "running",
   onCrash: "leave",
   applied: null
@@ -75,6 +78,8 @@ const makeFabric = () => {
     Layer.mock(Inspections, {}),
     Layer.mock(Plans, { plan: () => new Errors.ImageNotFound({ imageId: 100, known: [] }) }),
     Layer.mock(Pools, {}),
+    Layer.mock(Nics, {}),
+    Layer.mock(Networks, {}),
     Layer.mock(Power, {}),
     Layer.mock(Operations, {})
   )

@@ -25,6 +25,8 @@ import { Images } from "../../src/fabric/Images.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Networks } from "../../src/fabric/Networks.ts"
+import { Nics } from "../../src/fabric/Nics.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -50,6 +52,8 @@ const fabric = Layer.mergeAll(
   Layer.mock(Pools, {}),
   Layer.mock(Power, {}),
   Layer.mock(Reality, {}),
+  Layer.mock(Nics, {}),
+  Layer.mock(Networks, {}),
   Layer.mock(Inspections, {}),
   Layer.mock(Operations, {})
 )

@@ -55,7 +55,7 @@ const defined = Effect.fn(function* ({ hypervisor, storage }: At) {
     domainName: "vm-7",
     title: "web",
     resources: { cpu: 1, ram: 128, disk: 1 },
-    mac: "52:54:00:12:34:07",
+    nics: [],
     root: yield* storage.preferred.createRoot(host, { vmId, image, size: 1, operationId }),
     operationId
   }
@@ -73,7 +73,8 @@ describe("facts", () => {
         resources: { cpu: 8, ram: 32 * 1024, disk: 500 },
         arch: "x86_64",
         domainType: "kvm",
-        network: "default"
+        network: "default",
+        networks: [{ name: "default", source: { kind: "libvirt", name: "default" }, vlans: null, problem: null }]
       })
     }))
 

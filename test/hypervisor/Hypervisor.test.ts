@@ -24,7 +24,15 @@ describe("a guest in memory", () => {
         vmId: VmId.make(7),
         title: "web",
         resources: { cpu: 1, ram: 128, disk: 1 },
-        mac: "52:54:00:12:34:07",
+        nics: [
+          {
+            alias: "ua-nic-1",
+            mac: "52:54:00:12:34:07",
+            source: { kind: "libvirt", name: "default" },
+            model: "virtio",
+            link: "up"
+          }
+        ],
         root: { _tag: "File", path: "/vm-7-root.qcow2", format: "qcow2", serial: "vm-7-root" },
         operationId: OperationId.make("0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b")
       })

@@ -17,6 +17,8 @@ hypervisorContract(
         host: Simulated.here,
         unreachable: Simulated.unreachable,
         network: "default",
+        bridge: "br0",
+        trunk: "br{vlan}",
         image: imageNamed("small"),
         booted: ({ domainName }, times) =>
           Effect.sync(() => simulated.host.guests().find(({ name }) => name === domainName)?.serial ?? []).pipe(

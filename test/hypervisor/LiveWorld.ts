@@ -25,6 +25,8 @@ export const layer = (options: {
   readonly host: Host
   readonly unreachable: Host
   readonly network: string | null
+  readonly bridge: string
+  readonly trunk: string
   readonly image: Image
   /** returns when the domain's guest can let go of devices, and has come up so many times */
   readonly booted?: (domain: DomainRef, times: number) => Effect.Effect<unknown, unknown>
@@ -39,7 +41,7 @@ export const layer = (options: {
     Effect.gen(function* () {
       const libvirt = yield* Libvirt
       const { preferred: storage } = yield* Storage
-      const { host, image, network, unreachable } = options
+      const { bridge, host, image, network, trunk, unreachable } = options
       const address = host.config.address
       const impact = (side: Side) => (side === "live" ? 1 : 2)
       const dom = ({ domainName, uuid }: DomainRef) => ({ name: domainName, uuid, id: -1 })
@@ -49,6 +51,8 @@ export const layer = (options: {
         host,
         unreachable,
         network,
+        bridge,
+        trunk,
         root: (vmId) =>
           storage
             .ensureImage(host, image)

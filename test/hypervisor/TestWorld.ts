@@ -36,6 +36,8 @@ export const world = Layer.effect(
       host: here,
       unreachable: gone,
       network: "default",
+      bridge: "br0",
+      trunk: "br{vlan}",
       root: (vmId) =>
         Effect.succeed({
           _tag: "File",

@@ -90,6 +90,8 @@ const simulated = (libvirt: Layer.Layer<Libvirt | Ssh | Simulated.Simulated>) =>
         host: Simulated.here,
         unreachable: Simulated.unreachable,
         network: "default",
+        bridge: "br0",
+        trunk: "br{vlan}",
         image: imageNamed("small"),
         kill: ({ domainName }) => host.faults.crashGuest(domainName)
       })

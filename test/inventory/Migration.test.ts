@@ -85,8 +85,11 @@ const extended = (rows: Readonly<Record<string, ReadonlyArray<Row>>>, table: str
 
 /** Only a VM that runs, or ran until it was destroyed, is known to be as it was wanted. */
 const withApplied = (vms: ReadonlyArray<Row>): ReadonlyArray<Row> =>
-  vms.map((row) => ({
+  vms.map(({ mac, ...row }) => ({
     ...row,
+    // the one that every VM had
+    nics: JSON.stringify([{ id: 1, mac, network: null, vlan: null, model: "virtio", link: "up", state: "attached" }]),
+    next_nic: 2,
     on_crash: "leave",
     protected: 0,
     autostart: 0,
@@ -218,7 +221,8 @@ describe("a database of version 0001", () => {
         { migration_id: 7, name: "webhooks" },
         { migration_id: 8, name: "drift_events" },
         { migration_id: 9, name: "power" },
-        { migration_id: 10, name: "cloud_inits" }
+        { migration_id: 10, name: "cloud_inits" },
+        { migration_id: 11, name: "nics" }
       ])
     })
   )
@@ -276,7 +280,7 @@ describe("a database of version 0001", () => {
           [volumeRow(1, null, "null, 1, 'vdb'"), "written"],
           [volumeRow(null, "vms", "null, 1, 'vdb'"), "UNIQUE constraint failed: volumes.vm_id, volumes.target"],
           [volumeRow(null, "vms", "null, 2, 'vdb'"), "written"],
-          ["update vms set mac = '52:54:00:00:00:00' where id = 2", "UNIQUE constraint failed: vms.mac"]
+          ["insert into nic_macs values ('52:54:00:00:00:00', 2)", "UNIQUE constraint failed: nic_macs.mac"]
         ] as const
         for (const [statement, outcome] of cases) assert.strictEqual(yield* attempt(statement), outcome, statement)
         assert.deepStrictEqual(yield* read("check", sql`pragma foreign_key_check`), [])

@@ -89,6 +89,8 @@ hypervisorContract(
         host,
         unreachable: Hosts.unreachable,
         network: "default",
+        bridge: "br-lan",
+        trunk: "br-lan{vlan}",
         image: guest,
         booted: (domain, times) => Effect.provide(booted(domain, times), context),
         kill: ({ domainName }) =>
@@ -119,8 +121,16 @@ const vm = Effect.fn(function* (
       yield* storage.ensureImage(known, image)
       const root = yield* storage.createRoot(known, { vmId, image, size, operationId })
       const resources = { cpu: given.cpu ?? 1, ram: 128, disk: size }
-      const mac = `52:54:00:00:02:${id.toString(16).padStart(2, "0")}`
-      yield* hypervisor.define(known, { ...domain, vmId, title: "a guest", resources, mac, root, operationId })
+      const nics = [
+        {
+          alias: "ua-nic-1",
+          mac: `52:54:00:00:02:${id.toString(16).padStart(2, "0")}`,
+          source: { kind: "libvirt", name: "default" },
+          model: "virtio",
+          link: "up"
+        }
+      ] as const
+      yield* hypervisor.define(known, { ...domain, vmId, title: "a guest", resources, nics, root, operationId })
       yield* hypervisor.start(known, domain)
     }),
     () =>

@@ -94,6 +94,8 @@ inspectorContract(
     host,
     unreachable: Hosts.unreachable,
     network: "default",
+    bridge: "br-lan",
+    trunk: "br-lan{vlan}",
     image: guest,
     booted,
     kill: ({ domainName }) => Lab.onHost(nameOfHost, "sh", "-c", `kill -9 $(cat /run/libvirt/qemu/${domainName}.pid)`)
@@ -117,8 +119,16 @@ const running = (id: number) =>
         yield* storage.ensureImage(known, guest)
         const root = yield* storage.createRoot(known, { vmId, image: guest, size: 1, operationId })
         const resources = { cpu: 1, ram: 128, disk: 1 }
-        const mac = `52:54:00:00:04:${id.toString(16).padStart(2, "0")}`
-        yield* hypervisor.define(known, { ...domain, vmId, title: "a guest", resources, mac, root, operationId })
+        const nics = [
+          {
+            alias: "ua-nic-1",
+            mac: `52:54:00:00:04:${id.toString(16).padStart(2, "0")}`,
+            source: { kind: "libvirt", name: "default" },
+            model: "virtio",
+            link: "up"
+          }
+        ] as const
+        yield* hypervisor.define(known, { ...domain, vmId, title: "a guest", resources, nics, root, operationId })
         yield* hypervisor.start(known, domain)
       }),
       () =>

@@ -5,12 +5,13 @@ import { readFileSync } from "node:fs"
 import { isDeepStrictEqual } from "node:util"
 import type { HostFacts } from "../../src/domain/Host.ts"
 import { DomainUuid, OperationId, VmId } from "../../src/domain/Ids.ts"
+import { nicSlots } from "../../src/domain/Nic.ts"
 import * as DomainXml from "../../src/libvirt/DomainXml.ts"
 import * as HostXml from "../../src/libvirt/HostXml.ts"
 import * as SecretXml from "../../src/libvirt/SecretXml.ts"
 import * as StorageXml from "../../src/libvirt/StorageXml.ts"
 import * as Xml from "../../src/libvirt/Xml.ts"
-import { type DiskSource, type DomainSpec, volumeSlots } from "../../src/services/Hypervisor.ts"
+import { type DiskSource, type DomainNic, type DomainSpec, volumeSlots } from "../../src/services/Hypervisor.ts"
 
 /** As a real libvirtd 9.0.0 printed it. */
 const sample = (name: string): Xml.Element =>
@@ -26,13 +27,21 @@ const facts: HostFacts = {
   network: "default"
 }
 
+const card: DomainNic = {
+  alias: "ua-nic-1",
+  mac: "52:54:00:12:34:07",
+  source: { kind: "libvirt", name: "default" },
+  model: "virtio",
+  link: "up"
+}
+
 const spec: DomainSpec = {
   vmId: VmId.make(7),
   uuid: DomainUuid.make("7b2f6e0a-6a5e-4a53-9d0c-3f1d2b7c9a07"),
   domainName: "vm-7",
   title: "web",
   resources: { cpu: 2, ram: 128, disk: 2 },
-  mac: "52:54:00:12:34:07",
+  nics: [card],
   root: { _tag: "File", path: "/var/lib/vmfabric/vm-7-root.qcow2", format: "qcow2", serial: "vm-7-root" },
   operationId: OperationId.make("0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b")
 }
@@ -86,7 +95,9 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   "domain/devices/disk/alias": ["name"],
   "domain/devices/interface": ["type"],
   "domain/devices/interface/mac": ["address"],
-  "domain/devices/interface/source": ["network"],
+  "domain/devices/interface/source": ["network", "bridge"],
+  "domain/devices/interface/link": ["state"],
+  "domain/devices/interface/alias": ["name"],
   "domain/devices/interface/model": ["type"],
   "domain/devices/serial": ["type"],
   "domain/devices/serial/log": ["file", "append"],
@@ -137,13 +148,28 @@ describe("DomainXml.build", () => {
         backing: []
       }
     ])
-    assert.strictEqual(Xml.attribute(Xml.find(domain, "devices", "interface", "mac"), "address"), spec.mac)
+    assert.strictEqual(Xml.attribute(Xml.find(domain, "devices", "interface", "mac"), "address"), card.mac)
     assert.deepStrictEqual(strangers(domain), [])
   })
 
-  it("has a NIC only where the host has a network for it", () => {
-    const domain = DomainXml.build(spec, { ...facts, network: null })
-    assert.strictEqual(Xml.find(domain, "devices", "interface"), undefined)
+  it("has the NICs that it is to have, and says of each what it is", () => {
+    const more: DomainNic = {
+      alias: "ua-nic-2",
+      mac: "52:54:00:12:34:08",
+      source: { kind: "bridge", name: "br0" },
+      model: "e1000e",
+      link: "down"
+    }
+    const domain = DomainXml.build({ ...spec, nics: [card, more] }, facts)
+    assert.deepStrictEqual(
+      DomainXml.nics(domain).map(({ element, ...nic }) => [nic, element.attributes.type]),
+      [
+        [{ mac: card.mac, alias: "ua-nic-1", source: "libvirt:default", link: "up" }, "network"],
+        [{ mac: more.mac, alias: "ua-nic-2", source: "bridge:br0", link: "down" }, "bridge"]
+      ]
+    )
+    assert.deepStrictEqual(strangers(domain), [])
+    assert.strictEqual(Xml.find(DomainXml.build({ ...spec, nics: [] }, facts), "devices", "interface"), undefined)
   })
 
   it("asks for another processor when it is emulated", () => {
@@ -152,16 +178,16 @@ describe("DomainXml.build", () => {
     assert.strictEqual(mode({ ...facts, domainType: "qemu" }), "custom")
   })
 
-  it("has a port for each volume beside those that it needs itself", () => {
-    const ports = (given: HostFacts) =>
-      Xml.children(Xml.child(DomainXml.build(spec, given), "devices")!, "controller").map((controller) =>
+  it("has a port for each volume and each NIC that it can have beside those that it needs itself", () => {
+    const ports = (given: DomainSpec) =>
+      Xml.children(Xml.child(DomainXml.build(given, facts), "devices")!, "controller").map((controller) =>
         [Xml.attribute(controller, "index"), Xml.attribute(controller, "model")].join(" ")
       )
-    assert.deepStrictEqual(ports(facts), [
+    assert.deepStrictEqual(ports(spec), [
       "0 pcie-root",
-      ...Array.from({ length: 6 + volumeSlots }, () => " pcie-root-port")
+      ...Array.from({ length: 5 + nicSlots + volumeSlots }, () => " pcie-root-port")
     ])
-    assert.strictEqual(ports({ ...facts, network: null }).length, 1 + 5 + volumeSlots)
+    assert.deepStrictEqual(ports({ ...spec, nics: [] }), ports(spec))
   })
 
   it("starts from a root disk in Ceph as well", () => {
@@ -221,7 +247,16 @@ describe("DomainXml.build", () => {
                 secret: network,
                 serial
               }
-          const tree = DomainXml.build({ ...spec, title, mac, domainName: title, root }, { ...facts, network })
+          const tree = DomainXml.build(
+            {
+              ...spec,
+              title,
+              nics: [{ ...card, mac, alias: serial, source: { kind: file ? "bridge" : "libvirt", name: network } }],
+              domainName: title,
+              root
+            },
+            facts
+          )
           const rendered = Xml.render(tree)
           if (Either.isLeft(rendered)) return
           const read = Either.getOrThrow(Xml.parse(rendered.right))

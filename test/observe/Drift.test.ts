@@ -4,6 +4,8 @@ import * as fc from "fast-check"
 import { defaultPolicies, type DriftField } from "../../src/domain/Drift.ts"
 import type { HostFacts } from "../../src/domain/Host.ts"
 import { DomainUuid, HostId, ImageId, InstanceTypeId, OperationId, VmId, VolumeId } from "../../src/domain/Ids.ts"
+import * as Network from "../../src/domain/Network.ts"
+import * as Nic from "../../src/domain/Nic.ts"
 import { rootSerial, Vm } from "../../src/domain/Vm.ts"
 import { Volume } from "../../src/domain/Volume.ts"
 import * as DomainXml from "../../src/libvirt/DomainXml.ts"
@@ -48,9 +50,18 @@ const wanted: fc.Arbitrary<Drift.Wanted> = fc
     ram: fc.integer({ min: 1, max: 1e6 }),
     driver: fc.constantFrom("dir", "rbd"),
     volumes: fc.uniqueArray(fc.integer({ min: 1, max: 1e15 }), { maxLength: 5 }),
+    nics: fc.array(
+      fc.record({
+        network: fc.constantFrom(null, "lan", "default"),
+        link: fc.constantFrom<Nic.LinkState>("up", "down")
+      }),
+      {
+        maxLength: 3
+      }
+    ),
     network: fc.boolean()
   })
-  .map(({ cpu, driver, id, name, network, ram, volumes }) => ({
+  .map(({ cpu, driver, id, name, network, nics, ram, volumes }) => ({
     vm: new Vm(
       {
         id: VmId.make(id),
@@ -61,7 +72,7 @@ const wanted: fc.Arbitrary<Drift.Wanted> = fc
         hostId: HostId.make(1),
         resources: { cpu, ram, disk: 1 },
         driver,
-        mac: "52:54:00:12:34:07",
+        nics: nics.map((nic, index) => ({ ...Nic.usual(`52:54:00:12:34:0${index}`, index + 1), ...nic })),
         state: "running",
         onCrash: "leave",
         applied: { name, cpu, ram }
@@ -86,11 +97,20 @@ const wanted: fc.Arbitrary<Drift.Wanted> = fc
         })
     ),
     sourceOf,
-    network
+    networks: offer(network)
   }))
 
+/** A bridge, and libvirt's own network, which is the default or not. */
+const offer = (isDefault: boolean): Network.Offer => ({
+  network: isDefault ? "default" : null,
+  networks: [
+    { name: "default", source: { kind: "libvirt", name: "default" }, vlans: null, problem: null },
+    { name: "lan", source: { kind: "bridge", name: "br0" }, vlans: null, problem: null }
+  ]
+})
+
 /** What a host has when we have defined all of it. */
-const defined = ({ network, vm, volumes }: Drift.Wanted): DomainShape => {
+const defined = ({ networks, vm, volumes }: Drift.Wanted): DomainShape => {
   const domain = DomainXml.build(
     {
       vmId: vm.id,
@@ -98,11 +118,14 @@ const defined = ({ network, vm, volumes }: Drift.Wanted): DomainShape => {
       domainName: vm.domainName,
       title: vm.name,
       resources: vm.resources,
-      mac: vm.mac,
+      nics: vm.nics.flatMap((nic) => {
+        const source = Either.getOrThrow(Network.connect(networks ?? offer(true), nic))
+        return source === null ? [] : [{ ...nic, alias: Nic.aliasOf(nic), source }]
+      }),
       root: disk(vm.driver, `${vm.domainName}-root`, rootSerial(vm.id)),
       operationId
     },
-    { ...facts, network: network ? "default" : null }
+    facts
   )
   const disks = volumes.map(({ driver, id, serial, target }) =>
     DomainXml.volumeDisk({ alias: `ua-${serial}`, target: target!, source: disk(driver, `volume-${id}`, serial) })
@@ -167,7 +190,10 @@ const edits: Readonly<Record<string, Edit>> = {
   },
   "another NIC": {
     field: () => "nic 52:54:00:00:00:01",
-    edit: (shape) => ({ ...shape, macs: [...shape.macs, "52:54:00:00:00:01"] })
+    edit: (shape) => ({
+      ...shape,
+      nics: [...shape.nics, { mac: "52:54:00:00:00:01", source: "libvirt:default", link: "up" }]
+    })
   }
 }
 
@@ -204,7 +230,8 @@ describe("Drift.compare", () => {
   const [given] = fc.sample(wanted, { numRuns: 1, seed: 7 })
   const one = {
     ...given!,
-    network: true,
+    vm: new Vm({ ...given!.vm, nics: [{ ...Nic.usual("52:54:00:12:34:07"), network: "lan" }] }),
+    networks: offer(true),
     volumes: [
       new Volume({
         ...fc.sample(
@@ -232,9 +259,24 @@ describe("Drift.compare", () => {
     assert.deepStrictEqual(fieldsOf(without, detailOf(one, { live: null })), [
       { kind: "disks", field: "disk vdb", wanted: null, applied: null, seen: "vms/volume-7 at vdb, serial volume-7" }
     ])
-    const nic = fieldsOf(one, detailOf({ ...one, network: false }, { live: null }))
-    assert.deepStrictEqual(nic, [
-      { kind: "network", field: "nic", wanted: one.vm.mac, applied: one.vm.mac, seen: null }
+    const nic = (seen: Partial<Nic.Nic> | null) => {
+      const nics = seen === null ? [] : one.vm.nics.map((nic) => ({ ...nic, ...seen }))
+      return fieldsOf(one, detailOf({ ...one, vm: new Vm({ ...one.vm, nics }) }, { live: null }))
+    }
+    const wanted = "52:54:00:12:34:07 on bridge:br0"
+    const same = { kind: "network", field: "nic-1", wanted, applied: wanted } as const
+    assert.deepStrictEqual(nic(null), [{ ...same, seen: null }])
+    assert.deepStrictEqual(nic({ network: "default" }), [{ ...same, seen: "52:54:00:12:34:07 on libvirt:default" }])
+    assert.deepStrictEqual(nic({ link: "down" }), [{ ...same, seen: `${wanted}, link down` }])
+    assert.deepStrictEqual(nic({ mac: "52:54:00:12:34:08" }), [
+      { ...same, seen: null },
+      {
+        kind: "network",
+        field: "nic 52:54:00:12:34:08",
+        wanted: null,
+        applied: null,
+        seen: "52:54:00:12:34:08 on bridge:br0"
+      }
     ])
   })
 
@@ -251,6 +293,11 @@ describe("Drift.compare", () => {
       assert.deepStrictEqual(fieldsOf(moving, detailOf(one)), [])
       assert.deepStrictEqual(fieldsOf(moving, detailOf({ ...one, volumes: [] })), [])
     }
+    for (const state of ["attaching", "detaching"] as const) {
+      const moving = { ...one, vm: new Vm({ ...one.vm, nics: one.vm.nics.map((nic) => ({ ...nic, state })) }) }
+      assert.deepStrictEqual(fieldsOf(moving, detailOf(one)), [])
+      assert.deepStrictEqual(fieldsOf(moving, detailOf({ ...one, vm: new Vm({ ...one.vm, nics: [] }) })), [])
+    }
     const asked = { ...one, volumes: [new Volume({ ...one.volumes[0]!, releaseAsked: true })] }
     assert.deepStrictEqual(fieldsOf(asked, detailOf({ ...one, volumes: [] })), [])
   })
@@ -266,7 +313,7 @@ describe("Drift.compare", () => {
     assert.deepStrictEqual(mend(detailOf(one, { defined: { ...shape, disks: shape.disks.slice(0, 1) } })), ["disks"])
     // what runs is left as it runs, what others added stays, and what is not there or not ours is nothing to work on
     assert.deepStrictEqual(mend(detailOf(one, { live: { ...shape, cpu: 65 } })), [])
-    const more = { ...shape, disks: [...shape.disks, { target: "vdq", source: "/mine", serial: null }], macs: [] }
+    const more = { ...shape, disks: [...shape.disks, { target: "vdq", source: "/mine", serial: null }], nics: [] }
     assert.deepStrictEqual(mend(detailOf(one, { defined: more })), [])
     assert.deepStrictEqual(mend(null, "absent"), [])
     assert.deepStrictEqual(mend(detailOf(one, { owner: null, live: null }), "stopped"), [])

@@ -345,7 +345,7 @@ describe("policies", () => {
           xml
             .replace("<title>web</title>", "<title>mine</title>")
             .replace(/<disk(?:(?!<disk)[^])*?volume-1<[^]*?<\/disk>/, "")
-            .replace(vm.mac, "52:54:00:00:00:99")
+            .replace(vm.mac ?? "none", "52:54:00:00:00:99")
         )
         yield* World.eventually(
           Effect.map(begun(vm.id, "RepairVm"), (all) =>

@@ -16,6 +16,7 @@ import { usual } from "../../src/domain/CloudInit.ts"
 import * as Errors from "../../src/domain/Errors.ts"
 import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import * as Nic from "../../src/domain/Nic.ts"
 import { Image } from "../../src/domain/Image.ts"
 import { Operation, type OperationKind } from "../../src/domain/Operation.ts"
 import { Vm } from "../../src/domain/Vm.ts"
@@ -105,7 +106,7 @@ const make = (
             hostId: Ids.HostId.make(hosts[where.get(id)!]),
             resources: { cpu: 1, ram: 512, disk: 1 },
             driver: "dir",
-            mac: "52:54:00:00:00:01",
+            nics: [Nic.usual("52:54:00:00:00:01")],
             state: "running",
             onCrash: "leave",
             applied: null

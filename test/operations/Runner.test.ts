@@ -10,8 +10,9 @@ import * as TestClock from "effect/TestClock"
 import * as OperationsLive from "../../layers/OperationsLive.ts"
 import { usual } from "../../src/domain/CloudInit.ts"
 import * as Errors from "../../src/domain/Errors.ts"
-import { defaultConfig, Host } from "../../src/domain/Host.ts"
+import { defaultConfig, Host, type HostFacts } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import * as Nic from "../../src/domain/Nic.ts"
 import { Image } from "../../src/domain/Image.ts"
 import { Operation, OperationKind } from "../../src/domain/Operation.ts"
 import { Vm } from "../../src/domain/Vm.ts"
@@ -41,7 +42,10 @@ const vmKinds: ReadonlyArray<OperationKind> = [
   "PauseVm",
   "ResumeVm",
   "CleanVm",
-  "SetCloudInit"
+  "SetCloudInit",
+  "AttachNic",
+  "DetachNic",
+  "SetNicLink"
 ]
 
 const operationOf = (kind: OperationKind, more: Partial<Operation> = {}) => {
@@ -71,7 +75,7 @@ const vm = new Vm({
   hostId: Ids.HostId.make(1),
   resources: { cpu: 1, ram: 512, disk: 1 },
   driver: "dir",
-  mac: "52:54:00:00:00:01",
+  nics: [Nic.usual("52:54:00:00:00:01")],
   state: "destroying",
   onCrash: "leave",
   applied: null
@@ -109,6 +113,20 @@ interface Given {
   readonly vm?: Vm
   /** before anything is done; afterwards it is as it should be */
   readonly presence?: DiskPresence
+}
+
+const facts: HostFacts = {
+  hostname: "h1",
+  uuid: "aaaaaaaa-1111-4222-8333-444444444444",
+  libvirtVersion: "9.0.0",
+  resources: { cpu: 8, ram: 1024, disk: 100 },
+  arch: "x86_64",
+  domainType: "kvm",
+  network: "default",
+  networks: [
+    { name: "default", source: { kind: "libvirt", name: "default" }, vlans: null, problem: null },
+    { name: "lan", source: { kind: "bridge", name: "br0" }, vlans: null, problem: null }
+  ]
 }
 
 /** Hosts and storage where everything succeeds, and a list of all that was asked of them and written to the inventory. */
@@ -174,6 +192,7 @@ const world = (given: Given) => {
       snapshotRecord: () => Effect.succeed(snapshot),
       cloudInit: () => Effect.succeed(usual),
       setVmState: (id, state) => call(`VM ${id} is ${state}`),
+      settleNic: (_, nic, outcome) => call(`NIC ${nic}: ${JSON.stringify(outcome)}`),
       setVmPower: (id, power) => call(`VM ${id} is wanted ${power}`),
       setOutcome: (_, outcome) => call(`outcome: ${outcome}`),
       settleVolume: (id, change) => call(`volume ${id}: ${JSON.stringify(change)}`)
@@ -225,6 +244,15 @@ const world = (given: Given) => {
         ),
       detachDisk: (host, ref, { alias }) => domain(`detach ${alias} from`)(host, ref),
       diskPresence: () => Effect.sync(() => Option.some(attached ? { live: true, persistent: true } : presence)),
+      facts: () => Effect.succeed(facts),
+      attachNic: (host, ref, { alias, source }) =>
+        Effect.zipRight(
+          domain(`attach ${alias} on ${source.kind}:${source.name} to`)(host, ref),
+          Effect.sync(() => void (attached = true))
+        ),
+      detachNic: (host, ref, { alias }) => domain(`detach ${alias} from`)(host, ref),
+      nicPresence: () => Effect.sync(() => Option.some(attached ? { live: true, persistent: true } : presence)),
+      setLink: (host, ref, { alias }, link) => domain(`link ${link} of ${alias} in`)(host, ref),
       growDisk: (host, ref, { alias }, bytes) =>
         Effect.zipRight(
           domain(`grow ${alias} to ${bytes / gibibyte} in`)(host, ref),
@@ -261,6 +289,10 @@ const isStopped = (error: { readonly _tag: string; readonly message: string }) =
 }
 
 const attached = { vmId, target: "vdc" }
+
+const secondNic = { ...Nic.usual("52:54:00:00:00:02", 2), network: "lan" }
+const withNic = (state: Nic.NicState) =>
+  new Vm({ ...vm, state: "running", nics: [...vm.nics, { ...secondNic, state }] })
 
 /** What an operation of each kind does. */
 const expected: Record<
@@ -331,6 +363,18 @@ const expected: Record<
     ]
   ],
   CleanVm: [{}, ["power off vm-7 on h1", "undefine vm-7 on h1", "delete seed on h1", "delete root on h1", "done"]],
+  AttachNic: [
+    { vm: withNic("attaching"), detail: { nic: secondNic.id } },
+    ["attach ua-nic-2 on bridge:br0 to vm-7 on h1", 'NIC 2: {"state":"attached"}', "done"]
+  ],
+  DetachNic: [
+    { vm: withNic("detaching"), detail: { nic: secondNic.id } },
+    ["detach ua-nic-2 from vm-7 on h1", "NIC 2: null", "done"]
+  ],
+  SetNicLink: [
+    { vm: withNic("attached"), detail: { nic: secondNic.id, link: "down", formerLink: "up" } },
+    ["link down of ua-nic-2 in vm-7 on h1", 'NIC 2: {"state":"attached","link":"down"}', "done"]
+  ],
   CreateVolume: [
     { volume: volumeWith({ state: "creating", sourceId: snapshotId }) },
     ["create volume on h1 of 2 from 5", 'volume 3: {"state":"available"}', "done"]

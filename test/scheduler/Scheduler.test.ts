@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as SchedulerLive from "../../layers/SchedulerLive.ts"
 import * as SchedulerTest from "../../layers/SchedulerTest.ts"
+import { Host } from "../../src/domain/Host.ts"
 import { HostId } from "../../src/domain/Ids.ts"
 import * as Resources from "../../src/domain/Resources.ts"
 import * as Place from "../../src/scheduler/Place.ts"
@@ -39,6 +40,37 @@ const fill = (
   }, candidates)
   return end.map(({ vms }) => vms)
 }
+
+describe("networks", () => {
+  const lan = { network: "lan", vlan: null }
+  const withLan = (one: Candidate): Candidate => {
+    const { facts } = one.host
+    if (facts === null) throw new Error("it has not been reached")
+    const networks = [
+      { name: "lan", source: { kind: "bridge" as const, name: "br0" }, vlans: null, problem: null },
+      { name: "old", source: { kind: "bridge" as const, name: "br9" }, vlans: null, problem: "it has no bridge br9" }
+    ]
+    return { ...one, host: new Host({ ...one.host, facts: { ...facts, networks } }) }
+  }
+  const three = [candidate(1, has), withLan(candidate(2, has, { vms: 3 })), candidate(3, has)]
+
+  it("limit the hosts that can take it", () => {
+    assert.deepStrictEqual(Place.place({ ...request(small), networks: [lan] }, three), {
+      _tag: "Placed",
+      hostId: HostId.make(2)
+    })
+  })
+
+  it("are told where they are missing", () => {
+    const wanted = { ...request(small), networks: [{ network: "old", vlan: null }] }
+    const placement = Place.place(wanted, three)
+    assert.deepStrictEqual(placement._tag === "Refused" ? placement.refusals.map(({ reason }) => reason) : [], [
+      "it has no network old",
+      "its network old cannot be used: it has no bridge br9",
+      "it has no network old"
+    ])
+  })
+})
 
 describe("spread", () => {
   const chosen = (candidates: ReadonlyArray<Candidate>, policy?: Place.Policy) => {

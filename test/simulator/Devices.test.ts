@@ -5,6 +5,7 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import { DomainUuid, OperationId, VmId } from "../../src/domain/Ids.ts"
+import { nicSlots } from "../../src/domain/Nic.ts"
 import * as DomainXml from "../../src/libvirt/DomainXml.ts"
 import * as Events from "../../src/libvirt/Events.ts"
 import * as Xml from "../../src/libvirt/Xml.ts"
@@ -399,47 +400,52 @@ describe("images of a Ceph cluster", () => {
   )
 })
 
-it.scopedLive(`a domain of ours has room for ${volumeSlots} volumes, no more`, () =>
-  Effect.gen(function* () {
-    const { attach, client, start, targets } = yield* make()
-    const spec = DomainXml.build(
-      {
-        vmId: VmId.make(1),
-        uuid: DomainUuid.make(uuid),
-        domainName: "vm-1",
-        title: "web",
-        resources: { cpu: 1, ram: 512, disk: 1 },
-        mac: "52:54:00:00:00:01",
-        root: { _tag: "File", path: `${folder}/root`, format: "qcow2", serial: "root" },
-        operationId: OperationId.make("0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b")
-      },
-      {
-        hostname: "h1",
-        uuid,
-        libvirtVersion: "9.0.0",
-        resources: { cpu: 8, ram: 1024, disk: 100 },
-        arch: "x86_64",
-        domainType: "qemu",
-        network: "default"
+/** A slot is any device's: who has no NIC could have as many volumes more, if the controller gave it so many. */
+const slots = volumeSlots + nicSlots
+
+it.scopedLive(
+  `a domain of ours without a NIC has room for ${slots} devices, those of volumes and of NICs, no more`,
+  () =>
+    Effect.gen(function* () {
+      const { attach, client, start, targets } = yield* make()
+      const spec = DomainXml.build(
+        {
+          vmId: VmId.make(1),
+          uuid: DomainUuid.make(uuid),
+          domainName: "vm-1",
+          title: "web",
+          resources: { cpu: 1, ram: 512, disk: 1 },
+          nics: [],
+          root: { _tag: "File", path: `${folder}/root`, format: "qcow2", serial: "root" },
+          operationId: OperationId.make("0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b")
+        },
+        {
+          hostname: "h1",
+          uuid,
+          libvirtVersion: "9.0.0",
+          resources: { cpu: 8, ram: 1024, disk: 100 },
+          arch: "x86_64",
+          domainType: "qemu",
+          network: "default"
+        }
+      )
+      yield* client.call("DOMAIN_DEFINE_XML_FLAGS", { xml: yield* Xml.render(spec), flags: 1 })
+      yield* start
+      const { pool } = yield* client.call("STORAGE_POOL_LOOKUP_BY_NAME", { name: "p" })
+      const letters = Array.from({ length: slots + 1 }, (_, index) => String.fromCharCode(98 + index))
+      for (const letter of letters) {
+        yield* client.call("STORAGE_VOL_CREATE_XML", {
+          pool,
+          xml: `<volume><name>${letter}</name><capacity>1048576</capacity><target><format type='qcow2'/></target></volume>`,
+          flags: 0
+        })
       }
-    )
-    yield* client.call("DOMAIN_DEFINE_XML_FLAGS", { xml: yield* Xml.render(spec), flags: 1 })
-    yield* start
-    const { pool } = yield* client.call("STORAGE_POOL_LOOKUP_BY_NAME", { name: "p" })
-    const letters = Array.from({ length: volumeSlots + 1 }, (_, index) => String.fromCharCode(98 + index))
-    for (const letter of letters) {
-      yield* client.call("STORAGE_VOL_CREATE_XML", {
-        pool,
-        xml: `<volume><name>${letter}</name><capacity>1048576</capacity><target><format type='qcow2'/></target></volume>`,
-        flags: 0
-      })
-    }
-    for (const letter of letters.slice(0, volumeSlots)) yield* attach(fileDisk(letter, `vd${letter}`), 3)
-    const last = letters.at(-1)!
-    const refused = yield* Effect.flip(attach(fileDisk(last, `vd${last}`), 3))
-    assert.deepInclude(refused, { code: 1, message: "internal error: No more available PCI slots" })
-    for (const flags of [0, 2]) assert.strictEqual((yield* targets(flags)).length, volumeSlots + 1)
-  })
+      for (const letter of letters.slice(0, slots)) yield* attach(fileDisk(letter, `vd${letter}`), 3)
+      const last = letters.at(-1)!
+      const refused = yield* Effect.flip(attach(fileDisk(last, `vd${last}`), 3))
+      assert.deepInclude(refused, { code: 1, message: "internal error: No more available PCI slots" })
+      for (const flags of [0, 2]) assert.strictEqual((yield* targets(flags)).length, slots + 1)
+    })
 )
 
 it.scopedLive("a secret that is ephemeral ends with the daemon, any other does not", () =>

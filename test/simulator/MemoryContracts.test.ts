@@ -26,6 +26,8 @@ hypervisorContract(
         host: Simulated.here,
         unreachable: Simulated.unreachable,
         network: "default",
+        bridge: "br0",
+        trunk: "br{vlan}",
         image: imageNamed("small"),
         kill: ({ domainName }) => simulated.host.faults.crashGuest(domainName)
       })

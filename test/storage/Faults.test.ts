@@ -60,7 +60,7 @@ const running = Effect.fn(function* ({ driver, hypervisor }: At) {
     vmId,
     title: "web",
     resources: { cpu: 1, ram: 128, disk: 1 },
-    mac: "52:54:00:12:34:07",
+    nics: [],
     root,
     operationId
   })

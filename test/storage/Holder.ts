@@ -17,7 +17,7 @@ export const hold = Effect.fn(function* (host: Host, root: DiskSource) {
         vmId: VmId.make(99),
         title: "holds",
         resources: { cpu: 1, ram: 64, disk: 1 },
-        mac: "52:54:00:12:34:99",
+        nics: [],
         root,
         operationId: OperationId.make("0d9e8c7b-6a5f-4e3d-8c2b-1a0f9e8d7c6b")
       })

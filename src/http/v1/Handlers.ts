@@ -14,9 +14,12 @@ import type { Planning } from "../../api/Plans.ts"
 import { Batch, type VmPage } from "../../api/Vms.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import * as Ids from "../../domain/Ids.ts"
+import type { NewNic } from "../../domain/Nic.ts"
 import * as BatchOf from "../../fabric/Batch.ts"
 import { Hosts } from "../../fabric/Hosts.ts"
 import { Images } from "../../fabric/Images.ts"
+import { Networks } from "../../fabric/Networks.ts"
+import { Nics } from "../../fabric/Nics.ts"
 import { Pools } from "../../fabric/Pools.ts"
 import { Power } from "../../fabric/Power.ts"
 import { Reality } from "../../fabric/Reality.ts"
@@ -95,6 +98,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       readonly instanceType: Ids.InstanceTypeId
       readonly image?: Ids.ImageId
       readonly onCrash?: OnCrash
+      readonly nics?: ReadonlyArray<NewNic>
       readonly userData?: string
       readonly sshKeys?: ReadonlyArray<string>
       readonly hostname?: string
@@ -192,6 +196,47 @@ const keyOf = ({
   headers["idempotency-key"] === undefined || urlParams.plan === true
     ? {}
     : { idempotencyKey: headers["idempotency-key"] }
+
+const nics = HttpApiBuilder.group(api, "nics", (handlers) =>
+  Effect.gen(function* () {
+    const nics = yield* Nics
+    const { begun } = yield* Answers.make
+    return handlers
+      .handle("listNics", ({ path }) =>
+        told(Effect.map(nics.list(path.id), ({ nics, unread }) => ({ items: nics.map(Views.nic), unread })))
+      )
+      .handle("addNic", (asked) => begun(asked, nics.attach(asked.path.id, { ...asked.payload, ...keyOf(asked) })))
+      .handle("changeNic", (asked) =>
+        begun(
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            nics.setLink(asked.path.id, asked.path.nic, asked.payload.link, expect)
+          )
+        )
+      )
+      .handle("removeNic", (asked) =>
+        begun(
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            nics.detach(asked.path.id, asked.path.nic, expect)
+          )
+        )
+      )
+  })
+)
+
+/** How many VMs of a network are named. */
+const named = 1000
+
+const networks = HttpApiBuilder.group(api, "networks", (handlers) =>
+  Effect.map(Networks, (networks) =>
+    handlers
+      .handle("listNetworks", () => told(Effect.map(networks.list, (all) => ({ items: all.map(Views.network) }))))
+      .handle("getNetwork", ({ path }) =>
+        told(Effect.map(networks.get(path.name), (one) => ({ ...Views.network(one), vmIds: one.vms.slice(0, named) })))
+      )
+  )
+)
 
 const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
   Effect.gen(function* () {
@@ -393,4 +438,16 @@ const reality = HttpApiBuilder.group(api, "reality", (handlers) =>
 )
 
 /** @since 0.4.0 @category layers */
-export const layer = Layer.mergeAll(vms, volumes, snapshots, images, instanceTypes, hosts, pools, operations, reality)
+export const layer = Layer.mergeAll(
+  vms,
+  nics,
+  networks,
+  volumes,
+  snapshots,
+  images,
+  instanceTypes,
+  hosts,
+  pools,
+  operations,
+  reality
+)

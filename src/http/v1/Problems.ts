@@ -36,6 +36,8 @@ type Missing =
   | Errors.TokenNotFound
   | Errors.WebhookNotFound
   | Errors.PlanNotFound
+  | Errors.NicNotFound
+  | Errors.NetworkNotFound
 
 type Standing =
   | Errors.VmBusy
@@ -52,6 +54,8 @@ type Standing =
   | Errors.OperationFailed
   | Errors.PlanOutdated
   | Errors.PlanMismatch
+  | Errors.NicConflict
+  | Errors.MacTaken
 
 type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
@@ -132,6 +136,14 @@ export function of(error: Known): P.Problem {
       return missing("webhook_not_found", "There is no such webhook", message)
     case "PlanNotFound":
       return missing("plan_not_found", "There is no such plan", message)
+    case "NicNotFound":
+      return missing("nic_not_found", "There is no such NIC", message)
+    case "NetworkNotFound":
+      return missing("network_not_found", "There is no such network", message)
+    case "NicConflict":
+      return conflict("nic_conflict", "It cannot be done with the VM's NICs", message)
+    case "MacTaken":
+      return conflict("mac_taken", "The address is taken", message)
     case "PlanOutdated":
       return new P.Conflict({
         status: 409,

@@ -10,9 +10,12 @@ import type { HostStatus } from "../../domain/Host.ts"
 import { formatSource, type Image } from "../../domain/Image.ts"
 import type { InstanceType } from "../../domain/InstanceType.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
+import { formatSource as formatNetwork } from "../../domain/Network.ts"
 import * as Redacted from "effect/Redacted"
 import type { Volume } from "../../domain/Volume.ts"
 import type { HostReport } from "../../fabric/Hosts.ts"
+import type { NetworkReport } from "../../fabric/Networks.ts"
+import type { NicReport } from "../../fabric/Nics.ts"
 import type { Plan, Request } from "../../fabric/Plans.ts"
 import type { VmReport } from "../../fabric/Reality.ts"
 import type { CloudInitReport } from "../../fabric/Vms.ts"
@@ -48,7 +51,7 @@ export const operation = ({ operation, progress }: OperationReport) => ({
 })
 
 /** Encoded already: there are a thousand on a page, and a schema takes ten times as long for each. @since 0.4.0 @category views */
-export const vm = ({ drift, host, seen, vm }: VmReport): typeof Vm.Encoded => ({
+export const vm = ({ addresses, drift, host, seen, vm }: VmReport): typeof Vm.Encoded => ({
   id: vm.id,
   name: vm.name,
   state: vm.state,
@@ -59,6 +62,8 @@ export const vm = ({ drift, host, seen, vm }: VmReport): typeof Vm.Encoded => ({
   driver: vm.driver,
   uuid: vm.uuid,
   mac: vm.mac,
+  nics: vm.nics,
+  addresses,
   onCrash: vm.onCrash,
   protected: vm.protected,
   autostart: vm.autostart,
@@ -71,6 +76,31 @@ export const vm = ({ drift, host, seen, vm }: VmReport): typeof Vm.Encoded => ({
   hostReason: reasonOf(host),
   drift: drift.length
 })
+
+/** @since 0.6.0 @category views */
+export const nic = ({ addresses, nic, source }: NicReport) => ({
+  ...nic,
+  source: source === null ? null : formatNetwork(source),
+  addresses
+})
+
+/** @since 0.6.0 @category views */
+export const network = ({ hosts, name, vms }: NetworkReport) => {
+  const [kind, ...others] = [...new Set(hosts.map(({ source }) => source.kind))]
+  return {
+    name,
+    kind: kind === undefined || others.length > 0 ? ("mixed" as const) : kind,
+    hosts: hosts.map(({ host, isDefault, problem, source, vlans }) => ({
+      hostId: host.id,
+      host: host.name,
+      source: formatNetwork(source),
+      vlans,
+      default: isDefault,
+      problem
+    })),
+    vms: vms.length
+  }
+}
 
 /** With all that is secret of it. @since 0.6.0 @category views */
 export const cloudInit = ({ cloudInit, hostname, instanceId }: CloudInitReport) => ({
