@@ -125,7 +125,8 @@ const make = (
         }),
       image: (id) =>
         Effect.succeed(new Image({ id, config: { name: "test", source: { host: null, path: "/a" } }, content: null })),
-      setVmState: () => Effect.void
+      setVmState: () => Effect.void,
+      setVmPower: () => Effect.void
     }),
     Layer.succeed(
       Journal,
@@ -170,6 +171,7 @@ const make = (
     Layer.mock(Hypervisor, {
       define: call("define"),
       start: call("start"),
+      power: () => Effect.succeedNone,
       powerOff: call("power off"),
       undefine: call("undefine"),
       status: () => Effect.succeed(Option.some({ state: "running", operationId: null }))
