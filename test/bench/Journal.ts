@@ -26,7 +26,7 @@ import * as Program from "./Program.ts"
 
 const section = "journal"
 const writers = 64
-const steps = ["image", "root disk", "define", "start", "running"] as const
+const steps = ["image", "root disk", "seed", "define", "start", "running"] as const
 
 const stepAt = (i: number) => ({ phase: "do", name: steps[i % steps.length] ?? steps[0] }) as const
 

@@ -41,7 +41,7 @@ describe("with promises", () => {
         const plan = await fabric.vms.createVm({ payload, urlParams: { plan: true } })
         assert.deepStrictEqual(
           plan.steps.map(({ name }) => name),
-          ["image", "root disk", "define", "start", "running"]
+          ["image", "root disk", "seed", "define", "start", "running"]
         )
         assert.match(plan.expiresAt, /^20[0-9]{2}-/)
         const { vmId } = await fabric.vms.createVm({ payload, urlParams: { plan_id: plan.id } })

@@ -77,7 +77,7 @@ describe("traces", () => {
         return found[0]!
       }
       assert.deepStrictEqual(above(named("step start")), ["http.server GET", "Vms.create", "Saga.drive"])
-      for (const step of ["image", "root disk", "define", "start", "running"]) {
+      for (const step of ["image", "root disk", "seed", "define", "start", "running"]) {
         assert.deepStrictEqual(above(named(`step ${step}`)), ["http.server GET", "Vms.create", "Saga.drive"], step)
       }
       assert.deepStrictEqual(above(named("libvirt DOMAIN_CREATE_WITH_FLAGS")), [
