@@ -9,9 +9,9 @@ import * as StorageLive from "../../layers/StorageLive.ts"
 import * as SimulatedCeph from "../ceph/Simulated.ts"
 import { cephContract } from "../contracts/CephContract.ts"
 import { hypervisorContract } from "../contracts/HypervisorContract.ts"
-import * as HypervisorWorld from "../hypervisor/LiveWorld.ts"
 import * as Simulated from "../hypervisor/Simulated.ts"
-import { given, imageNamed } from "../storage/Given.ts"
+import * as SimulatedWorld from "../hypervisor/SimulatedWorld.ts"
+import { given } from "../storage/Given.ts"
 import * as ScriptedImages from "../storage/ScriptedImages.ts"
 import * as SimulatedFolder from "../storage/SimulatedFolder.ts"
 
@@ -20,19 +20,7 @@ const libvirt = LibvirtLive.layer.pipe(Layer.provideMerge(ssh), Layer.provideMer
 
 hypervisorContract(
   "libvirt on a simulated host, without SSH",
-  Layer.unwrapEffect(
-    Effect.map(Simulated.Simulated, (simulated) =>
-      HypervisorWorld.layer({
-        host: Simulated.here,
-        unreachable: Simulated.unreachable,
-        network: "default",
-        bridge: "br0",
-        trunk: "br{vlan}",
-        image: imageNamed("small"),
-        kill: ({ domainName }) => simulated.host.faults.crashGuest(domainName)
-      })
-    )
-  ).pipe(
+  SimulatedWorld.layer.pipe(
     Layer.provideMerge(HypervisorLive.layer),
     Layer.provideMerge(StorageLive.layerDir),
     Layer.provideMerge(ScriptedImages.layer(given)),
