@@ -280,7 +280,7 @@ const nothingUnderWay = (program: Program) =>
   )
 
 /**
- * As soon as nothing is under way, what the program says, what Ceph has, and what QEMU has are one: each VM a domain with a root disk,
+ * As soon as nothing is under way, what the program says, what Ceph has, and what QEMU has are one: each VM a domain with a root disk and a seed,
  * each volume an image, open where it is attached and nowhere else, in the live and in the persistent definition of its VM's domain.
  */
 export const agree = Effect.fn("agree")(function* (program: Program) {
@@ -301,7 +301,10 @@ export const agree = Effect.fn("agree")(function* (program: Program) {
   const present = all.filter(({ status }) => status !== "deleted")
   assert.deepStrictEqual(
     images,
-    [...present.map(({ volumeid }) => `volume-${volumeid}`), ...vms.flat().map((id) => `vm-${id}-root`)].toSorted()
+    [
+      ...present.map(({ volumeid }) => `volume-${volumeid}`),
+      ...vms.flat().flatMap((id) => [`vm-${id}-root`, `vm-${id}-seed`])
+    ].toSorted()
   )
   assert.deepStrictEqual(
     trash,
