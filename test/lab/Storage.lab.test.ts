@@ -53,9 +53,9 @@ const bytes = (
           Number.parseInt(/^0+: +([0-9a-f]{2})/m.exec(printed)?.[1] ?? "", 16)
         ),
       start: (path) =>
-        Effect.orDie(Effect.provideService(run("sh", "-c", `${print(path)} 2>&- | head -c 65536 | base64 -w 0`), Ssh, ssh)).pipe(
-          Effect.map((printed) => (printed === "" ? undefined : Buffer.from(printed, "base64")))
-        )
+        Effect.orDie(
+          Effect.provideService(run("sh", "-c", `${print(path)} 2>&- | head -c 65536 | base64 -w 0`), Ssh, ssh)
+        ).pipe(Effect.map((printed) => (printed === "" ? undefined : Buffer.from(printed, "base64"))))
     }
   })
 
