@@ -10,21 +10,8 @@ import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import * as Domain from "../domain/Nic.ts"
-import {
-  accepted,
-  amountInBody,
-  changing,
-  creating,
-  documented,
-  field,
-  id,
-  Int,
-  oneOf,
-  optional,
-  strict
-} from "./Common.ts"
-import { Operation } from "./Operations.ts"
-import { Plan, planning } from "./Plans.ts"
+import { amountInBody, changing, creating, documented, field, id, Int, oneOf, optional, strict } from "./Common.ts"
+import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
 const says = (message: string) => ({ message: () => ({ message, override: true }) })
@@ -163,9 +150,7 @@ export const group = HttpApiGroup.make("nics")
       .setUrlParams(planning)
       .setHeaders(creating)
       .setPayload(NewNic)
-      .addSuccess(accepted(Operation, "Operation"))
-      .addSuccess(Operation)
-      .addSuccess(Plan)
+      .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
       .addError(Problem.TooLarge)
@@ -184,9 +169,7 @@ export const group = HttpApiGroup.make("nics")
       .setUrlParams(planning)
       .setHeaders(changing)
       .setPayload(NicChange)
-      .addSuccess(accepted(Operation, "Operation"))
-      .addSuccess(Operation)
-      .addSuccess(Plan)
+      .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
@@ -205,9 +188,7 @@ export const group = HttpApiGroup.make("nics")
       .setPath(one)
       .setUrlParams(planning)
       .setHeaders(changing)
-      .addSuccess(accepted(Operation, "Operation"))
-      .addSuccess(Operation)
-      .addSuccess(Plan)
+      .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
       .addError(Problem.PreconditionFailed)
@@ -219,11 +200,6 @@ export const group = HttpApiGroup.make("nics")
         )
       )
   )
-  .addError(Problem.InvalidRequest)
-  .addError(Problem.Unauthenticated)
-  .addError(Problem.Forbidden)
-  .addError(Problem.TooManyRequests)
-  .addError(Problem.Internal)
-  .addError(Problem.Unavailable)
+  .pipe(Problem.general)
   .annotate(OpenApi.Title, "NICs")
   .annotate(OpenApi.Description, "Network cards of VMs, which come and go while the VMs run.")

@@ -125,12 +125,7 @@ export const group = HttpApiGroup.make("operations")
         )
       )
   )
-  .addError(Problem.InvalidRequest)
-  .addError(Problem.Unauthenticated)
-  .addError(Problem.Forbidden)
-  .addError(Problem.TooManyRequests)
-  .addError(Problem.Internal)
-  .addError(Problem.Unavailable)
+  .pipe(Problem.general)
   .annotate(OpenApi.Title, "Operations")
   .annotate(
     OpenApi.Description,

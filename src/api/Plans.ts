@@ -3,11 +3,13 @@
  *
  * @since 0.5.0
  */
+import type * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import type { HttpMethod } from "@effect/platform/HttpMethod"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
-import { field, Flag, Int, optional, strict, Time } from "./Common.ts"
-import { Kind } from "./Operations.ts"
+import { accepted, field, Flag, Int, optional, strict, Time } from "./Common.ts"
+import { Kind, Operation } from "./Operations.ts"
 import * as Problem from "./Problem.ts"
 
 const PlanId = Schema.String.pipe(
@@ -136,3 +138,23 @@ export const Plan = Schema.Struct({
 })
 /** @since 0.5.0 @category schemas */
 export type Plan = typeof Plan.Type
+
+/**
+ * An endpoint that begins an operation, and can be planned: 202 with it, 200 when it has ended and was waited for, or the plan of it.
+ *
+ * @since 0.6.0 @category combinators
+ */
+export const begun = <
+  Name extends string,
+  Method extends HttpMethod,
+  Path,
+  UrlParams,
+  Payload,
+  Headers,
+  Success,
+  E,
+  R,
+  RE
+>(
+  endpoint: HttpApiEndpoint.HttpApiEndpoint<Name, Method, Path, UrlParams, Payload, Headers, Success, E, R, RE>
+) => endpoint.addSuccess(accepted(Operation, "Operation")).addSuccess(Operation).addSuccess(Plan)

@@ -4,6 +4,8 @@
  *
  * @since 0.4.0
  */
+import type * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
 
@@ -216,3 +218,21 @@ export const Problem = Schema.Union(
 ).annotations({ identifier: "Problem", description: "What went wrong (RFC 9457)." })
 /** @since 0.4.0 @category errors */
 export type Problem = typeof Problem.Type
+
+/** A group each of whose endpoints may be answered by what is not about it alone. @since 0.6.0 @category combinators */
+export const general = <
+  Id extends string,
+  Endpoints extends HttpApiEndpoint.HttpApiEndpoint.Any,
+  E,
+  R,
+  TopLevel extends boolean
+>(
+  group: HttpApiGroup.HttpApiGroup<Id, Endpoints, E, R, TopLevel>
+) =>
+  group
+    .addError(InvalidRequest)
+    .addError(Unauthenticated)
+    .addError(Forbidden)
+    .addError(TooManyRequests)
+    .addError(Internal)
+    .addError(Unavailable)

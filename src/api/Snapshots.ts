@@ -9,9 +9,8 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import * as Domain from "../domain/Volume.ts"
-import { accepted, changing, documented, field, id, listOf, Name, strict, waiting } from "./Common.ts"
-import { Operation } from "./Operations.ts"
-import { Plan, planning } from "./Plans.ts"
+import { changing, documented, field, id, listOf, Name, strict, waiting } from "./Common.ts"
+import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.4.0 @category schemas */
@@ -54,9 +53,7 @@ export const group = HttpApiGroup.make("snapshots")
       .setPath(byId)
       .setUrlParams(planning)
       .setHeaders(changing)
-      .addSuccess(accepted(Operation, "Operation"))
-      .addSuccess(Operation)
-      .addSuccess(Plan)
+      .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
       .addError(Problem.PreconditionFailed)
@@ -67,9 +64,7 @@ export const group = HttpApiGroup.make("snapshots")
       .setPath(byId)
       .setUrlParams(planning)
       .setHeaders(waiting)
-      .addSuccess(accepted(Operation, "Operation"))
-      .addSuccess(Operation)
-      .addSuccess(Plan)
+      .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
       .annotateContext(
@@ -80,11 +75,6 @@ export const group = HttpApiGroup.make("snapshots")
         )
       )
   )
-  .addError(Problem.InvalidRequest)
-  .addError(Problem.Unauthenticated)
-  .addError(Problem.Forbidden)
-  .addError(Problem.TooManyRequests)
-  .addError(Problem.Internal)
-  .addError(Problem.Unavailable)
+  .pipe(Problem.general)
   .annotate(OpenApi.Title, "Snapshots")
   .annotate(OpenApi.Description, "What volumes held at one moment.")

@@ -200,12 +200,7 @@ export const group = HttpApiGroup.make("webhooks")
       .addError(Problem.PreconditionFailed)
       .annotateContext(documented("admin", "Remove a webhook", "Nothing is sent there any more."))
   )
-  .addError(Problem.InvalidRequest)
-  .addError(Problem.Unauthenticated)
-  .addError(Problem.Forbidden)
-  .addError(Problem.TooManyRequests)
-  .addError(Problem.Internal)
-  .addError(Problem.Unavailable)
+  .pipe(Problem.general)
   .annotate(OpenApi.Title, "Webhooks")
   .annotate(
     OpenApi.Description,
