@@ -14,6 +14,7 @@ import type { Host } from "../src/domain/Host.ts"
 import { code, failure, fromLibvirt } from "../src/libvirt/HostErrors.ts"
 import type { DomainRef, DomainState } from "../src/services/Hypervisor.ts"
 import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
+import * as DomainSides from "./DomainSides.ts"
 import * as HostCalls from "./HostCalls.ts"
 
 /** How a guest is asked to let go of a device. @since 0.6.0 @category models */
@@ -64,8 +65,6 @@ export const isMissing = (error: LibvirtError): boolean =>
   error.refusedWith(code.deviceMissing) ||
   (error.reason._tag === "LibvirtRefused" && error.reason.reason.includes("no device found with alias"))
 
-const live = 0x1
-
 /** What a guest that cannot answer does, and what has to be done with it. */
 const idleStates: Partial<Record<DomainState, string>> = {
   paused: "is paused: resume",
@@ -73,16 +72,16 @@ const idleStates: Partial<Record<DomainState, string>> = {
 }
 
 /** Gives what returns when the domain does not run with a device. @since 0.6.0 @category constructors */
-export const make = (
-  libvirt: Libvirt["Type"],
-  stateOf: (host: Host, action: string, domain: DomainRef) => Effect.Effect<Option.Option<DomainState>, HostError>,
-  options: Options
-) => {
+export const make = (libvirt: Libvirt["Type"], stateOf: DomainSides.Domains["stateOf"], options: Options) => {
   const { raw } = HostCalls.make(libvirt)
 
   /** Asks the guest to let go. None: asked, or there is nothing to ask for any more; else what stands in the way at the moment. */
   const ask = (host: Host, action: string, domain: DomainRef, alias: string) =>
-    raw(host, "DOMAIN_DETACH_DEVICE_ALIAS", { dom: HostCalls.wire(domain), alias, flags: live }).pipe(
+    raw(host, "DOMAIN_DETACH_DEVICE_ALIAS", {
+      dom: HostCalls.wire(domain),
+      alias,
+      flags: DomainSides.impact.live
+    }).pipe(
       Effect.as(Option.none<LibvirtError>()),
       Effect.catchAll((error) => {
         const said = error.reason._tag === "LibvirtRefused" ? error.reason.reason : ""

@@ -8,38 +8,25 @@ import * as Option from "effect/Option"
 import type { HostError, HostFailure } from "../src/domain/Errors.ts"
 import type { Host } from "../src/domain/Host.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
-import { code, failure, parse, render } from "../src/libvirt/HostErrors.ts"
+import { code, failure, render } from "../src/libvirt/HostErrors.ts"
 import {
   type DiskPresence,
   type DiskSource,
   type DomainRef,
-  type DomainState,
   type VolumeDisk,
   volumeSlots
 } from "../src/services/Hypervisor.ts"
 import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
 import * as DeviceRelease from "./DeviceRelease.ts"
 import { isMissing, unlessBusy } from "./DeviceRelease.ts"
+import * as DomainSides from "./DomainSides.ts"
 import * as HostCalls from "./HostCalls.ts"
 
 const flags = {
-  /** virDomainModificationImpact */
-  live: 0x1,
-  config: 0x2,
-  /** virDomainXMLFlags */
-  inactive: 0x2,
+  ...DomainSides.impact,
   /** virDomainBlockResizeFlags */
   bytes: 0x1
 } as const
-
-/** How often a domain that changes under our hands is looked at again before libvirt's own words are the answer. */
-const attempts = 5
-
-/** What a domain has. `live` null: it does not run. */
-interface Seen {
-  readonly live: ReadonlyArray<DomainXml.Disk> | null
-  readonly persistent: ReadonlyArray<DomainXml.Disk>
-}
 
 type Attached = VolumeDisk & { readonly source: DiskSource }
 
@@ -110,43 +97,12 @@ const inWords =
   }
 
 /** @since 0.2.0 @category constructors */
-export const make = (
-  libvirt: Libvirt["Type"],
-  domains: {
-    /** whether the domain is there; fails when it is not ours */
-    readonly present: (host: Host, action: string, domain: DomainRef) => Effect.Effect<boolean, HostError>
-    readonly stateOf: (
-      host: Host,
-      action: string,
-      domain: DomainRef
-    ) => Effect.Effect<Option.Option<DomainState>, HostError>
-  },
-  options: DeviceRelease.Options
-) => {
-  const { raw, unless } = HostCalls.make(libvirt)
+export const make = (libvirt: Libvirt["Type"], domains: DomainSides.Domains, options: DeviceRelease.Options) => {
+  const { raw } = HostCalls.make(libvirt)
   const { present } = domains
   const released = DeviceRelease.make(libvirt, domains.stateOf, options)
 
-  const describe = (host: Host, action: string, domain: DomainRef, which: number) =>
-    Effect.flatMap(
-      unless(host, action, "DOMAIN_GET_XML_DESC", { dom: HostCalls.wire(domain), flags: which }, code.noDomain),
-      Effect.transposeMapOption(({ xml }) =>
-        parse(host, action, xml, (root) =>
-          root.name === "domain" ? { active: DomainXml.isActive(root), disks: DomainXml.disks(root) } : undefined
-        )
-      )
-    )
-
-  /** None: no such domain. */
-  const look = (host: Host, action: string, domain: DomainRef): Effect.Effect<Option.Option<Seen>, HostError> =>
-    Effect.gen(function* () {
-      const current = yield* describe(host, action, domain, 0)
-      if (Option.isNone(current)) return Option.none()
-      const { active, disks } = current.value
-      if (!active) return Option.some({ live: null, persistent: disks })
-      const definition = yield* describe(host, action, domain, flags.inactive)
-      return Option.map(definition, (defined) => ({ live: disks, persistent: defined.disks }))
-    })
+  const look = DomainSides.look(libvirt, DomainXml.disks)
 
   const attachDisk = Effect.fn("Hypervisor.attachDisk")(function* (host: Host, domain: DomainRef, disk: Attached) {
     const action = `attach ${nameOf(disk)} to ${domain.domainName}`
@@ -155,7 +111,7 @@ export const make = (
     const xml = yield* render(host, action, DomainXml.volumeDisk(disk))
     let refused: LibvirtError | undefined
     // What was done is looked at: a domain that was started, or stopped, between the look and the call still lacks the disk on one side.
-    for (let attempt = 0; attempt <= attempts; attempt++) {
+    for (let attempt = 0; attempt <= DomainSides.attempts; attempt++) {
       const seen = yield* look(host, action, domain)
       if (Option.isNone(seen)) return yield* absent
       const { live, persistent } = seen.value
@@ -179,7 +135,7 @@ export const make = (
       if (refused !== undefined && !changed.some((number) => refused?.refusedWith(number))) break
     }
     return yield* refused === undefined
-      ? failure(host, action, `${domain.domainName} is started and stopped all the time: try again when that has ended`)
+      ? DomainSides.restless(host, action, domain)
       : inWords(host, action, domain, disk.source)(refused)
   })
 
@@ -203,7 +159,7 @@ export const make = (
     // it has ended when one of ours has had its.
     let hadTurn = false
     // one that was started in between runs with what its definition had
-    for (let attempt = 0; attempt <= attempts; attempt++) {
+    for (let attempt = 0; attempt <= DomainSides.attempts; attempt++) {
       const seen = yield* look(host, action, domain)
       if (Option.isNone(seen)) return
       const { live, persistent } = seen.value
@@ -220,7 +176,7 @@ export const make = (
       }
     }
     return yield* refused === undefined
-      ? failure(host, action, `${domain.domainName} is started and stopped all the time: try again when that has ended`)
+      ? DomainSides.restless(host, action, domain)
       : unlessBusy(host, action, domain)(refused)
   })
 
@@ -244,7 +200,9 @@ export const make = (
     size: number
   ) {
     const action = `grow ${nameOf(disk)} in ${domain.domainName}`
-    const seen = (yield* present(host, action, domain)) ? yield* look(host, action, domain) : Option.none<Seen>()
+    const seen = (yield* present(host, action, domain))
+      ? yield* look(host, action, domain)
+      : Option.none<DomainSides.Seen<DomainXml.Disk>>()
     if (Option.isNone(seen)) return yield* failure(host, action, "it has no such domain")
     const { live } = seen.value
     if (live === null) return yield* failure(host, action, `${domain.domainName} does not run`)

@@ -12,27 +12,13 @@ import type { HostError } from "../src/domain/Errors.ts"
 import type { Host } from "../src/domain/Host.ts"
 import { type LinkState, nicSlots } from "../src/domain/Nic.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
-import { code, failure, parse, render } from "../src/libvirt/HostErrors.ts"
-import type {
-  DiskPresence,
-  DomainNic,
-  DomainRef,
-  DomainState,
-  GuestAddress,
-  NicRef
-} from "../src/services/Hypervisor.ts"
+import { code, failure, render } from "../src/libvirt/HostErrors.ts"
+import type { DiskPresence, DomainNic, DomainRef, GuestAddress, NicRef } from "../src/services/Hypervisor.ts"
 import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
 import * as DeviceRelease from "./DeviceRelease.ts"
 import { isMissing, unlessBusy } from "./DeviceRelease.ts"
+import * as DomainSides from "./DomainSides.ts"
 import * as HostCalls from "./HostCalls.ts"
-
-const flags = {
-  /** virDomainModificationImpact */
-  live: 0x1,
-  config: 0x2,
-  /** virDomainXMLFlags */
-  inactive: 0x2
-} as const
 
 /** virDomainInterfaceAddressesSource, in the order in which they are asked: what the guest itself says is truest, and only it knows all. */
 const sources: ReadonlyArray<readonly [number, GuestAddress["source"]]> = [
@@ -40,15 +26,6 @@ const sources: ReadonlyArray<readonly [number, GuestAddress["source"]]> = [
   [0, "lease"],
   [2, "arp"]
 ]
-
-/** How often a domain that changes under our hands is looked at again before libvirt's own words are the answer. */
-const attempts = 5
-
-/** What a domain has. `live` null: it does not run. */
-interface Seen {
-  readonly live: ReadonlyArray<DomainXml.FoundNic> | null
-  readonly persistent: ReadonlyArray<DomainXml.FoundNic>
-}
 
 const find = (nics: ReadonlyArray<DomainXml.FoundNic>, { alias, mac }: NicRef): DomainXml.FoundNic | undefined =>
   nics.find((nic) => nic.alias === alias) ?? nics.find((nic) => nic.mac === mac)
@@ -68,46 +45,12 @@ const inWords =
       : unlessBusy(host, action, domain)(error)
 
 /** @since 0.6.0 @category constructors */
-export const make = (
-  libvirt: Libvirt["Type"],
-  domains: {
-    /** whether the domain is there; fails when it is not ours */
-    readonly present: (host: Host, action: string, domain: DomainRef) => Effect.Effect<boolean, HostError>
-    readonly stateOf: (
-      host: Host,
-      action: string,
-      domain: DomainRef
-    ) => Effect.Effect<Option.Option<DomainState>, HostError>
-  },
-  options: DeviceRelease.Options
-) => {
-  const { raw, unless } = HostCalls.make(libvirt)
+export const make = (libvirt: Libvirt["Type"], domains: DomainSides.Domains, options: DeviceRelease.Options) => {
+  const { raw } = HostCalls.make(libvirt)
   const { present, stateOf } = domains
   const released = DeviceRelease.make(libvirt, stateOf, options)
 
-  const describe = (host: Host, action: string, domain: DomainRef, which: number) =>
-    Effect.flatMap(
-      unless(host, action, "DOMAIN_GET_XML_DESC", { dom: HostCalls.wire(domain), flags: which }, code.noDomain),
-      Effect.transposeMapOption(({ xml }) =>
-        parse(host, action, xml, (root) =>
-          root.name === "domain" ? { active: DomainXml.isActive(root), nics: DomainXml.nics(root) } : undefined
-        )
-      )
-    )
-
-  /** None: no such domain. */
-  const look = (host: Host, action: string, domain: DomainRef): Effect.Effect<Option.Option<Seen>, HostError> =>
-    Effect.gen(function* () {
-      const current = yield* describe(host, action, domain, 0)
-      if (Option.isNone(current)) return Option.none()
-      const { active, nics } = current.value
-      if (!active) return Option.some({ live: null, persistent: nics })
-      const definition = yield* describe(host, action, domain, flags.inactive)
-      return Option.map(definition, (defined) => ({ live: nics, persistent: defined.nics }))
-    })
-
-  const restless = (host: Host, action: string, domain: DomainRef) =>
-    failure(host, action, `${domain.domainName} is started and stopped all the time: try again when that has ended`)
+  const look = DomainSides.look(libvirt, DomainXml.nics)
 
   const attachNic = Effect.fn("Hypervisor.attachNic")(function* (host: Host, domain: DomainRef, nic: DomainNic) {
     const action = `attach ${nameOf(nic)} to ${domain.domainName}`
@@ -116,13 +59,13 @@ export const make = (
     const xml = yield* render(host, action, DomainXml.nic(nic))
     let refused: LibvirtError | undefined
     // what was done is looked at: a domain that was started, or stopped, in between still lacks it on one side
-    for (let attempt = 0; attempt <= attempts; attempt++) {
+    for (let attempt = 0; attempt <= DomainSides.attempts; attempt++) {
       const seen = yield* look(host, action, domain)
       if (Option.isNone(seen)) return yield* absent
       const { live, persistent } = seen.value
       const lacking = [
-        ...(live !== null && find(live, nic) === undefined ? [{ nics: live, flag: flags.live }] : []),
-        ...(find(persistent, nic) === undefined ? [{ nics: persistent, flag: flags.config }] : [])
+        ...(live !== null && find(live, nic) === undefined ? [{ nics: live, flag: DomainSides.impact.live }] : []),
+        ...(find(persistent, nic) === undefined ? [{ nics: persistent, flag: DomainSides.impact.config }] : [])
       ]
       if (lacking.length === 0) return
       // into a definition libvirt would let more: it adds ports
@@ -143,7 +86,9 @@ export const make = (
       const changed = [code.operationInvalid, code.configUnsupported, code.noDomain]
       if (refused !== undefined && !changed.some((number) => refused?.refusedWith(number))) break
     }
-    return yield* refused === undefined ? restless(host, action, domain) : inWords(host, action, domain)(refused)
+    return yield* refused === undefined
+      ? DomainSides.restless(host, action, domain)
+      : inWords(host, action, domain)(refused)
   })
 
   const detachNic = Effect.fn("Hypervisor.detachNic")(function* (host: Host, domain: DomainRef, nic: NicRef) {
@@ -155,7 +100,7 @@ export const make = (
     })
     let refused: LibvirtError | undefined
     // one that was started in between runs with what its definition had
-    for (let attempt = 0; attempt <= attempts; attempt++) {
+    for (let attempt = 0; attempt <= DomainSides.attempts; attempt++) {
       const seen = yield* look(host, action, domain)
       if (Option.isNone(seen)) return
       const { live, persistent } = seen.value
@@ -172,13 +117,19 @@ export const make = (
       else {
         const xml = yield* render(host, action, defined.element)
         const removed = yield* Effect.either(
-          raw(host, "DOMAIN_DETACH_DEVICE_FLAGS", { dom: HostCalls.wire(domain), xml, flags: flags.config })
+          raw(host, "DOMAIN_DETACH_DEVICE_FLAGS", {
+            dom: HostCalls.wire(domain),
+            xml,
+            flags: DomainSides.impact.config
+          })
         )
         refused = removed._tag === "Left" ? removed.left : undefined
         if (refused !== undefined && !isMissing(refused)) break
       }
     }
-    return yield* refused === undefined ? restless(host, action, domain) : inWords(host, action, domain)(refused)
+    return yield* refused === undefined
+      ? DomainSides.restless(host, action, domain)
+      : inWords(host, action, domain)(refused)
   })
 
   const nicPresence = Effect.fn("Hypervisor.nicPresence")(function* (host: Host, domain: DomainRef, nic: NicRef) {
@@ -200,13 +151,13 @@ export const make = (
     const absent = failure(host, action, "it has no such domain")
     if (!(yield* present(host, action, domain))) return yield* absent
     let refused: LibvirtError | undefined
-    for (let attempt = 0; attempt <= attempts; attempt++) {
+    for (let attempt = 0; attempt <= DomainSides.attempts; attempt++) {
       const seen = yield* look(host, action, domain)
       if (Option.isNone(seen)) return yield* absent
       const { live, persistent } = seen.value
       const sides = [
-        ...(live === null ? [] : [{ nic: find(live, nic), flag: flags.live, where: "runs" }]),
-        { nic: find(persistent, nic), flag: flags.config, where: "is defined" }
+        ...(live === null ? [] : [{ nic: find(live, nic), flag: DomainSides.impact.live, where: "runs" }]),
+        { nic: find(persistent, nic), flag: DomainSides.impact.config, where: "is defined" }
       ]
       const missing = sides.find((side) => side.nic === undefined)
       if (missing !== undefined) {
@@ -225,7 +176,9 @@ export const make = (
       // started or stopped meanwhile
       if (refused !== undefined && !refused.refusedWith(code.operationInvalid) && !isMissing(refused)) break
     }
-    return yield* refused === undefined ? restless(host, action, domain) : inWords(host, action, domain)(refused)
+    return yield* refused === undefined
+      ? DomainSides.restless(host, action, domain)
+      : inWords(host, action, domain)(refused)
   })
 
   const addresses = Effect.fn("Hypervisor.addresses")(function* (host: Host, domain: DomainRef) {

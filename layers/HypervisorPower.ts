@@ -15,6 +15,7 @@ import { code, failure, fromLibvirt } from "../src/libvirt/HostErrors.ts"
 import { inWords } from "../src/operations/Retry.ts"
 import type { DomainRef, DomainState, Hypervisor } from "../src/services/Hypervisor.ts"
 import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
+import * as DomainSides from "./DomainSides.ts"
 import * as HostCalls from "./HostCalls.ts"
 
 /** How a guest is asked to do something by itself. @since 0.6.0 @category models */
@@ -57,18 +58,7 @@ const wishes = {
 /** @since 0.6.0 @category constructors */
 export const make = (
   libvirt: Libvirt["Type"],
-  {
-    present,
-    stateOf
-  }: {
-    /** Whether the domain is there; fails when it is not ours. */
-    readonly present: (host: Host, action: string, domain: DomainRef) => Effect.Effect<boolean, HostError>
-    readonly stateOf: (
-      host: Host,
-      action: string,
-      domain: DomainRef
-    ) => Effect.Effect<Option.Option<DomainState>, HostError>
-  },
+  { present, stateOf }: DomainSides.Domains,
   options: AskOptions
 ): Pick<Hypervisor["Type"], "shutDown" | "reboot" | "reset" | "pause" | "resume"> => {
   const { raw } = HostCalls.make(libvirt)

@@ -12,9 +12,9 @@ import { failure, fromLibvirt } from "../src/libvirt/HostErrors.ts"
 import * as StorageXml from "../src/libvirt/StorageXml.ts"
 import type { DiskSource } from "../src/services/Hypervisor.ts"
 import type { Libvirt } from "../src/services/Libvirt.ts"
-import type { SeedRequest, StorageDriver } from "../src/services/Storage.ts"
+import type { SeedRequest } from "../src/services/Storage.ts"
 import * as StorageDirPool from "./StorageDirPool.ts"
-import { seedCapacity, seedSerial } from "./StorageDriver.ts"
+import { seedCapacity, type SeedPart, seedSerial } from "./StorageDriver.ts"
 
 const fileName = (vmId: VmId): string => `vm-${vmId}-seed.iso`
 const markers = (vmId: VmId): string => `vm-${vmId}-seed.operation-`
@@ -23,10 +23,7 @@ const marker = (vmId: VmId, operationId: OperationId): string => `${markers(vmId
 const disk = (path: string, vmId: VmId): DiskSource => ({ _tag: "File", path, format: "raw", serial: seedSerial(vmId) })
 
 /** The part of the driver that is about seeds. @since 0.6.0 @category constructors */
-export const make = (
-  libvirt: Libvirt["Type"],
-  folder: StorageDirPool.HostPool
-): Pick<StorageDriver, "writeSeed" | "deleteSeed" | "describeSeed"> => {
+export const make = (libvirt: Libvirt["Type"], folder: StorageDirPool.HostPool): SeedPart => {
   const { claimed, create, list, ready, refresh, remove } = folder
 
   const send = (

@@ -13,10 +13,10 @@ import { code, failure } from "../src/libvirt/HostErrors.ts"
 import * as StorageXml from "../src/libvirt/StorageXml.ts"
 import type { DiskSource } from "../src/services/Hypervisor.ts"
 import type { Libvirt } from "../src/services/Libvirt.ts"
-import type { StorageDriver, VolumeAt, VolumeRequest } from "../src/services/Storage.ts"
+import type { VolumeAt, VolumeRequest } from "../src/services/Storage.ts"
 import * as HostCalls from "./HostCalls.ts"
 import { type File, type HostPool, pathOf, type Pool } from "./StorageDirPool.ts"
-import { gibibyte, type Options, whoRemains } from "./StorageDriver.ts"
+import { gibibyte, type Options, type VolumePart, whoRemains } from "./StorageDriver.ts"
 
 const names = (id: VolumeId) => ({
   file: `volume-${id}.qcow2`,
@@ -94,24 +94,7 @@ const isPresent = (kept: Kept): boolean =>
   kept.complete && !kept.deleted && (kept.file !== undefined || kept.reverting.length > 0)
 
 /** The part of the driver that is about volumes. @since 0.2.0 @category constructors */
-export const make = (
-  libvirt: Libvirt["Type"],
-  folder: HostPool,
-  options: Options
-): Omit<
-  StorageDriver,
-  | "name"
-  | "pool"
-  | "usage"
-  | "ensureImage"
-  | "createRoot"
-  | "describeRoot"
-  | "deleteRoot"
-  | "listRoots"
-  | "writeSeed"
-  | "deleteSeed"
-  | "describeSeed"
-> => {
+export const make = (libvirt: Libvirt["Type"], folder: HostPool, options: Options): VolumePart => {
   const { call, unless } = HostCalls.make(libvirt)
   const { claimed, copy, create, describe, list, mark, ready, refresh, remove, usersOf } = folder
 

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Image, ImageContent } from "../src/domain/Image.ts"
+import type { StorageDriver } from "../src/services/Storage.ts"
 import { StepProgress } from "../src/services/StepProgress.ts"
 
 /**
@@ -22,6 +23,23 @@ export interface Options {
 
 /** @since 0.2.0 @category models */
 export const defaults: Options = { patience: "35 seconds" }
+
+/** The part of a driver that is about seeds. @since 0.6.0 @category models */
+export type SeedPart = Pick<StorageDriver, "writeSeed" | "deleteSeed" | "describeSeed">
+
+/** The part that is about volumes. @since 0.6.0 @category models */
+export type VolumePart = Omit<
+  StorageDriver,
+  | keyof SeedPart
+  | "name"
+  | "pool"
+  | "usage"
+  | "ensureImage"
+  | "createRoot"
+  | "describeRoot"
+  | "deleteRoot"
+  | "listRoots"
+>
 
 /** @since 0.2.0 @category constants */
 export const gibibyte = 1024 ** 3

@@ -52,8 +52,20 @@ export const make: (
     const importing = SingleFlight.make<void, StorageError | ImageRefused>(scope)
 
     const pool = StorageRbdPool.make(ceph, yield* Libvirt, options)
-    const { access, accessLater, anew, ask, failure, fromCeph, look, remove, runsWith, setOwnership, unlessRefused } =
-      pool
+    const {
+      access,
+      accessLater,
+      anew,
+      ask,
+      failure,
+      fromCeph,
+      look,
+      refuseForeign,
+      remove,
+      runsWith,
+      setOwnership,
+      unlessRefused
+    } = pool
 
     // ----------------------------------------------------------------------------------------------------------------- images
 
@@ -195,10 +207,7 @@ export const make: (
       const found = yield* look(action, name)
       if (Option.isNone(found)) return false
       if (!StorageRbdPool.isMadeBy(found.value, root.operationId)) {
-        return yield* failure(
-          action,
-          `image ${name} is there already and was not made by this operation, so it is left alone: rename it or remove it to have the name free`
-        )
+        return yield* refuseForeign(action, `image ${name}`)
       }
       const { parent, size } = found.value
       if (size === wanted.size && parent?.image === wanted.image && parent.snapshot === base) return true

@@ -79,6 +79,12 @@ export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Opti
       return failure(action, full ? `it is full, make room in it: ${said}` : said, error)
     }
 
+  const refuseForeign = (action: string, what: string): StorageFailure =>
+    failure(
+      action,
+      `${what} is there already and was not made by this operation, so it is left alone: rename it or remove it to have the name free`
+    )
+
   /** `ceph`'s own effects with what was being done. */
   const ask = <A>(action: string, effect: Effect.Effect<A, CephError>): Effect.Effect<A, StorageError> =>
     Effect.mapError(effect, fromCeph(action))
@@ -218,6 +224,7 @@ export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Opti
     look,
     setOwnership,
     refuseBusy,
+    refuseForeign,
     remove,
     anew,
     access,

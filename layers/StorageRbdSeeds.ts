@@ -8,18 +8,15 @@ import * as Option from "effect/Option"
 import type { Host } from "../src/domain/Host.ts"
 import type { OperationId, VmId } from "../src/domain/Ids.ts"
 import type { Ceph } from "../src/services/Ceph.ts"
-import type { SeedRequest, StorageDriver } from "../src/services/Storage.ts"
-import { seedCapacity, seedSerial } from "./StorageDriver.ts"
+import type { SeedRequest } from "../src/services/Storage.ts"
+import { seedCapacity, type SeedPart, seedSerial } from "./StorageDriver.ts"
 import { isMadeBy, ownershipOf, type RbdPool } from "./StorageRbdPool.ts"
 
 const imageName = (vmId: VmId): string => `vm-${vmId}-seed`
 
 /** The part of the driver that is about seeds. @since 0.6.0 @category constructors */
-export const make = (
-  ceph: Ceph["Type"],
-  pool: RbdPool
-): Pick<StorageDriver, "writeSeed" | "deleteSeed" | "describeSeed"> => {
-  const { access, accessLater, anew, ask, failure, look, remove, setOwnership } = pool
+export const make = (ceph: Ceph["Type"], pool: RbdPool): SeedPart => {
+  const { access, accessLater, anew, ask, look, refuseForeign, remove, setOwnership } = pool
 
   const writeSeed = Effect.fn("Storage.writeSeed")(function* (host: Host, seed: SeedRequest) {
     const { content, operationId, replaces, vmId } = seed
@@ -40,10 +37,7 @@ export const make = (
       ? Option.exists(ownershipOf(found.value), ({ vm }) => vm === vmId)
       : isMadeBy(found.value, operationId)
     if (!ours) {
-      return yield* failure(
-        action,
-        `image ${name} is there already and was not made by this operation, so it is left alone: rename it or remove it to have the name free`
-      )
+      return yield* refuseForeign(action, `image ${name}`)
     }
     // nothing of what was there before stays behind its end: it may have been somebody's secret
     const whole = new Uint8Array(found.value.size)

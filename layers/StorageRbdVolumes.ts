@@ -10,8 +10,8 @@ import type { Host } from "../src/domain/Host.ts"
 import { type OperationId, SnapshotId, VolumeId } from "../src/domain/Ids.ts"
 import { volumeSerial } from "../src/domain/Volume.ts"
 import { type Ceph, CephError, type Image, type Trashed } from "../src/services/Ceph.ts"
-import type { StorageDriver, VolumeAt, VolumeRequest } from "../src/services/Storage.ts"
-import { gibibyte, type Options, whoRemains } from "./StorageDriver.ts"
+import type { VolumeAt, VolumeRequest } from "../src/services/Storage.ts"
+import { gibibyte, type Options, type VolumePart, whoRemains } from "./StorageDriver.ts"
 import { isMadeBy, ownershipOf, type RbdPool, usersOf } from "./StorageRbdPool.ts"
 
 const volumeName = (id: VolumeId): string => `volume-${id}`
@@ -27,26 +27,21 @@ const numberIn = (pattern: RegExp, name: string): ReadonlyArray<number> => {
 const detachFirst = "detach it or stop the VM first"
 
 /** The part of the driver that is about volumes. @since 0.2.0 @category constructors */
-export const make = (
-  ceph: Ceph["Type"],
-  pool: RbdPool,
-  options: Options
-): Omit<
-  StorageDriver,
-  | "name"
-  | "pool"
-  | "usage"
-  | "ensureImage"
-  | "createRoot"
-  | "describeRoot"
-  | "deleteRoot"
-  | "listRoots"
-  | "writeSeed"
-  | "deleteSeed"
-  | "describeSeed"
-> => {
-  const { access, accessLater, anew, ask, failure, fromCeph, look, refuseBusy, remove, setOwnership, unlessRefused } =
-    pool
+export const make = (ceph: Ceph["Type"], pool: RbdPool, options: Options): VolumePart => {
+  const {
+    access,
+    accessLater,
+    anew,
+    ask,
+    failure,
+    fromCeph,
+    look,
+    refuseBusy,
+    refuseForeign,
+    remove,
+    setOwnership,
+    unlessRefused
+  } = pool
 
   /** The image of a volume that has to be there. */
   const find = (action: string, { id }: VolumeAt): Effect.Effect<Image, StorageError> =>
@@ -90,12 +85,6 @@ export const make = (
       )
 
   // ------------------------------------------------------------------------------------------------------------- coming and going
-
-  const refuseForeign = (action: string, what: string) =>
-    failure(
-      action,
-      `${what} is there already and was not made by this operation, so it is left alone: rename it or remove it to have the name free`
-    )
 
   /** Whether this operation has made it already. Fails when it is there and another's. */
   const isMade = Effect.fnUntraced(function* (action: string, volume: VolumeAt, { operationId }: VolumeRequest) {
