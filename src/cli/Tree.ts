@@ -14,6 +14,7 @@ import * as HashMap from "effect/HashMap"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Accounts from "./Accounts.ts"
 import * as Cli from "./Cli.ts"
+import * as Consoles from "./Consoles.ts"
 import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
 import { document, exit, Refused, sentence, type Failure, statuses, statusOf } from "./Failure.ts"
@@ -46,6 +47,8 @@ export const nouns: ReadonlyArray<Verb.Noun> = [
   Drift.noun,
   Drift.foreign,
   Webhooks.noun,
+  Consoles.consoleNoun,
+  Consoles.vncNoun,
   Accounts.user,
   Accounts.token,
   Events.audit,

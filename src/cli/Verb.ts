@@ -107,6 +107,7 @@ export const switches = [
   "defined",
   "protect",
   "unprotect",
+  "force",
   "autostart",
   "no-autostart"
 ] as const

@@ -20,6 +20,8 @@ export const words = [
   "drift",
   "foreign",
   "webhook",
+  "console",
+  "vnc",
   "user",
   "token",
   "audit",

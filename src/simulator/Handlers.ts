@@ -317,6 +317,18 @@ export const make = (daemon: Daemon): Handlers => {
           ? Either.right({ mime: "image/png" })
           : Either.left(refuse(code.invalidArg, from.qemu, "invalid argument: no such screen"))
       }),
+    DOMAIN_OPEN_CONSOLE: ({ dev_name, dom, flags }) =>
+      Effect.zipRight(
+        onlyFlags(flags, 0x3, "qemuDomainOpenConsole"),
+        onDomain(dom, (domain) => {
+          if (domain.live === null)
+            return Either.left(refuse(code.operationInvalid, from.qemu, "domain is not running"))
+          const has = Domains.devicesOf(domain.live.definition).some(({ name }) => name === "serial")
+          return has && dev_name === null
+            ? Either.right(undefined)
+            : Either.left(refuse(code.internal, from.qemu, `cannot find character device ${dev_name ?? "<null>"}`))
+        })
+      ),
     DOMAIN_GET_STATE: ({ dom }) => onDomain(dom, ({ reason, state }) => Either.right({ state, reason })),
     DOMAIN_GET_INFO: ({ dom }) =>
       onDomain(dom, (domain) => {

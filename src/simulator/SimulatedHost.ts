@@ -20,6 +20,8 @@ import * as HostState from "./HostState.ts"
 import * as MemoryLink from "./MemoryLink.ts"
 import * as MemorySession from "./MemorySession.ts"
 import * as Secrets from "./Secrets.ts"
+import * as Screens from "./Screens.ts"
+import * as SerialLine from "./SerialLine.ts"
 import * as SerialLogs from "./SerialLogs.ts"
 import * as SimulatedLibvirt from "./SimulatedLibvirt.ts"
 import * as SimulatedSshd from "./SimulatedSshd.ts"
@@ -247,7 +249,9 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       settle: (path: string) => SerialLogs.settle(state, path)
     }
     const socket = (path: string) =>
-      path === "/run/libvirt/libvirt-sock" || path === "/var/run/libvirt/libvirt-sock" ? daemon?.serve : undefined
+      path === "/run/libvirt/libvirt-sock" || path === "/var/run/libvirt/libvirt-sock"
+        ? daemon?.serve
+        : Screens.at(state, path)
     const dialogue = (argv: ReadonlyArray<string>) => {
       const cluster = options.cephCommands
       return cluster !== undefined && CephSession.matches(argv)
@@ -495,7 +499,7 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       print: (name, line) =>
         Effect.sync(() => {
           const live = [...state.domains.values()].find((domain) => domain.name === name)?.live ?? null
-          live?.serial.push(line)
+          if (live !== null) SerialLine.print(live, line)
           return live !== null
         }),
       putFile: (path, bytes) =>

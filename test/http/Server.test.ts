@@ -23,6 +23,7 @@ import { Vms } from "../../src/fabric/Vms.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
+import { Reach } from "../../src/fabric/Reach.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
@@ -55,6 +56,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Nics, {}),
   Layer.mock(Networks, {}),
   Layer.mock(Inspections, {}),
+  Layer.mock(Reach, {}),
   Layer.mock(Operations, {})
 )
 

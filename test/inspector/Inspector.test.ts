@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { inflateSync } from "node:zlib"
+import * as ConsolesLive from "../../layers/ConsolesLive.ts"
 import * as HypervisorLive from "../../layers/HypervisorLive.ts"
 import * as HypervisorTest from "../../layers/HypervisorTest.ts"
 import * as InspectorLive from "../../layers/InspectorLive.ts"
@@ -98,7 +99,7 @@ const simulated = (libvirt: Layer.Layer<Libvirt | Ssh | Simulated.Simulated>) =>
     )
   ).pipe(
     Layer.merge(simulatedGuests),
-    Layer.provideMerge(Layer.merge(HypervisorLive.layer, InspectorLive.layer)),
+    Layer.provideMerge(Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, ConsolesLive.layer)),
     Layer.provideMerge(StorageLive.layerDir),
     Layer.provideMerge(ScriptedImages.layer(given)),
     Layer.provideMerge(libvirt)
