@@ -24,6 +24,7 @@ import * as Operations from "./Operations.ts"
 import { Screen } from "./Screen.ts"
 import type { Needs } from "./Session.ts"
 import * as Settings from "./Settings.ts"
+import * as Ssh from "./Ssh.ts"
 import * as Text from "./Text.ts"
 import * as Verb from "./Verb.ts"
 import * as Vms from "./Vms.ts"
@@ -49,6 +50,7 @@ export const nouns: ReadonlyArray<Verb.Noun> = [
   Webhooks.noun,
   Consoles.consoleNoun,
   Consoles.vncNoun,
+  Ssh.noun,
   Accounts.user,
   Accounts.token,
   Events.audit,
@@ -343,7 +345,8 @@ export const run = (
         const failure: Failure = ValidationError.isValidationError(error)
           ? new Refused({ why: "usage", message: `${wordsOf(error)}${known}` })
           : error
-        return Effect.as(tell(failure, asksForJson(args)), statusOf(failure))
+        const told = failure._tag === "Ended" ? Effect.void : tell(failure, asksForJson(args))
+        return Effect.as(told, statusOf(failure))
       })
     )
   })

@@ -108,6 +108,7 @@ export const switches = [
   "protect",
   "unprotect",
   "force",
+  "jump",
   "autostart",
   "no-autostart"
 ] as const

@@ -22,6 +22,7 @@ export const words = [
   "webhook",
   "console",
   "vnc",
+  "ssh",
   "user",
   "token",
   "audit",
