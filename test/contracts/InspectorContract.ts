@@ -198,6 +198,25 @@ export const inspectorContract = <E>(
         assert.strictEqual(lost._tag, "HostUnreachable")
       }))
 
+    test("a guest without an agent says nothing of itself, and why is told", ({
+      defined,
+      host,
+      hypervisor,
+      inspector,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const vm = yield* defined(37)
+        assert.deepStrictEqual(yield* inspector.guest(host, vm), { _tag: "Silent", reason: "it does not run" })
+        yield* hypervisor.start(host, vm)
+        const { _tag, ...silent } = yield* inspector.guest(host, vm)
+        assert.strictEqual(_tag, "Silent")
+        assert("reason" in silent)
+        assert.match(silent.reason, /^its guest runs no agent/)
+        const lost = yield* Effect.flip(inspector.guest(world.unreachable, vm))
+        assert.strictEqual(lost._tag, "HostUnreachable")
+      }))
+
     test("a console's end is read, and what follows it, as it was printed", ({
       guests,
       host,
