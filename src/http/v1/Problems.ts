@@ -57,6 +57,7 @@ type Standing =
   | Errors.PlanMismatch
   | Errors.NicConflict
   | Errors.MacTaken
+  | Errors.InstanceTypeConflict
 
 type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
@@ -143,6 +144,8 @@ export function of(error: Known): P.Problem {
       return missing("network_not_found", "There is no such network", message)
     case "NicConflict":
       return conflict("nic_conflict", "It cannot be done with the VM's NICs", message)
+    case "InstanceTypeConflict":
+      return conflict("instance_type_conflict", "It cannot be done with this instance type", message)
     case "MacTaken":
       return conflict("mac_taken", "The address is taken", message)
     case "PlanOutdated":
