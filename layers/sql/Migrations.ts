@@ -487,6 +487,12 @@ const cloudInits = Effect.gen(function* () {
   ) strict`
 })
 
+const madeTypes = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table instance_types add column origin text not null default 'file'`
+  yield* sql`alter table instance_types add column retired integer not null default 0`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -499,7 +505,8 @@ export const migrations = {
   "0008_drift_events": driftEvents,
   "0009_power": power,
   "0010_cloud_inits": cloudInits,
-  "0011_nics": nics
+  "0011_nics": nics,
+  "0012_made_types": madeTypes
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -110,7 +110,8 @@ export const switches = [
   "force",
   "jump",
   "autostart",
-  "no-autostart"
+  "no-autostart",
+  "retired"
 ] as const
 
 /** @since 0.5.0 @category options */
