@@ -48,7 +48,9 @@ const requests: ReadonlyArray<
   ["volumes.restoreVolume", "POST", "/volumes/1/restore"],
   ["volumes.purgeVolume", "POST", "/volumes/1/purge", undefined, ["DELETE", "/volumes/1"]],
   ["vms.destroyVm", "DELETE", "/vms/1"],
-  ["hosts.changeHost", "PATCH", "/hosts/1", { maintenance: true }]
+  ["hosts.changeHost", "PATCH", "/hosts/1", { maintenance: true }],
+  ["hosts.addHost", "POST", "/hosts", { address: { user: "root", host: "test-4" } }],
+  ["hosts.removeHost", "DELETE", "/hosts/4"]
 ]
 
 const listed = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
@@ -70,7 +72,8 @@ describe("a plan", () => {
         assert.deepInclude(asked, { method, path: `/api/v1${path}` })
         assert.isNotEmpty(asked.summary)
         const done = yield* ask(method, `${path}?plan_id=${String(plan.id)}`, body, { prefer: "wait=20" })
-        assert.strictEqual(done.status, 200, `${id} ${JSON.stringify(done.json)}`)
+        const status = id === "hosts.addHost" ? 201 : id === "hosts.removeHost" ? 204 : 200
+        assert.strictEqual(done.status, status, `${id} ${JSON.stringify(done.json)}`)
         if (id !== "vms.createVms" && listed(plan.steps).length > 0)
           assert.deepInclude(done.json, { state: "done" }, id)
         const again = yield* ask(method, `${path}?plan_id=${String(plan.id)}`, body)
