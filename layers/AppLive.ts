@@ -15,6 +15,7 @@ import * as Addresses from "../src/fabric/Addresses.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as Images from "../src/fabric/Images.ts"
+import * as InstanceTypes from "../src/fabric/InstanceTypes.ts"
 import * as Inspections from "../src/fabric/Inspections.ts"
 import * as Networks from "../src/fabric/Networks.ts"
 import * as Nics from "../src/fabric/Nics.ts"
@@ -68,6 +69,7 @@ export type App =
   | Power.Power
   | Hosts.Hosts
   | Images.Images
+  | InstanceTypes.InstanceTypes
   | Reality.Reality
   | Nics.Nics
   | Networks.Networks
@@ -140,6 +142,7 @@ export const layerOver = <A, E, R>(parts: {
         volumes,
         Hosts.layer,
         Images.layer,
+        InstanceTypes.layer,
         Reality.layer,
         Inspections.layer,
         Plans.layer,

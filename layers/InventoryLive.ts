@@ -12,7 +12,8 @@ import * as Option from "effect/Option"
 import * as Errors from "../src/domain/Errors.ts"
 import type { Drift } from "../src/domain/Drift.ts"
 import { formatAddress } from "../src/domain/Host.ts"
-import type { HostId, InstanceTypeId, VmId, VolumeId } from "../src/domain/Ids.ts"
+import { type HostId, InstanceTypeId, type VmId, type VolumeId } from "../src/domain/Ids.ts"
+import type { KnownType } from "../src/domain/InstanceType.ts"
 import type { Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
@@ -151,10 +152,27 @@ const make = Effect.gen(function* () {
   const offeredTypes = keeping(
     "read the types",
     Effect.flatMap(
-      sql<Rows.Row>`select tid, cpu, ram, disk from instance_types where offered = 1 order by position`,
+      sql<Rows.Row>`select tid, cpu, ram, disk from instance_types where offered = 1 and retired = 0
+        order by origin <> 'file', position, tid`,
       Rows.instanceTypes.all
     )
   )
+  const typeColumns = "tid, cpu, ram, disk, origin, offered, retired"
+  const selectType = statement(`select ${typeColumns} from instance_types where tid = ?`)
+  const typeRow = Effect.fnUntraced(function* (tid: InstanceTypeId) {
+    const [row] = yield* selectType(tid)
+    return row === undefined ? null : yield* Rows.knownTypes.one(row)
+  })
+  const allTypes = Effect.flatMap(
+    sql<Rows.Row>`select ${sql.literal(typeColumns)} from instance_types order by tid`,
+    Rows.knownTypes.all
+  )
+  const typeNotFound = (tid: InstanceTypeId) =>
+    Effect.flatMap(
+      allTypes,
+      (all) =>
+        new Errors.InstanceTypeNotFound({ tid, known: all.filter(({ retired }) => !retired).map((one) => one.tid) })
+    )
   const images = keeping(
     "read the images",
     Effect.gen(function* () {
@@ -254,6 +272,9 @@ const make = Effect.gen(function* () {
         if (before?.vmId !== undefined && before.vmId !== null) {
           return { result: { vm: yield* Effect.orDie(vmRow(before.vmId)), operation: before }, hosts: [] }
         }
+        const { cpu, disk, ram, tid } = request.instanceType
+        // it may have been retired since it was looked up
+        if ((yield* typeRow(tid))?.retired === true) return yield* typeNotFound(tid)
         const usage = yield* usages.now
         const hostId = yield* place(usage)
         if (!usage.some(({ host }) => host.id === hostId)) {
@@ -262,7 +283,6 @@ const make = Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         const uuid = yield* Uuid.make
         const nics = yield* nicRows.ofNewVm(request.nics ?? [{}])
-        const { cpu, disk, ram, tid } = request.instanceType
         const { driver, pool } = request.disk
         const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, Rows.encodeNics(nics)]
         const settings = changed(unsaid(request.name), { ...request.settings, onCrash: request.onCrash })
@@ -400,6 +420,44 @@ const make = Effect.gen(function* () {
           ? new Errors.InstanceTypeNotFound({ tid, known: types.map((one) => one.tid) })
           : Effect.succeed(type)
       }),
+
+    knownTypes: read("read the types", allTypes),
+    createType: Effect.fn("Inventory.createType")((type, confirm) =>
+      write(
+        "create an instance type",
+        Effect.gen(function* () {
+          const { cpu, disk, ram } = type
+          const highest = Math.max(0, ...(yield* allTypes).map(({ tid }) => tid))
+          const tid = type.tid ?? InstanceTypeId.make(Math.min(highest + 1, Number.MAX_SAFE_INTEGER))
+          const known = yield* typeRow(tid)
+          if (known !== null) {
+            const where = known.origin === "file" ? "in the types file" : "made by the API"
+            const reason = `is there already (${where}${known.retired ? ", and retired" : ""}): types are never changed, give another id`
+            return yield* new Errors.InstanceTypeConflict({ tid, reason })
+          }
+          yield* sql`insert into instance_types (tid, cpu, ram, disk, position, origin)
+            values (${tid}, ${cpu}, ${ram}, ${disk}, 0, 'api')`
+          const made: KnownType = { tid, cpu, ram, disk, origin: "api", retired: false }
+          if (confirm !== undefined) yield* confirm(made)
+          return made
+        }),
+        offeredTypes.forget
+      )
+    ),
+    retireType: (tid, check, confirm) =>
+      write(
+        `retire instance type ${tid}`,
+        Effect.gen(function* () {
+          const before = yield* typeRow(tid)
+          if (before === null) return yield* typeNotFound(tid)
+          if (check !== undefined) yield* check(before)
+          yield* sql`update instance_types set retired = 1 where tid = ${tid}`
+          const after = { ...before, retired: true }
+          if (confirm !== undefined) yield* confirm({ before, after })
+          return after
+        }),
+        offeredTypes.forget
+      ).pipe(Effect.withSpan("Inventory.retireType")),
 
     admit: (request, place, confirm) => Effect.withSpan(admit(request, place, confirm), "Inventory.admit"),
 

@@ -167,7 +167,12 @@ export const populate = (
       }
     ).pipe(
       // in folders on the hosts, with new addresses and keys: none of them can be
-      Effect.catchTags({ PoolFull: Effect.die, MacTaken: Effect.die, KeyReused: Effect.die })
+      Effect.catchTags({
+        InstanceTypeNotFound: Effect.die,
+        PoolFull: Effect.die,
+        MacTaken: Effect.die,
+        KeyReused: Effect.die
+      })
     )
   })
 

@@ -126,8 +126,8 @@ const applyImages = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, confi
 const applyTypes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, types: FleetConfig["types"]) {
   const problems: Array<string> = []
   const known = yield* Effect.flatMap(
-    sql<Rows.Row>`select tid, cpu, ram, disk from instance_types`,
-    Rows.instanceTypes.all
+    sql<Rows.Row>`select tid, cpu, ram, disk, origin, offered, retired from instance_types`,
+    Rows.knownTypes.all
   )
   const byTid = new Map(known.map((row) => [row.tid, row]))
 
@@ -137,10 +137,17 @@ const applyTypes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, types:
       Rows.vmLabels.all
     )
 
-  yield* sql`update instance_types set offered = 0`
+  yield* sql`update instance_types set offered = 0 where origin = 'file'`
   for (const [position, type] of types.entries()) {
     const { cpu, disk, ram, tid } = type
     const row = byTid.get(tid)
+    if (row?.origin === "api") {
+      problems.push(
+        `type ${tid} is in the types file, but was made by the API (${sizeOf(row)}${row.retired ? ", retired" : ""}): ` +
+          "give the one in the file a tid of its own"
+      )
+      continue
+    }
     if (row !== undefined && sizeOf(row) !== sizeOf(type)) {
       const users = yield* vmsOf(tid)
       if (users.length > 0) {

@@ -487,6 +487,12 @@ const cloudInits = Effect.gen(function* () {
   ) strict`
 })
 
+const madeTypes = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table instance_types add column origin text not null default 'file'`
+  yield* sql`alter table instance_types add column retired integer not null default 0`
+})
+
 /** Whose a host's settings are: the machine file's, or the database's alone. */
 const hostOrigins = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -506,6 +512,7 @@ export const migrations = {
   "0009_power": power,
   "0010_cloud_inits": cloudInits,
   "0011_nics": nics,
+  "0012_made_types": madeTypes,
   "0014_host_origins": hostOrigins
 }
 

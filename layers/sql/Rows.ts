@@ -12,7 +12,7 @@ import { Drift } from "../../src/domain/Drift.ts"
 import { Host, HostConfig, HostFacts, HostOrigin } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import { Image, ImageConfig, ImageContent } from "../../src/domain/Image.ts"
-import { InstanceType } from "../../src/domain/InstanceType.ts"
+import { InstanceType, KnownType } from "../../src/domain/InstanceType.ts"
 import { Nic, NicId } from "../../src/domain/Nic.ts"
 import { Operation, OperationDetail, OperationKind, OperationState } from "../../src/domain/Operation.ts"
 import { Pool } from "../../src/domain/Pool.ts"
@@ -161,6 +161,15 @@ export const offered = table("images", "id", OfferedRow)
 
 /** @since 0.1.0 @category rows */
 export const instanceTypes = table("instance_types", "tid", InstanceType)
+
+const KnownTypeRow = Schema.Struct({ ...KnownType.fields, offered: Flag, retired: Flag })
+/** One that the file no longer has is as one that was retired. @since 0.7.0 @category rows */
+export const knownTypes = tableOf(
+  "instance_types",
+  "tid",
+  KnownTypeRow,
+  ({ offered, retired, ...type }): KnownType => ({ ...type, retired: retired || !offered })
+)
 
 const VmColumns = Schema.Struct({
   id: Ids.VmId,

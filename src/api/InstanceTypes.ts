@@ -8,38 +8,115 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
-import { documented, field, id, Int, listOf } from "./Common.ts"
+import * as Domain from "../domain/InstanceType.ts"
+import {
+  amountInBody,
+  documented,
+  field,
+  Flag,
+  id,
+  idInBody,
+  IfMatch,
+  Int,
+  listOf,
+  optional,
+  strict
+} from "./Common.ts"
+import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
+
+const Origin = Domain.TypeOrigin.annotations({ identifier: "InstanceTypeOrigin" })
 
 /** @since 0.4.0 @category schemas */
 export const InstanceType = Schema.Struct({
   id: Ids.InstanceTypeId,
   cpu: field(Int, "vCPUs"),
   ram: field(Int, "MiB"),
-  disk: field(Int, "GiB of the root disk")
+  disk: field(Int, "GiB of the root disk"),
+  origin: field(Origin, "`file`: the types file has it; `api`: it was made by a request"),
+  retired: field(Schema.Boolean, "new VMs cannot have it; those that have it keep what they were made with")
 }).annotations({ identifier: "InstanceType", description: "A size a VM can have." })
 /** @since 0.4.0 @category schemas */
 export type InstanceType = typeof InstanceType.Type
 
 /** @since 0.4.0 @category schemas */
 export const InstanceTypeList = listOf(InstanceType, "InstanceTypeList", [
-  { id: Ids.InstanceTypeId.make(1), cpu: 2, ram: 4096, disk: 20 }
+  { id: Ids.InstanceTypeId.make(1), cpu: 2, ram: 4096, disk: 20, origin: "file", retired: false }
 ])
+
+/** @since 0.7.0 @category schemas */
+export const NewInstanceType = Schema.Struct({
+  cpu: field(amountInBody(Domain.InstanceType.fields.cpu, "a whole number from 1 to 1024"), "vCPUs"),
+  ram: field(amountInBody(Domain.InstanceType.fields.ram, "a whole number from 16 to 67108864"), "MiB"),
+  disk: field(
+    amountInBody(Domain.InstanceType.fields.disk, "a whole number from 1 to 1048576"),
+    "GiB of the root disk"
+  ),
+  id: optional(idInBody(Ids.InstanceTypeId), "absent: the next that was never given")
+}).annotations({
+  identifier: "NewInstanceType",
+  description: "A size that VMs are to have.",
+  examples: [{ cpu: 2, ram: 4096, disk: 20 }],
+  ...strict
+})
+
+const byId = Schema.Struct({ id: id(Ids.InstanceTypeId) })
 
 /** @since 0.4.0 @category groups */
 export const group = HttpApiGroup.make("instanceTypes")
   .add(
     HttpApiEndpoint.get("listInstanceTypes", "/instance-types")
+      .setUrlParams(
+        Schema.Struct({
+          retired: optional(Flag, "`true`: also those that new VMs cannot have any more")
+        }).annotations(strict)
+      )
       .addSuccess(InstanceTypeList)
-      .annotateContext(documented("viewer", "List instance types", "Those on offer, as the types file has them."))
+      .annotateContext(documented("viewer", "List instance types", "Those on offer, by id."))
+  )
+  .add(
+    HttpApiEndpoint.post("createInstanceType", "/instance-types")
+      .setUrlParams(planning)
+      .setPayload(NewInstanceType)
+      .addSuccess(InstanceType, { status: 201 })
+      .addSuccess(Plan)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "admin",
+          "Create an instance type",
+          "At once, and kept when the controller starts again. It is never changed: whoever wants another size makes another type. Refused for an id " +
+            "that there is, or was."
+        )
+      )
   )
   .add(
     HttpApiEndpoint.get("getInstanceType", "/instance-types/:id")
-      .setPath(Schema.Struct({ id: id(Ids.InstanceTypeId) }))
+      .setPath(byId)
       .addSuccess(InstanceType)
       .addError(Problem.NotFound)
-      .annotateContext(documented("viewer", "Get an instance type", "One that is on offer."))
+      .annotateContext(documented("viewer", "Get an instance type", "Also one that is retired."))
+  )
+  .add(
+    HttpApiEndpoint.del("retireInstanceType", "/instance-types/:id")
+      .setPath(byId)
+      .setUrlParams(planning)
+      .setHeaders(Schema.Struct(IfMatch))
+      .addSuccess(InstanceType)
+      .addSuccess(Plan)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .annotateContext(
+        documented(
+          "admin",
+          "Retire an instance type",
+          "New VMs cannot have it any more, also when the types file goes on having it; VMs that have it keep what they were made with. Repeating it is fine."
+        )
+      )
   )
   .pipe(Problem.general)
   .annotate(OpenApi.Title, "Instance types")
-  .annotate(OpenApi.Description, "The sizes VMs can have; they are given in the types file.")
+  .annotate(OpenApi.Description, "The sizes VMs can have: those of the types file, and those made by requests.")

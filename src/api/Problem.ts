@@ -117,7 +117,8 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "plan_outdated",
       "plan_mismatch",
       "nic_conflict",
-      "mac_taken"
+      "mac_taken",
+      "instance_type_conflict"
     ),
     moved: Schema.optionalWith(
       Schema.Array(

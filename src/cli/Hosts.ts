@@ -7,6 +7,7 @@ import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import type { Host } from "../api/Hosts.ts"
 import type { Image } from "../api/Images.ts"
 import type { InstanceType } from "../api/InstanceTypes.ts"
@@ -292,7 +293,9 @@ const typeView: View<InstanceType> = {
     { title: "ID", of: ({ id }) => id },
     { title: "CPU", of: ({ cpu }) => cpu },
     { title: "RAM MIB", of: ({ ram }) => ram },
-    { title: "DISK GIB", of: ({ disk }) => disk }
+    { title: "DISK GIB", of: ({ disk }) => disk },
+    { title: "FROM", of: ({ origin }) => origin },
+    { title: "RETIRED", of: ({ retired }) => retired, wide: true }
   ]
 }
 
@@ -305,9 +308,9 @@ export const type: Verb.Noun = {
       name: "list",
       about: "List the instance types on offer.",
       endpoints: ["listInstanceTypes"],
-      options: Verb.noOptions,
+      options: Options.all({ retired: Verb.toggle("retired", "Also those that new VMs cannot have any more.") }),
       args: Args.none,
-      run: () =>
+      run: ({ retired }) =>
         Effect.gen(function* () {
           const { instanceTypes } = yield* client
           yield* Pages.whole(
@@ -315,8 +318,39 @@ export const type: Verb.Noun = {
             false,
             {},
             "there are no instance types",
-            instanceTypes.listInstanceTypes({ withResponse: true })
+            instanceTypes.listInstanceTypes({ urlParams: { retired }, withResponse: true })
           )
+        })
+    }),
+    Verb.make({
+      name: "create",
+      about: "Create an instance type. It is never changed; make another and retire this one.",
+      endpoints: ["createInstanceType"],
+      options: Options.all({
+        cpu: Verb.number("cpu", "N", "vCPUs."),
+        ram: Verb.number("ram", "MIB", "Memory in MiB."),
+        disk: Verb.number("disk", "GIB", "Root disk in GiB."),
+        id: Options.optional(Verb.number("id", "ID", "Its id; the next that was never given unless it is said."))
+      }),
+      args: Args.none,
+      run: ({ cpu, disk, id, ram }) =>
+        Effect.gen(function* () {
+          const { instanceTypes } = yield* client
+          const payload = { cpu, ram, disk, ...(yield* Resolve.maybe("id", Option.map(id, String), Resolve.type)) }
+          yield* ask(typeView, instanceTypes.createInstanceType({ payload, urlParams: {}, withResponse: true }))
+        })
+    }),
+    Verb.make({
+      name: "retire",
+      about: "Retire an instance type, so that no new VM gets it. VMs that have it keep what they were made with.",
+      endpoints: ["retireInstanceType"],
+      options: Verb.noOptions,
+      args: Verb.word("type", "Id of the instance type."),
+      run: (_, text) =>
+        Effect.gen(function* () {
+          const id = yield* Resolve.type(text)
+          const { instanceTypes } = yield* client
+          yield* ask(typeView, instanceTypes.retireInstanceType({ path: { id }, withResponse: true }))
         })
     }),
     Verb.make({

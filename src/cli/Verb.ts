@@ -108,7 +108,8 @@ export const switches = [
   "protect",
   "unprotect",
   "autostart",
-  "no-autostart"
+  "no-autostart",
+  "retired"
 ] as const
 
 /** @since 0.5.0 @category options */

@@ -270,6 +270,17 @@ export class PoolFull extends Schema.TaggedError<PoolFull>()("PoolFull", {
   }
 }
 
+/** What was asked of an instance type cannot be; nothing was changed. @since 0.7.0 @category errors */
+export class InstanceTypeConflict extends Schema.TaggedError<InstanceTypeConflict>()("InstanceTypeConflict", {
+  tid: Ids.InstanceTypeId,
+  /** why, and what to do about it */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `instance type ${this.tid} ${this.reason}`
+  }
+}
+
 /** An image that cannot be used: unreadable, of a refused format, or changed under us. @since 0.1.0 @category errors */
 export class ImageRefused extends Schema.TaggedError<ImageRefused>()("ImageRefused", {
   image: Schema.String,

@@ -17,3 +17,17 @@ export const InstanceType = Schema.Struct({
 }).annotations({ identifier: "InstanceType" })
 /** @since 0.1.0 @category models */
 export type InstanceType = typeof InstanceType.Type
+
+/** Who gave a type: the types file, or somebody by the API. @since 0.7.0 @category models */
+export const TypeOrigin = Schema.Literal("file", "api")
+/** @since 0.7.0 @category models */
+export type TypeOrigin = typeof TypeOrigin.Type
+
+/** A type with where it comes from. `retired`: new VMs cannot have it; those that do keep what they were made with. @since 0.7.0 @category models */
+export const KnownType = Schema.Struct({
+  ...InstanceType.fields,
+  origin: TypeOrigin,
+  retired: Schema.Boolean
+}).annotations({ identifier: "KnownType" })
+/** @since 0.7.0 @category models */
+export type KnownType = typeof KnownType.Type

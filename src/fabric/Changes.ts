@@ -13,6 +13,7 @@ import type * as Errors from "../domain/Errors.ts"
 import { formatAddress, type Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
 import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
+import type { KnownType } from "../domain/InstanceType.ts"
 import type { Nic } from "../domain/Nic.ts"
 import { formatSource as formatNetwork } from "../domain/Network.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
@@ -516,6 +517,17 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
     const { after, before } = made.host
     const name = before === null ? `host ${after?.name ?? ""}` : `host ${before.id} (${before.name})`
     add(change("record", name, hostText(before), hostText(after)))
+  }
+
+  if (made.type !== undefined) {
+    const { after, before } = made.type
+    const text = ({ origin, retired, ...size }: KnownType) =>
+      lines({
+        size: Facts.amounts(size),
+        from: origin === "file" ? "the types file" : "the API",
+        state: retired ? "retired" : "on offer"
+      })
+    add(change("record", `instance type ${after.tid}`, before === null ? null : text(before), text(after)))
   }
   return { steps, changes, volume: volumeNow } satisfies OutcomeOfOne
 })

@@ -7,7 +7,7 @@ import type { CloudInit } from "../domain/CloudInit.ts"
 import type { Drift } from "../domain/Drift.ts"
 import type { Host } from "../domain/Host.ts"
 import { formatSource, type Image } from "../domain/Image.ts"
-import type { InstanceType } from "../domain/InstanceType.ts"
+import type { InstanceType, KnownType } from "../domain/InstanceType.ts"
 import { showWish } from "../domain/Network.ts"
 import type { Nic } from "../domain/Nic.ts"
 import type { Resources } from "../domain/Resources.ts"
@@ -91,6 +91,11 @@ export const ofDrift = (vm: Vm, drift: ReadonlyArray<Drift>): Facts => ({
 export const ofHost = (host: Host): Facts => ({
   [`host ${host.id}: maintenance`]: host.maintenance ? "on" : "off",
   [`host ${host.id}: settings`]: JSON.stringify(host.config)
+})
+
+/** @since 0.7.0 @category getters */
+export const ofType = ({ retired, tid, ...size }: KnownType): Facts => ({
+  [`instance type ${tid}`]: `${amounts(size)}, ${retired ? "retired" : "on offer"}`
 })
 
 /** What a new VM is made of. @since 0.5.0 @category getters */

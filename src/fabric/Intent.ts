@@ -13,6 +13,7 @@ import type { CloudInit } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
+import type { KnownType } from "../domain/InstanceType.ts"
 import type { Operation, OperationKind } from "../domain/Operation.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
@@ -35,6 +36,8 @@ export interface Made {
   readonly snapshot?: Snapshot | null
   /** `after` null: it is no more */
   readonly host?: { readonly before: Host | null; readonly after: Host | null }
+  /** `before` null: it is new */
+  readonly type?: { readonly before: KnownType | null; readonly after: KnownType }
   /** addresses of NICs that were asked for, and are not made up */
   readonly given?: ReadonlyArray<string>
   /** volumes that will have no VM any more */

@@ -9,7 +9,7 @@ import type { CloudInit } from "../domain/CloudInit.ts"
 import { HasChanged } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
-import type { InstanceType } from "../domain/InstanceType.ts"
+import type { KnownType } from "../domain/InstanceType.ts"
 import type { Operation } from "../domain/Operation.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
@@ -45,7 +45,8 @@ export const ofHost = ({ config, id, maintenance }: Host): string => of("host", 
 /** @since 0.4.0 @category getters */
 export const ofImage = ({ config, id }: Image): string => of("image", id, config)
 /** @since 0.4.0 @category getters */
-export const ofInstanceType = ({ cpu, disk, ram, tid }: InstanceType): string => of("type", tid, cpu, ram, disk)
+export const ofInstanceType = ({ cpu, disk, ram, retired, tid }: KnownType): string =>
+  of("type", tid, cpu, ram, disk, retired)
 /** @since 0.4.0 @category getters */
 export const ofOperation = ({ cancelAsked, error, id, outcome, replacedBy, state }: Operation): string =>
   of("operation", id, state, error, cancelAsked, outcome, replacedBy)
@@ -67,3 +68,11 @@ export const checkVm = checking("VM", ofVm)
 export const checkHost = checking("host", ofHost)
 /** @since 0.5.0 @category predicates */
 export const checkWebhook = checking("webhook", ofWebhook)
+const ofTypeById = checking("instance type", ({ type }: { readonly id: number; readonly type: KnownType }) =>
+  ofInstanceType(type)
+)
+/** @since 0.7.0 @category predicates */
+export const checkType = (expect: Expect | undefined) => {
+  const check = ofTypeById(expect)
+  return check === undefined ? undefined : (type: KnownType) => check({ id: type.tid, type })
+}

@@ -12,7 +12,7 @@ import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { LinkState, NewNic, Nic, NicId, NicState } from "../domain/Nic.ts"
 import type { Image, ImageConfig, ImageContent } from "../domain/Image.ts"
-import type { InstanceType } from "../domain/InstanceType.ts"
+import type { InstanceType, KnownType } from "../domain/InstanceType.ts"
 import type { Operation, OperationDetail, OperationKind } from "../domain/Operation.ts"
 import type { DriverName, Pool } from "../domain/Pool.ts"
 import type { Resources } from "../domain/Resources.ts"
@@ -126,6 +126,11 @@ export interface VmChanged {
   readonly before: Vm
   readonly after: Vm
   readonly operation: Operation | null
+}
+
+/** An instance type to be; `tid` absent: the next that was never given. @since 0.7.0 @category models */
+export interface NewType extends Omit<InstanceType, "tid"> {
+  readonly tid?: InstanceTypeId
 }
 
 /** Operations on the power of a VM. @since 0.6.0 @category models */
@@ -301,16 +306,31 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly image: (id: ImageId) => Effect.Effect<Image, Errors.ImageNotFound | Errors.PersistenceError>
     readonly setImageContent: (id: ImageId, content: ImageContent) => Effect.Effect<void, Errors.PersistenceError>
 
-    /** Those offered, in file order. */
+    /** Those offered, in file order, then those made by the API. */
     readonly types: Effect.Effect<ReadonlyArray<InstanceType>, Errors.PersistenceError>
     /** One that is offered. */
     readonly type: (
       tid: InstanceTypeId
     ) => Effect.Effect<InstanceType, Errors.InstanceTypeNotFound | Errors.PersistenceError>
 
+    /** All that ever were, by id. */
+    readonly knownTypes: Effect.Effect<ReadonlyArray<KnownType>, Errors.PersistenceError>
+    /** A new one; `tid` absent: the next that was never given. `InstanceTypeConflict`: there is or was one of that id. */
+    readonly createType: (
+      type: NewType,
+      confirm?: Confirm<KnownType>
+    ) => Effect.Effect<KnownType, Errors.InstanceTypeConflict | Errors.PersistenceError>
+    /** It takes no new VMs any more, also after a new start; repeating it is fine. One transaction: a failure of `check` changes nothing. */
+    readonly retireType: <E = never>(
+      tid: InstanceTypeId,
+      check?: (type: KnownType) => Effect.Effect<void, E>,
+      confirm?: Confirm<{ readonly before: KnownType; readonly after: KnownType }>
+    ) => Effect.Effect<KnownType, E | Errors.InstanceTypeNotFound | Errors.PersistenceError>
+
     /**
      * One transaction: `place` chooses a host from what is promised at this moment (hosts in id order), then the VM (`creating`),
-     * its reservation and a pending `CreateVm` operation are written. A failure of `place` writes nothing, nor does a pool without room.
+     * its reservation and a pending `CreateVm` operation are written. A failure of `place` writes nothing, nor does a pool without room, nor
+     * an instance type that was retired meanwhile.
      * A key that was used before gives what it led to then, and writes nothing.
      */
     readonly admit: <E>(
@@ -319,7 +339,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
     ) => Effect.Effect<
       { readonly vm: Vm; readonly operation: Operation },
-      E | Errors.PoolFull | Errors.MacTaken | Errors.KeyReused | Errors.PersistenceError
+      E | Errors.InstanceTypeNotFound | Errors.PoolFull | Errors.MacTaken | Errors.KeyReused | Errors.PersistenceError
     >
     /**
      * One transaction: `decide` sees the VM as it is at this moment, and says what becomes of its NICs; that is written, with a pending operation.

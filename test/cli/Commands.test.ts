@@ -537,6 +537,22 @@ describe("contexts", () => {
     })
   )
 
+  it.scopedLive("make and retire types, and show the plan of it", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const size = ["--cpu", "2", "--ram", "2048", "--disk", "20"]
+      const planned = yield* run("type", "create", ...size, "--plan")
+      assert.match(planned.out, /create instance type 2$/m)
+      assert.match(planned.out, /^\+size: 2 vCPUs, 2048 MiB, 20 GiB$/m)
+      const made = yield* run("type", "create", ...size, "-o", "name")
+      assert.strictEqual(made.out, "2\n", made.all)
+      assert.strictEqual((yield* run("type", "create", ...size, "--id", "2")).status, 1)
+      assert.strictEqual((yield* run("type", "retire", "2")).status, 0)
+      assert.strictEqual((yield* run("type", "list", "-o", "name")).out, "1\n")
+      assert.match((yield* run("type", "list", "--retired", "-o", "wide")).out, /^ *2 +2 +2048 +20 +api +true/m)
+    })
+  )
+
   it.scopedLive("login makes a token, keeps it, and logout revokes it", () =>
     Effect.gen(function* () {
       const nothing = (response: ServerResponse) => response.writeHead(204).end()

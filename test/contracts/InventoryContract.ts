@@ -102,6 +102,42 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         }).pipe(Effect.provide(layer))
       )
 
+      it.effect("stand beside types that are made, whose ids they may not have", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const made = yield* inventory.createType({ cpu: 8, ram: 8192, disk: 80 })
+          const free = Math.max(...fleet.types.map(({ tid }) => tid)) + 1
+          assert.deepStrictEqual(made, { tid: free, cpu: 8, ram: 8192, disk: 80, origin: "api", retired: false })
+          const size = { tid: made.tid, cpu: 8, ram: 8192, disk: 80 }
+          assert.deepStrictEqual(yield* inventory.types, [...fleet.types, size])
+          // a new start with the same files
+          yield* inventory.applyFleet(fleet)
+          assert.deepStrictEqual(yield* inventory.types, [...fleet.types, size])
+          const { message } = yield* Effect.flip(inventory.applyFleet({ ...fleet, types: [...fleet.types, size] }))
+          assert.strictEqual(
+            message,
+            `type ${free} is in the types file, but was made by the API (8 vCPU, 8192 MiB, 80 GiB): give the one in the file a tid of its own`
+          )
+          assert.strictEqual((yield* Effect.flip(inventory.createType(size)))._tag, "InstanceTypeConflict")
+
+          // retired for good, and VMs that have it stay
+          const [first] = fleet.types
+          assert(first !== undefined)
+          const vm = yield* vmIn("running")
+          assert.isTrue((yield* inventory.retireType(first.tid)).retired)
+          yield* inventory.applyFleet(fleet)
+          assert.notInclude(
+            (yield* inventory.types).map(({ tid }) => tid),
+            first.tid
+          )
+          const late = yield* Effect.flip(inventory.admit({ ...request("late"), instanceType: first }, on(1)))
+          assert.strictEqual(late._tag, "InstanceTypeNotFound")
+          assert.strictEqual((yield* inventory.vm(vm.id)).instanceType, vm.instanceType)
+          assert.strictEqual(yield* Effect.flip(inventory.retireType(made.tid, () => Effect.fail("no"))), "no")
+          assert.isFalse((yield* inventory.knownTypes).find(({ tid }) => tid === made.tid)?.retired)
+        }).pipe(Effect.provide(layer))
+      )
+
       it.effect("keep the ids of what was reordered, and go on from the highest", () =>
         Effect.gen(function* () {
           const { inventory } = yield* started

@@ -21,6 +21,7 @@ import * as Router from "../../src/http/Router.ts"
 import * as Server from "../../src/http/Server.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
@@ -73,6 +74,7 @@ const makeFabric = () => {
       }
     }),
     Layer.mock(Reality, { vms: Effect.succeed([]) }),
+    Layer.mock(InstanceTypes, {}),
     Layer.mock(Images, { types: Effect.succeed([]) }),
     Layer.mock(Hosts, {}),
     Layer.mock(Inspections, {}),

@@ -18,6 +18,7 @@ import type { NewNic } from "../../domain/Nic.ts"
 import * as BatchOf from "../../fabric/Batch.ts"
 import { Hosts } from "../../fabric/Hosts.ts"
 import { Images } from "../../fabric/Images.ts"
+import { InstanceTypes } from "../../fabric/InstanceTypes.ts"
 import { Networks } from "../../fabric/Networks.ts"
 import { Nics } from "../../fabric/Nics.ts"
 import { Pools } from "../../fabric/Pools.ts"
@@ -326,20 +327,41 @@ const images = HttpApiBuilder.group(api, "images", (handlers) =>
 )
 
 const instanceTypes = HttpApiBuilder.group(api, "instanceTypes", (handlers) =>
-  Effect.map(Images, (images) =>
-    handlers
-      .handle("listInstanceTypes", () =>
-        told(Effect.map(images.types, (all) => ({ items: all.map(Views.instanceType) })))
+  Effect.gen(function* () {
+    const types = yield* InstanceTypes
+    const { decide } = yield* Answers.make
+    return handlers
+      .handle("listInstanceTypes", ({ urlParams }) =>
+        told(Effect.map(types.list(urlParams), (all) => ({ items: all.map(Views.instanceType) })))
       )
+      .handle("createInstanceType", (asked) => {
+        const { id, ...size } = asked.payload
+        return told(
+          decide(
+            asked,
+            types.create({ ...size, ...(id === undefined ? {} : { tid: id }) }),
+            Effect.map(Views.instanceType)
+          )
+        )
+      })
       .handle("getInstanceType", ({ path }) =>
         told(
-          images.type(path.id).pipe(
+          types.get(path.id).pipe(
             Effect.tap((type) => tagged(Revision.ofInstanceType(type))),
             Effect.map(Views.instanceType)
           )
         )
       )
-  )
+      .handle("retireInstanceType", (asked) =>
+        told(
+          decide(
+            asked,
+            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => types.retire(asked.path.id, expect)),
+            Effect.map(Views.instanceType)
+          )
+        )
+      )
+  })
 )
 
 const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>

@@ -23,6 +23,7 @@ import * as AST from "effect/SchemaAST"
 import { api } from "../../api/Api.ts"
 import * as P from "../../api/Problem.ts"
 import type * as Errors from "../../domain/Errors.ts"
+import * as Secrets from "../Secrets.ts"
 
 type Missing =
   | Errors.VmNotFound
@@ -57,6 +58,7 @@ type Standing =
   | Errors.PlanMismatch
   | Errors.NicConflict
   | Errors.MacTaken
+  | Errors.InstanceTypeConflict
 
 type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
@@ -143,6 +145,8 @@ export function of(error: Known): P.Problem {
       return missing("network_not_found", "There is no such network", message)
     case "NicConflict":
       return conflict("nic_conflict", "It cannot be done with the VM's NICs", message)
+    case "InstanceTypeConflict":
+      return conflict("instance_type_conflict", "It cannot be done with this instance type", message)
     case "MacTaken":
       return conflict("mac_taken", "The address is taken", message)
     case "PlanOutdated":
@@ -365,7 +369,7 @@ export const notFound = (prefix: `/${string}`) =>
             missing(
               "route_not_found",
               "There is no such route",
-              `there is no route ${method} ${(url.split("?")[0] ?? "").slice(0, 80)}; /openapi.json has those that there are`
+              `there is no route ${method} ${Secrets.pathOf(url)}; /openapi.json has those that there are`
             )
           )
         )

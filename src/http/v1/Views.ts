@@ -8,7 +8,7 @@ import type { Vm } from "../../api/Vms.ts"
 import type { Drift } from "../../domain/Drift.ts"
 import type { HostStatus } from "../../domain/Host.ts"
 import { formatSource, type Image } from "../../domain/Image.ts"
-import type { InstanceType } from "../../domain/InstanceType.ts"
+import type { KnownType } from "../../domain/InstanceType.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
 import { formatSource as formatNetwork } from "../../domain/Network.ts"
 import * as Redacted from "effect/Redacted"
@@ -150,7 +150,7 @@ export const image = ({ config, content, id }: Image) => ({
 })
 
 /** @since 0.4.0 @category views */
-export const instanceType = ({ cpu, disk, ram, tid }: InstanceType) => ({ id: tid, cpu, ram, disk })
+export const instanceType = ({ tid, ...type }: KnownType) => ({ id: tid, ...type })
 
 /** @since 0.4.0 @category views */
 export const host = ({ capacity, free, host, promised, status, vms }: HostReport) => ({

@@ -221,12 +221,60 @@ describe("volumes and snapshots", () => {
   )
 })
 
+describe("instance types", () => {
+  it.scopedLive("are made and retired while VMs have them, and are never changed", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      const made = yield* ask("POST", "/instance-types", { cpu: 2, ram: 2048, disk: 20 })
+      const type = { id: 2, cpu: 2, ram: 2048, disk: 20, origin: "api", retired: false }
+      assert.strictEqual(made.status, 201)
+      assert.deepStrictEqual(made.json, type)
+      assert.deepStrictEqual((yield* ask("POST", "/instance-types", { id: 9, cpu: 1, ram: 512, disk: 1 })).json.id, 9)
+      assert.deepInclude((yield* ask("POST", "/instance-types", { id: 1, cpu: 1, ram: 512, disk: 1 })).json, {
+        status: 409,
+        code: "instance_type_conflict",
+        detail: "instance type 1 is there already (in the types file): types are never changed, give another id"
+      })
+      assert.deepInclude((yield* ask("POST", "/instance-types", { cpu: 0, ram: 512, disk: 1 })).json, {
+        status: 400,
+        field: "cpu",
+        detail: "cpu: expected a whole number from 1 to 1024"
+      })
+      yield* done("POST", "/vms", { name: "web", instanceType: 2 })
+
+      const { headers } = yield* get("/instance-types/2")
+      const retired = yield* ask("DELETE", "/instance-types/2", undefined, { "if-match": headers.get("etag") ?? "" })
+      assert.deepStrictEqual(retired.json, { ...type, retired: true })
+      const late = yield* ask("DELETE", "/instance-types/2", undefined, { "if-match": headers.get("etag") ?? "" })
+      assert.strictEqual(late.status, 412)
+      assert.strictEqual((yield* ask("DELETE", "/instance-types/2")).status, 200)
+      assert.deepInclude((yield* ask("POST", "/vms", { name: "db", instanceType: 2 })).json, {
+        status: 404,
+        code: "instance_type_not_found"
+      })
+      // what has it goes on, and is found by it
+      assert.deepInclude((yield* get("/vms/1")).json, { instanceType: 2, resources: { cpu: 2, ram: 2048, disk: 20 } })
+      yield* done("POST", "/vms/1/reboot", { within: 5 })
+      assert.deepStrictEqual(
+        App.items(yield* get("/instance-types")).map(({ id }) => id),
+        [1, 9]
+      )
+      assert.deepStrictEqual(
+        App.items(yield* get("/instance-types?retired=true")).map(({ id }) => id),
+        [1, 2, 9]
+      )
+      assert.deepStrictEqual((yield* get("/instance-types/2")).json.retired, true)
+      assert.strictEqual((yield* ask("DELETE", "/instance-types/7")).status, 404)
+    })
+  )
+})
+
 describe("what the files say", () => {
   it.scopedLive("is listed, and hosts go into maintenance", () =>
     Effect.gen(function* () {
       const { ask, done, get } = yield* App.make()
       yield* done("POST", "/vms", { name: "web", instanceType: 1 })
-      const type = { id: 1, cpu: 1, ram: 1024, disk: 10 }
+      const type = { id: 1, cpu: 1, ram: 1024, disk: 10, origin: "file", retired: false }
       assert.deepStrictEqual(App.items(yield* get("/instance-types")), [type])
       assert.deepStrictEqual((yield* get("/instance-types/1")).json, type)
       assert.deepStrictEqual(App.items(yield* get("/images")), [(yield* get("/images/100")).json])

@@ -34,6 +34,11 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   HostNotFound: [new Errors.HostNotFound({ hostId: 7 }), 404, "host_not_found"],
   ImageNotFound: [new Errors.ImageNotFound({ imageId: 7, known: [] }), 404, "image_not_found"],
   InstanceTypeNotFound: [new Errors.InstanceTypeNotFound({ tid: 7, known: [] }), 404, "instance_type_not_found"],
+  InstanceTypeConflict: [
+    new Errors.InstanceTypeConflict({ tid: Ids.InstanceTypeId.make(3), reason: "is there already" }),
+    409,
+    "instance_type_conflict"
+  ],
   OperationNotFound: [new Errors.OperationNotFound({ operationId: "x" }), 404, "operation_not_found"],
   UserNotFound: [new Errors.UserNotFound({ name: "ada" }), 404, "user_not_found"],
   TokenNotFound: [new Errors.TokenNotFound({ tokenId: 7 }), 404, "token_not_found"],
