@@ -24,6 +24,7 @@ import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
+import { Reach } from "../../src/fabric/Reach.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
@@ -57,6 +58,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Nics, {}),
   Layer.mock(Networks, {}),
   Layer.mock(Inspections, {}),
+  Layer.mock(Reach, {}),
   Layer.mock(Operations, {})
 )
 
