@@ -493,6 +493,12 @@ const madeTypes = Effect.gen(function* () {
   yield* sql`alter table instance_types add column retired integer not null default 0`
 })
 
+/** Whose a host's settings are: the machine file's, or the database's alone. */
+const hostOrigins = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table hosts add column origin text not null default 'file'`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -506,7 +512,8 @@ export const migrations = {
   "0009_power": power,
   "0010_cloud_inits": cloudInits,
   "0011_nics": nics,
-  "0012_made_types": madeTypes
+  "0012_made_types": madeTypes,
+  "0014_host_origins": hostOrigins
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -103,6 +103,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       409,
       "vm_busy",
       "vm_conflict",
+      "host_conflict",
       "vm_protected",
       "volume_busy",
       "volume_conflict",

@@ -339,6 +339,18 @@ export class VmConflict extends Schema.TaggedError<VmConflict>()("VmConflict", {
   }
 }
 
+/** What was asked of a host cannot be done as things are; nothing was changed. @since 0.7.0 @category errors */
+export class HostConflict extends Schema.TaggedError<HostConflict>()("HostConflict", {
+  /** `user@host[:port]` */
+  host: Schema.String,
+  /** why, and what to do about it */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `host ${this.host} ${this.reason}`
+  }
+}
+
 /** An operation that ended in failure; `reason` is the sentence of what failed first. @since 0.1.0 @category errors */
 export class OperationFailed extends Schema.TaggedError<OperationFailed>()("OperationFailed", {
   operationId: Ids.OperationId,

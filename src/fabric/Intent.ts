@@ -34,7 +34,8 @@ export interface Made {
   readonly volume?: { readonly before: Volume | null; readonly after: Volume }
   /** a new one, or the one it is about */
   readonly snapshot?: Snapshot | null
-  readonly host?: { readonly before: Host; readonly after: Host }
+  /** `after` null: it is no more */
+  readonly host?: { readonly before: Host | null; readonly after: Host | null }
   /** `before` null: it is new */
   readonly type?: { readonly before: KnownType | null; readonly after: KnownType }
   /** addresses of NICs that were asked for, and are not made up */

@@ -218,6 +218,9 @@ export const make = () => {
       Hosts,
       Hosts.of({
         list: Effect.succeed([]),
+        add: () => Effect.dieMessage("not used"),
+        change: () => Effect.dieMessage("not used"),
+        remove: () => Effect.dieMessage("not used"),
         get: (id) => (id === host.id ? Effect.succeed(hostReport) : new Errors.HostNotFound({ hostId: id })),
         setMaintenance: (id, on) =>
           id === host.id

@@ -115,7 +115,7 @@ describe("a database of version 0001", () => {
       )
       assert.deepStrictEqual(after, {
         ...rows,
-        hosts: extended(rows, "hosts", { maintenance: 0 }),
+        hosts: extended(rows, "hosts", { maintenance: 0, origin: "file" }),
         instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
         vms: withApplied(extended(rows, "vms", { driver: "dir", pool: null })),
         operations: extended(rows, "operations", {
@@ -224,7 +224,8 @@ describe("a database of version 0001", () => {
         { migration_id: 9, name: "power" },
         { migration_id: 10, name: "cloud_inits" },
         { migration_id: 11, name: "nics" },
-        { migration_id: 12, name: "made_types" }
+        { migration_id: 12, name: "made_types" },
+        { migration_id: 14, name: "host_origins" }
       ])
     })
   )
@@ -342,7 +343,7 @@ describe("a database of version 0002", () => {
         const { read, sql } = yield* Database.Database
         assert.deepStrictEqual(yield* read("read all", readAll(sql, secondTables)), {
           ...rows,
-          hosts: extended(rows, "hosts", { maintenance: 0 }),
+          hosts: extended(rows, "hosts", { maintenance: 0, origin: "file" }),
           instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
           vms: withApplied(rows["vms"] ?? []),
           operations: extended(rows, "operations", { cancel_asked: 0, replaced_by: null, outcome: null })

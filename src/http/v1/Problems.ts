@@ -43,6 +43,7 @@ type Missing =
 type Standing =
   | Errors.VmBusy
   | Errors.VmConflict
+  | Errors.HostConflict
   | Errors.VmProtected
   | Errors.VolumeBusy
   | Errors.VolumeConflict
@@ -181,6 +182,8 @@ export function of(error: Known): P.Problem {
       return conflict("vm_protected", "The VM is protected", message)
     case "VmConflict":
       return conflict("vm_conflict", "The VM's state does not allow it", message)
+    case "HostConflict":
+      return conflict("host_conflict", "It cannot be done with this host", message)
     case "VolumeBusy":
       return conflict("volume_busy", "The volume is busy", message, error.operationId)
     case "VolumeConflict":

@@ -180,6 +180,13 @@ export const host = ({ capacity, free, host, promised, status, vms }: HostReport
   free,
   vms,
   facts: host.facts,
+  origin: host.origin,
+  virt: host.config.virt,
+  overcommit: host.config.overcommit,
+  limit: host.config.limit,
+  network: host.config.network ?? null,
+  networks: host.config.networks ?? {},
+  path: host.config.path,
   labels: host.config.labels
 })
 

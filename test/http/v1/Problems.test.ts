@@ -54,6 +54,7 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   PlanMismatch: [new Errors.PlanMismatch({ planId: "x", planned: "DELETE /api/v1/vms/7" }), 409, "plan_mismatch"],
   VmBusy: [new Errors.VmBusy({ vmId, ...busy }), 409, "vm_busy"],
   VmConflict: [new Errors.VmConflict({ vmId, reason: "is stopped: start it" }), 409, "vm_conflict"],
+  HostConflict: [new Errors.HostConflict({ host: "root@h1", reason: "has VM 1 (web)" }), 409, "host_conflict"],
   VmProtected: [new Errors.VmProtected({ vmId }), 409, "vm_protected"],
   VolumeBusy: [new Errors.VolumeBusy({ volumeId, ...busy }), 409, "volume_busy"],
   VolumeConflict: [new Errors.VolumeConflict({ volumeId, reason: "is deleted" }), 409, "volume_conflict"],
@@ -268,7 +269,10 @@ const served = Effect.gen(function* () {
     Hosts.of({
       list: Effect.die(new Error("secret insides")),
       get: () => Effect.die("secret insides"),
-      setMaintenance: () => Effect.die("secret insides")
+      setMaintenance: () => Effect.die("secret insides"),
+      add: () => Effect.die("secret insides"),
+      change: () => Effect.die("secret insides"),
+      remove: () => Effect.die("secret insides")
     })
   )
   const context = yield* Layer.build(
