@@ -117,7 +117,8 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "plan_mismatch",
       "nic_conflict",
       "mac_taken",
-      "instance_type_conflict"
+      "instance_type_conflict",
+      "image_conflict"
     ),
     moved: Schema.optionalWith(
       Schema.Array(

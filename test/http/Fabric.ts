@@ -16,6 +16,7 @@ import { Snapshot, Volume, VolumeState } from "../../src/domain/Volume.ts"
 import { type HostReport, Hosts } from "../../src/fabric/Hosts.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Power } from "../../src/fabric/Power.ts"
@@ -195,6 +196,7 @@ export const make = () => {
     ),
     Layer.mock(Power, {}),
     Layer.mock(InstanceTypes, {}),
+    Layer.mock(ImageIntake, {}),
     Layer.succeed(
       Images,
       Images.of({
