@@ -10,7 +10,6 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -25,6 +24,7 @@ import { Identity } from "../services/Identity.ts"
 import * as Connection from "./Connection.ts"
 import { Limits } from "./Limits.ts"
 import type { Need } from "./Needs.ts"
+import * as Secrets from "./Secrets.ts"
 
 /** @since 0.4.0 @category models */
 export interface Options {
@@ -270,24 +270,6 @@ export const isStillGood = (request: Request): Effect.Effect<boolean, Persistenc
 
 // --- the record -----------------------------------------------------------------------------------------------------
 
-const secretName = /token|password|passwd|secret|key|auth/i
-const ownSecret = /vm[fs]_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+/g
-
-const decoded = (name: string): string =>
-  Either.getOrElse(
-    Either.try(() => decodeURIComponent(name)),
-    () => name
-  )
-
-/** Path and query, cut, without what opens doors. @since 0.4.0 @category formatting */
-export const withoutSecrets = (url: string): string => {
-  const [, path = "", mark = "", query = ""] = /^([^?;#]*)([?;#]?)(.*)$/s.exec(url) ?? []
-  const parameters = query.replace(/([^&;#?=]+)=([^&;#]*)/g, (whole, name: string) =>
-    secretName.test(decoded(name)) ? `${name}=…` : whole
-  )
-  return `${path}${mark}${parameters}`.replace(ownSecret, "…").slice(0, 500)
-}
-
 const Failed = Schema.parseJson(
   Schema.Struct({ error: Schema.optional(Schema.String), detail: Schema.optional(Schema.String) })
 )
@@ -303,7 +285,7 @@ const failure = ({ body, status }: Response): string | null => {
         : ""
   const said = Option.getOrNull(Option.map(decodeFailed(text), ({ detail, error }) => error ?? detail ?? null))
   const words = said ?? (status >= 400 ? `HTTP ${status}` : null)
-  return words === null ? null : words.replace(ownSecret, "…").slice(0, 500)
+  return words === null ? null : Secrets.without(words).slice(0, 500)
 }
 
 const clientWentAway = 499
@@ -323,7 +305,7 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
         tokenId: principal?.tokenId ?? null,
         from,
         method: request.method,
-        path: withoutSecrets(request.url),
+        path: Secrets.withoutIn(request.url),
         status,
         failed
       })

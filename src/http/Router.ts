@@ -20,6 +20,7 @@ import * as Insight from "./Insight.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Needs from "./Needs.ts"
 import * as Original from "./Original.ts"
+import * as Secrets from "./Secrets.ts"
 import * as Traces from "./Traces.ts"
 import * as Api from "./v1/Api.ts"
 import * as Problems from "./v1/Problems.ts"
@@ -28,7 +29,7 @@ const notFound = HttpLayerRouter.add("*", "/*", (request) =>
   HttpServerResponse.json(
     {
       error:
-        `there is no route ${request.method} ${(request.url.split("?")[0] ?? "").slice(0, 80)}; ` +
+        `there is no route ${request.method} ${Secrets.pathOf(request.url)}; ` +
         `there are, by GET and POST: ${[...Original.paths, ...Further.paths, ...Insight.paths].join(", ")}`
     },
     { status: 404 }
@@ -40,7 +41,7 @@ export const routes = Layer.mergeAll(Original.layer, Further.layer, Insight.laye
 
 /** A path that cannot be decoded is found by no route, not even by the one that says so. */
 const undecodable = (request: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse => {
-  const path = (request.url.split("?")[0] ?? "").slice(0, 80)
+  const path = Secrets.pathOf(request.url)
   const detail = `there is no route ${request.method} ${path}: each % in a path is followed by two hexadecimal digits, of UTF-8`
   return Guard.hasProblems(request.url)
     ? Problems.respond(

@@ -11,7 +11,7 @@ import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Guard from "./Guard.ts"
+import * as Secrets from "./Secrets.ts"
 
 /** Asked all the time, and of no interest. */
 const uninteresting = new Set(["/healthz", "/readyz", "/metrics"])
@@ -28,7 +28,7 @@ export const middleware = <E, R>(handler: Effect.Effect<HttpServerResponse.HttpS
         ...Option.match(above, { onNone: () => ({ root: true }), onSome: (parent) => ({ parent }) }),
         kind: "server",
         captureStackTrace: false,
-        attributes: { "http.request.method": method, "url.path": Guard.withoutSecrets(path) }
+        attributes: { "http.request.method": method, "url.path": Secrets.withoutIn(path) }
       },
       (span) =>
         Effect.flatMap(Effect.exit(Effect.withParentSpan(handler, span)), (exit) => {

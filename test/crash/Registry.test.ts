@@ -7,12 +7,9 @@ import { vi } from "vitest"
 import { OperationKind } from "../../src/domain/Operation.ts"
 import * as Kinds from "../../src/operations/Kinds.ts"
 import * as Harness from "./Harness.ts"
-import { scenarios } from "./Scenarios.ts"
+import { settingsOf } from "./Scenarios.ts"
 
 vi.setConfig({ testTimeout: 60_000 })
-
-const settings = (kind: OperationKind) =>
-  scenarios[kind].flatMap((scenario) => [true, false].map((ceph): Harness.Setting => ({ scenario, ceph })))
 
 const distinct = (names: ReadonlyArray<string>) => [...new Set(names)].toSorted()
 
@@ -21,7 +18,7 @@ describe.each(OperationKind.literals)("%s", (kind) => {
 
   it.live("every step is passed, and points before and after every effect and every record", () =>
     Effect.gen(function* () {
-      const found = yield* Effect.forEach(settings(kind), Harness.undisturbed)
+      const found = yield* Effect.forEach(settingsOf(kind), Harness.undisturbed)
       for (const { operations, points } of found) {
         assert.deepStrictEqual(
           operations.map((operation) => operation.kind),
@@ -41,7 +38,7 @@ describe.each(OperationKind.literals)("%s", (kind) => {
       : "when the last step fails everything is undone",
     () =>
       Effect.gen(function* () {
-        const found = yield* Effect.forEach(settings(kind), Harness.lastStepFails)
+        const found = yield* Effect.forEach(settingsOf(kind), Harness.lastStepFails)
         for (const { operation, undoable, undone } of found) {
           if (goes === "both ways") assert.strictEqual(operation.state, "failed")
           assert.deepStrictEqual(undone, undoable)

@@ -17,7 +17,7 @@ import * as Xml from "../../src/libvirt/Xml.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Operations } from "../../src/services/Operations.ts"
 import * as World from "../fabric/World.ts"
-import type { Act, Scenario } from "./Harness.ts"
+import type { Act, Scenario, Setting } from "./Harness.ts"
 
 const type = Ids.InstanceTypeId.make(1)
 const vmId = Ids.VmId.make(1)
@@ -415,3 +415,23 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
     }
   ]
 }
+
+/** They touch no disk, so that it is the same to them where disks are: it would all be done twice. */
+const diskless: ReadonlyArray<OperationKind> = [
+  "ConfigureVm",
+  "ShutDownVm",
+  "PowerOffVm",
+  "RebootVm",
+  "ResetVm",
+  "PauseVm",
+  "ResumeVm",
+  "AttachNic",
+  "DetachNic",
+  "SetNicLink"
+]
+
+/** With disks and volumes in a pool, and on the hosts. */
+export const settingsOf = (kind: OperationKind): ReadonlyArray<Setting> =>
+  (diskless.includes(kind) ? [false] : [true, false]).flatMap((ceph) =>
+    scenarios[kind].map((scenario) => ({ scenario, ceph }))
+  )

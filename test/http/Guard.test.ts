@@ -4,7 +4,7 @@ import * as Redacted from "effect/Redacted"
 import { connect } from "node:net"
 import { UserName } from "../../src/domain/Identity.ts"
 import * as Further from "../../src/http/Further.ts"
-import * as Guard from "../../src/http/Guard.ts"
+import * as Secrets from "../../src/http/Secrets.ts"
 import * as Insight from "../../src/http/Insight.ts"
 import * as Needs from "../../src/http/Needs.ts"
 import * as Original from "../../src/http/Original.ts"
@@ -667,9 +667,9 @@ describe("the audit log", () => {
       ["/vm/create?name=vms_T", "/vm/create?name=…"],
       ["/vm/query?vmid=7", "/vm/query?vmid=7"]
     ] as const) {
-      assert.strictEqual(Guard.withoutSecrets(url), kept)
+      assert.strictEqual(Secrets.withoutIn(url), kept)
     }
-    assert.strictEqual(Guard.withoutSecrets(`/${"x".repeat(9000)}`).length, 500)
+    assert.strictEqual(Secrets.withoutIn(`/${"x".repeat(9000)}`).length, 500)
   })
 
   it.scopedLive("nothing that opens a door is found in a log line, an audit line or a later answer", () =>
@@ -699,6 +699,10 @@ describe("the audit log", () => {
       yield* say(ask("POST", "/api/v1/webhooks/1/ping", { headers: admin }))
       yield* say(json("PATCH", "/api/v1/webhooks/1", { secret: sealed }, admin))
       yield* say(ask("DELETE", `/api/v1/webhooks/${encodeURI(sealed)}`, { headers: admin }))
+      // as it is: half of all secrets have a slash in them
+      for (const path of ["/api/v1/webhooks", "/nothing", "/api/v1/webhooks/%zz"]) {
+        yield* say(ask("DELETE", `${path}/${sealed}/x`, { headers: admin }))
+      }
       yield* say(ask("GET", "/api/v1/webhooks", { headers: admin }))
       yield* say(ask("GET", "/api/v1/webhooks/1", { headers: admin }))
       yield* say(ask("GET", "/api/v1/tokens", { headers }))

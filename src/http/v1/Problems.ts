@@ -24,6 +24,7 @@ import * as AST from "effect/SchemaAST"
 import { api } from "../../api/Api.ts"
 import * as P from "../../api/Problem.ts"
 import type * as Errors from "../../domain/Errors.ts"
+import * as Secrets from "../Secrets.ts"
 
 type Missing =
   | Errors.VmNotFound
@@ -384,7 +385,7 @@ export const notFound = (prefix: `/${string}`) =>
             missing(
               "route_not_found",
               "There is no such route",
-              `there is no route ${method} ${(url.split("?")[0] ?? "").slice(0, 80)}; /openapi.json has those that there are`
+              `there is no route ${method} ${Secrets.pathOf(url)}; /openapi.json has those that there are`
             )
           )
         )
