@@ -38,7 +38,9 @@ import {
   type VolumeDisk,
   volumeSlots
 } from "../src/services/Hypervisor.ts"
+import { Consoles } from "../src/services/Consoles.ts"
 import type { Inspector } from "../src/services/Inspector.ts"
+import * as ConsolesTest from "./ConsolesTest.ts"
 import * as InspectorTest from "./InspectorTest.ts"
 
 /** A volume's disk in a domain. @since 0.2.0 @category models */
@@ -687,12 +689,16 @@ const make = Effect.gen(function* () {
         return holding ? set(host, uuid, { ...domain, holding }) : letGo(host, { ...domain, holding }, domain.asked)
       })
   })
+  const inspection = InspectorTest.make(look)
+  const { print } = Context.get(inspection, InspectorTest.InspectorTestState)
   return Context.make(Hypervisor, hypervisor).pipe(
     Context.add(HypervisorTestState, state),
-    Context.merge(InspectorTest.make(look))
+    Context.merge(inspection),
+    Context.add(Consoles, ConsolesTest.make(look, hypervisor.changes, print))
   )
 })
 
 /** Domains, and what they show. @since 0.1.0 @category layers */
-export const layer: Layer.Layer<Hypervisor | HypervisorTestState | Inspector | InspectorTest.InspectorTestState> =
-  Layer.effectContext(make)
+export const layer: Layer.Layer<
+  Hypervisor | HypervisorTestState | Inspector | InspectorTest.InspectorTestState | Consoles
+> = Layer.effectContext(make)

@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Errors from "../src/domain/Errors.ts"
 import type { Drift } from "../src/domain/Drift.ts"
+import { formatAddress } from "../src/domain/Host.ts"
 import { type HostId, type ImageId, InstanceTypeId, type VmId, type VolumeId } from "../src/domain/Ids.ts"
 import type { KnownType } from "../src/domain/InstanceType.ts"
 import type { Nic } from "../src/domain/Nic.ts"
@@ -30,6 +31,7 @@ import {
 import { Database } from "./Database.ts"
 import * as CloudInits from "./sql/CloudInits.ts"
 import * as Fleet from "./sql/Fleet.ts"
+import * as Hosts from "./sql/Hosts.ts"
 import * as HostUsages from "./sql/HostUsages.ts"
 import * as Nics from "./sql/Nics.ts"
 import * as Observations from "./sql/Observations.ts"
@@ -93,6 +95,21 @@ const make = Effect.gen(function* () {
       ).pipe(Effect.map(({ result }) => result))
   const changing = changingBy(write)
   const changingSimply = changingBy(writeSimply)
+
+  /** A write after which there may be other hosts. */
+  const changingAllHosts = <A, E>(action: string, body: Effect.Effect<A, E>) =>
+    write(
+      action,
+      Effect.flatMap(body, (result) => Effect.map(usages.lookAtAll, (found) => ({ result, found }))),
+      ({ found }) => usages.committed(found),
+      ({ found }) => usages.ahead(found)
+    ).pipe(Effect.map(({ result }) => result))
+
+  /** In a body: as it and those before it in the same transaction have made it. */
+  const hostNow = Effect.fnUntraced(function* (id: HostId) {
+    const [usage] = yield* usages.one(id)
+    return usage === undefined ? yield* new Errors.HostNotFound({ hostId: id }) : usage.host
+  })
 
   const vmColumns = sql.literal(vmColumnNames)
   const isLive = sql.literal("state not in ('destroyed', 'failed')")
@@ -352,6 +369,49 @@ const make = Effect.gen(function* () {
         "Inventory.setMaintenance"
       ),
 
+    addHost: Effect.fn("Inventory.addHost")((config, confirm) =>
+      changingAllHosts(
+        `add host ${formatAddress(config.address)}`,
+        Effect.gen(function* () {
+          const host = yield* Effect.catchTag(hostNow(yield* Hosts.add(sql, config)), "HostNotFound", Effect.die)
+          if (confirm !== undefined) yield* confirm(host)
+          return host
+        })
+      )
+    ),
+    changeHost: (id, decide, confirm) =>
+      Effect.withSpan(
+        changingAllHosts(
+          `change pm ${id}`,
+          Effect.gen(function* () {
+            const before = yield* hostNow(id)
+            const { config, maintenance } = yield* decide(before)
+            if (config !== undefined) yield* Hosts.change(sql, before, config)
+            if (maintenance !== undefined) {
+              yield* sql`update hosts set maintenance = ${maintenance ? 1 : 0} where id = ${id}`
+            }
+            const changed = { before, after: yield* hostNow(id) }
+            if (confirm !== undefined) yield* confirm(changed)
+            return changed
+          })
+        ),
+        "Inventory.changeHost"
+      ),
+    removeHost: (id, check, confirm) =>
+      Effect.withSpan(
+        changingAllHosts(
+          `remove pm ${id}`,
+          Effect.gen(function* () {
+            const host = yield* hostNow(id)
+            if (check !== undefined) yield* check(host)
+            yield* Hosts.remove(sql, host)
+            if (confirm !== undefined) yield* confirm(host)
+            return host
+          })
+        ),
+        "Inventory.removeHost"
+      ),
+
     images: Effect.map(images.get, ({ offered }) => offered),
     image: (id) =>
       Effect.flatMap(images.get, ({ byId, offered }) => {
@@ -416,7 +476,7 @@ const make = Effect.gen(function* () {
           )
           if (users.length > 0) {
             const need = users.length === 1 ? "needs it: destroy that VM first" : "need it: destroy those VMs first"
-            return yield* conflict(`cannot be deleted while ${Fleet.listed("VM", users)} ${need}`)
+            return yield* conflict(`cannot be deleted while ${Hosts.listed("VM", users)} ${need}`)
           }
           // its source may be registered again
           yield* sql`update images set state = 'deleted', offered = 0, source = source || '#' || id

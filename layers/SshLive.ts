@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -44,6 +45,8 @@ interface Entry {
   connection: Connection | undefined
   /** the attempt under way, shared by all who want the connection */
   attempt: Deferred.Deferred<Connection, SshError> | undefined
+  /** holds the connection, or makes it */
+  keeper: Fiber.RuntimeFiber<unknown> | undefined
   failures: number
   refused: { readonly error: SshError; readonly until: number } | undefined
 }
@@ -134,6 +137,7 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
           const entry = entries.get(host) ?? {
             connection: undefined,
             attempt: undefined,
+            keeper: undefined,
             failures: 0,
             refused: undefined
           }
@@ -144,7 +148,7 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
             if (entry.refused !== undefined && now < entry.refused.until) return yield* Effect.fail(entry.refused.error)
             const attempt = Deferred.unsafeMake<Connection, SshError>(FiberId.none)
             entry.attempt = attempt
-            yield* Effect.forkIn(keep(address, entry, attempt), scope)
+            entry.keeper = yield* Effect.forkIn(keep(address, entry, attempt), scope)
             return yield* restore(Deferred.await(attempt))
           }
           return yield* restore(Deferred.await(entry.attempt))
@@ -237,6 +241,14 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
           Effect.withSpan("Ssh.readFile", { attributes: { host, path } })
         )
       },
+
+      close: (address) =>
+        Effect.suspend(() => {
+          const host = formatAddress(address)
+          const keeper = entries.get(host)?.keeper
+          entries.delete(host)
+          return keeper === undefined ? Effect.void : Effect.asVoid(Fiber.interrupt(keeper))
+        }),
 
       openProgram: (address, argv) =>
         openProgram(address, { argv, stdin: "channel" }, `exec ${argv[0]}`).pipe(

@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
@@ -59,6 +60,8 @@ interface Connection {
 }
 
 interface Entry {
+  /** holds the connection, or makes it */
+  keeper: Fiber.RuntimeFiber<unknown> | undefined
   connection: Connection | undefined
   failures: number
   refused: { readonly error: SshError; readonly until: number } | undefined
@@ -164,14 +167,19 @@ const make = (fleet: Fleet, settings: Settings) =>
         }
         const opened = yield* Deferred.make<Connection, SshError>()
         // its failure is told to those who wait for the connection
-        yield* keep(address, host, entry, opened).pipe(Effect.ignore, Effect.forkIn(scope))
+        entry.keeper = yield* keep(address, host, entry, opened).pipe(
+          // those who wait are told
+          Effect.onInterrupt(() => Deferred.interrupt(opened)),
+          Effect.ignore,
+          Effect.forkIn(scope)
+        )
         return yield* Deferred.await(opened)
       })
 
     const connectionTo = (address: HostAddress): Effect.Effect<Connection, SshError> =>
       Effect.suspend(() => {
         const host = formatAddress(address)
-        const entry = entries.get(host) ?? { connection: undefined, failures: 0, refused: undefined }
+        const entry = entries.get(host) ?? { keeper: undefined, connection: undefined, failures: 0, refused: undefined }
         entries.set(host, entry)
         if (entry.connection !== undefined && entry.connection.session.lost() === undefined) {
           return Effect.succeed(entry.connection)
@@ -303,6 +311,14 @@ const make = (fleet: Fleet, settings: Settings) =>
           })
         }).pipe(Effect.scoped, within(host, action, settings.channelOpen))
       },
+
+      close: (address) =>
+        Effect.suspend(() => {
+          const host = formatAddress(address)
+          const keeper = entries.get(host)?.keeper
+          entries.delete(host)
+          return keeper === undefined ? Effect.void : Effect.asVoid(Fiber.interrupt(keeper))
+        }),
 
       openProgram: (address, argv) => {
         const action = `exec ${argv[0]}`

@@ -6,6 +6,8 @@
 export * as AppLive from "./AppLive.ts"
 export * as AppTest from "./AppTest.ts"
 export * as CephLive from "./CephLive.ts"
+export * as ConsolesLive from "./ConsolesLive.ts"
+export * as ConsolesTest from "./ConsolesTest.ts"
 export * as Database from "./Database.ts"
 export * as EventLogLive from "./EventLogLive.ts"
 export * as EventLogTest from "./EventLogTest.ts"

@@ -7,32 +7,19 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Errors from "../../src/domain/Errors.ts"
-import { formatAddress, type HostAddress } from "../../src/domain/Host.ts"
-import type { HostId, InstanceTypeId } from "../../src/domain/Ids.ts"
+import { formatAddress } from "../../src/domain/Host.ts"
+import type { InstanceTypeId } from "../../src/domain/Ids.ts"
 import { formatSource, type ImageSource } from "../../src/domain/Image.ts"
 import type { Resources } from "../../src/domain/Resources.ts"
 import type { FleetConfig, KeptWith } from "../../src/services/Inventory.ts"
+import { listed, machineOf, whatIsOn } from "./Hosts.ts"
 import * as Rows from "./Rows.ts"
-
-/** Names are case-insensitive; the user does not tell one machine from another. */
-const machineOf = (address: Pick<HostAddress, "host" | "port">): string =>
-  `${address.host.toLowerCase()}:${address.port}`
 
 /** By which an image is known. @since 0.7.0 @category formatting */
 export const sourceOf = (source: ImageSource): string =>
   source.host === null ? source.path : `${machineOf(source.host)}:${source.path}`
 
 const sizeOf = ({ cpu, disk, ram }: Resources): string => `${cpu} vCPU, ${ram} MiB, ${disk} GiB`
-
-/** `VMs 1 (web), 2 (db)`, or `volumes 7 (data)`; five at most. @since 0.2.0 @category formatting */
-export const listed = (
-  what: "VM" | "volume",
-  things: ReadonlyArray<{ readonly id: number; readonly name: string }>
-): string => {
-  const shown = things.slice(0, 5).map(({ id, name }) => `${id} (${name})`)
-  const more = things.length - shown.length
-  return `${what}${things.length === 1 ? "" : "s"} ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
-}
 
 /** Lines that name the same thing; whoever built the fleet may not have looked. */
 const duplicates = (fleet: FleetConfig): ReadonlyArray<string> => {
@@ -66,47 +53,11 @@ const duplicates = (fleet: FleetConfig): ReadonlyArray<string> => {
 
 const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, configs: FleetConfig["hosts"]) {
   const problems: Array<string> = []
-  const known = yield* Effect.flatMap(sql<Rows.Row>`select id, host, port, config, active from hosts`, Rows.hosts.all)
-  const byMachine = new Map(known.map((row) => [machineOf(row), row]))
-
-  /** VMs that exist there, or of which something may be left that an operation still has to remove. */
-  const vmsOn = (id: HostId) =>
-    Effect.flatMap(
-      sql<Rows.Row>`select id, name from vms where host_id = ${id} and (state not in ('destroyed', 'failed') or exists (
-        select 1 from operations where vm_id = vms.id and operations.state not in ('done', 'failed'))) order by id`,
-      Rows.vmLabels.all
-    )
-
-  /** Volumes that are on their way from there, or back. */
-  const moving = yield* Effect.map(
-    Effect.flatMap(
-      sql<Rows.Row>`select ${sql.literal(Rows.operationColumns)} from operations
-        where state not in ('done', 'failed') and kind = 'AttachVolume'`,
-      Rows.operations.all
-    ),
-    (operations) => operations.filter(({ detail }) => detail.formerHost !== undefined)
+  const known = yield* Effect.flatMap(
+    sql<Rows.Row>`select id, host, port, config, active, origin from hosts`,
+    Rows.hosts.all
   )
-
-  const volumesOn = (id: HostId) => {
-    const leaving = moving.flatMap(({ detail, volumeId }) =>
-      volumeId !== null && detail.formerHost === id ? [volumeId] : []
-    )
-    return Effect.flatMap(
-      sql<Rows.Row>`select id, name from volumes
-        where (host_id = ${id} or ${sql.in("id", leaving)}) and state not in ('purged', 'failed') order by id`,
-      Rows.volumeLabels.all
-    )
-  }
-
-  /** As `listed`; undefined: nothing is there. */
-  const whatIsOn = (id: HostId) =>
-    Effect.zipWith(vmsOn(id), volumesOn(id), (vms, volumes) => {
-      const parts = [
-        ...(vms.length === 0 ? [] : [listed("VM", vms)]),
-        ...(volumes.length === 0 ? [] : [listed("volume", volumes)])
-      ]
-      return parts.length === 0 ? undefined : { text: parts.join(" and "), several: vms.length + volumes.length > 1 }
-    })
+  const byMachine = new Map(known.map((row) => [machineOf(row), row]))
 
   const kept = new Set<number>()
   for (const config of configs) {
@@ -118,8 +69,15 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
       continue
     }
     kept.add(row.id)
+    if (row.active && row.origin === "api") {
+      problems.push(
+        `host ${formatAddress(config.address)} (pm ${row.id}) was added by API and is in the machine file, too: ` +
+          `remove its line, or start without it and remove the host by API first`
+      )
+      continue
+    }
     if (row.config.path !== config.path) {
-      const there = yield* whatIsOn(row.id)
+      const there = yield* whatIsOn(sql, row.id)
       if (there !== undefined) {
         problems.push(
           `host ${formatAddress(config.address)} (pm ${row.id}): its path cannot become ${config.path} while ${there.text} ` +
@@ -130,13 +88,13 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
     // one that comes back may be another machine at the old address
     if (row.active) yield* sql`update hosts set config = ${text} where id = ${row.id}`
     else {
-      yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null, maintenance = 0
+      yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null, maintenance = 0, origin = 'file'
         where id = ${row.id}`
     }
   }
   for (const row of known) {
-    if (!row.active || kept.has(row.id)) continue
-    const there = yield* whatIsOn(row.id)
+    if (!row.active || row.origin === "api" || kept.has(row.id)) continue
+    const there = yield* whatIsOn(sql, row.id)
     if (there !== undefined) {
       problems.push(
         `host ${formatAddress(row.config.address)} (pm ${row.id}) is no longer in the machine file, but has ${there.text}: ` +

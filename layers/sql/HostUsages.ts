@@ -15,7 +15,7 @@ import type { Database } from "../Database.ts"
 import * as Rows from "./Rows.ts"
 
 /** Summed before it is joined: that is one walk through each index, whatever the number of hosts. */
-const select = (ofHost: boolean) => `select h.id, h.config, h.facts, h.maintenance,
+const select = (ofHost: boolean) => `select h.id, h.config, h.facts, h.maintenance, h.origin,
     coalesce(r.cpu, 0) as cpu, coalesce(r.ram, 0) as ram, coalesce(r.disk, 0) + coalesce(v.disk, 0) as disk,
     coalesce(r.vms, 0) as vms
   from hosts h left join (

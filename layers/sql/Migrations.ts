@@ -504,6 +504,12 @@ const madeImages = Effect.gen(function* () {
   yield* sql`create index vms_live_image on vms (image_id) where state not in ('destroyed', 'failed')`
 })
 
+/** Whose a host's settings are: the machine file's, or the database's alone. */
+const hostOrigins = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table hosts add column origin text not null default 'file'`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -518,7 +524,8 @@ export const migrations = {
   "0010_cloud_inits": cloudInits,
   "0011_nics": nics,
   "0012_made_types": madeTypes,
-  "0013_made_images": madeImages
+  "0013_made_images": madeImages,
+  "0014_host_origins": hostOrigins
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -9,7 +9,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { Drift } from "../../src/domain/Drift.ts"
-import { Host, HostConfig, HostFacts } from "../../src/domain/Host.ts"
+import { Host, HostConfig, HostFacts, HostOrigin } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import { Image, ImageConfig, ImageContent, ImageOrigin, ImageState, ImageWanted } from "../../src/domain/Image.ts"
 import { InstanceType, KnownType } from "../../src/domain/InstanceType.ts"
@@ -96,17 +96,24 @@ export const HostRow = Schema.Struct({
   host: Schema.String,
   port: Schema.Int,
   config: HostConfigJson,
-  active: Flag
+  active: Flag,
+  origin: HostOrigin
 })
 /** @since 0.1.0 @category rows */
 export const hosts = table("hosts", "id", HostRow)
 
-const HostTexts = Schema.Struct({ config: Schema.String, facts: Schema.NullOr(Schema.String), maintenance: Flag })
+const HostTexts = Schema.Struct({
+  config: Schema.String,
+  facts: Schema.NullOr(Schema.String),
+  maintenance: Flag,
+  origin: HostOrigin
+})
 const HostJson = Schema.Struct({
   id: Ids.HostId,
   config: HostConfigJson,
   facts: Schema.NullOr(HostFactsJson),
-  maintenance: Flag
+  maintenance: Flag,
+  origin: HostOrigin
 })
 const UsageRow = Schema.Struct({ ...Resources.fields, vms: Count })
 
@@ -123,11 +130,12 @@ const usageRow = table("hosts", "id", UsageRow)
 export const makeHostUsage = () => {
   const known = new Map<unknown, typeof HostTexts.Type & { readonly host: Host }>()
   const host = Effect.fnUntraced(function* (row: Row) {
-    const { config, facts, maintenance } = yield* hostTexts.one(row)
+    const { config, facts, maintenance, origin } = yield* hostTexts.one(row)
     const kept = known.get(row.id)
-    if (kept?.config === config && kept.facts === facts && kept.maintenance === maintenance) return kept.host
+    const same = kept?.config === config && kept.facts === facts
+    if (same && kept.maintenance === maintenance && kept.origin === origin) return kept.host
     const decoded = new Host(yield* hostJson.one(row), { disableValidation: true })
-    known.set(decoded.id, { config, facts, maintenance, host: decoded })
+    known.set(decoded.id, { config, facts, maintenance, origin, host: decoded })
     return decoded
   })
   const one = Effect.fnUntraced(function* (row: Row) {

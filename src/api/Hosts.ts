@@ -10,7 +10,8 @@ import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Domain from "../domain/Host.ts"
 import * as Ids from "../domain/Ids.ts"
-import { Amounts, documented, field, id, IfMatch, Int, listOf, strict, Time } from "./Common.ts"
+import * as Network from "../domain/Network.ts"
+import { Amounts, documented, field, id, IfMatch, Int, listOf, optional, strict, Time } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import * as Vms from "./Vms.ts"
@@ -23,6 +24,11 @@ export const Signs = Schema.Struct({
   libvirt: field(Sign, "its libvirt daemon"),
   peers: field(Sign, "its sshd, asked from other hosts that are up")
 }).annotations({ identifier: "Signs", description: "Ways of asking a host whether it lives, and the answers." })
+
+const Networks = Schema.Record({
+  key: Schema.String.pipe(Schema.pattern(Network.namePattern)),
+  value: Network.NetworkSource
+})
 
 /** @since 0.4.0 @category schemas */
 export const Host = Schema.Struct({
@@ -45,7 +51,20 @@ export const Host = Schema.Struct({
   free: field(Amounts, "what can still be promised"),
   vms: field(Int, "how many VMs it has"),
   facts: field(Schema.NullOr(Domain.HostFacts), "what it said of itself when it was last reached; null: it never was"),
-  labels: field(Schema.Record({ key: Schema.String, value: Schema.String }), "as the machine file has them")
+  origin: field(
+    Domain.HostOrigin,
+    "`file`: its settings are in the machine file, and are changed there; `api`: it was added, and is changed and removed, here"
+  ),
+  virt: field(Domain.VirtualizationType, "how guests run; `auto`: by what libvirt offers"),
+  overcommit: field(Domain.HostConfig.fields.overcommit, "how many times what it has may be promised"),
+  limit: field(Domain.HostConfig.fields.limit, "at most so much of the machine is used; what is absent: all it has"),
+  network: field(
+    Schema.NullOr(Network.NetworkName),
+    "the network of NICs that name none; null: libvirt's `default` where it is active"
+  ),
+  networks: field(Networks, "what it has for networks by these names, beside libvirt's own"),
+  path: field(Schema.String, "folder on the host for images and disks"),
+  labels: field(Schema.Record({ key: Schema.String, value: Schema.String }), "free")
 }).annotations({ identifier: "Host", description: "A server VMs run on." })
 /** @since 0.4.0 @category schemas */
 export type Host = typeof Host.Type
@@ -66,19 +85,130 @@ export const HostList = listOf(Host, "HostList", [
     free: { cpu: 62, ram: 61440, disk: 1980 },
     vms: 1,
     facts: null,
+    origin: "file",
+    virt: "kvm",
+    overcommit: { cpu: 4, ram: 1, disk: 1 },
+    limit: {},
+    network: "lan",
+    networks: { lan: { kind: "bridge", name: "br0" } },
+    path: "/var/lib/vmfabric",
     labels: {}
   }
 ])
 
-/** @since 0.4.0 @category schemas */
-export const HostChange = Schema.Struct({
-  maintenance: field(Schema.Boolean, "`true`: nothing new is placed on it; what is there stays, and can be worked on")
+const says = (message: string) => ({ message: () => ({ message, override: true }) })
+
+const fields = Domain.HostConfig.fields
+const ratio = Schema.Number.pipe(Schema.finite(), Schema.between(0.1, 1000)).annotations(
+  says("expected a number from 0.1 to 1000")
+)
+const amount = (unit: string) =>
+  Schema.Int.pipe(Schema.between(1, Number.MAX_SAFE_INTEGER)).annotations(
+    says(`expected a whole number of ${unit}, 1 or more`)
+  )
+const label = Schema.Record({
+  key: Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/)),
+  value: Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{0,255}$/u))
+}).annotations(
+  says(
+    "expected labels, each with a key of letters, digits, and any of _ . / - inside (63 at most), and a text of 255 characters at most"
+  )
+)
+
+/** All of them may be absent. */
+const settings = {
+  virt: optional(
+    fields.virt.annotations(says("expected auto, kvm or qemu")),
+    "how guests run; `auto`: by what libvirt's capabilities offer"
+  ),
+  overcommit: optional(
+    Schema.Struct({ cpu: ratio, ram: ratio, disk: ratio }).annotations(strict),
+    "how many times what it has may be promised; of a new host 4, 1 and 1"
+  ),
+  limit: optional(
+    Schema.partialWith(Schema.Struct({ cpu: amount("vCPUs"), ram: amount("MiB"), disk: amount("GiB") }), {
+      exact: true
+    }).annotations(strict),
+    "at most so much of the machine is used; what is absent in it: all it has"
+  ),
+  network: optional(
+    Schema.NullOr(
+      Network.NetworkName.annotations(
+        says("expected the name of a network: letters, digits, and any of _ . : - (not at the start), 63 at most")
+      )
+    ),
+    "the network of NICs that name none; null: libvirt's `default` where it is active, else none"
+  ),
+  networks: optional(
+    Networks.annotations(
+      says(
+        "expected networks by name, each a bridge (its name has 15 characters at most; with {vlan} in it there is one for each VLAN) or a network of libvirt"
+      )
+    ),
+    "what it has for networks by these names; libvirt's own are offered besides"
+  ),
+  path: optional(
+    fields.path.annotations(
+      says("expected the full path of a folder: letters, digits, and any of _ . - /, no .. in it, 201 at most")
+    ),
+    "folder on the host for images and disks"
+  ),
+  labels: optional(label, "free; all of them")
+}
+
+const user = Domain.HostAddress.fields.user.annotations(
+  says("expected a user of letters, digits, and any of _ . - (not at the start), 32 at most")
+)
+
+/** @since 0.7.0 @category schemas */
+export const NewHost = Schema.Struct({
+  address: field(
+    Schema.Struct({
+      user,
+      host: Domain.HostAddress.fields.host.annotations(says("expected a host name, an IPv4 or an IPv6 address")),
+      port: optional(
+        Domain.HostAddress.fields.port.annotations(says("expected a port from 1 to 65535")),
+        "of its sshd; 22 unless it is said"
+      )
+    }).annotations(strict),
+    "where its sshd answers; the controller's key opens it, and its host key is known there"
+  ),
+  ...settings
 }).annotations({
-  identifier: "HostChange",
-  description: "What is to be different.",
-  examples: [{ maintenance: true }],
+  identifier: "NewHost",
+  description: "A server, with what a line of the machine file can say.",
+  examples: [
+    { address: { user: "root", host: "h4.example" } },
+    {
+      address: { user: "root", host: "10.0.0.5", port: 2222 },
+      virt: "kvm",
+      networks: { lan: { kind: "bridge", name: "br0" } },
+      labels: { rack: "7" }
+    }
+  ],
   ...strict
 })
+/** @since 0.7.0 @category schemas */
+export type NewHost = typeof NewHost.Type
+
+/** @since 0.4.0 @category schemas */
+export const HostChange = Schema.Struct({
+  maintenance: optional(
+    Schema.Boolean,
+    "`true`: nothing new is placed on it; what is there stays, and can be worked on"
+  ),
+  user: optional(user, "who logs in there"),
+  ...settings
+}).annotations({
+  identifier: "HostChange",
+  description:
+    "What is to be different. What is absent stays; `overcommit`, `limit`, `networks` and `labels` are replaced as a whole. Of a host of the machine file only " +
+    "`maintenance` can be changed.",
+  examples: [{ maintenance: true }, { network: "lan", labels: { rack: "7" } }],
+  ...strict
+})
+/** @since 0.7.0 @category schemas */
+export type HostChange = typeof HostChange.Type
 
 const byId = Schema.Struct({ id: id(Ids.HostId) })
 
@@ -87,7 +217,9 @@ export const group = HttpApiGroup.make("hosts")
   .add(
     HttpApiEndpoint.get("listHosts", "/hosts")
       .addSuccess(HostList)
-      .annotateContext(documented("viewer", "List hosts", "All of them, by id: as the machine file has them."))
+      .annotateContext(
+        documented("viewer", "List hosts", "All of them, by id: those of the machine file, and those that were added.")
+      )
   )
   .add(
     HttpApiEndpoint.get("getHost", "/hosts/:id")
@@ -95,11 +227,7 @@ export const group = HttpApiGroup.make("hosts")
       .addSuccess(Host)
       .addError(Problem.NotFound)
       .annotateContext(
-        documented(
-          "viewer",
-          "Get a host",
-          "`ETag` is of what the machine file says and of `maintenance`, not of what is seen."
-        )
+        documented("viewer", "Get a host", "`ETag` is of its settings and of `maintenance`, not of what is seen.")
       )
   )
   .add(
@@ -117,8 +245,46 @@ export const group = HttpApiGroup.make("hosts")
       .annotateContext(
         documented(
           "admin",
-          "Put a host into maintenance",
-          "Or out of it; at once, and kept when the controller starts again."
+          "Change a host",
+          "Its settings, or put it into maintenance or out of it; at once, and kept when the controller starts again. 409 `host_conflict`: its settings are the " +
+            "machine file's, or its path would change while disks are there."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.post("addHost", "/hosts")
+      .setUrlParams(planning)
+      .setPayload(NewHost)
+      .addSuccess(Host, { status: 201 })
+      .addSuccess(Plan)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "admin",
+          "Add a host",
+          "It is kept in the database, beside those of the machine file, and used as soon as it is reached: `status` and `reason` tell. 409 `host_conflict`: the " +
+            "address is a host's already. One that was removed comes back under its old id."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.del("removeHost", "/hosts/:id")
+      .setPath(byId)
+      .setUrlParams(planning)
+      .setHeaders(Schema.Struct(IfMatch))
+      .addSuccess(Plan)
+      .addSuccess(Schema.Void, { status: 204 })
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .annotateContext(
+        documented(
+          "admin",
+          "Remove a host",
+          "Nothing is done on the host itself, and nothing connects to it any more. 409 `host_conflict`: VMs or volumes are there, which are named, or it is the " +
+            "machine file's."
         )
       )
   )
@@ -145,4 +311,7 @@ export const group = HttpApiGroup.make("hosts")
   )
   .pipe(Problem.general)
   .annotate(OpenApi.Title, "Hosts")
-  .annotate(OpenApi.Description, "The servers VMs run on; they are given in the machine file.")
+  .annotate(
+    OpenApi.Description,
+    "The servers VMs run on: those of the machine file, whose settings are changed there, and those that are added and removed here."
+  )

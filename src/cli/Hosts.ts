@@ -6,11 +6,15 @@
 import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { Host } from "../api/Hosts.ts"
 import type { InstanceType } from "../api/InstanceTypes.ts"
 import type { Pool } from "../api/Pools.ts"
-import { ask, time, toneOf, type View } from "./Output.ts"
+import * as InputFiles from "../config/InputFiles.ts"
+import type { HostConfig } from "../domain/Host.ts"
+import { Refused } from "./Failure.ts"
+import { ask, note, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
@@ -20,6 +24,18 @@ import * as Vms from "./Vms.ts"
 
 /** Of what can be promised, what is free. */
 const left = (what: "cpu" | "ram" | "disk") => (host: Host) => `${host.free[what]}/${host.capacity[what]}`
+
+/** As a line of the machine file would have it. */
+const configOf = ({ address, labels, limit, network, networks, overcommit, path, virt }: Host): HostConfig => ({
+  address,
+  virt,
+  overcommit,
+  limit,
+  ...(network === null ? {} : { network }),
+  networks,
+  path,
+  labels
+})
 
 const view: View<Host> = {
   name: ({ id }) => id,
@@ -32,24 +48,91 @@ const view: View<Host> = {
       of: ({ maintenance }) => maintenance,
       tone: ({ maintenance }) => (maintenance ? "moving" : undefined)
     },
+    { title: "ORIGIN", of: ({ origin }) => origin, wide: true },
     { title: "VMS", of: ({ vms }) => vms },
     { title: "FREE CPU", of: left("cpu") },
     { title: "FREE RAM MIB", of: left("ram") },
     { title: "FREE DISK GIB", of: left("disk") },
     { title: "REASON", of: ({ reason }) => reason },
     { title: "SINCE", of: ({ since }) => time(since), wide: true },
-    {
-      title: "LABELS",
-      of: ({ labels }) =>
-        Object.entries(labels)
-          .map(([key, value]) => `${key}=${value}`)
-          .join(","),
-      wide: true
-    }
+    { title: "SETTINGS", of: (host) => InputFiles.formatMachine(configOf(host)), wide: true }
   ]
 }
 
 const word = Verb.word("host", "Id, name or address of the host.")
+
+const settings = Args.text({ name: "key=value" }).pipe(
+  Args.withDescription(
+    "As on a line of the machine file: network=NAME, network.NAME=bridge:br0, virt=kvm, overcommit.cpu=8, ram=65536, path=/folder, label.KEY=VALUE."
+  ),
+  Args.repeated
+)
+
+const read = (words: readonly [string, ...Array<string>]) =>
+  Either.mapLeft(
+    InputFiles.parseMachineWords(words, "host"),
+    ({ message }) => new Refused({ why: "usage", message, field: "host" })
+  )
+
+const keyOf = (word: string) => word.split("=", 1)[0] ?? word
+
+/** The words it has now, but for those that are given another value or taken away. */
+const changedWords = (host: Host, given: ReadonlyArray<string>, removed: ReadonlyArray<string>) => {
+  const [address, ...words] = InputFiles.machineWordsOf(configOf(host))
+  const gone = new Set([...removed, ...given.map(keyOf)])
+  return [address, ...words.filter((word) => !gone.has(keyOf(word))), ...given] as const
+}
+
+const addVerb = Verb.make({
+  name: "add",
+  about: "Add a host, which is used from now on as soon as it is reached.",
+  endpoints: ["addHost"],
+  options: Verb.noOptions,
+  args: Args.all([Verb.word("address", "Where its sshd answers, as user@host or user@host:port."), settings]),
+  run: (_, [address, words]) =>
+    Effect.gen(function* () {
+      const payload = yield* read([address, ...words])
+      const { hosts } = yield* client
+      yield* ask(view, hosts.addHost({ payload, urlParams: {}, withResponse: true }))
+    })
+})
+
+const setVerb = Verb.make({
+  name: "set",
+  about: "Change settings of a host that was added; those of the machine file are changed there.",
+  endpoints: ["changeHost"],
+  options: Options.all({
+    user: Options.optional(Verb.text("user", "NAME", "Who logs in there.")),
+    remove: Options.repeated(
+      Verb.text("remove", "KEY", "Take this setting away, as in label.rack; may be given several times.")
+    )
+  }),
+  args: Args.all([word, settings]),
+  run: ({ remove, user }, [text, words]) =>
+    Effect.gen(function* () {
+      const id = yield* Resolve.host(text)
+      const { hosts } = yield* client
+      const before = yield* hosts.getHost({ path: { id } })
+      const { address: _, ...config } = yield* read(changedWords(before, words, remove))
+      const payload = { network: null, networks: {}, ...config, ...Verb.given("user", user) }
+      yield* ask(view, hosts.changeHost({ path: { id }, payload, withResponse: true }))
+    })
+})
+
+const removeVerb = Verb.make({
+  name: "remove",
+  about: "Remove a host that was added and has neither VMs nor volumes; nothing connects to it any more.",
+  endpoints: ["removeHost"],
+  options: Verb.noOptions,
+  args: word,
+  run: (_, text) =>
+    Effect.gen(function* () {
+      const id = yield* Resolve.host(text)
+      const { hosts } = yield* client
+      yield* hosts.removeHost({ path: { id }, urlParams: {} })
+      yield* note(`host ${id} is removed`)
+    })
+})
 
 /** @since 0.5.0 @category nouns */
 export const noun: Verb.Noun = {
@@ -92,6 +175,9 @@ export const noun: Verb.Noun = {
           )
         })
     }),
+    addVerb,
+    setVerb,
+    removeVerb,
     Verb.make({
       name: "maintenance",
       about: "Put a host into maintenance, so that nothing new is placed there, or out of it.",

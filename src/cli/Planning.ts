@@ -21,6 +21,7 @@ import * as Text from "./Text.ts"
 
 /** Endpoints whose requests can be planned. @since 0.5.0 @category constants */
 export const plannable: ReadonlySet<string> = new Set([
+  "addHost",
   "addNic",
   "attachVolume",
   "changeCloudInit",
@@ -42,6 +43,7 @@ export const plannable: ReadonlySet<string> = new Set([
   "pauseVm",
   "powerOffVm",
   "purgeVolume",
+  "removeHost",
   "removeNic",
   "rebootVm",
   "repairVm",

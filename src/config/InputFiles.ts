@@ -387,20 +387,40 @@ const only =
   (value: string): A | undefined =>
     is(value) ? value : undefined
 
+/**
+ * A host from the words of a line, each without quotes: the first is `user@host[:port]`, the others are `key=value`.
+ *
+ * @since 0.7.0 @category parsing
+ */
+export const parseMachineWords = (
+  given: readonly [string, ...Array<string>],
+  file: string
+): Either.Either<Host.HostConfig, InputFileError> => {
+  const faults: Array<Fault> = []
+  const split = given.map((word) => words(writeWord(word)))
+  for (const one of split) if (Either.isLeft(one)) faults.push(one.left)
+  const found = machine(given, faults)
+  const [first, ...others] = faults.map((fault) => ({ file, ...fault }))
+  if (first !== undefined) return Either.left(new InputFileError({ problems: [first, ...others] }))
+  return found === undefined
+    ? Either.left(new InputFileError({ problems: [{ file, problem: "it is no host", expected: addressForm }] }))
+    : Either.right(found)
+}
+
+/** The words of a line that `parseMachines` reads back as the same host, without quotes. @since 0.7.0 @category formatting */
+export const machineWordsOf = (host: Host.HostConfig): readonly [string, ...Array<string>] => [
+  Host.formatAddress(host.address),
+  `virt=${host.virt}`,
+  ...Resources.names.map((name) => `overcommit.${name}=${host.overcommit[name]}`),
+  ...Resources.names.flatMap((name) => (host.limit[name] === undefined ? [] : [`${name}=${host.limit[name]}`])),
+  ...(host.network === undefined ? [] : [`network=${host.network}`]),
+  ...Object.entries(host.networks ?? {}).map(([name, source]) => `network.${name}=${Network.formatSource(source)}`),
+  `path=${host.path}`,
+  ...Object.entries(host.labels).map(([key, value]) => `label.${key}=${value}`)
+]
+
 /** A line that `parseMachines` reads back as the same host. @since 0.1.0 @category formatting */
-export const formatMachine = (host: Host.HostConfig): string =>
-  [
-    Host.formatAddress(host.address),
-    `virt=${host.virt}`,
-    ...Resources.names.map((name) => `overcommit.${name}=${host.overcommit[name]}`),
-    ...Resources.names.flatMap((name) => (host.limit[name] === undefined ? [] : [`${name}=${host.limit[name]}`])),
-    ...(host.network === undefined ? [] : [`network=${host.network}`]),
-    ...Object.entries(host.networks ?? {}).map(([name, source]) => `network.${name}=${Network.formatSource(source)}`),
-    `path=${host.path}`,
-    ...Object.entries(host.labels).map(([key, value]) => `label.${key}=${value}`)
-  ]
-    .map(writeWord)
-    .join(" ")
+export const formatMachine = (host: Host.HostConfig): string => machineWordsOf(host).map(writeWord).join(" ")
 
 // --- images ---------------------------------------------------------------------------------------------------------
 

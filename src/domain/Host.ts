@@ -40,7 +40,7 @@ export type VirtualizationType = typeof VirtualizationType.Type
 const Ratio = Schema.Number.pipe(Schema.finite(), Schema.between(0.1, 1000))
 
 /**
- * What the machine file says of a host.
+ * What the machine file says of a host, or whoever added it.
  *
  * - `overcommit`: how many times what the machine has may be promised, for each resource.
  * - `limit`: caps on what the machine is taken to have (vCPUs, MiB, GiB); absent: what libvirt reports.
@@ -65,6 +65,15 @@ export const HostConfig = Schema.Struct({
 }).annotations({ identifier: "HostConfig" })
 /** @since 0.1.0 @category models */
 export type HostConfig = typeof HostConfig.Type
+
+/**
+ * Whose a host's settings are: those of `file` are in the machine file and are changed there, those of `api` are kept in the database.
+ *
+ * @since 0.7.0 @category models
+ */
+export const HostOrigin = Schema.Literal("file", "api")
+/** @since 0.7.0 @category models */
+export type HostOrigin = typeof HostOrigin.Type
 
 /** The values of a host line without any `key=value` word. @since 0.1.0 @category constructors */
 export const defaultConfig = (address: HostAddress): HostConfig => ({
@@ -112,6 +121,10 @@ export class Host extends Schema.Class<Host>("Host")({
   maintenance: Schema.Boolean.pipe(
     Schema.propertySignature,
     Schema.withConstructorDefault(() => false)
+  ),
+  origin: HostOrigin.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => "file" as const)
   )
 }) {
   /** `user@host[:port]`, the name people know it by */

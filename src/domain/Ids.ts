@@ -12,7 +12,7 @@ export const VmId = PositiveInt.pipe(Schema.brand("VmId"), Schema.annotations({ 
 /** @since 0.1.0 @category ids */
 export type VmId = typeof VmId.Type
 
-/** The original's `pmid`: hosts are numbered from 1 in the order of the machine file. @since 0.1.0 @category ids */
+/** The original's `pmid`: hosts are numbered from 1 in the order of the machine file, then as they are added. @since 0.1.0 @category ids */
 export const HostId = PositiveInt.pipe(Schema.brand("HostId"), Schema.annotations({ identifier: "HostId" }))
 /** @since 0.1.0 @category ids */
 export type HostId = typeof HostId.Type

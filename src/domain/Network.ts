@@ -6,8 +6,11 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 
+/** @since 0.7.0 @category constants */
+export const namePattern = /^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/
+
 /** @since 0.6.0 @category models */
-export const NetworkName = Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/)).annotations({
+export const NetworkName = Schema.String.pipe(Schema.pattern(namePattern)).annotations({
   identifier: "NetworkName"
 })
 

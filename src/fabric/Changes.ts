@@ -10,12 +10,14 @@ import * as Redacted from "effect/Redacted"
 import * as Seed from "../cloudinit/Seed.ts"
 import { type CloudInit, hostnameOf, usual } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
-import type { Host } from "../domain/Host.ts"
+import { formatAddress, type Host } from "../domain/Host.ts"
 import { formatSource, type Image } from "../domain/Image.ts"
 import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
 import type { Nic } from "../domain/Nic.ts"
+import { formatSource as formatNetwork } from "../domain/Network.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
+import * as Resources from "../domain/Resources.ts"
 import { type Labels, Vm } from "../domain/Vm.ts"
 import { Snapshot, Volume } from "../domain/Volume.ts"
 import * as Kinds from "../operations/Kinds.ts"
@@ -129,6 +131,28 @@ const lines = (fields: Readonly<Record<string, string | null>>): string =>
 const labelsOf = (labels: Labels): string | null => {
   const all = Object.entries(labels).map(([key, value]) => `${key}=${value}`)
   return all.length === 0 ? null : all.join(", ")
+}
+
+/** What is kept of a host; null: it is not there. */
+const hostText = (host: Host | null): string | null => {
+  if (host === null) return null
+  const { address, labels, limit, network, networks = {}, overcommit, path, virt } = host.config
+  return lines({
+    maintenance: host.maintenance ? "on" : "off",
+    address: formatAddress(address),
+    virt,
+    overcommit: Resources.names.map((name) => `${name} ${overcommit[name]}`).join(", "),
+    "at most":
+      Resources.names.flatMap((name) => (limit[name] === undefined ? [] : [`${name} ${limit[name]}`])).join(", ") ||
+      null,
+    network: network ?? null,
+    networks:
+      Object.entries(networks)
+        .map(([key, source]) => `${key}=${formatNetwork(source)}`)
+        .join(", ") || null,
+    path,
+    labels: labelsOf(labels)
+  })
 }
 
 const placeOf = (source: DiskSource): string =>
@@ -491,8 +515,8 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
 
   if (made.host !== undefined) {
     const { after, before } = made.host
-    const text = ({ maintenance }: Host) => lines({ maintenance: maintenance ? "on" : "off" })
-    add(change("record", `host ${after.id} (${after.name})`, text(before), text(after)))
+    const name = before === null ? `host ${after?.name ?? ""}` : `host ${before.id} (${before.name})`
+    add(change("record", name, hostText(before), hostText(after)))
   }
 
   if (made.image !== undefined) {

@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Errors from "../domain/Errors.ts"
-import { Host, type HostStatus } from "../domain/Host.ts"
+import { Host, type HostConfig, type HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Resources from "../domain/Resources.ts"
 import { HostMonitor, statusOf } from "../services/HostMonitor.ts"
@@ -31,6 +31,18 @@ export interface HostReport {
   readonly vms: number
 }
 
+/** What becomes of a host; what is absent stays, `network` null is none. @since 0.7.0 @category models */
+export interface HostChange extends Partial<Omit<HostConfig, "network">> {
+  readonly network?: string | null
+  readonly maintenance?: boolean
+}
+
+const changedConfig = (before: HostConfig, { network, ...others }: Omit<HostChange, "maintenance">): HostConfig => {
+  const { network: had, ...rest } = before
+  const has = network === undefined ? had : (network ?? undefined)
+  return { ...rest, ...others, ...(has === undefined ? {} : { network: has }) }
+}
+
 /** @since 0.1.0 @category services */
 export class Hosts extends Context.Tag("vmfabric/Hosts")<
   Hosts,
@@ -46,6 +58,25 @@ export class Hosts extends Context.Tag("vmfabric/Hosts")<
       on: boolean,
       expect?: Revision.Expect
     ) => Effect.Effect<HostReport, Errors.HostNotFound | Errors.HasChanged | Errors.PersistenceError>
+    /** Kept in the database, beside those of the machine file, and used from now on. `HostConflict`: another host has the address. */
+    readonly add: (config: HostConfig) => Effect.Effect<HostReport, Errors.HostConflict | Errors.PersistenceError>
+    /**
+     * What is absent stays. `HostConflict`: its settings are the machine file's, it would be at another address, or its disks would be in another folder than
+     * those that are there.
+     */
+    readonly change: (
+      id: HostId,
+      change: HostChange,
+      expect?: Revision.Expect
+    ) => Effect.Effect<
+      HostReport,
+      Errors.HostNotFound | Errors.HostConflict | Errors.HasChanged | Errors.PersistenceError
+    >
+    /** Nothing connects to it any more. `HostConflict`: it is the machine file's, or VMs or volumes are there, which are named. */
+    readonly remove: (
+      id: HostId,
+      expect?: Revision.Expect
+    ) => Effect.Effect<void, Errors.HostNotFound | Errors.HostConflict | Errors.HasChanged | Errors.PersistenceError>
   }
 >() {}
 
@@ -92,7 +123,50 @@ export const layer = Layer.effect(
             })
           )
         )
-      )
+      ),
+      add: Effect.fn("Hosts.add")(function* (config) {
+        const intent = yield* Intent.Intent
+        const host = yield* inventory.addHost(config, (after) =>
+          intent.confirm(() => ({ operation: null, host: { before: null, after } }))
+        )
+        yield* monitor.refresh
+        yield* Effect.annotateLogs(Effect.log("host is added"), { host: host.name, pmid: host.id })
+        return yield* Effect.catchTag(get(host.id), "HostNotFound", Effect.die)
+      }),
+      change: Effect.fn("Hosts.change")(function* (id, change, expect) {
+        const intent = yield* Intent.Intent
+        const check = Revision.checkHost(expect)
+        const { maintenance, ...settings } = change
+        const { after } = yield* inventory.changeHost(
+          id,
+          Effect.fnUntraced(function* (before) {
+            yield* intent.depends(() => Facts.ofHost(before))
+            if (check !== undefined) yield* check(before)
+            return {
+              ...(maintenance === undefined ? {} : { maintenance }),
+              ...(Object.keys(settings).length === 0 ? {} : { config: changedConfig(before.config, settings) })
+            }
+          }),
+          (host) => intent.confirm(() => ({ operation: null, host }))
+        )
+        yield* monitor.refresh
+        yield* Effect.annotateLogs(Effect.log("host is changed"), { host: after.name, pmid: id })
+        return yield* get(id)
+      }),
+      remove: Effect.fn("Hosts.remove")(function* (id, expect) {
+        const intent = yield* Intent.Intent
+        const check = Revision.checkHost(expect)
+        const host = yield* inventory.removeHost(
+          id,
+          Effect.fnUntraced(function* (before) {
+            yield* intent.depends(() => Facts.ofHost(before))
+            if (check !== undefined) yield* check(before)
+          }),
+          (before) => intent.confirm(() => ({ operation: null, host: { before, after: null } }))
+        )
+        yield* monitor.refresh
+        yield* Effect.annotateLogs(Effect.log("host is removed"), { host: host.name, pmid: id })
+      })
     })
   })
 )

@@ -35,7 +35,8 @@ export interface Made {
   readonly volume?: { readonly before: Volume | null; readonly after: Volume }
   /** a new one, or the one it is about */
   readonly snapshot?: Snapshot | null
-  readonly host?: { readonly before: Host; readonly after: Host }
+  /** `after` null: it is no more */
+  readonly host?: { readonly before: Host | null; readonly after: Host | null }
   /** `before` null: it is new; `after` null: it is no more */
   readonly image?: { readonly before: Image | null; readonly after: Image | null }
   /** `before` null: it is new */

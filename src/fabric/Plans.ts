@@ -295,6 +295,9 @@ const movedBy = (error: unknown): Errors.Moved | null => {
   if (error instanceof Errors.VmConflict) {
     return { what: `VM ${error.vmId}`, planned: "such that it can be done", now: error.message }
   }
+  if (error instanceof Errors.HostConflict) {
+    return { what: `host ${error.host}`, planned: "such that it can be done", now: error.message }
+  }
   if (error instanceof Errors.VolumeConflict) {
     return { what: `volume ${error.volumeId}`, planned: "such that it can be done", now: error.message }
   }

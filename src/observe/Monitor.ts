@@ -12,12 +12,14 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Errors from "../domain/Errors.ts"
-import type { Host, HostStatus, Sign } from "../domain/Host.ts"
+import { type Host, HostConfig, type HostStatus, type Sign } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import { type HostEvent, HostMonitor, type HostStatusChange } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
@@ -26,7 +28,9 @@ import { Ssh } from "../services/Ssh.ts"
 import * as Signs from "./Signs.ts"
 
 interface Watched {
-  readonly host: Host
+  host: Host
+  /** watches it; undefined: not begun yet */
+  keeper: Fiber.RuntimeFiber<never> | undefined
   /** completed when it has been found up, suspect or down for the first time */
   readonly tried: Deferred.Deferred<void>
   status: HostStatus
@@ -76,10 +80,12 @@ const contacts = {
   silent: { places: 4, held: Duration.millis(250) }
 }
 
+const sameSettings = Schema.equivalence(HostConfig)
+
 /** How many other hosts are asked. */
 const peersAsked = 2
 
-/** Watches the hosts the inventory has at this moment, for as long as the scope lives. @since 0.1.0 @category constructors */
+/** Watches the hosts the inventory has at this moment and after each `refresh`, for as long as the scope lives. @since 0.1.0 @category constructors */
 export const make = Effect.gen(function* () {
   const inventory = yield* Inventory
   const hypervisor = yield* Hypervisor
@@ -327,9 +333,12 @@ export const make = Effect.gen(function* () {
       }
     }).pipe(Effect.annotateLogs({ host: entry.host.name, pmid: entry.host.id }))
 
-  for (const { host } of yield* inventory.hosts) {
-    watched.set(host.id, {
+  const scope = yield* Effect.scope
+
+  const enter = Effect.fnUntraced(function* (host: Host) {
+    const entry: Watched = {
       host,
+      keeper: undefined,
       status: { _tag: "Connecting" },
       tried: yield* Deferred.make<void>(),
       up: yield* Deferred.make<void>(),
@@ -339,9 +348,43 @@ export const make = Effect.gen(function* () {
       falls: [],
       doubt: undefined,
       peers: undefined
-    })
-  }
-  for (const entry of watched.values()) yield* Effect.forkScoped(keep(entry))
+    }
+    watched.set(host.id, entry)
+    statuses = null
+    return entry
+  })
+
+  const begin = Effect.fnUntraced(function* (entry: Watched) {
+    entry.keeper = yield* Effect.forkIn(Effect.interruptible(keep(entry)), scope)
+  })
+
+  const leave = Effect.fnUntraced(function* (entry: Watched) {
+    const { host, keeper } = entry
+    watched.delete(host.id)
+    statuses = null
+    for (const [uuid, owner] of machines) if (owner === entry) machines.delete(uuid)
+    yield* Deferred.succeed(entry.tried, undefined)
+    if (keeper !== undefined) yield* Fiber.interrupt(keeper)
+    if (Option.isSome(ssh)) yield* ssh.value.close(host.config.address)
+    yield* Effect.annotateLogs(Effect.log("host is not watched any more"), { host: host.name, pmid: host.id })
+  })
+
+  for (const { host } of yield* inventory.hosts) yield* enter(host)
+  for (const entry of watched.values()) yield* begin(entry)
+
+  const refreshing = yield* Effect.makeSemaphore(1)
+  const refresh = Effect.gen(function* () {
+    const hosts = new Map((yield* inventory.hosts).map(({ host }) => [host.id, host] as const))
+    for (const entry of watched.values()) {
+      const now = hosts.get(entry.host.id)
+      if (now === undefined || now.name !== entry.host.name) yield* leave(entry)
+      else if (!sameSettings(now.config, entry.host.config)) {
+        entry.host = now
+        yield* Deferred.succeed(entry.recheck, undefined)
+      }
+    }
+    for (const host of hosts.values()) if (!watched.has(host.id)) yield* Effect.flatMap(enter(host), begin)
+  }).pipe(Effect.uninterruptible, refreshing.withPermits(1))
 
   return HostMonitor.of({
     statuses: Effect.sync(() => (statuses ??= new Map(Array.from(watched, ([id, { status }]) => [id, status])))),
@@ -369,6 +412,7 @@ export const make = Effect.gen(function* () {
           ? new Errors.HostUnreachable({ host: host.name, reason: status.reason })
           : Effect.void
       }),
+    refresh,
     suspect: Effect.fnUntraced(function* (id, reason) {
       const entry = watched.get(id)
       if (entry === undefined || entry.status._tag !== "Up") return

@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import type { Host } from "../domain/Host.ts"
 import type { DomainUuid, HostId } from "../domain/Ids.ts"
 import { VmId } from "../domain/Ids.ts"
@@ -68,7 +69,7 @@ const add = (total: Rates, { counters, rates }: Sample): Rates => {
   return sum
 }
 
-/** Samples the hosts that the inventory has at this moment, for as long as the scope lives. @since 0.6.0 @category constructors */
+/** Samples the hosts that the inventory has at this moment, and those that come later, for as long as the scope lives. @since 0.6.0 @category constructors */
 export const make = Effect.fnUntraced(function* (options: Options) {
   const inventory = yield* Inventory
   const inspector = yield* Inspector
@@ -122,13 +123,23 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     }
   })
 
-  /** As long as the host is watched. */
-  const follow = (host: Host, wait: number) =>
+  const scope = yield* Effect.scope
+  const followed = new Set<HostId>()
+
+  /** As long as the inventory has the host. */
+  const follow = (id: HostId, wait: number) =>
     Effect.gen(function* () {
       yield* Effect.sleep(wait)
       let failures = 0
       while (true) {
-        const status = statusOf(yield* monitor.statuses, host.id)
+        const known = yield* inventory.host(id).pipe(
+          Effect.asSome,
+          Effect.catchTag("HostNotFound", () => Effect.succeedNone),
+          Effect.orDie
+        )
+        if (Option.isNone(known)) break
+        const { host } = known.value
+        const status = statusOf(yield* monitor.statuses, id)
         if (status._tag === "Up") {
           const outcome = yield* Effect.either(sample(host))
           if (outcome._tag === "Left") {
@@ -142,14 +153,34 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         }
         yield* Effect.sleep(options.interval * Math.min(2 ** failures, longestPause))
       }
-    }).pipe(Effect.withTracerEnabled(false))
+    }).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          followed.delete(id)
+          hosts.delete(id)
+        })
+      ),
+      Effect.withTracerEnabled(false)
+    )
 
+  const begin = (id: HostId, wait: number) => {
+    if (followed.has(id)) return Effect.void
+    followed.add(id)
+    return Effect.forkIn(follow(id, wait), scope)
+  }
+
+  // those that come later are followed when they are up for the first time
+  const changes = yield* monitor.changes
   const watched = yield* inventory.hosts
   yield* Effect.forEach(
     watched.entries(),
-    ([index, { host }]) =>
-      Effect.forkScoped(follow(host, Math.floor((options.interval * (index + 1)) / (watched.length + 1)))),
+    ([index, { host }]) => begin(host.id, Math.floor((options.interval * (index + 1)) / (watched.length + 1))),
     { discard: true }
+  )
+  yield* Effect.forkScoped(
+    Stream.runForEach(changes, ({ hostId, status }) =>
+      status._tag === "Up" ? begin(hostId, Math.floor(options.interval / 2)) : Effect.void
+    )
   )
 
   const isRecent = (entry: Entry, now: number): boolean => {

@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { HostUnreachable } from "../domain/Errors.ts"
+import type { HostUnreachable, PersistenceError } from "../domain/Errors.ts"
 import type { HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import type { DomainChange } from "./Hypervisor.ts"
@@ -51,6 +51,11 @@ export class HostMonitor extends Context.Tag("vmfabric/HostMonitor")<
      * passes.
      */
     readonly check: (id: HostId) => Effect.Effect<void, HostUnreachable>
+    /**
+     * Watches the hosts that the inventory has at this moment: what is new is watched from now on, what is no more is not, and nothing connects to it any
+     * more; what has other settings is asked what it is.
+     */
+    readonly refresh: Effect.Effect<void, PersistenceError>
     /** Somebody could not reach the host: it is suspect until it has answered again, or more signs say that it is down; both are tried at once. */
     readonly suspect: (id: HostId, reason: string) => Effect.Effect<void>
   }

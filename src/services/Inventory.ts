@@ -109,6 +109,18 @@ export interface Observation {
  */
 export type Confirm<A> = (made: A) => Effect.Effect<void>
 
+/** What becomes of a host; what is absent stays. @since 0.7.0 @category models */
+export interface HostChange {
+  readonly config?: HostConfig
+  readonly maintenance?: boolean
+}
+
+/** @since 0.7.0 @category models */
+export interface HostChanged {
+  readonly before: Host
+  readonly after: Host
+}
+
 /** A change of a VM. `operation` null: nobody but the inventory has to know of it. @since 0.6.0 @category models */
 export interface VmChanged {
   readonly before: Vm
@@ -268,6 +280,33 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       check?: (host: Host) => Effect.Effect<void, E>,
       confirm?: Confirm<Host>
     ) => Effect.Effect<void, E | Errors.HostNotFound | Errors.PersistenceError>
+
+    /**
+     * One transaction: the host is kept in the database alone, beside those of the machine file. One that was removed comes back under its old id, as new.
+     * `HostConflict`: another host has the address.
+     */
+    readonly addHost: (
+      config: HostConfig,
+      confirm?: Confirm<Host>
+    ) => Effect.Effect<Host, Errors.HostConflict | Errors.PersistenceError>
+    /**
+     * One transaction: `decide` sees the host as it is at this moment, and says what becomes of it; a failure of it changes nothing. `HostConflict`: its
+     * settings are the machine file's, it would be at another address, or VMs or volumes are where they would not be any more.
+     */
+    readonly changeHost: <E = never>(
+      id: HostId,
+      decide: (host: Host) => Effect.Effect<HostChange, E>,
+      confirm?: Confirm<HostChanged>
+    ) => Effect.Effect<HostChanged, E | Errors.HostNotFound | Errors.HostConflict | Errors.PersistenceError>
+    /**
+     * One transaction: the host is no more; `check` sees it as it is at this moment, and a failure of it changes nothing. `HostConflict`: it is the machine
+     * file's, or VMs or volumes are there, which are named.
+     */
+    readonly removeHost: <E = never>(
+      id: HostId,
+      check?: (host: Host) => Effect.Effect<void, E>,
+      confirm?: Confirm<Host>
+    ) => Effect.Effect<Host, E | Errors.HostNotFound | Errors.HostConflict | Errors.PersistenceError>
 
     /** Those offered, by id: what new VMs can be made of. */
     readonly images: Effect.Effect<ReadonlyArray<Image>, Errors.PersistenceError>

@@ -157,6 +157,12 @@ export class Ssh extends Context.Tag("vmfabric/Ssh")<
       pieces: ReadonlyArray<FileRange>
     ) => Effect.Effect<Option.Option<FileRead>, SshError>
 
+    /**
+     * Ends the connection to a host that is not wanted any more, and all that goes over it; nothing is kept of the host. Whoever asks for it again is
+     * connected anew.
+     */
+    readonly close: (address: HostAddress) => Effect.Effect<void>
+
     /** A program whose stdin and stdout are the Duplex, closed with the scope; counts as a session on the server. */
     readonly openProgram: (
       address: HostAddress,

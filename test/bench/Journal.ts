@@ -242,6 +242,7 @@ const never = new Error("nothing here needs a host")
 
 /** No step works on a host, so nobody asks. */
 const monitor = HostMonitor.of({
+  refresh: Effect.void,
   statuses: Effect.die(never),
   settled: Effect.void,
   awaitUp: () => Effect.die(never),

@@ -175,6 +175,39 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("add hosts with the words of the machine file, change and remove them", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const added = yield* run("host", "add", "root@test-4", "network.lan=bridge:br0", "label.rack=7 b", "ram=2048")
+      assert.strictEqual(added.status, 0, added.all)
+      assert.match(added.out, /^origin +api$/m)
+      assert.include(added.out, 'ram=2048 network.lan=bridge:br0 path=/var/lib/vmfabric "label.rack=7 b"')
+      const wrong = yield* run("host", "add", "root@test-5", "virt=xen", "nosuch=1")
+      assert.strictEqual(wrong.status, 2)
+      assert.include(wrong.err, 'virt is "xen": expected auto, kvm or qemu')
+      assert.include(wrong.err, '"nosuch" is not a key')
+
+      const set = yield* run(
+        "host",
+        "set",
+        "test-4",
+        "network=lan",
+        "virt=qemu",
+        "--remove",
+        "label.rack",
+        "--remove",
+        "ram"
+      )
+      assert.strictEqual(set.status, 0, set.all)
+      assert.match(set.out, /^settings +root@test-4 virt=qemu .* network=lan network.lan=bridge:br0 path=\S+$/m)
+      assert.notInclude(set.out, "rack")
+      assert.include((yield* run("host", "set", "test-1", "virt=qemu")).err, "change its line there")
+      assert.include((yield* run("host", "remove", "test-4", "--plan")).out, "-address: root@test-4")
+      assert.strictEqual((yield* run("host", "remove", "test-4")).err, "host 4 is removed\n")
+      assert.strictEqual((yield* run("host", "get", "test-4")).status, 3)
+    })
+  )
+
   it.scopedLive("show what they would do, and do just that, once", () =>
     Effect.gen(function* () {
       const { run } = yield* shell

@@ -277,6 +277,58 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         }).pipe(Effect.provide(layer))
       )
 
+      it.effect("stay apart from hosts that are added one by one", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const four = yield* inventory.addHost(host("d"))
+          assert.deepStrictEqual([four.id, four.origin, four.facts], [4, "api", null])
+          yield* inventory.setHostFacts(four.id, facts({ cpu: 2, ram: 1024, disk: 10 }))
+          // what the file says stays apart from it
+          yield* inventory.applyFleet(fleet)
+          assert.deepStrictEqual(hostIds(yield* inventory.hosts), [1, 2, 3, 4])
+          const both = yield* Effect.flip(inventory.applyFleet({ ...fleet, hosts: [...fleet.hosts, host("d")] }))
+          assert.include(both.message, "(pm 4) was added by API and is in the machine file, too")
+          assert.include((yield* Effect.flip(inventory.addHost(host("d")))).message, "is pm 4 already")
+
+          // what is refused has changed nothing, and is not what a later transaction sees
+          const before = yield* inventory.hosts
+          const no = new HasChanged({ what: "host 4" })
+          assert.strictEqual((yield* Effect.flip(inventory.changeHost(four.id, () => no)))._tag, "HasChanged")
+          assert.strictEqual((yield* Effect.flip(inventory.removeHost(four.id, () => no)))._tag, "HasChanged")
+          const confirmed = yield* Effect.exit(
+            inventory.changeHost(
+              four.id,
+              () => Effect.succeed({ maintenance: true }),
+              () => Effect.die("rehearsed")
+            )
+          )
+          assert.isTrue(Exit.isFailure(confirmed))
+          assert.deepStrictEqual(yield* inventory.hosts, before)
+
+          const { after } = yield* inventory.changeHost(four.id, ({ config }) =>
+            Effect.succeed({ config: { ...config, labels: { rack: "7" } }, maintenance: true })
+          )
+          assert.isTrue(after.maintenance)
+          assert.deepStrictEqual(after.config, { ...host("d"), labels: { rack: "7" } })
+          const moved = yield* Effect.flip(
+            inventory.changeHost(four.id, () => Effect.succeed({ config: { ...host("e"), path: "/x" } }))
+          )
+          assert.include(moved.message, "another machine")
+
+          const vm = yield* vmIn("running", 4, "web")
+          const held = yield* Effect.flip(inventory.removeHost(four.id))
+          assert.include(held.message, "VM 1 (web) is there")
+          yield* inventory.setVmState(vm.id, "destroyed")
+          yield* inventory.removeHost(four.id)
+          assert.deepStrictEqual(hostIds(yield* inventory.hosts), [1, 2, 3])
+          // then the file may have it
+          yield* inventory.applyFleet({ ...fleet, hosts: [...fleet.hosts, host("d")] })
+          const back = (yield* inventory.host(four.id)).host
+          assert.deepStrictEqual([back.origin, back.facts, back.maintenance], ["file", null, false])
+          assert.include((yield* Effect.flip(inventory.removeHost(four.id))).message, "machine file")
+        }).pipe(Effect.provide(layer))
+      )
+
       it.effect("are refused as a whole, with every problem named", () =>
         Effect.gen(function* () {
           const { inventory, vmIn } = yield* started

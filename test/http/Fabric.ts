@@ -15,6 +15,7 @@ import { Vm } from "../../src/domain/Vm.ts"
 import { Snapshot, Volume, VolumeState } from "../../src/domain/Volume.ts"
 import { type HostReport, Hosts } from "../../src/fabric/Hosts.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
+import { Reach } from "../../src/fabric/Reach.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
@@ -167,6 +168,7 @@ export const make = () => {
 
   const layer = Layer.mergeAll(
     Layer.mock(Inspections, {}),
+    Layer.mock(Reach, {}),
     Layer.succeed(
       Vms,
       Vms.of({
@@ -218,6 +220,9 @@ export const make = () => {
       Hosts,
       Hosts.of({
         list: Effect.succeed([]),
+        add: () => Effect.dieMessage("not used"),
+        change: () => Effect.dieMessage("not used"),
+        remove: () => Effect.dieMessage("not used"),
         get: (id) => (id === host.id ? Effect.succeed(hostReport) : new Errors.HostNotFound({ hostId: id })),
         setMaintenance: (id, on) =>
           id === host.id

@@ -143,7 +143,8 @@ const sshOfThisMachine: Layer.Layer<Ssh, never, FileSystem.FileSystem> = Layer.e
       },
       openSocket: () => Effect.dieMessage("not used"),
       openTcp: () => Effect.dieMessage("not used"),
-      openProgram: () => Effect.dieMessage("not used")
+      openProgram: () => Effect.dieMessage("not used"),
+      close: () => Effect.void
     })
   })
 )

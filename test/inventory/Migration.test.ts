@@ -117,7 +117,7 @@ describe("a database of version 0001", () => {
       )
       assert.deepStrictEqual(after, {
         ...rows,
-        hosts: extended(rows, "hosts", { maintenance: 0 }),
+        hosts: extended(rows, "hosts", { maintenance: 0, origin: "file" }),
         instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
         images: extended(rows, "images", fromFile),
         vms: withApplied(extended(rows, "vms", { driver: "dir", pool: null })),
@@ -228,7 +228,8 @@ describe("a database of version 0001", () => {
         { migration_id: 10, name: "cloud_inits" },
         { migration_id: 11, name: "nics" },
         { migration_id: 12, name: "made_types" },
-        { migration_id: 13, name: "made_images" }
+        { migration_id: 13, name: "made_images" },
+        { migration_id: 14, name: "host_origins" }
       ])
     })
   )
@@ -346,7 +347,7 @@ describe("a database of version 0002", () => {
         const { read, sql } = yield* Database.Database
         assert.deepStrictEqual(yield* read("read all", readAll(sql, secondTables)), {
           ...rows,
-          hosts: extended(rows, "hosts", { maintenance: 0 }),
+          hosts: extended(rows, "hosts", { maintenance: 0, origin: "file" }),
           instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
           images: extended(rows, "images", fromFile),
           vms: withApplied(rows["vms"] ?? []),

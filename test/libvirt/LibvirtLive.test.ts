@@ -66,7 +66,8 @@ const world = (
       readFile: () => Effect.dieMessage("no files here"),
       openSocket: (to, path) => dial(to, path),
       openTcp: () => Effect.dieMessage("no network here"),
-      openProgram: (to, argv) => dial(to, argv.join(" "))
+      openProgram: (to, argv) => dial(to, argv.join(" ")),
+      close: () => Effect.void
     })
     const context = yield* Layer.buildWithScope(Layer.provide(LibvirtLive.layer, ssh), scope)
     const libvirt = Context.get(context, Libvirt)

@@ -60,6 +60,8 @@ const world = Effect.fnUntraced(function* (count: number) {
   return { hosts: names.map((name) => fleet.host(name)!), sessions, life }
 })
 
+const quiet = Logger.remove(Logger.defaultLogger)
+
 const create = (name: string) =>
   Effect.flatMap(Vms, (vms) => vms.create({ name, instanceType: InstanceTypeId.make(1) }))
 
@@ -227,4 +229,52 @@ describe("the host monitor over simulated hosts", () => {
         assert.strictEqual((yield* create("e")).hostId, before.hostId)
       }).pipe(Effect.provide(life))
     }))
+})
+
+describe("a host that comes and goes", () => {
+  for (const [how, ssh] of [
+    ["over SSH", SimulatedFleet.layerSsh],
+    ["without SSH's cryptography", SimulatedFleet.layerMemory]
+  ] as const) {
+    it.scopedLive(`is used, and leaves no connection behind, ${how}`, () =>
+      Effect.gen(function* () {
+        const fleet = yield* Fleet.make({ hosts: [{ hostname: "sim-1" }, { hostname: "sim-2" }] })
+        const machine = fleet.host("sim-2")!
+        const life = AppLive.layer({
+          fleet: {
+            hosts: [defaultConfig(address("sim-1"))],
+            images: [],
+            types: [{ tid: InstanceTypeId.make(1), cpu: 1, ram: 1024, disk: 1 }]
+          },
+          database: ":memory:"
+        }).pipe(Layer.provide(ssh(fleet)), Layer.provide(NodeContext.layer), Layer.provide(quiet))
+        yield* Effect.gen(function* () {
+          const hosts = yield* Hosts
+          const monitor = yield* HostMonitor
+          assert.strictEqual(machine.connections(), 0)
+          const { host } = yield* hosts.add(defaultConfig(address("sim-2")))
+          yield* monitor.awaitUp(host.id)
+          assert.isAtLeast(machine.connections(), 1)
+          // other settings are asked about at once
+          yield* hosts.change(host.id, { networks: { lan: { kind: "bridge", name: "br0" } } })
+          yield* hosts.get(host.id).pipe(
+            Effect.repeat({
+              until: (report) => report.host.facts?.networks?.some(({ name }) => name === "lan") === true,
+              schedule: Schedule.spaced("20 millis")
+            }),
+            Effect.timeout("30 seconds")
+          )
+          yield* hosts.remove(host.id)
+          yield* Effect.sync(() => machine.connections()).pipe(
+            Effect.repeat({ until: (count) => count === 0, schedule: Schedule.spaced("20 millis") }),
+            Effect.timeout("30 seconds")
+          )
+          assert.strictEqual((yield* monitor.statuses).size, 1)
+          // and it may come back
+          yield* hosts.add(defaultConfig(address("sim-2")))
+          yield* monitor.awaitUp(host.id)
+        }).pipe(Effect.provide(life))
+      })
+    )
+  }
 })

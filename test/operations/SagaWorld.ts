@@ -103,6 +103,7 @@ export const make = (options: { readonly alwaysUp?: boolean } = {}) => {
       if (!down.has(id)) down.set(id, { reason, up: Deferred.unsafeMake<void>(FiberId.none) })
     })
   const monitor = HostMonitor.of({
+    refresh: Effect.void,
     statuses: Effect.succeed(new Map()),
     settled: Effect.void,
     awaitUp: (id) => Effect.suspend(() => Effect.asVoid(Deferred.await(down.get(id)?.up ?? upAlready))),

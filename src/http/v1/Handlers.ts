@@ -35,6 +35,7 @@ import { Operations } from "../../services/Operations.ts"
 import * as Answers from "./Answers.ts"
 import * as Pages from "./Pages.ts"
 import { told } from "./Problems.ts"
+import * as HostSettings from "./HostSettings.ts"
 import * as Problems from "./Problems.ts"
 import { expectation, tagged } from "./Revisions.ts"
 import * as Views from "./Views.ts"
@@ -422,9 +423,29 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
           decide(
             asked,
             Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-              hosts.setMaintenance(asked.path.id, asked.payload.maintenance, expect)
+              Effect.flatMap(hosts.get(asked.path.id), ({ host }) =>
+                hosts.change(asked.path.id, HostSettings.ofChange(asked.payload, host), expect)
+              )
             ),
             Effect.zipRight(one(asked.path.id))
+          )
+        )
+      )
+      .handle("addHost", (asked) =>
+        told(
+          decide(
+            asked,
+            Effect.flatMap(HostSettings.ofNew(asked.payload), hosts.add),
+            Effect.flatMap(({ host }) => one(host.id))
+          )
+        )
+      )
+      .handle("removeHost", (asked) =>
+        told(
+          decide(
+            asked,
+            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => hosts.remove(asked.path.id, expect)),
+            Effect.as(HttpServerResponse.empty({ status: 204 }))
           )
         )
       )

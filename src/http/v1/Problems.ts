@@ -44,6 +44,7 @@ type Missing =
 type Standing =
   | Errors.VmBusy
   | Errors.VmConflict
+  | Errors.HostConflict
   | Errors.VmProtected
   | Errors.VolumeBusy
   | Errors.VolumeConflict
@@ -58,6 +59,7 @@ type Standing =
   | Errors.PlanMismatch
   | Errors.NicConflict
   | Errors.MacTaken
+  | Errors.ConsoleBusy
   | Errors.InstanceTypeConflict
   | Errors.ImageConflict
 
@@ -65,7 +67,14 @@ type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
 /** Every error that a use case can fail with. @since 0.4.0 @category models */
 export type Known =
-  Errors.InvalidArgument | Missing | Standing | Failing | Errors.HasChanged | Errors.EventsLost | Errors.NotAllowed
+  | Errors.InvalidArgument
+  | Missing
+  | Standing
+  | Failing
+  | Errors.HasChanged
+  | Errors.EventsLost
+  | Errors.NotAllowed
+  | Errors.TicketRefused
 
 /** The problem that an error is. @since 0.4.0 @category models */
 export type Of<E extends Known> = E extends Errors.InvalidArgument
@@ -80,7 +89,7 @@ export type Of<E extends Known> = E extends Errors.InvalidArgument
           ? P.PreconditionFailed
           : E extends Errors.EventsLost
             ? P.Gone
-            : E extends Errors.NotAllowed
+            : E extends Errors.NotAllowed | Errors.TicketRefused
               ? P.Forbidden
               : never
 
@@ -152,6 +161,15 @@ export function of(error: Known): P.Problem {
       return conflict("instance_type_conflict", "It cannot be done with this instance type", message)
     case "MacTaken":
       return conflict("mac_taken", "The address is taken", message)
+    case "ConsoleBusy":
+      return conflict("console_busy", "Somebody has the console", message)
+    case "TicketRefused":
+      return new P.Forbidden({
+        status: 403,
+        code: "ticket_refused",
+        title: "The ticket opens nothing",
+        detail: message
+      })
     case "PlanOutdated":
       return new P.Conflict({
         status: 409,
@@ -168,6 +186,8 @@ export function of(error: Known): P.Problem {
       return conflict("vm_protected", "The VM is protected", message)
     case "VmConflict":
       return conflict("vm_conflict", "The VM's state does not allow it", message)
+    case "HostConflict":
+      return conflict("host_conflict", "It cannot be done with this host", message)
     case "VolumeBusy":
       return conflict("volume_busy", "The volume is busy", message, error.operationId)
     case "VolumeConflict":

@@ -16,7 +16,7 @@ const typeOf = (value: unknown): string =>
 const known = new Set(
   (
     "$ref type enum const properties required additionalProperties items anyOf allOf " +
-    "pattern format minimum maximum minLength maxLength minItems maxItems minProperties " +
+    "propertyNames pattern format minimum maximum minLength maxLength minItems maxItems minProperties " +
     "description title examples default patternProperties oneOf contentMediaType contentSchema"
   ).split(" ")
 )
@@ -68,6 +68,9 @@ export const violations = (document: unknown, schema: unknown, value: unknown, a
   if (isObject(value)) {
     if (typeof s.minProperties === "number" && Object.keys(value).length < s.minProperties) found.push(`${at} is empty`)
     for (const name of list(s.required)) if (!(String(name) in value)) found.push(`${at} has no ${String(name)}`)
+    if (isObject(s.propertyNames)) {
+      for (const name of Object.keys(value)) found.push(...nested(s.propertyNames, name, `${at}: the name ${name}`))
+    }
     for (const [name, one] of Object.entries(value)) {
       const property = members(s.properties)[name]
       if (property !== undefined) found.push(...nested(property, one, `${at}.${name}`))

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { HypervisorTestState } from "../../../layers/HypervisorTest.ts"
 import { WebhookReceivers } from "../../../layers/WebhooksTest.ts"
 import { HostId } from "../../../src/domain/Ids.ts"
+import { HostMonitor } from "../../../src/services/HostMonitor.ts"
 import { Inventory } from "../../../src/services/Inventory.ts"
 import * as World from "../../fabric/World.ts"
 import * as App from "./App.ts"
@@ -301,6 +302,66 @@ describe("what the files say", () => {
       yield* done("POST", "/vms", { name: "web", instanceType: 1 })
       assert.lengthOf(App.items(yield* get("/hosts/1/vms")), 2)
       assert.deepInclude((yield* ask("POST", "/hosts/2/look")).json, { id: 2, maintenance: true })
+    })
+  )
+})
+
+describe("hosts that are added", () => {
+  it.scopedLive("are used without a restart, are changed, and are removed when nothing is there", () =>
+    Effect.gen(function* () {
+      const { ask, context, done, get } = yield* App.make()
+      const monitor = Context.get(context, HostMonitor)
+      const address = { user: "root", host: "test-4" }
+      const lan = { lan: { kind: "bridge", name: "br0" } }
+
+      const planned = yield* ask("POST", "/hosts?plan=true", { address, networks: lan })
+      assert.include(JSON.stringify(planned.json.changes), "+networks: lan=bridge:br0")
+      assert.lengthOf(App.items(yield* get("/hosts")), 3)
+
+      const added = yield* ask("POST", "/hosts", { address, networks: lan, labels: { rack: "7" } })
+      assert.strictEqual(added.status, 201)
+      assert.deepInclude(added.json, {
+        id: 4,
+        name: "root@test-4",
+        origin: "api",
+        networks: lan,
+        labels: { rack: "7" }
+      })
+      yield* monitor.awaitUp(HostId.make(4))
+      assert.deepInclude((yield* get("/hosts/4")).json, { status: "up", capacity: { cpu: 32, ram: 32768, disk: 500 } })
+      for (const id of [1, 2, 3]) yield* ask("PATCH", `/hosts/${id}`, { maintenance: true })
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      assert.lengthOf(App.items(yield* get("/hosts/4/vms")), 1)
+
+      const refused = (method: string, path: string, body: object | undefined, ...words: ReadonlyArray<string>) =>
+        Effect.map(ask(method, path, body), (answer) => {
+          assert.deepInclude(answer.json, { status: 409, code: "host_conflict" }, JSON.stringify(answer.body))
+          for (const word of words) assert.include(String(answer.json.detail), word)
+        })
+      yield* refused("POST", "/hosts", { address: { user: "ada", host: "TEST-4" } }, "pm 4 already", "added before")
+      yield* refused("POST", "/hosts", { address: { user: "root", host: "test-1" } }, "pm 1", "machine file")
+      yield* refused("PATCH", "/hosts/1", { labels: {} }, "machine file", "change its line")
+      yield* refused("DELETE", "/hosts/1", undefined, "machine file", "remove its line")
+      yield* refused("DELETE", "/hosts/4", undefined, "VM 1 (web)", "destroy")
+      yield* refused("PATCH", "/hosts/4", { path: "/other" }, "VM 1 (web) has its disk in /var/lib/vmfabric")
+      assert.deepInclude((yield* ask("POST", "/hosts", { address: { user: "root", host: "256.1.1.1" } })).json, {
+        status: 400,
+        field: "address"
+      })
+
+      const before = yield* get("/hosts/4")
+      const changed = yield* ask("PATCH", "/hosts/4", { user: "ada", network: "lan", labels: {} })
+      assert.deepInclude(changed.json, { name: "ada@test-4", network: "lan", labels: {}, networks: lan })
+      assert.deepInclude((yield* ask("PATCH", "/hosts/4", { network: null })).json, { network: null })
+      const stale = { "if-match": before.headers.get("etag") ?? "" }
+      assert.strictEqual((yield* ask("DELETE", "/hosts/4", undefined, stale)).status, 412)
+
+      yield* done("DELETE", "/vms/1")
+      assert.strictEqual((yield* ask("DELETE", "/hosts/4")).status, 204)
+      assert.strictEqual((yield* ask("GET", "/hosts/4")).status, 404)
+      assert.isFalse((yield* monitor.statuses).has(HostId.make(4)))
+      // it is back under its old id, as new
+      assert.deepInclude((yield* ask("POST", "/hosts", { address })).json, { id: 4, name: "root@test-4", networks: {} })
     })
   )
 })

@@ -48,7 +48,7 @@ const valid = (schema: unknown, depth = 0): fc.Arbitrary<unknown> => {
     case "integer":
     case "number": {
       const minimum = typeof s.minimum === "number" ? s.minimum : 0
-      return fc.integer({ min: minimum, max: minimum + 4 })
+      return fc.integer({ min: Math.ceil(minimum), max: Math.ceil(minimum) + 4 })
     }
     case "boolean":
       return fc.boolean()

@@ -49,10 +49,13 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   NetworkNotFound: [new Errors.NetworkNotFound({ network: "lan", known: [] }), 404, "network_not_found"],
   NicConflict: [new Errors.NicConflict({ vmId, reason: "has 8 NICs" }), 409, "nic_conflict"],
   MacTaken: [new Errors.MacTaken({ mac: "52:54:00:00:00:01", vmId }), 409, "mac_taken"],
+  ConsoleBusy: [new Errors.ConsoleBusy({ vmId, holder: "ada" }), 409, "console_busy"],
+  TicketRefused: [new Errors.TicketRefused({ reason: "it was used before" }), 403, "ticket_refused"],
   PlanOutdated: [new Errors.PlanOutdated({ planId: "x", moved: [] }), 409, "plan_outdated"],
   PlanMismatch: [new Errors.PlanMismatch({ planId: "x", planned: "DELETE /api/v1/vms/7" }), 409, "plan_mismatch"],
   VmBusy: [new Errors.VmBusy({ vmId, ...busy }), 409, "vm_busy"],
   VmConflict: [new Errors.VmConflict({ vmId, reason: "is stopped: start it" }), 409, "vm_conflict"],
+  HostConflict: [new Errors.HostConflict({ host: "root@h1", reason: "has VM 1 (web)" }), 409, "host_conflict"],
   VmProtected: [new Errors.VmProtected({ vmId }), 409, "vm_protected"],
   VolumeBusy: [new Errors.VolumeBusy({ volumeId, ...busy }), 409, "volume_busy"],
   VolumeConflict: [new Errors.VolumeConflict({ volumeId, reason: "is deleted" }), 409, "volume_conflict"],
@@ -267,7 +270,10 @@ const served = Effect.gen(function* () {
     Hosts.of({
       list: Effect.die(new Error("secret insides")),
       get: () => Effect.die("secret insides"),
-      setMaintenance: () => Effect.die("secret insides")
+      setMaintenance: () => Effect.die("secret insides"),
+      add: () => Effect.die("secret insides"),
+      change: () => Effect.die("secret insides"),
+      remove: () => Effect.die("secret insides")
     })
   )
   const context = yield* Layer.build(
