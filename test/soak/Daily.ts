@@ -21,12 +21,12 @@ export interface Options<V> {
   /** One of the VMs that are known to be there. */
   readonly known: Effect.Effect<KnownVm | undefined>
   /** Asks for something of one; `after` when it was done and nobody else asked meanwhile. */
-  readonly ask: <A, R>(
+  readonly ask: <A>(
     what: string,
     vm: KnownVm,
-    effect: Effect.Effect<A, Refusal, R>,
+    effect: Effect.Effect<A, Refusal, Needs>,
     after: (answer: A) => void
-  ) => Effect.Effect<void, V, R>
+  ) => Effect.Effect<void, V, Needs>
   /** A name that was never given. */
   readonly name: () => string
 }
