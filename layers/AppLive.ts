@@ -12,6 +12,7 @@ import type { FleetConflict, PersistenceError } from "../src/domain/Errors.ts"
 import type { HostAddress } from "../src/domain/Host.ts"
 import type { ImageConfig } from "../src/domain/Image.ts"
 import * as Addresses from "../src/fabric/Addresses.ts"
+import * as Doctor from "../src/fabric/Doctor.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as Images from "../src/fabric/Images.ts"
@@ -27,6 +28,7 @@ import * as Vms from "../src/fabric/Vms.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
 import * as Volumes from "../src/fabric/Volumes.ts"
 import * as HostEvents from "../src/observe/HostEvents.ts"
+import type { Doctor as DoctorPort } from "../src/services/Doctor.ts"
 import type { EventLog } from "../src/services/EventLog.ts"
 import type { HostMonitor } from "../src/services/HostMonitor.ts"
 import type { Hypervisor } from "../src/services/Hypervisor.ts"
@@ -43,6 +45,7 @@ import { Storage } from "../src/services/Storage.ts"
 import type { Webhooks } from "../src/services/Webhooks.ts"
 import * as CephLive from "./CephLive.ts"
 import * as Database from "./Database.ts"
+import * as DoctorLive from "./DoctorLive.ts"
 import * as EventLogLive from "./EventLogLive.ts"
 import * as HostMonitorLive from "./HostMonitorLive.ts"
 import * as HypervisorLive from "./HypervisorLive.ts"
@@ -68,6 +71,7 @@ export type App =
   | Plans.Plans
   | Power.Power
   | Hosts.Hosts
+  | Doctor.Examinations
   | Images.Images
   | InstanceTypes.InstanceTypes
   | Reality.Reality
@@ -117,7 +121,7 @@ export const layerOver = <A, E, R>(parts: {
   readonly origin?: ((image: ImageConfig) => string) | undefined
   readonly persistence: Layer.Layer<Persistence, FleetConflict | PersistenceError>
   /** may use the inventory */
-  readonly drivers: Layer.Layer<Hypervisor | Inspector | Storage | ImageLibrary | A, E, R>
+  readonly drivers: Layer.Layer<Hypervisor | Inspector | DoctorPort | Storage | ImageLibrary | A, E, R>
   readonly scheduler?: Layer.Layer<Scheduler>
   readonly volumes?: VolumePolicy | undefined
   /** what is done about differences; default: they are reported */
@@ -141,6 +145,7 @@ export const layerOver = <A, E, R>(parts: {
         Power.layer,
         volumes,
         Hosts.layer,
+        Doctor.layer,
         Images.layer,
         InstanceTypes.layer,
         Reality.layer,
@@ -189,7 +194,7 @@ export interface CephSettings {
 }
 
 const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
-  Layer.merge(HypervisorLive.layer, InspectorLive.layer).pipe(
+  Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, DoctorLive.layer).pipe(
     Layer.provideMerge(storage),
     Layer.provideMerge(ImageLibraryLive.layer),
     Layer.provide(LibvirtLive.layer)
@@ -202,7 +207,11 @@ const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
  */
 export const drivers = (
   ceph: CephSettings | null
-): Layer.Layer<Hypervisor | Inspector | Storage | ImageLibrary, never, Ssh | Inventory | FileSystem.FileSystem> =>
+): Layer.Layer<
+  Hypervisor | Inspector | DoctorPort | Storage | ImageLibrary,
+  never,
+  Ssh | Inventory | FileSystem.FileSystem
+> =>
   ceph === null
     ? overLibvirt(StorageLive.layerDir)
     : overLibvirt(StorageLive.layerRbd.pipe(Layer.provide(CephLive.layer(ceph))))

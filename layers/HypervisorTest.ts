@@ -38,7 +38,9 @@ import {
   type VolumeDisk,
   volumeSlots
 } from "../src/services/Hypervisor.ts"
+import type { Doctor } from "../src/services/Doctor.ts"
 import type { Inspector } from "../src/services/Inspector.ts"
+import * as DoctorTest from "./DoctorTest.ts"
 import * as InspectorTest from "./InspectorTest.ts"
 
 /** A volume's disk in a domain. @since 0.2.0 @category models */
@@ -694,5 +696,6 @@ const make = Effect.gen(function* () {
 })
 
 /** Domains, and what they show. @since 0.1.0 @category layers */
-export const layer: Layer.Layer<Hypervisor | HypervisorTestState | Inspector | InspectorTest.InspectorTestState> =
-  Layer.effectContext(make)
+export const layer: Layer.Layer<
+  Hypervisor | HypervisorTestState | Inspector | InspectorTest.InspectorTestState | Doctor | DoctorTest.DoctorTestState
+> = Layer.merge(Layer.effectContext(make), DoctorTest.layer)

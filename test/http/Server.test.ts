@@ -23,6 +23,7 @@ import { Vms } from "../../src/fabric/Vms.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
+import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
@@ -57,6 +58,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Nics, {}),
   Layer.mock(Networks, {}),
   Layer.mock(Inspections, {}),
+  Layer.mock(Examinations, {}),
   Layer.mock(Operations, {})
 )
 
