@@ -23,11 +23,13 @@ import * as Nics from "../src/fabric/Nics.ts"
 import * as Plans from "../src/fabric/Plans.ts"
 import * as Pools from "../src/fabric/Pools.ts"
 import * as Power from "../src/fabric/Power.ts"
+import * as Reach from "../src/fabric/Reach.ts"
 import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
 import * as Volumes from "../src/fabric/Volumes.ts"
 import * as HostEvents from "../src/observe/HostEvents.ts"
+import type { Consoles } from "../src/services/Consoles.ts"
 import type { Doctor as DoctorPort } from "../src/services/Doctor.ts"
 import type { EventLog } from "../src/services/EventLog.ts"
 import type { HostMonitor } from "../src/services/HostMonitor.ts"
@@ -44,6 +46,7 @@ import type { Ssh } from "../src/services/Ssh.ts"
 import { Storage } from "../src/services/Storage.ts"
 import type { Webhooks } from "../src/services/Webhooks.ts"
 import * as CephLive from "./CephLive.ts"
+import * as ConsolesLive from "./ConsolesLive.ts"
 import * as Database from "./Database.ts"
 import * as DoctorLive from "./DoctorLive.ts"
 import * as EventLogLive from "./EventLogLive.ts"
@@ -78,6 +81,7 @@ export type App =
   | Nics.Nics
   | Networks.Networks
   | Inspections.Inspections
+  | Reach.Reach
   | Inventory
   | EventLog
   | Identity
@@ -121,7 +125,7 @@ export const layerOver = <A, E, R>(parts: {
   readonly origin?: ((image: ImageConfig) => string) | undefined
   readonly persistence: Layer.Layer<Persistence, FleetConflict | PersistenceError>
   /** may use the inventory */
-  readonly drivers: Layer.Layer<Hypervisor | Inspector | DoctorPort | Storage | ImageLibrary | A, E, R>
+  readonly drivers: Layer.Layer<Hypervisor | Inspector | Consoles | DoctorPort | Storage | ImageLibrary | A, E, R>
   readonly scheduler?: Layer.Layer<Scheduler>
   readonly volumes?: VolumePolicy | undefined
   /** what is done about differences; default: they are reported */
@@ -150,6 +154,7 @@ export const layerOver = <A, E, R>(parts: {
         InstanceTypes.layer,
         Reality.layer,
         Inspections.layer,
+        Reach.layer,
         Plans.layer,
         Nics.layer,
         Networks.layer,
@@ -194,7 +199,7 @@ export interface CephSettings {
 }
 
 const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
-  Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, DoctorLive.layer).pipe(
+  Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, ConsolesLive.layer, DoctorLive.layer).pipe(
     Layer.provideMerge(storage),
     Layer.provideMerge(ImageLibraryLive.layer),
     Layer.provide(LibvirtLive.layer)
@@ -208,7 +213,7 @@ const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
 export const drivers = (
   ceph: CephSettings | null
 ): Layer.Layer<
-  Hypervisor | Inspector | DoctorPort | Storage | ImageLibrary,
+  Hypervisor | Inspector | Consoles | DoctorPort | Storage | ImageLibrary,
   never,
   Ssh | Inventory | FileSystem.FileSystem
 > =>

@@ -39,7 +39,9 @@ import {
   volumeSlots
 } from "../src/services/Hypervisor.ts"
 import type { Doctor } from "../src/services/Doctor.ts"
+import { Consoles } from "../src/services/Consoles.ts"
 import type { Inspector } from "../src/services/Inspector.ts"
+import * as ConsolesTest from "./ConsolesTest.ts"
 import * as DoctorTest from "./DoctorTest.ts"
 import * as InspectorTest from "./InspectorTest.ts"
 
@@ -689,13 +691,22 @@ const make = Effect.gen(function* () {
         return holding ? set(host, uuid, { ...domain, holding }) : letGo(host, { ...domain, holding }, domain.asked)
       })
   })
+  const inspection = InspectorTest.make(look)
+  const { print } = Context.get(inspection, InspectorTest.InspectorTestState)
   return Context.make(Hypervisor, hypervisor).pipe(
     Context.add(HypervisorTestState, state),
-    Context.merge(InspectorTest.make(look))
+    Context.merge(inspection),
+    Context.add(Consoles, ConsolesTest.make(look, hypervisor.changes, print))
   )
 })
 
 /** Domains, and what they show. @since 0.1.0 @category layers */
 export const layer: Layer.Layer<
-  Hypervisor | HypervisorTestState | Inspector | InspectorTest.InspectorTestState | Doctor | DoctorTest.DoctorTestState
+  | Hypervisor
+  | HypervisorTestState
+  | Inspector
+  | InspectorTest.InspectorTestState
+  | Consoles
+  | Doctor
+  | DoctorTest.DoctorTestState
 > = Layer.merge(Layer.effectContext(make), DoctorTest.layer)

@@ -12,10 +12,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type HostError, HostUnreachable } from "../src/domain/Errors.ts"
+import type { GuestReading } from "../src/domain/Guest.ts"
 import type { Host } from "../src/domain/Host.ts"
 import * as DomainStats from "../src/libvirt/DomainStats.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { code, failure, fromLibvirt } from "../src/libvirt/HostErrors.ts"
+import * as GuestInfo from "../src/libvirt/GuestInfo.ts"
 import * as Picture from "../src/libvirt/Picture.ts"
 import * as SerialLog from "../src/libvirt/SerialLog.ts"
 import type { DomainRef } from "../src/services/Hypervisor.ts"
@@ -32,6 +34,21 @@ const noWait = 0x20000000
 
 /** Much more than any screen has, in bytes. */
 const largestPicture = 256 * 1024 * 1024
+
+/** What libvirt's refusals mean when an agent is asked. */
+const silences: ReadonlyArray<readonly [number: number, reason: string]> = [
+  [code.noDomain, "it has no domain on its host"],
+  [code.operationInvalid, "it does not run"],
+  [
+    code.agentUnresponsive,
+    "its guest runs no agent, or that does not answer: install qemu-guest-agent in it, and start it"
+  ],
+  [
+    code.argumentUnsupported,
+    "its domain was made without a channel for an agent: give it <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel> by virsh edit, and start it anew"
+  ],
+  [code.noSupport, "its host's libvirt is older than 5.7, which cannot ask"]
+]
 
 const fromSsh =
   (host: Host, action: string, path: string) =>
@@ -137,6 +154,21 @@ const make = Effect.gen(function* () {
         ? yield* failure(host, action, `it sent ${picture.left}`)
         : Option.some(picture.right)
     }),
+
+    guest: Effect.fn("Inspector.guest")((host, domain) =>
+      // 0: all that this libvirt and that agent know; what was asked for by name and is not known would be an error
+      raw(host, "DOMAIN_GET_GUEST_INFO", { dom: wire(domain), types: 0, flags: 0 }).pipe(
+        Effect.map(({ params }): GuestReading => ({ _tag: "Told", facts: GuestInfo.read(params) })),
+        Effect.catchIf(
+          (error) => silences.some(([number]) => error.refusedWith(number)),
+          (error) => {
+            const said = silences.find(([number]) => error.refusedWith(number))
+            return Effect.succeed<GuestReading>({ _tag: "Silent", reason: said?.[1] ?? "" })
+          }
+        ),
+        Effect.mapError(fromLibvirt(host, `ask the guest agent of ${domain.domainName}`))
+      )
+    ),
 
     consoleTail: Effect.fn("Inspector.consoleTail")((host, domain, bytes) =>
       SerialLog.tail(reader(host, reading(domain)), DomainXml.serialLog(domain.domainName), bytes)

@@ -9,6 +9,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Xml from "../src/libvirt/Xml.ts"
 import { HostUnreachable } from "../src/domain/Errors.ts"
+import type { GuestFacts, GuestReading } from "../src/domain/Guest.ts"
 import type { Host } from "../src/domain/Host.ts"
 import * as Picture from "../src/libvirt/Picture.ts"
 import * as SerialLog from "../src/libvirt/SerialLog.ts"
@@ -25,6 +26,8 @@ export class InspectorTestState extends Context.Tag("vmfabric/InspectorTestState
   {
     /** What it has used since its start; nothing unless it is said. */
     readonly use: (domain: DomainRef, counters: Partial<Omit<Counters, "uuid" | "name">>) => Effect.Effect<void>
+    /** Its guest has an agent, which says that; null: it has none, as in the beginning. */
+    readonly tell: (domain: DomainRef, facts: GuestFacts | null) => Effect.Effect<void>
     /** Prints on the guest's first serial port. */
     readonly print: (domain: DomainRef, text: string) => Effect.Effect<void>
     /** What it has printed is gone. */
@@ -47,6 +50,9 @@ export const make = (look: (host: Host) => Effect.Effect<TestHost>) => {
 
   /** by domain */
   const used = new Map<string, Partial<Counters>>()
+
+  /** by domain */
+  const agents = new Map<string, GuestReading>()
 
   const reach = (host: Host) =>
     Effect.flatMap(look(host), (there) =>
@@ -119,6 +125,12 @@ export const make = (look: (host: Host) => Effect.Effect<TestHost>) => {
       Effect.map(domainOn(host, ref), ({ domain }) =>
         Option.map(Option.filter(domain, isRunning), () => Picture.png(2, 1, Uint8Array.of(0, 0, 0, 255, 255, 255)))
       ),
+    guest: (host, ref) =>
+      Effect.map(domainOn(host, ref), ({ domain }): GuestReading =>
+        !Option.exists(domain, isRunning)
+          ? { _tag: "Silent", reason: "it does not run" }
+          : (agents.get(ref.domainName) ?? { _tag: "Silent", reason: "its guest runs no agent" })
+      ),
     consoleTail: (host, ref, bytes) =>
       Effect.zipRight(domainOn(host, ref), SerialLog.tail(read, DomainXml.serialLog(ref.domainName), bytes)),
     consoleAfter: (host, ref, cursor, bytes) =>
@@ -128,6 +140,10 @@ export const make = (look: (host: Host) => Effect.Effect<TestHost>) => {
   const state = InspectorTestState.of({
     use: ({ domainName }, counters) =>
       Effect.sync(() => void used.set(domainName, { ...used.get(domainName), ...counters })),
+    tell: ({ domainName }, facts) =>
+      Effect.sync(() =>
+        facts === null ? void agents.delete(domainName) : void agents.set(domainName, { _tag: "Told", facts })
+      ),
     print: ({ domainName }, text) =>
       Effect.sync(() => {
         const path = DomainXml.serialLog(domainName)

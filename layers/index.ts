@@ -6,6 +6,8 @@
 export * as AppLive from "./AppLive.ts"
 export * as AppTest from "./AppTest.ts"
 export * as CephLive from "./CephLive.ts"
+export * as ConsolesLive from "./ConsolesLive.ts"
+export * as ConsolesTest from "./ConsolesTest.ts"
 export * as Database from "./Database.ts"
 export * as DoctorLive from "./DoctorLive.ts"
 export * as DoctorTest from "./DoctorTest.ts"

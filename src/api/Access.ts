@@ -24,6 +24,15 @@ export class ComparesPassword extends Context.Reference<ComparesPassword>()("vmf
   defaultValue: (): boolean => false
 }) {}
 
+/**
+ * Annotation of an endpoint: its requests are in the audit log although they only GET, as those that open a way into a VM.
+ *
+ * @since 0.7.0 @category annotations
+ */
+export class Recorded extends Context.Reference<Recorded>()("vmfabric/api/Recorded", {
+  defaultValue: (): boolean => false
+}) {}
+
 /** Who the request is from; null: nobody that is known, which only routes that need nobody see. @since 0.4.0 @category services */
 export class CurrentPrincipal extends Context.Reference<CurrentPrincipal>()("vmfabric/api/CurrentPrincipal", {
   defaultValue: (): Principal | null => null

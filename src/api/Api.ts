@@ -8,6 +8,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Audit from "./Audit.ts"
+import * as Consoles from "./Consoles.ts"
 import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
 import * as Hosts from "./Hosts.ts"
@@ -122,6 +123,7 @@ export const api = empty
   .add(Nics.group)
   .add(Networks.group)
   .add(Inspections.group)
+  .add(Consoles.group)
   .add(Statistics.group)
   .add(Volumes.group)
   .add(Snapshots.group)

@@ -10,7 +10,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import { amounts, ConsoleCursor } from "../domain/Console.ts"
 import * as Ids from "../domain/Ids.ts"
-import { documented, field, id, optional, strict, within } from "./Common.ts"
+import { documented, field, id, Int, optional, strict, Time, within } from "./Common.ts"
 import { streamType } from "./Events.ts"
 import * as Problem from "./Problem.ts"
 
@@ -57,6 +57,71 @@ const byId = Schema.Struct({ id: id(Ids.VmId) })
 
 const streamExample =
   "id: 64.6b86b273ff34.8192\nevent: output\ndata: R1VFU1QgUkVBRFkNCg==\n\nid: 64.6b86b273ff34.8192\nevent: end\ndata:\n\n"
+
+const said = (description: string) => field(Schema.NullOr(Schema.String), description)
+
+const GuestOs = Schema.Struct({
+  id: said("as in `debian`, of its os-release"),
+  name: said("for people"),
+  version: said("of its os-release"),
+  kernel: said("its kernel's release"),
+  machine: said("as in `x86_64`")
+}).annotations({ identifier: "GuestOs", description: "A guest's system." })
+
+const GuestUser = Schema.Struct({
+  name: Schema.String,
+  since: field(Schema.NullOr(Time), "since when")
+}).annotations({ identifier: "GuestUser", description: "Somebody who is logged in." })
+
+const GuestFilesystem = Schema.Struct({
+  mountpoint: Schema.String,
+  device: field(Schema.String, "as the guest names it"),
+  type: field(Schema.String, "as in `ext4`"),
+  size: field(Schema.NullOr(Int), "in bytes"),
+  used: field(Schema.NullOr(Int), "in bytes")
+}).annotations({ identifier: "GuestFilesystem", description: "A file system that is mounted." })
+
+const GuestInterface = Schema.Struct({
+  name: field(Schema.String, "as the guest names it"),
+  mac: said("lower case"),
+  addresses: field(
+    Schema.Array(
+      Schema.Struct({ address: Schema.String, prefix: field(Int, "bits of the network's part") }).annotations({
+        identifier: "InterfaceAddress"
+      })
+    ),
+    "IPv4 and IPv6"
+  )
+}).annotations({ identifier: "GuestInterface", description: "A network interface, loopback too." })
+
+const GuestFacts = Schema.Struct({
+  hostname: said("as it names itself"),
+  os: Schema.NullOr(GuestOs),
+  timezone: Schema.NullOr(
+    Schema.Struct({ name: said("as in `UTC`"), offset: field(Int, "seconds east of UTC") }).annotations({
+      identifier: "GuestTimezone"
+    })
+  ),
+  users: field(Schema.Array(GuestUser), "at most 64"),
+  filesystems: field(Schema.Array(GuestFilesystem), "at most 128"),
+  interfaces: field(Schema.Array(GuestInterface), "at most 64, with 32 addresses each")
+}).annotations({
+  identifier: "GuestFacts",
+  description:
+    "What a guest says of itself: its own word, shortened and without control characters. Null, or empty: it does not say."
+})
+
+/** @since 0.7.0 @category schemas */
+export const Guest = Schema.Struct({
+  told: field(Schema.NullOr(GuestFacts), "null: nothing, and `reason` says why"),
+  reason: said("one clause, with what to do about it; null: it has told")
+}).annotations({
+  identifier: "Guest",
+  description: "What a VM's guest says of itself, by qemu-guest-agent.",
+  examples: [{ told: null, reason: "it does not run" }]
+})
+/** @since 0.7.0 @category schemas */
+export type Guest = typeof Guest.Type
 
 /** @since 0.6.0 @category groups */
 export const group = HttpApiGroup.make("inspections")
@@ -128,6 +193,20 @@ export const group = HttpApiGroup.make("inspections")
           "viewer",
           "Get a VM's XML",
           "Its domain as libvirt describes it on its host; passwords are never in it."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("getGuest", "/vms/:id/guest")
+      .setPath(byId)
+      .addSuccess(Guest)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented(
+          "viewer",
+          "Ask a VM's guest about itself",
+          "Its name, system, users, file systems and interfaces, as qemu-guest-agent in it tells at this moment; some seconds are waited for it. A guest without " +
+            "an agent is none the worse: `reason` says why nothing is told. What it says is its own word, and whoever has the guest has its agent."
         )
       )
   )

@@ -120,7 +120,8 @@ export const group = HttpApiGroup.make("operations")
         documented(
           "operator",
           "Cancel an operation",
-          "It stops after the call to a host that is under way, and what it made is undone; then it is `failed`. Repeating it is fine. " +
+          "It stops after the call to a host that is under way, and what it made is undone; then it is `failed`. A device that a guest does not let go of any more stays attached, and `outcome` says so. " +
+            "Repeating it is fine. " +
             "Refused for one that has ended, and for kinds that only go forward."
         )
       )

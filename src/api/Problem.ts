@@ -60,7 +60,7 @@ export class Unauthenticated extends Schema.TaggedError<Unauthenticated>("Proble
 /** @since 0.4.0 @category errors */
 export class Forbidden extends Schema.TaggedError<Forbidden>("Problem403")(
   "Forbidden",
-  fields(403, "not_allowed", "foreign_origin"),
+  fields(403, "not_allowed", "foreign_origin", "ticket_refused"),
   of(403, "Forbidden", "Who asks may not do this, or the request comes from another site's page.")
 ) {
   override get message(): string {
@@ -118,6 +118,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "plan_mismatch",
       "nic_conflict",
       "mac_taken",
+      "console_busy",
       "instance_type_conflict"
     ),
     moved: Schema.optionalWith(

@@ -7,6 +7,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as Config from "effect/Config"
@@ -17,6 +18,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
 import { createInterface } from "node:readline"
 import { Writable } from "node:stream"
 import { exit, Refused } from "../cli/Failure.ts"
@@ -54,6 +56,43 @@ const line = (question: string, echo: boolean): Effect.Effect<string, Refused> =
     return Effect.sync(() => reader.close())
   })
 
+/** Signals by which the process would end without a word, and leave the terminal as it is. */
+const abrupt = ["SIGHUP", "SIGQUIT"] as const
+
+const keyboard = Effect.gen(function* () {
+  const { stdin } = process
+  if (!stdin.isTTY || !process.stdout.isTTY) {
+    return yield* new Refused({
+      why: "usage",
+      message: "a console needs a terminal: vmfabric vm log --follow shows what is printed there without one"
+    })
+  }
+  const restore = () => void stdin.setRawMode(false)
+  const hangUp = () => {
+    restore()
+    process.exit(exit.interrupted)
+  }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      process.on("exit", restore)
+      for (const signal of abrupt) process.on(signal, hangUp)
+      stdin.setRawMode(true)
+    }),
+    () =>
+      Effect.sync(() => {
+        restore()
+        stdin.pause()
+        process.off("exit", restore)
+        for (const signal of abrupt) process.off(signal, hangUp)
+      })
+  )
+  return NodeStream.fromReadable<null, Uint8Array>(
+    () => stdin,
+    () => null,
+    { closeOnDone: false }
+  ).pipe(Stream.catchAll(() => Stream.empty))
+})
+
 const screen = Layer.effect(
   Screen,
   Effect.map(Effect.orElseSucceed(Config.option(Config.nonEmptyString("NO_COLOR")), Option.none), (plain) => ({
@@ -62,6 +101,7 @@ const screen = Layer.effect(
     out: (text: string) => Effect.sync(() => void process.stdout.write(text)),
     raw: (bytes: Uint8Array) => Effect.sync(() => void process.stdout.write(bytes)),
     err: (text: string) => Effect.sync(() => void process.stderr.write(text)),
+    keyboard,
     ask: (question: string) =>
       process.stdin.isTTY
         ? line(question, true)

@@ -40,14 +40,23 @@ export class Refused extends Data.TaggedError("Refused")<{
   readonly field?: string
 }> {}
 
+/** A program that the command ran has ended so, and has said itself why. @since 0.7.0 @category errors */
+export class Ended extends Data.TaggedError("Ended")<{ readonly status: number }> {
+  override get message(): string {
+    return `the program ended with status ${this.status}`
+  }
+}
+
 /** @since 0.5.0 @category errors */
-export type Failure = Errors.Failure | Refused
+export type Failure = Errors.Failure | Refused | Ended
 
 /** @since 0.5.0 @category conversions */
 export const statusOf = (failure: Failure): number => {
   switch (failure._tag) {
     case "Refused":
       return exit[failure.why]
+    case "Ended":
+      return failure.status
     case "InvalidRequest":
       return exit.usage
     case "NotFound":
@@ -75,6 +84,7 @@ const adviceOf = (failure: Failure): string => {
       return "; is the address that of a controller?"
     case "OperationFailed":
     case "Refused":
+    case "Ended":
       return ""
     default:
       return failure.operation !== undefined
@@ -100,6 +110,7 @@ const isProblem = Schema.is(Problem.Problem)
 
 const codes = {
   Refused: "invalid_command",
+  Ended: "program_failed",
   Unreachable: "unreachable",
   UnexpectedAnswer: "unexpected_answer",
   OperationFailed: "operation_failed"

@@ -8,12 +8,13 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { nextHeader } from "../api/Inspections.ts"
+import { type Guest, nextHeader } from "../api/Inspections.ts"
 import { Refused } from "./Failure.ts"
-import { answered, note, written } from "./Output.ts"
+import { answered, note, one, type View, written } from "./Output.ts"
 import * as Resolve from "./Resolve.ts"
 import { Screen } from "./Screen.ts"
 import { client, Session } from "./Session.ts"
+import { amount } from "./Statistics.ts"
 import * as Text from "./Text.ts"
 import * as Verb from "./Verb.ts"
 
@@ -29,6 +30,46 @@ const shown = () => {
     waiting = text.slice(end)
     return Text.printed(text.slice(0, end))
   }
+}
+
+type Told = NonNullable<Guest["told"]>
+
+const listed = (items: ReadonlyArray<string>) => (items.length === 0 ? null : items.join(", "))
+
+const mounted = ({ device, mountpoint, size, type, used }: Told["filesystems"][number]) =>
+  `${mountpoint} (${[device, type].filter((word) => word !== "").join(" ")}${
+    size === null || used === null ? "" : `, ${amount(used)} of ${amount(size)}`
+  })`
+
+/** @since 0.7.0 @category views */
+export const guest: View<Told> = {
+  name: ({ hostname }) => hostname ?? "",
+  columns: [
+    { title: "HOSTNAME", of: ({ hostname }) => hostname },
+    { title: "SYSTEM", of: ({ os }) => os?.name ?? os?.id ?? null },
+    { title: "KERNEL", of: ({ os }) => os?.kernel ?? null },
+    { title: "MACHINE", of: ({ os }) => os?.machine ?? null },
+    {
+      title: "TIMEZONE",
+      of: ({ timezone }) => timezone && `${timezone.name ?? ""} UTC${offset(timezone.offset)}`.trim()
+    },
+    { title: "USERS", of: ({ users }) => listed(users.map(({ name }) => name)) },
+    { title: "FILE SYSTEMS", of: ({ filesystems }) => listed(filesystems.map(mounted)) },
+    {
+      title: "INTERFACES",
+      of: ({ interfaces }) =>
+        listed(
+          interfaces.map(({ addresses, name }) =>
+            [name, ...addresses.map(({ address, prefix }) => `${address}/${prefix}`)].join(" ")
+          )
+        )
+    }
+  ]
+}
+
+const offset = (seconds: number) => {
+  const minutes = Math.abs(Math.trunc(seconds / 60))
+  return `${seconds < 0 ? "-" : "+"}${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`
 }
 
 /** @since 0.6.0 @category verbs */
@@ -101,6 +142,25 @@ export const verbs: ReadonlyArray<Verb.Verb> = [
             new Refused({ why: "failed", message: `${file} cannot be written: ${message}`, field: "file" })
         )
         yield* note(`${file}: ${picture.length} bytes`)
+      })
+  }),
+  Verb.make({
+    name: "guest",
+    about: "Ask a VM's guest about itself: its name, system, users, file systems and addresses, by qemu-guest-agent.",
+    endpoints: ["getGuest"],
+    options: Verb.noOptions,
+    args: word,
+    run: (_, text) =>
+      Effect.gen(function* () {
+        const id = yield* Resolve.vm(text)
+        const { mode } = yield* Session
+        const { inspections } = yield* client
+        const { body, value } = yield* answered(inspections.getGuest({ path: { id }, withResponse: true }))
+        if (mode === "json" || mode === "yaml") return yield* (yield* Screen).out(yield* written(body, mode))
+        if (value.told === null) {
+          return yield* new Refused({ why: "failed", message: `VM ${id} tells nothing of itself: ${value.reason}` })
+        }
+        yield* one(guest, { body, value: value.told })
       })
   }),
   Verb.make({

@@ -6,6 +6,8 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { Refused } from "./Failure.ts"
 
 /** @since 0.5.0 @category services */
@@ -22,6 +24,8 @@ export class Screen extends Context.Tag("vmfabric/cli/Screen")<
     readonly raw: (bytes: Uint8Array) => Effect.Effect<void>
     /** text to standard error */
     readonly err: (text: string) => Effect.Effect<void>
+    /** each key as it is typed, Ctrl-C too, without an echo, until the scope closes; fails without a terminal. Ends when the terminal does */
+    readonly keyboard: Effect.Effect<Stream.Stream<Uint8Array>, Refused, Scope.Scope>
     /** a line that somebody types; fails without a terminal */
     readonly ask: (question: string) => Effect.Effect<string, Refused>
     /** the same without an echo; without a terminal the first line of standard input */

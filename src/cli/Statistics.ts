@@ -16,8 +16,8 @@ import * as Verb from "./Verb.ts"
 
 const scales = ["B", "KiB", "MiB", "GiB", "TiB"]
 
-/** Bytes with three figures. */
-const amount = (bytes: number | null | undefined): string | null => {
+/** Bytes with three figures. @since 0.6.0 @category formatting */
+export const amount = (bytes: number | null | undefined): string | null => {
   if (bytes === null || bytes === undefined) return null
   const scale = Math.max(0, Math.min(scales.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10)))
   const value = bytes / 1024 ** scale

@@ -14,6 +14,7 @@ import * as HashMap from "effect/HashMap"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Accounts from "./Accounts.ts"
 import * as Cli from "./Cli.ts"
+import * as Consoles from "./Consoles.ts"
 import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
 import { document, exit, Refused, sentence, type Failure, statuses, statusOf } from "./Failure.ts"
@@ -23,6 +24,7 @@ import * as Operations from "./Operations.ts"
 import { Screen } from "./Screen.ts"
 import type { Needs } from "./Session.ts"
 import * as Settings from "./Settings.ts"
+import * as Ssh from "./Ssh.ts"
 import * as Text from "./Text.ts"
 import * as Verb from "./Verb.ts"
 import * as Vms from "./Vms.ts"
@@ -46,6 +48,9 @@ export const nouns: ReadonlyArray<Verb.Noun> = [
   Drift.noun,
   Drift.foreign,
   Webhooks.noun,
+  Consoles.consoleNoun,
+  Consoles.vncNoun,
+  Ssh.noun,
   Accounts.user,
   Accounts.token,
   Events.audit,
@@ -340,7 +345,8 @@ export const run = (
         const failure: Failure = ValidationError.isValidationError(error)
           ? new Refused({ why: "usage", message: `${wordsOf(error)}${known}` })
           : error
-        return Effect.as(tell(failure, asksForJson(args)), statusOf(failure))
+        const told = failure._tag === "Ended" ? Effect.void : tell(failure, asksForJson(args))
+        return Effect.as(told, statusOf(failure))
       })
     )
   })

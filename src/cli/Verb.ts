@@ -107,6 +107,8 @@ export const switches = [
   "defined",
   "protect",
   "unprotect",
+  "force",
+  "jump",
   "autostart",
   "no-autostart",
   "retired"

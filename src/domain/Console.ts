@@ -32,3 +32,8 @@ export interface ConsolePart {
 
 /** How much of a log is told at once, in bytes: unless it is said, and at most. @since 0.6.0 @category constants */
 export const amounts = { usual: 64 * 1024, most: 1024 * 1024 } as const
+
+/** Ways into a VM: its first serial port, or its screen by VNC (RFB). @since 0.7.0 @category models */
+export const ConsoleKind = Schema.Literal("serial", "vnc")
+/** @since 0.7.0 @category models */
+export type ConsoleKind = typeof ConsoleKind.Type

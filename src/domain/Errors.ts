@@ -253,6 +253,24 @@ export class NicConflict extends Schema.TaggedError<NicConflict>()("NicConflict"
   }
 }
 
+/** Somebody else has the VM's serial console, which takes one at a time. @since 0.7.0 @category errors */
+export class ConsoleBusy extends Schema.TaggedError<ConsoleBusy>()("ConsoleBusy", {
+  vmId: Ids.VmId,
+  /** as in `ada, since 2026-01-02T03:04:05.006Z` */
+  holder: Schema.String
+}) {
+  override get message(): string {
+    return `vmid : ${this.vmId} has a serial console for one at a time, and ${this.holder} has it: ask for it with force to take it over`
+  }
+}
+
+/** A ticket opens nothing: `reason` says why, in one clause that gives nothing away. @since 0.7.0 @category errors */
+export class TicketRefused extends Schema.TaggedError<TicketRefused>()("TicketRefused", { reason: Schema.String }) {
+  override get message(): string {
+    return `the ticket opens nothing: ${this.reason}; get another by POST /api/v1/vms/ID/console-tickets`
+  }
+}
+
 /** A shared pool has not enough room for what was asked. Sizes in GiB. @since 0.2.0 @category errors */
 export class PoolFull extends Schema.TaggedError<PoolFull>()("PoolFull", {
   pool: Schema.String,

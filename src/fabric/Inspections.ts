@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { amounts, type ConsoleCursor, type ConsolePart } from "../domain/Console.ts"
 import * as Errors from "../domain/Errors.ts"
+import type { GuestReading } from "../domain/Guest.ts"
 import type { HostId, VmId } from "../domain/Ids.ts"
 import type * as Usage from "../domain/Statistics.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
@@ -29,6 +30,8 @@ export class Inspections extends Context.Tag("vmfabric/Inspections")<
     readonly xml: (id: VmId) => Effect.Effect<DomainXmls, LookError>
     /** A PNG file. */
     readonly screenshot: (id: VmId) => Effect.Effect<Uint8Array, LookError | Errors.VmConflict>
+    /** What its guest says of itself, by its agent; one that does not answer is waited for some seconds. */
+    readonly guest: (id: VmId) => Effect.Effect<GuestReading, LookError>
     /** The end of its console's log, at most `bytes` of it. */
     readonly consoleTail: (id: VmId, bytes: number) => Effect.Effect<ConsolePart, LookError>
     /**
@@ -61,6 +64,9 @@ export class Inspections extends Context.Tag("vmfabric/Inspections")<
     ) => Effect.Effect<ReadonlyArray<Usage.VmSample & { readonly name: string }>, Errors.PersistenceError>
   }
 >() {}
+
+/** libvirt waits 5 s for each thing that it asks an agent. */
+const agentPatience = "8 seconds"
 
 /** How often is looked for what a console has printed. */
 const pause = "1 second"
@@ -101,6 +107,17 @@ export const layer = Layer.effect(
         return yield* Option.match(yield* inspector.screenshot(host, vm), {
           onNone: () => new Errors.VmConflict({ vmId: id, reason: "does not run, so it has no screen: start it" }),
           onSome: Effect.succeed
+        })
+      }),
+      guest: Effect.fn("Inspections.guest")(function* (id) {
+        const { host, vm } = yield* find(id)
+        return yield* Effect.timeoutTo(inspector.guest(host, vm), {
+          duration: agentPatience,
+          onSuccess: (reading) => reading,
+          onTimeout: (): GuestReading => ({
+            _tag: "Silent",
+            reason: `its guest's agent did not answer within ${agentPatience}`
+          })
         })
       }),
       consoleTail: Effect.fn("Inspections.consoleTail")(function* (id, bytes) {

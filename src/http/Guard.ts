@@ -256,15 +256,20 @@ const counted = (address: string): string =>
   isIPv6(address) ? `@${literal(address).slice(1, -1).split("::")[0]?.split(":").slice(0, 4).join(":")}` : `@${address}`
 
 /**
- * Whether whoever sent this would still be let in: their token or session is good, and none of them whom nobody knows by name. For answers that go on
- * for long.
+ * Whether whoever sent this would still be let in: their token or session is good and of that role at least (any, unless it is said), and none of them
+ * whom nobody knows by name. For answers that go on for long.
  *
  * @since 0.5.0 @category predicates
  */
-export const isStillGood = (request: Request): Effect.Effect<boolean, PersistenceError, Identity> =>
+export const isStillGood = (
+  request: Request,
+  role: Role = "viewer"
+): Effect.Effect<boolean, PersistenceError, Identity> =>
   Effect.flatMap(Identity, (identity) =>
     Effect.flatMap(named(request, identity) ?? Effect.succeed(null), (given) =>
-      given === null ? Effect.map(identity.anybody, (anybody) => !anybody) : Effect.succeed(given !== "wrong")
+      given === null
+        ? Effect.map(identity.anybody, (anybody) => !anybody)
+        : Effect.succeed(given !== "wrong" && allows(given.role, role))
     )
   )
 

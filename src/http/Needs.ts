@@ -7,7 +7,7 @@ import * as HttpApi from "@effect/platform/HttpApi"
 import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as Context from "effect/Context"
-import { ComparesPassword, Needs } from "../api/Access.ts"
+import { ComparesPassword, Needs, Recorded } from "../api/Access.ts"
 import type { Role } from "../domain/Identity.ts"
 import type * as Further from "./Further.ts"
 import type * as Insight from "./Insight.ts"
@@ -100,7 +100,8 @@ export const ofApi = <Id extends string, Groups extends HttpApiGroup.HttpApiGrou
     onEndpoint: ({ endpoint: { method, path }, mergedAnnotations }) => {
       const need = {
         role: Context.get(mergedAnnotations, Needs),
-        changes: method !== "GET" && method !== "HEAD" && method !== "OPTIONS",
+        changes:
+          (method !== "GET" && method !== "HEAD" && method !== "OPTIONS") || Context.get(mergedAnnotations, Recorded),
         comparesPassword: Context.get(mergedAnnotations, ComparesPassword),
         asksWho: true
       }

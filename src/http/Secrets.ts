@@ -5,8 +5,8 @@
  */
 import * as Either from "effect/Either"
 
-const secretName = /token|password|passwd|secret|key|auth/i
-const ownSecret = /vm[fs]_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+/g
+const secretName = /token|ticket|password|passwd|secret|key|auth/i
+const ownSecret = /vm[cfs]_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+/g
 
 const decoded = (name: string): string =>
   Either.getOrElse(

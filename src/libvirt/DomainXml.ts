@@ -332,6 +332,30 @@ export const withLink = (nic: Xml.Element, link: LinkState): Xml.Element => ({
   ]
 })
 
+/** Where a running domain's screen is served on its host. @since 0.7.0 @category models */
+export type VncPlace =
+  | { readonly _tag: "Socket"; readonly path: string }
+  | { readonly _tag: "Port"; readonly host: string; readonly port: number }
+
+/** Every address of a machine, and its own loopback. */
+const reachedAt: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" }
+
+/** Of a running domain's XML; null: its screen is not served by VNC. @since 0.7.0 @category getters */
+export const vnc = (domain: Xml.Element): VncPlace | null => {
+  const devices = Xml.child(domain, "devices") ?? Xml.element("devices")
+  for (const graphics of Xml.children(devices, "graphics")) {
+    if (Xml.attribute(graphics, "type") !== "vnc") continue
+    const listen = Xml.child(graphics, "listen")
+    const path = Xml.attribute(graphics, "socket") ?? Xml.attribute(listen, "socket")
+    if (path !== undefined && path.startsWith("/")) return { _tag: "Socket", path }
+    const port = Number(Xml.attribute(graphics, "port") ?? "")
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) continue
+    const host = Xml.attribute(listen, "address") ?? Xml.attribute(graphics, "listen") ?? "127.0.0.1"
+    return { _tag: "Port", host: reachedAt[host] ?? host, port }
+  }
+  return null
+}
+
 const units: Readonly<Record<string, number>> = {
   b: 1,
   bytes: 1,

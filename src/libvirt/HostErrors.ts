@@ -26,8 +26,10 @@ export const code = {
   noInterface: 57,
   noSecret: 66,
   configUnsupported: 67,
+  argumentUnsupported: 74,
   operationTimeout: 68,
   noMetadata: 80,
+  agentUnresponsive: 86,
   volumeExists: 90,
   deviceMissing: 99
 } as const

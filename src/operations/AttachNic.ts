@@ -11,7 +11,11 @@ import type { Subject } from "./VmSaga.ts"
 /** @since 0.6.0 @category constants */
 export const steps = ["attach", "seen"] as const
 
-/** in the domain → seen there. @since 0.6.0 @category operations */
+/**
+ * in the domain → seen there. When it is undone and the guest does not let go any more, the NIC stays attached.
+ *
+ * @since 0.6.0 @category operations
+ */
 export const saga = (subject: Subject): Saga<(typeof steps)[number]> => {
   const { host, hypervisor, inventory, vm } = subject
   const domain = { uuid: vm.uuid, domainName: vm.domainName }
@@ -54,6 +58,11 @@ export const saga = (subject: Subject): Saga<(typeof steps)[number]> => {
       }
     ],
     succeeded: settle({ state: "attached" }),
+    kept: ({ message }) =>
+      Effect.zipRight(
+        inventory.setOutcome(subject.operation.id, `the NIC stays attached: ${message}`),
+        settle({ state: "attached" })
+      ),
     failed: settle(null)
   }
 }

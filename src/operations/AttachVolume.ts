@@ -43,7 +43,12 @@ const moves = (subject: VolumeSaga.Subject): ReadonlyArray<Step<(typeof steps)[n
   ]
 }
 
-/** (the volume on the VM's host →) in the domain → seen there. @since 0.2.0 @category operations */
+/**
+ * (the volume on the VM's host →) in the domain → seen there. When it is undone and the guest does not let go any more, the volume stays attached,
+ * and that it was asked is remembered: should it let go later, it is detached then.
+ *
+ * @since 0.2.0 @category operations
+ */
 export const saga = (
   subject: VolumeSaga.Subject,
   user: { readonly vm: Vm; readonly host: Host }
@@ -89,6 +94,11 @@ export const saga = (
       }
     ],
     succeeded: VolumeSaga.settle(subject, { state: "attached", releaseAsked: false }),
+    kept: ({ message }) =>
+      Effect.zipRight(
+        subject.inventory.setOutcome(subject.operation.id, `the volume stays attached: ${message}`),
+        VolumeSaga.settle(subject, { state: "attached", releaseAsked: true })
+      ),
     failed: VolumeSaga.settle(subject, {
       state: "available",
       attachment: null,

@@ -60,7 +60,7 @@ export type Hosts = ReadonlyArray<{ readonly id: HostId; readonly name: string }
  */
 export interface Policy {
   readonly silence: "few" | "always"
-  readonly refusal: "never" | "few" | "always"
+  readonly refusal: "never" | "few" | "always" | "always unless held"
 }
 
 /** @since 0.3.0 @category models */
@@ -263,7 +263,8 @@ export const make = (
       const failure = Cause.failureOption(exit.cause)
       if (failure._tag === "None") {
         // the process stops, or something is broken
-        if (policy.refusal !== "always" || Cause.isInterrupted(exit.cause)) return yield* exit
+        const ends = policy.refusal === "never" || policy.refusal === "few"
+        if (ends || Cause.isInterrupted(exit.cause)) return yield* exit
         yield* Effect.logError(`${what} is tried again after a defect`, exit.cause)
       } else if (failure.value._tag === "Cancelled") {
         return yield* exit
@@ -285,6 +286,8 @@ export const make = (
         yield* stuck(failure.value, null, Effect.sleep(pause))
         continue
       } else if (policy.refusal === "never" || failure.value._tag === "OperationTimeout") {
+        return yield* exit
+      } else if (policy.refusal === "always unless held" && failure.value._tag === "GuestHoldsDevice") {
         return yield* exit
       } else if (policy.refusal === "few") {
         // a guest that was waited for has had its time

@@ -18,7 +18,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { OperationTimeout, type PersistenceError } from "../domain/Errors.ts"
+import { type GuestHoldsDevice, OperationTimeout, type PersistenceError } from "../domain/Errors.ts"
 import type { HostId } from "../domain/Ids.ts"
 import type { Operation, Progress } from "../domain/Operation.ts"
 import type { HostMonitor } from "../services/HostMonitor.ts"
@@ -58,6 +58,12 @@ export interface Saga<Name extends string = string> {
   readonly succeeded: Effect.Effect<void, PersistenceError>
   /** written to the inventory when the undo has ended; safe to repeat */
   readonly failed: Effect.Effect<void, PersistenceError>
+  /**
+   * Written instead of `failed` when a guest does not let go of the device that a step gave it: it may hold it for as long as it likes (a paused
+   * one until it is resumed), and until then nothing else could be done with it. That step's work is made whole again and stays, as does that
+   * of the steps before it. Absent: the guest is waited for.
+   */
+  readonly kept?: (held: GuestHoldsDevice) => Effect.Effect<void, PersistenceError>
   /**
    * `undo`: an unreachable host or storage fails the saga after a few tries. `wait`: there is no other way than forward, so the saga waits
    * until it answers, and cannot be cancelled.
@@ -261,6 +267,44 @@ export const drive = Effect.fn("Saga.drive")(function* (
 
   // --------------------------------------------------------------------------------------------------------------------- undo
 
+  const { kept = () => Effect.void } = saga
+
+  /** Gives the guest's answer when it does not let go of what the step gave it, which is then as it was given; null: it is undone. */
+  const undoStep = Effect.fnUntraced(function* (step: Step, undo: Effect.Effect<void, StepError>) {
+    const withdraw = retry
+      .run({
+        ...work(`undo of ${step.name}`, step, undo),
+        policy: { silence: "always", refusal: saga.kept === undefined ? "always" : "always unless held" }
+      })
+      .pipe(
+        Effect.as(null),
+        Effect.catchTags({
+          GuestHoldsDevice: (held) => Effect.succeed(held),
+          // nothing else ends it: it is not halted
+          Cancelled: (error) => Effect.die(error)
+        }),
+        Effect.annotateLogs({ step: step.name, phase: "undo" }),
+        Trail.span(`undo of ${step.name}`)
+      )
+    // half of it may be undone already, or was never done
+    const whole = Effect.as(
+      retry.run({
+        ...work(`step ${step.name} once more`, step, step.act),
+        policy: { silence: "always", refusal: "few" }
+      }),
+      true
+    ).pipe(
+      Effect.catchIf(
+        (error) => error._tag !== "PersistenceError",
+        ({ message }) => Effect.as(Effect.logWarning(`step ${step.name} is undone after all: ${message}`), false)
+      )
+    )
+    while (true) {
+      const held = yield* withdraw
+      if (held === null || (yield* whole)) return held
+    }
+  })
+
   /** As long as it takes: what is left on a host would be lost for ever. `onBegun` is done as soon as it is recorded. */
   const undo = Effect.fnUntraced(function* (onBegun: Effect.Effect<void>) {
     const todo = saga.steps.toReversed().flatMap((step) => {
@@ -270,14 +314,14 @@ export const drive = Effect.fn("Saga.drive")(function* (
     for (const [index, { step, undo }] of todo.entries()) {
       yield* begin("undo", step.name, index + 1, todo.length)
       if (index === 0) yield* onBegun
-      yield* retry
-        .run({ ...work(`undo of ${step.name}`, step, undo), policy: { silence: "always", refusal: "always" } })
-        .pipe(
-          // nothing else ends it: it is not halted
-          Effect.catchTag("Cancelled", (error) => Effect.die(error)),
-          Effect.annotateLogs({ step: step.name, phase: "undo" }),
-          Trail.span(`undo of ${step.name}`)
-        )
+      const held = yield* undoStep(step, undo)
+      if (held !== null) {
+        carried = { ended: { phase: "undo", name: step.name, state: "failed", error: held.message } }
+        yield* recordCarried
+        yield* kept(held)
+        yield* record({ state: { to: "failed" } })
+        return
+      }
       carried = { ended: { phase: "undo", name: step.name, state: "done" } }
     }
     yield* recordCarried

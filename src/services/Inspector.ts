@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type { ConsoleCursor, ConsolePart } from "../domain/Console.ts"
 import type { HostError } from "../domain/Errors.ts"
+import type { GuestReading } from "../domain/Guest.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Counters } from "../domain/Statistics.ts"
 import type { DomainRef } from "./Hypervisor.ts"
@@ -32,6 +33,8 @@ export class Inspector extends Context.Tag("vmfabric/Inspector")<
     readonly counters: (host: Host) => Effect.Effect<ReadonlyArray<Counters>, HostError>
     /** Its first screen as a PNG file. None: it does not run, or is not there. */
     readonly screenshot: (host: Host, domain: DomainRef) => Effect.Effect<Option.Option<Uint8Array>, HostError>
+    /** What its guest says of itself. An agent that is there and does not answer takes some seconds. */
+    readonly guest: (host: Host, domain: DomainRef) => Effect.Effect<GuestReading, HostError>
     /** The end of what was printed on its first serial port: at most `bytes`. Of one that never printed anything it is empty. */
     readonly consoleTail: (host: Host, domain: DomainRef, bytes: number) => Effect.Effect<ConsolePart, HostError>
     /** What was printed after what a cursor stands for: at most `bytes`, and none when there is nothing yet. */

@@ -14,6 +14,8 @@ import * as Nics from "./Nics.ts"
 import * as Pci from "./Pci.ts"
 import { print } from "./PrintXml.ts"
 import * as Usage from "./Usage.ts"
+import * as Screens from "./Screens.ts"
+import * as SerialLine from "./SerialLine.ts"
 import * as SerialLogs from "./SerialLogs.ts"
 import { code, from, malformed, refuse, Refusal } from "./Refusal.ts"
 
@@ -605,9 +607,14 @@ export const start = (host: HostState, domain: SimulatedDomain, flags: number): 
   if (Either.isLeft(ready)) domain.reason = 6
   return Either.map(ready, ({ definition, nextNode }) => {
     const paused = (flags & 1) === 1
+    const id = host.nextId++
+    const socket = Screens.socketOf(id, domain.name)
     const live = Definitions.live({
-      id: host.nextId++,
-      definition,
+      id,
+      definition: replaceDevices(
+        definition,
+        devicesOf(definition).map((device) => Screens.started(device, socket))
+      ),
       serial: [],
       started: host.now(),
       disks,
@@ -644,6 +651,7 @@ const stop = (
     if (how.reason === 3) host.abandon(disk)
     else disk.close()
   }
+  SerialLine.stopped(domain.live)
   domain.live = null
   domain.state = state.shutoff
   domain.reason = how.reason
@@ -691,6 +699,7 @@ export const losePower = (host: HostState): void => {
   for (const domain of host.domains.values()) {
     SerialLogs.flush(host, domain)
     for (const disk of domain.live?.disks.values() ?? []) host.abandon(disk)
+    SerialLine.stopped(domain.live)
     domain.live = null
     domain.state = state.shutoff
     domain.reason = 0

@@ -9,6 +9,7 @@ import * as Picture from "../libvirt/Picture.ts"
 import * as Devices from "./Devices.ts"
 import * as Domains from "./Domains.ts"
 import { type Device, type HostState, type LiveDomain, type SimulatedDomain, state } from "./HostState.ts"
+import * as SerialLine from "./SerialLine.ts"
 
 /** What the daemon does to guests. @since 0.1.0 @category models */
 export interface GuestControl {
@@ -47,11 +48,11 @@ const names = [...letters, ...letters.flatMap((first) => letters.map((second) =>
 
 /** The guest's kernel looks at its disks again and tells each difference. */
 const scan = (live: LiveDomain, silently: boolean): void => {
-  const { guest, serial } = live
+  const { guest } = live
   // what stands in no slot of its own is a drive of a controller's, which this guest has no driver for
   const open = [...live.disks.values()].filter(({ slot }) => slot > 0).sort((a, b) => a.slot - b.slot)
   const tell = (line: string): void => {
-    if (!silently) serial.push(`GUEST DISK ${line}`)
+    if (!silently) SerialLine.print(live, `GUEST DISK ${line}`)
   }
   for (const [disk, { name, serial, size }] of guest.seen) {
     if (open.includes(disk)) continue
@@ -72,9 +73,9 @@ const scan = (live: LiveDomain, silently: boolean): void => {
 
 /** The same of its NICs. */
 const scanNics = (live: LiveDomain, silently: boolean): void => {
-  const { guest, serial } = live
+  const { guest } = live
   const tell = (line: string): void => {
-    if (!silently) serial.push(`GUEST NIC ${line}`)
+    if (!silently) SerialLine.print(live, `GUEST NIC ${line}`)
   }
   for (const [nic, name] of guest.cards) {
     if (live.nics.has(nic)) continue
@@ -97,7 +98,7 @@ export const comeUp = (live: LiveDomain): void => {
   scan(live, true)
   scanNics(live, true)
   const disks = [...live.guest.seen.values()].map(({ name, size }) => ` ${name}=${size}`)
-  live.serial.push(`GUEST READY${disks.join("")}`)
+  SerialLine.print(live, `GUEST READY${disks.join("")}`)
 }
 
 /** Its screen as a PNG file: dark in its firmware, light once its system is up. @since 0.6.0 @category getters */
@@ -201,7 +202,7 @@ export const make = (options: {
       live.guest.pressed = then
       return
     }
-    live.serial.push("GUEST POWEROFF")
+    SerialLine.print(live, "GUEST POWEROFF")
     const { boots } = live.guest
     after(delays.get(domain.name) ?? options.shutdownTime, () => {
       // off already, or started anew by somebody

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Args, ProcedureName, Reply } from "../libvirt/Procedures.ts"
+import * as Agents from "./Agents.ts"
 import * as Capabilities from "./Capabilities.ts"
 import * as Devices from "./Devices.ts"
 import * as Domains from "./Domains.ts"
@@ -332,6 +333,18 @@ export const make = (daemon: Daemon): Handlers => {
           ? Either.right({ mime: "image/png" })
           : Either.left(refuse(code.invalidArg, from.qemu, "invalid argument: no such screen"))
       }),
+    DOMAIN_OPEN_CONSOLE: ({ dev_name, dom, flags }) =>
+      Effect.zipRight(
+        onlyFlags(flags, 0x3, "qemuDomainOpenConsole"),
+        onDomain(dom, (domain) => {
+          if (domain.live === null)
+            return Either.left(refuse(code.operationInvalid, from.qemu, "domain is not running"))
+          const has = Domains.devicesOf(domain.live.definition).some(({ name }) => name === "serial")
+          return has && dev_name === null
+            ? Either.right(undefined)
+            : Either.left(refuse(code.internal, from.qemu, `cannot find character device ${dev_name ?? "<null>"}`))
+        })
+      ),
     DOMAIN_GET_STATE: ({ dom }) => onDomain(dom, ({ reason, state }) => Either.right({ state, reason })),
     DOMAIN_GET_INFO: ({ dom }) =>
       onDomain(dom, (domain) => {
@@ -370,12 +383,17 @@ export const make = (daemon: Daemon): Handlers => {
     DOMAIN_DETACH_DEVICE_ALIAS: ({ alias, dom, flags }) => detach(dom, { _tag: "Alias", alias }, flags),
     DOMAIN_UPDATE_DEVICE_FLAGS: ({ dom, flags, xml }) =>
       onDomain(dom, (domain) => Devices.update(host, domain, xml, flags)),
+    DOMAIN_GET_GUEST_INFO: ({ dom }) =>
+      onDomain(dom, (domain) => Either.map(Agents.info(host, domain), (params) => ({ params }))),
     DOMAIN_INTERFACE_ADDRESSES: ({ dom, source }) =>
       onDomain(dom, (domain) =>
-        Either.map(
-          Nics.addresses(domain, ({ definition }) => Domains.devicesOf(definition), source),
-          (ifaces) => ({ ifaces })
-        )
+        // 1: its agent says so
+        source === 1
+          ? Either.map(Agents.interfaces(host, domain), (ifaces) => ({ ifaces }))
+          : Either.map(
+              Nics.addresses(domain, ({ definition }) => Domains.devicesOf(definition), source),
+              (ifaces) => ({ ifaces })
+            )
       ),
     DOMAIN_BLOCK_RESIZE: ({ disk, dom, flags, size }) =>
       onDomain(dom, (domain) => Either.map(Devices.resize(domain, disk, size, flags), looking(domain))),

@@ -133,8 +133,8 @@ export const linkedAs = (nic: Xml.Element, given: Xml.Element): Xml.Element => {
 const isUp = (nic: Xml.Element): boolean => Xml.attribute(Xml.child(nic, "link"), "state") !== "down"
 
 /**
- * DOMAIN_INTERFACE_ADDRESSES: of guests that are up, what the DHCP server of a libvirt network gave them. Nobody has an agent, and no host has spoken
- * with its guests.
+ * DOMAIN_INTERFACE_ADDRESSES: of guests that are up, what the DHCP server of a libvirt network gave them. No host has spoken with its guests; for their
+ * agents, see `Agents`.
  *
  * @since 0.6.0 @category procedures
  */
@@ -152,7 +152,6 @@ export const addresses = (
   const { live } = domain
   if (live === null) return no(code.operationInvalid, "domain is not running")
   if (source > 2) return no(code.unsupported, `Unknown IP address data source ${source}`, from.qemu)
-  if (source === 1) return no(code.agentUnresponsive, "QEMU guest agent is not connected", from.qemu)
   if (source === 2 || live.guest.phase !== "up") return Either.right([])
   return Either.right(
     devices(live)

@@ -12,6 +12,8 @@ import type { Duplex } from "node:stream"
 import * as CephSession from "./CephSession.ts"
 import type * as Cluster from "./Cluster.ts"
 import * as Keys from "./Keys.ts"
+import type { TypedParameter } from "../libvirt/Structs.ts"
+import * as Agents from "./Agents.ts"
 import * as Domains from "./Domains.ts"
 import * as Faults from "./Faults.ts"
 import * as Guests from "./Guests.ts"
@@ -20,6 +22,8 @@ import * as HostState from "./HostState.ts"
 import * as MemoryLink from "./MemoryLink.ts"
 import * as MemorySession from "./MemorySession.ts"
 import * as Secrets from "./Secrets.ts"
+import * as Screens from "./Screens.ts"
+import * as SerialLine from "./SerialLine.ts"
 import * as SerialLogs from "./SerialLogs.ts"
 import * as SimulatedLibvirt from "./SimulatedLibvirt.ts"
 import * as SimulatedSshd from "./SimulatedSshd.ts"
@@ -167,6 +171,8 @@ export interface SimulatedHost {
   readonly hasGuests: () => boolean
   /** Its state itself: for tests to look at, and to change behind the daemon's back. */
   readonly state: HostState.HostState
+  /** The guest of that name has an agent that says this; null: it has none, as in the beginning. */
+  readonly agent: (name: string, says: ReadonlyArray<TypedParameter> | null) => Effect.Effect<void>
   /** The guest of that name prints a line on its serial port; false: no such guest runs. */
   readonly print: (name: string, line: string) => Effect.Effect<boolean>
   /** The guest of that name does so from now on, or once; false: no such guest runs. */
@@ -255,7 +261,9 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       settle: (path: string) => SerialLogs.settle(state, path)
     }
     const socket = (path: string) =>
-      path === "/run/libvirt/libvirt-sock" || path === "/var/run/libvirt/libvirt-sock" ? daemon?.serve : undefined
+      path === "/run/libvirt/libvirt-sock" || path === "/var/run/libvirt/libvirt-sock"
+        ? daemon?.serve
+        : Screens.at(state, path)
     const dialogue = (argv: ReadonlyArray<string>) => {
       const cluster = options.cephCommands
       return cluster !== undefined && CephSession.matches(argv)
@@ -508,10 +516,11 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       hasGuests: () => [...state.domains.values()].some(({ live }) => live !== null),
       state,
       work: (name, work) => onGuest((host, domain) => Domains.work(host, domain, work))(name),
+      agent: (name, says) => Effect.sync(() => Agents.set(state, name, says)),
       print: (name, line) =>
         Effect.sync(() => {
           const live = [...state.domains.values()].find((domain) => domain.name === name)?.live ?? null
-          live?.serial.push(line)
+          if (live !== null) SerialLine.print(live, line)
           return live !== null
         }),
       putFile: (path, bytes) =>

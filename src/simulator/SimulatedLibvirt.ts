@@ -23,8 +23,9 @@ import type * as Faults from "./Faults.ts"
 import * as Domains from "./Domains.ts"
 import * as Guests from "./Guests.ts"
 import * as Handlers from "./Handlers.ts"
-import type { HostEvent, HostState } from "./HostState.ts"
+import type { HostEvent, HostState, LiveDomain, SimulatedDomain } from "./HostState.ts"
 import { code, from, refuse, type Refusal } from "./Refusal.ts"
+import * as SerialLine from "./SerialLine.ts"
 import * as Storage from "./Storage.ts"
 
 /** @since 0.1.0 @category models */
@@ -68,10 +69,17 @@ interface Upload {
   failed: boolean
 }
 
+interface OpenConsole {
+  readonly domain: SimulatedDomain
+  readonly live: LiveDomain
+  readonly listener: SerialLine.Listener
+}
+
 interface Connection extends Handlers.Session {
   readonly stream: Duplex
   readonly uploads: Map<number, Upload>
   readonly downloads: Set<number>
+  readonly consoles: Map<number, OpenConsole>
   readonly ended: Deferred.Deferred<void>
   heard: boolean
 }
@@ -255,6 +263,7 @@ export const make = (options: {
           send(connection, packet, Packet.types.stream, Packet.statuses.continue)
           return
         }
+        if (procedure === "DOMAIN_OPEN_CONSOLE") return yield* openConsole(connection, packet)
         const { reply } = yield* invoke(connection, procedure, packet.payload)
         send(connection, packet, Packet.types.reply, Packet.statuses.ok, reply)
         if (connection.closing) connection.stream.end()
@@ -287,6 +296,31 @@ export const make = (options: {
         }
       })
 
+    const openConsole = (connection: Connection, packet: Packet.Packet): Effect.Effect<void, Refusal> =>
+      Effect.gen(function* () {
+        const { args, reply } = yield* invoke(connection, "DOMAIN_OPEN_CONSOLE", packet.payload)
+        const domain = yield* Domains.find(state, args.dom)
+        const { live } = domain
+        if (live === null) return yield* refuse(code.operationInvalid, from.qemu, "domain is not running")
+        const tell = (bytes?: Uint8Array) =>
+          send(connection, packet, Packet.types.stream, Packet.statuses.continue, bytes)
+        const listener: SerialLine.Listener = {
+          output: tell,
+          end: (why) => {
+            if (why === "off") return tell()
+            connection.consoles.delete(packet.serial)
+            run(
+              sendError(connection, packet, Packet.types.stream, refuse(code.rpc, from.rpc, "stream had I/O failure"))
+            )
+          }
+        }
+        if (!SerialLine.open(live, (args.flags & 1) === 1, listener)) {
+          return yield* refuse(code.operationFailed, from.qemu, "Active console session exists for this domain")
+        }
+        connection.consoles.set(packet.serial, { domain, live, listener })
+        send(connection, packet, Packet.types.reply, Packet.statuses.ok, reply)
+      })
+
     // a thread of the daemon's does it, so the client is told first
     const closeUpload = (upload: Upload): void => {
       run(
@@ -302,6 +336,17 @@ export const make = (options: {
 
     const streamPacket = (connection: Connection, packet: Packet.Packet): Effect.Effect<void> =>
       Effect.suspend(() => {
+        const console = connection.consoles.get(packet.serial)
+        if (console !== undefined) {
+          if (packet.status === Packet.statuses.continue) {
+            if (console.domain.live === console.live) SerialLine.type(console.domain, packet.payload)
+            return Effect.void
+          }
+          connection.consoles.delete(packet.serial)
+          SerialLine.close(console.live, console.listener)
+          send(connection, packet, Packet.types.stream, Packet.statuses.ok)
+          return Effect.void
+        }
         const upload = connection.uploads.get(packet.serial)
         if (upload === undefined) {
           // a download's finish or abort; anything else belongs to a stream that is over
@@ -385,6 +430,7 @@ export const make = (options: {
           registered: new Map(),
           uploads: new Map(),
           downloads: new Set(),
+          consoles: new Map(),
           ended,
           heard: true,
           startKeepalive: () => Deferred.unsafeDone(probing, Effect.void)
@@ -419,6 +465,8 @@ export const make = (options: {
               for (const upload of connection.uploads.values()) closeUpload(upload)
               connection.uploads.clear()
               connection.downloads.clear()
+              for (const { listener, live } of connection.consoles.values()) SerialLine.close(live, listener)
+              connection.consoles.clear()
               stream.end()
             })
           )

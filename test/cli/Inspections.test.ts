@@ -7,6 +7,7 @@ import { readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { InspectorTestState } from "../../layers/InspectorTest.ts"
 import * as Text from "../../src/cli/Text.ts"
+import type { GuestFacts } from "../../src/domain/Guest.ts"
 import { VmId } from "../../src/domain/Ids.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import * as Served from "../client/Served.ts"
@@ -17,8 +18,13 @@ const shell = Effect.gen(function* () {
   const typed = yield* Typed.make({ VMFABRIC_URL: served.url })
   assert.strictEqual((yield* typed.run("vm", "create", "--name", "web", "--type", "1")).status, 0)
   const vm = yield* Context.get(served.context, Inventory).vm(VmId.make(1))
-  const { print, use } = Context.get(served.context, InspectorTestState)
-  return { ...typed, use: (used: Parameters<typeof use>[1]) => use(vm, used), print: (text: string) => print(vm, text) }
+  const { print, tell, use } = Context.get(served.context, InspectorTestState)
+  return {
+    ...typed,
+    tell: (facts: GuestFacts) => tell(vm, facts),
+    use: (used: Parameters<typeof use>[1]) => use(vm, used),
+    print: (text: string) => print(vm, text)
+  }
 })
 
 describe("vm log", () => {
@@ -80,6 +86,38 @@ describe("vm screenshot and vm xml", () => {
       assert.include(nowhere.err, "cannot be written")
       assert.match((yield* run("vm", "xml", "web")).out, /^<domain [^>]*id=[^]*<\/domain>\n$/)
       assert.notMatch((yield* run("vm", "xml", "web", "--defined")).out, /^<domain [^>]*id=/)
+    })
+  )
+})
+
+describe("vm guest", () => {
+  it.scopedLive("shows what a guest says of itself, in words for people, or why it says nothing", () =>
+    Effect.gen(function* () {
+      const { run, tell } = yield* shell
+      const silent = yield* run("vm", "guest", "web")
+      assert.strictEqual(silent.status, 1)
+      assert.include(silent.err, "VM 1 tells nothing of itself: its guest runs no agent")
+      yield* tell({
+        hostname: "web-1",
+        os: { id: "debian", name: "Debian 12", version: "12", kernel: "6.1.0", machine: "x86_64" },
+        timezone: { name: "NST", offset: -12_600 },
+        users: [{ name: "ada", since: null }],
+        filesystems: [{ mountpoint: "/", device: "vda2", type: "ext4", size: 2 ** 31, used: 2 ** 30 }],
+        interfaces: [{ name: "eth0", mac: null, addresses: [{ address: "10.0.0.7", prefix: 24 }] }]
+      })
+      const { err, out } = yield* run("vm", "guest", "web")
+      for (const words of [
+        "web-1",
+        "Debian 12",
+        "NST UTC-03:30",
+        "ada",
+        "/ (vda2 ext4, 1.00 GiB of 2.00 GiB)",
+        "eth0 10.0.0.7/24"
+      ]) {
+        assert.include(out, words, err)
+      }
+      const json: unknown = JSON.parse((yield* run("vm", "guest", "web", "-o", "json")).out)
+      assert.nestedPropertyVal(json, "told.interfaces[0].addresses[0].address", "10.0.0.7")
     })
   )
 })

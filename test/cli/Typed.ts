@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -30,6 +31,7 @@ export const make = Effect.fn("Typed.make")(function* (
   { colour = false, live = false, typed = "" }: { colour?: boolean; live?: boolean; typed?: string } = {}
 ) {
   const config = yield* folder
+  const keys = yield* Queue.unbounded<Uint8Array>()
   const shown = yield* Queue.unbounded<string>()
   const provider = ConfigProvider.fromMap(new Map(Object.entries({ XDG_CONFIG_HOME: config, ...env })))
   const run = (...args: ReadonlyArray<string>) =>
@@ -52,6 +54,7 @@ export const make = Effect.fn("Typed.make")(function* (
           err += text
           return Queue.offer(shown, text)
         },
+        keyboard: Effect.succeed(Stream.fromQueue(keys)),
         ask: () => Effect.succeed(typed),
         askSecret: () => Effect.succeed(Redacted.make(typed))
       })
@@ -68,5 +71,7 @@ export const make = Effect.fn("Typed.make")(function* (
       Effect.timeout("10 seconds"),
       Effect.orDie
     )
-  return { config, run, sees }
+  /** Somebody types into a terminal that hands on each key. */
+  const press = (text: string) => Queue.offer(keys, Buffer.from(text))
+  return { config, run, sees, press }
 })

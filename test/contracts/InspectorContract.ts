@@ -2,17 +2,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import { amounts, type ConsoleCursor } from "../../src/domain/Console.ts"
 import { Host } from "../../src/domain/Host.ts"
 import { DomainUuid, OperationId, VmId } from "../../src/domain/Ids.ts"
 import { type DomainRef, type DomainSpec, Hypervisor } from "../../src/services/Hypervisor.ts"
+import { Consoles, type Line, type Opened } from "../../src/services/Consoles.ts"
 import { Inspector } from "../../src/services/Inspector.ts"
 import { HypervisorWorld } from "./HypervisorContract.ts"
 
@@ -38,12 +41,13 @@ const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1")
 
 export const inspectorContract = <E>(
   name: string,
-  layer: Layer.Layer<Hypervisor | Inspector | HypervisorWorld | Guests, E>
+  layer: Layer.Layer<Hypervisor | Inspector | Consoles | HypervisorWorld | Guests, E>
 ) =>
   describe(`Inspector: ${name}`, () => {
     const started = Effect.gen(function* () {
       const hypervisor = yield* Hypervisor
       const inspector = yield* Inspector
+      const consoles = yield* Consoles
       const world = yield* HypervisorWorld
       const guests = yield* Guests
       const host = new Host({ ...world.host, facts: yield* hypervisor.facts(world.host) })
@@ -103,13 +107,115 @@ export const inspectorContract = <E>(
           )
           return { all, cursor, lost }
         })
-      return { hypervisor, inspector, world, guests, host, defined, running, until }
+      return { hypervisor, inspector, consoles, world, guests, host, defined, running, until }
     })
 
     const test = <A, E2>(
       title: string,
       body: (at: Effect.Effect.Success<typeof started>) => Effect.Effect<A, E2, Scope.Scope>
     ) => it.live(title, () => Effect.flatMap(started, body).pipe(Effect.scoped, quiet, Effect.provide(layer)))
+
+    /** All that comes on a line until it has the words. */
+    const hears = (line: Line, words: string) =>
+      line.incoming.pipe(
+        Stream.scan("", (all, bytes) => all + text(bytes)),
+        Stream.takeUntil((all) => all.includes(words)),
+        Stream.runLast,
+        Effect.timeout("120 seconds"),
+        Effect.map(Option.getOrElse(() => "")),
+        Effect.tap((all) => assert.include(all, words))
+      )
+
+    const lineOf = (opened: Opened) => {
+      assert.strictEqual(opened._tag, "Open")
+      assert(opened._tag === "Open")
+      return opened.line
+    }
+
+    /** What is typed differs from what it leads to, so that a terminal's echo is no answer. One that is not quite up does not hear it, so it is typed again. */
+    const asks = (line: Line, word: string) =>
+      Effect.raceFirst(
+        hears(line, word),
+        Effect.forever(
+          Effect.zipRight(
+            line.send(Buffer.from(`echo ${word.slice(0, 2)}""${word.slice(2)}\n`)),
+            Effect.sleep("1 second")
+          )
+        )
+      )
+
+    test("a guest answers on its serial port, to one at a time, and shows its screen to any number, until it stops", ({
+      consoles,
+      host,
+      hypervisor,
+      inspector,
+      running,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const vm = yield* running(36)
+        const first = lineOf(yield* consoles.serial(host, vm, false))
+        yield* asks(first, "REACHED")
+        // what is said there is in the log, too
+        const log = yield* Effect.repeat(inspector.consoleTail(host, vm, 4096), {
+          until: ({ bytes }) => text(bytes).includes("REACHED"),
+          schedule: Schedule.spaced("50 millis")
+        }).pipe(Effect.timeout("60 seconds"))
+        assert.exists(log)
+        assert.strictEqual((yield* Effect.scoped(consoles.serial(host, vm, false)))._tag, "Busy")
+        const losing = yield* Effect.fork(
+          Effect.scoped(
+            Effect.flatMap(consoles.serial(host, vm, true), (opened) =>
+              Effect.exit(Stream.runDrain(lineOf(opened).incoming))
+            )
+          )
+        )
+        const taken = yield* Effect.exit(Stream.runDrain(first.incoming))
+        assert.strictEqual(taken._tag, "Failure")
+        const holder = lineOf(yield* consoles.serial(host, vm, true))
+        assert.strictEqual((yield* Fiber.join(losing))._tag, "Failure")
+        yield* asks(holder, "AGAIN")
+
+        const greeting = "RFB 003.008\n"
+        const screens = yield* Effect.all([consoles.vnc(host, vm), consoles.vnc(host, vm)])
+        const ends = yield* Effect.forEach(screens, (opened) =>
+          Effect.fork(Stream.runFold(lineOf(opened).incoming, "", (all, bytes) => all + text(bytes)))
+        )
+        yield* Effect.sleep("200 millis")
+        yield* world.pause(vm)
+        yield* hypervisor.resume(host, vm)
+        yield* hypervisor.powerOff(host, vm)
+        for (const end of ends) assert.strictEqual((yield* Fiber.join(end)).slice(0, 12), greeting)
+        yield* Stream.runDrain(holder.incoming).pipe(Effect.timeout("60 seconds"))
+        const later = yield* Effect.scoped(
+          Effect.all([consoles.serial(host, vm, false), consoles.serial(host, vm, true), consoles.vnc(host, vm)])
+        )
+        assert.deepStrictEqual(
+          later.map(({ _tag }) => _tag),
+          ["Off", "Off", "Off"]
+        )
+        const lost = yield* Effect.flip(Effect.scoped(consoles.serial(world.unreachable, vm, false)))
+        assert.strictEqual(lost._tag, "HostUnreachable")
+      }))
+
+    test("a guest without an agent says nothing of itself, and why is told", ({
+      defined,
+      host,
+      hypervisor,
+      inspector,
+      world
+    }) =>
+      Effect.gen(function* () {
+        const vm = yield* defined(37)
+        assert.deepStrictEqual(yield* inspector.guest(host, vm), { _tag: "Silent", reason: "it does not run" })
+        yield* hypervisor.start(host, vm)
+        const { _tag, ...silent } = yield* inspector.guest(host, vm)
+        assert.strictEqual(_tag, "Silent")
+        assert("reason" in silent)
+        assert.match(silent.reason, /^its guest runs no agent/)
+        const lost = yield* Effect.flip(inspector.guest(world.unreachable, vm))
+        assert.strictEqual(lost._tag, "HostUnreachable")
+      }))
 
     test("a console's end is read, and what follows it, as it was printed", ({
       guests,

@@ -8,6 +8,7 @@ import { vi } from "vitest"
 import type * as AppLive from "../../layers/AppLive.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import type { Operation } from "../../src/domain/Operation.ts"
+import { Nics } from "../../src/fabric/Nics.ts"
 import { Power, type PowerError } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
@@ -159,6 +160,39 @@ describe("the power of a VM", () => {
       assert.strictEqual(error.message, "it was cancelled")
       assert.strictEqual(yield* wanted, "running")
       assert.isFalse(guest(world)?.paused)
+    }))
+
+  test("an attach that is cancelled ends, though a paused guest cannot let go, and the VM goes on", (world) =>
+    Effect.gen(function* () {
+      const powers = yield* Power
+      const operations = yield* Operations
+      const volumes = yield* Volumes
+      const nics = yield* Nics
+      yield* powers.pause(vmId)
+      const volume = yield* volumes.create({ name: "data", size: 1 })
+      const cancelled = <A, E extends { readonly message: string }, R>(attach: Effect.Effect<A, E, R>, nth: number) =>
+        Effect.gen(function* () {
+          const { faults } = world.hosts[0]!
+          const cancel = Effect.gen(function* () {
+            const [report] = yield* operations.list({ ended: false, limit: 1 })
+            yield* operations.cancel(report!.operation.id)
+          })
+          yield* faults.onCall("DOMAIN_ATTACH_DEVICE_FLAGS", "after", Effect.ignore(cancel), { nth })
+          assert.strictEqual((yield* Effect.flip(attach)).message, "it was cancelled")
+          const { outcome, state } = yield* newest
+          assert.strictEqual(state, "failed")
+          return outcome
+        })
+      assert.match(
+        (yield* cancelled(volumes.attach(volume.id, vmId), 1)) ?? "",
+        /^the volume stays attached: the guest of vm-1 does not let go of volume-1: it is paused/
+      )
+      assert.strictEqual((yield* volumes.get(volume.id)).vmId, vmId)
+      assert.match((yield* cancelled(nics.attach(vmId, {}), 1)) ?? "", /^the NIC stays attached: .* it is paused/)
+      assert.lengthOf(yield* Effect.map(nics.list(vmId), (all) => all.nics), 2)
+      yield* World.eventually(World.agree(world))
+      yield* powers.resume(vmId)
+      assert.isFalse(guest(world)!.paused)
     }))
 
   test("a guest reboots when it is asked, and is reset and powered off without being asked", (world) =>

@@ -16,6 +16,7 @@ import { Snapshot, Volume, VolumeState } from "../../src/domain/Volume.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
 import { type HostReport, Hosts } from "../../src/fabric/Hosts.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
+import { Reach } from "../../src/fabric/Reach.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
@@ -168,6 +169,7 @@ export const make = () => {
   const layer = Layer.mergeAll(
     Layer.mock(Inspections, {}),
     Layer.mock(Examinations, {}),
+    Layer.mock(Reach, {}),
     Layer.succeed(
       Vms,
       Vms.of({

@@ -28,6 +28,7 @@ import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
+import { Reach } from "../../src/fabric/Reach.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
@@ -80,6 +81,7 @@ const makeFabric = () => {
     Layer.mock(Hosts, {}),
     Layer.mock(Inspections, {}),
     Layer.mock(Examinations, {}),
+    Layer.mock(Reach, {}),
     Layer.mock(Plans, { plan: () => new Errors.ImageNotFound({ imageId: 100, known: [] }) }),
     Layer.mock(Pools, {}),
     Layer.mock(Nics, {}),

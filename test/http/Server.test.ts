@@ -25,6 +25,7 @@ import { Images } from "../../src/fabric/Images.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
+import { Reach } from "../../src/fabric/Reach.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
@@ -59,6 +60,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Networks, {}),
   Layer.mock(Inspections, {}),
   Layer.mock(Examinations, {}),
+  Layer.mock(Reach, {}),
   Layer.mock(Operations, {})
 )
 

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { inflateSync } from "node:zlib"
+import * as ConsolesLive from "../../layers/ConsolesLive.ts"
 import * as HypervisorLive from "../../layers/HypervisorLive.ts"
 import * as HypervisorTest from "../../layers/HypervisorTest.ts"
 import * as InspectorLive from "../../layers/InspectorLive.ts"
@@ -10,13 +11,15 @@ import { InspectorTestState } from "../../layers/InspectorTest.ts"
 import * as LibvirtLive from "../../layers/LibvirtLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import * as StorageLive from "../../layers/StorageLive.ts"
-import type { HostAddress } from "../../src/domain/Host.ts"
-import { DomainUuid } from "../../src/domain/Ids.ts"
+import { Host, type HostAddress } from "../../src/domain/Host.ts"
+import { DomainUuid, OperationId, VmId } from "../../src/domain/Ids.ts"
 import * as DomainXml from "../../src/libvirt/DomainXml.ts"
+import * as GuestInfo from "../../src/libvirt/GuestInfo.ts"
 import * as Picture from "../../src/libvirt/Picture.ts"
 import * as SerialLog from "../../src/libvirt/SerialLog.ts"
+import type { TypedParameter } from "../../src/libvirt/Structs.ts"
 import * as SerialLogs from "../../src/simulator/SerialLogs.ts"
-import type { DomainRef } from "../../src/services/Hypervisor.ts"
+import { type DomainRef, Hypervisor } from "../../src/services/Hypervisor.ts"
 import { Inspector } from "../../src/services/Inspector.ts"
 import { Libvirt } from "../../src/services/Libvirt.ts"
 import { Ssh } from "../../src/services/Ssh.ts"
@@ -98,7 +101,7 @@ const simulated = (libvirt: Layer.Layer<Libvirt | Ssh | Simulated.Simulated>) =>
     )
   ).pipe(
     Layer.merge(simulatedGuests),
-    Layer.provideMerge(Layer.merge(HypervisorLive.layer, InspectorLive.layer)),
+    Layer.provideMerge(Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, ConsolesLive.layer)),
     Layer.provideMerge(StorageLive.layerDir),
     Layer.provideMerge(ScriptedImages.layer(given)),
     Layer.provideMerge(libvirt)
@@ -179,6 +182,147 @@ const readerOf =
         })
       }))
     )
+
+/** As libvirt 9.0.0 passed it on from qemu-guest-agent 7.2 in Debian 12. */
+const said = (more: Readonly<Record<string, string | number | bigint>>): ReadonlyArray<TypedParameter> =>
+  Object.entries({
+    hostname: "buro-1",
+    "os.id": "debian",
+    "os.name": "Debian GNU/Linux",
+    "os.pretty-name": "Debian GNU/Linux 12 (bookworm)",
+    "os.version": "12 (bookworm)",
+    "os.version-id": "12",
+    "os.machine": "x86_64",
+    "os.kernel-release": "6.1.0-40-cloud-amd64",
+    "timezone.name": "UTC",
+    "timezone.offset": 0,
+    "user.count": 1,
+    "user.0.name": "debian",
+    "user.0.login-time": 1_700_000_000_000n,
+    "fs.count": 1,
+    "fs.0.mountpoint": "/",
+    "fs.0.name": "vda2",
+    "fs.0.fstype": "ext4",
+    "fs.0.total-bytes": 1_400_000_000n,
+    "fs.0.used-bytes": 700_000_000n,
+    "if.count": 1,
+    "if.0.name": "eth0",
+    "if.0.hwaddr": "52:54:00:AA:00:01",
+    "if.0.addr.count": 1,
+    "if.0.addr.0.type": "ipv4",
+    "if.0.addr.0.addr": "192.168.122.77",
+    "if.0.addr.0.prefix": 24,
+    ...more
+  }).map(([field, value]) => ({
+    field,
+    value:
+      typeof value === "string"
+        ? { type: "string", value }
+        : typeof value === "bigint"
+          ? { type: "ullong", value }
+          : { type: field === "timezone.offset" ? "int" : "uint", value }
+  }))
+
+describe("a guest's agent", () => {
+  overBoth(
+    "tells what the guest is, and its addresses count for more than leases",
+    Effect.gen(function* () {
+      const { host } = yield* Simulated.Simulated
+      const inspector = yield* Inspector
+      const hypervisor = yield* Hypervisor
+      const known = new Host({ ...Simulated.here, facts: yield* hypervisor.facts(Simulated.here) })
+      const mac = "52:54:00:aa:00:01"
+      yield* host.putFile("/var/lib/libvirt/images/root.raw", new Uint8Array(4096))
+      yield* hypervisor.define(known, {
+        ...vm,
+        vmId: VmId.make(7),
+        title: "web",
+        resources: { cpu: 1, ram: 128, disk: 1 },
+        nics: [{ alias: "ua-nic-1", mac, source: { kind: "libvirt", name: "default" }, model: "virtio", link: "up" }],
+        root: { _tag: "File", path: "/var/lib/libvirt/images/root.raw", format: "raw", serial: "root" },
+        operationId: OperationId.make("2f9c8e0a-7d0e-4f0e-8f4e-111111111111")
+      })
+      yield* hypervisor.start(known, vm)
+      yield* host.agent(vm.domainName, said({}))
+      const told = yield* Effect.repeat(inspector.guest(known, vm), { until: ({ _tag }) => _tag === "Told" }).pipe(
+        Effect.timeout("10 seconds")
+      )
+      assert.deepStrictEqual(told, {
+        _tag: "Told",
+        facts: {
+          hostname: "buro-1",
+          os: {
+            id: "debian",
+            name: "Debian GNU/Linux 12 (bookworm)",
+            version: "12",
+            kernel: "6.1.0-40-cloud-amd64",
+            machine: "x86_64"
+          },
+          timezone: { name: "UTC", offset: 0 },
+          users: [{ name: "debian", since: 1_700_000_000_000 }],
+          filesystems: [{ mountpoint: "/", device: "vda2", type: "ext4", size: 1_400_000_000, used: 700_000_000 }],
+          interfaces: [{ name: "eth0", mac, addresses: [{ address: "192.168.122.77", prefix: 24 }] }]
+        }
+      })
+      assert.deepStrictEqual(yield* hypervisor.addresses(known, vm), [
+        { mac, address: "192.168.122.77", prefix: 24, source: "agent" }
+      ])
+    }).pipe(
+      Effect.provide(
+        Layer.merge(InspectorLive.layer, HypervisorLive.layer).pipe(
+          Layer.provide(StorageLive.layerDir),
+          Layer.provide(ScriptedImages.layer(given))
+        )
+      )
+    )
+  )
+
+  it("is believed nothing that could harm whoever reads it", () => {
+    const facts = GuestInfo.read(
+      said({
+        hostname: `\u001b]0;x\u0007a\u202eb\n${"c".repeat(100_000)}`,
+        "os.kernel-release": "\u0000\r\n",
+        "timezone.offset": 4_000_000,
+        "user.count": 4_000_000_000,
+        "user.0.login-time": 18_446_744_073_709_551_615n,
+        "fs.0.total-bytes": 18_446_744_073_709_551_615n,
+        "if.0.hwaddr": "<script>",
+        "if.0.addr.count": 4,
+        "if.0.addr.1.addr": "1.2.3.4; rm -rf /",
+        "if.0.addr.1.prefix": 24,
+        "if.0.addr.2.addr": "10.0.0.1",
+        "if.0.addr.2.prefix": 33,
+        "if.0.addr.3.addr": "fe80::1",
+        "if.0.addr.3.prefix": 64,
+        ...Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`user.${index + 1}.name`, `u${index}`]))
+      })
+    )
+    assert.strictEqual(facts.hostname, `]0;xab${"c".repeat(249)}`)
+    assert.isNull(facts.os?.kernel)
+    assert.isNull(facts.timezone)
+    assert.lengthOf(facts.users, 64)
+    assert.deepStrictEqual(facts.users[0], { name: "debian", since: null })
+    assert.deepInclude(facts.filesystems[0], { size: null, used: 700_000_000 })
+    assert.deepStrictEqual(facts.interfaces, [
+      {
+        name: "eth0",
+        mac: null,
+        addresses: [
+          { address: "192.168.122.77", prefix: 24 },
+          { address: "fe80::1", prefix: 64 }
+        ]
+      }
+    ])
+    assert.deepStrictEqual(GuestInfo.read([]), {
+      hostname: null,
+      os: null,
+      timezone: null,
+      users: [],
+      filesystems: [],
+      interfaces: []
+    })
+  })
+})
 
 describe("a log's cursor", () => {
   it.effect("is told from the same place in another file that begins with the same lines", () =>

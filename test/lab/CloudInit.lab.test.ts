@@ -2,22 +2,33 @@
  * What a real cloud-init makes of a VM's seed, as its guest tells: Debian's own packages, on a real host, with disk and seed in Ceph.
  */
 import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as HttpServer from "@effect/platform/HttpServer"
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Redacted from "effect/Redacted"
 import { execFileSync } from "node:child_process"
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { WebSocket } from "ws"
 import * as AppLive from "../../layers/AppLive.ts"
 import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
 import * as SshLive from "../../layers/SshLive.ts"
 import * as InputFiles from "../../src/config/InputFiles.ts"
+import { type Role, UserName } from "../../src/domain/Identity.ts"
 import { HostId, InstanceTypeId, type VmId } from "../../src/domain/Ids.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
+import * as Router from "../../src/http/Router.ts"
+import * as Server from "../../src/http/Server.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
+import { Identity } from "../../src/services/Identity.ts"
+import * as Typed from "../cli/Typed.ts"
+import * as Contract from "../http/v1/Contract.ts"
 import { inGuest, wipeHost } from "./Client.ts"
 import * as Lab from "./Lab.ts"
 
@@ -94,6 +105,110 @@ const loggedIn = (command: string) =>
     ).trim()
   )
 
+/** A WebSocket to a console, with all that came. */
+const opened = (url: string, authorization: string) =>
+  Effect.acquireRelease(
+    Effect.async<{ readonly socket: WebSocket; text: string } | number>((resume) => {
+      const socket = new WebSocket(url, { headers: { authorization } })
+      const line = { socket, text: "" }
+      socket.on("error", () => {})
+      socket.on("message", (data) => (line.text += String(data)))
+      socket.once("open", () => resume(Effect.succeed(line)))
+      socket.once("unexpected-response", (_request, response) => {
+        response.resume()
+        resume(Effect.succeed(response.statusCode ?? 0))
+      })
+    }),
+    (line) => Effect.sync(() => (typeof line === "number" ? undefined : line.socket.terminate()))
+  )
+
+const closed = (socket: WebSocket) =>
+  Effect.async<void>((resume) => {
+    if (socket.readyState === WebSocket.CLOSED) return resume(Effect.void)
+    socket.once("close", () => resume(Effect.void))
+    socket.close()
+  })
+
+/** Every way into a guest that there is: its serial port, its screen, its agent and its sshd, by way of the API and the command line. */
+const reached = (id: VmId, hostname: string) =>
+  Effect.gen(function* () {
+    const identity = yield* Identity
+    const token = Effect.fnUntraced(function* (name: string, role: Role) {
+      const owner = UserName.make(name)
+      yield* identity.createUser({ name: owner, role })
+      const { secret } = yield* identity.createToken({ name: "lab", owner, role, expiresAt: null })
+      return Redacted.value(secret)
+    })
+    yield* token("root", "admin")
+    const [ada, bob] = yield* Effect.all([token("ada", "operator"), token("bob", "operator")])
+    const context = yield* Layer.build(
+      Router.layerWith({ loopback: true, publicNames: [], rateLimit: 1000 }).pipe(
+        Layer.provideMerge(Server.layer({ host: "127.0.0.1", port: 0 }))
+      )
+    )
+    const { address } = Context.get(context, HttpServer.HttpServer)
+    assert(address._tag === "TcpAddress")
+    const controller = `127.0.0.1:${address.port}`
+    const ticket = (kind: "serial" | "vnc", given: string) =>
+      Effect.promise(async () => {
+        const answer = await fetch(`http://${controller}/api/v1/vms/${id}/console-tickets`, {
+          method: "POST",
+          headers: { authorization: `Bearer ${given}`, "content-type": "application/json" },
+          body: JSON.stringify({ kind })
+        })
+        assert.strictEqual(answer.status, 201)
+        const { path, ticket } = Contract.members(await answer.json())
+        return `ws://${controller}${String(path)}?ticket=${String(ticket)}`
+      })
+
+    const serial = yield* ticket("serial", ada)
+    const line = yield* opened(serial, `Bearer ${ada}`)
+    assert(typeof line !== "number")
+    line.socket.send(`echo "$(hostname) is REA""CHED"\n`)
+    yield* Lab.eventually(
+      "it answers",
+      Effect.sync(() => line.text),
+      (text) => text.includes(`${hostname} is REACHED`)
+    )
+    assert.strictEqual(yield* opened(serial, `Bearer ${ada}`), 403)
+    yield* closed(line.socket)
+    assert.strictEqual(yield* opened(yield* ticket("serial", ada), `Bearer ${bob}`), 403)
+
+    const screen = yield* opened(yield* ticket("vnc", bob), `Bearer ${bob}`)
+    assert(typeof screen !== "number")
+    yield* Lab.eventually(
+      "it greets",
+      Effect.sync(() => screen.text),
+      (text) => text.startsWith("RFB 003.008\n")
+    )
+    yield* closed(screen.socket)
+
+    const folder = yield* Typed.folder
+    const config = join(folder, "config")
+    writeFileSync(
+      config,
+      `IdentityFile ${Lab.status.sshKey}\nIdentitiesOnly yes\nBatchMode yes\nConnectTimeout 60\nLogLevel ERROR\n` +
+        `StrictHostKeyChecking accept-new\nUserKnownHostsFile ${join(folder, "known")} ${Lab.status.knownHosts}\n`
+    )
+    const ssh = join(folder, "ssh")
+    writeFileSync(ssh, `#!/bin/sh\nexec ssh -F ${config} "$@"\n`, { mode: 0o755 })
+    const { run } = yield* Typed.make({
+      VMFABRIC_URL: `http://${controller}`,
+      VMFABRIC_TOKEN: ada,
+      VMFABRIC_SSH: ssh
+    })
+    // its agent comes up by itself, some time after cloud-init has ended
+    yield* Lab.eventually("its agent answers", run("vm", "guest", String(id)), ({ status }) => status === 0)
+    const { out } = yield* run("vm", "guest", String(id))
+    for (const words of [hostname, "Debian GNU/Linux", "/ (", "ext4", "192.168.122.77/24"]) assert.include(out, words)
+    const said = yield* run("ssh", String(id), "--jump", "--", "hostname", "|", "sudo", "tee", "/root/by-ssh")
+    assert.strictEqual(said.status, 0, said.all)
+    assert.match(said.err, /^as debian at 192\.168\.122\.\d+, which its guest's agent tells, by way of root@/)
+    assert.strictEqual((yield* inGuest(host, id, "cat /root/by-ssh")).trim(), hostname)
+    assert.strictEqual((yield* run("ssh", String(id), "--jump", "--", "exit", "9")).status, 9)
+    assert.include(readFileSync(join(folder, "known"), "utf8"), "vmfabric-")
+  }).pipe(Effect.scoped)
+
 describe("a real cloud-init in a guest", () => {
   it.live("applies hostname, key, user data and network, and what it is told anew at its next boot", () =>
     Effect.gen(function* () {
@@ -124,6 +239,8 @@ describe("a real cloud-init in a guest", () => {
         assert.include(addresses, "192.168.122.77/24")
         assert.strictEqual(yield* loggedIn("hostname; sudo cat /root/told"), "buro-1\nfirst")
         const hostKey = yield* inGuest(host, id, "cat /etc/ssh/ssh_host_ed25519_key.pub")
+
+        yield* reached(id, "buro-1")
 
         yield* vms.setCloudInit(id, { hostname: "other", userData: userData("second") })
         // it is for the next boot

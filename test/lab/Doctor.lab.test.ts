@@ -86,7 +86,7 @@ describe("the doctor on real hosts", () => {
       yield* Lab.onHost(second?.name ?? "", "ip", "link", "set", "br-lan", "mtu", "1400")
       assert.match(yield* mended(2, "mtu"), /ip link set dev br-lan mtu 1500/)
 
-      // its card keeps the guests' network whole meanwhile: the bridge is made anew without it
+      // as if it had never been made: what the command makes is a bridge again, though without the card
       yield* Lab.onHost(second?.name ?? "", "ip", "link", "set", "br-lan", "name", "br-away")
       yield* mended(2, "network")
       assert.deepStrictEqual((yield* found).ill, [])
@@ -99,10 +99,14 @@ describe("the doctor on real hosts", () => {
       assert.include(stopped.of(2, "libvirt")?.mend ?? "", "systemctl restart libvirtd")
       yield* Lab.lab("start-libvirtd", second?.name ?? "")
 
-      // no way from the second host to the first
+      // no way from the second host to the first, so no answer to what the first one asks either
       yield* Lab.onHost(second?.name ?? "", "ip", "route", "add", "unreachable", Lab.address(0).host)
       const cut = yield* found
-      assert.deepStrictEqual(cut.ill, [`${hosts[0]?.name ?? ""} path`], JSON.stringify(cut.all, null, 1))
+      assert.sameMembers(
+        cut.ill,
+        hosts.map(({ name }) => `${name} path`),
+        JSON.stringify(cut.all, null, 1)
+      )
       yield* Lab.onHost(second?.name ?? "", "ip", "route", "del", "unreachable", Lab.address(0).host)
       assert.deepStrictEqual((yield* found).ill, [])
     }).pipe(Effect.provide(doctorWith(Lab.status.knownHosts)))

@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import { randomUUID } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { afterAll, beforeAll } from "vitest"
+import * as ConsolesLive from "../../layers/ConsolesLive.ts"
 import * as HypervisorLive from "../../layers/HypervisorLive.ts"
 import * as InspectorLive from "../../layers/InspectorLive.ts"
 import * as StorageLive from "../../layers/StorageLive.ts"
@@ -82,7 +83,7 @@ const virtlogd = (size: number) =>
 beforeAll(() => Effect.runPromise(virtlogd(logSize)))
 afterAll(() => Effect.runPromise(virtlogd(2 * 1024 * 1024)))
 
-const drivers = Layer.merge(HypervisorLive.layer, InspectorLive.layer).pipe(
+const drivers = Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, ConsolesLive.layer).pipe(
   Layer.provideMerge(StorageLive.layerDir),
   Layer.provideMerge(ScriptedImages.layer(given)),
   Layer.provideMerge(Hosts.libvirt)

@@ -2,7 +2,7 @@
  * What a soak's clients know: what they were promised, and what they cannot know because an answer did not come or two of them asked at once.
  */
 import type { VmId, VolumeId } from "../../src/domain/Ids.ts"
-import type { Vm } from "../../src/domain/Vm.ts"
+import { isSettled, type Vm, type WantedPower } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
 
 /** `unsure`: either is right. */
@@ -18,6 +18,12 @@ interface Known {
 export interface KnownVm extends Known {
   readonly id: VmId
   fate: Fate
+  /** what is wanted of its power */
+  power: WantedPower | "unsure"
+  /** null: unsure */
+  name: string | null
+  /** the numbers of its NICs; null: unsure */
+  nics: ReadonlyArray<number> | null
 }
 
 export interface KnownVolume extends Known {
@@ -34,10 +40,18 @@ export class Model {
   readonly vms = new Map<VmId, KnownVm>()
   readonly volumes = new Map<VolumeId, KnownVolume>()
 
-  vm(id: VmId): KnownVm {
+  vm({ id, name, nics }: Vm): KnownVm {
     const known = this.vms.get(id)
     if (known !== undefined) return known
-    const made: KnownVm = { id, fate: "here", users: 0, clashed: false }
+    const made: KnownVm = {
+      id,
+      fate: "here",
+      power: "running",
+      name,
+      nics: nics.map((nic) => nic.id),
+      users: 0,
+      clashed: false
+    }
     this.vms.set(id, made)
     return made
   }
@@ -58,14 +72,21 @@ export class Model {
   /** What the fabric has, held against what was promised; afterwards nothing is unsure. Gives one line for each broken promise. */
   settle(vms: ReadonlyArray<Vm>, volumes: ReadonlyArray<Volume>): ReadonlyArray<string> {
     const broken: Array<string> = []
-    const vmIds = new Set(vms.map(({ id }) => id))
-    for (const { fate, id } of this.vms.values()) {
-      if (fate === "here" && !vmIds.has(id)) broken.push(`VM ${id} was promised and is not there`)
-      if (fate === "gone" && vmIds.has(id)) broken.push(`VM ${id} was destroyed and is there`)
-      if (!vmIds.has(id)) this.vms.delete(id)
+    const byId = new Map(vms.map((vm) => [vm.id, vm]))
+    for (const { fate, id, name, nics, power } of this.vms.values()) {
+      if (fate === "here" && !byId.has(id)) broken.push(`VM ${id} was promised and is not there`)
+      if (fate === "gone" && byId.has(id)) broken.push(`VM ${id} was destroyed and is there`)
+      const vm = byId.get(id)
+      if (vm === undefined || fate !== "here") continue
+      if (power !== "unsure" && vm.state !== power) broken.push(`VM ${id} is ${vm.state}, not ${power}`)
+      if (name !== null && vm.name !== name) broken.push(`VM ${id} is called ${vm.name}, not ${name}`)
+      const now = vm.nics.map((nic) => nic.id)
+      if (nics !== null && String(now) !== String(nics)) {
+        broken.push(`VM ${id} has the NICs ${String(now)}, not ${String(nics)}`)
+      }
     }
     for (const { id, state, vmId } of volumes) {
-      if (vmId !== null && !vmIds.has(vmId)) broken.push(`volume ${id} is with VM ${vmId}, which is not there`)
+      if (vmId !== null && !byId.has(vmId)) broken.push(`volume ${id} is with VM ${vmId}, which is not there`)
       if ((vmId !== null) !== (state === "attached")) broken.push(`volume ${id} is ${state}, with VM ${String(vmId)}`)
     }
     const live = new Map(volumes.filter(({ state }) => state !== "deleted").map((volume) => [volume.id, volume]))
@@ -84,7 +105,8 @@ export class Model {
         broken.push(`volume ${id} is with VM ${String(found.vmId)}, not ${String(vm)}`)
       }
     }
-    for (const { id } of vms) this.vms.set(id, { id, fate: "here", users: 0, clashed: false })
+    this.vms.clear()
+    for (const vm of vms) this.vm(vm).power = isSettled(vm.state) ? vm.state : "unsure"
     for (const { id, size, vmId } of live.values()) {
       this.volumes.set(id, { id, fate: "here", size, vm: vmId, users: 0, clashed: false })
     }

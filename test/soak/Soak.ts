@@ -42,6 +42,7 @@ import * as Virtual from "../../src/simulator/Virtual.ts"
 import * as World from "../fabric/World.ts"
 import * as Breaking from "./Breaking.ts"
 import { below, interval, pick, weighed } from "./Chance.ts"
+import * as Daily from "./Daily.ts"
 import { type Fate, type KnownVm, type KnownVolume, Model } from "./Model.ts"
 
 export interface Settings {
@@ -116,6 +117,8 @@ export interface Report {
   readonly virtual: number
 }
 
+/** as the simulated hosts have them */
+const networks = { lan: { kind: "bridge", name: "br0" } } as const
 const address = (host: string) => ({ user: "root", host, port: 22 })
 const type = Ids.InstanceTypeId.make(1)
 
@@ -146,7 +149,7 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
   })
   yield* fleet.host("sim-images")!.putFile("/images/test.img", Fleet.diskImage(64 * 1024, 1))
   const config = {
-    hosts: names.map((name) => defaultConfig(address(name))),
+    hosts: names.map((name) => ({ ...defaultConfig(address(name)), networks })),
     images: [{ name: "test", source: { host: address("sim-images"), path: "/images/test.img" } }],
     types: [{ tid: type, cpu: 1, ram: 1024, disk: 1 }]
   }
@@ -253,7 +256,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
       [],
       vms.create({ name, instanceType: type, onCrash, idempotencyKey: name }),
       (vm) => {
-        model.vm(vm.id)
+        model.vm(vm)
       }
     )
   })
@@ -264,7 +267,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     const twice = Effect.all([create, create], { concurrency: 2 })
     yield* ask(`create VM ${name} twice`, [], twice, ([one, two]) => {
       if (one.id !== two.id) broken.push(violation("one key makes one VM", `it made VM ${one.id} and VM ${two.id}`))
-      model.vm(one.id)
+      model.vm(one)
     })
   })
   const destroyVm = Effect.gen(function* () {
@@ -336,7 +339,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   const actions: ReadonlyArray<
     readonly [
       weight: number,
-      action: Effect.Effect<unknown, Violation, Vms | Volumes | Operations | Reality | Inventory>
+      action: Effect.Effect<unknown, Violation, Daily.Needs | Volumes | Operations | Reality | Inventory>
     ]
   > = [
     [20, Effect.if(full(model.vms), { onTrue: () => destroyVm, onFalse: () => createVm })],
@@ -413,7 +416,12 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
         const reality = yield* Reality
         if (vm !== undefined) yield* ask(`repair VM ${vm.id}`, [], reality.repair(vm.id), () => {})
       })
-    ]
+    ],
+    ...Daily.make({
+      known: Effect.suspend(() => known(model.vms)),
+      ask: (what, vm, effect, after) => ask(what, [vm], effect, after),
+      name: () => `n${++names}`
+    })
   ]
   const act = Effect.flatten(weighed(actions))
 

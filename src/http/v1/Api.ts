@@ -8,6 +8,7 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as Layer from "effect/Layer"
 import { api, prefix } from "../../api/Api.ts"
 import * as Events from "../Events.ts"
+import * as Consoles from "./Consoles.ts"
 import * as Docs from "./Docs.ts"
 import * as Handlers from "./Handlers.ts"
 import * as Identity from "./Identity.ts"
@@ -51,7 +52,15 @@ export const routerConfig = { maxParamLength: Number.MAX_SAFE_INTEGER }
 export const layer = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(api).pipe(
     Layer.provide(
-      Layer.mergeAll(Handlers.layer, Inspections.layer, Statistics.layer, Webhooks.layer, events, identity)
+      Layer.mergeAll(
+        Handlers.layer,
+        Inspections.layer,
+        Consoles.layer,
+        Statistics.layer,
+        Webhooks.layer,
+        events,
+        identity
+      )
     ),
     Layer.provide(Problems.middleware)
   ),

@@ -19,6 +19,7 @@ import { Inspections } from "../../fabric/Inspections.ts"
 import * as Events from "../Events.ts"
 import * as Problems from "./Problems.ts"
 import { told } from "./Problems.ts"
+import * as Views from "./Views.ts"
 
 // what it is must not be guessed from what a guest prints
 const raw = { "cache-control": "no-store", "x-content-type-options": "nosniff" }
@@ -90,6 +91,7 @@ export const layer = HttpApiBuilder.group(api, "inspections", (handlers) =>
           HttpServerResponse.uint8Array(bytes, { contentType: "image/png", headers: raw })
         )
       )
+      .handle("getGuest", ({ path }) => told(Effect.map(inspections.guest(path.id), Views.guest)))
       .handle("getVmXml", ({ path }) => told(inspections.xml(path.id)))
   })
 )

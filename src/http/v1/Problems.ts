@@ -58,13 +58,21 @@ type Standing =
   | Errors.PlanMismatch
   | Errors.NicConflict
   | Errors.MacTaken
+  | Errors.ConsoleBusy
   | Errors.InstanceTypeConflict
 
 type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
 /** Every error that a use case can fail with. @since 0.4.0 @category models */
 export type Known =
-  Errors.InvalidArgument | Missing | Standing | Failing | Errors.HasChanged | Errors.EventsLost | Errors.NotAllowed
+  | Errors.InvalidArgument
+  | Missing
+  | Standing
+  | Failing
+  | Errors.HasChanged
+  | Errors.EventsLost
+  | Errors.NotAllowed
+  | Errors.TicketRefused
 
 /** The problem that an error is. @since 0.4.0 @category models */
 export type Of<E extends Known> = E extends Errors.InvalidArgument
@@ -79,7 +87,7 @@ export type Of<E extends Known> = E extends Errors.InvalidArgument
           ? P.PreconditionFailed
           : E extends Errors.EventsLost
             ? P.Gone
-            : E extends Errors.NotAllowed
+            : E extends Errors.NotAllowed | Errors.TicketRefused
               ? P.Forbidden
               : never
 
@@ -149,6 +157,15 @@ export function of(error: Known): P.Problem {
       return conflict("instance_type_conflict", "It cannot be done with this instance type", message)
     case "MacTaken":
       return conflict("mac_taken", "The address is taken", message)
+    case "ConsoleBusy":
+      return conflict("console_busy", "Somebody has the console", message)
+    case "TicketRefused":
+      return new P.Forbidden({
+        status: 403,
+        code: "ticket_refused",
+        title: "The ticket opens nothing",
+        detail: message
+      })
     case "PlanOutdated":
       return new P.Conflict({
         status: 409,

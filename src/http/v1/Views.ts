@@ -6,6 +6,7 @@
 import * as DateTime from "effect/DateTime"
 import type { Vm } from "../../api/Vms.ts"
 import type { Drift } from "../../domain/Drift.ts"
+import type { GuestReading } from "../../domain/Guest.ts"
 import type { HostStatus } from "../../domain/Host.ts"
 import { formatSource, type Image } from "../../domain/Image.ts"
 import type { KnownType } from "../../domain/InstanceType.ts"
@@ -49,6 +50,18 @@ export const operation = ({ operation, progress }: OperationReport) => ({
   replacedBy: operation.replacedBy,
   progress
 })
+
+/** @since 0.7.0 @category views */
+export const guest = (reading: GuestReading) =>
+  reading._tag === "Silent"
+    ? { told: null, reason: reading.reason }
+    : {
+        told: {
+          ...reading.facts,
+          users: reading.facts.users.map(({ name, since }) => ({ name, since: timeOrNull(since) }))
+        },
+        reason: null
+      }
 
 /** Encoded already: there are a thousand on a page, and a schema takes ten times as long for each. @since 0.4.0 @category views */
 export const vm = ({ addresses, drift, host, seen, vm }: VmReport): typeof Vm.Encoded => ({

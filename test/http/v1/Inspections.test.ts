@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { HypervisorTestState } from "../../../layers/HypervisorTest.ts"
 import { InspectorTestState } from "../../../layers/InspectorTest.ts"
+import type { GuestFacts } from "../../../src/domain/Guest.ts"
 import { VmId } from "../../../src/domain/Ids.ts"
 import { Inventory } from "../../../src/services/Inventory.ts"
 import * as World from "../../fabric/World.ts"
@@ -17,13 +18,22 @@ const world = Effect.gen(function* () {
   yield* app.done("POST", "/vms", { name: "web", instanceType: 1 })
   const inventory = Context.get(app.context, Inventory)
   const hosts = Context.get(app.context, HypervisorTestState)
-  const { print, use } = Context.get(app.context, InspectorTestState)
+  const { print, tell, use } = Context.get(app.context, InspectorTestState)
   const vm = yield* inventory.vm(VmId.make(1))
   const { host } = yield* inventory.host(vm.hostId)
   const turnOff = Effect.flatMap(hosts.host(host), ({ domains }) =>
     hosts.put(host, vm.uuid, { ...domains.get(vm.uuid)!, state: "shutoff", live: [], runs: null }, "stopped")
   )
-  return { ...app, vm, host, hosts, turnOff, use, print: (text: string) => print(vm, text) }
+  return {
+    ...app,
+    vm,
+    host,
+    hosts,
+    turnOff,
+    use,
+    tell: (facts: GuestFacts) => tell(vm, facts),
+    print: (text: string) => print(vm, text)
+  }
 })
 
 const messages = (text: string) =>
@@ -134,6 +144,29 @@ describe("a VM's XML", () => {
       yield* hosts.setUnreachable(host, "the cable is out")
       const answer = yield* ask("GET", "/vms/1/xml")
       assert.deepInclude(answer.json, { status: 503, code: "host_unreachable" })
+    })
+  )
+})
+
+describe("a VM's guest", () => {
+  it.scopedLive("tells of itself what it has an agent for, and is none the worse without one", () =>
+    Effect.gen(function* () {
+      const { ask, get, tell, turnOff } = yield* world
+      assert.deepStrictEqual((yield* get("/vms/1/guest")).json, { told: null, reason: "its guest runs no agent" })
+      yield* tell({
+        hostname: "web",
+        os: null,
+        timezone: { name: "CET", offset: 3600 },
+        users: [{ name: "ada", since: 0 }],
+        filesystems: [],
+        interfaces: []
+      })
+      const { json } = yield* get("/vms/1/guest")
+      assert.isNull(json.reason)
+      assert.deepInclude(json.told, { hostname: "web", users: [{ name: "ada", since: "1970-01-01T00:00:00.000Z" }] })
+      yield* turnOff
+      assert.deepStrictEqual((yield* get("/vms/1/guest")).json, { told: null, reason: "it does not run" })
+      assert.deepInclude((yield* ask("GET", "/vms/9/guest")).json, { code: "vm_not_found" })
     })
   )
 })

@@ -48,6 +48,8 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   NetworkNotFound: [new Errors.NetworkNotFound({ network: "lan", known: [] }), 404, "network_not_found"],
   NicConflict: [new Errors.NicConflict({ vmId, reason: "has 8 NICs" }), 409, "nic_conflict"],
   MacTaken: [new Errors.MacTaken({ mac: "52:54:00:00:00:01", vmId }), 409, "mac_taken"],
+  ConsoleBusy: [new Errors.ConsoleBusy({ vmId, holder: "ada" }), 409, "console_busy"],
+  TicketRefused: [new Errors.TicketRefused({ reason: "it was used before" }), 403, "ticket_refused"],
   PlanOutdated: [new Errors.PlanOutdated({ planId: "x", moved: [] }), 409, "plan_outdated"],
   PlanMismatch: [new Errors.PlanMismatch({ planId: "x", planned: "DELETE /api/v1/vms/7" }), 409, "plan_mismatch"],
   VmBusy: [new Errors.VmBusy({ vmId, ...busy }), 409, "vm_busy"],

@@ -1,0 +1,163 @@
+/**
+ * `vmfabric ssh`: into a VM's guest by its own sshd, with this machine's ssh.
+ *
+ * @since 0.7.0
+ */
+import * as Args from "@effect/cli/Args"
+import * as Options from "@effect/cli/Options"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { spawn } from "node:child_process"
+import { connect, isIPv4, isIPv6 } from "node:net"
+import type { Nic } from "../api/Nics.ts"
+import { formatAddress } from "../domain/Host.ts"
+import { Ended, Refused } from "./Failure.ts"
+import { note } from "./Output.ts"
+import * as Resolve from "./Resolve.ts"
+import { client } from "./Session.ts"
+import * as Text from "./Text.ts"
+import * as Verb from "./Verb.ts"
+
+type Address = Nic["addresses"][number]
+
+/** Who knows best: the guest itself, then who gave it the address, then who has heard of it. */
+const trust = { agent: 0, lease: 1, arp: 2 } as const
+
+/** In words, as in `10.0.0.17 is told by its agent`. */
+const toldBy = {
+  agent: "its guest's agent",
+  lease: "the DHCP server of its host's libvirt",
+  arp: "its host's table of neighbours"
+} as const
+
+/** Of the guest alone, or of one wire. */
+const isNear = (address: string) => /^(127\.|169\.254\.|::1$|fe80:)/i.test(address)
+
+/** The one that is most likely to answer. @since 0.7.0 @category selection */
+export const best = (nics: ReadonlyArray<Pick<Nic, "id" | "addresses">>): Address | undefined =>
+  nics
+    .toSorted((a, b) => a.id - b.id)
+    .flatMap(({ addresses }) => addresses)
+    .filter(({ address }) => (isIPv4(address) || isIPv6(address)) && !isNear(address))
+    .toSorted((a, b) => trust[a.source] - trust[b.source] || Number(isIPv6(a.address)) - Number(isIPv6(b.address)))[0]
+
+/** Users that images of these names are made with, by those who make them. */
+const usual = ["debian", "ubuntu", "fedora", "almalinux", "rocky", "alpine", "arch"] as const
+
+/** By an image's name; undefined: it says nothing of it. @since 0.7.0 @category selection */
+export const userOf = (image: string): string | undefined => {
+  const words = image.toLowerCase().split(/[^a-z]+/)
+  return usual.find((name) => words.includes(name))
+}
+
+const sshPort = 22
+
+/** How long an address has to answer. */
+const patience = 3000
+
+const answers = (address: string) =>
+  Effect.async<boolean>((resume) => {
+    const socket = connect({ host: address, port: sshPort, timeout: patience })
+    const told = (does: boolean) => () => {
+      socket.destroy()
+      resume(Effect.succeed(does))
+    }
+    socket.once("connect", told(true)).once("timeout", told(false)).on("error", told(false))
+    return Effect.sync(() => socket.destroy())
+  })
+
+/** Its exit status. */
+const started = (program: string, args: ReadonlyArray<string>) =>
+  Effect.async<number, Refused>((resume) => {
+    const child = spawn(program, args, { stdio: "inherit" })
+    child.once("error", ({ message }) =>
+      resume(new Refused({ why: "failed", message: `${program} cannot be started: ${message}; is it installed?` }))
+    )
+    // as a shell would say it
+    child.once("exit", (code, signal) => resume(Effect.succeed(code ?? (signal === null ? 1 : 255))))
+    return Effect.sync(() => void child.kill())
+  })
+
+const ssh = Verb.make({
+  name: "ssh",
+  about: "Log in to a VM's guest by SSH, or run a command there, at the address that is known of it.",
+  endpoints: ["getVm", "listNics", "getImage", "getHost"],
+  options: Options.all({
+    user: Options.optional(
+      Verb.text(
+        "user",
+        "NAME",
+        "Whom to log in as; unless it is said, the usual user of its image by the image's name, else ssh's own."
+      )
+    ),
+    jump: Verb.toggle(
+      "jump",
+      "By way of the VM's host, where its address does not answer from here: by ssh from here to there, with your own key."
+    )
+  }),
+  args: Args.all([
+    Verb.word("vm", "Id or name of the VM."),
+    Args.repeated(Verb.word("command", "After --: what to run there, as ssh takes it."))
+  ]),
+  run: ({ jump, user }, [text, command]) =>
+    Effect.gen(function* () {
+      const id = yield* Resolve.vm(text)
+      const { hosts, images, nics, vms } = yield* client
+      const vm = yield* vms.getVm({ path: { id } })
+      const { items, unread } = yield* nics.listNics({ path: { id } })
+      const found = best(items)
+      if (found === undefined) {
+        return yield* new Refused({
+          why: "failed",
+          message: Text.plain(
+            `no address of VM ${id} is known yet: ${unread ?? (items.length === 0 ? "it has no NIC" : "neither its guest's agent, nor a DHCP server of libvirt, nor its host's neighbours tell one")}; ` +
+              "wait until its guest is up (vmfabric vm log), and where nobody else knows its address install qemu-guest-agent in it"
+          )
+        })
+      }
+      const login = yield* Option.match(user, {
+        onSome: (name) => Effect.succeed<string | undefined>(name),
+        onNone: () =>
+          images.getImage({ path: { id: vm.imageId } }).pipe(
+            Effect.map(({ name }) => userOf(name)),
+            Effect.catchTag("NotFound", () => Effect.succeed(undefined))
+          )
+      })
+      if (login !== undefined && !/^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}$/.test(login)) {
+        return yield* new Refused({
+          why: "usage",
+          message: `${JSON.stringify(login)} is no user's name`,
+          field: "user"
+        })
+      }
+      const at = `${found.address}, which ${toldBy[found.source]} tells`
+      const { address: host } = yield* hosts.getHost({ path: { id: vm.hostId } })
+      const near = yield* answers(found.address)
+      if (!near && !jump) {
+        return yield* new Refused({
+          why: "failed",
+          message: `nothing answers from here at ${at}, port ${sshPort}: is its sshd up (vmfabric vm log)? If only its host reaches it, --jump goes by ${formatAddress(host)}`
+        })
+      }
+      yield* note(
+        `${login === undefined ? "" : `as ${login} `}at ${at}${near ? "" : `, by way of ${formatAddress(host)}`}`
+      )
+      const by = `ssh://${host.user}@${isIPv6(host.host) ? `[${host.host}]` : host.host}:${host.port}`
+      const program = yield* Effect.orElseSucceed(Config.nonEmptyString("VMFABRIC_SSH"), () => "ssh")
+      const status = yield* started(program, [
+        // its key is known by the VM, and not by an address that another VM may have tomorrow
+        "-o",
+        `HostKeyAlias=vmfabric-${vm.uuid}`,
+        ...(near ? [] : ["-J", by]),
+        ...(login === undefined ? [] : ["-l", login]),
+        "--",
+        found.address,
+        ...command
+      ])
+      if (status !== 0) return yield* new Ended({ status })
+    })
+})
+
+/** @since 0.7.0 @category nouns */
+export const noun: Verb.Noun = { name: "ssh", about: ssh.about, verbs: [ssh] }

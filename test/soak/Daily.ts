@@ -1,0 +1,154 @@
+/**
+ * What clients do with VMs that are there: their power, what they are called, their NICs, what cloud-init tells them.
+ */
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type { VmId } from "../../src/domain/Ids.ts"
+import type { WantedPower } from "../../src/domain/Vm.ts"
+import { Nics } from "../../src/fabric/Nics.ts"
+import { Power } from "../../src/fabric/Power.ts"
+import { Vms } from "../../src/fabric/Vms.ts"
+import { pick } from "./Chance.ts"
+import type { KnownVm } from "./Model.ts"
+
+export type Needs = Nics | Power | Vms
+
+interface Refusal {
+  readonly message: string
+}
+
+export interface Options<V> {
+  /** One of the VMs that are known to be there. */
+  readonly known: Effect.Effect<KnownVm | undefined>
+  /** Asks for something of one; `after` when it was done and nobody else asked meanwhile. */
+  readonly ask: <A, R>(
+    what: string,
+    vm: KnownVm,
+    effect: Effect.Effect<A, Refusal, R>,
+    after: (answer: A) => void
+  ) => Effect.Effect<void, V, R>
+  /** A name that was never given. */
+  readonly name: () => string
+}
+
+export const make = <V>({ ask, known, name }: Options<V>) => {
+  const onVm = <A>(
+    what: string,
+    before: (vm: KnownVm) => void,
+    act: (id: VmId) => Effect.Effect<A, Refusal, Needs>,
+    after: (vm: KnownVm, answer: A) => void
+  ) =>
+    Effect.flatMap(known, (vm) => {
+      if (vm === undefined) return Effect.void
+      before(vm)
+      return ask(`${what} VM ${vm.id}`, vm, act(vm.id), (answer) => after(vm, answer))
+    })
+
+  const power = (
+    what: string,
+    then: WantedPower | "same",
+    act: (power: Power["Type"], id: VmId) => Effect.Effect<void, Refusal>
+  ) =>
+    onVm(
+      what,
+      (vm) => {
+        if (then !== "same") vm.power = "unsure"
+      },
+      (id) => Effect.flatMap(Power, (it) => act(it, id)),
+      (vm) => {
+        if (then !== "same") vm.power = then
+      }
+    )
+
+  const actions: ReadonlyArray<readonly [weight: number, action: Effect.Effect<unknown, V, Needs>]> = [
+    // what is off is turned on more often than what is on is turned off, or else nothing would run before long
+    [6, power("start", "running", (it, id) => it.start(id))],
+    [2, power("shut down", "stopped", (it, id) => it.shutDown(id, { within: 5 }))],
+    [2, power("power off", "stopped", (it, id) => it.powerOff(id))],
+    [2, power("reboot", "same", (it, id) => it.reboot(id, { within: 5 }))],
+    [1, power("reset", "same", (it, id) => it.reset(id))],
+    [2, power("pause", "paused", (it, id) => it.pause(id))],
+    [2, power("resume", "running", (it, id) => it.resume(id))],
+    [
+      3,
+      Effect.suspend(() => {
+        const called = name()
+        return onVm(
+          `call ${called}`,
+          (vm) => {
+            vm.name = null
+          },
+          (id) => Effect.flatMap(Vms, (it) => it.change(id, { name: called })),
+          (vm) => {
+            vm.name = called
+          }
+        )
+      })
+    ],
+    [
+      2,
+      Effect.suspend(() => {
+        const hostname = name()
+        return onVm(
+          `tell it is ${hostname}`,
+          () => {},
+          (id) => Effect.flatMap(Vms, (it) => it.setCloudInit(id, { hostname })),
+          () => {}
+        )
+      })
+    ],
+    [
+      3,
+      onVm(
+        "attach a NIC to",
+        (vm) => {
+          vm.nics = null
+        },
+        (id) =>
+          Effect.flatMap(Nics, (it) =>
+            Effect.flatMap(it.attach(id, { network: "lan" }), () => Effect.flatMap(Vms, (vms) => vms.get(id)))
+          ),
+        (vm, { nics }) => {
+          vm.nics = nics.map(({ id }) => id)
+        }
+      )
+    ],
+    [
+      3,
+      onVm(
+        "detach a NIC from",
+        (vm) => {
+          vm.nics = null
+        },
+        (id) =>
+          Effect.gen(function* () {
+            const vms = yield* Vms
+            const nics = yield* Nics
+            const nic = yield* pick((yield* vms.get(id)).nics)
+            if (nic !== undefined) yield* nics.detach(id, nic.id)
+            return yield* vms.get(id)
+          }),
+        (vm, { nics }) => {
+          vm.nics = nics.map(({ id }) => id)
+        }
+      )
+    ],
+    [
+      2,
+      onVm(
+        "pull or plug a cable of",
+        () => {},
+        (id) =>
+          Effect.gen(function* () {
+            const vms = yield* Vms
+            const nics = yield* Nics
+            const nic = yield* pick((yield* vms.get(id)).nics)
+            const link = (yield* Random.nextBoolean) ? "up" : "down"
+            if (nic !== undefined) yield* nics.setLink(id, nic.id, link)
+          }),
+        () => {}
+      )
+    ]
+  ]
+  return actions
+}
