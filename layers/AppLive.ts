@@ -15,6 +15,7 @@ import * as Addresses from "../src/fabric/Addresses.ts"
 import * as Doctor from "../src/fabric/Doctor.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
+import * as ImageIntake from "../src/fabric/ImageIntake.ts"
 import * as Images from "../src/fabric/Images.ts"
 import * as InstanceTypes from "../src/fabric/InstanceTypes.ts"
 import * as Inspections from "../src/fabric/Inspections.ts"
@@ -36,6 +37,7 @@ import type { HostMonitor } from "../src/services/HostMonitor.ts"
 import type { Hypervisor } from "../src/services/Hypervisor.ts"
 import type { Identity } from "../src/services/Identity.ts"
 import type { ImageLibrary } from "../src/services/ImageLibrary.ts"
+import * as ImageStore from "../src/services/ImageStore.ts"
 import type { Inspector } from "../src/services/Inspector.ts"
 import { type FleetConfig, Inventory } from "../src/services/Inventory.ts"
 import type { Journal } from "../src/services/Journal.ts"
@@ -54,6 +56,7 @@ import * as HostMonitorLive from "./HostMonitorLive.ts"
 import * as HypervisorLive from "./HypervisorLive.ts"
 import * as IdentityLive from "./IdentityLive.ts"
 import * as ImageLibraryLive from "./ImageLibraryLive.ts"
+import * as ImageStoreLive from "./ImageStoreLive.ts"
 import * as InventoryLive from "./InventoryLive.ts"
 import * as InspectorLive from "./InspectorLive.ts"
 import * as JournalLive from "./JournalLive.ts"
@@ -76,6 +79,7 @@ export type App =
   | Hosts.Hosts
   | Doctor.Examinations
   | Images.Images
+  | ImageIntake.ImageIntake
   | InstanceTypes.InstanceTypes
   | Reality.Reality
   | Nics.Nics
@@ -127,6 +131,8 @@ export const layerOver = <A, E, R>(parts: {
   /** may use the inventory */
   readonly drivers: Layer.Layer<Hypervisor | Inspector | Consoles | DoctorPort | Storage | ImageLibrary | A, E, R>
   readonly scheduler?: Layer.Layer<Scheduler>
+  /** where images are kept that are added by requests; default: none are */
+  readonly images?: Layer.Layer<ImageStore.ImageStore, never, NoInfer<A>> | undefined
   readonly volumes?: VolumePolicy | undefined
   /** what is done about differences; default: they are reported */
   readonly drift?: Partial<DriftPolicies> | undefined
@@ -151,6 +157,7 @@ export const layerOver = <A, E, R>(parts: {
         Hosts.layer,
         Doctor.layer,
         Images.layer,
+        ImageIntake.layer,
         InstanceTypes.layer,
         Reality.layer,
         Inspections.layer,
@@ -169,6 +176,7 @@ export const layerOver = <A, E, R>(parts: {
   return Layer.mergeAll(fabric, resume).pipe(
     Layer.provideMerge(engine),
     Layer.provideMerge(Layer.merge(fleet, pool)),
+    Layer.provide(parts.images ?? ImageStore.layerNone),
     Layer.provideMerge(parts.drivers),
     Layer.provideMerge(parts.persistence)
   )
@@ -235,12 +243,15 @@ export const layer = (options: {
   readonly drift?: Partial<DriftPolicies>
   /** where webhooks may lead; default: to public addresses only */
   readonly webhooks?: WebhookSender.Options
+  /** where images are kept that are added by requests, and where they may come from; default: none are */
+  readonly images?: ImageStoreLive.Options
 }): Layer.Layer<App, FleetConflict | PersistenceError, Ssh | FileSystem.FileSystem> =>
   layerOver({
     fleet: options.fleet,
     origin: options.origin,
     persistence: persistence(options.database, options.webhooks),
     drivers: drivers(options.ceph ?? null),
+    images: options.images === undefined ? undefined : ImageStoreLive.layer(options.images),
     volumes: options.volumes,
     drift: options.drift
   })

@@ -14,6 +14,7 @@ import * as EventLogTest from "./EventLogTest.ts"
 import * as HypervisorTest from "./HypervisorTest.ts"
 import * as IdentityTest from "./IdentityTest.ts"
 import * as ImageLibraryTest from "./ImageLibraryTest.ts"
+import * as ImageStoreTest from "./ImageStoreTest.ts"
 import * as InspectorTest from "./InspectorTest.ts"
 import type * as StatisticsLive from "./StatisticsLive.ts"
 import * as StorageTest from "./StorageTest.ts"
@@ -53,6 +54,7 @@ export const layerFleet = (
     fleet: given,
     persistence,
     statistics: options.statistics,
+    images: ImageStoreTest.layer,
     drivers: Layer.merge(HypervisorTest.layer, StorageTest.layer).pipe(
       Layer.provideMerge(ImageLibraryTest.layer(files))
     )

@@ -191,6 +191,13 @@ export const make = (open: OpenSource) =>
           (config.format === undefined || config.format === content.format)
         if (known) return content
         const found = yield* measure(image, file, version).pipe(Effect.annotateLogs({ image: config.name }))
+        // whoever replaces a file of the image file means it; one that was added was checked for good
+        if (image.origin !== "file" && content !== null && content.sha256 !== found.sha256) {
+          return yield* refuse(
+            config.source,
+            "its file has been changed since it was added: delete the image and add it again"
+          )
+        }
         yield* inventory.setImageContent(id, found)
         distrusted.delete(id)
         return found

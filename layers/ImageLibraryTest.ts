@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ImageRefused } from "../src/domain/Errors.ts"
 import { formatSource } from "../src/domain/Image.ts"
@@ -21,6 +22,7 @@ export class ImageFiles extends Context.Tag("vmfabric/ImageFiles")<
   {
     /** Writes a file anew: its version changes even when its size does not. */
     readonly put: (source: string, bytes: Uint8Array) => Effect.Effect<void>
+    readonly get: (source: string) => Effect.Effect<Option.Option<Uint8Array>>
     readonly remove: (source: string) => Effect.Effect<void>
     /** How often the file was read from start to end. */
     readonly readings: (source: string) => Effect.Effect<number>
@@ -78,6 +80,7 @@ export const layer = (
       return Context.make(ImageLibrary, library).pipe(
         Context.add(ImageFiles, {
           put: (source, bytes) => Effect.sync(() => put(source, bytes)),
+          get: (source) => Effect.sync(() => Option.map(Option.fromNullable(all.get(source)), ({ bytes }) => bytes)),
           remove: (source) => Effect.sync(() => void all.delete(source)),
           readings: (source) => Effect.sync(() => readings.get(source) ?? 0)
         })

@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Errors from "../src/domain/Errors.ts"
 import type { Drift } from "../src/domain/Drift.ts"
 import { formatAddress } from "../src/domain/Host.ts"
-import { type HostId, InstanceTypeId, type VmId, type VolumeId } from "../src/domain/Ids.ts"
+import { type HostId, type ImageId, InstanceTypeId, type VmId, type VolumeId } from "../src/domain/Ids.ts"
 import type { KnownType } from "../src/domain/InstanceType.ts"
 import type { Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
@@ -176,12 +176,30 @@ const make = Effect.gen(function* () {
   const images = keeping(
     "read the images",
     Effect.gen(function* () {
-      const rows = yield* sql<Rows.Row>`select id, config, content, offered from images order by id`
+      const rows = yield* sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images order by id`
       const all = yield* Rows.images.all(rows)
       const offered = new Set((yield* Rows.offered.all(rows)).flatMap(({ id, offered }) => (offered ? [id] : [])))
-      return { byId: new Map(all.map((image) => [image.id, image])), offered: all.filter(({ id }) => offered.has(id)) }
+      const present = all.filter(({ id, state }) => offered.has(id) && state !== "deleted")
+      return {
+        byId: new Map(all.map((image) => [image.id, image])),
+        present,
+        offered: present.filter(({ state }) => state === "available")
+      }
     })
   )
+
+  const selectImage = statement(`select ${Rows.imageColumns} from images where id = ?`)
+  const imageRow = Effect.fnUntraced(function* (id: ImageId) {
+    const [row] = yield* selectImage(id)
+    return row === undefined ? null : yield* Rows.images.one(row)
+  })
+  const imageNotFound = (id: ImageId) =>
+    Effect.flatMap(
+      sql<Rows.Row>`select id, offered from images where offered = 1 and state = 'available' order by id`.pipe(
+        Effect.flatMap(Rows.offered.all)
+      ),
+      (all) => new Errors.ImageNotFound({ imageId: id, known: all.map((one) => one.id) })
+    )
 
   const selectVm = statement(`select ${vmColumnNames} from vms where id = ?`)
   const vmRow = (id: VmId) =>
@@ -275,6 +293,7 @@ const make = Effect.gen(function* () {
         const { cpu, disk, ram, tid } = request.instanceType
         // it may have been retired since it was looked up
         if ((yield* typeRow(tid))?.retired === true) return yield* typeNotFound(tid)
+        if ((yield* imageRow(request.imageId))?.state !== "available") return yield* imageNotFound(request.imageId)
         const usage = yield* usages.now
         const hostId = yield* place(usage)
         if (!usage.some(({ host }) => host.id === hostId)) {
@@ -401,6 +420,72 @@ const make = Effect.gen(function* () {
           ? new Errors.ImageNotFound({ imageId: id, known: offered.map((one) => one.id) })
           : Effect.succeed(image)
       }),
+    allImages: Effect.map(images.get, ({ present }) => present),
+    addImage: (image, check, confirm) =>
+      write(
+        "add an image",
+        Effect.gen(function* () {
+          const source = Fleet.sourceOf(image.config.source)
+          const others = yield* Effect.flatMap(
+            sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images where state <> 'deleted' order by id`,
+            Rows.images.all
+          )
+          const same = others.find(({ config }) => Fleet.sourceOf(config.source) === source)
+          if (same !== undefined) {
+            return yield* new Errors.ImageConflict({
+              image: source,
+              reason: `is image ${same.id} (${same.config.name}) already: use that one, or delete it first`
+            })
+          }
+          if (check !== undefined) yield* check(others)
+          const now = yield* Clock.currentTimeMillis
+          const { config, origin, state, wanted } = image
+          const rows =
+            yield* sql<Rows.Row>`insert into images (source, config, position, origin, state, wanted, created_at)
+            values (${source}, ${Rows.encodeImageConfig(config)}, 0, ${origin}, ${state}, ${Rows.encodeImageWanted(wanted)}, ${now})
+            returning ${sql.literal(Rows.imageColumns)}`
+          const made = yield* Rows.images.one(yield* Rows.only(rows, "the image was not written"))
+          if (confirm !== undefined) yield* confirm(made)
+          return made
+        }),
+        images.forget
+      ).pipe(Effect.withSpan("Inventory.addImage")),
+    settleImage: Effect.fn("Inventory.settleImage")((id, state, reason) =>
+      write(
+        `settle image ${id}`,
+        Effect.asVoid(
+          sql`update images set state = ${state}, reason = ${reason ?? null} where id = ${id} and state <> 'deleted'`
+        ),
+        images.forget
+      )
+    ),
+    deleteImage: (id, check, confirm) =>
+      write(
+        `delete image ${id}`,
+        Effect.gen(function* () {
+          const before = yield* imageRow(id)
+          if (before === null) return yield* imageNotFound(id)
+          if (check !== undefined) yield* check(before)
+          const conflict = (reason: string) =>
+            new Errors.ImageConflict({ image: `${id} (${before.config.name})`, reason })
+          if (before.origin === "file") return yield* conflict("is given in the image file: take its line out there")
+          const users = yield* Effect.flatMap(
+            sql<Rows.Row>`select id, name from vms
+              where image_id = ${id} and state not in ('destroyed', 'failed') order by id`,
+            Rows.vmLabels.all
+          )
+          if (users.length > 0) {
+            const need = users.length === 1 ? "needs it: destroy that VM first" : "need it: destroy those VMs first"
+            return yield* conflict(`cannot be deleted while ${Hosts.listed("VM", users)} ${need}`)
+          }
+          // its source may be registered again
+          yield* sql`update images set state = 'deleted', offered = 0, source = source || '#' || id
+            where id = ${id} and state <> 'deleted'`
+          if (confirm !== undefined) yield* confirm(before)
+          return before
+        }),
+        images.forget
+      ).pipe(Effect.withSpan("Inventory.deleteImage")),
     setImageContent: Effect.fn("Inventory.setImageContent")((id, content) =>
       write(
         `keep what image ${id} holds`,

@@ -169,6 +169,7 @@ export const populate = (
       // in folders on the hosts, with new addresses and keys: none of them can be
       Effect.catchTags({
         InstanceTypeNotFound: Effect.die,
+        ImageNotFound: Effect.die,
         PoolFull: Effect.die,
         MacTaken: Effect.die,
         KeyReused: Effect.die

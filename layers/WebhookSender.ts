@@ -11,14 +11,13 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 import { createHmac } from "node:crypto"
-import { Resolver } from "node:dns/promises"
 import * as http from "node:http"
 import * as https from "node:https"
-import { isIP, isIPv6, type LookupFunction } from "node:net"
-import { callbackify } from "node:util"
+import { isIP } from "node:net"
 import packageJson from "../package.json" with { type: "json" }
 import { type AddressRange, isLoopback, isPublic, isWithin } from "../src/config/Addresses.ts"
 import { InvalidArgument } from "../src/domain/Errors.ts"
+import * as Outbound from "./Outbound.ts"
 
 /** It did not arrive. `kind` is a label out of few; `reason` says why in words, without the URL's path, which may be a secret. @since 0.5.0 @category errors */
 export class DeliveryFailed extends Data.TaggedError("DeliveryFailed")<{
@@ -51,7 +50,7 @@ export interface Options {
   /** authorities, PEM, in place of those that node knows */
   readonly ca?: string
   /** the addresses of a name; default: what DNS says */
-  readonly resolve?: (name: string) => Promise<ReadonlyArray<string>>
+  readonly resolve?: Outbound.Resolve
 }
 
 /** Of one delivery, from the connection to the head of the answer. @since 0.5.0 @category constants */
@@ -79,13 +78,6 @@ const notThere = (name: string, addresses: ReadonlyArray<string>, secure: boolea
     : `nothing is sent without TLS to ${what}, but to loopback addresses that --webhook-allow names: use https`
 }
 
-/** The host of a URL, without the brackets of an IPv6 address. */
-const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, "")
-
-const isLocalName = (name: string): boolean => /(?:^|\.)localhost\.?$/i.test(name)
-
-const loopback = ["127.0.0.1", "::1"]
-
 /**
  * A URL that something may be sent to, as it will be used. What a name leads to is only known when it is: that is checked then.
  *
@@ -103,72 +95,27 @@ export const parseUrl = (text: string, options: Options): Either.Either<string, 
   if (url.username !== "" || url.password !== "") return refuse("has a user name or a password", "none in it")
   if (url.hash !== "") return refuse("has a fragment", "nothing after a #")
   const secure = url.protocol === "https:"
-  const host = hostOf(url)
-  const known = isIP(host) !== 0 ? [host] : isLocalName(host) ? loopback : null
+  const host = Outbound.hostOf(url)
+  const known = isIP(host) !== 0 ? [host] : Outbound.isLocalName(host) ? Outbound.loopback : null
   if (known === null && !secure) return refuse("is without TLS", form)
   return known === null || known.some((address) => mayReach(options, secure, address))
     ? Either.right(url.href)
     : refuse("leads where nothing may be sent", `${form}; ${notThere(host, known, secure)}`)
 }
 
-class Forbidden extends Error {}
-
-/**
- * By DNS itself: what the operating system offers holds a thread of few for as long as a server does not answer, and with some dead names nobody
- * could sign in any more.
- */
-const byDns = async (name: string): Promise<ReadonlyArray<string>> => {
-  const resolver = new Resolver({ timeout: 2000, tries: 2 })
-  const found = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)])
-  const addresses = found.flatMap((one) => (one.status === "fulfilled" ? one.value : []))
-  const [first] = found
-  if (addresses.length === 0 && first.status === "rejected") throw first.reason
-  return addresses
-}
-
-/** Asked at each connection: only addresses that may be reached are told. */
-const lookupOf = (options: Options, secure: boolean): LookupFunction => {
-  const { resolve = byDns } = options
-  const reachable = callbackify(async (name: string) => {
-    const addresses = isLocalName(name) ? loopback : await resolve(name)
-    const found = addresses
-      .filter((address) => mayReach(options, secure, address))
-      .map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }))
-    if (found.length === 0) throw new Forbidden(notThere(name, addresses, secure))
-    return found
-  })
-  return (name, { all }, callback) =>
-    reachable(name, (error, found = []) => {
-      const [first = { address: "", family: 0 }] = found
-      if (all === true) callback(error, found)
-      else callback(error, first.address, first.family)
-    })
-}
+/** Asked at each connection. */
+const lookupOf = (options: Options, secure: boolean) =>
+  Outbound.lookup(
+    options.resolve ?? Outbound.byDns,
+    (address) => mayReach(options, secure, address),
+    (name, addresses) => notThere(name, addresses, secure)
+  )
 
 // ------------------------------------------------------------------------------------------------------------- one POST
 
-const words: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "refuses the connection",
-  ECONNRESET: "has closed the connection",
-  EPIPE: "has closed the connection",
-  ENOTFOUND: "is a name without an address",
-  ENODATA: "is a name without an address",
-  EHOSTUNREACH: "cannot be reached from here",
-  ENETUNREACH: "cannot be reached from here",
-  ETIMEDOUT: "does not answer"
-}
-
-const codeOf = (error: Error): string => ("code" in error && typeof error.code === "string" ? error.code : "")
-
-/** Of several addresses each has its own reason. */
-const innermost = (error: Error): Error =>
-  error instanceof AggregateError && error.errors[0] instanceof Error ? innermost(error.errors[0]) : error
-
-const unreachable = (host: string, outer: Error): DeliveryFailed => {
-  const error = innermost(outer)
-  if (error instanceof Forbidden) return failed("forbidden", error.message)
-  const code = codeOf(error)
-  return failed("unreachable", `${host} ${words[code] ?? `cannot be talked to: ${error.message || code}`}`)
+const unreachable = (host: string, error: Error): DeliveryFailed => {
+  const { forbidden, reason } = Outbound.failure(host, error)
+  return failed(forbidden ? "forbidden" : "unreachable", reason)
 }
 
 /** A connection that was kept open may have been closed by the other side just now: nothing was said about the request then. */
@@ -208,7 +155,7 @@ export const make = (options: Options): Effect.Effect<Send, never, Scope.Scope> 
       Effect.suspend(() => {
         const target = new URL(url)
         const secure = target.protocol === "https:"
-        const host = hostOf(target)
+        const host = Outbound.hostOf(target)
         // no name, so that nobody asks for its addresses
         if (isIP(host) !== 0 && !mayReach(options, secure, host)) {
           return failed("forbidden", notThere(host, [host], secure))
@@ -224,7 +171,7 @@ export const make = (options: Options): Effect.Effect<Send, never, Scope.Scope> 
           request.on("response", (response) => resume(Effect.succeed(response)))
           request.on("error", (error) => {
             const why = unreachable(host, error)
-            const closed = request.reusedSocket && ["ECONNRESET", "EPIPE"].includes(codeOf(error))
+            const closed = request.reusedSocket && ["ECONNRESET", "EPIPE"].includes(Outbound.codeOf(error))
             resume(closed ? new Stale({ error: why }) : why)
           })
           // also without an error, as when the answer is a switch to another protocol
@@ -250,7 +197,8 @@ export const make = (options: Options): Effect.Effect<Send, never, Scope.Scope> 
         Effect.catchTag("Stale", ({ error }) => error),
         Effect.timeoutFail({
           duration: timeLimit,
-          onTimeout: () => failed("timeout", `${hostOf(new URL(message.url))} did not answer within ${timeLimit}`)
+          onTimeout: () =>
+            failed("timeout", `${Outbound.hostOf(new URL(message.url))} did not answer within ${timeLimit}`)
         })
       )
   })

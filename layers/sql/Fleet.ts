@@ -15,7 +15,8 @@ import type { FleetConfig, KeptWith } from "../../src/services/Inventory.ts"
 import { listed, machineOf, whatIsOn } from "./Hosts.ts"
 import * as Rows from "./Rows.ts"
 
-const sourceOf = (source: ImageSource): string =>
+/** By which an image is known. @since 0.7.0 @category formatting */
+export const sourceOf = (source: ImageSource): string =>
   source.host === null ? source.path : `${machineOf(source.host)}:${source.path}`
 
 const sizeOf = ({ cpu, disk, ram }: Resources): string => `${cpu} vCPU, ${ram} MiB, ${disk} GiB`
@@ -106,9 +107,10 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
 })
 
 const applyImages = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, configs: FleetConfig["images"]) {
-  const known = yield* Effect.flatMap(sql<Rows.Row>`select id, source, config from images`, Rows.imageKeys.all)
+  const problems: Array<string> = []
+  const known = yield* Effect.flatMap(sql<Rows.Row>`select id, source, config, origin from images`, Rows.imageKeys.all)
   const bySource = new Map(known.map((row) => [row.source, row]))
-  yield* sql`update images set offered = 0`
+  yield* sql`update images set offered = 0 where origin = 'file'`
   for (const [position, config] of configs.entries()) {
     const source = sourceOf(config.source)
     const text = Rows.encodeImageConfig(config)
@@ -117,10 +119,18 @@ const applyImages = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, confi
       yield* sql`insert into images (source, config, position) values (${source}, ${text}, ${position})`
       continue
     }
+    if (row.origin !== "file") {
+      problems.push(
+        `image ${formatSource(config.source)} is in the image file, but was registered by the API as image ${row.id} (${row.config.name}): ` +
+          `take its line out, or start without it and delete that image (vmfabric image delete ${row.id})`
+      )
+      continue
+    }
     yield* sql`update images set config = ${text}, position = ${position}, offered = 1 where id = ${row.id}`
     // read under another format it is another content
     if (row.config.format !== config.format) yield* sql`update images set content = null where id = ${row.id}`
   }
+  return problems
 })
 
 const applyTypes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, types: FleetConfig["types"]) {
@@ -168,9 +178,9 @@ export const apply = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, flee
   const twice = duplicates(fleet)
   if (twice.length > 0) return yield* new Errors.FleetConflict({ problems: twice })
   const ofHosts = yield* applyHosts(sql, fleet.hosts)
-  yield* applyImages(sql, fleet.images)
+  const ofImages = yield* applyImages(sql, fleet.images)
   const ofTypes = yield* applyTypes(sql, fleet.types)
-  const problems = [...ofHosts, ...ofTypes]
+  const problems = [...ofHosts, ...ofImages, ...ofTypes]
   if (problems.length > 0) return yield* new Errors.FleetConflict({ problems })
 })
 

@@ -493,6 +493,17 @@ const madeTypes = Effect.gen(function* () {
   yield* sql`alter table instance_types add column retired integer not null default 0`
 })
 
+const madeImages = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table images add column origin text not null default 'file'`
+  yield* sql`alter table images add column state text not null default 'available'`
+  yield* sql`alter table images add column reason text`
+  // JSON: what was said of it before its bytes were there
+  yield* sql`alter table images add column wanted text not null default '{}'`
+  yield* sql`alter table images add column created_at integer not null default 0`
+  yield* sql`create index vms_live_image on vms (image_id) where state not in ('destroyed', 'failed')`
+})
+
 /** Whose a host's settings are: the machine file's, or the database's alone. */
 const hostOrigins = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -513,6 +524,7 @@ export const migrations = {
   "0010_cloud_inits": cloudInits,
   "0011_nics": nics,
   "0012_made_types": madeTypes,
+  "0013_made_images": madeImages,
   "0014_host_origins": hostOrigins
 }
 

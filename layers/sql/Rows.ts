@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import { Drift } from "../../src/domain/Drift.ts"
 import { Host, HostConfig, HostFacts, HostOrigin } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
-import { Image, ImageConfig, ImageContent } from "../../src/domain/Image.ts"
+import { Image, ImageConfig, ImageContent, ImageOrigin, ImageState, ImageWanted } from "../../src/domain/Image.ts"
 import { InstanceType, KnownType } from "../../src/domain/InstanceType.ts"
 import { Nic, NicId } from "../../src/domain/Nic.ts"
 import { Operation, OperationDetail, OperationKind, OperationState } from "../../src/domain/Operation.ts"
@@ -68,6 +68,7 @@ const HostConfigJson = Schema.parseJson(HostConfig)
 const HostFactsJson = Schema.parseJson(HostFacts)
 const ImageConfigJson = Schema.parseJson(ImageConfig)
 const ImageContentJson = Schema.parseJson(ImageContent)
+const ImageWantedJson = Schema.parseJson(ImageWanted)
 const OperationDetailJson = Schema.parseJson(OperationDetail)
 const VmAppliedJson = Schema.parseJson(VmApplied)
 const VmNicsJson = Schema.parseJson(Schema.Array(Nic))
@@ -80,6 +81,8 @@ export const encodeHostFacts = Schema.encodeSync(HostFactsJson)
 export const encodeImageConfig = Schema.encodeSync(ImageConfigJson)
 /** @since 0.1.0 @category encoding */
 export const encodeImageContent = Schema.encodeSync(ImageContentJson)
+/** @since 0.7.0 @category encoding */
+export const encodeImageWanted = Schema.encodeSync(ImageWantedJson)
 
 /** @since 0.6.0 @category encoding */
 export const encodeNics = Schema.encodeSync(VmNicsJson)
@@ -143,15 +146,27 @@ export const makeHostUsage = () => {
 }
 
 /** An image as `applyFleet` compares it. @since 0.1.0 @category rows */
-export const ImageKeyRow = Schema.Struct({ id: Ids.ImageId, source: Schema.String, config: ImageConfigJson })
+export const ImageKeyRow = Schema.Struct({
+  id: Ids.ImageId,
+  source: Schema.String,
+  config: ImageConfigJson,
+  origin: ImageOrigin
+})
 /** @since 0.1.0 @category rows */
 export const imageKeys = table("images", "id", ImageKeyRow)
 
 const ImageColumns = Schema.Struct({
   id: Ids.ImageId,
   config: ImageConfigJson,
-  content: Schema.NullOr(ImageContentJson)
+  content: Schema.NullOr(ImageContentJson),
+  origin: ImageOrigin,
+  state: ImageState,
+  reason: Schema.NullOr(Schema.String),
+  wanted: ImageWantedJson,
+  createdAt: Schema.propertySignature(Schema.Int).pipe(Schema.fromKey("created_at"))
 })
+/** @since 0.7.0 @category rows */
+export const imageColumns = "id, config, content, offered, origin, state, reason, wanted, created_at"
 /** @since 0.1.0 @category rows */
 export const images = tableOf("images", "id", ImageColumns, (columns) => new Image(columns, unchecked))
 

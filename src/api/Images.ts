@@ -5,22 +5,60 @@
  */
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
+import * as Domain from "../domain/Image.ts"
 import { ImageFormat } from "../domain/Image.ts"
-import { documented, field, id, Int, listOf } from "./Common.ts"
+import {
+  amountInBody,
+  documented,
+  field,
+  id,
+  IfMatch,
+  Int,
+  listOf,
+  Name,
+  oneOf,
+  optional,
+  Prefer,
+  strict,
+  within
+} from "./Common.ts"
+import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
+
+const Origin = Domain.ImageOrigin.annotations({ identifier: "ImageOrigin" })
+const State = Schema.Literal("uploading", "quarantine", "available", "refused").annotations({
+  identifier: "ImageState"
+})
 
 /** @since 0.4.0 @category schemas */
 export const Image = Schema.Struct({
   id: Ids.ImageId,
   name: Schema.String,
-  source: field(Schema.String, "where its file is: a path on the controller's machine, or `user@host:path`"),
+  source: field(
+    Schema.String,
+    "where its file is: a path on the controller's machine, or `user@host:path`; the URL it was fetched from; `upload` when it was sent"
+  ),
   format: field(Schema.NullOr(ImageFormat), "null: whatever its header says, which was not read yet"),
   virtualSize: field(Schema.NullOr(Int), "bytes of the disk a guest sees; null: it was not read yet"),
-  fileSize: field(Schema.NullOr(Int), "bytes of its file; null: it was not read yet"),
-  sha256: field(Schema.NullOr(Schema.String), "of its file, in hex; null: it was not read yet")
+  fileSize: field(
+    Schema.NullOr(Int),
+    "bytes of its file, of one that is being sent those that were announced; null: it was not read yet"
+  ),
+  sha256: field(Schema.NullOr(Schema.String), "of its file, in hex; null: it was not read yet"),
+  origin: field(Origin, "`file`: the image file has it; `path`, `url`, `upload`: it was added by a request"),
+  state: field(
+    State,
+    "`uploading`: its bytes are being sent; `quarantine`: it is being fetched or checked; `available`: VMs can be made of it; `refused`: it cannot be used"
+  ),
+  reason: field(Schema.NullOr(Schema.String), "why it is refused; null: it is not"),
+  received: field(
+    Schema.NullOr(Int),
+    "bytes of its file that are there, where sending it goes on; null: all that there will be"
+  )
 }).annotations({ identifier: "Image", description: "A disk that VMs start from." })
 /** @since 0.4.0 @category schemas */
 export type Image = typeof Image.Type
@@ -34,24 +72,144 @@ export const ImageList = listOf(Image, "ImageList", [
     format: "qcow2",
     virtualSize: 3_221_225_472,
     fileSize: 437_649_408,
-    sha256: null
+    sha256: null,
+    origin: "file",
+    state: "available",
+    reason: null,
+    received: null
   }
 ])
+
+const Sha256 = Domain.Sha256.annotations({
+  message: () => ({ message: "expected 64 of 0-9 and a-f", override: true })
+})
+
+const text = (what: string, most: number) =>
+  Schema.String.pipe(Schema.minLength(1), Schema.maxLength(most)).annotations({
+    message: () => ({ message: `expected ${what} of 1 to ${most} characters`, override: true })
+  })
+
+/** @since 0.7.0 @category schemas */
+export const NewImage = Schema.Struct({
+  name: optional(Name, "absent: the file's, without its extension; one that is sent needs it"),
+  format: optional(oneOf(ImageFormat.literals), "absent: whatever its header says; another one than this is refused"),
+  sha256: optional(Sha256, "of its file; another one is refused"),
+  path: optional(
+    text("a path", 4096),
+    "a file on the controller's machine, under one of the folders it offers; it stays where it is, and has to stay as it is"
+  ),
+  url: optional(text("a URL", 2000), "where it is fetched from: http or https, without user name and password"),
+  size: optional(
+    amountInBody(Schema.Int.pipe(Schema.between(1, Number.MAX_SAFE_INTEGER)), "a whole number of bytes from 1 on"),
+    "bytes of its file, which are then sent to `/images/{id}/content`"
+  )
+}).annotations({
+  identifier: "NewImage",
+  description: "An image to add: just one of `path`, `url` and `size`.",
+  examples: [
+    { name: "debian-12", size: 437_649_408, format: "qcow2" },
+    { url: "https://images.example/debian-12.qcow2", sha256: "0123456789abcdef".repeat(4) },
+    { path: "/srv/images/debian-12.qcow2" }
+  ],
+  ...strict
+})
+
+const byId = Schema.Struct({ id: id(Ids.ImageId) })
+
+const Bytes = Schema.Uint8ArrayFromSelf.annotations({
+  identifier: "ImageBytes",
+  description: "What comes next of the image's file, as it is.",
+  jsonSchema: { type: "string", format: "binary" }
+}).pipe(HttpApiSchema.withEncoding({ kind: "Uint8Array", contentType: "application/octet-stream" }))
 
 /** @since 0.4.0 @category groups */
 export const group = HttpApiGroup.make("images")
   .add(
     HttpApiEndpoint.get("listImages", "/images")
       .addSuccess(ImageList)
-      .annotateContext(documented("viewer", "List images", "Those on offer, by id: as the image file has them."))
+      .annotateContext(
+        documented("viewer", "List images", "All that there are, by id: also those that cannot be used, or not yet.")
+      )
+  )
+  .add(
+    HttpApiEndpoint.post("createImage", "/images")
+      .setUrlParams(planning)
+      .setHeaders(Schema.Struct(Prefer))
+      .setPayload(NewImage)
+      .addSuccess(Image, { status: 201 })
+      .addSuccess(Plan)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Add an image",
+          "With `size` its bytes are then sent (`uploading`); with `path` or `url` it is checked, and fetched before, in the background (`quarantine`). It comes out " +
+            "`available`, or `refused` with the reason; nobody can use it before. Only raw and qcow2 images that stand alone are taken: none with a backing or data " +
+            "file, encryption, internal snapshots or another format than was said. A URL may not lead to addresses that are not public, unless the controller " +
+            "was started with `--image-allow` for them."
+        )
+      )
   )
   .add(
     HttpApiEndpoint.get("getImage", "/images/:id")
-      .setPath(Schema.Struct({ id: id(Ids.ImageId) }))
+      .setPath(byId)
       .addSuccess(Image)
       .addError(Problem.NotFound)
-      .annotateContext(documented("viewer", "Get an image", "Also one that is no longer on offer."))
+      .annotateContext(
+        documented(
+          "viewer",
+          "Get an image",
+          "Also one that is no longer on offer. `received` says where sending it goes on."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.patch("sendImage", "/images/:id/content")
+      .setPath(byId)
+      .setHeaders(
+        Schema.Struct({
+          "upload-offset": field(
+            within(0, Number.MAX_SAFE_INTEGER),
+            "how many bytes came before these: what `received` of the image says"
+          ),
+          ...Prefer
+        })
+      )
+      .setPayload(Bytes)
+      .addSuccess(Image)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .annotateContext(
+        documented(
+          "operator",
+          "Send bytes of an image",
+          "Any number of them, in one request or in many, one after the other. What has come stays, also when the request is cut off or the controller is killed: " +
+            "`received` of the image says where to go on; another offset is a conflict. With the last of them the image goes into quarantine. One of which " +
+            "nothing is sent for a day is given up."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.del("deleteImage", "/images/:id")
+      .setPath(byId)
+      .setUrlParams(planning)
+      .setHeaders(Schema.Struct(IfMatch))
+      .addSuccess(Plan)
+      .addSuccess(Schema.Void, { status: 204 })
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .annotateContext(
+        documented(
+          "operator",
+          "Delete an image",
+          "Also one that is being sent, fetched or checked. Refused while VMs need it, and for one of the image file. A file that was registered stays; what was sent or " +
+            "fetched is removed from the controller's machine."
+        )
+      )
   )
   .pipe(Problem.general)
   .annotate(OpenApi.Title, "Images")
-  .annotate(OpenApi.Description, "What VMs start from; they are given in the image file.")
+  .annotate(OpenApi.Description, "What VMs start from: those of the image file, and those added by requests.")

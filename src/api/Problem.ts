@@ -119,7 +119,8 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "nic_conflict",
       "mac_taken",
       "console_busy",
-      "instance_type_conflict"
+      "instance_type_conflict",
+      "image_conflict"
     ),
     moved: Schema.optionalWith(
       Schema.Array(

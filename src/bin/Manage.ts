@@ -82,6 +82,8 @@ const keyboard = Effect.gen(function* () {
       Effect.sync(() => {
         restore()
         stdin.pause()
+        // taking away who reads has Node look again, and that would keep the program from ending
+        stdin.unref()
         process.off("exit", restore)
         for (const signal of abrupt) process.off(signal, hangUp)
       })

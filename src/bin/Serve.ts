@@ -18,6 +18,7 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { homedir } from "node:os"
 import * as AppLive from "../../layers/AppLive.ts"
+import * as ImageStoreLive from "../../layers/ImageStoreLive.ts"
 import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
 import * as SshLive from "../../layers/SshLive.ts"
 import packageJson from "../../package.json" with { type: "json" }
@@ -58,6 +59,16 @@ const volumesOf = (config: AppConfig.AppConfig["Type"]): AppLive.VolumePolicy =>
   poolOvercommit: config.cephOvercommit
 })
 
+/** Where images are kept: what is added to a fleet that is gone with the process goes with it. */
+const imagesOf = (config: AppConfig.AppConfig["Type"], fleet: "real" | "simulated") =>
+  Effect.gen(function* () {
+    const { imageAllow: allow, imageDir, imagePaths: paths } = config
+    const named = AppConfig.imageFolderFor(imageDir, AppConfig.databaseFor(config.database, fleet))
+    const fs = yield* FileSystem.FileSystem
+    const folder = named ?? (yield* fs.makeTempDirectoryScoped({ prefix: "vmfabric-images-" }))
+    return { folder, paths, allow }
+  })
+
 /** Real machines by TCP, with the keys and known hosts of the settings. */
 const real = (paths: InputFiles.InputPaths, config: AppConfig.AppConfig["Type"]) =>
   Effect.gen(function* () {
@@ -75,7 +86,8 @@ const real = (paths: InputFiles.InputPaths, config: AppConfig.AppConfig["Type"])
       ceph: AppConfig.cephOf(config),
       volumes: volumesOf(config),
       drift: config.drift,
-      webhooks: { allow: config.webhookAllow }
+      webhooks: { allow: config.webhookAllow },
+      images: yield* imagesOf(config, "real")
     }).pipe(Layer.provide(ssh))
   })
 
@@ -94,7 +106,8 @@ const simulated = (config: AppConfig.AppConfig["Type"]) =>
       ceph: fleet.ceph,
       volumes: volumesOf(config),
       drift: config.drift,
-      webhooks: { allow: config.webhookAllow }
+      webhooks: { allow: config.webhookAllow },
+      images: yield* imagesOf(config, "simulated")
     }).pipe(Layer.provide(fleet.ssh))
   })
 
@@ -137,6 +150,7 @@ const simulation = ({ faults, fleet, hosts, seed, vms }: Cli.Simulation, config:
       fleet: made.fleet.config,
       persistence,
       drivers: AppLive.drivers(made.fleet.ceph),
+      images: ImageStoreLive.layer(yield* imagesOf(config, "simulated")),
       volumes: volumesOf(config),
       drift: config.drift
     }).pipe(Layer.provide(made.ssh))

@@ -156,6 +156,24 @@ const options = {
       "loopback. Default: none. [VMFABRIC_WEBHOOK_ALLOW]",
     Addresses.parseRanges("webhook-allow")
   ),
+  imageDir: setting(
+    "image-dir",
+    "FOLDER",
+    "Where images are kept that are sent or fetched. Default: beside the database, its name with .images. [VMFABRIC_IMAGE_DIR]",
+    AppConfig.parsePath("image-dir")
+  ),
+  imagePaths: setting(
+    "image-path",
+    "FOLDER,…",
+    "Folders of this machine from whose files images may be made by requests, as in /srv/images. Default: none. [VMFABRIC_IMAGE_PATH]",
+    AppConfig.parseFolders("image-path")
+  ),
+  imageAllow: setting(
+    "image-allow",
+    "ADDRESS-RANGE,…",
+    "Addresses that are not public, and yet images may be fetched from there, as in 10.1.0.0/16. Default: none. [VMFABRIC_IMAGE_ALLOW]",
+    Addresses.parseRanges("image-allow")
+  ),
   otlpEndpoint: setting(
     "otlp-endpoint",
     "URL",
@@ -228,6 +246,9 @@ const settingsOf = (flags: Flags) =>
     undoWindow: Option.getOrElse(flags.undoWindow, () => env.undoWindow),
     drift: Option.getOrElse(flags.drift, () => env.drift),
     webhookAllow: Option.getOrElse(flags.webhookAllow, () => env.webhookAllow),
+    imageDir: Option.orElse(flags.imageDir, () => env.imageDir),
+    imagePaths: Option.getOrElse(flags.imagePaths, () => env.imagePaths),
+    imageAllow: Option.getOrElse(flags.imageAllow, () => env.imageAllow),
     otlpEndpoint: Option.orElse(flags.otlpEndpoint, () => env.otlpEndpoint),
     drain: Option.orElse(flags.drain, () => env.drain)
   }))
@@ -241,6 +262,9 @@ const ofAnyFleet = {
   database: options.database,
   drain: options.drain,
   drift: options.drift,
+  imageAllow: options.imageAllow,
+  imageDir: options.imageDir,
+  imagePaths: options.imagePaths,
   listen: options.listen,
   logFormat: options.logFormat,
   logLevel: options.logLevel,
@@ -334,6 +358,9 @@ export const command = <E, R, EB = never, RB = never>(
           undoWindow: Option.orElse(own.undoWindow, () => outer.undoWindow),
           drift: Option.orElse(own.drift, () => outer.drift),
           webhookAllow: Option.orElse(own.webhookAllow, () => outer.webhookAllow),
+          imageDir: Option.orElse(own.imageDir, () => outer.imageDir),
+          imagePaths: Option.orElse(own.imagePaths, () => outer.imagePaths),
+          imageAllow: Option.orElse(own.imageAllow, () => outer.imageAllow),
           otlpEndpoint: Option.orElse(own.otlpEndpoint, () => outer.otlpEndpoint),
           drain: Option.orElse(own.drain, () => outer.drain),
           logLevel: Option.orElse(own.logLevel, () => outer.logLevel),

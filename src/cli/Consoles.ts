@@ -82,11 +82,13 @@ const console = Verb.make({
     }).pipe(
       // the terminal is as it was before anything more is said
       Effect.scoped,
+      // a guest is rarely at the beginning of a line
+      Effect.zipLeft(Effect.flatMap(Screen, ({ err }) => err("\n"))),
       Effect.flatMap((closed) => {
-        if (closed === null) return note("\nleft the console")
+        if (closed === null) return note("left the console")
         const reason = Text.plain(closed.reason === "" ? "the connection was lost" : closed.reason)
         return closed.code === closeCodes.ended
-          ? note(`\nthe console has ended: ${reason}`)
+          ? note(`the console has ended: ${reason}`)
           : new Refused({ why: "failed", message: `the console was closed: ${reason}` })
       })
     )

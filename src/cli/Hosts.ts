@@ -1,5 +1,5 @@
 /**
- * `vmfabric host`, `image`, `type` and `pool`: what VMs are made of.
+ * `vmfabric host`, `type` and `pool`: what VMs are made of.
  *
  * @since 0.5.0
  */
@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { Finding, Host } from "../api/Hosts.ts"
-import type { Image } from "../api/Images.ts"
 import type { InstanceType } from "../api/InstanceTypes.ts"
 import type { Pool } from "../api/Pools.ts"
 import * as InputFiles from "../config/InputFiles.ts"
@@ -275,54 +274,6 @@ export const noun: Verb.Noun = {
         })
     }),
     ...Statistics.hostVerbs
-  ]
-}
-
-const gib = (bytes: number | null) => (bytes === null ? null : (bytes / 2 ** 30).toFixed(1))
-
-const imageView: View<Image> = {
-  name: ({ id }) => id,
-  columns: [
-    { title: "ID", of: ({ id }) => id },
-    { title: "NAME", of: ({ name }) => name },
-    { title: "FORMAT", of: ({ format }) => format },
-    { title: "DISK GIB", of: ({ virtualSize }) => gib(virtualSize) },
-    { title: "FILE GIB", of: ({ fileSize }) => gib(fileSize) },
-    { title: "SOURCE", of: ({ source }) => source },
-    { title: "SHA256", of: ({ sha256 }) => sha256, wide: true }
-  ]
-}
-
-/** @since 0.5.0 @category nouns */
-export const image: Verb.Noun = {
-  name: "image",
-  about: "what VMs start from",
-  verbs: [
-    Verb.make({
-      name: "list",
-      about: "List the images on offer.",
-      endpoints: ["listImages"],
-      options: Verb.noOptions,
-      args: Args.none,
-      run: () =>
-        Effect.gen(function* () {
-          const { images } = yield* client
-          yield* Pages.whole(imageView, false, {}, "there are no images", images.listImages({ withResponse: true }))
-        })
-    }),
-    Verb.make({
-      name: "get",
-      about: "Show an image.",
-      endpoints: ["getImage"],
-      options: Verb.noOptions,
-      args: Verb.word("image", "Id or name of the image."),
-      run: (_, text) =>
-        Effect.gen(function* () {
-          const id = yield* Resolve.image(text)
-          const { images } = yield* client
-          yield* ask(imageView, images.getImage({ path: { id }, withResponse: true }))
-        })
-    })
   ]
 }
 

@@ -178,7 +178,7 @@ export const image = Effect.fn("Resolve.image")(function* (text: string) {
     "image",
     reference.name,
     items.filter(({ name }) => name === reference.name),
-    () => true
+    ({ state }) => state === "available"
   )
 })
 

@@ -19,6 +19,7 @@ import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
 import { document, exit, Refused, sentence, type Failure, statuses, statusOf } from "./Failure.ts"
 import * as Hosts from "./Hosts.ts"
+import * as Images from "./Images.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
 import { Screen } from "./Screen.ts"
@@ -40,7 +41,7 @@ export const nouns: ReadonlyArray<Verb.Noun> = [
   Volumes.noun,
   Volumes.snapshot,
   Hosts.noun,
-  Hosts.image,
+  Images.noun,
   Hosts.type,
   Hosts.pool,
   Operations.noun,

@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { isIPv4, isIPv6 } from "node:net"
 import { homedir } from "node:os"
+import { resolve } from "node:path"
 import { InvalidArgument } from "../domain/Errors.ts"
 import { defaultPolicies, DriftKind, type DriftPolicies, DriftPolicy } from "../domain/Drift.ts"
 import type { HostAddress } from "../domain/Host.ts"
@@ -66,6 +67,12 @@ export class AppConfig extends Context.Tag("vmfabric/AppConfig")<
     readonly drift: DriftPolicies
     /** addresses that are not public, and yet webhooks may lead there */
     readonly webhookAllow: ReadonlyArray<Addresses.AddressRange>
+    /** where images are kept that are added by requests; none: `imageFolderFor` decides */
+    readonly imageDir: Option.Option<string>
+    /** folders from whose files images may be made */
+    readonly imagePaths: ReadonlyArray<string>
+    /** addresses that are not public, and yet images may be fetched from there */
+    readonly imageAllow: ReadonlyArray<Addresses.AddressRange>
     /** where a collector takes OTLP over HTTP, without `/v1/traces`; none: nothing is traced */
     readonly otlpEndpoint: Option.Option<string>
     /** for how long it goes on serving, not ready, once it was told to stop; none: `drainOf` decides */
@@ -93,6 +100,9 @@ export const defaults: AppConfig["Type"] = {
   undoWindow: Duration.hours(24),
   drift: defaultPolicies,
   webhookAllow: [],
+  imageDir: Option.none(),
+  imagePaths: [],
+  imageAllow: [],
   otlpEndpoint: Option.none(),
   drain: Option.none()
 }
@@ -105,6 +115,18 @@ export const defaults: AppConfig["Type"] = {
  */
 export const databaseFor = (named: Option.Option<string>, fleet: "real" | "simulated"): string =>
   Option.getOrElse(named, () => (fleet === "real" ? "vmfabric.sqlite" : ":memory:"))
+
+/**
+ * Where images are kept that are added by requests: the folder that was named, else one beside the database; null: nowhere, for the database is in
+ * memory.
+ *
+ * @since 0.7.0 @category defaults
+ */
+export const imageFolderFor = (named: Option.Option<string>, database: string): string | null =>
+  Option.match(named, {
+    onSome: (folder) => resolve(folder),
+    onNone: () => (database === ":memory:" ? null : resolve(`${database}.images`))
+  })
 
 /**
  * For how long it goes on serving once it was told to stop, so that balancers see that it is not ready: where only this machine can connect there are
@@ -207,6 +229,16 @@ export const parsePath =
   (field: string) =>
   (text: string): Parsed<string> =>
     text === "" || /\0/.test(text) ? invalid(field, text, "the path of a file") : Either.right(expandHome(text))
+
+/** Full paths of folders, with commas between them. @since 0.7.0 @category parsing */
+export const parseFolders =
+  (field: string) =>
+  (text: string): Parsed<ReadonlyArray<string>> => {
+    const folders = text.split(",").map(expandHome)
+    return folders.every((folder) => /^\/[^\0]*$/.test(folder))
+      ? Either.right(folders.map((folder) => resolve(folder)))
+      : invalid(field, text, "full paths of folders with commas between them, as in /srv/images,/mnt/images")
+  }
 
 const expandHome = (path: string): string => (path.startsWith("~/") ? homedir() + path.slice(1) : path)
 
@@ -446,6 +478,24 @@ export const webhookAllow = parsed("WEBHOOK_ALLOW", Addresses.parseRanges("webho
   Config.nested("VMFABRIC")
 )
 
+/** `VMFABRIC_IMAGE_DIR` @since 0.7.0 @category config */
+export const imageDir = parsed("IMAGE_DIR", parsePath("image dir")).pipe(
+  Config.withDescription("where images are kept that are sent or fetched"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_IMAGE_PATH` @since 0.7.0 @category config */
+export const imagePaths = parsed("IMAGE_PATH", parseFolders("image path")).pipe(
+  Config.withDescription("folders from whose files images may be made"),
+  Config.nested("VMFABRIC")
+)
+
+/** `VMFABRIC_IMAGE_ALLOW` @since 0.7.0 @category config */
+export const imageAllow = parsed("IMAGE_ALLOW", Addresses.parseRanges("image allow")).pipe(
+  Config.withDescription("addresses and ranges that are not public, and yet images may be fetched from there"),
+  Config.nested("VMFABRIC")
+)
+
 /** `VMFABRIC_OTLP_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT` @since 0.5.0 @category config */
 export const otlpEndpoint = parsed("OTLP_ENDPOINT", parseCollector("OTLP endpoint")).pipe(
   Config.nested("VMFABRIC"),
@@ -487,6 +537,9 @@ export const config: Config.Config<AppConfig["Type"]> = Config.all({
   undoWindow: Config.withDefault(undoWindow, defaults.undoWindow),
   drift: Config.withDefault(drift, defaults.drift),
   webhookAllow: Config.withDefault(webhookAllow, defaults.webhookAllow),
+  imageDir: Config.option(imageDir),
+  imagePaths: Config.withDefault(imagePaths, defaults.imagePaths),
+  imageAllow: Config.withDefault(imageAllow, defaults.imageAllow),
   otlpEndpoint: Config.option(otlpEndpoint),
   drain: Config.option(drain)
 })

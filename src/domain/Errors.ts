@@ -310,6 +310,18 @@ export class ImageRefused extends Schema.TaggedError<ImageRefused>()("ImageRefus
   }
 }
 
+/** What was asked of an image cannot be done as things are; nothing was changed. @since 0.7.0 @category errors */
+export class ImageConflict extends Schema.TaggedError<ImageConflict>()("ImageConflict", {
+  /** its id, or what it would be made of */
+  image: Schema.String,
+  /** why, and what to do about it */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `image ${this.image} ${this.reason}`
+  }
+}
+
 /** Another operation on the same VM has not ended yet. @since 0.1.0 @category errors */
 export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", {
   vmId: Ids.VmId,

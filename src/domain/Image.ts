@@ -50,10 +50,54 @@ export const ImageContent = Schema.Struct({
 /** @since 0.1.0 @category models */
 export type ImageContent = typeof ImageContent.Type
 
+/**
+ * Who gave an image: the image file, or a request that named a file of the controller's machine, named a URL, or sent the bytes.
+ *
+ * @since 0.7.0 @category models
+ */
+export const ImageOrigin = Schema.Literal("file", "path", "url", "upload")
+/** @since 0.7.0 @category models */
+export type ImageOrigin = typeof ImageOrigin.Type
+
+/**
+ * `uploading`: its bytes are being sent; `quarantine`: it is being fetched or checked, and nobody can use it yet; `available`; `refused`: it cannot be
+ * used, and never can be; `deleted`: its VMs are gone, and so is it. Those of the image file are `available`.
+ *
+ * @since 0.7.0 @category models
+ */
+export const ImageState = Schema.Literal("uploading", "quarantine", "available", "refused", "deleted")
+/** @since 0.7.0 @category models */
+export type ImageState = typeof ImageState.Type
+
+/** SHA-256 in lower-case hex. @since 0.7.0 @category models */
+export const Sha256 = Schema.String.pipe(Schema.pattern(/^[0-9a-f]{64}$/))
+
+/** What was said of an image before its bytes were there: `size` in bytes. @since 0.7.0 @category models */
+export const ImageWanted = Schema.Struct({
+  size: Schema.optionalWith(Schema.Int.pipe(Schema.positive()), { exact: true }),
+  sha256: Schema.optionalWith(Sha256, { exact: true }),
+  url: Schema.optionalWith(Schema.String, { exact: true })
+})
+/** @since 0.7.0 @category models */
+export type ImageWanted = typeof ImageWanted.Type
+
+const usually = <A, I>(schema: Schema.Schema<A, I>, value: NoInfer<A>) =>
+  schema.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault((): A => value)
+  )
+
 /** @since 0.1.0 @category models */
 export class Image extends Schema.Class<Image>("Image")({
   id: Ids.ImageId,
   config: ImageConfig,
   /** null until the file has been read */
-  content: Schema.NullOr(ImageContent)
+  content: Schema.NullOr(ImageContent),
+  origin: usually(ImageOrigin, "file"),
+  state: usually(ImageState, "available"),
+  /** why it is refused, one clause; null: it is not */
+  reason: usually(Schema.NullOr(Schema.String), null),
+  wanted: usually(ImageWanted, {}),
+  /** milliseconds since 1970; of those of the image file 0 */
+  createdAt: usually(Schema.Int, 0)
 }) {}

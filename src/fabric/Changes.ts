@@ -11,7 +11,7 @@ import * as Seed from "../cloudinit/Seed.ts"
 import { type CloudInit, hostnameOf, usual } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
 import { formatAddress, type Host } from "../domain/Host.ts"
-import type { Image } from "../domain/Image.ts"
+import { formatSource, type Image } from "../domain/Image.ts"
 import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
 import type { Nic } from "../domain/Nic.ts"
@@ -517,6 +517,21 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
     const { after, before } = made.host
     const name = before === null ? `host ${after?.name ?? ""}` : `host ${before.id} (${before.name})`
     add(change("record", name, hostText(before), hostText(after)))
+  }
+
+  if (made.image !== undefined) {
+    const { after, before } = made.image
+    const text = ({ config, origin, wanted }: Image) =>
+      lines({
+        name: config.name,
+        format: config.format ?? "as its header says",
+        from:
+          origin === "upload" ? `${wanted.size ?? 0} bytes that are sent` : (wanted.url ?? formatSource(config.source)),
+        "SHA-256": wanted.sha256 ?? null
+      })
+    // the id of one that is new is not known yet
+    const target = `image ${before === null ? (after?.config.name ?? "") : `${before.id} (${before.config.name})`}`
+    add(change("record", target, before === null ? null : text(before), after === null ? null : text(after)))
   }
 
   if (made.type !== undefined) {

@@ -94,6 +94,9 @@ export const ofHost = (host: Host): Facts => ({
 })
 
 /** @since 0.7.0 @category getters */
+export const ofImage = ({ config, id, state }: Image): Facts => ({ [`image ${id}`]: `${config.name}, ${state}` })
+
+/** @since 0.7.0 @category getters */
 export const ofType = ({ retired, tid, ...size }: KnownType): Facts => ({
   [`instance type ${tid}`]: `${amounts(size)}, ${retired ? "retired" : "on offer"}`
 })

@@ -13,6 +13,7 @@ import type { CloudInit } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
+import type { Image } from "../domain/Image.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
 import type { Operation, OperationKind } from "../domain/Operation.ts"
 import type { Vm } from "../domain/Vm.ts"
@@ -36,6 +37,8 @@ export interface Made {
   readonly snapshot?: Snapshot | null
   /** `after` null: it is no more */
   readonly host?: { readonly before: Host | null; readonly after: Host | null }
+  /** `before` null: it is new; `after` null: it is no more */
+  readonly image?: { readonly before: Image | null; readonly after: Image | null }
   /** `before` null: it is new */
   readonly type?: { readonly before: KnownType | null; readonly after: KnownType }
   /** addresses of NICs that were asked for, and are not made up */

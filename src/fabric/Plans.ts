@@ -283,6 +283,9 @@ const movedBy = (error: unknown): Errors.Moved | null => {
   if (error instanceof Errors.InstanceTypeNotFound) {
     return { what: `instance type ${error.tid}`, planned: "on offer", now: error.message }
   }
+  if (error instanceof Errors.ImageConflict) {
+    return { what: `image ${error.image}`, planned: "such that it can be done", now: error.message }
+  }
   if (error instanceof Errors.InstanceTypeConflict) {
     return { what: `instance type ${error.tid}`, planned: "such that it can be done", now: error.message }
   }

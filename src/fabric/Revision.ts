@@ -43,7 +43,7 @@ export const ofSnapshot = ({ id, name, size, state, volumeId }: Snapshot): strin
 /** @since 0.4.0 @category getters */
 export const ofHost = ({ config, id, maintenance }: Host): string => of("host", id, config, maintenance)
 /** @since 0.4.0 @category getters */
-export const ofImage = ({ config, id }: Image): string => of("image", id, config)
+export const ofImage = ({ config, id, state }: Image): string => of("image", id, config, state)
 /** @since 0.4.0 @category getters */
 export const ofInstanceType = ({ cpu, disk, ram, retired, tid }: KnownType): string =>
   of("type", tid, cpu, ram, disk, retired)
@@ -68,6 +68,8 @@ export const checkVm = checking("VM", ofVm)
 export const checkHost = checking("host", ofHost)
 /** @since 0.5.0 @category predicates */
 export const checkWebhook = checking("webhook", ofWebhook)
+/** @since 0.7.0 @category predicates */
+export const checkImage = checking("image", ofImage)
 const ofTypeById = checking("instance type", ({ type }: { readonly id: number; readonly type: KnownType }) =>
   ofInstanceType(type)
 )

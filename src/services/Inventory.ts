@@ -11,7 +11,7 @@ import type { CloudInit } from "../domain/CloudInit.ts"
 import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { LinkState, NewNic, Nic, NicId, NicState } from "../domain/Nic.ts"
-import type { Image, ImageConfig, ImageContent } from "../domain/Image.ts"
+import type { Image, ImageConfig, ImageContent, ImageOrigin, ImageState, ImageWanted } from "../domain/Image.ts"
 import type { InstanceType, KnownType } from "../domain/InstanceType.ts"
 import type { Operation, OperationDetail, OperationKind } from "../domain/Operation.ts"
 import type { DriverName, Pool } from "../domain/Pool.ts"
@@ -126,6 +126,14 @@ export interface VmChanged {
   readonly before: Vm
   readonly after: Vm
   readonly operation: Operation | null
+}
+
+/** An image that somebody adds. @since 0.7.0 @category models */
+export interface NewImage {
+  readonly config: ImageConfig
+  readonly origin: Exclude<ImageOrigin, "file">
+  readonly state: Extract<ImageState, "uploading" | "quarantine">
+  readonly wanted: ImageWanted
 }
 
 /** An instance type to be; `tid` absent: the next that was never given. @since 0.7.0 @category models */
@@ -300,10 +308,33 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<Host>
     ) => Effect.Effect<Host, E | Errors.HostNotFound | Errors.HostConflict | Errors.PersistenceError>
 
-    /** Those offered, by id. */
+    /** Those offered, by id: what new VMs can be made of. */
     readonly images: Effect.Effect<ReadonlyArray<Image>, Errors.PersistenceError>
     /** Also one that is no longer offered. */
     readonly image: (id: ImageId) => Effect.Effect<Image, Errors.ImageNotFound | Errors.PersistenceError>
+    /** All that there are, by id, also those that cannot be used (yet); not those that were deleted or dropped from the image file. */
+    readonly allImages: Effect.Effect<ReadonlyArray<Image>, Errors.PersistenceError>
+    /** Adds one. One transaction: a failure of `check`, which sees all others, changes nothing. `ImageConflict`: another one has that source. */
+    readonly addImage: <E = never>(
+      image: NewImage,
+      check?: (others: ReadonlyArray<Image>) => Effect.Effect<void, E>,
+      confirm?: Confirm<Image>
+    ) => Effect.Effect<Image, E | Errors.ImageConflict | Errors.PersistenceError>
+    /** How an image came out of its upload or its quarantine; one that was deleted meanwhile stays so. */
+    readonly settleImage: (
+      id: ImageId,
+      state: Exclude<ImageState, "uploading" | "deleted">,
+      reason?: string
+    ) => Effect.Effect<void, Errors.PersistenceError>
+    /**
+     * It is no more; what is repeated is fine. One transaction: a failure of `check` changes nothing. `ImageConflict`: VMs need it, which are named, or
+     * the image file has it.
+     */
+    readonly deleteImage: <E = never>(
+      id: ImageId,
+      check?: (image: Image) => Effect.Effect<void, E>,
+      confirm?: Confirm<Image>
+    ) => Effect.Effect<Image, E | Errors.ImageNotFound | Errors.ImageConflict | Errors.PersistenceError>
     readonly setImageContent: (id: ImageId, content: ImageContent) => Effect.Effect<void, Errors.PersistenceError>
 
     /** Those offered, in file order, then those made by the API. */
@@ -330,7 +361,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /**
      * One transaction: `place` chooses a host from what is promised at this moment (hosts in id order), then the VM (`creating`),
      * its reservation and a pending `CreateVm` operation are written. A failure of `place` writes nothing, nor does a pool without room, nor
-     * an instance type that was retired meanwhile.
+     * an instance type that was retired, or an image that was deleted, meanwhile.
      * A key that was used before gives what it led to then, and writes nothing.
      */
     readonly admit: <E>(
@@ -339,7 +370,13 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
     ) => Effect.Effect<
       { readonly vm: Vm; readonly operation: Operation },
-      E | Errors.InstanceTypeNotFound | Errors.PoolFull | Errors.MacTaken | Errors.KeyReused | Errors.PersistenceError
+      | E
+      | Errors.ImageNotFound
+      | Errors.InstanceTypeNotFound
+      | Errors.PoolFull
+      | Errors.MacTaken
+      | Errors.KeyReused
+      | Errors.PersistenceError
     >
     /**
      * One transaction: `decide` sees the VM as it is at this moment, and says what becomes of its NICs; that is written, with a pending operation.

@@ -460,7 +460,11 @@ describe("text", () => {
         format: null,
         virtualSize: null,
         fileSize: null,
-        sha256: null
+        sha256: null,
+        origin: "file",
+        state: "available",
+        reason: null,
+        received: null
       }
       const { url } = yield* Served.scripted(Served.json(200, { items: [image] }))
       const { run } = yield* Typed.make({ VMFABRIC_URL: url })
@@ -537,6 +541,41 @@ describe("contexts", () => {
       const broken = yield* run("context", "list")
       assert.strictEqual(broken.status, 2)
       assert.notInclude(clear.all + broken.all, secret)
+    })
+  )
+
+  it.scopedLive("send an image in parts, go on with it, and tell why one is refused", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const files = yield* Typed.folder
+      const file = join(files, "debian-12.raw")
+      // more than one part
+      writeFileSync(file, new Uint8Array(9 * 1024 * 1024).fill(1))
+      const planned = yield* run("image", "upload", file, "--plan")
+      assert.match(planned.out, /create image debian-12$/m)
+      assert.match(planned.out, /^\+from: 9437184 bytes that are sent$/m)
+      const sent = yield* run("image", "upload", file, "-o", "name")
+      assert.strictEqual(sent.out, "101\n", sent.all)
+      assert.match(sent.err, /^sent 88 % of 9 MiB$/m)
+      const again = yield* run("image", "upload", file, "--resume", "101", "-o", "json")
+      assert.deepInclude(json(again.out), { id: 101, name: "debian-12", state: "available", received: null })
+      assert.match((yield* run("image", "list")).out, /^101 +debian-12 +available +raw /m)
+
+      writeFileSync(file, "KDMV")
+      const refused = yield* run("image", "upload", file, "--name", "vmdk")
+      assert.strictEqual(refused.status, 1)
+      assert.match(refused.err, /^vmfabric: image 102 is refused: it is a VMDK image/m)
+      const nowhere = yield* run("image", "add", "--from", "https://images.example/none.raw")
+      assert.match(nowhere.err, /^vmfabric: image 103 is refused: it could not be fetched/m)
+      assert.strictEqual((yield* run("image", "add", "--path", "/etc/passwd")).status, 2)
+
+      yield* run("vm", "create", "--name", "web", "--type", "1", "--image", "debian-12")
+      const needed = yield* run("image", "delete", "debian-12")
+      assert.strictEqual(needed.status, 1)
+      assert.match(needed.err, /VM 1 \(web\) needs it/)
+      yield* run("vm", "destroy", "web")
+      assert.strictEqual((yield* run("image", "delete", "debian-12")).status, 0)
+      assert.strictEqual((yield* run("image", "get", "101")).status, 3)
     })
   )
 

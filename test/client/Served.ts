@@ -16,6 +16,7 @@ import * as AppLive from "../../layers/AppLive.ts"
 import * as AppTest from "../../layers/AppTest.ts"
 import * as HypervisorTest from "../../layers/HypervisorTest.ts"
 import * as ImageLibraryTest from "../../layers/ImageLibraryTest.ts"
+import * as ImageStoreTest from "../../layers/ImageStoreTest.ts"
 import * as StorageLive from "../../layers/StorageLive.ts"
 import * as StorageTest from "../../layers/StorageTest.ts"
 import { CurrentPrincipal } from "../../src/api/Access.ts"
@@ -55,6 +56,7 @@ const app = (gate: Effect.Latch) =>
     fleet: AppTest.fleet,
     persistence: AppTest.persistence,
     statistics: { interval: 200 },
+    images: ImageStoreTest.layer,
     drivers: Layer.merge(HypervisorTest.layer, gated(gate)).pipe(
       Layer.provideMerge(ImageLibraryTest.layer({ "/images/test.raw": new Uint8Array(8192) }))
     )

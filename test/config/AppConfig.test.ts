@@ -311,6 +311,9 @@ describe("from the environment", () => {
         ["VMFABRIC_UNDO_WINDOW", "7d"],
         ["VMFABRIC_DRIFT", "disks=repair"],
         ["VMFABRIC_WEBHOOK_ALLOW", "127.0.0.1,fd00::/8"],
+        ["VMFABRIC_IMAGE_DIR", "~/images"],
+        ["VMFABRIC_IMAGE_PATH", "/srv/images/,/mnt"],
+        ["VMFABRIC_IMAGE_ALLOW", "10.1.0.0/16"],
         ["VMFABRIC_DRAIN", "10s"],
         ["VMFABRIC_OTLP_ENDPOINT", "https://collector.example"],
         ["OTEL_EXPORTER_OTLP_ENDPOINT", "https://other.example"]
@@ -337,6 +340,9 @@ describe("from the environment", () => {
           { address: "127.0.0.1", bits: 32 },
           { address: "fd00::", bits: 8 }
         ],
+        imageDir: Option.some(`${homedir()}/images`),
+        imagePaths: ["/srv/images", "/mnt"],
+        imageAllow: [{ address: "10.1.0.0", bits: 16 }],
         otlpEndpoint: Option.some("https://collector.example"),
         drain: Option.some(Duration.seconds(10))
       })
@@ -354,6 +360,8 @@ describe("from the environment", () => {
     ["VMFABRIC_PUBLIC_NAME", "a b", 'VMFABRIC_PUBLIC_NAME is "a b": expected host names'],
     ["VMFABRIC_TLS_CERT", "", 'VMFABRIC_TLS_CERT is "": expected the path of a file'],
     ["VMFABRIC_TLS_KEY", "", 'VMFABRIC_TLS_KEY is "": expected the path of a file'],
+    ["VMFABRIC_IMAGE_PATH", "/srv,images", 'VMFABRIC_IMAGE_PATH is "/srv,images": expected full paths of folders'],
+    ["VMFABRIC_IMAGE_ALLOW", "lan", 'VMFABRIC_IMAGE_ALLOW is "lan": expected addresses or ranges of them'],
     ["VMFABRIC_RATE_LIMIT", "0", 'VMFABRIC_RATE_LIMIT is "0": expected a whole number of requests'],
     ["VMFABRIC_SSH_KEY", "", 'VMFABRIC_SSH_KEY is "": expected the path of a file'],
     ["VMFABRIC_KNOWN_HOSTS", "", 'VMFABRIC_KNOWN_HOSTS is "": expected the path of a file'],

@@ -102,6 +102,12 @@ describe("the command line", () => {
     "power=repair,network=ignore",
     "--webhook-allow",
     "10.1.0.0/16",
+    "--image-dir",
+    "/var/lib/images",
+    "--image-path",
+    "/srv/images",
+    "--image-allow",
+    "10.2.0.0/16",
     "--otlp-endpoint",
     "http://localhost:4318",
     "--drain",
@@ -150,6 +156,9 @@ describe("the command line", () => {
           undoWindow: Duration.seconds(90),
           drift: { power: "repair", definition: "report", disks: "report", network: "ignore" },
           webhookAllow: [{ address: "10.1.0.0", bits: 16 }],
+          imageDir: Option.some("/var/lib/images"),
+          imagePaths: ["/srv/images"],
+          imageAllow: [{ address: "10.2.0.0", bits: 16 }],
           otlpEndpoint: Option.some("http://localhost:4318"),
           drain: Option.some(Duration.minutes(1))
         }

@@ -138,6 +138,61 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         }).pipe(Effect.provide(layer))
       )
 
+      it.effect("stand beside images that are added, which are not of the file", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const source = { host: null, path: "/images/own.raw" }
+          const own = { config: { source, name: "own" }, origin: "path", state: "quarantine", wanted: {} } as const
+          const before = yield* inventory.images
+          assert.strictEqual(yield* Effect.flip(inventory.addImage(own, () => Effect.fail("no"))), "no")
+          const added = yield* inventory.addImage(own)
+          assert.deepInclude(added, { origin: "path", state: "quarantine", reason: null, content: null, wanted: {} })
+          assert.deepStrictEqual(yield* inventory.images, before)
+          assert.deepStrictEqual(yield* inventory.allImages, [...before, added])
+          const create = inventory.admit({ ...request("own"), imageId: added.id }, on(1))
+          assert.strictEqual((yield* Effect.flip(create))._tag, "ImageNotFound")
+          assert.strictEqual((yield* Effect.flip(inventory.addImage(own)))._tag, "ImageConflict")
+
+          yield* inventory.settleImage(added.id, "available")
+          // a new start with the same files keeps it; with its file among them it is refused
+          yield* inventory.applyFleet(fleet)
+          assert.include(
+            (yield* inventory.images).map(({ id }) => id),
+            added.id
+          )
+          const twice = { ...fleet, images: [...fleet.images, own.config] }
+          assert.include(
+            (yield* Effect.flip(inventory.applyFleet(twice))).message,
+            `image /images/own.raw is in the image file, but was registered by the API as image ${added.id} (own)`
+          )
+          const { operation, vm } = yield* create
+          assert.include(
+            (yield* Effect.flip(inventory.deleteImage(added.id))).message,
+            "cannot be deleted while VM 1 (own) needs it"
+          )
+          yield* inventory.setVmState(vm.id, "destroyed")
+          assert.strictEqual(operation.vmId, vm.id)
+          assert.strictEqual(yield* Effect.flip(inventory.deleteImage(added.id, () => Effect.fail("no"))), "no")
+          yield* inventory.deleteImage(added.id)
+          yield* inventory.deleteImage(added.id)
+          assert.deepStrictEqual(yield* inventory.allImages, before)
+          // what comes too late does not bring it back
+          yield* inventory.settleImage(added.id, "available")
+          assert.strictEqual((yield* inventory.image(added.id)).state, "deleted")
+          assert.strictEqual((yield* Effect.flip(create))._tag, "ImageNotFound")
+          const [first] = before
+          assert(first !== undefined)
+          yield* vmIn("running")
+          assert.include((yield* Effect.flip(inventory.deleteImage(first.id))).message, "is given in the image file")
+          // its file may be added again, or be given in the image file
+          const again = yield* inventory.addImage(own)
+          assert.isAbove(again.id, added.id)
+          yield* inventory.deleteImage(again.id)
+          yield* inventory.applyFleet(twice)
+          assert.strictEqual((yield* inventory.images).at(-1)?.origin, "file")
+        }).pipe(Effect.provide(layer))
+      )
+
       it.effect("keep the ids of what was reordered, and go on from the highest", () =>
         Effect.gen(function* () {
           const { inventory } = yield* started

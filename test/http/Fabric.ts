@@ -18,6 +18,7 @@ import { type HostReport, Hosts } from "../../src/fabric/Hosts.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Reach } from "../../src/fabric/Reach.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Power } from "../../src/fabric/Power.ts"
@@ -199,6 +200,7 @@ export const make = () => {
     ),
     Layer.mock(Power, {}),
     Layer.mock(InstanceTypes, {}),
+    Layer.mock(ImageIntake, {}),
     Layer.succeed(
       Images,
       Images.of({

@@ -22,6 +22,7 @@ import * as WebhooksTest from "../../layers/WebhooksTest.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
+import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
@@ -51,6 +52,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Hosts, {}),
   Layer.mock(Images, {}),
   Layer.mock(InstanceTypes, {}),
+  Layer.mock(ImageIntake, {}),
   Layer.mock(Volumes, {}),
   Layer.mock(Plans, {}),
   Layer.mock(Pools, {}),

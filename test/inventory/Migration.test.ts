@@ -18,6 +18,8 @@ import { dir, fleet, host, image, layerOn, temporaryFolder, type } from "./Fleet
 type Row = Readonly<Record<string, unknown>>
 
 const operationId = (n: number) => `6f1f3a52-2a0c-4b0e-9d7a-00000000000${n}`
+/** What images of before are: of the image file. */
+const fromFile = { origin: "file", state: "available", reason: null, wanted: "{}", created_at: 0 }
 const uuid = (n: number) => `00112233-4455-6677-8899-00000000000${n}`
 
 /** What the first version keeps of four VMs: one runs, one is being made, one was destroyed, and one could not be made and is undone. */
@@ -117,6 +119,7 @@ describe("a database of version 0001", () => {
         ...rows,
         hosts: extended(rows, "hosts", { maintenance: 0, origin: "file" }),
         instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
+        images: extended(rows, "images", fromFile),
         vms: withApplied(extended(rows, "vms", { driver: "dir", pool: null })),
         operations: extended(rows, "operations", {
           volume_id: null,
@@ -225,6 +228,7 @@ describe("a database of version 0001", () => {
         { migration_id: 10, name: "cloud_inits" },
         { migration_id: 11, name: "nics" },
         { migration_id: 12, name: "made_types" },
+        { migration_id: 13, name: "made_images" },
         { migration_id: 14, name: "host_origins" }
       ])
     })
@@ -345,6 +349,7 @@ describe("a database of version 0002", () => {
           ...rows,
           hosts: extended(rows, "hosts", { maintenance: 0, origin: "file" }),
           instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
+          images: extended(rows, "images", fromFile),
           vms: withApplied(rows["vms"] ?? []),
           operations: extended(rows, "operations", { cancel_asked: 0, replaced_by: null, outcome: null })
         })

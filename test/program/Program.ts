@@ -30,22 +30,32 @@ const root = new URL("../..", import.meta.url).pathname
 export interface Options {
   readonly entry?: string
   readonly env?: Readonly<Record<string, string>>
+  /** a file that gets a line for each file that the program opens, by strace */
+  readonly opened?: string
 }
+
+/** With strace as a grandchild: the child is the program all the same. */
+const traced = (file: string) => ["-D", "-f", "-qq", "--seccomp-bpf", "-e", "trace=open,openat,openat2", "-o", file]
 
 const fromSource = ["--conditions=vmfabric-source", "--import", "tsx"]
 
-const run = (args: ReadonlyArray<string>, { entry = "src/bin/vmfabric.ts", env = {} }: Options = {}) =>
+const run = (args: ReadonlyArray<string>, { entry = "src/bin/vmfabric.ts", env = {}, opened }: Options = {}) =>
   Effect.gen(function* () {
     const exited = yield* Deferred.make<number | null>()
     const listening = yield* Deferred.make<string, ProgramError>()
     let output = ""
+    const words = [...(entry.endsWith(".js") ? [] : fromSource), entry, ...args]
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, [...(entry.endsWith(".js") ? [] : fromSource), entry, ...args], {
-          cwd: root,
-          stdio: ["ignore", "pipe", "pipe"],
-          env: { ...process.env, ...env, NO_COLOR: "1" }
-        })
+        spawn(
+          opened === undefined ? process.execPath : "strace",
+          opened === undefined ? words : [...traced(opened), process.execPath, ...words],
+          {
+            cwd: root,
+            stdio: ["ignore", "pipe", "pipe"],
+            env: { ...process.env, ...env, NO_COLOR: "1" }
+          }
+        )
       ),
       (process) =>
         Effect.zipRight(
@@ -97,8 +107,8 @@ export const start = Effect.fn("Program.start")(function* (args: ReadonlyArray<s
 })
 
 /** Runs the program to its end, which is expected to come by itself. */
-export const toEnd = Effect.fn("Program.toEnd")(function* (args: ReadonlyArray<string>) {
-  const { exited, output } = yield* run(args)
+export const toEnd = Effect.fn("Program.toEnd")(function* (args: ReadonlyArray<string>, options: Options = {}) {
+  const { exited, output } = yield* run(args, options)
   const status = yield* Effect.timeoutFail(Deferred.await(exited), {
     duration: "120 seconds",
     onTimeout: () => new ProgramError({ message: `does not end:\n${output()}` })

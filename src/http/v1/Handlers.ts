@@ -9,16 +9,18 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import { api } from "../../api/Api.ts"
 import type { Planning } from "../../api/Plans.ts"
 import { Batch, type VmPage } from "../../api/Vms.ts"
+import { InvalidArgument } from "../../domain/Errors.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import * as Ids from "../../domain/Ids.ts"
 import type { NewNic } from "../../domain/Nic.ts"
 import * as BatchOf from "../../fabric/Batch.ts"
 import { Examinations } from "../../fabric/Doctor.ts"
 import { Hosts } from "../../fabric/Hosts.ts"
-import { Images } from "../../fabric/Images.ts"
+import { ImageIntake, type ImageReport } from "../../fabric/ImageIntake.ts"
 import { InstanceTypes } from "../../fabric/InstanceTypes.ts"
 import { Networks } from "../../fabric/Networks.ts"
 import { Nics } from "../../fabric/Nics.ts"
@@ -312,19 +314,58 @@ const snapshots = HttpApiBuilder.group(api, "snapshots", (handlers) =>
   })
 )
 
+/** A body that ended too early: what came of it stays. */
+const cutOff = new InvalidArgument({
+  field: "body",
+  problem: "has ended too early",
+  expected: "the rest of it, from what `received` of the image says on"
+})
+
 const images = HttpApiBuilder.group(api, "images", (handlers) =>
-  Effect.map(Images, (images) =>
-    handlers
+  Effect.gen(function* () {
+    const images = yield* ImageIntake
+    const { decide } = yield* Answers.make
+    const one = (report: ImageReport) => Effect.as(tagged(Revision.ofImage(report.image)), Views.image(report))
+    /** As it is now, or when it was checked, waited for as `Prefer` says. */
+    const shown = Effect.fnUntraced(function* (id: Ids.ImageId, prefer: string | undefined) {
+      const wait = Answers.waitOf(prefer)
+      if (wait !== undefined) yield* Effect.timeoutOption(images.checked(id), `${wait} seconds`)
+      return Views.image(yield* images.get(id))
+    })
+    return handlers
       .handle("listImages", () => told(Effect.map(images.list, (all) => ({ items: all.map(Views.image) }))))
-      .handle("getImage", ({ path }) =>
+      .handle("createImage", (asked) =>
         told(
-          images.get(path.id).pipe(
-            Effect.tap((image) => tagged(Revision.ofImage(image))),
-            Effect.map(Views.image)
+          decide(
+            asked,
+            images.add(asked.payload),
+            Effect.flatMap(({ id }) => shown(id, asked.headers.prefer))
           )
         )
       )
-  )
+      .handle("getImage", ({ path }) => told(Effect.flatMap(images.get(path.id), one)))
+      .handleRaw("sendImage", ({ headers, path, request }) =>
+        told(
+          Effect.zipRight(
+            images.send(
+              path.id,
+              headers["upload-offset"],
+              Stream.mapError(request.stream, () => cutOff)
+            ),
+            shown(path.id, headers.prefer)
+          )
+        )
+      )
+      .handle("deleteImage", (asked) =>
+        told(
+          decide(
+            asked,
+            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => images.remove(asked.path.id, expect)),
+            Effect.as(HttpServerResponse.empty({ status: 204 }))
+          )
+        )
+      )
+  })
 )
 
 const instanceTypes = HttpApiBuilder.group(api, "instanceTypes", (handlers) =>

@@ -6,6 +6,7 @@
 import * as HttpApi from "@effect/platform/HttpApi"
 import type * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpMethod from "@effect/platform/HttpMethod"
@@ -60,6 +61,7 @@ type Standing =
   | Errors.MacTaken
   | Errors.ConsoleBusy
   | Errors.InstanceTypeConflict
+  | Errors.ImageConflict
 
 type Failing = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
@@ -153,6 +155,8 @@ export function of(error: Known): P.Problem {
       return missing("network_not_found", "There is no such network", message)
     case "NicConflict":
       return conflict("nic_conflict", "It cannot be done with the VM's NICs", message)
+    case "ImageConflict":
+      return conflict("image_conflict", "It cannot be done with this image", message)
     case "InstanceTypeConflict":
       return conflict("instance_type_conflict", "It cannot be done with this instance type", message)
     case "MacTaken":
@@ -323,7 +327,22 @@ const internal = new P.Internal({
   detail: "internal error: the controller's log says more"
 })
 
-const isBodyRefused = (request: HttpServerRequest.HttpServerRequest): P.Problem | undefined => {
+const bytes = "application/octet-stream"
+
+/** A body of bytes, as many as come: its handler takes them one after the other. */
+const takesBytes = (endpoint: Endpoint | undefined): boolean =>
+  endpoint !== undefined &&
+  Option.exists(endpoint.payloadSchema, ({ ast }) => HttpApiSchema.getEncoding(ast).kind === "Uint8Array")
+
+const isBodyRefused = (
+  request: HttpServerRequest.HttpServerRequest,
+  endpoint: Endpoint | undefined
+): P.Problem | undefined => {
+  if (takesBytes(endpoint)) {
+    return (request.headers["content-type"] ?? "").toLowerCase() === bytes
+      ? undefined
+      : invalid("invalid_header", `Content-Type: expected ${bytes}`, "Content-Type")
+  }
   if (Number(request.headers["content-length"] ?? 0) > maxBody) return tooLarge
   const type = request.headers["content-type"] ?? ""
   return /^application\/json\s*(;|$)/i.test(type)
@@ -369,7 +388,7 @@ export const middleware = HttpLayerRouter.middleware((endpoint) =>
     const unplanned = isPlanRefused(request.url, yield* current)
     if (unplanned !== undefined) return respond(unplanned)
     if (HttpMethod.hasBody(request.method) && Option.isSome((yield* current)?.payloadSchema ?? Option.none())) {
-      const refused = isBodyRefused(request)
+      const refused = isBodyRefused(request, yield* current)
       if (refused !== undefined) return respond(refused)
     }
     return yield* HttpIncomingMessage.withMaxBodySize(endpoint, Option.some(maxBody))

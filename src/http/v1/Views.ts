@@ -15,6 +15,7 @@ import { formatSource as formatNetwork } from "../../domain/Network.ts"
 import * as Redacted from "effect/Redacted"
 import type { Volume } from "../../domain/Volume.ts"
 import type { HostReport } from "../../fabric/Hosts.ts"
+import type { ImageReport } from "../../fabric/ImageIntake.ts"
 import type { NetworkReport } from "../../fabric/Networks.ts"
 import type { NicReport } from "../../fabric/Nics.ts"
 import type { Plan, Request } from "../../fabric/Plans.ts"
@@ -151,15 +152,22 @@ export const volume = (volume: Volume) => ({
   purgeAt: timeOrNull(volume.purgeAt)
 })
 
+/** A state that nobody is shown: such an image is not found. */
+const shownState = (state: Image["state"]) => (state === "deleted" ? "refused" : state)
+
 /** @since 0.4.0 @category views */
-export const image = ({ config, content, id }: Image) => ({
+export const image = ({ image: { config, content, id, origin, reason, state, wanted }, received }: ImageReport) => ({
   id,
   name: config.name,
-  source: formatSource(config.source),
+  source: origin === "upload" ? "upload" : (wanted.url ?? formatSource(config.source)),
   format: content?.format ?? config.format ?? null,
   virtualSize: content?.virtualSize ?? null,
-  fileSize: content?.fileSize ?? null,
-  sha256: content?.sha256 ?? null
+  fileSize: content?.fileSize ?? wanted.size ?? null,
+  sha256: content?.sha256 ?? null,
+  origin,
+  state: shownState(state),
+  reason,
+  received
 })
 
 /** @since 0.4.0 @category views */

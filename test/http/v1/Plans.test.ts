@@ -49,6 +49,8 @@ const requests: ReadonlyArray<
   ["volumes.purgeVolume", "POST", "/volumes/1/purge", undefined, ["DELETE", "/volumes/1"]],
   ["vms.destroyVm", "DELETE", "/vms/1"],
   ["hosts.changeHost", "PATCH", "/hosts/1", { maintenance: true }],
+  ["images.createImage", "POST", "/images", { name: "debian", size: 4096 }],
+  ["images.deleteImage", "DELETE", "/images/101"],
   ["hosts.addHost", "POST", "/hosts", { address: { user: "root", host: "test-4" } }],
   ["hosts.removeHost", "DELETE", "/hosts/4"],
   ["instanceTypes.createInstanceType", "POST", "/instance-types", { cpu: 2, ram: 2048, disk: 20 }],

@@ -34,6 +34,7 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   HostNotFound: [new Errors.HostNotFound({ hostId: 7 }), 404, "host_not_found"],
   ImageNotFound: [new Errors.ImageNotFound({ imageId: 7, known: [] }), 404, "image_not_found"],
   InstanceTypeNotFound: [new Errors.InstanceTypeNotFound({ tid: 7, known: [] }), 404, "instance_type_not_found"],
+  ImageConflict: [new Errors.ImageConflict({ image: "100", reason: "is being sent" }), 409, "image_conflict"],
   InstanceTypeConflict: [
     new Errors.InstanceTypeConflict({ tid: Ids.InstanceTypeId.make(3), reason: "is there already" }),
     409,
