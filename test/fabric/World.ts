@@ -235,7 +235,8 @@ export const agree = Effect.fn("World.agree")(function* (world: World) {
     domains: names,
     disks: [...names, ...volumes.map(({ id }) => `volume-${id}`)].toSorted()
   })
-  assert.isTrue(vms.every((vm) => vm.settled))
+  const unsettled = vms.flatMap(({ id, settled, state }) => (settled ? [] : [{ id, state }]))
+  assert.deepStrictEqual(unsettled, [], "what is not as it is to stay, with nothing under way")
   assert.deepStrictEqual(
     volumes.filter(({ state }) => state !== "available" && state !== "attached" && state !== "deleted"),
     []

@@ -453,6 +453,13 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
           )
     )
     yield* within("every operation ends", unfinished)
+    // a destroy that a host refused is to be asked for once more, and then has to be done
+    const vms = yield* Vms
+    const refused = (yield* inventory.vms()).filter(({ state }) => state === "destroying")
+    yield* within(
+      "every operation ends",
+      Effect.forEach(refused, ({ id }) => vms.destroy(id), { discard: true })
+    )
     yield* within(
       "hosts are as the inventory says",
       Effect.sandbox(Effect.provideService(World.agree(world), Inventory, inventory))
