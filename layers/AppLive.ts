@@ -12,6 +12,7 @@ import type { FleetConflict, PersistenceError } from "../src/domain/Errors.ts"
 import type { HostAddress } from "../src/domain/Host.ts"
 import type { ImageConfig } from "../src/domain/Image.ts"
 import * as Addresses from "../src/fabric/Addresses.ts"
+import * as Doctor from "../src/fabric/Doctor.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as ImageIntake from "../src/fabric/ImageIntake.ts"
@@ -30,6 +31,7 @@ import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
 import * as Volumes from "../src/fabric/Volumes.ts"
 import * as HostEvents from "../src/observe/HostEvents.ts"
 import type { Consoles } from "../src/services/Consoles.ts"
+import type { Doctor as DoctorPort } from "../src/services/Doctor.ts"
 import type { EventLog } from "../src/services/EventLog.ts"
 import type { HostMonitor } from "../src/services/HostMonitor.ts"
 import type { Hypervisor } from "../src/services/Hypervisor.ts"
@@ -48,6 +50,7 @@ import type { Webhooks } from "../src/services/Webhooks.ts"
 import * as CephLive from "./CephLive.ts"
 import * as ConsolesLive from "./ConsolesLive.ts"
 import * as Database from "./Database.ts"
+import * as DoctorLive from "./DoctorLive.ts"
 import * as EventLogLive from "./EventLogLive.ts"
 import * as HostMonitorLive from "./HostMonitorLive.ts"
 import * as HypervisorLive from "./HypervisorLive.ts"
@@ -74,6 +77,7 @@ export type App =
   | Plans.Plans
   | Power.Power
   | Hosts.Hosts
+  | Doctor.Examinations
   | Images.Images
   | ImageIntake.ImageIntake
   | InstanceTypes.InstanceTypes
@@ -125,7 +129,7 @@ export const layerOver = <A, E, R>(parts: {
   readonly origin?: ((image: ImageConfig) => string) | undefined
   readonly persistence: Layer.Layer<Persistence, FleetConflict | PersistenceError>
   /** may use the inventory */
-  readonly drivers: Layer.Layer<Hypervisor | Inspector | Consoles | Storage | ImageLibrary | A, E, R>
+  readonly drivers: Layer.Layer<Hypervisor | Inspector | Consoles | DoctorPort | Storage | ImageLibrary | A, E, R>
   readonly scheduler?: Layer.Layer<Scheduler>
   /** where images are kept that are added by requests; default: none are */
   readonly images?: Layer.Layer<ImageStore.ImageStore, never, NoInfer<A>> | undefined
@@ -151,6 +155,7 @@ export const layerOver = <A, E, R>(parts: {
         Power.layer,
         volumes,
         Hosts.layer,
+        Doctor.layer,
         Images.layer,
         ImageIntake.layer,
         InstanceTypes.layer,
@@ -202,7 +207,7 @@ export interface CephSettings {
 }
 
 const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
-  Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, ConsolesLive.layer).pipe(
+  Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, ConsolesLive.layer, DoctorLive.layer).pipe(
     Layer.provideMerge(storage),
     Layer.provideMerge(ImageLibraryLive.layer),
     Layer.provide(LibvirtLive.layer)
@@ -216,7 +221,7 @@ const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
 export const drivers = (
   ceph: CephSettings | null
 ): Layer.Layer<
-  Hypervisor | Inspector | Consoles | Storage | ImageLibrary,
+  Hypervisor | Inspector | Consoles | DoctorPort | Storage | ImageLibrary,
   never,
   Ssh | Inventory | FileSystem.FileSystem
 > =>

@@ -9,6 +9,7 @@ import { defaultConfig } from "../src/domain/Host.ts"
 import * as Ids from "../src/domain/Ids.ts"
 import type { FleetConfig } from "../src/services/Inventory.ts"
 import * as AppLive from "./AppLive.ts"
+import * as DoctorTest from "./DoctorTest.ts"
 import * as EventLogTest from "./EventLogTest.ts"
 import * as HypervisorTest from "./HypervisorTest.ts"
 import * as IdentityTest from "./IdentityTest.ts"
@@ -31,6 +32,7 @@ export type AppTest =
   | AppLive.App
   | HypervisorTest.HypervisorTestState
   | InspectorTest.InspectorTestState
+  | DoctorTest.DoctorTestState
   | StorageTest.StorageTestState
   | ImageLibraryTest.ImageFiles
   | WebhooksTest.WebhookReceivers

@@ -38,9 +38,11 @@ import {
   type VolumeDisk,
   volumeSlots
 } from "../src/services/Hypervisor.ts"
+import type { Doctor } from "../src/services/Doctor.ts"
 import { Consoles } from "../src/services/Consoles.ts"
 import type { Inspector } from "../src/services/Inspector.ts"
 import * as ConsolesTest from "./ConsolesTest.ts"
+import * as DoctorTest from "./DoctorTest.ts"
 import * as InspectorTest from "./InspectorTest.ts"
 
 /** A volume's disk in a domain. @since 0.2.0 @category models */
@@ -700,5 +702,11 @@ const make = Effect.gen(function* () {
 
 /** Domains, and what they show. @since 0.1.0 @category layers */
 export const layer: Layer.Layer<
-  Hypervisor | HypervisorTestState | Inspector | InspectorTest.InspectorTestState | Consoles
-> = Layer.effectContext(make)
+  | Hypervisor
+  | HypervisorTestState
+  | Inspector
+  | InspectorTest.InspectorTestState
+  | Consoles
+  | Doctor
+  | DoctorTest.DoctorTestState
+> = Layer.merge(Layer.effectContext(make), DoctorTest.layer)

@@ -8,6 +8,7 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
+import * as Doctor from "../domain/Doctor.ts"
 import * as Domain from "../domain/Host.ts"
 import * as Ids from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
@@ -210,6 +211,35 @@ export const HostChange = Schema.Struct({
 /** @since 0.7.0 @category schemas */
 export type HostChange = typeof HostChange.Type
 
+/** @since 0.7.0 @category schemas */
+export const Finding = Schema.Struct({
+  hostId: Ids.HostId,
+  host: field(Schema.String, "its name"),
+  check: field(Doctor.Check, "what was looked at"),
+  level: field(Doctor.Level, "`failure`: something does not work; `warning`: something will not, some day"),
+  seen: field(Schema.String, "what was seen, one clause"),
+  means: field(Schema.NullOr(Schema.String), "what it means, one sentence; null: all is well"),
+  mend: field(
+    Schema.NullOr(Schema.String),
+    "the command that mends it, for a shell of the controller's machine; null: nothing has to be mended, or no command does it"
+  )
+}).annotations({ identifier: "Finding", description: "One thing that was looked at on a host." })
+/** @since 0.7.0 @category schemas */
+export type Finding = typeof Finding.Type
+
+/** @since 0.7.0 @category schemas */
+export const FindingList = listOf(Finding, "FindingList", [
+  {
+    hostId: Ids.HostId.make(2),
+    host: "root@h2",
+    check: "libvirt",
+    level: "failure",
+    seen: "root@h2 cannot be reached: libvirt does not listen on /run/libvirt/libvirt-sock",
+    means: "Nothing can be done with VMs there as long as its libvirt does not answer.",
+    mend: "ssh root@h2 'systemctl restart libvirtd'"
+  }
+])
+
 const byId = Schema.Struct({ id: id(Ids.HostId) })
 
 /** @since 0.4.0 @category groups */
@@ -298,6 +328,24 @@ export const group = HttpApiGroup.make("hosts")
           "operator",
           "Look at a host",
           "At everything on it, closely, now; the answer comes when that is done."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.post("examineHosts", "/doctor")
+      .setUrlParams(
+        Schema.Struct({ host: optional(id(Ids.HostId), "this one only; it is compared with all others") }).annotations(
+          strict
+        )
+      )
+      .addSuccess(FindingList)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented(
+          "operator",
+          "Examine hosts",
+          "All at the same time, and everything that has to be right with them; the answer comes when that is done, after a minute at most. Nothing is changed there, " +
+            "but that a tiny guest runs for a moment."
         )
       )
   )

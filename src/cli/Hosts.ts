@@ -8,13 +8,13 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type { Host } from "../api/Hosts.ts"
+import type { Finding, Host } from "../api/Hosts.ts"
 import type { InstanceType } from "../api/InstanceTypes.ts"
 import type { Pool } from "../api/Pools.ts"
 import * as InputFiles from "../config/InputFiles.ts"
 import type { HostConfig } from "../domain/Host.ts"
 import { Refused } from "./Failure.ts"
-import { ask, note, time, toneOf, type View } from "./Output.ts"
+import { answered, ask, list, note, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
@@ -134,6 +134,44 @@ const removeVerb = Verb.make({
     })
 })
 
+const levels = { ok: undefined, warning: "moving", failure: "bad" } as const
+
+const findings: View<Finding> = {
+  name: ({ check, hostId }) => `${hostId} ${check}`,
+  columns: [
+    { title: "HOST", of: ({ host }) => host },
+    { title: "CHECK", of: ({ check }) => check },
+    { title: "RESULT", of: ({ level }) => level, tone: ({ level }) => levels[level] },
+    { title: "SEEN", of: ({ seen }) => seen },
+    { title: "WHAT IT MEANS", of: ({ means }) => means },
+    { title: "MENDED BY", of: ({ mend }) => mend }
+  ]
+}
+
+const doctorVerb = Verb.make({
+  name: "doctor",
+  about:
+    "Examine hosts, all or one, and say what is wrong and how it is mended. Exit status 1: something does not work.",
+  endpoints: ["examineHosts"],
+  options: Verb.noOptions,
+  args: Args.optional(word),
+  run: (_, text) =>
+    Effect.gen(function* () {
+      const { hosts } = yield* client
+      const host = Option.isNone(text) ? {} : { host: yield* Resolve.host(text.value) }
+      const answer = yield* answered(hosts.examineHosts({ urlParams: host, withResponse: true }))
+      const { items } = answer.value
+      yield* list(findings, items, answer.body, "there are no hosts")
+      const failures = items.filter(({ level }) => level === "failure").length
+      if (failures > 0) {
+        return yield* new Refused({
+          why: "failed",
+          message: `${failures} ${failures === 1 ? "thing does" : "things do"} not work`
+        })
+      }
+    })
+})
+
 /** @since 0.5.0 @category nouns */
 export const noun: Verb.Noun = {
   name: "host",
@@ -178,6 +216,7 @@ export const noun: Verb.Noun = {
     addVerb,
     setVerb,
     removeVerb,
+    doctorVerb,
     Verb.make({
       name: "maintenance",
       about: "Put a host into maintenance, so that nothing new is placed there, or out of it.",

@@ -444,6 +444,15 @@ export const undefine = (host: HostState, domain: SimulatedDomain): Answer<void>
 
 // -------------------------------------------------------------------------------------------------------------- lifecycle
 
+/** @since 0.7.0 @category predicates */
+export const runsByKvm = (definition: Xml.Element): boolean => Xml.attribute(definition, "type") === "kvm"
+
+/** One without disks that is not started anew when its firmware has found none. @since 0.7.0 @category predicates */
+export const endsAtReboot = (definition: Xml.Element): boolean =>
+  disksOf(definition).length === 0 &&
+  Xml.textOf(Xml.child(definition, "on_reboot")) === "destroy" &&
+  Xml.attribute(Xml.find(definition, "os", "bios"), "rebootTimeout") === "0"
+
 const disksOf = (definition: Xml.Element): ReadonlyArray<Xml.Element> =>
   devicesOf(definition).filter(({ name }) => name === "disk")
 

@@ -132,7 +132,10 @@ export const make = (options: {
     after(options.bootTime, () => {
       // powered off or reset meanwhile
       if (domain.live !== live || live.guest.boots !== boots) return
-      if (domain.state === state.paused) live.guest.phase = "due"
+      if (host.kvmHangs && Domains.runsByKvm(live.definition)) return
+      // its firmware finds nothing to boot, and starts anew
+      if (Domains.endsAtReboot(live.definition)) Domains.destroy(host, domain)
+      else if (domain.state === state.paused) live.guest.phase = "due"
       else comeUp(live)
     })
   }

@@ -283,6 +283,21 @@ export const make = (daemon: Daemon): Handlers => {
       answer(() => Either.map(Domains.byUuid(host, uuid), (found) => ({ dom: Domains.refOf(found) }))),
     DOMAIN_LOOKUP_BY_ID: ({ id }) =>
       answer(() => Either.map(Domains.byId(host, id), (found) => ({ dom: Domains.refOf(found) }))),
+    // 2: it ends with the session that has started it, which nothing here does
+    DOMAIN_CREATE_XML: ({ flags, xml_desc }) =>
+      Effect.zipRight(
+        onlyFlags(flags, 0x2, "qemuDomainCreateXML"),
+        answer(() =>
+          Either.flatMap(Domains.define(host, xml_desc), (domain) =>
+            Either.flatMap(Domains.start(host, domain, 0), () =>
+              Either.map(Domains.undefine(host, domain), () => {
+                guests.boot(domain)
+                return { dom: Domains.refOf(domain) }
+              })
+            )
+          )
+        )
+      ),
     DOMAIN_DEFINE_XML: ({ xml }) => define(xml),
     DOMAIN_DEFINE_XML_FLAGS: ({ flags, xml }) =>
       Effect.zipRight(onlyFlags(flags, 0x1, "qemuDomainDefineXMLFlags"), define(xml)),

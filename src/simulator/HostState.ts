@@ -220,6 +220,12 @@ export interface HostState {
   readonly networks: Map<string, SimulatedNetwork>
   /** those that are its own, none of libvirt's */
   readonly bridges: Set<string>
+  /** bytes that a frame of a bridge may have, where that is not 1500 */
+  readonly mtus: Map<string, number>
+  /** milliseconds by which its clock is ahead */
+  clockAhead: number
+  /** guests that run by kvm do nothing */
+  kvmHangs: boolean
   readonly secrets: Map<string, SimulatedSecret>
   /** undefined: it has no way to one */
   readonly ceph: CephCluster | undefined
@@ -279,6 +285,9 @@ export const make = (options: {
       })
     ),
     bridges: new Set(options.bridges),
+    mtus: new Map(),
+    clockAhead: 0,
+    kvmHangs: false,
     secrets: new Map(),
     ceph: options.ceph,
     nextId: 1,

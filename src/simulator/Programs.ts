@@ -20,6 +20,10 @@ export interface World {
   readonly files: HostFiles
   /** milliseconds since 1970 */
   readonly now: () => number
+  /** what its clock shows, milliseconds since 1970 */
+  readonly clock: () => number
+  /** bytes of a frame on a bridge; undefined: there is no such bridge */
+  readonly mtuOf: (bridge: string) => number | undefined
   /** before a file is read: what others have still to write there */
   readonly settle: (path: string) => void
 }
@@ -164,8 +168,24 @@ export const run = (world: World, argv: ReadonlyArray<string>): Outcome => {
       return text(`${world.hostname}\n`)
     case "uname":
       return text(args[0] === "-m" ? "x86_64\n" : args[0] === "-n" ? `${world.hostname}\n` : "Linux\n")
-    case "cat":
+    case "date":
+      return text(
+        args[0] === "+%s.%N" ? `${(world.clock() / 1000).toFixed(9)}\n` : `${new Date(world.clock()).toUTCString()}\n`
+      )
+    case "df": {
+      const [path = "/"] = scan(args, []).operands
+      if (!files.folders.has(path)) return failed(`df: ${path}: No such file or directory`)
+      const [all, used, free] = [files.capacity, files.used, files.free].map((bytes) => Math.floor(bytes / 1024))
+      return text(
+        `Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda1 ${all} ${used} ${free} ${Math.ceil((files.used / files.capacity) * 100)}% /\n`
+      )
+    }
+    case "cat": {
+      const [, bridge] = /^\/sys\/class\/net\/([^/]+)\/mtu$/.exec(args[0] ?? "") ?? []
+      const mtu = bridge === undefined ? undefined : world.mtuOf(bridge)
+      if (mtu !== undefined) return text(`${mtu}\n`)
       return each(scan(args, []).operands, (_path, file) => pieces(file, file.size))
+    }
     case "head": {
       const { operands, options } = scan(args, ["-c", "--bytes", "-n", "--lines"])
       const length = byteCount(options.get("-c") ?? options.get("--bytes") ?? "")

@@ -137,6 +137,12 @@ export interface HostFaults extends Faults.CallFaults {
   readonly forbidFile: (path: string, on: boolean) => Effect.Effect<void>
   /** Other things take this much of the disk (bytes). */
   readonly fillDisk: (bytes: number) => Effect.Effect<void>
+  /** Its clock is so far ahead. @since 0.7.0 */
+  readonly setClockAhead: (by: Duration.DurationInput) => Effect.Effect<void>
+  /** Guests that run by kvm start, and then do nothing. @since 0.7.0 */
+  readonly hangKvm: (on: boolean) => Effect.Effect<void>
+  /** A bridge of its own is there, with frames of so many bytes; null: it is not. @since 0.7.0 */
+  readonly setBridge: (name: string, mtu: number | null) => Effect.Effect<void>
 }
 
 /** @since 0.1.0 @category models */
@@ -250,6 +256,8 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       hostname: options.hostname,
       files: state.files,
       now,
+      clock: () => now() + state.clockAhead,
+      mtuOf: (bridge: string) => (state.bridges.has(bridge) ? (state.mtus.get(bridge) ?? 1500) : undefined),
       settle: (path: string) => SerialLogs.settle(state, path)
     }
     const socket = (path: string) =>
@@ -407,6 +415,14 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       }),
       forbidFile: (path, on) =>
         Effect.sync(() => void (on ? state.files.forbidden.add(path) : state.files.forbidden.delete(path))),
+      setClockAhead: (by) => Effect.sync(() => void (state.clockAhead = Duration.toMillis(by))),
+      hangKvm: (on) => Effect.sync(() => void (state.kvmHangs = on)),
+      setBridge: (name, mtu) =>
+        Effect.sync(() => {
+          if (mtu === null) return void state.bridges.delete(name)
+          state.bridges.add(name)
+          state.mtus.set(name, mtu)
+        }),
       fillDisk: (bytes) =>
         Effect.sync(() => {
           state.files.other = bytes

@@ -27,6 +27,7 @@ import { Networks } from "../../src/fabric/Networks.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Reach } from "../../src/fabric/Reach.ts"
 import { Power } from "../../src/fabric/Power.ts"
@@ -81,6 +82,7 @@ const makeFabric = () => {
     Layer.mock(Images, { types: Effect.succeed([]) }),
     Layer.mock(Hosts, {}),
     Layer.mock(Inspections, {}),
+    Layer.mock(Examinations, {}),
     Layer.mock(Reach, {}),
     Layer.mock(Plans, { plan: () => new Errors.ImageNotFound({ imageId: 100, known: [] }) }),
     Layer.mock(Pools, {}),

@@ -24,6 +24,7 @@ import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
+import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Reach } from "../../src/fabric/Reach.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
@@ -60,6 +61,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Nics, {}),
   Layer.mock(Networks, {}),
   Layer.mock(Inspections, {}),
+  Layer.mock(Examinations, {}),
   Layer.mock(Reach, {}),
   Layer.mock(Operations, {})
 )

@@ -18,6 +18,7 @@ import type { HostId } from "../../domain/Ids.ts"
 import * as Ids from "../../domain/Ids.ts"
 import type { NewNic } from "../../domain/Nic.ts"
 import * as BatchOf from "../../fabric/Batch.ts"
+import { Examinations } from "../../fabric/Doctor.ts"
 import { Hosts } from "../../fabric/Hosts.ts"
 import { ImageIntake, type ImageReport } from "../../fabric/ImageIntake.ts"
 import { InstanceTypes } from "../../fabric/InstanceTypes.ts"
@@ -408,6 +409,7 @@ const instanceTypes = HttpApiBuilder.group(api, "instanceTypes", (handlers) =>
 const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
   Effect.gen(function* () {
     const hosts = yield* Hosts
+    const examinations = yield* Examinations
     const { decide } = yield* Answers.make
     const reality = yield* Reality
     const one = Effect.fnUntraced(function* (id: HostId) {
@@ -448,6 +450,9 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
             Effect.as(HttpServerResponse.empty({ status: 204 }))
           )
         )
+      )
+      .handle("examineHosts", ({ urlParams: { host = null } }) =>
+        told(Effect.map(examinations.examine(host), (items) => ({ items })))
       )
       .handle("lookAtHost", ({ path }) => told(Effect.zipRight(reality.look(path.id), one(path.id))))
       .handle("listHostVms", ({ path, urlParams }) =>

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { DoctorTestState } from "../../../layers/DoctorTest.ts"
 import { HypervisorTestState } from "../../../layers/HypervisorTest.ts"
 import { WebhookReceivers } from "../../../layers/WebhooksTest.ts"
 import { HostId } from "../../../src/domain/Ids.ts"
@@ -355,6 +356,30 @@ describe("hosts that are added", () => {
       assert.deepInclude((yield* ask("PATCH", "/hosts/4", { network: null })).json, { network: null })
       const stale = { "if-match": before.headers.get("etag") ?? "" }
       assert.strictEqual((yield* ask("DELETE", "/hosts/4", undefined, stale)).status, 412)
+
+      const ailing = Context.get(context, DoctorTestState)
+      const full = {
+        check: "disk",
+        level: "failure",
+        seen: "0.1 GiB are free",
+        means: "Guests stop.",
+        mend: "rm it"
+      } as const
+      yield* ailing.ail(HostId.make(4), full)
+      const examined = App.items(yield* ask("POST", "/doctor"))
+      assert.deepStrictEqual(
+        examined.map(({ hostId, level }) => [hostId, level]),
+        [
+          [1, "ok"],
+          [2, "ok"],
+          [3, "ok"],
+          [4, "failure"]
+        ]
+      )
+      assert.deepStrictEqual(App.items(yield* ask("POST", "/doctor?host=4")), [
+        { hostId: 4, host: "ada@test-4", ...full }
+      ])
+      assert.strictEqual((yield* ask("POST", "/doctor?host=9")).status, 404)
 
       yield* done("DELETE", "/vms/1")
       assert.strictEqual((yield* ask("DELETE", "/hosts/4")).status, 204)

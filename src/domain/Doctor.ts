@@ -1,0 +1,58 @@
+/**
+ * What is found when hosts are examined.
+ *
+ * @since 0.7.0
+ */
+import * as Schema from "effect/Schema"
+import * as Ids from "./Ids.ts"
+
+/**
+ * - `ssh`: its sshd answers, its key is known, and it lets us in
+ * - `libvirt`: its daemon answers, and we may use it
+ * - `guest`: a tiny guest of the kind that VMs would be runs there: what its firmware does is seen
+ * - `machine`: the machine type that VMs get is one that all other hosts have, too
+ * - `cpu`: its processor is the same as those of the others
+ * - `disk`: there is room in the folder for images and disks
+ * - `clock`: it tells the time that the controller has
+ * - `network`: a bridge that its settings name is there
+ * - `mtu`: the bridge of a network takes frames as large as on the other hosts
+ * - `path`: other hosts reach its sshd, as migrations need it
+ *
+ * @since 0.7.0 @category models
+ */
+export const Check = Schema.Literal(
+  "ssh",
+  "libvirt",
+  "guest",
+  "machine",
+  "cpu",
+  "disk",
+  "clock",
+  "network",
+  "mtu",
+  "path"
+).annotations({ identifier: "Check" })
+/** @since 0.7.0 @category models */
+export type Check = typeof Check.Type
+
+/** @since 0.7.0 @category models */
+export const Level = Schema.Literal("ok", "warning", "failure").annotations({ identifier: "Level" })
+/** @since 0.7.0 @category models */
+export type Level = typeof Level.Type
+
+/** One thing that was looked at. @since 0.7.0 @category models */
+export const Finding = Schema.Struct({
+  hostId: Ids.HostId,
+  /** `user@host[:port]` */
+  host: Schema.String,
+  check: Check,
+  level: Level,
+  /** what was seen, one clause */
+  seen: Schema.String,
+  /** what it means, one sentence; null: all is well */
+  means: Schema.NullOr(Schema.String),
+  /** the command that mends it, to be run on the controller's machine; null: nothing has to be, or no command does */
+  mend: Schema.NullOr(Schema.String)
+})
+/** @since 0.7.0 @category models */
+export type Finding = typeof Finding.Type
