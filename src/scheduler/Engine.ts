@@ -315,8 +315,12 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
   let changes = 0
   let forgotten = 0
 
+  /** when each slot changed last, by the log: the changes before it need not be looked at */
+  let latest = floats(room)
+
   const changed = (slot: number): void => {
     log[changes % room] = slot
+    latest[slot] = changes
     changes++
   }
 
@@ -329,6 +333,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     for (const column of columns.values()) column.at = integers(room, column.at)
     for (const wish of wishes.values()) wish.at = bytes(room, wish.at)
     log = integers(room)
+    latest = floats(room)
     forgotten = changes
   }
 
@@ -455,6 +460,13 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     return `${key} ${JSON.stringify([parts, [...labels].toSorted(), plugs])}`
   }
 
+  const isIn = (index: Index, partition: number, slot: number): boolean => {
+    const values = index.partitions[partition]?.values
+    if (values === undefined) return false
+    for (const [i, { at }] of index.shape.columns.entries()) if (at[slot] !== values[i]) return false
+    return true
+  }
+
   const partitionAt = (index: Index, slot: number): number => {
     const values = index.shape.columns.map(({ at }) => at[slot] ?? -1)
     const key = values.join(" ")
@@ -500,7 +512,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     const now = !admits(shape, slot) ? 0 : fits(shape.wanted, slot) ? 2 : 1
     if (before === 0 && now === 0) return
     const from = before === 0 ? -1 : (index.partitionOf[slot] ?? -1)
-    const to = now === 0 ? -1 : partitionAt(index, slot)
+    const to = now === 0 ? -1 : isIn(index, from, slot) ? from : partitionAt(index, slot)
     const stays = before === 2 && now === 2 && from === to
     if (before === 2 && !stays) index.partitions[from]?.ranking.remove(index.placeOf[slot] ?? -1)
     if (from !== to && from >= 0) admit(index, from, -1)
@@ -555,7 +567,10 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     if (index.seen < forgotten || changes - index.seen > room) {
       for (let slot = 0; slot < hosts.length; slot++) rescore(index, slot)
     } else {
-      for (let i = index.seen; i < changes; i++) rescore(index, log[i % room] ?? -1)
+      for (let i = index.seen; i < changes; i++) {
+        const slot = log[i % room] ?? -1
+        if (latest[slot] === i) rescore(index, slot)
+      }
     }
     index.seen = changes
     return index

@@ -45,7 +45,10 @@ export const make = (): Ranking => {
 
   const settle = (place: number): void => {
     for (let node = (place + size) >> 1; node >= 1; node >>= 1) {
-      winners[node] = better(winners[2 * node] ?? -1, winners[2 * node + 1] ?? -1)
+      const winner = better(winners[2 * node] ?? -1, winners[2 * node + 1] ?? -1)
+      // whoever beat it before still does, and nothing changes further up
+      if (winner === winners[node] && winner !== place) return
+      winners[node] = winner
     }
   }
 

@@ -111,24 +111,24 @@ const stranded = (usual: ReadonlyArray<Usual>, { cpu, disk, ram }: Amounts, take
   return sum
 }
 
+const value = (name: Name, usual: ReadonlyArray<Usual>, given: Amounts): number => {
+  switch (name) {
+    case "spread":
+      return 1 - dominant(given)
+    case "pack":
+      return dominant(given)
+    case "align":
+      return alignment(given)
+    case "fragmentation":
+      return (1 + stranded(usual, given, 0) - stranded(usual, given, 1)) / 2
+  }
+}
+
 /**
  * The points of one term for a VM that fits; whole, from 0 to the weight's worth.
  *
  * @since 0.7.0 @category getters
  */
 export const term = (name: Name, weight: number, usual: ReadonlyArray<Usual>, given: Amounts): number => {
-  if (weight === 0) return 0
-  const value = (): number => {
-    switch (name) {
-      case "spread":
-        return 1 - dominant(given)
-      case "pack":
-        return dominant(given)
-      case "align":
-        return alignment(given)
-      case "fragmentation":
-        return (1 + stranded(usual, given, 0) - stranded(usual, given, 1)) / 2
-    }
-  }
-  return Math.round(weight * points * Math.min(1, Math.max(0, value())))
+  return weight === 0 ? 0 : Math.round(weight * points * Math.min(1, Math.max(0, value(name, usual, given))))
 }
