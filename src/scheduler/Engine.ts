@@ -169,11 +169,8 @@ interface Index {
   readonly admittedBy: ReadonlyArray<Map<number, number>>
   readonly outer: Ranking.Ranking
   admitted: number
-  /** by slot; 0: not admitted, 1: admitted but without room, 2: can take it */
-  standing: Uint8Array
-  /** by slot, of those with a standing */
-  partitionOf: Int32Array
-  placeOf: Int32Array
+  /** two by slot: its partition, -1 when it is not admitted, and its place in that one's ranking, -1 when it has no room */
+  where: Int32Array
   /** how much of the log it knows */
   seen: number
 }
@@ -507,24 +504,27 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
   }
 
   const rescore = (index: Index, slot: number): void => {
-    const { shape } = index
-    const before = index.standing[slot] ?? 0
-    const now = !admits(shape, slot) ? 0 : fits(shape.wanted, slot) ? 2 : 1
-    if (before === 0 && now === 0) return
-    const from = before === 0 ? -1 : (index.partitionOf[slot] ?? -1)
-    const to = now === 0 ? -1 : isIn(index, from, slot) ? from : partitionAt(index, slot)
-    const stays = before === 2 && now === 2 && from === to
-    if (before === 2 && !stays) index.partitions[from]?.ranking.remove(index.placeOf[slot] ?? -1)
+    const { shape, where } = index
+    const from = where[2 * slot] ?? -1
+    const was = where[2 * slot + 1] ?? -1
+    const isAdmitted = admits(shape, slot)
+    if (from < 0 && !isAdmitted) return
+    const to = !isAdmitted ? -1 : isIn(index, from, slot) ? from : partitionAt(index, slot)
     if (from !== to && from >= 0) admit(index, from, -1)
     if (from !== to && to >= 0) admit(index, to, 1)
-    if (now === 2) {
-      const ranking = index.partitions[to]?.ranking
-      const [id, score] = [ids[slot] ?? 0, scoreOf(shape, slot)]
-      if (stays) ranking?.change(index.placeOf[slot] ?? -1, id, score)
-      else index.placeOf[slot] = ranking?.add(slot, id, score) ?? -1
+    const hasRoom = isAdmitted && fits(shape.wanted, slot)
+    const stays = was >= 0 && hasRoom && from === to
+    if (was >= 0 && !stays) index.partitions[from]?.ranking.remove(was)
+    let place = -1
+    const ranking = hasRoom ? index.partitions[to]?.ranking : undefined
+    if (ranking !== undefined) {
+      const id = ids[slot] ?? 0
+      const score = scoreOf(shape, slot)
+      if (stays) ranking.change(was, id, score)
+      place = stays ? was : ranking.add(slot, id, score)
     }
-    index.standing[slot] = now
-    index.partitionOf[slot] = to
+    where[2 * slot] = to
+    where[2 * slot + 1] = place
     if (from >= 0) settle(index, from)
     if (to >= 0 && to !== from) settle(index, to)
   }
@@ -548,9 +548,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       admittedBy: shape.columns.map(() => new Map<number, number>()),
       outer: Ranking.make(),
       admitted: 0,
-      standing: bytes(room),
-      partitionOf: integers(room),
-      placeOf: integers(room),
+      where: integers(2 * room),
       seen: -1
     }
     indices.set(key, made)
@@ -559,11 +557,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
 
   const upToDate = (request: Request): Index => {
     const index = indexOf(request)
-    if (index.standing.length < room) {
-      index.standing = bytes(room, index.standing)
-      index.partitionOf = integers(room, index.partitionOf)
-      index.placeOf = integers(room, index.placeOf)
-    }
+    if (index.where.length < 2 * room) index.where = integers(2 * room, index.where)
     if (index.seen < forgotten || changes - index.seen > room) {
       for (let slot = 0; slot < hosts.length; slot++) rescore(index, slot)
     } else {
@@ -627,11 +621,11 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
 
   const place = (request: Request): Choice | null => {
     const index = upToDate(request)
-    const { admittedBy, having, outer, partitionOf, partitions, placeOf, shape, standing } = index
+    const { admittedBy, having, outer, partitions, shape, where } = index
     const admitted = (column: Column | null) =>
       column === null ? undefined : admittedBy[shape.columns.indexOf(column)]
     const rules = groupRules(request.rules ?? [], {
-      has: (column, at) => (column === null ? (standing[at] ?? 0) > 0 : admitted(column)?.has(at) === true),
+      has: (column, at) => (column === null ? (where[2 * at] ?? -1) >= 0 : admitted(column)?.has(at) === true),
       size: (column) => (column === null ? index.admitted : (admitted(column)?.size ?? 0))
     })
     const excluded = slotsOf(request.exclude)
@@ -670,9 +664,10 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       return sum
     }
     const visitHost = (slot: number): void => {
-      const partition = standing[slot] === 2 ? partitions[partitionOf[slot] ?? -1] : undefined
-      if (partition === undefined) return
-      const score = partition.ranking.score(placeOf[slot] ?? -1)
+      const partition = partitions[where[2 * slot] ?? -1]
+      const at = where[2 * slot + 1] ?? -1
+      if (partition === undefined || at < 0) return
+      const score = partition.ranking.score(at)
       consider(slot, ids[slot] ?? 0, score + ofPartition(partition) + ofHost(slot))
     }
     const visitPartition = (number: number): void => {

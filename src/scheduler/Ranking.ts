@@ -30,15 +30,15 @@ export const make = (): Ranking => {
   let size = 4
   let used = 0
   let items = new Int32Array(size)
-  let ids = new Float64Array(size)
-  let scores = new Float64Array(size)
+  // by place a score and an id, side by side since they are read together
+  let keys = new Float64Array(2 * size)
   // node 1 is the root, the leaves are the last half; each has the place of its best, -1: nobody
   let winners = new Int32Array(2 * size).fill(-1)
   const vacant: Array<number> = []
 
   const isBefore = (a: number, b: number): boolean => {
-    const difference = (scores[a] ?? 0) - (scores[b] ?? 0)
-    return difference > 0 || (difference === 0 && (ids[a] ?? 0) < (ids[b] ?? 0))
+    const difference = (keys[2 * a] ?? 0) - (keys[2 * b] ?? 0)
+    return difference > 0 || (difference === 0 && (keys[2 * a + 1] ?? 0) < (keys[2 * b + 1] ?? 0))
   }
 
   const better = (a: number, b: number): number => (a < 0 ? b : b < 0 ? a : isBefore(a, b) ? a : b)
@@ -55,13 +55,11 @@ export const make = (): Ranking => {
   const grow = (): void => {
     const [oldSize, oldWinners] = [size, winners]
     size *= 2
-    const [oldItems, oldIds, oldScores] = [items, ids, scores]
+    const [oldItems, oldKeys] = [items, keys]
     items = new Int32Array(size)
-    ids = new Float64Array(size)
-    scores = new Float64Array(size)
+    keys = new Float64Array(2 * size)
     items.set(oldItems)
-    ids.set(oldIds)
-    scores.set(oldScores)
+    keys.set(oldKeys)
     winners = new Int32Array(2 * size).fill(-1)
     winners.set(oldWinners.subarray(oldSize), size)
     for (let node = size - 1; node >= 1; node--) {
@@ -70,8 +68,8 @@ export const make = (): Ranking => {
   }
 
   const change = (place: number, id: number, score: number): void => {
-    ids[place] = id
-    scores[place] = score
+    keys[2 * place] = score
+    keys[2 * place + 1] = id
     settle(place)
   }
 
@@ -93,8 +91,8 @@ export const make = (): Ranking => {
     },
     first: () => winners[1] ?? -1,
     item: (place) => items[place] ?? -1,
-    id: (place) => ids[place] ?? 0,
-    score: (place) => scores[place] ?? 0,
+    id: (place) => keys[2 * place + 1] ?? 0,
+    score: (place) => keys[2 * place] ?? 0,
     walk: (visit) => {
       const winner = (node: number): number => winners[node] ?? -1
       // a heap of subtrees nobody of which has been visited, by their best
@@ -130,7 +128,7 @@ export const make = (): Ranking => {
       if (winner(1) >= 0) push(1)
       for (let node = pop(); node !== undefined; node = pop()) {
         const place = winner(node)
-        if (!visit(items[place] ?? -1, ids[place] ?? 0, scores[place] ?? 0)) return
+        if (!visit(items[place] ?? -1, keys[2 * place + 1] ?? 0, keys[2 * place] ?? 0)) return
         for (let at = place + size; at > node; at >>= 1) if (winner(at ^ 1) >= 0) push(at ^ 1)
       }
     }
