@@ -203,7 +203,7 @@ export const make = ({ ceph, cluster, hosts, killEvery, note, pace }: Options) =
     ...(ceph
       ? [
           [6, poolRefuses] as const,
-          [2, poolRefusesForGood] as const,
+          [1, poolRefusesForGood] as const,
           [4, poolLosesAnswer] as const,
           [1, Effect.zipRight(note("FAULT Ceph sessions die"), pool.killSessions)] as const,
           [

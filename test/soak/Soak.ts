@@ -299,7 +299,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     })
   })
   const detach = Effect.gen(function* () {
-    const volume = yield* usually(({ vm }) => vm !== null)
+    const volume = yield* usually(({ vm }) => vm !== null && vm !== "unsure")
     if (volume === undefined) return
     const volumes = yield* Volumes
     volume.vm = "unsure"
@@ -344,10 +344,10 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   > = [
     [20, Effect.if(full(model.vms), { onTrue: () => destroyVm, onFalse: () => createVm })],
     [3, createTwice],
-    [16, destroyVm],
+    [6, destroyVm],
     [12, Effect.if(full(model.volumes), { onTrue: () => destroyVolume, onFalse: () => createVolume })],
-    [14, attach],
-    [14, detach],
+    [22, attach],
+    [18, detach],
     [
       5,
       onVolume(
@@ -393,7 +393,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
         )
       )
     ],
-    [8, destroyVolume],
+    [5, destroyVolume],
     [4, onVolume("restore", ["gone"], "here", ({ id }) => volumes((it) => it.restore(id)))],
     [3, onVolume("purge", ["gone"], "gone", ({ id }) => volumes((it) => it.purge(id)))],
     [
