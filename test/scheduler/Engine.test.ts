@@ -350,6 +350,43 @@ describe("Engine", () => {
     }
   )
 
+  it(
+    "chooses what a full scan would on 400 hosts in 40 racks that fill up, by every policy",
+    { timeout: 240_000 },
+    () => {
+      for (const policy of ["spread", "pack", "balance"] as const) {
+        const usual = types.map(({ resources }) => ({ resources, share: 1 }))
+        const engine = Engine.make({ weights: Score.policies[policy], usual })
+        for (let i = 0; i < 400; i++) {
+          const labels = { rack: `r${Math.floor(i / 10)}`, zone: `z${i % 3}` }
+          engine.set(engineHost(i + 1, { labels, capacity: i % 7 === 0 ? { cpu: 16, ram: 4096, disk: 40 } : has }))
+        }
+        let refused = 0
+        for (let turn = 0; turn < 600; turn++) {
+          const group = `group${Math.floor(turn / 60)}`
+          const over = (["host", { label: "rack" }, { label: "zone" }] as const)[turn % 3] ?? "host"
+          const kind = (["apart", "near", "evenly"] as const)[turn % 5 === 0 ? 1 : turn % 2 === 0 ? 0 : 2] ?? "apart"
+          const what = kind === "evenly" ? { kind, group, over, skew: 1 } : { kind, group, over }
+          const rule: Rule =
+            turn % 4 === 0 ? { strength: "must", ...what } : { strength: "should", weight: 0.3, ...what }
+          const request = { resources: sizes[turn % 3] ?? has, rules: [rule] }
+          const choice = engine.place(request)
+          const best = engine
+            .judge(request)
+            .filter(({ blocks }) => blocks.length === 0)
+            .reduce<Engine.Verdict | undefined>(
+              (first, one) => (first === undefined || one.score > first.score ? one : first),
+              undefined
+            )
+          assert.deepStrictEqual(choice, best === undefined ? null : { hostId: best.hostId, score: best.score })
+          if (choice === null) refused++
+          else engine.reserve(choice.hostId, request.resources, [group])
+        }
+        assert.isBelow(refused, 300, "most of them were choices")
+      }
+    }
+  )
+
   it("tells the same of a host of the inventory as the scan does, and takes back no more than was promised", () => {
     const { host, status } = candidate(7, has, { maintenance: true })
     const engine = Engine.make()
