@@ -387,6 +387,78 @@ describe("Engine", () => {
     }
   )
 
+  it(
+    "fills a fleet further than best fit, worst fit and alignment do, packing with hosts left empty",
+    { timeout: 60_000 },
+    () => {
+      const mix = [
+        [1, 1024, 10, 0.35],
+        [2, 4096, 40, 0.25],
+        [4, 8192, 40, 0.15],
+        [2, 16_384, 80, 0.1],
+        [8, 8192, 20, 0.08],
+        [8, 32_768, 200, 0.07]
+      ] as const
+      const usual = mix.map(([cpu, ram, disk, share]) => ({ resources: { cpu, ram, disk }, share }))
+      const capacities = [
+        { cpu: 64, ram: 131_072, disk: 2000 },
+        { cpu: 96, ram: 196_608, disk: 1500 },
+        { cpu: 32, ram: 131_072, disk: 2000 }
+      ]
+      const capacityOf = (i: number) => capacities[i % 3] ?? has
+      /** The share of memory promised at the first refusal, and how many hosts were empty at half of it: means of some seeds. */
+      const filled = (weights: Score.Weights): { readonly full: number; readonly empty: number } => {
+        const seeds = [1, 2, 3, 4]
+        let full = 0
+        let empty = 0
+        for (const seed of seeds) {
+          let state = seed * 7919
+          const random = () => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648) / 2_147_483_648
+          const engine = Engine.make({ weights, usual })
+          let memory = 0
+          for (let i = 0; i < 60; i++) {
+            engine.set(engineHost(i + 1, { capacity: capacityOf(i) }))
+            memory += capacityOf(i).ram
+          }
+          const live: Array<readonly [HostId, Resources.Resources]> = []
+          let used = 0
+          let isHalf = false
+          for (;;) {
+            if (random() < 0.3) {
+              for (const [host, resources] of live.splice(Math.floor(random() * live.length), 1)) {
+                engine.release(host, resources)
+                used -= resources.ram
+              }
+            }
+            let left = random()
+            const chosen = usual.find(({ share }) => (left -= share) < 0) ?? usual[0]
+            const resources = chosen?.resources ?? has
+            const choice = engine.place({ resources })
+            if (choice === null) break
+            engine.reserve(choice.hostId, resources)
+            live.push([choice.hostId, resources])
+            used += resources.ram
+            if (!isHalf && used > memory / 2) {
+              isHalf = true
+              for (let i = 0; i < 60; i++) {
+                if (engine.free(HostId.make(i + 1))?.ram === capacityOf(i).ram) empty += 1 / seeds.length
+              }
+            }
+          }
+          full += used / memory / seeds.length
+        }
+        return { full, empty }
+      }
+      const only = (name: Score.Name): Score.Weights => ({ spread: 0, pack: 0, align: 0, fragmentation: 0, [name]: 1 })
+      const others = [filled(only("spread")), filled(only("pack")), filled(only("align"))]
+      const best = Math.max(...others.map(({ full }) => full))
+      const pack = filled(Score.policies.pack)
+      assert.isAbove(pack.full, best)
+      assert.isAbove(pack.empty, Math.max(...others.map(({ empty }) => empty)))
+      assert.isAbove(filled(Score.policies.balance).full, best)
+    }
+  )
+
   it("tells the same of a host of the inventory as the scan does, and takes back no more than was promised", () => {
     const { host, status } = candidate(7, has, { maintenance: true })
     const engine = Engine.make()
