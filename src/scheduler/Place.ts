@@ -5,7 +5,7 @@
  */
 import * as Either from "effect/Either"
 import type { HostRefusal } from "../domain/Errors.ts"
-import type { Host } from "../domain/Host.ts"
+import type { Host, HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
@@ -49,10 +49,8 @@ const shortages = (
     return [`${name} short by ${short}${unit} (needs ${wanted[resource]}, ${left})`]
   })
 
-/** What keeps anything new from it, whatever that is, one clause; null: nothing. */
-const closed = (request: PlacementRequest, { host, status }: Candidate): string | null => {
-  const excluded = request.exclude.get(host.id)
-  if (excluded !== undefined) return excluded
+/** What keeps anything new from a host, whatever that is, one clause; null: nothing. @since 0.7.0 @category filters */
+export const closed = (host: Host, status: HostStatus): string | null => {
   if (host.maintenance) return "it is in maintenance"
   switch (status._tag) {
     case "Up":
@@ -81,7 +79,7 @@ const lacking = ({ networks = [] }: PlacementRequest, { facts }: Host): string |
  * @since 0.1.0 @category filters
  */
 export const refusal = (request: PlacementRequest, candidate: Candidate): string | null => {
-  const reason = closed(request, candidate)
+  const reason = request.exclude.get(candidate.host.id) ?? closed(candidate.host, candidate.status)
   if (reason !== null) return reason
   const capacity = candidate.host.capacity
   if (capacity === null) return "what it has is not known yet"
@@ -102,7 +100,7 @@ const capacityOf = (host: Host): Resources.Resources | null => {
   return capacity
 }
 
-/** Whether it can have anything: `closed` without the words. */
+/** Whether it can have anything: `closed` and `exclude` without the words. */
 const isOpen = ({ exclude }: PlacementRequest, { host, status }: Candidate): boolean =>
   status._tag === "Up" && !host.maintenance && !(exclude.size > 0 && exclude.has(host.id))
 

@@ -1,0 +1,852 @@
+/**
+ * Placement whose cost follows what has changed, not how many hosts there are. The hosts are kept in typed arrays; for each shape of
+ * request (resources, networks, rules about hosts, labels that its other rules ask about) there is a ranking of the hosts that can take it,
+ * brought up to date from the log of changed hosts when it is asked for. Rules about groups are judged on the way down the ranking, which
+ * ends after about as many hosts as the group has members: the choice is the one that scoring every host anew would make.
+ *
+ * The first decision of a shape scores every host once. Synchronous, and changed by its methods: one owner at a time.
+ *
+ * @since 0.7.0
+ */
+import * as Either from "effect/Either"
+import type { Host, HostStatus } from "../domain/Host.ts"
+import type { HostId } from "../domain/Ids.ts"
+import * as Network from "../domain/Network.ts"
+import * as Resources from "../domain/Resources.ts"
+import * as Place from "./Place.ts"
+import * as Ranking from "./Ranking.ts"
+import type { Request, Rule, Topology } from "./Rules.ts"
+import * as Score from "./Score.ts"
+
+/**
+ * A host as the engine is told of it.
+ *
+ * - `capacity`: what may be promised in all, overcommit included (vCPUs, MiB, GiB); null: not known yet.
+ * - `headroom`: what of it is never given out.
+ * - `closed`: why nothing new may go there, one clause; null: it may.
+ * - `offer`: its networks; null: not known yet, and then nobody is refused for them.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface EngineHost {
+  readonly id: HostId
+  readonly name: string
+  readonly capacity: Resources.Resources | null
+  readonly headroom: Resources.Resources
+  readonly closed: string | null
+  readonly labels: Readonly<Record<string, string>>
+  readonly offer: Network.Offer | null
+}
+
+/** A host of the inventory's as the engine wants it. @since 0.7.0 @category constructors */
+export const fromHost = (
+  host: Host,
+  status: HostStatus,
+  headroom: Resources.Resources = Resources.zero
+): EngineHost => ({
+  id: host.id,
+  name: host.name,
+  capacity: host.capacity,
+  headroom,
+  closed: Place.closed(host, status),
+  labels: host.config.labels,
+  offer: host.facts
+})
+
+/** The host chosen, and its points. @since 0.7.0 @category models */
+export interface Choice {
+  readonly hostId: HostId
+  readonly score: number
+}
+
+/**
+ * Why a host cannot take a request, and for `short` by how much (vCPUs, MiB or GiB): `free` is what it has left, below zero when more is
+ * promised than it may be.
+ *
+ * @since 0.7.0 @category models
+ */
+export type Block =
+  | { readonly _tag: "Excluded" | "Closed" | "Network"; readonly reason: string }
+  | { readonly _tag: "Unknown" }
+  | { readonly _tag: "Rule"; readonly rule: Rule; readonly reason: string }
+  | { readonly _tag: "Short"; readonly resource: Resources.Name; readonly by: number; readonly free: number }
+
+/** Points by what they are for: a term of the policy's, or a should-rule. @since 0.7.0 @category models */
+export interface Term {
+  readonly of: Score.Name | Rule
+  readonly points: number
+}
+
+/** All that can be said of one host and one request; `score` counts only without `blocks`. @since 0.7.0 @category models */
+export interface Verdict {
+  readonly hostId: HostId
+  readonly host: string
+  readonly blocks: ReadonlyArray<Block>
+  readonly terms: ReadonlyArray<Term>
+  readonly score: number
+}
+
+/** @since 0.7.0 @category models */
+export interface Options {
+  readonly weights?: Score.Weights
+  /** sizes that are usual, for the fragmentation term; absent: it says the same of every host */
+  readonly usual?: ReadonlyArray<Score.Usual>
+  /** how many shapes have a ranking (about 30 bytes a host each); the one asked for longest ago makes room. Absent: 64 */
+  readonly shapes?: number
+}
+
+/** @since 0.7.0 @category models */
+export interface Engine {
+  /** Takes a host in, or changes what is known of it; what is promised there stays. */
+  readonly set: (host: EngineHost) => void
+  /** Takes a host out with all that was promised there. False: there was none. */
+  readonly remove: (id: HostId) => boolean
+  /** Promises resources on a host, whether or not they fit, and counts a member in each group. False: no such host, nothing done. */
+  readonly reserve: (id: HostId, resources: Resources.Resources, groups?: ReadonlyArray<string>) => boolean
+  /** Takes back what `reserve` promised. False: no such host, or so much was never promised there; nothing done. */
+  readonly release: (id: HostId, resources: Resources.Resources, groups?: ReadonlyArray<string>) => boolean
+  /** The host with most points, of equals the one with the lowest id; null: none can take it. Reserves nothing. */
+  readonly place: (request: Request) => Choice | null
+  /** Every host judged by itself, without the rankings, in the order of their ids. */
+  readonly judge: (request: Request) => ReadonlyArray<Verdict>
+  /** What a host has left to promise; undefined: no such host. */
+  readonly free: (id: HostId) => Resources.Resources | undefined
+  readonly size: () => number
+}
+
+/** The values of one label. */
+interface Column {
+  readonly ids: Map<string, number>
+  /** by slot; -1: the host has no such label */
+  at: Int32Array
+}
+
+interface Wish {
+  readonly wish: Network.Wish
+  /** by slot; 0: not asked yet, 1: it can be plugged in, 2: it cannot */
+  at: Uint8Array
+}
+
+interface Group {
+  total: number
+  readonly bySlot: Map<number, number>
+  /** by label, made when it is first asked for */
+  readonly byColumn: Map<Column, Map<number, number>>
+}
+
+interface Selector {
+  readonly rule: Rule
+  readonly column: Column
+  readonly isIn: boolean
+  readonly values: ReadonlySet<number>
+  /** of a should-rule; null: must */
+  readonly points: number | null
+}
+
+interface Shape {
+  readonly wanted: Resources.Resources
+  readonly selectors: ReadonlyArray<Selector>
+  readonly wishes: ReadonlyArray<Wish>
+  /** the labels that rules about groups ask about */
+  readonly columns: ReadonlyArray<Column>
+}
+
+/** Hosts in the same place by all labels of a shape. */
+interface Partition {
+  readonly values: ReadonlyArray<number>
+  readonly ranking: Ranking.Ranking
+  /** its place in the ranking of the partitions; -1: nobody in it can take the shape */
+  place: number
+}
+
+interface Index {
+  readonly shape: Shape
+  readonly partitions: Array<Partition>
+  readonly byValues: Map<string, number>
+  /** by column: which partitions have the value */
+  readonly having: ReadonlyArray<Map<number, Array<number>>>
+  /** by column: how many admitted hosts have the value */
+  readonly admittedBy: ReadonlyArray<Map<number, number>>
+  readonly outer: Ranking.Ranking
+  admitted: number
+  /** two by slot: its partition, -1 when it is not admitted, and its place in that one's ranking, -1 when it has no room */
+  where: Int32Array
+  /** how much of the log it knows */
+  seen: number
+}
+
+/** A rule about a group, with what counts for one decision. */
+interface GroupRule {
+  readonly rule: Rule
+  readonly kind: "near" | "apart" | "evenly"
+  readonly skew: number
+  /** of a should-rule; null: must */
+  readonly points: number | null
+  /** null: places are hosts */
+  readonly column: Column | null
+  readonly counts: ReadonlyMap<number, number>
+  readonly total: number
+  /** the fewest members in a place, for `evenly` */
+  readonly least: number
+}
+
+const broken = Number.NEGATIVE_INFINITY
+const nobody: ReadonlyMap<number, number> = new Map()
+
+const pointsOf = (rule: Rule): number | null =>
+  rule.strength === "must" ? null : Math.round(Math.max(0, rule.weight ?? 1) * Score.points)
+
+const topologyOf = (rule: Rule): Topology =>
+  rule.kind === "near" || rule.kind === "apart" || rule.kind === "evenly" ? rule.over : "host"
+
+/** A wished-for distance is missed the more, the more members are there. */
+const penalty = (points: number, members: number): number => -Math.round(points * (1 - 1 / (1 + members)))
+
+/** The points of a rule at a place (-1: none), or `broken`. */
+const pointsAt = ({ counts, kind, least, points, skew, total }: GroupRule, place: number): number => {
+  const members = counts.get(place) ?? 0
+  switch (kind) {
+    case "near":
+      if (points === null) return place < 0 || (total > 0 && members === 0) ? broken : 0
+      return members > 0 && place >= 0 ? points : 0
+    case "apart":
+      if (points === null) return place < 0 || members > 0 ? broken : 0
+      return place < 0 ? -points : penalty(points, members)
+    case "evenly": {
+      const more = Math.max(0, members - least)
+      if (points === null) return place < 0 || more + 1 > skew ? broken : 0
+      return place < 0 ? -points : penalty(points, more)
+    }
+  }
+}
+
+/** Why a must-rule is broken at a place, one clause. */
+const broke = ({ counts, kind, least, rule }: GroupRule, place: number): string => {
+  const over = topologyOf(rule)
+  const where = over === "host" ? "it" : `its ${over.label}`
+  const group = rule.kind === "hosts" ? "" : rule.group
+  if (place < 0) return `it has no label ${over === "host" ? "host" : over.label}`
+  const members = counts.get(place) ?? 0
+  switch (kind) {
+    case "near":
+      return `${where} has nobody of ${group}`
+    case "apart":
+      return `${where} has ${members} of ${group}`
+    case "evenly":
+      return `${where} has ${members} of ${group} while another has ${least}`
+  }
+}
+
+const floats = (size: number, from?: Float64Array): Float64Array => {
+  const to = new Float64Array(size)
+  if (from !== undefined) to.set(from)
+  return to
+}
+
+const integers = (size: number, from?: Int32Array): Int32Array => {
+  const to = new Int32Array(size).fill(-1)
+  if (from !== undefined) to.set(from)
+  return to
+}
+
+const bytes = (size: number, from?: Uint8Array): Uint8Array => {
+  const to = new Uint8Array(size)
+  if (from !== undefined) to.set(from)
+  return to
+}
+
+/** Adds to a count, and keeps no zeros. */
+const count = <K>(counts: Map<K, number>, key: K, by: number): void => {
+  const now = (counts.get(key) ?? 0) + by
+  if (now === 0) counts.delete(key)
+  else counts.set(key, now)
+}
+
+const isSame = (a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean => {
+  const keys = Object.keys(a)
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key])
+}
+
+/** The fewest members in a place that counts; those without any are known by how many there are. Infinity: no place counts. */
+const fewest = (counts: ReadonlyMap<number, number>, isCounted: (place: number) => boolean, places: number): number => {
+  let occupied = 0
+  let least = Number.POSITIVE_INFINITY
+  for (const [place, members] of counts) {
+    if (!isCounted(place)) continue
+    occupied++
+    least = Math.min(least, members)
+  }
+  return occupied < places ? 0 : least
+}
+
+/** What `fewest` needs to know of the places by hosts (null) or by a label. */
+interface Places {
+  readonly has: (column: Column | null, place: number) => boolean
+  readonly size: (column: Column | null) => number
+}
+
+/** @since 0.7.0 @category constructors */
+export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread }: Options = {}): Engine => {
+  const usualSizes = Score.normalize(usual)
+  const slots = new Map<number, number>()
+  const vacant: Array<number> = []
+  const hosts: Array<EngineHost | undefined> = []
+  /** the groups with members on a slot, and how many */
+  const groupsOf: Array<Map<string, number>> = []
+  const columns = new Map<string, Column>()
+  const wishes = new Map<string, Wish>()
+  const groups = new Map<string, Group>()
+  const indices = new Map<string, Index>()
+  const given = Score.amounts()
+
+  let room = 4
+  let ids = floats(room)
+  /** 1: something new may go there */
+  let open = bytes(room)
+  // capacity is less the headroom
+  let capacity = { cpu: floats(room), ram: floats(room), disk: floats(room) }
+  let promised = { cpu: floats(room), ram: floats(room), disk: floats(room) }
+
+  /** the slots that changed last, in a ring; who knows less than `forgotten` changes, or lags by more than the ring, scores all anew */
+  let log = integers(room)
+  let changes = 0
+  let forgotten = 0
+
+  /** when each slot changed last, by the log: the changes before it need not be looked at */
+  let latest = floats(room)
+
+  const changed = (slot: number): void => {
+    log[changes % room] = slot
+    latest[slot] = changes
+    changes++
+  }
+
+  const grow = (): void => {
+    room *= 2
+    ids = floats(room, ids)
+    open = bytes(room, open)
+    capacity = { cpu: floats(room, capacity.cpu), ram: floats(room, capacity.ram), disk: floats(room, capacity.disk) }
+    promised = { cpu: floats(room, promised.cpu), ram: floats(room, promised.ram), disk: floats(room, promised.disk) }
+    for (const column of columns.values()) column.at = integers(room, column.at)
+    for (const wish of wishes.values()) wish.at = bytes(room, wish.at)
+    log = integers(room)
+    latest = floats(room)
+    forgotten = changes
+  }
+
+  const columnOf = (label: string): Column => {
+    const known = columns.get(label)
+    if (known !== undefined) return known
+    const column: Column = { ids: new Map(), at: integers(room) }
+    columns.set(label, column)
+    return column
+  }
+
+  const valueOf = (column: Column, value: string): number => {
+    const known = column.ids.get(value)
+    if (known !== undefined) return known
+    column.ids.set(value, column.ids.size)
+    return column.ids.size - 1
+  }
+
+  const wishOf = (wish: Network.Wish): Wish => {
+    const key = JSON.stringify([wish.network, wish.vlan])
+    const known = wishes.get(key)
+    if (known !== undefined) return known
+    const made: Wish = { wish, at: bytes(room) }
+    wishes.set(key, made)
+    return made
+  }
+
+  const unconnected = (wish: Network.Wish, slot: number): string | null => {
+    const offer = hosts[slot]?.offer ?? null
+    if (offer === null) return null
+    const connected = Network.connect(offer, wish)
+    return Either.isLeft(connected) ? connected.left : null
+  }
+
+  const canPlug = (wish: Wish, slot: number): boolean => {
+    if (wish.at[slot] === 0) wish.at[slot] = unconnected(wish.wish, slot) === null ? 1 : 2
+    return wish.at[slot] === 1
+  }
+
+  const matches = ({ column, isIn, values }: Selector, slot: number): boolean =>
+    values.has(column.at[slot] ?? -1) === isIn
+
+  /** Whether new VMs may go there and all must-rules about hosts hold, room or not. */
+  const admits = ({ selectors, wishes }: Shape, slot: number): boolean => {
+    if (open[slot] !== 1) return false
+    for (const selector of selectors) if (selector.points === null && !matches(selector, slot)) return false
+    for (const wish of wishes) if (!canPlug(wish, slot)) return false
+    return true
+  }
+
+  const shortBy = (resource: Resources.Name, wanted: Resources.Resources, slot: number): number =>
+    wanted[resource] === 0
+      ? 0
+      : Math.max(0, (promised[resource][slot] ?? 0) + wanted[resource] - (capacity[resource][slot] ?? 0))
+
+  const fits = (wanted: Resources.Resources, slot: number): boolean =>
+    shortBy("cpu", wanted, slot) === 0 && shortBy("ram", wanted, slot) === 0 && shortBy("disk", wanted, slot) === 0
+
+  const look = (resource: Resources.Name, wanted: Resources.Resources, slot: number): void => {
+    const amount = given[resource]
+    amount.capacity = capacity[resource][slot] ?? 0
+    amount.free = amount.capacity - (promised[resource][slot] ?? 0)
+    amount.wanted = wanted[resource]
+  }
+
+  /** All points of a host that do not depend on groups; `tell` hears of each. */
+  const scoreOf = (
+    { selectors, wanted }: Shape,
+    slot: number,
+    tell?: (of: Term["of"], points: number) => void
+  ): number => {
+    look("cpu", wanted, slot)
+    look("ram", wanted, slot)
+    look("disk", wanted, slot)
+    let sum = 0
+    for (const name of Score.names) {
+      if (weights[name] === 0) continue
+      const points = Score.term(name, weights[name], usualSizes, given)
+      sum += points
+      tell?.(name, points)
+    }
+    for (const selector of selectors) {
+      if (selector.points === null) continue
+      const points = matches(selector, slot) ? selector.points : 0
+      sum += points
+      tell?.(selector.rule, points)
+    }
+    return sum
+  }
+
+  const shapeOf = ({ networks = [], resources, rules = [] }: Request): Shape => {
+    const labels = new Set<string>()
+    for (const rule of rules) {
+      const over = topologyOf(rule)
+      if (over !== "host") labels.add(over.label)
+    }
+    return {
+      wanted: resources,
+      selectors: rules.flatMap((rule): ReadonlyArray<Selector> => {
+        if (rule.kind !== "hosts") return []
+        const column = columnOf(rule.label)
+        const values = new Set(rule.values.map((value) => valueOf(column, value)))
+        return [{ rule, column, isIn: rule.is === "in", values, points: pointsOf(rule) }]
+      }),
+      wishes: networks.map(wishOf),
+      columns: [...labels].toSorted().map(columnOf)
+    }
+  }
+
+  /** The same for requests that have the same shape. */
+  const keyOf = ({ networks, resources, rules }: Request): string => {
+    const { cpu, disk, ram } = resources
+    const key = `${cpu} ${ram} ${disk}`
+    if (rules === undefined && networks === undefined) return key
+    const parts: Array<unknown> = []
+    const labels = new Set<string>()
+    for (const rule of rules ?? []) {
+      const over = topologyOf(rule)
+      if (rule.kind === "hosts") parts.push([rule.label, rule.is, rule.values, pointsOf(rule)])
+      else if (over !== "host") labels.add(over.label)
+    }
+    const plugs = (networks ?? []).map(({ network, vlan }) => [network, vlan])
+    if (parts.length === 0 && labels.size === 0 && plugs.length === 0) return key
+    return `${key} ${JSON.stringify([parts, [...labels].toSorted(), plugs])}`
+  }
+
+  const isIn = (index: Index, partition: number, slot: number): boolean => {
+    const values = index.partitions[partition]?.values
+    if (values === undefined) return false
+    for (const [i, { at }] of index.shape.columns.entries()) if (at[slot] !== values[i]) return false
+    return true
+  }
+
+  const partitionAt = (index: Index, slot: number): number => {
+    const values = index.shape.columns.map(({ at }) => at[slot] ?? -1)
+    const key = values.join(" ")
+    const known = index.byValues.get(key)
+    if (known !== undefined) return known
+    const number = index.partitions.length
+    index.partitions.push({ values, ranking: Ranking.make(), place: -1 })
+    index.byValues.set(key, number)
+    for (const [i, value] of values.entries()) {
+      const having = index.having[i]
+      const others = having?.get(value)
+      if (others === undefined) having?.set(value, [number])
+      else others.push(number)
+    }
+    return number
+  }
+
+  const admit = (index: Index, number: number, by: 1 | -1): void => {
+    index.admitted += by
+    for (const [i, value] of (index.partitions[number]?.values ?? []).entries()) {
+      const counts = index.admittedBy[i]
+      if (counts !== undefined && value >= 0) count(counts, value, by)
+    }
+  }
+
+  /** Ranks a partition anew among the others, by its best host. */
+  const settle = ({ outer, partitions }: Index, number: number): void => {
+    const partition = partitions[number]
+    if (partition === undefined) return
+    const { ranking } = partition
+    const first = ranking.first()
+    if (first >= 0 && partition.place >= 0) outer.change(partition.place, ranking.id(first), ranking.score(first))
+    else if (first >= 0) partition.place = outer.add(number, ranking.id(first), ranking.score(first))
+    else if (partition.place >= 0) {
+      outer.remove(partition.place)
+      partition.place = -1
+    }
+  }
+
+  const rescore = (index: Index, slot: number): void => {
+    const { shape, where } = index
+    const from = where[2 * slot] ?? -1
+    const was = where[2 * slot + 1] ?? -1
+    const isAdmitted = admits(shape, slot)
+    if (from < 0 && !isAdmitted) return
+    const to = !isAdmitted ? -1 : isIn(index, from, slot) ? from : partitionAt(index, slot)
+    if (from !== to && from >= 0) admit(index, from, -1)
+    if (from !== to && to >= 0) admit(index, to, 1)
+    const hasRoom = isAdmitted && fits(shape.wanted, slot)
+    const stays = was >= 0 && hasRoom && from === to
+    if (was >= 0 && !stays) index.partitions[from]?.ranking.remove(was)
+    let place = -1
+    const ranking = hasRoom ? index.partitions[to]?.ranking : undefined
+    if (ranking !== undefined) {
+      const id = ids[slot] ?? 0
+      const score = scoreOf(shape, slot)
+      if (stays) ranking.change(was, id, score)
+      place = stays ? was : ranking.add(slot, id, score)
+    }
+    where[2 * slot] = to
+    where[2 * slot + 1] = place
+    if (from >= 0) settle(index, from)
+    if (to >= 0 && to !== from) settle(index, to)
+  }
+
+  const indexOf = (request: Request): Index => {
+    const key = keyOf(request)
+    const known = indices.get(key)
+    if (known !== undefined) {
+      // the last one of the map is the one used last
+      indices.delete(key)
+      indices.set(key, known)
+      return known
+    }
+    if (indices.size >= shapes) for (const oldest of [...indices.keys()].slice(0, 1)) indices.delete(oldest)
+    const shape = shapeOf(request)
+    const made: Index = {
+      shape,
+      partitions: [],
+      byValues: new Map(),
+      having: shape.columns.map(() => new Map<number, Array<number>>()),
+      admittedBy: shape.columns.map(() => new Map<number, number>()),
+      outer: Ranking.make(),
+      admitted: 0,
+      where: integers(2 * room),
+      seen: -1
+    }
+    indices.set(key, made)
+    return made
+  }
+
+  const upToDate = (request: Request): Index => {
+    const index = indexOf(request)
+    if (index.where.length < 2 * room) index.where = integers(2 * room, index.where)
+    if (index.seen < forgotten || changes - index.seen > room) {
+      for (let slot = 0; slot < hosts.length; slot++) rescore(index, slot)
+    } else {
+      for (let i = index.seen; i < changes; i++) {
+        const slot = log[i % room] ?? -1
+        if (latest[slot] === i) rescore(index, slot)
+      }
+    }
+    index.seen = changes
+    return index
+  }
+
+  const countsOf = (group: Group | undefined, column: Column | null): ReadonlyMap<number, number> => {
+    if (group === undefined) return nobody
+    if (column === null) return group.bySlot
+    const known = group.byColumn.get(column)
+    if (known !== undefined) return known
+    const counts = new Map<number, number>()
+    for (const [slot, members] of group.bySlot) {
+      const value = column.at[slot] ?? -1
+      if (value >= 0) count(counts, value, members)
+    }
+    group.byColumn.set(column, counts)
+    return counts
+  }
+
+  const groupRules = (rules: ReadonlyArray<Rule>, places: Places): ReadonlyArray<GroupRule> =>
+    rules.flatMap((rule): ReadonlyArray<GroupRule> => {
+      if (rule.kind === "hosts") return []
+      const over = topologyOf(rule)
+      const column = over === "host" ? null : columnOf(over.label)
+      const group = groups.get(rule.group)
+      const counts = countsOf(group, column)
+      return [
+        {
+          rule,
+          kind: rule.kind === "notWith" ? "apart" : rule.kind,
+          skew: rule.kind === "evenly" ? rule.skew : 0,
+          points: pointsOf(rule),
+          column,
+          counts,
+          total: group?.total ?? 0,
+          least: rule.kind === "evenly" ? fewest(counts, (place) => places.has(column, place), places.size(column)) : 0
+        }
+      ]
+    })
+
+  const slotsOf = (exclude: Request["exclude"]): ReadonlySet<number> => {
+    const excluded = new Set<number>()
+    for (const id of exclude?.keys() ?? []) {
+      const slot = slots.get(id)
+      if (slot !== undefined) excluded.add(slot)
+    }
+    return excluded
+  }
+
+  const chosen = (slot: number, score: number): Choice | null => {
+    const host = hosts[slot]
+    return host === undefined ? null : { hostId: host.id, score }
+  }
+
+  const place = (request: Request): Choice | null => {
+    const index = upToDate(request)
+    const { admittedBy, having, outer, partitions, shape, where } = index
+    const admitted = (column: Column | null) =>
+      column === null ? undefined : admittedBy[shape.columns.indexOf(column)]
+    const rules = groupRules(request.rules ?? [], {
+      has: (column, at) => (column === null ? (where[2 * at] ?? -1) >= 0 : admitted(column)?.has(at) === true),
+      size: (column) => (column === null ? index.admitted : (admitted(column)?.size ?? 0))
+    })
+    const excluded = slotsOf(request.exclude)
+    if (rules.length === 0 && excluded.size === 0) {
+      const ranking = partitions[outer.item(outer.first())]?.ranking
+      const first = ranking?.first() ?? -1
+      return ranking === undefined || first < 0 ? null : chosen(ranking.item(first), ranking.score(first))
+    }
+
+    let best = -1
+    let bestScore = broken
+    let bestId = 0
+    const consider = (slot: number, id: number, score: number): void => {
+      if (score === broken || excluded.has(slot)) return
+      if (best >= 0 && (score < bestScore || (score === bestScore && id >= bestId))) return
+      best = slot
+      bestScore = score
+      bestId = id
+    }
+    /** Whether nobody with at most these points, and at equal points no lower id, can be chosen any more. */
+    const isSettled = (score: number, id: number): boolean =>
+      best >= 0 && (bestScore > score || (bestScore === score && bestId <= id))
+
+    const byHost = rules.filter(({ column }) => column === null)
+    const byLabel = rules.flatMap((rule) =>
+      rule.column === null ? [] : [{ rule, at: shape.columns.indexOf(rule.column) }]
+    )
+    const ofHost = (slot: number): number => {
+      let sum = 0
+      for (const rule of byHost) sum += pointsAt(rule, slot)
+      return sum
+    }
+    const ofPartition = ({ values }: Partition): number => {
+      let sum = 0
+      for (const { at, rule } of byLabel) sum += pointsAt(rule, values[at] ?? -1)
+      return sum
+    }
+    const visitHost = (slot: number): void => {
+      const partition = partitions[where[2 * slot] ?? -1]
+      const at = where[2 * slot + 1] ?? -1
+      if (partition === undefined || at < 0) return
+      const score = partition.ranking.score(at)
+      consider(slot, ids[slot] ?? 0, score + ofPartition(partition) + ofHost(slot))
+    }
+    const visitPartition = (number: number): void => {
+      const partition = partitions[number]
+      if (partition === undefined) return
+      const points = ofPartition(partition)
+      if (points === broken) return
+      partition.ranking.walk((slot, id, score) => {
+        if (isSettled(score + points, id)) return false
+        consider(slot, id, score + points + ofHost(slot))
+        return true
+      })
+    }
+    const visitPlacesOf = ({ column, counts }: GroupRule): void => {
+      const numbers = column === null ? undefined : having[shape.columns.indexOf(column)]
+      for (const at of counts.keys()) {
+        if (column === null) visitHost(at)
+        else for (const number of numbers?.get(at) ?? []) visitPartition(number)
+      }
+    }
+
+    const near = rules.filter(({ kind, total }) => kind === "near" && total > 0)
+    const [bound] = near.filter(({ points }) => points === null).toSorted((a, b) => a.counts.size - b.counts.size)
+    // whoever gains by a rule about a group is where it has members; on all others such rules can only cost points
+    for (const rule of near) if (rule !== bound) visitPlacesOf(rule)
+    if (bound !== undefined) visitPlacesOf(bound)
+    else {
+      outer.walk((number, id, score) => {
+        if (isSettled(score, id)) return false
+        visitPartition(number)
+        return true
+      })
+    }
+    return chosen(best, bestScore)
+  }
+
+  const inOrder = (): ReadonlyArray<number> => [...slots].toSorted(([a], [b]) => a - b).map(([, slot]) => slot)
+
+  const judge = (request: Request): ReadonlyArray<Verdict> => {
+    const shape = shapeOf(request)
+    const order = inOrder()
+    const admitted = order.filter((slot) => admits(shape, slot))
+    const valuesOf = (column: Column | null): ReadonlySet<number> =>
+      new Set(column === null ? admitted : admitted.map((slot) => column.at[slot] ?? -1).filter((value) => value >= 0))
+    const counted = new Map<Column | null, ReadonlySet<number>>(
+      [null, ...shape.columns].map((column) => [column, valuesOf(column)])
+    )
+    const rules = groupRules(request.rules ?? [], {
+      has: (column, at) => counted.get(column)?.has(at) === true,
+      size: (column) => counted.get(column)?.size ?? 0
+    })
+    return order.flatMap((slot): ReadonlyArray<Verdict> => {
+      const host = hosts[slot]
+      if (host === undefined) return []
+      const blocks: Array<Block> = []
+      const excluded = request.exclude?.get(host.id)
+      if (excluded !== undefined) blocks.push({ _tag: "Excluded", reason: excluded })
+      if (host.closed !== null) blocks.push({ _tag: "Closed", reason: host.closed })
+      if (host.capacity === null) blocks.push({ _tag: "Unknown" })
+      for (const { wish } of shape.wishes) {
+        const reason = unconnected(wish, slot)
+        if (reason !== null) blocks.push({ _tag: "Network", reason })
+      }
+      for (const selector of shape.selectors) {
+        const { rule } = selector
+        if (rule.kind !== "hosts" || selector.points !== null || matches(selector, slot)) continue
+        const value = host.labels[rule.label]
+        const reason = value === undefined ? `it has no label ${rule.label}` : `its ${rule.label} is ${value}`
+        blocks.push({ _tag: "Rule", rule, reason })
+      }
+      let score = 0
+      const terms: Array<Term> = []
+      for (const rule of rules) {
+        const at = rule.column === null ? slot : (rule.column.at[slot] ?? -1)
+        const points = pointsAt(rule, at)
+        if (points === broken) blocks.push({ _tag: "Rule", rule: rule.rule, reason: broke(rule, at) })
+        else if (rule.points !== null) {
+          terms.push({ of: rule.rule, points })
+          score += points
+        }
+      }
+      for (const resource of host.capacity === null ? [] : Resources.names) {
+        const by = shortBy(resource, request.resources, slot)
+        const left = (capacity[resource][slot] ?? 0) - (promised[resource][slot] ?? 0)
+        if (by > 0) blocks.push({ _tag: "Short", resource, by, free: left })
+      }
+      if (blocks.length > 0) return [{ hostId: host.id, host: host.name, blocks, terms: [], score: 0 }]
+      score += scoreOf(shape, slot, (of, points) => terms.push({ of, points }))
+      return [{ hostId: host.id, host: host.name, blocks, terms, score }]
+    })
+  }
+
+  const join = (name: string, slot: number, by: 1 | -1): void => {
+    const group = groups.get(name) ?? { total: 0, bySlot: new Map(), byColumn: new Map() }
+    group.total += by
+    count(group.bySlot, slot, by)
+    for (const [column, counts] of group.byColumn) {
+      const value = column.at[slot] ?? -1
+      if (value >= 0) count(counts, value, by)
+    }
+    if (group.total === 0) groups.delete(name)
+    else groups.set(name, group)
+    const there = groupsOf[slot]
+    if (there !== undefined) count(there, name, by)
+  }
+
+  const promise = (slot: number, resources: Resources.Resources, by: 1 | -1): void => {
+    for (const resource of Resources.names) {
+      promised[resource][slot] = (promised[resource][slot] ?? 0) + by * resources[resource]
+    }
+  }
+
+  return {
+    set: (host) => {
+      const known = slots.get(host.id)
+      const slot = known ?? vacant.pop() ?? hosts.length
+      if (slot >= room) grow()
+      const labels = hosts[slot]?.labels ?? {}
+      if (known === undefined) {
+        slots.set(host.id, slot)
+        groupsOf[slot] = new Map()
+      }
+      hosts[slot] = host
+      ids[slot] = host.id
+      open[slot] = host.closed === null && host.capacity !== null ? 1 : 0
+      for (const resource of Resources.names) {
+        capacity[resource][slot] = (host.capacity?.[resource] ?? 0) - host.headroom[resource]
+      }
+      if (!isSame(labels, host.labels)) {
+        for (const label of Object.keys(labels)) columnOf(label).at[slot] = -1
+        for (const [label, value] of Object.entries(host.labels)) {
+          const column = columnOf(label)
+          column.at[slot] = valueOf(column, value)
+        }
+        // they are counted again by the new labels when somebody asks
+        for (const name of groupsOf[slot]?.keys() ?? []) groups.get(name)?.byColumn.clear()
+      }
+      for (const wish of wishes.values()) wish.at[slot] = 0
+      changed(slot)
+    },
+    remove: (id) => {
+      const slot = slots.get(id)
+      if (slot === undefined) return false
+      for (const [name, members] of groupsOf[slot] ?? []) for (let i = 0; i < members; i++) join(name, slot, -1)
+      for (const label of Object.keys(hosts[slot]?.labels ?? {})) columnOf(label).at[slot] = -1
+      for (const resource of Resources.names) promised[resource][slot] = 0
+      open[slot] = 0
+      hosts[slot] = undefined
+      slots.delete(id)
+      vacant.push(slot)
+      changed(slot)
+      return true
+    },
+    reserve: (id, resources, names = []) => {
+      const slot = slots.get(id)
+      if (slot === undefined) return false
+      promise(slot, resources, 1)
+      for (const name of names) join(name, slot, 1)
+      changed(slot)
+      return true
+    },
+    release: (id, resources, names = []) => {
+      const slot = slots.get(id)
+      if (slot === undefined) return false
+      const there = groupsOf[slot]
+      if (Resources.names.some((resource) => (promised[resource][slot] ?? 0) < resources[resource])) return false
+      if (names.some((name) => (there?.get(name) ?? 0) < names.filter((other) => other === name).length)) return false
+      promise(slot, resources, -1)
+      for (const name of names) join(name, slot, -1)
+      changed(slot)
+      return true
+    },
+    place,
+    judge,
+    free: (id) => {
+      const slot = slots.get(id)
+      if (slot === undefined) return undefined
+      return Resources.map((resource) => (capacity[resource][slot] ?? 0) - (promised[resource][slot] ?? 0))
+    },
+    size: () => slots.size
+  }
+}
