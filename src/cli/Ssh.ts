@@ -53,17 +53,20 @@ export const userOf = (image: string): string | undefined => {
 
 const sshPort = 22
 
-/** How long an address has to answer. */
-const patience = 3000
+/** Milliseconds that an address has to answer, and then its sshd to say what it is. */
+const patience = { address: 3000, sshd: 10_000 }
 
 const answers = (address: string) =>
   Effect.async<boolean>((resume) => {
-    const socket = connect({ host: address, port: sshPort, timeout: patience })
+    const socket = connect({ host: address, port: sshPort, timeout: patience.address })
     const told = (does: boolean) => () => {
       socket.destroy()
       resume(Effect.succeed(does))
     }
-    socket.once("connect", told(true)).once("timeout", told(false)).on("error", told(false))
+    socket.once("connect", () => socket.setTimeout(patience.sshd))
+    // an open port says little: routers and proxies open them for whatever is behind
+    socket.once("data", (data) => told(data.toString("latin1").startsWith("SSH-"))())
+    socket.once("timeout", told(false)).once("close", told(false)).on("error", told(false))
     return Effect.sync(() => socket.destroy())
   })
 
@@ -93,7 +96,7 @@ const ssh = Verb.make({
     ),
     jump: Verb.toggle(
       "jump",
-      "By way of the VM's host, where its address does not answer from here: by ssh from here to there, with your own key."
+      "By way of the VM's host, for an address that is reached from there alone: by ssh from here to there, with your own key."
     )
   }),
   args: Args.all([
@@ -133,15 +136,15 @@ const ssh = Verb.make({
       }
       const at = `${found.address}, which ${toldBy[found.source]} tells`
       const { address: host } = yield* hosts.getHost({ path: { id: vm.hostId } })
-      const near = yield* answers(found.address)
-      if (!near && !jump) {
+      // such an address may be another machine's here
+      if (!jump && !(yield* answers(found.address))) {
         return yield* new Refused({
           why: "failed",
           message: `nothing answers from here at ${at}, port ${sshPort}: is its sshd up (vmfabric vm log)? If only its host reaches it, --jump goes by ${formatAddress(host)}`
         })
       }
       yield* note(
-        `${login === undefined ? "" : `as ${login} `}at ${at}${near ? "" : `, by way of ${formatAddress(host)}`}`
+        `${login === undefined ? "" : `as ${login} `}at ${at}${jump ? `, by way of ${formatAddress(host)}` : ""}`
       )
       const by = `ssh://${host.user}@${isIPv6(host.host) ? `[${host.host}]` : host.host}:${host.port}`
       const program = yield* Effect.orElseSucceed(Config.nonEmptyString("VMFABRIC_SSH"), () => "ssh")
@@ -149,7 +152,7 @@ const ssh = Verb.make({
         // its key is known by the VM, and not by an address that another VM may have tomorrow
         "-o",
         `HostKeyAlias=vmfabric-${vm.uuid}`,
-        ...(near ? [] : ["-J", by]),
+        ...(jump ? ["-J", by] : []),
         ...(login === undefined ? [] : ["-l", login]),
         "--",
         found.address,
