@@ -120,6 +120,8 @@ describe("a VM's NICs", () => {
         const nics = yield* Nics
         const vms = yield* Vms
         const { id } = yield* create("a", [{}])
+        // one that is not up yet would find the NIC there, and not see it come
+        yield* said(world, "GUEST READY vda=1073741824")
         const nic = yield* nics.attach(id, { network: "lan" })
         assert.deepEqual([nic.id, nic.network], [2, "lan"])
         yield* said(world, `GUEST NIC + eth1 mac=${nic.mac}`)
