@@ -381,7 +381,7 @@ const make = Effect.gen(function* () {
     ),
     changeHost: (id, decide, confirm) =>
       Effect.withSpan(
-        changingAllHosts(
+        changing(
           `change pm ${id}`,
           Effect.gen(function* () {
             const before = yield* hostNow(id)
@@ -392,7 +392,7 @@ const make = Effect.gen(function* () {
             }
             const changed = { before, after: yield* hostNow(id) }
             if (confirm !== undefined) yield* confirm(changed)
-            return changed
+            return { result: changed, hosts: [id] }
           })
         ),
         "Inventory.changeHost"

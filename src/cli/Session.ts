@@ -157,21 +157,23 @@ const keepingBody = (response: HttpClientResponse.HttpClientResponse) => {
   })
 }
 
+/** What a file of authorities has, PEM; undefined: there is none. @since 0.7.0 @category reading */
+export const authorityOf = Effect.fn("Session.authorityOf")(function* (caFile: string | undefined) {
+  if (caFile === undefined) return undefined
+  const fs = yield* FileSystem.FileSystem
+  return yield* Effect.mapError(
+    fs.readFileString(caFile),
+    () => new Refused({ why: "usage", message: `${caFile} cannot be read: expected a PEM file`, field: "ca-file" })
+  )
+})
+
 /** A client of a controller, that tries for so long. `around`: what is done to each of its requests. @since 0.5.0 @category constructors */
 export const clientOf = Effect.fn("Session.clientOf")(function* (
   { caFile, token, url }: Target,
   patience: "2 seconds" | "10 minutes",
   around: (http: HttpClient.HttpClient) => HttpClient.HttpClient = identity
 ) {
-  const fs = yield* FileSystem.FileSystem
-  const authority =
-    caFile === undefined
-      ? undefined
-      : yield* Effect.mapError(
-          fs.readFileString(caFile),
-          () =>
-            new Refused({ why: "usage", message: `${caFile} cannot be read: expected a PEM file`, field: "ca-file" })
-        )
+  const authority = yield* authorityOf(caFile)
   const http = HttpClient.transformResponse(
     yield* Effect.flatMap(Network, ({ clientFor }) => clientFor(authority)),
     Effect.flatMap(keepingBody)

@@ -3,7 +3,7 @@
  *
  * @since 0.7.0
  */
-import * as FileSystem from "@effect/platform/FileSystem"
+import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,7 +15,7 @@ import { createWebSocketStream, WebSocket } from "ws"
 import * as Problem from "../api/Problem.ts"
 import { Unreachable } from "../client/Errors.ts"
 import { Refused } from "./Failure.ts"
-import type { Target } from "./Session.ts"
+import { authorityOf, type Target } from "./Session.ts"
 
 /** How the other side closed it. @since 0.7.0 @category models */
 export interface Closed {
@@ -47,15 +47,7 @@ export const open = Effect.fn("Wire.open")(function* (
   path: string,
   ticket: Redacted.Redacted<string>
 ): Effect.fn.Return<Wire, WireError, Scope.Scope | FileSystem.FileSystem> {
-  const fs = yield* FileSystem.FileSystem
-  const ca =
-    caFile === undefined
-      ? undefined
-      : yield* Effect.mapError(
-          fs.readFileString(caFile),
-          () =>
-            new Refused({ why: "usage", message: `${caFile} cannot be read: expected a PEM file`, field: "ca-file" })
-        )
+  const ca = yield* authorityOf(caFile)
   const address = `${url.replace(/^http/, "ws").replace(/\/+$/, "")}${path}?ticket=${Redacted.value(ticket)}`
   const closed = yield* Deferred.make<Closed>()
   const socket = yield* Effect.acquireRelease(

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Errors from "../domain/Errors.ts"
 import * as NicSaga from "./NicSaga.ts"
 import type { Saga } from "./Saga.ts"
-import type { Subject } from "./VmSaga.ts"
+import * as VmSaga from "./VmSaga.ts"
 
 /** @since 0.6.0 @category constants */
 export const steps = ["attach", "seen"] as const
@@ -16,7 +16,7 @@ export const steps = ["attach", "seen"] as const
  *
  * @since 0.6.0 @category operations
  */
-export const saga = (subject: Subject): Saga<(typeof steps)[number]> => {
+export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
   const { host, hypervisor, inventory, vm } = subject
   const domain = { uuid: vm.uuid, domainName: vm.domainName }
   const nic = NicSaga.nicOf(subject)
@@ -59,10 +59,7 @@ export const saga = (subject: Subject): Saga<(typeof steps)[number]> => {
     ],
     succeeded: settle({ state: "attached" }),
     kept: ({ message }) =>
-      Effect.zipRight(
-        inventory.setOutcome(subject.operation.id, `the NIC stays attached: ${message}`),
-        settle({ state: "attached" })
-      ),
+      Effect.zipRight(VmSaga.tell(subject, `the NIC stays attached: ${message}`), settle({ state: "attached" })),
     failed: settle(null)
   }
 }

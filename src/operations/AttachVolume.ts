@@ -7,6 +7,7 @@ import * as Errors from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Saga, Step } from "./Saga.ts"
+import * as VmSaga from "./VmSaga.ts"
 import * as VolumeSaga from "./VolumeSaga.ts"
 
 /** @since 0.3.0 @category constants */
@@ -96,7 +97,7 @@ export const saga = (
     succeeded: VolumeSaga.settle(subject, { state: "attached", releaseAsked: false }),
     kept: ({ message }) =>
       Effect.zipRight(
-        subject.inventory.setOutcome(subject.operation.id, `the volume stays attached: ${message}`),
+        VmSaga.tell(subject, `the volume stays attached: ${message}`),
         VolumeSaga.settle(subject, { state: "attached", releaseAsked: true })
       ),
     failed: VolumeSaga.settle(subject, {

@@ -267,14 +267,14 @@ export const drive = Effect.fn("Saga.drive")(function* (
 
   // --------------------------------------------------------------------------------------------------------------------- undo
 
-  const { kept = () => Effect.void } = saga
+  const { kept } = saga
 
   /** Gives the guest's answer when it does not let go of what the step gave it, which is then as it was given; null: it is undone. */
   const undoStep = Effect.fnUntraced(function* (step: Step, undo: Effect.Effect<void, StepError>) {
     const withdraw = retry
       .run({
         ...work(`undo of ${step.name}`, step, undo),
-        policy: { silence: "always", refusal: saga.kept === undefined ? "always" : "always unless held" }
+        policy: { silence: "always", refusal: kept === undefined ? "always" : "always unless held" }
       })
       .pipe(
         Effect.as(null),
@@ -315,7 +315,7 @@ export const drive = Effect.fn("Saga.drive")(function* (
       yield* begin("undo", step.name, index + 1, todo.length)
       if (index === 0) yield* onBegun
       const held = yield* undoStep(step, undo)
-      if (held !== null) {
+      if (kept !== undefined && held !== null) {
         carried = { ended: { phase: "undo", name: step.name, state: "failed", error: held.message } }
         yield* recordCarried
         yield* kept(held)

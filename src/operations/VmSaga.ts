@@ -49,8 +49,10 @@ export const stayOff = ({ host, hypervisor, vm }: Subject): Effect.Effect<void, 
   vm.autostart ? hypervisor.setAutostart(host, { uuid: vm.uuid, domainName: vm.domainName }, false) : Effect.void
 
 /** Writes down how the operation came about. @since 0.6.0 @category steps */
-export const tell = ({ inventory, operation }: Subject, outcome: string): Effect.Effect<void, PersistenceError> =>
-  inventory.setOutcome(operation.id, outcome)
+export const tell = (
+  { inventory, operation }: Pick<Subject, "inventory" | "operation">,
+  outcome: string
+): Effect.Effect<void, PersistenceError> => inventory.setOutcome(operation.id, outcome)
 
 /**
  * Removes the definition of one that was powered off. It may run again: by a start that was given up and took effect after all, by its

@@ -1,6 +1,7 @@
 /** What every Inspector must do, whatever the VMs are made of. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
@@ -179,9 +180,20 @@ export const inspectorContract = <E>(
         const greeting = "RFB 003.008\n"
         const screens = yield* Effect.all([consoles.vnc(host, vm), consoles.vnc(host, vm)])
         const ends = yield* Effect.forEach(screens, (opened) =>
-          Effect.fork(Stream.runFold(lineOf(opened).incoming, "", (all, bytes) => all + text(bytes)))
+          Effect.gen(function* () {
+            const greeted = yield* Deferred.make<void>()
+            const all = Stream.runFoldEffect(lineOf(opened).incoming, "", (before, bytes) => {
+              const now = before + text(bytes)
+              return now.length < greeting.length
+                ? Effect.succeed(now)
+                : Effect.as(Deferred.succeed(greeted, undefined), now)
+            })
+            const end = yield* Effect.fork(all)
+            // one that ends before it has greeted is told of below
+            yield* Effect.raceFirst(Deferred.await(greeted), Fiber.await(end)).pipe(Effect.timeout("60 seconds"))
+            return end
+          })
         )
-        yield* Effect.sleep("200 millis")
         yield* world.pause(vm)
         yield* hypervisor.resume(host, vm)
         yield* hypervisor.powerOff(host, vm)

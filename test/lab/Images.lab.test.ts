@@ -3,9 +3,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
+import * as Shown from "../images/Shown.ts"
 import {
   allHostsUp,
   create,
@@ -20,15 +20,6 @@ import {
 } from "./Client.ts"
 import * as Lab from "./Lab.ts"
 
-const Image = Schema.Struct({
-  id: Schema.Int,
-  state: Schema.String,
-  reason: Schema.NullOr(Schema.String),
-  received: Schema.NullOr(Schema.Int),
-  sha256: Schema.NullOr(Schema.String)
-})
-const decode = Schema.decodeUnknownSync(Image)
-
 const ask = (
   program: Program,
   method: string,
@@ -41,7 +32,7 @@ const ask = (
     const headers = { "content-type": type, prefer: "wait=120", ...more }
     const answer = await fetch(`${program.url}/api/v1${path}`, { method, headers, body })
     const image: unknown = await answer.json()
-    return decode(image)
+    return Shown.decode(image)
   })
 
 /** Sent in parts, as slow lines do. */

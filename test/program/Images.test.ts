@@ -22,6 +22,7 @@ import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Hostile from "../images/Hostile.ts"
+import * as Shown from "../images/Shown.ts"
 import * as Program from "./Program.ts"
 
 const folder = Effect.acquireRelease(
@@ -29,14 +30,6 @@ const folder = Effect.acquireRelease(
   (path) => Effect.sync(() => rmSync(path, { recursive: true }))
 )
 
-const Image = Schema.Struct({
-  id: Schema.Int,
-  state: Schema.String,
-  reason: Schema.NullOr(Schema.String),
-  received: Schema.NullOr(Schema.Int),
-  sha256: Schema.NullOr(Schema.String)
-})
-const decodeImage = Schema.decodeUnknownSync(Image)
 const Refusal = Schema.Struct({ detail: Schema.String })
 const decodeRefusal = Schema.decodeUnknownSync(Refusal)
 
@@ -103,11 +96,11 @@ describe("hostile images", () => {
           assert.strictEqual(byPath.status, 409, name)
           assert.match(decodeRefusal(byPath.answer).detail, refusal, name)
           const byUrl = yield* ask(program, "POST", "/images", { url: `${url}/${name}`, ...format })
-          assert.match(decodeImage(byUrl.answer).reason ?? "", refusal, name)
+          assert.match(Shown.decode(byUrl.answer).reason ?? "", refusal, name)
           const begun = yield* ask(program, "POST", "/images", { name, size: bytes.length, ...format })
-          const { id } = decodeImage(begun.answer)
+          const { id } = Shown.decode(begun.answer)
           const sent = yield* Effect.promise(() => patch(program, id, 0, bytes))
-          const { reason, state } = decodeImage(yield* Effect.promise(() => sent.json()))
+          const { reason, state } = Shown.decode(yield* Effect.promise(() => sent.json()))
           assert.strictEqual(state, "refused", name)
           assert.match(reason ?? "", refusal, name)
         }
@@ -193,9 +186,9 @@ describe("a large image", () => {
         const args = ["--database", join(at, "db")]
         const first = yield* Program.start(args)
         const made = yield* ask(first, "POST", "/images", { name: "large", size, sha256, format: "raw" })
-        const { id } = decodeImage(made.answer)
+        const { id } = Shown.decode(made.answer)
         const received = (program: Program.Program) =>
-          Effect.map(ask(program, "GET", `/images/${id}`), ({ answer }) => decodeImage(answer).received ?? 0)
+          Effect.map(ask(program, "GET", `/images/${id}`), ({ answer }) => Shown.decode(answer).received ?? 0)
         const before = memoryOf(first)
 
         /** Sends from where it stands, and is cut off when it has got so far. */
@@ -245,7 +238,7 @@ describe("a large image", () => {
         const from = yield* received(second)
         assert.strictEqual(from, Math.floor((size * 3) / 4))
         const last = yield* Effect.promise(() => patch(second, id, from, content(size, from)))
-        const whole = decodeImage(yield* Effect.promise(() => last.json()))
+        const whole = Shown.decode(yield* Effect.promise(() => last.json()))
         assert.deepInclude(whole, { state: "available", reason: null, sha256 })
         assert.isBelow(memoryOf(second).most - before.now, 192, "MiB while the rest of it came and was checked")
         const files = readdirSync(join(at, "db.images"))
@@ -261,7 +254,7 @@ describe("a large image", () => {
         yield* second.exited
         const third = yield* Program.start(args)
         assert.isFalse(existsSync(stray))
-        assert.deepInclude(decodeImage((yield* ask(third, "GET", `/images/${id}`)).answer), {
+        assert.deepInclude(Shown.decode((yield* ask(third, "GET", `/images/${id}`)).answer), {
           state: "available",
           sha256
         })

@@ -50,7 +50,7 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "a lost connection fails an undo for good",
     file: "src/operations/Saga.ts",
-    find: 'policy: { silence: "always", refusal: saga.kept === undefined ? "always" : "always unless held" }',
+    find: 'policy: { silence: "always", refusal: kept === undefined ? "always" : "always unless held" }',
     replace: 'policy: { silence: "few", refusal: "never" }'
   },
   {
