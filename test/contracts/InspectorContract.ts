@@ -164,17 +164,20 @@ export const inspectorContract = <E>(
         }).pipe(Effect.timeout("60 seconds"))
         assert.exists(log)
         assert.strictEqual((yield* Effect.scoped(consoles.serial(host, vm, false)))._tag, "Busy")
+        const hasIt = yield* Deferred.make<void>()
         const losing = yield* Effect.fork(
           Effect.scoped(
             Effect.flatMap(consoles.serial(host, vm, true), (opened) =>
-              Effect.exit(Stream.runDrain(lineOf(opened).incoming))
+              Effect.zipRight(Deferred.succeed(hasIt, undefined), Effect.exit(Stream.runDrain(lineOf(opened).incoming)))
             )
           )
         )
-        const taken = yield* Effect.exit(Stream.runDrain(first.incoming))
+        const taken = yield* Effect.timeout(Effect.exit(Stream.runDrain(first.incoming)), "60 seconds")
         assert.strictEqual(taken._tag, "Failure")
+        // libvirt tells nobody of a console that is taken from them while it is still being opened
+        yield* Effect.timeout(Deferred.await(hasIt), "60 seconds")
         const holder = lineOf(yield* consoles.serial(host, vm, true))
-        assert.strictEqual((yield* Fiber.join(losing))._tag, "Failure")
+        assert.strictEqual((yield* Effect.timeout(Fiber.join(losing), "60 seconds"))._tag, "Failure")
         yield* asks(holder, "AGAIN")
 
         const greeting = "RFB 003.008\n"
@@ -197,7 +200,9 @@ export const inspectorContract = <E>(
         yield* world.pause(vm)
         yield* hypervisor.resume(host, vm)
         yield* hypervisor.powerOff(host, vm)
-        for (const end of ends) assert.strictEqual((yield* Fiber.join(end)).slice(0, 12), greeting)
+        for (const end of ends) {
+          assert.strictEqual((yield* Effect.timeout(Fiber.join(end), "60 seconds")).slice(0, 12), greeting)
+        }
         yield* Stream.runDrain(holder.incoming).pipe(Effect.timeout("60 seconds"))
         const later = yield* Effect.scoped(
           Effect.all([consoles.serial(host, vm, false), consoles.serial(host, vm, true), consoles.vnc(host, vm)])
