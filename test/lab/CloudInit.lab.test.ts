@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
-import { execFileSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { WebSocket } from "ws"
@@ -89,21 +89,29 @@ const options =
     " "
   )
 
-/** By way of the host, as the image's own user. */
+/**
+ * What a command says that is run by way of the host, as the image's own user. Its sshd comes up beside cloud-init, so it may
+ * come after the end of that: until it is there, ssh ends with its own status, 255.
+ */
 const loggedIn = (command: string) =>
-  Effect.sync(() =>
-    execFileSync(
-      "ssh",
-      [
-        ...options,
-        "-o",
-        `ProxyCommand=ssh -F none -i ${Lab.status.sshKey} -o UserKnownHostsFile=${Lab.status.knownHosts} -W %h:%p root@${Lab.status.hosts[0].address}`,
-        "debian@192.168.122.77",
-        command
-      ],
-      { encoding: "utf8", timeout: 120_000 }
-    ).trim()
-  )
+  Lab.eventually(
+    `\`${command}\` by ssh`,
+    Effect.async<{ readonly status: number; readonly out: string; readonly err: string }>((resume) => {
+      const ssh = execFile(
+        "ssh",
+        [
+          ...options,
+          "-o",
+          `ProxyCommand=ssh -F none -i ${Lab.status.sshKey} -o UserKnownHostsFile=${Lab.status.knownHosts} -W %h:%p root@${Lab.status.hosts[0].address}`,
+          "debian@192.168.122.77",
+          command
+        ],
+        { timeout: 120_000 },
+        (_, out, err) => resume(Effect.succeed({ status: ssh.exitCode ?? 255, out: out.trim(), err }))
+      )
+    }),
+    ({ status }) => status !== 255
+  ).pipe(Effect.map(({ out }) => out))
 
 /** A WebSocket to a console, with all that came. */
 const opened = (url: string, authorization: string) =>

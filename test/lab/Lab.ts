@@ -95,7 +95,7 @@ export const onHost = (host: string, ...argv: ReadonlyArray<string>) => lab("exe
 
 const again = Schedule.union(Schedule.exponential("50 millis", 1.3), Schedule.spaced("500 millis"))
 
-/** Asks again, at first soon and then every half second, until `accept` likes the answer; fails with `what` and the end of the last answer when that has not come in time. */
+/** The first answer that `accept` likes: asks again, at first soon and then every half second; fails with `what` and the end of the last answer when that has not come in time. */
 export const eventually = <A, E, R>(
   what: string,
   effect: Effect.Effect<A, E, R>,
@@ -103,14 +103,16 @@ export const eventually = <A, E, R>(
   within: `${number} seconds` = "180 seconds"
 ) =>
   Effect.suspend(() => {
-    let last: unknown = "no answer"
+    let last = Option.none<A>()
     return effect.pipe(
-      Effect.tap((value) => Effect.sync(() => (last = value))),
+      Effect.tap((value) => Effect.sync(() => (last = Option.some(value)))),
       Effect.repeat({ until: accept, schedule: again }),
+      Effect.map(() => Option.getOrThrow(last)),
       Effect.timeoutFail({
         duration: within,
         onTimeout: () => {
-          const seen = typeof last === "string" ? last : JSON.stringify(last)
+          const value: unknown = Option.getOrElse(last, () => "no answer")
+          const seen = typeof value === "string" ? value : JSON.stringify(value)
           return new LabError({
             message: `${what}: not within ${within}; the last answer ended with\n${seen.slice(-2000)}`
           })
