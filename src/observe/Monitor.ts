@@ -4,7 +4,8 @@
  * A host falls silent when its event stream breaks (the RPC connection beneath it pings and is pinged, so that a hung daemon or a cut cable is
  * noticed within 15 to 30 seconds even when nobody asks the host for anything), or when somebody says so. Then it is suspect: nothing new is
  * begun on it, it is asked again at once, and if it goes on being silent its sshd is asked too, and other hosts whether they reach it. Down it is
- * when two of these say so, or one of them twice. It is up again as soon as it has said what it is.
+ * when two of these say so, or one of them twice. It is up again as soon as it has said what it is. Silence counts only for as long as the
+ * controller itself gets on: one that is too busy to hear says so, and does not call its hosts down.
  *
  * @since 0.1.0
  */
@@ -25,6 +26,7 @@ import { type HostEvent, HostMonitor, type HostStatusChange } from "../services/
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Ssh } from "../services/Ssh.ts"
+import * as Lag from "./Lag.ts"
 import * as Signs from "./Signs.ts"
 
 interface Watched {
@@ -62,6 +64,8 @@ const limits = {
   patience: 8000,
   /** between two rounds that have to agree */
   round: 3000,
+  /** an answer that did not come says nothing when the controller has lost more than this meanwhile */
+  lost: 500,
   /** other hosts are not asked more often of one that is down */
   peers: 30_000,
   /** a host that was up for less has not proved anything */
@@ -91,6 +95,7 @@ export const make = Effect.gen(function* () {
   const hypervisor = yield* Hypervisor
   // hosts that are values in memory have no sshd
   const ssh = yield* Effect.serviceOption(Ssh)
+  const lag = yield* Lag.make
   const watched = new Map<HostId, Watched>()
   const events = yield* Effect.acquireRelease(PubSub.unbounded<HostEvent>(), PubSub.shutdown)
   const changes = yield* Effect.acquireRelease(PubSub.unbounded<HostStatusChange>(), PubSub.shutdown)
@@ -198,9 +203,19 @@ export const make = Effect.gen(function* () {
     })
   })
 
-  const judge = Effect.fnUntraced(function* (entry: Watched, error: Errors.HostError | null, waited: number) {
+  /** `lost`: what the controller had lost when it began to wait for what is told by `error`, or now. */
+  const judge = Effect.fnUntraced(function* (
+    entry: Watched,
+    error: Errors.HostError | null,
+    waited: number,
+    lost = lag.lost()
+  ) {
     const finding = Option.getOrNull(yield* diagnose(entry, error, waited))
     if (finding === null || entry.status._tag === "Up") return
+    if (Signs.isSilence(finding.signs) && lag.lost() - lost > limits.lost) {
+      if (entry.status._tag !== "Down") yield* setSuspect(entry, tooBusy)
+      return
+    }
     const now = yield* Clock.currentTimeMillis
     entry.silent = finding.signs.ssh === "silent" || finding.signs.libvirt === "silent"
     const signs = `${finding.signs.ssh} ${finding.signs.libvirt}`
@@ -211,10 +226,10 @@ export const make = Effect.gen(function* () {
 
   /** While a contact takes its time. */
   const doubt = Effect.fnUntraced(function* (entry: Watched) {
-    const began = yield* Clock.currentTimeMillis
+    const began = (yield* Clock.currentTimeMillis) - lag.lost()
     yield* Effect.sleep(limits.doubt)
     while (true) {
-      yield* judge(entry, null, (yield* Clock.currentTimeMillis) - began)
+      yield* judge(entry, null, (yield* Clock.currentTimeMillis) - lag.lost() - began)
       yield* Effect.sleep(limits.round)
     }
   })
@@ -316,6 +331,7 @@ export const make = Effect.gen(function* () {
         const recheck = yield* Deferred.make<void>()
         entry.recheck = recheck
         const began = yield* Clock.currentTimeMillis
+        const lost = lag.lost()
         const wasUp = entry.status._tag === "Up"
         const error = yield* Effect.raceFirst(Effect.flip(attend(entry)), Effect.as(Deferred.await(recheck), null))
         const isUp = entry.status._tag === "Up"
@@ -328,7 +344,7 @@ export const make = Effect.gen(function* () {
           tries = now - entry.upSince < limits.steady ? tries + 1 : 0
           if (tries === 0) continue
         } else if (error === null) continue
-        else yield* judge(entry, error, 0)
+        else yield* judge(entry, error, 0, lost)
         yield* Effect.raceFirst(Effect.sleep(yield* pause(entry, tries++)), Deferred.await(recheck))
       }
     }).pipe(Effect.annotateLogs({ host: entry.host.name, pmid: entry.host.id }))
@@ -424,5 +440,10 @@ export const make = Effect.gen(function* () {
     })
   })
 })
+
+const tooBusy: Omit<Signs.Finding, "certain"> = {
+  signs: Signs.unknown,
+  reason: "the controller is too busy to hear whether it answers: that says nothing of the host"
+}
 
 const reasonOf = (error: Errors.HostError): string => (error._tag === "HostUnreachable" ? error.reason : error.message)

@@ -31,6 +31,9 @@ export interface Finding {
 /** @since 0.3.0 @category constants */
 export const unknown: Signs = { ssh: "unknown", libvirt: "unknown", peers: "unknown" }
 
+/** Whether what they say is that an answer has not come. @since 0.7.0 @category predicates */
+export const isSilence = ({ libvirt, ssh }: Signs): boolean => ssh === "silent" || libvirt === "silent"
+
 const sshLimit = "3 seconds"
 const peerLimit = "3 seconds"
 

@@ -92,15 +92,15 @@ export const measure = Effect.gen(function* () {
   yield* json(`${api}/users`, "", { name: "bench", role: "admin" })
   const { secret } = yield* json(`${api}/tokens`, "", { name: "bench", owner: "bench", role: "admin" })
   const token = String(secret)
-  // what is begun at the start is over
+  // what is begun at the start is over: the simulated fleet is made, on the core that sweeps it
   const seen = Effect.map(
     json(`${api}/vms?limit=1&sort=-id`, token),
     ({ items }) => Array.isArray(items) && JSON.stringify(items).includes('"power":"running"')
   )
   yield* Effect.repeat(seen, { until: (all) => all, schedule: Schedule.spaced("200 millis") }).pipe(
     Effect.timeoutFail({
-      duration: "60 seconds",
-      onTimeout: () => new BenchError({ message: "not all VMs have been seen within 60 s" })
+      duration: "240 seconds",
+      onTimeout: () => new BenchError({ message: "not all VMs have been seen within 240 s" })
     })
   )
 

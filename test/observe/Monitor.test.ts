@@ -1,6 +1,8 @@
 /** What the host monitor makes of what hosts answer, with time in the test's hand. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -201,6 +203,20 @@ const pass = (milliseconds: number) => Effect.sleep(milliseconds)
 const test = <E>(name: string, body: () => Effect.Effect<void, E, Scope.Scope>) =>
   it.live(name, () => Virtual.run(1, Effect.scoped(body())).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
 
+/** What is built with `within` has each of its timers late, as in a process that has too much to do. */
+const laggard = Effect.map(Effect.clock, (clock) => {
+  let late = Duration.zero
+  const slow: Clock.Clock = {
+    [Clock.ClockTypeId]: Clock.ClockTypeId,
+    unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis(),
+    unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+    currentTimeMillis: clock.currentTimeMillis,
+    currentTimeNanos: clock.currentTimeNanos,
+    sleep: (duration) => clock.sleep(Duration.sum(duration, late))
+  }
+  return { within: Effect.withClock(slow), late: (by: Duration.DurationInput) => (late = Duration.decode(by)) }
+})
+
 const reasonOf = (status: HostStatus) => ("reason" in status ? status.reason : "")
 const signsOf = (status: HostStatus) => ("signs" in status ? status.signs : null)
 
@@ -377,6 +393,32 @@ describe("the host monitor", () => {
       yield* pass(60_000)
       at(1).libvirt = "answers"
       yield* pass(1250)
+      assert.strictEqual((yield* status(1))._tag, "Up")
+    }))
+
+  test("a controller that does not get on calls nobody down, and says that it is its own fault; once it gets on it does", () =>
+    Effect.gen(function* () {
+      const busy = yield* laggard
+      const { at, breaks, monitor, status } = yield* busy.within(world(2))
+      yield* monitor.settled
+      yield* pass(10_000)
+      busy.late("2 seconds")
+      yield* pass(5000)
+      die(at(1))
+      at(2).libvirt = "silent"
+      for (const n of [1, 2]) yield* breaks(n)
+      yield* pass(30_000)
+      const [dead, slow] = [yield* status(1), yield* status(2)]
+      assert.deepStrictEqual([dead._tag, slow._tag], ["Suspect", "Suspect"])
+      assert.strictEqual(
+        reasonOf(dead),
+        "the controller is too busy to hear whether it answers: that says nothing of the host"
+      )
+      busy.late(0)
+      yield* pass(30_000)
+      assert.deepStrictEqual([(yield* status(1))._tag, (yield* status(2))._tag], ["Down", "Down"])
+      revive(at(1))
+      yield* pass(2000)
       assert.strictEqual((yield* status(1))._tag, "Up")
     }))
 
