@@ -46,12 +46,17 @@ export interface Options {
   }
   /** how often is looked for disks that nobody knows */
   readonly disks: Duration.DurationInput
-  /** what is begun on a VM without anybody asking: so many times within that time, each after twice the pause of the one before */
-  readonly budget: {
-    readonly times: number
-    readonly within: Duration.DurationInput
-    readonly pause: Duration.DurationInput
-  }
+  /** what is begun on a VM without anybody asking */
+  readonly budget: Budget
+  /** the same for one that is to be gone, and whose host has refused it */
+  readonly removal: Budget
+}
+
+/** So many times within that time, each after twice the pause of the one before. @since 0.7.0 @category models */
+export interface Budget {
+  readonly times: number
+  readonly within: Duration.DurationInput
+  readonly pause: Duration.DurationInput
 }
 
 /** @since 0.3.0 @category constants */
@@ -60,14 +65,15 @@ export const defaults: Options = {
   gather: "50 millis",
   round: { perSecond: 20, shortest: "1 second", longest: "5 minutes" },
   disks: "5 minutes",
-  budget: { times: 5, within: "10 minutes", pause: "1 second" }
+  budget: { times: 5, within: "10 minutes", pause: "1 second" },
+  removal: { times: 5, within: "1 hour", pause: "30 seconds" }
 }
 
 /** hosts whose domains are looked at closely at a time, and domains of a host */
 const hostsAtATime = 16
 const domainsAtATime = 2
 
-type Begun = "StartVm" | "RepairVm" | "CleanVm"
+type Begun = "StartVm" | "RepairVm" | "CleanVm" | "DestroyVm"
 
 type LookError = Errors.HostError | Errors.StorageError | Errors.PersistenceError
 
@@ -226,7 +232,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
 
   /** Whether it may be begun now. What was begun before is in the journal, so that a restart of this program forgets nothing. */
   const mayBegin = Effect.fnUntraced(function* (vm: Vm, kind: Begun) {
-    const { budget } = options
+    const budget = kind === "DestroyVm" ? options.removal : options.budget
     const now = yield* Clock.currentTimeMillis
     const since = now - Duration.toMillis(budget.within)
     const newest = yield* journal.list({ vmId: vm.id, limit: budget.times * 4 })
@@ -257,7 +263,13 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     function* (vm: Vm, kind: Begun, why: string, detail?: OperationDetail) {
       // nothing is begun on a host that cannot be used: what is there then is looked at when it is up
       if (!(yield* isUp(vm.hostId)) || !(yield* mayBegin(vm, kind))) return
-      const operation = yield* inventory.beginOnVm(vm.id, kind, detail)
+      const begun =
+        kind === "DestroyVm"
+          ? yield* inventory.beginDestroy(vm.id)
+          : Option.some(yield* inventory.beginOnVm(vm.id, kind, detail))
+      // it is gone
+      if (Option.isNone(begun)) return
+      const operation = begun.value
       yield* Effect.logInfo(`${kind} of VM ${vm.id}: ${why}`)
       yield* operations.start(operation)
       yield* operations.await(operation.id).pipe(
@@ -324,7 +336,9 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     const known = looked.get(vm.id)
     // what is known of a VM that goes is forgotten with it
     looked.delete(vm.id)
-    if (!vm.settled || (yield* busy).has(vm.id)) return
+    if ((yield* busy).has(vm.id)) return
+    if (vm.state === "destroying") return yield* begin(vm, "DestroyVm", "it is to be gone, and its host refused that")
+    if (!vm.settled) return
     const volumes = yield* inventory.volumes({ vm: vm.id })
     const networks = host.facts
     const offered = [networks?.network ?? null, networks?.networks ?? null]

@@ -10,7 +10,7 @@ export const steps = ["power off", "undefine", "seed", "root disk"] as const
 
 /**
  * power off → undefine → seed → root disk. Only forward: a VM half destroyed cannot be given back, so an unreachable host is waited for, and
- * after a refusal the VM stays `destroying` with its reservation, to be destroyed again. Its volumes stay, and are available again.
+ * after a refusal the VM stays `destroying` with its reservation, and the observer has it destroyed again. Its volumes stay, and are available again.
  *
  * @since 0.1.0 @category operations
  */

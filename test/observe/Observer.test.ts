@@ -324,6 +324,54 @@ describe("a VM that is to run again when it crashes", () => {
   )
 })
 
+describe("a VM that is to be gone", () => {
+  test(
+    "and whose host refuses that, goes as soon as it no longer does, without being asked for again",
+    {
+      observer: { round: Watching.restless, removal: { times: 1000, within: "10 minutes", pause: "1 millis" } }
+    },
+    ({ hosts }) =>
+      Effect.gen(function* () {
+        const host = hosts[0]!
+        const vm = yield* create("web")
+        yield* host.faults.fail("DOMAIN_UNDEFINE_FLAGS", { code: 1, message: "no more pixie dust" })
+        const refused = yield* Effect.flip((yield* Vms).destroy(vm.id))
+        assert.include(refused.message, "no more pixie dust")
+        const inventory = yield* Inventory
+        const states = Effect.map(begun(vm.id, "DestroyVm"), (all) => all.map(({ state }) => state))
+        yield* World.eventually(
+          Effect.map(states, (all) => assert.isAbove(all.filter((one) => one === "failed").length, 1))
+        )
+        assert.strictEqual((yield* inventory.vm(vm.id)).state, "destroying")
+        yield* host.faults.clear
+        yield* World.eventually(
+          Effect.map(inventory.vmRecord(vm.id), ({ state }) => assert.strictEqual(state, "destroyed"))
+        )
+        assert.strictEqual((yield* states)[0], "done")
+      })
+  )
+
+  test(
+    "and is refused again and again is left as it is, for whoever asks",
+    { observer: { round: Watching.restless, removal: { times: 2, within: "10 minutes", pause: "1 millis" } } },
+    ({ hosts }) =>
+      Effect.gen(function* () {
+        const vm = yield* create("web")
+        yield* hosts[0]!.faults.fail("DOMAIN_UNDEFINE_FLAGS", { code: 1, message: "no more pixie dust" })
+        yield* Effect.flip((yield* Vms).destroy(vm.id))
+        const ended = Effect.map(begun(vm.id, "DestroyVm"), (all) => all.filter(({ ended }) => ended).length)
+        yield* World.eventually(Effect.map(ended, (all) => assert.strictEqual(all, 2)))
+        yield* (yield* Observer).look(hostId)
+        yield* (yield* Observer).look(hostId)
+        assert.strictEqual((yield* begun(vm.id, "DestroyVm")).length, 2)
+        // whoever asks is not kept from it
+        yield* hosts[0]!.faults.clear
+        yield* (yield* Vms).destroy(vm.id)
+        assert.strictEqual((yield* (yield* Inventory).vmRecord(vm.id)).state, "destroyed")
+      })
+  )
+})
+
 describe("policies", () => {
   test(
     "what is to be ignored is not told, what is to be repaired is mended",
