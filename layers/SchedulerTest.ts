@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import { NoFeasibleHost } from "../src/domain/Errors.ts"
 import type { HostId } from "../src/domain/Ids.ts"
-import * as Place from "../src/scheduler/Place.ts"
+import * as Refusals from "../src/scheduler/Refusals.ts"
 import { type Candidate, type PlacementRequest, Scheduler } from "../src/services/Scheduler.ts"
 
 const firstOf = (
@@ -18,7 +18,7 @@ const firstOf = (
 ): Effect.Effect<HostId, NoFeasibleHost> => {
   const judged = [...candidates]
     .sort((a, b) => a.host.id - b.host.id)
-    .map(({ host, ...rest }) => ({ host, reason: Place.refusal(request, { host, ...rest }) }))
+    .map(({ host, ...rest }) => ({ host, reason: Refusals.of(request, { host, ...rest }) }))
   const first = judged.find(({ reason }) => reason === null)
   return first !== undefined
     ? Effect.succeed(first.host.id)
@@ -49,7 +49,7 @@ export const layerScripted = (script: ReadonlyArray<HostId>): Layer.Layer<Schedu
           Ref.modify(rest, ([next, ...others]) => [next, others]),
           (next) => {
             const scripted = candidates.find(({ host }) => host.id === next)
-            return scripted !== undefined && Place.refusal(request, scripted) === null
+            return scripted !== undefined && Refusals.of(request, scripted) === null
               ? Effect.succeed(scripted.host.id)
               : firstOf(request, candidates)
           }

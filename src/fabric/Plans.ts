@@ -21,7 +21,7 @@ import * as Resources from "../domain/Resources.ts"
 import * as Uuid from "../domain/Uuid.ts"
 import { Volume } from "../domain/Volume.ts"
 import type { Ports } from "../operations/Kinds.ts"
-import * as Place from "../scheduler/Place.ts"
+import * as Refusals from "../scheduler/Refusals.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory } from "../services/Inventory.ts"
 import type { Candidate, PlacementRequest, Scheduler } from "../services/Scheduler.ts"
@@ -145,7 +145,7 @@ const considered = (
 ): ReadonlyArray<Considered> => {
   const all = candidates.map((candidate): Considered & { readonly rank: number } => {
     const { id, name } = candidate.host
-    const refusal = Place.refusal(request, candidate)
+    const refusal = Refusals.of(request, candidate)
     return id === chosen
       ? { hostId: id, host: name, chosen: true, reason: "the scheduler's choice among those that can take it", rank: 0 }
       : {
@@ -258,12 +258,16 @@ const pin = (
       now: "asked for all the same"
     })
   }
-  const there = candidates.filter(({ host }) => host.id === planned.id)
-  return Effect.catchTag(place(request, there), "NoFeasibleHost", ({ refusals: [refusal] }) =>
+  // the others are left in: what is there counts for rules about groups
+  const elsewhere = candidates.flatMap(({ host: { id } }) =>
+    id === planned.id ? [] : [[id, "it is planned elsewhere"] as const]
+  )
+  const there = { ...request, exclude: new Map([...elsewhere, ...request.exclude]) }
+  return Effect.catchTag(place(there, candidates), "NoFeasibleHost", ({ refusals }) =>
     outdated(id, {
       what: `host ${planned.id} (${planned.name})`,
       planned: `can take ${name}`,
-      now: refusal?.reason ?? "it is not in the machine file any more"
+      now: refusals.find(({ hostId }) => hostId === planned.id)?.reason ?? "it is not in the machine file any more"
     })
   )
 }

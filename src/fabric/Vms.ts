@@ -203,6 +203,7 @@ export const layer = Layer.effect(
     const operations = yield* Operations
     const pools = yield* Pools
     const queue = yield* Queue.Queue
+    const candidatesOf = Candidates.make()
     const { preferred } = yield* Storage
 
     const checkName = (name: string) =>
@@ -274,7 +275,7 @@ export const layer = Layer.effect(
                       exclude: lost,
                       ...(networks.length === 0 ? {} : { networks })
                     },
-                    Candidates.make(usage, statuses),
+                    candidatesOf(usage, statuses),
                     scheduler.place
                   )
                 ),

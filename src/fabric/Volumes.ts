@@ -150,6 +150,7 @@ export const layer = (options: { readonly undoWindow: number }) =>
       const storage = yield* Storage
       const pools = yield* Pools
       const queue = yield* Queue.Queue
+      const candidatesOf = Candidates.make()
 
       const checkName = (name: string) =>
         isName(name)
@@ -243,7 +244,7 @@ export const layer = (options: { readonly undoWindow: number }) =>
                 resources: { ...Resources.zero, disk: size },
                 exclude: new Map(elsewhere.map((id) => [id, "the snapshot is on another host"]))
               },
-              Candidates.make(usage, statuses),
+              candidatesOf(usage, statuses),
               scheduler.place
             )
             .pipe(Effect.mapError(({ refusals }) => new Errors.NoFeasibleHost({ refusals, what: "volume" })))

@@ -13,8 +13,8 @@ import type { Host, HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
-import * as Place from "./Place.ts"
 import * as Ranking from "./Ranking.ts"
+import * as Refusals from "./Refusals.ts"
 import type { Request, Rule, Topology } from "./Rules.ts"
 import * as Score from "./Score.ts"
 
@@ -48,7 +48,7 @@ export const fromHost = (
   name: host.name,
   capacity: host.capacity,
   headroom,
-  closed: Place.closed(host, status),
+  closed: Refusals.closed(host, status),
   labels: host.config.labels,
   offer: host.facts
 })

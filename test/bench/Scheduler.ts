@@ -6,7 +6,7 @@ import * as HostDomain from "../../src/domain/Host.ts"
 import { HostId } from "../../src/domain/Ids.ts"
 import * as Resources from "../../src/domain/Resources.ts"
 import * as Engine from "../../src/scheduler/Engine.ts"
-import * as Place from "../../src/scheduler/Place.ts"
+import * as Kept from "../../src/scheduler/Kept.ts"
 import type { Request } from "../../src/scheduler/Rules.ts"
 import type { Candidate } from "../../src/services/Scheduler.ts"
 import { compare, type Figure, interleave } from "./Figure.ts"
@@ -77,7 +77,8 @@ const scans = Effect.gen(function* () {
   for (const size of [200, 10_000]) {
     const candidates = fleet(size)
     const raw = onePass(candidates)
-    const place = () => Place.place({ resources: wanted, exclude: new Map() }, candidates)
+    const kept = Kept.make()
+    const place = () => kept.place({ resources: wanted, exclude: new Map() }, candidates)
     yield* rate(500, place)
     const rates = yield* interleave(5, [
       { name: "ours", round: rate(400, place) },

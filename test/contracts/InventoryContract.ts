@@ -14,7 +14,7 @@ import type { Host } from "../../src/domain/Host.ts"
 import { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../../src/domain/Ids.ts"
 import * as Resources from "../../src/domain/Resources.ts"
 import type { Power, Vm, VmSeen, VmState } from "../../src/domain/Vm.ts"
-import * as Place from "../../src/scheduler/Place.ts"
+import * as Kept from "../../src/scheduler/Kept.ts"
 import {
   type AdmitVm,
   type HostUsage,
@@ -43,7 +43,7 @@ const request = (name = "web", instanceType = small, disk = dir): AdmitVm => ({
 /** The real placement, every host up. */
 const spread = (wanted: Resources.Resources) => (usage: ReadonlyArray<HostUsage>) =>
   Effect.suspend(() => {
-    const placement = Place.place(
+    const placement = Kept.make().place(
       { resources: wanted, exclude: new Map() },
       usage.map((one) => ({ ...one, status: { _tag: "Up" } as const }))
     )

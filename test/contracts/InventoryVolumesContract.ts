@@ -14,7 +14,7 @@ import * as Resources from "../../src/domain/Resources.ts"
 import type { VmState } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
 import * as Rules from "../../src/fabric/VolumeRules.ts"
-import * as Place from "../../src/scheduler/Place.ts"
+import * as Kept from "../../src/scheduler/Kept.ts"
 import { type HostUsage, Inventory, type VolumeChange, type VolumeView } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
 import { dir, facts, fleet, host, inPool, pool, type } from "../inventory/Fleet.ts"
@@ -35,7 +35,7 @@ const request = (where: Where, size = 1, name = "data") => ({
 /** The real placement of a volume, every host up. */
 const spread = (size: number) => (usage: ReadonlyArray<HostUsage>) =>
   Effect.suspend(() => {
-    const placement = Place.place(
+    const placement = Kept.make().place(
       { resources: { ...Resources.zero, disk: size }, exclude: new Map() },
       usage.map((one) => ({ ...one, status: { _tag: "Up" } as const }))
     )
