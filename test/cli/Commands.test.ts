@@ -355,6 +355,48 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("what cannot be taken back is asked first, on a terminal, with what goes and what stays", () =>
+    Effect.gen(function* () {
+      const { run, served } = yield* shell
+      const env = { VMFABRIC_URL: served.url }
+      const [no, yes] = yield* Effect.forEach(["n", " Y "], (typed) => Typed.make(env, { attended: true, typed }))
+      assert(no !== undefined && yes !== undefined)
+      yield* run("vm", "create", "--name", "web", "--type", "1")
+      yield* run("volume", "create", "--name", "data", "--size", "2")
+      yield* run("volume", "attach", "data", "--vm", "web")
+      const kept = yield* no.run("vm", "destroy", "web")
+      assert.strictEqual(kept.status, 1)
+      assert.strictEqual(
+        kept.err,
+        "VM 1 (web) goes for good, with all that is on its root disk of 10 GiB.\n" +
+          "What it has attached stays, and is free again: data (1).\n" +
+          "Go on? [y/N] vmfabric: nothing was done: the answer was not yes\n"
+      )
+      assert.match((yield* run("vm", "get", "web")).out, /^state +running$/m)
+      const planned = yield* no.run("vm", "destroy", "web", "--plan", "-o", "name")
+      assert.deepInclude(planned, { status: 0, err: "" })
+      const destroyed = yield* yes.run("vm", "destroy", "web")
+      assert.strictEqual(destroyed.status, 0, destroyed.err)
+      assert.include(destroyed.err, "Go on? [y/N] ")
+      yield* run("snapshot", "create", "data", "--name", "monday")
+      for (const verb of [
+        ["volume", "revert", "data/monday"],
+        ["snapshot", "destroy", "data/monday"]
+      ]) {
+        assert.match(
+          (yield* no.run(...verb)).err,
+          /^(What volume 1 holds now|Snapshot 1 \(monday\)).* for good\.\nGo on\?/
+        )
+      }
+      // it can be had back
+      assert.notInclude((yield* no.run("volume", "destroy", "data")).err, "Go on?")
+      const purge = yield* no.run("volume", "purge", "data")
+      assert.strictEqual(purge.status, 1)
+      assert.include(purge.err, "Volume 1 (data) of 2 GiB and its snapshots (monday) goes for good.\n")
+      assert.match((yield* no.run("volume", "purge", "data", "--yes")).out, /^state +purged$/m)
+    })
+  )
+
   it.scopedLive(
     "a name that fits several is refused with their ids, and one that exists counts before one that did",
     () =>
