@@ -15,6 +15,7 @@ import * as Addresses from "../src/fabric/Addresses.ts"
 import * as Doctor from "../src/fabric/Doctor.ts"
 import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
+import * as ImageCopies from "../src/fabric/ImageCopies.ts"
 import * as ImageIntake from "../src/fabric/ImageIntake.ts"
 import * as Images from "../src/fabric/Images.ts"
 import * as InstanceTypes from "../src/fabric/InstanceTypes.ts"
@@ -165,7 +166,8 @@ export const layerOver = <A, E, R>(parts: {
         Plans.layer,
         Nics.layer,
         Networks.layer,
-        HostEvents.layer
+        HostEvents.layer,
+        ImageCopies.layer
       )
     ),
     Layer.provideMerge(Addresses.layer),

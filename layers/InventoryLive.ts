@@ -13,6 +13,7 @@ import * as Errors from "../src/domain/Errors.ts"
 import type { Drift } from "../src/domain/Drift.ts"
 import { formatAddress } from "../src/domain/Host.ts"
 import { type HostId, type ImageId, InstanceTypeId, type VmId, type VolumeId } from "../src/domain/Ids.ts"
+import type { Image } from "../src/domain/Image.ts"
 import type { KnownType } from "../src/domain/InstanceType.ts"
 import type { Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
@@ -180,7 +181,11 @@ const make = Effect.gen(function* () {
       const all = yield* Rows.images.all(rows)
       const offered = new Set((yield* Rows.offered.all(rows)).flatMap(({ id, offered }) => (offered ? [id] : [])))
       const present = all.filter(({ id, state }) => offered.has(id) && state !== "deleted")
+      const has = (images: ReadonlyArray<Image>) => images.flatMap(({ content }) => content?.sha256 ?? [])
+      const kept = new Set(has(all.filter(({ state }) => state !== "deleted")))
+      const deleted = new Set(has(all).filter((sha256) => !kept.has(sha256)))
       return {
+        deleted: [...deleted],
         byId: new Map(all.map((image) => [image.id, image])),
         present,
         offered: present.filter(({ state }) => state === "available")
@@ -421,6 +426,7 @@ const make = Effect.gen(function* () {
           : Effect.succeed(image)
       }),
     allImages: Effect.map(images.get, ({ present }) => present),
+    deletedContents: Effect.map(images.get, ({ deleted }) => deleted),
     addImage: (image, check, confirm) =>
       write(
         "add an image",

@@ -42,13 +42,14 @@ import * as SingleFlight from "./SingleFlight.ts"
 import * as StorageDirPool from "./StorageDirPool.ts"
 import * as StorageDirSeeds from "./StorageDirSeeds.ts"
 import * as StorageDirVolumes from "./StorageDirVolumes.ts"
-import { type Options, rootCapacity, rootSerial, withProgress } from "./StorageDriver.ts"
+import { makeCopies, type Options, rootCapacity, rootSerial, withProgress } from "./StorageDriver.ts"
 
 type Pool = StorageDirPool.Pool
 type File = StorageDirPool.File
 
 const imageName = (content: ImageContent): string => `image-${content.sha256}.${content.format}`
 const markerName = (content: ImageContent): string => `image-${content.sha256}.complete`
+const copyPattern = /^image-([0-9a-f]{64})\.(?:raw|qcow2|complete)$/
 const rootName = (vmId: VmId): string => `vm-${vmId}-root.qcow2`
 const rootMarker = (vmId: VmId, operationId: OperationId): string => `vm-${vmId}-root.operation-${operationId}`
 const rootPattern = /^vm-([1-9][0-9]{0,15})-root\.qcow2$/
@@ -71,6 +72,8 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
   const { unless } = HostCalls.make(libvirt)
   const folder = StorageDirPool.make(libvirt, scope)
   const { claimed, create, describe, list, lookup, mark, preparePool, ready, refresh, remove, uses, usersOf } = folder
+  const copies = makeCopies()
+  const copyOf = (host: Host, sha256: string) => `${host.name} ${sha256}`
 
   // ------------------------------------------------------------------------------------------------------------------- images
 
@@ -138,11 +141,43 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
     image: Image,
     content: ImageContent
   ): Effect.Effect<void, HostError | ImageRefused> =>
-    sending(`${host.name} ${content.sha256}`, send(host, image, content))
+    sending(copyOf(host, content.sha256), copies.using(copyOf(host, content.sha256))(send(host, image, content)))
 
   const ensureImage = Effect.fn("Storage.ensureImage")(function* (host: Host, image: Image) {
     const content = yield* images.resolve(image)
     yield* ensureContent(host, image, content)
+  })
+
+  const listImages = Effect.fn("Storage.listImages")(function* (host: Host) {
+    const action = "list its copies of images"
+    const files = yield* list(host, action, yield* ready(host, action))
+    return [...new Set(files.flatMap(({ name }) => copyPattern.exec(name)?.[1] ?? []))]
+  })
+
+  const removeImage = Effect.fn("Storage.removeImage")(function* (host: Host, sha256: string) {
+    const action = `remove its copy of image ${sha256}`
+    const removed = Effect.gen(function* () {
+      const pool = yield* ready(host, action)
+      // a disk that somebody has put there by hand counts, too
+      yield* refresh(host, action, pool)
+      const files = yield* list(host, action, pool)
+      const copy = files.filter(({ name }) => copyPattern.exec(name)?.[1] === sha256)
+      const paths = new Set(copy.map(({ key }) => key))
+      if (copy.length === 0) return true
+      for (const file of files) {
+        if (copyPattern.test(file.name)) continue
+        const backing = Option.getOrUndefined(yield* describe(host, action, file))?.backing
+        if (backing !== undefined && backing !== null && paths.has(backing.path)) return false
+      }
+      for (const path of paths) if ((yield* usersOf(host, action, path)).length > 0) return false
+      // the marker first: it must never stand beside an image that is not whole
+      const markersFirst = copy.toSorted(
+        (a, b) => Number(b.name.endsWith(".complete")) - Number(a.name.endsWith(".complete"))
+      )
+      for (const { name } of markersFirst) yield* remove(host, action, pool, name)
+      return true
+    })
+    return Option.getOrElse(yield* copies.unlessUsed(copyOf(host, sha256))(removed), () => false)
   })
 
   // --------------------------------------------------------------------------------------------------------------- root disks
@@ -209,6 +244,7 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
       )
     })
     const vol = yield* attempt.pipe(
+      copies.using(copyOf(host, content.sha256)),
       // The list may not be what is in the folder: files may have been removed or added by hand. Looked at again, and tried once more.
       Effect.catchTag("HostFailure", (first) =>
         Effect.gen(function* () {
@@ -217,7 +253,7 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
           yield* Effect.logDebug("trying once more with the folder as it is").pipe(
             Effect.annotateLogs({ host: host.name, vmId, reason: first.message })
           )
-          return yield* attempt
+          return yield* copies.using(copyOf(host, content.sha256))(attempt)
         })
       )
     )
@@ -270,6 +306,8 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
       pool: null,
       usage: Effect.succeedNone,
       ensureImage,
+      listImages,
+      removeImage,
       createRoot,
       describeRoot,
       deleteRoot,

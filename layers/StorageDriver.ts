@@ -6,6 +6,7 @@
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Image, ImageContent } from "../src/domain/Image.ts"
@@ -35,6 +36,8 @@ export type VolumePart = Omit<
   | "pool"
   | "usage"
   | "ensureImage"
+  | "listImages"
+  | "removeImage"
   | "createRoot"
   | "describeRoot"
   | "deleteRoot"
@@ -85,6 +88,34 @@ export const withProgress = <E>(
       )
     })
   )
+
+/** More than ever work with one copy at the same time. */
+const everybody = 1_000_000
+
+/**
+ * Keeps copies of images from being removed while somebody works with them: what uses the copy of that key, however many at a time, and what removes it,
+ * only when nobody does (none: somebody does).
+ *
+ * @since 0.7.0 @category constructors
+ */
+export const makeCopies = () => {
+  const all = new Map<string, Effect.Semaphore>()
+  const of = (key: string) => {
+    const known = all.get(key) ?? Effect.unsafeMakeSemaphore(everybody)
+    all.set(key, known)
+    return known
+  }
+  return {
+    using:
+      (key: string) =>
+      <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+        Effect.suspend(() => of(key).withPermits(1)(effect)),
+    unlessUsed:
+      (key: string) =>
+      <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
+        Effect.suspend(() => of(key).withPermitsIfAvailable(everybody)(effect))
+  }
+}
 
 /** Quickly at first, then every second, for as long as there is patience. @since 0.2.0 @category waiting */
 export const patiently = ({ patience }: Options) =>

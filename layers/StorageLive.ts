@@ -30,6 +30,8 @@ const missing = (name: DriverName, known: ReadonlyArray<StorageDriver>): Storage
     pool: null,
     usage: fail,
     ensureImage: failing,
+    listImages: failing,
+    removeImage: failing,
     createRoot: failing,
     describeRoot: failing,
     deleteRoot: failing,

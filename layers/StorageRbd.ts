@@ -27,7 +27,7 @@ import { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
 import type { RootRequest, StorageDriver } from "../src/services/Storage.ts"
 import * as SingleFlight from "./SingleFlight.ts"
-import { type Options, rootCapacity, rootSerial, withProgress } from "./StorageDriver.ts"
+import { makeCopies, type Options, rootCapacity, rootSerial, withProgress } from "./StorageDriver.ts"
 import * as StorageRbdPool from "./StorageRbdPool.ts"
 import * as StorageRbdSeeds from "./StorageRbdSeeds.ts"
 import * as StorageRbdVolumes from "./StorageRbdVolumes.ts"
@@ -36,6 +36,7 @@ const base = "base"
 const imageName = (content: ImageContent): string => `image-${content.sha256}`
 const rootName = (vmId: VmId): string => `vm-${vmId}-root`
 const partOfImage = /^image-[0-9a-f]{64}\.new-/
+const imagePattern = /^image-([0-9a-f]{64})$/
 const rootPattern = /^vm-([1-9][0-9]{0,15})-root$/
 
 /** For what nobody waits for. */
@@ -50,6 +51,8 @@ export const make: (
     const images = yield* ImageLibrary
     const scope = yield* Effect.scope
     const importing = SingleFlight.make<void, StorageError | ImageRefused>(scope)
+
+    const copies = makeCopies()
 
     const pool = StorageRbdPool.make(ceph, yield* Libvirt, options)
     const {
@@ -189,10 +192,28 @@ export const make: (
     })
 
     const ensureContent = (image: Image, content: ImageContent): Effect.Effect<void, StorageError | ImageRefused> =>
-      importing(content.sha256, send(image, content))
+      importing(content.sha256, copies.using(content.sha256)(send(image, content)))
 
     const ensureImage = Effect.fn("Storage.ensureImage")(function* (_host: Host, image: Image) {
       yield* ensureContent(image, yield* images.resolve(image))
+    })
+
+    const listImages = Effect.fn("Storage.listImages")(function* (_host: Host) {
+      const all = yield* ask("list its copies of images", ceph.list)
+      return all.flatMap((name) => imagePattern.exec(name)?.[1] ?? [])
+    })
+
+    const removeImage = Effect.fn("Storage.removeImage")(function* (_host: Host, sha256: string) {
+      const removed = discardOnce(`image-${sha256}`).pipe(
+        Effect.as(true),
+        // disks are clones of it, or somebody reads it
+        Effect.catchIf(
+          (error) => error.refusedWith("EBUSY"),
+          () => Effect.succeed(false)
+        ),
+        Effect.mapError(fromCeph(`remove its copy of image ${sha256}`))
+      )
+      return Option.getOrElse(yield* copies.unlessUsed(sha256)(removed), () => false)
     })
 
     // ------------------------------------------------------------------------------------------------------------- root disks
@@ -228,15 +249,16 @@ export const make: (
       const name = rootName(vmId)
       const content = yield* images.resolve(image)
       const disk = yield* access(host, action)
-      yield* ensureContent(image, content)
       const wanted = { size: rootCapacity(root.size, content.virtualSize), image: imageName(content) }
-      if (!(yield* isKept(action, root, wanted))) {
+      yield* Effect.gen(function* () {
+        yield* ensureContent(image, content)
+        if (yield* isKept(action, root, wanted)) return
         const part = `${name}.new-${operationId}`
         yield* anew(action, part, ceph.clone({ image: wanted.image, snapshot: base }, part))
         yield* ask(action, ceph.grow(part, wanted.size))
         yield* setOwnership(action, part, { vm: vmId, operation: operationId })
         yield* ask(action, ceph.rename(part, name))
-      }
+      }).pipe(copies.using(content.sha256))
       return disk(name, rootSerial(vmId))
     })
 
@@ -274,6 +296,8 @@ export const make: (
       pool: ceph.pool,
       usage: Effect.map(ask("tell how full it is", ceph.usage), (usage) => Option.some({ name: ceph.pool, ...usage })),
       ensureImage,
+      listImages,
+      removeImage,
       createRoot,
       describeRoot: (_host, vmId) =>
         Effect.map(accessLater(`describe the root disk of vm-${vmId}`), (disk) =>

@@ -35,7 +35,16 @@ import {
   type VolumeRequest
 } from "../src/services/Storage.ts"
 import * as SingleFlight from "./SingleFlight.ts"
-import { defaults, gibibyte, type Options, rootCapacity, rootSerial, seedSerial, whoRemains } from "./StorageDriver.ts"
+import {
+  defaults,
+  gibibyte,
+  makeCopies,
+  type Options,
+  rootCapacity,
+  rootSerial,
+  seedSerial,
+  whoRemains
+} from "./StorageDriver.ts"
 import * as StorageLive from "./StorageLive.ts"
 
 /** A root disk: `capacity` in bytes, `image` the SHA-256 of what it lies over. @since 0.1.0 @category models */
@@ -208,6 +217,8 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
   const driverOf = (place: Place): StorageDriver => {
     const isShared = place === pool
     const sending = SingleFlight.make<void, DriverError | ImageRefused>(scope)
+    const copies = makeCopies()
+    const copyOf = (host: Host, sha256: string) => `${key(place.at(host))} ${sha256}`
 
     const change = (host: Host | null, apply: (store: TestStore) => TestStore) => update(place.at(host), apply)
 
@@ -234,26 +245,53 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
 
     const ensureContent = (host: Host, image: Image, content: ImageContent) =>
       sending(
-        `${key(place.at(host))} ${content.sha256}`,
+        copyOf(host, content.sha256),
         Effect.gen(function* () {
           if ((yield* begin(host, `receive image ${image.config.name}`)).images.has(content.sha256)) return
           yield* change(host, (store) => ({ ...store, sendings: store.sendings + 1 }))
           yield* Stream.runDrain(images.read(image, content))
           yield* place.reach(host)
           yield* change(host, (store) => ({ ...store, images: new Set(store.images).add(content.sha256) }))
-        })
+        }).pipe(copies.using(copyOf(host, content.sha256)))
       )
 
     const ensureImage = Effect.fn("Storage.ensureImage")(function* (host: Host, image: Image) {
       yield* ensureContent(host, image, yield* images.resolve(image))
     })
 
+    const listImages = Effect.fn("Storage.listImages")((host: Host) =>
+      Effect.map(place.reach(host), ({ images }) => [...images])
+    )
+
+    const removeImage = Effect.fn("Storage.removeImage")(function* (host: Host, sha256: string) {
+      const removed = Effect.gen(function* () {
+        const { roots } = yield* begin(host, `remove its copy of image ${sha256}`)
+        if ([...roots.values()].some(({ image }) => image === sha256)) return false
+        yield* change(host, (store) => ({
+          ...store,
+          images: new Set([...store.images].filter((one) => one !== sha256))
+        }))
+        return true
+      })
+      return Option.getOrElse(yield* copies.unlessUsed(copyOf(host, sha256))(removed), () => false)
+    })
+
     const createRoot = Effect.fn("Storage.createRoot")(function* (host: Host, root: RootRequest) {
-      const { operationId, vmId } = root
-      const name = `vm-${vmId}-root`
-      const action = `create the root disk of vm-${vmId}`
+      const action = `create the root disk of vm-${root.vmId}`
       const content = yield* images.resolve(root.image)
       yield* reach(host)
+      const using = copies.using(copyOf(host, content.sha256))
+      return yield* using(rootOver(host, root, content, action))
+    })
+
+    const rootOver = Effect.fnUntraced(function* (
+      host: Host,
+      root: RootRequest,
+      content: ImageContent,
+      action: string
+    ) {
+      const { operationId, vmId } = root
+      const name = `vm-${vmId}-root`
       yield* ensureContent(host, root.image, content)
       const store = yield* begin(host, action)
       const wanted = {
@@ -485,6 +523,8 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
           })
         : Effect.succeedNone,
       ensureImage,
+      listImages,
+      removeImage,
       createRoot,
       describeRoot: (host, vmId) => Effect.succeed(place.disk(host, `vm-${vmId}-root`, rootSerial(vmId))),
       deleteRoot,

@@ -314,6 +314,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly image: (id: ImageId) => Effect.Effect<Image, Errors.ImageNotFound | Errors.PersistenceError>
     /** All that there are, by id, also those that cannot be used (yet); not those that were deleted or dropped from the image file. */
     readonly allImages: Effect.Effect<ReadonlyArray<Image>, Errors.PersistenceError>
+    /** SHA-256 of images that were deleted, and that no image has any more. */
+    readonly deletedContents: Effect.Effect<ReadonlyArray<string>, Errors.PersistenceError>
     /** Adds one. One transaction: a failure of `check`, which sees all others, changes nothing. `ImageConflict`: another one has that source. */
     readonly addImage: <E = never>(
       image: NewImage,

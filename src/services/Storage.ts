@@ -72,6 +72,13 @@ export interface StorageDriver {
    * again only when an earlier sending did not end. Progress goes to the log.
    */
   readonly ensureImage: (host: Host, image: Image) => Effect.Effect<void, DriverError | ImageRefused | PersistenceError>
+  /** SHA-256 of the images of which there is a copy, or a part of one: on the host, or in the pool. */
+  readonly listImages: (host: Host) => Effect.Effect<ReadonlyArray<string>, DriverError>
+  /**
+   * Removes the copy of that SHA-256, whole or not; absent is fine. False: it stays, for a disk lies over it, or it is being sent, or a disk over it made, at
+   * this moment.
+   */
+  readonly removeImage: (host: Host, sha256: string) => Effect.Effect<boolean, DriverError>
   /** The VM's root disk: a copy-on-write disk over the image, `size` GiB (or the image's own size when that is more). */
   readonly createRoot: (
     host: Host,

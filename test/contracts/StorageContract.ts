@@ -204,6 +204,46 @@ export const storageContract = <E>(
         }))
     })
 
+    describe("an image's copy", () => {
+      test("is removed when no disk lies over it and nobody sends it, and then sent anew", ({
+        driver,
+        host,
+        images,
+        root,
+        world: { capacityOf, image, other, sendings }
+      }) =>
+        Effect.gen(function* () {
+          const before = yield* driver.listImages(host)
+          const added = (earlier: ReadonlyArray<string>) =>
+            Effect.map(driver.listImages(host), (now) => now.filter((sha256) => !earlier.includes(sha256)))
+          yield* driver.createRoot(host, root(7, image, 1))
+          const [first = ""] = yield* added(before)
+          assert.match(first, /^[0-9a-f]{64}$/)
+          yield* driver.ensureImage(host, other)
+          const [second = ""] = yield* added([...before, first])
+          // only that one goes
+          assert.isTrue(yield* driver.removeImage(host, second))
+          assert.isFalse(yield* driver.removeImage(host, first))
+          assert.deepStrictEqual(yield* added(before), [first])
+          assert.strictEqual(yield* capacityOf(vm(7)), gibibyte)
+
+          yield* images.hold
+          const sending = yield* Effect.fork(driver.ensureImage(host, other))
+          yield* images.reading
+          assert.isFalse(yield* driver.removeImage(host, second))
+          yield* images.release
+          yield* Fiber.join(sending)
+          assert.sameMembers(yield* added(before), [first, second])
+
+          yield* driver.deleteRoot(host, vm(7))
+          for (const sha256 of [first, second, first]) assert.isTrue(yield* driver.removeImage(host, sha256))
+          assert.deepStrictEqual(yield* added(before), [])
+          yield* driver.createRoot(host, root(8, image, 1))
+          assert.deepStrictEqual(yield* added(before), [first])
+          assert.strictEqual(yield* sendings, 4)
+        }))
+    })
+
     describe("a root disk", () => {
       test("has the type's size, and is what the driver makes", ({
         driver,

@@ -57,6 +57,12 @@ const sent = Effect.fnUntraced(function* (program: Program, file: string, format
   return image
 })
 
+const deleted = (program: Program, id: number) =>
+  Effect.promise(async () => {
+    const { status } = await fetch(`${program.url}/api/v1/images/${id}`, { method: "DELETE" })
+    assert.strictEqual(status, 204)
+  })
+
 describe("an image that is sent", () => {
   it.scopedLive("is on the hosts that need it, and its guests run: raw and qcow2, in files and in Ceph", () =>
     Effect.gen(function* () {
@@ -69,11 +75,27 @@ describe("an image that is sent", () => {
         yield* Effect.gen(function* () {
           const program = yield* start(yield* database, flags)
           yield* allHostsUp(program)
-          const { id } = yield* sent(program, file, format)
+          const { id, sha256 } = yield* sent(program, file, format)
+          assert(sha256 !== null)
           const { error, vmid } = yield* create(program, "web", `instance_type=1&image_id=${id}`)
           assert.isAbove(vmid, 0, error)
           yield* guestReady(yield* hostOf(program, vmid), vmid)
+          const host = yield* hostOf(program, vmid)
           assert.deepStrictEqual(yield* destroy(program, vmid), { status: 1 })
+
+          // its copies go with it
+          const copies =
+            flags.length === 0
+              ? Lab.onHost(host, "find", "/var/lib/vmfabric", "-name", `image-${sha256}*`)
+              : Effect.map(Lab.lab("rbd", "-p", fleet.pool, "ls"), (text) =>
+                  text
+                    .split("\n")
+                    .filter((name) => name.startsWith(`image-${sha256}`))
+                    .join("\n")
+                )
+          assert.include(yield* copies, sha256)
+          yield* deleted(program, id)
+          yield* Lab.eventually("the copies of a deleted image are removed", copies, (text) => text.trim() === "")
         }).pipe(Effect.scoped)
       }
     })

@@ -9,6 +9,8 @@ export const driverWith = (given: Partial<StorageDriver>): StorageDriver => ({
   pool: null,
   usage: Effect.succeedNone,
   ensureImage: unused("ensureImage"),
+  listImages: unused("listImages"),
+  removeImage: unused("removeImage"),
   createRoot: unused("createRoot"),
   describeRoot: unused("describeRoot"),
   deleteRoot: unused("deleteRoot"),

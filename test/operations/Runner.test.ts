@@ -144,6 +144,8 @@ const world = (given: Given) => {
     pool: null,
     usage: Effect.succeedNone,
     ensureImage: (host) => call(`ensure image${on(host)}`),
+    listImages: () => Effect.succeed([]),
+    removeImage: () => Effect.succeed(true),
     createRoot: (host) => Effect.as(call(`create root${on(host)}`), source),
     describeRoot: () => Effect.succeed(source),
     describeVolume: () => Effect.succeed(source),

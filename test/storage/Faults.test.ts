@@ -474,6 +474,16 @@ describe("done again after a crash at any call", () => {
       after: (at) => Effect.sync(() => assert.deepStrictEqual(volumeFiles(at), []))
     },
     {
+      name: "an image's copy is gone",
+      given: ({ driver }) => driver.ensureImage(host, image),
+      act: ({ driver }) =>
+        Effect.flatMap(driver.listImages(host), (all) =>
+          Effect.forEach(all, (sha256) => driver.removeImage(host, sha256), { discard: true })
+        ),
+      after: ({ simulated }) =>
+        Effect.sync(() => assert.deepStrictEqual(simulated.state.files.inFolder(host.config.path), []))
+    },
+    {
       name: "a root disk is deleted",
       given: ({ driver }) => Effect.asVoid(driver.createRoot(host, { vmId, operationId, image, size: 1 })),
       act: ({ driver }) => driver.deleteRoot(host, vmId, operationId),

@@ -261,6 +261,16 @@ describe("done again after the session was killed at any call", () => {
       after: (at) => Effect.map(pool(at), (all) => assert.deepStrictEqual(all, ["image-*"]))
     },
     {
+      name: "an image's copy is gone",
+      calls: ["removeSnapshot", "remove"],
+      given: ({ driver }) => driver.ensureImage(host, image),
+      act: ({ driver }) =>
+        Effect.flatMap(driver.listImages(host), (all) =>
+          Effect.forEach(all, (sha256) => driver.removeImage(host, sha256), { discard: true })
+        ),
+      after: (at) => Effect.map(pool(at), (all) => assert.deepStrictEqual(all, []))
+    },
+    {
       name: "a volume is whole",
       calls: ["look", "trash", "create", "setMetadata", "rename"],
       act: ({ driver }) => driver.createVolume(volume, request),
