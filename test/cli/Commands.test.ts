@@ -588,7 +588,7 @@ describe("contexts", () => {
 
   it.scopedLive("send an image in parts, go on with it, and tell why one is refused", () =>
     Effect.gen(function* () {
-      const { run } = yield* shell
+      const { run, sees } = yield* shell
       const files = yield* Typed.folder
       const file = join(files, "debian-12.raw")
       // more than one part
@@ -599,6 +599,8 @@ describe("contexts", () => {
       const sent = yield* run("image", "upload", file, "-o", "name")
       assert.strictEqual(sent.out, "101\n", sent.all)
       assert.match(sent.err, /^sent 88 % of 9 MiB$/m)
+      const watching = yield* Effect.fork(run("image", "list", "--watch", "-o", "json"))
+      yield* sees(/"debian-12"/)
       const again = yield* run("image", "upload", file, "--resume", "101", "-o", "json")
       assert.deepInclude(json(again.out), { id: 101, name: "debian-12", state: "available", received: null })
       assert.match((yield* run("image", "list")).out, /^101 +debian-12 +available +raw /m)
@@ -607,6 +609,8 @@ describe("contexts", () => {
       const refused = yield* run("image", "upload", file, "--name", "vmdk")
       assert.strictEqual(refused.status, 1)
       assert.match(refused.err, /^vmfabric: image 102 is refused: it is a VMDK image/m)
+      assert.propertyVal(json(yield* sees(/"state":"refused"/)), "id", 102)
+      yield* Fiber.interrupt(watching)
       const nowhere = yield* run("image", "add", "--from", "https://images.example/none.raw")
       assert.match(nowhere.err, /^vmfabric: image 103 is refused: it could not be fetched/m)
       assert.strictEqual((yield* run("image", "add", "--path", "/etc/passwd")).status, 2)
@@ -618,6 +622,16 @@ describe("contexts", () => {
       yield* run("vm", "destroy", "web")
       assert.strictEqual((yield* run("image", "delete", "debian-12")).status, 0)
       assert.strictEqual((yield* run("image", "get", "101")).status, 3)
+      const told = yield* run("event", "list", "--image", "101")
+      assert.deepStrictEqual(
+        Array.from(told.out.matchAll(/ (image\.\w+) .* state=(\w+) .*image 101/g), ([, type, state]) => [type, state]),
+        [
+          ["image.created", "uploading"],
+          ["image.changed", "quarantine"],
+          ["image.changed", "available"],
+          ["image.changed", "deleted"]
+        ]
+      )
     })
   )
 
