@@ -575,7 +575,7 @@ export const migrations = {
   "0012_made_types": madeTypes,
   "0013_made_images": madeImages,
   "0014_host_origins": hostOrigins,
-  "0016_made_events": madeEvents
+  "0015_made_events": madeEvents
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */
