@@ -27,6 +27,7 @@ const EventRow = Schema.Struct({
   volumeId: Schema.propertySignature(Event.fields.volumeId).pipe(Schema.fromKey("volume_id")),
   snapshotId: Schema.propertySignature(Event.fields.snapshotId).pipe(Schema.fromKey("snapshot_id")),
   hostId: Schema.propertySignature(Event.fields.hostId).pipe(Schema.fromKey("host_id")),
+  imageId: Schema.propertySignature(Event.fields.imageId).pipe(Schema.fromKey("image_id")),
   operationId: Schema.propertySignature(Event.fields.operationId).pipe(Schema.fromKey("operation_id")),
   data: Schema.parseJson(Event.fields.data)
 })
@@ -68,6 +69,7 @@ const conditionsOf = (filter: EventFilter): ReadonlyArray<readonly [string, Para
   ...(filter.vmId === undefined ? [] : [["vm_id = ?", filter.vmId] as const]),
   ...(filter.volumeId === undefined ? [] : [["volume_id = ?", filter.volumeId] as const]),
   ...(filter.hostId === undefined ? [] : [["host_id = ?", filter.hostId] as const]),
+  ...(filter.imageId === undefined ? [] : [["image_id = ?", filter.imageId] as const]),
   ...(filter.operationId === undefined ? [] : [["operation_id = ?", filter.operationId] as const])
 ]
 

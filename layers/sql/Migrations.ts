@@ -510,6 +510,55 @@ const hostOrigins = Effect.gen(function* () {
   yield* sql`alter table hosts add column origin text not null default 'file'`
 })
 
+/** Of what the API adds: what the machine file and the image file say is known to whoever starts the controller with them. */
+const madeEvents = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table events add column image_id integer`
+
+  const told = (on: string, name: string, type: string, about: string, data: string) =>
+    sql.unsafe(`create trigger event_${name} after ${on} begin
+      insert into events (type, ${about}, data) values ('${type}', new.id, json_object(${data}));
+    end`)
+
+  const image = ["image_id", "'name', new.config ->> '$.name', 'state', new.state, 'reason', new.reason"] as const
+  yield* told("insert on images when new.origin <> 'file'", "image_created", "image.created", ...image)
+  yield* told(
+    "update of state, reason on images when old.state is not new.state or old.reason is not new.reason",
+    "image_changed",
+    "image.changed",
+    ...image
+  )
+
+  // as people know it: an address of IPv6 is bracketed, and the usual port is left out
+  const address = "new.config ->> '$.address.host'"
+  const host = [
+    "host_id",
+    `'name', (new.config ->> '$.address.user') || '@' ||
+      iif(instr(${address}, ':') > 0, '[' || (${address}) || ']', ${address}) || iif(new.port = 22, '', ':' || new.port)`
+  ] as const
+  const made = "new.origin = 'api'"
+  yield* told(`insert on hosts when ${made} and new.active = 1`, "host_added", "host.added", ...host)
+  // one that was removed, and is back under its old id
+  yield* told(
+    `update of active on hosts when ${made} and old.active = 0 and new.active = 1`,
+    "host_added_again",
+    "host.added",
+    ...host
+  )
+  yield* told(
+    `update of active on hosts when ${made} and old.active = 1 and new.active = 0`,
+    "host_removed",
+    "host.removed",
+    ...host
+  )
+  yield* told(
+    `update of config on hosts when ${made} and old.active = 1 and new.active = 1 and old.config is not new.config`,
+    "host_settings",
+    "host.changed",
+    ...host
+  )
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -525,7 +574,8 @@ export const migrations = {
   "0011_nics": nics,
   "0012_made_types": madeTypes,
   "0013_made_images": madeImages,
-  "0014_host_origins": hostOrigins
+  "0014_host_origins": hostOrigins,
+  "0016_made_events": madeEvents
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

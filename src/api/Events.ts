@@ -24,11 +24,13 @@ export const Event = Schema.Struct({
   volumeId: field(Schema.NullOr(Ids.VolumeId), "the volume it is about; null: none"),
   snapshotId: field(Schema.NullOr(Ids.SnapshotId), "the snapshot it is about; null: none"),
   hostId: field(Schema.NullOr(Ids.HostId), "the host it is about, or where the VM or the volume is; null: none"),
+  imageId: field(Schema.NullOr(Ids.ImageId), "the image it is about; null: none"),
   operationId: field(Schema.NullOr(OperationId), "the operation it is about; null: none"),
   data: field(
     Domain.Event.fields.data,
     "what it is now: of a VM `name`, `state`, `hostId`; of what is seen of one `power`, `reason`, and of its drift `count` and `fields`, the names with commas between them; of a volume or a " +
-      "snapshot `name`, `size` (GiB), `state`; of an operation `kind`, `state`, `error`, `cancelAsked`; of a host `status`, `reason`, or `maintenance`"
+      "snapshot `name`, `size` (GiB), `state`; of an operation `kind`, `state`, `error`, `cancelAsked`; of an image `name`, `state`, `reason`; of a host `status`, `reason`, or " +
+      "`maintenance`, or `name` when it is added, removed, or its settings are others"
   )
 }).annotations({ identifier: "Event", description: "Something that happened." })
 /** @since 0.4.0 @category schemas */
@@ -42,6 +44,7 @@ const example: Event = {
   volumeId: null,
   snapshotId: null,
   hostId: Ids.HostId.make(2),
+  imageId: null,
   operationId: null,
   data: { name: "web", state: "running", hostId: 2 }
 }
@@ -82,6 +85,7 @@ export const Parameters = Schema.Struct({
   vm: optional(id(Ids.VmId), "only events about this VM"),
   volume: optional(id(Ids.VolumeId), "only events about this volume"),
   host: optional(id(Ids.HostId), "only events about this host, and about VMs and volumes on it"),
+  image: optional(id(Ids.ImageId), "only events about this image"),
   operation: optional(OperationId, "only events about this operation")
 }).annotations(strict)
 /** @since 0.4.0 @category schemas */

@@ -20,12 +20,13 @@ import { Session } from "./Session.ts"
 import * as Verb from "./Verb.ts"
 import * as Watch from "./Watch.ts"
 
-const about = ({ hostId, operationId, snapshotId, vmId, volumeId }: Event): string =>
+const about = ({ hostId, imageId, operationId, snapshotId, vmId, volumeId }: Event): string =>
   [
     ["vm", vmId],
     ["volume", volumeId],
     ["snapshot", snapshotId],
     ["host", hostId],
+    ["image", imageId],
     ["operation", operationId]
   ]
     .flatMap(([what, id]) => (id === null ? [] : [`${what} ${id}`]))
@@ -55,6 +56,7 @@ const filters = {
   vm: Options.optional(Verb.text("vm", "VM", "Only events about this VM.")),
   volume: Options.optional(Verb.text("volume", "VOLUME", "Only events about this volume.")),
   host: Options.optional(Verb.text("host", "HOST", "Only events about this host and what is on it.")),
+  image: Options.optional(Verb.text("image", "IMAGE", "Only events about this image.")),
   operation: Options.optional(Verb.text("operation", "ID", "Only events about this operation."))
 }
 
@@ -71,14 +73,16 @@ interface Filters {
   readonly vm: Option.Option<string>
   readonly volume: Option.Option<string>
   readonly host: Option.Option<string>
+  readonly image: Option.Option<string>
   readonly operation: Option.Option<string>
 }
 
-const filterOf = Effect.fnUntraced(function* ({ host, operation, vm, volume }: Filters) {
+const filterOf = Effect.fnUntraced(function* ({ host, image, operation, vm, volume }: Filters) {
   return {
     ...(yield* Resolve.maybe("vm", vm, Resolve.vm)),
     ...(yield* Resolve.maybe("volume", volume, Resolve.volume)),
     ...(yield* Resolve.maybe("host", host, Resolve.host)),
+    ...(yield* Resolve.maybe("image", image, Resolve.image)),
     ...(yield* Resolve.maybe("operation", operation, Resolve.operation))
   }
 })

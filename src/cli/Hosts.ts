@@ -189,7 +189,7 @@ export const noun: Verb.Noun = {
           yield* Pages.whole(
             view,
             watch,
-            { types: ["host.changed"] },
+            { types: ["host.added", "host.changed", "host.removed"] },
             "there are no hosts",
             hosts.listHosts({ withResponse: true })
           )
@@ -208,7 +208,7 @@ export const noun: Verb.Noun = {
           yield* Pages.single(
             view,
             watch,
-            { types: ["host.changed"], host: id },
+            { types: ["host.added", "host.changed", "host.removed"], host: id },
             hosts.getHost({ path: { id }, withResponse: true })
           )
         })

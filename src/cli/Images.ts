@@ -41,6 +41,8 @@ const view: View<Image> = {
   ]
 }
 
+const types = ["image.created", "image.changed"] as const
+
 /** How often it is asked whether an image was fetched and checked. */
 const often = "500 millis"
 
@@ -183,25 +185,25 @@ export const noun: Verb.Noun = {
       name: "list",
       about: "List images: also those that cannot be used, or not yet.",
       endpoints: ["listImages"],
-      options: Verb.noOptions,
+      options: Options.all({ watch: Verb.watch }),
       args: Args.none,
-      run: () =>
+      run: ({ watch }) =>
         Effect.gen(function* () {
           const { images } = yield* client
-          yield* Pages.whole(view, false, {}, "there are no images", images.listImages({ withResponse: true }))
+          yield* Pages.whole(view, watch, { types }, "there are no images", images.listImages({ withResponse: true }))
         })
     }),
     Verb.make({
       name: "get",
       about: "Show an image.",
       endpoints: ["getImage"],
-      options: Verb.noOptions,
+      options: Options.all({ watch: Verb.watch }),
       args: Verb.word("image", "Id or name of the image."),
-      run: (_, text) =>
+      run: ({ watch }, text) =>
         Effect.gen(function* () {
           const id = yield* Resolve.image(text)
           const { images } = yield* client
-          yield* ask(view, images.getImage({ path: { id }, withResponse: true }))
+          yield* Pages.single(view, watch, { types, image: id }, images.getImage({ path: { id }, withResponse: true }))
         })
     }),
     Verb.make({

@@ -18,6 +18,8 @@ export class Screen extends Context.Tag("vmfabric/cli/Screen")<
     readonly colour: boolean
     /** whether somebody looks at standard error as it is written */
     readonly live: boolean
+    /** whether somebody can be asked: both standard input and standard error are a terminal */
+    readonly attended: boolean
     /** whole lines to standard output, line ends included */
     readonly out: (text: string) => Effect.Effect<void>
     /** to standard output as they are: what they are is for whoever asked for them so */

@@ -97,6 +97,7 @@ export const noOptions = Options.none
 export const switches = [
   "no-wait",
   "watch",
+  "yes",
   "no-expiry",
   "plan",
   "no-force",

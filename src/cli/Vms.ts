@@ -24,6 +24,7 @@ import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
 import * as Statistics from "./Statistics.ts"
+import * as Sure from "./Sure.ts"
 import * as Verb from "./Verb.ts"
 
 /** @since 0.5.0 @category views */
@@ -103,6 +104,20 @@ const show = (id: VmId) =>
   Effect.gen(function* () {
     const { vms } = yield* client
     yield* ask(view, vms.getVm({ path: { id }, withResponse: true }))
+  })
+
+/** What goes with it, and what stays. */
+const losses = (id: VmId) =>
+  Effect.gen(function* () {
+    const { vms, volumes } = yield* client
+    const { name, resources } = yield* vms.getVm({ path: { id } })
+    const { items, total } = yield* volumes.listVolumes({ urlParams: { vm: id, limit: 10 } })
+    const names = items.map((volume) => `${volume.name} (${volume.id})`)
+    if (total > items.length) names.push(`${total - items.length} more`)
+    return [
+      `VM ${id} (${name}) goes for good, with all that is on its root disk of ${resources.disk} GiB.`,
+      ...(total === 0 ? [] : [`What it has attached stays, and is free again: ${names.join(", ")}.`])
+    ]
   })
 
 const own = {
@@ -288,12 +303,13 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     name: "destroy",
     about: "Destroy a VM, whatever its state. Its volumes stay.",
     endpoints: ["destroyVm"],
-    options: Options.all({ noWait: Verb.noWait }),
+    options: Options.all({ noWait: Verb.noWait, yes: Sure.yes }),
     args: word,
-    run: ({ noWait }, text) =>
+    run: ({ noWait, yes }, text, planning) =>
       Effect.gen(function* () {
         const id = yield* Resolve.vm(text)
         const { vms } = yield* client
+        yield* Sure.ask({ yes, planning }, losses(id))
         yield* Operations.begin(noWait, vms.destroyVm({ path: { id }, withResponse: true }), (operation) =>
           Operations.orOperation(operation, show(id))
         )

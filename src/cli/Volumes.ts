@@ -18,6 +18,7 @@ import { ask, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
+import * as Sure from "./Sure.ts"
 import * as Verb from "./Verb.ts"
 
 const view: View<Volume> = {
@@ -67,6 +68,16 @@ const showSnapshot = (id: SnapshotId) =>
 
 type Calls = Client.Groups["volumes"]
 
+/** What goes with it. */
+const losses = (id: VolumeId) =>
+  Effect.gen(function* () {
+    const { volumes } = yield* client
+    const { name, size } = yield* volumes.getVolume({ path: { id } })
+    const { items } = yield* volumes.listSnapshots({ path: { id } })
+    const snapshots = items.length === 0 ? "" : ` and its snapshots (${items.map(({ name }) => name).join(", ")})`
+    return [`Volume ${id} (${name}) of ${size} GiB${snapshots} goes for good.`]
+  })
+
 /** A verb that does one thing to one volume. `trashed`: to one in the trash. */
 const doing = (
   name: string,
@@ -78,12 +89,13 @@ const doing = (
     name,
     about,
     endpoints: [endpoint],
-    options: Options.all({ noWait: Verb.noWait }),
+    options: Options.all({ noWait: Verb.noWait, yes: endpoint === "purgeVolume" ? Sure.yes : Options.none }),
     args: word,
-    run: ({ noWait }, text) =>
+    run: ({ noWait, yes }, text, planning) =>
       Effect.gen(function* () {
         const id = yield* Resolve.volume(text, trashed)
         const { volumes }: { readonly volumes: Calls } = yield* client
+        if (yes !== undefined) yield* Sure.ask({ yes, planning }, losses(id))
         yield* Operations.begin(noWait, volumes[endpoint]({ path: { id }, withResponse: true }), (operation) =>
           Operations.orOperation(operation, show(id))
         )
@@ -108,11 +120,13 @@ const change = (noWait: boolean, text: string, payload: { readonly name?: string
     yield* Operations.begin(noWait, volumes.changeVolume({ path: { id }, payload, withResponse: true }), () => show(id))
   })
 
-const revert = (noWait: boolean, text: string) =>
+const revert = (noWait: boolean, given: Sure.Given, text: string) =>
   Effect.gen(function* () {
     const id = yield* Resolve.snapshot(text)
     const { snapshots } = yield* client
-    const { volumeId } = yield* snapshots.getSnapshot({ path: { id } })
+    const { name, volumeId } = yield* snapshots.getSnapshot({ path: { id } })
+    const loss = `What volume ${volumeId} holds now, and has not in snapshot ${id} (${name}), goes for good.`
+    yield* Sure.ask(given, Effect.succeed([loss]))
     yield* Operations.begin(noWait, snapshots.revertToSnapshot({ path: { id }, withResponse: true }), () =>
       show(volumeId)
     )
@@ -249,9 +263,9 @@ export const noun: Verb.Noun = {
       name: "revert",
       about: "Make a volume's content and size a snapshot's again.",
       endpoints: ["revertToSnapshot"],
-      options: Options.all({ noWait: Verb.noWait }),
+      options: Options.all({ noWait: Verb.noWait, yes: Sure.yes }),
       args: snapshotWord,
-      run: ({ noWait }, text) => revert(noWait, text)
+      run: ({ noWait, yes }, text, planning) => revert(noWait, { yes, planning }, text)
     }),
     doing("destroy", "Put a volume into the trash.", "destroyVolume"),
     doing("restore", "Have a volume back from the trash.", "restoreVolume", true),
@@ -315,12 +329,16 @@ export const snapshot: Verb.Noun = {
       name: "destroy",
       about: "Destroy a snapshot of which no volume is a clone.",
       endpoints: ["destroySnapshot"],
-      options: Options.all({ noWait: Verb.noWait }),
+      options: Options.all({ noWait: Verb.noWait, yes: Sure.yes }),
       args: snapshotWord,
-      run: ({ noWait }, text) =>
+      run: ({ noWait, yes }, text, planning) =>
         Effect.gen(function* () {
           const id = yield* Resolve.snapshot(text)
           const { snapshots } = yield* client
+          const loss = Effect.map(snapshots.getSnapshot({ path: { id } }), ({ name }) => [
+            `Snapshot ${id} (${name}) goes for good.`
+          ])
+          yield* Sure.ask({ yes, planning }, loss)
           yield* Operations.begin(
             noWait,
             snapshots.destroySnapshot({ path: { id }, withResponse: true }),
@@ -332,9 +350,9 @@ export const snapshot: Verb.Noun = {
       name: "revert",
       about: "Make the volume's content and size the snapshot's again.",
       endpoints: ["revertToSnapshot"],
-      options: Options.all({ noWait: Verb.noWait }),
+      options: Options.all({ noWait: Verb.noWait, yes: Sure.yes }),
       args: snapshotWord,
-      run: ({ noWait }, text) => revert(noWait, text)
+      run: ({ noWait, yes }, text, planning) => revert(noWait, { yes, planning }, text)
     })
   ]
 }

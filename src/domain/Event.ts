@@ -23,7 +23,10 @@ export type EventId = typeof EventId.Type
  * - `vm.drift`: how many of its fields differ from what they should be (`count`), and which (`fields`, with commas between them)
  * - `volume.created`, `volume.changed`, `snapshot.created`, `snapshot.changed`
  * - `operation.created`, `operation.changed`: its state, and why it failed
- * - `host.changed`: its status (`up`, `suspect`, `down`), with a reason, or its maintenance
+ * - `image.created`, `image.changed`: of an image that is not the image file's, its state and why it is refused; the last one of an image has state
+ *   `deleted`
+ * - `host.added`, `host.removed`: of a host that is not the machine file's
+ * - `host.changed`: its status (`up`, `suspect`, `down`), with a reason, or its maintenance, or that its settings are others (its `name`)
  *
  * @since 0.4.0 @category models
  */
@@ -38,7 +41,11 @@ export const EventType = Schema.Literal(
   "snapshot.changed",
   "operation.created",
   "operation.changed",
-  "host.changed"
+  "image.created",
+  "image.changed",
+  "host.added",
+  "host.changed",
+  "host.removed"
 )
 /** @since 0.4.0 @category models */
 export type EventType = typeof EventType.Type
@@ -53,6 +60,7 @@ export class Event extends Schema.Class<Event>("Event")({
   volumeId: Schema.NullOr(Ids.VolumeId),
   snapshotId: Schema.NullOr(Ids.SnapshotId),
   hostId: Schema.NullOr(Ids.HostId),
+  imageId: Schema.NullOr(Ids.ImageId),
   operationId: Schema.NullOr(Ids.OperationId),
   data: Schema.Record({
     key: Schema.String,
@@ -66,5 +74,6 @@ export interface EventFilter {
   readonly vmId?: Ids.VmId
   readonly volumeId?: Ids.VolumeId
   readonly hostId?: Ids.HostId
+  readonly imageId?: Ids.ImageId
   readonly operationId?: Ids.OperationId
 }

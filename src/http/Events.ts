@@ -30,11 +30,12 @@ const sign = "15 seconds"
 /** How many are told unless it is said. */
 const usual = 100
 
-const filterOf = ({ host, operation, type, vm, volume }: Parameters): EventFilter => ({
+const filterOf = ({ host, image, operation, type, vm, volume }: Parameters): EventFilter => ({
   ...(type === undefined ? {} : { types: type }),
   ...(vm === undefined ? {} : { vmId: vm }),
   ...(volume === undefined ? {} : { volumeId: volume }),
   ...(host === undefined ? {} : { hostId: host }),
+  ...(image === undefined ? {} : { imageId: image }),
   ...(operation === undefined ? {} : { operationId: operation })
 })
 

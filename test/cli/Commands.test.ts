@@ -355,6 +355,48 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("what cannot be taken back is asked first, on a terminal, with what goes and what stays", () =>
+    Effect.gen(function* () {
+      const { run, served } = yield* shell
+      const env = { VMFABRIC_URL: served.url }
+      const [no, yes] = yield* Effect.forEach(["n", " Y "], (typed) => Typed.make(env, { attended: true, typed }))
+      assert(no !== undefined && yes !== undefined)
+      yield* run("vm", "create", "--name", "web", "--type", "1")
+      yield* run("volume", "create", "--name", "data", "--size", "2")
+      yield* run("volume", "attach", "data", "--vm", "web")
+      const kept = yield* no.run("vm", "destroy", "web")
+      assert.strictEqual(kept.status, 1)
+      assert.strictEqual(
+        kept.err,
+        "VM 1 (web) goes for good, with all that is on its root disk of 10 GiB.\n" +
+          "What it has attached stays, and is free again: data (1).\n" +
+          "Go on? [y/N] vmfabric: nothing was done: the answer was not yes\n"
+      )
+      assert.match((yield* run("vm", "get", "web")).out, /^state +running$/m)
+      const planned = yield* no.run("vm", "destroy", "web", "--plan", "-o", "name")
+      assert.deepInclude(planned, { status: 0, err: "" })
+      const destroyed = yield* yes.run("vm", "destroy", "web")
+      assert.strictEqual(destroyed.status, 0, destroyed.err)
+      assert.include(destroyed.err, "Go on? [y/N] ")
+      yield* run("snapshot", "create", "data", "--name", "monday")
+      for (const verb of [
+        ["volume", "revert", "data/monday"],
+        ["snapshot", "destroy", "data/monday"]
+      ]) {
+        assert.match(
+          (yield* no.run(...verb)).err,
+          /^(What volume 1 holds now|Snapshot 1 \(monday\)).* for good\.\nGo on\?/
+        )
+      }
+      // it can be had back
+      assert.notInclude((yield* no.run("volume", "destroy", "data")).err, "Go on?")
+      const purge = yield* no.run("volume", "purge", "data")
+      assert.strictEqual(purge.status, 1)
+      assert.include(purge.err, "Volume 1 (data) of 2 GiB and its snapshots (monday) goes for good.\n")
+      assert.match((yield* no.run("volume", "purge", "data", "--yes")).out, /^state +purged$/m)
+    })
+  )
+
   it.scopedLive(
     "a name that fits several is refused with their ids, and one that exists counts before one that did",
     () =>
@@ -546,7 +588,7 @@ describe("contexts", () => {
 
   it.scopedLive("send an image in parts, go on with it, and tell why one is refused", () =>
     Effect.gen(function* () {
-      const { run } = yield* shell
+      const { run, sees } = yield* shell
       const files = yield* Typed.folder
       const file = join(files, "debian-12.raw")
       // more than one part
@@ -557,6 +599,8 @@ describe("contexts", () => {
       const sent = yield* run("image", "upload", file, "-o", "name")
       assert.strictEqual(sent.out, "101\n", sent.all)
       assert.match(sent.err, /^sent 88 % of 9 MiB$/m)
+      const watching = yield* Effect.fork(run("image", "list", "--watch", "-o", "json"))
+      yield* sees(/"debian-12"/)
       const again = yield* run("image", "upload", file, "--resume", "101", "-o", "json")
       assert.deepInclude(json(again.out), { id: 101, name: "debian-12", state: "available", received: null })
       assert.match((yield* run("image", "list")).out, /^101 +debian-12 +available +raw /m)
@@ -565,6 +609,8 @@ describe("contexts", () => {
       const refused = yield* run("image", "upload", file, "--name", "vmdk")
       assert.strictEqual(refused.status, 1)
       assert.match(refused.err, /^vmfabric: image 102 is refused: it is a VMDK image/m)
+      assert.propertyVal(json(yield* sees(/"state":"refused"/)), "id", 102)
+      yield* Fiber.interrupt(watching)
       const nowhere = yield* run("image", "add", "--from", "https://images.example/none.raw")
       assert.match(nowhere.err, /^vmfabric: image 103 is refused: it could not be fetched/m)
       assert.strictEqual((yield* run("image", "add", "--path", "/etc/passwd")).status, 2)
@@ -576,6 +622,16 @@ describe("contexts", () => {
       yield* run("vm", "destroy", "web")
       assert.strictEqual((yield* run("image", "delete", "debian-12")).status, 0)
       assert.strictEqual((yield* run("image", "get", "101")).status, 3)
+      const told = yield* run("event", "list", "--image", "101")
+      assert.deepStrictEqual(
+        Array.from(told.out.matchAll(/ (image\.\w+) .* state=(\w+) .*image 101/g), ([, type, state]) => [type, state]),
+        [
+          ["image.created", "uploading"],
+          ["image.changed", "quarantine"],
+          ["image.changed", "available"],
+          ["image.changed", "deleted"]
+        ]
+      )
     })
   )
 

@@ -28,7 +28,12 @@ const network = Layer.effect(
 /** A shell. `typed`: what is answered to questions. */
 export const make = Effect.fn("Typed.make")(function* (
   env: Readonly<Record<string, string>>,
-  { colour = false, live = false, typed = "" }: { colour?: boolean; live?: boolean; typed?: string } = {}
+  {
+    attended = false,
+    colour = false,
+    live = false,
+    typed = ""
+  }: { attended?: boolean; colour?: boolean; live?: boolean; typed?: string } = {}
 ) {
   const config = yield* folder
   const keys = yield* Queue.unbounded<Uint8Array>()
@@ -41,6 +46,7 @@ export const make = Effect.fn("Typed.make")(function* (
       const screen = Screen.of({
         colour,
         live,
+        attended,
         out: (text) => {
           out += text
           return Queue.offer(shown, text)
@@ -55,7 +61,10 @@ export const make = Effect.fn("Typed.make")(function* (
           return Queue.offer(shown, text)
         },
         keyboard: Effect.succeed(Stream.fromQueue(keys)),
-        ask: () => Effect.succeed(typed),
+        ask: (question) => {
+          err += question
+          return Effect.succeed(typed)
+        },
         askSecret: () => Effect.succeed(Redacted.make(typed))
       })
       return Tree.run(args).pipe(

@@ -13,7 +13,7 @@ import { HostId, ImageId, VmId } from "../../src/domain/Ids.ts"
 import { EventLog, type NewEvent } from "../../src/services/EventLog.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
-import { dir, fleet, inPool, pool, type } from "../inventory/Fleet.ts"
+import { dir, fleet, host as hostAt, inPool, pool, type } from "../inventory/Fleet.ts"
 
 const start = EventId.make(0)
 const host = HostId.make(1)
@@ -31,10 +31,10 @@ const ids = (events: Iterable<Event>): ReadonlyArray<number> => Array.from(event
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 /** Without its id and time, and without what it is not about. */
-const told = ({ data, hostId, operationId, snapshotId, type, vmId, volumeId }: Event) => [
+const told = ({ data, hostId, imageId, operationId, snapshotId, type, vmId, volumeId }: Event) => [
   type,
   Object.fromEntries(
-    Object.entries({ hostId, operationId, snapshotId, vmId, volumeId }).filter(([, value]) => value !== null)
+    Object.entries({ hostId, imageId, operationId, snapshotId, vmId, volumeId }).filter(([, value]) => value !== null)
   ),
   data
 ]
@@ -223,6 +223,76 @@ export const eventLogContract = <E>(
           ["snapshot.changed", { volumeId: 1, snapshotId: 1 }, { ...monday, state: "ready" }],
           ["host.changed", { hostId: 1 }, { maintenance: true }]
         ])
+      }).pipe(Effect.provide(world))
+    )
+
+    it.live("tells what becomes of images and hosts that were added, and nothing of those in the files", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        assert.deepStrictEqual(yield* toldBy(filled), [])
+        const inventory = yield* Inventory
+        const begin = yield* log.latest
+        const config = { source: { host: null, path: "/images/own.raw" }, name: "own" }
+        const own = { config, origin: "path", state: "quarantine", wanted: {} } as const
+        const content = {
+          format: "raw",
+          virtualSize: 1024,
+          fileSize: 1024,
+          modified: 1,
+          sha256: "0".repeat(64)
+        } as const
+        const [first, second] = [yield* inventory.addImage(own), yield* Effect.flip(inventory.addImage(own))]
+        assert.strictEqual(second._tag, "ImageConflict")
+        // no news to anybody until it can be used
+        yield* inventory.setImageContent(first.id, content)
+        yield* inventory.settleImage(first.id, "available")
+        yield* inventory.settleImage(first.id, "available")
+        yield* inventory.deleteImage(first.id)
+        yield* inventory.deleteImage(first.id)
+        const bad = yield* inventory.addImage(own)
+        yield* inventory.settleImage(bad.id, "refused", "it is a VMDK image")
+        const image = (id: number) => ({ imageId: id })
+        const is = (state: string, reason: string | null = null) => ({ name: "own", state, reason })
+        assert.deepStrictEqual((yield* log.after(begin, 100)).map(told), [
+          ["image.created", image(first.id), is("quarantine")],
+          ["image.changed", image(first.id), is("available")],
+          ["image.changed", image(first.id), is("deleted")],
+          ["image.created", image(bad.id), is("quarantine")],
+          ["image.changed", image(bad.id), is("refused", "it is a VMDK image")]
+        ])
+        const about = yield* log.after(begin, 100, { imageId: bad.id, types: ["image.changed"] })
+        assert.deepStrictEqual(about.map(told), [["image.changed", image(bad.id), is("refused", "it is a VMDK image")]])
+
+        for (const [address, name] of [
+          [{ user: "root", host: "Far.example", port: 22 }, "root@Far.example"],
+          [{ user: "vm", host: "fd00::7", port: 2222 }, "vm@[fd00::7]:2222"]
+        ] as const) {
+          const settings = { ...hostAt("d"), address }
+          const hosts = yield* toldBy(
+            Effect.gen(function* () {
+              const added = yield* inventory.addHost(settings)
+              assert.strictEqual(added.name, name)
+              const labelled = { config: { ...settings, labels: { rack: "7" } } }
+              yield* inventory.changeHost(added.id, () => Effect.succeed(labelled))
+              yield* inventory.changeHost(added.id, () => Effect.succeed(labelled))
+              yield* inventory.changeHost(added.id, () => Effect.succeed({ maintenance: true }))
+              yield* inventory.removeHost(added.id)
+              // it comes back under its old id
+              yield* inventory.addHost(settings)
+            })
+          )
+          const hostId = hosts[0]?.[1]
+          assert.deepStrictEqual(hosts, [
+            ["host.added", hostId, { name }],
+            ["host.changed", hostId, { name }],
+            ["host.changed", hostId, { maintenance: true }],
+            ["host.removed", hostId, { name }],
+            ["host.added", hostId, { name }],
+            ["host.changed", hostId, { maintenance: false }]
+          ])
+        }
+        // neither a new start with the same files
+        assert.deepStrictEqual(yield* toldBy(filled), [])
       }).pipe(Effect.provide(world))
     )
 

@@ -150,6 +150,7 @@ const one = new Event({
   volumeId: null,
   snapshotId: null,
   hostId: HostId.make(2),
+  imageId: null,
   operationId: null,
   data: { status: "down", reason: "a\nb" }
 })
@@ -395,7 +396,7 @@ id: 7
 
 id: 8
 event: host.changed
-data: {"id":8,"time":"2023-11-14T22:13:20.006Z","type":"host.changed","vmId":null,"volumeId":null,"snapshotId":null,"hostId":2,"operationId":null,"data":{"status":"down","reason":"a\\nb"}}
+data: {"id":8,"time":"2023-11-14T22:13:20.006Z","type":"host.changed","vmId":null,"volumeId":null,"snapshotId":null,"hostId":2,"imageId":null,"operationId":null,"data":{"status":"down","reason":"a\\nb"}}
 
 `
         const lost = yield* sent(new EventsLost({ cursor: 8, oldest: 20 }))
