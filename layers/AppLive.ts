@@ -208,8 +208,8 @@ export interface CephSettings {
   readonly host: HostAddress | null
 }
 
-const overLibvirt = <E, R>(storage: Layer.Layer<Storage, E, R>) =>
-  Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, ConsolesLive.layer, DoctorLive.layer).pipe(
+const overLibvirt = <E, R, E2, R2>(storage: Layer.Layer<Storage, E, R>, doctor: Layer.Layer<DoctorPort, E2, R2>) =>
+  Layer.mergeAll(HypervisorLive.layer, InspectorLive.layer, ConsolesLive.layer, doctor).pipe(
     Layer.provideMerge(storage),
     Layer.provideMerge(ImageLibraryLive.layer),
     Layer.provide(LibvirtLive.layer)
@@ -228,8 +228,8 @@ export const drivers = (
   Ssh | Inventory | FileSystem.FileSystem
 > =>
   ceph === null
-    ? overLibvirt(StorageLive.layerDir)
-    : overLibvirt(StorageLive.layerRbd.pipe(Layer.provide(CephLive.layer(ceph))))
+    ? overLibvirt(StorageLive.layerDir, DoctorLive.layer)
+    : overLibvirt(StorageLive.layerRbd, DoctorLive.layerRbd).pipe(Layer.provide(CephLive.layer(ceph)))
 
 /**
  * The controller over a given `Ssh`: real, or of a simulated fleet. `database`: the path of an SQLite file, or `:memory:`.

@@ -345,7 +345,7 @@ export const group = HttpApiGroup.make("hosts")
           "operator",
           "Examine hosts",
           "All at the same time, and everything that has to be right with them; the answer comes when that is done, after a minute at most. Nothing is changed there, " +
-            "but that a tiny guest runs for a moment."
+            "but that a tiny guest runs for a moment, and a tiny image is in the Ceph pool, if there is one."
         )
       )
   )

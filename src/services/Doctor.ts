@@ -14,7 +14,7 @@ export class Doctor extends Context.Tag("vmfabric/Doctor")<
   {
     /**
      * Looks at those of `hosts` that are in `about`, at all of them at the same time; the others are what they are compared with. Nothing is changed but that a
-     * tiny guest runs for a moment. Ends within about a minute, whatever hosts do: what does not answer in time is a finding.
+     * tiny guest runs for a moment, and a tiny image is in the Ceph pool. Ends within about a minute, whatever hosts do: what does not answer in time is a finding.
      */
     readonly examine: (hosts: ReadonlyArray<Host>, about: ReadonlyArray<Host>) => Effect.Effect<ReadonlyArray<Finding>>
   }

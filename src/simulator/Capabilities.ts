@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import * as Either from "effect/Either"
 import * as Xml from "../libvirt/Xml.ts"
 import type { Machine } from "./HostState.ts"
 import { print } from "./PrintXml.ts"
+import { code, from, refuse, type Refusal } from "./Refusal.ts"
 
 const emulator = "/usr/bin/qemu-system-x86_64"
 const e = Xml.element
@@ -97,3 +99,18 @@ export const domainCapabilities = (type: string, machineType: string): string =>
       ])
     ])
   )
+
+/** CONNECT_BASELINE_CPU: processors of one model have it, and others nothing in common. @since 0.7.0 @category procedures */
+export const baseline = (processors: ReadonlyArray<string>): Either.Either<{ readonly cpu: string }, Refusal> => {
+  const models = new Set(
+    processors.map((text) =>
+      Either.getOrUndefined(Either.map(Xml.parse(text), (root) => Xml.textOf(Xml.child(root, "model"))))
+    )
+  )
+  const [model] = models
+  return models.size === 1 && model !== undefined
+    ? Either.right({
+        cpu: print(e("cpu", { mode: "custom", match: "exact" }, [e("model", { fallback: "forbid" }, [model])]))
+      })
+    : Either.left(refuse(code.operationFailed, from.cpu, "CPUs are incompatible"))
+}

@@ -56,6 +56,7 @@ export interface Cluster {
   readonly client: string
   /** the client's, base64 as in a keyring */
   readonly key: string
+  readonly monitors: ReadonlyArray<Monitor>
   readonly faults: ClusterFaults.ClusterFaults
   /** What QEMU does at an image's name; `address` is its own, as in `10.0.0.1:0/17`. Left: the errno's name, as `ENOENT`. */
   readonly openForWriting: (image: string, address: string) => Either.Either<OpenImage, string>
@@ -376,6 +377,7 @@ export const make = (options: Options = {}): Effect.Effect<Cluster> =>
     }
 
     return {
+      monitors,
       pool,
       client,
       key,

@@ -66,8 +66,10 @@ export const make = (options: Options): Effect.Effect<Fleet, never, Scope.Scope>
     const seed = options.seed ?? 1
     const byName = new Map<string, SimulatedHost.SimulatedHost>()
     const refused = new SimulatedHost.DialRefused({ code: "ECONNREFUSED" })
+    const monitors = options.hosts.flatMap(({ cephCommands }) => cephCommands?.monitors ?? [])
     const reach: SimulatedHost.Options["reach"] = (target) =>
       Effect.suspend(() => {
+        if (monitors.some(({ host, port }) => host === target.host && port === target.port)) return Effect.void
         const host = target.port === 22 ? byName.get(target.host) : undefined
         return host === undefined
           ? Effect.fail(refused)

@@ -217,6 +217,9 @@ export class HostFiles {
   readonly capacity: number
   /** bytes taken by what the simulation does not show */
   other: number
+  /** how many files there can be, and how many of them the simulation does not show */
+  readonly inodes = 32_768_000
+  otherInodes = 0
 
   constructor(capacity: number, other: number) {
     this.capacity = capacity

@@ -24,6 +24,8 @@ export interface World {
   readonly clock: () => number
   /** bytes of a frame on a bridge; undefined: there is no such bridge */
   readonly mtuOf: (bridge: string) => number | undefined
+  /** names of machines that it has a route to nowhere for */
+  readonly unreachable: ReadonlySet<string>
   /** before a file is read: what others have still to write there */
   readonly settle: (path: string) => void
 }
@@ -112,6 +114,8 @@ const statFormat = (format: string, path: string, file: HostFile | undefined): s
         return file === undefined ? "directory" : file.size === 0 ? "regular empty file" : "regular file"
       case "f":
         return file === undefined ? "41ed" : "81a4"
+      case "d":
+        return "2049"
       case "u":
       case "g":
         return "0"
@@ -173,12 +177,30 @@ export const run = (world: World, argv: ReadonlyArray<string>): Outcome => {
         args[0] === "+%s.%N" ? `${(world.clock() / 1000).toFixed(9)}\n` : `${new Date(world.clock()).toUTCString()}\n`
       )
     case "df": {
-      const [path = "/"] = scan(args, []).operands
+      const { operands, options } = scan(args, [])
+      const [path = "/"] = operands
       if (!files.folders.has(path)) return failed(`df: ${path}: No such file or directory`)
+      if (options.has("-i")) {
+        const taken = Math.min(files.inodes, files.files.size + files.otherInodes)
+        return text(
+          `Filesystem Inodes IUsed IFree IUse% Mounted on\n/dev/sda1 ${files.inodes} ${taken} ${files.inodes - taken} ${Math.ceil((taken / files.inodes) * 100)}% /\n`
+        )
+      }
       const [all, used, free] = [files.capacity, files.used, files.free].map((bytes) => Math.floor(bytes / 1024))
       return text(
         `Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda1 ${all} ${used} ${free} ${Math.ceil((files.used / files.capacity) * 100)}% /\n`
       )
+    }
+    case "du": {
+      const { operands, options } = scan(args, [])
+      const [path = "/"] = operands
+      if (!options.has("-s") || !options.has("-k")) return failed("du: not simulated but with -sk")
+      if (!files.folders.has(path)) return failed(`du: cannot access '${path}': No such file or directory`)
+      const bytes = [...files.files].reduce(
+        (sum, [name, file]) => sum + (name.startsWith(`${path}/`) ? file.allocation : 0),
+        4096
+      )
+      return text(`${Math.ceil(bytes / 1024)}\t${path}\n`)
     }
     case "cat": {
       const [, bridge] = /^\/sys\/class\/net\/([^/]+)\/mtu$/.exec(args[0] ?? "") ?? []
@@ -246,6 +268,12 @@ export const run = (world: World, argv: ReadonlyArray<string>): Outcome => {
       files.files.set(target, file)
       return text("")
     }
+    case "ip":
+      return args.slice(0, 3).join(" ") === "route show match"
+        ? text(
+            `default via 192.0.2.1 dev eth0\n${world.unreachable.has(args[3] ?? "") ? `unreachable ${args[3]}\n` : ""}`
+          )
+        : failed(`ip: not simulated: ${args.join(" ")}`, 255)
     default:
       return failed(`bash: line 1: ${program}: command not found`, 127)
   }

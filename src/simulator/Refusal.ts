@@ -47,6 +47,7 @@ export const from = {
   domain: 20,
   interface: 28,
   secret: 30,
+  cpu: 31,
   streams: 38
 } as const
 

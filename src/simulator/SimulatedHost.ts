@@ -137,6 +137,12 @@ export interface HostFaults extends Faults.CallFaults {
   readonly forbidFile: (path: string, on: boolean) => Effect.Effect<void>
   /** Other things take this much of the disk (bytes). */
   readonly fillDisk: (bytes: number) => Effect.Effect<void>
+  /** It has a route to nowhere for that machine, by the name it is reached by. @since 0.7.0 */
+  readonly loseRoute: (to: string, on: boolean) => Effect.Effect<void>
+  /** Its package manager keeps this much (bytes) of what it can fetch again. @since 0.7.0 */
+  readonly keepPackages: (bytes: number) => Effect.Effect<void>
+  /** Other things take this many of the disk's inodes. @since 0.7.0 */
+  readonly takeInodes: (count: number) => Effect.Effect<void>
   /** Its clock is so far ahead. @since 0.7.0 */
   readonly setClockAhead: (by: Duration.DurationInput) => Effect.Effect<void>
   /** Guests that run by kvm start, and then do nothing. @since 0.7.0 */
@@ -252,11 +258,13 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
     )
     let daemon: SimulatedLibvirt.Libvirtd | undefined = yield* startDaemon
 
+    const unreachable = new Set<string>()
     const world = {
       hostname: options.hostname,
       files: state.files,
       now,
       clock: () => now() + state.clockAhead,
+      unreachable,
       mtuOf: (bridge: string) => (state.bridges.has(bridge) ? (state.mtus.get(bridge) ?? 1500) : undefined),
       settle: (path: string) => SerialLogs.settle(state, path)
     }
@@ -270,7 +278,12 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         ? (stream: Duplex) => CephSession.serve(cluster, stream)
         : undefined
     }
-    const reach = options.reach ?? (() => Effect.fail(new DialRefused({ code: "ECONNREFUSED" })))
+    const reach: NonNullable<Options["reach"]> = (target) =>
+      Effect.suspend(() =>
+        options.reach === undefined || unreachable.has(target.host)
+          ? Effect.fail(new DialRefused({ code: "ECONNREFUSED" }))
+          : options.reach(target)
+      )
     let forwarding = true
     const sshd = yield* SimulatedSshd.make({
       world,
@@ -423,6 +436,16 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
           state.bridges.add(name)
           state.mtus.set(name, mtu)
         }),
+      loseRoute: (to, on) => Effect.sync(() => void (on ? unreachable.add(to) : unreachable.delete(to))),
+      keepPackages: (bytes) =>
+        Effect.sync(() => {
+          const folder = "/var/cache/apt/archives"
+          const file = new HostFile(state.now())
+          file.size = file.allocation = bytes
+          state.files.makeFolder(folder)
+          state.files.files.set(`${folder}/large_1_all.deb`, file)
+        }),
+      takeInodes: (count) => Effect.sync(() => void (state.files.otherInodes = count)),
       fillDisk: (bytes) =>
         Effect.sync(() => {
           state.files.other = bytes

@@ -16,8 +16,10 @@ import * as Virtual from "../../src/simulator/Virtual.ts"
 const checks: ReadonlyArray<Check> = [
   "ssh",
   "libvirt",
+  "version",
   "guest",
   "machine",
+  "vms",
   "cpu",
   "disk",
   "clock",
@@ -105,6 +107,27 @@ describe("the doctor", () => {
       assert.deepStrictEqual(full.ill, ["root@sim-2 disk"])
       assert.match(full.of("sim-2", "disk").seen, /^0\.0 GiB of 500\.0 are free/)
       yield* second.faults.fillDisk(0)
+
+      yield* second.faults.takeInodes(second.state.files.inodes - 10)
+      const crowded = yield* found
+      assert.deepStrictEqual(crowded.ill, ["root@sim-2 disk"])
+      assert.match(crowded.of("sim-2", "disk").seen, /^0\.0 % of the inodes are free/)
+      assert.include(crowded.of("sim-2", "disk").mend ?? "", "du -x --inodes")
+      yield* second.faults.takeInodes(0)
+
+      yield* second.faults.lieAbout("CONNECT_GET_LIB_VERSION", () => ({ lib_ver: 7_000_000n }))
+      const old = yield* found
+      assert.deepStrictEqual(old.ill, ["root@sim-2 version"])
+      assert.match(old.of("sim-2", "version").seen, /^libvirt 7\.0\.0 and QEMU 7\.2\.22/)
+      yield* second.faults.clear
+
+      yield* second.faults.lieAbout("CONNECT_GET_CAPABILITIES", ({ capabilities }) => ({
+        capabilities: capabilities.replace("EPYC-Rome", "Skylake-Server")
+      }))
+      const unlike = yield* found
+      assert.sameMembers(unlike.ill, ["root@sim-1 cpu", "root@sim-2 cpu", "root@sim-3 cpu"])
+      assert.match(unlike.of("sim-2", "cpu").seen, /^its processor is Skylake-Server.*CPUs are incompatible/)
+      yield* second.faults.clear
 
       yield* first.faults.setClockAhead("1 hour")
       const ahead = yield* found
