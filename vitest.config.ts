@@ -30,8 +30,9 @@ export default defineConfig({
     maxWorkers: "100%",
     minWorkers: 1,
     sequence: { sequencer: LongestFirst },
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // generous: what hangs is told as well after a minute, and a machine under load is not taken for it
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // named by test/check/count.ts when it was needed: a machine that is busy otherwise decides nothing, and yet is not hidden
     retry: 1
   }
