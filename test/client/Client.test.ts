@@ -275,6 +275,7 @@ describe("events", () => {
           volumeId: null,
           snapshotId: null,
           hostId: null,
+          imageId: null,
           operationId: null,
           data: { state: "running" }
         })}\r\n\r\n`
