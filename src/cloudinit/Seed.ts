@@ -35,6 +35,13 @@ const yaml = (value: unknown): string =>
 export const instanceId = (vm: Pick<Vm, "uuid">, { instance }: Pick<CloudInit, "instance">): string =>
   `${vm.uuid}-${instance}`
 
+/**
+ * A power cut soon after the first boot leaves host keys as empty files, with which sshd does not start, and which cloud-init takes for keys. It makes
+ * those anew that are not there.
+ */
+const withoutEmptyKeys =
+  'for key in /etc/ssh/ssh_host_*_key; do if [ -e "$key" ] && [ ! -s "$key" ]; then rm -f "$key" "$key.pub"; fi; done'
+
 /** The files of a VM's seed. @since 0.6.0 @category constructors */
 export const files = (vm: Pick<Vm, "id" | "uuid" | "name">, cloudInit: CloudInit): Readonly<Record<string, string>> => {
   const { hostname, instance, networkConfig, sshKeys, userData } = cloudInit
@@ -48,7 +55,7 @@ export const files = (vm: Pick<Vm, "id" | "uuid" | "name">, cloudInit: CloudInit
     "user-data": userData === null ? "#cloud-config\n{}\n" : Redacted.value(userData),
     // A new instance gets new SSH host keys, for an image may come with keys that all who use it know. When everything is applied to the same VM
     // again it has its own by then, and whoever knows them should not be told that it is another machine. User data can say otherwise.
-    "vendor-data": `#cloud-config\n${yaml(instance === 1 ? {} : { ssh_deletekeys: false })}`,
+    "vendor-data": `#cloud-config\n${yaml(instance === 1 ? {} : { ssh_deletekeys: false, bootcmd: [withoutEmptyKeys] })}`,
     ...(networkConfig === null ? {} : { "network-config": networkConfig })
   }
 }

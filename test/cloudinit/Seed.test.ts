@@ -1,6 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Redacted from "effect/Redacted"
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { parse } from "yaml"
 import * as Iso9660 from "../../src/cloudinit/Iso9660.ts"
 import * as Seed from "../../src/cloudinit/Seed.ts"
@@ -86,7 +90,18 @@ describe("a seed", () => {
 
   it("keeps the guest's own SSH host keys when all is applied again", () => {
     const files = Seed.files(vm, { ...usual, revision: 4, instance: 4 })
-    assert.deepStrictEqual(parse(files["vendor-data"] ?? ""), { ssh_deletekeys: false })
+    const { bootcmd, ...rest }: { readonly bootcmd: ReadonlyArray<string> } = parse(files["vendor-data"] ?? "")
+    assert.deepStrictEqual(rest, { ssh_deletekeys: false })
+    // those that a power cut has left empty are made anew
+    assert.strictEqual(bootcmd.length, 1)
+    const folder = mkdtempSync(join(tmpdir(), "vmfabric-keys-"))
+    for (const [name, content] of Object.entries({ rsa: "", ed25519: "key" })) {
+      writeFileSync(join(folder, `ssh_host_${name}_key`), content)
+      writeFileSync(join(folder, `ssh_host_${name}_key.pub`), content)
+    }
+    execFileSync("sh", ["-c", String(bootcmd[0]).replaceAll("/etc/ssh", folder)])
+    assert.sameMembers(readdirSync(folder), ["ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"])
+    rmSync(folder, { recursive: true })
   })
 
   it("fits its disk with the most that can be given", () => {

@@ -261,8 +261,8 @@ describe("a real cloud-init in a guest", () => {
         yield* vms.setCloudInit(id, { hostname: "other", userData: userData("second") })
         // it is for the next boot
         assert.deepStrictEqual(yield* told, ["buro-1", "first", before.instanceId])
-        // a reset is a power cut: without this the host keys, made a moment ago, may be empty files afterwards, and sshd does not start
-        yield* inGuest(host, id, "sync")
+        // A reset is a power cut: without `sync` the host keys, made a moment ago, may be empty files afterwards. One is, and is made anew.
+        yield* inGuest(host, id, ": > /etc/ssh/ssh_host_rsa_key; sync")
         yield* power.reset(id)
         yield* booted(id, 2)
         const after = yield* vms.cloudInit(id)
@@ -270,6 +270,7 @@ describe("a real cloud-init in a guest", () => {
         assert.deepStrictEqual(yield* told, ["other", "second", after.instanceId])
         assert.strictEqual(yield* loggedIn(id, "hostname"), "other")
         assert.strictEqual(yield* inGuest(host, id, "cat /etc/ssh/ssh_host_ed25519_key.pub"), hostKey)
+        assert.include(yield* inGuest(host, id, "head -n 1 /etc/ssh/ssh_host_rsa_key"), "PRIVATE KEY")
 
         // its seed is its own
         const reality = yield* Reality
