@@ -14,7 +14,7 @@ import type { Ceph, CephError, Monitor } from "../src/services/Ceph.ts"
 import type { Ssh } from "../src/services/Ssh.ts"
 import * as Quote from "../src/ssh/Quote.ts"
 import type { DoctorReach } from "./DoctorReach.ts"
-import { bounded, limit, room, type Verdict, well } from "./DoctorVerdict.ts"
+import { bounded, limit, roomLevel, type Told, type Verdict, well } from "./DoctorVerdict.ts"
 
 /** of the image that is tried with */
 const tried = new Uint8Array(64 * 1024).fill(1)
@@ -71,10 +71,9 @@ export const make = (ceph: Ceph["Type"], ssh: Ssh["Type"], reach: DoctorReach) =
       )
       yield* removed
       const { available, capacity } = yield* ceph.usage
-      const share = capacity === 0 ? 0 : available / capacity
       const gib = available / 1024 ** 3
       const seen = `client.${client} makes, writes and opens images in pool ${ceph.pool}, where ${gib.toFixed(1)} GiB are free`
-      const level = share < room.failure || gib < room.leastGib ? "failure" : share < room.warning ? "warning" : "ok"
+      const level = roomLevel(gib, capacity / 1024 ** 3)
       if (level === "ok") return well(seen)
       return {
         level,
@@ -116,9 +115,7 @@ export const make = (ceph: Ceph["Type"], ssh: Ssh["Type"], reach: DoctorReach) =
     })
 
   /** What each of the hosts is told: the pool is tried once for all, by what they would use it with, and the way from each is looked at. */
-  const examine = (
-    hosts: ReadonlyArray<Host>
-  ): Effect.Effect<ReadonlyArray<{ readonly host: Host; readonly verdict: Verdict }>> =>
+  const examine = (hosts: ReadonlyArray<Host>): Effect.Effect<ReadonlyArray<Told>> =>
     Effect.gen(function* () {
       const same = (verdict: Verdict) => hosts.map((host) => ({ host, verdict }))
       const described = Effect.timeoutFail(Effect.mapError(ceph.cluster, ofCeph("NAME")), {

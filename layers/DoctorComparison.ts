@@ -11,7 +11,7 @@ import * as Signs from "../src/observe/Signs.ts"
 import type { Ssh } from "../src/services/Ssh.ts"
 import type { DoctorLibvirt, Nature } from "./DoctorLibvirt.ts"
 import type { DoctorReach } from "./DoctorReach.ts"
-import { limit, there, type Verdict, well } from "./DoctorVerdict.ts"
+import { limit, there, type Told, type Verdict, well } from "./DoctorVerdict.ts"
 
 /** Hosts that each is looked for from. */
 const peersAsked = 3
@@ -21,12 +21,6 @@ export interface Bridge {
   readonly host: Host
   readonly bridge: string
   readonly mtu: number
-}
-
-/** @since 0.7.0 @category models */
-export interface Told {
-  readonly host: Host
-  readonly verdict: Verdict
 }
 
 /** @since 0.7.0 @category constructors */

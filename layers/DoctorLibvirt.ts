@@ -27,9 +27,6 @@ export const guestLimit = Duration.seconds(40)
 /** VIR_DOMAIN_START_AUTODESTROY: it ends with our connection, whatever becomes of us */
 const autoDestroy = 2
 
-/** VIR_DOMAIN_XML_INACTIVE: what it is started with the next time */
-const inactive = 2
-
 /** As libvirt counts: a million for the first number, a thousand for the second. What older ones lack is used. */
 const least = { libvirt: 8_000_000, qemu: 6_002_000 }
 
@@ -191,7 +188,7 @@ export const make = (libvirt: Libvirt["Type"]) => {
         domains,
         (dom) =>
           Effect.map(
-            unless(host, action, "DOMAIN_GET_XML_DESC", { dom, flags: inactive }, code.noDomain),
+            unless(host, action, "DOMAIN_GET_XML_DESC", { dom, flags: HostCalls.describing.inactive }, code.noDomain),
             (described) =>
               Option.match(described, {
                 onNone: () => [],

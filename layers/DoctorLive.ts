@@ -19,7 +19,7 @@ import * as DoctorCeph from "./DoctorCeph.ts"
 import * as DoctorComparison from "./DoctorComparison.ts"
 import * as DoctorLibvirt from "./DoctorLibvirt.ts"
 import * as DoctorReach from "./DoctorReach.ts"
-import { bounded, limit, there, unknown, type Verdict, well } from "./DoctorVerdict.ts"
+import { bounded, limit, there, type Told, unknown, type Verdict, well } from "./DoctorVerdict.ts"
 
 const make = (pool: Option.Option<Ceph["Type"]>) =>
   Effect.gen(function* () {
@@ -110,7 +110,7 @@ const make = (pool: Option.Option<Ceph["Type"]>) =>
 
       // ---- what only shows where hosts are compared
 
-      const tellAll = (check: Check, told: ReadonlyArray<DoctorComparison.Told>) => {
+      const tellAll = (check: Check, told: ReadonlyArray<Told>) => {
         for (const { host, verdict } of told) tell(host, check, verdict)
       }
       const examined = hosts.filter(({ id }) => asked.has(id))

@@ -11,7 +11,7 @@ import type { Host } from "../src/domain/Host.ts"
 import * as Network from "../src/domain/Network.ts"
 import { failure } from "../src/libvirt/HostErrors.ts"
 import type { Ssh, SshError } from "../src/services/Ssh.ts"
-import { limit, login, room, there, type Verdict, well } from "./DoctorVerdict.ts"
+import { limit, login, room, roomLevel, there, type Verdict, well } from "./DoctorVerdict.ts"
 
 /** How far a clock may be off in seconds, beyond what the round trip leaves open. */
 const clock = { warning: 1, failure: 30 }
@@ -103,10 +103,9 @@ export const make = (ssh: Ssh["Type"]) => {
       const bytes = counted(table)
       if (Option.isNone(bytes)) return yield* failure(host, "tell its room", "df cannot be read")
       const inodes = counted(yield* said(host, "df", "-Pi", path))
-      const share = bytes.value.available / bytes.value.size
-      const gib = bytes.value.available / 1024 ** 2
+      const [gib, all] = [bytes.value.available / 1024 ** 2, bytes.value.size / 1024 ** 2]
       const files = Option.match(inodes, { onNone: () => 1, onSome: ({ available, size }) => available / size })
-      const space = `${gib.toFixed(1)} GiB of ${(bytes.value.size / 1024 ** 2).toFixed(1)} are free in ${folder}`
+      const space = `${gib.toFixed(1)} GiB of ${all.toFixed(1)} are free in ${folder}`
       if (files < room.warning) {
         return {
           level: files < room.failure ? "failure" : "warning",
@@ -116,7 +115,7 @@ export const make = (ssh: Ssh["Type"]) => {
           mend: there(host, `du -x --inodes --max-depth=2 ${path} | sort -n | tail -n 20`)
         } satisfies Verdict
       }
-      const level = share < room.failure || gib < room.leastGib ? "failure" : share < room.warning ? "warning" : "ok"
+      const level = roomLevel(gib, all)
       if (level === "ok") return well(space)
       const mend = yield* roomier(host, path)
       return {
@@ -155,13 +154,7 @@ export const make = (ssh: Ssh["Type"]) => {
 
   /** What a bridge takes in bytes; none: it is not there. */
   const mtuOf = (host: Host, bridge: string): Effect.Effect<Option.Option<number>, SshError> =>
-    said(host, "cat", `/sys/class/net/${bridge}/mtu`).pipe(
-      Effect.map((text) => Option.some(Number(text))),
-      Effect.catchIf(
-        ({ reason }) => reason._tag === "SshCommandFailed",
-        () => Effect.succeedNone
-      )
-    )
+    Effect.map(perhaps(host, "cat", `/sys/class/net/${bridge}/mtu`), Option.map(Number))
 
   /** The command that takes away a route by which one host sends nothing to an address. None: there is no such route. */
   const blocked = (host: Host, to: string): Effect.Effect<Option.Option<string>> =>

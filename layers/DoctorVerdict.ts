@@ -15,12 +15,24 @@ export const limit = Duration.seconds(20)
 /** What is left of a file system or pool: shares, and GiB. @since 0.7.0 @category constants */
 export const room = { warning: 0.1, failure: 0.02, leastGib: 1 }
 
+/** How ill it is that so much of all is left; GiB. @since 0.7.0 @category conversions */
+export const roomLevel = (available: number, all: number): Level => {
+  const share = all === 0 ? 0 : available / all
+  return share < room.failure || available < room.leastGib ? "failure" : share < room.warning ? "warning" : "ok"
+}
+
 /** A finding without whose it is. @since 0.7.0 @category models */
 export interface Verdict {
   readonly level: Level
   readonly seen: string
   readonly means?: string
   readonly mend?: string
+}
+
+/** @since 0.7.0 @category models */
+export interface Told {
+  readonly host: Host
+  readonly verdict: Verdict
 }
 
 /** @since 0.7.0 @category constructors */

@@ -28,9 +28,6 @@ export interface Domains {
 /** virDomainModificationImpact. @since 0.6.0 @category constants */
 export const impact = { live: 0x1, config: 0x2 } as const
 
-/** virDomainXMLFlags */
-const inactive = 0x2
-
 /** How often a domain that changes under our hands is looked at again before libvirt's own words are the answer. @since 0.6.0 @category constants */
 export const attempts = 5
 
@@ -62,7 +59,7 @@ export const look = <A>(libvirt: Libvirt["Type"], read: (domain: Xml.Element) =>
       if (Option.isNone(current)) return Option.none()
       const { active, devices } = current.value
       if (!active) return Option.some({ live: null, persistent: devices })
-      const definition = yield* describe(host, action, domain, inactive)
+      const definition = yield* describe(host, action, domain, HostCalls.describing.inactive)
       return Option.map(definition, (defined) => ({ live: devices, persistent: defined.devices }))
     })
 }

@@ -15,6 +15,9 @@ import type { Libvirt } from "../src/services/Libvirt.ts"
 /** A domain as calls name it. The daemon looks at the uuid only. @since 0.2.0 @category conversions */
 export const wire = (domain: DomainRef) => ({ name: domain.domainName, uuid: domain.uuid, id: -1 })
 
+/** virDomainXMLFlags: without `secure` libvirt leaves passwords out, `inactive` is what the domain starts with the next time. @since 0.7.0 @category constants */
+export const describing = { secure: 0x1, inactive: 0x2 } as const
+
 /** @since 0.1.0 @category constructors */
 export const make = (libvirt: Libvirt["Type"]) => {
   /** With libvirt's own error, for a caller that decides by its code. */

@@ -50,10 +50,7 @@ const flags = {
   /** virDomainUndefineFlagsValues: MANAGED_SAVE, SNAPSHOTS_METADATA, NVRAM, CHECKPOINTS_METADATA */
   undefineAll: 0x1 | 0x2 | 0x4 | 0x10,
   /** virConnectGetAllDomainStatsFlags: what a domain that is busy would have to be waited for is left out */
-  noWait: 0x20000000,
-  /** virDomainXMLFlags */
-  secure: 0x1,
-  inactive: 0x2
+  noWait: 0x20000000
 } as const
 
 /** virDomainStatsTypes STATE */
@@ -289,7 +286,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     const [now, next, kept, booted] = yield* Effect.all(
       [
         describe(0),
-        describe(flags.inactive),
+        describe(HostCalls.describing.inactive),
         unless(host, action, "DOMAIN_IS_PERSISTENT", { dom }, code.noDomain),
         unless(host, action, "DOMAIN_GET_AUTOSTART", { dom }, code.noDomain)
       ],
@@ -336,7 +333,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     const action = `change the definition of ${domain.domainName}`
     if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
     // without its secrets the passwords that somebody gave its screen would be lost
-    const args = { dom: wire(domain), flags: flags.inactive | flags.secure }
+    const args = { dom: wire(domain), flags: HostCalls.describing.inactive | HostCalls.describing.secure }
     const { xml } = yield* call(host, action, "DOMAIN_GET_XML_DESC", args)
     const changed = yield* parse(host, action, xml, (root) =>
       root.name === "domain" ? (change(root) ?? null) : undefined

@@ -26,9 +26,6 @@ import { Libvirt } from "../src/services/Libvirt.ts"
 import { Ssh, type SshError } from "../src/services/Ssh.ts"
 import * as HostCalls from "./HostCalls.ts"
 
-/** virDomainXMLFlags INACTIVE; without SECURE libvirt leaves passwords out */
-const inactive = 0x2
-
 /** virConnectGetAllDomainStatsFlags NOWAIT */
 const noWait = 0x20000000
 
@@ -95,7 +92,7 @@ const make = Effect.gen(function* () {
       const [now, next, active, kept] = yield* Effect.all(
         [
           describe(0),
-          describe(inactive),
+          describe(HostCalls.describing.inactive),
           unless(host, action, "DOMAIN_IS_ACTIVE", { dom }, code.noDomain),
           unless(host, action, "DOMAIN_IS_PERSISTENT", { dom }, code.noDomain)
         ],

@@ -183,9 +183,8 @@ const make = Effect.gen(function* () {
       const present = all.filter(({ id, state }) => offered.has(id) && state !== "deleted")
       const has = (images: ReadonlyArray<Image>) => images.flatMap(({ content }) => content?.sha256 ?? [])
       const kept = new Set(has(all.filter(({ state }) => state !== "deleted")))
-      const deleted = new Set(has(all).filter((sha256) => !kept.has(sha256)))
       return {
-        deleted: [...deleted],
+        deleted: new Set(has(all).filter((sha256) => !kept.has(sha256))),
         byId: new Map(all.map((image) => [image.id, image])),
         present,
         offered: present.filter(({ state }) => state === "available")

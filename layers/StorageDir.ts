@@ -177,7 +177,7 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
       for (const { name } of markersFirst) yield* remove(host, action, pool, name)
       return true
     })
-    return Option.getOrElse(yield* copies.unlessUsed(copyOf(host, sha256))(removed), () => false)
+    return yield* copies.unlessUsed(copyOf(host, sha256))(removed)
   })
 
   // --------------------------------------------------------------------------------------------------------------- root disks
@@ -242,9 +242,8 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
         { marker: rootMarker(vmId, operationId), name: rootName(vmId) },
         Effect.zipRight(remove(host, action, pool, rootName(vmId)), create(host, action, pool, overlay))
       )
-    })
+    }).pipe(copies.using(copyOf(host, content.sha256)))
     const vol = yield* attempt.pipe(
-      copies.using(copyOf(host, content.sha256)),
       // The list may not be what is in the folder: files may have been removed or added by hand. Looked at again, and tried once more.
       Effect.catchTag("HostFailure", (first) =>
         Effect.gen(function* () {
@@ -253,7 +252,7 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
           yield* Effect.logDebug("trying once more with the folder as it is").pipe(
             Effect.annotateLogs({ host: host.name, vmId, reason: first.message })
           )
-          return yield* copies.using(copyOf(host, content.sha256))(attempt)
+          return yield* attempt
         })
       )
     )

@@ -6,7 +6,7 @@
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Image, ImageContent } from "../src/domain/Image.ts"
@@ -94,7 +94,7 @@ const everybody = 1_000_000
 
 /**
  * Keeps copies of images from being removed while somebody works with them: what uses the copy of that key, however many at a time, and what removes it,
- * only when nobody does (none: somebody does).
+ * only when nobody does (false: somebody does, or it said so itself).
  *
  * @since 0.7.0 @category constructors
  */
@@ -112,8 +112,10 @@ export const makeCopies = () => {
         Effect.suspend(() => of(key).withPermits(1)(effect)),
     unlessUsed:
       (key: string) =>
-      <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
-        Effect.suspend(() => of(key).withPermitsIfAvailable(everybody)(effect))
+      <E, R>(remove: Effect.Effect<boolean, E, R>): Effect.Effect<boolean, E, R> =>
+        Effect.suspend(() => of(key).withPermitsIfAvailable(everybody)(remove)).pipe(
+          Effect.map(Option.getOrElse(() => false))
+        )
   }
 }
 

@@ -33,7 +33,7 @@ import * as StorageRbdSeeds from "./StorageRbdSeeds.ts"
 import * as StorageRbdVolumes from "./StorageRbdVolumes.ts"
 
 const base = "base"
-const imageName = (content: ImageContent): string => `image-${content.sha256}`
+const imageName = ({ sha256 }: Pick<ImageContent, "sha256">): string => `image-${sha256}`
 const rootName = (vmId: VmId): string => `vm-${vmId}-root`
 const partOfImage = /^image-[0-9a-f]{64}\.new-/
 const imagePattern = /^image-([0-9a-f]{64})$/
@@ -204,7 +204,7 @@ export const make: (
     })
 
     const removeImage = Effect.fn("Storage.removeImage")(function* (_host: Host, sha256: string) {
-      const removed = discardOnce(`image-${sha256}`).pipe(
+      const removed = discardOnce(imageName({ sha256 })).pipe(
         Effect.as(true),
         // disks are clones of it, or somebody reads it
         Effect.catchIf(
@@ -213,7 +213,7 @@ export const make: (
         ),
         Effect.mapError(fromCeph(`remove its copy of image ${sha256}`))
       )
-      return Option.getOrElse(yield* copies.unlessUsed(sha256)(removed), () => false)
+      return yield* copies.unlessUsed(sha256)(removed)
     })
 
     // ------------------------------------------------------------------------------------------------------------- root disks

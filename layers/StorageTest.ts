@@ -273,7 +273,7 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
         }))
         return true
       })
-      return Option.getOrElse(yield* copies.unlessUsed(copyOf(host, sha256))(removed), () => false)
+      return yield* copies.unlessUsed(copyOf(host, sha256))(removed)
     })
 
     const createRoot = Effect.fn("Storage.createRoot")(function* (host: Host, root: RootRequest) {

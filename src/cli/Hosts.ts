@@ -22,6 +22,9 @@ import * as Statistics from "./Statistics.ts"
 import * as Verb from "./Verb.ts"
 import * as Vms from "./Vms.ts"
 
+/** Which events change what is shown of hosts. */
+const types = ["host.added", "host.changed", "host.removed"] as const
+
 /** Of what can be promised, what is free. */
 const left = (what: "cpu" | "ram" | "disk") => (host: Host) => `${host.free[what]}/${host.capacity[what]}`
 
@@ -186,13 +189,7 @@ export const noun: Verb.Noun = {
       run: ({ watch }) =>
         Effect.gen(function* () {
           const { hosts } = yield* client
-          yield* Pages.whole(
-            view,
-            watch,
-            { types: ["host.added", "host.changed", "host.removed"] },
-            "there are no hosts",
-            hosts.listHosts({ withResponse: true })
-          )
+          yield* Pages.whole(view, watch, { types }, "there are no hosts", hosts.listHosts({ withResponse: true }))
         })
     }),
     Verb.make({
@@ -205,12 +202,7 @@ export const noun: Verb.Noun = {
         Effect.gen(function* () {
           const id = yield* Resolve.host(text)
           const { hosts } = yield* client
-          yield* Pages.single(
-            view,
-            watch,
-            { types: ["host.added", "host.changed", "host.removed"], host: id },
-            hosts.getHost({ path: { id }, withResponse: true })
-          )
+          yield* Pages.single(view, watch, { types, host: id }, hosts.getHost({ path: { id }, withResponse: true }))
         })
     }),
     addVerb,

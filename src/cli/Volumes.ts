@@ -120,16 +120,25 @@ const change = (noWait: boolean, text: string, payload: { readonly name?: string
     yield* Operations.begin(noWait, volumes.changeVolume({ path: { id }, payload, withResponse: true }), () => show(id))
   })
 
-const revert = (noWait: boolean, given: Sure.Given, text: string) =>
-  Effect.gen(function* () {
-    const id = yield* Resolve.snapshot(text)
-    const { snapshots } = yield* client
-    const { name, volumeId } = yield* snapshots.getSnapshot({ path: { id } })
-    const loss = `What volume ${volumeId} holds now, and has not in snapshot ${id} (${name}), goes for good.`
-    yield* Sure.ask(given, Effect.succeed([loss]))
-    yield* Operations.begin(noWait, snapshots.revertToSnapshot({ path: { id }, withResponse: true }), () =>
-      show(volumeId)
-    )
+/** Under a volume and under its snapshot it is the same. */
+const reverting = (about: string): Verb.Verb =>
+  Verb.make({
+    name: "revert",
+    about,
+    endpoints: ["revertToSnapshot"],
+    options: Options.all({ noWait: Verb.noWait, yes: Sure.yes }),
+    args: snapshotWord,
+    run: ({ noWait, yes }, text, planning) =>
+      Effect.gen(function* () {
+        const id = yield* Resolve.snapshot(text)
+        const { snapshots } = yield* client
+        const { name, volumeId } = yield* snapshots.getSnapshot({ path: { id } })
+        const loss = `What volume ${volumeId} holds now, and has not in snapshot ${id} (${name}), goes for good.`
+        yield* Sure.ask({ yes, planning }, Effect.succeed([loss]))
+        yield* Operations.begin(noWait, snapshots.revertToSnapshot({ path: { id }, withResponse: true }), () =>
+          show(volumeId)
+        )
+      })
   })
 
 const size = Verb.number("size", "GIB", "Its size in GiB.")
@@ -259,14 +268,7 @@ export const noun: Verb.Noun = {
       args: word,
       run: ({ name, noWait }, text) => change(noWait, text, { name })
     }),
-    Verb.make({
-      name: "revert",
-      about: "Make a volume's content and size a snapshot's again.",
-      endpoints: ["revertToSnapshot"],
-      options: Options.all({ noWait: Verb.noWait, yes: Sure.yes }),
-      args: snapshotWord,
-      run: ({ noWait, yes }, text, planning) => revert(noWait, { yes, planning }, text)
-    }),
+    reverting("Make a volume's content and size a snapshot's again."),
     doing("destroy", "Put a volume into the trash.", "destroyVolume"),
     doing("restore", "Have a volume back from the trash.", "restoreVolume", true),
     doing("purge", "Remove a volume from the trash for good.", "purgeVolume", true)
@@ -346,13 +348,6 @@ export const snapshot: Verb.Noun = {
           )
         })
     }),
-    Verb.make({
-      name: "revert",
-      about: "Make the volume's content and size the snapshot's again.",
-      endpoints: ["revertToSnapshot"],
-      options: Options.all({ noWait: Verb.noWait, yes: Sure.yes }),
-      args: snapshotWord,
-      run: ({ noWait, yes }, text, planning) => revert(noWait, { yes, planning }, text)
-    })
+    reverting("Make the volume's content and size the snapshot's again.")
   ]
 }

@@ -45,7 +45,7 @@ const make = Effect.fnUntraced(function* ({ interval }: Options) {
     )
 
   const sweep = Effect.gen(function* () {
-    const deleted = new Set(yield* inventory.deletedContents)
+    const deleted = yield* inventory.deletedContents
     if (deleted.size === 0) return
     const statuses = yield* monitor.statuses
     const up = (yield* inventory.hosts).flatMap(({ host }) => (statusOf(statuses, host.id)._tag === "Up" ? [host] : []))

@@ -315,7 +315,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /** All that there are, by id, also those that cannot be used (yet); not those that were deleted or dropped from the image file. */
     readonly allImages: Effect.Effect<ReadonlyArray<Image>, Errors.PersistenceError>
     /** SHA-256 of images that were deleted, and that no image has any more. */
-    readonly deletedContents: Effect.Effect<ReadonlyArray<string>, Errors.PersistenceError>
+    readonly deletedContents: Effect.Effect<ReadonlySet<string>, Errors.PersistenceError>
     /** Adds one. One transaction: a failure of `check`, which sees all others, changes nothing. `ImageConflict`: another one has that source. */
     readonly addImage: <E = never>(
       image: NewImage,
