@@ -38,6 +38,7 @@ import * as Nics from "./sql/Nics.ts"
 import * as Observations from "./sql/Observations.ts"
 import * as Operations from "./sql/Operations.ts"
 import * as Pages from "./sql/Pages.ts"
+import * as Placements from "./sql/Placements.ts"
 import * as RequestKeys from "./sql/RequestKeys.ts"
 import * as Rows from "./sql/Rows.ts"
 import * as Volumes from "./sql/Volumes.ts"
@@ -223,6 +224,8 @@ const make = Effect.gen(function* () {
 
   const cloudInits = CloudInits.make(sql)
 
+  const placements = Placements.make(sql, statement)
+
   const volumeRows = Volumes.make(sql, { operations, usage: usages.one, vm: vmRow })
 
   /** As with VMs, but for the order: one that is restored comes back among the others. */
@@ -315,6 +318,8 @@ const make = Effect.gen(function* () {
         yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0)
         if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
         if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
+        const explanation = request.explain === undefined ? null : yield* request.explain(usage, hostId)
+        if (explanation !== null) yield* placements.put(vm.id, now, explanation)
         const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
         if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
         if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
@@ -716,6 +721,7 @@ const make = Effect.gen(function* () {
         return vm === undefined ? new Errors.VmNotFound({ vmId: id }) : Effect.succeed(vm)
       }),
     // one that exists is as its row
+    explained: (id) => read(`read why VM ${id} was placed where it was`, placements.find(id)),
     vmRecord: (id) =>
       Effect.suspend(() => {
         const vm = existing.get(id)
@@ -746,6 +752,7 @@ const make = Effect.gen(function* () {
           yield* nicRows.dropAll(id)
           yield* observations.forget(id)
           yield* cloudInits.remove(id)
+          yield* placements.remove(id)
           return { result: { vm, released: yield* volumeRows.release(id, now) }, hosts: [vm.hostId] }
         }),
         ({ released, vm }) => {

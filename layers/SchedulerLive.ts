@@ -19,7 +19,9 @@ export const layerPolicy = (policy: Policy): Layer.Layer<Scheduler> =>
           return placement._tag === "Placed"
             ? Effect.succeed(placement.hostId)
             : new NoFeasibleHost({ refusals: placement.refusals })
-        })
+        }),
+      explain: (request, candidates, chosen) => Effect.sync(() => kept.explain(request, candidates, chosen)),
+      refuse: (request, candidates, types) => Effect.sync(() => kept.refuse(request, candidates, types))
     }
   })
 

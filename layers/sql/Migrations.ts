@@ -559,6 +559,16 @@ const madeEvents = Effect.gen(function* () {
   )
 })
 
+/** Why a VM was placed where it was: JSON, and in milliseconds since 1970 when that was. */
+const placements = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`create table placements (
+    vm_id integer primary key references vms (id),
+    at integer not null,
+    explanation text not null
+  ) strict`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -575,7 +585,8 @@ export const migrations = {
   "0012_made_types": madeTypes,
   "0013_made_images": madeImages,
   "0014_host_origins": hostOrigins,
-  "0015_made_events": madeEvents
+  "0015_made_events": madeEvents,
+  "0018_placements": placements
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

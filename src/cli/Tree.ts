@@ -17,7 +17,7 @@ import * as Cli from "./Cli.ts"
 import * as Consoles from "./Consoles.ts"
 import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
-import { document, exit, Refused, sentence, type Failure, statuses, statusOf } from "./Failure.ts"
+import { document, exit, lines, Refused, type Failure, statuses, statusOf } from "./Failure.ts"
 import * as Hosts from "./Hosts.ts"
 import * as Images from "./Images.ts"
 import * as Networks from "./Networks.ts"
@@ -249,7 +249,11 @@ const asksForJson = (args: ReadonlyArray<string>) =>
 
 const tell = (failure: Failure, json: boolean) =>
   Effect.flatMap(Screen, ({ err }) =>
-    err(json ? `${Text.plainLines(JSON.stringify(document(failure), null, 2))}\n` : `vmfabric: ${sentence(failure)}\n`)
+    err(
+      json
+        ? `${Text.plainLines(JSON.stringify(document(failure), null, 2))}\n`
+        : `vmfabric: ${lines(failure).join("\n")}\n`
+    )
   )
 
 const config = CliConfig.make({ showBuiltIns: false, isCaseSensitive: true })

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { Refusal, showBarred } from "./Explanation.ts"
 import * as Ids from "./Ids.ts"
 
 /** A parameter that cannot be used. @since 0.1.0 @category errors */
@@ -63,13 +64,15 @@ export const HostRefusal = Schema.Struct({ hostId: Ids.HostId, host: Schema.Stri
 export type HostRefusal = typeof HostRefusal.Type
 
 /**
- * No host can take what was to be placed; `refusals` has one entry for every host. `what` absent: a VM.
+ * No host can take what was to be placed; `refusals` has one entry for every host. `what` absent: a VM. `why`: the same grouped, with what would
+ * help.
  *
  * @since 0.1.0 @category errors
  */
 export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeasibleHost", {
   refusals: Schema.Array(HostRefusal),
-  what: Schema.optionalWith(Schema.Literal("VM", "volume"), { exact: true })
+  what: Schema.optionalWith(Schema.Literal("VM", "volume"), { exact: true }),
+  why: Schema.optionalWith(Refusal, { exact: true })
 }) {
   override get message(): string {
     const problem = `no host can take the ${this.what ?? "VM"}`
@@ -77,6 +80,16 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
     const shown = this.refusals.slice(0, 20).map((r) => `pm ${r.hostId} (${r.host}): ${r.reason}`)
     const more = this.refusals.length - shown.length
     return `${problem}: ${shown.join("; ")}${more > 0 ? `; and ${more} more hosts` : ""}`
+  }
+
+  /** The same by what bars the hosts, and the first thing that would help. @since 0.7.0 */
+  get sentence(): string {
+    if (this.why === undefined || this.why.hosts === 0) return this.message
+    const { barred, repairs, unnamed } = this.why
+    const others = unnamed === 0 ? [] : [`${unnamed} more hosts: other reasons`]
+    const [first] = repairs
+    const help = first === undefined ? [] : [`what would help: ${first.text}`]
+    return `no host can take the ${this.what ?? "VM"}: ${[...barred.map(showBarred), ...others, ...help].join("; ")}`
   }
 }
 

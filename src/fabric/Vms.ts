@@ -33,7 +33,6 @@ import {
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Inventory, type NewSettings, type RequestKey } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
-import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
 import * as Candidates from "./Candidates.ts"
@@ -41,6 +40,7 @@ import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Keys from "./Keys.ts"
 import * as Nics from "./Nics.ts"
+import * as Placing from "./Placing.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
 import * as Revision from "./Revision.ts"
@@ -198,7 +198,7 @@ export const layer = Layer.effect(
   Vms,
   Effect.gen(function* () {
     const inventory = yield* Inventory
-    const scheduler = yield* Scheduler
+    const placing = yield* Placing.make
     const monitor = yield* HostMonitor
     const operations = yield* Operations
     const pools = yield* Pools
@@ -252,6 +252,12 @@ export const layer = Layer.effect(
         const given = wanted.nics.flatMap(({ mac }) => mac ?? [])
         const networks = Nics.wishes(wanted.nics)
         const disk = { driver: preferred.name, pool: preferred.pool }
+        const place = placing.place(yield* inventory.types)
+        const what = {
+          resources: onHost(request.instanceType),
+          exclude: lost,
+          ...(networks.length === 0 ? {} : { networks })
+        }
         // admitted and started as one: an interrupted caller must not leave an operation that nobody drives
         const admitted = yield* Effect.uninterruptible(
           Effect.tap(
@@ -263,21 +269,13 @@ export const layer = Layer.effect(
                 ...Keys.field(key, replaces),
                 ...(replaces === undefined ? {} : { replaces }),
                 disk,
-                besides: intent.besides()
+                besides: intent.besides(),
+                explain: (usage, chosen) => placing.explain(what, candidatesOf(usage, statuses), chosen)
               },
               (usage) =>
                 Effect.zipRight(
                   intent.depends(() => Facts.ofNewVm(request.instanceType, image, disk)),
-                  intent.choose(
-                    { what: "VM", name: request.name },
-                    {
-                      resources: onHost(request.instanceType),
-                      exclude: lost,
-                      ...(networks.length === 0 ? {} : { networks })
-                    },
-                    candidatesOf(usage, statuses),
-                    scheduler.place
-                  )
+                  intent.choose({ what: "VM", name: request.name }, what, candidatesOf(usage, statuses), place)
                 ),
               ({ operation, vm }) =>
                 intent.confirm(() => ({

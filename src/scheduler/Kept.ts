@@ -4,9 +4,12 @@
  * @since 0.7.0
  */
 import type { HostRefusal } from "../domain/Errors.ts"
+import type { Explanation, Refusal } from "../domain/Explanation.ts"
 import type { HostId } from "../domain/Ids.ts"
+import type { InstanceType } from "../domain/InstanceType.ts"
 import type { Candidate, PlacementRequest } from "../services/Scheduler.ts"
 import * as Engine from "./Engine.ts"
+import * as Explain from "./Explain.ts"
 import * as Refusals from "./Refusals.ts"
 import * as Score from "./Score.ts"
 
@@ -19,7 +22,18 @@ export type Placement =
 export interface Kept {
   /** Decides among exactly these candidates, whichever it was shown before. Of equals the one with the lowest id. */
   readonly place: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => Placement
+  /** Why the host that was chosen among these is the one. */
+  readonly explain: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>, chosen: HostId) => Explanation
+  /** Why none of these will do, and what would help; `types` can be asked for instead. */
+  readonly refuse: (
+    request: PlacementRequest,
+    candidates: ReadonlyArray<Candidate>,
+    types: ReadonlyArray<InstanceType>
+  ) => Refusal
 }
+
+/** How many of the best hosts are told. */
+const few = 3
 
 /** @since 0.7.0 @category constructors */
 export const make = (policy: Score.Policy = "spread"): Kept => {
@@ -39,6 +53,7 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
   }
 
   const follow = (candidates: ReadonlyArray<Candidate>): void => {
+    if (candidates === shown) return
     let isOther = candidates.length !== shown.length
     for (const [i, candidate] of candidates.entries()) {
       const before = shown[i]
@@ -66,6 +81,14 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
         return reason === null ? [] : [{ hostId: candidate.host.id, host: candidate.host.name, reason }]
       })
       return { _tag: "Refused", refusals }
+    },
+    explain: (request, candidates, chosen) => {
+      follow(candidates)
+      return Explain.toldPlacement(Explain.placement(engine, request, few, chosen))
+    },
+    refuse: (request, candidates, types) => {
+      follow(candidates)
+      return Explain.toldRefusal(Explain.refusal(engine, request, Explain.named(types), few), types)
     }
   }
 }

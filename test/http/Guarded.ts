@@ -25,6 +25,7 @@ import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
+import { Placements } from "../../src/fabric/Placements.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
@@ -84,6 +85,7 @@ const makeFabric = () => {
     Layer.mock(Inspections, {}),
     Layer.mock(Examinations, {}),
     Layer.mock(Reach, {}),
+    Layer.mock(Placements, {}),
     Layer.mock(Plans, { plan: () => new Errors.ImageNotFound({ imageId: 100, known: [] }) }),
     Layer.mock(Pools, {}),
     Layer.mock(Nics, {}),

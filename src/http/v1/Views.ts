@@ -19,6 +19,7 @@ import type { ImageReport } from "../../fabric/ImageIntake.ts"
 import type { NetworkReport } from "../../fabric/Networks.ts"
 import type { NicReport } from "../../fabric/Nics.ts"
 import type { Plan, Request } from "../../fabric/Plans.ts"
+import type { PlacementReport } from "../../fabric/Placements.ts"
 import type { VmReport } from "../../fabric/Reality.ts"
 import type { CloudInitReport } from "../../fabric/Vms.ts"
 import type { PoolReport } from "../../services/Inventory.ts"
@@ -96,6 +97,16 @@ export const nic = ({ addresses, nic, source }: NicReport) => ({
   ...nic,
   source: source === null ? null : formatNetwork(source),
   addresses
+})
+
+/** @since 0.7.0 @category views */
+export const vmPlacement = ({ explained, host, vm }: PlacementReport) => ({
+  vmId: vm.id,
+  name: vm.name,
+  hostId: vm.hostId,
+  host: host.name,
+  placedAt: timeOrNull(explained?.at ?? null),
+  explanation: explained?.explanation ?? null
 })
 
 /** @since 0.6.0 @category views */
