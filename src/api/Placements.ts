@@ -86,6 +86,69 @@ export const VmPlacement = Schema.Struct({
 /** @since 0.7.0 @category schemas */
 export type VmPlacement = typeof VmPlacement.Type
 
+/** Of how many losses, and of how many VMs of each, is told. @since 0.7.0 @category constants */
+export const most = { losses: 100, homeless: 10 }
+
+/** @since 0.7.0 @category schemas */
+export const TypeFit = Schema.Struct({
+  type: Ids.InstanceTypeId,
+  cpu: field(Int, "vCPUs"),
+  ram: field(Int, "MiB"),
+  disk: field(Int, "GiB of the root disk"),
+  more: field(Int, "how many more of it fit, if nothing else were placed and no rules given"),
+  hosts: field(Int, "on how many hosts there is room for one or more"),
+  limit: field(
+    Schema.NullOr(Schema.Literal("cpu", "ram", "disk", "pool")),
+    "what is used up first, on most hosts; `pool`: what all hosts share; null: no host takes new VMs"
+  )
+}).annotations({ identifier: "TypeFit", description: "How many more of an instance type fit." })
+
+/** @since 0.7.0 @category schemas */
+export const HostLoss = Schema.Struct({
+  hostId: Ids.HostId,
+  host: field(Schema.String, "its name"),
+  vms: field(Int, "how many VMs are there"),
+  homeless: field(Int, "for how many of them no room was found on the others"),
+  named: field(
+    Schema.Array(Schema.Struct({ vmId: Ids.VmId, name: Schema.String })),
+    `some of those, at most ${most.homeless}`
+  )
+}).annotations({ identifier: "HostLoss", description: "A host without which VMs would have no place." })
+
+/** @since 0.7.0 @category schemas */
+export const Fits = Schema.Struct({
+  hosts: field(Int, "how many there are"),
+  open: field(Int, "how many of them take new VMs: they are up, and not in maintenance"),
+  types: field(Schema.Array(TypeFit), "those on offer"),
+  losses: field(
+    Schema.Array(HostLoss),
+    `single hosts whose VMs would not fit on the others, those with most such VMs first, at most ${most.losses}`
+  ),
+  unsurvivable: field(Int, "how many such hosts there are in all")
+}).annotations({
+  identifier: "Fits",
+  description: "What more fits at this moment.",
+  examples: [
+    {
+      hosts: 3,
+      open: 3,
+      types: [{ type: Ids.InstanceTypeId.make(1), cpu: 2, ram: 4096, disk: 20, more: 17, hosts: 3, limit: "ram" }],
+      losses: [
+        {
+          hostId: Ids.HostId.make(2),
+          host: "root@h2",
+          vms: 9,
+          homeless: 1,
+          named: [{ vmId: Ids.VmId.make(7), name: "web-1" }]
+        }
+      ],
+      unsurvivable: 1
+    }
+  ]
+})
+/** @since 0.7.0 @category schemas */
+export type Fits = typeof Fits.Type
+
 /** @since 0.7.0 @category groups */
 export const group = HttpApiGroup.make("placements")
   .add(
@@ -101,6 +164,18 @@ export const group = HttpApiGroup.make("placements")
         )
       )
   )
+  .add(
+    HttpApiEndpoint.get("getFits", "/fits")
+      .addSuccess(Fits)
+      .annotateContext(
+        documented(
+          "viewer",
+          "Tell what more fits",
+          "Of each instance type how many more fit now, by what is promised, and which single host's VMs would not fit on the others that are up. That " +
+            "they would is certain; that they would not means that none of two ways of placing them did. Networks are looked at, rules about groups are not."
+        )
+      )
+  )
   .pipe(Problem.general)
   .annotate(OpenApi.Title, "Placements")
-  .annotate(OpenApi.Description, "Why VMs are where they are.")
+  .annotate(OpenApi.Description, "Why VMs are where they are, and what more would fit.")

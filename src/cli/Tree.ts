@@ -22,6 +22,7 @@ import * as Hosts from "./Hosts.ts"
 import * as Images from "./Images.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
+import * as Placements from "./Placements.ts"
 import { Screen } from "./Screen.ts"
 import type { Needs } from "./Session.ts"
 import * as Settings from "./Settings.ts"
@@ -44,6 +45,7 @@ export const nouns: ReadonlyArray<Verb.Noun> = [
   Images.noun,
   Hosts.type,
   Hosts.pool,
+  Placements.fits,
   Operations.noun,
   Events.noun,
   Drift.noun,

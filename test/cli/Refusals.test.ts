@@ -234,6 +234,23 @@ describe("refusals", () => {
           yield* done("vm", "why", "c"),
           "why     it was to be on root@h3; of all that can take it root@h1 is better"
         )
+        // what more fits, and which host may not be lost
+        const fits = yield* run("fits")
+        assert.deepStrictEqual(`${fits.out}${fits.err}`.trimEnd().split("\n"), [
+          "TYPE  VCPUS  RAM MIB  DISK GIB  MORE FIT  ON HOSTS  USED UP FIRST",
+          "   1      1     1024        10         7         3  vCPUs",
+          "   2      2     8192        50         2         2  vCPUs",
+          "   3      4    24576       100         0         0  vCPUs",
+          "   4     16     4096        10         0         0  vCPUs",
+          "   5      1     1024       900         0         0  disk",
+          "   6      1    20480        10         0         0  memory",
+          "",
+          "WITHOUT HOST  VMS  NO ROOM FOR  AS",
+          "root@h2 (2)     3            2  d-2 (4), d-4 (6)",
+          "root@h3 (3)     4            2  d-5 (7), c (8)",
+          "root@h1 (1)     1            1  a (1)",
+          "3 of 3 hosts cannot be lost without leaving VMs that fit nowhere"
+        ])
         yield* done("vm", "destroy", "b", "--yes")
         const gone = yield* run("vm", "why", "2")
         assert.strictEqual(gone.status, 3)

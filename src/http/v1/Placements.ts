@@ -1,5 +1,5 @@
 /**
- * `/vms/{id}/placement`.
+ * `/vms/{id}/placement` and `/fits`.
  *
  * @since 0.7.0
  */
@@ -13,6 +13,8 @@ import * as Views from "./Views.ts"
 /** @since 0.7.0 @category layers */
 export const layer = HttpApiBuilder.group(api, "placements", (handlers) =>
   Effect.map(Placements, (placements) =>
-    handlers.handle("getVmPlacement", ({ path }) => told(Effect.map(placements.why(path.id), Views.vmPlacement)))
+    handlers
+      .handle("getVmPlacement", ({ path }) => told(Effect.map(placements.why(path.id), Views.vmPlacement)))
+      .handle("getFits", () => told(Effect.map(placements.fits, Views.fits)))
   )
 )
