@@ -244,9 +244,12 @@ export const layer = Layer.effect(
       return image ?? (yield* new Errors.ImageNotFound({ imageId: imageId ?? 0, known: offered.map((i) => i.id) }))
     })
 
-    /** With all that was not said; the VMs that it names have to be there. */
-    const placementOf = Effect.fnUntraced(function* (asked: Placement.Asked | null) {
-      const placement = asked === null ? null : yield* Placement.make(asked)
+    /** With all that was not said. */
+    const placementOf = (asked: Placement.Asked | null) =>
+      asked === null ? Effect.succeed(null) : Placement.make(asked)
+
+    /** The VMs that rules name have to be there. */
+    const checkOthers = Effect.fnUntraced(function* (placement: Placement.Placement | null) {
       for (const [i, rule] of placement?.rules.entries() ?? []) {
         if (rule.kind !== "notWith") continue
         for (const id of rule.vms) {
@@ -262,7 +265,6 @@ export const layer = Layer.effect(
           )
         }
       }
-      return placement
     })
 
     /** Where the VMs are that rules name, which stays so as long as they are there. */
@@ -307,9 +309,14 @@ export const layer = Layer.effect(
       const { placement = null } = wanted.settings
       const ruled = placement === null ? {} : { placement, others: yield* othersOf(placement) }
       const disk = { driver: preferred.name, pool: preferred.pool }
+      // asked when it is not a repetition: what is made anew keeps its rules, also when those that they name are gone
+      const named = replaces === undefined && placement !== null ? checkOthers(placement) : Effect.void
       const place = (usage: ReadonlyArray<HostUsage>) =>
         Effect.zipRight(
-          intent.depends(() => Facts.ofNewVm(request.instanceType, image, disk)),
+          Effect.zipRight(
+            named,
+            intent.depends(() => Facts.ofNewVm(request.instanceType, image, disk))
+          ),
           intent.choose(
             { what: "VM", name: request.name },
             {
@@ -473,10 +480,14 @@ export const layer = Layer.effect(
         const numbered = asked.map(({ place, ...one }, index) => ({
           ...one,
           place: (usage: ReadonlyArray<HostUsage>) =>
-            Effect.mapError(
-              place(usage),
-              ({ refusals, ruled = false }) =>
-                new Errors.NoFeasibleHost({ refusals, ruled, together: { number: index + 1, of: requests.length } })
+            Effect.mapError(place(usage), (error) =>
+              error._tag === "NoFeasibleHost"
+                ? new Errors.NoFeasibleHost({
+                    refusals: error.refusals,
+                    ruled: error.ruled ?? false,
+                    together: { number: index + 1, of: requests.length }
+                  })
+                : error
             )
         }))
         const admitted = yield* Effect.uninterruptible(
@@ -498,8 +509,9 @@ export const layer = Layer.effect(
       change: Effect.fn("Vms.change")(function* (id, { placement, ...words }, expect) {
         if (words.name !== undefined) yield* checkName(words.name)
         yield* checkWords(words)
-        const change: VmChange =
-          placement === undefined ? words : { ...words, placement: yield* placementOf(placement) }
+        const wanted = placement === undefined ? undefined : yield* placementOf(placement)
+        yield* checkOthers(wanted ?? null)
+        const change: VmChange = wanted === undefined ? words : { ...words, placement: wanted }
         const intent = yield* Intent.Intent
         const expected = Revision.checkVm(expect)
         const check = (vm: Vm) => Effect.zipRight(expected?.(vm) ?? Effect.void, checkLabels(vm, change))

@@ -163,7 +163,12 @@ describe("rules through the API", () => {
         }
         const other = yield* app.done("POST", "/vms", one("alone", alone))
         assert.strictEqual((yield* app.get(`/vms/${String(other.json.vmId)}`)).json.hostId, far.hostId)
+        const solo = one("solo", { rules: [{ kind: "notWith", vms: [near.id] }] })
+        const asSolo = () => app.done("POST", "/vms", solo, { "idempotency-key": "solo" })
+        const { vmId } = (yield* asSolo()).json
         yield* app.done("DELETE", `/vms/${String(near.id)}`)
+        // also when a VM that it names is gone meanwhile
+        assert.strictEqual((yield* asSolo()).json.vmId, vmId)
         assert.deepStrictEqual((yield* app.get(`/vms/${id}`)).json.violations, [
           ...violations.slice(1),
           {
