@@ -7,6 +7,7 @@
  *
  * @since 0.6.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -28,6 +29,9 @@ import * as HostCalls from "./HostCalls.ts"
 
 /** virConnectGetAllDomainStatsFlags NOWAIT */
 const noWait = 0x20000000
+
+/** From asking for it to its last byte. */
+const pictureWithin = Duration.seconds(30)
 
 /** Much more than any screen has, in bytes. */
 const largestPicture = 256 * 1024 * 1024
@@ -143,7 +147,12 @@ const make = Effect.gen(function* () {
           (error) => error.refusedWith(code.noDomain) || error.refusedWith(code.operationInvalid),
           () => Effect.succeedNone
         ),
-        Effect.mapError(fromLibvirt(host, action))
+        Effect.mapError(fromLibvirt(host, action)),
+        // calls have limits of their own, but what follows one may come at any time: a console's does
+        Effect.timeoutFail({
+          duration: pictureWithin,
+          onTimeout: () => failure(host, action, `it has not sent it within ${Duration.format(pictureWithin)}`)
+        })
       )
       if (Option.isNone(taken)) return Option.none()
       const picture = Picture.toPng(taken.value)

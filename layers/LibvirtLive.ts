@@ -350,7 +350,8 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
       return {
         reply: stream.reply,
         send: (bytes) => Effect.mapError(stream.send(bytes), fail),
-        incoming: Stream.mapError(stream.incoming, fail)
+        // ended as libvirt's own client does: a daemon (9.0) that had sent all was seen to die of an abort
+        incoming: Stream.mapError(Stream.concat(stream.incoming, Stream.drain(stream.finish)), fail)
       }
     })
 

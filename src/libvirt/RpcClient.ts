@@ -128,6 +128,7 @@ interface Call {
   readonly payload: Uint8Array
   readonly since: number
   readonly limit: Duration.Duration
+  readonly sent: (serial: number) => void
   readonly answer: (packet: Packet.Packet) => void
   readonly fail: (reason: LibvirtErrorReason) => void
   /** nobody waits for the reply any more */
@@ -243,6 +244,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
       free[lane]--
       const serial = nextSerial()
       calls.set(serial, call)
+      call.sent(serial)
       write(call.procedure, Packet.types.call, serial, Packet.statuses.ok, call.payload)
     }
   }
@@ -279,11 +281,11 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
     pump(call.lane)
   }
 
-  /** Has the daemon do a call. `opened` gets the serial of a stream before anything that follows the reply is read. */
+  /** Has the daemon do a call. `opening` is told its serial before anything of it can come, which the daemon may send ahead of its reply. */
   const request = <P extends Procedures.ProcedureName>(
     procedure: P,
     args: Procedures.Args<P>,
-    opened?: (serial: number) => void
+    opening?: { readonly sent: (serial: number) => void; readonly answered: (isOpen: boolean) => void }
   ): Effect.Effect<Procedures.Reply<P>, LibvirtErrorReason> =>
     Effect.async((resume) => {
       if (lostBy !== undefined) return resume(Effect.fail(lostBy))
@@ -306,15 +308,19 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
         since: now(),
         limit: limitOf(procedure),
         abandoned: false,
+        sent: (serial) => opening?.sent(serial),
         answer: (packet) => {
-          if (packet.status === Packet.statuses.error) return resume(Effect.fail(refusal(packet.payload)))
+          if (packet.status === Packet.statuses.error) {
+            opening?.answered(false)
+            return resume(Effect.fail(refusal(packet.payload)))
+          }
           const reply = Xdr.decode(Procedures.replyOf(procedure), packet.payload)
           if (Either.isLeft(reply)) {
             const reason = new LibvirtProtocolError({ reason: `its reply cannot be read: ${reply.left.message}` })
             lose(reason)
             return resume(Effect.fail(reason))
           }
-          if (opened !== undefined && !call.abandoned) opened(packet.serial)
+          if (opening !== undefined && !call.abandoned) opening.answered(true)
           else if (stream !== null) abort(procedure, packet.serial) // nobody is there for it
           resume(Effect.succeed(reply.right))
         },
@@ -381,7 +387,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
             case Packet.statuses.ok:
               return end(Exit.void)
             case Packet.statuses.continue:
-              if (state !== "open") return
+              if (state !== "opening" && state !== "open") return
               // an empty packet is the end of the daemon's data; the stream stays open for ours
               if (packet.payload.length === 0) return incoming.unsafeDone(Exit.void)
               unread += packet.payload.length
@@ -398,15 +404,21 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
         Effect.sync(() => {
           if (serial === undefined || state === "ended") return
           streams.delete(serial)
+          // of one whose reply nobody waits for any more, that ends it when it comes
+          if (state !== "opening") abort(procedure, serial)
           state = "ended"
           hold(stream, false)
-          abort(procedure, serial)
         })
       )
-      const reply = yield* request(procedure, args, (given) => {
-        serial = given
-        state = "open"
-        streams.set(given, stream)
+      const reply = yield* request(procedure, args, {
+        sent: (given) => {
+          serial = given
+          streams.set(given, stream)
+        },
+        answered: (isOpen) => {
+          if (!isOpen) end(Exit.void)
+          else if (state === "opening") state = "open"
+        }
       })
       const opened = serial ?? (yield* Effect.dieMessage("a stream's call succeeded without a stream"))
       const check = Effect.suspend(() =>

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as TestClock from "effect/TestClock"
 import { inflateSync } from "node:zlib"
 import * as ConsolesLive from "../../layers/ConsolesLive.ts"
 import * as HypervisorLive from "../../layers/HypervisorLive.ts"
@@ -167,6 +169,24 @@ describe("a file on a host", () => {
         `host root@sim-1 failed to read the console log of vm-7: the account root may not read ${log}: let it read that folder, or log in as one that may`
       )
     }).pipe(Effect.provide(InspectorLive.layer))
+  )
+})
+
+describe("a screen", () => {
+  it.effect("that never comes is given up, and says so", () =>
+    Effect.gen(function* () {
+      const inspector = yield* Inspector
+      const asked = yield* Effect.fork(Effect.flip(inspector.screenshot(Simulated.here, vm)))
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(
+        (yield* Fiber.join(asked)).message,
+        "host root@sim-1 failed to take a picture of the screen of vm-7: it has not sent it within 30s"
+      )
+    }).pipe(
+      Effect.provide(
+        Layer.provide(InspectorLive.layer, [Layer.mock(Libvirt, { open: () => Effect.never }), Layer.mock(Ssh, {})])
+      )
+    )
   )
 })
 

@@ -397,6 +397,10 @@ describe("streams", () => {
       peer.reply(call, "STORAGE_VOL_DOWNLOAD", undefined)
       peer.stream(call, more, Uint8Array.of(1, 2))
       peer.stream(call, more)
+      // its end is confirmed, not cut off
+      const finish = yield* peer.next
+      assert.deepInclude(finish, { serial: call.serial, type: Packet.types.stream, status: ok })
+      peer.stream(finish, ok)
       assert.deepStrictEqual(Buffer.concat([...(yield* Fiber.join(fiber))]), Buffer.from([1, 2]))
       yield* Peer.settled
       assert.isTrue(peer.duplex.readableEnded)

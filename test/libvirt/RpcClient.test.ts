@@ -764,6 +764,29 @@ describe("streams from the daemon", () => {
     })
   )
 
+  it.scoped("what the daemon sends ahead of its reply belongs to the stream", () =>
+    Effect.gen(function* () {
+      const { client, peer } = yield* session()
+      const opening = yield* Effect.fork(client.open("STORAGE_VOL_DOWNLOAD", whole))
+      const call = yield* peer.next
+      peer.stream(call, more, Uint8Array.of(1, 2))
+      peer.stream(call, more, Uint8Array.of(3))
+      peer.stream(call, more)
+      yield* Peer.settled
+      peer.reply(call, "STORAGE_VOL_DOWNLOAD", undefined)
+      const stream = yield* Fiber.join(opening)
+      assert.deepStrictEqual(Buffer.concat([...(yield* Stream.runCollect(stream.incoming))]), Buffer.from([1, 2, 3]))
+      // so does its failure
+      const failing = yield* Effect.fork(client.open("STORAGE_VOL_DOWNLOAD", whole))
+      const other = yield* peer.next
+      peer.refuse(other, 38, "no such volume", Packet.types.stream)
+      yield* Peer.settled
+      peer.reply(other, "STORAGE_VOL_DOWNLOAD", undefined)
+      const failed = yield* Fiber.join(failing)
+      assert.deepInclude(yield* Effect.flip(Stream.runDrain(failed.incoming)), { code: 38 })
+    })
+  )
+
   it.scoped("a slow reader holds the daemon back for as long as it likes, and gets everything", () =>
     Effect.gen(function* () {
       const { client, near, peer } = yield* session()
