@@ -13,7 +13,7 @@ import * as Errors from "../src/domain/Errors.ts"
 import type { Drift } from "../src/domain/Drift.ts"
 import { formatAddress } from "../src/domain/Host.ts"
 import { type HostId, type ImageId, InstanceTypeId, type VmId, type VolumeId } from "../src/domain/Ids.ts"
-import type { Image } from "../src/domain/Image.ts"
+import type { Image, ImageOrigin } from "../src/domain/Image.ts"
 import type { KnownType } from "../src/domain/InstanceType.ts"
 import type { Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
@@ -27,8 +27,12 @@ import {
   type FleetConfig,
   type HostUsage,
   Inventory,
+  type NewImage,
   type NicChange,
-  type NicsChanged
+  type NicsChanged,
+  type Publishable,
+  type Published,
+  type PublishView
 } from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
 import * as CloudInits from "./sql/CloudInits.ts"
@@ -73,6 +77,11 @@ const settingsOf = (settings: VmSettings) => [
 const groupsOf = ({ placement }: Vm): string | null => Rows.encodeGroups(countedIn(placement))
 
 const byField = (a: Drift, b: Drift): number => (a.field < b.field ? -1 : 1)
+
+/** A new row, whoever makes it. */
+interface ImageToBe extends Omit<NewImage, "origin"> {
+  readonly origin: ImageOrigin
+}
 
 const isOver = (state: VmState): boolean => state === "destroyed" || state === "failed"
 
@@ -326,6 +335,46 @@ const make = Effect.gen(function* () {
     return { vm, operation, hostId }
   })
 
+  /** What is to be published, free for it. */
+  const publishable = Effect.fnUntraced(function* (of: Publishable) {
+    if ("vm" in of) {
+      const vm = yield* vmRow(of.vm)
+      if (!vm.exists) return yield* new Errors.VmNotFound({ vmId: of.vm })
+      const unfinished = yield* unfinishedWith(of.vm)
+      if (unfinished !== null) return yield* busy(of.vm, unfinished)
+      return { vm, volume: null, snapshot: null } satisfies PublishView
+    }
+    const snapshot = "snapshot" in of ? yield* volumeRows.findSnapshot(of.snapshot) : null
+    if (snapshot !== null && snapshot.state !== "ready") {
+      return yield* new Errors.SnapshotNotFound({ snapshotId: snapshot.id })
+    }
+    const volumeId = "volume" in of ? of.volume : snapshot?.volumeId
+    if (volumeId === undefined) return yield* Effect.dieMessage("neither a volume nor a snapshot is to be published")
+    const volume = yield* volumeRows.find(volumeId)
+    if (volume.state === "failed") return yield* new Errors.VolumeNotFound({ volumeId })
+    const unfinished = yield* operations.ofVolume(volumeId)
+    if (unfinished !== null) {
+      const doing = Operations.doing[unfinished.kind]
+      return yield* new Errors.VolumeBusy({ volumeId, operationId: unfinished.id, doing })
+    }
+    if (volume.vmId === null) return { vm: null, volume, snapshot } satisfies PublishView
+    const used = yield* unfinishedWith(volume.vmId)
+    if (used !== null) return yield* busy(volume.vmId, used)
+    return { vm: yield* vmRow(volume.vmId), volume, snapshot } satisfies PublishView
+  })
+
+  const insertImage = Effect.fnUntraced(function* ({ config, origin, state, wanted }: ImageToBe, now: number) {
+    const rows = yield* sql<Rows.Row>`insert into images (source, config, position, origin, state, wanted, created_at)
+      values (${Fleet.sourceOf(config.source)}, ${Rows.encodeImageConfig(config)}, 0, ${origin}, ${state},
+        ${Rows.encodeImageWanted(wanted)}, ${now})
+      returning ${sql.literal(Rows.imageColumns)}`
+    return yield* Rows.images.one(yield* Rows.only(rows, "the image was not written"))
+  })
+
+  /** Its source may be registered again. */
+  const removeImage = (id: ImageId) =>
+    sql`update images set state = 'deleted', offered = 0, source = source || '#' || id where id = ${id} and state <> 'deleted'`
+
   const admit = <E>(
     request: AdmitVm,
     place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>,
@@ -487,13 +536,7 @@ const make = Effect.gen(function* () {
             })
           }
           if (check !== undefined) yield* check(others)
-          const now = yield* Clock.currentTimeMillis
-          const { config, origin, state, wanted } = image
-          const rows =
-            yield* sql<Rows.Row>`insert into images (source, config, position, origin, state, wanted, created_at)
-            values (${source}, ${Rows.encodeImageConfig(config)}, 0, ${origin}, ${state}, ${Rows.encodeImageWanted(wanted)}, ${now})
-            returning ${sql.literal(Rows.imageColumns)}`
-          const made = yield* Rows.images.one(yield* Rows.only(rows, "the image was not written"))
+          const made = yield* insertImage(image, yield* Clock.currentTimeMillis)
           if (confirm !== undefined) yield* confirm(made)
           return made
         }),
@@ -507,6 +550,38 @@ const make = Effect.gen(function* () {
         ),
         images.forget
       )
+    ),
+    publishImage: (of, decide, confirm) =>
+      write(
+        "begin to publish an image",
+        Effect.gen(function* () {
+          const view = yield* publishable(of)
+          const { snapshot, vm, volume } = view
+          const now = yield* Clock.currentTimeMillis
+          const origin = "vm" in of ? "vm" : "volume" in of ? "volume" : "snapshot"
+          const id = "vm" in of ? of.vm : "volume" in of ? of.volume : of.snapshot
+          const image = yield* insertImage(
+            { config: yield* decide(view), origin, state: "quarantine", wanted: { of: id } },
+            now
+          )
+          const operation = yield* operations.insert(
+            {
+              kind: volume === null ? "PublishVm" : "PublishVolume",
+              vmId: vm?.id ?? null,
+              volumeId: volume?.id ?? null,
+              snapshotId: snapshot?.id ?? null,
+              detail: { image: image.id }
+            },
+            now
+          )
+          const published: Published = { ...view, image, operation }
+          if (confirm !== undefined) yield* confirm(published)
+          return published
+        }),
+        images.forget
+      ).pipe(Effect.withSpan("Inventory.publishImage")),
+    dropImage: Effect.fn("Inventory.dropImage")((id) =>
+      write(`drop image ${id}`, Effect.asVoid(removeImage(id)), images.forget)
     ),
     deleteImage: (id, check, confirm) =>
       write(
@@ -527,9 +602,9 @@ const make = Effect.gen(function* () {
             const need = users.length === 1 ? "needs it: destroy that VM first" : "need it: destroy those VMs first"
             return yield* conflict(`cannot be deleted while ${Hosts.listed("VM", users)} ${need}`)
           }
-          // its source may be registered again
-          yield* sql`update images set state = 'deleted', offered = 0, source = source || '#' || id
-            where id = ${id} and state <> 'deleted'`
+          const making = yield* operations.ofImage(id)
+          if (making !== null) return yield* conflict(`is being published by operation ${making.id}: cancel that`)
+          yield* removeImage(id)
           if (confirm !== undefined) yield* confirm(before)
           return before
         }),

@@ -24,6 +24,8 @@ import { Volume } from "../domain/Volume.ts"
 import type { Ports } from "../operations/Kinds.ts"
 import { reasons } from "../scheduler/Kept.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
+import { ImageLibrary } from "../services/ImageLibrary.ts"
+import { ImageStore } from "../services/ImageStore.ts"
 import { Inventory } from "../services/Inventory.ts"
 import type { Candidate, PlacementRequest, Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
@@ -359,7 +361,13 @@ const after = (made: Intent.Made, volume: Volume | undefined): Intent.Made => {
 export const layer = Layer.effect(
   Plans,
   Effect.gen(function* () {
-    const ports: Ports = { inventory: yield* Inventory, hypervisor: yield* Hypervisor, storage: yield* Storage }
+    const ports: Ports = {
+      inventory: yield* Inventory,
+      hypervisor: yield* Hypervisor,
+      storage: yield* Storage,
+      store: yield* ImageStore,
+      library: yield* ImageLibrary
+    }
     const plans = new Map<string, Kept>()
 
     const keep = (plan: Kept, now: number) => {

@@ -666,6 +666,22 @@ describe("contexts", () => {
       const needed = yield* run("image", "delete", "debian-12")
       assert.strictEqual(needed.status, 1)
       assert.match(needed.err, /VM 1 \(web\) needs it/)
+      const runs = yield* run("image", "publish", "golden", "--vm", "web")
+
+      assert.match(runs.err, /is running, .* shut it down first/)
+      yield* run("vm", "power-off", "web")
+      const published = yield* run("image", "publish", "golden", "--vm", "web", "-o", "json")
+      assert.deepInclude(
+        json(published.out),
+        { id: 104, name: "golden", state: "available", source: "vm 1" },
+        published.all
+      )
+      assert.match((yield* run("operation", "list", "-o", "wide")).out, /PublishVm +vm 1, image 104 +done/)
+      yield* run("volume", "create", "--name", "data", "--size", "1")
+      yield* run("snapshot", "create", "data", "--name", "monday")
+      const monday = yield* run("image", "publish", "old", "--volume", "data", "--snapshot", "monday", "-o", "json")
+      assert.deepInclude(json(monday.out), { name: "old", source: "snapshot 1" }, monday.all)
+      assert.strictEqual((yield* run("image", "publish", "none")).status, 2)
       yield* run("vm", "destroy", "web")
       assert.strictEqual((yield* run("image", "delete", "debian-12")).status, 0)
       assert.strictEqual((yield* run("image", "get", "101")).status, 3)

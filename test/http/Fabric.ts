@@ -19,6 +19,7 @@ import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Reach } from "../../src/fabric/Reach.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
+import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Power } from "../../src/fabric/Power.ts"
@@ -206,6 +207,7 @@ export const make = () => {
     Layer.mock(Power, {}),
     Layer.mock(InstanceTypes, {}),
     Layer.mock(ImageIntake, {}),
+    Layer.mock(ImagePublishing, {}),
     Layer.succeed(
       Images,
       Images.of({

@@ -21,6 +21,7 @@ import * as BatchOf from "../../fabric/Batch.ts"
 import { Examinations } from "../../fabric/Doctor.ts"
 import { Hosts } from "../../fabric/Hosts.ts"
 import { ImageIntake, type ImageReport } from "../../fabric/ImageIntake.ts"
+import { ImagePublishing } from "../../fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../fabric/InstanceTypes.ts"
 import { Networks } from "../../fabric/Networks.ts"
 import { Nics } from "../../fabric/Nics.ts"
@@ -328,7 +329,8 @@ const cutOff = new InvalidArgument({
 const images = HttpApiBuilder.group(api, "images", (handlers) =>
   Effect.gen(function* () {
     const images = yield* ImageIntake
-    const { decide } = yield* Answers.make
+    const publishing = yield* ImagePublishing
+    const { begun, decide } = yield* Answers.make
     const one = (report: ImageReport) => Effect.as(tagged(Revision.ofImage(report.image)), Views.image(report))
     /** As it is now, or when it was checked, waited for as `Prefer` says. */
     const shown = Effect.fnUntraced(function* (id: Ids.ImageId, prefer: string | undefined) {
@@ -347,6 +349,7 @@ const images = HttpApiBuilder.group(api, "images", (handlers) =>
           )
         )
       )
+      .handle("publishImage", (asked) => begun(asked, publishing.publish(asked.payload)))
       .handle("getImage", ({ path }) => told(Effect.flatMap(images.get(path.id), one)))
       .handleRaw("sendImage", ({ headers, path, request }) =>
         told(

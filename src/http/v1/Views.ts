@@ -8,7 +8,7 @@ import type { Vm } from "../../api/Vms.ts"
 import type { Drift } from "../../domain/Drift.ts"
 import type { GuestReading } from "../../domain/Guest.ts"
 import type { HostStatus } from "../../domain/Host.ts"
-import { formatSource, type Image } from "../../domain/Image.ts"
+import { formatSource, type Image, isPublished } from "../../domain/Image.ts"
 import type { KnownType } from "../../domain/InstanceType.ts"
 import { show } from "../../domain/Placement.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
@@ -43,6 +43,7 @@ export const operation = ({ operation, progress }: OperationReport) => ({
   vmId: operation.vmId,
   volumeId: operation.volumeId,
   snapshotId: operation.snapshotId,
+  imageId: operation.detail.image ?? null,
   state: operation.state,
   error: operation.error,
   cancelAsked: operation.cancelAsked,
@@ -162,7 +163,12 @@ const shownState = (state: Image["state"]) => (state === "deleted" ? "refused" :
 export const image = ({ image: { config, content, id, origin, reason, state, wanted }, received }: ImageReport) => ({
   id,
   name: config.name,
-  source: origin === "upload" ? "upload" : (wanted.url ?? formatSource(config.source)),
+  source:
+    origin === "upload"
+      ? "upload"
+      : isPublished(origin)
+        ? `${origin} ${wanted.of ?? 0}`
+        : (wanted.url ?? formatSource(config.source)),
   format: content?.format ?? config.format ?? null,
   virtualSize: content?.virtualSize ?? null,
   fileSize: content?.fileSize ?? wanted.size ?? null,
