@@ -17,6 +17,7 @@ import * as Fleet from "../src/fabric/Fleet.ts"
 import * as Hosts from "../src/fabric/Hosts.ts"
 import * as ImageCopies from "../src/fabric/ImageCopies.ts"
 import * as ImageIntake from "../src/fabric/ImageIntake.ts"
+import * as ImagePublishing from "../src/fabric/ImagePublishing.ts"
 import * as Images from "../src/fabric/Images.ts"
 import * as InstanceTypes from "../src/fabric/InstanceTypes.ts"
 import * as Inspections from "../src/fabric/Inspections.ts"
@@ -83,6 +84,7 @@ export type App =
   | Doctor.Examinations
   | Images.Images
   | ImageIntake.ImageIntake
+  | ImagePublishing.ImagePublishing
   | InstanceTypes.InstanceTypes
   | Reality.Reality
   | Nics.Nics
@@ -161,6 +163,7 @@ export const layerOver = <A, E, R>(parts: {
         Doctor.layer,
         Images.layer,
         ImageIntake.layer,
+        ImagePublishing.layer,
         InstanceTypes.layer,
         Reality.layer,
         Inspections.layer,

@@ -4,6 +4,7 @@
  * @since 0.2.0
  */
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -12,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { Duplex } from "node:stream"
 import * as LocalProgram from "../src/ceph/LocalProgram.ts"
 import * as Pieces from "../src/ceph/Pieces.ts"
@@ -19,6 +21,7 @@ import * as Program from "../src/ceph/Program.ts"
 import { type Args, type Description, type Look, type Request, requests } from "../src/ceph/Protocol.ts"
 import * as SessionClient from "../src/ceph/SessionClient.ts"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
+import type { Piece } from "../src/domain/Image.ts"
 import { Ceph, CephError, CephSilent, type Image, type Monitor } from "../src/services/Ceph.ts"
 import { Ssh } from "../src/services/Ssh.ts"
 import * as SingleFlight from "./SingleFlight.ts"
@@ -49,8 +52,12 @@ const defaultSettings: Settings = {
   shortLived: 2000
 }
 
-/** images imported at the same time; each takes a session's place on the host */
+/** images imported, and snapshots exported, at the same time; each takes a session's place on the host */
 const imports = 2
+const exported = 2
+
+/** pieces of a snapshot that are there before they are taken */
+const ahead = 2
 
 /** `addr:port` of a monitor, `[addr]:port` with IPv6. QEMU and libvirt know the first version of Ceph's protocol only. */
 const monitorOf = (addresses: Description["monitors"][number]): Option.Option<Monitor> => {
@@ -67,6 +74,7 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
   const where = host === null ? "this machine" : formatAddress(host)
   const single = SingleFlight.make<SessionClient.SessionClient, SessionClient.SessionFailure>(scope)
   const importing = yield* Effect.makeSemaphore(imports)
+  const exporting = yield* Effect.makeSemaphore(exported)
   let session: SessionClient.SessionClient | undefined
   /** how often in a row there was none to be had, when it may be tried again, and what was wrong the last time */
   let failed:
@@ -180,6 +188,28 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
     )
   }
 
+  const exportSnapshot: Ceph["Type"]["exportSnapshot"] = (image, { name: snapshot, size }) => {
+    const action = `read ${image}@${snapshot}`
+    const pieces = (session: SessionClient.SessionClient) =>
+      Stream.paginateChunkEffect(0, (from) =>
+        Effect.map(session.call(requests.readSnapshot, { image, snapshot, from }), ({ next, piece }) => [
+          piece === null
+            ? Chunk.empty<Piece>()
+            : Chunk.of<Piece>({ offset: piece.offset, bytes: Buffer.from(piece.content, "base64") }),
+          next < size ? Option.some(next) : Option.none<number>()
+        ])
+      ).pipe(Stream.bufferChunks({ capacity: ahead }))
+    return Stream.unwrapScoped(
+      Effect.gen(function* () {
+        yield* Effect.acquireRelease(exporting.take(1), () => exporting.release(1))
+        return pieces(yield* connect)
+      })
+    ).pipe(
+      Stream.mapError(toError(action)),
+      Stream.withSpan("Ceph.exportSnapshot", { attributes: { pool, image, snapshot, size } })
+    )
+  }
+
   return Ceph.of({
     pool,
     cluster: Effect.map(call(requests.cluster, {}, "describe its cluster"), ({ fsid, key, monitors, version }) => ({
@@ -231,7 +261,8 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
     moveToTrash: (image, delay) => change(requests.moveToTrash, { image, delay }, `move image ${image} to the trash`),
     restore: (id, image) => change(requests.restore, { id, image }, `restore ${id} as image ${image}`),
     purge: (id) => change(requests.purge, { id }, `purge ${id} from the trash`),
-    importImage
+    importImage,
+    exportSnapshot
   })
 })
 

@@ -55,6 +55,25 @@ const writeAll = async (file: fs.promises.FileHandle, bytes: Uint8Array, at: num
   }
 }
 
+/** After so many bytes it is looked again whether there is room for more. */
+const lookEvery = 64 * 1024 * 1024
+
+/** Blocks of a file that are not written where all of it is zero. */
+const zeroBlock = Buffer.alloc(64 * 1024)
+
+const isZero = (bytes: Uint8Array): boolean => zeroBlock.subarray(0, bytes.length).equals(bytes)
+
+/** All of it but its zeros, which are there already where nothing was written. */
+const writeSparsely = async (file: fs.promises.FileHandle, bytes: Uint8Array, at: number): Promise<void> => {
+  const blockAt = (from: number) => bytes.subarray(from, from + zeroBlock.length)
+  for (let from = 0; from < bytes.length;) {
+    let to = from
+    while (to < bytes.length && !isZero(blockAt(to))) to += zeroBlock.length
+    if (to > from) await writeAll(file, bytes.subarray(from, to), at + from)
+    from = to + zeroBlock.length
+  }
+}
+
 /** To the head of the answer, and between any two parts of its body. */
 const silence = 30_000
 
@@ -230,6 +249,38 @@ const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
         () => Effect.sync(() => void writing.delete(source.path))
       )
 
+    const write: ImageStore["Type"]["write"] = (source, pieces) =>
+      isKept(source)
+        ? Effect.gen(function* () {
+            yield* disk(source, "kept", () => fs.promises.mkdir(folder, { recursive: true, mode: 0o700 }))
+            const file = yield* Effect.acquireRelease(
+              disk(source, "written", () => {
+                const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = fs.constants
+                return fs.promises.open(source.path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
+              }),
+              (file) => Effect.promise(() => file.close())
+            )
+            let end = 0
+            let unlooked = lookEvery
+            yield* Stream.runForEach(pieces, ({ bytes, offset }) =>
+              Effect.gen(function* () {
+                unlooked += bytes.length
+                if (unlooked >= lookEvery) {
+                  unlooked = 0
+                  if ((yield* disk(source, "written", room)) < lookEvery) {
+                    return yield* refused(source, `it has no room in ${folder}: make room there, and publish it again`)
+                  }
+                }
+                // what is under way is ended first, so that nothing is written after the file was closed
+                yield* Effect.uninterruptible(disk(source, "written", () => writeSparsely(file, bytes, offset)))
+                end = Math.max(end, offset + bytes.length)
+              })
+            )
+            yield* disk(source, "written", () => file.truncate(end))
+            yield* disk(source, "written", () => file.sync())
+          }).pipe(Effect.scoped, Effect.withSpan("ImageStore.write"))
+        : Effect.dieMessage(`${source.path} is not kept in ${folder}`)
+
     /** One answer of success, wherever it is led to. */
     const open = async (source: ImageSource, first: string, signal: AbortSignal): Promise<http.IncomingMessage> => {
       let url = new URL(first)
@@ -334,7 +385,7 @@ const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
         if (left.length > 0) yield* Effect.log(`removed ${left.length} files of images that are no more`)
       })
 
-    return ImageStore.of({ place, registrable, fetchable, received, append, fetch, remove, sweep })
+    return ImageStore.of({ place, registrable, fetchable, received, append, write, fetch, remove, sweep })
   })
 
 /** @since 0.7.0 @category layers */

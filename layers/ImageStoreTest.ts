@@ -55,6 +55,14 @@ export const layer: Layer.Layer<ImageStore, never, ImageFiles> = Layer.effect(
           })
           return now.length
         }),
+      write: (source, pieces) =>
+        Effect.gen(function* () {
+          const all = yield* Stream.runCollect(pieces)
+          const end = [...all].reduce((most, { bytes, offset }) => Math.max(most, offset + bytes.length), 0)
+          const file = Buffer.alloc(end)
+          for (const { bytes, offset } of all) file.set(bytes, offset)
+          yield* files.put(source.path, file)
+        }),
       fetch: (source, url) =>
         Effect.flatMap(
           files.get(url),

@@ -13,10 +13,11 @@ import * as Errors from "../src/domain/Errors.ts"
 import type { Drift } from "../src/domain/Drift.ts"
 import { formatAddress } from "../src/domain/Host.ts"
 import { type HostId, type ImageId, InstanceTypeId, type VmId, type VolumeId } from "../src/domain/Ids.ts"
-import type { Image } from "../src/domain/Image.ts"
+import type { Image, ImageOrigin } from "../src/domain/Image.ts"
 import type { KnownType } from "../src/domain/InstanceType.ts"
 import type { Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
+import { countedIn } from "../src/domain/Placement.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
 import { changed, type Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
 import type { Volume } from "../src/domain/Volume.ts"
@@ -26,11 +27,16 @@ import {
   type FleetConfig,
   type HostUsage,
   Inventory,
+  type NewImage,
   type NicChange,
-  type NicsChanged
+  type NicsChanged,
+  type Publishable,
+  type Published,
+  type PublishView
 } from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
 import * as CloudInits from "./sql/CloudInits.ts"
+import * as Explanations from "./sql/Explanations.ts"
 import * as Fleet from "./sql/Fleet.ts"
 import * as Hosts from "./sql/Hosts.ts"
 import * as HostUsages from "./sql/HostUsages.ts"
@@ -38,14 +44,13 @@ import * as Nics from "./sql/Nics.ts"
 import * as Observations from "./sql/Observations.ts"
 import * as Operations from "./sql/Operations.ts"
 import * as Pages from "./sql/Pages.ts"
-import * as Placements from "./sql/Placements.ts"
 import * as RequestKeys from "./sql/RequestKeys.ts"
 import * as Rows from "./sql/Rows.ts"
 import * as Volumes from "./sql/Volumes.ts"
 
 const vmColumnNames =
   "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, state, on_crash, protected, autostart, " +
-  "description, tags, labels, applied, created_at"
+  "description, tags, labels, placement, applied, created_at"
 
 /** What a VM has of which nothing is said. */
 const unsaid = (name: string): VmSettings => ({
@@ -55,7 +60,8 @@ const unsaid = (name: string): VmSettings => ({
   autostart: false,
   description: "",
   tags: [],
-  labels: {}
+  labels: {},
+  placement: null
 })
 
 /** All but the name, as their columns have them. */
@@ -65,10 +71,18 @@ const settingsOf = (settings: VmSettings) => [
   settings.autostart ? 1 : 0,
   settings.description,
   JSON.stringify(settings.tags),
-  JSON.stringify(settings.labels)
+  JSON.stringify(settings.labels),
+  settings.placement === null ? null : Rows.encodePlacement(settings.placement)
 ]
 
+const groupsOf = ({ placement }: Vm): string | null => Rows.encodeGroups(countedIn(placement))
+
 const byField = (a: Drift, b: Drift): number => (a.field < b.field ? -1 : 1)
+
+/** A new row, whoever makes it. */
+interface ImageToBe extends Omit<NewImage, "origin"> {
+  readonly origin: ImageOrigin
+}
 
 const isOver = (state: VmState): boolean => state === "destroyed" || state === "failed"
 
@@ -214,17 +228,17 @@ const make = Effect.gen(function* () {
 
   const insertVm = statement(`insert into vms
     (uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, pool, state, on_crash, protected, autostart, description,
-      tags, labels, created_at, updated_at)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?) returning ${vmColumnNames}`)
+      tags, labels, placement, created_at, updated_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?, ?) returning ${vmColumnNames}`)
   const insertReservation = statement(
-    "insert into reservations (vm_id, host_id, cpu, ram, disk) values (?, ?, ?, ?, ?)"
+    "insert into reservations (vm_id, host_id, cpu, ram, disk, groups) values (?, ?, ?, ?, ?, ?)"
   )
 
   const nicRows = Nics.make(statement)
 
   const cloudInits = CloudInits.make(sql)
 
-  const placements = Placements.make(sql, statement)
+  const explanations = Explanations.make(sql, statement)
 
   const volumeRows = Volumes.make(sql, { operations, usage: usages.one, vm: vmRow })
 
@@ -240,7 +254,7 @@ const make = Effect.gen(function* () {
     applied = case when ? in ('running', 'stopped', 'paused') then json_object('name', name, 'cpu', cpu, 'ram', ram) else applied end
     where id = ? returning ${vmColumnNames}`)
   const updateSettings = statement(`update vms set name = ?, on_crash = ?, protected = ?, autostart = ?,
-    description = ?, tags = ?, labels = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
+    description = ?, tags = ?, labels = ?, placement = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
   const updatePower = statement(`update vms set state = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
   const changeState = Effect.fnUntraced(function* (id: VmId, state: VmState, now: number) {
     const rows = yield* updateState(state, now, state, id)
@@ -284,6 +298,88 @@ const make = Effect.gen(function* () {
       doing: `${volumeId === null ? "" : `volume ${volumeId}: `}${Operations.doing[kind]}`
     })
 
+  /** In a body. `hostId` null: it had been admitted before. */
+  const admitted = Effect.fnUntraced(function* <E>(
+    request: AdmitVm,
+    usages: Effect.Effect<ReadonlyArray<HostUsage>>,
+    place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>,
+    confirm: Confirm<{ readonly vm: Vm; readonly operation: Operation }> | undefined
+  ) {
+    const { key } = request
+    const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateVm")
+    if (before?.vmId !== undefined && before.vmId !== null) {
+      return { vm: yield* Effect.orDie(vmRow(before.vmId)), operation: before, hostId: null }
+    }
+    const { cpu, disk, ram, tid } = request.instanceType
+    // it may have been retired since it was looked up
+    if ((yield* typeRow(tid))?.retired === true) return yield* typeNotFound(tid)
+    if ((yield* imageRow(request.imageId))?.state !== "available") return yield* imageNotFound(request.imageId)
+    const usage = yield* usages
+    const hostId = yield* place(usage)
+    if (!usage.some(({ host }) => host.id === hostId)) {
+      return yield* Effect.dieMessage(`pm ${hostId} was chosen, which was not among the hosts to choose from`)
+    }
+    const now = yield* Clock.currentTimeMillis
+    const uuid = yield* Uuid.make
+    const nics = yield* nicRows.ofNewVm(request.nics ?? [{}])
+    const { driver, pool } = request.disk
+    const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, Rows.encodeNics(nics)]
+    const settings = changed(unsaid(request.name), { ...request.settings, onCrash: request.onCrash })
+    const rows = yield* insertVm(...shape, driver, pool, ...settingsOf(settings), now, now)
+    const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
+    yield* nicRows.keep(vm.id, nics, nics.length + 1)
+    yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0, groupsOf(vm))
+    if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
+    if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
+    const explanation = request.explain === undefined ? null : yield* request.explain(usage, hostId)
+    if (explanation !== null) yield* explanations.put(vm.id, now, explanation)
+    const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
+    if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
+    if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
+    if (confirm !== undefined) yield* confirm({ vm, operation })
+    return { vm, operation, hostId }
+  })
+
+  /** What is to be published, free for it. */
+  const publishable = Effect.fnUntraced(function* (of: Publishable) {
+    if ("vm" in of) {
+      const vm = yield* vmRow(of.vm)
+      if (!vm.exists) return yield* new Errors.VmNotFound({ vmId: of.vm })
+      const unfinished = yield* unfinishedWith(of.vm)
+      if (unfinished !== null) return yield* busy(of.vm, unfinished)
+      return { vm, volume: null, snapshot: null } satisfies PublishView
+    }
+    const snapshot = "snapshot" in of ? yield* volumeRows.findSnapshot(of.snapshot) : null
+    if (snapshot !== null && snapshot.state !== "ready") {
+      return yield* new Errors.SnapshotNotFound({ snapshotId: snapshot.id })
+    }
+    const volumeId = "volume" in of ? of.volume : snapshot?.volumeId
+    if (volumeId === undefined) return yield* Effect.dieMessage("neither a volume nor a snapshot is to be published")
+    const volume = yield* volumeRows.find(volumeId)
+    if (volume.state === "failed") return yield* new Errors.VolumeNotFound({ volumeId })
+    const unfinished = yield* operations.ofVolume(volumeId)
+    if (unfinished !== null) {
+      const doing = Operations.doing[unfinished.kind]
+      return yield* new Errors.VolumeBusy({ volumeId, operationId: unfinished.id, doing })
+    }
+    if (volume.vmId === null) return { vm: null, volume, snapshot } satisfies PublishView
+    const used = yield* unfinishedWith(volume.vmId)
+    if (used !== null) return yield* busy(volume.vmId, used)
+    return { vm: yield* vmRow(volume.vmId), volume, snapshot } satisfies PublishView
+  })
+
+  const insertImage = Effect.fnUntraced(function* ({ config, origin, state, wanted }: ImageToBe, now: number) {
+    const rows = yield* sql<Rows.Row>`insert into images (source, config, position, origin, state, wanted, created_at)
+      values (${Fleet.sourceOf(config.source)}, ${Rows.encodeImageConfig(config)}, 0, ${origin}, ${state},
+        ${Rows.encodeImageWanted(wanted)}, ${now})
+      returning ${sql.literal(Rows.imageColumns)}`
+    return yield* Rows.images.one(yield* Rows.only(rows, "the image was not written"))
+  })
+
+  /** Its source may be registered again. */
+  const removeImage = (id: ImageId) =>
+    sql`update images set state = 'deleted', offered = 0, source = source || '#' || id where id = ${id} and state <> 'deleted'`
+
   const admit = <E>(
     request: AdmitVm,
     place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>,
@@ -291,43 +387,40 @@ const make = Effect.gen(function* () {
   ) =>
     changing(
       "admit a VM",
-      Effect.gen(function* () {
-        const { key } = request
-        const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateVm")
-        if (before?.vmId !== undefined && before.vmId !== null) {
-          return { result: { vm: yield* Effect.orDie(vmRow(before.vmId)), operation: before }, hosts: [] }
-        }
-        const { cpu, disk, ram, tid } = request.instanceType
-        // it may have been retired since it was looked up
-        if ((yield* typeRow(tid))?.retired === true) return yield* typeNotFound(tid)
-        if ((yield* imageRow(request.imageId))?.state !== "available") return yield* imageNotFound(request.imageId)
-        const usage = yield* usages.now
-        const hostId = yield* place(usage)
-        if (!usage.some(({ host }) => host.id === hostId)) {
-          return yield* Effect.dieMessage(`pm ${hostId} was chosen, which was not among the hosts to choose from`)
-        }
-        const now = yield* Clock.currentTimeMillis
-        const uuid = yield* Uuid.make
-        const nics = yield* nicRows.ofNewVm(request.nics ?? [{}])
-        const { driver, pool } = request.disk
-        const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, Rows.encodeNics(nics)]
-        const settings = changed(unsaid(request.name), { ...request.settings, onCrash: request.onCrash })
-        const rows = yield* insertVm(...shape, driver, pool, ...settingsOf(settings), now, now)
-        const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
-        yield* nicRows.keep(vm.id, nics, nics.length + 1)
-        yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0)
-        if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
-        if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
-        const explanation = request.explain === undefined ? null : yield* request.explain(usage, hostId)
-        if (explanation !== null) yield* placements.put(vm.id, now, explanation)
-        const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
-        if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
-        if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
-        if (confirm !== undefined) yield* confirm({ vm, operation })
-        return { result: { vm, operation }, hosts: [hostId] }
-      }),
+      Effect.map(admitted(request, usages.now, place, confirm), ({ hostId, operation, vm }) => ({
+        result: { vm, operation },
+        hosts: hostId === null ? [] : [hostId]
+      })),
       ({ vm }) => remember(vm)
     )
+
+  const admitAll: Inventory["Type"]["admitAll"] = (wanted) =>
+    changing(
+      `admit ${wanted.length} VMs`,
+      Effect.gen(function* () {
+        const usage = [...(yield* usages.now)]
+        const at = new Map(usage.map(({ host }, i) => [host.id, i]))
+        const hosts = new Set<HostId>()
+        const result: Array<{ readonly vm: Vm; readonly operation: Operation }> = []
+        for (const { confirm, place, request } of wanted) {
+          const { hostId, operation, vm } = yield* admitted(
+            request,
+            Effect.sync(() => [...usage]),
+            place,
+            confirm
+          )
+          result.push({ vm, operation })
+          if (hostId === null) continue
+          hosts.add(hostId)
+          // those after it see what it has taken
+          const [now] = yield* usages.one(hostId)
+          const index = at.get(hostId)
+          if (now !== undefined && index !== undefined) usage[index] = now
+        }
+        return { result, hosts: [...hosts] }
+      }),
+      (all) => all.forEach(({ vm }) => remember(vm))
+    ).pipe(Effect.withSpan("Inventory.admitAll"))
 
   return Inventory.of({
     applyFleet: Effect.fn("Inventory.applyFleet")((fleet: FleetConfig) =>
@@ -448,13 +541,7 @@ const make = Effect.gen(function* () {
             })
           }
           if (check !== undefined) yield* check(others)
-          const now = yield* Clock.currentTimeMillis
-          const { config, origin, state, wanted } = image
-          const rows =
-            yield* sql<Rows.Row>`insert into images (source, config, position, origin, state, wanted, created_at)
-            values (${source}, ${Rows.encodeImageConfig(config)}, 0, ${origin}, ${state}, ${Rows.encodeImageWanted(wanted)}, ${now})
-            returning ${sql.literal(Rows.imageColumns)}`
-          const made = yield* Rows.images.one(yield* Rows.only(rows, "the image was not written"))
+          const made = yield* insertImage(image, yield* Clock.currentTimeMillis)
           if (confirm !== undefined) yield* confirm(made)
           return made
         }),
@@ -468,6 +555,38 @@ const make = Effect.gen(function* () {
         ),
         images.forget
       )
+    ),
+    publishImage: (of, decide, confirm) =>
+      write(
+        "begin to publish an image",
+        Effect.gen(function* () {
+          const view = yield* publishable(of)
+          const { snapshot, vm, volume } = view
+          const now = yield* Clock.currentTimeMillis
+          const origin = "vm" in of ? "vm" : "volume" in of ? "volume" : "snapshot"
+          const id = "vm" in of ? of.vm : "volume" in of ? of.volume : of.snapshot
+          const image = yield* insertImage(
+            { config: yield* decide(view), origin, state: "quarantine", wanted: { of: id } },
+            now
+          )
+          const operation = yield* operations.insert(
+            {
+              kind: volume === null ? "PublishVm" : "PublishVolume",
+              vmId: vm?.id ?? null,
+              volumeId: volume?.id ?? null,
+              snapshotId: snapshot?.id ?? null,
+              detail: { image: image.id }
+            },
+            now
+          )
+          const published: Published = { ...view, image, operation }
+          if (confirm !== undefined) yield* confirm(published)
+          return published
+        }),
+        images.forget
+      ).pipe(Effect.withSpan("Inventory.publishImage")),
+    dropImage: Effect.fn("Inventory.dropImage")((id) =>
+      write(`drop image ${id}`, Effect.asVoid(removeImage(id)), images.forget)
     ),
     deleteImage: (id, check, confirm) =>
       write(
@@ -488,9 +607,9 @@ const make = Effect.gen(function* () {
             const need = users.length === 1 ? "needs it: destroy that VM first" : "need it: destroy those VMs first"
             return yield* conflict(`cannot be deleted while ${Hosts.listed("VM", users)} ${need}`)
           }
-          // its source may be registered again
-          yield* sql`update images set state = 'deleted', offered = 0, source = source || '#' || id
-            where id = ${id} and state <> 'deleted'`
+          const making = yield* operations.ofImage(id)
+          if (making !== null) return yield* conflict(`is being published by operation ${making.id}: cancel that`)
+          yield* removeImage(id)
           if (confirm !== undefined) yield* confirm(before)
           return before
         }),
@@ -554,6 +673,7 @@ const make = Effect.gen(function* () {
         offeredTypes.forget
       ).pipe(Effect.withSpan("Inventory.retireType")),
 
+    admitAll,
     admit: (request, place, confirm) => Effect.withSpan(admit(request, place, confirm), "Inventory.admit"),
 
     changeNics: (id, decide, key, confirm) =>
@@ -670,7 +790,7 @@ const make = Effect.gen(function* () {
       ),
 
     changeVm: (id, change, check, confirm) =>
-      write(
+      changing(
         `change VM ${id}`,
         Effect.gen(function* () {
           const before = yield* vmRow(id)
@@ -688,7 +808,9 @@ const make = Effect.gen(function* () {
             told && before.settled ? yield* operations.insert({ kind: "ConfigureVm", vmId: id }, now) : null
           const result = { before, after, operation }
           if (confirm !== undefined) yield* confirm(result)
-          return result
+          if (change.placement === undefined) return { result, hosts: [] }
+          yield* sql`update reservations set groups = ${groupsOf(after)} where vm_id = ${id}`
+          return { result, hosts: [after.hostId] }
         }),
         ({ after }) => remember(after)
       ).pipe(Effect.withSpan("Inventory.changeVm")),
@@ -721,7 +843,7 @@ const make = Effect.gen(function* () {
         return vm === undefined ? new Errors.VmNotFound({ vmId: id }) : Effect.succeed(vm)
       }),
     // one that exists is as its row
-    explained: (id) => read(`read why VM ${id} was placed where it was`, placements.find(id)),
+    explained: (id) => read(`read why VM ${id} was placed where it was`, explanations.find(id)),
     vmRecord: (id) =>
       Effect.suspend(() => {
         const vm = existing.get(id)
@@ -752,7 +874,7 @@ const make = Effect.gen(function* () {
           yield* nicRows.dropAll(id)
           yield* observations.forget(id)
           yield* cloudInits.remove(id)
-          yield* placements.remove(id)
+          yield* explanations.remove(id)
           return { result: { vm, released: yield* volumeRows.release(id, now) }, hosts: [vm.hostId] }
         }),
         ({ released, vm }) => {

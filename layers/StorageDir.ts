@@ -11,12 +11,13 @@
  * - `vm-<vmid>-seed.iso`: what cloud-init reads in the VM.
  * - `volume-<volumeid>.qcow2`: a volume, a file of its own.
  * - `volume-<volumeid>-snapshot-<snapshotid>.qcow2`: a snapshot, a copy of all of the volume.
+ * - `publish-<operationid>.qcow2`: what a root disk that is being published as an image held, a copy of all of it that stands alone.
  *
  * What libvirt cannot keep beside a file, files of one byte say:
  *
  * - `vm-<vmid>-root.operation-<operationid>`, `vm-<vmid>-seed.operation-<operationid>`, `volume-<volumeid>.operation-<operationid>`: made
  *   before the disk, by the operation that makes it. A disk without it is another's.
- * - `volume-<volumeid>.complete`, `volume-<volumeid>-snapshot-<snapshotid>.complete`: all of it has been written.
+ * - `volume-<volumeid>.complete`, `volume-<volumeid>-snapshot-<snapshotid>.complete`, `publish-<operationid>.complete`: all of it has been written.
  * - `volume-<volumeid>.reverting-<snapshotid>`: the volume's content is given up, and the snapshot's is not whole in its place yet.
  *   There until it is: libvirt can rename nothing, so the snapshot has to be the copy that nothing happens to.
  * - `volume-<volumeid>.deleted`: put aside, may be purged.
@@ -39,6 +40,7 @@ import { Libvirt } from "../src/services/Libvirt.ts"
 import type { RootRequest, Storage, StorageDriver } from "../src/services/Storage.ts"
 import * as HostCalls from "./HostCalls.ts"
 import * as SingleFlight from "./SingleFlight.ts"
+import * as StorageDirDisks from "./StorageDirDisks.ts"
 import * as StorageDirPool from "./StorageDirPool.ts"
 import * as StorageDirSeeds from "./StorageDirSeeds.ts"
 import * as StorageDirVolumes from "./StorageDirVolumes.ts"
@@ -296,6 +298,8 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
     })
   })
 
+  const { files, volumes } = StorageDirVolumes.make(libvirt, folder, options)
+
   return {
     prepare: Effect.fn("Storage.prepare")((host: Host) =>
       Effect.map(preparePool(host), ({ capacity }) => ({ capacity }))
@@ -312,7 +316,8 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
       deleteRoot,
       listRoots,
       ...StorageDirSeeds.make(libvirt, folder),
-      ...StorageDirVolumes.make(libvirt, folder, options)
+      ...volumes,
+      ...StorageDirDisks.make(libvirt, folder, rootName, files)
     }
   }
 })

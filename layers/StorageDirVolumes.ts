@@ -93,8 +93,24 @@ const read = (files: ReadonlyArray<File>): ReadonlyMap<VolumeId, Kept> => {
 const isPresent = (kept: Kept): boolean =>
   kept.complete && !kept.deleted && (kept.file !== undefined || kept.reverting.length > 0)
 
-/** The part of the driver that is about volumes. @since 0.2.0 @category constructors */
-export const make = (libvirt: Libvirt["Type"], folder: HostPool, options: Options): VolumePart => {
+/** The files of volumes and snapshots that are whole; for one that is not there, or is put aside, they fail. @since 0.7.0 @category models */
+export interface Files {
+  readonly volume: (volume: VolumeAt, action: string) => Effect.Effect<FileAt, HostError>
+  readonly snapshot: (volume: VolumeAt, snapshotId: SnapshotId, action: string) => Effect.Effect<FileAt, HostError>
+}
+
+/** @since 0.7.0 @category models */
+export interface FileAt {
+  readonly host: Host
+  readonly file: File
+}
+
+/** The part of the driver that is about volumes, and where it finds them. @since 0.2.0 @category constructors */
+export const make = (
+  libvirt: Libvirt["Type"],
+  folder: HostPool,
+  options: Options
+): { readonly volumes: VolumePart; readonly files: Files } => {
   const { call, unless } = HostCalls.make(libvirt)
   const { claimed, copy, create, describe, list, mark, ready, refresh, remove, usersOf } = folder
 
@@ -400,7 +416,7 @@ export const make = (libvirt: Libvirt["Type"], folder: HostPool, options: Option
     for (const one of order) yield* remove(host, action, pool, one)
   })
 
-  return {
+  const volumes: VolumePart = {
     createVolume,
     discardVolume,
     listVolumes,
@@ -425,4 +441,15 @@ export const make = (libvirt: Libvirt["Type"], folder: HostPool, options: Option
     restoreVolume,
     purgeVolume
   }
+
+  const files: Files = {
+    volume: (volume, action) => Effect.map(beginWith(volume, action), ({ file, host }) => ({ host, file })),
+    snapshot: (volume, snapshotId, action) =>
+      Effect.gen(function* () {
+        const { host, pool } = yield* begin(volume, action)
+        return { host, file: yield* snapshotFile(host, action, pool, volume.id, snapshotId) }
+      })
+  }
+
+  return { volumes, files }
 }

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import type { Image, ImageContent } from "../src/domain/Image.ts"
+import type { Image, ImageContent, Piece } from "../src/domain/Image.ts"
 import type { StorageDriver } from "../src/services/Storage.ts"
 import { StepProgress } from "../src/services/StepProgress.ts"
 
@@ -28,10 +28,14 @@ export const defaults: Options = { patience: "35 seconds" }
 /** The part of a driver that is about seeds. @since 0.6.0 @category models */
 export type SeedPart = Pick<StorageDriver, "writeSeed" | "deleteSeed" | "describeSeed">
 
+/** The part that is about what disks hold. @since 0.7.0 @category models */
+export type DiskPart = Pick<StorageDriver, "holdDisk" | "readDisk" | "releaseDisk">
+
 /** The part that is about volumes. @since 0.6.0 @category models */
 export type VolumePart = Omit<
   StorageDriver,
   | keyof SeedPart
+  | keyof DiskPart
   | "name"
   | "pool"
   | "usage"
@@ -86,6 +90,20 @@ export const withProgress = <E>(
           )
         })
       )
+    })
+  )
+
+/** Pieces of a disk on their way, told to the operation that has it read; `total` bytes is where they will end, or nearly. @since 0.7.0 @category conversions */
+export const withPercent = <E>(total: number, pieces: Stream.Stream<Piece, E>): Stream.Stream<Piece, E> =>
+  Stream.unwrap(
+    Effect.map(StepProgress, ({ tell }) => {
+      let told = -1
+      return Stream.tap(pieces, ({ bytes, offset }) => {
+        const percent = Math.min(100, Math.floor(((offset + bytes.length) / Math.max(total, 1)) * 100))
+        if (percent === told) return Effect.void
+        told = percent
+        return tell(percent)
+      })
     })
   )
 

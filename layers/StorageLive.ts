@@ -54,7 +54,10 @@ const missing = (name: DriverName, known: ReadonlyArray<StorageDriver>): Storage
     listSnapshots: failing,
     trashVolume: failing,
     restoreVolume: failing,
-    purgeVolume: failing
+    purgeVolume: failing,
+    holdDisk: failing,
+    readDisk: failing,
+    releaseDisk: failing
   }
 }
 

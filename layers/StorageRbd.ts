@@ -5,6 +5,7 @@
  * - `vm-<vmid>-root`: a VM's root disk, a copy-on-write clone of its image.
  * - `vm-<vmid>-seed`: what cloud-init reads in the VM.
  * - `volume-<volumeid>`: a volume; its snapshots are `snapshot-<snapshotid>`, protected.
+ * - `publish-<operationid>`: a snapshot of a root disk or a volume that is being published as an image.
  * - any of these with `.new-…` at its end: what is being made, or is left of a try that did not end. It gets its own name last, so
  *   whatever has one is whole.
  *
@@ -28,6 +29,7 @@ import { Libvirt } from "../src/services/Libvirt.ts"
 import type { RootRequest, StorageDriver } from "../src/services/Storage.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 import { makeCopies, type Options, rootCapacity, rootSerial, withProgress } from "./StorageDriver.ts"
+import * as StorageRbdDisks from "./StorageRbdDisks.ts"
 import * as StorageRbdPool from "./StorageRbdPool.ts"
 import * as StorageRbdSeeds from "./StorageRbdSeeds.ts"
 import * as StorageRbdVolumes from "./StorageRbdVolumes.ts"
@@ -306,7 +308,8 @@ export const make: (
       deleteRoot,
       listRoots,
       ...StorageRbdSeeds.make(ceph, pool),
-      ...StorageRbdVolumes.make(ceph, pool, options)
+      ...StorageRbdVolumes.make(ceph, pool, options),
+      ...StorageRbdDisks.make(ceph, pool)
     }
   }
 )

@@ -25,7 +25,9 @@ import type { Image, ImageContent } from "../src/domain/Image.ts"
 import { volumeSerial } from "../src/domain/Volume.ts"
 import type { DiskSource } from "../src/services/Hypervisor.ts"
 import { ImageLibrary } from "../src/services/ImageLibrary.ts"
+import { qcow2Bytes, qcow2Header } from "../src/simulator/HostFiles.ts"
 import {
+  type DiskAt,
   type DriverError,
   type RootRequest,
   type SeedRequest,
@@ -89,6 +91,8 @@ export interface TestStore {
   readonly volumes: ReadonlyMap<VolumeId, TestVolume>
   /** by `vm-7-root` or `volume-7`, the domain that has it open */
   readonly open: ReadonlyMap<string, string>
+  /** what is held of disks, by the operation that publishes them */
+  readonly held: ReadonlyMap<OperationId, TestContent>
   /** how many sendings of images have begun */
   readonly sendings: number
   /** why it cannot be reached; null: it can */
@@ -115,6 +119,7 @@ const empty: TestStore = {
   seeds: new Map(),
   volumes: new Map(),
   open: new Map(),
+  held: new Map(),
   sendings: 0,
   unreachable: null,
   refuses: null
@@ -513,6 +518,52 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
       yield* change(volume.host, (store) => ({ ...store, volumes: without(store.volumes, volume.id) }))
     })
 
+    // -------------------------------------------------------------------------------------------------------- what disks hold
+
+    const placeOf = (disk: DiskAt): Host | null => (disk._tag === "Root" ? disk.host : disk.volume.host)
+
+    const contentNow = Effect.fnUntraced(function* (disk: DiskAt, store: TestStore, action: string) {
+      const missing = (what: string) => place.fail(placeOf(disk), action, `there is no ${what}`)
+      if (disk._tag === "Root") {
+        const name = `vm-${disk.vmId}-root`
+        if (!isShared) yield* refuseOpen(disk.host, action, store, name)
+        const root = store.roots.get(disk.vmId)
+        return root === undefined
+          ? yield* missing(name)
+          : { size: root.capacity, content: `${name} over ${root.image}` }
+      }
+      const volume = present(store, disk.volume)
+      if (volume === undefined) return yield* missing(named(disk.volume))
+      if (disk._tag === "Volume") {
+        if (!isShared) yield* refuseOpen(disk.volume.host, action, store, named(disk.volume))
+        return { size: volume.size, content: volume.content }
+      }
+      return volume.snapshots.get(disk.snapshotId) ?? (yield* missing(`snapshot-${disk.snapshotId}`))
+    })
+
+    const holdDisk = Effect.fn("Storage.holdDisk")(function* (disk: DiskAt, operationId: OperationId) {
+      const action = "hold what a disk holds"
+      const store = yield* begin(placeOf(disk), action)
+      if (store.held.has(operationId)) return
+      const { content, size } = yield* contentNow(disk, store, action)
+      yield* change(placeOf(disk), (store) => ({ ...store, held: set(store.held, operationId, { content, size }) }))
+    })
+
+    const readDisk = Effect.fn("Storage.readDisk")(function* (disk: DiskAt, operationId: OperationId) {
+      const held = (yield* place.reach(placeOf(disk))).held.get(operationId)
+      if (held === undefined) return yield* place.fail(placeOf(disk), "read a disk", "it is not held")
+      // as a file that takes little, whatever the disk's size: its header, and what stands for its content
+      const bytes = Buffer.alloc(qcow2Bytes(held.size))
+      bytes.set(qcow2Header({ virtualSize: held.size, compat: "1.1" }))
+      bytes.write(held.content, 65536)
+      return Stream.make({ offset: 0, bytes })
+    })
+
+    const releaseDisk = Effect.fn("Storage.releaseDisk")(function* (disk: DiskAt, operationId: OperationId) {
+      yield* begin(placeOf(disk), "let go of what a disk held")
+      yield* change(placeOf(disk), (store) => ({ ...store, held: without(store.held, operationId) }))
+    })
+
     return {
       name: isShared ? "rbd" : "dir",
       pool: isShared ? poolName : null,
@@ -558,7 +609,10 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
       ),
       trashVolume,
       restoreVolume,
-      purgeVolume
+      purgeVolume,
+      holdDisk,
+      readDisk,
+      releaseDisk
     }
   }
 

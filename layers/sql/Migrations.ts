@@ -559,10 +559,22 @@ const madeEvents = Effect.gen(function* () {
   )
 })
 
-/** Why a VM was placed where it was: JSON, and in milliseconds since 1970 when that was. */
+/**
+ * Where VMs are to be. What a VM is counted in for rules about groups counts where it has its reservation: names, one a line. Hosts that have
+ * none of them are not looked at for it.
+ */
 const placements = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  yield* sql`create table placements (
+  // JSON; null: nothing is said
+  yield* sql`alter table vms add column placement text`
+  yield* sql`alter table reservations add column groups text`
+  yield* sql`create index reservations_groups on reservations (host_id, groups) where groups is not null`
+})
+
+/** Why a VM was placed where it was: JSON, and in milliseconds since 1970 when that was. */
+const explanations = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`create table explanations (
     vm_id integer primary key references vms (id),
     at integer not null,
     explanation text not null
@@ -586,7 +598,8 @@ export const migrations = {
   "0013_made_images": madeImages,
   "0014_host_origins": hostOrigins,
   "0015_made_events": madeEvents,
-  "0018_placements": placements
+  "0016_placements": placements,
+  "0018_explanations": explanations
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

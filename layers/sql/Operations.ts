@@ -78,6 +78,8 @@ export const make = (statement: Database["Type"]["statement"]) => {
     ofVmItself: unfinished("vm_id = ? and volume_id is null"),
     /** The oldest operation on a volume with the VM that has not ended. */
     ofVmsVolumes: unfinished("vm_id = ? and volume_id is not null"),
+    /** The one that makes the image and has not ended. */
+    ofImage: unfinished("detail ->> '$.image' = ?"),
     /** The one on the volume that has not ended. */
     ofVolume: unfinished("volume_id = ? and volume_id is not null")
   }
@@ -114,5 +116,7 @@ export const doing: Record<Operation["kind"], string> = {
   RenameVolume: "it is being renamed",
   RevertVolume: "it is being reverted to a snapshot",
   CreateSnapshot: "a snapshot is being made",
-  DestroySnapshot: "a snapshot is being destroyed"
+  DestroySnapshot: "a snapshot is being destroyed",
+  PublishVm: "its root disk is being published as an image",
+  PublishVolume: "it is being published as an image"
 }

@@ -16,6 +16,7 @@ import {
   documented,
   field,
   id,
+  idInBody,
   IfMatch,
   Int,
   listOf,
@@ -24,9 +25,10 @@ import {
   optional,
   Prefer,
   strict,
+  waiting,
   within
 } from "./Common.ts"
-import { Plan, planning } from "./Plans.ts"
+import { begun, Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
 const Origin = Domain.ImageOrigin.annotations({ identifier: "ImageOrigin" })
@@ -40,7 +42,8 @@ export const Image = Schema.Struct({
   name: Schema.String,
   source: field(
     Schema.String,
-    "where its file is: a path on the controller's machine, or `user@host:path`; the URL it was fetched from; `upload` when it was sent"
+    "where its file is: a path on the controller's machine, or `user@host:path`; the URL it was fetched from; `upload` when it was sent; as in `vm 7`, `volume 3` " +
+      "or `snapshot 5` what it was published of, which may have gone since"
   ),
   format: field(Schema.NullOr(ImageFormat), "null: whatever its header says, which was not read yet"),
   virtualSize: field(Schema.NullOr(Int), "bytes of the disk a guest sees; null: it was not read yet"),
@@ -49,10 +52,13 @@ export const Image = Schema.Struct({
     "bytes of its file, of one that is being sent those that were announced; null: it was not read yet"
   ),
   sha256: field(Schema.NullOr(Schema.String), "of its file, in hex; null: it was not read yet"),
-  origin: field(Origin, "`file`: the image file has it; `path`, `url`, `upload`: it was added by a request"),
+  origin: field(
+    Origin,
+    "`file`: the image file has it; `path`, `url`, `upload`: it was added by a request; `vm`, `volume`, `snapshot`: it was published of one"
+  ),
   state: field(
     State,
-    "`uploading`: its bytes are being sent; `quarantine`: it is being fetched or checked; `available`: VMs can be made of it; `refused`: it cannot be used"
+    "`uploading`: its bytes are being sent; `quarantine`: it is being fetched, published or checked; `available`: VMs can be made of it; `refused`: it cannot be used"
   ),
   reason: field(Schema.NullOr(Schema.String), "why it is refused; null: it is not"),
   received: field(
@@ -114,6 +120,22 @@ export const NewImage = Schema.Struct({
   ...strict
 })
 
+/** @since 0.7.0 @category schemas */
+export const ImageToPublish = Schema.Struct({
+  name: Name,
+  vm: optional(idInBody(Ids.VmId), "id of a VM, of whose root disk it is made"),
+  volume: optional(idInBody(Ids.VolumeId), "id of a volume"),
+  snapshot: optional(idInBody(Ids.SnapshotId), "id of a snapshot of a volume")
+}).annotations({
+  identifier: "ImageToPublish",
+  description: "An image to be made of a disk: just one of `vm`, `volume` and `snapshot`.",
+  examples: [
+    { name: "golden-web", vm: Ids.VmId.make(7) },
+    { name: "data-monday", snapshot: Ids.SnapshotId.make(5) }
+  ],
+  ...strict
+})
+
 const byId = Schema.Struct({ id: id(Ids.ImageId) })
 
 const Bytes = Schema.Uint8ArrayFromSelf.annotations({
@@ -149,6 +171,26 @@ export const group = HttpApiGroup.make("images")
             "`available`, or `refused` with the reason; nobody can use it before. Only raw and qcow2 images that stand alone are taken: none with a backing or data " +
             "file, encryption, internal snapshots or another format than was said. A URL may not lead to addresses that are not public, unless the controller " +
             "was started with `--image-allow` for them."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.post("publishImage", "/images/publish")
+      .setUrlParams(planning)
+      .setHeaders(waiting)
+      .setPayload(ImageToPublish)
+      .pipe(begun)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Publish a disk as an image",
+          "What a VM's root disk, a volume or a snapshot holds is read into an image, which is checked and then as any other; the operation's `imageId` is its id. " +
+            "In a Ceph pool it is what the disk holds at this moment, also of a VM that runs: crash-consistent, as after a power cut, so what a guest has not written yet is missing. Of a disk that is a " +
+            "file on a host it is refused while its VM runs. Nothing of the old VM's identity is removed: host keys, passwords and logs are in the image as they were; only cloud-init gives a " +
+            "new VM a new instance-id. Until it has ended nothing else is begun on the VM or the volume. Cancelled or failed it leaves nothing."
         )
       )
   )
@@ -205,8 +247,8 @@ export const group = HttpApiGroup.make("images")
         documented(
           "operator",
           "Delete an image",
-          "Also one that is being sent, fetched or checked. Refused while VMs need it, and for one of the image file. A file that was registered stays; what was sent or " +
-            "fetched is removed from the controller's machine."
+          "Also one that is being sent, fetched or checked. Refused while VMs need it, while an operation publishes it, and for one of the image file. A file that was registered stays; what was sent, " +
+            "fetched or published is removed from the controller's machine."
         )
       )
   )

@@ -39,7 +39,7 @@ export const BarredHosts = Explanation.Barred.pipe(
 
 /** @since 0.7.0 @category schemas */
 export const PlacementRefusal = Schema.Struct({
-  what: Schema.Literal("VM", "volume"),
+  problem: text("what was refused, in a few words"),
   hosts: Schema.Int.annotations({ description: "how many were looked at" }),
   barred: Schema.Array(BarredHosts).annotations({
     description: "all of them by what bars them, the largest groups first, at most 10"

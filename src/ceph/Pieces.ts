@@ -4,8 +4,8 @@
  * @since 0.2.0
  */
 import * as Stream from "effect/Stream"
+import type { Piece } from "../domain/Image.ts"
 import { pieceBytes } from "./Protocol.ts"
-import type { Piece } from "./SessionClient.ts"
 
 /** what is left out where all of it is zero; a part of `pieceBytes` */
 const blockBytes = 64 * 1024

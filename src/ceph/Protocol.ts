@@ -91,6 +91,18 @@ export const requests = {
   look: read("look", Schema.Struct({ image }), Look),
   children: read("children", ofSnapshot, Schema.Array(Schema.Struct({ pool: Schema.String, image }))),
   trash: read("trash", nothing, Schema.Array(Schema.Struct({ id: Schema.String, name: image }))),
+  /**
+   * The first piece of a snapshot from `from` on that is not all zeros, of one of its objects at most, in base64; null: there is none before `next`, where
+   * to look on
+   */
+  readSnapshot: read(
+    "readSnapshot",
+    Schema.Struct({ image, snapshot, from: bytes }),
+    Schema.Struct({
+      piece: Schema.NullOr(Schema.Struct({ offset: bytes, content: Schema.String })),
+      next: bytes
+    })
+  ),
   create: change("create", Schema.Struct({ image, size: bytes })),
   clone: change("clone", Schema.Struct({ parent: image, snapshot, image })),
   grow: change("grow", Schema.Struct({ image, size: bytes })),

@@ -17,6 +17,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Duplex } from "node:stream"
+import type { Piece } from "../domain/Image.ts"
 import { CephRefused, CephSilent } from "../services/Ceph.ts"
 import { SshError } from "../services/Ssh.ts"
 import { ProgramEnded } from "./LocalProgram.ts"
@@ -57,7 +58,7 @@ export interface Options {
 /** @since 0.2.0 @category models */
 export interface SessionClient {
   readonly call: <A, R>(request: Protocol.Request<A, R>, args: A) => Effect.Effect<R, SessionFailure>
-  /** The last thing a session is used for: the frames are its end. */
+  /** The last thing a session is used for: the frames are its end, a piece each. */
   readonly importImage: <E>(
     args: Protocol.Args<"importImage">,
     pieces: Stream.Stream<Piece, E>
@@ -65,13 +66,6 @@ export interface SessionClient {
   /** Fails when the session is lost, never ends otherwise. */
   readonly lost: Effect.Effect<never, SessionFailure>
   readonly isLost: () => boolean
-}
-
-/** Bytes of a file. @since 0.2.0 @category models */
-export interface Piece {
-  readonly offset: number
-  /** at least one, and no more than fit a frame */
-  readonly bytes: Uint8Array
 }
 
 const maxLine = 16 * 1024 * 1024

@@ -108,8 +108,6 @@ export const sentence = (failure: Failure): string => {
   return plain(about + failure.message.replace(/\.$/, "") + adviceOf(failure))
 }
 
-const headline = ({ what }: Problem.PlacementRefusal): string => `no host can take the ${what}`
-
 /** What to type for it, or where to look. */
 const commandOf = ({ host, kind, maintenance, type }: Problem.PlacementRefusal["repairs"][number]): string => {
   switch (kind) {
@@ -143,7 +141,7 @@ const refusalOf = (failure: Failure): readonly [headline: string, Problem.Placem
   if (failure._tag !== "Conflict" && failure._tag !== "Refused") return undefined
   const { refusal } = failure
   if (refusal === undefined) return undefined
-  return [failure._tag === "Refused" ? failure.message : headline(refusal), refusal]
+  return [failure._tag === "Refused" ? failure.message : refusal.problem, refusal]
 }
 
 /** What a person is told: a sentence, and below it what would be too much for one; each line without its end. @since 0.7.0 @category conversions */
@@ -154,7 +152,7 @@ export const lines = (failure: Failure): ReadonlyArray<string> => {
 
 /** What a problem is in a few words, when its `refusalLines` follow. @since 0.7.0 @category conversions */
 export const brief = (problem: Problem.Problem): string =>
-  problem._tag === "Conflict" && problem.refusal !== undefined ? headline(problem.refusal) : sentence(problem)
+  problem._tag === "Conflict" && problem.refusal !== undefined ? problem.refusal.problem : sentence(problem)
 
 /** Where could nothing be placed, for `Refused`. @since 0.7.0 @category conversions */
 export const refusalIn = (problem: Problem.Problem): { readonly refusal?: Problem.PlacementRefusal } =>

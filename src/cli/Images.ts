@@ -17,6 +17,7 @@ import type { ImageId } from "../domain/Ids.ts"
 import { ImageFormat } from "../domain/Image.ts"
 import { Refused } from "./Failure.ts"
 import { answered, ask, note, one, toneOf, type View } from "./Output.ts"
+import * as Operations from "./Operations.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
 import { Screen } from "./Screen.ts"
@@ -280,6 +281,45 @@ export const noun: Verb.Noun = {
           const { id } = yield* sendAll(file, image, size)
           if (noWait) return yield* ask(view, images.getImage({ path: { id }, withResponse: true }))
           yield* settled(id)
+        })
+    }),
+    Verb.make({
+      name: "publish",
+      about:
+        "Make an image of what a VM's root disk, a volume or a snapshot holds. Nothing of the old VM is removed from it: host keys, passwords and logs stay.",
+      endpoints: ["publishImage", "getImage"],
+      options: Options.all({
+        vm: Options.optional(
+          Verb.text("vm", "VM", "Id or name of the VM whose root disk it is; without Ceph it has to be shut down.")
+        ),
+        volume: Options.optional(Verb.text("volume", "VOLUME", "Id or name of the volume.")),
+        snapshot: Options.optional(
+          Verb.text("snapshot", "SNAPSHOT", "A snapshot instead: its id, or VOLUME/SNAPSHOT; with --volume its name.")
+        ),
+        noWait: Verb.noWait
+      }),
+      args: Verb.word("name", "The image's name."),
+      run: ({ noWait, snapshot, vm, volume }, name) =>
+        Effect.gen(function* () {
+          const { images } = yield* client
+          // of a volume that is named it is the snapshot's own name
+          const whole = Option.map(snapshot, (text) =>
+            Option.match(volume, {
+              onNone: () => text,
+              onSome: (of) => (/^(id:)?\d+$/.test(text) ? text : `${of}/${text}`)
+            })
+          )
+          const payload = {
+            name,
+            ...(yield* Resolve.maybe("vm", vm, Resolve.vm)),
+            ...(Option.isSome(snapshot) ? {} : yield* Resolve.maybe("volume", volume, Resolve.volume)),
+            ...(yield* Resolve.maybe("snapshot", whole, Resolve.snapshot))
+          }
+          yield* Operations.begin(noWait, images.publishImage({ payload, withResponse: true }), (operation) =>
+            operation === undefined || operation.imageId === null
+              ? Operations.shown(operation)
+              : ask(view, images.getImage({ path: { id: operation.imageId }, withResponse: true }))
+          )
         })
     }),
     Verb.make({

@@ -15,11 +15,12 @@ import * as Resolve from "./Resolve.ts"
 import { client, Session } from "./Session.ts"
 import * as Verb from "./Verb.ts"
 
-const about = ({ snapshotId, vmId, volumeId }: Operation): string =>
+const about = ({ imageId, snapshotId, vmId, volumeId }: Operation): string =>
   [
     [vmId, "vm"],
     [volumeId, "volume"],
-    [snapshotId, "snapshot"]
+    [snapshotId, "snapshot"],
+    [imageId, "image"]
   ]
     .flatMap(([id, what]) => (id === null ? [] : [`${what} ${id}`]))
     .join(", ")

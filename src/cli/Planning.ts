@@ -42,6 +42,7 @@ export const plannable: ReadonlySet<string> = new Set([
   "detachVolume",
   "pauseVm",
   "powerOffVm",
+  "publishImage",
   "purgeVolume",
   "removeHost",
   "removeNic",

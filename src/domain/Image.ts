@@ -51,13 +51,30 @@ export const ImageContent = Schema.Struct({
 export type ImageContent = typeof ImageContent.Type
 
 /**
- * Who gave an image: the image file, or a request that named a file of the controller's machine, named a URL, or sent the bytes.
+ * Where an image comes from: the image file; a request that named a file of the controller's machine, named a URL, or sent the bytes; or the root disk of a VM,
+ * a volume, or a snapshot of one, of which it was published.
  *
  * @since 0.7.0 @category models
  */
-export const ImageOrigin = Schema.Literal("file", "path", "url", "upload")
+export const ImageOrigin = Schema.Literal("file", "path", "url", "upload", "vm", "volume", "snapshot")
 /** @since 0.7.0 @category models */
 export type ImageOrigin = typeof ImageOrigin.Type
+
+/** What an image can be published of. @since 0.7.0 @category models */
+export type DiskOrigin = Extract<ImageOrigin, "vm" | "volume" | "snapshot">
+
+/** Whether an operation makes the image, of a disk. @since 0.7.0 @category predicates */
+export const isPublished = (origin: ImageOrigin): origin is DiskOrigin =>
+  origin === "vm" || origin === "volume" || origin === "snapshot"
+
+/** Whether the controller keeps the image's file itself, so that it goes with the image. @since 0.7.0 @category predicates */
+export const isKept = (origin: ImageOrigin): boolean => origin !== "file" && origin !== "path"
+
+/** Bytes of a file at their place, at least one; what no piece covers is zero. @since 0.7.0 @category models */
+export interface Piece {
+  readonly offset: number
+  readonly bytes: Uint8Array
+}
 
 /**
  * `uploading`: its bytes are being sent; `quarantine`: it is being fetched or checked, and nobody can use it yet; `available`; `refused`: it cannot be
@@ -72,8 +89,9 @@ export type ImageState = typeof ImageState.Type
 /** SHA-256 in lower-case hex. @since 0.7.0 @category models */
 export const Sha256 = Schema.String.pipe(Schema.pattern(/^[0-9a-f]{64}$/))
 
-/** What was said of an image before its bytes were there: `size` in bytes. @since 0.7.0 @category models */
+/** What was said of an image before its bytes were there: `size` in bytes, `of` the id of what it is published of. @since 0.7.0 @category models */
 export const ImageWanted = Schema.Struct({
+  of: Schema.optionalWith(Schema.Int.pipe(Schema.positive()), { exact: true }),
   size: Schema.optionalWith(Schema.Int.pipe(Schema.positive()), { exact: true }),
   sha256: Schema.optionalWith(Sha256, { exact: true }),
   url: Schema.optionalWith(Schema.String, { exact: true })

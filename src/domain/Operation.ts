@@ -36,7 +36,9 @@ export const OperationKind = Schema.Literal(
   "RenameVolume",
   "RevertVolume",
   "CreateSnapshot",
-  "DestroySnapshot"
+  "DestroySnapshot",
+  "PublishVm",
+  "PublishVolume"
 )
 /** @since 0.1.0 @category models */
 export type OperationKind = typeof OperationKind.Type
@@ -61,6 +63,7 @@ export type OperationState = typeof OperationState.Type
  * - `AttachNic`, `DetachNic`: `nic`, its number
  * - `SetNicLink`: `nic`, `link` and `formerLink`
  * - `RepairVm`: `repair`, the kinds of drift to mend
+ * - `PublishVm`, `PublishVolume`: `image`, the one that is made
  * - `ShutDownVm`, `RebootVm`: `within` how many seconds the guest is to have done it, and `force`, whether else it is done without it
  *
  * @since 0.2.0 @category models
@@ -77,7 +80,8 @@ export const OperationDetail = Schema.Struct({
   formerLink: Schema.optionalWith(LinkState, { exact: true }),
   repair: Schema.optionalWith(Schema.Array(DriftKind), { exact: true }),
   within: Schema.optionalWith(Schema.Int, { exact: true }),
-  force: Schema.optionalWith(Schema.Boolean, { exact: true })
+  force: Schema.optionalWith(Schema.Boolean, { exact: true }),
+  image: Schema.optionalWith(Ids.ImageId, { exact: true })
 })
 /** @since 0.2.0 @category models */
 export type OperationDetail = typeof OperationDetail.Type

@@ -11,12 +11,13 @@ import * as Seed from "../cloudinit/Seed.ts"
 import { type CloudInit, hostnameOf, usual } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
 import { formatAddress, type Host } from "../domain/Host.ts"
-import { formatSource, type Image } from "../domain/Image.ts"
+import { formatSource, type Image, isPublished } from "../domain/Image.ts"
 import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
 import type { Nic } from "../domain/Nic.ts"
 import { formatSource as formatNetwork } from "../domain/Network.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
+import { showAll } from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
 import { type Labels, Vm } from "../domain/Vm.ts"
 import { Snapshot, Volume } from "../domain/Volume.ts"
@@ -245,6 +246,7 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
   let vmNow = vm?.after
   let volumeNow = volume?.after
   let snapshotNow = snapshot ?? undefined
+  const imageNew = made.image?.after
   /** What its transaction would have written is there for the saga, and what the saga would write is taken down here. */
   const rehearsal: Kinds.Ports = {
     ...ports,
@@ -252,6 +254,8 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       ...inventory,
       vmRecord: (id) => (vmNow?.id === id ? Effect.succeed(vmNow) : inventory.vmRecord(id)),
       volumeRecord: (id) => (volumeNow?.id === id ? Effect.succeed(volumeNow) : inventory.volumeRecord(id)),
+      image: (id) => (imageNew?.id === id ? Effect.succeed(imageNew) : inventory.image(id)),
+      settleImage: () => Effect.void,
       snapshotRecord: (id) => (snapshotNow?.id === id ? Effect.succeed(snapshotNow) : inventory.snapshotRecord(id)),
       setVmState: (_, state) =>
         Effect.sync(() => {
@@ -325,6 +329,7 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       autostart: one.autostart ? "on" : null,
       tags: one.tags.length === 0 ? null : one.tags.join(", "),
       labels: labelsOf(one.labels),
+      placement: showAll(one.placement),
       description: one.description === "" ? null : one.description
     })
 
@@ -526,7 +531,11 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
         name: config.name,
         format: config.format ?? "as its header says",
         from:
-          origin === "upload" ? `${wanted.size ?? 0} bytes that are sent` : (wanted.url ?? formatSource(config.source)),
+          origin === "upload"
+            ? `${wanted.size ?? 0} bytes that are sent`
+            : isPublished(origin)
+              ? `what ${origin} ${wanted.of ?? 0} holds`
+              : (wanted.url ?? formatSource(config.source)),
         "SHA-256": wanted.sha256 ?? null
       })
     // the id of one that is new is not known yet

@@ -19,7 +19,7 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import * as Errors from "../domain/Errors.ts"
 import type { ImageId } from "../domain/Ids.ts"
-import { Image, type ImageFormat, type ImageSource, Sha256 } from "../domain/Image.ts"
+import { type Image, type ImageFormat, type ImageSource, isKept, isPublished, Sha256 } from "../domain/Image.ts"
 import { VmName } from "../domain/Vm.ts"
 import { ImageLibrary } from "../services/ImageLibrary.ts"
 import { ImageStore } from "../services/ImageStore.ts"
@@ -84,8 +84,8 @@ export class ImageIntake extends Context.Tag("vmfabric/ImageIntake")<
     /** As it is when it is not fetched or checked any more; at once for one that is being sent. */
     readonly checked: (id: ImageId) => Effect.Effect<ImageReport, Errors.ImageNotFound | Errors.PersistenceError>
     /**
-     * Deletes it, also while it is being sent, fetched or checked; a file that was registered stays where it is. Repeating it is fine. `ImageConflict`: VMs need it, which are named, or the image
-     * file has it. `HasChanged`: its revision is not the expected one.
+     * Deletes it, also while it is being sent, fetched or checked; a file that was registered stays where it is. Repeating it is fine. `ImageConflict`: VMs need it, which are named, an
+     * operation is publishing it, or the image file has it. `HasChanged`: its revision is not the expected one.
      */
     readonly remove: (
       id: ImageId,
@@ -119,9 +119,6 @@ const nameOf = (place: string): string => {
   return file.replace(/(?<=.)\.[^.]*$/, "")
 }
 
-/** Whose file is kept here: goes with it. */
-const isKept = ({ origin }: Image): boolean => origin === "url" || origin === "upload"
-
 const make = Effect.gen(function* () {
   const inventory = yield* Inventory
   const library = yield* ImageLibrary
@@ -130,7 +127,7 @@ const make = Effect.gen(function* () {
   const turn = yield* Effect.makeSemaphore(atOnce)
 
   const remains = (image: Image) =>
-    isKept(image)
+    isKept(image.origin)
       ? Effect.catchAll(store.remove(image.config.source), (error) =>
           Effect.logWarning(`the file of an image remains: ${error.message}`)
         )
@@ -150,7 +147,8 @@ const make = Effect.gen(function* () {
   const work = (id: ImageId) =>
     Effect.gen(function* () {
       const image = yield* inventory.image(id)
-      if (image.state !== "quarantine") return
+      // what is published is its operation's
+      if (image.state !== "quarantine" || isPublished(image.origin)) return
       const { config, wanted } = image
       const judged = Effect.gen(function* () {
         if (wanted.url !== undefined) yield* store.fetch(config.source, wanted.url)
@@ -194,7 +192,7 @@ const make = Effect.gen(function* () {
   const take = (id: ImageId) => FiberMap.run(fibers, id, work(id), { onlyIfMissing: true })
 
   const report = (image: Image) =>
-    isKept(image) && (image.state === "uploading" || image.state === "quarantine")
+    isKept(image.origin) && (image.state === "uploading" || image.state === "quarantine")
       ? store.received(image.config.source).pipe(
           Effect.map(({ size }): ImageReport => ({ image, received: size })),
           // whoever sends it is told then; a list is of use without
@@ -310,7 +308,7 @@ const make = Effect.gen(function* () {
   /** What an earlier process has left: before anybody asks for anything. */
   const takeUp = Effect.gen(function* () {
     const all = yield* inventory.allImages
-    yield* store.sweep(all.filter(isKept).map(({ config }): ImageSource => config.source))
+    yield* store.sweep(all.filter(({ origin }) => isKept(origin)).map(({ config }): ImageSource => config.source))
     for (const image of all) {
       if (image.state === "uploading") {
         const { size } = yield* store.received(image.config.source)

@@ -91,7 +91,10 @@ export const make: Effect.Effect<Placing, never, Scheduler | Inventory | Storage
       toHostId: to,
       toHost: names.get(to) ?? `host ${to}`
     })
-    const there = (yield* inventory.vms({ host: hostId })).filter(({ settled }) => settled)
+    // rules of others may hold by where one of a group is: those stay
+    const there = (yield* inventory.vms({ host: hostId })).filter(
+      ({ placement, settled }) => settled && placement === null
+    )
     const bySize = there.toSorted((a, b) => a.resources.ram - b.resources.ram || a.id - b.id)
     for (const vm of bySize.filter((vm) => shareOf(sizeOf(vm), lacks) === 1).slice(0, most.tries)) {
       const to = yield* elsewhere(vm, hostId, candidates)
@@ -139,7 +142,14 @@ export const make: Effect.Effect<Placing, never, Scheduler | Inventory | Storage
             // when the VMs cannot be read it is still known why there is no room
             Effect.catchTag(withMoves(refusal, candidates), "PersistenceError", () => Effect.succeed(refusal))
           ),
-          Effect.flatMap((why) => new Errors.NoFeasibleHost({ refusals: error.refusals, why }))
+          Effect.flatMap(
+            (why) =>
+              new Errors.NoFeasibleHost({
+                refusals: error.refusals,
+                ...(error.ruled === undefined ? {} : { ruled: error.ruled }),
+                why
+              })
+          )
         )
       ),
     explain: (request, candidates, chosen) => scheduler.explain?.(request, candidates, chosen) ?? Effect.succeed(null)

@@ -7,6 +7,7 @@
 import * as Either from "effect/Either"
 import * as Errors from "../domain/Errors.ts"
 import type { SnapshotId } from "../domain/Ids.ts"
+import type { Vm } from "../domain/Vm.ts"
 import type { Volume } from "../domain/Volume.ts"
 import { volumeSlots } from "../services/Hypervisor.ts"
 import type { Source, VolumeChange, VolumeView } from "../services/Inventory.ts"
@@ -152,6 +153,19 @@ const neededFor = (clones: ReadonlyArray<Volume>, copies: boolean) => {
 export const clone = ({ volume }: Source): Either.Either<void, Errors.VolumeConflict> => {
   const gone = absent(volume)
   return gone === undefined ? Either.void : conflict(volume, gone)
+}
+
+/** Whether an image can be made of it. `user`: the VM that has it, where that must not run meanwhile. @since 0.7.0 @category rules */
+export const publish = (volume: Volume, user: Vm | null): Either.Either<void, Errors.VolumeConflict> => {
+  const gone = absent(volume)
+  if (gone !== undefined) return conflict(volume, gone)
+  return user === null
+    ? Either.void
+    : conflict(
+        volume,
+        `${attachedTo(volume)}, which is ${user.state}, and of a disk that is a file there is no copy of one moment then: ` +
+          "shut that VM down or detach the volume first"
+      )
 }
 
 /** `window` in seconds; `copies`: clones do not need what they were made from. @since 0.2.0 @category rules */

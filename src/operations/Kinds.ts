@@ -9,6 +9,8 @@ import type { Host } from "../domain/Host.ts"
 import type { Operation, OperationKind } from "../domain/Operation.ts"
 import type { Snapshot } from "../domain/Volume.ts"
 import type { Hypervisor } from "../services/Hypervisor.ts"
+import type { ImageLibrary } from "../services/ImageLibrary.ts"
+import type { ImageStore } from "../services/ImageStore.ts"
 import type { Inventory } from "../services/Inventory.ts"
 import type { Storage } from "../services/Storage.ts"
 import * as AttachNic from "./AttachNic.ts"
@@ -26,6 +28,7 @@ import * as DetachVolume from "./DetachVolume.ts"
 import * as GrowVolume from "./GrowVolume.ts"
 import * as PauseVm from "./PauseVm.ts"
 import * as PowerOffVm from "./PowerOffVm.ts"
+import * as PublishImage from "./PublishImage.ts"
 import * as PurgeVolume from "./PurgeVolume.ts"
 import * as RebootVm from "./RebootVm.ts"
 import * as RenameVolume from "./RenameVolume.ts"
@@ -40,13 +43,15 @@ import * as SetNicLink from "./SetNicLink.ts"
 import * as ShutDownVm from "./ShutDownVm.ts"
 import * as StartVm from "./StartVm.ts"
 import type * as VmSaga from "./VmSaga.ts"
-import type * as VolumeSaga from "./VolumeSaga.ts"
+import * as VolumeSaga from "./VolumeSaga.ts"
 
 /** @since 0.3.0 @category models */
 export interface Ports {
   readonly inventory: Inventory["Type"]
   readonly hypervisor: Hypervisor["Type"]
   readonly storage: Storage["Type"]
+  readonly store: ImageStore["Type"]
+  readonly library: ImageLibrary["Type"]
 }
 
 /** The inventory refuses to drop what an unfinished operation needs: only the last can come. @since 0.3.0 @category errors */
@@ -93,11 +98,12 @@ const ofVm = (
 const ofVolume = (
   { steps }: Named,
   goes: Kind["goes"],
-  saga: (subject: VolumeSaga.Subject) => Saga | Effect.Effect<Saga>
+  saga: (subject: VolumeSaga.Subject, ports: Ports) => Saga | Effect.Effect<Saga, LoadError>
 ): Kind => ({
   steps,
   goes,
-  saga: Effect.fnUntraced(function* ({ hypervisor, inventory, storage }, operation) {
+  saga: Effect.fnUntraced(function* (ports, operation) {
+    const { hypervisor, inventory, storage } = ports
     if (operation.volumeId === null) return yield* Effect.dieMessage(`operation ${operation.id} is about no volume`)
     const volume = yield* inventory.volumeRecord(operation.volumeId)
     const hostOf = (id: Host["id"]) => Effect.map(inventory.host(id), ({ host }) => host)
@@ -105,7 +111,7 @@ const ofVolume = (
     const vmId = volume.vmId ?? operation.vmId
     const vm = vmId === null ? null : yield* inventory.vmRecord(vmId)
     const snapshotId = operation.snapshotId ?? (operation.kind === "CreateVolume" ? volume.sourceId : null)
-    const made = saga({
+    const subject = {
       inventory,
       hypervisor,
       driver: storage.driver(volume.driver),
@@ -115,7 +121,8 @@ const ofVolume = (
       formerHost: operation.detail.formerHost === undefined ? null : yield* hostOf(operation.detail.formerHost),
       user: vm === null ? null : { vm, host: yield* hostOf(vm.hostId) },
       snapshot: snapshotId === null ? null : yield* inventory.snapshotRecord(snapshotId)
-    })
+    }
+    const made = saga(subject, ports)
     return Effect.isEffect(made) ? yield* made : made
   })
 })
@@ -132,6 +139,17 @@ const withSnapshot =
     subject.snapshot === null
       ? Effect.dieMessage(`operation ${subject.operation.id} names no snapshot`)
       : Effect.succeed(saga(subject, subject.snapshot))
+
+const publishing = (
+  { inventory, library, store }: Ports,
+  { driver, operation }: Pick<VmSaga.Subject, "driver" | "operation">,
+  of: Pick<PublishImage.Subject, "what" | "disk" | "hosts">
+) =>
+  operation.detail.image === undefined
+    ? Effect.dieMessage(`operation ${operation.id} names no image`)
+    : Effect.map(inventory.image(operation.detail.image), (image) =>
+        PublishImage.saga({ inventory, library, store, driver, operationId: operation.id, image, ...of })
+      )
 
 /** @since 0.3.0 @category constants */
 export const kinds: Readonly<Record<OperationKind, Kind>> = {
@@ -163,5 +181,26 @@ export const kinds: Readonly<Record<OperationKind, Kind>> = {
   RenameVolume: ofVolume(RenameVolume, "forward", RenameVolume.saga),
   RevertVolume: ofVolume(RevertVolume, "forward", withSnapshot(RevertVolume.saga)),
   CreateSnapshot: ofVolume(CreateSnapshot, "both ways", withSnapshot(CreateSnapshot.saga)),
-  DestroySnapshot: ofVolume(DestroySnapshot, "forward", withSnapshot(DestroySnapshot.saga))
+  DestroySnapshot: ofVolume(DestroySnapshot, "forward", withSnapshot(DestroySnapshot.saga)),
+  PublishVm: ofVm(PublishImage, "both ways", (subject, ports) => {
+    const { driver, host, vm } = subject
+    return publishing(ports, subject, {
+      what: `the root disk of ${vm.domainName}`,
+      disk: { _tag: "Root", host, vmId: vm.id },
+      hosts: driver.pool === null ? [host] : []
+    })
+  }),
+  PublishVolume: ofVolume(PublishImage, "both ways", (subject, ports) => {
+    const {
+      host,
+      snapshot,
+      volume: { serial }
+    } = subject
+    const volume = VolumeSaga.place(subject)
+    return publishing(ports, subject, {
+      what: snapshot === null ? serial : `snapshot ${snapshot.id} (${snapshot.name}) of ${serial}`,
+      disk: snapshot === null ? { _tag: "Volume", volume } : { _tag: "Snapshot", volume, snapshotId: snapshot.id },
+      hosts: host === null ? [] : [host]
+    })
+  })
 }

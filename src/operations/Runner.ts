@@ -13,6 +13,8 @@ import * as Meters from "../observability/Meters.ts"
 import { Readiness } from "../observability/Readiness.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
+import { ImageLibrary } from "../services/ImageLibrary.ts"
+import { ImageStore } from "../services/ImageStore.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Journal } from "../services/Journal.ts"
 import { Operations } from "../services/Operations.ts"
@@ -69,7 +71,13 @@ export const make = Effect.gen(function* () {
   const inventory = yield* Inventory
   const journal = yield* Journal
   const monitor = yield* HostMonitor
-  const ports: Kinds.Ports = { inventory, hypervisor: yield* Hypervisor, storage: yield* Storage }
+  const ports: Kinds.Ports = {
+    inventory,
+    hypervisor: yield* Hypervisor,
+    storage: yield* Storage,
+    store: yield* ImageStore,
+    library: yield* ImageLibrary
+  }
   const scope = yield* Effect.scope
   const watchdog = Watchdog.make(scope)
   const fibers = yield* FiberMap.make<OperationId>()

@@ -96,6 +96,7 @@ export interface Verdict {
 export interface BarredHosts {
   readonly count: number
   /** the one of them with the lowest id */
+  readonly hostId: HostId
   readonly host: string
   /** of that host; what is short is short by the least of all of them */
   readonly blocks: ReadonlyArray<Block>
@@ -1006,14 +1007,15 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       best: told.flatMap((slot) => verdictOf(request, shape, rules, slot)),
       barred: bars
         .toSorted((a, b) => b.count - a.count || (ids[a.first] ?? 0) - (ids[b.first] ?? 0))
-        .map(({ count, first, least, most }) => ({
-          count,
-          host: hosts[first]?.name ?? "",
-          blocks: verdictOf(request, shape, rules, first).flatMap(({ blocks }) =>
-            blocks.map((block) => (block._tag === "Short" ? { ...block, by: least[block.resource] } : block))
-          ),
-          more: new Set(Resources.names.filter((resource) => most[resource] > least[resource]))
-        }))
+        .flatMap(({ count, first, least, most }) =>
+          verdictOf(request, shape, rules, first).map(({ blocks, host, hostId }) => ({
+            count,
+            hostId,
+            host,
+            blocks: blocks.map((block) => (block._tag === "Short" ? { ...block, by: least[block.resource] } : block)),
+            more: new Set(Resources.names.filter((resource) => most[resource] > least[resource]))
+          }))
+        )
     }
   }
 

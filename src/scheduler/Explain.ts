@@ -90,6 +90,28 @@ const amount = (resource: Resources.Name, value: number): string => {
   }
 }
 
+/**
+ * How rules are told: `rule` is one as a clause, `broken` the same with why a host does not keep to it.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface Words {
+  readonly rule: (rule: Rules.Rule) => string
+  readonly broken: (rule: Rules.Rule, reason: string, hostId: HostId) => string
+}
+
+/** In the engine's own words. @since 0.7.0 @category constants */
+export const plainly: Words = {
+  rule: (rule) => `it ${Rules.show(rule)}`,
+  broken: (rule, reason) => `it ${Rules.show(rule)}, and ${reason}`
+}
+
+/** A block of a host. */
+interface Found {
+  readonly block: Block
+  readonly hostId: HostId
+}
+
 const vCPUs = (count: number): string => `${count} ${count === 1 ? "vCPU" : "vCPUs"}`
 
 /** What blocks have in common that stand in one group. */
@@ -118,7 +140,8 @@ const inAll = (resource: Resources.Name, blocks: ReadonlyArray<Block>): string =
 }
 
 /** One clause that is true of all: blocks of different hosts with the same key. */
-const clause = (block: Block, blocks: ReadonlyArray<Block>): string => {
+const clause = (block: Block, found: ReadonlyArray<Found>, words: Words): string => {
+  const blocks = found.map((one) => one.block)
   switch (block._tag) {
     case "Short": {
       const amounts = blocks.flatMap((one) => (one._tag === "Short" ? [one.by] : []))
@@ -128,8 +151,13 @@ const clause = (block: Block, blocks: ReadonlyArray<Block>): string => {
       return blocks.every(isTooSmall) ? `${said} (${inAll(block.resource, blocks)})` : said
     }
     case "Rule": {
-      const same = blocks.every((one) => one._tag === "Rule" && one.reason === block.reason)
-      return `it ${Rules.show(block.rule)}${same ? `, and ${block.reason}` : ""}`
+      const told = new Set(
+        found.flatMap(({ block: one, hostId }) =>
+          one._tag === "Rule" ? [words.broken(block.rule, one.reason, hostId)] : []
+        )
+      )
+      const [first] = told
+      return told.size === 1 && first !== undefined ? first : words.rule(block.rule)
     }
     case "Unknown":
       return "what it has is not known yet"
@@ -140,7 +168,7 @@ const clause = (block: Block, blocks: ReadonlyArray<Block>): string => {
   }
 }
 
-const grouped = (verdicts: ReadonlyArray<Verdict>): ReadonlyArray<Refused> => {
+const grouped = (verdicts: ReadonlyArray<Verdict>, words: Words): ReadonlyArray<Refused> => {
   const groups = new Map<string, Array<Verdict>>()
   for (const verdict of verdicts) {
     if (verdict.blocks.length === 0) continue
@@ -153,12 +181,17 @@ const grouped = (verdicts: ReadonlyArray<Verdict>): ReadonlyArray<Refused> => {
     .toSorted((a, b) => b.length - a.length)
     .map((group) => ({
       hosts: group.map(({ host }) => host),
-      reasons: (group[0]?.blocks ?? []).map((block, i) =>
-        clause(
-          block,
-          group.flatMap(({ blocks }) => blocks.slice(i, i + 1))
+      reasons: [
+        ...new Set(
+          (group[0]?.blocks ?? []).map((block, i) =>
+            clause(
+              block,
+              group.flatMap(({ blocks, hostId }) => blocks.slice(i, i + 1).map((block) => ({ block, hostId }))),
+              words
+            )
+          )
         )
-      )
+      ]
     }))
 }
 
@@ -169,12 +202,12 @@ const termShownAs: Record<Score.Name, string> = {
   fragmentation: "how little becomes useless"
 }
 
-const nameOf = (of: Term["of"]): string =>
-  typeof of === "string" ? termShownAs[of] : `the rule that it ${Rules.show(of)}`
+const nameOf = (of: Term["of"], words: Words): string =>
+  typeof of === "string" ? termShownAs[of] : `the rule that ${words.rule(of)}`
 
 const shown = (points: number): string => String(points / Score.points)
 
-const decision = ([first, second]: ReadonlyArray<Verdict>): string => {
+const decision = ([first, second]: ReadonlyArray<Verdict>, words: Words): string => {
   if (first === undefined) return "no host can take it"
   if (second === undefined) return `${first.host} is the only host that can take it`
   if (first.score === second.score) {
@@ -182,7 +215,7 @@ const decision = ([first, second]: ReadonlyArray<Verdict>): string => {
   }
   const gains = first.terms.map(({ of, points }, i) => ({ of, gain: points - (second.terms[i]?.points ?? 0) }))
   const [most] = gains.toSorted((a, b) => b.gain - a.gain)
-  const mostly = most === undefined ? "" : `, most of all by ${nameOf(most.of)} (${shown(most.gain)})`
+  const mostly = most === undefined ? "" : `, most of all by ${nameOf(most.of, words)} (${shown(most.gain)})`
   return `${first.host} is better than ${second.host} by ${shown(first.score - second.score)}${mostly}`
 }
 
@@ -192,30 +225,37 @@ const decision = ([first, second]: ReadonlyArray<Verdict>): string => {
  *
  * @since 0.7.0 @category explaining
  */
-export const placement = (engine: Engine, request: Rules.Request, few = 3, chosen?: HostId): Explanation => {
+export const placement = (
+  engine: Engine,
+  request: Rules.Request,
+  few = 3,
+  chosen?: HostId,
+  words: Words = plainly
+): Explanation => {
   const { barred, best, candidates, hosts } = engine.survey(request, few, chosen)
   const it = best.find(({ hostId }) => hostId === chosen)
   const [first] = best
   const decided =
     it === undefined || first === undefined || it === first
-      ? decision(best)
-      : `it was to be on ${it.host}; of all that can take it ${decision([first, it])}`
+      ? decision(best, words)
+      : `it was to be on ${it.host}; of all that can take it ${decision([first, it], words)}`
   return { hosts, candidates, best, decided, barred }
 }
 
 /** The clauses that are true of all of them. */
-const clauses = ({ blocks, count, more }: BarredHosts): ReadonlyArray<string> =>
+const clauses = ({ blocks, count, hostId, more }: BarredHosts, words: Words): ReadonlyArray<string> =>
   blocks.map((block) => {
+    const alone = [{ block, hostId }]
     switch (block._tag) {
       case "Short":
         return `${shownAs[block.resource]} short by ${amount(block.resource, block.by)}${more.has(block.resource) ? " or more" : ""}`
       case "Rule":
-        return count === 1 ? clause(block, [block]) : `it ${Rules.show(block.rule)}`
+        return count === 1 ? clause(block, alone, words) : words.rule(block.rule)
       case "Unknown":
       case "Excluded":
       case "Closed":
       case "Network":
-        return clause(block, [block])
+        return clause(block, alone, words)
     }
   })
 
@@ -227,7 +267,10 @@ const fewGroups = (
 })
 
 /** As it is kept. @since 0.7.0 @category conversions */
-export const toldPlacement = ({ barred, best, candidates, decided, hosts }: Explanation): Domain.Explanation => ({
+export const toldPlacement = (
+  { barred, best, candidates, decided, hosts }: Explanation,
+  words: Words = plainly
+): Domain.Explanation => ({
   hosts,
   candidates,
   best: best.map(({ host, hostId, score, terms }) => ({
@@ -235,12 +278,14 @@ export const toldPlacement = ({ barred, best, candidates, decided, hosts }: Expl
     host,
     score: score / Score.points,
     terms: terms.map(({ of, points }) => ({
-      of: typeof of === "string" ? of : Rules.show(of),
+      of: typeof of === "string" ? of : words.rule(of),
       points: points / Score.points
     }))
   })),
   decided,
-  ...fewGroups(barred.map((group) => ({ count: group.count, host: group.host, reasons: clauses(group) })))
+  ...fewGroups(
+    barred.map((group) => ({ count: group.count, host: group.host, reasons: [...new Set(clauses(group, words))] }))
+  )
 })
 
 const demoted = (rules: ReadonlyArray<Rules.Rule>, which: ReadonlySet<Rules.Rule>): ReadonlyArray<Rules.Rule> =>
@@ -260,7 +305,8 @@ export const refusal = (
   engine: Engine,
   request: Rules.Request,
   types: ReadonlyArray<NamedType> = [],
-  few = 3
+  few = 3,
+  words: Words = plainly
 ): Refusal => {
   const verdicts = engine.judge(request)
   const names = new Map(verdicts.map(({ host, hostId }): [HostId, string] => [hostId, host]))
@@ -339,7 +385,7 @@ export const refusal = (
   const closest = lacking.toSorted((a, b) => a.size - b.size).slice(0, 1)
   return {
     hosts: verdicts.length,
-    groups: grouped(verdicts),
+    groups: grouped(verdicts, words),
     repairs: [
       ...relax,
       ...unplug,
@@ -355,10 +401,10 @@ export const showRefused = ({ hosts, reasons }: Refused): string =>
   `${hosts.length === 1 ? hosts[0] : `${hosts.length} hosts`}: ${reasons.join("; ")}`
 
 /** One clause. @since 0.7.0 @category formatting */
-export const showRepair = (repair: Repair): string => {
+export const showRepair = (repair: Repair, words: Words = plainly): string => {
   switch (repair._tag) {
     case "Relax":
-      return `${repair.host} could take it if it need not keep to: ${repair.rules.map((rule) => `it ${Rules.show(rule)}`).join("; ")}`
+      return `${repair.host} could take it if it need not keep to: ${repair.rules.map(words.rule).join("; ")}`
     case "Open":
       return repair.reason === Refusals.inMaintenance
         ? `${repair.host} has room for it, and is in maintenance`
@@ -382,12 +428,12 @@ export const showRepair = (repair: Repair): string => {
 export const showType = ({ cpu, disk, ram, tid }: InstanceType): string =>
   `instance type ${tid} (${vCPUs(cpu)}, ${amount("ram", ram)} of memory, ${amount("disk", disk)} of disk)`
 
-const toldRepair = (repair: Repair, types: ReadonlyArray<InstanceType>): Domain.Repair => {
+const toldRepair = (repair: Repair, types: ReadonlyArray<InstanceType>, words: Words): Domain.Repair => {
   const { host, hostId } = repair
-  const at = { text: showRepair(repair), hostId, host }
+  const at = { text: showRepair(repair, words), hostId, host }
   switch (repair._tag) {
     case "Relax":
-      return { kind: "rule", ...at, rules: repair.rules.map(Rules.show) }
+      return { kind: "rule", ...at, rules: repair.rules.map(words.rule) }
     case "Open":
       return { kind: "host", ...at, maintenance: repair.reason === Refusals.inMaintenance }
     case "Unplug":
@@ -410,11 +456,12 @@ export const named = (types: ReadonlyArray<InstanceType>): ReadonlyArray<NamedTy
 /** As a user is told it; `types` are those that were `named`. @since 0.7.0 @category conversions */
 export const toldRefusal = (
   { groups, hosts, repairs }: Refusal,
-  types: ReadonlyArray<InstanceType> = []
+  types: ReadonlyArray<InstanceType> = [],
+  words: Words = plainly
 ): Domain.Refusal => ({
   hosts,
   ...fewGroups(groups.map(({ hosts, reasons }) => ({ count: hosts.length, host: hosts[0] ?? "", reasons }))),
-  repairs: repairs.map((repair) => toldRepair(repair, types))
+  repairs: repairs.map((repair) => toldRepair(repair, types, words))
 })
 
 /**

@@ -9,6 +9,7 @@ import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+import type { Piece } from "../domain/Image.ts"
 
 /** Ceph answered with an error; `errno` is its name, as `ENOENT`. Nothing has changed. @since 0.2.0 @category errors */
 export class CephRefused extends Schema.TaggedClass<CephRefused>()("CephRefused", {
@@ -170,5 +171,13 @@ export class Ceph extends Context.Tag("vmfabric/Ceph")<
       image: string,
       file: { readonly format: "raw" | "qcow2"; readonly size: number; readonly bytes: Stream.Stream<Uint8Array, E> }
     ) => Effect.Effect<void, CephError | E>
+    /**
+     * What a snapshot holds, in the order of its bytes, each piece within one of the image's objects and read ahead of who takes it by a few only. What no
+     * piece covers is zero. The snapshot has to stay: an image with one that is being read cannot be removed.
+     */
+    readonly exportSnapshot: (
+      image: string,
+      snapshot: Pick<Snapshot, "name" | "size">
+    ) => Stream.Stream<Piece, CephError>
   }
 >() {}

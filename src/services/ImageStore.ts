@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
 import { ImageConflict, ImageRefused, InvalidArgument } from "../domain/Errors.ts"
-import type { ImageSource } from "../domain/Image.ts"
+import type { ImageSource, Piece } from "../domain/Image.ts"
 
 /** What is there of a file: bytes, and when it was last written to, milliseconds since 1970. @since 0.7.0 @category models */
 export interface Received {
@@ -38,6 +38,11 @@ export class ImageStore extends Context.Tag("vmfabric/ImageStore")<
       size: number,
       bytes: Stream.Stream<Uint8Array, E>
     ) => Effect.Effect<number, E | ImageConflict | ImageRefused>
+    /**
+     * Writes all of it anew, as far as the pieces reach; what is zero takes no room where the disk can leave it out. When it has ended well it is on the
+     * disk. `ImageRefused`: there is no more room, which is looked at as it is written.
+     */
+    readonly write: <E>(source: ImageSource, pieces: Stream.Stream<Piece, E>) => Effect.Effect<void, E | ImageRefused>
     /** Fetches all of it anew; each address it is led to is looked at when it is connected to. */
     readonly fetch: (source: ImageSource, url: string) => Effect.Effect<void, ImageRefused>
     /** Removes a file that is kept here; absent is fine. */
@@ -60,6 +65,7 @@ export const layerNone: Layer.Layer<ImageStore> = Layer.sync(ImageStore, () => {
     fetchable: invalid("url"),
     received: () => refused,
     append: () => refused,
+    write: () => refused,
     fetch: () => refused,
     remove: () => refused,
     sweep: () => Effect.void

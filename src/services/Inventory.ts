@@ -12,7 +12,15 @@ import type { Explained, Explanation } from "../domain/Explanation.ts"
 import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { LinkState, NewNic, Nic, NicId, NicState } from "../domain/Nic.ts"
-import type { Image, ImageConfig, ImageContent, ImageOrigin, ImageState, ImageWanted } from "../domain/Image.ts"
+import type {
+  DiskOrigin,
+  Image,
+  ImageConfig,
+  ImageContent,
+  ImageOrigin,
+  ImageState,
+  ImageWanted
+} from "../domain/Image.ts"
 import type { InstanceType, KnownType } from "../domain/InstanceType.ts"
 import type { Operation, OperationDetail, OperationKind } from "../domain/Operation.ts"
 import type { DriverName, Pool } from "../domain/Pool.ts"
@@ -33,6 +41,8 @@ export interface HostUsage {
   readonly host: Host
   readonly promised: Resources
   readonly vms: number
+  /** what the VMs there are counted in for rules about groups, each as often as it is; absent: nothing */
+  readonly groups?: ReadonlyArray<string>
 }
 
 /** What VMs, or volumes, a list is of. @since 0.4.0 @category models */
@@ -132,9 +142,29 @@ export interface VmChanged {
 /** An image that somebody adds. @since 0.7.0 @category models */
 export interface NewImage {
   readonly config: ImageConfig
-  readonly origin: Exclude<ImageOrigin, "file">
+  readonly origin: Exclude<ImageOrigin, "file" | DiskOrigin>
   readonly state: Extract<ImageState, "uploading" | "quarantine">
   readonly wanted: ImageWanted
+}
+
+/** What an image is to be published of. @since 0.7.0 @category models */
+export type Publishable = { readonly vm: VmId } | { readonly volume: VolumeId } | { readonly snapshot: SnapshotId }
+
+/**
+ * The same, as it is at the moment at which that begins: the VM whose root disk it is, or that has the volume; the volume, also that of a snapshot.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface PublishView {
+  readonly vm: Vm | null
+  readonly volume: Volume | null
+  readonly snapshot: Snapshot | null
+}
+
+/** An image that is being published. @since 0.7.0 @category models */
+export interface Published extends PublishView {
+  readonly image: Image
+  readonly operation: Operation
 }
 
 /** An instance type to be; `tid` absent: the next that was never given. @since 0.7.0 @category models */
@@ -332,8 +362,28 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       reason?: string
     ) => Effect.Effect<void, Errors.PersistenceError>
     /**
-     * It is no more; what is repeated is fine. One transaction: a failure of `check` changes nothing. `ImageConflict`: VMs need it, which are named, or
-     * the image file has it.
+     * One transaction: an image in quarantine, as `decide` says when it has seen what it is made of, and a pending operation that makes it are written. A failure
+     * of `decide` changes nothing. `VmBusy`, `VolumeBusy`: another operation on it has not ended.
+     */
+    readonly publishImage: <E>(
+      of: Publishable,
+      decide: (view: PublishView) => Effect.Effect<ImageConfig, E>,
+      confirm?: Confirm<Published>
+    ) => Effect.Effect<
+      Published,
+      | E
+      | Errors.VmNotFound
+      | Errors.VmBusy
+      | Errors.VolumeNotFound
+      | Errors.VolumeBusy
+      | Errors.SnapshotNotFound
+      | Errors.PersistenceError
+    >
+    /** An image whose making came to nothing is no more; repeating it is fine. */
+    readonly dropImage: (id: ImageId) => Effect.Effect<void, Errors.PersistenceError>
+    /**
+     * It is no more; what is repeated is fine. One transaction: a failure of `check` changes nothing. `ImageConflict`: VMs need it, which are named, an operation
+     * is making it, or the image file has it.
      */
     readonly deleteImage: <E = never>(
       id: ImageId,
@@ -375,6 +425,25 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
     ) => Effect.Effect<
       { readonly vm: Vm; readonly operation: Operation },
+      | E
+      | Errors.ImageNotFound
+      | Errors.InstanceTypeNotFound
+      | Errors.PoolFull
+      | Errors.MacTaken
+      | Errors.KeyReused
+      | Errors.PersistenceError
+    >
+    /**
+     * Several at once, in one transaction: each is placed by what is promised with those before it. When one cannot be admitted, none is.
+     */
+    readonly admitAll: <E>(
+      wanted: ReadonlyArray<{
+        readonly request: AdmitVm
+        readonly place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>
+        readonly confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
+      }>
+    ) => Effect.Effect<
+      ReadonlyArray<{ readonly vm: Vm; readonly operation: Operation }>,
       | E
       | Errors.ImageNotFound
       | Errors.InstanceTypeNotFound

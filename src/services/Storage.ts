@@ -6,10 +6,11 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
 import type { HostError, ImageRefused, PersistenceError, StorageError } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
-import type { Image } from "../domain/Image.ts"
+import type { Image, Piece } from "../domain/Image.ts"
 import type { DriverName } from "../domain/Pool.ts"
 import type { DiskSource } from "./Hypervisor.ts"
 
@@ -55,6 +56,12 @@ export interface PoolUsage {
   readonly used: number
   readonly available: number
 }
+
+/** A disk that is kept: a VM's root disk, a volume, or a snapshot of one. @since 0.7.0 @category models */
+export type DiskAt =
+  | { readonly _tag: "Root"; readonly host: Host; readonly vmId: VmId }
+  | { readonly _tag: "Volume"; readonly volume: VolumeAt }
+  | { readonly _tag: "Snapshot"; readonly volume: VolumeAt; readonly snapshotId: SnapshotId }
 
 /** All methods are safe to repeat. @since 0.2.0 @category models */
 export interface StorageDriver {
@@ -141,6 +148,22 @@ export interface StorageDriver {
   readonly restoreVolume: (volume: VolumeAt) => Effect.Effect<void, DriverError>
   /** Removes it for good, with its snapshots; absent is fine. Never removes one that was not put aside. */
   readonly purgeVolume: (volume: VolumeAt) => Effect.Effect<void, DriverError>
+
+  /**
+   * Keeps what the disk holds at this moment, for `readDisk`, until `releaseDisk`; what was kept before for the operation stays. Of a disk that a guest
+   * writes it is what would be there after a power cut; a driver without a pool refuses that.
+   */
+  readonly holdDisk: (disk: DiskAt, operationId: OperationId) => Effect.Effect<void, DriverError>
+  /**
+   * What is held, as a qcow2 file that stands alone and has little of what is zero; its pieces may come before others that are earlier in it. How far it is
+   * is told to the operation. Fails when it is not held.
+   */
+  readonly readDisk: (
+    disk: DiskAt,
+    operationId: OperationId
+  ) => Effect.Effect<Stream.Stream<Piece, DriverError>, DriverError>
+  /** Removes what was made to hold it; absent is fine, and what is there besides stays. */
+  readonly releaseDisk: (disk: DiskAt, operationId: OperationId) => Effect.Effect<void, DriverError>
 }
 
 /** @since 0.1.0 @category services */

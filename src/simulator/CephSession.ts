@@ -147,6 +147,7 @@ export const serve = (cluster: Cluster, duplex: Duplex): Effect.Effect<number> =
       look: calling("look", requests.look, calls.look),
       children: calling("children", requests.children, calls.children),
       trash: calling("trash", requests.trash, calls.trash),
+      readSnapshot: calling("readSnapshot", requests.readSnapshot, calls.readSnapshot),
       create: calling("create", requests.create, calls.create),
       clone: calling("clone", requests.clone, calls.clone),
       grow: calling("grow", requests.grow, calls.grow),

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
-import type { Args, Description, Look, Operation, Reply } from "../ceph/Protocol.ts"
+import { type Args, type Description, type Look, type Operation, pieceBytes, type Reply } from "../ceph/Protocol.ts"
 import type { Monitor } from "../services/Ceph.ts"
 import * as ClusterFaults from "./ClusterFaults.ts"
 import { newUuid, randomFrom } from "./HostState.ts"
@@ -117,6 +117,13 @@ const belowOf =
 
 const contentOf = (content: Content, offset: number, length: number): Uint8Array =>
   SparseDisk.read(content.blocks, offset, length, belowOf(content))
+
+/** Where the objects begin of which something was written, also of what shows through, in their order. */
+const objectsOf = (content: Content): ReadonlyArray<number> => {
+  const own = [...content.blocks.keys()].map((block) => block * SparseDisk.blockBytes)
+  const below = content.parent === null ? [] : objectsOf(content.parent.snapshot)
+  return [...new Set([...own, ...below].map((at) => at - (at % pieceBytes)))].toSorted((a, b) => a - b)
+}
 
 const copyOf = ({ blocks, parent, size }: Content): Content => ({ size, parent, blocks: new Map(blocks) })
 
@@ -265,6 +272,19 @@ export const make = (options: Options = {}): Effect.Effect<Cluster> =>
           childrenOf(it.snapshot).map(({ name }) => ({ pool, image: name }))
         ),
       trash: () => Either.right([...trash.values()].map(({ id, name }) => ({ id, name }))),
+      readSnapshot: ({ from, image, snapshot }) =>
+        Either.map(snapshotOf(image, snapshot, "opening image"), (it) => {
+          const { size } = it.snapshot
+          for (const at of objectsOf(it.snapshot).filter((one) => one + pieceBytes > from)) {
+            const offset = Math.max(from, at)
+            const bytes = Buffer.from(
+              contentOf(it.snapshot, offset, Math.max(0, Math.min(at + pieceBytes, size) - offset))
+            )
+            if (bytes.every((byte) => byte === 0)) continue
+            return { piece: { offset, content: bytes.toString("base64") }, next: offset + bytes.length }
+          }
+          return { piece: null, next: size }
+        }),
       create,
       clone: ({ image, parent, snapshot }) =>
         Either.flatMap(snapshotOf(parent, snapshot, "creating clone of"), (from) => {

@@ -5,7 +5,7 @@
  */
 import * as Either from "effect/Either"
 import * as Xml from "../libvirt/Xml.ts"
-import { type HostFile, type ImageHeader, readHeader } from "./HostFiles.ts"
+import { growQcow2, type HostFile, type ImageHeader, readHeader } from "./HostFiles.ts"
 import type { HostState, LiveDomain, OpenDisk } from "./HostState.ts"
 import * as Pci from "./Pci.ts"
 import { code, errno, from, refuse, Refusal, systemError } from "./Refusal.ts"
@@ -269,11 +269,7 @@ const openFile = (
       if (!qcow2) file.resize(bytes)
       // what the table of such a disk would need does not fit into a file
       else if (bytes > 2 ** 56) return Either.left("Failed to grow the L1 table: File too large")
-      else {
-        const size = new Uint8Array(8)
-        new DataView(size.buffer).setBigUint64(0, BigInt(bytes))
-        file.write(24, size)
-      }
+      else growQcow2(file, bytes)
       file.modified = host.now()
       return Either.right(undefined)
     },

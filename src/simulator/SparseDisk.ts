@@ -4,7 +4,8 @@
  * @since 0.2.0
  */
 
-const blockBytes = 64 * 1024
+/** @since 0.7.0 @category constants */
+export const blockBytes = 64 * 1024
 
 /** @since 0.2.0 @category models */
 export type Blocks = Map<number, Uint8Array>

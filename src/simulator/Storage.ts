@@ -6,7 +6,7 @@
 import * as Either from "effect/Either"
 import * as Xml from "../libvirt/Xml.ts"
 import { isUsed, isWritten } from "./Disks.ts"
-import { HostFile, qcow2Header, readHeader } from "./HostFiles.ts"
+import { growQcow2, HostFile, qcow2Bytes, qcow2Header, readHeader } from "./HostFiles.ts"
 import { type HostState, type KnownVolume, newUuid, type SimulatedPool } from "./HostState.ts"
 import { print } from "./PrintXml.ts"
 import { badArgument, code, errno, from, malformed, refuse, type Refusal, systemError } from "./Refusal.ts"
@@ -378,7 +378,7 @@ const qcow2File = (host: HostState, { backing, compat, path }: Wanted, virtualSi
   }
   const file = new HostFile(host.now())
   file.write(0, qcow2Header({ virtualSize, compat, backing }))
-  file.resize(196_616)
+  file.resize(qcow2Bytes(virtualSize))
   file.allocation = 200_704
   return file.allocation > host.files.free
     ? Either.left(systemError(from.storage, errno.ENOSPC, `cannot create file '${path}'`))
@@ -531,9 +531,7 @@ export const resizeVolume = (host: HostState, volume: Volume, capacity: number, 
     const command = `resize ${size < now.capacity ? "--shrink " : ""}${volume.path} ${BigInt(size)}`
     if (isUsed(host, volume.file)) return failed(command, locked(volume.path, '"write"'))
     if (bytes > 2 ** 56) return failed(command, "Failed to grow the L1 table: File too large")
-    const field = new Uint8Array(8)
-    new DataView(field.buffer).setBigUint64(0, BigInt(bytes))
-    volume.file.write(24, field)
+    growQcow2(volume.file, bytes)
   }
   volume.file.modified = host.now()
   return Either.right(undefined)

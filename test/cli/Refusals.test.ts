@@ -184,7 +184,7 @@ describe("refusals", () => {
           code: "no_feasible_host",
           detail: `no host can take the VM: 2 hosts: ${h1.join("; ")}; root@h3: ${h3.join("; ")}`,
           refusal: {
-            what: "VM",
+            problem: "no host can take the VM",
             hosts: 3,
             barred: [
               { count: 2, host: "root@h1", reasons: h1 },

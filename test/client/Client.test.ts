@@ -30,6 +30,7 @@ const operation = {
   cancelAsked: false,
   createdAt: "2026-01-02T03:04:05.006Z",
   endedAt: null,
+  imageId: null,
   replacedBy: null,
   outcome: null,
   progress: null

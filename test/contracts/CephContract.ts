@@ -272,6 +272,42 @@ export const cephContract = <E>(name: string, layer: Layer.Layer<Ceph | CephWorl
         assert.deepStrictEqual((yield* looked(ceph, "one")).snapshots, [])
       }))
 
+    test("exports what a snapshot holds, also of what it shows of its parent, holes left out", (ceph, world) =>
+      Effect.gen(function* () {
+        const words = Buffer.from("words!")
+        yield* ceph.create("one", 2048 * mebibyte)
+        yield* world.write("one", 0, words)
+        yield* world.write("one", 8 * mebibyte + 3, words)
+        yield* ceph.createSnapshot("one", "base")
+        yield* ceph.protectSnapshot("one", "base")
+        yield* ceph.clone({ image: "one", snapshot: "base" }, "two")
+        yield* ceph.grow("two", 2050 * mebibyte + 512)
+        // over what the parent has, after a hole, and at the end
+        const places = [0, 1500 * mebibyte, 2050 * mebibyte + 506]
+        for (const at of places) yield* world.write("two", at, Buffer.from("later!"))
+        yield* ceph.createSnapshot("two", "now")
+        yield* world.write("two", 0, Buffer.from("after!"))
+        const exported = (name: string, size: number) =>
+          Effect.map(Stream.runCollect(ceph.exportSnapshot("two", { name, size })), (all) => [...all])
+        const pieces = yield* exported("now", 2050 * mebibyte + 512)
+        const at = (offset: number) =>
+          pieces
+            .flatMap((piece) =>
+              offset >= piece.offset && offset < piece.offset + piece.bytes.length
+                ? [text(piece.bytes.subarray(offset - piece.offset, offset - piece.offset + 6))]
+                : []
+            )
+            .join()
+        assert.deepStrictEqual(places.map(at), ["later!", "later!", "later!"])
+        assert.strictEqual(at(8 * mebibyte + 3), "words!")
+        assert.deepStrictEqual(
+          pieces.map(({ offset }) => offset / mebibyte),
+          [0, 8, 1500, 2048]
+        )
+        assert.isTrue(pieces.every(({ bytes }) => bytes.length <= 4 * mebibyte))
+        yield* refused("ENOENT", exported("never", mebibyte))
+      }))
+
     test("clones show their snapshot until they are written, and keep it alive", (ceph, world) =>
       Effect.gen(function* () {
         const from = { image: "base", snapshot: "s" }

@@ -15,7 +15,13 @@ import type { VmState } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
 import * as Rules from "../../src/fabric/VolumeRules.ts"
 import * as Kept from "../../src/scheduler/Kept.ts"
-import { type HostUsage, Inventory, type VolumeChange, type VolumeView } from "../../src/services/Inventory.ts"
+import {
+  type HostUsage,
+  Inventory,
+  type Publishable,
+  type VolumeChange,
+  type VolumeView
+} from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
 import { dir, facts, fleet, host, inPool, pool, type } from "../inventory/Fleet.ts"
 
@@ -439,6 +445,94 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
       }).pipe(Effect.provide(layer))
     )
 
+    it.effect(
+      "an image is published of what is free for it, is dropped without a trace, and not deleted meanwhile",
+      () =>
+        Effect.gen(function* () {
+          const { attachTo, change, end, inventory, journal, snapshotOf, trash, vmIn, volumeAt } = yield* started
+          const vm = yield* vmIn("stopped")
+          const volume = yield* volumeAt(1)
+          const snapshot = yield* snapshotOf(volume.id)
+          yield* attachTo(volume.id, vm.id)
+          const config = (name: string) => ({
+            source: { host: null, path: `/kept/${name}` },
+            name,
+            format: "qcow2" as const
+          })
+          const publish = (of: Publishable, name: string) =>
+            inventory.publishImage(of, () => Effect.succeed(config(name)))
+          const tagOf = (of: Publishable) => Effect.map(Effect.flip(publish(of, "none")), (error) => error._tag)
+          const before = yield* inventory.allImages
+
+          assert.strictEqual(yield* Effect.flip(inventory.publishImage({ vm: vm.id }, () => Effect.fail("no"))), "no")
+          const asked = inventory.publishImage(
+            { vm: vm.id },
+            () => Effect.succeed(config("a")),
+            () => Effect.die("taken back")
+          )
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(asked)))
+          assert.deepStrictEqual(yield* inventory.allImages, before)
+
+          const first = yield* publish({ vm: vm.id }, "a")
+          assert.deepInclude(first.image, {
+            origin: "vm",
+            state: "quarantine",
+            wanted: { of: vm.id },
+            config: config("a")
+          })
+          assert.deepInclude(first.operation, {
+            kind: "PublishVm",
+            vmId: vm.id,
+            volumeId: null,
+            detail: { image: first.image.id }
+          })
+          assert.deepInclude(first, { vm, volume: null, snapshot: null })
+          assert.deepStrictEqual(yield* inventory.operation(first.operation.id), Option.some(first.operation))
+          assert.strictEqual(yield* tagOf({ vm: vm.id }), "VmBusy")
+          assert.strictEqual(yield* tagOf({ volume: volume.id }), "VmBusy")
+          assert.strictEqual(
+            (yield* Effect.flip(inventory.deleteImage(first.image.id))).message,
+            `image ${first.image.id} (a) is being published by operation ${first.operation.id}: cancel that`
+          )
+          yield* inventory.dropImage(first.image.id)
+          yield* inventory.dropImage(first.image.id)
+          yield* journal.record(first.operation.id, { state: { to: "failed" } })
+          assert.deepStrictEqual(yield* inventory.allImages, before)
+
+          const second = yield* publish({ snapshot: snapshot.id }, "b")
+          assert.deepInclude(second.image, { origin: "snapshot", wanted: { of: snapshot.id } })
+          assert.deepInclude(second.operation, {
+            kind: "PublishVolume",
+            vmId: vm.id,
+            volumeId: volume.id,
+            snapshotId: snapshot.id
+          })
+          assert.deepInclude(second, { vm, snapshot })
+          assert.strictEqual(yield* tagOf({ volume: volume.id }), "VolumeBusy")
+          assert.strictEqual((yield* Effect.flip(change(volume.id, {})))._tag, "VolumeBusy")
+          yield* inventory.settleImage(second.image.id, "available")
+          yield* journal.record(second.operation.id, { state: { to: "done" } })
+          yield* inventory.deleteImage(second.image.id)
+
+          const other = yield* volumeAt(1)
+          const third = yield* publish({ volume: other.id }, "c")
+          assert.deepInclude(third.operation, {
+            kind: "PublishVolume",
+            vmId: null,
+            volumeId: other.id,
+            snapshotId: null
+          })
+          yield* end(third.operation, {})
+          yield* trash(other.id, 0)
+          // that it is in the trash is for whoever decides
+          const { volume: seen } = yield* publish({ volume: other.id }, "d")
+          assert.strictEqual(seen?.state, "deleted")
+          assert.strictEqual(yield* tagOf({ vm: VmId.make(99) }), "VmNotFound")
+          assert.strictEqual(yield* tagOf({ volume: VolumeId.make(99) }), "VolumeNotFound")
+          assert.strictEqual(yield* tagOf({ snapshot: SnapshotId.make(99) }), "SnapshotNotFound")
+        }).pipe(Effect.provide(layer))
+    )
+
     describe("changeVolume", () => {
       it.effect("with a key takes one snapshot, however often it is asked for", () =>
         Effect.gen(function* () {
@@ -606,7 +700,8 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
             ["RenameVolume", "it is being renamed"],
             ["RevertVolume", "it is being reverted to a snapshot"],
             ["CreateSnapshot", "a snapshot is being made"],
-            ["DestroySnapshot", "a snapshot is being destroyed"]
+            ["DestroySnapshot", "a snapshot is being destroyed"],
+            ["PublishVolume", "it is being published as an image"]
           ]
           for (const [kind, doing] of words) {
             const begun = yield* change(volume.id, { operation: { kind } })

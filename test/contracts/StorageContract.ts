@@ -9,13 +9,16 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Iso9660 from "../../src/cloudinit/Iso9660.ts"
 import * as Seed from "../../src/cloudinit/Seed.ts"
 import { usual } from "../../src/domain/CloudInit.ts"
 import { Host } from "../../src/domain/Host.ts"
 import { DomainUuid, OperationId, SnapshotId, VmId, VolumeId } from "../../src/domain/Ids.ts"
 import type { Image } from "../../src/domain/Image.ts"
+import * as ImageHeader from "../../src/domain/ImageHeader.ts"
 import {
+  type DiskAt,
   type RootRequest,
   type SeedRequest,
   Storage,
@@ -52,6 +55,8 @@ export class StorageWorld extends Context.Tag("test/StorageWorld")<
     /** writes the byte where `read` looks for it, as a guest would */
     readonly write: (volume: VolumeAt, byte: number) => Effect.Effect<void>
     readonly read: (volume: VolumeAt) => Effect.Effect<number>
+    /** what such a byte is in a file of the disk */
+    readonly marks: (byte: number) => Buffer
     /** runs a domain on the host that has the volume open, until the scope ends; gives the domain's name */
     readonly hold: (volume: VolumeAt) => Effect.Effect<string, never, Scope.Scope>
   }
@@ -636,6 +641,102 @@ export const storageContract = <E>(
             assert.deepStrictEqual(yield* driver.listSnapshots(at(7)), [])
           })
       )
+    })
+
+    describe("what a disk holds", () => {
+      const volumeOf = (volume: VolumeAt): DiskAt => ({ _tag: "Volume", volume })
+      const snapshotOf = (volume: VolumeAt, id: number): DiskAt => ({
+        _tag: "Snapshot",
+        volume,
+        snapshotId: snapshot(id)
+      })
+      /** the file that is read */
+      const fileOf = (driver: StorageDriver, disk: DiskAt, operationId: OperationId) =>
+        Effect.gen(function* () {
+          const pieces = yield* Stream.runCollect(Stream.unwrap(driver.readDisk(disk, operationId)))
+          const file = Buffer.alloc(Math.max(...[...pieces].map(({ bytes, offset }) => offset + bytes.length)))
+          for (const { bytes, offset } of pieces) file.set(bytes, offset)
+          const ends = { head: file.subarray(0, ImageHeader.headSize), fileSize: file.length }
+          return { file, facts: Either.getOrThrow(ImageHeader.inspect(ends, "qcow2")) }
+        })
+
+      test("is a file that stands alone: of a root disk, a volume and a snapshot; and nothing is left of reading it", ({
+        at,
+        create,
+        driver,
+        host,
+        refused,
+        root,
+        volumes,
+        world: { image, marks, write }
+      }) =>
+        Effect.gen(function* () {
+          const disk: DiskAt = { _tag: "Root", host, vmId: vm(7) }
+          assert.include(yield* refused(driver.holdDisk(disk, operation(50))), "vm-7-root")
+          yield* driver.createRoot(host, root(7, image, 2))
+          yield* create(7)
+          yield* write(at(7), 0x5a)
+          yield* driver.createSnapshot(at(7), snapshot(3))
+          yield* write(at(7), 0x77)
+          for (const [number, one, size, byte, other] of [
+            [51, disk, 2, null, null],
+            [52, volumeOf(at(7)), 1, 0x77, 0x5a],
+            [53, snapshotOf(at(7), 3), 1, 0x5a, 0x77]
+          ] as const) {
+            yield* driver.holdDisk(one, operation(number))
+            yield* driver.holdDisk(one, operation(number))
+            const { facts, file } = yield* fileOf(driver, one, operation(number))
+            assert.deepStrictEqual(facts, { format: "qcow2", virtualSize: size * gibibyte })
+            if (byte !== null) assert.isTrue(file.includes(marks(byte)))
+            if (other !== null) assert.isFalse(file.includes(marks(other)))
+            // the same again, after a restart
+            assert.isTrue((yield* fileOf(driver, one, operation(number))).file.equals(file))
+            yield* driver.releaseDisk(one, operation(number))
+            yield* driver.releaseDisk(one, operation(number))
+          }
+          assert.match(yield* refused(driver.readDisk(disk, operation(51))), /publish-|held/)
+          // all that may be removed is, so nothing is in its way
+          assert.deepStrictEqual(yield* driver.listSnapshots(at(7)), [snapshot(3)])
+          yield* driver.deleteSnapshot(at(7), snapshot(3))
+          yield* driver.deleteRoot(host, vm(7))
+          yield* driver.discardVolume(at(7), operation(7))
+          assert.deepStrictEqual(yield* volumes, [])
+          yield* driver.releaseDisk(disk, operation(51))
+          for (const gone of [disk, volumeOf(at(7)), snapshotOf(at(7), 3)]) {
+            yield* refused(driver.holdDisk(gone, operation(54)))
+          }
+        }))
+
+      test("is of one moment in a pool, whoever writes; of a file that somebody has open it is refused", ({
+        at,
+        create,
+        driver,
+        refused,
+        world: { hold, marks, write }
+      }) =>
+        Effect.gen(function* () {
+          yield* create(7)
+          yield* write(at(7), 0x11)
+          yield* driver.createSnapshot(at(7), snapshot(3))
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              yield* hold(at(7))
+              if (shared) yield* driver.holdDisk(volumeOf(at(7)), operation(51))
+              else {
+                assert.match(yield* refused(driver.holdDisk(volumeOf(at(7)), operation(51))), /has it open|stop the VM/)
+              }
+              yield* driver.holdDisk(snapshotOf(at(7), 3), operation(52))
+              assert.isTrue((yield* fileOf(driver, snapshotOf(at(7), 3), operation(52))).file.includes(marks(0x11)))
+            })
+          )
+          if (!shared) return
+          yield* driver.awaitReleased(at(7))
+          yield* write(at(7), 0x22)
+          const { file } = yield* fileOf(driver, volumeOf(at(7)), operation(51))
+          assert.isTrue(file.includes(marks(0x11)))
+          assert.isFalse(file.includes(marks(0x22)))
+          yield* driver.releaseDisk(volumeOf(at(7)), operation(51))
+        }))
     })
 
     describe("a destroyed volume", () => {

@@ -13,7 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import { existsSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { inject } from "vitest"
 import * as AppLive from "../../layers/AppLive.ts"
@@ -24,6 +24,8 @@ import * as Procedures from "../../src/libvirt/Procedures.ts"
 import * as Kinds from "../../src/operations/Kinds.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Hypervisor } from "../../src/services/Hypervisor.ts"
+import { ImageLibrary } from "../../src/services/ImageLibrary.ts"
+import { ImageStore } from "../../src/services/ImageStore.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Operations } from "../../src/services/Operations.ts"
 import { Storage } from "../../src/services/Storage.ts"
@@ -233,6 +235,8 @@ const portrait = Effect.fnUntraced(function* (world: World.Whole) {
   const volumes = yield* inventory.volumes()
   return {
     ...World.remains(world),
+    images: (yield* inventory.allImages).map(({ config, state }) => ({ name: config.name, state })),
+    files: World.kept(world),
     guests: world.hosts.flatMap((host) => host.guests().map(({ name, paused }) => ({ name, paused }))),
     vms: (yield* inventory.vms()).map(({ hostId, id, state }) => ({ hostId, id, state })),
     volumes: volumes.map(({ hostId, id, name, size, state, target, vmId }) => ({
@@ -340,6 +344,9 @@ export const lastStepFails = (setting: Setting) =>
               ),
               Effect.forEach(Object.keys(Protocol.requests).filter(Protocol.isOperation), (request) =>
                 world.cluster.faults.fail(request, { errno: "EIO", nth: 1 })
+              ).pipe(
+                // nor are the images there that the controller keeps itself
+                Effect.andThen(Effect.sync(() => World.kept(world).forEach((path) => rmSync(path))))
               )
             )
             yield* arm(world, begun, Effect.asVoid(fail))
@@ -350,8 +357,13 @@ export const lastStepFails = (setting: Setting) =>
             assert(operation !== undefined)
             const hypervisor = yield* Hypervisor
             const storage = yield* Storage
+            const store = yield* ImageStore
+            const library = yield* ImageLibrary
             const inventory = yield* Inventory
-            const saga = yield* Kinds.kinds[operation.kind].saga({ inventory, hypervisor, storage }, operation)
+            const saga = yield* Kinds.kinds[operation.kind].saga(
+              { inventory, hypervisor, storage, store, library },
+              operation
+            )
             const steps = yield* Effect.flatMap(world.writes.journal, (journal) => journal.steps(operation.id))
             if (operation.state === "failed") {
               const goesBack = saga.unreachable === "undo" && scenario.amiss === undefined

@@ -7,8 +7,11 @@ import * as Option from "effect/Option"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Seed from "../../src/cloudinit/Seed.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import type { ImageOrigin } from "../../src/domain/Image.ts"
 import type { Nic } from "../../src/domain/Nic.ts"
 import type { OperationDetail, OperationKind } from "../../src/domain/Operation.ts"
+import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
+import { ImagePublishing, type PublishImage } from "../../src/fabric/ImagePublishing.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
@@ -129,6 +132,22 @@ const domainsSay =
       Xml.render
     ).pipe(Effect.map((all) => all.length > 0 && all.every((xml) => xml.replaceAll('"', "'").includes(text))))
 const isAttached = ({ state }: Nic) => state === "attached"
+
+const publishing =
+  (of: Omit<PublishImage, "name">): Act<unknown> =>
+  () =>
+    Effect.flatMap(ImagePublishing, (it) => it.publish({ name: "cut", ...of }))
+/** There is one image of that, and VMs can be made of it. */
+const published =
+  (origin: ImageOrigin): Act<boolean> =>
+  () =>
+    Effect.map(
+      Effect.flatMap(ImageIntake, (it) => it.list),
+      (all) => {
+        const made = all.flatMap(({ image }) => (image.origin === origin ? [image] : []))
+        return made.length === 1 && made.every(({ content, state }) => state === "available" && content !== null)
+      }
+    )
 
 /** The VM is destroyed as far as anybody knows, and its domain and its disk are there. */
 const forgotten: Act<void> = () => Effect.flatMap(Inventory, (inventory) => inventory.setVmState(vmId, "destroyed"))
@@ -412,6 +431,31 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       given: all(createVolume, snapshot),
       work: volumes((it) => it.destroySnapshot(snapshotId)),
       done: snapshots(0)
+    }
+  ],
+  PublishVm: [
+    {
+      name: "publishing a VM's disk",
+      given: all(
+        createVm,
+        power((it) => it.powerOff(vmId))
+      ),
+      work: publishing({ vm: vmId }),
+      done: published("vm")
+    }
+  ],
+  PublishVolume: [
+    {
+      name: "publishing a volume",
+      given: createVolume,
+      work: publishing({ volume: volumeId }),
+      done: published("volume")
+    },
+    {
+      name: "publishing a snapshot",
+      given: all(createVolume, snapshot),
+      work: publishing({ snapshot: snapshotId }),
+      done: published("snapshot")
     }
   ]
 }

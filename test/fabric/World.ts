@@ -11,17 +11,21 @@ import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs"
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, dirname, join } from "node:path"
 import * as AppLive from "../../layers/AppLive.ts"
+import * as ImageStoreLive from "../../layers/ImageStoreLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import { defaultConfig, type HostConfig } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import { isKept } from "../../src/domain/Image.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
 import * as Xml from "../../src/libvirt/Xml.ts"
 import type { Hypervisor } from "../../src/services/Hypervisor.ts"
+import type { ImageLibrary } from "../../src/services/ImageLibrary.ts"
+import type { ImageStore } from "../../src/services/ImageStore.ts"
 import { type FleetConfig, Inventory } from "../../src/services/Inventory.ts"
 import type { Ssh } from "../../src/services/Ssh.ts"
 import type { Storage } from "../../src/services/Storage.ts"
@@ -42,6 +46,8 @@ const folder = Effect.acquireRelease(
 export interface World {
   readonly hosts: ReadonlyArray<SimulatedHost.SimulatedHost>
   readonly cluster: Cluster.Cluster
+  /** where the controller keeps images itself; absent: nowhere that is known */
+  readonly imageFolder?: string
 }
 
 export interface Options {
@@ -70,7 +76,9 @@ export const make = Effect.fn("World.make")(function* (options: Options) {
   })
   const images = fleet.host("sim-images")!
   yield* images.putFile("/images/test.img", Fleet.diskImage(options.transport === "memory" ? 8192 : 512 * 1024, 1))
-  const database = join(yield* folder, "vmfabric.sqlite")
+  const kept = yield* folder
+  const database = join(kept, "vmfabric.sqlite")
+  const imageFolder = join(kept, "images")
   if (options.database !== undefined) copyFileSync(options.database, database)
   const config: FleetConfig = {
     hosts: names.map((name, index) => ({
@@ -86,15 +94,25 @@ export const make = Effect.fn("World.make")(function* (options: Options) {
       ? SimulatedFleet.layerMemory(fleet)
       : SimulatedFleet.layerSsh(fleet, { keepalive: "300 millis" })
   const { undoWindow } = options
+  /** Outlives the controller, as the folder does. */
+  const store = ImageStoreLive.layer({ folder: imageFolder, paths: [], allow: [] })
   /** One life of the controller, on the database that all its lives share; ended by interruption it records nothing more. */
-  const life = AppLive.layerOver<Hypervisor | Storage, never, Ssh | Inventory | FileSystem.FileSystem>({
+  const life = AppLive.layerOver<
+    Hypervisor | Storage | ImageLibrary | ImageStore,
+    never,
+    Ssh | Inventory | FileSystem.FileSystem
+  >({
     fleet: config,
     persistence: writes.watched(AppLive.persistence(database)),
-    drivers: AppLive.drivers(options.ceph === true ? Fleet.cephOf(cluster, address("sim-images")) : null),
+    drivers: AppLive.drivers(options.ceph === true ? Fleet.cephOf(cluster, address("sim-images")) : null).pipe(
+      Layer.merge(store)
+    ),
+    images: store,
     volumes: undoWindow === undefined ? {} : { undoWindow }
   }).pipe(Layer.provide(ssh), Layer.provide(NodeContext.layer), Layer.provide(Logger.minimumLogLevel(LogLevel.None)))
   /** `images`: where the image is, and Ceph's commands */
-  return { fleet, hosts: names.map((name) => fleet.host(name)!), images, config, life, cluster, database, writes }
+  const hosts = names.map((name) => fleet.host(name)!)
+  return { fleet, hosts, images, imageFolder, config, life, cluster, database, writes }
 })
 
 /** A world with its controller. */
@@ -110,6 +128,14 @@ export const remains = (world: World) => ({
     ...new Set([...world.hosts.flatMap(filesOf), ...imagesOf(world), ...trashOf(world)].flatMap(ownerOf))
   ].toSorted()
 })
+
+/** Paths of the image files that the controller keeps. */
+export const kept = ({ imageFolder }: World): ReadonlyArray<string> =>
+  imageFolder === undefined || !existsSync(imageFolder)
+    ? []
+    : readdirSync(imageFolder)
+        .map((name) => join(imageFolder, name))
+        .toSorted()
 
 /** Names of all files in a host's storage folder, also of those that its daemon does not know. */
 const filesOf = ({ state }: SimulatedHost.SimulatedHost): ReadonlyArray<string> =>
@@ -198,6 +224,7 @@ const agreeOnPool = Effect.fnUntraced(function* (world: World, vms: ReadonlyArra
     "images in the trash"
   )
   for (const { domainName, id } of vms) {
+    assert.lengthOf(look(`vm-${id}-root`).snapshots, 0, `snapshots of vm-${id}-root`)
     assert.lengthOf(look(`vm-${id}-root`).watchers, guests.has(domainName) ? 1 : 0, `who has vm-${id}-root open`)
   }
   for (const { id, size, vmId } of there) {
@@ -224,7 +251,7 @@ const agreeOnPool = Effect.fnUntraced(function* (world: World, vms: ReadonlyArra
 /**
  * What should be: VMs that have been made, one domain and one disk for each, nothing promised beside them; volumes at rest, in the domains of the VMs
  * that they are attached to and in no others, running and defined, and open in the pool where a domain runs with them; nothing else in
- * the folders and the pool, no parts, no marks of what has not ended; on each host one secret at most.
+ * the folders, the pool and the controller's own, no parts, no marks of what has not ended; on each host one secret at most.
  */
 export const agree = Effect.fn("World.agree")(function* (world: World) {
   const inventory = yield* Inventory
@@ -241,6 +268,15 @@ export const agree = Effect.fn("World.agree")(function* (world: World) {
     volumes.filter(({ state }) => state !== "available" && state !== "attached" && state !== "deleted"),
     []
   )
+  if (world.imageFolder !== undefined) {
+    const images = (yield* inventory.allImages).filter(({ origin }) => isKept(origin))
+    assert.deepStrictEqual(
+      images.filter(({ state }) => state !== "available"),
+      [],
+      "images that are not as they stay"
+    )
+    assert.deepStrictEqual(kept(world), images.map(({ config }) => config.source.path).toSorted(), "files of images")
+  }
   const usage = yield* inventory.hosts
   for (const { host, promised } of usage) {
     const there = vms.filter(({ hostId }) => hostId === host.id)

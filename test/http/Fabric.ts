@@ -19,6 +19,7 @@ import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Reach } from "../../src/fabric/Reach.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
+import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Power } from "../../src/fabric/Power.ts"
@@ -58,6 +59,7 @@ const report: VmReport = {
   seen: { power: "stopped", reason: "the guest shut itself down", since: 1_700_000_000_000 },
   host: { _tag: "Up" },
   drift: [drift],
+  violations: [],
   addresses: [{ mac: "52:54:00:00:00:01", address: "10.0.0.17", prefix: 24, source: "agent" }]
 }
 
@@ -187,6 +189,10 @@ export const make = () => {
               return Effect.succeed(vm)
           }
         },
+        createAll: (requests) => {
+          created.push(...requests)
+          return Effect.succeed(requests.map(() => ({ operation: running, ended: Effect.succeed(vm) })))
+        },
         destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),
         change: () => Effect.succeed(vm),
@@ -201,6 +207,7 @@ export const make = () => {
     Layer.mock(Power, {}),
     Layer.mock(InstanceTypes, {}),
     Layer.mock(ImageIntake, {}),
+    Layer.mock(ImagePublishing, {}),
     Layer.succeed(
       Images,
       Images.of({

@@ -22,6 +22,7 @@ import * as Server from "../../src/http/Server.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
+import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
@@ -80,6 +81,7 @@ const makeFabric = () => {
     Layer.mock(Reality, { vms: Effect.succeed([]) }),
     Layer.mock(InstanceTypes, {}),
     Layer.mock(ImageIntake, {}),
+    Layer.mock(ImagePublishing, {}),
     Layer.mock(Images, { types: Effect.succeed([]) }),
     Layer.mock(Hosts, {}),
     Layer.mock(Inspections, {}),

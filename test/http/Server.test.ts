@@ -23,6 +23,7 @@ import { Vms } from "../../src/fabric/Vms.ts"
 import { Hosts } from "../../src/fabric/Hosts.ts"
 import { Images } from "../../src/fabric/Images.ts"
 import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
+import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
@@ -54,6 +55,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Images, {}),
   Layer.mock(InstanceTypes, {}),
   Layer.mock(ImageIntake, {}),
+  Layer.mock(ImagePublishing, {}),
   Layer.mock(Volumes, {}),
   Layer.mock(Placements, {}),
   Layer.mock(Plans, {}),

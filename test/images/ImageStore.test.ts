@@ -62,6 +62,36 @@ const serving = (listener: RequestListener) =>
     ({ close }) => Effect.sync(close)
   )
 
+describe("a file that is written in pieces", () => {
+  it.scopedLive("has them where they belong and holes elsewhere, is written anew each time", () =>
+    Effect.gen(function* () {
+      const { store: images } = yield* store()
+      const source = yield* images.place(0)
+      const mebibyte = 1024 ** 2
+      const end = 16 * mebibyte
+      yield* images.write(source, Stream.make({ offset: 0, bytes: Buffer.alloc(2 * end, 1) }))
+      const piece = Buffer.alloc(mebibyte)
+      piece.write("words", 200_000)
+      const pieces = [
+        { offset: end - mebibyte, bytes: Buffer.alloc(mebibyte, 7) },
+        { offset: 0, bytes: piece }
+      ]
+      yield* images.write(source, Stream.fromIterable(pieces))
+      const file = readFileSync(source.path)
+      const wanted = Buffer.alloc(end)
+      for (const { bytes, offset } of pieces) wanted.set(bytes, offset)
+      assert.isTrue(file.equals(wanted))
+      assert.isBelow(statSync(source.path).blocks * 512, 4 * mebibyte)
+      // what ends in zeros is as long as that
+      yield* images.write(source, Stream.make({ offset: 0, bytes: Buffer.alloc(mebibyte) }))
+      assert.strictEqual(statSync(source.path).size, mebibyte)
+      assert.strictEqual(yield* Effect.flip(images.write(source, Stream.fail("cut off"))), "cut off")
+      yield* images.remove(source)
+      assert.isFalse(existsSync(source.path))
+    })
+  )
+})
+
 describe("a URL", () => {
   it.scopedLive("may be none of a place that is not public, however it is written", () =>
     Effect.gen(function* () {

@@ -34,5 +34,8 @@ export const driverWith = (given: Partial<StorageDriver>): StorageDriver => ({
   trashVolume: unused("trashVolume"),
   restoreVolume: unused("restoreVolume"),
   purgeVolume: unused("purgeVolume"),
+  holdDisk: unused("holdDisk"),
+  readDisk: unused("readDisk"),
+  releaseDisk: unused("releaseDisk"),
   ...given
 })

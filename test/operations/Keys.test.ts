@@ -22,6 +22,8 @@ import * as Vms from "../../src/fabric/Vms.ts"
 import * as Volumes from "../../src/fabric/Volumes.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Hypervisor } from "../../src/services/Hypervisor.ts"
+import { ImageLibrary } from "../../src/services/ImageLibrary.ts"
+import { ImageStore } from "../../src/services/ImageStore.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
 import { Storage } from "../../src/services/Storage.ts"
@@ -90,6 +92,8 @@ const make = () => {
       undefine: check,
       status: () => Effect.succeed(Option.some({ state: "running", operationId: null }))
     }),
+    Layer.mock(ImageStore, {}),
+    Layer.mock(ImageLibrary, {}),
     Layer.succeed(
       Storage,
       Storage.of({ prepare: () => Effect.succeed({ capacity: 0 }), preferred: driver, driver: () => driver })

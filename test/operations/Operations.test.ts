@@ -22,6 +22,8 @@ import { Operation, type OperationKind } from "../../src/domain/Operation.ts"
 import { Vm } from "../../src/domain/Vm.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Hypervisor } from "../../src/services/Hypervisor.ts"
+import { ImageLibrary } from "../../src/services/ImageLibrary.ts"
+import { ImageStore } from "../../src/services/ImageStore.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal, type StepRecord } from "../../src/services/Journal.ts"
 import { Operations } from "../../src/services/Operations.ts"
@@ -176,6 +178,8 @@ const make = (
       undefine: call("undefine"),
       status: () => Effect.succeed(Option.some({ state: "running", operationId: null }))
     }),
+    Layer.mock(ImageStore, {}),
+    Layer.mock(ImageLibrary, {}),
     Layer.succeed(
       Storage,
       Storage.of({ prepare: () => Effect.succeed({ capacity: 0 }), preferred: driver, driver: () => driver })

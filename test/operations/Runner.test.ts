@@ -13,13 +13,15 @@ import * as Errors from "../../src/domain/Errors.ts"
 import { defaultConfig, Host, type HostFacts } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import * as Nic from "../../src/domain/Nic.ts"
-import { Image } from "../../src/domain/Image.ts"
+import { Image, type ImageContent } from "../../src/domain/Image.ts"
 import { Operation, OperationKind } from "../../src/domain/Operation.ts"
 import { Vm } from "../../src/domain/Vm.ts"
 import { Snapshot, Volume } from "../../src/domain/Volume.ts"
 import * as Kinds from "../../src/operations/Kinds.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { type DiskPresence, type DiskSource, Hypervisor } from "../../src/services/Hypervisor.ts"
+import { ImageLibrary } from "../../src/services/ImageLibrary.ts"
+import { ImageStore } from "../../src/services/ImageStore.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal, type StepRecord } from "../../src/services/Journal.ts"
 import { Operations } from "../../src/services/Operations.ts"
@@ -45,7 +47,8 @@ const vmKinds: ReadonlyArray<OperationKind> = [
   "SetCloudInit",
   "AttachNic",
   "DetachNic",
-  "SetNicLink"
+  "SetNicLink",
+  "PublishVm"
 ]
 
 const operationOf = (kind: OperationKind, more: Partial<Operation> = {}) => {
@@ -104,6 +107,14 @@ const hostOf = (id: Ids.HostId) =>
   new Host({ id, config: defaultConfig({ user: "root", host: `h${id}`, port: 22 }), facts: null, maintenance: false })
 
 const gibibyte = 1024 ** 3
+
+const content: ImageContent = {
+  format: "qcow2",
+  virtualSize: gibibyte,
+  fileSize: 9,
+  modified: 0,
+  sha256: "00".repeat(32)
+}
 
 interface Given {
   readonly operation: Operation
@@ -174,6 +185,9 @@ const world = (given: Given) => {
     trashVolume: ({ host }, window) => call(`trash${on(host)} for ${window}`),
     restoreVolume: ({ host }) => call(`restore${on(host)}`),
     purgeVolume: ({ host }) => call(`purge${on(host)}`),
+    holdDisk: ({ _tag }) => call(`hold ${_tag}`),
+    readDisk: ({ _tag }) => Effect.as(call(`read ${_tag}`), Stream.empty),
+    releaseDisk: ({ _tag }) => call(`release ${_tag}`),
     ...storage
   }
   const domain =
@@ -197,7 +211,9 @@ const world = (given: Given) => {
       settleNic: (_, nic, outcome) => call(`NIC ${nic}: ${JSON.stringify(outcome)}`),
       setVmPower: (id, power) => call(`VM ${id} is wanted ${power}`),
       setOutcome: (_, outcome) => call(`outcome: ${outcome}`),
-      settleVolume: (id, change) => call(`volume ${id}: ${JSON.stringify(change)}`)
+      settleVolume: (id, change) => call(`volume ${id}: ${JSON.stringify(change)}`),
+      settleImage: (id, state) => call(`image ${id} is ${state}`),
+      dropImage: (id) => call(`image ${id} is dropped`)
     }),
     Layer.succeed(
       Journal,
@@ -261,6 +277,11 @@ const world = (given: Given) => {
           Effect.sync(() => void (size = bytes / gibibyte))
         )
     }),
+    Layer.mock(ImageStore, {
+      write: ({ path }) => call(`write ${path}`),
+      remove: ({ path }) => call(`remove ${path}`)
+    }),
+    Layer.mock(ImageLibrary, { resolve: ({ id }) => Effect.as(call(`resolve ${id}`), content) }),
     Layer.succeed(
       Storage,
       Storage.of({ prepare: () => Effect.succeed({ capacity: 0 }), preferred: driver, driver: () => driver })
@@ -416,7 +437,31 @@ const expected: Record<
   ],
   RevertVolume: [{}, ["revert on h1 to 5", 'volume 3: {"size":1}', "done"]],
   CreateSnapshot: [{}, ["create snapshot 5 on h1", 'volume 3: {"snapshot":{"id":5,"state":"ready"}}', "done"]],
-  DestroySnapshot: [{}, ["delete snapshot 5 on h1", 'volume 3: {"snapshot":{"id":5,"state":"destroyed"}}', "done"]]
+  DestroySnapshot: [{}, ["delete snapshot 5 on h1", 'volume 3: {"snapshot":{"id":5,"state":"destroyed"}}', "done"]],
+  PublishVm: [
+    { detail: { image: Ids.ImageId.make(101) } },
+    [
+      "hold Root",
+      "read Root",
+      "write /images/test.img",
+      "release Root",
+      "resolve 101",
+      "image 101 is available",
+      "done"
+    ]
+  ],
+  PublishVolume: [
+    { detail: { image: Ids.ImageId.make(101) } },
+    [
+      "hold Volume",
+      "read Volume",
+      "write /images/test.img",
+      "release Volume",
+      "resolve 101",
+      "image 101 is available",
+      "done"
+    ]
+  ]
 }
 
 describe("the operations' runner", () => {
@@ -441,7 +486,13 @@ describe("the operations' runner", () => {
           steps.map(({ name }) => name),
           Kinds.kinds[kind].steps
         )
-        const ports = Effect.all({ inventory: Inventory, hypervisor: Hypervisor, storage: Storage })
+        const ports = Effect.all({
+          inventory: Inventory,
+          hypervisor: Hypervisor,
+          storage: Storage,
+          store: ImageStore,
+          library: ImageLibrary
+        })
         const saga = yield* Effect.provide(
           Effect.flatMap(ports, (ports) => Kinds.kinds[kind].saga(ports, operation)),
           layer

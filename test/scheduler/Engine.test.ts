@@ -599,11 +599,10 @@ describe("Engine", () => {
       "5 hosts: memory short by 5 GiB or more (8 GiB in all)",
       "node6: it is in maintenance; memory short by 4 GiB (8 GiB in all)"
     ])
-    assert.deepStrictEqual(big.repairs.map(Explain.showRepair), [
-      "node2 could take it as a type0",
-      "node1 could take it as a type2",
-      "node2 could take it as a type1"
-    ])
+    assert.deepStrictEqual(
+      big.repairs.map((repair) => Explain.showRepair(repair)),
+      ["node2 could take it as a type0", "node1 could take it as a type2", "node2 could take it as a type1"]
+    )
 
     // what is kept of a placement that was planned before, and what is told of a refusal
     const kept = Explain.toldPlacement(Explain.placement(engine, { resources: small }, 1, HostId.make(1)))
@@ -638,7 +637,7 @@ describe("Engine", () => {
       "2 hosts: it must be apart from web over rack, and its rack has 1 of web",
       "node6: it is in maintenance; it must be on a host with rack in a, and it has no label rack; it must be apart from web over rack, and it has no label rack"
     ])
-    assert.deepStrictEqual(caught.repairs.map(Explain.showRepair).toSorted(), [
+    assert.deepStrictEqual(caught.repairs.map((repair) => Explain.showRepair(repair)).toSorted(), [
       "node2 could take it if it need not keep to: it must be apart from web over rack",
       "node3 could take it if it need not keep to: it must be on a host with rack in a"
     ])

@@ -115,6 +115,7 @@ export const layer = <R>(options: {
         seedOf: (vmId) => bytes.start(`${host.config.path}/vm-${vmId}-seed.iso`),
         write: (volume, byte) => bytes.write(fileOf(volume), byte),
         read: (volume) => bytes.read(fileOf(volume)),
+        marks: (byte) => Buffer.alloc(512, byte),
         hold: (volume) =>
           driver.openVolume(volume, { host, domainName: "vm-99", held: false }).pipe(
             Effect.flatMap((disk) => Holder.hold(host, disk)),

@@ -86,6 +86,7 @@ export const layer = <R, R2>(options: {
         seedOf: (vmId) => bytes.start(`vm-${vmId}-seed`),
         write: (volume, byte) => bytes.write(imageOf(volume), byte),
         read: (volume) => bytes.read(imageOf(volume)),
+        marks: (byte) => Buffer.alloc(512, byte),
         hold: (volume) =>
           driver.openVolume(volume, { host, domainName: "vm-99", held: false }).pipe(
             Effect.flatMap((disk) => Holder.hold(host, disk)),

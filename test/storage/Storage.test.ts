@@ -77,6 +77,7 @@ const layerOf = (shared: boolean) => {
             }))
           ),
         read: ({ id }) => Effect.map(volume(id), ({ content }) => Number(content)),
+        marks: (byte) => Buffer.from(String(byte)),
         hold: ({ id }) =>
           Effect.as(
             Effect.acquireRelease(setOpen(`volume-${id}`, "vm-99"), () => setOpen(`volume-${id}`, undefined)),

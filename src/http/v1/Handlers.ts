@@ -21,6 +21,7 @@ import * as BatchOf from "../../fabric/Batch.ts"
 import { Examinations } from "../../fabric/Doctor.ts"
 import { Hosts } from "../../fabric/Hosts.ts"
 import { ImageIntake, type ImageReport } from "../../fabric/ImageIntake.ts"
+import { ImagePublishing } from "../../fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../fabric/InstanceTypes.ts"
 import { Networks } from "../../fabric/Networks.ts"
 import { Nics } from "../../fabric/Nics.ts"
@@ -30,6 +31,7 @@ import { Reality } from "../../fabric/Reality.ts"
 import * as Revision from "../../fabric/Revision.ts"
 import { Vms } from "../../fabric/Vms.ts"
 import { Volumes } from "../../fabric/Volumes.ts"
+import type { Asked } from "../../domain/Placement.ts"
 import type { OnCrash } from "../../domain/Vm.ts"
 import type { NewSettings, VmFilter, VmOrder } from "../../services/Inventory.ts"
 import { Operations } from "../../services/Operations.ts"
@@ -108,7 +110,8 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       readonly sshKeys?: ReadonlyArray<string>
       readonly hostname?: string
       readonly networkConfig?: string
-    } & NewSettings) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
+      readonly placement?: Asked | null
+    } & Omit<NewSettings, "placement">) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
 
     return handlers
       .handle("listVms", ({ urlParams: { host, ...listing } }) => told(pageOfVms(reality, listing, host)))
@@ -120,7 +123,9 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
             const { count, ...each } = payload
             const request = { ...wanted(each), ...keyOf({ headers, urlParams }), count }
             const applied = yield* answers.application({ payload, urlParams })
-            if (urlParams.plan === true) return yield* answers.plan({ payload }, BatchOf.rehearsals(vms, request))
+            if (urlParams.plan === true) {
+              return yield* answers.plan({ payload }, BatchOf.rehearsals(vms, request), BatchOf.isWhole(request))
+            }
             const { begun, refused } = yield* BatchOf.create(answers.begin, vms, request, applied)
             if (wait !== undefined) {
               yield* Effect.timeoutOption(
@@ -324,7 +329,8 @@ const cutOff = new InvalidArgument({
 const images = HttpApiBuilder.group(api, "images", (handlers) =>
   Effect.gen(function* () {
     const images = yield* ImageIntake
-    const { decide } = yield* Answers.make
+    const publishing = yield* ImagePublishing
+    const { begun, decide } = yield* Answers.make
     const one = (report: ImageReport) => Effect.as(tagged(Revision.ofImage(report.image)), Views.image(report))
     /** As it is now, or when it was checked, waited for as `Prefer` says. */
     const shown = Effect.fnUntraced(function* (id: Ids.ImageId, prefer: string | undefined) {
@@ -343,6 +349,7 @@ const images = HttpApiBuilder.group(api, "images", (handlers) =>
           )
         )
       )
+      .handle("publishImage", (asked) => begun(asked, publishing.publish(asked.payload)))
       .handle("getImage", ({ path }) => told(Effect.flatMap(images.get(path.id), one)))
       .handleRaw("sendImage", ({ headers, path, request }) =>
         told(

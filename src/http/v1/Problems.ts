@@ -198,7 +198,7 @@ export function of(error: Known): P.Problem {
         code: "no_feasible_host",
         title: "No host can take it",
         detail: error.sentence,
-        ...(error.why === undefined ? {} : { refusal: { what: error.what ?? "VM", ...error.why } })
+        ...(error.why === undefined ? {} : { refusal: { problem: error.problem, ...error.why } })
       })
     case "PoolFull":
       return conflict("pool_full", "The pool has no room", message)

@@ -9,8 +9,9 @@ import type { Vm } from "../../api/Vms.ts"
 import type { Drift } from "../../domain/Drift.ts"
 import type { GuestReading } from "../../domain/Guest.ts"
 import type { HostStatus } from "../../domain/Host.ts"
-import { formatSource, type Image } from "../../domain/Image.ts"
+import { formatSource, type Image, isPublished } from "../../domain/Image.ts"
 import type { KnownType } from "../../domain/InstanceType.ts"
+import { show } from "../../domain/Placement.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
 import { formatSource as formatNetwork } from "../../domain/Network.ts"
 import * as Redacted from "effect/Redacted"
@@ -44,6 +45,7 @@ export const operation = ({ operation, progress }: OperationReport) => ({
   vmId: operation.vmId,
   volumeId: operation.volumeId,
   snapshotId: operation.snapshotId,
+  imageId: operation.detail.image ?? null,
   state: operation.state,
   error: operation.error,
   cancelAsked: operation.cancelAsked,
@@ -67,7 +69,7 @@ export const guest = (reading: GuestReading) =>
       }
 
 /** Encoded already: there are a thousand on a page, and a schema takes ten times as long for each. @since 0.4.0 @category views */
-export const vm = ({ addresses, drift, host, seen, vm }: VmReport): typeof Vm.Encoded => ({
+export const vm = ({ addresses, drift, host, seen, violations, vm }: VmReport): typeof Vm.Encoded => ({
   id: vm.id,
   name: vm.name,
   state: vm.state,
@@ -86,6 +88,8 @@ export const vm = ({ addresses, drift, host, seen, vm }: VmReport): typeof Vm.En
   description: vm.description,
   tags: vm.tags,
   labels: vm.labels,
+  placement: vm.placement,
+  violations: violations.map(({ reason, rule }) => ({ rule: show(rule), strength: rule.strength, reason })),
   createdAt: text(vm.createdAt),
   seen: seen === null ? null : { power: seen.power, reason: seen.reason, since: text(seen.since) },
   hostStatus: statuses[host._tag],
@@ -194,7 +198,12 @@ const shownState = (state: Image["state"]) => (state === "deleted" ? "refused" :
 export const image = ({ image: { config, content, id, origin, reason, state, wanted }, received }: ImageReport) => ({
   id,
   name: config.name,
-  source: origin === "upload" ? "upload" : (wanted.url ?? formatSource(config.source)),
+  source:
+    origin === "upload"
+      ? "upload"
+      : isPublished(origin)
+        ? `${origin} ${wanted.of ?? 0}`
+        : (wanted.url ?? formatSource(config.source)),
   format: content?.format ?? config.format ?? null,
   virtualSize: content?.virtualSize ?? null,
   fileSize: content?.fileSize ?? wanted.size ?? null,

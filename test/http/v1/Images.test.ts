@@ -191,3 +191,78 @@ describe("an image of a file or a URL", () => {
     })
   )
 })
+
+describe("an image that is published", () => {
+  it.scopedLive("is made of a disk that nobody writes, is as any other, and says where it is from", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      const wait = { prefer: "wait=20" }
+      const publish = (body: object) => ask("POST", "/images/publish", body, wait)
+      assert.deepInclude((yield* publish({ name: "golden", vm: 1 })).json, {
+        status: 409,
+        code: "vm_conflict",
+        detail:
+          "vmid : 1 is running, and of a disk that is a file there is no copy of one moment then: shut it down first"
+      })
+      yield* done("POST", "/vms/1/power-off")
+      const { json } = yield* publish({ name: "golden", vm: 1 })
+      assert.deepInclude(json, { kind: "PublishVm", vmId: 1, volumeId: null, imageId: 101, state: "done", error: null })
+      assert.deepInclude((yield* get("/images/101")).json, {
+        name: "golden",
+        source: "vm 1",
+        origin: "vm",
+        state: "available",
+        format: "qcow2",
+        virtualSize: 10 * 1024 ** 3,
+        received: null
+      })
+      yield* done("POST", "/vms", { name: "second", instanceType: 1, image: 101 })
+      assert.deepInclude((yield* ask("DELETE", "/images/101")).json, {
+        detail: "image 101 (golden) cannot be deleted while VM 2 (second) needs it: destroy that VM first"
+      })
+      // what it was made of may go
+      yield* done("DELETE", "/vms/1")
+      assert.deepInclude((yield* get("/images/101")).json, { state: "available", source: "vm 1" })
+
+      yield* done("POST", "/volumes", { name: "data", size: 1 })
+      yield* done("POST", "/volumes/1/attach", { vm: 2 })
+      yield* done("POST", "/volumes/1/detach")
+      yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
+      yield* done("POST", "/volumes/1/attach", { vm: 2 })
+      assert.deepInclude((yield* publish({ name: "data", volume: 1 })).json, { status: 409, code: "volume_conflict" })
+      assert.deepInclude((yield* publish({ name: "monday", snapshot: 1 })).json, {
+        kind: "PublishVolume",
+        vmId: 2,
+        volumeId: 1,
+        snapshotId: 1,
+        imageId: 102,
+        state: "done"
+      })
+      yield* done("POST", "/volumes/1/detach")
+      assert.deepInclude((yield* publish({ name: "data", volume: 1 })).json, { imageId: 103, state: "done" })
+      assert.deepStrictEqual(
+        App.items(yield* get("/images")).map(({ source }) => source),
+        ["/images/test.raw", "vm 1", "snapshot 1", "volume 1"]
+      )
+      assert.strictEqual((yield* ask("DELETE", "/images/102")).status, 204)
+
+      for (const [body, status, code] of [
+        [{ name: "a" }, 400, "invalid_argument"],
+        [{ name: "a", vm: 2, volume: 1 }, 400, "invalid_argument"],
+        [{ name: "", vm: 2 }, 400, "invalid_body"],
+        [{ name: "a", vm: 9 }, 404, "vm_not_found"],
+        [{ name: "a", volume: 9 }, 404, "volume_not_found"],
+        [{ name: "a", snapshot: 9 }, 404, "snapshot_not_found"]
+      ] as const) {
+        assert.deepInclude((yield* publish(body)).json, { status, code }, JSON.stringify(body))
+      }
+      const planned = yield* ask("POST", "/images/publish?plan=true", { name: "plan", volume: 1 })
+      assert.deepStrictEqual(
+        Array.isArray(planned.json.steps) ? planned.json.steps.map(({ name }: { readonly name: string }) => name) : [],
+        ["hold", "read", "release", "check"]
+      )
+      assert.strictEqual(App.items(yield* get("/images")).length, 3)
+    })
+  )
+})

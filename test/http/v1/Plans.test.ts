@@ -37,6 +37,7 @@ const requests: ReadonlyArray<
   ["vms.shutDownVm", "POST", "/vms/1/shut-down", { within: 5 }],
   ["vms.startVm", "POST", "/vms/1/start"],
   ["vms.powerOffVm", "POST", "/vms/1/power-off"],
+  ["images.publishImage", "POST", "/images/publish", { name: "golden", vm: 1 }],
   ["volumes.createVolume", "POST", "/volumes", { name: "data", size: 1 }],
   ["volumes.changeVolume", "PATCH", "/volumes/1", { name: "archive", size: 2 }],
   ["volumes.attachVolume", "POST", "/volumes/1/attach", { vm: 1 }],
