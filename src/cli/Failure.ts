@@ -109,7 +109,7 @@ export const sentence = (failure: Failure): string => {
 }
 
 /** What to type for it, or where to look. */
-const commandOf = ({ host, kind, maintenance, type }: Problem.PlacementRefusal["repairs"][number]): string => {
+const commandOf = ({ host, kind, maintenance, rules, type }: Problem.PlacementRefusal["repairs"][number]): string => {
   switch (kind) {
     case "host":
       return maintenance === true ? ` (vmfabric host maintenance ${host} off)` : ` (vmfabric host doctor ${host})`
@@ -120,6 +120,8 @@ const commandOf = ({ host, kind, maintenance, type }: Problem.PlacementRefusal["
     case "network":
       return " (vmfabric network list shows which hosts have which)"
     case "rule":
+      // what another VM asks for is not said by this one
+      return rules?.every((rule) => rule.startsWith("it ")) === true ? " (--should in place of --must)" : ""
     case "move":
       return ""
   }

@@ -91,19 +91,28 @@ const amount = (resource: Resources.Name, value: number): string => {
 }
 
 /**
- * How rules are told: `rule` is one as a clause, `broken` the same with why a host does not keep to it.
+ * How rules are told: `rule` is one as a clause, `broken` the same with why a host does not keep to it. Those that others ask for (`isOthers`) are
+ * not told of a host that does not keep to its own.
  *
  * @since 0.7.0 @category models
  */
 export interface Words {
   readonly rule: (rule: Rules.Rule) => string
   readonly broken: (rule: Rules.Rule, reason: string, hostId: HostId) => string
+  readonly isOthers: (rule: Rules.Rule) => boolean
 }
 
 /** In the engine's own words. @since 0.7.0 @category constants */
 export const plainly: Words = {
   rule: (rule) => `it ${Rules.show(rule)}`,
-  broken: (rule, reason) => `it ${Rules.show(rule)}, and ${reason}`
+  broken: (rule, reason) => `it ${Rules.show(rule)}, and ${reason}`,
+  isOthers: () => false
+}
+
+/** Of the blocks of a host which are told. */
+const worthTelling = (blocks: ReadonlyArray<Block>, words: Words): ((block: Block) => boolean) => {
+  const hasOwn = blocks.some((block) => block._tag === "Rule" && !words.isOthers(block.rule))
+  return (block) => !hasOwn || block._tag !== "Rule" || !words.isOthers(block.rule)
 }
 
 /** A block of a host. */
@@ -183,12 +192,14 @@ const grouped = (verdicts: ReadonlyArray<Verdict>, words: Words): ReadonlyArray<
       hosts: group.map(({ host }) => host),
       reasons: [
         ...new Set(
-          (group[0]?.blocks ?? []).map((block, i) =>
-            clause(
-              block,
-              group.flatMap(({ blocks, hostId }) => blocks.slice(i, i + 1).map((block) => ({ block, hostId }))),
-              words
-            )
+          (group[0]?.blocks ?? []).flatMap((block, i, all) =>
+            worthTelling(all, words)(block)
+              ? clause(
+                  block,
+                  group.flatMap(({ blocks, hostId }) => blocks.slice(i, i + 1).map((block) => ({ block, hostId }))),
+                  words
+                )
+              : []
           )
         )
       ]
@@ -244,7 +255,7 @@ export const placement = (
 
 /** The clauses that are true of all of them. */
 const clauses = ({ blocks, count, hostId, more }: BarredHosts, words: Words): ReadonlyArray<string> =>
-  blocks.map((block) => {
+  blocks.filter(worthTelling(blocks, words)).map((block) => {
     const alone = [{ block, hostId }]
     switch (block._tag) {
       case "Short":
@@ -404,7 +415,7 @@ export const showRefused = ({ hosts, reasons }: Refused): string =>
 export const showRepair = (repair: Repair, words: Words = plainly): string => {
   switch (repair._tag) {
     case "Relax":
-      return `${repair.host} could take it if it need not keep to: ${repair.rules.map(words.rule).join("; ")}`
+      return `${repair.host} could take it if ${repair.rules.length === 1 ? "this" : "these"} need not hold: ${repair.rules.map(words.rule).join("; ")}`
     case "Open":
       return repair.reason === Refusals.inMaintenance
         ? `${repair.host} has room for it, and is in maintenance`

@@ -217,6 +217,7 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
     return {
       rules: all.map(({ rule }) => rule),
       words: {
+        isOthers: (rule) => byRule.get(rule)?.isClaim === true,
         rule: (rule) => byRule.get(rule)?.said ?? Explain.plainly.rule(rule),
         broken: (rule, reason, hostId) => {
           const candidate = known.get(hostId)

@@ -72,7 +72,7 @@ const smaller = [
 
 describe("refusals", () => {
   it.scopedLive(
-    "say in ten cases what stands in the way on which hosts, and what to do next",
+    "say in more than ten cases what stands in the way on which hosts, and what to do next",
     () =>
       Effect.gen(function* () {
         const { create, done, reach, refused, run } = yield* shell(fleet)
@@ -110,6 +110,20 @@ describe("refusals", () => {
           "  root@h3 could take it without NICs on lan (vmfabric network list shows which hosts have which)",
           ...smaller
         ])
+        // a rule, by its name: one of each group a host
+        yield* done("vm", "create", "--name", "w", "--type", "1", "--group", "web", "--must", "apart", "--count", "3")
+        assert.deepStrictEqual(yield* create(1, "--group", "web", "--must", "apart"), [
+          "vmfabric: no host can take the VM",
+          "  3 hosts: it must be apart from web over host, and it has 1 of web",
+          "what would help:",
+          "  root@h3 could take it if these need not hold: it must be apart from web over host; another VM must be apart from web over host"
+        ])
+        assert.deepStrictEqual((yield* create(1, "--must", "on rack=a")).slice(1), [
+          "  3 hosts: it must be on rack=a, and it has no label rack",
+          "what would help:",
+          "  root@h3 could take it if this need not hold: it must be on rack=a (--should in place of --must)"
+        ])
+        for (const name of ["w-1", "w-2", "w-3"]) yield* done("vm", "destroy", name, "--yes")
         // 5: in maintenance
         yield* done("host", "maintenance", "h3", "on")
         assert.deepStrictEqual(yield* create(6), [
@@ -141,7 +155,7 @@ describe("refusals", () => {
           "what would help:",
           `  root@h3 could take it as ${type1}`,
           `  root@h3 could take it as ${type2}`,
-          "  root@h3 has room for it once VM 3 (c) is on root@h1",
+          "  root@h3 has room for it once VM 6 (c) is on root@h1",
           `  root@h3 lacks only 4 GiB of memory ${look("root@h3")}`
         ]
         assert.deepStrictEqual(yield* create(6), scattered)
@@ -150,10 +164,10 @@ describe("refusals", () => {
         assert.deepStrictEqual(asJson.refusal.repairs.slice(2), [
           {
             kind: "move",
-            text: "root@h3 has room for it once VM 3 (c) is on root@h1",
+            text: "root@h3 has room for it once VM 6 (c) is on root@h1",
             hostId: 3,
             host: "root@h3",
-            moves: [{ vmId: 3, name: "c", toHostId: 1, toHost: "root@h1" }]
+            moves: [{ vmId: 6, name: "c", toHostId: 1, toHost: "root@h1" }]
           },
           {
             kind: "room",

@@ -638,8 +638,8 @@ describe("Engine", () => {
       "node6: it is in maintenance; it must be on a host with rack in a, and it has no label rack; it must be apart from web over rack, and it has no label rack"
     ])
     assert.deepStrictEqual(caught.repairs.map((repair) => Explain.showRepair(repair)).toSorted(), [
-      "node2 could take it if it need not keep to: it must be apart from web over rack",
-      "node3 could take it if it need not keep to: it must be on a host with rack in a"
+      "node2 could take it if this need not hold: it must be apart from web over rack",
+      "node3 could take it if this need not hold: it must be on a host with rack in a"
     ])
   })
 })
