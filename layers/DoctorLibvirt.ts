@@ -13,6 +13,7 @@ import type { HostError } from "../src/domain/Errors.ts"
 import type { Host } from "../src/domain/Host.ts"
 import { DomainUuid } from "../src/domain/Ids.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
+import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { code, failure } from "../src/libvirt/HostErrors.ts"
 import * as HostXml from "../src/libvirt/HostXml.ts"
 import * as Xml from "../src/libvirt/Xml.ts"
@@ -30,11 +31,13 @@ const autoDestroy = 2
 /** As libvirt counts: a million for the first number, a thousand for the second. What older ones lack is used. */
 const least = { libvirt: 8_000_000, qemu: 6_002_000 }
 
+const arch = "x86_64"
+
 /** VMs that are looked at at the same time */
 const atOnce = 4
 
-/** A guest without disks: its firmware finds nothing to boot, and starts anew at once, which ends it. So it ends when it has really run, and only then. */
-const tinyGuest = (host: Host, type: string, name: string, uuid: string) =>
+/** A guest without disks, with the processor that VMs get there: its firmware finds nothing to boot, and starts anew at once, which ends it. So it ends when it has really run, and only then. */
+const tinyGuest = (host: Host, type: "kvm" | "qemu", name: string, uuid: string) =>
   Either.mapLeft(
     Xml.render(
       Xml.element("domain", { type }, [
@@ -43,9 +46,10 @@ const tinyGuest = (host: Host, type: string, name: string, uuid: string) =>
         Xml.element("memory", { unit: "MiB" }, [32]),
         Xml.element("vcpu", {}, [1]),
         Xml.element("os", {}, [
-          Xml.element("type", { arch: "x86_64", machine: "q35" }, ["hvm"]),
+          Xml.element("type", { arch, machine: "q35" }, ["hvm"]),
           Xml.element("bios", { rebootTimeout: 0 })
         ]),
+        DomainXml.processor({ arch, domainType: type }),
         Xml.element("on_poweroff", {}, ["destroy"]),
         Xml.element("on_reboot", {}, ["destroy"]),
         Xml.element("on_crash", {}, ["destroy"]),
@@ -133,7 +137,7 @@ export const make = (libvirt: Libvirt["Type"]) => {
       const dom = wire({ domainName: name, uuid })
       const gone = Effect.map(unless(host, action, "DOMAIN_GET_STATE", { dom, flags: 0 }, code.noDomain), Option.isNone)
       const began = yield* Clock.currentTimeMillis
-      const ran = yield* Effect.acquireUseRelease(
+      const outcome = yield* Effect.acquireUseRelease(
         Effect.flatMap(tinyGuest(host, type, name, uuid), (xml_desc) =>
           call(host, action, "DOMAIN_CREATE_XML", { xml_desc, flags: autoDestroy })
         ),
@@ -149,16 +153,20 @@ export const make = (libvirt: Libvirt["Type"]) => {
             Effect.catchAll((error) => Effect.logWarning(`a tiny guest may still run: ${error.message}`)),
             Effect.timeoutOption(limit)
           )
-      )
+      ).pipe(Effect.catchTag("HostFailure", (refused) => Effect.succeed(refused)))
       const took = ((yield* Clock.currentTimeMillis) - began) / 1000
-      if (ran) return well(`a tiny ${type} guest ran, and its firmware did its work in ${took.toFixed(1)} s`)
+      if (outcome === true)
+        return well(`a tiny ${type} guest ran, and its firmware did its work in ${took.toFixed(1)} s`)
       const isFile = host.origin === "file"
       return {
         level: "failure",
-        seen: `a tiny ${type} guest was started, and its firmware had done nothing after ${Duration.format(guestLimit)}`,
+        seen:
+          outcome === false
+            ? `a tiny ${type} guest was started, and its firmware had done nothing after ${Duration.format(guestLimit)}`
+            : outcome.message,
         means:
           type === "kvm"
-            ? `Guests hang there although the host offers kvm: run them emulated${isFile ? ", by virt=qemu on its line of the machine file" : ""}, or mend the machine's virtualization.`
+            ? `Guests ${outcome === false ? "hang" : "do not start"} there although the host offers kvm: run them emulated${isFile ? ", by virt=qemu on its line of the machine file" : ""}, or mend the machine's virtualization.`
             : "Guests do not run there.",
         ...(type === "kvm" && !isFile ? { mend: `vmfabric host set ${host.id} virt=qemu` } : {})
       } satisfies Verdict

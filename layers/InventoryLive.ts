@@ -17,6 +17,7 @@ import type { Image, ImageOrigin } from "../src/domain/Image.ts"
 import type { KnownType } from "../src/domain/InstanceType.ts"
 import type { Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
+import { countedIn } from "../src/domain/Placement.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
 import { changed, type Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
 import type { Volume } from "../src/domain/Volume.ts"
@@ -48,7 +49,7 @@ import * as Volumes from "./sql/Volumes.ts"
 
 const vmColumnNames =
   "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, state, on_crash, protected, autostart, " +
-  "description, tags, labels, applied, created_at"
+  "description, tags, labels, placement, applied, created_at"
 
 /** What a VM has of which nothing is said. */
 const unsaid = (name: string): VmSettings => ({
@@ -58,7 +59,8 @@ const unsaid = (name: string): VmSettings => ({
   autostart: false,
   description: "",
   tags: [],
-  labels: {}
+  labels: {},
+  placement: null
 })
 
 /** All but the name, as their columns have them. */
@@ -68,8 +70,11 @@ const settingsOf = (settings: VmSettings) => [
   settings.autostart ? 1 : 0,
   settings.description,
   JSON.stringify(settings.tags),
-  JSON.stringify(settings.labels)
+  JSON.stringify(settings.labels),
+  settings.placement === null ? null : Rows.encodePlacement(settings.placement)
 ]
+
+const groupsOf = ({ placement }: Vm): string | null => Rows.encodeGroups(countedIn(placement))
 
 const byField = (a: Drift, b: Drift): number => (a.field < b.field ? -1 : 1)
 
@@ -222,10 +227,10 @@ const make = Effect.gen(function* () {
 
   const insertVm = statement(`insert into vms
     (uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, pool, state, on_crash, protected, autostart, description,
-      tags, labels, created_at, updated_at)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?) returning ${vmColumnNames}`)
+      tags, labels, placement, created_at, updated_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?, ?) returning ${vmColumnNames}`)
   const insertReservation = statement(
-    "insert into reservations (vm_id, host_id, cpu, ram, disk) values (?, ?, ?, ?, ?)"
+    "insert into reservations (vm_id, host_id, cpu, ram, disk, groups) values (?, ?, ?, ?, ?, ?)"
   )
 
   const nicRows = Nics.make(statement)
@@ -246,7 +251,7 @@ const make = Effect.gen(function* () {
     applied = case when ? in ('running', 'stopped', 'paused') then json_object('name', name, 'cpu', cpu, 'ram', ram) else applied end
     where id = ? returning ${vmColumnNames}`)
   const updateSettings = statement(`update vms set name = ?, on_crash = ?, protected = ?, autostart = ?,
-    description = ?, tags = ?, labels = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
+    description = ?, tags = ?, labels = ?, placement = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
   const updatePower = statement(`update vms set state = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
   const changeState = Effect.fnUntraced(function* (id: VmId, state: VmState, now: number) {
     const rows = yield* updateState(state, now, state, id)
@@ -289,6 +294,46 @@ const make = Effect.gen(function* () {
       operationId,
       doing: `${volumeId === null ? "" : `volume ${volumeId}: `}${Operations.doing[kind]}`
     })
+
+  /** In a body. `hostId` null: it had been admitted before. */
+  const admitted = Effect.fnUntraced(function* <E>(
+    request: AdmitVm,
+    usages: Effect.Effect<ReadonlyArray<HostUsage>>,
+    place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>,
+    confirm: Confirm<{ readonly vm: Vm; readonly operation: Operation }> | undefined
+  ) {
+    const { key } = request
+    const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateVm")
+    if (before?.vmId !== undefined && before.vmId !== null) {
+      return { vm: yield* Effect.orDie(vmRow(before.vmId)), operation: before, hostId: null }
+    }
+    const { cpu, disk, ram, tid } = request.instanceType
+    // it may have been retired since it was looked up
+    if ((yield* typeRow(tid))?.retired === true) return yield* typeNotFound(tid)
+    if ((yield* imageRow(request.imageId))?.state !== "available") return yield* imageNotFound(request.imageId)
+    const usage = yield* usages
+    const hostId = yield* place(usage)
+    if (!usage.some(({ host }) => host.id === hostId)) {
+      return yield* Effect.dieMessage(`pm ${hostId} was chosen, which was not among the hosts to choose from`)
+    }
+    const now = yield* Clock.currentTimeMillis
+    const uuid = yield* Uuid.make
+    const nics = yield* nicRows.ofNewVm(request.nics ?? [{}])
+    const { driver, pool } = request.disk
+    const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, Rows.encodeNics(nics)]
+    const settings = changed(unsaid(request.name), { ...request.settings, onCrash: request.onCrash })
+    const rows = yield* insertVm(...shape, driver, pool, ...settingsOf(settings), now, now)
+    const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
+    yield* nicRows.keep(vm.id, nics, nics.length + 1)
+    yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0, groupsOf(vm))
+    if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
+    if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
+    const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
+    if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
+    if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
+    if (confirm !== undefined) yield* confirm({ vm, operation })
+    return { vm, operation, hostId }
+  })
 
   /** What is to be published, free for it. */
   const publishable = Effect.fnUntraced(function* (of: Publishable) {
@@ -337,41 +382,40 @@ const make = Effect.gen(function* () {
   ) =>
     changing(
       "admit a VM",
-      Effect.gen(function* () {
-        const { key } = request
-        const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateVm")
-        if (before?.vmId !== undefined && before.vmId !== null) {
-          return { result: { vm: yield* Effect.orDie(vmRow(before.vmId)), operation: before }, hosts: [] }
-        }
-        const { cpu, disk, ram, tid } = request.instanceType
-        // it may have been retired since it was looked up
-        if ((yield* typeRow(tid))?.retired === true) return yield* typeNotFound(tid)
-        if ((yield* imageRow(request.imageId))?.state !== "available") return yield* imageNotFound(request.imageId)
-        const usage = yield* usages.now
-        const hostId = yield* place(usage)
-        if (!usage.some(({ host }) => host.id === hostId)) {
-          return yield* Effect.dieMessage(`pm ${hostId} was chosen, which was not among the hosts to choose from`)
-        }
-        const now = yield* Clock.currentTimeMillis
-        const uuid = yield* Uuid.make
-        const nics = yield* nicRows.ofNewVm(request.nics ?? [{}])
-        const { driver, pool } = request.disk
-        const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, Rows.encodeNics(nics)]
-        const settings = changed(unsaid(request.name), { ...request.settings, onCrash: request.onCrash })
-        const rows = yield* insertVm(...shape, driver, pool, ...settingsOf(settings), now, now)
-        const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
-        yield* nicRows.keep(vm.id, nics, nics.length + 1)
-        yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0)
-        if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
-        if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
-        const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
-        if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
-        if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
-        if (confirm !== undefined) yield* confirm({ vm, operation })
-        return { result: { vm, operation }, hosts: [hostId] }
-      }),
+      Effect.map(admitted(request, usages.now, place, confirm), ({ hostId, operation, vm }) => ({
+        result: { vm, operation },
+        hosts: hostId === null ? [] : [hostId]
+      })),
       ({ vm }) => remember(vm)
     )
+
+  const admitAll: Inventory["Type"]["admitAll"] = (wanted) =>
+    changing(
+      `admit ${wanted.length} VMs`,
+      Effect.gen(function* () {
+        const usage = [...(yield* usages.now)]
+        const at = new Map(usage.map(({ host }, i) => [host.id, i]))
+        const hosts = new Set<HostId>()
+        const result: Array<{ readonly vm: Vm; readonly operation: Operation }> = []
+        for (const { confirm, place, request } of wanted) {
+          const { hostId, operation, vm } = yield* admitted(
+            request,
+            Effect.sync(() => [...usage]),
+            place,
+            confirm
+          )
+          result.push({ vm, operation })
+          if (hostId === null) continue
+          hosts.add(hostId)
+          // those after it see what it has taken
+          const [now] = yield* usages.one(hostId)
+          const index = at.get(hostId)
+          if (now !== undefined && index !== undefined) usage[index] = now
+        }
+        return { result, hosts: [...hosts] }
+      }),
+      (all) => all.forEach(({ vm }) => remember(vm))
+    ).pipe(Effect.withSpan("Inventory.admitAll"))
 
   return Inventory.of({
     applyFleet: Effect.fn("Inventory.applyFleet")((fleet: FleetConfig) =>
@@ -624,6 +668,7 @@ const make = Effect.gen(function* () {
         offeredTypes.forget
       ).pipe(Effect.withSpan("Inventory.retireType")),
 
+    admitAll,
     admit: (request, place, confirm) => Effect.withSpan(admit(request, place, confirm), "Inventory.admit"),
 
     changeNics: (id, decide, key, confirm) =>
@@ -740,7 +785,7 @@ const make = Effect.gen(function* () {
       ),
 
     changeVm: (id, change, check, confirm) =>
-      write(
+      changing(
         `change VM ${id}`,
         Effect.gen(function* () {
           const before = yield* vmRow(id)
@@ -758,7 +803,9 @@ const make = Effect.gen(function* () {
             told && before.settled ? yield* operations.insert({ kind: "ConfigureVm", vmId: id }, now) : null
           const result = { before, after, operation }
           if (confirm !== undefined) yield* confirm(result)
-          return result
+          if (change.placement === undefined) return { result, hosts: [] }
+          yield* sql`update reservations set groups = ${groupsOf(after)} where vm_id = ${id}`
+          return { result, hosts: [after.hostId] }
         }),
         ({ after }) => remember(after)
       ).pipe(Effect.withSpan("Inventory.changeVm")),

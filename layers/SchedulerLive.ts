@@ -18,7 +18,10 @@ export const layerPolicy = (policy: Policy): Layer.Layer<Scheduler> =>
           const placement = kept.place(request, candidates)
           return placement._tag === "Placed"
             ? Effect.succeed(placement.hostId)
-            : new NoFeasibleHost({ refusals: placement.refusals })
+            : new NoFeasibleHost({
+                refusals: placement.refusals,
+                ...(request.placement === undefined ? {} : { ruled: true })
+              })
         })
     }
   })

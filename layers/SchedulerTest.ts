@@ -9,16 +9,17 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import { NoFeasibleHost } from "../src/domain/Errors.ts"
 import type { HostId } from "../src/domain/Ids.ts"
-import * as Refusals from "../src/scheduler/Refusals.ts"
+import * as Kept from "../src/scheduler/Kept.ts"
 import { type Candidate, type PlacementRequest, Scheduler } from "../src/services/Scheduler.ts"
 
 const firstOf = (
   request: PlacementRequest,
   candidates: ReadonlyArray<Candidate>
 ): Effect.Effect<HostId, NoFeasibleHost> => {
+  const reasons = Kept.reasons(request, candidates)
   const judged = [...candidates]
     .sort((a, b) => a.host.id - b.host.id)
-    .map(({ host, ...rest }) => ({ host, reason: Refusals.of(request, { host, ...rest }) }))
+    .map(({ host }) => ({ host, reason: reasons.get(host.id) ?? null }))
   const first = judged.find(({ reason }) => reason === null)
   return first !== undefined
     ? Effect.succeed(first.host.id)
@@ -27,7 +28,8 @@ const firstOf = (
           hostId: host.id,
           host: host.name,
           reason: reason ?? "not chosen"
-        }))
+        })),
+        ...(request.placement === undefined ? {} : { ruled: true })
       })
 }
 
@@ -49,7 +51,7 @@ export const layerScripted = (script: ReadonlyArray<HostId>): Layer.Layer<Schedu
           Ref.modify(rest, ([next, ...others]) => [next, others]),
           (next) => {
             const scripted = candidates.find(({ host }) => host.id === next)
-            return scripted !== undefined && Refusals.of(request, scripted) === null
+            return scripted !== undefined && !Kept.reasons(request, candidates).has(scripted.host.id)
               ? Effect.succeed(scripted.host.id)
               : firstOf(request, candidates)
           }

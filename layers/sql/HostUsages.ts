@@ -17,7 +17,8 @@ import * as Rows from "./Rows.ts"
 /** Summed before it is joined: that is one walk through each index, whatever the number of hosts. */
 const select = (ofHost: boolean) => `select h.id, h.config, h.facts, h.maintenance, h.origin,
     coalesce(r.cpu, 0) as cpu, coalesce(r.ram, 0) as ram, coalesce(r.disk, 0) + coalesce(v.disk, 0) as disk,
-    coalesce(r.vms, 0) as vms
+    coalesce(r.vms, 0) as vms,
+    (select group_concat(groups, char(10)) from reservations g where g.host_id = h.id and g.groups is not null) as groups
   from hosts h left join (
     select host_id, sum(cpu) as cpu, sum(ram) as ram, sum(disk) as disk, count(*) as vms
     from reservations ${ofHost ? "where host_id = ?" : ""} group by host_id

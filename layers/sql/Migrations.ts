@@ -559,6 +559,18 @@ const madeEvents = Effect.gen(function* () {
   )
 })
 
+/**
+ * Where VMs are to be. What a VM is counted in for rules about groups counts where it has its reservation: names, one a line. Hosts that have
+ * none of them are not looked at for it.
+ */
+const placements = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  // JSON; null: nothing is said
+  yield* sql`alter table vms add column placement text`
+  yield* sql`alter table reservations add column groups text`
+  yield* sql`create index reservations_groups on reservations (host_id, groups) where groups is not null`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -575,7 +587,8 @@ export const migrations = {
   "0012_made_types": madeTypes,
   "0013_made_images": madeImages,
   "0014_host_origins": hostOrigins,
-  "0015_made_events": madeEvents
+  "0015_made_events": madeEvents,
+  "0016_placements": placements
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

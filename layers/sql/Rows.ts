@@ -15,6 +15,7 @@ import { Image, ImageConfig, ImageContent, ImageOrigin, ImageState, ImageWanted 
 import { InstanceType, KnownType } from "../../src/domain/InstanceType.ts"
 import { Nic, NicId } from "../../src/domain/Nic.ts"
 import { Operation, OperationDetail, OperationKind, OperationState } from "../../src/domain/Operation.ts"
+import { Placement } from "../../src/domain/Placement.ts"
 import { Pool } from "../../src/domain/Pool.ts"
 import { Resources } from "../../src/domain/Resources.ts"
 import { Description, Labels, OnCrash, Tags, Vm, VmApplied, VmName, VmSeen, VmState } from "../../src/domain/Vm.ts"
@@ -71,6 +72,7 @@ const ImageContentJson = Schema.parseJson(ImageContent)
 const ImageWantedJson = Schema.parseJson(ImageWanted)
 const OperationDetailJson = Schema.parseJson(OperationDetail)
 const VmAppliedJson = Schema.parseJson(VmApplied)
+const PlacementJson = Schema.parseJson(Placement)
 const VmNicsJson = Schema.parseJson(Schema.Array(Nic))
 
 /** @since 0.1.0 @category encoding */
@@ -83,6 +85,9 @@ export const encodeImageConfig = Schema.encodeSync(ImageConfigJson)
 export const encodeImageContent = Schema.encodeSync(ImageContentJson)
 /** @since 0.7.0 @category encoding */
 export const encodeImageWanted = Schema.encodeSync(ImageWantedJson)
+
+/** @since 0.7.0 @category encoding */
+export const encodePlacement = Schema.encodeSync(PlacementJson)
 
 /** @since 0.6.0 @category encoding */
 export const encodeNics = Schema.encodeSync(VmNicsJson)
@@ -115,7 +120,11 @@ const HostJson = Schema.Struct({
   maintenance: Flag,
   origin: HostOrigin
 })
-const UsageRow = Schema.Struct({ ...Resources.fields, vms: Count })
+/** One a line: no name has a line end. @since 0.7.0 @category encoding */
+export const encodeGroups = (names: ReadonlyArray<string>): string | null =>
+  names.length === 0 ? null : names.join("\n")
+
+const UsageRow = Schema.Struct({ ...Resources.fields, vms: Count, groups: Schema.NullOr(Schema.String) })
 
 const hostTexts = table("hosts", "id", HostTexts)
 const hostJson = table("hosts", "id", HostJson)
@@ -139,8 +148,9 @@ export const makeHostUsage = () => {
     return decoded
   })
   const one = Effect.fnUntraced(function* (row: Row) {
-    const { vms, ...promised } = yield* usageRow.one(row)
-    return { host: yield* host(row), promised, vms } satisfies HostUsage
+    const { groups, vms, ...promised } = yield* usageRow.one(row)
+    const usage: HostUsage = { host: yield* host(row), promised, vms }
+    return groups === null ? usage : { ...usage, groups: groups.split("\n") }
   })
   return (rows: ReadonlyArray<Row>): Effect.Effect<ReadonlyArray<HostUsage>> => Effect.forEach(rows, one)
 }
@@ -203,6 +213,7 @@ const VmColumns = Schema.Struct({
   description: Description,
   tags: Schema.parseJson(Tags),
   labels: Schema.parseJson(Labels),
+  placement: Schema.NullOr(PlacementJson),
   applied: Schema.NullOr(VmAppliedJson),
   created_at: Schema.Int
 })

@@ -35,6 +35,7 @@ import { CloudInit, CloudInitChange, given } from "./CloudInit.ts"
 import { DriftList } from "./Drift.ts"
 import { GuestAddress, NewNic, NewNicOfMany, VmNic } from "./Nics.ts"
 import { Operation } from "./Operations.ts"
+import { NewPlacement, Placement, Violation } from "./Placement.ts"
 import { begun, Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
@@ -94,6 +95,11 @@ export const Vm = Schema.Struct({
   description: field(Schema.String, "what people say of it"),
   tags: field(Schema.Array(Schema.String), "short words on it"),
   labels: field(Schema.Record({ key: Schema.String, value: Schema.String }), "words on it by what they are about"),
+  placement: field(Schema.NullOr(Placement), "where it is to be; null: wherever there is room"),
+  violations: field(
+    Schema.Array(Violation),
+    "its rules that do not hold where it is, at this moment: they may have been changed, or its host's labels, or others of its group"
+  ),
   createdAt: field(Time, "when it was admitted"),
   seen: field(Schema.NullOr(VmSeen), "as true as `hostStatus`; null: it was never seen yet"),
   hostStatus: field(
@@ -135,6 +141,14 @@ const example: Vm = {
   description: "the shop's front",
   tags: ["prod", "web"],
   labels: { team: "shop" },
+  placement: { group: "web", rules: [{ strength: "must", kind: "apart", group: "web", over: "rack" }] },
+  violations: [
+    {
+      rule: "must be apart from web over rack",
+      strength: "must",
+      reason: "rack r1 has VM 9 (web-3) of web, too"
+    }
+  ],
   createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
   seen: { power: "running", reason: null, since: DateTime.unsafeMake("2026-01-02T03:04:09.000Z") },
   hostStatus: "up",
@@ -154,6 +168,7 @@ const wanted = {
   description: optional(Description, "what people say of it"),
   tags: optional(Tags, tagsMean),
   labels: optional(Schema.Record({ key: Schema.String, value: LabelValue }), labelsMean),
+  placement: optional(Schema.NullOr(NewPlacement), "where it is to be; absent or null: wherever there is room"),
   ...given
 }
 
@@ -217,6 +232,10 @@ export const VmChange = Schema.Struct({
   labels: optional(
     Schema.Record({ key: Schema.String, value: Schema.NullOr(LabelValue) }),
     `${labelsMean}; those that are not named stay, and null takes one away`
+  ),
+  placement: optional(
+    Schema.NullOr(NewPlacement),
+    "in place of the one that is there; null takes it away. The VM stays where it is: `violations` then says what does not hold"
   )
 }).annotations({
   identifier: "VmChange",
@@ -327,7 +346,8 @@ export const group = HttpApiGroup.make("vms")
         documented(
           "operator",
           "Create many VMs",
-          "As many as there is room for; when that is for none of them, it fails. With an `Idempotency-Key` (of at most 250 characters) those " +
+          "As many as there is room for; when that is for none of them, it fails. With rules in `placement` it is all of them, admitted at one " +
+            "moment, or none. With an `Idempotency-Key` (of at most 250 characters) those " +
             "that were begun are not begun again, and those that were refused are tried again."
         )
       )

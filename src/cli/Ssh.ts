@@ -6,8 +6,10 @@
 import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import { spawn } from "node:child_process"
 import { connect, isIPv4, isIPv6 } from "node:net"
 import type { Nic } from "../api/Nics.ts"
@@ -56,6 +58,9 @@ const sshPort = 22
 /** Milliseconds that an address has to answer, and then its sshd to say what it is. */
 const patience = { address: 3000, sshd: 10_000 }
 
+/** What sshd begins with. An open port says little: routers and proxies open them for whatever is behind. */
+const isGreeting = (data: Buffer) => data.toString("latin1").startsWith("SSH-")
+
 const answers = (address: string) =>
   Effect.async<boolean>((resume) => {
     const socket = connect({ host: address, port: sshPort, timeout: patience.address })
@@ -64,11 +69,24 @@ const answers = (address: string) =>
       resume(Effect.succeed(does))
     }
     socket.once("connect", () => socket.setTimeout(patience.sshd))
-    // an open port says little: routers and proxies open them for whatever is behind
-    socket.once("data", (data) => told(data.toString("latin1").startsWith("SSH-"))())
+    socket.once("data", (data) => told(isGreeting(data))())
     socket.once("timeout", told(false)).once("close", told(false)).on("error", told(false))
     return Effect.sync(() => socket.destroy())
   })
+
+/** The same from a host, by ssh's own forwarding. */
+const answersFrom = (program: string, by: string, address: string) =>
+  Effect.async<boolean>((resume) => {
+    const at = isIPv6(address) ? `[${address}]` : address
+    const child = spawn(program, ["-W", `${at}:${sshPort}`, "--", by], { stdio: ["ignore", "pipe", "ignore"] })
+    const told = (does: boolean) => {
+      child.kill()
+      resume(Effect.succeed(does))
+    }
+    child.stdout.once("data", (data: Buffer) => told(isGreeting(data)))
+    child.once("error", () => told(false)).once("exit", () => told(false))
+    return Effect.sync(() => void child.kill())
+  }).pipe(Effect.timeoutTo({ duration: patience.sshd, onSuccess: (does) => does, onTimeout: () => false }))
 
 /** Its exit status. */
 const started = (program: string, args: ReadonlyArray<string>) =>
@@ -97,28 +115,24 @@ const ssh = Verb.make({
     jump: Verb.toggle(
       "jump",
       "By way of the VM's host, for an address that is reached from there alone: by ssh from here to there, with your own key."
+    ),
+    wait: Options.optional(
+      Verb.number(
+        "wait",
+        "SECONDS",
+        "How long a guest that comes up is waited for: until an address of it is known and sshd answers there; not at all unless it is said."
+      )
     )
   }),
   args: Args.all([
     Verb.word("vm", "Id or name of the VM."),
     Args.repeated(Verb.word("command", "After --: what to run there, as ssh takes it."))
   ]),
-  run: ({ jump, user }, [text, command]) =>
+  run: ({ jump, user, wait }, [text, command]) =>
     Effect.gen(function* () {
       const id = yield* Resolve.vm(text)
       const { hosts, images, nics, vms } = yield* client
       const vm = yield* vms.getVm({ path: { id } })
-      const { items, unread } = yield* nics.listNics({ path: { id } })
-      const found = best(items)
-      if (found === undefined) {
-        return yield* new Refused({
-          why: "failed",
-          message: Text.plain(
-            `no address of VM ${id} is known yet: ${unread ?? (items.length === 0 ? "it has no NIC" : "neither its guest's agent, nor a DHCP server of libvirt, nor its host's neighbours tell one")}; ` +
-              "wait until its guest is up (vmfabric vm log), and where nobody else knows its address install qemu-guest-agent in it"
-          )
-        })
-      }
       const login = yield* Option.match(user, {
         onSome: (name) => Effect.succeed<string | undefined>(name),
         onNone: () =>
@@ -134,20 +148,50 @@ const ssh = Verb.make({
           field: "user"
         })
       }
-      const at = `${found.address}, which ${toldBy[found.source]} tells`
       const { address: host } = yield* hosts.getHost({ path: { id: vm.hostId } })
-      // such an address may be another machine's here
-      if (!jump && !(yield* answers(found.address))) {
-        return yield* new Refused({
-          why: "failed",
-          message: `nothing answers from here at ${at}, port ${sshPort}: is its sshd up (vmfabric vm log)? If only its host reaches it, --jump goes by ${formatAddress(host)}`
-        })
-      }
-      yield* note(
-        `${login === undefined ? "" : `as ${login} `}at ${at}${jump ? `, by way of ${formatAddress(host)}` : ""}`
-      )
       const by = `ssh://${host.user}@${isIPv6(host.host) ? `[${host.host}]` : host.host}:${host.port}`
       const program = yield* Effect.orElseSucceed(Config.nonEmptyString("VMFABRIC_SSH"), () => "ssh")
+      const found = Effect.gen(function* () {
+        const { items, unread } = yield* nics.listNics({ path: { id } })
+        const address = best(items)
+        if (address !== undefined) return address
+        return yield* new Refused({
+          why: "failed",
+          message: Text.plain(
+            `no address of VM ${id} is known yet: ${unread ?? (items.length === 0 ? "it has no NIC" : "neither its guest's agent, nor a DHCP server of libvirt, nor its host's neighbours tell one")}; ` +
+              "wait until its guest is up (--wait, or vmfabric vm log), and where nobody else knows its address install qemu-guest-agent in it"
+          )
+        })
+      })
+      /** The address, with sshd there. What is reached by way of the host alone is left to ssh, unless it is waited for. */
+      const ready = Effect.gen(function* () {
+        const address = yield* found
+        const where = `at ${address.address}, which ${toldBy[address.source]} tells`
+        if (jump && Option.isNone(wait)) return { address, where }
+        // such an address may be another machine's here
+        if (yield* jump ? answersFrom(program, by, address.address) : answers(address.address))
+          return { address, where }
+        return yield* new Refused({
+          why: "failed",
+          message:
+            `nothing answers from ${jump ? formatAddress(host) : "here"} ${where}, port ${sshPort}: is its sshd up (--wait, or vmfabric vm log)?` +
+            (jump ? "" : ` If only its host reaches it, --jump goes by ${formatAddress(host)}`)
+        })
+      })
+      const { address, where } = yield* Option.match(wait, {
+        onNone: () => ready,
+        onSome: (seconds) =>
+          Effect.zipRight(
+            note(`waits up to ${seconds} s for sshd of VM ${id}`),
+            Effect.retry(ready, {
+              while: ({ _tag }) => _tag === "Refused",
+              schedule: Schedule.spaced("1 second").pipe(Schedule.upTo(Duration.seconds(seconds)))
+            })
+          )
+      })
+      yield* note(
+        `${login === undefined ? "" : `as ${login} `}${where}${jump ? `, by way of ${formatAddress(host)}` : ""}`
+      )
       const status = yield* started(program, [
         // its key is known by the VM, and not by an address that another VM may have tomorrow
         "-o",
@@ -155,7 +199,7 @@ const ssh = Verb.make({
         ...(jump ? ["-J", by] : []),
         ...(login === undefined ? [] : ["-l", login]),
         "--",
-        found.address,
+        address.address,
         ...command
       ])
       if (status !== 0) return yield* new Ended({ status })

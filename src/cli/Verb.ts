@@ -112,7 +112,8 @@ export const switches = [
   "jump",
   "autostart",
   "no-autostart",
-  "retired"
+  "retired",
+  "anywhere"
 ] as const
 
 /** @since 0.5.0 @category options */

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Vm } from "../api/Vms.ts"
+import { showAll } from "../domain/Placement.ts"
 import { OnCrash, VmState } from "../domain/Vm.ts"
 import type { VmId } from "../domain/Ids.ts"
 import * as CloudInit from "./CloudInit.ts"
@@ -17,6 +18,7 @@ import { Refused, sentence } from "./Failure.ts"
 import * as Inspections from "./Inspections.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
+import * as Placement from "./Placement.ts"
 import { answered, ask, list, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Power from "./Power.ts"
@@ -68,6 +70,13 @@ export const view: View<Vm> = {
       wide: true
     },
     { title: "DESCRIPTION", of: ({ description }) => description, wide: true },
+    { title: "PLACEMENT", of: ({ placement }) => showAll(placement), wide: true },
+    {
+      title: "VIOLATED",
+      of: ({ violations }) => violations.map(({ reason, rule }) => `${rule}: ${reason}`).join("; "),
+      tone: ({ violations }) => (violations.some(({ strength }) => strength === "must") ? "bad" : undefined),
+      wide: true
+    },
     {
       title: "HOST STATUS",
       of: ({ hostStatus }) => hostStatus,
@@ -132,6 +141,7 @@ const own = {
   description: Options.optional(Verb.text("description", "TEXT", "What people say of it.")),
   tag: Verb.text("tag", "TAG", "A short word on it; may be repeated.").pipe(Options.repeated),
   label: Verb.text("label", "KEY=VALUE", "A word on it by what it is about; may be repeated.").pipe(Options.repeated),
+  placed: Options.all(Placement.options),
   told: CloudInit.options
 }
 
@@ -181,12 +191,16 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     options: Options.all({
       ...own,
       nic: Networks.option,
-      count: Options.optional(Verb.number("count", "N", "So many, 1 to 1000: as many as there is room for.")),
+      count: Options.optional(
+        Verb.number("count", "N", "So many, 1 to 1000: as many as there is room for, and with rules all or none.")
+      ),
       noWait: Verb.noWait
     }),
     args: Args.none,
-    run: ({ autostart, count, description, image, label, name, nic, noWait, onCrash, protect, tag, told, type }) =>
+    run: (given) =>
       Effect.gen(function* () {
+        const { autostart, count, description, image, label, name, nic, noWait, onCrash, protect, tag, told, type } =
+          given
         const { vms } = yield* client
         const labels = yield* labelsOf(label)
         const payload = {
@@ -200,6 +214,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           ...(autostart ? { autostart: true } : {}),
           ...(tag.length === 0 ? {} : { tags: tag }),
           ...(label.length === 0 ? {} : { labels }),
+          ...(yield* Placement.given(given.placed)),
           ...(yield* CloudInit.given(told))
         }
         if (Option.isNone(count)) {
@@ -248,7 +263,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
   }),
   Verb.make({
     name: "set",
-    about: "Change what is said of a VM: its name, words on it, what becomes of it after a crash.",
+    about: "Change what is said of a VM: its name, words on it, what becomes of it after a crash, where it is to be.",
     endpoints: ["changeVm", "getVm"],
     options: Options.all({
       rename: Options.optional(Verb.text("rename", "NAME", "Another name, also for its domain, while it runs.")),
@@ -264,6 +279,8 @@ const verbs: ReadonlyArray<Verb.Verb> = [
       untag: Verb.text("untag", "TAG", "Takes a word from it; may be repeated.").pipe(Options.repeated),
       label: Verb.text("label", "KEY=VALUE", "Puts a label on it; may be repeated.").pipe(Options.repeated),
       unlabel: Verb.text("unlabel", "KEY", "Takes a label from it; may be repeated.").pipe(Options.repeated),
+      placed: Options.all(Placement.options),
+      anywhere: Verb.toggle("anywhere", "Takes its group and all its rules away."),
       noWait: Verb.noWait
     }),
     args: word,
@@ -280,6 +297,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         const { etag } = response.headers
         const words = tag.length + untag.length > 0
         const tags = [...new Set([...before.tags, ...tag])].filter((one) => !untag.includes(one))
+        const placement = yield* Placement.changed(given.placed, given.anywhere, before.placement)
         const payload = {
           ...Verb.given("name", rename),
           ...Verb.given("onCrash", onCrash),
@@ -287,12 +305,13 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           ...(isProtected === undefined ? {} : { protected: isProtected }),
           ...(autostart === undefined ? {} : { autostart }),
           ...(words ? { tags } : {}),
-          ...(label.length + unlabel.length > 0 ? { labels } : {})
+          ...(label.length + unlabel.length > 0 ? { labels } : {}),
+          ...placement
         }
         if (Object.keys(payload).length === 0) {
           return yield* new Refused({ why: "usage", message: "say what is to be different (vmfabric vm set --help)" })
         }
-        const headers = words && etag !== undefined ? { "if-match": etag } : {}
+        const headers = (words || "placement" in placement) && etag !== undefined ? { "if-match": etag } : {}
         const { body, value } = yield* answered(vms.changeVm({ path: { id }, payload, headers, withResponse: true }))
         if (!("kind" in value)) return yield* one(view, { body, value })
         yield* Operations.settle(noWait, { body, value }, () => show(id))

@@ -69,15 +69,42 @@ export type HostRefusal = typeof HostRefusal.Type
  */
 export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeasibleHost", {
   refusals: Schema.Array(HostRefusal),
-  what: Schema.optionalWith(Schema.Literal("VM", "volume"), { exact: true })
+  what: Schema.optionalWith(Schema.Literal("VM", "volume"), { exact: true }),
+  /** whether it was refused with rules of its own: then hosts with the same reason are told together. Absent: it was not */
+  ruled: Schema.optionalWith(Schema.Boolean, { exact: true }),
+  /** which of how many that are created all or none. Absent: it is alone */
+  together: Schema.optionalWith(Schema.Struct({ number: Schema.Int, of: Schema.Int }), { exact: true })
 }) {
   override get message(): string {
-    const problem = `no host can take the ${this.what ?? "VM"}`
+    const { together: group } = this
+    const problem =
+      group === undefined
+        ? `no host can take the ${this.what ?? "VM"}`
+        : `none of the ${group.of} VMs is created, for no host can take number ${group.number} beside those before it`
     if (this.refusals.length === 0) return `${problem}: the fabric has no hosts`
+    if (this.ruled === true) return `${problem}: ${together(this.refusals)}`
     const shown = this.refusals.slice(0, 20).map((r) => `pm ${r.hostId} (${r.host}): ${r.reason}`)
     const more = this.refusals.length - shown.length
     return `${problem}: ${shown.join("; ")}${more > 0 ? `; and ${more} more hosts` : ""}`
   }
+}
+
+/** By reason, the one of most hosts first. */
+const together = (refusals: ReadonlyArray<HostRefusal>): string => {
+  const groups = new Map<string, Array<string>>()
+  for (const { host, reason } of refusals) {
+    const hosts = groups.get(reason)
+    if (hosts === undefined) groups.set(reason, [host])
+    else hosts.push(host)
+  }
+  const shown = [...groups]
+    .toSorted(([, a], [, b]) => b.length - a.length)
+    .slice(0, 20)
+    .map(([reason, hosts]) => {
+      const few = `${hosts.slice(0, 5).join(", ")}${hosts.length > 5 ? ", …" : ""}`
+      return hosts.length === 1 ? `${few}: ${reason}` : `${hosts.length} hosts (${few}): ${reason}`
+    })
+  return `${shown.join("; ")}${groups.size > shown.length ? `; and ${groups.size - shown.length} more reasons` : ""}`
 }
 
 /** A host that does not answer, or whose libvirt does not. @since 0.1.0 @category errors */

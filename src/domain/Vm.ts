@@ -4,6 +4,7 @@
 import * as Schema from "effect/Schema"
 import * as Ids from "./Ids.ts"
 import { Nic } from "./Nic.ts"
+import { Placement } from "./Placement.ts"
 import { DriverName } from "./Pool.ts"
 import * as Resources from "./Resources.ts"
 
@@ -124,6 +125,8 @@ export interface VmSettings {
   readonly description: string
   readonly tags: ReadonlyArray<string>
   readonly labels: Labels
+  /** where it is to be; it stays where it is when that changes. null: nothing is said */
+  readonly placement: Placement | null
 }
 
 /** What is to be different; of labels those that are named, and null takes one away. @since 0.6.0 @category models */
@@ -138,6 +141,7 @@ export const changed = (now: VmSettings, { labels, ...change }: VmChange): VmSet
   protected: now.protected,
   autostart: now.autostart,
   description: now.description,
+  placement: now.placement,
   ...change,
   tags: (change.tags ?? now.tags).toSorted(),
   labels: Object.fromEntries(
@@ -185,6 +189,11 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   labels: Labels.pipe(
     Schema.propertySignature,
     Schema.withConstructorDefault(() => ({}))
+  ),
+  /** where it is to be; null: nothing is said */
+  placement: Schema.NullOr(Placement).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
   ),
   /** null: not defined yet */
   applied: Schema.NullOr(VmApplied).pipe(

@@ -1,12 +1,12 @@
 /**
- * Many VMs at once: as many as there is room for.
+ * Many VMs at once: as many as there is room for, and all or none where rules say how they are to lie to each other.
  *
  * @since 0.4.0
  */
 import * as Effect from "effect/Effect"
 import type { PlanOutdated } from "../domain/Errors.ts"
 import type { Vm } from "../domain/Vm.ts"
-import type * as Begun from "./Begun.ts"
+import * as Begun from "./Begun.ts"
 import type { Application } from "./Plans.ts"
 import type { CreateError, CreateVm, Vms } from "./Vms.ts"
 
@@ -29,11 +29,17 @@ export interface Batch {
 /** begun at the same time, so that they share commits */
 const together = 64
 
+/** Whether it is all or nothing: some of those that rules are about are of no use alone. @since 0.7.0 @category predicates */
+export const isWhole = ({ placement }: Pick<CreateVms, "placement">): boolean => (placement?.rules ?? []).length > 0
+
 /** Each as it is planned, one after the other. @since 0.5.0 @category use cases */
 export const rehearsals = (vms: Vms["Type"], request: CreateVms) => {
   const { idempotencyKey: _, ...each } = request
   return Array.from({ length: request.count }, (_, index) => vms.create({ ...each, name: `${each.name}-${index + 1}` }))
 }
+
+const keyOf = (key: string | undefined, number: number, count: number) =>
+  key === undefined ? {} : { idempotencyKey: `${key}/${number}`, of: count }
 
 /**
  * Fails when none can be begun. As it was planned: all that the plan makes can be begun at one moment, or it fails and none is; what is in the way of
@@ -48,6 +54,26 @@ export const create = Effect.fn("Batch.create")(function* (
   plan?: Application
 ) {
   const { count, idempotencyKey, ...each } = request
+  if (isWhole(request)) {
+    const all = vms.createAll(
+      Array.from({ length: count }, (_, index) => ({
+        ...each,
+        ...keyOf(idempotencyKey, index + 1, count),
+        name: `${each.name}-${index + 1}`
+      }))
+    )
+    // whoever goes away when they have been begun leaves nobody who makes one anew
+    const begun = yield* Effect.uninterruptible(
+      Effect.flatMap(
+        Effect.interruptible(plan === undefined ? all : plan.run(all)),
+        Effect.forEach(({ ended, operation }) => begin(Effect.zipRight(Begun.tell(operation), ended)))
+      )
+    )
+    return {
+      begun: begun.flatMap((beginning) => (beginning._tag === "UnderWay" ? [beginning] : [])),
+      refused: null
+    } satisfies Batch
+  }
   if (plan !== undefined) yield* plan.check(rehearsals(vms, { ...request, count: plan.size }))
   const planned = plan === undefined ? <A>(creation: A): A => creation : plan.run
   let error: Refusal | null = null
@@ -57,7 +83,7 @@ export const create = Effect.fn("Batch.create")(function* (
       Effect.suspend(() => {
         // they are all alike; but with a key one may have been begun before
         if (error !== null && idempotencyKey === undefined) return Effect.succeed([])
-        const key = idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}/${number}`, of: count }
+        const key = keyOf(idempotencyKey, number, count)
         return begin(planned(vms.create({ ...each, ...key, name: `${each.name}-${number}` }))).pipe(
           Effect.map((beginning) => (beginning._tag === "UnderWay" ? [beginning] : [])),
           Effect.catchAll((refusal) => {

@@ -19,12 +19,12 @@ export class Begun extends Context.Reference<Begun>()("vmfabric/fabric/Begun", {
   defaultValue: (): ((operation: Operation) => Effect.Effect<void>) => () => Effect.void
 }) {}
 
+/** Tells of an operation that a use case has begun. @since 0.7.0 @category combinators */
+export const tell = (operation: Operation): Effect.Effect<void> => Effect.flatMap(Begun, (tell) => tell(operation))
+
 /** Drives an operation that a use case has just begun, and tells of it. @since 0.4.0 @category combinators */
 export const start = (operations: Operations["Type"], operation: Operation): Effect.Effect<void> =>
-  Effect.zipRight(
-    operations.start(operation),
-    Effect.flatMap(Begun, (tell) => tell(operation))
-  )
+  Effect.zipRight(operations.start(operation), tell(operation))
 
 /** What is under way. A use case may begin one operation after the other. @since 0.4.0 @category models */
 export interface UnderWay<A, E> {

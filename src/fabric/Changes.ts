@@ -17,6 +17,7 @@ import type { KnownType } from "../domain/InstanceType.ts"
 import type { Nic } from "../domain/Nic.ts"
 import { formatSource as formatNetwork } from "../domain/Network.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
+import { showAll } from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
 import { type Labels, Vm } from "../domain/Vm.ts"
 import { Snapshot, Volume } from "../domain/Volume.ts"
@@ -328,6 +329,7 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
       autostart: one.autostart ? "on" : null,
       tags: one.tags.length === 0 ? null : one.tags.join(", "),
       labels: labelsOf(one.labels),
+      placement: showAll(one.placement),
       description: one.description === "" ? null : one.description
     })
 

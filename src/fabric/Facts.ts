@@ -10,6 +10,7 @@ import { formatSource, type Image } from "../domain/Image.ts"
 import type { InstanceType, KnownType } from "../domain/InstanceType.ts"
 import { showWish } from "../domain/Network.ts"
 import type { Nic } from "../domain/Nic.ts"
+import { showAll } from "../domain/Placement.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
@@ -40,7 +41,8 @@ export const ofVm = (vm: Vm): Facts => ({
   [`VM ${vm.id}: after a crash`]: vm.onCrash,
   [`VM ${vm.id}: NICs`]: listed(vm.nics.map(nicText)),
   [`VM ${vm.id}: protected`]: vm.protected ? "yes" : "no",
-  [`VM ${vm.id}: autostart`]: vm.autostart ? "on" : "off"
+  [`VM ${vm.id}: autostart`]: vm.autostart ? "on" : "off",
+  ...(vm.placement === null ? {} : { [`VM ${vm.id}: placement`]: showAll(vm.placement) ?? "anywhere" })
 })
 
 /** Which it is and nothing of what it says. @since 0.6.0 @category getters */

@@ -17,11 +17,12 @@ import * as Layer from "effect/Layer"
 import * as Errors from "../domain/Errors.ts"
 import type { HostId } from "../domain/Ids.ts"
 import type { OperationKind } from "../domain/Operation.ts"
+import { countedIn } from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
 import * as Uuid from "../domain/Uuid.ts"
 import { Volume } from "../domain/Volume.ts"
 import type { Ports } from "../operations/Kinds.ts"
-import * as Refusals from "../scheduler/Refusals.ts"
+import { reasons } from "../scheduler/Kept.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { ImageLibrary } from "../services/ImageLibrary.ts"
 import { ImageStore } from "../services/ImageStore.ts"
@@ -112,11 +113,12 @@ export class Plans extends Context.Tag("vmfabric/Plans")<
   {
     /**
      * What the use cases would do, each after the ones before it; as a rule it is one. They are asked until one is refused: when that is the first,
-     * its refusal is the plan's. `VmBusy`, `VolumeBusy`: the request itself would wait, and what it would find then is not known.
+     * its refusal is the plan's, and with `whole` that of any. `VmBusy`, `VolumeBusy`: the request itself would wait, and what it would find then is not known.
      */
     readonly plan: <A, E, R>(
       request: Request,
-      useCases: ReadonlyArray<Effect.Effect<A, E, R>>
+      useCases: ReadonlyArray<Effect.Effect<A, E, R>>,
+      whole?: boolean
     ) => Effect.Effect<Plan<E>, E | PlanError, R>
     /** To apply a plan of that request. */
     readonly apply: (
@@ -145,9 +147,10 @@ const considered = (
   request: PlacementRequest,
   candidates: ReadonlyArray<Candidate>
 ): ReadonlyArray<Considered> => {
+  const refusals = reasons(request, candidates)
   const all = candidates.map((candidate): Considered & { readonly rank: number } => {
     const { id, name } = candidate.host
-    const refusal = Refusals.of(request, candidate)
+    const refusal = refusals.get(id) ?? null
     return id === chosen
       ? { hostId: id, host: name, chosen: true, reason: "the scheduler's choice among those that can take it", rank: 0 }
       : {
@@ -172,7 +175,10 @@ const makeDraft = (pinned: Kept | null) => {
   const hosts = new Map<string, { readonly id: HostId; readonly name: string }>()
   const placements: Array<Placement> = []
   const made: Array<Intent.Made> = []
-  const taken = new Map<HostId, { readonly resources: Resources.Resources; readonly vms: number }>()
+  const taken = new Map<
+    HostId,
+    { readonly resources: Resources.Resources; readonly vms: number; readonly groups: ReadonlyArray<string> }
+  >()
   let pooled = 0
 
   const mode: Intent.Mode = {
@@ -181,14 +187,20 @@ const makeDraft = (pinned: Kept | null) => {
       const now = candidates.map((candidate): Candidate => {
         const others = taken.get(candidate.host.id)
         if (others === undefined) return candidate
-        const { promised, vms } = candidate
-        return { ...candidate, promised: plus(promised, others.resources), vms: vms + others.vms }
+        const { groups = [], promised, vms } = candidate
+        return {
+          ...candidate,
+          promised: plus(promised, others.resources),
+          vms: vms + others.vms,
+          ...(others.groups.length === 0 ? {} : { groups: [...groups, ...others.groups] })
+        }
       })
       const hostId = yield* pinned === null ? place(request, now) : pin(pinned, name, request, now, place)
-      const others = taken.get(hostId) ?? { resources: Resources.zero, vms: 0 }
+      const others = taken.get(hostId) ?? { resources: Resources.zero, vms: 0, groups: [] }
       taken.set(hostId, {
         resources: plus(others.resources, request.resources),
-        vms: others.vms + (what === "VM" ? 1 : 0)
+        vms: others.vms + (what === "VM" ? 1 : 0),
+        groups: [...others.groups, ...countedIn(request.placement ?? null)]
       })
       const host = now.find((candidate) => candidate.host.id === hostId)?.host.name ?? `host ${hostId}`
       hosts.set(name, { id: hostId, name: host })
@@ -380,7 +392,8 @@ export const layer = Layer.effect(
 
     const plan = Effect.fn("Plans.plan")(function* <A, E, R>(
       request: Request,
-      useCases: ReadonlyArray<Effect.Effect<A, E, R>>
+      useCases: ReadonlyArray<Effect.Effect<A, E, R>>,
+      whole: boolean = false
     ) {
       const draft = makeDraft(null)
       let refused: Plan<E>["refused"] = null
@@ -389,7 +402,7 @@ export const layer = Layer.effect(
         const rehearsal = Intent.stopped(rehearsed(Effect.provideService(useCase, Intent.Intent, draft.mode)))
         const ended = yield* Effect.either(rehearsal)
         if (Either.isLeft(ended)) {
-          if (done === 0) return yield* Effect.fail(ended.left)
+          if (done === 0 || whole) return yield* Effect.fail(ended.left)
           refused = { count: useCases.length - done, error: ended.left }
           break
         }

@@ -12,6 +12,7 @@ import type { HostStatus } from "../domain/Host.ts"
 import type { HostId, VmId } from "../domain/Ids.ts"
 import type { Operation } from "../domain/Operation.ts"
 import type { Vm, VmSeen } from "../domain/Vm.ts"
+import * as Violations from "../scheduler/Violations.ts"
 import { HostMonitor, statusOf } from "../services/HostMonitor.ts"
 import type { GuestAddress } from "../services/Hypervisor.ts"
 import { Inventory, type Page } from "../services/Inventory.ts"
@@ -31,6 +32,8 @@ export interface VmReport {
   readonly drift: ReadonlyArray<Drift>
   /** of its guest, as they were last read; null: not since this process began */
   readonly addresses: ReadonlyArray<GuestAddress> | null
+  /** its rules that do not hold where it is */
+  readonly violations: ReadonlyArray<Violations.Violation>
 }
 
 /** @since 0.3.0 @category services */
@@ -75,22 +78,36 @@ export const layer = Layer.effect(
     const operations = yield* Operations
     const queue = yield* Queue.Queue
 
-    const report = (vms: ReadonlyArray<Vm>, drift: ReadonlyArray<Drift>) =>
-      Effect.zipWith(monitor.statuses, inventory.seen, (statuses, seen) => {
-        const differing = new Map<VmId, Array<Drift>>()
-        for (const one of drift) {
-          const before = differing.get(one.vmId)
-          if (before === undefined) differing.set(one.vmId, [one])
-          else before.push(one)
-        }
-        return vms.map((vm): VmReport => ({
-          vm,
-          seen: seen.get(vm.id) ?? null,
-          host: statusOf(statuses, vm.hostId),
-          drift: differing.get(vm.id) ?? [],
-          addresses: addresses.known(vm.id)
-        }))
-      })
+    const violationsOf = Effect.fnUntraced(function* (
+      vms: ReadonlyArray<Vm>,
+      statuses: ReadonlyMap<HostId, HostStatus>
+    ): Effect.fn.Return<ReturnType<typeof Violations.of>, Errors.PersistenceError> {
+      const ruled = vms.filter(({ placement }) => placement !== null && placement.rules.length > 0)
+      if (ruled.length === 0) return new Map()
+      const hosts = yield* inventory.hosts
+      const candidates = hosts.map((usage) => ({ ...usage, status: statusOf(statuses, usage.host.id) }))
+      return Violations.of(ruled, yield* inventory.vms(), candidates)
+    })
+
+    const report = Effect.fnUntraced(function* (vms: ReadonlyArray<Vm>, drift: ReadonlyArray<Drift>) {
+      const statuses = yield* monitor.statuses
+      const seen = yield* inventory.seen
+      const violations = yield* violationsOf(vms, statuses)
+      const differing = new Map<VmId, Array<Drift>>()
+      for (const one of drift) {
+        const before = differing.get(one.vmId)
+        if (before === undefined) differing.set(one.vmId, [one])
+        else before.push(one)
+      }
+      return vms.map((vm): VmReport => ({
+        vm,
+        seen: seen.get(vm.id) ?? null,
+        host: statusOf(statuses, vm.hostId),
+        drift: differing.get(vm.id) ?? [],
+        addresses: addresses.known(vm.id),
+        violations: violations.get(vm.id) ?? []
+      }))
+    })
 
     return Reality.of({
       vm: Effect.fn("Reality.vm")(function* (id) {

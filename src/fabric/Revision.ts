@@ -29,7 +29,9 @@ export const ofVm = (vm: Vm): string =>
     vm.description,
     vm.tags,
     vm.labels,
-    vm.nics
+    vm.nics,
+    // one of which nothing is said keeps the revision that it had before there were rules
+    ...(vm.placement === null ? [] : [vm.placement])
   ])
 
 /** @since 0.6.0 @category getters */

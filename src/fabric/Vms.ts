@@ -18,6 +18,7 @@ import type { Image } from "../domain/Image.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
 import type { NewNic } from "../domain/Nic.ts"
 import type { Operation } from "../domain/Operation.ts"
+import * as Placement from "../domain/Placement.ts"
 import type { Resources } from "../domain/Resources.ts"
 import {
   Description,
@@ -31,7 +32,7 @@ import {
   VmName
 } from "../domain/Vm.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
-import { Inventory, type NewSettings, type RequestKey } from "../services/Inventory.ts"
+import { type HostUsage, Inventory, type NewSettings, type RequestKey } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
@@ -51,11 +52,13 @@ import * as Revision from "./Revision.ts"
  *
  * @since 0.1.0 @category models
  */
-export interface CreateVm extends NewSettings, CloudInitRules.Given {
+export interface CreateVm extends Omit<NewSettings, "placement">, CloudInitRules.Given {
   readonly name: string
   readonly instanceType: InstanceTypeId
   readonly imageId?: ImageId
   readonly onCrash?: OnCrash
+  /** where it is to be; absent or null: wherever there is room */
+  readonly placement?: Placement.Asked | null
   /** absent: one on the default network of whatever host it comes to; none: an empty list */
   readonly nics?: ReadonlyArray<NewNic>
   readonly idempotencyKey?: string
@@ -75,6 +78,11 @@ export type CreateError =
   | Errors.StorageError
   | Errors.OperationFailed
   | Errors.PersistenceError
+
+/** What is to be different; a `placement` takes the place of the one that is there, and null takes it away. @since 0.7.0 @category models */
+export interface ChangeVm extends Omit<VmChange, "placement"> {
+  readonly placement?: Placement.Asked | null
+}
 
 /** @since 0.1.0 @category errors */
 export type DestroyError =
@@ -108,6 +116,16 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
      */
     readonly create: (request: CreateVm) => Effect.Effect<Vm, CreateError>
     /**
+     * Places several, all of them or none, at one moment, and begins to make them. Gives of each what was begun, and its end, which is as that of
+     * `create`: only whoever waits for it makes a VM anew whose host stops answering.
+     */
+    readonly createAll: (
+      requests: ReadonlyArray<CreateVm>
+    ) => Effect.Effect<
+      ReadonlyArray<{ readonly operation: Operation; readonly ended: Effect.Effect<Vm, CreateError> }>,
+      CreateError
+    >
+    /**
      * Removes a VM whatever its state and waits until nothing of it is left; one that is still being created first gets to the end of
      * that. Its volumes stay, and are available again. Repeating it is fine: one that is already destroyed is a success. With its host silent it fails after a few tries, and ends by itself when the host is back.
      * `VmProtected`: it is not to be. `HasChanged`: its revision is not the expected one.
@@ -117,7 +135,7 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
      * Changes what people say of it. A new name and whether it starts with its host are told its domain, which is waited for; with its host silent that
      * fails after a few tries, and ends by itself when the host is back. `HasChanged`: its revision is not the expected one.
      */
-    readonly change: (id: VmId, change: VmChange, expect?: Revision.Expect) => Effect.Effect<Vm, ChangeError>
+    readonly change: (id: VmId, change: ChangeVm, expect?: Revision.Expect) => Effect.Effect<Vm, ChangeError>
     /** What its guest is told by cloud-init. It may be secret. */
     readonly cloudInit: (id: VmId) => Effect.Effect<CloudInitReport, Errors.VmNotFound | Errors.PersistenceError>
     /**
@@ -226,87 +244,199 @@ export const layer = Layer.effect(
       return image ?? (yield* new Errors.ImageNotFound({ imageId: imageId ?? 0, known: offered.map((i) => i.id) }))
     })
 
+    /** With all that was not said. */
+    const placementOf = (asked: Placement.Asked | null) =>
+      asked === null ? Effect.succeed(null) : Placement.make(asked)
+
+    /** The VMs that rules name have to be there. */
+    const checkOthers = Effect.fnUntraced(function* (placement: Placement.Placement | null) {
+      for (const [i, rule] of placement?.rules.entries() ?? []) {
+        if (rule.kind !== "notWith") continue
+        for (const id of rule.vms) {
+          yield* Effect.catchTag(
+            inventory.vm(id),
+            "VmNotFound",
+            () =>
+              new Errors.InvalidArgument({
+                field: `placement.rules.${i}.vms`,
+                problem: `has ${id}, which is no VM`,
+                expected: "ids of VMs that exist"
+              })
+          )
+        }
+      }
+    })
+
+    /** Where the VMs are that rules name, which stays so as long as they are there. */
+    const othersOf = Effect.fnUntraced(function* (placement: Placement.Placement) {
+      const ids = placement.rules.flatMap((rule) => (rule.kind === "notWith" ? rule.vms : []))
+      const found = yield* Effect.forEach(ids, (id) =>
+        inventory.vm(id).pipe(
+          Effect.map((vm): ReadonlyArray<readonly [VmId, HostId]> => [[id, vm.hostId]]),
+          Effect.catchTag("VmNotFound", () => Effect.succeed([]))
+        )
+      )
+      return new Map(found.flat())
+    })
+
     /** What it takes of its host: a disk in a pool is none of the host's. */
     const onHost = (type: Resources): Resources => (preferred.pool === null ? type : { ...type, disk: 0 })
 
-    /** Admits and drives; `lost` are hosts that fell silent under an earlier try, `replaces` is the operation of the last of those. */
+    /** All that a creation is made of, checked. */
+    interface Wanted {
+      readonly name: string
+      readonly instanceType: InstanceType
+      readonly image: Image
+      readonly onCrash: OnCrash
+      readonly nics: ReadonlyArray<NewNic>
+      readonly settings: NewSettings
+      /** undefined: what is usual */
+      readonly cloudInit: CloudInit | undefined
+    }
+
+    /** What the inventory is asked for; `lost` are hosts that fell silent under an earlier try, `replaces` is the operation of the last of those. */
+    const admission = Effect.fnUntraced(function* (
+      request: Wanted,
+      key: RequestKey | undefined,
+      lost: ReadonlyMap<HostId, string>,
+      replaces?: OperationId
+    ) {
+      const statuses = yield* monitor.statuses
+      const intent = yield* Intent.Intent
+      const { cloudInit, image, ...wanted } = request
+      const given = wanted.nics.flatMap(({ mac }) => mac ?? [])
+      const networks = Nics.wishes(wanted.nics)
+      const { placement = null } = wanted.settings
+      const ruled = placement === null ? {} : { placement, others: yield* othersOf(placement) }
+      const disk = { driver: preferred.name, pool: preferred.pool }
+      // asked when it is not a repetition: what is made anew keeps its rules, also when those that they name are gone
+      const named = replaces === undefined && placement !== null ? checkOthers(placement) : Effect.void
+      const place = (usage: ReadonlyArray<HostUsage>) =>
+        Effect.zipRight(
+          Effect.zipRight(
+            named,
+            intent.depends(() => Facts.ofNewVm(request.instanceType, image, disk))
+          ),
+          intent.choose(
+            { what: "VM", name: request.name },
+            {
+              resources: onHost(request.instanceType),
+              exclude: lost,
+              ...(networks.length === 0 ? {} : { networks }),
+              ...ruled
+            },
+            candidatesOf(usage, statuses),
+            scheduler.place
+          )
+        )
+      const confirm = ({ operation, vm }: { readonly operation: Operation; readonly vm: Vm }) =>
+        intent.confirm(() => ({
+          operation,
+          vm: { before: null, after: vm },
+          given,
+          ...(cloudInit === undefined ? {} : { cloudInit: { before: null, after: cloudInit } })
+        }))
+      return {
+        request: {
+          ...wanted,
+          ...(cloudInit === undefined ? {} : { cloudInit }),
+          imageId: image.id,
+          ...Keys.field(key, replaces),
+          ...(replaces === undefined ? {} : { replaces }),
+          disk,
+          besides: intent.besides()
+        },
+        place,
+        confirm
+      }
+    })
+
+    /** Waits for a creation, and makes the VM anew when its host falls silent. */
+    const followed = (
+      admitted: { readonly vm: Vm; readonly operation: Operation },
+      request: Wanted,
+      key: RequestKey | undefined,
+      lost: ReadonlyMap<HostId, string>
+    ): Effect.Effect<Vm, CreateError> =>
+      operations.await(admitted.operation.id).pipe(
+        Effect.zipRight(inventory.vm(admitted.vm.id)),
+        // destroyed by somebody else between its start and this line
+        Effect.catchTag("VmNotFound", () => Effect.succeed(admitted.vm)),
+        Effect.catchTag("OperationFailed", (failure) =>
+          failure.unreachableHost === null
+            ? failure
+            : attempt(
+                request,
+                key,
+                new Map([...lost, [failure.unreachableHost, failure.reason]]),
+                admitted.operation.id
+              )
+        )
+      )
+
+    /** Admits and drives. */
     const attempt = (
-      request: {
-        readonly name: string
-        readonly instanceType: InstanceType
-        readonly image: Image
-        readonly onCrash: OnCrash
-        readonly nics: ReadonlyArray<NewNic>
-        readonly settings: NewSettings
-        /** undefined: what is usual */
-        readonly cloudInit: CloudInit | undefined
-      },
+      request: Wanted,
       key: RequestKey | undefined,
       lost: ReadonlyMap<HostId, string>,
       replaces?: OperationId
     ): Effect.Effect<Vm, CreateError> =>
       Effect.gen(function* () {
-        const statuses = yield* monitor.statuses
-        const intent = yield* Intent.Intent
-        const { cloudInit, image, ...wanted } = request
-        const given = wanted.nics.flatMap(({ mac }) => mac ?? [])
-        const networks = Nics.wishes(wanted.nics)
-        const disk = { driver: preferred.name, pool: preferred.pool }
+        const asked = yield* admission(request, key, lost, replaces)
         // admitted and started as one: an interrupted caller must not leave an operation that nobody drives
         const admitted = yield* Effect.uninterruptible(
-          Effect.tap(
-            inventory.admit(
-              {
-                ...wanted,
-                ...(cloudInit === undefined ? {} : { cloudInit }),
-                imageId: image.id,
-                ...Keys.field(key, replaces),
-                ...(replaces === undefined ? {} : { replaces }),
-                disk,
-                besides: intent.besides()
-              },
-              (usage) =>
-                Effect.zipRight(
-                  intent.depends(() => Facts.ofNewVm(request.instanceType, image, disk)),
-                  intent.choose(
-                    { what: "VM", name: request.name },
-                    {
-                      resources: onHost(request.instanceType),
-                      exclude: lost,
-                      ...(networks.length === 0 ? {} : { networks })
-                    },
-                    candidatesOf(usage, statuses),
-                    scheduler.place
-                  )
-                ),
-              ({ operation, vm }) =>
-                intent.confirm(() => ({
-                  operation,
-                  vm: { before: null, after: vm },
-                  given,
-                  ...(cloudInit === undefined ? {} : { cloudInit: { before: null, after: cloudInit } })
-                }))
-            ),
-            ({ operation }) => Begun.start(operations, operation)
+          Effect.tap(inventory.admit(asked.request, asked.place, asked.confirm), ({ operation }) =>
+            Begun.start(operations, operation)
           )
         )
         yield* Effect.annotateCurrentSpan({ vmId: admitted.vm.id, hostId: admitted.vm.hostId })
-        return yield* operations.await(admitted.operation.id).pipe(
-          Effect.zipRight(inventory.vm(admitted.vm.id)),
-          // destroyed by somebody else between its start and this line
-          Effect.catchTag("VmNotFound", () => Effect.succeed(admitted.vm)),
-          Effect.catchTag("OperationFailed", (failure) =>
-            failure.unreachableHost === null
-              ? failure
-              : attempt(
-                  request,
-                  key,
-                  new Map([...lost, [failure.unreachableHost, failure.reason]]),
-                  admitted.operation.id
-                )
-          )
-        )
+        return yield* followed(admitted, request, key, lost)
       })
+
+    /** What a request asks for, checked, and its key. */
+    const prepared = Effect.fnUntraced(function* (request: CreateVm) {
+      const {
+        hostname,
+        idempotencyKey,
+        imageId,
+        instanceType,
+        name,
+        networkConfig,
+        of,
+        onCrash = "leave",
+        ...others
+      } = request
+      const { nics = usualNics, placement: asked = null, sshKeys, userData, ...words } = others
+      yield* checkName(name)
+      yield* Nics.check(nics)
+      yield* checkWords(words)
+      const placement = yield* placementOf(asked)
+      const settings: NewSettings = placement === null ? words : { ...words, placement }
+      const more = Object.keys(settings).length === 0 ? [] : [JSON.stringify(settings)]
+      const told = [hostname ?? null, networkConfig ?? null, sshKeys ?? null, userData ?? null]
+      const isTold = told.some((one) => one !== null)
+      const cloudInit = isTold ? yield* CloudInitRules.make(request) : undefined
+      const said = [
+        "VM",
+        name,
+        instanceType,
+        imageId ?? null,
+        onCrash,
+        ...(of === undefined ? [] : [of]),
+        ...(nics === usualNics ? [] : [Nics.said(nics)]),
+        ...more,
+        // it may be secret, and keys outlive the VM
+        ...(isTold ? [createHash("sha256").update(JSON.stringify(told)).digest("base64url")] : [])
+      ]
+      const key = yield* Keys.make(idempotencyKey, said)
+      const type = yield* inventory.type(instanceType)
+      const image = yield* pickImage(imageId)
+      const wanted: Wanted = { name, instanceType: type, image, onCrash, nics, settings, cloudInit }
+      return { wanted, key }
+    })
+
+    /** A process that has just started does not know its hosts yet; one that hangs must not hold everybody up. */
+    const ready = Effect.zipRight(Effect.timeoutOption(monitor.settled, patience), pools.refresh)
 
     /** Begun and started as one, after whatever else is being done with the VM. */
     const begin = Effect.fnUntraced(function* (
@@ -338,52 +468,50 @@ export const layer = Layer.effect(
 
     return Vms.of({
       create: Effect.fn("Vms.create")(function* (request) {
-        const {
-          hostname,
-          idempotencyKey,
-          imageId,
-          instanceType,
-          name,
-          networkConfig,
-          of,
-          onCrash = "leave",
-          ...others
-        } = request
-        const { nics = usualNics, sshKeys, userData, ...settings } = others
-        yield* checkName(name)
-        yield* Nics.check(nics)
-        yield* checkWords(settings)
-        const more = Object.keys(settings).length === 0 ? [] : [JSON.stringify(settings)]
-        const told = [hostname ?? null, networkConfig ?? null, sshKeys ?? null, userData ?? null]
-        const isTold = told.some((one) => one !== null)
-        const cloudInit = isTold ? yield* CloudInitRules.make(request) : undefined
-        const said = [
-          "VM",
-          name,
-          instanceType,
-          imageId ?? null,
-          onCrash,
-          ...(of === undefined ? [] : [of]),
-          ...(nics === usualNics ? [] : [Nics.said(nics)]),
-          ...more,
-          // it may be secret, and keys outlive the VM
-          ...(isTold ? [createHash("sha256").update(JSON.stringify(told)).digest("base64url")] : [])
-        ]
-        const key = yield* Keys.make(idempotencyKey, said)
-        const type = yield* inventory.type(instanceType)
-        const image = yield* pickImage(imageId)
-        // a process that has just started does not know its hosts yet; one that hangs must not hold everybody up
-        yield* Effect.timeoutOption(monitor.settled, patience)
-        yield* pools.refresh
-        return yield* attempt({ name, instanceType: type, image, onCrash, nics, settings, cloudInit }, key, new Map())
+        const { key, wanted } = yield* prepared(request)
+        yield* ready
+        return yield* attempt(wanted, key, new Map())
+      }),
+      createAll: Effect.fn("Vms.createAll")(function* (requests) {
+        const all = yield* Effect.forEach(requests, prepared)
+        yield* ready
+        const lost = new Map<HostId, string>()
+        const asked = yield* Effect.forEach(all, ({ key, wanted }) => admission(wanted, key, lost))
+        const numbered = asked.map(({ place, ...one }, index) => ({
+          ...one,
+          place: (usage: ReadonlyArray<HostUsage>) =>
+            Effect.mapError(place(usage), (error) =>
+              error._tag === "NoFeasibleHost"
+                ? new Errors.NoFeasibleHost({
+                    refusals: error.refusals,
+                    ruled: error.ruled ?? false,
+                    together: { number: index + 1, of: requests.length }
+                  })
+                : error
+            )
+        }))
+        const admitted = yield* Effect.uninterruptible(
+          Effect.tap(inventory.admitAll(numbered), (all) =>
+            Effect.forEach(all, ({ operation }) => Begun.start(operations, operation), { discard: true })
+          )
+        )
+        return admitted.flatMap((one, index) => {
+          const request = all[index]
+          if (request === undefined) return []
+          const ended = followed(one, request.wanted, request.key, lost)
+          return [{ operation: one.operation, ended }]
+        })
       }),
       destroy: Effect.fn("Vms.destroy")(function* (id, expect) {
         const operation = yield* begin(id, expect)
         if (operation._tag === "Some") yield* operations.await(operation.value.id)
       }),
-      change: Effect.fn("Vms.change")(function* (id, change, expect) {
-        if (change.name !== undefined) yield* checkName(change.name)
-        yield* checkWords(change)
+      change: Effect.fn("Vms.change")(function* (id, { placement, ...words }, expect) {
+        if (words.name !== undefined) yield* checkName(words.name)
+        yield* checkWords(words)
+        const wanted = placement === undefined ? undefined : yield* placementOf(placement)
+        yield* checkOthers(wanted ?? null)
+        const change: VmChange = wanted === undefined ? words : { ...words, placement: wanted }
         const intent = yield* Intent.Intent
         const expected = Revision.checkVm(expect)
         const check = (vm: Vm) => Effect.zipRight(expected?.(vm) ?? Effect.void, checkLabels(vm, change))

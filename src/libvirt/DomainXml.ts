@@ -58,7 +58,7 @@ export const build = (spec: DomainSpec, facts: HostFacts): Xml.Element => {
       element("type", { arch: facts.arch, machine: x86 ? "q35" : "virt" }, ["hvm"])
     ]),
     element("features", {}, [element("acpi"), x86 ? element("apic") : null]),
-    cpu(facts),
+    processor(facts),
     element("clock", { offset: "utc" }),
     element("on_poweroff", {}, ["destroy"]),
     element("on_reboot", {}, ["restart"]),
@@ -184,9 +184,10 @@ export const nic = ({ alias, link, mac, model, source }: DomainNic): Xml.Element
 // when it starts, so that a migration can be checked against the target. In software a fixed model, for the same reason, and the oldest
 // that still is an x86-64-v2, which today's distributions are built for; TCG emulates all of it (`check` none: it has a few of its
 // own features besides).
-const cpu = (facts: HostFacts): Xml.Element | null => {
-  if (facts.domainType === "kvm") return Xml.element("cpu", { mode: "host-model", check: "partial" })
-  if (facts.arch !== "x86_64") return null
+/** What VMs of a host get as their processor; null: libvirt's own. @since 0.7.0 @category constructors */
+export const processor = ({ arch, domainType }: Pick<HostFacts, "arch" | "domainType">): Xml.Element | null => {
+  if (domainType === "kvm") return Xml.element("cpu", { mode: "host-model", check: "partial" })
+  if (arch !== "x86_64") return null
   return Xml.element("cpu", { mode: "custom", match: "exact", check: "none" }, [
     Xml.element("model", { fallback: "forbid" }, ["Nehalem"])
   ])

@@ -5,9 +5,12 @@
  */
 import type { HostRefusal } from "../domain/Errors.ts"
 import type { HostId } from "../domain/Ids.ts"
+import * as Placements from "../domain/Placement.ts"
+import * as Resources from "../domain/Resources.ts"
 import type { Candidate, PlacementRequest } from "../services/Scheduler.ts"
 import * as Engine from "./Engine.ts"
 import * as Refusals from "./Refusals.ts"
+import type { Rule, Topology } from "./Rules.ts"
 import * as Score from "./Score.ts"
 
 /** The host chosen, or why none, of every host. @since 0.7.0 @category models */
@@ -19,6 +22,71 @@ export type Placement =
 export interface Kept {
   /** Decides among exactly these candidates, whichever it was shown before. Of equals the one with the lowest id. */
   readonly place: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => Placement
+  /** Why each of those that cannot take it cannot, one clause. */
+  readonly reasons: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => ReadonlyMap<HostId, string>
+}
+
+/** A rule as the engine knows it. */
+interface Known {
+  readonly rule: Rule
+  /** whether another VM's rule asks for it */
+  readonly isClaim: boolean
+  /** why a host breaks it, one clause, of what the engine says of it */
+  readonly tell: (reason: string, candidate: Candidate) => string
+}
+
+const topology = (over: string): Topology => (over === "host" ? "host" : { label: over })
+
+const must = { strength: "must" } as const
+
+const given = ({
+  strength,
+  weight
+}: Placements.Rule): Pick<Rule & { readonly strength: "should" }, "weight"> & {
+  readonly strength: Placements.Strength
+} => (weight === undefined ? { strength } : { strength, weight })
+
+/** No group has such a name. */
+const together = (vms: ReadonlyArray<number>): string => `VMs ${vms.join(", ")}`
+
+const asKnown = (rule: Placements.Rule): Known => {
+  const tell: Known["tell"] = (reason) =>
+    `it ${Placements.show(rule)}, and ${rule.kind === "notWith" ? "one of them is there" : reason}`
+  const strength = given(rule)
+  const known = (rule: Rule): Known => ({ rule, isClaim: false, tell })
+  switch (rule.kind) {
+    case "on":
+      return known({ ...strength, kind: "hosts", label: rule.label, is: "in", values: rule.values })
+    case "notOn":
+      return known({ ...strength, kind: "hosts", label: rule.label, is: "not in", values: rule.values })
+    case "near":
+    case "apart":
+      return known({ ...strength, kind: rule.kind, group: rule.group, over: topology(rule.over) })
+    case "notWith":
+      return known({ ...strength, kind: "notWith", group: together(rule.vms) })
+    case "evenly":
+      return known({ ...strength, kind: "evenly", group: rule.group, over: topology(rule.over), skew: rule.skew })
+  }
+}
+
+/** What another VM's rule asks of those of its group. */
+const asClaim = (name: string, { group, kind, over, skew }: Placements.Claim): Known => {
+  const place = over === "host" ? "it" : `its ${over}`
+  const asked: Placements.Rule =
+    kind === "evenly"
+      ? { ...must, kind, group, over, skew }
+      : { ...must, kind: kind === "apart" ? kind : "near", group, over }
+  const at = topology(over)
+  const rule: Rule =
+    kind === "evenly"
+      ? { ...must, kind, group, over: at, skew }
+      : { ...must, kind: kind === "apart" ? kind : "near", group: kind === "nearOwn" ? group : name, over: at }
+  const here = kind === "apart" ? `${place} has that one` : `${place} does not have that one`
+  const tell: Known["tell"] = (reason, { host }) => {
+    const isNowhere = over !== "host" && host.config.labels[over] === undefined
+    return `another VM ${Placements.show(asked)}, and ${isNowhere || kind === "evenly" ? reason : here}`
+  }
+  return { rule, isClaim: true, tell }
 }
 
 /** @since 0.7.0 @category constructors */
@@ -26,16 +94,40 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
   const engine = Engine.make({ weights: Score.policies[policy] })
   const known = new Map<HostId, Candidate>()
   let shown: ReadonlyArray<Candidate> = []
+  /** how often each name is counted, on all hosts */
+  const counted = new Map<string, number>()
+  /** what is claimed of a group, by the names under which it is counted */
+  const claims = new Map<string, Map<string, Placements.Claim>>()
+
+  const tally = (names: ReadonlyArray<string>, by: 1 | -1): void => {
+    for (const name of names) {
+      const now = (counted.get(name) ?? 0) + by
+      if (now > 0) counted.set(name, now)
+      else counted.delete(name)
+      if (now > 1) continue
+      const claim = Placements.claimOf(name)
+      if (claim === null) continue
+      const others = claims.get(claim.group) ?? new Map<string, Placements.Claim>()
+      if (now > 0) others.set(name, claim)
+      else others.delete(name)
+      if (others.size === 0) claims.delete(claim.group)
+      else claims.set(claim.group, others)
+    }
+  }
 
   const learn = (candidate: Candidate): void => {
-    const { host, promised, status } = candidate
+    const { groups, host, promised, status } = candidate
     const before = known.get(host.id)
     if (before === candidate) return
     known.set(host.id, candidate)
     if (before?.host !== host || before.status !== status) engine.set(Engine.fromHost(host, status))
-    if (before?.promised === promised) return
-    if (before !== undefined) engine.release(host.id, before.promised)
-    engine.reserve(host.id, promised)
+    if (before?.promised === promised && before.groups === groups) return
+    if (before !== undefined) {
+      engine.release(host.id, before.promised, before.groups)
+      tally(before.groups ?? [], -1)
+    }
+    engine.reserve(host.id, promised, groups)
+    tally(groups ?? [], 1)
   }
 
   const follow = (candidates: ReadonlyArray<Candidate>): void => {
@@ -49,23 +141,112 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
     shown = candidates
     if (!isOther) return
     const present = new Set(candidates.map(({ host }) => host.id))
-    for (const id of known.keys()) {
+    for (const [id, { groups }] of known) {
       if (present.has(id)) continue
+      tally(groups ?? [], -1)
       known.delete(id)
       engine.remove(id)
     }
   }
 
+  const total = (name: string): number => counted.get(name) ?? 0
+
+  /** Its rules, and those that rules of VMs that are there ask of it. */
+  const rulesOf = ({ group, rules }: Placements.Placement): ReadonlyArray<Known> => {
+    const all = rules.map(asKnown)
+    for (const rule of rules) {
+      if (rule.kind !== "near" || rule.strength !== "must" || total(rule.group) > 0) continue
+      // nobody of the group is there yet: those that wait for it have to be in one place, or it can come to one of them alone
+      for (const [name, claim] of claims.get(rule.group) ?? []) {
+        if (claim.kind === "near" && claim.over === rule.over) all.push(asClaim(name, claim))
+      }
+    }
+    if (group === null) return all
+    for (const [name, claim] of claims.get(group) ?? []) {
+      const isAsked =
+        claim.kind === "apart" ||
+        claim.kind === "evenly" ||
+        (claim.kind === "near" && total(group) === 0) ||
+        // nobody of the group is there but those that want company
+        (claim.kind === "nearOwn" && total(group) === total(name))
+      if (isAsked) all.push(asClaim(name, claim))
+    }
+    return all
+  }
+
+  /** With the VMs that its rules name counted where they are. */
+  const withOthers = <A>({ others, placement }: PlacementRequest, use: () => A): A => {
+    const guests = (placement?.rules ?? []).flatMap((rule) =>
+      rule.kind === "notWith"
+        ? rule.vms.flatMap((vm) => {
+            const host = others?.get(vm)
+            return host === undefined ? [] : [{ host, names: [together(rule.vms)] }]
+          })
+        : []
+    )
+    for (const { host, names } of guests) engine.reserve(host, Resources.zero, names)
+    const result = use()
+    for (const { host, names } of guests) engine.release(host, Resources.zero, names)
+    return result
+  }
+
+  const reasons: Kept["reasons"] = (request, candidates) => {
+    const { placement } = request
+    if (placement !== undefined) follow(candidates)
+    const told = new Map<HostId, string>()
+    const rules = placement === undefined ? [] : rulesOf(placement)
+    const byRule = new Map(rules.map((known): [Rule, Known] => [known.rule, known]))
+    const verdicts =
+      rules.length === 0
+        ? new Map<HostId, Engine.Verdict>()
+        : withOthers(
+            request,
+            () =>
+              new Map(
+                engine
+                  .judge({ ...request, rules: rules.map(({ rule }) => rule) })
+                  .map((verdict): [HostId, Engine.Verdict] => [verdict.hostId, verdict])
+              )
+          )
+    for (const candidate of candidates) {
+      const reason = Refusals.of(request, candidate)
+      const blocks = verdicts.get(candidate.host.id)?.blocks ?? []
+      // one that is closed to all is no better for other rules
+      const isOpen = blocks.every(({ _tag }) => _tag === "Short" || _tag === "Rule")
+      const broken = blocks.flatMap((block) => {
+        const known = block._tag === "Rule" ? byRule.get(block.rule) : undefined
+        return known === undefined || block._tag !== "Rule" ? [] : [{ ...known, reason: block.reason }]
+      })
+      const own = broken.filter(({ isClaim }) => !isClaim)
+      const binding = isOpen ? (own.length > 0 ? own : broken) : []
+      const all = [
+        ...(reason === null ? [] : [reason]),
+        ...new Set(binding.map(({ reason, tell }) => tell(reason, candidate)))
+      ]
+      if (all.length > 0) told.set(candidate.host.id, all.join(", "))
+    }
+    return told
+  }
+
   return {
     place: (request, candidates) => {
       follow(candidates)
-      const choice = engine.place(request)
+      const { placement } = request
+      const choice =
+        placement === undefined
+          ? engine.place(request)
+          : withOthers(request, () => engine.place({ ...request, rules: rulesOf(placement).map(({ rule }) => rule) }))
       if (choice !== null) return { _tag: "Placed", hostId: choice.hostId }
-      const refusals = candidates.flatMap((candidate): ReadonlyArray<HostRefusal> => {
-        const reason = Refusals.of(request, candidate)
-        return reason === null ? [] : [{ hostId: candidate.host.id, host: candidate.host.name, reason }]
+      const why = reasons(request, candidates)
+      const refusals = candidates.flatMap(({ host }): ReadonlyArray<HostRefusal> => {
+        const reason = why.get(host.id)
+        return reason === undefined ? [] : [{ hostId: host.id, host: host.name, reason }]
       })
       return { _tag: "Refused", refusals }
-    }
+    },
+    reasons
   }
 }
+
+/** As a scheduler that knows only this would tell it. @since 0.7.0 @category filters */
+export const reasons: Kept["reasons"] = (request, candidates) => make().reasons(request, candidates)

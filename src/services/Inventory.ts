@@ -40,6 +40,8 @@ export interface HostUsage {
   readonly host: Host
   readonly promised: Resources
   readonly vms: number
+  /** what the VMs there are counted in for rules about groups, each as often as it is; absent: nothing */
+  readonly groups?: ReadonlyArray<string>
 }
 
 /** What VMs, or volumes, a list is of. @since 0.4.0 @category models */
@@ -420,6 +422,25 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
     ) => Effect.Effect<
       { readonly vm: Vm; readonly operation: Operation },
+      | E
+      | Errors.ImageNotFound
+      | Errors.InstanceTypeNotFound
+      | Errors.PoolFull
+      | Errors.MacTaken
+      | Errors.KeyReused
+      | Errors.PersistenceError
+    >
+    /**
+     * Several at once, in one transaction: each is placed by what is promised with those before it. When one cannot be admitted, none is.
+     */
+    readonly admitAll: <E>(
+      wanted: ReadonlyArray<{
+        readonly request: AdmitVm
+        readonly place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>
+        readonly confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
+      }>
+    ) => Effect.Effect<
+      ReadonlyArray<{ readonly vm: Vm; readonly operation: Operation }>,
       | E
       | Errors.ImageNotFound
       | Errors.InstanceTypeNotFound

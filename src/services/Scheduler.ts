@@ -7,8 +7,9 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { NoFeasibleHost } from "../domain/Errors.ts"
 import type { Host, HostStatus } from "../domain/Host.ts"
-import type { HostId } from "../domain/Ids.ts"
+import type { HostId, VmId } from "../domain/Ids.ts"
 import type { Wish } from "../domain/Network.ts"
+import type { Placement } from "../domain/Placement.ts"
 import type { Resources } from "../domain/Resources.ts"
 
 /** One host as the scheduler sees it. `promised` is the sum over all VMs that have a reservation there. @since 0.1.0 @category models */
@@ -17,6 +18,8 @@ export interface Candidate {
   readonly status: HostStatus
   readonly promised: Resources
   readonly vms: number
+  /** what the VMs there are counted in for rules about groups (`Placement.countedIn`), each as often as it is; absent: nothing */
+  readonly groups?: ReadonlyArray<string>
 }
 
 /** @since 0.1.0 @category models */
@@ -26,6 +29,10 @@ export interface PlacementRequest {
   readonly exclude: ReadonlyMap<HostId, string>
   /** what its NICs are to be plugged into; absent: it has none */
   readonly networks?: ReadonlyArray<Wish>
+  /** its group and its rules; absent: nothing is said of them */
+  readonly placement?: Placement
+  /** where the VMs are that its rules name; one that is not in it is no more */
+  readonly others?: ReadonlyMap<VmId, HostId>
 }
 
 /** @since 0.1.0 @category services */

@@ -302,6 +302,53 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("say in words where VMs are to be, and show it", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      const good = (...args: ReadonlyArray<string>) =>
+        Effect.tap(run(...args), ({ err, status }) => assert.strictEqual(status, 0, `${args.join(" ")}: ${err}`))
+      const create = (name: string, ...more: ReadonlyArray<string>) => [
+        "vm",
+        "create",
+        "--name",
+        name,
+        "--type",
+        "1",
+        ...more
+      ]
+      const host = (name: string) => Effect.map(good("vm", "get", name), ({ out }) => /^host +(\d+)$/m.exec(out)?.[1])
+      const apart = ["--group", "web", "--must", "apart"]
+      const shown = yield* good(...create("web-1", ...apart, "--should", "evenly over rack by 2 weight 0.5"))
+      const rules = "group web; must be apart from web over host"
+      assert.include(shown.out, `${rules}; should be spread evenly with web over rack, by 2 at most (weight 0.5)\n`)
+      assert.match(shown.out, /^violated +should be spread evenly .*: .* has no label rack$/m)
+      const planned = yield* good(...create("web-2", ...apart, "--plan"))
+      assert.match(planned.out, /must be apart from web over host, and it has 1 of web/)
+      yield* good(...create("db", "--should", "not with web-1", "--must", "near web"))
+      assert.strictEqual(yield* host("db"), yield* host("web-1"))
+      const refused = yield* run(...create("other", "--must", "on rack=r1,r2"))
+      assert.strictEqual(refused.status, 1)
+      assert.match(refused.err, /hosts? \(.*\): it must be on rack=r1,r2, and it has no label rack/)
+
+      const changed = yield* good("vm", "set", "db", "--must", "not with web-1,db", "--group", "db")
+      assert.match(changed.out, /^placement +group db; must be not with VMs 1, 2$/m)
+      assert.match(changed.out, /^violated +must be not with VMs 1, 2: VM 1 \(web-1\) is on .*, too$/m)
+      assert.match((yield* good("vm", "set", "db", "--group", "sql")).out, /^placement +group sql; must be not with/m)
+      assert.match((yield* good("vm", "set", "db", "--anywhere")).out, /^placement +-$/m)
+      assert.include(
+        (yield* run("vm", "set", "db", "--anywhere", "--group", "x")).err,
+        "--anywhere takes group and rules"
+      )
+      const wrong = yield* run(...create("wrong", "--must", "close to web"))
+      assert.strictEqual(wrong.status, 2)
+      assert.match(
+        wrong.err,
+        /--must "close to web": it is no rule: expected one of "apart \[from GROUP\] \[over LABEL\]"/
+      )
+      assert.include((yield* run(...create("wrong", "--must", "near"))).err, "the VM's own in placement.group")
+    })
+  )
+
   it.scopedLive("name VMs anew, put words on them, protect them, and find them by those", () =>
     Effect.gen(function* () {
       const { run } = yield* shell

@@ -157,6 +157,21 @@ describe("ssh", () => {
           "-a"
         ])
         assert.strictEqual((yield* run("ssh", "web", "--jump", "--user=-oProxyCommand=x")).status, 2)
+
+        // one whose sshd is not up at once, as the host sees it
+        const asked = join(folder, "asked")
+        writeFileSync(
+          program,
+          `#!/bin/sh\n[ "$1" = -W ] || exit 7\necho "$@" >> ${asked}\n[ $(wc -l < ${asked}) -lt 2 ] || echo SSH-2.0-guest\n`,
+          { mode: 0o755 }
+        )
+        const waited = yield* run("ssh", "web", "--jump", "--wait", "50")
+        assert.strictEqual(waited.status, 7, waited.err)
+        assert.match(waited.err, /^waits up to 50 s for sshd of VM 1\nat 192\.0\.2\.17/)
+        assert.strictEqual(readFileSync(asked, "utf8"), `-W ${far}:22 -- ssh://root@${host}:22\n`.repeat(2))
+        const never = yield* run("ssh", "web", "--wait", "0")
+        assert.strictEqual(never.status, 1)
+        assert.match(never.err, /nothing answers from here at 192\.0\.2\.17/)
       }),
     limit
   )

@@ -102,6 +102,17 @@ describe("the doctor", () => {
       assert.strictEqual(second.state.domains.size, 0)
       yield* second.faults.hangKvm(false)
 
+      // where QEMU cannot give a guest the processor that VMs get
+      yield* second.faults.fail("DOMAIN_CREATE_XML", { code: 1, message: "QEMU closed the monitor" })
+      const refused = yield* found
+      assert.deepStrictEqual(refused.ill, ["root@sim-2 guest"])
+      assert.strictEqual(
+        refused.of("sim-2", "guest").seen,
+        "host root@sim-2 failed to run a tiny kvm guest: QEMU closed the monitor"
+      )
+      assert.strictEqual(refused.of("sim-2", "guest").mend, "vmfabric host set 2 virt=qemu")
+      yield* second.faults.clear
+
       yield* second.faults.fillDisk(second.state.files.capacity - 4096)
       const full = yield* found
       assert.deepStrictEqual(full.ill, ["root@sim-2 disk"])

@@ -59,6 +59,7 @@ const report: VmReport = {
   seen: { power: "stopped", reason: "the guest shut itself down", since: 1_700_000_000_000 },
   host: { _tag: "Up" },
   drift: [drift],
+  violations: [],
   addresses: [{ mac: "52:54:00:00:00:01", address: "10.0.0.17", prefix: 24, source: "agent" }]
 }
 
@@ -187,6 +188,10 @@ export const make = () => {
             default:
               return Effect.succeed(vm)
           }
+        },
+        createAll: (requests) => {
+          created.push(...requests)
+          return Effect.succeed(requests.map(() => ({ operation: running, ended: Effect.succeed(vm) })))
         },
         destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),

@@ -98,6 +98,7 @@ const withApplied = (vms: ReadonlyArray<Row>): ReadonlyArray<Row> =>
     description: "",
     tags: "[]",
     labels: "{}",
+    placement: null,
     applied:
       row["state"] === "running" || row["state"] === "destroying"
         ? JSON.stringify({ name: row["name"], cpu: row["cpu"], ram: row["ram"] })
@@ -121,6 +122,7 @@ describe("a database of version 0001", () => {
         instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
         images: extended(rows, "images", fromFile),
         vms: withApplied(extended(rows, "vms", { driver: "dir", pool: null })),
+        reservations: extended(rows, "reservations", { groups: null }),
         operations: extended(rows, "operations", {
           volume_id: null,
           snapshot_id: null,
@@ -230,7 +232,8 @@ describe("a database of version 0001", () => {
         { migration_id: 12, name: "made_types" },
         { migration_id: 13, name: "made_images" },
         { migration_id: 14, name: "host_origins" },
-        { migration_id: 15, name: "made_events" }
+        { migration_id: 15, name: "made_events" },
+        { migration_id: 16, name: "placements" }
       ])
     })
   )
@@ -352,6 +355,7 @@ describe("a database of version 0002", () => {
           instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
           images: extended(rows, "images", fromFile),
           vms: withApplied(rows["vms"] ?? []),
+          reservations: extended(rows, "reservations", { groups: null }),
           operations: extended(rows, "operations", { cancel_asked: 0, replaced_by: null, outcome: null })
         })
         assert.deepStrictEqual(

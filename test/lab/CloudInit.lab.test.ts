@@ -31,6 +31,7 @@ import * as Typed from "../cli/Typed.ts"
 import * as Contract from "../http/v1/Contract.ts"
 import { inGuest, wipeHost } from "./Client.ts"
 import * as Lab from "./Lab.ts"
+import * as TenCommands from "./TenCommands.ts"
 
 const [, images = "", types = ""] = Lab.filesOf("first")
 const machines = `${Lab.status.dir}/physicalMachine_file`
@@ -225,7 +226,15 @@ const reached = (id: VmId, hostname: string) =>
     assert.include(readFileSync(join(folder, "known"), "utf8"), "vmfabric-")
   }).pipe(Effect.scoped)
 
-describe("a real cloud-init in a guest", () => {
+describe.concurrent("a real cloud-init in a guest", () => {
+  it.live("is reached by a shell after README's ten commands, each as it is printed", () =>
+    Effect.gen(function* () {
+      const times = yield* TenCommands.run((yield* Lab.lab("debian-image")).trim())
+      assert.lengthOf(times, 10)
+      yield* Effect.log(times.join(", "))
+    })
+  )
+
   it.live("applies hostname, key, user data and network, and what it is told anew at its next boot", () =>
     Effect.gen(function* () {
       yield* wipeHost(host)

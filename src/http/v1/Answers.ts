@@ -67,10 +67,11 @@ export const make = Effect.gen(function* () {
   /** The plan of one use case, or of several. */
   const plan = Effect.fnUntraced(function* <A, E extends Problems.Known, R>(
     asked: Pick<Asked, "payload">,
-    useCases: ReadonlyArray<Effect.Effect<A, E, R>>
+    useCases: ReadonlyArray<Effect.Effect<A, E, R>>,
+    whole?: boolean
   ) {
     const request = yield* requestOf(asked)
-    const made = yield* plans.plan(request, useCases)
+    const made = yield* plans.plan(request, useCases, whole)
     return Views.plan(made, request, yield* Problems.summary)
   })
 

@@ -31,6 +31,7 @@ import { Reality } from "../../fabric/Reality.ts"
 import * as Revision from "../../fabric/Revision.ts"
 import { Vms } from "../../fabric/Vms.ts"
 import { Volumes } from "../../fabric/Volumes.ts"
+import type { Asked } from "../../domain/Placement.ts"
 import type { OnCrash } from "../../domain/Vm.ts"
 import type { NewSettings, VmFilter, VmOrder } from "../../services/Inventory.ts"
 import { Operations } from "../../services/Operations.ts"
@@ -109,7 +110,8 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       readonly sshKeys?: ReadonlyArray<string>
       readonly hostname?: string
       readonly networkConfig?: string
-    } & NewSettings) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
+      readonly placement?: Asked | null
+    } & Omit<NewSettings, "placement">) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
 
     return handlers
       .handle("listVms", ({ urlParams: { host, ...listing } }) => told(pageOfVms(reality, listing, host)))
@@ -121,7 +123,9 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
             const { count, ...each } = payload
             const request = { ...wanted(each), ...keyOf({ headers, urlParams }), count }
             const applied = yield* answers.application({ payload, urlParams })
-            if (urlParams.plan === true) return yield* answers.plan({ payload }, BatchOf.rehearsals(vms, request))
+            if (urlParams.plan === true) {
+              return yield* answers.plan({ payload }, BatchOf.rehearsals(vms, request), BatchOf.isWhole(request))
+            }
             const { begun, refused } = yield* BatchOf.create(answers.begin, vms, request, applied)
             if (wait !== undefined) {
               yield* Effect.timeoutOption(

@@ -10,6 +10,7 @@ import type { GuestReading } from "../../domain/Guest.ts"
 import type { HostStatus } from "../../domain/Host.ts"
 import { formatSource, type Image, isPublished } from "../../domain/Image.ts"
 import type { KnownType } from "../../domain/InstanceType.ts"
+import { show } from "../../domain/Placement.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
 import { formatSource as formatNetwork } from "../../domain/Network.ts"
 import * as Redacted from "effect/Redacted"
@@ -66,7 +67,7 @@ export const guest = (reading: GuestReading) =>
       }
 
 /** Encoded already: there are a thousand on a page, and a schema takes ten times as long for each. @since 0.4.0 @category views */
-export const vm = ({ addresses, drift, host, seen, vm }: VmReport): typeof Vm.Encoded => ({
+export const vm = ({ addresses, drift, host, seen, violations, vm }: VmReport): typeof Vm.Encoded => ({
   id: vm.id,
   name: vm.name,
   state: vm.state,
@@ -85,6 +86,8 @@ export const vm = ({ addresses, drift, host, seen, vm }: VmReport): typeof Vm.En
   description: vm.description,
   tags: vm.tags,
   labels: vm.labels,
+  placement: vm.placement,
+  violations: violations.map(({ reason, rule }) => ({ rule: show(rule), strength: rule.strength, reason })),
   createdAt: text(vm.createdAt),
   seen: seen === null ? null : { power: seen.power, reason: seen.reason, since: text(seen.since) },
   hostStatus: statuses[host._tag],

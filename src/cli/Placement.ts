@@ -1,0 +1,129 @@
+/**
+ * Rules about where a VM is to be, in words.
+ *
+ * @since 0.7.0
+ */
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { VmId } from "../domain/Ids.ts"
+import type { Asked, AskedRule, Placement } from "../domain/Placement.ts"
+import { Refused } from "./Failure.ts"
+import * as Resolve from "./Resolve.ts"
+import * as Verb from "./Verb.ts"
+
+/** What rules look like. @since 0.7.0 @category constants */
+export const forms = [
+  "apart [from GROUP] [over LABEL]",
+  "near [GROUP] [over LABEL]",
+  "evenly [with GROUP] over LABEL [by N]",
+  "on LABEL=VALUE,…",
+  "not on LABEL=VALUE,…",
+  "not with VM,…"
+] as const
+
+const written = forms.map((form) => `"${form}"`).join(", ")
+
+/** @since 0.7.0 @category options */
+export const options = {
+  group: Options.optional(Verb.text("group", "GROUP", "The group of VMs that it is in, for rules.")),
+  must: Verb.text(
+    "must",
+    "RULE",
+    `Where it has to be; may be repeated: ${written}. LABEL is a label of hosts, as in rack, and GROUP its own unless it is said.`
+  ).pipe(Options.repeated),
+  should: Verb.text(
+    "should",
+    "RULE",
+    `Where it had better be, written as for --must, and then maybe "weight N": how much that counts, 1 unless it is said; may be repeated.`
+  ).pipe(Options.repeated)
+}
+
+/** @since 0.7.0 @category models */
+export interface Given {
+  readonly group: Option.Option<string>
+  readonly must: ReadonlyArray<string>
+  readonly should: ReadonlyArray<string>
+}
+
+type Strength = "must" | "should"
+
+const parse = Effect.fnUntraced(function* (strength: Strength, text: string) {
+  const refused = (message: string) =>
+    new Refused({ why: "usage", message: `--${strength} ${JSON.stringify(text)}: ${message}`, field: strength })
+  const words = text.trim().replace(/\s+/g, " ")
+  const weighted = strength === "should" ? /^(.*) weight (\d+(?:\.\d+)?)$/.exec(words) : null
+  const rule = weighted?.[1] ?? words
+  const weight = weighted?.[2]
+  const said = { strength, ...(weight === undefined ? {} : { weight: Number(weight) }) }
+  const maybe = <K extends "group" | "over">(key: K, value: string | undefined) =>
+    Verb.given(key, Option.fromNullable(value))
+
+  const on = /^(not )?on ([^=\s]+)=(.+)$/.exec(rule)
+  const others = /^not with (.+)$/.exec(rule)
+  const apart = /^apart(?: from (\S+))?(?: over (\S+))?$/.exec(rule)
+  const near = /^near(?: (?!over )(\S+))?(?: over (\S+))?$/.exec(rule)
+  const evenly = /^evenly(?: with (\S+))? over (\S+)(?: by (\d{1,6}))?$/.exec(rule)
+  let made: AskedRule
+  if (on !== null) {
+    const [, not, label = "", values = ""] = on
+    made = { ...said, kind: not === undefined ? "on" : "notOn", label, values: values.split(",") }
+  } else if (others !== null) {
+    const vms: ReadonlyArray<VmId> = yield* Effect.forEach((others[1] ?? "").split(","), (vm) => Resolve.vm(vm.trim()))
+    made = { ...said, kind: "notWith", vms }
+  } else if (apart !== null) {
+    made = { ...said, kind: "apart", ...maybe("group", apart[1]), ...maybe("over", apart[2]) }
+  } else if (near !== null) {
+    made = { ...said, kind: "near", ...maybe("group", near[1]), ...maybe("over", near[2]) }
+  } else if (evenly !== null) {
+    const [, group, over = "", skew] = evenly
+    made = {
+      ...said,
+      kind: "evenly",
+      ...maybe("group", group),
+      over,
+      ...(skew === undefined ? {} : { skew: Number(skew) })
+    }
+  } else return yield* refused(`it is no rule: expected one of ${written}`)
+  return made
+})
+
+const rulesOf = Effect.fnUntraced(function* ({ must, should }: Given) {
+  const musts = yield* Effect.forEach(must, (text) => parse("must", text))
+  const shoulds = yield* Effect.forEach(should, (text) => parse("should", text))
+  return [...musts, ...shoulds]
+})
+
+/** What a new VM is asked for with; nothing when nothing is said. @since 0.7.0 @category conversions */
+export const given = Effect.fn("Placement.given")(function* (given: Given) {
+  const rules = yield* rulesOf(given)
+  const asked: Asked = {
+    ...Verb.given("group", given.group),
+    ...(rules.length === 0 ? {} : { rules })
+  }
+  return Object.keys(asked).length === 0 ? {} : { placement: asked }
+})
+
+/** What is to be instead of what is there: rules in place of all rules, the group in place of the group. @since 0.7.0 @category conversions */
+export const changed = Effect.fn("Placement.changed")(function* (
+  given: Given,
+  anywhere: boolean,
+  before: Placement | null
+) {
+  const rules = yield* rulesOf(given)
+  const isSaid = Option.isSome(given.group) || rules.length > 0
+  if (anywhere && isSaid) {
+    return yield* new Refused({
+      why: "usage",
+      message: "--anywhere takes group and rules away: give it without --group, --must and --should",
+      field: "anywhere"
+    })
+  }
+  if (anywhere) return { placement: null }
+  if (!isSaid) return {}
+  const asked: Asked = {
+    group: Option.getOrElse(given.group, () => before?.group ?? null),
+    rules: rules.length > 0 ? rules : (before?.rules ?? [])
+  }
+  return { placement: asked }
+})

@@ -1,0 +1,227 @@
+/**
+ * Where a VM is to be, as people say it.
+ *
+ * @since 0.7.0
+ */
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import { InvalidArgument } from "./Errors.ts"
+import { VmId } from "./Ids.ts"
+
+/** Most rules that a VM has, most values and VMs of one, and the highest numbers in one. @since 0.7.0 @category constants */
+export const most = { rules: 16, values: 64, vms: 64, skew: 1000, weight: 100 } as const
+
+/** The name of a group of VMs: 1 to 63 of a-z, 0-9, `.`, `_` and `-`, a letter or digit at its ends. @since 0.7.0 @category models */
+export const GroupName = Schema.String.pipe(Schema.pattern(/^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/))
+
+/** The key of a label of hosts: 1 to 63 characters, no blanks, no control characters, no `=`. @since 0.7.0 @category models */
+export const HostLabel = Schema.String.pipe(Schema.pattern(/^[^\s=\p{Cc}\p{Cs}]{1,63}$/u))
+
+/** The value of a label of hosts: 1 to 255 characters, no control characters. @since 0.7.0 @category models */
+export const HostLabelValue = Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\p{Cs}]{1,255}$/u))
+
+/** `must` is never broken by where a VM is put; `should` costs or gives points. @since 0.7.0 @category models */
+export const Strength = Schema.Literal("must", "should")
+/** @since 0.7.0 @category models */
+export type Strength = typeof Strength.Type
+
+/** Of a should-rule: what it is worth beside the policy's own terms, which are worth 1 and less. @since 0.7.0 @category models */
+export const Weight = Schema.Number.pipe(Schema.finite(), Schema.between(0, most.weight))
+
+/** @since 0.7.0 @category models */
+export const Skew = Schema.Int.pipe(Schema.between(1, most.skew))
+
+/** @since 0.7.0 @category models */
+export const Values = Schema.Array(HostLabelValue).pipe(Schema.minItems(1), Schema.maxItems(most.values))
+
+/** @since 0.7.0 @category models */
+export const Others = Schema.Array(VmId).pipe(Schema.minItems(1), Schema.maxItems(most.vms))
+
+const common = { strength: Strength, weight: Schema.optionalWith(Weight, { exact: true }) }
+
+/**
+ * - `on`, `notOn`: on hosts whose label has, or has not, one of the values; a host without the label has none of them.
+ * - `near`: in a place where the group has somebody already; the first may go anywhere.
+ * - `apart`: in a place where the group has nobody.
+ * - `notWith`: on no host that has one of the VMs.
+ * - `evenly`: in a place where the group then has at most `skew` more than in the place where it has fewest, of all places with a host
+ *   that is in use and that the VM's networks and must-rules about hosts allow.
+ *
+ * A place is a host (`over` is `host`), or all hosts with the same value of the label that `over` names; a host without that label is in no
+ * place, and a must-rule keeps off it.
+ *
+ * @since 0.7.0 @category models
+ */
+export const Rule = Schema.Union(
+  Schema.Struct({ ...common, kind: Schema.Literal("on", "notOn"), label: HostLabel, values: Values }),
+  Schema.Struct({ ...common, kind: Schema.Literal("near", "apart"), group: GroupName, over: HostLabel }),
+  Schema.Struct({ ...common, kind: Schema.Literal("notWith"), vms: Others }),
+  Schema.Struct({ ...common, kind: Schema.Literal("evenly"), group: GroupName, over: HostLabel, skew: Skew })
+)
+/** @since 0.7.0 @category models */
+export type Rule = typeof Rule.Type
+
+/** `group` null: it is in none. @since 0.7.0 @category models */
+export const Placement = Schema.Struct({
+  group: Schema.NullOr(GroupName),
+  rules: Schema.Array(Rule).pipe(Schema.maxItems(most.rules))
+})
+/** @since 0.7.0 @category models */
+export type Placement = typeof Placement.Type
+
+/**
+ * A rule as it is asked for: without a strength it is a must-rule, without a group it is about the VM's own, without `over` about hosts, and
+ * without `skew` that is 1.
+ *
+ * @since 0.7.0 @category models
+ */
+export type AskedRule = { readonly strength?: Strength; readonly weight?: number } & (
+  | { readonly kind: "on" | "notOn"; readonly label: string; readonly values: ReadonlyArray<string> }
+  | { readonly kind: "near" | "apart"; readonly group?: string; readonly over?: string }
+  | { readonly kind: "notWith"; readonly vms: ReadonlyArray<VmId> }
+  | { readonly kind: "evenly"; readonly group?: string; readonly over: string; readonly skew?: number }
+)
+
+/** @since 0.7.0 @category models */
+export interface Asked {
+  readonly group?: string | null
+  readonly rules?: ReadonlyArray<AskedRule>
+}
+
+const isGroup = Schema.is(GroupName)
+const isLabel = Schema.is(HostLabel)
+const isWeight = Schema.is(Weight)
+const isSkew = Schema.is(Skew)
+const areValues = Schema.is(Values)
+const areOthers = Schema.is(Others)
+
+/** @since 0.7.0 @category formatting */
+export const words = {
+  group: "1 to 63 of a-z, 0-9, ., _ and -, with a letter or digit at its ends",
+  label: "the key of a label of hosts: 1 to 63 characters without blanks and =",
+  over: "host, or the key of a label of hosts, as in rack"
+} as const
+
+/**
+ * What was asked for with all that was not said; null when that is nothing. Left: what is wrong with it.
+ *
+ * @since 0.7.0 @category conversions
+ */
+export const make = ({ group = null, rules = [] }: Asked): Either.Either<Placement | null, InvalidArgument> => {
+  const wrong = (field: string, problem: string, expected: string) =>
+    Either.left(new InvalidArgument({ field: `placement.${field}`, problem, expected }))
+  if (group !== null && !isGroup(group)) return wrong("group", `is ${JSON.stringify(group)}`, words.group)
+  if (rules.length > most.rules) return wrong("rules", `has ${rules.length} rules`, `at most ${most.rules}`)
+  const made: Array<Rule> = []
+  for (const [i, rule] of rules.entries()) {
+    const at = `rules.${i}`
+    const { strength = "must", weight } = rule
+    if (weight !== undefined && strength === "must") {
+      return wrong(`${at}.weight`, "is given to a must-rule", "a weight only with strength should")
+    }
+    if (weight !== undefined && !isWeight(weight)) {
+      return wrong(`${at}.weight`, `is ${weight}`, `a number from 0 to ${most.weight}`)
+    }
+    const said = weight === undefined ? { strength } : { strength, weight }
+    if ("label" in rule) {
+      if (!isLabel(rule.label)) return wrong(`${at}.label`, `is ${JSON.stringify(rule.label)}`, words.label)
+      if (!areValues(rule.values)) {
+        const expected = `1 to ${most.values} values of 1 to 255 characters each, none of them a control character`
+        return wrong(`${at}.values`, "cannot be values of a label", expected)
+      }
+      made.push({ ...said, kind: rule.kind, label: rule.label, values: rule.values })
+    } else if ("vms" in rule) {
+      const { length } = rule.vms
+      if (!areOthers(rule.vms)) return wrong(`${at}.vms`, `has ${length} of them`, `1 to ${most.vms} ids of VMs`)
+      made.push({ ...said, kind: rule.kind, vms: rule.vms })
+    } else {
+      const of = rule.group ?? group
+      if (of === null) {
+        const expected = "the group that the rule is about, or the VM's own in placement.group"
+        return wrong(`${at}.group`, "is not said, and the VM is in no group", expected)
+      }
+      if (!isGroup(of)) return wrong(`${at}.group`, `is ${JSON.stringify(of)}`, words.group)
+      const over = rule.over ?? "host"
+      if (!isLabel(over)) return wrong(`${at}.over`, `is ${JSON.stringify(over)}`, words.over)
+      if (rule.kind === "evenly") {
+        const { skew = 1 } = rule
+        if (!isSkew(skew)) return wrong(`${at}.skew`, `is ${skew}`, `a whole number from 1 to ${most.skew}`)
+        made.push({ ...said, kind: rule.kind, group: of, over, skew })
+      } else made.push({ ...said, kind: rule.kind, group: of, over })
+    }
+  }
+  return Either.right(group === null && made.length === 0 ? null : { group, rules: made })
+}
+
+/** As in `must be apart from web over rack`. @since 0.7.0 @category formatting */
+export const show = (rule: Rule): string => {
+  const worth = rule.weight === undefined ? "" : ` (weight ${rule.weight})`
+  return `${rule.strength} be ${what(rule)}${worth}`
+}
+
+const what = (rule: Rule): string => {
+  switch (rule.kind) {
+    case "on":
+      return `on ${rule.label}=${rule.values.join(",")}`
+    case "notOn":
+      return `not on ${rule.label}=${rule.values.join(",")}`
+    case "near":
+      return `near ${rule.group} over ${rule.over}`
+    case "apart":
+      return `apart from ${rule.group} over ${rule.over}`
+    case "notWith":
+      return `not with ${rule.vms.length === 1 ? "VM" : "VMs"} ${rule.vms.join(", ")}`
+    case "evenly":
+      return `spread evenly with ${rule.group} over ${rule.over}${rule.skew === 1 ? "" : `, by ${rule.skew} at most`}`
+  }
+}
+
+/** As in `group web; must be apart from web over host`; null: nothing is said. @since 0.7.0 @category formatting */
+export const showAll = (placement: Placement | null): string | null => {
+  if (placement === null) return null
+  const { group, rules } = placement
+  return [...(group === null ? [] : [`group ${group}`]), ...rules.map(show)].join("; ")
+}
+
+/**
+ * A must-rule about a group, as those of the group have to know of it: a must-rule holds for both sides, whoever comes first.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface Claim {
+  /** `nearOwn`: of one that is in the group itself */
+  readonly kind: "apart" | "near" | "nearOwn" | "evenly"
+  readonly group: string
+  readonly over: string
+  /** 0 where it is no spreading */
+  readonly skew: number
+}
+
+// groups and labels have no blanks, so no group has such a name
+const nameOf = ({ group, kind, over, skew }: Claim): string => `${kind} ${group} ${over} ${skew}`
+
+/** What a name of `countedIn` claims; null: it is the name of a group. @since 0.7.0 @category conversions */
+export const claimOf = (name: string): Claim | null => {
+  const [kind, group, over, skew] = name.split(" ")
+  if (group === undefined || over === undefined) return null
+  if (kind !== "apart" && kind !== "near" && kind !== "nearOwn" && kind !== "evenly") return null
+  return { kind, group, over, skew: Number(skew) }
+}
+
+/**
+ * The names under which a VM is counted where it is, each once: its group, and what its must-rules claim of other groups.
+ *
+ * @since 0.7.0 @category conversions
+ */
+export const countedIn = (placement: Placement | null): ReadonlyArray<string> => {
+  if (placement === null) return []
+  const { group, rules } = placement
+  const names = new Set<string>(group === null ? [] : [group])
+  for (const rule of rules) {
+    if (rule.strength !== "must" || !("group" in rule)) continue
+    const kind = rule.kind === "near" && rule.group === group ? "nearOwn" : rule.kind
+    const { over } = rule
+    names.add(nameOf({ kind, group: rule.group, over, skew: rule.kind === "evenly" ? rule.skew : 0 }))
+  }
+  return [...names]
+}

@@ -1,0 +1,208 @@
+/** Rules about where VMs are to be, through the API: kept under any parallelism, all or none in groups, shown when they do not hold. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type { FleetConfig } from "../../../src/services/Inventory.ts"
+import * as App from "./App.ts"
+
+const patience = 120_000
+const racks = 12
+const perRack = 5
+const hosts = racks * perRack
+
+/** Each host with memory for 20 VMs, in racks of five. */
+const fleet: FleetConfig = {
+  ...App.fleet(hosts, 20),
+  hosts: App.fleet(hosts, 20).hosts.map((host, index) => ({
+    ...host,
+    labels: { rack: `r${Math.floor(index / perRack) + 1}` }
+  }))
+}
+
+const rackOf = (vm: Readonly<Record<string, unknown>>): number => Math.floor((Number(vm.hostId) - 1) / perRack) + 1
+
+const one = (name: string, placement: object) => ({ name, instanceType: 1, placement })
+
+const apart = (group: string, over: string) => ({ group, rules: [{ kind: "apart", over }] })
+
+const groupOf = (vm: Readonly<Record<string, unknown>>, name: string) => String(vm.name).startsWith(`${name}-`)
+
+describe("rules through the API", () => {
+  it.scopedLive(
+    "hold under any parallelism, and exactly what fits is created",
+    () =>
+      Effect.gen(function* () {
+        const app = yield* App.make(fleet)
+        const asked = [
+          ...Array.from({ length: 150 }, (_, i) => one(`web-${i}`, apart("web", "host"))),
+          ...Array.from({ length: 60 }, (_, i) => one(`db-${i}`, apart("db", "rack"))),
+          // those of a group whose rule is another VM's
+          ...Array.from({ length: 40 }, (_, i) =>
+            one(`mixed-${i}`, i % 2 === 0 ? apart("mixed", "rack") : { group: "mixed" })
+          ),
+          ...Array.from({ length: 50 }, (_, i) => one(`free-${i}`, { group: "free" }))
+        ].toSorted((a, b) => (a.name.slice(-1) < b.name.slice(-1) ? -1 : 1))
+        // groups of eight, which share what is left of the hosts that the others take
+        const batches = Array.from({ length: 10 }, (_, i) => ({
+          ...one(`batch${i}`, apart("batch", "host")),
+          count: 8
+        }))
+        const [answers, groups] = yield* Effect.all(
+          [
+            Effect.forEach(asked, (body) => app.ask("POST", "/vms", body), { concurrency: "unbounded" }),
+            Effect.forEach(batches, (body) => app.ask("POST", "/vms/batch", body), { concurrency: "unbounded" })
+          ],
+          { concurrency: "unbounded" }
+        )
+        const refused = answers.filter(({ status }) => status !== 202)
+        for (const { json } of refused) assert.include(json, { code: "no_feasible_host" })
+
+        const vms = App.items(yield* app.get("/vms?limit=1000"))
+        const named = (name: string) => vms.filter((vm) => groupOf(vm, name))
+        const distinct = (all: ReadonlyArray<unknown>) => new Set(all).size
+        const web = named("web")
+        assert.deepStrictEqual([web.length, distinct(web.map(({ hostId }) => hostId))], [hosts, hosts])
+        const db = named("db")
+        assert.deepStrictEqual([db.length, distinct(db.map(rackOf))], [racks, racks])
+        assert.lengthOf(named("free"), 50)
+        const inRacks = Array.from({ length: racks }, (_, i) => named("mixed").filter((vm) => rackOf(vm) === i + 1))
+        for (const there of inRacks) {
+          const isAlone = there.some(({ placement }) => JSON.stringify(placement).includes("apart"))
+          if (isAlone) assert.lengthOf(there, 1)
+        }
+        // seven groups of eight are on 56 hosts of 60, and an eighth finds only four
+        const whole = groups.filter(({ status }) => status === 202)
+        assert.lengthOf(whole, Math.floor(hosts / 8))
+        const batch = vms.filter(({ name }) => String(name).startsWith("batch"))
+        assert.deepStrictEqual(
+          [batch.length, distinct(batch.map(({ hostId }) => hostId))],
+          [whole.length * 8, whole.length * 8]
+        )
+        for (const { json, status } of groups) {
+          if (status === 202) continue
+          assert.strictEqual(status, 409)
+          assert.match(
+            String(json.detail),
+            /^none of the 8 VMs is created, for no host can take number 5 beside those before it: 60 hosts \(.*, …\): it must be apart from batch over host, and it has 1 of batch$/
+          )
+        }
+        assert.deepStrictEqual(
+          vms.flatMap(({ violations }) => violations),
+          []
+        )
+      }),
+    patience
+  )
+
+  it.scopedLive(
+    "are part of plans, shown with the VM, changed later, and told when they do not hold",
+    () =>
+      Effect.gen(function* () {
+        const app = yield* App.make({ ...fleet, hosts: fleet.hosts.slice(0, 2 * perRack) })
+        const wanted = { ...one("db", apart("db", "rack")), count: 3 }
+        const tooMany = yield* app.ask("POST", "/vms/batch?plan=true", wanted)
+        assert.strictEqual(tooMany.status, 409)
+        assert.match(String(tooMany.json.detail), /apart from db over rack, and its rack has 1 of db/)
+        const two = { ...wanted, count: 2 }
+        const plan = yield* app.ask("POST", "/vms/batch?plan=true", two)
+        assert.include(JSON.stringify(plan.json.changes), "placement: group db; must be apart from db over rack")
+        assert.include(
+          JSON.stringify(plan.json.placements),
+          '"reason":"it must be apart from db over rack, and its rack has 1 of db"'
+        )
+        const key = { "idempotency-key": "two", prefer: "wait=20" }
+        const path = `/vms/batch?plan_id=${String(plan.json.id)}`
+        assert.strictEqual((yield* app.ask("POST", path, two, key)).status, 200)
+        // the same request again, with nothing planned: nothing is made
+        assert.strictEqual((yield* app.ask("POST", "/vms/batch", two, key)).status, 200)
+        const [first, second, ...none] = App.items(yield* app.get("/vms"))
+        assert(first !== undefined && second !== undefined)
+        assert.isEmpty(none)
+        assert.notStrictEqual(rackOf(first), rackOf(second))
+        assert.deepInclude(first, {
+          placement: { group: "db", rules: [{ strength: "must", kind: "apart", group: "db", over: "rack" }] },
+          violations: []
+        })
+
+        const third = yield* app.done(
+          "POST",
+          "/vms",
+          one("web", { group: "web", rules: [{ kind: "near", group: "db" }] })
+        )
+        const id = Number(third.json.vmId)
+        const web = (yield* app.get(`/vms/${id}`)).json
+        assert.include([first.hostId, second.hostId], web.hostId)
+        const [near, far] = web.hostId === first.hostId ? [first, second] : [second, first]
+        const patch = (placement: unknown) => app.ask("PATCH", `/vms/${id}`, { placement })
+        const rules = [
+          { kind: "notWith", vms: [near.id] },
+          { kind: "on", strength: "should", label: "rack", values: [`r${rackOf(far)}`] },
+          { kind: "near", group: "db", over: "rack" }
+        ]
+        const changed = yield* patch({ group: "web", rules })
+        const host = `root@test-${String(web.hostId)}`
+        const violations = [
+          {
+            rule: `must be not with VM ${String(near.id)}`,
+            strength: "must",
+            reason: `VM ${String(near.id)} (${String(near.name)}) is on ${host}, too`
+          },
+          {
+            rule: `should be on rack=r${rackOf(far)}`,
+            strength: "should",
+            reason: `rack of ${host} is r${rackOf(near)}`
+          }
+        ]
+        assert.deepStrictEqual([changed.status, changed.json.violations], [200, violations])
+        assert.deepStrictEqual((yield* app.get(`/vms/${id}`)).json.violations, violations)
+        // from now on it is counted elsewhere: its new group is kept apart from by others
+        const alone = {
+          rules: [
+            { kind: "apart", group: "web" },
+            { kind: "near", group: "db" }
+          ]
+        }
+        const other = yield* app.done("POST", "/vms", one("alone", alone))
+        assert.strictEqual((yield* app.get(`/vms/${String(other.json.vmId)}`)).json.hostId, far.hostId)
+        const solo = one("solo", { rules: [{ kind: "notWith", vms: [near.id] }] })
+        const asSolo = () => app.done("POST", "/vms", solo, { "idempotency-key": "solo" })
+        const { vmId } = (yield* asSolo()).json
+        yield* app.done("DELETE", `/vms/${String(near.id)}`)
+        // also when a VM that it names is gone meanwhile
+        assert.strictEqual((yield* asSolo()).json.vmId, vmId)
+        assert.deepStrictEqual((yield* app.get(`/vms/${id}`)).json.violations, [
+          ...violations.slice(1),
+          {
+            rule: "must be near db over rack",
+            strength: "must",
+            reason: `rack r${rackOf(near)} has nobody else of db: VM ${String(far.id)} (${String(far.name)}) is elsewhere`
+          }
+        ])
+        assert.deepStrictEqual((yield* patch(null)).json.placement, null)
+
+        const wrong = Effect.fnUntraced(function* (placement: object) {
+          const { json, status } = yield* app.ask("POST", "/vms", one("wrong", placement))
+          assert.strictEqual(status, 400)
+          assert.isTrue(String(json.detail).startsWith(String(json.field)))
+          return json.detail
+        })
+        const told = [
+          yield* wrong({ rules: [{ kind: "apart" }] }),
+          yield* wrong({ rules: [{ kind: "notWith", vms: [4711] }] }),
+          yield* wrong({ group: "Web" }),
+          yield* wrong({ rules: [{ kind: "close", group: "db" }] }),
+          yield* wrong({ rules: [{ kind: "apart", group: "db", ovr: "rack" }] }),
+          yield* wrong({ rules: [{ kind: "evenly", group: "db" }] })
+        ]
+        const name = "1 to 63 of a-z, 0-9, ., _ and -, with a letter or digit at its ends"
+        assert.deepStrictEqual(told, [
+          "placement.rules.0.group is not said, and the VM is in no group: expected the group that the rule is about, or the VM's own in placement.group",
+          "placement.rules.0.vms has 4711, which is no VM: expected ids of VMs that exist",
+          `placement.group: expected ${name}`,
+          'placement.rules.0.kind: expected "on" | "notOn" | "near" | "apart" | "notWith" | "evenly", actual "close"',
+          "placement.rules.0.ovr is not known here",
+          "placement.rules.0.over is missing"
+        ])
+      }),
+    patience
+  )
+})
