@@ -23,6 +23,7 @@ import * as InstanceTypes from "../src/fabric/InstanceTypes.ts"
 import * as Inspections from "../src/fabric/Inspections.ts"
 import * as Networks from "../src/fabric/Networks.ts"
 import * as Nics from "../src/fabric/Nics.ts"
+import * as Placements from "../src/fabric/Placements.ts"
 import * as Plans from "../src/fabric/Plans.ts"
 import * as Pools from "../src/fabric/Pools.ts"
 import * as Power from "../src/fabric/Power.ts"
@@ -76,6 +77,7 @@ export type App =
   | Vms.Vms
   | Volumes.Volumes
   | Pools.Pools
+  | Placements.Placements
   | Plans.Plans
   | Power.Power
   | Hosts.Hosts
@@ -167,6 +169,7 @@ export const layerOver = <A, E, R>(parts: {
         Inspections.layer,
         Reach.layer,
         Plans.layer,
+        Placements.layer,
         Nics.layer,
         Networks.layer,
         HostEvents.layer,

@@ -36,6 +36,7 @@ import {
 } from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
 import * as CloudInits from "./sql/CloudInits.ts"
+import * as Explanations from "./sql/Explanations.ts"
 import * as Fleet from "./sql/Fleet.ts"
 import * as Hosts from "./sql/Hosts.ts"
 import * as HostUsages from "./sql/HostUsages.ts"
@@ -237,6 +238,8 @@ const make = Effect.gen(function* () {
 
   const cloudInits = CloudInits.make(sql)
 
+  const explanations = Explanations.make(sql, statement)
+
   const volumeRows = Volumes.make(sql, { operations, usage: usages.one, vm: vmRow })
 
   /** As with VMs, but for the order: one that is restored comes back among the others. */
@@ -328,6 +331,8 @@ const make = Effect.gen(function* () {
     yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0, groupsOf(vm))
     if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
     if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
+    const explanation = request.explain === undefined ? null : yield* request.explain(usage, hostId)
+    if (explanation !== null) yield* explanations.put(vm.id, now, explanation)
     const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
     if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
     if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
@@ -838,6 +843,7 @@ const make = Effect.gen(function* () {
         return vm === undefined ? new Errors.VmNotFound({ vmId: id }) : Effect.succeed(vm)
       }),
     // one that exists is as its row
+    explained: (id) => read(`read why VM ${id} was placed where it was`, explanations.find(id)),
     vmRecord: (id) =>
       Effect.suspend(() => {
         const vm = existing.get(id)
@@ -868,6 +874,7 @@ const make = Effect.gen(function* () {
           yield* nicRows.dropAll(id)
           yield* observations.forget(id)
           yield* cloudInits.remove(id)
+          yield* explanations.remove(id)
           return { result: { vm, released: yield* volumeRows.release(id, now) }, hosts: [vm.hostId] }
         }),
         ({ released, vm }) => {

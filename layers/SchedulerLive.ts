@@ -22,7 +22,9 @@ export const layerPolicy = (policy: Policy): Layer.Layer<Scheduler> =>
                 refusals: placement.refusals,
                 ...(request.placement === undefined ? {} : { ruled: true })
               })
-        })
+        }),
+      explain: (request, candidates, chosen) => Effect.sync(() => kept.explain(request, candidates, chosen)),
+      refuse: (request, candidates, types) => Effect.sync(() => kept.refuse(request, candidates, types))
     }
   })
 

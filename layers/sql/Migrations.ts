@@ -571,6 +571,16 @@ const placements = Effect.gen(function* () {
   yield* sql`create index reservations_groups on reservations (host_id, groups) where groups is not null`
 })
 
+/** Why a VM was placed where it was: JSON, and in milliseconds since 1970 when that was. */
+const explanations = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`create table explanations (
+    vm_id integer primary key references vms (id),
+    at integer not null,
+    explanation text not null
+  ) strict`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -588,7 +598,8 @@ export const migrations = {
   "0013_made_images": madeImages,
   "0014_host_origins": hostOrigins,
   "0015_made_events": madeEvents,
-  "0016_placements": placements
+  "0016_placements": placements,
+  "0018_explanations": explanations
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -18,6 +18,7 @@ import * as InstanceTypes from "./InstanceTypes.ts"
 import * as Networks from "./Networks.ts"
 import * as Nics from "./Nics.ts"
 import * as Operations from "./Operations.ts"
+import * as Placements from "./Placements.ts"
 import * as Pools from "./Pools.ts"
 import * as Session from "./Session.ts"
 import * as Snapshots from "./Snapshots.ts"
@@ -120,6 +121,7 @@ const empty = Object.assign(HttpApi.make("vmfabric"), { errorSchema: Schema.Neve
  */
 export const api = empty
   .add(Vms.group)
+  .add(Placements.group)
   .add(Nics.group)
   .add(Networks.group)
   .add(Inspections.group)

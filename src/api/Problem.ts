@@ -8,6 +8,7 @@ import type * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
+import * as Explanation from "../domain/Explanation.ts"
 
 /** @since 0.4.0 @category constants */
 export const contentType = "application/problem+json"
@@ -27,6 +28,36 @@ const fields = <S extends number, C extends readonly [string, ...Array<string>]>
   }),
   operation: Schema.optionalWith(text("id of the operation that stands in the way"), { exact: true })
 })
+
+/** @since 0.7.0 @category schemas */
+export const BarredHosts = Explanation.Barred.pipe(
+  Schema.annotations({
+    identifier: "BarredHosts",
+    description: "Hosts that cannot take something: how many, one of them, and why, in clauses that are true of each."
+  })
+)
+
+/** @since 0.7.0 @category schemas */
+export const PlacementRefusal = Schema.Struct({
+  problem: text("what was refused, in a few words"),
+  hosts: Schema.Int.annotations({ description: "how many were looked at" }),
+  barred: Schema.Array(BarredHosts).annotations({
+    description: "all of them by what bars them, the largest groups first, at most 10"
+  }),
+  unnamed: Schema.Int.annotations({ description: "hosts in further groups" }),
+  repairs: Schema.Array(
+    Explanation.Repair.pipe(
+      Schema.annotations({
+        identifier: "PlacementRepair",
+        description:
+          "What would let it be placed on that host, found by trying: `rule`, without these `rules`; `network`, without NICs on these `networks`; `host`, when it takes new ones again; `type`, as " +
+          "that instance type; `move`, with these VMs elsewhere; `room`, with so much less promised there. `text` says it."
+      })
+    )
+  ).annotations({ description: "the smallest that were found" })
+}).annotations({ identifier: "PlacementRefusal", description: "Why no host can take something, and what would help." })
+/** @since 0.7.0 @category schemas */
+export type PlacementRefusal = typeof PlacementRefusal.Type
 
 const of = (status: number, identifier: string, description: string) => ({
   [HttpApiSchema.AnnotationStatus]: status,
@@ -131,7 +162,10 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
         })
       ).annotations({ description: "of `plan_outdated`: what is no longer as it was planned" }),
       { exact: true }
-    )
+    ),
+    refusal: Schema.optionalWith(PlacementRefusal, { exact: true }).annotations({
+      description: "of `no_feasible_host`: what bars which hosts, and what would help"
+    })
   },
   of(409, "Conflict", "It cannot be done as things are; nothing was changed, and `detail` says what stands in the way.")
 ) {

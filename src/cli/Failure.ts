@@ -6,6 +6,7 @@
 import * as Data from "effect/Data"
 import * as Schema from "effect/Schema"
 import * as Problem from "../api/Problem.ts"
+import { showBarred } from "../domain/Explanation.ts"
 import type * as Errors from "../client/Errors.ts"
 import { plain } from "./Text.ts"
 
@@ -38,6 +39,8 @@ export class Refused extends Data.TaggedError("Refused")<{
   readonly message: string
   /** the argument or flag it is about */
   readonly field?: string
+  /** for what the controller refused it, where that takes more than a sentence */
+  readonly refusal?: Problem.PlacementRefusal
 }> {}
 
 /** A program that the command ran has ended so, and has said itself why. @since 0.7.0 @category errors */
@@ -105,6 +108,58 @@ export const sentence = (failure: Failure): string => {
   return plain(about + failure.message.replace(/\.$/, "") + adviceOf(failure))
 }
 
+/** What to type for it, or where to look. */
+const commandOf = ({ host, kind, maintenance, rules, type }: Problem.PlacementRefusal["repairs"][number]): string => {
+  switch (kind) {
+    case "host":
+      return maintenance === true ? ` (vmfabric host maintenance ${host} off)` : ` (vmfabric host doctor ${host})`
+    case "type":
+      return type === undefined ? "" : ` (--type ${type})`
+    case "room":
+      return ` (vmfabric vm list --host ${host} shows what is there)`
+    case "network":
+      return " (vmfabric network list shows which hosts have which)"
+    case "rule":
+      // what another VM asks for is not said by this one
+      return rules?.every((rule) => rule.startsWith("it ")) === true ? " (--should in place of --must)" : ""
+    case "move":
+      return ""
+  }
+}
+
+/** A line for each group of hosts and for each thing that would help. @since 0.7.0 @category conversions */
+export const refusalLines = ({ barred, hosts, repairs, unnamed }: Problem.PlacementRefusal): ReadonlyArray<string> => {
+  if (hosts === 0) return ["  there are no hosts: vmfabric host add adds one"]
+  return [
+    ...barred.map((group) => `  ${showBarred(group)}`),
+    ...(unnamed === 0 ? [] : [`  ${unnamed} more hosts: other reasons`]),
+    ...(repairs.length === 0 ? ["nothing less was found that would help"] : ["what would help:"]),
+    ...repairs.map((repair) => `  ${repair.text}${commandOf(repair)}`)
+  ].map(plain)
+}
+
+/** The refusal of a request that could be placed nowhere, and what is said before its lines; undefined: it is none. */
+const refusalOf = (failure: Failure): readonly [headline: string, Problem.PlacementRefusal] | undefined => {
+  if (failure._tag !== "Conflict" && failure._tag !== "Refused") return undefined
+  const { refusal } = failure
+  if (refusal === undefined) return undefined
+  return [failure._tag === "Refused" ? failure.message : refusal.problem, refusal]
+}
+
+/** What a person is told: a sentence, and below it what would be too much for one; each line without its end. @since 0.7.0 @category conversions */
+export const lines = (failure: Failure): ReadonlyArray<string> => {
+  const found = refusalOf(failure)
+  return found === undefined ? [sentence(failure)] : [plain(found[0]), ...refusalLines(found[1])]
+}
+
+/** What a problem is in a few words, when its `refusalLines` follow. @since 0.7.0 @category conversions */
+export const brief = (problem: Problem.Problem): string =>
+  problem._tag === "Conflict" && problem.refusal !== undefined ? problem.refusal.problem : sentence(problem)
+
+/** Where could nothing be placed, for `Refused`. @since 0.7.0 @category conversions */
+export const refusalIn = (problem: Problem.Problem): { readonly refusal?: Problem.PlacementRefusal } =>
+  problem._tag === "Conflict" && problem.refusal !== undefined ? { refusal: problem.refusal } : {}
+
 const encodeProblem = Schema.encodeSync(Problem.Problem)
 const isProblem = Schema.is(Problem.Problem)
 
@@ -127,6 +182,7 @@ export const document = (failure: Failure): object => {
     title: "The command failed",
     detail: failure.message,
     ...(field === undefined ? {} : { field }),
-    ...(failure._tag === "OperationFailed" ? { operation: failure.operation.id } : {})
+    ...(failure._tag === "OperationFailed" ? { operation: failure.operation.id } : {}),
+    ...(failure._tag === "Refused" && failure.refusal !== undefined ? { refusal: failure.refusal } : {})
   }
 }

@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Plan } from "../api/Plans.ts"
-import { Refused } from "./Failure.ts"
+import { brief, Refused, refusalIn, refusalLines } from "./Failure.ts"
 import { type Answer, one, table, time, type View, written } from "./Output.ts"
 import { Screen } from "./Screen.ts"
 import { Session } from "./Session.ts"
@@ -183,7 +183,10 @@ export const show = Effect.fn("Planning.show")(function* (answer: Answer<Plan>) 
   if (value.steps.length === 0 && value.changes.length === 0) yield* err("nothing would be done\n")
   if (value.alike > 0) yield* out(`\nand ${value.alike} more like these\n`)
   if (value.refused !== null) {
-    yield* out(`\n${value.refused.count} would not be begun: ${Text.plain(value.refused.problem.message)}\n`)
+    const { count, problem } = value.refused
+    const { refusal } = refusalIn(problem)
+    const more = refusal === undefined ? [] : refusalLines(refusal)
+    yield* out(`\n${[`${count} would not be begun: ${brief(problem)}`, ...more].join("\n")}\n`)
   }
   yield* err(`\nthe same command with --plan-id ${value.id} in place of --plan does this, or nothing\n`)
 })

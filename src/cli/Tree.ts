@@ -17,11 +17,12 @@ import * as Cli from "./Cli.ts"
 import * as Consoles from "./Consoles.ts"
 import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
-import { document, exit, Refused, sentence, type Failure, statuses, statusOf } from "./Failure.ts"
+import { document, exit, lines, Refused, type Failure, statuses, statusOf } from "./Failure.ts"
 import * as Hosts from "./Hosts.ts"
 import * as Images from "./Images.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
+import * as Placements from "./Placements.ts"
 import { Screen } from "./Screen.ts"
 import type { Needs } from "./Session.ts"
 import * as Settings from "./Settings.ts"
@@ -44,6 +45,7 @@ export const nouns: ReadonlyArray<Verb.Noun> = [
   Images.noun,
   Hosts.type,
   Hosts.pool,
+  Placements.fits,
   Operations.noun,
   Events.noun,
   Drift.noun,
@@ -249,7 +251,11 @@ const asksForJson = (args: ReadonlyArray<string>) =>
 
 const tell = (failure: Failure, json: boolean) =>
   Effect.flatMap(Screen, ({ err }) =>
-    err(json ? `${Text.plainLines(JSON.stringify(document(failure), null, 2))}\n` : `vmfabric: ${sentence(failure)}\n`)
+    err(
+      json
+        ? `${Text.plainLines(JSON.stringify(document(failure), null, 2))}\n`
+        : `vmfabric: ${lines(failure).join("\n")}\n`
+    )
   )
 
 const config = CliConfig.make({ showBuiltIns: false, isCaseSensitive: true })

@@ -14,13 +14,14 @@ import { OnCrash, VmState } from "../domain/Vm.ts"
 import type { VmId } from "../domain/Ids.ts"
 import * as CloudInit from "./CloudInit.ts"
 import * as Drift from "./Drift.ts"
-import { Refused, sentence } from "./Failure.ts"
+import { brief, Refused, refusalIn } from "./Failure.ts"
 import * as Inspections from "./Inspections.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
 import * as Placement from "./Placement.ts"
 import { answered, ask, list, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
+import * as Placements from "./Placements.ts"
 import * as Power from "./Power.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
@@ -256,7 +257,8 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         if (refused !== null) {
           return yield* new Refused({
             why: "failed",
-            message: `${refused.count} of ${count.value} VMs were not begun: ${sentence(refused.problem)}`
+            message: `${refused.count} of ${count.value} VMs were not begun: ${brief(refused.problem)}`,
+            ...refusalIn(refused.problem)
           })
         }
       })
@@ -334,6 +336,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         )
       })
   }),
+  ...Placements.verbs,
   ...Power.verbs(show),
   Verb.make({
     name: "repair",

@@ -15,6 +15,7 @@ export const words = [
   "image",
   "type",
   "pool",
+  "fits",
   "operation",
   "event",
   "drift",

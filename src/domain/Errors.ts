@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { Refusal, showBarred } from "./Explanation.ts"
 import * as Ids from "./Ids.ts"
 
 /** A parameter that cannot be used. @since 0.1.0 @category errors */
@@ -63,7 +64,8 @@ export const HostRefusal = Schema.Struct({ hostId: Ids.HostId, host: Schema.Stri
 export type HostRefusal = typeof HostRefusal.Type
 
 /**
- * No host can take what was to be placed; `refusals` has one entry for every host. `what` absent: a VM.
+ * No host can take what was to be placed; `refusals` has one entry for every host. `what` absent: a VM. `why`: the same grouped, with what would
+ * help.
  *
  * @since 0.1.0 @category errors
  */
@@ -73,19 +75,34 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
   /** whether it was refused with rules of its own: then hosts with the same reason are told together. Absent: it was not */
   ruled: Schema.optionalWith(Schema.Boolean, { exact: true }),
   /** which of how many that are created all or none. Absent: it is alone */
-  together: Schema.optionalWith(Schema.Struct({ number: Schema.Int, of: Schema.Int }), { exact: true })
+  together: Schema.optionalWith(Schema.Struct({ number: Schema.Int, of: Schema.Int }), { exact: true }),
+  why: Schema.optionalWith(Refusal, { exact: true })
 }) {
-  override get message(): string {
+  /** What is refused, in a few words. @since 0.7.0 */
+  get problem(): string {
     const { together: group } = this
-    const problem =
-      group === undefined
-        ? `no host can take the ${this.what ?? "VM"}`
-        : `none of the ${group.of} VMs is created, for no host can take number ${group.number} beside those before it`
+    return group === undefined
+      ? `no host can take the ${this.what ?? "VM"}`
+      : `none of the ${group.of} VMs is created, for no host can take number ${group.number} beside those before it`
+  }
+
+  override get message(): string {
+    const { problem } = this
     if (this.refusals.length === 0) return `${problem}: the fabric has no hosts`
     if (this.ruled === true) return `${problem}: ${together(this.refusals)}`
     const shown = this.refusals.slice(0, 20).map((r) => `pm ${r.hostId} (${r.host}): ${r.reason}`)
     const more = this.refusals.length - shown.length
     return `${problem}: ${shown.join("; ")}${more > 0 ? `; and ${more} more hosts` : ""}`
+  }
+
+  /** The same by what bars the hosts, and the first thing that would help. @since 0.7.0 */
+  get sentence(): string {
+    if (this.why === undefined || this.why.hosts === 0) return this.message
+    const { barred, repairs, unnamed } = this.why
+    const others = unnamed === 0 ? [] : [`${unnamed} more hosts: other reasons`]
+    const [first] = repairs
+    const help = first === undefined ? [] : [`what would help: ${first.text}`]
+    return `${this.problem}: ${[...barred.map(showBarred), ...others, ...help].join("; ")}`
   }
 }
 

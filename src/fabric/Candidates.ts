@@ -24,6 +24,7 @@ export const make = (): ((
     readonly candidates: ReadonlyArray<Candidate>
   } = { usages: [], statuses: new Map(), candidates: [] }
   return (usages, statuses) => {
+    if (before.usages === usages && before.statuses === statuses) return before.candidates
     const candidates = usages.map((usage, i): Candidate => {
       const known = before.usages[i] === usage ? before.candidates[i] : undefined
       // the map is another one when any status is

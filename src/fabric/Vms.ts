@@ -34,7 +34,6 @@ import {
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { type HostUsage, Inventory, type NewSettings, type RequestKey } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
-import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
 import * as Candidates from "./Candidates.ts"
@@ -42,6 +41,7 @@ import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Keys from "./Keys.ts"
 import * as Nics from "./Nics.ts"
+import * as Placing from "./Placing.ts"
 import { Pools } from "./Pools.ts"
 import * as Queue from "./Queue.ts"
 import * as Revision from "./Revision.ts"
@@ -216,7 +216,7 @@ export const layer = Layer.effect(
   Vms,
   Effect.gen(function* () {
     const inventory = yield* Inventory
-    const scheduler = yield* Scheduler
+    const placing = yield* Placing.make
     const monitor = yield* HostMonitor
     const operations = yield* Operations
     const pools = yield* Pools
@@ -311,23 +311,20 @@ export const layer = Layer.effect(
       const disk = { driver: preferred.name, pool: preferred.pool }
       // asked when it is not a repetition: what is made anew keeps its rules, also when those that they name are gone
       const named = replaces === undefined && placement !== null ? checkOthers(placement) : Effect.void
+      const choose = placing.place(yield* inventory.types)
+      const what = {
+        resources: onHost(request.instanceType),
+        exclude: lost,
+        ...(networks.length === 0 ? {} : { networks }),
+        ...ruled
+      }
       const place = (usage: ReadonlyArray<HostUsage>) =>
         Effect.zipRight(
           Effect.zipRight(
             named,
             intent.depends(() => Facts.ofNewVm(request.instanceType, image, disk))
           ),
-          intent.choose(
-            { what: "VM", name: request.name },
-            {
-              resources: onHost(request.instanceType),
-              exclude: lost,
-              ...(networks.length === 0 ? {} : { networks }),
-              ...ruled
-            },
-            candidatesOf(usage, statuses),
-            scheduler.place
-          )
+          intent.choose({ what: "VM", name: request.name }, what, candidatesOf(usage, statuses), choose)
         )
       const confirm = ({ operation, vm }: { readonly operation: Operation; readonly vm: Vm }) =>
         intent.confirm(() => ({
@@ -344,7 +341,9 @@ export const layer = Layer.effect(
           ...Keys.field(key, replaces),
           ...(replaces === undefined ? {} : { replaces }),
           disk,
-          besides: intent.besides()
+          besides: intent.besides(),
+          explain: (usage: ReadonlyArray<HostUsage>, chosen: HostId) =>
+            placing.explain(what, candidatesOf(usage, statuses), chosen)
         },
         place,
         confirm
@@ -485,6 +484,7 @@ export const layer = Layer.effect(
                 ? new Errors.NoFeasibleHost({
                     refusals: error.refusals,
                     ruled: error.ruled ?? false,
+                    ...(error.why === undefined ? {} : { why: error.why }),
                     together: { number: index + 1, of: requests.length }
                   })
                 : error

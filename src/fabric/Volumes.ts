@@ -21,7 +21,6 @@ import {
   type VolumeView
 } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
-import { Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
 import * as Candidates from "./Candidates.ts"
@@ -29,6 +28,7 @@ import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Keys from "./Keys.ts"
 import { Pools } from "./Pools.ts"
+import * as Placing from "./Placing.ts"
 import * as Queue from "./Queue.ts"
 import type * as Revision from "./Revision.ts"
 import * as Rules from "./VolumeRules.ts"
@@ -144,7 +144,7 @@ export const layer = (options: { readonly undoWindow: number }) =>
     Volumes,
     Effect.gen(function* () {
       const inventory = yield* Inventory
-      const scheduler = yield* Scheduler
+      const placing = yield* Placing.make
       const monitor = yield* HostMonitor
       const operations = yield* Operations
       const storage = yield* Storage
@@ -245,9 +245,14 @@ export const layer = (options: { readonly undoWindow: number }) =>
                 exclude: new Map(elsewhere.map((id) => [id, "the snapshot is on another host"]))
               },
               candidatesOf(usage, statuses),
-              scheduler.place
+              placing.place([])
             )
-            .pipe(Effect.mapError(({ refusals }) => new Errors.NoFeasibleHost({ refusals, what: "volume" })))
+            .pipe(
+              Effect.mapError(
+                ({ refusals, why }) =>
+                  new Errors.NoFeasibleHost({ refusals, what: "volume", ...(why === undefined ? {} : { why }) })
+              )
+            )
         })
 
       const create = Effect.fn("Volumes.create")(function* (request: CreateVolume) {

@@ -60,8 +60,8 @@ export interface Choice {
 }
 
 /**
- * Why a host cannot take a request, and for `short` by how much (vCPUs, MiB or GiB): `free` is what it has left, below zero when more is
- * promised than it may be.
+ * Why a host cannot take a request, and for `short` by how much (vCPUs, MiB or GiB): `free` is what it has left of its
+ * `capacity`, below zero when more is promised than it may be.
  *
  * @since 0.7.0 @category models
  */
@@ -69,7 +69,13 @@ export type Block =
   | { readonly _tag: "Excluded" | "Closed" | "Network"; readonly reason: string }
   | { readonly _tag: "Unknown" }
   | { readonly _tag: "Rule"; readonly rule: Rule; readonly reason: string }
-  | { readonly _tag: "Short"; readonly resource: Resources.Name; readonly by: number; readonly free: number }
+  | {
+      readonly _tag: "Short"
+      readonly resource: Resources.Name
+      readonly by: number
+      readonly free: number
+      readonly capacity: number
+    }
 
 /** Points by what they are for: a term of the policy's, or a should-rule. @since 0.7.0 @category models */
 export interface Term {
@@ -86,12 +92,34 @@ export interface Verdict {
   readonly score: number
 }
 
+/** Hosts that cannot take a request for blocks of the same kinds. @since 0.7.0 @category models */
+export interface BarredHosts {
+  readonly count: number
+  /** the one of them with the lowest id */
+  readonly hostId: HostId
+  readonly host: string
+  /** of that host; what is short is short by the least of all of them */
+  readonly blocks: ReadonlyArray<Block>
+  /** what is short on others by more */
+  readonly more: ReadonlySet<Resources.Name>
+}
+
+/** What can be said of a request without a word for each host. @since 0.7.0 @category models */
+export interface Survey {
+  readonly hosts: number
+  readonly candidates: number
+  /** those with most points, as `place` would choose them one after the other; the one that was asked for is among them if it can take it */
+  readonly best: ReadonlyArray<Verdict>
+  /** the largest first */
+  readonly barred: ReadonlyArray<BarredHosts>
+}
+
 /** @since 0.7.0 @category models */
 export interface Options {
   readonly weights?: Score.Weights
   /** sizes that are usual, for the fragmentation term; absent: it says the same of every host */
   readonly usual?: ReadonlyArray<Score.Usual>
-  /** how many shapes have a ranking (about 30 bytes a host each); the one asked for longest ago makes room. Absent: 64 */
+  /** how many shapes have a ranking (about 40 bytes a host each); the one asked for longest ago makes room. Absent: 64 */
   readonly shapes?: number
 }
 
@@ -109,6 +137,8 @@ export interface Engine {
   readonly place: (request: Request) => Choice | null
   /** Every host judged by itself, without the rankings, in the order of their ids. */
   readonly judge: (request: Request) => ReadonlyArray<Verdict>
+  /** The best hosts (so many, and `also`), and the others counted by what bars them: numbers are compared for each, and nothing is written. */
+  readonly survey: (request: Request, few: number, also?: HostId) => Survey
   /** What a host has left to promise; undefined: no such host. */
   readonly free: (id: HostId) => Resources.Resources | undefined
   readonly size: () => number
@@ -159,6 +189,31 @@ interface Partition {
   place: number
 }
 
+/** Hosts that are barred from a shape by the same. */
+interface Bar {
+  /** what is said in words, and a bit for each of all else */
+  readonly said: string | undefined
+  readonly bars: number
+  count: number
+  /** the slot of the one with the lowest id */
+  first: number
+  /** what is short, by so much */
+  readonly least: Record<Resources.Name, number>
+  readonly most: Record<Resources.Name, number>
+  /** some have left: `first`, `least` and `most` may have been theirs */
+  isStale: boolean
+}
+
+/** What bars which hosts from a shape. */
+interface Tally {
+  readonly groups: Map<string | undefined, Map<number, Bar>>
+  /** by slot */
+  readonly of: Array<Bar | "candidate" | undefined>
+  candidates: number
+  /** how much of the log it knows */
+  seen: number
+}
+
 interface Index {
   readonly shape: Shape
   readonly partitions: Array<Partition>
@@ -173,6 +228,7 @@ interface Index {
   where: Int32Array
   /** how much of the log it knows */
   seen: number
+  readonly tally: Tally
 }
 
 /** A rule about a group, with what counts for one decision. */
@@ -189,6 +245,8 @@ interface GroupRule {
   /** the fewest members in a place, for `evenly` */
   readonly least: number
 }
+
+const emptyTally = (): Tally => ({ groups: new Map(), of: [], candidates: 0, seen: -1 })
 
 const broken = Number.NEGATIVE_INFINITY
 const nobody: ReadonlyMap<number, number> = new Map()
@@ -549,7 +607,8 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       outer: Ranking.make(),
       admitted: 0,
       where: integers(2 * room),
-      seen: -1
+      seen: -1,
+      tally: emptyTally()
     }
     indices.set(key, made)
     return made
@@ -619,15 +678,21 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     return host === undefined ? null : { hostId: host.id, score }
   }
 
-  const place = (request: Request): Choice | null => {
-    const index = upToDate(request)
-    const { admittedBy, having, outer, partitions, shape, where } = index
+  /** The rules about groups, as they are with an index that is up to date. */
+  const groupRulesAt = (index: Index, rules: ReadonlyArray<Rule> = []): ReadonlyArray<GroupRule> => {
+    const { admittedBy, shape, where } = index
     const admitted = (column: Column | null) =>
       column === null ? undefined : admittedBy[shape.columns.indexOf(column)]
-    const rules = groupRules(request.rules ?? [], {
+    return groupRules(rules, {
       has: (column, at) => (column === null ? (where[2 * at] ?? -1) >= 0 : admitted(column)?.has(at) === true),
       size: (column) => (column === null ? index.admitted : (admitted(column)?.size ?? 0))
     })
+  }
+
+  const place = (request: Request): Choice | null => {
+    const index = upToDate(request)
+    const { having, outer, partitions, shape, where } = index
+    const rules = groupRulesAt(index, request.rules)
     const excluded = slotsOf(request.exclude)
     if (rules.length === 0 && excluded.size === 0) {
       const ranking = partitions[outer.item(outer.first())]?.ranking
@@ -719,45 +784,239 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       has: (column, at) => counted.get(column)?.has(at) === true,
       size: (column) => counted.get(column)?.size ?? 0
     })
-    return order.flatMap((slot): ReadonlyArray<Verdict> => {
-      const host = hosts[slot]
-      if (host === undefined) return []
-      const blocks: Array<Block> = []
-      const excluded = request.exclude?.get(host.id)
-      if (excluded !== undefined) blocks.push({ _tag: "Excluded", reason: excluded })
-      if (host.closed !== null) blocks.push({ _tag: "Closed", reason: host.closed })
-      if (host.capacity === null) blocks.push({ _tag: "Unknown" })
-      for (const { wish } of shape.wishes) {
-        const reason = unconnected(wish, slot)
-        if (reason !== null) blocks.push({ _tag: "Network", reason })
+    return order.flatMap((slot) => verdictOf(request, shape, rules, slot))
+  }
+
+  const verdictOf = (
+    request: Request,
+    shape: Shape,
+    rules: ReadonlyArray<GroupRule>,
+    slot: number
+  ): ReadonlyArray<Verdict> => {
+    const host = hosts[slot]
+    if (host === undefined) return []
+    const blocks: Array<Block> = []
+    const excluded = request.exclude?.get(host.id)
+    if (excluded !== undefined) blocks.push({ _tag: "Excluded", reason: excluded })
+    if (host.closed !== null) blocks.push({ _tag: "Closed", reason: host.closed })
+    if (host.capacity === null) blocks.push({ _tag: "Unknown" })
+    for (const { wish } of shape.wishes) {
+      const reason = unconnected(wish, slot)
+      if (reason !== null) blocks.push({ _tag: "Network", reason })
+    }
+    for (const selector of shape.selectors) {
+      const { rule } = selector
+      if (rule.kind !== "hosts" || selector.points !== null || matches(selector, slot)) continue
+      const value = host.labels[rule.label]
+      const reason = value === undefined ? `it has no label ${rule.label}` : `its ${rule.label} is ${value}`
+      blocks.push({ _tag: "Rule", rule, reason })
+    }
+    let score = 0
+    const terms: Array<Term> = []
+    for (const rule of rules) {
+      const at = rule.column === null ? slot : (rule.column.at[slot] ?? -1)
+      const points = pointsAt(rule, at)
+      if (points === broken) blocks.push({ _tag: "Rule", rule: rule.rule, reason: broke(rule, at) })
+      else if (rule.points !== null) {
+        terms.push({ of: rule.rule, points })
+        score += points
       }
-      for (const selector of shape.selectors) {
-        const { rule } = selector
-        if (rule.kind !== "hosts" || selector.points !== null || matches(selector, slot)) continue
-        const value = host.labels[rule.label]
-        const reason = value === undefined ? `it has no label ${rule.label}` : `its ${rule.label} is ${value}`
-        blocks.push({ _tag: "Rule", rule, reason })
+    }
+    for (const resource of host.capacity === null ? [] : Resources.names) {
+      const by = shortBy(resource, request.resources, slot)
+      const left = (capacity[resource][slot] ?? 0) - (promised[resource][slot] ?? 0)
+      if (by > 0) blocks.push({ _tag: "Short", resource, by, free: left, capacity: capacity[resource][slot] ?? 0 })
+    }
+    if (blocks.length > 0) return [{ hostId: host.id, host: host.name, blocks, terms: [], score: 0 }]
+    score += scoreOf(shape, slot, (of, points) => terms.push({ of, points }))
+    return [{ hostId: host.id, host: host.name, blocks, terms, score }]
+  }
+
+  /** What bars a host, in words as far as they are its own; undefined: there are none. */
+  const saidOf = (request: Request, shape: Shape, slot: number): string | undefined => {
+    let said: string | undefined
+    const host = hosts[slot]
+    if (host === undefined) return said
+    const say = (reason: string) => {
+      said = said === undefined ? reason : `${said}\n${reason}`
+    }
+    const excluded = request.exclude?.get(host.id)
+    if (excluded !== undefined) say(excluded)
+    if (host.closed !== null) say(host.closed)
+    for (const wish of shape.wishes) if (!canPlug(wish, slot)) say(unconnected(wish.wish, slot) ?? "")
+    return said
+  }
+
+  /** Which of all that can bar a host do, but for what is said in words: a bit for each. */
+  const barsOf = (request: Request, { selectors }: Shape, rules: ReadonlyArray<GroupRule>, slot: number): number => {
+    let bars = 0
+    if (hosts[slot]?.capacity === null) bars = 8
+    else {
+      for (const resource of Resources.names) bars = 2 * bars + (shortBy(resource, request.resources, slot) > 0 ? 1 : 0)
+    }
+    for (const selector of selectors) {
+      if (selector.points === null) bars = 2 * bars + (matches(selector, slot) ? 0 : 1)
+    }
+    for (const rule of rules) {
+      const at = rule.column === null ? slot : (rule.column.at[slot] ?? -1)
+      bars = 2 * bars + (pointsAt(rule, at) === broken ? 1 : 0)
+    }
+    return bars
+  }
+
+  /** Counts a host anew. `rules` null: it has none about groups. */
+  const tell = (
+    tally: Tally,
+    request: Request,
+    { shape, where }: Index,
+    rules: ReadonlyArray<GroupRule> | null,
+    slot: number
+  ): void => {
+    const { groups, of } = tally
+    const before = of[slot]
+    if (before === "candidate") tally.candidates--
+    else if (before !== undefined) {
+      before.count--
+      before.isStale = true
+      const others = groups.get(before.said)
+      if (before.count === 0) others?.delete(before.bars)
+      if (others?.size === 0) groups.delete(before.said)
+    }
+    of[slot] = undefined
+    if (hosts[slot] === undefined) return
+    // one that has a place in the ranking is open, has room, and keeps to all rules about hosts
+    const isRanked = (where[2 * slot + 1] ?? -1) >= 0
+    const bars = isRanked && rules === null ? 0 : barsOf(request, shape, rules ?? [], slot)
+    const said = saidOf(request, shape, slot)
+    if (bars === 0 && said === undefined) {
+      of[slot] = "candidate"
+      tally.candidates++
+      return
+    }
+    const alike = groups.get(said) ?? new Map<number, Bar>()
+    if (alike.size === 0) groups.set(said, alike)
+    const known = alike.get(bars)
+    const group = known ?? {
+      said,
+      bars,
+      count: 0,
+      first: slot,
+      least: { ...Resources.zero },
+      most: { ...Resources.zero },
+      isStale: false
+    }
+    if (known === undefined) alike.set(bars, group)
+    of[slot] = group
+    group.count++
+    include(group, request.resources, slot)
+  }
+
+  /** One more host of a group. */
+  const include = (group: Bar, wanted: Resources.Resources, slot: number): void => {
+    if ((ids[slot] ?? 0) < (ids[group.first] ?? 0)) group.first = slot
+    if (hosts[slot]?.capacity === null) return
+    for (const resource of Resources.names) {
+      const by = shortBy(resource, wanted, slot)
+      group.least[resource] = group.count === 1 ? by : Math.min(group.least[resource], by)
+      group.most[resource] = group.count === 1 ? by : Math.max(group.most[resource], by)
+    }
+  }
+
+  /** Some have left the group: what is the least and the most is looked for among those that stayed. */
+  const freshen = ({ of }: Tally, group: Bar, wanted: Resources.Resources): void => {
+    group.isStale = false
+    group.count = 0
+    for (const slot of of.keys()) {
+      if (of[slot] !== group) continue
+      if (group.count === 0) group.first = slot
+      group.count++
+      include(group, wanted, slot)
+    }
+  }
+
+  /** Of a request without rules about groups, and without hosts that are excluded: only what has changed is counted again. */
+  const tallyOf = (request: Request, index: Index): Tally => {
+    const { tally } = index
+    if (tally.seen < forgotten || changes - tally.seen > room) {
+      for (let slot = 0; slot < hosts.length; slot++) tell(tally, request, index, null, slot)
+    } else {
+      for (let i = tally.seen; i < changes; i++) {
+        const slot = log[i % room] ?? -1
+        if (latest[slot] === i) tell(tally, request, index, null, slot)
       }
-      let score = 0
-      const terms: Array<Term> = []
-      for (const rule of rules) {
-        const at = rule.column === null ? slot : (rule.column.at[slot] ?? -1)
-        const points = pointsAt(rule, at)
-        if (points === broken) blocks.push({ _tag: "Rule", rule: rule.rule, reason: broke(rule, at) })
-        else if (rule.points !== null) {
-          terms.push({ of: rule.rule, points })
-          score += points
-        }
+    }
+    tally.seen = changes
+    return tally
+  }
+
+  /** So many slots with most points, the best first; `rules` cost or give points. */
+  const bestOf = (
+    { outer, partitions, where }: Index,
+    tally: Tally,
+    rules: ReadonlyArray<GroupRule> | null,
+    few: number
+  ): ReadonlyArray<number> => {
+    const best: Array<{ readonly slot: number; readonly id: number; readonly score: number }> = []
+    /** Whether it, and whatever comes after it, is not among the best. */
+    const isBehind = (score: number, id: number): boolean => {
+      const last = best.length < few ? undefined : best.at(-1)
+      return last !== undefined && (score < last.score || (score === last.score && id > last.id))
+    }
+    const consider = (slot: number, id: number, score: number): void => {
+      if (isBehind(score, id)) return
+      const at = best.findIndex((other) => other.score < score || (other.score === score && other.id > id))
+      best.splice(at < 0 ? best.length : at, 0, { slot, id, score })
+      if (best.length > few) best.pop()
+    }
+    if (rules === null) {
+      outer.walk((number, id, score) => {
+        if (isBehind(score, id)) return false
+        partitions[number]?.ranking.walk((slot, id, score) => {
+          if (isBehind(score, id)) return false
+          consider(slot, id, score)
+          return true
+        })
+        return true
+      })
+    } else {
+      for (const slot of tally.of.keys()) {
+        if (tally.of[slot] !== "candidate") continue
+        let score = partitions[where[2 * slot] ?? -1]?.ranking.score(where[2 * slot + 1] ?? -1) ?? 0
+        for (const rule of rules) score += pointsAt(rule, rule.column === null ? slot : (rule.column.at[slot] ?? -1))
+        consider(slot, ids[slot] ?? 0, score)
       }
-      for (const resource of host.capacity === null ? [] : Resources.names) {
-        const by = shortBy(resource, request.resources, slot)
-        const left = (capacity[resource][slot] ?? 0) - (promised[resource][slot] ?? 0)
-        if (by > 0) blocks.push({ _tag: "Short", resource, by, free: left })
-      }
-      if (blocks.length > 0) return [{ hostId: host.id, host: host.name, blocks, terms: [], score: 0 }]
-      score += scoreOf(shape, slot, (of, points) => terms.push({ of, points }))
-      return [{ hostId: host.id, host: host.name, blocks, terms, score }]
-    })
+    }
+    return best.map(({ slot }) => slot)
+  }
+
+  const survey = (request: Request, few: number, also?: HostId): Survey => {
+    const index = upToDate(request)
+    const { shape } = index
+    const rules = groupRulesAt(index, request.rules)
+    const isPlain = rules.length === 0 && (request.exclude?.size ?? 0) === 0
+    const tally = isPlain ? tallyOf(request, index) : emptyTally()
+    if (!isPlain) for (const slot of slots.values()) tell(tally, request, index, rules, slot)
+    const told = [...bestOf(index, tally, isPlain ? null : rules, few)]
+    const asked = also === undefined ? undefined : slots.get(also)
+    if (asked !== undefined && tally.of[asked] === "candidate" && !told.includes(asked)) told.push(asked)
+    const bars = [...tally.groups.values()].flatMap((alike) => [...alike.values()])
+    for (const group of bars) if (group.isStale) freshen(tally, group, request.resources)
+    return {
+      hosts: slots.size,
+      candidates: tally.candidates,
+      best: told.flatMap((slot) => verdictOf(request, shape, rules, slot)),
+      barred: bars
+        .toSorted((a, b) => b.count - a.count || (ids[a.first] ?? 0) - (ids[b.first] ?? 0))
+        .flatMap(({ count, first, least, most }) =>
+          verdictOf(request, shape, rules, first).map(({ blocks, host, hostId }) => ({
+            count,
+            hostId,
+            host,
+            blocks: blocks.map((block) => (block._tag === "Short" ? { ...block, by: least[block.resource] } : block)),
+            more: new Set(Resources.names.filter((resource) => most[resource] > least[resource]))
+          }))
+        )
+    }
   }
 
   const join = (name: string, slot: number, by: 1 | -1): void => {
@@ -842,6 +1101,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     },
     place,
     judge,
+    survey,
     free: (id) => {
       const slot = slots.get(id)
       if (slot === undefined) return undefined

@@ -4,15 +4,19 @@
  *
  * @since 0.7.0
  */
+import * as Domain from "../domain/Explanation.ts"
 import type { HostId } from "../domain/Ids.ts"
+import type { InstanceType } from "../domain/InstanceType.ts"
+import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
-import type { Block, Engine, Term, Verdict } from "./Engine.ts"
+import type { BarredHosts, Block, Engine, Term, Verdict } from "./Engine.ts"
+import * as Refusals from "./Refusals.ts"
 import * as Rules from "./Rules.ts"
 import * as Score from "./Score.ts"
 
 /**
- * Why a host was chosen: `hosts` in all, `candidates` of them that could take it, the best few with their terms, and in a sentence what
- * decided between the first two.
+ * Why a host was chosen: `hosts` in all, `candidates` of them that could take it, the best few with their terms, in a sentence what
+ * decided between the first two, and the others by what bars them.
  *
  * @since 0.7.0 @category models
  */
@@ -21,6 +25,7 @@ export interface Explanation {
   readonly candidates: number
   readonly best: ReadonlyArray<Verdict>
   readonly decided: string
+  readonly barred: ReadonlyArray<BarredHosts>
 }
 
 /** Hosts that cannot take a request for the same reasons. @since 0.7.0 @category models */
@@ -34,15 +39,29 @@ export interface Refused {
  * Something that would let the request be placed; each was tried out.
  *
  * - `Relax`: with these rules as should-rules.
+ * - `Open`: when it is in use again, for it has room.
+ * - `Unplug`: without NICs on these networks.
  * - `Type`: as a VM of this type.
  * - `Room`: with this much less promised on the host, which lacks nothing else.
  *
  * @since 0.7.0 @category models
  */
 export type Repair =
-  | { readonly _tag: "Relax"; readonly rules: ReadonlyArray<Rules.Rule>; readonly host: string }
-  | { readonly _tag: "Type"; readonly type: string; readonly host: string }
-  | { readonly _tag: "Room"; readonly short: Resources.Resources; readonly host: string }
+  | {
+      readonly _tag: "Relax"
+      readonly rules: ReadonlyArray<Rules.Rule>
+      readonly hostId: HostId
+      readonly host: string
+    }
+  | { readonly _tag: "Open"; readonly reason: string; readonly hostId: HostId; readonly host: string }
+  | {
+      readonly _tag: "Unplug"
+      readonly wishes: ReadonlyArray<Network.Wish>
+      readonly hostId: HostId
+      readonly host: string
+    }
+  | { readonly _tag: "Type"; readonly type: string; readonly hostId: HostId; readonly host: string }
+  | { readonly _tag: "Room"; readonly short: Resources.Resources; readonly hostId: HostId; readonly host: string }
 
 /** @since 0.7.0 @category models */
 export interface Refusal {
@@ -71,6 +90,39 @@ const amount = (resource: Resources.Name, value: number): string => {
   }
 }
 
+/**
+ * How rules are told: `rule` is one as a clause, `broken` the same with why a host does not keep to it. Those that others ask for (`isOthers`) are
+ * not told of a host that does not keep to its own.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface Words {
+  readonly rule: (rule: Rules.Rule) => string
+  readonly broken: (rule: Rules.Rule, reason: string, hostId: HostId) => string
+  readonly isOthers: (rule: Rules.Rule) => boolean
+}
+
+/** In the engine's own words. @since 0.7.0 @category constants */
+export const plainly: Words = {
+  rule: (rule) => `it ${Rules.show(rule)}`,
+  broken: (rule, reason) => `it ${Rules.show(rule)}, and ${reason}`,
+  isOthers: () => false
+}
+
+/** Of the blocks of a host which are told. */
+const worthTelling = (blocks: ReadonlyArray<Block>, words: Words): ((block: Block) => boolean) => {
+  const hasOwn = blocks.some((block) => block._tag === "Rule" && !words.isOthers(block.rule))
+  return (block) => !hasOwn || block._tag !== "Rule" || !words.isOthers(block.rule)
+}
+
+/** A block of a host. */
+interface Found {
+  readonly block: Block
+  readonly hostId: HostId
+}
+
+const vCPUs = (count: number): string => `${count} ${count === 1 ? "vCPU" : "vCPUs"}`
+
 /** What blocks have in common that stand in one group. */
 const keyOf = (block: Block): string => {
   switch (block._tag) {
@@ -87,18 +139,34 @@ const keyOf = (block: Block): string => {
   }
 }
 
+/** Also with nothing on it the host could not give as much. */
+const isTooSmall = (block: Block): boolean => block._tag === "Short" && block.capacity < block.by + block.free
+
+const inAll = (resource: Resources.Name, blocks: ReadonlyArray<Block>): string => {
+  const capacities = blocks.flatMap((one) => (one._tag === "Short" ? [one.capacity] : []))
+  const [most, least] = [Math.max(...capacities), Math.min(...capacities)]
+  return `${most === least ? "" : "at most "}${amount(resource, most)} in all`
+}
+
 /** One clause that is true of all: blocks of different hosts with the same key. */
-const clause = (block: Block, blocks: ReadonlyArray<Block>): string => {
+const clause = (block: Block, found: ReadonlyArray<Found>, words: Words): string => {
+  const blocks = found.map((one) => one.block)
   switch (block._tag) {
     case "Short": {
       const amounts = blocks.flatMap((one) => (one._tag === "Short" ? [one.by] : []))
       const least = Math.min(...amounts)
       const more = amounts.some((by) => by !== least) ? " or more" : ""
-      return `${shownAs[block.resource]} short by ${amount(block.resource, least)}${more}`
+      const said = `${shownAs[block.resource]} short by ${amount(block.resource, least)}${more}`
+      return blocks.every(isTooSmall) ? `${said} (${inAll(block.resource, blocks)})` : said
     }
     case "Rule": {
-      const same = blocks.every((one) => one._tag === "Rule" && one.reason === block.reason)
-      return `it ${Rules.show(block.rule)}${same ? `, and ${block.reason}` : ""}`
+      const told = new Set(
+        found.flatMap(({ block: one, hostId }) =>
+          one._tag === "Rule" ? [words.broken(block.rule, one.reason, hostId)] : []
+        )
+      )
+      const [first] = told
+      return told.size === 1 && first !== undefined ? first : words.rule(block.rule)
     }
     case "Unknown":
       return "what it has is not known yet"
@@ -109,7 +177,7 @@ const clause = (block: Block, blocks: ReadonlyArray<Block>): string => {
   }
 }
 
-const grouped = (verdicts: ReadonlyArray<Verdict>): ReadonlyArray<Refused> => {
+const grouped = (verdicts: ReadonlyArray<Verdict>, words: Words): ReadonlyArray<Refused> => {
   const groups = new Map<string, Array<Verdict>>()
   for (const verdict of verdicts) {
     if (verdict.blocks.length === 0) continue
@@ -122,20 +190,35 @@ const grouped = (verdicts: ReadonlyArray<Verdict>): ReadonlyArray<Refused> => {
     .toSorted((a, b) => b.length - a.length)
     .map((group) => ({
       hosts: group.map(({ host }) => host),
-      reasons: (group[0]?.blocks ?? []).map((block, i) =>
-        clause(
-          block,
-          group.flatMap(({ blocks }) => blocks.slice(i, i + 1))
+      reasons: [
+        ...new Set(
+          (group[0]?.blocks ?? []).flatMap((block, i, all) =>
+            worthTelling(all, words)(block)
+              ? clause(
+                  block,
+                  group.flatMap(({ blocks, hostId }) => blocks.slice(i, i + 1).map((block) => ({ block, hostId }))),
+                  words
+                )
+              : []
+          )
         )
-      )
+      ]
     }))
 }
 
-const nameOf = (of: Term["of"]): string => (typeof of === "string" ? of : `the rule that it ${Rules.show(of)}`)
+const termShownAs: Record<Score.Name, string> = {
+  spread: "what stays free",
+  pack: "how full it becomes",
+  align: "how well what is free suits what is wanted",
+  fragmentation: "how little becomes useless"
+}
+
+const nameOf = (of: Term["of"], words: Words): string =>
+  typeof of === "string" ? termShownAs[of] : `the rule that ${words.rule(of)}`
 
 const shown = (points: number): string => String(points / Score.points)
 
-const decision = ([first, second]: ReadonlyArray<Verdict>): string => {
+const decision = ([first, second]: ReadonlyArray<Verdict>, words: Words): string => {
   if (first === undefined) return "no host can take it"
   if (second === undefined) return `${first.host} is the only host that can take it`
   if (first.score === second.score) {
@@ -143,28 +226,78 @@ const decision = ([first, second]: ReadonlyArray<Verdict>): string => {
   }
   const gains = first.terms.map(({ of, points }, i) => ({ of, gain: points - (second.terms[i]?.points ?? 0) }))
   const [most] = gains.toSorted((a, b) => b.gain - a.gain)
-  const mostly = most === undefined ? "" : `, most of all by ${nameOf(most.of)} (${shown(most.gain)})`
+  const mostly = most === undefined ? "" : `, most of all by ${nameOf(most.of, words)} (${shown(most.gain)})`
   return `${first.host} is better than ${second.host} by ${shown(first.score - second.score)}${mostly}`
 }
 
-const byScore = (verdicts: ReadonlyArray<Verdict>): ReadonlyArray<Verdict> =>
-  verdicts.filter(({ blocks }) => blocks.length === 0).toSorted((a, b) => b.score - a.score || a.hostId - b.hostId)
-
 /**
- * Why `place` chooses what it chooses now; `few` is how many of the best are told.
+ * Why `place` chooses what it chooses now; `few` is how many of the best are told. With `chosen` why it is that one, which may have been chosen
+ * before.
  *
  * @since 0.7.0 @category explaining
  */
-export const placement = (engine: Engine, request: Rules.Request, few = 3): Explanation => {
-  const verdicts = engine.judge(request)
-  const candidates = byScore(verdicts)
-  return {
-    hosts: verdicts.length,
-    candidates: candidates.length,
-    best: candidates.slice(0, few),
-    decided: decision(candidates)
-  }
+export const placement = (
+  engine: Engine,
+  request: Rules.Request,
+  few = 3,
+  chosen?: HostId,
+  words: Words = plainly
+): Explanation => {
+  const { barred, best, candidates, hosts } = engine.survey(request, few, chosen)
+  const it = best.find(({ hostId }) => hostId === chosen)
+  const [first] = best
+  const decided =
+    it === undefined || first === undefined || it === first
+      ? decision(best, words)
+      : `it was to be on ${it.host}; of all that can take it ${decision([first, it], words)}`
+  return { hosts, candidates, best, decided, barred }
 }
+
+/** The clauses that are true of all of them. */
+const clauses = ({ blocks, count, hostId, more }: BarredHosts, words: Words): ReadonlyArray<string> =>
+  blocks.filter(worthTelling(blocks, words)).map((block) => {
+    const alone = [{ block, hostId }]
+    switch (block._tag) {
+      case "Short":
+        return `${shownAs[block.resource]} short by ${amount(block.resource, block.by)}${more.has(block.resource) ? " or more" : ""}`
+      case "Rule":
+        return count === 1 ? clause(block, alone, words) : words.rule(block.rule)
+      case "Unknown":
+      case "Excluded":
+      case "Closed":
+      case "Network":
+        return clause(block, alone, words)
+    }
+  })
+
+const fewGroups = (
+  groups: ReadonlyArray<Domain.Barred>
+): { readonly barred: ReadonlyArray<Domain.Barred>; readonly unnamed: number } => ({
+  barred: groups.slice(0, Domain.mostGroups),
+  unnamed: groups.slice(Domain.mostGroups).reduce((sum, { count }) => sum + count, 0)
+})
+
+/** As it is kept. @since 0.7.0 @category conversions */
+export const toldPlacement = (
+  { barred, best, candidates, decided, hosts }: Explanation,
+  words: Words = plainly
+): Domain.Explanation => ({
+  hosts,
+  candidates,
+  best: best.map(({ host, hostId, score, terms }) => ({
+    hostId,
+    host,
+    score: score / Score.points,
+    terms: terms.map(({ of, points }) => ({
+      of: typeof of === "string" ? of : words.rule(of),
+      points: points / Score.points
+    }))
+  })),
+  decided,
+  ...fewGroups(
+    barred.map((group) => ({ count: group.count, host: group.host, reasons: [...new Set(clauses(group, words))] }))
+  )
+})
 
 const demoted = (rules: ReadonlyArray<Rules.Rule>, which: ReadonlySet<Rules.Rule>): ReadonlyArray<Rules.Rule> =>
   rules.map((rule) => (which.has(rule) ? { ...rule, strength: "should" } : rule))
@@ -183,14 +316,16 @@ export const refusal = (
   engine: Engine,
   request: Rules.Request,
   types: ReadonlyArray<NamedType> = [],
-  few = 3
+  few = 3,
+  words: Words = plainly
 ): Refusal => {
   const verdicts = engine.judge(request)
   const names = new Map(verdicts.map(({ host, hostId }): [HostId, string] => [hostId, host]))
   const rules = request.rules ?? []
-  const placed = (changed: Rules.Request): string | undefined => {
-    const choice = engine.place(changed)
-    return choice === null ? undefined : names.get(choice.hostId)
+  const placed = (changed: Rules.Request): { readonly hostId: HostId; readonly host: string } | undefined => {
+    const hostId = engine.place(changed)?.hostId
+    const host = hostId === undefined ? undefined : names.get(hostId)
+    return hostId === undefined || host === undefined ? undefined : { hostId, host }
   }
 
   // nothing less than all rules that keep a host away would open it
@@ -204,9 +339,39 @@ export const refusal = (
   const relax: Array<Repair> = []
   for (const set of smallest) {
     if (relax.length === few) break
-    const host = placed({ ...request, rules: demoted(rules, set) })
-    if (host !== undefined) relax.push({ _tag: "Relax", rules: [...set], host })
+    const at = placed({ ...request, rules: demoted(rules, set) })
+    if (at !== undefined) relax.push({ _tag: "Relax", rules: [...set], ...at })
   }
+
+  const unplug: Array<Repair> = []
+  const networks = request.networks ?? []
+  const kept = new Set<string>()
+  if (verdicts.some(({ blocks }) => blocks.length > 0 && blocks.every(({ _tag }) => _tag === "Network"))) {
+    for (const wish of networks) {
+      const at = kept.has(Network.showWish(wish))
+        ? undefined
+        : placed({
+            ...request,
+            networks: networks.filter((other) => Network.showWish(other) !== Network.showWish(wish))
+          })
+      kept.add(Network.showWish(wish))
+      if (at !== undefined && unplug.length < few) unplug.push({ _tag: "Unplug", wishes: [wish], ...at })
+    }
+    const at = unplug.length === 0 && kept.size > 1 ? placed({ ...request, networks: [] }) : undefined
+    if (at !== undefined) unplug.push({ _tag: "Unplug", wishes: networks, ...at })
+  }
+
+  const open = verdicts.flatMap(({ blocks: [block, ...others], host, hostId }): ReadonlyArray<Repair> =>
+    block?._tag === "Closed" && others.length === 0 ? [{ _tag: "Open", reason: block.reason, hostId, host }] : []
+  )
+
+  /** What hosts have left that want nothing else. */
+  const left = verdicts.flatMap(({ blocks, hostId }) => {
+    const free = blocks.every(({ _tag }) => _tag === "Short") ? engine.free(hostId) : undefined
+    return free === undefined ? [] : [free]
+  })
+  const isSomewhere = (size: Resources.Resources) =>
+    left.some((free) => Resources.names.every((name) => size[name] === 0 || size[name] <= free[name]))
 
   const like: Array<Repair> = []
   const nearest = types.toSorted(
@@ -214,24 +379,31 @@ export const refusal = (
   )
   for (const { name, resources } of nearest) {
     if (like.length === few) break
-    const host = placed({ ...request, resources })
-    if (host !== undefined) like.push({ _tag: "Type", type: name, host })
+    // each size that is placed has a ranking of its own
+    const at = isSomewhere(resources) ? placed({ ...request, resources }) : undefined
+    if (at !== undefined) like.push({ _tag: "Type", type: name, ...at })
   }
 
-  const lacking = verdicts.flatMap(({ blocks, host }) => {
+  const lacking = verdicts.flatMap(({ blocks, host, hostId }) => {
     const short = { ...Resources.zero }
     for (const block of blocks) {
-      if (block._tag !== "Short") return []
+      if (block._tag !== "Short" || isTooSmall(block)) return []
       short[block.resource] = block.by
     }
     const size = Math.max(...Resources.names.map((name) => short[name] / Math.max(1, request.resources[name])))
-    return size > 0 ? [{ short, size, host }] : []
+    return size > 0 ? [{ short, size, hostId, host }] : []
   })
   const closest = lacking.toSorted((a, b) => a.size - b.size).slice(0, 1)
   return {
     hosts: verdicts.length,
-    groups: grouped(verdicts),
-    repairs: [...relax, ...like, ...closest.map(({ host, short }): Repair => ({ _tag: "Room", short, host }))]
+    groups: grouped(verdicts, words),
+    repairs: [
+      ...relax,
+      ...unplug,
+      ...open.slice(0, few),
+      ...like,
+      ...closest.map(({ host, hostId, short }): Repair => ({ _tag: "Room", short, hostId, host }))
+    ]
   }
 }
 
@@ -240,20 +412,68 @@ export const showRefused = ({ hosts, reasons }: Refused): string =>
   `${hosts.length === 1 ? hosts[0] : `${hosts.length} hosts`}: ${reasons.join("; ")}`
 
 /** One clause. @since 0.7.0 @category formatting */
-export const showRepair = (repair: Repair): string => {
+export const showRepair = (repair: Repair, words: Words = plainly): string => {
   switch (repair._tag) {
     case "Relax":
-      return `${repair.host} could take it if it need not keep to: ${repair.rules.map((rule) => `it ${Rules.show(rule)}`).join("; ")}`
+      return `${repair.host} could take it if ${repair.rules.length === 1 ? "this" : "these"} need not hold: ${repair.rules.map(words.rule).join("; ")}`
+    case "Open":
+      return repair.reason === Refusals.inMaintenance
+        ? `${repair.host} has room for it, and is in maintenance`
+        : `${repair.host} has room for it once it is up: ${repair.reason}`
+    case "Unplug":
+      return `${repair.host} could take it without NICs on ${[...new Set(repair.wishes.map(Network.showWish))].join(" and ")}`
     case "Type":
       return `${repair.host} could take it as a ${repair.type}`
     case "Room": {
       const lacks = Resources.names
         .filter((name) => repair.short[name] > 0)
-        .map((name) => `${amount(name, repair.short[name])} of ${shownAs[name]}`)
+        .map((name) =>
+          name === "cpu" ? vCPUs(repair.short.cpu) : `${amount(name, repair.short[name])} of ${shownAs[name]}`
+        )
       return `${repair.host} lacks only ${lacks.join(" and ")}`
     }
   }
 }
+
+/** What a type is, for those who do not know its number. @since 0.7.0 @category formatting */
+export const showType = ({ cpu, disk, ram, tid }: InstanceType): string =>
+  `instance type ${tid} (${vCPUs(cpu)}, ${amount("ram", ram)} of memory, ${amount("disk", disk)} of disk)`
+
+const toldRepair = (repair: Repair, types: ReadonlyArray<InstanceType>, words: Words): Domain.Repair => {
+  const { host, hostId } = repair
+  const at = { text: showRepair(repair, words), hostId, host }
+  switch (repair._tag) {
+    case "Relax":
+      return { kind: "rule", ...at, rules: repair.rules.map(words.rule) }
+    case "Open":
+      return { kind: "host", ...at, maintenance: repair.reason === Refusals.inMaintenance }
+    case "Unplug":
+      return { kind: "network", ...at, networks: [...new Set(repair.wishes.map(Network.showWish))] }
+    case "Type": {
+      const type = types.find(({ tid }) => String(tid) === repair.type)
+      return type === undefined
+        ? { kind: "type", ...at }
+        : { kind: "type", ...at, text: `${host} could take it as ${showType(type)}`, type: type.tid }
+    }
+    case "Room":
+      return { kind: "room", ...at, lacks: repair.short }
+  }
+}
+
+/** The types as `refusal` wants them: by their numbers. @since 0.7.0 @category conversions */
+export const named = (types: ReadonlyArray<InstanceType>): ReadonlyArray<NamedType> =>
+  types.map(({ cpu, disk, ram, tid }) => ({ name: String(tid), resources: { cpu, ram, disk } }))
+
+/** As a user is told it; `types` are those that were `named`. @since 0.7.0 @category conversions */
+export const toldRefusal = (
+  { groups, hosts, repairs }: Refusal,
+  types: ReadonlyArray<InstanceType> = [],
+  words: Words = plainly
+): Domain.Refusal => ({
+  hosts,
+  ...fewGroups(groups.map(({ hosts, reasons }) => ({ count: hosts.length, host: hosts[0] ?? "", reasons }))),
+  repairs: repairs.map((repair) => toldRepair(repair, types, words))
+})
 
 /**
  * For each type how many more of it fit, if nothing else were placed. Of rules, only must-rules about hosts count: what a group may have

@@ -4,11 +4,14 @@
  * @since 0.7.0
  */
 import type { HostRefusal } from "../domain/Errors.ts"
+import type { Explanation, Refusal } from "../domain/Explanation.ts"
 import type { HostId } from "../domain/Ids.ts"
+import type { InstanceType } from "../domain/InstanceType.ts"
 import * as Placements from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { Candidate, PlacementRequest } from "../services/Scheduler.ts"
 import * as Engine from "./Engine.ts"
+import * as Explain from "./Explain.ts"
 import * as Refusals from "./Refusals.ts"
 import type { Rule, Topology } from "./Rules.ts"
 import * as Score from "./Score.ts"
@@ -22,6 +25,14 @@ export type Placement =
 export interface Kept {
   /** Decides among exactly these candidates, whichever it was shown before. Of equals the one with the lowest id. */
   readonly place: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => Placement
+  /** Why the host that was chosen among these is the one. */
+  readonly explain: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>, chosen: HostId) => Explanation
+  /** Why none of these will do, and what would help; `types` can be asked for instead. */
+  readonly refuse: (
+    request: PlacementRequest,
+    candidates: ReadonlyArray<Candidate>,
+    types: ReadonlyArray<InstanceType>
+  ) => Refusal
   /** Why each of those that cannot take it cannot, one clause. */
   readonly reasons: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => ReadonlyMap<HostId, string>
 }
@@ -31,6 +42,8 @@ interface Known {
   readonly rule: Rule
   /** whether another VM's rule asks for it */
   readonly isClaim: boolean
+  /** one clause */
+  readonly said: string
   /** why a host breaks it, one clause, of what the engine says of it */
   readonly tell: (reason: string, candidate: Candidate) => string
 }
@@ -50,10 +63,10 @@ const given = ({
 const together = (vms: ReadonlyArray<number>): string => `VMs ${vms.join(", ")}`
 
 const asKnown = (rule: Placements.Rule): Known => {
-  const tell: Known["tell"] = (reason) =>
-    `it ${Placements.show(rule)}, and ${rule.kind === "notWith" ? "one of them is there" : reason}`
+  const said = `it ${Placements.show(rule)}`
+  const tell: Known["tell"] = (reason) => `${said}, and ${rule.kind === "notWith" ? "one of them is there" : reason}`
   const strength = given(rule)
-  const known = (rule: Rule): Known => ({ rule, isClaim: false, tell })
+  const known = (rule: Rule): Known => ({ rule, isClaim: false, said, tell })
   switch (rule.kind) {
     case "on":
       return known({ ...strength, kind: "hosts", label: rule.label, is: "in", values: rule.values })
@@ -82,12 +95,16 @@ const asClaim = (name: string, { group, kind, over, skew }: Placements.Claim): K
       ? { ...must, kind, group, over: at, skew }
       : { ...must, kind: kind === "apart" ? kind : "near", group: kind === "nearOwn" ? group : name, over: at }
   const here = kind === "apart" ? `${place} has that one` : `${place} does not have that one`
+  const said = `another VM ${Placements.show(asked)}`
   const tell: Known["tell"] = (reason, { host }) => {
     const isNowhere = over !== "host" && host.config.labels[over] === undefined
-    return `another VM ${Placements.show(asked)}, and ${isNowhere || kind === "evenly" ? reason : here}`
+    return `${said}, and ${isNowhere || kind === "evenly" ? reason : here}`
   }
-  return { rule, isClaim: true, tell }
+  return { rule, isClaim: true, said, tell }
 }
+
+/** How many of the best hosts are told. */
+const few = 3
 
 /** @since 0.7.0 @category constructors */
 export const make = (policy: Score.Policy = "spread"): Kept => {
@@ -131,6 +148,7 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
   }
 
   const follow = (candidates: ReadonlyArray<Candidate>): void => {
+    if (candidates === shown) return
     let isOther = candidates.length !== shown.length
     for (const [i, candidate] of candidates.entries()) {
       const before = shown[i]
@@ -190,6 +208,26 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
     return result
   }
 
+  /** What the engine is asked, and how it is told. */
+  const ruled = ({
+    placement
+  }: PlacementRequest): { readonly rules: ReadonlyArray<Rule>; readonly words: Explain.Words } => {
+    const all = placement === undefined ? [] : rulesOf(placement)
+    const byRule = new Map(all.map((one): [Rule, Known] => [one.rule, one]))
+    return {
+      rules: all.map(({ rule }) => rule),
+      words: {
+        isOthers: (rule) => byRule.get(rule)?.isClaim === true,
+        rule: (rule) => byRule.get(rule)?.said ?? Explain.plainly.rule(rule),
+        broken: (rule, reason, hostId) => {
+          const candidate = known.get(hostId)
+          const told = candidate === undefined ? undefined : byRule.get(rule)?.tell(reason, candidate)
+          return told ?? Explain.plainly.broken(rule, reason, hostId)
+        }
+      }
+    }
+  }
+
   const reasons: Kept["reasons"] = (request, candidates) => {
     const { placement } = request
     if (placement !== undefined) follow(candidates)
@@ -243,6 +281,22 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
         return reason === undefined ? [] : [{ hostId: host.id, host: host.name, reason }]
       })
       return { _tag: "Refused", refusals }
+    },
+    explain: (request, candidates, chosen) => {
+      follow(candidates)
+      const { rules, words } = ruled(request)
+      const explanation = withOthers(request, () =>
+        Explain.placement(engine, { ...request, rules }, few, chosen, words)
+      )
+      return Explain.toldPlacement(explanation, words)
+    },
+    refuse: (request, candidates, types) => {
+      follow(candidates)
+      const { rules, words } = ruled(request)
+      const refusal = withOthers(request, () =>
+        Explain.refusal(engine, { ...request, rules }, Explain.named(types), few, words)
+      )
+      return Explain.toldRefusal(refusal, types, words)
     },
     reasons
   }

@@ -34,9 +34,12 @@ const shortages = (
     return [`${name} short by ${short}${unit} (needs ${wanted[resource]}, ${left})`]
   })
 
+/** Of a host that somebody has put there. @since 0.7.0 @category constants */
+export const inMaintenance = "it is in maintenance"
+
 /** What keeps anything new from a host, whatever that is, one clause; null: nothing. @since 0.7.0 @category filters */
 export const closed = (host: Host, status: HostStatus): string | null => {
-  if (host.maintenance) return "it is in maintenance"
+  if (host.maintenance) return inMaintenance
   switch (status._tag) {
     case "Up":
       return null

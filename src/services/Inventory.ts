@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Errors from "../domain/Errors.ts"
 import type { CloudInit } from "../domain/CloudInit.ts"
+import type { Explained, Explanation } from "../domain/Explanation.ts"
 import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { LinkState, NewNic, Nic, NicId, NicState } from "../domain/Nic.ts"
@@ -198,6 +199,8 @@ export interface AdmitVm {
   readonly cloudInit?: CloudInit
   /** GiB of the pool that are taken besides, by what is not written yet; absent: none */
   readonly besides?: number
+  /** asked when the host is chosen: why it is that one, which is kept with the VM; null, absent: nothing is */
+  readonly explain?: (usage: ReadonlyArray<HostUsage>, chosen: HostId) => Effect.Effect<Explanation | null>
 }
 
 /** `size` in GiB. @since 0.2.0 @category models */
@@ -522,6 +525,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
 
     /** A VM that exists for users. */
     readonly vm: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
+    /** Why the VM was placed where it was; null: nobody said so, or it exists no more. */
+    readonly explained: (id: VmId) => Effect.Effect<Explained | null, Errors.PersistenceError>
     /** The row whatever its state: for operations. */
     readonly vmRecord: (id: VmId) => Effect.Effect<Vm, Errors.VmNotFound | Errors.PersistenceError>
     /** Those that exist for users, by id; `host` limits to one host's. */

@@ -6,8 +6,10 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { NoFeasibleHost } from "../domain/Errors.ts"
+import type { Explanation, Refusal } from "../domain/Explanation.ts"
 import type { Host, HostStatus } from "../domain/Host.ts"
 import type { HostId, VmId } from "../domain/Ids.ts"
+import type { InstanceType } from "../domain/InstanceType.ts"
 import type { Wish } from "../domain/Network.ts"
 import type { Placement } from "../domain/Placement.ts"
 import type { Resources } from "../domain/Resources.ts"
@@ -47,5 +49,26 @@ export class Scheduler extends Context.Tag("vmfabric/Scheduler")<
       request: PlacementRequest,
       candidates: ReadonlyArray<Candidate>
     ) => Effect.Effect<HostId, NoFeasibleHost>
+    /**
+     * Why that host was chosen, asked in the same transaction. Absent: it does not say, and nothing is kept of it.
+     *
+     * @since 0.7.0
+     */
+    readonly explain?: (
+      request: PlacementRequest,
+      candidates: ReadonlyArray<Candidate>,
+      chosen: HostId
+    ) => Effect.Effect<Explanation>
+    /**
+     * What it failed for, grouped, and the smallest changes that would help; `types` could be asked for instead. Absent: a user is told the
+     * reasons of `place`, grouped.
+     *
+     * @since 0.7.0
+     */
+    readonly refuse?: (
+      request: PlacementRequest,
+      candidates: ReadonlyArray<Candidate>,
+      types: ReadonlyArray<InstanceType>
+    ) => Effect.Effect<Refusal>
   }
 >() {}

@@ -23,7 +23,7 @@ import { CurrentPrincipal } from "../../src/api/Access.ts"
 import { UserName } from "../../src/domain/Identity.ts"
 import * as Server from "../../src/http/Server.ts"
 import * as Api from "../../src/http/v1/Api.ts"
-import { Inventory } from "../../src/services/Inventory.ts"
+import { type FleetConfig, Inventory } from "../../src/services/Inventory.ts"
 import { Storage } from "../../src/services/Storage.ts"
 
 const admin = { user: UserName.make("local"), role: "admin", via: "loopback", tokenId: null } as const
@@ -51,9 +51,9 @@ const gated = (gate: Effect.Latch) =>
     )
   ).pipe(Layer.provideMerge(StorageTest.layer))
 
-const app = (gate: Effect.Latch) =>
+const app = (gate: Effect.Latch, fleet: FleetConfig) =>
   AppLive.layerOver({
-    fleet: AppTest.fleet,
+    fleet,
     persistence: AppTest.persistence,
     statistics: { interval: 200 },
     images: ImageStoreTest.layer,
@@ -62,12 +62,12 @@ const app = (gate: Effect.Latch) =>
     )
   })
 
-/** Gone with the scope. */
-export const make = Effect.gen(function* () {
+/** Of that fleet; gone with the scope. */
+export const of = Effect.fn("Served.of")(function* (fleet: FleetConfig) {
   const gate = yield* Effect.makeLatch(true)
   const seen: Array<string> = []
   const tokens = new Set<string | undefined>()
-  const context = yield* Layer.build(app(gate).pipe(Layer.provide(quiet)))
+  const context = yield* Layer.build(app(gate, fleet).pipe(Layer.provide(quiet)))
   const { update } = Context.get(context, StorageTest.StorageTestState)
   /** From now on no host's storage takes anything. */
   const refuse = Effect.flatMap(
@@ -101,6 +101,9 @@ export const make = Effect.gen(function* () {
     start: listen(first.port)
   }
 })
+
+/** Of three hosts with one type. */
+export const make = of(AppTest.fleet)
 
 /** What was asked of a scripted server. */
 export interface Asked {

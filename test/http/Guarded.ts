@@ -26,6 +26,7 @@ import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
+import { Placements } from "../../src/fabric/Placements.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
@@ -86,6 +87,7 @@ const makeFabric = () => {
     Layer.mock(Inspections, {}),
     Layer.mock(Examinations, {}),
     Layer.mock(Reach, {}),
+    Layer.mock(Placements, {}),
     Layer.mock(Plans, { plan: () => new Errors.ImageNotFound({ imageId: 100, known: [] }) }),
     Layer.mock(Pools, {}),
     Layer.mock(Nics, {}),

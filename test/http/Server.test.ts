@@ -28,6 +28,7 @@ import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Reach } from "../../src/fabric/Reach.ts"
+import { Placements } from "../../src/fabric/Placements.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
@@ -56,6 +57,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(ImageIntake, {}),
   Layer.mock(ImagePublishing, {}),
   Layer.mock(Volumes, {}),
+  Layer.mock(Placements, {}),
   Layer.mock(Plans, {}),
   Layer.mock(Pools, {}),
   Layer.mock(Power, {}),

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import { HostId } from "../../src/domain/Ids.ts"
+import { HostId, InstanceTypeId } from "../../src/domain/Ids.ts"
 import * as Resources from "../../src/domain/Resources.ts"
 import * as Engine from "../../src/scheduler/Engine.ts"
 import * as Explain from "../../src/scheduler/Explain.ts"
@@ -206,6 +206,67 @@ const arbitrarySteps = FastCheck.tuple(
   )
 ).map(([first, then]): ReadonlyArray<Step> => [...first, ...then])
 
+/** What is the same of hosts that a survey counts together. */
+const kindOf = (block: Engine.Block): string => {
+  switch (block._tag) {
+    case "Short":
+      return `short ${block.resource}`
+    case "Rule":
+      return JSON.stringify(block.rule)
+    case "Unknown":
+      return "unknown"
+    case "Excluded":
+    case "Closed":
+    case "Network":
+      return block.reason
+  }
+}
+
+/** The survey says what judging each host says: the best of them, and how many others for what, by how much at least. */
+const checkSurvey = (
+  engine: Engine.Engine,
+  request: Request,
+  verdicts: ReadonlyArray<Engine.Verdict>,
+  ranked: ReadonlyArray<Engine.Verdict>
+): void => {
+  const last = ranked.at(-1)
+  const { barred, best, candidates, hosts } = engine.survey(request, 3, last?.hostId)
+  assert.strictEqual(hosts, verdicts.length)
+  assert.strictEqual(candidates, ranked.length)
+  assert.deepStrictEqual(best, [...ranked.slice(0, 3), ...(last === undefined || ranked.length <= 3 ? [] : [last])])
+  const kinds = new Map<string, Array<Engine.Verdict>>()
+  for (const verdict of verdicts) {
+    if (verdict.blocks.length === 0) continue
+    const key = verdict.blocks.map(kindOf).join("\n")
+    kinds.set(key, [...(kinds.get(key) ?? []), verdict])
+  }
+  const shortages = (alike: ReadonlyArray<Engine.Verdict>, resource: Resources.Name) =>
+    alike.flatMap(({ blocks }) =>
+      blocks.flatMap((block) => (block._tag === "Short" && block.resource === resource ? [block.by] : []))
+    )
+  assert.deepStrictEqual(
+    barred.map(({ blocks, count, host, more }) => ({
+      kinds: blocks.map(kindOf).join("\n"),
+      count,
+      host,
+      least: blocks.flatMap((block) => (block._tag === "Short" ? [block.by] : [])),
+      more: [...more]
+    })),
+    [...kinds]
+      .toSorted(([, a], [, b]) => b.length - a.length || (a[0]?.hostId ?? 0) - (b[0]?.hostId ?? 0))
+      .map(([key, alike]) => ({
+        kinds: key,
+        count: alike.length,
+        host: alike[0]?.host,
+        least: Resources.names.flatMap((name) => {
+          const all = shortages(alike, name)
+          return all.length === 0 ? [] : [Math.min(...all)]
+        }),
+        more: Resources.names.filter((name) => new Set(shortages(alike, name)).size > 1)
+      }))
+  )
+}
+
 /** Everything that must be true of one decision. */
 const checkDecision = (engine: Engine.Engine, world: World, request: Request): Engine.Choice | null => {
   const choice = engine.place(request)
@@ -223,7 +284,9 @@ const checkDecision = (engine: Engine.Engine, world: World, request: Request): E
       terms.reduce((sum, { points }) => sum + points, 0)
     )
   }
-  const [best] = possible.toSorted((a, b) => b.score - a.score || a.hostId - b.hostId)
+  const ranked = possible.toSorted((a, b) => b.score - a.score || a.hostId - b.hostId)
+  const [best] = ranked
+  checkSurvey(engine, request, verdicts, ranked)
   assert.deepStrictEqual(
     choice,
     best === undefined ? null : { hostId: best.hostId, score: best.score },
@@ -258,6 +321,30 @@ const checkRefusal = (engine: Engine.Engine, world: World, request: Request): vo
         const type = types.find(({ name }) => name === repair.type)
         assert.isTrue(
           type !== undefined && isPossible({ ...request, resources: type.resources }, repair.host),
+          Explain.showRepair(repair)
+        )
+        break
+      }
+      case "Unplug":
+        assert.isTrue(
+          isPossible(
+            {
+              ...request,
+              networks: (request.networks ?? []).filter(
+                (one) => !repair.wishes.some(({ network, vlan }) => network === one.network && vlan === one.vlan)
+              )
+            },
+            repair.host
+          ),
+          Explain.showRepair(repair)
+        )
+        break
+      case "Open": {
+        const host = [...world.hosts.values()].find(({ id }) => id === repair.hostId)
+        assert.isTrue(host !== undefined && host.closed === repair.reason)
+        assert.deepStrictEqual(
+          host === undefined ? [] : obstacles(world, request, { ...host, closed: null }),
+          [],
           Explain.showRepair(repair)
         )
         break
@@ -503,21 +590,44 @@ describe("Engine", () => {
     const near: Rule = { strength: "must", kind: "near", group: "web", over: { label: "rack" } }
     assert.strictEqual(
       Explain.placement(engine, { resources: small, rules: [near] }).decided,
-      "node2 is better than node1 by 0.5, most of all by spread (0.5)"
+      "node2 is better than node1 by 0.5, most of all by what stays free (0.5)"
     )
 
     for (const id of [2, 3, 4, 5]) engine.reserve(HostId.make(id), { cpu: 1, ram: id === 5 ? 4096 : 2048, disk: 0 })
     const big = Explain.refusal(engine, { resources: { cpu: 1, ram: 12_288, disk: 10 } }, types)
     assert.deepStrictEqual(big.groups.map(Explain.showRefused), [
-      "5 hosts: memory short by 5 GiB or more",
-      "node6: it is in maintenance; memory short by 4 GiB"
+      "5 hosts: memory short by 5 GiB or more (8 GiB in all)",
+      "node6: it is in maintenance; memory short by 4 GiB (8 GiB in all)"
     ])
-    assert.deepStrictEqual(big.repairs.map(Explain.showRepair), [
-      "node2 could take it as a type0",
-      "node1 could take it as a type2",
-      "node2 could take it as a type1",
-      "node1 lacks only 5 GiB of memory"
-    ])
+    assert.deepStrictEqual(
+      big.repairs.map((repair) => Explain.showRepair(repair)),
+      ["node2 could take it as a type0", "node1 could take it as a type2", "node2 could take it as a type1"]
+    )
+
+    // what is kept of a placement that was planned before, and what is told of a refusal
+    const kept = Explain.toldPlacement(Explain.placement(engine, { resources: small }, 1, HostId.make(1)))
+    assert.deepStrictEqual(kept, {
+      hosts: 6,
+      candidates: 5,
+      best: [
+        { hostId: HostId.make(2), host: "node2", score: 0.625, terms: [{ of: "spread", points: 0.625 }] },
+        { hostId: HostId.make(1), host: "node1", score: 0.375, terms: [{ of: "spread", points: 0.375 }] }
+      ],
+      decided:
+        "it was to be on node1; of all that can take it node2 is better than node1 by 0.25, most of all by what stays free (0.25)",
+      barred: [{ count: 1, host: "node6", reasons: ["it is in maintenance"] }],
+      unnamed: 0
+    })
+    const type = { tid: InstanceTypeId.make(7), cpu: 2, ram: 2560, disk: 10 }
+    const full = Explain.refusal(engine, { resources: { cpu: 1, ram: 7680, disk: 10 } }, Explain.named([type]))
+    assert.deepStrictEqual(
+      Explain.toldRefusal(full, [type]).repairs.map(({ kind, text }) => [kind, text]),
+      [
+        ["host", "node6 has room for it, and is in maintenance"],
+        ["type", "node2 could take it as instance type 7 (2 vCPUs, 2560 MiB of memory, 10 GiB of disk)"],
+        ["room", "node1 lacks only 512 MiB of memory"]
+      ]
+    )
 
     const apart: Rule = { strength: "must", kind: "apart", group: "web", over: { label: "rack" } }
     const inA: Rule = { strength: "must", kind: "hosts", label: "rack", is: "in", values: ["a"] }
@@ -527,9 +637,9 @@ describe("Engine", () => {
       "2 hosts: it must be apart from web over rack, and its rack has 1 of web",
       "node6: it is in maintenance; it must be on a host with rack in a, and it has no label rack; it must be apart from web over rack, and it has no label rack"
     ])
-    assert.deepStrictEqual(caught.repairs.map(Explain.showRepair).toSorted(), [
-      "node2 could take it if it need not keep to: it must be apart from web over rack",
-      "node3 could take it if it need not keep to: it must be on a host with rack in a"
+    assert.deepStrictEqual(caught.repairs.map((repair) => Explain.showRepair(repair)).toSorted(), [
+      "node2 could take it if this need not hold: it must be apart from web over rack",
+      "node3 could take it if this need not hold: it must be on a host with rack in a"
     ])
   })
 })

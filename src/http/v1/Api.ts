@@ -13,6 +13,7 @@ import * as Docs from "./Docs.ts"
 import * as Handlers from "./Handlers.ts"
 import * as Identity from "./Identity.ts"
 import * as Inspections from "./Inspections.ts"
+import * as Placements from "./Placements.ts"
 import * as Problems from "./Problems.ts"
 import * as Statistics from "./Statistics.ts"
 import * as Webhooks from "./Webhooks.ts"
@@ -57,6 +58,7 @@ export const layer = Layer.mergeAll(
         Inspections.layer,
         Consoles.layer,
         Statistics.layer,
+        Placements.layer,
         Webhooks.layer,
         events,
         identity

@@ -193,7 +193,13 @@ export function of(error: Known): P.Problem {
     case "VolumeConflict":
       return conflict("volume_conflict", "The volume's state does not allow it", message)
     case "NoFeasibleHost":
-      return conflict("no_feasible_host", "No host can take it", message)
+      return new P.Conflict({
+        status: 409,
+        code: "no_feasible_host",
+        title: "No host can take it",
+        detail: error.sentence,
+        ...(error.why === undefined ? {} : { refusal: { problem: error.problem, ...error.why } })
+      })
     case "PoolFull":
       return conflict("pool_full", "The pool has no room", message)
     case "KeyReused":

@@ -4,6 +4,7 @@
  * @since 0.4.0
  */
 import * as DateTime from "effect/DateTime"
+import { type Fits, most } from "../../api/Placements.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { Drift } from "../../domain/Drift.ts"
 import type { GuestReading } from "../../domain/Guest.ts"
@@ -20,6 +21,7 @@ import type { ImageReport } from "../../fabric/ImageIntake.ts"
 import type { NetworkReport } from "../../fabric/Networks.ts"
 import type { NicReport } from "../../fabric/Nics.ts"
 import type { Plan, Request } from "../../fabric/Plans.ts"
+import type { FitsReport, PlacementReport } from "../../fabric/Placements.ts"
 import type { VmReport } from "../../fabric/Reality.ts"
 import type { CloudInitReport } from "../../fabric/Vms.ts"
 import type { PoolReport } from "../../services/Inventory.ts"
@@ -100,6 +102,39 @@ export const nic = ({ addresses, nic, source }: NicReport) => ({
   ...nic,
   source: source === null ? null : formatNetwork(source),
   addresses
+})
+
+/** @since 0.7.0 @category views */
+export const vmPlacement = ({ explained, host, vm }: PlacementReport) => ({
+  vmId: vm.id,
+  name: vm.name,
+  hostId: vm.hostId,
+  host: host.name,
+  placedAt: timeOrNull(explained?.at ?? null),
+  explanation: explained?.explanation ?? null
+})
+
+/** @since 0.7.0 @category views */
+export const fits = ({ hosts, losses, open, types }: FitsReport): Fits => ({
+  hosts,
+  open,
+  types: types.map(({ hosts, limit, more, type: { cpu, disk, ram, tid } }) => ({
+    type: tid,
+    cpu,
+    ram,
+    disk,
+    more,
+    hosts,
+    limit
+  })),
+  losses: losses.slice(0, most.losses).map(({ guests, homeless, host, hostId }) => ({
+    hostId,
+    host,
+    vms: guests,
+    homeless: homeless.length,
+    named: homeless.slice(0, most.homeless).map(({ id, name }) => ({ vmId: id, name }))
+  })),
+  unsurvivable: losses.length
 })
 
 /** @since 0.6.0 @category views */

@@ -1,0 +1,181 @@
+/**
+ * Why VMs are where they are, and what else would fit.
+ *
+ * @since 0.7.0
+ */
+import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as DateTime from "effect/DateTime"
+import * as Schema from "effect/Schema"
+import * as Ids from "../domain/Ids.ts"
+import { documented, field, id, Int, Time } from "./Common.ts"
+import * as Problem from "./Problem.ts"
+
+/** @since 0.7.0 @category schemas */
+export const RankedHost = Schema.Struct({
+  hostId: Ids.HostId,
+  host: field(Schema.String, "its name"),
+  score: field(Schema.Number, "the sum of its points"),
+  terms: field(
+    Schema.Array(
+      Schema.Struct({
+        of: field(
+          Schema.String,
+          "`spread`: what stays free of the scarcest resource; `pack`: how much of it is taken; `align`: how well what is free suits what is wanted; " +
+            "`fragmentation`: how little becomes useless for usual sizes; else a rule in words"
+        ),
+        points: field(Schema.Number, "1 for one of weight 1 that could not be better")
+      })
+    ),
+    "what the points are for"
+  )
+}).annotations({ identifier: "RankedHost", description: "A host that could take it." })
+
+/** @since 0.7.0 @category schemas */
+export const PlacementExplanation = Schema.Struct({
+  hosts: field(Int, "how many there were"),
+  candidates: field(Int, "how many of them could take it"),
+  best: field(
+    Schema.Array(RankedHost),
+    "the chosen one and those that came nearest to it, at most four, the best first"
+  ),
+  decided: field(Schema.String, "what decided, one sentence"),
+  barred: field(
+    Schema.Array(Problem.BarredHosts),
+    "the others by what barred them, the largest groups first, at most 10"
+  ),
+  unnamed: field(Int, "hosts in further groups")
+}).annotations({ identifier: "PlacementExplanation", description: "Why a host was chosen, as it was then." })
+
+/** @since 0.7.0 @category schemas */
+export const VmPlacement = Schema.Struct({
+  vmId: Ids.VmId,
+  name: field(Schema.String, "of the VM"),
+  hostId: field(Ids.HostId, "where it is"),
+  host: field(Schema.String, "name of that host"),
+  placedAt: field(Schema.NullOr(Time), "when it was chosen; null: nothing is known of that"),
+  explanation: field(
+    Schema.NullOr(PlacementExplanation),
+    "null: it was placed before that was kept, or by a scheduler that does not say"
+  )
+}).annotations({
+  identifier: "VmPlacement",
+  description: "Why a VM is where it is.",
+  examples: [
+    {
+      vmId: Ids.VmId.make(7),
+      name: "web-1",
+      hostId: Ids.HostId.make(2),
+      host: "root@h2",
+      placedAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
+      explanation: {
+        hosts: 3,
+        candidates: 2,
+        best: [
+          { hostId: Ids.HostId.make(2), host: "root@h2", score: 0.75, terms: [{ of: "spread", points: 0.75 }] },
+          { hostId: Ids.HostId.make(1), host: "root@h1", score: 0.5, terms: [{ of: "spread", points: 0.5 }] }
+        ],
+        decided: "root@h2 is better than root@h1 by 0.25, most of all by what stays free (0.25)",
+        barred: [{ count: 1, host: "root@h3", reasons: ["memory short by 2 GiB"] }],
+        unnamed: 0
+      }
+    }
+  ]
+})
+/** @since 0.7.0 @category schemas */
+export type VmPlacement = typeof VmPlacement.Type
+
+/** Of how many losses, and of how many VMs of each, is told. @since 0.7.0 @category constants */
+export const most = { losses: 100, homeless: 10 }
+
+/** @since 0.7.0 @category schemas */
+export const TypeFit = Schema.Struct({
+  type: Ids.InstanceTypeId,
+  cpu: field(Int, "vCPUs"),
+  ram: field(Int, "MiB"),
+  disk: field(Int, "GiB of the root disk"),
+  more: field(Int, "how many more of it fit, if nothing else were placed and no rules given"),
+  hosts: field(Int, "on how many hosts there is room for one or more"),
+  limit: field(
+    Schema.NullOr(Schema.Literal("cpu", "ram", "disk", "pool")),
+    "what is used up first, on most hosts; `pool`: what all hosts share; null: no host takes new VMs"
+  )
+}).annotations({ identifier: "TypeFit", description: "How many more of an instance type fit." })
+
+/** @since 0.7.0 @category schemas */
+export const HostLoss = Schema.Struct({
+  hostId: Ids.HostId,
+  host: field(Schema.String, "its name"),
+  vms: field(Int, "how many VMs are there"),
+  homeless: field(Int, "for how many of them no room was found on the others"),
+  named: field(
+    Schema.Array(Schema.Struct({ vmId: Ids.VmId, name: Schema.String })),
+    `some of those, at most ${most.homeless}`
+  )
+}).annotations({ identifier: "HostLoss", description: "A host without which VMs would have no place." })
+
+/** @since 0.7.0 @category schemas */
+export const Fits = Schema.Struct({
+  hosts: field(Int, "how many there are"),
+  open: field(Int, "how many of them take new VMs: they are up, and not in maintenance"),
+  types: field(Schema.Array(TypeFit), "those on offer"),
+  losses: field(
+    Schema.Array(HostLoss),
+    `single hosts whose VMs would not fit on the others, those with most such VMs first, at most ${most.losses}`
+  ),
+  unsurvivable: field(Int, "how many such hosts there are in all")
+}).annotations({
+  identifier: "Fits",
+  description: "What more fits at this moment.",
+  examples: [
+    {
+      hosts: 3,
+      open: 3,
+      types: [{ type: Ids.InstanceTypeId.make(1), cpu: 2, ram: 4096, disk: 20, more: 17, hosts: 3, limit: "ram" }],
+      losses: [
+        {
+          hostId: Ids.HostId.make(2),
+          host: "root@h2",
+          vms: 9,
+          homeless: 1,
+          named: [{ vmId: Ids.VmId.make(7), name: "web-1" }]
+        }
+      ],
+      unsurvivable: 1
+    }
+  ]
+})
+/** @since 0.7.0 @category schemas */
+export type Fits = typeof Fits.Type
+
+/** @since 0.7.0 @category groups */
+export const group = HttpApiGroup.make("placements")
+  .add(
+    HttpApiEndpoint.get("getVmPlacement", "/vms/:id/placement")
+      .setPath(Schema.Struct({ id: id(Ids.VmId) }))
+      .addSuccess(VmPlacement)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented(
+          "viewer",
+          "Tell why a VM is where it is",
+          "As the scheduler saw its hosts when it chose one: what could take the VM, what decided, and why the others could not. Kept as long as the VM exists."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("getFits", "/fits")
+      .addSuccess(Fits)
+      .annotateContext(
+        documented(
+          "viewer",
+          "Tell what more fits",
+          "Of each instance type how many more fit now, by what is promised, and which single host's VMs would not fit on the others that are up. That " +
+            "they would is certain; that they would not means that none of two ways of placing them did. Networks are looked at, rules about groups are not."
+        )
+      )
+  )
+  .pipe(Problem.general)
+  .annotate(OpenApi.Title, "Placements")
+  .annotate(OpenApi.Description, "Why VMs are where they are, and what more would fit.")

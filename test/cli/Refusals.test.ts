@@ -1,0 +1,275 @@
+/** What somebody reads whose request can be placed nowhere, word for word; and why a VM is where it is. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as HypervisorTest from "../../layers/HypervisorTest.ts"
+import { defaultConfig } from "../../src/domain/Host.ts"
+import { HostId, InstanceTypeId } from "../../src/domain/Ids.ts"
+import { Inventory, type FleetConfig } from "../../src/services/Inventory.ts"
+import { HostMonitor } from "../../src/services/HostMonitor.ts"
+import * as Served from "../client/Served.ts"
+import * as Typed from "./Typed.ts"
+
+const sizes = [
+  [1, 1, 1024, 10],
+  [2, 2, 8192, 50],
+  [3, 4, 24_576, 100],
+  [4, 16, 4096, 10],
+  [5, 1, 1024, 900],
+  [6, 1, 20_480, 10]
+] as const
+
+/** Three hosts of 8 vCPUs, 32 GiB and 500 GiB; only the first two have the network lan. */
+const fleet: FleetConfig = {
+  hosts: ["h1", "h2", "h3"].map((host) => ({
+    ...defaultConfig({ user: "root", host, port: 22 }),
+    overcommit: { cpu: 1, ram: 1, disk: 1 },
+    ...(host === "h3" ? {} : { networks: { lan: { kind: "bridge" as const, name: "br0" } } })
+  })),
+  images: [{ name: "test", source: { host: null, path: "/images/test.raw" } }],
+  types: sizes.map(([tid, cpu, ram, disk]) => ({ tid: InstanceTypeId.make(tid), cpu, ram, disk }))
+}
+
+const shell = Effect.fn("shell")(function* (config: FleetConfig) {
+  const served = yield* Served.of(config)
+  const typed = yield* Typed.make({ VMFABRIC_URL: served.url })
+  const inventory = Context.get(served.context, Inventory)
+  /** Cut off, or back again; ends when the controller knows. */
+  const reach = Effect.fnUntraced(function* (id: HostId, reason: string | null) {
+    const { setUnreachable } = Context.get(served.context, HypervisorTest.HypervisorTestState)
+    yield* setUnreachable((yield* inventory.host(id)).host, reason)
+    const { refresh, statuses } = Context.get(served.context, HostMonitor)
+    yield* refresh
+    yield* Effect.repeat(statuses, {
+      until: (all) => (all.get(id)?._tag === "Up") === (reason === null),
+      schedule: Schedule.spaced("50 millis")
+    }).pipe(Effect.timeout("60 seconds"))
+  })
+  const done = (...args: ReadonlyArray<string>) =>
+    Effect.map(typed.run(...args), ({ all, out, status }) => {
+      assert.strictEqual(status, 0, `${args.join(" ")}: ${all}`)
+      return out
+    })
+  const refused = (...args: ReadonlyArray<string>) =>
+    Effect.map(typed.run(...args), ({ err, status }) => {
+      assert.strictEqual(status, 1, err)
+      return err.slice(err.indexOf("vmfabric: ")).trimEnd().split("\n")
+    })
+  const create = (type: number, ...more: ReadonlyArray<string>) =>
+    refused("vm", "create", "--name", "new", "--type", String(type), ...more)
+  return { ...typed, reach, done, refused, create }
+})
+
+const type1 = "instance type 1 (1 vCPU, 1 GiB of memory, 10 GiB of disk) (--type 1)"
+const type2 = "instance type 2 (2 vCPUs, 8 GiB of memory, 50 GiB of disk) (--type 2)"
+const look = (host: string) => `(vmfabric vm list --host ${host} shows what is there)`
+const smaller = [
+  `  root@h1 could take it as ${type1}`,
+  `  root@h1 could take it as ${type2}`,
+  `  root@h1 lacks only 12 GiB of memory ${look("root@h1")}`
+]
+
+describe("refusals", () => {
+  it.scopedLive(
+    "say in more than ten cases what stands in the way on which hosts, and what to do next",
+    () =>
+      Effect.gen(function* () {
+        const { create, done, reach, refused, run } = yield* shell(fleet)
+
+        // 1: no host is that large
+        assert.deepStrictEqual(yield* create(4), [
+          "vmfabric: no host can take the VM",
+          "  3 hosts: vCPUs short by 8 (8 in all)",
+          "what would help:",
+          `  root@h1 could take it as ${type1}`,
+          "  root@h1 could take it as instance type 6 (1 vCPU, 20 GiB of memory, 10 GiB of disk) (--type 6)",
+          `  root@h1 could take it as ${type2}`
+        ])
+        // 2: nor for a volume, for which there are no types
+        assert.deepStrictEqual(yield* refused("volume", "create", "--name", "v", "--size", "600"), [
+          "vmfabric: no host can take the volume",
+          "  3 hosts: disk short by 100 GiB (500 GiB in all)",
+          "nothing less was found that would help"
+        ])
+        // 3: a network that nobody has
+        assert.deepStrictEqual(yield* create(1, "--nic", "network=dmz"), [
+          "vmfabric: no host can take the VM",
+          "  3 hosts: it has no network dmz",
+          "what would help:",
+          "  root@h1 could take it without NICs on dmz (vmfabric network list shows which hosts have which)"
+        ])
+        yield* done("vm", "create", "--name", "a", "--type", "3", "--nic", "network=lan")
+        yield* done("vm", "create", "--name", "b", "--type", "3", "--nic", "network=lan")
+        // 4: where the network is there is no room
+        assert.deepStrictEqual(yield* create(6, "--nic", "network=lan"), [
+          "vmfabric: no host can take the VM",
+          "  2 hosts: memory short by 12 GiB",
+          "  root@h3: it has no network lan",
+          "what would help:",
+          "  root@h3 could take it without NICs on lan (vmfabric network list shows which hosts have which)",
+          ...smaller
+        ])
+        // a rule, by its name: one of each group a host
+        yield* done("vm", "create", "--name", "w", "--type", "1", "--group", "web", "--must", "apart", "--count", "3")
+        assert.deepStrictEqual(yield* create(1, "--group", "web", "--must", "apart"), [
+          "vmfabric: no host can take the VM",
+          "  3 hosts: it must be apart from web over host, and it has 1 of web",
+          "what would help:",
+          "  root@h3 could take it if these need not hold: it must be apart from web over host; another VM must be apart from web over host"
+        ])
+        assert.deepStrictEqual((yield* create(1, "--must", "on rack=a")).slice(1), [
+          "  3 hosts: it must be on rack=a, and it has no label rack",
+          "what would help:",
+          "  root@h3 could take it if this need not hold: it must be on rack=a (--should in place of --must)"
+        ])
+        for (const name of ["w-1", "w-2", "w-3"]) yield* done("vm", "destroy", name, "--yes")
+        // 5: in maintenance
+        yield* done("host", "maintenance", "h3", "on")
+        assert.deepStrictEqual(yield* create(6), [
+          "vmfabric: no host can take the VM",
+          "  2 hosts: memory short by 12 GiB",
+          "  root@h3: it is in maintenance",
+          "what would help:",
+          "  root@h3 has room for it, and is in maintenance (vmfabric host maintenance root@h3 off)",
+          ...smaller
+        ])
+        yield* done("host", "maintenance", "h3", "off")
+        // 6: down
+        yield* reach(HostId.make(3), "no route to host")
+        assert.deepStrictEqual(yield* create(6), [
+          "vmfabric: no host can take the VM",
+          "  2 hosts: memory short by 12 GiB",
+          "  root@h3: no route to host",
+          "what would help:",
+          "  root@h3 has room for it once it is up: no route to host (vmfabric host doctor root@h3)",
+          ...smaller
+        ])
+        yield* reach(HostId.make(3), null)
+        // 7: room is there, but not in one place; a plan is refused with the same words
+        yield* done("vm", "create", "--name", "c", "--type", "2")
+        yield* done("vm", "create", "--name", "d", "--type", "2")
+        const scattered = [
+          "vmfabric: no host can take the VM",
+          "  3 hosts: memory short by 4 GiB or more",
+          "what would help:",
+          `  root@h3 could take it as ${type1}`,
+          `  root@h3 could take it as ${type2}`,
+          "  root@h3 has room for it once VM 6 (c) is on root@h1",
+          `  root@h3 lacks only 4 GiB of memory ${look("root@h3")}`
+        ]
+        assert.deepStrictEqual(yield* create(6), scattered)
+        assert.deepStrictEqual(yield* create(6, "--plan"), scattered)
+        const asJson = JSON.parse((yield* run("vm", "create", "--name", "new", "--type", "6", "-o", "json")).err)
+        assert.deepStrictEqual(asJson.refusal.repairs.slice(2), [
+          {
+            kind: "move",
+            text: "root@h3 has room for it once VM 6 (c) is on root@h1",
+            hostId: 3,
+            host: "root@h3",
+            moves: [{ vmId: 6, name: "c", toHostId: 1, toHost: "root@h1" }]
+          },
+          {
+            kind: "room",
+            text: "root@h3 lacks only 4 GiB of memory",
+            hostId: 3,
+            host: "root@h3",
+            lacks: { cpu: 0, ram: 4096, disk: 0 }
+          }
+        ])
+        // 8: of several some, as planned
+        const full = [
+          "  2 hosts: memory short by 8 GiB",
+          "  root@h3: vCPUs short by 2; memory short by 8 GiB",
+          "what would help:",
+          `  root@h1 lacks only 8 GiB of memory ${look("root@h1")}`
+        ]
+        const planned = yield* done("vm", "create", "--name", "new", "--type", "2", "--count", "9", "--plan")
+        assert.include(planned, ["5 would not be begun: no host can take the VM", ...full, ""].join("\n"))
+        assert.deepStrictEqual(yield* create(2, "--count", "9"), [
+          "vmfabric: 5 of 9 VMs were not begun: no host can take the VM",
+          ...full
+        ])
+        // 9: several things at once, as a program reads it
+        const { err } = yield* run("vm", "create", "--name", "new", "--type", "5", "-o", "json")
+        const h1 = ["memory short by 1 GiB", "disk short by 550 GiB (500 GiB in all)"]
+        const h3 = ["vCPUs short by 1", "memory short by 1 GiB", "disk short by 600 GiB (500 GiB in all)"]
+        assert.deepInclude(JSON.parse(err), {
+          code: "no_feasible_host",
+          detail: `no host can take the VM: 2 hosts: ${h1.join("; ")}; root@h3: ${h3.join("; ")}`,
+          refusal: {
+            problem: "no host can take the VM",
+            hosts: 3,
+            barred: [
+              { count: 2, host: "root@h1", reasons: h1 },
+              { count: 1, host: "root@h3", reasons: h3 }
+            ],
+            unnamed: 0,
+            repairs: []
+          }
+        })
+        // 10: no hosts at all
+        const bare = yield* shell({ ...fleet, hosts: [] })
+        assert.deepStrictEqual(yield* bare.create(1), [
+          "vmfabric: no host can take the VM",
+          "  there are no hosts: vmfabric host add adds one"
+        ])
+      }),
+    120_000
+  )
+
+  it.scopedLive(
+    "are explained the other way round by why a VM is where it is, as long as it exists",
+    () =>
+      Effect.gen(function* () {
+        const { done, run } = yield* shell(fleet)
+        yield* done("vm", "create", "--name", "a", "--type", "3")
+        yield* done("vm", "create", "--name", "b", "--type", "2", "--nic", "network=lan")
+        const why = (yield* done("vm", "why", "b")).replace(/20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ/, "TIME")
+        assert.deepStrictEqual(why.trimEnd().split("\n"), [
+          "vm      b (2)",
+          "host    root@h2 (2)",
+          "placed  TIME",
+          "why     root@h2 is better than root@h1 by 0.75, most of all by what stays free (0.75)",
+          "choice  2 of 3 hosts could take it at that time",
+          "",
+          "HOST         SCORE  FOR",
+          "root@h2 (2)  0.75   spread 0.75",
+          "root@h1 (1)  0      spread 0",
+          "",
+          "COULD NOT  BECAUSE",
+          "root@h3    it has no network lan"
+        ])
+        // made as it was planned, when another host is better by now
+        const plan = yield* done("vm", "create", "--name", "c", "--type", "1", "--plan", "-o", "name")
+        yield* done("vm", "create", "--name", "d", "--type", "2", "--count", "5")
+        yield* done("vm", "create", "--name", "c", "--type", "1", "--plan-id", plan.trim())
+        assert.include(
+          yield* done("vm", "why", "c"),
+          "why     it was to be on root@h3; of all that can take it root@h1 is better"
+        )
+        // what more fits, and which host may not be lost
+        const fits = yield* run("fits")
+        assert.deepStrictEqual(`${fits.out}${fits.err}`.trimEnd().split("\n"), [
+          "TYPE  VCPUS  RAM MIB  DISK GIB  MORE FIT  ON HOSTS  USED UP FIRST",
+          "   1      1     1024        10         7         3  vCPUs",
+          "   2      2     8192        50         2         2  vCPUs",
+          "   3      4    24576       100         0         0  vCPUs",
+          "   4     16     4096        10         0         0  vCPUs",
+          "   5      1     1024       900         0         0  disk",
+          "   6      1    20480        10         0         0  memory",
+          "",
+          "WITHOUT HOST  VMS  NO ROOM FOR  AS",
+          "root@h2 (2)     3            2  d-2 (4), d-4 (6)",
+          "root@h3 (3)     4            2  d-5 (7), c (8)",
+          "root@h1 (1)     1            1  a (1)",
+          "3 of 3 hosts cannot be lost without leaving VMs that fit nowhere"
+        ])
+        yield* done("vm", "destroy", "b", "--yes")
+        const gone = yield* run("vm", "why", "2")
+        assert.strictEqual(gone.status, 3)
+        assert.include(gone.err, "vmid : 2 does not exist")
+      }),
+    120_000
+  )
+})
