@@ -16,7 +16,7 @@ import type { Libvirt } from "../src/services/Libvirt.ts"
 import type { DiskAt } from "../src/services/Storage.ts"
 import * as HostCalls from "./HostCalls.ts"
 import type { FileAt, Files } from "./StorageDirVolumes.ts"
-import type { HostPool } from "./StorageDirPool.ts"
+import type { File, HostPool, Pool } from "./StorageDirPool.ts"
 import { type DiskPart, withPercent } from "./StorageDriver.ts"
 
 const copyName = (operationId: OperationId): string => `publish-${operationId}.qcow2`
@@ -41,7 +41,7 @@ export const make = (
   files: Files
 ): DiskPart => {
   const { call, unless } = HostCalls.make(libvirt)
-  const { copy, lookup, mark, ready, remove, usersOf } = folder
+  const { copy, describe, lookup, mark, ready, refresh, remove, usersOf } = folder
 
   const refuseInUse = (host: Host, action: string, path: string): Effect.Effect<void, HostError> =>
     Effect.flatMap(usersOf(host, action, path), (users) =>
@@ -61,6 +61,32 @@ export const make = (
     return Option.isNone(marker) ? Option.none() : yield* lookup(host, action, pool, copyName(operationId))
   })
 
+  const allocated = (host: Host, action: string, vol: File): Effect.Effect<bigint, HostError> =>
+    Effect.map(
+      unless(host, action, "STORAGE_VOL_GET_INFO", { vol }, code.noVolume, code.system),
+      Option.match({ onNone: () => 0n, onSome: ({ allocation }) => allocation })
+    )
+
+  /** Found out before guests that run there are left without room: a copy is no larger than the disk and what it lies over. */
+  const roomFor = Effect.fnUntraced(function* (host: Host, action: string, pool: Pool, root: File) {
+    yield* refresh(host, action, pool)
+    const { available } = yield* call(host, action, "STORAGE_POOL_GET_INFO", { pool })
+    const path = Option.getOrUndefined(yield* describe(host, action, root))?.backing?.path
+    const below =
+      path === undefined
+        ? Option.none()
+        : yield* unless(host, action, "STORAGE_VOL_LOOKUP_BY_PATH", { path }, code.noVolume)
+    const wanted =
+      (yield* allocated(host, action, root)) +
+      (Option.isNone(below) ? 0n : yield* allocated(host, action, below.value.vol))
+    if (wanted <= available) return
+    yield* failure(
+      host,
+      action,
+      `the disk behind ${host.config.path} has no room for a copy of ${root.name}: make room there`
+    )
+  })
+
   const holdRoot = Effect.fnUntraced(function* (host: Host, vmId: VmId, action: string, operationId: OperationId) {
     if (Option.isSome(yield* copyOf(host, action, operationId))) return
     const pool = yield* ready(host, action)
@@ -70,6 +96,7 @@ export const make = (
     }
     yield* refuseInUse(host, action, root.value.key)
     yield* remove(host, action, pool, copyName(operationId))
+    yield* roomFor(host, action, pool, root.value)
     const { capacity } = yield* call(host, action, "STORAGE_VOL_GET_INFO", { vol: root.value })
     yield* copy(host, action, pool, root.value, copyName(operationId), Number(capacity))
     yield* mark(host, action, pool, copyMarker(operationId))

@@ -5,13 +5,15 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { VmId } from "../../src/domain/Ids.ts"
 import type { WantedPower } from "../../src/domain/Vm.ts"
+import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
+import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { pick } from "./Chance.ts"
 import type { KnownVm } from "./Model.ts"
 
-export type Needs = Nics | Power | Vms
+export type Needs = ImageIntake | ImagePublishing | Nics | Power | Vms
 
 interface Refusal {
   readonly message: string
@@ -93,6 +95,22 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           `tell it is ${hostname}`,
           () => {},
           (id) => Effect.flatMap(Vms, (it) => it.setCloudInit(id, { hostname })),
+          () => {}
+        )
+      })
+    ],
+    // an image of it, which then goes again
+    [
+      2,
+      Effect.suspend(() => {
+        const called = name()
+        return onVm(
+          `publish ${called} of`,
+          () => {},
+          (vm) =>
+            Effect.flatMap(Effect.all([ImagePublishing, ImageIntake]), ([publishing, images]) =>
+              Effect.flatMap(publishing.publish({ name: called, vm }), ({ id }) => images.remove(id))
+            ),
           () => {}
         )
       })

@@ -23,6 +23,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as AppLive from "../../layers/AppLive.ts"
+import * as ImageStoreLive from "../../layers/ImageStoreLive.ts"
 import * as ObserverLive from "../../layers/ObserverLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import { defaultConfig } from "../../src/domain/Host.ts"
@@ -32,6 +33,7 @@ import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import type { Hypervisor } from "../../src/services/Hypervisor.ts"
 import type { ImageLibrary } from "../../src/services/ImageLibrary.ts"
+import type { ImageStore } from "../../src/services/ImageStore.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Operations } from "../../src/services/Operations.ts"
 import type { Ssh } from "../../src/services/Ssh.ts"
@@ -153,16 +155,25 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
     images: [{ name: "test", source: { host: address("sim-images"), path: "/images/test.img" } }],
     types: [{ tid: type, cpu: 1, ram: 1024, disk: 1 }]
   }
-  const database = join(yield* folder, "vmfabric.sqlite")
-  const life = AppLive.layerOver<Hypervisor | Storage | ImageLibrary, never, Ssh | Inventory | FileSystem.FileSystem>({
+  const kept = yield* folder
+  const imageFolder = join(kept, "images")
+  const store = ImageStoreLive.layer({ folder: imageFolder, paths: [], allow: [] })
+  const life = AppLive.layerOver<
+    Hypervisor | Storage | ImageLibrary | ImageStore,
+    never,
+    Ssh | Inventory | FileSystem.FileSystem
+  >({
     fleet: config,
-    persistence: AppLive.persistence(database),
-    drivers: AppLive.drivers(settings.ceph ? Fleet.cephOf(cluster, address("sim-images")) : null),
+    persistence: AppLive.persistence(join(kept, "vmfabric.sqlite")),
+    drivers: AppLive.drivers(settings.ceph ? Fleet.cephOf(cluster, address("sim-images")) : null).pipe(
+      Layer.merge(store)
+    ),
+    images: store,
     volumes: { undoWindow: "10 minutes" },
     // most of the time would else go into looking at the same few domains again and again
     observer: { round: { ...ObserverLive.defaults.round, perSecond: 2 } }
   }).pipe(Layer.provide(SimulatedFleet.layerMemory(fleet)), Layer.provide(NodeContext.layer))
-  return { hosts: names.map((name) => fleet.host(name)!), config, life, cluster }
+  return { hosts: names.map((name) => fleet.host(name)!), imageFolder, config, life, cluster }
 })
 
 /** seconds between a last request and the mending of all, on average */

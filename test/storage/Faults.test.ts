@@ -7,12 +7,14 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as HypervisorLive from "../../layers/HypervisorLive.ts"
 import * as StorageLive from "../../layers/StorageLive.ts"
 import { Host } from "../../src/domain/Host.ts"
 import { DomainUuid, OperationId, SnapshotId, VmId, VolumeId } from "../../src/domain/Ids.ts"
 import { Hypervisor } from "../../src/services/Hypervisor.ts"
-import { Storage } from "../../src/services/Storage.ts"
+import { StepProgress } from "../../src/services/StepProgress.ts"
+import { type DiskAt, Storage } from "../../src/services/Storage.ts"
 import { HostFile } from "../../src/simulator/HostFiles.ts"
 import * as Simulated from "../hypervisor/Simulated.ts"
 import { given, imageNamed } from "./Given.ts"
@@ -574,5 +576,47 @@ describe("done again after a crash at any call", () => {
       assert.include(error.message, "has no room for another copy of volume-7-snapshot-3.qcow2")
       assert.strictEqual(contentOf(at, "volume-7.qcow2"), 0x22)
       yield* driver.openVolume(volume, { host, domainName: "vm-7", held: false })
+    }))
+})
+
+describe("a root disk that is published", () => {
+  const disk: DiskAt = { _tag: "Root", host, vmId }
+  const copies = ({ simulated }: At) =>
+    simulated.state.files.inFolder(host.config.path).flatMap(([name]) => (name.startsWith("publish-") ? [name] : []))
+
+  test("is not copied while its VM runs, nor where the copy would take the room that is left", (at) =>
+    Effect.gen(function* () {
+      const { driver, hypervisor, simulated } = at
+      const domain = yield* running(at)
+      const inUse = yield* Effect.flip(driver.holdDisk(disk, operationId))
+      assert.include(inUse.message, "vm-7 has it open, and of a file nothing can be read that is of one moment")
+      yield* hypervisor.powerOff(host, domain)
+      const { capacity, other, used } = simulated.state.files
+      yield* simulated.faults.fillDisk(capacity - (used - other) - 4096)
+      const full = yield* Effect.flip(driver.holdDisk(disk, operationId))
+      assert.include(full.message, "has no room for a copy of vm-7-root.qcow2")
+      assert.deepStrictEqual(copies(at), [])
+      yield* simulated.faults.fillDisk(other)
+      yield* driver.holdDisk(disk, operationId)
+      assert.lengthOf(copies(at), 2)
+    }))
+
+  test("is copied anew where the copying broke off, and read only when all of it is there", (at) =>
+    Effect.gen(function* () {
+      const { driver, simulated } = at
+      yield* driver.createRoot(host, { vmId, operationId, image, size: 1 })
+      yield* simulated.faults.onCall("STORAGE_VOL_CREATE_XML_FROM", "after", simulated.faults.dropConnections)
+      assert.strictEqual((yield* Effect.flip(driver.holdDisk(disk, operationId)))._tag, "HostUnreachable")
+      yield* simulated.faults.clear
+      assert.include((yield* Effect.flip(driver.readDisk(disk, operationId))).message, "there is no whole publish-")
+      yield* driver.holdDisk(disk, operationId)
+      const told: Array<number> = []
+      const pieces = yield* driver.readDisk(disk, operationId)
+      yield* Effect.provideService(Stream.runDrain(pieces), StepProgress, {
+        tell: (percent) => Effect.sync(() => void told.push(percent))
+      })
+      assert.isAbove(told.at(-1) ?? 0, 90)
+      yield* driver.releaseDisk(disk, operationId)
+      assert.deepStrictEqual(copies(at), [])
     }))
 })
