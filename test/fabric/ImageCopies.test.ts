@@ -3,9 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
+import * as TestClock from "effect/TestClock"
 import * as AppTest from "../../layers/AppTest.ts"
 import * as EventLogTest from "../../layers/EventLogTest.ts"
 import * as ImageLibraryTest from "../../layers/ImageLibraryTest.ts"
+import * as StorageLive from "../../layers/StorageLive.ts"
 import * as StorageTest from "../../layers/StorageTest.ts"
 import type { Host, HostStatus } from "../../src/domain/Host.ts"
 import { HostId, OperationId, VmId } from "../../src/domain/Ids.ts"
@@ -94,6 +96,43 @@ describe("copies of an image that was deleted", () => {
       // the image file's
       assert.strictEqual(yield* copies(one), 1)
     }).pipe(Effect.provide(parts(false)))
+  )
+
+  it.scoped(
+    "are looked for less and less where none is left, and everywhere at once when another image is deleted",
+    () =>
+      Effect.gen(function* () {
+        const { add, hosts, inventory, keeper } = yield* world
+        const { prepare, preferred } = yield* Storage
+        const [one] = hosts
+        assert(one !== undefined)
+        const [own, spare] = [yield* add("own"), yield* add("spare")]
+        for (const image of [own, spare]) yield* preferred.ensureImage(one, image)
+        let looks = 0
+        const counted = StorageLive.make(prepare, [
+          {
+            ...preferred,
+            listImages: (host) =>
+              Effect.zipRight(
+                Effect.sync(() => looks++),
+                preferred.listImages(host)
+              )
+          }
+        ])
+        yield* Effect.provideService(keeper("1 minute"), Storage, counted)
+        const after = Effect.fnUntraced(function* (minutes: number) {
+          looks = 0
+          for (let n = 0; n < minutes; n++) yield* TestClock.adjust("1 minute")
+          return looks
+        })
+        yield* after(1)
+        yield* inventory.deleteImage(own.id)
+        // two hosts are up: after 1, 2, 4, 8, … minutes
+        assert.isAtMost(yield* after(100), 2 * 8)
+        assert.isAtMost(yield* after(100), 2)
+        yield* inventory.deleteImage(spare.id)
+        assert.isAtLeast(yield* after(1), 2)
+      }).pipe(Effect.provide(parts(false)))
   )
 
   it.scopedLive("stay while another image has that content, and are removed from a pool", () =>
