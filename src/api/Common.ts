@@ -8,7 +8,6 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 import type { Role } from "../domain/Identity.ts"
-import { Resources } from "../domain/Resources.ts"
 import { VmName } from "../domain/Vm.ts"
 import { Needs } from "./Access.ts"
 
@@ -45,12 +44,6 @@ export const Name = VmName.annotations({
   identifier: "Name",
   description: "1 to 255 characters without control characters, and no blanks at the ends",
   ...says("expected 1 to 255 characters without control characters, and no blanks at the ends")
-})
-
-/** @since 0.4.0 @category schemas */
-export const Amounts = Resources.annotations({
-  identifier: "Resources",
-  description: "`cpu` in vCPUs, `ram` in MiB, `disk` in GiB"
 })
 
 const digits = Schema.String.pipe(Schema.pattern(/^[0-9]{1,16}$/))

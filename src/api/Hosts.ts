@@ -12,7 +12,8 @@ import * as Doctor from "../domain/Doctor.ts"
 import * as Domain from "../domain/Host.ts"
 import * as Ids from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
-import { Amounts, documented, field, id, IfMatch, Int, listOf, optional, strict, Time } from "./Common.ts"
+import { Resources } from "../domain/Resources.ts"
+import { documented, field, id, IfMatch, Int, listOf, optional, strict, Time } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import * as Vms from "./Vms.ts"
@@ -45,11 +46,11 @@ export const Host = Schema.Struct({
   signs: field(Schema.NullOr(Signs), "null: it is neither suspect nor down"),
   maintenance: field(Schema.Boolean, "nothing new is placed on it; what is there stays, and can be worked on"),
   capacity: field(
-    Amounts,
+    Resources,
     "what may be promised in all, overcommit included; zero until it was reached for the first time"
   ),
-  promised: field(Amounts, "what is promised to VMs and volumes"),
-  free: field(Amounts, "what can still be promised"),
+  promised: field(Resources, "what is promised to VMs and volumes"),
+  free: field(Resources, "what can still be promised"),
   vms: field(Int, "how many VMs it has"),
   facts: field(Schema.NullOr(Domain.HostFacts), "what it said of itself when it was last reached; null: it never was"),
   origin: field(

@@ -133,7 +133,7 @@ export const Rule = Schema.Union(
 export const Placement = Schema.Struct({
   group: field(Schema.NullOr(Schema.String), "the group that the VM is in; null: none"),
   rules: Schema.Array(Rule)
-}).annotations({ identifier: "VmPlacement", description: "Where a VM is to be." })
+}).annotations({ identifier: "PlacementRules", description: "Where a VM is to be." })
 
 /** @since 0.7.0 @category schemas */
 export const Violation = Schema.Struct({

@@ -11,10 +11,10 @@ import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import { NicId, nicSlots } from "../domain/Nic.ts"
 import * as Domain from "../domain/Vm.ts"
+import { Resources } from "../domain/Resources.ts"
 import {
   accepted,
   amountInBody,
-  Amounts,
   changing,
   creating,
   documented,
@@ -80,7 +80,7 @@ export const Vm = Schema.Struct({
   instanceType: Ids.InstanceTypeId,
   imageId: Ids.ImageId,
   hostId: Ids.HostId,
-  resources: field(Amounts, "what is promised to it: `cpu` in vCPUs, `ram` in MiB, `disk` in GiB"),
+  resources: field(Resources, "what is promised to it: `cpu` in vCPUs, `ram` in MiB, `disk` in GiB"),
   driver: field(Schema.String, "what its root disk is kept with: `dir`, `rbd`, or a driver of one's own"),
   uuid: field(Schema.String, "of its libvirt domain"),
   mac: field(Schema.NullOr(Schema.String), "of its first NIC; null: it has none"),

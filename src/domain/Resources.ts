@@ -13,7 +13,8 @@ const Amount = Schema.Int.pipe(Schema.between(0, Number.MAX_SAFE_INTEGER))
  * @since 0.1.0 @category models
  */
 export const Resources = Schema.Struct({ cpu: Amount, ram: Amount, disk: Amount }).annotations({
-  identifier: "Resources"
+  identifier: "Resources",
+  description: "`cpu` in vCPUs, `ram` in MiB, `disk` in GiB"
 })
 /** @since 0.1.0 @category models */
 export type Resources = typeof Resources.Type

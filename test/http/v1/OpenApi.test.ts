@@ -4,6 +4,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Validator as SpecificationValidator } from "@seriousme/openapi-schema-validator"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as JSONSchema from "effect/JSONSchema"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as AST from "effect/SchemaAST"
 import packageJson from "../../../package.json" with { type: "json" }
 import { Needs } from "../../../src/api/Access.ts"
 import { api } from "../../../src/api/Api.ts"
@@ -73,7 +77,34 @@ const validators: ReadonlyArray<readonly [name: string, Validator]> = [
   ["by the schema of OpenAPI 3.1", bySpecification]
 ]
 
+/** What each name of a schema stands for, of all that the API takes and answers; of several things of one name the document has only the last. */
+const named = (): ReadonlyMap<string, ReadonlySet<string>> => {
+  const all = new Map<string, Set<string>>()
+  const add = (ast: AST.AST): void => {
+    for (const [name, schema] of Object.entries(JSONSchema.make(Schema.make(ast)).$defs ?? {})) {
+      all.set(name, (all.get(name) ?? new Set()).add(JSON.stringify(schema)))
+    }
+  }
+  HttpApi.reflect(api, {
+    onGroup: () => {},
+    onEndpoint: ({ errors, payloads, successes }) => {
+      for (const { ast } of [...successes.values(), ...errors.values()]) Option.map(ast, add)
+      for (const { ast } of payloads.values()) add(ast)
+    }
+  })
+  return all
+}
+
 describe("the OpenAPI document", () => {
+  it("has a name for one thing only", () => {
+    const names = [...named()]
+    assert.isAbove(names.length, 50)
+    assert.deepStrictEqual(
+      names.flatMap(([name, is]) => (is.size > 1 ? [[name, ...is]] : [])),
+      []
+    )
+  })
+
   for (const [name, validator] of validators) {
     it(`is valid: ${name}`, async () => assert.deepStrictEqual(await validator(App.document), []))
   }
