@@ -84,7 +84,7 @@ describe("with promises", () => {
       const failed = yield* rejected(fabric.wait(doomed))
       assert.match(failed.detail, /it is full/)
       assert.deepInclude(failed, { code: "operation_failed", status: 409 })
-    }).pipe(Effect.timeout("15 seconds"))
+    }).pipe(Effect.timeout("50 seconds"))
   )
 
   it.scopedLive("events are iterated over until that is left, or fails", () =>
@@ -103,6 +103,6 @@ describe("with promises", () => {
       })
       const gone = connect({ url: "http://127.0.0.1:1", patience: 0 }).events()[Symbol.asyncIterator]()
       assert.strictEqual((yield* rejected(gone.next())).code, "unreachable")
-    }).pipe(Effect.timeout("15 seconds"))
+    }).pipe(Effect.timeout("50 seconds"))
   )
 })

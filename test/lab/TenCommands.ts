@@ -28,6 +28,9 @@ const script = (lines: ReadonlyArray<string>) =>
     ...lines.map((line, index) => `SECONDS=0; {\n${line}\n} || exit; echo "command ${index + 1} took $SECONDS s" >&2`)
   ].join("\n")
 
+/** Milliseconds; less than a test of the lab has. */
+const limit = 780_000
+
 /** What it printed, and how it ended; with a home, host names and global packages of its own. */
 const inPlace = (folder: string, typed: string) =>
   Effect.async<{ readonly status: number | null; readonly out: string; readonly err: string }>((resume) => {
@@ -42,6 +45,7 @@ const inPlace = (folder: string, typed: string) =>
           `cd ${folder}/checkout && exec bash ${folder}/script`
       ],
       {
+        detached: true,
         env: {
           ...process.env,
           NODE_ENV: "",
@@ -55,9 +59,30 @@ const inPlace = (folder: string, typed: string) =>
     let err = ""
     child.stdout.on("data", (data) => (out += String(data)))
     child.stderr.on("data", (data) => (err += String(data)))
-    child.once("close", (status) => resume(Effect.succeed({ status, out, err })))
+    const { pid } = child
+    /** With all that it has started. */
+    const end = () => {
+      try {
+        if (pid !== undefined) process.kill(-pid)
+      } catch {
+        // it has ended by itself
+      }
+    }
+    const told = (status: number | null) => {
+      clearTimeout(patience)
+      resume(Effect.succeed({ status, out, err }))
+    }
+    const patience = setTimeout(() => {
+      err += `\nit had not ended after ${limit / 60_000} minutes`
+      end()
+      told(null)
+    }, limit)
+    child.once("close", told)
     child.stdin.end(typed)
-    return Effect.sync(() => void child.kill())
+    return Effect.sync(() => {
+      clearTimeout(patience)
+      end()
+    })
   })
 
 /** @returns what was printed on standard error, for the times in it */
