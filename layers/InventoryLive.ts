@@ -32,7 +32,8 @@ import {
   type NicsChanged,
   type Publishable,
   type Published,
-  type PublishView
+  type PublishView,
+  type VmBegun
 } from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
 import * as CloudInits from "./sql/CloudInits.ts"
@@ -303,7 +304,7 @@ const make = Effect.gen(function* () {
     request: AdmitVm,
     usages: Effect.Effect<ReadonlyArray<HostUsage>>,
     place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>,
-    confirm: Confirm<{ readonly vm: Vm; readonly operation: Operation }> | undefined
+    confirm: Confirm<VmBegun> | undefined
   ) {
     const { key } = request
     const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateVm")
@@ -357,11 +358,7 @@ const make = Effect.gen(function* () {
     if (volumeId === undefined) return yield* Effect.dieMessage("neither a volume nor a snapshot is to be published")
     const volume = yield* volumeRows.find(volumeId)
     if (volume.state === "failed") return yield* new Errors.VolumeNotFound({ volumeId })
-    const unfinished = yield* operations.ofVolume(volumeId)
-    if (unfinished !== null) {
-      const doing = Operations.doing[unfinished.kind]
-      return yield* new Errors.VolumeBusy({ volumeId, operationId: unfinished.id, doing })
-    }
+    yield* volumeRows.checkFree(volumeId)
     if (volume.vmId === null) return { vm: null, volume, snapshot } satisfies PublishView
     const used = yield* unfinishedWith(volume.vmId)
     if (used !== null) return yield* busy(volume.vmId, used)
@@ -383,7 +380,7 @@ const make = Effect.gen(function* () {
   const admit = <E>(
     request: AdmitVm,
     place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>,
-    confirm: Confirm<{ readonly vm: Vm; readonly operation: Operation }> | undefined
+    confirm: Confirm<VmBegun> | undefined
   ) =>
     changing(
       "admit a VM",
@@ -401,7 +398,7 @@ const make = Effect.gen(function* () {
         const usage = [...(yield* usages.now)]
         const at = new Map(usage.map(({ host }, i) => [host.id, i]))
         const hosts = new Set<HostId>()
-        const result: Array<{ readonly vm: Vm; readonly operation: Operation }> = []
+        const result: Array<VmBegun> = []
         for (const { confirm, place, request } of wanted) {
           const { hostId, operation, vm } = yield* admitted(
             request,

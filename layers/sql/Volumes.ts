@@ -8,6 +8,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Errors from "../../src/domain/Errors.ts"
 import type { HostId, SnapshotId, VmId, VolumeId } from "../../src/domain/Ids.ts"
+import { limitOf } from "../../src/domain/Pool.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
 import type {
@@ -85,8 +86,8 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
     const report = (yield* pools).find(({ pool }) => pool.name === name)
     // nobody could look at it yet: then it is not known to be full either
     if (report === undefined) return
-    const { available, capacity, overcommit } = report.pool
-    const limit = Math.floor((capacity * overcommit) / gibibyte)
+    const { available, capacity } = report.pool
+    const limit = limitOf(report.pool)
     if (report.promised + besides <= limit && available > capacity * reserve) return
     return yield* new Errors.PoolFull({
       pool: name,
@@ -210,6 +211,17 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
     } satisfies VolumeChanged
   })
 
+  /** Fails while an operation on it has not ended. */
+  const checkFree = Effect.fnUntraced(function* (id: VolumeId) {
+    const unfinished = yield* around.operations.ofVolume(id)
+    if (unfinished === null) return
+    return yield* new Errors.VolumeBusy({
+      volumeId: id,
+      operationId: unfinished.id,
+      doing: Operations.doing[unfinished.kind]
+    })
+  })
+
   const change = Effect.fnUntraced(function* <E>(
     id: VolumeId,
     vmId: VmId | null,
@@ -218,14 +230,7 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
   ) {
     const volume = yield* find(id)
     if (volume.state === "failed") return yield* new Errors.VolumeNotFound({ volumeId: id })
-    const unfinished = yield* around.operations.ofVolume(id)
-    if (unfinished !== null) {
-      return yield* new Errors.VolumeBusy({
-        volumeId: id,
-        operationId: unfinished.id,
-        doing: Operations.doing[unfinished.kind]
-      })
-    }
+    yield* checkFree(id)
     const changed = yield* apply(volume, yield* decide(yield* view(volume, vmId)), now)
     return { result: changed, hosts: [volume.hostId, changed.volume.hostId] }
   })
@@ -294,5 +299,19 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
       (volumes) => volumes.map(({ id }) => id)
     )
 
-  return { find, findSnapshot, snapshotsOf, withVm, pools, checkPool, change, settle, admit, release, all, due }
+  return {
+    find,
+    findSnapshot,
+    snapshotsOf,
+    withVm,
+    pools,
+    checkPool,
+    checkFree,
+    change,
+    settle,
+    admit,
+    release,
+    all,
+    due
+  }
 }

@@ -41,6 +41,14 @@ export type Barred = typeof Barred.Type
 /** Of how many groups of hosts is told. @since 0.7.0 @category constants */
 export const mostGroups = 10
 
+/** The groups that are told, and how many hosts are in the others. @since 0.7.0 @category conversions */
+export const firstGroups = (
+  groups: ReadonlyArray<Barred>
+): { readonly barred: ReadonlyArray<Barred>; readonly unnamed: number } => ({
+  barred: groups.slice(0, mostGroups),
+  unnamed: groups.slice(mostGroups).reduce((sum, { count }) => sum + count, 0)
+})
+
 /**
  * Why a host was chosen, as it was then.
  *

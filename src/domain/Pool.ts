@@ -30,3 +30,6 @@ export const Pool = Schema.Struct({
 }).annotations({ identifier: "Pool" })
 /** @since 0.2.0 @category models */
 export type Pool = typeof Pool.Type
+
+/** GiB that may be promised of it in all. @since 0.7.0 @category getters */
+export const limitOf = ({ capacity, overcommit }: Pool): number => Math.floor((capacity * overcommit) / 1024 ** 3)

@@ -27,6 +27,10 @@ export type Name = (typeof names)[number]
 /** @since 0.1.0 @category models */
 export const units: Record<Name, string> = { cpu: "vCPU", ram: "MiB of memory", disk: "GiB of disk" }
 
+/** What something takes of its host when its disk is in that pool; null: on the host itself. A disk in a pool is none of the host's. @since 0.7.0 @category conversions */
+export const onHost = (resources: Resources, pool: string | null): Resources =>
+  pool === null ? resources : { ...resources, disk: 0 }
+
 /** @since 0.1.0 @category constructors */
 export const zero: Resources = { cpu: 0, ram: 0, disk: 0 }
 

@@ -5,6 +5,7 @@
  *
  * @since 0.7.0
  */
+import * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -79,10 +80,10 @@ const make = Effect.fnUntraced(function* ({ interval, longest }: Options) {
     const deleted = yield* inventory.deletedContents
     if (deleted.size === 0) return
     const statuses = yield* monitor.statuses
-    const all = (yield* inventory.hosts).map(({ host }) => host)
-    const up = all.filter(({ id }) => statusOf(statuses, id)._tag === "Up")
+    const hosts = (yield* inventory.hosts).map(({ host }) => host)
+    const [others, up] = Array.partition(hosts, ({ id }) => statusOf(statuses, id)._tag === "Up")
     // whoever comes back may bring something
-    for (const { id } of all) if (statusOf(statuses, id)._tag !== "Up") looked.delete(id)
+    for (const { id } of others) looked.delete(id)
     const [any] = up
     const { preferred } = storage
     if (preferred.pool !== null && any !== undefined) yield* lookAt(null, preferred, any, deleted)

@@ -110,6 +110,19 @@ const atOnce = 2
 const longest = Duration.hours(8)
 
 const isName: (name: string) => boolean = Schema.is(VmName)
+
+/** Fails for what cannot be an image's name; `problem`: what is wrong with it then. @since 0.7.0 @category predicates */
+export const checkName = (
+  name: string,
+  problem = "is empty, too long, or has characters a name cannot have"
+): Effect.Effect<void, Errors.InvalidArgument> =>
+  isName(name)
+    ? Effect.void
+    : new Errors.InvalidArgument({
+        field: "name",
+        problem,
+        expected: "1 to 255 characters without control characters, and no blanks at the ends"
+      })
 const isSha256: (text: string) => boolean = Schema.is(Sha256)
 
 /** `debian-12` of `/images/debian-12.qcow2` and of `https://images.example/debian-12.qcow2?x=1`. */
@@ -241,11 +254,7 @@ const make = Effect.gen(function* () {
   const add = Effect.fn("ImageIntake.add")(function* (given: AddImage) {
     const { format, path, sha256, url } = given
     const name = given.name ?? nameOf(path ?? url ?? "")
-    if (!isName(name)) {
-      const problem =
-        given.name === undefined ? "is missing" : "is empty, too long, or has characters a name cannot have"
-      return yield* wrong("name", problem, "1 to 255 characters without control characters, and no blanks at the ends")
-    }
+    yield* checkName(name, given.name === undefined ? "is missing" : undefined)
     if (sha256 !== undefined && !isSha256(sha256)) return yield* wrong("sha256", "is none", "64 of 0-9 and a-f")
     const intent = yield* Intent.Intent
     const { origin, source, state, wanted } = yield* sourceOf(given)

@@ -9,11 +9,10 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import * as Errors from "../domain/Errors.ts"
 import type { SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { Image } from "../domain/Image.ts"
-import { isSettled, type Vm, VmName } from "../domain/Vm.ts"
+import { isSettled, type Vm } from "../domain/Vm.ts"
 import type { Volume } from "../domain/Volume.ts"
 import { ImageStore } from "../services/ImageStore.ts"
 import { Inventory, type Publishable, type Published, type PublishView } from "../services/Inventory.ts"
@@ -21,6 +20,7 @@ import { Operations } from "../services/Operations.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
 import * as Facts from "./Facts.ts"
+import { checkName } from "./ImageIntake.ts"
 import * as Intent from "./Intent.ts"
 import * as Queue from "./Queue.ts"
 import * as Rules from "./VolumeRules.ts"
@@ -57,8 +57,6 @@ export class ImagePublishing extends Context.Tag("vmfabric/ImagePublishing")<
     readonly publish: (image: PublishImage) => Effect.Effect<Image, PublishError>
   }
 >() {}
-
-const isName: (name: string) => boolean = Schema.is(VmName)
 
 const only = ({ snapshot, vm, volume }: PublishImage): Effect.Effect<Publishable, Errors.InvalidArgument> => {
   const given: ReadonlyArray<Publishable> = [
@@ -107,13 +105,7 @@ const make = Effect.gen(function* () {
 
   const publish = Effect.fn("ImagePublishing.publish")(function* (request: PublishImage) {
     const { name } = request
-    if (!isName(name)) {
-      return yield* new Errors.InvalidArgument({
-        field: "name",
-        problem: "is empty, too long, or has characters a name cannot have",
-        expected: "1 to 255 characters without control characters, and no blanks at the ends"
-      })
-    }
+    yield* checkName(name)
     const of = yield* only(request)
     const intent = yield* Intent.Intent
     // how much it will be is not known before it was read

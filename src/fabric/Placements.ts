@@ -10,14 +10,14 @@ import type * as Errors from "../domain/Errors.ts"
 import type { Explained } from "../domain/Explanation.ts"
 import type { Host } from "../domain/Host.ts"
 import type { VmId } from "../domain/Ids.ts"
-import type { Resources } from "../domain/Resources.ts"
+import { limitOf } from "../domain/Pool.ts"
+import { onHost } from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
 import * as FitsOf from "../scheduler/Fits.ts"
-import * as Refusals from "../scheduler/Refusals.ts"
-import { HostMonitor, statusOf } from "../services/HostMonitor.ts"
+import { HostMonitor } from "../services/HostMonitor.ts"
 import { Inventory } from "../services/Inventory.ts"
-import type { Candidate } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
+import * as Candidates from "./Candidates.ts"
 import * as Nics from "./Nics.ts"
 
 /** A VM, its host, and why it was placed there; `explained` null: nobody has said so. @since 0.7.0 @category models */
@@ -55,8 +55,6 @@ export class Placements extends Context.Tag("vmfabric/Placements")<
   }
 >() {}
 
-const gibibyte = 1024 ** 3
-
 /** After how many hosts others get their turn. */
 const turn = 16
 
@@ -68,18 +66,13 @@ export const layer = Layer.effect(
     const monitor = yield* HostMonitor
     const storage = yield* Storage
     const { preferred } = storage
+    const candidatesOf = Candidates.make()
 
     /** GiB that can be promised of the pool for new disks; null: there is none, or nobody could look at it yet. */
     const leftOfPool = Effect.map(inventory.pools, (pools) => {
       const report = pools.find(({ pool }) => pool.name === preferred.pool)
-      if (report === undefined) return null
-      const { capacity, overcommit } = report.pool
-      return Math.max(0, Math.floor((capacity * overcommit) / gibibyte) - report.promised)
+      return report === undefined ? null : Math.max(0, limitOf(report.pool) - report.promised)
     })
-
-    /** A disk in a pool takes nothing of its host. */
-    const onHost = (resources: Resources, pool: string | null): Resources =>
-      pool === null ? resources : { ...resources, disk: 0 }
 
     return Placements.of({
       why: Effect.fn("Placements.why")(function* (id) {
@@ -89,11 +82,7 @@ export const layer = Layer.effect(
         return { vm, host, explained: yield* inventory.explained(id) }
       }),
       fits: Effect.gen(function* () {
-        const statuses = yield* monitor.statuses
-        const candidates = (yield* inventory.hosts).map((usage): Candidate => ({
-          ...usage,
-          status: statusOf(statuses, usage.host.id)
-        }))
+        const candidates = candidatesOf(yield* inventory.hosts, yield* monitor.statuses)
         const left = yield* leftOfPool
         const types = FitsOf.types(candidates, yield* inventory.types, (type) => onHost(type, preferred.pool)).map(
           (fit): TypeFit => {
@@ -117,9 +106,7 @@ export const layer = Layer.effect(
         }
         return {
           hosts: candidates.length,
-          open: candidates.filter(
-            ({ host, status }) => host.capacity !== null && Refusals.closed(host, status) === null
-          ).length,
+          open: candidates.filter(FitsOf.isOpen).length,
           types,
           losses: losses.toSorted((a, b) => b.homeless.length - a.homeless.length || a.hostId - b.hostId)
         }

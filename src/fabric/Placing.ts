@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Errors from "../domain/Errors.ts"
-import { type Barred, type Explanation, mostGroups, type Refusal, type Repair } from "../domain/Explanation.ts"
+import { type Barred, type Explanation, firstGroups, type Refusal, type Repair } from "../domain/Explanation.ts"
 import type { HostId } from "../domain/Ids.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
 import * as Resources from "../domain/Resources.ts"
@@ -34,8 +34,7 @@ const grouped = (refusals: ReadonlyArray<Errors.HostRefusal>): Refusal => {
     groups.set(reason, { count: (known?.count ?? 0) + 1, host: known?.host ?? host, reasons: [reason] })
   }
   const all = [...groups.values()].toSorted((a, b) => b.count - a.count)
-  const unnamed = all.slice(mostGroups).reduce((sum, { count }) => sum + count, 0)
-  return { hosts: refusals.length, barred: all.slice(0, mostGroups), unnamed, repairs: [] }
+  return { hosts: refusals.length, ...firstGroups(all), repairs: [] }
 }
 
 /** @since 0.7.0 @category models */
@@ -59,9 +58,8 @@ export const make: Effect.Effect<Placing, never, Scheduler | Inventory | Storage
   const inventory = yield* Inventory
   const storage = yield* Storage
 
-  /** What it takes of its host: a disk in a pool is none of the host's. */
-  const sizeOf = ({ driver, resources }: Vm): Resources.Resources =>
-    storage.driver(driver).pool === null ? resources : { ...resources, disk: 0 }
+  /** What it takes of its host. */
+  const sizeOf = ({ driver, resources }: Vm) => Resources.onHost(resources, storage.driver(driver).pool)
 
   /** Where a VM of that host could be instead; null: nowhere. */
   const elsewhere = (vm: Vm, hostId: HostId, candidates: ReadonlyArray<Candidate>) => {

@@ -8,9 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Errors from "../domain/Errors.ts"
 import type { VmId } from "../domain/Ids.ts"
-import type { Operation, OperationDetail } from "../domain/Operation.ts"
+import type { OperationDetail } from "../domain/Operation.ts"
 import { isSettled, type Vm, type WantedPower } from "../domain/Vm.ts"
-import { Inventory, type PowerKind } from "../services/Inventory.ts"
+import { Inventory, type PowerKind, type VmBegun } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import * as Begun from "./Begun.ts"
 import * as Facts from "./Facts.ts"
@@ -95,7 +95,7 @@ export const layer = Layer.effect(
         const reason = isSettled(vm.state) ? senseless[kind][vm.state] : `is ${vm.state}: it can only be destroyed`
         return reason === undefined ? Effect.void : new Errors.VmConflict({ vmId: id, reason })
       }
-      const confirm = ({ operation, vm }: { readonly vm: Vm; readonly operation: Operation }) =>
+      const confirm = ({ operation, vm }: VmBegun) =>
         Effect.zipRight(
           intent.depends(() => Facts.ofVm(vm)),
           intent.confirm(() => ({ operation, vm: { before: vm, after: vm } }))

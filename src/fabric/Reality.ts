@@ -20,6 +20,7 @@ import { Observer } from "../services/Observer.ts"
 import { Operations } from "../services/Operations.ts"
 import { Addresses } from "./Addresses.ts"
 import * as Begun from "./Begun.ts"
+import * as Candidates from "./Candidates.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Queue from "./Queue.ts"
@@ -77,6 +78,7 @@ export const layer = Layer.effect(
     const addresses = yield* Addresses
     const operations = yield* Operations
     const queue = yield* Queue.Queue
+    const candidatesOf = Candidates.make()
 
     const violationsOf = Effect.fnUntraced(function* (
       vms: ReadonlyArray<Vm>,
@@ -84,9 +86,7 @@ export const layer = Layer.effect(
     ): Effect.fn.Return<ReturnType<typeof Violations.of>, Errors.PersistenceError> {
       const ruled = vms.filter(({ placement }) => placement !== null && placement.rules.length > 0)
       if (ruled.length === 0) return new Map()
-      const hosts = yield* inventory.hosts
-      const candidates = hosts.map((usage) => ({ ...usage, status: statusOf(statuses, usage.host.id) }))
-      return Violations.of(ruled, yield* inventory.vms(), candidates)
+      return Violations.of(ruled, yield* inventory.vms(), candidatesOf(yield* inventory.hosts, statuses))
     })
 
     const report = Effect.fnUntraced(function* (vms: ReadonlyArray<Vm>, drift: ReadonlyArray<Drift>) {

@@ -19,7 +19,7 @@ import type { InstanceType } from "../domain/InstanceType.ts"
 import type { NewNic } from "../domain/Nic.ts"
 import type { Operation } from "../domain/Operation.ts"
 import * as Placement from "../domain/Placement.ts"
-import type { Resources } from "../domain/Resources.ts"
+import * as Resources from "../domain/Resources.ts"
 import {
   Description,
   LabelKey,
@@ -32,7 +32,7 @@ import {
   VmName
 } from "../domain/Vm.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
-import { type HostUsage, Inventory, type NewSettings, type RequestKey } from "../services/Inventory.ts"
+import { type HostUsage, Inventory, type NewSettings, type RequestKey, type VmBegun } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
@@ -279,9 +279,6 @@ export const layer = Layer.effect(
       return new Map(found.flat())
     })
 
-    /** What it takes of its host: a disk in a pool is none of the host's. */
-    const onHost = (type: Resources): Resources => (preferred.pool === null ? type : { ...type, disk: 0 })
-
     /** All that a creation is made of, checked. */
     interface Wanted {
       readonly name: string
@@ -313,7 +310,7 @@ export const layer = Layer.effect(
       const named = replaces === undefined && placement !== null ? checkOthers(placement) : Effect.void
       const choose = placing.place(yield* inventory.types)
       const what = {
-        resources: onHost(request.instanceType),
+        resources: Resources.onHost(request.instanceType, preferred.pool),
         exclude: lost,
         ...(networks.length === 0 ? {} : { networks }),
         ...ruled
@@ -326,7 +323,7 @@ export const layer = Layer.effect(
           ),
           intent.choose({ what: "VM", name: request.name }, what, candidatesOf(usage, statuses), choose)
         )
-      const confirm = ({ operation, vm }: { readonly operation: Operation; readonly vm: Vm }) =>
+      const confirm = ({ operation, vm }: VmBegun) =>
         intent.confirm(() => ({
           operation,
           vm: { before: null, after: vm },
@@ -352,7 +349,7 @@ export const layer = Layer.effect(
 
     /** Waits for a creation, and makes the VM anew when its host falls silent. */
     const followed = (
-      admitted: { readonly vm: Vm; readonly operation: Operation },
+      admitted: VmBegun,
       request: Wanted,
       key: RequestKey | undefined,
       lost: ReadonlyMap<HostId, string>

@@ -270,13 +270,6 @@ const clauses = ({ blocks, count, hostId, more }: BarredHosts, words: Words): Re
     }
   })
 
-const fewGroups = (
-  groups: ReadonlyArray<Domain.Barred>
-): { readonly barred: ReadonlyArray<Domain.Barred>; readonly unnamed: number } => ({
-  barred: groups.slice(0, Domain.mostGroups),
-  unnamed: groups.slice(Domain.mostGroups).reduce((sum, { count }) => sum + count, 0)
-})
-
 /** As it is kept. @since 0.7.0 @category conversions */
 export const toldPlacement = (
   { barred, best, candidates, decided, hosts }: Explanation,
@@ -294,7 +287,7 @@ export const toldPlacement = (
     }))
   })),
   decided,
-  ...fewGroups(
+  ...Domain.firstGroups(
     barred.map((group) => ({ count: group.count, host: group.host, reasons: [...new Set(clauses(group, words))] }))
   )
 })
@@ -471,7 +464,7 @@ export const toldRefusal = (
   words: Words = plainly
 ): Domain.Refusal => ({
   hosts,
-  ...fewGroups(groups.map(({ hosts, reasons }) => ({ count: hosts.length, host: hosts[0] ?? "", reasons }))),
+  ...Domain.firstGroups(groups.map(({ hosts, reasons }) => ({ count: hosts.length, host: hosts[0] ?? "", reasons }))),
   repairs: repairs.map((repair) => toldRepair(repair, types, words))
 })
 

@@ -43,11 +43,15 @@ export interface Loss {
   readonly homeless: ReadonlyArray<Guest>
 }
 
+/** Whether it takes new VMs. @since 0.7.0 @category predicates */
+export const isOpen = ({ host, status }: Candidate): boolean =>
+  host.capacity !== null && Refusals.closed(host, status) === null
+
 /** What hosts that take new VMs have left. */
-const freeOf = ({ host, promised, status }: Candidate): Resources.Resources | null =>
-  host.capacity === null || Refusals.closed(host, status) !== null
-    ? null
-    : Resources.map((name) => Math.max(0, (host.capacity?.[name] ?? 0) - promised[name]))
+const freeOf = (candidate: Candidate): Resources.Resources | null => {
+  const { host, promised } = candidate
+  return isOpen(candidate) ? Resources.map((name) => Math.max(0, (host.capacity?.[name] ?? 0) - promised[name])) : null
+}
 
 /** `size`: what a VM of the type takes of its host. @since 0.7.0 @category getters */
 export const types = (

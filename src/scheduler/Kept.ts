@@ -208,14 +208,19 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
     return result
   }
 
-  /** What the engine is asked, and how it is told. */
+  /** What the engine is asked, what is known of each rule, and how it is told. */
   const ruled = ({
     placement
-  }: PlacementRequest): { readonly rules: ReadonlyArray<Rule>; readonly words: Explain.Words } => {
+  }: PlacementRequest): {
+    readonly rules: ReadonlyArray<Rule>
+    readonly byRule: ReadonlyMap<Rule, Known>
+    readonly words: Explain.Words
+  } => {
     const all = placement === undefined ? [] : rulesOf(placement)
     const byRule = new Map(all.map((one): [Rule, Known] => [one.rule, one]))
     return {
       rules: all.map(({ rule }) => rule),
+      byRule,
       words: {
         isOthers: (rule) => byRule.get(rule)?.isClaim === true,
         rule: (rule) => byRule.get(rule)?.said ?? Explain.plainly.rule(rule),
@@ -229,11 +234,9 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
   }
 
   const reasons: Kept["reasons"] = (request, candidates) => {
-    const { placement } = request
-    if (placement !== undefined) follow(candidates)
+    if (request.placement !== undefined) follow(candidates)
     const told = new Map<HostId, string>()
-    const rules = placement === undefined ? [] : rulesOf(placement)
-    const byRule = new Map(rules.map((known): [Rule, Known] => [known.rule, known]))
+    const { byRule, rules } = ruled(request)
     const verdicts =
       rules.length === 0
         ? new Map<HostId, Engine.Verdict>()
@@ -242,7 +245,7 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
             () =>
               new Map(
                 engine
-                  .judge({ ...request, rules: rules.map(({ rule }) => rule) })
+                  .judge({ ...request, rules })
                   .map((verdict): [HostId, Engine.Verdict] => [verdict.hostId, verdict])
               )
           )

@@ -181,6 +181,21 @@ export type PowerKind = Extract<
 /** What may be said of a new VM beside its name; what is absent is not said. @since 0.6.0 @category models */
 export type NewSettings = Partial<Omit<VmSettings, "name" | "onCrash">>
 
+/** A VM, and the operation that was begun on it. @since 0.7.0 @category models */
+export interface VmBegun {
+  readonly vm: Vm
+  readonly operation: Operation
+}
+
+/** Why a VM is not admitted, beside what its host is chosen by. @since 0.7.0 @category errors */
+export type AdmitError =
+  | Errors.ImageNotFound
+  | Errors.InstanceTypeNotFound
+  | Errors.PoolFull
+  | Errors.MacTaken
+  | Errors.KeyReused
+  | Errors.PersistenceError
+
 /** @since 0.1.0 @category models */
 export interface AdmitVm {
   readonly key?: RequestKey
@@ -422,17 +437,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly admit: <E>(
       request: AdmitVm,
       place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>,
-      confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
-    ) => Effect.Effect<
-      { readonly vm: Vm; readonly operation: Operation },
-      | E
-      | Errors.ImageNotFound
-      | Errors.InstanceTypeNotFound
-      | Errors.PoolFull
-      | Errors.MacTaken
-      | Errors.KeyReused
-      | Errors.PersistenceError
-    >
+      confirm?: Confirm<VmBegun>
+    ) => Effect.Effect<VmBegun, E | AdmitError>
     /**
      * Several at once, in one transaction: each is placed by what is promised with those before it. When one cannot be admitted, none is.
      */
@@ -440,18 +446,9 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       wanted: ReadonlyArray<{
         readonly request: AdmitVm
         readonly place: (usage: ReadonlyArray<HostUsage>) => Effect.Effect<HostId, E>
-        readonly confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>
+        readonly confirm?: Confirm<VmBegun>
       }>
-    ) => Effect.Effect<
-      ReadonlyArray<{ readonly vm: Vm; readonly operation: Operation }>,
-      | E
-      | Errors.ImageNotFound
-      | Errors.InstanceTypeNotFound
-      | Errors.PoolFull
-      | Errors.MacTaken
-      | Errors.KeyReused
-      | Errors.PersistenceError
-    >
+    ) => Effect.Effect<ReadonlyArray<VmBegun>, E | AdmitError>
     /**
      * One transaction: `decide` sees the VM as it is at this moment, and says what becomes of its NICs; that is written, with a pending operation.
      * A failure of it changes nothing. `VmBusy`: another operation on it, or on a volume with it, has not ended. A key that was used before
@@ -477,7 +474,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       id: VmId,
       kind: PowerKind | "RepairVm" | "CleanVm",
       detail?: OperationDetail,
-      confirm?: Confirm<{ readonly vm: Vm; readonly operation: Operation }>,
+      confirm?: Confirm<VmBegun>,
       check?: (vm: Vm) => Effect.Effect<void, E>
     ) => Effect.Effect<Operation, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
 

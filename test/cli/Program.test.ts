@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { build } from "esbuild"
 import { execFile } from "node:child_process"
 import * as Served from "../client/Served.ts"
+import { fromSource } from "../program/Program.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 
@@ -31,7 +32,7 @@ const run = (args: ReadonlyArray<string>) =>
   Effect.async<{ readonly status: unknown; readonly out: string; readonly err: string }>((resume) => {
     execFile(
       process.execPath,
-      ["--conditions=vmfabric-source", "--import", "tsx", "src/bin/vmfabric.ts", ...args],
+      [...fromSource, "src/bin/vmfabric.ts", ...args],
       { cwd: root, timeout: 60_000 },
       (error, out, err) => resume(Effect.succeed({ status: error === null ? 0 : error.code, out, err }))
     )

@@ -3,13 +3,22 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawn, spawnSync } from "node:child_process"
 import * as Served from "../client/Served.ts"
+import { fromSource } from "../program/Program.ts"
 import * as Typed from "./Typed.ts"
 
 const root = new URL("../..", import.meta.url).pathname
-const program = `${process.execPath} --conditions=vmfabric-source --import tsx src/bin/vmfabric.ts`
+const program = [process.execPath, ...fromSource, "src/bin/vmfabric.ts"].join(" ")
 
 /** Machines can be loaded: this only ends what hangs. */
 const limit = 120_000
+
+/** A controller with a VM `web`, and its commands. */
+const shell = Effect.gen(function* () {
+  const { url } = yield* Served.make
+  const { run } = yield* Typed.make({ VMFABRIC_URL: url })
+  assert.strictEqual((yield* run("vm", "create", "--name", "web", "--type", "1")).status, 0)
+  return { run, url }
+})
 
 /** A shell's command line on a terminal of its own; `sees` gives all that is on it, from when it matches what came since the last time. */
 const terminal = (line: string, env: Readonly<Record<string, string>>) =>
@@ -52,9 +61,7 @@ describe.skipIf(spawnSync("script", ["--version"]).error !== undefined)("a termi
     "is the guest's while its console is open, Ctrl-C too, and is afterwards as it was",
     () =>
       Effect.gen(function* () {
-        const { url } = yield* Served.make
-        const { run } = yield* Typed.make({ VMFABRIC_URL: url })
-        assert.strictEqual((yield* run("vm", "create", "--name", "web", "--type", "1")).status, 0)
+        const { url } = yield* shell
         const { sees, types } = yield* terminal(`stty -a; ${program} console web; echo "status $?"; stty -a`, {
           VMFABRIC_URL: url
         })
@@ -77,9 +84,7 @@ describe.skipIf(spawnSync("script", ["--version"]).error !== undefined)("a termi
     "is asked before something is destroyed, and only yes is a yes",
     () =>
       Effect.gen(function* () {
-        const { url } = yield* Served.make
-        const { run } = yield* Typed.make({ VMFABRIC_URL: url })
-        assert.strictEqual((yield* run("vm", "create", "--name", "web", "--type", "1")).status, 0)
+        const { run, url } = yield* shell
         const destroying = terminal(`${program} vm destroy web; echo "status $?"`, { VMFABRIC_URL: url })
         const first = yield* destroying
         yield* first.sees(/\? /)

@@ -17,7 +17,7 @@ import * as Program from "../program/Program.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 
-const fromSource = ["--conditions=vmfabric-source", "--import", "tsx", "src/bin/vmfabric.ts"]
+const fromSource = [...Program.fromSource, "src/bin/vmfabric.ts"]
 
 /** The two outputs apart. */
 const bootstrap = (...args: ReadonlyArray<string>) =>

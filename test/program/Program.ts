@@ -37,7 +37,8 @@ export interface Options {
 /** With strace as a grandchild: the child is the program all the same. */
 const traced = (file: string) => ["-D", "-f", "-qq", "--seccomp-bpf", "-e", "trace=open,openat,openat2", "-o", file]
 
-const fromSource = ["--conditions=vmfabric-source", "--import", "tsx"]
+/** What Node needs to run a file of the sources. */
+export const fromSource = ["--conditions=vmfabric-source", "--import", "tsx"]
 
 const run = (args: ReadonlyArray<string>, { entry = "src/bin/vmfabric.ts", env = {}, opened }: Options = {}) =>
   Effect.gen(function* () {
