@@ -58,8 +58,9 @@ const console = Verb.make({
       const screen = yield* Screen
       const id = yield* Resolve.vm(text)
       const { closed, duplex } = yield* enter(id, "serial", force)
-      yield* note(`on the serial console of VM ${id}: Ctrl-] leaves it`)
+      // first: whoever reads that it is the guest's console types, and what is typed is then the guest's, Ctrl-C too
       const keys = yield* screen.keyboard
+      yield* note(`on the serial console of VM ${id}: Ctrl-] leaves it`)
       const leaving = keys.pipe(
         Stream.flatMap((bytes) => {
           const at = bytes.indexOf(escape)

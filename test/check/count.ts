@@ -1,8 +1,8 @@
 /**
- * Adds up what the test runs just reported and closes with one line, `N passed, N failed`; before it stands `flaky: NAME` for each test that
- * passed on its second try only.
+ * Adds up what the test runs just reported and closes with one line, `N passed, N failed, N skipped`. Before it stand `flaky: NAME` for each
+ * test that passed on its second try only, and `failed: NAME` for each that did not pass: thousands of lines further up is where nobody looks.
  */
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import * as Schema from "effect/Schema"
 
 /** What a first try failed with stays in the report of a test that then passed. */
@@ -11,28 +11,48 @@ const Test = Schema.Struct({
   status: Schema.String,
   failureMessages: Schema.NullishOr(Schema.Array(Schema.String))
 })
+const File = Schema.Struct({
+  name: Schema.String,
+  status: Schema.String,
+  /** what a file ended with that could not be loaded, or whose hooks failed */
+  message: Schema.String,
+  assertionResults: Schema.Array(Test)
+})
 const Report = Schema.parseJson(
   Schema.Struct({
     numPassedTests: Schema.Int,
     numFailedTests: Schema.Int,
     numPendingTests: Schema.Int,
-    testResults: Schema.Array(Schema.Struct({ assertionResults: Schema.Array(Test) }))
+    testResults: Schema.Array(File)
   })
 )
 
-const reports = ["dist/test/unit.json", "dist/test/lab.json"].map((file) =>
-  Schema.decodeUnknownSync(Report)(readFileSync(new URL(`../../${file}`, import.meta.url), "utf8"))
-)
-const sum = (count: (report: (typeof reports)[number]) => number) => reports.reduce((all, r) => all + count(r), 0)
-for (const { assertionResults } of reports.flatMap((report) => report.testResults)) {
+const say = (line: string) => void process.stdout.write(`${line}\n`)
+/** of a message, what a line has room for */
+const head = (text: string) => text.trim().split("\n", 3).join(" | ").slice(0, 500)
+
+const path = (name: string) => new URL(`../../dist/test/${name}.json`, import.meta.url)
+const names = ["unit", "lab"]
+const missing = names.filter((name) => !existsSync(path(name)))
+const reports = names
+  .filter((name) => !missing.includes(name))
+  .map((name) => Schema.decodeUnknownSync(Report)(readFileSync(path(name), "utf8")))
+const files = reports.flatMap(({ testResults }) => testResults)
+
+for (const { assertionResults } of files) {
   for (const { failureMessages, fullName, status } of assertionResults) {
     const [first] = failureMessages ?? []
-    if (status !== "passed" || first === undefined) continue
-    process.stdout.write(`flaky: ${fullName}: ${first.split("\n", 1)[0] ?? ""}\n`)
+    if (first !== undefined && status === "passed") say(`flaky: ${fullName}: ${head(first)}`)
   }
 }
+for (const { assertionResults, message, name, status } of files) {
+  const failed = assertionResults.filter((test) => test.status === "failed")
+  for (const { failureMessages, fullName } of failed) say(`failed: ${fullName}: ${head(failureMessages?.at(-1) ?? "")}`)
+  if (status === "failed" && failed.length === 0) say(`failed: ${name}: ${head(message)}`)
+}
+for (const name of missing) say(`failed: the ${name} tests ended without a report`)
+
+const sum = (count: (report: (typeof reports)[number]) => number) => reports.reduce((all, r) => all + count(r), 0)
 const failed = sum((r) => r.numFailedTests)
-process.stdout.write(
-  `${sum((r) => r.numPassedTests)} passed, ${failed} failed, ${sum((r) => r.numPendingTests)} skipped\n`
-)
-process.exitCode = failed === 0 ? 0 : 1
+say(`${sum((r) => r.numPassedTests)} passed, ${failed} failed, ${sum((r) => r.numPendingTests)} skipped`)
+process.exitCode = failed === 0 && missing.length === 0 && files.every(({ status }) => status === "passed") ? 0 : 1

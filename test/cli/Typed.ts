@@ -38,6 +38,7 @@ export const make = Effect.fn("Typed.make")(function* (
   const config = yield* folder
   const keys = yield* Queue.unbounded<Uint8Array>()
   const shown = yield* Queue.unbounded<string>()
+  let handedOn = 0
   const provider = ConfigProvider.fromMap(new Map(Object.entries({ XDG_CONFIG_HOME: config, ...env })))
   const run = (...args: ReadonlyArray<string>) =>
     Effect.suspend(() => {
@@ -58,9 +59,16 @@ export const make = Effect.fn("Typed.make")(function* (
         },
         err: (text) => {
           err += text
-          return Queue.offer(shown, text)
+          // whoever reads it may act before the program takes its next step
+          return Effect.zipLeft(Queue.offer(shown, text), Effect.repeatN(Effect.yieldNow(), 20))
         },
-        keyboard: Effect.succeed(Stream.fromQueue(keys)),
+        keyboard: Effect.as(
+          Effect.acquireRelease(
+            Effect.sync(() => void handedOn++),
+            () => Effect.sync(() => void handedOn--)
+          ),
+          Stream.fromQueue(keys)
+        ),
         ask: (question) => {
           err += question
           return Effect.succeed(typed)
@@ -80,7 +88,10 @@ export const make = Effect.fn("Typed.make")(function* (
       Effect.timeout("10 seconds"),
       Effect.orDie
     )
-  /** Somebody types into a terminal that hands on each key. */
-  const press = (text: string) => Queue.offer(keys, Buffer.from(text))
+  /** Somebody types, into what has to hand on each key by now: a terminal would else take Ctrl-C for itself. */
+  const press = (text: string) =>
+    Effect.suspend(() =>
+      handedOn > 0 ? Queue.offer(keys, Buffer.from(text)) : Effect.dieMessage("the terminal has the keys still")
+    )
   return { config, run, sees, press }
 })
