@@ -1,27 +1,21 @@
 /**
  * The database: durable records of many operations at once against single commits, whole operations, the start, and what a sweep brings.
  */
-import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs/promises"
 import { createRequire } from "node:module"
 import * as path from "node:path"
-import * as Database from "../../layers/Database.ts"
-import * as InventoryLive from "../../layers/InventoryLive.ts"
-import * as JournalLive from "../../layers/JournalLive.ts"
 import type { FleetConflict, PersistenceError } from "../../src/domain/Errors.ts"
-import { defaultConfig } from "../../src/domain/Host.ts"
-import { type HostId, InstanceTypeId, type VmId } from "../../src/domain/Ids.ts"
+import type { HostId, VmId } from "../../src/domain/Ids.ts"
 import type { Operation } from "../../src/domain/Operation.ts"
 import * as Saga from "../../src/operations/Saga.ts"
 import * as Watchdog from "../../src/operations/Watchdog.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
-import { Inventory } from "../../src/services/Inventory.ts"
-import { Journal } from "../../src/services/Journal.ts"
+import type { Journal } from "../../src/services/Journal.ts"
 import { compare, type Figure, interleave, milliseconds } from "./Figure.ts"
+import { filled, type Opened, opened } from "./Filled.ts"
 import * as Program from "./Program.ts"
 
 const section = "journal"
@@ -49,55 +43,6 @@ const temporaryFolder = Effect.acquireRelease(
   }),
   (folder) => Effect.promise(() => fs.rm(folder, { recursive: true }))
 )
-
-const layerOn = (filename: string) =>
-  Layer.merge(InventoryLive.layer, JournalLive.layer).pipe(Layer.provideMerge(Database.layer({ filename })))
-
-const opened = (filename: string) =>
-  Effect.map(Layer.build(layerOn(filename)), (context) => ({
-    inventory: Context.get(context, Inventory),
-    journal: Context.get(context, Journal),
-    database: Context.get(context, Database.Database)
-  }))
-
-type Opened = Effect.Effect.Success<ReturnType<typeof opened>>
-
-const fleet = (hosts: number) => ({
-  hosts: Array.from({ length: hosts }, (_, i) => defaultConfig({ user: "root", host: `host-${i + 1}`, port: 22 })),
-  images: [{ source: { host: null, path: "/images/debian.img" }, name: "debian" }],
-  types: [{ tid: InstanceTypeId.make(1), cpu: 1, ram: 512, disk: 5 }]
-})
-
-/** A database with `vms` that run, evenly on `hosts`, the first `unfinished` of them being repaired, as a controller at work leaves it. */
-const filled = Effect.fnUntraced(function* (
-  filename: string,
-  size: { readonly hosts: number; readonly vms: number; readonly unfinished: number }
-) {
-  const { database, inventory } = yield* opened(filename)
-  const { sql, write } = database
-  const { hosts, unfinished, vms } = size
-  yield* inventory.applyFleet(fleet(hosts))
-  yield* write(
-    "fill",
-    Effect.gen(function* () {
-      const numbers = sql.literal(
-        `with recursive n(i) as (select 1 union all select i + 1 from n where i < ${vms}) insert into`
-      )
-      const uuid = sql.literal(`printf('00000000-0000-4000-8000-%012x', i)`)
-      yield* sql`${numbers} vms
-        (uuid, name, tid, image_id, host_id, cpu, ram, disk, mac, driver, state, applied, created_at, updated_at)
-        select ${uuid}, 'vm-' || i, 1, 100, 1 + i % ${hosts}, 1, 512, 5,
-          printf('52:54:00:%02x:%02x:%02x', i / 65536, i / 256 % 256, i % 256), 'dir', 'running',
-          json_object('name', 'vm-' || i, 'cpu', 1, 'ram', 512), 1, 1 from n`
-      yield* sql`insert into reservations select id, host_id, cpu, ram, disk from vms`
-      yield* sql`${numbers} operations (id, kind, vm_id, state, created_at, finished_at)
-        select ${uuid}, 'RepairVm', i, case when i <= ${unfinished} then 'running' else 'done' end, i,
-          case when i <= ${unfinished} then null else i end from n`
-      yield* sql`insert into operation_steps (operation_id, phase, name, ordinal, state, started_at)
-        select id, 'do', 'define', 1, case when state = 'done' then 'done' else 'started' end, created_at from operations`
-    })
-  )
-}, Effect.scoped)
 
 // --------------------------------------------------------------------------------------------------------------- records
 
