@@ -5,7 +5,7 @@ import * as Resources from "../../src/domain/Resources.ts"
 import type { Trace } from "../../src/domain/Trace.ts"
 import * as Player from "../../src/scheduler/Player.ts"
 import * as SyntheticTrace from "../../src/simulator/SyntheticTrace.ts"
-import { fleets } from "../bench/Packing.ts"
+import { fleets, noise } from "../bench/Packing.ts"
 
 const strategies: ReadonlyArray<Player.Strategy> = [...Player.policies, ...Player.baselines]
 
@@ -178,12 +178,6 @@ describe("Player", () => {
 })
 
 describe("the policy pack", () => {
-  /**
-   * A fleet is at its first refusal when the first large VM finds no host, and which one that is varies: over the seeds the means of two
-   * policies that pack equally well differ by up to so much.
-   */
-  const noise = 0.003
-
   for (const { name, of } of fleets(30)) {
     it(`has hosts at least as full at the first refusal as the best baseline, ${name}`, { timeout: 240_000 }, () => {
       const seeds = [1, 2, 3, 4, 5, 6]
