@@ -309,8 +309,8 @@ describe("Rebalance", () => {
       { numRuns: 1000 }
     )
     assert.isAbove(repaired, 50)
-    // none of the VMs that are in nobody's way is moved: that is told in the docstring
-    assert.isBelow(missed, repaired / 20, `${missed} missed, ${repaired} repaired`)
+    // no VM moves that no broken rule is about: the docstring tells how often that matters
+    assert.isBelow(missed, repaired / 5, `${missed} missed, ${repaired} repaired`)
   })
 
   it("says what keeps a VM where it is, and shows no more moves than it may", () => {
