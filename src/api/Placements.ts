@@ -180,7 +180,7 @@ export const StuckVm = Schema.Struct({
   reason: field(Schema.String, "why it cannot move, one clause"),
   refusal: field(
     Schema.NullOr(Problem.PlacementRefusal),
-    "what bars which hosts, and the smallest repairs; null: it is not for the hosts, or it is told of 20 other VMs already"
+    "what bars which hosts, and the smallest repairs; null: it is not for the hosts, or it is told of 8 other VMs already"
   )
 }).annotations({ identifier: "StuckVm", description: "A VM that should move and cannot." })
 

@@ -39,7 +39,7 @@ import * as Violations from "./Violations.ts"
  *
  * @since 0.7.0 @category constants
  */
-export const most = { moves: 100, work: 1_000_000, nodes: 3000, hosts: 32, choices: 8, refusals: 20 } as const
+export const most = { moves: 100, work: 400_000, nodes: 3000, hosts: 32, choices: 8, refusals: 8 } as const
 
 /** A move that lowers a share by less is not worth it. @since 0.7.0 @category constants */
 export const leastGain = 0.01

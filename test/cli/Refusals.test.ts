@@ -272,4 +272,58 @@ describe("refusals", () => {
       }),
     120_000
   )
+
+  it.scopedLive(
+    "and moves that are planned are shown with what they gain and cost, and who stays with why",
+    () =>
+      Effect.gen(function* () {
+        const { done, run } = yield* shell(fleet)
+        const lines = (text: string) => text.trimEnd().split("\n")
+        for (const name of ["a", "b", "c"]) yield* done("vm", "create", "--name", name, "--type", "2")
+        const none = yield* run("rebalance")
+        assert.deepStrictEqual([none.status, lines(none.all)], [0, ["no move would gain anything"]])
+        yield* done("vm", "create", "--name", "large", "--type", "3", "--nic", "network=lan")
+        const spread = yield* run("rebalance")
+        assert.deepStrictEqual(
+          [spread.status, lines(spread.all)],
+          [
+            0,
+            [
+              "MOVE   FROM         TO           GAIN                       MEMORY    DISK",
+              "a (1)  root@h1 (1)  root@h2 (2)  25 % off the higher share  8.00 GiB  50.0 GiB",
+              "",
+              "OF THE HOSTS IN USE  NOW    AFTERWARDS",
+              "highest share        100 %  75 %",
+              "mean share           50 %   50 %",
+              "with VMs             3      3",
+              "empty                0      0",
+              "broken must-rules    0      0"
+            ]
+          ]
+        )
+        const empty = yield* run("rebalance", "--empty", "root@h1")
+        const wrong = yield* run("rebalance", "--empty", "root@h9")
+        const both = yield* run("rebalance", "--empty", "root@h1", "--repair")
+        assert.deepStrictEqual(
+          [empty.status, lines(empty.all).slice(0, 3)],
+          [
+            0,
+            [
+              "MOVE       FROM         TO           GAIN                      MEMORY    DISK",
+              "large (4)  root@h1 (1)  root@h2 (2)  50 % of the host emptied  24.0 GiB  100 GiB",
+              "a (1)      root@h1 (1)  root@h3 (3)  50 % of the host emptied  8.00 GiB  50.0 GiB"
+            ]
+          ]
+        )
+        assert.strictEqual(wrong.status, 3)
+        assert.include(wrong.err, 'there is no host with the name "root@h9"')
+        assert.deepStrictEqual(
+          [both.status, lines(both.all)],
+          [2, ["vmfabric: empty is given together with the aim repair: expected one of them"]]
+        )
+        const json = yield* run("rebalance", "--empty", "root@h1", "-o", "json")
+        assert.deepInclude(JSON.parse(json.out), { aim: "empty", policy: "spread" })
+      }),
+    120_000
+  )
 })
