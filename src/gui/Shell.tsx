@@ -48,8 +48,8 @@ const Lost = ({ connection }: { readonly connection: Connection }) =>
   connection._tag === "lost" ? (
     <div className="banner" role="status">
       <span>
-        <strong>Connection lost</strong> at {new Date(connection.since).toLocaleTimeString()}: {connection.words.detail}.
-        What is shown is from before; it is tried again, and catches up by itself.
+        <strong>Connection lost</strong> at {new Date(connection.since).toLocaleTimeString()}: {connection.words.detail}
+        . What is shown is from before; it is tried again, and catches up by itself.
       </span>
     </div>
   ) : null

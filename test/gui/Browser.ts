@@ -1,6 +1,7 @@
 /** A browser, and the built web interface that a real controller serves. */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
 import { mkdir, rm, stat } from "node:fs/promises"
@@ -21,10 +22,12 @@ const found = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/googl
 )
 
 /** Ended with the scope. */
-export const browser: Effect.Effect<Browser, BrowserError, import("effect/Scope").Scope> = Effect.acquireRelease(
+export const browser: Effect.Effect<Browser, BrowserError, Scope.Scope> = Effect.acquireRelease(
   found === undefined
     ? Effect.fail(
-        new BrowserError({ message: "these tests need a browser: apt-get install chromium (Debian's package chromium)" })
+        new BrowserError({
+          message: "these tests need a browser: apt-get install chromium (Debian's package chromium)"
+        })
       )
     : Effect.tryPromise({
         try: () => chromium.launch({ executablePath: found, args: ["--no-sandbox", "--disable-gpu"] }),

@@ -12,8 +12,19 @@ import { NewVm } from "../../api/Vms.ts"
 import { invalidOf } from "../../client/Errors.ts"
 import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
 import type { Commanded } from "../parts/Commands.ts"
-import { CommandsButton, Empty, Failure, Loading, Refusal, useBegin, useRole, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
-import { count, counted, gibibytes, mebibytes } from "../parts/Words.ts"
+import {
+  CommandsButton,
+  Empty,
+  Failure,
+  Loading,
+  Refusal,
+  useBegin,
+  useRole,
+  useSettled,
+  useSnapshot,
+  useTitle
+} from "../parts/Parts.tsx"
+import { counted, gibibytes, mebibytes } from "../parts/Words.ts"
 
 const decode = Schema.decodeUnknown(NewVm)
 
@@ -45,7 +56,11 @@ interface Form {
   readonly protect: boolean
 }
 
-const lines = (text: string, between: RegExp) => text.split(between).map((one) => one.trim()).filter((one) => one !== "")
+const lines = (text: string, between: RegExp) =>
+  text
+    .split(between)
+    .map((one) => one.trim())
+    .filter((one) => one !== "")
 
 /** What is not said is left to the controller. */
 const bodyOf = (form: Form) => ({
@@ -136,7 +151,7 @@ const Preview = ({ form }: { readonly form: Form }) => {
               </p>
               {others.length === 0 ? null : (
                 <>
-                  <h2>Hosts that will not do</h2>
+                  <h2>Other hosts</h2>
                   <ul className="list">
                     {others.map(({ host, hostId, reason }) => (
                       <li key={hostId}>
@@ -293,13 +308,11 @@ export const Create = (): ReactNode => {
                     onChange={() => put({ instanceType: id })}
                   />
                   <span>
-                    <strong>
-                      {counted(cpu, "vCPU")}, {mebibytes(ram)}
-                    </strong>
+                    <strong>{counted(cpu, "vCPU")}</strong>
                     <br />
-                    <span className="quiet small">
-                      {gibibytes(disk)} of disk, type {count(id)}
-                    </span>
+                    <strong>{mebibytes(ram)}</strong>
+                    <br />
+                    <span className="quiet small">{gibibytes(disk)} of disk</span>
                   </span>
                 </label>
               ))}
@@ -360,7 +373,11 @@ export const Create = (): ReactNode => {
                     onChange={(event) => put({ hostname: event.target.value })}
                   />
                 </Field>
-                <Field id="user-data" label="User data" hint="#cloud-config YAML, a script that begins with #!, or MIME.">
+                <Field
+                  id="user-data"
+                  label="User data"
+                  hint="#cloud-config YAML, a script that begins with #!, or MIME."
+                >
                   <textarea
                     id="user-data"
                     className="input"

@@ -9,7 +9,17 @@ import * as Effect from "effect/Effect"
 import type { Host } from "../../api/Hosts.ts"
 import { calls } from "../state/Api.ts"
 import type { Commanded } from "../parts/Commands.ts"
-import { CommandsButton, Empty, Loading, Meter, State, useBegin, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import {
+  CommandsButton,
+  Empty,
+  Loading,
+  Meter,
+  State,
+  useBegin,
+  useRole,
+  useSnapshot,
+  useTitle
+} from "../parts/Parts.tsx"
 import { count, counted, gibibytes, hostState, mebibytes, moment, vmState } from "../parts/Words.ts"
 
 const maintain = ({ id, maintenance, name }: Host): Commanded => ({
@@ -18,14 +28,12 @@ const maintain = ({ id, maintenance, name }: Host): Commanded => ({
   path: `/hosts/${id}`,
   body: { maintenance: !maintenance },
   words: ["host", "maintenance", `id:${id}`, maintenance ? "off" : "on"],
-  run: Effect.flatMap(calls, ({ hosts }) =>
-    hosts.changeHost({ path: { id }, payload: { maintenance: !maintenance } })
-  )
+  run: Effect.flatMap(calls, ({ hosts }) => hosts.changeHost({ path: { id }, payload: { maintenance: !maintenance } }))
 })
 
 const Meters = ({ host: { capacity, promised } }: { readonly host: Host }) => (
   <>
-    <Meter label="Processors" used={promised.cpu} capacity={capacity.cpu} shown={(n) => `${count(n)} vCPUs`} />
+    <Meter label="vCPUs" used={promised.cpu} capacity={capacity.cpu} shown={count} />
     <Meter label="Memory" used={promised.ram} capacity={capacity.ram} shown={mebibytes} />
     <Meter label="Disk" used={promised.disk} capacity={capacity.disk} shown={gibibytes} />
   </>

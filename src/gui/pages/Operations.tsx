@@ -13,7 +13,17 @@ import { Kind, type Operation, State as OperationState } from "../../api/Operati
 import { OperationId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { mostOperations } from "../state/Live.ts"
-import { CommandsButton, Empty, Failure, Loading, State, useBegin, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import {
+  CommandsButton,
+  Empty,
+  Failure,
+  Loading,
+  State,
+  useBegin,
+  useRole,
+  useSnapshot,
+  useTitle
+} from "../parts/Parts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { Target } from "../parts/OperationRow.tsx"
 import { briefly, count, kind, lasted, moment, operationState } from "../parts/Words.ts"
@@ -183,7 +193,10 @@ export const OneOperation = (): ReactNode => {
   const live = snapshot.operations.find((one) => one.id === id)
   const found = Result.isSuccess(read) ? read.value : undefined
   // what ended last is right: the event may be here before the answer, and the other way round
-  const operation = live !== undefined && (found === undefined || found.endedAt === null) && live.endedAt !== null ? live : (found ?? live)
+  const operation =
+    live !== undefined && (found === undefined || found.endedAt === null) && live.endedAt !== null
+      ? live
+      : (found ?? live)
   const goesOn = operation !== undefined && operation.endedAt === null
   useEffect(() => {
     if (!goesOn) return
@@ -241,7 +254,11 @@ export const OneOperation = (): ReactNode => {
           <h2 id="steps">Steps</h2>
           {progress === null ? (
             <p className="quiet">
-              {operation.endedAt === null ? "It has not been taken up yet." : "All that was to be done has been."}
+              {operation.endedAt === null
+                ? "It has not been taken up yet."
+                : operation.state === "done"
+                  ? "All that was to be done has been."
+                  : "It failed, and what it had made was undone."}
             </p>
           ) : (
             <>

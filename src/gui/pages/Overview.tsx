@@ -59,7 +59,8 @@ const matters = ({ hosts, operations, vms }: Snapshot): ReadonlyArray<Matter> =>
   }
   const hourAgo = Date.now() - 3_600_000
   for (const operation of operations) {
-    if (operation.state !== "failed" || operation.cancelAsked || (operation.endedAt?.epochMillis ?? 0) < hourAgo) continue
+    if (operation.state !== "failed" || operation.cancelAsked || (operation.endedAt?.epochMillis ?? 0) < hourAgo)
+      continue
     all.push({
       key: operation.id,
       link: (
@@ -118,7 +119,7 @@ const Capacity = ({ snapshot: { hosts, vms } }: { readonly snapshot: Snapshot })
           {counted(all.length, "host")}, {counted(vms.size, "VM")}, {count(running)} running
         </span>
       </header>
-      <Meter label="Processors" {...shared("cpu")} shown={(value) => `${count(value)} vCPUs`} />
+      <Meter label="vCPUs" {...shared("cpu")} shown={count} />
       <Meter label="Memory" {...shared("ram")} shown={mebibytes} />
       <Meter label="Disk" {...shared("disk")} shown={gibibytes} />
     </section>

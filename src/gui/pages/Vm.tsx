@@ -12,7 +12,17 @@ import { VmId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { destroyOf, powerOf } from "../parts/VmActions.ts"
 import { DestroyVm, VmMenu } from "../parts/VmMenu.tsx"
-import { Empty, Failure, Loading, State, useBegin, useRole, useSnapshot, useTitle, CommandsButton } from "../parts/Parts.tsx"
+import {
+  Empty,
+  Failure,
+  Loading,
+  State,
+  useBegin,
+  useRole,
+  useSnapshot,
+  useTitle,
+  CommandsButton
+} from "../parts/Parts.tsx"
 import { count, counted, gibibytes, mebibytes, moment, vmState } from "../parts/Words.ts"
 import { OperationRow } from "../parts/OperationRow.tsx"
 
@@ -62,7 +72,9 @@ const Why = ({ vm }: { readonly vm: Vm }) => {
                     <Link to="/hosts/$id" params={{ id: String(hostId) }}>
                       {host}
                     </Link>
-                    <span className="quiet small">{terms.map(({ of, points }) => `${of} ${points.toFixed(2)}`).join(", ")}</span>
+                    <span className="quiet small">
+                      {terms.map(({ of, points }) => `${of} ${points.toFixed(2)}`).join(", ")}
+                    </span>
                     <span className="end">{score.toFixed(2)}</span>
                   </li>
                 ))}
@@ -97,7 +109,11 @@ const Nics = ({ vm }: { readonly vm: Vm }) => {
       <ul className="list">
         {vm.nics.map((nic) => (
           <li key={nic.id}>
-            <State tone={nic.link === "up" ? "ok" : "off"} word={nic.link === "up" ? "link up" : "link down"} why={null} />
+            <State
+              tone={nic.link === "up" ? "ok" : "off"}
+              word={nic.link === "up" ? "link up" : "link down"}
+              why={null}
+            />
             <span>
               {nic.network ?? "the host's default network"}
               {nic.vlan === null ? "" : `, VLAN ${nic.vlan}`}

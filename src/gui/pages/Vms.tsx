@@ -110,9 +110,7 @@ const textOf = (vm: Vm): string =>
 const nameOf = (hosts: ReadonlyMap<HostId, Host>, id: HostId): string => hosts.get(id)?.name ?? `host ${id}`
 
 const sortOf = (sort: string | undefined): SortingState =>
-  sort === undefined
-    ? [{ id: "name", desc: false }]
-    : [{ id: sort.replace(/^-/, ""), desc: sort.startsWith("-") }]
+  sort === undefined ? [{ id: "name", desc: false }] : [{ id: sort.replace(/^-/, ""), desc: sort.startsWith("-") }]
 
 const states = ["running", "stopped", "paused", "creating", "destroying"] as const
 
@@ -139,7 +137,12 @@ export const Vms = (): ReactNode => {
     for (const vm of vms.values()) {
       if (search.state !== undefined && vm.state !== search.state) continue
       if (search.host !== undefined && String(vm.hostId) !== search.host) continue
-      if (search.attention !== undefined && vmState(vm).tone !== "bad" && vm.drift === 0 && vm.violations.length === 0) {
+      if (
+        search.attention !== undefined &&
+        vmState(vm).tone !== "bad" &&
+        vm.drift === 0 &&
+        vm.violations.length === 0
+      ) {
         continue
       }
       if (words.length > 0) {

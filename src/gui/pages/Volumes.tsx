@@ -30,7 +30,9 @@ export const Volumes = (): ReactNode => {
   const { connection, hosts, vms, volumes } = useSnapshot()
   const { q = "" } = useSearch({ from: "/volumes" })
   const navigate = useNavigate({ from: "/volumes" })
-  const shown = [...volumes.values()].filter(({ id, name }) => name.toLowerCase().includes(q.toLowerCase()) || `id:${id}` === q)
+  const shown = [...volumes.values()].filter(
+    ({ id, name }) => name.toLowerCase().includes(q.toLowerCase()) || `id:${id}` === q
+  )
   return (
     <div className="page fills">
       <div className="head">

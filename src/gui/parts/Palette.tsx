@@ -48,7 +48,13 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
   }, [text, hosts, vms, navigate])
   return (
     <Ariakit.ComboboxProvider open setValue={setText}>
-      <Ariakit.Combobox className="input" placeholder="Go to a page, a VM or a host" aria-label="Go to" autoSelect autoFocus />
+      <Ariakit.Combobox
+        className="input"
+        placeholder="Go to a page, a VM or a host"
+        aria-label="Go to"
+        autoSelect
+        autoFocus
+      />
       <Ariakit.ComboboxList className="options" alwaysVisible aria-label="What was found">
         {found.map(({ go, key, kind, name }) => (
           <Ariakit.ComboboxItem

@@ -203,13 +203,11 @@ export const Sure = ({
   action,
   children,
   name,
-  onBegun,
   onClose
 }: {
   readonly action: Commanded
   readonly name: string
   readonly onClose: () => void
-  readonly onBegun?: () => void
   readonly children: ReactNode
 }) => {
   const [typed, setTyped] = useState("")
@@ -223,9 +221,7 @@ export const Sure = ({
           event.preventDefault()
           if (typed !== name) return
           onClose()
-          void begin(action).then((operation) => {
-            if (operation !== null) onBegun?.()
-          })
+          void begin(action)
         }}
       >
         <label htmlFor="sure">

@@ -38,7 +38,8 @@ export const powerOf = ({ id, name, seen, state }: Vm): ReadonlyArray<VmAction> 
     ...(body === undefined ? {} : { body })
   })
   const runs = is === "running"
-  const call = <A>(f: (client: Effect.Effect.Success<typeof calls>["vms"]) => A) => Effect.map(calls, ({ vms }) => f(vms))
+  const call = <A>(f: (client: Effect.Effect.Success<typeof calls>["vms"]) => A) =>
+    Effect.map(calls, ({ vms }) => f(vms))
   return [
     of("Start", "start", "start", !runs && is !== "paused", Effect.flatten(call((vms) => vms.startVm({ path })))),
     of("Resume", "resume", "resume", is === "paused", Effect.flatten(call((vms) => vms.resumeVm({ path })))),

@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Client from "../../client/Client.ts"
-import { type Failure, UnexpectedAnswer } from "../../client/Errors.ts"
+import type { Failure } from "../../client/Errors.ts"
 import * as Problem from "../../api/Problem.ts"
 
 /** `HttpClient` by paths of this controller, for its streams. @since 0.7.0 @category services */
@@ -72,7 +72,3 @@ export const wordsOfCause = (cause: Cause.Cause<unknown>): Words =>
 
 /** Whether somebody has to sign in first. @since 0.7.0 @category predicates */
 export const isUnknown = (error: unknown): boolean => error instanceof Problem.Unauthenticated
-
-/** @since 0.7.0 @category predicates */
-export const isMissing = (error: unknown): boolean =>
-  error instanceof Problem.NotFound || (error instanceof UnexpectedAnswer && error.status === 404)

@@ -67,11 +67,9 @@ type Time = DateTime.Utc
 // ------------------------------------------------------------------------------------------------------------- listing
 
 const all = <A, E, R>(
-  page: (cursor: { readonly cursor?: string }) => Effect.Effect<
-    { readonly items: ReadonlyArray<A>; readonly next: string | null },
-    E,
-    R
-  >
+  page: (cursor: {
+    readonly cursor?: string
+  }) => Effect.Effect<{ readonly items: ReadonlyArray<A>; readonly next: string | null }, E, R>
 ): Effect.Effect<ReadonlyArray<A>, E, R> =>
   Stream.paginateChunkEffect<{ readonly cursor?: string }, A, E, R>({}, (cursor) =>
     Effect.map(page(cursor), ({ items, next }) => [
@@ -339,7 +337,9 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
         if (events.length > 0) yield* show(apply(snapshot, events, stale))
       })
 
-    const connected = Stream.suspend(() => EventStream.connection(http, cursor === undefined ? {} : { after: cursor })).pipe(
+    const connected = Stream.suspend(() =>
+      EventStream.connection(http, cursor === undefined ? {} : { after: cursor })
+    ).pipe(
       Stream.groupedWithin(2000, "50 millis"),
       Stream.runForEach((messages) => take(Chunk.toReadonlyArray(messages)))
     )
@@ -389,6 +389,4 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
 export const liveAtom = Atom.keepAlive(runtime.atom(follow, { initialValue: empty }))
 
 /** @since 0.7.0 @category atoms */
-export const snapshotAtom = Atom.keepAlive(
-  Atom.make((get): Snapshot => Result.getOrElse(get(liveAtom), () => empty))
-)
+export const snapshotAtom = Atom.keepAlive(Atom.make((get): Snapshot => Result.getOrElse(get(liveAtom), () => empty)))

@@ -22,4 +22,4 @@ export const signInAtom = runtime.fn((given: { readonly name: string; readonly p
 )
 
 /** @since 0.7.0 @category atoms */
-export const signOutAtom = runtime.fn((_: void) => Effect.flatMap(calls, (client) => client.session.signOut()))
+export const signOutAtom = runtime.fn<void>()(() => Effect.flatMap(calls, (client) => client.session.signOut()))

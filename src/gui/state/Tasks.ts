@@ -80,7 +80,10 @@ export const beginAtom = Atom.keepAlive(
 )
 
 /** How far it is: events tell that it goes on, but not at which step it is. */
-const watch = (id: OperationId, show: (operation: Operation) => Effect.Effect<void>): Effect.Effect<void, never, Client> =>
+const watch = (
+  id: OperationId,
+  show: (operation: Operation) => Effect.Effect<void>
+): Effect.Effect<void, never, Client> =>
   Effect.flatMap(calls, (client) => client.operations.getOperation({ path: { id } })).pipe(
     Effect.matchEffect({
       // shown as it was last: whether the controller answers is told elsewhere
