@@ -25,7 +25,7 @@ describe("a database that is filled for a measurement", () => {
       const unfinished = yield* journal.unfinished
       assert.deepStrictEqual(
         unfinished.map(({ kind, vmId }) => [kind, vmId]),
-        vms.slice(0, 4).map(({ id }) => ["RepairVm", id])
+        vms.slice(0, 4).map(({ id }) => ["RepairVm" as const, id])
       )
       // those that are left alone can be worked with
       const last = vms[9]?.id
