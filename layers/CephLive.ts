@@ -22,6 +22,7 @@ import { type Args, type Description, type Look, type Request, requests } from "
 import * as SessionClient from "../src/ceph/SessionClient.ts"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
 import type { Piece } from "../src/domain/Image.ts"
+import * as Places from "../src/domain/Places.ts"
 import { Ceph, CephError, CephSilent, type Image, type Monitor } from "../src/services/Ceph.ts"
 import { Ssh } from "../src/services/Ssh.ts"
 import * as SingleFlight from "./SingleFlight.ts"
@@ -73,8 +74,8 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
   const scope = yield* Effect.scope
   const where = host === null ? "this machine" : formatAddress(host)
   const single = SingleFlight.make<SessionClient.SessionClient, SessionClient.SessionFailure>(scope)
-  const importing = yield* Effect.makeSemaphore(imports)
-  const exporting = yield* Effect.makeSemaphore(exported)
+  const importing = yield* Places.make(imports)
+  const exporting = yield* Places.make(exported)
   let session: SessionClient.SessionClient | undefined
   /** how often in a row there was none to be had, when it may be tried again, and what was wrong the last time */
   let failed:
@@ -183,7 +184,7 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
     ).pipe(
       Effect.scoped,
       Effect.mapError((error) => (error instanceof SessionClient.SessionFailure ? toError(action)(error) : error)),
-      importing.withPermits(1),
+      importing.within,
       Effect.withSpan("Ceph.importImage", { attributes: { pool, image, format: file.format, size: file.size } })
     )
   }
@@ -201,7 +202,7 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
       ).pipe(Stream.bufferChunks({ capacity: ahead }))
     return Stream.unwrapScoped(
       Effect.gen(function* () {
-        yield* Effect.acquireRelease(exporting.take(1), () => exporting.release(1))
+        yield* exporting.hold
         return pieces(yield* connect)
       })
     ).pipe(

@@ -24,6 +24,7 @@ import * as Layer from "effect/Layer"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { PersistenceError } from "../src/domain/Errors.ts"
+import * as Places from "../src/domain/Places.ts"
 import * as Meters from "../src/observability/Meters.ts"
 import { Readiness } from "../src/observability/Readiness.ts"
 import * as Migrations from "./sql/Migrations.ts"
@@ -238,6 +239,9 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
   const sql = yield* opening(config.filename)(connect(config.filename))
   const own = yield* opening(config.filename)(Effect.scoped(sql.reserve))
 
+  /** The client's own line, for the same, has all who wait look up whenever it moves. */
+  const turn = Places.unsafeMake(1)
+
   /** Whether the caller's statements already run on our connection, inside a transaction. */
   const inside = Effect.map(
     Effect.serviceOption(SqlClient.TransactionConnection),
@@ -257,9 +261,9 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
     action: string,
     body: Effect.Effect<A, E>
   ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
-    Effect.flatMap(inside, (already) => (already ? body : Effect.scoped(Effect.zipRight(sql.reserve, run(body))))).pipe(
-      typed(action)
-    )
+    Effect.flatMap(inside, (already) =>
+      already ? body : turn.within(Effect.scoped(Effect.zipRight(sql.reserve, run(body))))
+    ).pipe(typed(action))
 
   const waiting: Array<Ticket> = []
   const anyWaiting = yield* Effect.makeLatch(false)
@@ -273,6 +277,7 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
     const hooks: Array<() => void> = []
     const turns = Effect.gen(function* () {
       // held until everybody has been told: reads wait
+      yield* turn.hold
       yield* sql.reserve
       yield* execute(own, "BEGIN IMMEDIATE")
       transactions++

@@ -19,6 +19,7 @@ import * as Stream from "effect/Stream"
 import { connect } from "node:net"
 import type { Duplex } from "node:stream"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
+import * as Places from "../src/domain/Places.ts"
 import type { Args, ProcedureName } from "../src/libvirt/Procedures.ts"
 import * as RpcClient from "../src/libvirt/RpcClient.ts"
 import * as Meters from "../src/observability/Meters.ts"
@@ -135,8 +136,8 @@ const isAnswer = <A>(exit: Exit.Exit<A, LibvirtErrorReason>): boolean =>
 
 interface HostSession {
   readonly key: string
-  readonly bulk: Effect.Semaphore
-  readonly small: Effect.Semaphore
+  readonly bulk: Places.Places
+  readonly small: Places.Places
   /** slow calls under way */
   slow: number
   client: RpcClient.RpcClient | undefined
@@ -158,8 +159,8 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
     if (known !== undefined) return known
     const host: HostSession = {
       key,
-      bulk: Effect.unsafeMakeSemaphore(bulkConnections),
-      small: Effect.unsafeMakeSemaphore(smallConnections),
+      bulk: Places.unsafeMake(bulkConnections),
+      small: Places.unsafeMake(smallConnections),
       slow: 0,
       client: undefined,
       failed: undefined
@@ -373,7 +374,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
           )
           yield* Effect.mapError(stream.finish, fail)
         })
-      ).pipe((isLittle ? hostOf(address).small : hostOf(address).bulk).withPermits(1))
+      ).pipe((isLittle ? hostOf(address).small : hostOf(address).bulk).within)
     },
     events: (address) =>
       Stream.unwrap(

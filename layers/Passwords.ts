@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { randomBytes, scrypt, timingSafeEqual } from "node:crypto"
 import { InvalidArgument } from "../src/domain/Errors.ts"
+import * as Places from "../src/domain/Places.ts"
 
 /** 2^15: 32 MiB and a twelfth of a second for each. */
 const parameters = { ln: 15, r: 8, p: 1 }
@@ -46,7 +47,7 @@ const decode = (text: string) => {
  *
  * @since 0.4.0 @category constructors
  */
-export const make = Effect.map(Effect.makeSemaphore(4), (few) => ({
+export const make = Effect.map(Places.make(4), (few) => ({
   hash: (password: Redacted.Redacted): Effect.Effect<string, InvalidArgument> => {
     const text = Redacted.value(password)
     if (text.length < bounds.least || text.length > bounds.most) {
@@ -58,7 +59,7 @@ export const make = Effect.map(Effect.makeSemaphore(4), (few) => ({
     }
     return Effect.suspend(() => {
       const salt = randomBytes(16)
-      return Effect.map(few.withPermits(1)(derive(text, salt)), (hash) => encode(salt, hash))
+      return Effect.map(few.within(derive(text, salt)), (hash) => encode(salt, hash))
     })
   },
 
@@ -69,7 +70,7 @@ export const make = Effect.map(Effect.makeSemaphore(4), (few) => ({
       const known = stored === null ? null : decode(stored)
       const expected = known?.hash ?? randomBytes(length)
       return Effect.map(
-        few.withPermits(1)(derive(text, known?.salt ?? randomBytes(16), known?.parameters)),
+        few.within(derive(text, known?.salt ?? randomBytes(16), known?.parameters)),
         (hash) => timingSafeEqual(hash, expected) && known !== null
       )
     })

@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Duplex, PassThrough } from "node:stream"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
+import * as Places from "../src/domain/Places.ts"
 import {
   Ssh,
   SshChannelRefused,
@@ -55,8 +56,8 @@ const defaults: Settings = {
 interface Connection {
   readonly host: string
   readonly session: Session
-  readonly sessions: Effect.Semaphore
-  readonly sockets: Effect.Semaphore
+  readonly sessions: Places.Places
+  readonly sockets: Places.Places
 }
 
 interface Entry {
@@ -144,8 +145,8 @@ const make = (fleet: Fleet, settings: Settings) =>
         const connection: Connection = {
           host,
           session,
-          sessions: Effect.unsafeMakeSemaphore(settings.sessions),
-          sockets: Effect.unsafeMakeSemaphore(settings.sockets)
+          sessions: Places.unsafeMake(settings.sessions),
+          sockets: Places.unsafeMake(settings.sockets)
         }
         entry.failures = 0
         entry.refused = undefined
@@ -205,8 +206,8 @@ const make = (fleet: Fleet, settings: Settings) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           const connection = yield* restore(connectionTo(address))
-          yield* restore(connection[places].take(1))
-          yield* Effect.addFinalizer(() => connection[places].release(1))
+          yield* connection[places].enter(restore)
+          yield* Effect.addFinalizer(() => connection[places].leave)
           const opened = yield* restore(
             start(connection.session).pipe(
               Effect.mapError(channelError(connection.host, action)),

@@ -21,7 +21,7 @@ import {
   SshUnreachable
 } from "../../src/services/Ssh.ts"
 import { ChannelDuplex, discard } from "../../src/ssh/ChannelDuplex.ts"
-import { type Connection, failure, lostError, type Places } from "./Connection.ts"
+import { type Connection, failure, type Limited, lostError } from "./Connection.ts"
 
 type Done<C> = (error: (Error & { readonly reason?: unknown }) | undefined, channel: C) => void
 
@@ -33,20 +33,20 @@ type Done<C> = (error: (Error & { readonly reason?: unknown }) | undefined, chan
  */
 export const openChannel = <C extends ClientChannel | SFTPWrapper>(
   connection: Connection,
-  places: Places,
+  places: Limited,
   action: string,
   start: (client: Client, done: Done<C>) => void,
   letGo: (channel: C) => void
 ): Effect.Effect<C, SshError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      yield* restore(places.take(1))
+      yield* places.enter(restore)
       const gone = Deferred.unsafeMake<void>(FiberId.none)
       const isGone = () => Deferred.unsafeDone(gone, Exit.void)
       const unwatch = connection.onLost(isGone)
       yield* Deferred.await(gone).pipe(
         Effect.interruptible,
-        Effect.ensuring(Effect.zipRight(Effect.sync(unwatch), places.release(1))),
+        Effect.ensuring(Effect.zipRight(Effect.sync(unwatch), places.leave)),
         Effect.forkIn(connection.scope)
       )
       const channel = yield* restore(

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { Duplex } from "node:stream"
 import ssh2, { type Client, type ServerHostKeyAlgorithm } from "ssh2"
 import { formatAddress, type HostAddress } from "../../src/domain/Host.ts"
+import * as Places from "../../src/domain/Places.ts"
 import {
   SshAuthenticationFailed,
   SshChannelRefused,
@@ -59,29 +60,27 @@ export interface Lost {
   readonly cause?: unknown
 }
 
-/** What the server has only so many of. @since 0.5.0 @category models */
-export interface Places {
-  readonly take: (count: number) => Effect.Effect<unknown, SshError>
-  readonly release: (count: number) => Effect.Effect<unknown>
+/** Refuses when there is none left, instead of having one wait. @since 0.7.0 @category models */
+export interface Tunnels extends Pick<Places.Places, "leave"> {
+  readonly enter: () => Effect.Effect<void, SshError>
 }
 
-/** Refuses when there is none left, instead of having one wait. */
-const makeTunnels = (host: string, limit: number): Places => {
+/** What the server has only so many of. @since 0.5.0 @category models */
+export type Limited = Pick<Places.Places, "enter" | "leave"> | Tunnels
+
+const makeTunnels = (host: string, limit: number): Tunnels => {
   let taken = 0
   return {
-    take: (count) =>
+    enter: () =>
       Effect.suspend(() => {
-        if (taken + count > limit) {
+        if (taken >= limit) {
           const reason = `${limit} TCP connections by way of it are being opened or open, and no more are allowed`
           return Effect.fail(failure(host, "open a TCP connection", new SshChannelRefused({ reason, code: 4 })))
         }
-        taken += count
+        taken++
         return Effect.void
       }),
-    release: (count) =>
-      Effect.sync(() => {
-        taken -= count
-      })
+    leave: Effect.sync(() => void taken--)
   }
 }
 
@@ -90,9 +89,9 @@ export interface Connection {
   readonly host: string
   readonly client: Client
   readonly scope: Scope.Scope
-  readonly sessions: Places
-  readonly sockets: Places
-  readonly tunnels: Places
+  readonly sessions: Places.Places
+  readonly sockets: Places.Places
+  readonly tunnels: Tunnels
   /** set once, at the first sign of the end; nothing new is started on it from then on */
   lost: Lost | undefined
   readonly lose: (lost: Lost) => void
@@ -106,8 +105,8 @@ const makeConnection = (host: string, client: Client, scope: Scope.Scope, settin
     host,
     client,
     scope,
-    sessions: Effect.unsafeMakeSemaphore(settings.sessions),
-    sockets: Effect.unsafeMakeSemaphore(settings.sockets),
+    sessions: Places.unsafeMake(settings.sessions),
+    sockets: Places.unsafeMake(settings.sockets),
     tunnels: makeTunnels(host, settings.tunnels),
     lost: undefined,
     lose: (lost) => {

@@ -9,7 +9,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
-import { documented, field, id, Int, Time } from "./Common.ts"
+import { documented, field, id, Int, oneOf, optional, strict, Time, within } from "./Common.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.7.0 @category schemas */
@@ -149,6 +149,112 @@ export const Fits = Schema.Struct({
 /** @since 0.7.0 @category schemas */
 export type Fits = typeof Fits.Type
 
+/** @since 0.7.0 @category constants */
+export const policies = ["spread", "pack", "balance"] as const
+
+/** @since 0.7.0 @category schemas */
+export const PlannedMove = Schema.Struct({
+  vmId: Ids.VmId,
+  name: field(Schema.String, "of the VM"),
+  fromHostId: Ids.HostId,
+  fromHost: field(Schema.String, "its name"),
+  toHostId: Ids.HostId,
+  toHost: field(Schema.String, "its name"),
+  gain: field(
+    Schema.Number,
+    "to `spread` and `balance`: by how much the higher dominant share of the two hosts falls; to `pack` or to empty a host: the part of it that is emptied; to " +
+      "repair: how many broken rules hold again, 0 for a move that makes the next one possible"
+  ),
+  memoryBytes: field(Int, "to be copied: the VM's memory"),
+  diskBytes: field(Int, "to be copied at most: its root disk, if that is in a folder of its host")
+}).annotations({ identifier: "PlannedMove", description: "A VM that is to move." })
+/** @since 0.7.0 @category schemas */
+export type PlannedMove = typeof PlannedMove.Type
+
+/** @since 0.7.0 @category schemas */
+export const StuckVm = Schema.Struct({
+  vmId: Ids.VmId,
+  name: field(Schema.String, "of the VM"),
+  hostId: field(Ids.HostId, "where it stays"),
+  host: field(Schema.String, "name of that host"),
+  reason: field(Schema.String, "why it cannot move, one clause"),
+  refusal: field(
+    Schema.NullOr(Problem.PlacementRefusal),
+    "what bars which hosts, and the smallest repairs; null: it is not for the hosts, or it is told of 20 other VMs already"
+  )
+}).annotations({ identifier: "StuckVm", description: "A VM that should move and cannot." })
+
+/** @since 0.7.0 @category schemas */
+export const FleetFigures = Schema.Struct({
+  highest: field(
+    Schema.Number,
+    "the highest dominant share: of what may be promised of a host's scarcest resource, 1 is all"
+  ),
+  mean: field(Schema.Number, "the mean of the dominant shares"),
+  used: field(Int, "hosts with VMs"),
+  empty: field(Int, "hosts without"),
+  broken: field(Int, "must-rules of VMs that do not hold, on all hosts")
+}).annotations({ identifier: "FleetFigures", description: "How the hosts that take new VMs are used." })
+
+/** @since 0.7.0 @category schemas */
+export const Rebalancing = Schema.Struct({
+  aim: field(Schema.Literal("policy", "empty", "repair"), "what the plan is for"),
+  policy: field(Schema.Literal(...policies), "what it was planned by"),
+  moves: field(Schema.Array(PlannedMove), "one after the other, in this order"),
+  further: field(Int, "moves after these that are part of the plan, and not told"),
+  stuck: field(Schema.Array(StuckVm), "VMs that should move and cannot"),
+  complete: field(Schema.Boolean, "false: the search was cut short, and there may be more or better moves"),
+  before: field(FleetFigures, "as it is"),
+  after: field(FleetFigures, "after all moves, those that are not told included")
+}).annotations({
+  identifier: "Rebalancing",
+  description: "Which VMs would have to move where. Nothing is moved.",
+  examples: [
+    {
+      aim: "empty",
+      policy: "spread",
+      moves: [
+        {
+          vmId: Ids.VmId.make(7),
+          name: "web-1",
+          fromHostId: Ids.HostId.make(2),
+          fromHost: "root@h2",
+          toHostId: Ids.HostId.make(1),
+          toHost: "root@h1",
+          gain: 0.5,
+          memoryBytes: 4_294_967_296,
+          diskBytes: 0
+        }
+      ],
+      further: 0,
+      stuck: [
+        {
+          vmId: Ids.VmId.make(8),
+          name: "db-1",
+          hostId: Ids.HostId.make(2),
+          host: "root@h2",
+          reason: "no other host can take it",
+          refusal: {
+            problem: "no other host can take it",
+            hosts: 2,
+            barred: [
+              { count: 1, host: "root@h2", reasons: ["it is there"] },
+              { count: 1, host: "root@h1", reasons: ["memory short by 2 GiB"] }
+            ],
+            unnamed: 0,
+            repairs: []
+          }
+        }
+      ],
+      complete: true,
+      before: { highest: 0.75, mean: 0.5, used: 2, empty: 0, broken: 0 },
+      after: { highest: 0.625, mean: 0.5, used: 2, empty: 0, broken: 0 }
+    }
+  ]
+})
+/** @since 0.7.0 @category schemas */
+export type Rebalancing = typeof Rebalancing.Type
+
 /** @since 0.7.0 @category groups */
 export const group = HttpApiGroup.make("placements")
   .add(
@@ -173,6 +279,34 @@ export const group = HttpApiGroup.make("placements")
           "Tell what more fits",
           "Of each instance type how many more fit now, by what is promised, and which single host's VMs would not fit on the others that are up. That " +
             "they would is certain; that they would not means that none of two ways of placing them did. Networks are looked at, rules about groups are not."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("getRebalancing", "/rebalancing")
+      .setUrlParams(
+        Schema.Struct({
+          aim: optional(
+            oneOf(["policy", "repair"], "RebalancingAim"),
+            "`policy`: nearer to what the policy is for; `repair`: must-rules that do not hold are to hold again. `policy` unless it is said"
+          ),
+          empty: optional(id(Ids.HostId), "plan to empty this host instead; not with the aim `repair`"),
+          policy: optional(
+            oneOf(policies, "RebalancingPolicy"),
+            "`spread` and `balance`: the highest dominant shares fall; `pack`: hosts become empty. `spread` unless it is said"
+          ),
+          most: optional(within(1, 100), "how many moves at most; 10 unless it is said")
+        }).annotations(strict)
+      )
+      .addSuccess(Rebalancing)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented(
+          "viewer",
+          "Plan moves of VMs",
+          "Each move can be made in the order given: limits and must-rules, of the VM and of others, hold after every single one, and it gains something. What it costs is " +
+            "told with it. A VM with volumes in a folder of its host cannot move; one whose root disk is in a folder has to be copied. Nothing is moved, and nothing " +
+            "is reserved: it is as of this moment. The search is bounded, and says when it was cut short."
         )
       )
   )

@@ -199,7 +199,14 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
   })
 }, Effect.scoped)
 
-const cli = Command.run(Cli.command(run, Admission.bootstrap), { name: "vmfabric", version: packageJson.version })
+/** Loaded only where it is asked for. */
+const play = (asked: Cli.Play) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Play.ts")),
+    (Play) => Play.run(asked)
+  )
+
+const cli = Command.run(Cli.command(run, Admission.bootstrap, play), { name: "vmfabric", version: packageJson.version })
 
 /** One sentence for each failure a user can mend; the stack of a defect is for the log. */
 const tell = (error: { readonly message: string }) => Effect.logError(error.message)

@@ -8,6 +8,7 @@ import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Either from "effect/Either"
@@ -33,6 +34,34 @@ export interface Simulation {
   readonly faults: Option.Option<string>
   /** none: the file's */
   readonly seed: Option.Option<number>
+}
+
+/** How a strategy's own name is written. @since 0.7.0 @category constants */
+export const strategies = [
+  "pack",
+  "balance",
+  "spread",
+  "first-fit",
+  "best-fit",
+  "worst-fit",
+  "dot-product",
+  "fgd"
+] as const
+
+/** A trace that is played on hosts, and nothing is served. @since 0.7.0 @category models */
+export interface Play {
+  /** path of a file; none: the synthetic one */
+  readonly trace: Option.Option<string>
+  /** in the order in which they are shown, each once */
+  readonly strategies: ReadonlyArray<(typeof strategies)[number]>
+  /** machines of one kind; none: it depends on the trace */
+  readonly hosts: Option.Option<number>
+  /** of each host: vCPUs that may be promised, and MiB of memory */
+  readonly host: { readonly vcpus: number; readonly memory: number }
+  readonly seed: number
+  /** its sizes are drawn until the fleet is full, and none leaves */
+  readonly fill: boolean
+  readonly output: "table" | "json"
 }
 
 /** What was asked for. `files` none: a simulated fleet, the one for trying things out unless `simulation` says which. @since 0.1.0 @category models */
@@ -277,6 +306,11 @@ const ofAnyFleet = {
   webhookAllow: options.webhookAllow
 }
 
+const invalid = (text: string) => ValidationError.invalidValue(HelpDoc.p(text))
+
+/** What a command finds out about its own flags: the library tells only what it finds out itself. */
+const refused = (text: string) => Effect.zipRight(Console.error(text), Effect.fail(invalid(text)))
+
 const amount = (name: string, description: string, least: number, most: number) =>
   Options.integer(name).pipe(
     Options.withPseudoName("N"),
@@ -292,7 +326,13 @@ const file = (name: string, description: string) =>
   Options.text(name).pipe(Options.withPseudoName("FILE"), Options.withDescription(description), Options.optional)
 
 const simulated = {
-  hosts: amount("hosts", "How many machines, all of one kind. Default 10.", 1, 10_000),
+  hosts: amount(
+    "hosts",
+    "How many machines, all of one kind. Default 10; with --trace 100 for a synthetic one, and for a file as many as have nine tenths of " +
+      "what it wants at its height, or of --fill 100.",
+    1,
+    10_000
+  ),
   vms: amount("vms", "How many VMs run when it begins. Default: what the fleet's file says, else 0.", 0, 1_000_000),
   fleet: file("fleet", "JSON that describes machines, images, types and a Ceph pool; see fixtures/fleet/README.md."),
   faults: file("faults", "A fault script."),
@@ -306,7 +346,40 @@ const simulated = {
 
 const defaultHosts = 10
 
-const invalid = (text: string) => ValidationError.invalidValue(HelpDoc.p(text))
+/** What is said of a trace; without `--trace` nothing of it may be. */
+const played = {
+  trace: Options.text("trace").pipe(
+    Options.withPseudoName("FILE|synthetic"),
+    Options.withDescription(
+      "Serve nothing: play a trace of VMs that come and go on --hosts, and tell how full they become. A CSV file with a header " +
+        "arrival,departure,vcpus,memory_mib (seconds, and MiB), or one of Alibaba's openb pod lists; or synthetic: VMs as public clouds " +
+        "have them, decided by --seed, that come to want a fifth more than the hosts have."
+    ),
+    Options.optional
+  ),
+  policy: Options.text("policy").pipe(
+    Options.withPseudoName("NAME,…"),
+    Options.withDescription(`With --trace: who chooses the hosts, of ${strategies.join(", ")}. Default: each of them.`),
+    Options.mapEffect((text) => {
+      const names = [...new Set(text.split(","))]
+      const known = names.flatMap((name) => strategies.filter((strategy) => strategy === name))
+      return known.length === names.length
+        ? Effect.succeed(known)
+        : Effect.fail(invalid(`--policy: expected names with commas between them, of ${strategies.join(", ")}`))
+    }),
+    Options.optional
+  ),
+  hostVcpus: amount("host-vcpus", "With --trace: how many vCPUs each host may promise. Default 96.", 1, 1_000_000),
+  hostMemory: amount("host-memory", "With --trace: MiB of memory of each host. Default 393216.", 1, 1_000_000_000),
+  fill: Options.boolean("fill").pipe(
+    Options.withDescription("With --trace: draw sizes of the trace by --seed until the hosts are full; nobody leaves.")
+  ),
+  output: Options.choice("output", ["table", "json"]).pipe(
+    Options.withAlias("o"),
+    Options.withDescription("With --trace: table for people, json for programs. Default table."),
+    Options.optional
+  )
+}
 
 /** The first admin of a database, made while no controller runs on it. @since 0.4.0 @category models */
 export interface Bootstrap {
@@ -317,13 +390,14 @@ export interface Bootstrap {
 const decodeUserName = Schema.decodeUnknownOption(UserName)
 
 /**
- * The command. `run` gets what the flags say, else the environment, else the defaults.
+ * The command. `run` gets what the flags say, else the environment, else the defaults; `play` a trace that is to be played.
  *
  * @since 0.1.0 @category commands
  */
-export const command = <E, R, EB = never, RB = never>(
+export const command = <E, R, EB = never, RB = never, EP = never, RP = never>(
   run: (settings: Settings) => Effect.Effect<void, E, R>,
-  bootstrap: (asked: Bootstrap) => Effect.Effect<void, EB, RB> = () => Effect.dieMessage("there is no bootstrap here")
+  bootstrap: (asked: Bootstrap) => Effect.Effect<void, EB, RB> = () => Effect.dieMessage("there is no bootstrap here"),
+  play: (asked: Play) => Effect.Effect<void, EP, RP> = () => Effect.dieMessage("no trace is played here")
 ) => {
   const main = Command.make("vmfabric", { files, ...options }, ({ files, ...flags }) =>
     Effect.flatMap(settingsOf(flags), (config) => run({ files, simulation: Option.none(), config })).pipe(
@@ -337,14 +411,38 @@ export const command = <E, R, EB = never, RB = never>(
   )
   const simulate = Command.make(
     "simulate",
-    { ...simulated, ...ofAnyFleet },
-    ({ faults, fleet, hosts, seed, vms, ...own }) =>
+    { ...simulated, ...played, ...ofAnyFleet },
+    ({ faults, fill, fleet, hostMemory, hostVcpus, hosts, output, policy, seed, trace, vms, ...own }) =>
       Effect.gen(function* () {
         const { files, ...outer } = yield* main
         if (Option.isSome(files))
-          return yield* Effect.fail(invalid("Expected no files before simulate: its hosts are none of theirs"))
+          return yield* refused("Expected no files before simulate: its hosts are none of theirs")
         if (Option.isSome(fleet) && Option.isSome(hosts)) {
-          return yield* Effect.fail(invalid("Expected --hosts or --fleet, not both: the file says how many there are"))
+          return yield* refused("Expected --hosts or --fleet, not both: the file says how many there are")
+        }
+        if (Option.isSome(trace)) {
+          const { logFormat: _format, logLevel: _level, ...serving } = own
+          if ([fleet, faults, vms, ...Object.values(serving)].some((given) => Option.isSome<unknown>(given))) {
+            return yield* refused(
+              `With --trace nothing is served: expected only ${["hosts", "seed", ...Object.keys(played)]
+                .map((name) => `--${name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)}`)
+                .join(", ")}`
+            )
+          }
+          return yield* play({
+            trace: trace.value === "synthetic" ? Option.none() : trace,
+            strategies: Option.getOrElse(policy, () => strategies),
+            hosts,
+            host: { vcpus: Option.getOrElse(hostVcpus, () => 96), memory: Option.getOrElse(hostMemory, () => 393_216) },
+            seed: Option.getOrElse(seed, () => 1),
+            fill,
+            output: Option.getOrElse(output, () => "table" as const)
+          })
+        }
+        if (fill || [policy, hostVcpus, hostMemory, output].some((given) => Option.isSome<unknown>(given))) {
+          return yield* refused(
+            "Expected --trace with --policy, --host-vcpus, --host-memory, --fill or --output: they are about a trace"
+          )
         }
         const flags: Flags = {
           ...outer,
@@ -375,7 +473,7 @@ export const command = <E, R, EB = never, RB = never>(
       HelpDoc.blocks([
         HelpDoc.p(
           "Serves the same API over a simulated fleet of any size, in this process and in real time: hosts and guests are SIMULATED, all " +
-            "else is what runs real machines."
+            "else is what runs real machines. With --trace it serves nothing, and tells how well placement packs a trace of VMs."
         ),
         ...FaultScript.help.split("\n\n").map((paragraph) => HelpDoc.p(paragraph))
       ])
@@ -395,7 +493,7 @@ export const command = <E, R, EB = never, RB = never>(
     (own) =>
       Effect.gen(function* () {
         const outer = yield* main
-        if (Option.isSome(outer.files)) return yield* Effect.fail(invalid("Expected no files before bootstrap"))
+        if (Option.isSome(outer.files)) return yield* refused("Expected no files before bootstrap")
         const env = yield* AppConfig.config
         const named = own.database.pipe(
           Option.orElse(() => outer.database),
@@ -403,9 +501,7 @@ export const command = <E, R, EB = never, RB = never>(
         )
         const database = AppConfig.databaseFor(named, "real")
         if (database === ":memory:") {
-          return yield* Effect.fail(
-            invalid("Expected --database FILE: what is in memory is gone when this command ends")
-          )
+          return yield* refused("Expected --database FILE: what is in memory is gone when this command ends")
         }
         yield* bootstrap({ database, user: own.user })
       })

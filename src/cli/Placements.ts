@@ -48,7 +48,8 @@ const best: View<Ranked> = {
 
 type Barred = NonNullable<VmPlacement["explanation"]>["barred"][number]
 
-const barred: View<Barred> = {
+/** Hosts by what bars them. @since 0.7.0 @category views */
+export const barred: View<Barred> = {
   name: ({ host }) => host,
   columns: [
     { title: "COULD NOT", of: ({ count, host }) => (count === 1 ? host : `${count} hosts`) },
@@ -56,7 +57,8 @@ const barred: View<Barred> = {
   ]
 }
 
-const section = Effect.fnUntraced(function* <A>(view: View<A>, items: ReadonlyArray<A>) {
+/** One of several tables for people, after a blank line; nothing, if it is empty. @since 0.7.0 @category programs */
+export const section = Effect.fnUntraced(function* <A>(view: View<A>, items: ReadonlyArray<A>) {
   const { mode } = yield* Session
   const { colour, out } = yield* Screen
   if (items.length === 0) return

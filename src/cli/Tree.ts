@@ -23,6 +23,7 @@ import * as Images from "./Images.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
 import * as Placements from "./Placements.ts"
+import * as Rebalancing from "./Rebalancing.ts"
 import { Screen } from "./Screen.ts"
 import type { Needs } from "./Session.ts"
 import * as Settings from "./Settings.ts"
@@ -46,6 +47,7 @@ export const nouns: ReadonlyArray<Verb.Noun> = [
   Hosts.type,
   Hosts.pool,
   Placements.fits,
+  Rebalancing.noun,
   Operations.noun,
   Events.noun,
   Drift.noun,

@@ -113,7 +113,8 @@ export const switches = [
   "autostart",
   "no-autostart",
   "retired",
-  "anywhere"
+  "anywhere",
+  "repair"
 ] as const
 
 /** @since 0.5.0 @category options */

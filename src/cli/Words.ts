@@ -16,6 +16,7 @@ export const words = [
   "type",
   "pool",
   "fits",
+  "rebalance",
   "operation",
   "event",
   "drift",

@@ -684,7 +684,8 @@ export const read = Effect.fn("InputFiles.read")(function* (
   return yield* new InputFileError({ problems: [first, ...others], ...(cause !== undefined && { cause }) })
 })
 
-const readFile = <A>(
+/** Reads and checks one file of at most 16 MiB. @since 0.7.0 @category reading */
+export const readFile = <A>(
   path: string,
   parse: (text: string, file: string) => Parsed<A>
 ): Effect.Effect<ReadonlyArray<A>, InputFileError, FileSystem.FileSystem> =>

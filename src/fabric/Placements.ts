@@ -6,15 +6,18 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Errors from "../domain/Errors.ts"
+import * as Errors from "../domain/Errors.ts"
 import type { Explained } from "../domain/Explanation.ts"
-import type { Host } from "../domain/Host.ts"
-import type { VmId } from "../domain/Ids.ts"
+import type { Host, HostStatus } from "../domain/Host.ts"
+import type { HostId, VmId } from "../domain/Ids.ts"
 import { limitOf } from "../domain/Pool.ts"
 import { onHost } from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
+import type { Volume } from "../domain/Volume.ts"
 import * as FitsOf from "../scheduler/Fits.ts"
-import { HostMonitor } from "../services/HostMonitor.ts"
+import * as Rebalance from "../scheduler/Rebalance.ts"
+import type { Policy } from "../scheduler/Score.ts"
+import { HostMonitor, statusOf } from "../services/HostMonitor.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Candidates from "./Candidates.ts"
@@ -45,6 +48,27 @@ export interface FitsReport {
   readonly losses: ReadonlyArray<FitsOf.Loss>
 }
 
+/**
+ * What is to be planned: nearer to the policy's aim, one host `empty`, or must-rules that hold again. At most one of `empty` and `repair`.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface RebalanceRequest {
+  readonly policy?: Policy
+  readonly empty?: HostId
+  readonly repair?: boolean
+  /** moves at most, 10 unless it is said */
+  readonly most?: number
+}
+
+/** A plan, what it is for, and the names of the hosts. @since 0.7.0 @category models */
+export interface RebalanceReport {
+  readonly aim: Rebalance.Aim
+  readonly policy: Policy
+  readonly plan: Rebalance.Plan
+  readonly hosts: ReadonlyMap<HostId, string>
+}
+
 /** @since 0.7.0 @category services */
 export class Placements extends Context.Tag("vmfabric/Placements")<
   Placements,
@@ -52,11 +76,26 @@ export class Placements extends Context.Tag("vmfabric/Placements")<
     readonly why: (id: VmId) => Effect.Effect<PlacementReport, Errors.VmNotFound | Errors.PersistenceError>
     /** Of each type on offer how many more fit, and which single host's VMs would not fit on the others. */
     readonly fits: Effect.Effect<FitsReport, Errors.PersistenceError>
+    /** Which VMs would have to move where; nothing is moved. */
+    readonly rebalance: (
+      request: RebalanceRequest
+    ) => Effect.Effect<RebalanceReport, Errors.InvalidArgument | Errors.HostNotFound | Errors.PersistenceError>
   }
 >() {}
 
 /** After how many hosts others get their turn. */
 const turn = 16
+
+/** Why a VM cannot be moved whatever the hosts, one clause; null: it can. */
+const fixed = (vm: Vm, volumes: ReadonlyArray<Volume>, status: HostStatus): string | null => {
+  if (!vm.settled) return `it is ${vm.state}`
+  if (status._tag !== "Up") return "its host does not answer"
+  // as with attaching: one that was used stays on its host
+  const local = volumes.filter(({ hostId }) => hostId !== null)
+  if (local.length === 0) return null
+  const named = local.map(({ id, name }) => `volume ${id} (${name})`).join(", ")
+  return `its ${named} ${local.length === 1 ? "is" : "are"} kept in a folder of its host, and without Ceph a volume stays on its host`
+}
 
 /** @since 0.7.0 @category layers */
 export const layer = Layer.effect(
@@ -110,7 +149,51 @@ export const layer = Layer.effect(
           types,
           losses: losses.toSorted((a, b) => b.homeless.length - a.homeless.length || a.hostId - b.hostId)
         }
-      }).pipe(Effect.withSpan("Placements.fits"))
+      }).pipe(Effect.withSpan("Placements.fits")),
+      rebalance: Effect.fn("Placements.rebalance")(function* (request) {
+        const { empty, most = 10, policy = "spread", repair = false } = request
+        if (empty !== undefined && repair) {
+          return yield* new Errors.InvalidArgument({
+            field: "empty",
+            problem: "is given together with the aim repair",
+            expected: "one of them"
+          })
+        }
+        if (empty !== undefined) yield* inventory.host(empty)
+        const statuses = yield* monitor.statuses
+        const candidates = candidatesOf(yield* inventory.hosts, statuses)
+        const volumes = new Map<VmId, Array<Volume>>()
+        for (const volume of yield* inventory.volumes()) {
+          if (volume.vmId === null) continue
+          const others = volumes.get(volume.vmId)
+          if (others === undefined) volumes.set(volume.vmId, [volume])
+          else others.push(volume)
+        }
+        const guests = (yield* inventory.vms()).map((vm): Rebalance.Guest => {
+          const { driver, hostId, id, name, nics, placement, resources } = vm
+          const { pool } = storage.driver(driver)
+          return {
+            id,
+            name,
+            hostId,
+            nics,
+            placement,
+            resources: onHost(resources, pool),
+            networks: Nics.wishes(nics),
+            disk: pool === null ? resources.disk : 0,
+            fixed: fixed(vm, volumes.get(id) ?? [], statusOf(statuses, hostId))
+          }
+        })
+        const aim: Rebalance.Aim =
+          empty !== undefined ? { kind: "empty", host: empty } : { kind: repair ? "repair" : "policy" }
+        const types = yield* inventory.types
+        return {
+          aim,
+          policy,
+          plan: Rebalance.plan(candidates, guests, { aim, policy, moves: most, types }),
+          hosts: new Map(candidates.map(({ host }): [HostId, string] => [host.id, host.name]))
+        }
+      })
     })
   })
 )

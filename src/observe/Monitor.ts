@@ -22,6 +22,7 @@ import * as Stream from "effect/Stream"
 import * as Errors from "../domain/Errors.ts"
 import { type Host, HostConfig, type HostStatus, type Sign } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
+import * as Places from "../domain/Places.ts"
 import { type HostEvent, HostMonitor, type HostStatusChange } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory } from "../services/Inventory.ts"
@@ -100,8 +101,8 @@ export const make = Effect.gen(function* () {
   const events = yield* Effect.acquireRelease(PubSub.unbounded<HostEvent>(), PubSub.shutdown)
   const changes = yield* Effect.acquireRelease(PubSub.unbounded<HostStatusChange>(), PubSub.shutdown)
   const places = {
-    fresh: yield* Effect.makeSemaphore(contacts.fresh.places),
-    silent: yield* Effect.makeSemaphore(contacts.silent.places)
+    fresh: yield* Places.make(contacts.fresh.places),
+    silent: yield* Places.make(contacts.silent.places)
   }
 
   // ---- states
@@ -303,7 +304,7 @@ export const make = Effect.gen(function* () {
       Deferred.succeed(admitted, undefined),
       Effect.timeoutOption(Deferred.await(reached), contacts[kind].held)
     )
-    yield* Effect.fork(places[kind].withPermits(1)(place))
+    yield* Effect.fork(places[kind].within(place))
     yield* Deferred.await(admitted)
     const stay = Effect.gen(function* () {
       yield* Effect.raceFirst(learn(entry), doubt(entry))

@@ -20,6 +20,7 @@ import type * as Errors from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import { type HostId, VmId } from "../domain/Ids.ts"
 import type { OperationDetail } from "../domain/Operation.ts"
+import * as Places from "../domain/Places.ts"
 import type { Vm, VmSeen } from "../domain/Vm.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { type DomainPower, Hypervisor } from "../services/Hypervisor.ts"
@@ -171,7 +172,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
   const exhausted = new Set<VmId>()
   let pooled: ReadonlyArray<Foreign> = []
   let pooledAt = 0
-  const atATime = yield* Effect.makeSemaphore(hostsAtATime)
+  const atATime = yield* Places.make(hostsAtATime)
 
   const entryOf = (id: HostId): Watched => {
     const known = hosts.get(id)
@@ -509,7 +510,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
           concurrency: domainsAtATime,
           discard: true
         })
-      }).pipe(atATime.withPermits(1))
+      }).pipe(atATime.within)
       const now = yield* Clock.currentTimeMillis
       const since = now - Duration.toMillis(options.disks)
       if (disks === "all" || entry.disksAt <= since) yield* lookAtDisks(entry, host)

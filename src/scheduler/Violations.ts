@@ -17,12 +17,31 @@ export interface Violation {
   readonly reason: string
 }
 
+/** What of a VM its rules are judged by. @since 0.7.0 @category models */
+export type Resident = Pick<Vm, "id" | "name" | "hostId" | "nics" | "placement">
+
 /** How many VMs are named of those that are in the way. */
 const few = 3
 
-const named = (vms: ReadonlyArray<Vm>): string => {
+const named = (vms: ReadonlyArray<Resident>): string => {
   const shown = vms.slice(0, few).map(({ id, name }) => `VM ${id} (${name})`)
   return vms.length > few ? `${shown.join(", ")} and ${vms.length - few} more` : shown.join(" and ")
+}
+
+/** Of each of the VMs that has rules which do not hold, those rules; `all` are the VMs that there are. @since 0.7.0 @category models */
+export type Judge = (
+  vms: ReadonlyArray<Resident>,
+  all: ReadonlyArray<Resident>
+) => ReadonlyMap<VmId, ReadonlyArray<Violation>>
+
+/**
+ * Judges by these hosts, whatever VMs are on them. Of `all` those count that are in a group which a rule is about, or are named by one.
+ *
+ * @since 0.7.0 @category constructors
+ */
+export const among = (candidates: ReadonlyArray<Candidate>): Judge => {
+  const hosts = new Map(candidates.map((candidate): [HostId, Candidate] => [candidate.host.id, candidate]))
+  return (vms, all) => judged(vms, all, candidates, hosts)
 }
 
 /**
@@ -31,15 +50,21 @@ const named = (vms: ReadonlyArray<Vm>): string => {
  * @since 0.7.0 @category getters
  */
 export const of = (
-  vms: ReadonlyArray<Vm>,
-  all: ReadonlyArray<Vm>,
+  vms: ReadonlyArray<Resident>,
+  all: ReadonlyArray<Resident>,
   candidates: ReadonlyArray<Candidate>
+): ReadonlyMap<VmId, ReadonlyArray<Violation>> => among(candidates)(vms, all)
+
+const judged = (
+  vms: ReadonlyArray<Resident>,
+  all: ReadonlyArray<Resident>,
+  candidates: ReadonlyArray<Candidate>,
+  hosts: ReadonlyMap<HostId, Candidate>
 ): ReadonlyMap<VmId, ReadonlyArray<Violation>> => {
-  const hosts = new Map(candidates.map((candidate): [HostId, Candidate] => [candidate.host.id, candidate]))
   const asked = new Set(
     vms.flatMap(({ placement }) => (placement?.rules ?? []).flatMap((rule) => ("group" in rule ? [rule.group] : [])))
   )
-  const groups = new Map<string, Array<Vm>>()
+  const groups = new Map<string, Array<Resident>>()
   for (const vm of all) {
     const group = vm.placement?.group ?? null
     if (group === null || !asked.has(group)) continue
@@ -54,7 +79,7 @@ export const of = (
     over === "host" ? host : labelOf(host, over)
 
   /** The fewest of a group in a place that counts for a VM. */
-  const fewest = (vm: Vm, rule: Placement.Rule & { readonly kind: "evenly" }): number => {
+  const fewest = (vm: Resident, rule: Placement.Rule & { readonly kind: "evenly" }): number => {
     const networks = vm.nics.flatMap(({ network, vlan }) =>
       network === null && vlan === null ? [] : [{ network, vlan }]
     )
@@ -82,7 +107,7 @@ export const of = (
   }
 
   /** null: it holds */
-  const reasonOf = (vm: Vm, rule: Placement.Rule): string | null => {
+  const reasonOf = (vm: Resident, rule: Placement.Rule): string | null => {
     const host = hosts.get(vm.hostId)?.host.name ?? `host ${vm.hostId}`
     if ("label" in rule) {
       if (!isOff(rule, vm.hostId)) return null

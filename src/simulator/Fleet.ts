@@ -148,6 +148,8 @@ export interface Demonstration extends Fleet {
   }
 }
 
+const addressOf = (host: string): HostAddress => ({ user: "root", host, port: 22 })
+
 const mebibyte = 1024 ** 2
 const gibibyte = 1024 ** 3
 
@@ -203,14 +205,13 @@ export const demonstration = (
         library.putFile(`/images/${file}`, diskImage(size, seed + index))
       )
     }
-    const address = (host: string): HostAddress => ({ user: "root", host, port: 22 })
     return {
       ...fleet,
-      ceph: cephOf(cluster, address("sim-images")),
+      ceph: cephOf(cluster, addressOf("sim-images")),
       config: {
-        hosts: names.map((name) => defaultConfig(address(name))),
+        hosts: names.map((name) => defaultConfig(addressOf(name))),
         images: images.map(({ file, name }) => ({
-          source: { host: address("sim-images"), path: `/images/${file}` },
+          source: { host: addressOf("sim-images"), path: `/images/${file}` },
           name,
           format: "raw" as const
         })),
@@ -309,6 +310,23 @@ const hostOf = ({ bootTime, cpus, disk, kvm, memory, networks, shutdownTime }: F
 /** The machine that has the images, and Ceph's commands. */
 const library = "sim-library"
 
+const imagePath = (name: string) => `/images/${name}.img`
+const hostnames = (file: FleetFile.FleetFile) =>
+  file.hosts.flatMap((group) =>
+    Array.from({ length: group.count }, (_, index) => ({ group, hostname: `${group.name}-${index + 1}` }))
+  )
+
+/** What the three input files would say of the fleet that a file describes. @since 0.7.0 @category getters */
+export const configOf = (file: FleetFile.FleetFile): FleetConfig => ({
+  hosts: hostnames(file).map(({ hostname }) => defaultConfig(addressOf(hostname))),
+  images: file.images.map(({ name }) => ({
+    source: { host: addressOf(library), path: imagePath(name) },
+    name,
+    format: "raw" as const
+  })),
+  types: file.types
+})
+
 /** The fleet that a file describes. Its images are on a machine of their own. @since 0.3.0 @category constructors */
 export const describe = (file: FleetFile.FleetFile): Effect.Effect<Described, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -318,23 +336,15 @@ export const describe = (file: FleetFile.FleetFile): Effect.Effect<Described, ne
       ...(pool === undefined ? {} : { pool: pool.name, capacity: pool.capacity * gibibyte })
     })
     const ceph = pool === undefined ? {} : { ceph: cluster }
-    const machines = file.hosts.flatMap((group) =>
-      Array.from({ length: group.count }, (_, index) => ({
-        hostname: `${group.name}-${index + 1}`,
-        ...hostOf(group),
-        ...ceph
-      }))
-    )
+    const machines = hostnames(file).map(({ group, hostname }) => ({ hostname, ...hostOf(group), ...ceph }))
     const fleet = yield* make({
       seed,
       hosts: [...machines, { hostname: library, networks: [], cephCommands: cluster }]
     })
-    const address = (host: string): HostAddress => ({ user: "root", host, port: 22 })
-    const pathOf = (name: string) => `/images/${name}.img`
     yield* Effect.forEach(
       file.images,
       ({ name, size }, index) =>
-        fleet.host(library)?.putFile(pathOf(name), diskImage(size * mebibyte, seed + index)) ?? Effect.void
+        fleet.host(library)?.putFile(imagePath(name), diskImage(size * mebibyte, seed + index)) ?? Effect.void
     )
     const { connect, dial, host } = fleet
     return {
@@ -346,17 +356,9 @@ export const describe = (file: FleetFile.FleetFile): Effect.Effect<Described, ne
       },
       seed,
       cluster,
-      ceph: pool === undefined ? null : cephOf(cluster, address(library)),
+      ceph: pool === undefined ? null : cephOf(cluster, addressOf(library)),
       hosts: fleet.hosts.slice(0, machines.length),
-      config: {
-        hosts: machines.map(({ hostname }) => defaultConfig(address(hostname))),
-        images: file.images.map(({ name }) => ({
-          source: { host: address(library), path: pathOf(name) },
-          name,
-          format: "raw" as const
-        })),
-        types: file.types
-      }
+      config: configOf(file)
     }
   })
 

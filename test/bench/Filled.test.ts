@@ -24,8 +24,8 @@ describe("a database that is filled for a measurement", () => {
       assert.strictEqual(new Set(vms.flatMap(({ nics }) => nics.map(({ mac }) => mac))).size, 10)
       const unfinished = yield* journal.unfinished
       assert.deepStrictEqual(
-        unfinished.map(({ kind, vmId }) => [kind, vmId]),
-        vms.slice(0, 4).map(({ id }) => ["RepairVm" as const, id])
+        unfinished.map(({ kind, vmId }) => ({ kind, vmId })),
+        vms.slice(0, 4).map(({ id }) => ({ kind: "RepairVm" as const, vmId: id }))
       )
       // those that are left alone can be worked with
       const last = vms[9]?.id

@@ -29,6 +29,7 @@ import * as Journal from "./Journal.ts"
 import * as Lab from "./Lab.ts"
 import * as Management from "./Management.ts"
 import * as Memory from "./Memory.ts"
+import * as Packing from "./Packing.ts"
 import type { BenchError } from "./Process.ts"
 import * as Program from "./Program.ts"
 import * as Rpc from "./Rpc.ts"
@@ -77,6 +78,14 @@ const sections: ReadonlyArray<Section> = [
     lab: "none",
     minutes: 3,
     measure: () => Scheduler.measure
+  },
+  {
+    name: "packing",
+    about: "how full fleets are at the first refusal, by policies and baselines, on synthetic traces and fills",
+    tools: [],
+    lab: "none",
+    minutes: 10,
+    measure: () => Packing.measure
   },
   {
     name: "journal",

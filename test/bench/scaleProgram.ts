@@ -1,6 +1,6 @@
 /**
- * A process of its own for what is measured at scale: the whole controller over SIMULATED hosts in the same process, by way of memory instead of
- * SSH. Prints what it found as JSON on its last line.
+ * A process of its own for what is measured at scale: the whole controller, by SSH, over SIMULATED hosts in yet another process. Prints what it
+ * found as JSON on its last line.
  */
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -15,13 +15,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import * as AppLive from "../../layers/AppLive.ts"
-import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
+import * as SshLive from "../../layers/SshLive.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
-import * as FleetFile from "../../src/simulator/FleetFile.ts"
 import { BenchError } from "./Process.ts"
+import * as ScaleFleet from "./ScaleFleet.ts"
 
 const { values } = parseArgs({
   options: {
@@ -103,18 +103,14 @@ const main = Effect.gen(function* () {
   )
   const database = join(folder, "vmfabric.sqlite")
   const standing = Number(values.standing)
-  const plain = FleetFile.sized({ hosts: Number(values.hosts) })
-  const fleet = yield* Fleet.describe(
-    // in a pool an image is there once, not once on every host
-    standing > 0
-      ? plain
-      : { ...plain, images: [{ name: "image", size: 1 }], pool: { name: "vms", capacity: 1024 ** 2 } }
-  )
-  if (standing > 0) yield* Effect.provide(SimulatedFleet.populate(fleet, standing), AppLive.persistence(database))
+  const hosts = Number(values.hosts)
+  const fleet = yield* ScaleFleet.make({ hosts, socket: join(folder, "hosts.sock"), database, standing })
   const hung = Number(values.hung)
-  const filled = mebibytes()
-  const app = AppLive.layer({ fleet: fleet.config, database, ceph: fleet.ceph }).pipe(
-    Layer.provide(SimulatedFleet.layerMemory(fleet)),
+  const before = mebibytes()
+  const ssh = SshLive.layerWith(fleet).pipe(Layer.provide(fleet.dialer))
+  const config = Fleet.configOf(ScaleFleet.file({ hosts, standing: standing > 0 }))
+  const app = AppLive.layer({ fleet: config, database, ceph: fleet.ceph }).pipe(
+    Layer.provide(ssh),
     Layer.provide(NodeContext.layer)
   )
   const began = performance.now()
@@ -135,10 +131,10 @@ const main = Effect.gen(function* () {
         })
       )
       const seen = performance.now() - began
-      return { hosts: Number(values.hosts), standing, ready, reached, seen, simulator: filled, mebibytes: mebibytes() }
+      return { hosts, standing, ready, reached, seen, mebibytesBefore: before, mebibytes: mebibytes() }
     }
     // once all is known and warm
-    yield* Effect.forEach(fleet.hosts.slice(0, hung), ({ faults }) => faults.hang("all", true), { discard: true })
+    if (hung > 0) yield* fleet.hang(hung)
     return yield* creating
   }).pipe(Effect.provide(app))
 }).pipe(

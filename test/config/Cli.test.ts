@@ -44,6 +44,20 @@ const first = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>
     Effect.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)), { pathDelim: "_" })))
   )
 
+/** The same for a trace that is played. */
+const played = (args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const seen: Array<Cli.Play> = []
+    const command = Cli.command(
+      () => Effect.dieMessage("it must not serve"),
+      () => Effect.dieMessage("nobody is to be made"),
+      (asked) => Effect.sync(() => void seen.push(asked))
+    )
+    yield* Command.run(command, { name: "vmfabric", version: "0" })(["node", "vmfabric", "simulate", ...args])
+    assert.strictEqual(seen.length, 1)
+    return seen[0]!
+  }).pipe(Effect.provide([NodeContext.layer, CliConfig.layer({ showBuiltIns: false })]))
+
 /** What the library shows of a refusal is seen by the tests of the program. */
 const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Console.consoleWith((console) => Console.withConsole(effect, { ...console, error: () => Effect.void }))
@@ -234,7 +248,42 @@ describe("the command line", () => {
       })
   )
 
+  it.effect("simulate --trace plays a trace under each policy unless it is told otherwise", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* played(["--trace", "synthetic"]), {
+        trace: Option.none(),
+        strategies: ["pack", "balance", "spread", "first-fit", "best-fit", "worst-fit", "dot-product", "fgd"],
+        hosts: Option.none(),
+        host: { vcpus: 96, memory: 393_216 },
+        seed: 1,
+        fill: false,
+        output: "table"
+      })
+      const flags = ["--policy", "fgd,pack,fgd", "--hosts", "5", "--host-vcpus", "64", "--host-memory", "4096"]
+      assert.deepStrictEqual(yield* played(["--trace", "pods.csv", ...flags, "--seed", "9", "--fill", "-o", "json"]), {
+        trace: Option.some("pods.csv"),
+        strategies: ["fgd", "pack"],
+        hosts: Option.some(5),
+        host: { vcpus: 64, memory: 4096 },
+        seed: 9,
+        fill: true,
+        output: "json"
+      })
+    })
+  )
+
   for (const [args, words] of [
+    [["simulate", "--fill"], "Expected --trace with --policy, --host-vcpus"],
+    [["simulate", "--policy", "pack"], "Expected --trace with --policy, --host-vcpus"],
+    [
+      ["simulate", "--trace", "t.csv", "--listen", "127.0.0.1:1"],
+      "With --trace nothing is served: expected only --hosts, --seed, --trace, --policy, --host-vcpus, --host-memory, --fill, --output"
+    ],
+    [["simulate", "--trace", "t.csv", "--vms", "4"], "With --trace nothing is served"],
+    [
+      ["simulate", "--trace", "t.csv", "--policy", "pack,best"],
+      "--policy: expected names with commas between them, of pack, balance, spread, first-fit"
+    ],
     [["a", "b", "c", "simulate"], "Expected no files before simulate"],
     [["simulate", "--fleet", "f", "--hosts", "3"], "Expected --hosts or --fleet, not both"],
     [["a", "b", "c", "bootstrap"], "Expected no files before bootstrap"],

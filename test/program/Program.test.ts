@@ -130,11 +130,57 @@ describe("vmfabric simulate", () => {
     })
   )
 
+  it.scopedLive("plays a trace under each policy, and tells people and programs how full the hosts become", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const file = join(dir, "t.csv")
+      writeFileSync(file, "arrival,departure,vcpus,memory_mib\n0,,2,1024\n1,,2,1024\n2,,4,2048\n3,,1,1024\n4,5,9,1\n")
+      const small = ["--hosts", "2", "--host-vcpus", "4", "--host-memory", "8192"]
+      const shown = yield* Program.toEnd(["simulate", "--trace", file, ...small, "--policy", "pack,worst-fit"])
+      assert.strictEqual(shown.status, 0)
+      assert.include(shown.output, "5 VMs on 2 hosts of 4 vCPUs and 8192 MiB")
+      assert.include(shown.output, "1 of them are larger than a host")
+      assert.match(shown.output, /^pack +100\.0 % +100\.0 % +25\.0 %/m)
+      // the third VM wants 4 vCPUs where 2 and 2 are left
+      assert.match(shown.output, /^worst-fit +50\.0 %/m)
+
+      const told = yield* Program.toEnd(["simulate", "--trace", file, ...small, "--policy", "pack", "--output", "json"])
+      const report: unknown = JSON.parse(told.output)
+      assert.deepNestedInclude(report, {
+        hosts: 2,
+        arrivals: 5,
+        "policies[0].policy": "pack",
+        "policies[0].refused": 2
+      })
+      assert.deepNestedInclude(report, {
+        "policies[0].tooLarge": 1,
+        "policies[0].firstRefusal.used": { vcpus: 1, memory: 0.25 }
+      })
+
+      writeFileSync(file, "arrival,vcpus,memory_mib\n0,two,1024\n")
+      const bad = yield* Program.toEnd(["simulate", "--trace", file])
+      assert.strictEqual(bad.status, 1)
+      assert.match(bad.output, /t\.csv:2:3: vcpus is .+two.+: expected vCPUs from 0\.001/)
+      const both = yield* Program.toEnd(["simulate", "--trace", file, "--vms", "3"])
+      assert.strictEqual(both.status, 1)
+      assert.include(both.output, "With --trace nothing is served")
+    })
+  )
+
   it.live("--help tells the language of fault scripts", () =>
     Effect.gen(function* () {
       const { output, status } = yield* Program.toEnd(["simulate", "--help"])
       assert.strictEqual(status, 0)
-      for (const word of ["--hosts", "--vms", "--fleet", "--faults", "--seed", "SIMULATED", "P % of calls take TIME"]) {
+      for (const word of [
+        "--hosts",
+        "--vms",
+        "--fleet",
+        "--faults",
+        "--seed",
+        "--trace",
+        "SIMULATED",
+        "P % of calls take TIME"
+      ]) {
         assert.include(output, word)
       }
     })

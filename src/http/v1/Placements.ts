@@ -1,5 +1,5 @@
 /**
- * `/vms/{id}/placement` and `/fits`.
+ * `/vms/{id}/placement`, `/fits` and `/rebalancing`.
  *
  * @since 0.7.0
  */
@@ -16,5 +16,8 @@ export const layer = HttpApiBuilder.group(api, "placements", (handlers) =>
     handlers
       .handle("getVmPlacement", ({ path }) => told(Effect.map(placements.why(path.id), Views.vmPlacement)))
       .handle("getFits", () => told(Effect.map(placements.fits, Views.fits)))
+      .handle("getRebalancing", ({ urlParams: { aim, ...asked } }) =>
+        told(Effect.map(placements.rebalance({ ...asked, repair: aim === "repair" }), Views.rebalancing))
+      )
   )
 )

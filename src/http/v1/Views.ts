@@ -4,11 +4,12 @@
  * @since 0.4.0
  */
 import * as DateTime from "effect/DateTime"
-import { type Fits, most } from "../../api/Placements.ts"
+import { type Fits, most, type Rebalancing } from "../../api/Placements.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { Drift } from "../../domain/Drift.ts"
 import type { GuestReading } from "../../domain/Guest.ts"
 import type { HostStatus } from "../../domain/Host.ts"
+import type { HostId } from "../../domain/Ids.ts"
 import { formatSource, type Image, isPublished } from "../../domain/Image.ts"
 import type { KnownType } from "../../domain/InstanceType.ts"
 import { show } from "../../domain/Placement.ts"
@@ -21,7 +22,7 @@ import type { ImageReport } from "../../fabric/ImageIntake.ts"
 import type { NetworkReport } from "../../fabric/Networks.ts"
 import type { NicReport } from "../../fabric/Nics.ts"
 import type { Plan, Request } from "../../fabric/Plans.ts"
-import type { FitsReport, PlacementReport } from "../../fabric/Placements.ts"
+import type { FitsReport, PlacementReport, RebalanceReport } from "../../fabric/Placements.ts"
 import type { VmReport } from "../../fabric/Reality.ts"
 import type { CloudInitReport } from "../../fabric/Vms.ts"
 import type { PoolReport } from "../../services/Inventory.ts"
@@ -136,6 +137,38 @@ export const fits = ({ hosts, losses, open, types }: FitsReport): Fits => ({
   })),
   unsurvivable: losses.length
 })
+
+/** @since 0.7.0 @category views */
+export const rebalancing = ({ aim, hosts, plan, policy }: RebalanceReport): Rebalancing => {
+  const nameOf = (id: HostId) => hosts.get(id) ?? `host ${id}`
+  return {
+    aim: aim.kind,
+    policy,
+    moves: plan.moves.map(({ disk, from, gain, memory, name, to, vmId }) => ({
+      vmId,
+      name,
+      fromHostId: from,
+      fromHost: nameOf(from),
+      toHostId: to,
+      toHost: nameOf(to),
+      gain,
+      memoryBytes: memory,
+      diskBytes: disk
+    })),
+    further: plan.further,
+    stuck: plan.stuck.map(({ hostId, name, reason, refusal, vmId }) => ({
+      vmId,
+      name,
+      hostId,
+      host: nameOf(hostId),
+      reason,
+      refusal: refusal === null ? null : { problem: reason, ...refusal }
+    })),
+    complete: plan.isWhole,
+    before: plan.before,
+    after: plan.after
+  }
+}
 
 /** @since 0.6.0 @category views */
 export const network = ({ hosts, name, vms }: NetworkReport) => {

@@ -1,0 +1,650 @@
+/**
+ * Which VMs to move where, as a plan of single moves: to bring the fleet nearer to a policy's aim, to empty a host, or to make must-rules hold
+ * again. It is planned only; nothing is moved.
+ *
+ * Every step can be made in the order given: its VM fits on the target beside all that is there (what it takes of its source is free only
+ * afterwards), the target takes new VMs and has its networks, all must-rules of the VM hold there, and no must-rule of another VM that held
+ * before stops holding.
+ *
+ * The work is bounded by `most.work` comparisons, whatever the size of the fleet, beside a few passes over it:
+ * a target costs one, and one about whose VM there are rules as many as VMs, and for `evenly` hosts, have to be looked at; to put the hosts in
+ * order costs as many as there are. As much again may be spent on telling why VMs cannot move. A plan that was cut short by that says so
+ * (`isWhole` false).
+ *
+ * What the search may miss: to empty a host only the VMs there move, and none makes room elsewhere; to repair only VMs whose rules are broken move and
+ * those that such a rule is about (in a run over 1,000 tiny random fleets 176 were
+ * repaired, and 14 were not that other VMs could have made room in); no VM moves twice. Two VMs that must be near each other on one host cannot be moved one by one. Within
+ * that, all orders and targets are tried when the first attempt fails, up to `most.nodes` of them.
+ *
+ * @since 0.7.0
+ */
+import type { Barred, Refusal } from "../domain/Explanation.ts"
+import { firstGroups } from "../domain/Explanation.ts"
+import type { HostId, VmId } from "../domain/Ids.ts"
+import type { InstanceType } from "../domain/InstanceType.ts"
+import type { Wish } from "../domain/Network.ts"
+import * as Placement from "../domain/Placement.ts"
+import * as Resources from "../domain/Resources.ts"
+import type { Candidate, PlacementRequest } from "../services/Scheduler.ts"
+import * as Fits from "./Fits.ts"
+import * as Kept from "./Kept.ts"
+import * as Refusals from "./Refusals.ts"
+import type { Policy } from "./Score.ts"
+import * as Violations from "./Violations.ts"
+
+/**
+ * - `moves`: of a plan, at most; `work`: comparisons of a VM with a host; `nodes`: arrangements tried when the first attempt fails.
+ * - `hosts`: of how many hosts the VMs are tried, for one move or one emptied host; `choices`: targets compared for one VM.
+ * - `refusals`: for how many VMs that cannot move it is told of every host why.
+ *
+ * @since 0.7.0 @category constants
+ */
+export const most = { moves: 100, work: 1_000_000, nodes: 3000, hosts: 32, choices: 8, refusals: 20 } as const
+
+/** A move that lowers a share by less is not worth it. @since 0.7.0 @category constants */
+export const leastGain = 0.01
+
+/**
+ * A VM that is there.
+ *
+ * - `resources`: what it takes of its host. `disk`: GiB of that host's own disks that would have to be copied.
+ * - `fixed`: why it cannot be moved, one clause; null: it can.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface Guest extends Violations.Resident {
+  readonly resources: Resources.Resources
+  readonly networks: ReadonlyArray<Wish>
+  readonly disk: number
+  readonly fixed: string | null
+}
+
+/**
+ * - `policy`: `spread` and `balance` lower the highest dominant shares; `pack` empties hosts.
+ * - `empty`: one host; `repair`: must-rules hold again. Targets are preferred by the policy.
+ *
+ * @since 0.7.0 @category models
+ */
+export type Aim =
+  { readonly kind: "policy" } | { readonly kind: "empty"; readonly host: HostId } | { readonly kind: "repair" }
+
+/**
+ * `gain`, by the aim: by how much the higher share of both hosts falls; the part of a host that it empties (the moves that empty one add up to
+ * 1); how many broken must-rules hold again (0: it makes the next one possible). `memory` and `disk`: bytes to be copied, at most.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface Move {
+  readonly vmId: VmId
+  readonly name: string
+  readonly from: HostId
+  readonly to: HostId
+  readonly gain: number
+  readonly memory: number
+  readonly disk: number
+}
+
+/**
+ * Of the hosts that take new VMs: `highest` and `mean` dominant share (of what may be promised, the largest quotient of a host's resources), and
+ * how many are `used` and how many `empty`. `broken`: must-rules that do not hold, on all hosts.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface Figures {
+  readonly highest: number
+  readonly mean: number
+  readonly used: number
+  readonly empty: number
+  readonly broken: number
+}
+
+/** A VM that should move and cannot: `reason`, one clause; `refusal`: of every host, null when it is not about hosts. @since 0.7.0 @category models */
+export interface Stuck {
+  readonly vmId: VmId
+  readonly name: string
+  readonly hostId: HostId
+  readonly reason: string
+  readonly refusal: Refusal | null
+}
+
+/**
+ * `further`: moves that come after these, and are left out. `isWhole`: all was tried that this planner tries. `before` and `after` all moves,
+ * those that are left out too.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface Plan {
+  readonly moves: ReadonlyArray<Move>
+  readonly further: number
+  readonly stuck: ReadonlyArray<Stuck>
+  readonly isWhole: boolean
+  readonly before: Figures
+  readonly after: Figures
+}
+
+/** @since 0.7.0 @category models */
+export interface Options {
+  readonly aim: Aim
+  readonly policy: Policy
+  /** from 1 to `most.moves` */
+  readonly moves: number
+  /** those that a VM could have instead */
+  readonly types?: ReadonlyArray<InstanceType>
+}
+
+interface Place {
+  readonly candidate: Candidate
+  readonly isOpen: boolean
+  promised: Resources.Resources
+  readonly guests: Set<VmId>
+}
+
+interface Step {
+  readonly vmId: VmId
+  readonly from: HostId
+  readonly to: HostId
+  readonly gain: number
+}
+
+/** What a move does to rules: how many must-rules hold again, and how many should-rules no longer do. */
+interface Effects {
+  readonly repaired: number
+  readonly spoilt: number
+}
+
+const mib = 1024 ** 2
+const gib = 1024 ** 3
+
+/** The largest part of what may be promised that is, of any resource. @since 0.7.0 @category getters */
+export const share = (promised: Resources.Resources, capacity: Resources.Resources | null): number =>
+  Math.max(
+    ...Resources.names.map((name) =>
+      promised[name] === 0 ? 0 : capacity === null || capacity[name] === 0 ? 1 : promised[name] / capacity[name]
+    )
+  )
+
+const plus = (a: Resources.Resources, b: Resources.Resources, by: 1 | -1): Resources.Resources =>
+  Resources.map((name) => Math.max(0, a[name] + by * b[name]))
+
+const add = <K, V>(to: Map<K, Set<V>>, key: K, value: V): void => {
+  const known = to.get(key)
+  if (known === undefined) to.set(key, new Set([value]))
+  else known.add(value)
+}
+
+const musts = (all: ReadonlyArray<Violations.Violation> = []) => all.filter(({ rule }) => rule.strength === "must")
+
+/** @since 0.7.0 @category constructors */
+export const plan = (candidates: ReadonlyArray<Candidate>, guests: ReadonlyArray<Guest>, options: Options): Plan => {
+  const { aim, policy } = options
+  const limit = Math.max(1, Math.min(most.moves, options.moves))
+  const places = new Map(
+    candidates.map((candidate): [HostId, Place] => [
+      candidate.host.id,
+      { candidate, isOpen: Fits.isOpen(candidate), promised: candidate.promised, guests: new Set() }
+    ])
+  )
+  const open = [...places.values()].filter(({ isOpen }) => isOpen)
+  const vms = new Map(guests.map((guest): [VmId, Guest] => [guest.id, guest]))
+  const members = new Map<string, Set<VmId>>()
+  /** who has a rule about a group, and about a VM */
+  const ruling = new Map<string, Set<VmId>>()
+  const naming = new Map<VmId, Set<VmId>>()
+  for (const { hostId, id, placement } of guests) {
+    places.get(hostId)?.guests.add(id)
+    if (placement === null) continue
+    if (placement.group !== null) add(members, placement.group, id)
+    for (const rule of placement.rules) {
+      if ("group" in rule) add(ruling, rule.group, id)
+      if ("vms" in rule) for (const other of rule.vms) add(naming, other, id)
+    }
+  }
+  const judge = Violations.among(candidates)
+  const all = () => [...vms.values()]
+  const ruled = () => all().filter(({ placement }) => placement !== null && placement.rules.length > 0)
+  const brokenOf = () =>
+    [...judge(ruled(), all())].flatMap(([id, broken]) => musts(broken).map(({ rule }) => ({ id, rule })))
+
+  let work: number = most.work
+  const isSpent = () => work <= 0
+  let isCut = false
+  /** With its part of the work and no more: one host whose VMs have many rules leaves something for the others. */
+  const within = <A>(use: () => A): A => {
+    const given = Math.min(work, Math.ceil(most.work / most.hosts))
+    const kept = work - given
+    work = given
+    const result = use()
+    if (work <= 0) isCut = true
+    work = kept + Math.max(0, work)
+    return result
+  }
+
+  const shareOf = ({ candidate, promised }: Place, more?: Resources.Resources, by: 1 | -1 = 1): number =>
+    share(more === undefined ? promised : plus(promised, more, by), candidate.host.capacity)
+
+  const figures = (): Figures => {
+    const shares = open.map((place) => shareOf(place))
+    const used = open.filter((place) => place.guests.size > 0).length
+    return {
+      highest: shares.reduce((a, b) => Math.max(a, b), 0),
+      mean: shares.length === 0 ? 0 : shares.reduce((a, b) => a + b, 0) / shares.length,
+      used,
+      empty: open.length - used,
+      broken: brokenOf().length
+    }
+  }
+
+  /** one more with each move */
+  let version = 0
+  let ordered: { readonly version: number; readonly targets: ReadonlyArray<Place> } | undefined
+
+  const put = (guest: Guest, to: HostId): void => {
+    version++
+    const [source, target] = [places.get(guest.hostId), places.get(to)]
+    if (source !== undefined) {
+      source.promised = plus(source.promised, guest.resources, -1)
+      source.guests.delete(guest.id)
+    }
+    if (target !== undefined) {
+      target.promised = plus(target.promised, guest.resources, 1)
+      target.guests.add(guest.id)
+    }
+    vms.set(guest.id, { ...guest, hostId: to })
+  }
+
+  const placeOf = (host: HostId, over: string): string | number | undefined =>
+    over === "host" ? host : places.get(host)?.candidate.host.config.labels[over]
+
+  /** Those whose rules may come to hold or not when it moves, and all that these rules look at. */
+  const circle = ({ hostId, id, placement }: Guest, to: HostId) => {
+    const group = placement?.group ?? null
+    const concerned = new Set((placement?.rules.length ?? 0) > 0 ? [id] : [])
+    for (const other of group === null ? [] : (ruling.get(group) ?? [])) {
+      const vm = vms.get(other)
+      const isConcerned = vm?.placement?.rules.some((rule) => {
+        if (!("group" in rule) || rule.group !== group) return false
+        if (rule.kind === "evenly") return true
+        const at = placeOf(vm.hostId, rule.over)
+        return at === placeOf(hostId, rule.over) || at === placeOf(to, rule.over)
+      })
+      if (isConcerned === true) concerned.add(other)
+    }
+    for (const other of naming.get(id) ?? []) concerned.add(other)
+    const seen = new Set([id, ...concerned])
+    let spreads = 0
+    for (const other of concerned) {
+      for (const rule of vms.get(other)?.placement?.rules ?? []) {
+        if ("group" in rule) for (const member of members.get(rule.group) ?? []) seen.add(member)
+        if ("vms" in rule) for (const member of rule.vms) seen.add(member)
+        if (rule.kind === "evenly") spreads++
+      }
+    }
+    const rulers = group === null ? 0 : (ruling.get(group)?.size ?? 0)
+    return { concerned, seen, cost: rulers + (1 + concerned.size) * seen.size + spreads * candidates.length }
+  }
+
+  const resolve = (ids: Iterable<VmId>) => [...ids].flatMap((id) => vms.get(id) ?? [])
+
+  /** What the move does to rules, and which must-rules of others would no longer hold, in words. */
+  const effectsOf = (guest: Guest, to: HostId): Effects & { readonly against: string | null } => {
+    const { concerned, cost, seen } = circle(guest, to)
+    work -= cost
+    if (concerned.size === 0) return { repaired: 0, spoilt: 0, against: null }
+    const before = judge(resolve(concerned), resolve(seen))
+    vms.set(guest.id, { ...guest, hostId: to })
+    const after = judge(resolve(concerned), resolve(seen))
+    vms.set(guest.id, guest)
+    let against: string | null = null
+    let repaired = 0
+    let spoilt = 0
+    for (const id of concerned) {
+      const was = new Set((before.get(id) ?? []).map(({ rule }) => rule))
+      const is = after.get(id) ?? []
+      repaired += musts(before.get(id)).length - musts(is).length
+      for (const { rule } of is) {
+        // it goes nowhere where its own do not hold, whether or not they do where it is
+        if (rule.strength === "must" && id === guest.id) against ??= `it ${Placement.show(rule)}`
+        if (was.has(rule)) continue
+        if (rule.strength === "must") {
+          against ??= `VM ${id} (${vms.get(id)?.name ?? ""}) ${Placement.show(rule)}, which would hold no longer`
+        } else spoilt++
+      }
+    }
+    return { repaired, spoilt, against }
+  }
+
+  const requestOf = (guest: Guest): PlacementRequest => ({
+    resources: guest.resources,
+    exclude: new Map([[guest.hostId, "it is there"]]),
+    networks: guest.networks
+  })
+
+  /** null: it cannot go there. */
+  const tryMove = (guest: Guest, target: Place): Effects | null => {
+    work--
+    if (!target.isOpen || target.candidate.host.id === guest.hostId || guest.fixed !== null) return null
+    if (Refusals.of(requestOf(guest), { ...target.candidate, promised: target.promised }) !== null) return null
+    const effects = effectsOf(guest, target.candidate.host.id)
+    return effects.against === null ? effects : null
+  }
+
+  const byShare = (direction: 1 | -1): ReadonlyArray<Place> => {
+    work -= open.length
+    const shares = new Map(open.map((place) => [place, shareOf(place)]))
+    return open.toSorted(
+      (a, b) => direction * ((shares.get(a) ?? 0) - (shares.get(b) ?? 0)) || a.candidate.host.id - b.candidate.host.id
+    )
+  }
+
+  /** The targets in the order in which the policy would have them; to pack means to leave empty hosts empty if it can be. */
+  const preferred = (): ReadonlyArray<Place> => {
+    if (ordered?.version === version) return ordered.targets
+    const sorted = byShare(policy === "pack" ? -1 : 1)
+    const targets =
+      policy === "pack"
+        ? [...sorted.filter(({ guests }) => guests.size > 0), ...sorted.filter(({ guests }) => guests.size === 0)]
+        : sorted
+    ordered = { version, targets }
+    return targets
+  }
+
+  const largestFirst = (ids: Iterable<VmId>): ReadonlyArray<Guest> =>
+    resolve(ids).toSorted((a, b) => b.resources.ram - a.resources.ram || a.id - b.id)
+
+  const path: Array<Step> = []
+  const moved = new Set<VmId>()
+  const apply = (guest: Guest, target: Place, gain: number): void => {
+    path.push({ vmId: guest.id, from: guest.hostId, to: target.candidate.host.id, gain })
+    moved.add(guest.id)
+    put(guest, target.candidate.host.id)
+  }
+  const undo = (to: number): void => {
+    while (path.length > to) {
+      const step = path.pop()
+      const guest = step === undefined ? undefined : vms.get(step.vmId)
+      if (step === undefined || guest === undefined) return
+      moved.delete(step.vmId)
+      put(guest, step.from)
+    }
+  }
+
+  /** Of the first targets that will do the one that spoils fewest wishes. */
+  const choose = (guest: Guest, targets: ReadonlyArray<Place>): readonly [Place, Effects] | null => {
+    if (guest.fixed !== null) return null
+    let best: readonly [Place, Effects] | null = null
+    let seen = 0
+    for (const target of targets) {
+      if (isSpent() || seen === most.choices) break
+      const effects = tryMove(guest, target)
+      if (effects === null) continue
+      seen++
+      if (best === null || effects.spoilt < best[1].spoilt) best = [target, effects]
+      if (best[1].spoilt === 0) break
+    }
+    return best
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- aims
+
+  /** The move off a host that lowers the higher share of both by most; false: none does by enough. */
+  const relieve = (source: Place, targets: ReadonlyArray<Place>): boolean => {
+    const was = shareOf(source)
+    let best: { readonly guest: Guest; readonly target: Place; readonly gain: number } | null = null
+    for (const guest of largestFirst(source.guests)) {
+      if (guest.fixed !== null || moved.has(guest.id)) continue
+      const left = shareOf(source, guest.resources, -1)
+      let seen = 0
+      for (const target of targets) {
+        if (isSpent() || seen === most.choices || shareOf(target) >= was) break
+        const gain = was - Math.max(left, shareOf(target, guest.resources))
+        if (gain < leastGain || (best !== null && gain <= best.gain)) {
+          work--
+          continue
+        }
+        const effects = tryMove(guest, target)
+        if (effects === null || effects.spoilt > 0) continue
+        seen++
+        best = { guest, target, gain }
+      }
+    }
+    if (best === null) return false
+    apply(best.guest, best.target, best.gain)
+    return true
+  }
+
+  const isMovable = ({ candidate }: Place) => candidate.status._tag === "Up"
+
+  const spread = (): void => {
+    while (path.length < limit && !isSpent()) {
+      const targets = byShare(1)
+      const sources = targets.toReversed().slice(0, most.hosts)
+      if (!sources.some((source) => isMovable(source) && within(() => relieve(source, targets)))) return
+    }
+  }
+
+  /** Moves all off a host that it can, again and again while that helps. */
+  const drain = (host: HostId, targets: () => ReadonlyArray<Place>, keepsWishes: boolean): boolean => {
+    const source = places.get(host)
+    if (source === undefined) return false
+    let isMoving = true
+    const part = 1 / Math.max(1, source.guests.size)
+    while (isMoving && source.guests.size > 0 && !isSpent()) {
+      isMoving = false
+      for (const guest of largestFirst(source.guests)) {
+        const chosen = choose(guest, targets())
+        if (chosen === null || (keepsWishes && chosen[1].spoilt > 0)) continue
+        apply(guest, chosen[0], part)
+        isMoving = true
+      }
+    }
+    return source.guests.size === 0
+  }
+
+  const pack = (): void => {
+    const sources = open
+      .filter(({ guests }) => guests.size > 0)
+      .toSorted((a, b) => a.guests.size - b.guests.size || shareOf(a) - shareOf(b))
+      .slice(0, most.hosts)
+    // one that has taken others is not emptied: nothing moves twice
+    const taken = new Set<Place>()
+    for (const source of sources) {
+      if (taken.has(source) || path.length + source.guests.size > limit || isSpent()) continue
+      const before = path.length
+      const used = byShare(-1).filter((place) => place !== source && place.guests.size > 0)
+      if (!within(() => drain(source.candidate.host.id, () => used, true))) undo(before)
+      for (const { to } of path.slice(before)) {
+        const target = places.get(to)
+        if (target !== undefined) taken.add(target)
+      }
+    }
+  }
+
+  /** All orders and targets, each arrangement once, until `isDone`; then the path leads there. */
+  const search = (
+    pool: ReadonlyArray<VmId>,
+    isDone: () => boolean,
+    gainOf: (effects: Effects) => number
+  ): "found" | "none" | "cut" => {
+    const known = new Set<string>()
+    let nodes: number = most.nodes
+    const from = (): "found" | "none" | "cut" => {
+      if (isDone()) return "found"
+      const key = pool.map((id) => vms.get(id)?.hostId).join(" ")
+      if (known.has(key)) return "none"
+      known.add(key)
+      const targets = preferred()
+      for (const guest of largestFirst(pool)) {
+        if (moved.has(guest.id) || guest.fixed !== null) continue
+        for (const target of targets) {
+          const effects = tryMove(guest, target)
+          if (isSpent() || nodes-- <= 0) return "cut"
+          if (effects === null) continue
+          apply(guest, target, gainOf(effects))
+          const end = from()
+          if (end === "found") return end
+          undo(path.length - 1)
+          if (end === "cut") return end
+        }
+      }
+      return "none"
+    }
+    return from()
+  }
+
+  /** Makes the moves again that were undone. */
+  const redo = (steps: ReadonlyArray<Step>): void => {
+    for (const { gain, to, vmId } of steps) {
+      const [guest, target] = [vms.get(vmId), places.get(to)]
+      if (guest !== undefined && target !== undefined) apply(guest, target, gain)
+    }
+  }
+
+  /** When the first attempt did not reach it: all others; when none does, as far as the first one came. */
+  const insist = (pool: ReadonlyArray<VmId>, isDone: () => boolean, gainOf: (effects: Effects) => number): void => {
+    if (isDone()) return
+    const first = [...path]
+    undo(0)
+    const end = search(pool, isDone, gainOf)
+    if (end === "found") return
+    if (end === "cut") isCut = true
+    undo(0)
+    redo(first)
+  }
+
+  const empty = (host: HostId): ReadonlyArray<VmId> => {
+    const source = places.get(host)
+    if (source === undefined) return []
+    const there = [...source.guests]
+    const targets = () => preferred().filter((place) => place !== source)
+    drain(host, targets, false)
+    // where one can never leave, there is nothing to be found
+    const isPossible = there.every((id) => vms.get(id)?.fixed === null)
+    if (isPossible) {
+      insist(
+        there,
+        () => source.guests.size === 0,
+        () => 1 / Math.max(1, there.length)
+      )
+    }
+    return [...source.guests]
+  }
+
+  const repair = (): ReadonlyArray<VmId> => {
+    const broken = brokenOf()
+    const pool = new Set(broken.map(({ id }) => id))
+    for (const { rule } of broken) {
+      if ("group" in rule) for (const id of members.get(rule.group) ?? []) pool.add(id)
+      if ("vms" in rule) for (const id of rule.vms) if (vms.has(id)) pool.add(id)
+    }
+    const countBroken = () => broken.length - path.reduce((sum, { gain }) => sum + gain, 0)
+    let isMoving = true
+    while (isMoving && countBroken() > 0 && !isSpent()) {
+      isMoving = false
+      for (const id of pool) {
+        const guest = vms.get(id)
+        if (guest === undefined || guest.fixed !== null || moved.has(id)) continue
+        let best: readonly [Place, Effects] | null = null
+        for (const target of preferred()) {
+          if (isSpent()) break
+          const effects = tryMove(guest, target)
+          if (effects !== null && effects.repaired > (best?.[1].repaired ?? 0)) best = [target, effects]
+        }
+        if (best === null) continue
+        apply(guest, best[0], best[1].repaired)
+        isMoving = true
+        if (countBroken() === 0) break
+      }
+    }
+    insist(
+      [...pool],
+      () => countBroken() === 0,
+      ({ repaired }) => repaired
+    )
+    return [...new Set(brokenOf().map(({ id }) => id))]
+  }
+
+  // --------------------------------------------------------------------------------------------------------- reasons
+
+  /** The hosts after the moves, without one of their VMs. */
+  const hostsWithout = (guest: Guest): ReadonlyArray<Candidate> =>
+    candidates.map((candidate) => {
+      const place = places.get(candidate.host.id)
+      if (place === undefined) return candidate
+      const isHere = place.guests.has(guest.id)
+      const isSame = place.promised === candidate.promised
+      if (!isHere && isSame) return candidate
+      return {
+        ...candidate,
+        promised: isHere ? plus(place.promised, guest.resources, -1) : place.promised,
+        groups: resolve(place.guests).flatMap(({ id, placement }) =>
+          id === guest.id ? [] : Placement.countedIn(placement)
+        )
+      }
+    })
+
+  const kept = Kept.make(policy)
+
+  const refusalOf = (guest: Guest): Refusal => {
+    const { placement } = guest
+    const request: PlacementRequest = {
+      ...requestOf(guest),
+      ...(placement === null
+        ? {}
+        : { placement, others: new Map(all().map(({ hostId, id }): [VmId, HostId] => [id, hostId])) })
+    }
+    const hosts = hostsWithout(guest)
+    const refusal = kept.refuse(request, hosts, options.types ?? [])
+    // where it could be if it came from nowhere, its leaving or its coming is against rules of others
+    const told = kept.reasons(request, hosts)
+    const groups = new Map<string, Barred>()
+    for (const { host } of hosts) {
+      if (told.has(host.id)) continue
+      if (isSpent()) break
+      const reason = effectsOf(guest, host.id).against
+      if (reason === null) continue
+      const known = groups.get(reason)
+      groups.set(reason, { count: (known?.count ?? 0) + 1, host: known?.host ?? host.name, reasons: [reason] })
+    }
+    return { ...refusal, ...firstGroups([...groups.values(), ...refusal.barred].toSorted((a, b) => b.count - a.count)) }
+  }
+
+  let wasSpent = false
+  const stuckOf = (id: VmId, index: number): ReadonlyArray<Stuck> => {
+    const guest = vms.get(id)
+    if (guest === undefined) return []
+    const told = { vmId: id, name: guest.name, hostId: guest.hostId }
+    if (guest.fixed !== null) return [{ ...told, reason: guest.fixed, refusal: null }]
+    const refusal = index < most.refusals ? refusalOf(guest) : null
+    const isBarred =
+      refusal !== null && refusal.barred.reduce((sum, { count }) => sum + count, refusal.unnamed) >= candidates.length
+    const reason = isBarred
+      ? "no other host can take it"
+      : isCut || wasSpent || isSpent()
+        ? "no place was found for it before the search was cut short"
+        : "no order of single moves leads there"
+    return [{ ...told, reason, refusal }]
+  }
+
+  const before = figures()
+  let left: ReadonlyArray<VmId> = []
+  if (aim.kind === "empty") left = empty(aim.host)
+  else if (aim.kind === "repair") left = repair()
+  else if (policy === "pack") pack()
+  else spread()
+  wasSpent = isSpent()
+  // to tell why others stay has as much again
+  work = most.work
+  return {
+    moves: path.slice(0, limit).flatMap(({ from, gain, to, vmId }): ReadonlyArray<Move> => {
+      const guest = vms.get(vmId)
+      if (guest === undefined) return []
+      const { disk, name, resources } = guest
+      return [{ vmId, name, from, to, gain, memory: resources.ram * mib, disk: disk * gib }]
+    }),
+    further: Math.max(0, path.length - limit),
+    stuck: left.flatMap(stuckOf),
+    isWhole: !isCut && !wasSpent,
+    before,
+    after: figures()
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * How full fleets are when the first VM is refused: the engine's policies and the baselines, on the same traces. What counts is shares, and so
+ * nothing is timed but the decisions.
+ */
+import * as Effect from "effect/Effect"
+import type * as Resources from "../../src/domain/Resources.ts"
+import type { Trace as VmTrace } from "../../src/domain/Trace.ts"
+import * as Player from "../../src/scheduler/Player.ts"
+import type * as Score from "../../src/scheduler/Score.ts"
+import * as SyntheticTrace from "../../src/simulator/SyntheticTrace.ts"
+import * as Trace from "../../src/simulator/Trace.ts"
+import { compare, type Figure, median } from "./Figure.ts"
+
+const section = "packing"
+
+type Fleet = ReadonlyArray<Resources.Resources>
+
+/** Hosts in turn, of so many vCPUs and GiB. */
+const fleetOf = (hosts: number, ...kinds: ReadonlyArray<readonly [vcpus: number, gib: number]>): Fleet =>
+  Array.from({ length: hosts }, (_, i) => {
+    const [vcpus, gib] = kinds[i % kinds.length] ?? [1, 1]
+    return { cpu: vcpus * 1000, ram: gib * 1024, disk: 0 }
+  })
+
+/** vCPUs, GiB, and how many of a hundred are so: odd quotients and a few that want a whole host, as the tasks of openb do. */
+const oddSizes = [
+  [3.2, 5.5, 20],
+  [11.5, 47, 28],
+  [8, 30, 10],
+  [12.5, 56, 6],
+  [32, 48, 5],
+  [18.5, 63, 5],
+  [10, 41, 4],
+  [4, 22, 6],
+  [4, 15, 5],
+  [12, 24, 4],
+  [16, 32, 4],
+  [64, 256, 2],
+  [88, 320, 1]
+] as const
+
+const odd: VmTrace = oddSizes.flatMap(([vcpus, gib, weight]) =>
+  Array.from({ length: weight }, () => ({
+    at: 0,
+    until: null,
+    resources: { cpu: vcpus * 1000, ram: gib * 1024, disk: 0 }
+  }))
+)
+
+interface Played {
+  readonly fleet: Fleet
+  readonly trace: VmTrace
+  readonly usual: ReadonlyArray<Score.Usual>
+}
+
+/** What is played, by seed, on so many hosts. */
+export const fleets = (
+  hosts: number
+): ReadonlyArray<{ readonly name: string; readonly of: (seed: number) => Played }> => {
+  const synthetic =
+    (fleet: Fleet) =>
+    (seed: number): Played => {
+      const vcpus = fleet.reduce((sum, { cpu }) => sum + cpu / 1000, 0)
+      const trace = SyntheticTrace.make({ seed, vcpus: 1.2 * vcpus })
+      return { fleet, trace, usual: Player.usualOf(trace) }
+    }
+  const filled =
+    (fleet: Fleet) =>
+    (seed: number): Played => ({ fleet, trace: Trace.filling(odd, fleet, seed), usual: Player.usualOf(odd) })
+  return [
+    { name: "synthetic on hosts of one kind", of: synthetic(fleetOf(hosts, [96, 384])) },
+    { name: "synthetic on hosts of two kinds", of: synthetic(fleetOf(hosts, [64, 512], [96, 256])) },
+    { name: "a fill of odd sizes on hosts of one kind", of: filled(fleetOf(hosts, [96, 384])) },
+    {
+      name: "a fill of odd sizes on hosts of four kinds",
+      of: filled(fleetOf(hosts, [96, 384], [32, 256], [104, 512], [32, 128]))
+    }
+  ]
+}
+
+/**
+ * A fleet is at its first refusal when a large VM finds no host, and which one that is, is chance. So the means of two policies that pack equally well
+ * differ: over 24 seeds and 100 hosts the difference to the best baseline had a standard error of 0.0007 of the fleet on the fill of four kinds. This is about two
+ * of them for as few seeds as are played here; by less nobody is better.
+ */
+export const noise = 0.003
+
+const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
+
+/** 100 hosts each; the target is the best baseline of the same traces, but for `noise`. */
+export const measure = Effect.gen(function* () {
+  const figures: Array<Figure> = []
+  for (const { name, of } of fleets(100)) {
+    const played = seeds.map(of)
+    const rows: Array<{ readonly strategy: Player.Strategy; readonly reports: ReadonlyArray<Player.Report> }> = []
+    for (const strategy of [...Player.policies, ...Player.baselines]) {
+      const reports: Array<Player.Report> = []
+      for (const { fleet, trace, usual } of played) {
+        reports.push(Player.play(trace, fleet, strategy, { usual, once: true, clock: () => performance.now() }))
+        yield* Effect.yieldNow()
+      }
+      rows.push({ strategy, reports })
+    }
+    const mean = (values: ReadonlyArray<number>): number =>
+      values.reduce((sum, value) => sum + value, 0) / values.length
+    const full = (reports: ReadonlyArray<Player.Report>) =>
+      reports.map(({ firstRefusal, peak }) => 100 * (firstRefusal ?? peak).dominant)
+    const [best] = rows
+      .filter(({ strategy }) => Player.baselines.some((baseline) => baseline === strategy))
+      .toSorted((a, b) => mean(full(b.reports)) - mean(full(a.reports)))
+    for (const { reports, strategy } of rows) {
+      const values = full(reports)
+      figures.push({
+        section,
+        what: `${strategy}: ${name}`,
+        unit: "% at 1st refusal",
+        values,
+        ...(strategy === "pack" && best !== undefined
+          ? {
+              against: compare(best.strategy, [mean(values)], [mean(full(best.reports))]),
+              target: { of: "ratio", kind: "at least", value: 1 - noise } as const
+            }
+          : {})
+      })
+    }
+    const rate = (wanted: Player.Strategy): number =>
+      median(
+        rows.flatMap(({ reports, strategy }) =>
+          strategy === wanted ? reports.map((report) => report.decisionsPerSecond ?? 0) : []
+        )
+      )
+    figures.push({ section, what: `pack: ${name}`, unit: "decisions/s", values: [rate("pack")] })
+  }
+  return figures
+})

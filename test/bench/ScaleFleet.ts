@@ -1,0 +1,80 @@
+/** The fleet of `scaleProgram.ts`, whose hosts are in a process of their own beside it, both built: what the two have to agree on. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { fork } from "node:child_process"
+import { connect } from "node:net"
+import { HostAddress } from "../../src/domain/Host.ts"
+import { SshDialer } from "../../src/services/SshDialer.ts"
+import * as FleetFile from "../../src/simulator/FleetFile.ts"
+import { BenchError } from "./Process.ts"
+
+/** In a pool an image is there once, not once on every host; VMs that stand already have their disks on their hosts. */
+export const file = ({
+  hosts,
+  standing
+}: {
+  readonly hosts: number
+  readonly standing: boolean
+}): FleetFile.FleetFile => ({
+  ...FleetFile.sized({ hosts }),
+  ...(standing ? {} : { images: [{ name: "image", size: 1 }], pool: { name: "vms", capacity: 1024 ** 2 } })
+})
+
+const Ready = Schema.Struct({
+  privateKeys: Schema.Array(Schema.String),
+  knownHosts: Schema.String,
+  ceph: Schema.NullOr(
+    Schema.Struct({ pool: Schema.String, client: Schema.String, conf: Schema.String, host: HostAddress })
+  ),
+  /** of the hosts' process */
+  mebibytes: Schema.Number
+})
+
+/** What the hosts' process says when all is there. */
+export const encode = Schema.encodeSync(Ready)
+
+/** Hosts, until the scope closes. */
+export const make = Effect.fnUntraced(function* (options: {
+  readonly hosts: number
+  readonly socket: string
+  readonly database: string
+  readonly standing: number
+}) {
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() => fork(new URL("hostsProgram.js", import.meta.url), args)),
+    (process) => Effect.sync(() => process.disconnect())
+  )
+  const said = Effect.async<unknown, BenchError>((resume) => {
+    const failed = () => resume(new BenchError({ message: "the simulated hosts ended" }))
+    child.once("exit", failed)
+    child.once("message", (message) => {
+      child.off("exit", failed)
+      resume(Effect.succeed(message))
+    })
+  })
+  const ready = yield* Effect.flatMap(said, Schema.decodeUnknown(Ready))
+  const dialer = Layer.succeed(SshDialer, {
+    dial: ({ host }) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const stream = connect(options.socket)
+          stream.on("error", () => {})
+          stream.write(`${host}\n`)
+          return stream
+        }),
+        (stream) => Effect.sync(() => stream.destroy())
+      )
+  })
+  return {
+    ...ready,
+    dialer,
+    /** So many of the hosts answer nothing from now on. */
+    hang: (hosts: number) =>
+      Effect.zipRight(
+        Effect.sync(() => child.send(String(hosts))),
+        said
+      )
+  }
+})
