@@ -71,8 +71,16 @@ const original: Readonly<Record<OriginalPath, Role>> = {
   "/operation/cancel": "operator"
 }
 
-/** What tells a supervisor or a load balancer how the process does and nothing else, and what the API is, which is no secret. */
-const open: ReadonlyArray<HttpLayerRouter.PathInput> = ["/healthz", "/readyz", "/openapi.json", "/docs"]
+/** What tells a supervisor or a load balancer how the process does and nothing else, what the API is, and the files of the web interface: no secrets. */
+const open: ReadonlyArray<HttpLayerRouter.PathInput> = [
+  "/healthz",
+  "/readyz",
+  "/openapi.json",
+  "/docs",
+  "/",
+  "/ui",
+  "/ui/*"
+]
 
 const entry = (method: string, path: HttpLayerRouter.PathInput, need: Partial<Need> & Pick<Need, "role">): Entry => ({
   method,

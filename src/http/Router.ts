@@ -15,6 +15,7 @@ import * as Further from "./Further.ts"
 import { api } from "../api/Api.ts"
 import * as Problem from "../api/Problem.ts"
 import * as Guard from "./Guard.ts"
+import * as Gui from "./Gui.ts"
 import * as Health from "./Health.ts"
 import * as Insight from "./Insight.ts"
 import * as Metrics from "./Metrics.ts"
@@ -25,7 +26,7 @@ import * as Traces from "./Traces.ts"
 import * as Api from "./v1/Api.ts"
 import * as Problems from "./v1/Problems.ts"
 
-const notFound = HttpLayerRouter.add("*", "/*", (request) =>
+const unknownRoute = (request: HttpServerRequest.HttpServerRequest) =>
   HttpServerResponse.json(
     {
       error:
@@ -34,10 +35,17 @@ const notFound = HttpLayerRouter.add("*", "/*", (request) =>
     },
     { status: 404 }
   )
-)
+
+const notFound = HttpLayerRouter.add("*", "/*", unknownRoute)
+
+/** A browser is led to the web interface; for everybody else there is nothing. */
+const root = HttpLayerRouter.add("GET", "/", (request) => {
+  const led = Gui.fromRoot(request)
+  return led === null ? unknownRoute(request) : Effect.succeed(led)
+})
 
 /** The original's routes and those in its manner, without a server and without a guard. @since 0.1.0 @category layers */
-export const routes = Layer.mergeAll(Original.layer, Further.layer, Insight.layer, notFound)
+export const routes = Layer.mergeAll(Original.layer, Further.layer, Insight.layer, root, notFound)
 
 /** A path that cannot be decoded is found by no route, not even by the one that says so. */
 const undecodable = (request: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse => {
@@ -80,7 +88,7 @@ export interface Options extends Omit<Guard.Options, "needs"> {
 /** Serves the routes, guarded, on whatever `HttpServer` is provided. @since 0.4.0 @category layers */
 export const layerWith = ({ traced = false, ...guarding }: Options) =>
   HttpLayerRouter.serve(
-    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Guard.layer({ ...guarding, needs })),
+    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Gui.layer, Guard.layer({ ...guarding, needs })),
     {
       disableLogger: true,
       disableListenLog: true,

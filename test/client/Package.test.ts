@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } f
 import { tmpdir } from "node:os"
 import { dirname, join, relative, resolve } from "node:path"
 import { promisify } from "node:util"
+import { built } from "../gui/Browser.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 
@@ -72,6 +73,7 @@ describe("the package", () => {
     folder = await mkdtemp(join(tmpdir(), "vmfabric-package-"))
     // types are checked elsewhere
     await run(root, process.execPath, compiler, "--project", "tsconfig.build.json", "--noCheck")
+    await built()
     const packed = await run(root, "npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", folder)
     const modules = join(folder, "node_modules")
     await mkdir(join(modules, "vmfabric"), { recursive: true })
@@ -86,7 +88,7 @@ describe("the package", () => {
       if (beside.has(name)) await symlink(join(ours, name), join(modules, name))
     }
     await writeFile(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
-  }, 90_000)
+  }, 180_000)
 
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
@@ -95,6 +97,20 @@ describe("the package", () => {
     const printed = await run(folder, process.execPath, "program.js")
     assert.match(printed, /^hello is running\ntrue unreachable function$/m)
   }, 60_000)
+
+  it("has the web interface, and needs nothing for it", async () => {
+    const gui = join(folder, "node_modules/vmfabric/dist/gui")
+    const page = await readFile(join(gui, "index.html"), "utf8")
+    const [, script = ""] = /src="\/ui\/(assets\/[^"]+\.js)"/.exec(page) ?? []
+    assert.isAbove((await readFile(join(gui, script))).length, 100_000)
+    const { dependencies }: { readonly dependencies: Record<string, string> } = JSON.parse(
+      await readFile(join(folder, "node_modules/vmfabric/package.json"), "utf8")
+    )
+    assert.deepStrictEqual(
+      Object.keys(dependencies).filter((name) => /react|tanstack|ariakit|vite/.test(name)),
+      []
+    )
+  })
 
   it("has its types there", async () => {
     const options = { strict: true, noEmit: true, skipLibCheck: true, module: "nodenext", target: "es2022", types: [] }

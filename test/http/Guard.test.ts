@@ -42,7 +42,6 @@ const table: ReadonlyArray<readonly [method: string, path: string, role: "viewer
     return [["GET", path, role] as const, ["POST", path, role] as const]
   }),
   ["GET", "/nothing", "viewer"],
-  ["GET", "/", "viewer"],
   ["GET", "/api/v1/session", "viewer"],
   ["GET", "/api/v1/tokens", "viewer"],
   ["DELETE", "/api/v1/tokens/999", "viewer"],
@@ -62,6 +61,23 @@ const roles = ["viewer", "operator", "admin"] as const
 const refused = [401, 403, 421, 429]
 
 describe("the guard, route by route", () => {
+  it.scopedLive(
+    "lets everybody have the files of the web interface, which are no secret, but no foreign page and no other name",
+    () =>
+      Effect.gen(function* () {
+        const { admins, ask } = yield* Guarded.make()
+        yield* admins
+        for (const path of ["/", "/ui", "/ui/vms/7", "/ui/assets/none.js"]) {
+          const open = yield* ask("GET", path)
+          assert.notInclude(refused, open.status, path)
+          for (const headers of [{ origin: "http://evil.example" }, { "sec-fetch-site": "cross-site" }]) {
+            assert.strictEqual((yield* ask("GET", path, { headers })).status, 403, path)
+          }
+          assert.strictEqual((yield* ask("GET", path, { headers: { host: "evil.example" } })).status, 421, path)
+        }
+      })
+  )
+
   it.scopedLive("lets through who has the role, and nobody else, nothing foreign and no other name", () =>
     Effect.gen(function* () {
       const { admins, ask, forward, now, someone } = yield* Guarded.make()

@@ -1,0 +1,103 @@
+/**
+ * Pages by their addresses, below `/ui`.
+ *
+ * @since 0.7.0
+ */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link } from "@tanstack/react-router"
+import { Overview } from "./pages/Overview.tsx"
+import { Empty } from "./parts/Parts.tsx"
+import { Shell } from "./Shell.tsx"
+
+// whatever page is opened first need not wait for the others
+const CreatePage = lazyRouteComponent(() => import("./pages/Create.tsx"), "Create")
+const HostsPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "Hosts")
+const OneHostPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "OneHost")
+const OneOperationPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "OneOperation")
+const OperationsPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "Operations")
+const OneVmPage = lazyRouteComponent(() => import("./pages/Vm.tsx"), "OneVm")
+const VmsPage = lazyRouteComponent(() => import("./pages/Vms.tsx"), "Vms")
+const VolumesPage = lazyRouteComponent(() => import("./pages/Volumes.tsx"), "Volumes")
+
+const Nowhere = () => (
+  <div className="page narrow">
+    <h1>There is no such page</h1>
+    <Empty title="The address may be mistyped">
+      <Link to="/" className="button">
+        To the overview
+      </Link>
+    </Empty>
+  </div>
+)
+
+type Words<Name extends string> = { readonly [_ in Name]?: string | undefined }
+
+/** Of what an address says only what a page knows, and only if it is something. */
+const some =
+  <const Name extends string>(...names: ReadonlyArray<Name>) =>
+  (given: Record<string, unknown>): Words<Name> => {
+    const known: { [_ in Name]?: string | undefined } = {}
+    for (const name of names) {
+      const value = given[name]
+      if (typeof value === "string" && value !== "") known[name] = value
+    }
+    return known
+  }
+
+const rootRoute = createRootRoute({ component: Shell, notFoundComponent: Nowhere })
+
+const getParentRoute = () => rootRoute
+
+const overview = createRoute({ getParentRoute, path: "/", component: Overview })
+const vms = createRoute({
+  getParentRoute,
+  path: "/vms",
+  component: VmsPage,
+  validateSearch: some("q", "state", "host", "attention", "sort")
+})
+const create = createRoute({ getParentRoute, path: "/vms/new", component: CreatePage })
+const oneVm = createRoute({ getParentRoute, path: "/vms/$id", component: OneVmPage })
+const volumes = createRoute({ getParentRoute, path: "/volumes", component: VolumesPage, validateSearch: some("q") })
+const hosts = createRoute({ getParentRoute, path: "/hosts", component: HostsPage })
+const oneHost = createRoute({ getParentRoute, path: "/hosts/$id", component: OneHostPage })
+const operations = createRoute({
+  getParentRoute,
+  path: "/operations",
+  component: OperationsPage,
+  validateSearch: some("kind", "state", "vm")
+})
+const oneOperation = createRoute({ getParentRoute, path: "/operations/$id", component: OneOperationPage })
+
+// each by its name: in one expression their types are lost
+const routeTree = rootRoute.addChildren([
+  overview,
+  vms,
+  create,
+  oneVm,
+  volumes,
+  hosts,
+  oneHost,
+  operations,
+  oneOperation
+])
+
+/** Addresses as people type them: `?q=web&state=running`. */
+const stringifySearch = (search: Record<string, unknown>): string => {
+  const words = new URLSearchParams()
+  for (const [name, value] of Object.entries(search)) if (typeof value === "string") words.set(name, value)
+  const text = words.toString()
+  return text === "" ? "" : `?${text}`
+}
+
+/** @since 0.7.0 @category constructors */
+export const router = createRouter({
+  routeTree,
+  basepath: "/ui",
+  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  stringifySearch
+})
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * What is around every page.
+ *
+ * @since 0.7.0
+ */
+import { Result, useAtom, useAtomRefresh, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
+import { Link, Outlet } from "@tanstack/react-router"
+import { type ReactNode, useEffect } from "react"
+import icon from "./icon.svg?no-inline"
+import type { Me } from "../api/Session.ts"
+import { isUnknown, wordsOfCause } from "./state/Api.ts"
+import { type Connection, liveAtom } from "./state/Live.ts"
+import { meAtom, signOutAtom } from "./state/Session.ts"
+import { themeAtom, themes } from "./state/Theme.ts"
+import { SignIn } from "./pages/SignIn.tsx"
+import { Failure, Loading, State, useSnapshot } from "./parts/Parts.tsx"
+import { GoTo } from "./parts/GoTo.tsx"
+import { Tray } from "./parts/Tray.tsx"
+import { count } from "./parts/Words.ts"
+
+const names = { system: "Auto", light: "Light", dark: "Dark" } as const
+
+const Themes = () => {
+  const [theme, choose] = useAtom(themeAtom)
+  return (
+    <div className="segments" role="group" aria-label="Colours">
+      {themes.map((one) => (
+        <button key={one} type="button" aria-pressed={theme === one} onClick={() => choose(one)}>
+          {names[one]}
+        </button>
+      ))}
+    </div>
+  )
+}
+
+const ConnectionState = ({ connection }: { readonly connection: Connection }) => {
+  switch (connection._tag) {
+    case "live":
+      return <State tone="ok" word="live" why="every change is shown as it happens" />
+    case "loading":
+      return <State tone="busy" word="connecting" why={null} />
+    default:
+      return <State tone="warn" word="connection lost" why={null} />
+  }
+}
+
+const Lost = ({ connection }: { readonly connection: Connection }) =>
+  connection._tag === "lost" ? (
+    <div className="banner" role="status">
+      <span>
+        <strong>Connection lost</strong> at {new Date(connection.since).toLocaleTimeString()}: {connection.words.detail}
+        . What is shown is from before; it is tried again, and catches up by itself.
+      </span>
+    </div>
+  ) : null
+
+const Who = ({ me }: { readonly me: typeof Me.Type }) => {
+  const signOut = useAtomSet(signOutAtom, { mode: "promiseExit" })
+  const refresh = useAtomRefresh(meAtom)
+  return me.via === "session" ? (
+    <div className="row">
+      <span className="cut">
+        {me.user}, {me.role}
+      </span>
+      <button type="button" className="button tiny" onClick={() => void signOut().then(refresh)}>
+        Sign out
+      </button>
+    </div>
+  ) : (
+    <span className="quiet small hint" title="nobody could sign in yet, so this machine's users are admins">
+      {me.user}, {me.role}
+    </span>
+  )
+}
+
+const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
+  const { connection, hosts, operations, vms, volumes } = useSnapshot()
+  const refresh = useAtomRefresh(meAtom)
+  const signedOut = connection._tag === "signedOut"
+  useEffect(() => {
+    if (signedOut) refresh()
+  }, [signedOut, refresh])
+  const under = operations.filter(({ endedAt }) => endedAt === null).length
+  const current = { "aria-current": "page" } as const
+  return (
+    <div className="frame">
+      <a href="#main" className="skip button">
+        To the content
+      </a>
+      <header className="side">
+        <Link to="/" className="brand">
+          <img src={icon} alt="" />
+          vmfabric
+        </Link>
+        <nav aria-label="Pages">
+          <Link to="/" activeOptions={{ exact: true }} activeProps={current}>
+            Overview
+          </Link>
+          <Link to="/vms" activeProps={current} activeOptions={{ includeSearch: false }}>
+            VMs <span className="quiet count">{count(vms.size)}</span>
+          </Link>
+          <Link to="/volumes" activeProps={current} activeOptions={{ includeSearch: false }}>
+            Volumes <span className="quiet count">{count(volumes.size)}</span>
+          </Link>
+          <Link to="/hosts" activeProps={current} activeOptions={{ includeSearch: false }}>
+            Hosts <span className="quiet count">{count(hosts.size)}</span>
+          </Link>
+          <Link to="/operations" activeProps={current} activeOptions={{ includeSearch: false }}>
+            Operations <span className="quiet count">{under === 0 ? "" : count(under)}</span>
+          </Link>
+        </nav>
+        <div className="foot">
+          <GoTo />
+          <ConnectionState connection={connection} />
+          <Themes />
+          <Who me={me} />
+        </div>
+      </header>
+      <main id="main" className="main" tabIndex={-1}>
+        <Lost connection={connection} />
+        <Outlet />
+      </main>
+      <Tray />
+    </div>
+  )
+}
+
+/** The page that was asked for, or what stands before it. @since 0.7.0 @category components */
+export const Shell = (): ReactNode => {
+  const me = useAtomValue(meAtom)
+  const refresh = useAtomRefresh(meAtom)
+  const again = useAtomRefresh(liveAtom)
+  return Result.builder(me)
+    .onErrorIf(isUnknown, () => <SignIn onSignedIn={again} />)
+    .onSuccess((known) => <Frame me={known} />)
+    .onFailure((cause) => (
+      <main className="page narrow">
+        <h1>vmfabric</h1>
+        <Failure words={wordsOfCause(cause)} />
+        <div className="row">
+          <button type="button" className="button" onClick={refresh}>
+            Try again
+          </button>
+        </div>
+      </main>
+    ))
+    .onInitial(() => (
+      <main className="page">
+        <h1 className="sr">vmfabric</h1>
+        <Loading />
+      </main>
+    ))
+    .render()
+}

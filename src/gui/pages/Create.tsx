@@ -1,0 +1,452 @@
+/**
+ * A new VM, on one page.
+ *
+ * @since 0.7.0
+ */
+import { Atom, Result, useAtomValue } from "@effect-atom/atom-react"
+import { Link, useNavigate } from "@tanstack/react-router"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { type ReactNode, useState } from "react"
+import { NewVm } from "../../api/Vms.ts"
+import { invalidOf } from "../../client/Errors.ts"
+import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
+import type { Commanded } from "../parts/Commands.ts"
+import {
+  CommandsButton,
+  Empty,
+  Failure,
+  Loading,
+  Refusal,
+  useBegin,
+  useRole,
+  useSettled,
+  useSnapshot,
+  useTitle
+} from "../parts/Parts.tsx"
+import { counted, gibibytes, mebibytes } from "../parts/Words.ts"
+
+const decode = Schema.decodeUnknown(NewVm)
+
+const networksAtom = runtime.atom(Effect.flatMap(calls, ({ networks }) => networks.listNetworks()))
+
+/** What would be done, by the form as text: equal forms are one question. */
+const planAtom = Atom.family((form: string) =>
+  runtime.atom(
+    Effect.gen(function* () {
+      const { vms } = yield* calls
+      const payload = yield* Effect.mapError(Schema.decode(Schema.parseJson(NewVm))(form), invalidOf)
+      return yield* vms.createVm({ payload, urlParams: { plan: true } })
+    })
+  )
+)
+
+interface Form {
+  readonly name: string
+  readonly instanceType: number | null
+  readonly image: number | null
+  readonly network: string
+  readonly hostname: string
+  readonly sshKeys: string
+  readonly userData: string
+  readonly tags: string
+  readonly description: string
+  readonly restart: boolean
+  readonly autostart: boolean
+  readonly protect: boolean
+}
+
+const lines = (text: string, between: RegExp) =>
+  text
+    .split(between)
+    .map((one) => one.trim())
+    .filter((one) => one !== "")
+
+/** What is not said is left to the controller. */
+const bodyOf = (form: Form) => ({
+  name: form.name,
+  instanceType: form.instanceType,
+  ...(form.image === null ? {} : { image: form.image }),
+  ...(form.network === "" ? {} : { nics: [{ network: form.network }] }),
+  ...(form.hostname === "" ? {} : { hostname: form.hostname }),
+  ...(form.sshKeys.trim() === "" ? {} : { sshKeys: lines(form.sshKeys, /\n/) }),
+  ...(form.userData.trim() === "" ? {} : { userData: form.userData }),
+  ...(form.tags.trim() === "" ? {} : { tags: lines(form.tags, /[\s,]+/) }),
+  ...(form.description === "" ? {} : { description: form.description }),
+  ...(form.restart ? { onCrash: "restart" } : {}),
+  ...(form.autostart ? { autostart: true } : {}),
+  ...(form.protect ? { protected: true } : {})
+})
+
+const commandOf = (form: Form): Commanded => {
+  const body = bodyOf(form)
+  return {
+    label: `Create ${form.name === "" ? "VM" : form.name}`,
+    method: "POST",
+    path: "/vms",
+    body,
+    words: [
+      "vm",
+      "create",
+      "--name",
+      form.name === "" ? "NAME" : form.name,
+      "--type",
+      String(form.instanceType ?? "TYPE"),
+      ...(form.image === null ? [] : ["--image", `id:${form.image}`]),
+      ...(form.network === "" ? [] : ["--nic", `network=${form.network}`]),
+      ...(form.hostname === "" ? [] : ["--hostname", form.hostname]),
+      // of these the command line takes files
+      ...(form.sshKeys.trim() === "" ? [] : ["--ssh-key", "keys.pub"]),
+      ...(form.userData.trim() === "" ? [] : ["--user-data", "user-data"]),
+      ...lines(form.tags, /[\s,]+/).flatMap((tag) => ["--tag", tag]),
+      ...(form.description === "" ? [] : ["--description", form.description]),
+      ...(form.restart ? ["--on-crash", "restart"] : []),
+      ...(form.autostart ? ["--autostart"] : []),
+      ...(form.protect ? ["--protect"] : [])
+    ],
+    run: Effect.gen(function* () {
+      const payload = yield* Effect.mapError(decode(body), invalidOf)
+      const { vms } = yield* calls
+      return yield* vms.createVm({ payload })
+    })
+  }
+}
+
+/** Where it would go, and why the other hosts will not do. */
+const Preview = ({ form }: { readonly form: Form }) => {
+  const asked = { ...form, name: form.name === "" ? "new" : form.name }
+  const text = useSettled(JSON.stringify(bodyOf(asked)), 250)
+  const read = useAtomValue(planAtom(text))
+  return (
+    <section className="card aside" aria-labelledby="preview" aria-live="polite">
+      <h2 id="preview">Where it would go</h2>
+      {Result.builder(read)
+        .onInitial(() => <Loading />)
+        .onFailure((cause) => {
+          const words: Words = wordsOfCause(cause)
+          return words.refusal === null ? (
+            <Failure words={words} />
+          ) : (
+            <>
+              <div className="note warn">
+                <strong>No host can take it</strong>
+                <p>{words.detail}</p>
+              </div>
+              <Refusal refusal={words.refusal} />
+            </>
+          )
+        })
+        .onSuccess(({ placements, steps }) => {
+          const [placement] = placements
+          if (placement === undefined) return <p className="quiet">The controller does not say.</p>
+          const chosen = placement.considered.find((one) => one.chosen)
+          const others = placement.considered.filter((one) => !one.chosen)
+          return (
+            <>
+              <p className="big cut">{placement.host}</p>
+              {chosen === undefined ? null : <p>{chosen.reason}</p>}
+              <p className="quiet small">
+                {counted(placement.total, "host")} looked at, {counted(steps.length, "step")} to do. Nothing is held
+                until you create it.
+              </p>
+              {others.length === 0 ? null : (
+                <>
+                  <h2>Other hosts</h2>
+                  <ul className="list">
+                    {others.map(({ host, hostId, reason }) => (
+                      <li key={hostId}>
+                        <span>{host}</span>
+                        <span className="quiet">{reason}</span>
+                      </li>
+                    ))}
+                  </ul>
+                </>
+              )}
+            </>
+          )
+        })
+        .render()}
+    </section>
+  )
+}
+
+const Field = ({
+  children,
+  hint,
+  id,
+  label,
+  wrong
+}: {
+  readonly id: string
+  readonly label: string
+  readonly hint?: string
+  readonly wrong?: string | null
+  readonly children: ReactNode
+}) => (
+  <div className="field">
+    <label htmlFor={id}>{label}</label>
+    {children}
+    {hint === undefined ? null : (
+      <span id={`${id}-hint`} className="quiet small">
+        {hint}
+      </span>
+    )}
+    {wrong === undefined || wrong === null ? null : <span className="wrong">{wrong}</span>}
+  </div>
+)
+
+/** Whether a name can be one, in the words that the API has for it; null: it can. */
+const wrongName = (name: string): string | null =>
+  name === ""
+    ? null
+    : Effect.runSync(
+        Effect.match(decode({ name, instanceType: 1 }), {
+          onFailure: (error) => invalidOf(error).detail,
+          onSuccess: () => null
+        })
+      )
+
+const blank: Form = {
+  name: "",
+  instanceType: null,
+  image: null,
+  network: "",
+  hostname: "",
+  sshKeys: "",
+  userData: "",
+  tags: "",
+  description: "",
+  restart: true,
+  autostart: true,
+  protect: false
+}
+
+/** @since 0.7.0 @category components */
+export const Create = (): ReactNode => {
+  useTitle("Create VM")
+  const { connection, images, types } = useSnapshot()
+  const networks = useAtomValue(networksAtom)
+  const navigate = useNavigate()
+  const begin = useBegin()
+  const role = useRole()
+  const [given, setGiven] = useState(blank)
+  const [sent, setSent] = useState(false)
+  const offered = types.filter(({ retired }) => !retired)
+  const usable = images.filter(({ state }) => state === "available")
+  // the first of each, until something else is chosen
+  const form: Form = {
+    ...given,
+    instanceType: given.instanceType ?? offered[0]?.id ?? null,
+    image: given.image ?? usable[0]?.id ?? null
+  }
+  const put = (change: Partial<Form>) => setGiven((now) => ({ ...now, ...change }))
+  const command = commandOf(form)
+  const wrong = wrongName(form.name)
+
+  const submit = async () => {
+    if (form.name === "" || wrong !== null) return
+    setSent(true)
+    const operation = await begin(command)
+    setSent(false)
+    if (operation === null) return
+    if (operation.vmId !== null) await navigate({ to: "/vms/$id", params: { id: String(operation.vmId) } })
+    else await navigate({ to: "/operations/$id", params: { id: operation.id } })
+  }
+
+  return (
+    <div className="page narrow">
+      <div>
+        <div className="crumb">
+          <Link to="/vms">VMs</Link>
+        </div>
+        <h1>Create VM</h1>
+      </div>
+      {connection._tag === "loading" ? (
+        <Loading />
+      ) : offered.length === 0 || usable.length === 0 ? (
+        <Empty title={offered.length === 0 ? "There are no instance types yet" : "There are no images yet"}>
+          <p>
+            A VM needs a size and a disk to start from:{" "}
+            <code>
+              {offered.length === 0
+                ? "vmfabric type create --cpu 2 --ram 4096 --disk 20"
+                : "vmfabric image upload debian-12.qcow2"}
+            </code>
+          </p>
+        </Empty>
+      ) : (
+        <div className="form">
+          <form
+            className="card"
+            noValidate
+            onSubmit={(event) => {
+              event.preventDefault()
+              void submit()
+            }}
+          >
+            <Field id="name" label="Name" wrong={wrong}>
+              <input
+                id="name"
+                className="input"
+                required
+                autoComplete="off"
+                aria-invalid={wrong !== null}
+                value={form.name}
+                onChange={(event) => put({ name: event.target.value })}
+              />
+            </Field>
+            <fieldset className="sizes">
+              <legend className="field">
+                <span className="label">Size</span>
+              </legend>
+              {offered.map(({ cpu, disk, id, ram }) => (
+                <label key={id}>
+                  <input
+                    type="radio"
+                    name="type"
+                    checked={form.instanceType === id}
+                    onChange={() => put({ instanceType: id })}
+                  />
+                  <span>
+                    <strong>{counted(cpu, "vCPU")}</strong>
+                    <br />
+                    <strong>{mebibytes(ram)}</strong>
+                    <br />
+                    <span className="quiet small">{gibibytes(disk)} of disk</span>
+                  </span>
+                </label>
+              ))}
+            </fieldset>
+            <Field id="image" label="Image">
+              <select
+                id="image"
+                className="input"
+                value={form.image ?? ""}
+                onChange={(event) => put({ image: Number(event.target.value) })}
+              >
+                {usable.map(({ id, name }) => (
+                  <option key={id} value={id}>
+                    {name}
+                  </option>
+                ))}
+              </select>
+            </Field>
+            <Field id="network" label="Network">
+              <select
+                id="network"
+                className="input"
+                value={form.network}
+                onChange={(event) => put({ network: event.target.value })}
+              >
+                <option value="">The default network of its host</option>
+                {Result.isSuccess(networks)
+                  ? networks.value.items.map(({ hosts, name }) => (
+                      <option key={name} value={name}>
+                        {name}, on {counted(hosts.length, "host")}
+                      </option>
+                    ))
+                  : null}
+              </select>
+            </Field>
+            <Field id="keys" label="SSH keys" hint="Public keys, one a line, for the user that the image has for it.">
+              <textarea
+                id="keys"
+                className="input"
+                rows={2}
+                spellCheck={false}
+                aria-describedby="keys-hint"
+                placeholder="ssh-ed25519 AAAA… me@here"
+                value={form.sshKeys}
+                onChange={(event) => put({ sshKeys: event.target.value })}
+              />
+            </Field>
+            <details>
+              <summary>cloud-init, tags and what people say of it</summary>
+              <div className="card">
+                <Field id="hostname" label="Hostname" hint="Made of its name unless it is said.">
+                  <input
+                    id="hostname"
+                    className="input"
+                    autoComplete="off"
+                    aria-describedby="hostname-hint"
+                    value={form.hostname}
+                    onChange={(event) => put({ hostname: event.target.value })}
+                  />
+                </Field>
+                <Field
+                  id="user-data"
+                  label="User data"
+                  hint="#cloud-config YAML, a script that begins with #!, or MIME."
+                >
+                  <textarea
+                    id="user-data"
+                    className="input"
+                    rows={6}
+                    spellCheck={false}
+                    aria-describedby="user-data-hint"
+                    value={form.userData}
+                    onChange={(event) => put({ userData: event.target.value })}
+                  />
+                </Field>
+                <Field id="tags" label="Tags" hint="Short words with blanks between them.">
+                  <input
+                    id="tags"
+                    className="input"
+                    autoComplete="off"
+                    aria-describedby="tags-hint"
+                    value={form.tags}
+                    onChange={(event) => put({ tags: event.target.value })}
+                  />
+                </Field>
+                <Field id="description" label="Description">
+                  <input
+                    id="description"
+                    className="input"
+                    autoComplete="off"
+                    value={form.description}
+                    onChange={(event) => put({ description: event.target.value })}
+                  />
+                </Field>
+              </div>
+            </details>
+            <label className="check">
+              <input
+                type="checkbox"
+                checked={form.restart}
+                onChange={(event) => put({ restart: event.target.checked })}
+              />
+              Start it again when it crashes
+            </label>
+            <label className="check">
+              <input
+                type="checkbox"
+                checked={form.autostart}
+                onChange={(event) => put({ autostart: event.target.checked })}
+              />
+              Start it when its host boots
+            </label>
+            <label className="check">
+              <input
+                type="checkbox"
+                checked={form.protect}
+                onChange={(event) => put({ protect: event.target.checked })}
+              />
+              Protect it from being destroyed
+            </label>
+            <div className="row">
+              <button
+                type="submit"
+                className="button primary"
+                disabled={sent || form.name === "" || wrong !== null || role === "viewer"}
+              >
+                Create VM
+              </button>
+              <CommandsButton actions={[command]} />
+            </div>
+          </form>
+          <Preview form={form} />
+        </div>
+      )}
+    </div>
+  )
+}

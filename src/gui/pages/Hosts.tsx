@@ -1,0 +1,222 @@
+/**
+ * The servers VMs run on.
+ *
+ * @since 0.7.0
+ */
+import { Link, useParams } from "@tanstack/react-router"
+import type { ReactNode } from "react"
+import * as Effect from "effect/Effect"
+import type { Host } from "../../api/Hosts.ts"
+import { calls } from "../state/Api.ts"
+import type { Commanded } from "../parts/Commands.ts"
+import {
+  CommandsButton,
+  Empty,
+  Loading,
+  Meter,
+  State,
+  useBegin,
+  useRole,
+  useSnapshot,
+  useTitle
+} from "../parts/Parts.tsx"
+import { count, counted, gibibytes, hostState, mebibytes, moment, vmState } from "../parts/Words.ts"
+
+const maintain = ({ id, maintenance, name }: Host): Commanded => ({
+  label: maintenance ? `Take ${name} out of maintenance` : `Put ${name} into maintenance`,
+  method: "PATCH",
+  path: `/hosts/${id}`,
+  body: { maintenance: !maintenance },
+  words: ["host", "maintenance", `id:${id}`, maintenance ? "off" : "on"],
+  run: Effect.flatMap(calls, ({ hosts }) => hosts.changeHost({ path: { id }, payload: { maintenance: !maintenance } }))
+})
+
+const Meters = ({ host: { capacity, promised } }: { readonly host: Host }) => (
+  <>
+    <Meter label="vCPUs" used={promised.cpu} capacity={capacity.cpu} shown={count} />
+    <Meter label="Memory" used={promised.ram} capacity={capacity.ram} shown={mebibytes} />
+    <Meter label="Disk" used={promised.disk} capacity={capacity.disk} shown={gibibytes} />
+  </>
+)
+
+/** @since 0.7.0 @category components */
+export const Hosts = (): ReactNode => {
+  useTitle("Hosts")
+  const { connection, hosts } = useSnapshot()
+  return (
+    <div className="page">
+      <div className="head">
+        <h1>Hosts</h1>
+        <span className="quiet">{count(hosts.size)}</span>
+      </div>
+      {connection._tag === "loading" ? (
+        <Loading />
+      ) : hosts.size === 0 ? (
+        <Empty title="No hosts yet">
+          <p>
+            A host is any Linux server with sshd and libvirt. Add one with <code>vmfabric host add root@h1</code>, or
+            start the controller with a machine file.
+          </p>
+        </Empty>
+      ) : (
+        <div className="grid">
+          {[...hosts.values()].map((host) => {
+            const state = hostState(host)
+            return (
+              <section key={host.id} className="card" aria-label={host.name}>
+                <header>
+                  <h2 className="cut">
+                    <Link to="/hosts/$id" params={{ id: String(host.id) }}>
+                      {host.name}
+                    </Link>
+                  </h2>
+                  <State {...state} />
+                </header>
+                {state.why === null ? null : <p className="quiet">{state.why}</p>}
+                <Meters host={host} />
+                <Link to="/vms" search={{ host: String(host.id) }} className="small">
+                  {counted(host.vms, "VM")}
+                </Link>
+              </section>
+            )
+          })}
+        </div>
+      )}
+    </div>
+  )
+}
+
+/** @since 0.7.0 @category components */
+export const OneHost = (): ReactNode => {
+  const { id } = useParams({ from: "/hosts/$id" })
+  const { connection, hosts, vms } = useSnapshot()
+  const begin = useBegin()
+  const role = useRole()
+  const host = [...hosts.values()].find((one) => String(one.id) === id)
+  useTitle(host?.name ?? `Host ${id}`)
+  if (host === undefined) {
+    return (
+      <div className="page narrow">
+        <h1>Host {id}</h1>
+        {connection._tag === "loading" ? (
+          <Loading />
+        ) : (
+          <Empty title="There is no such host">
+            <Link to="/hosts" className="button">
+              Show all hosts
+            </Link>
+          </Empty>
+        )}
+      </div>
+    )
+  }
+  const state = hostState(host)
+  const change = maintain(host)
+  const there = [...vms.values()].filter(({ hostId }) => hostId === host.id)
+  const { facts, since, signs } = host
+  return (
+    <div className="page narrow">
+      <div className="head">
+        <div>
+          <div className="crumb">
+            <Link to="/hosts">Hosts</Link>
+          </div>
+          <h1>{host.name}</h1>
+        </div>
+        <State {...state} />
+        <div className="actions">
+          <button
+            type="button"
+            className="button"
+            disabled={role !== "admin"}
+            title={role === "admin" ? "" : "this needs the role admin"}
+            onClick={() => void begin(change)}
+          >
+            {host.maintenance ? "End maintenance" : "Maintenance"}
+          </button>
+          <CommandsButton actions={[change]} />
+        </div>
+      </div>
+      {host.reason === null ? null : (
+        <div className={`note ${host.status === "down" ? "bad" : "warn"}`}>
+          <strong>{host.reason}</strong>
+          {since === null ? null : <p>since {moment(since)}</p>}
+          {signs === null ? null : (
+            <p>
+              sshd {signs.ssh}, libvirt {signs.libvirt}, asked from other hosts: {signs.peers}
+            </p>
+          )}
+        </div>
+      )}
+      {host.maintenance ? (
+        <div className="note warn">
+          <strong>In maintenance</strong>
+          <p>Nothing new is placed here; what is here stays, and can be worked on.</p>
+        </div>
+      ) : null}
+      <div className="grid wide">
+        <section className="card" aria-labelledby="capacity">
+          <h2 id="capacity">Capacity</h2>
+          <Meters host={host} />
+          <p className="quiet small">
+            Promised at most {count(host.overcommit.cpu)} times its processors, {count(host.overcommit.ram)} times its
+            memory, {count(host.overcommit.disk)} times its disk.
+          </p>
+        </section>
+        <section className="card" aria-labelledby="facts">
+          <h2 id="facts">Facts</h2>
+          <dl className="facts">
+            <dt>Guests run by</dt>
+            <dd>{facts === null ? "not known yet" : facts.domainType === "kvm" ? "KVM" : "QEMU, in software"}</dd>
+            <dt>Machine</dt>
+            <dd>
+              {facts === null
+                ? "not reached yet"
+                : `${facts.hostname}, ${facts.arch}, ${counted(facts.resources.cpu, "processor")}, ${mebibytes(facts.resources.ram)}`}
+            </dd>
+            <dt>libvirt</dt>
+            <dd>{facts?.libvirtVersion ?? "not known yet"}</dd>
+            <dt>Folder</dt>
+            <dd>
+              <code>{host.path}</code>
+            </dd>
+            <dt>Network</dt>
+            <dd>{host.network ?? facts?.network ?? "none"}</dd>
+            <dt>Labels</dt>
+            <dd>
+              {Object.keys(host.labels).length === 0
+                ? "none"
+                : Object.entries(host.labels)
+                    .map(([key, value]) => `${key}=${value}`)
+                    .join(", ")}
+            </dd>
+            <dt>Settings</dt>
+            <dd>{host.origin === "file" ? "in the machine file" : "added by the API"}</dd>
+          </dl>
+        </section>
+      </div>
+      <section className="card" aria-labelledby="vms">
+        <header>
+          <h2 id="vms">VMs here</h2>
+          <Link to="/vms" search={{ host: String(host.id) }} className="small">
+            All {count(there.length)} in the list
+          </Link>
+        </header>
+        {there.length === 0 ? <p className="quiet">None.</p> : null}
+        <ul className="list">
+          {there.slice(0, 10).map((vm) => (
+            <li key={vm.id}>
+              <Link to="/vms/$id" params={{ id: String(vm.id) }}>
+                {vm.name}
+              </Link>
+              <State {...vmState(vm)} />
+              <span className="quiet end small">
+                {counted(vm.resources.cpu, "vCPU")}, {mebibytes(vm.resources.ram)}
+              </span>
+            </li>
+          ))}
+        </ul>
+      </section>
+    </div>
+  )
+}

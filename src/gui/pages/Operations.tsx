@@ -1,0 +1,311 @@
+/**
+ * What is under way, and how it ended.
+ *
+ * @since 0.7.0
+ */
+import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
+import { useVirtualizer } from "@tanstack/react-virtual"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { type ReactNode, useEffect, useRef } from "react"
+import { Kind, type Operation, State as OperationState } from "../../api/Operations.ts"
+import { OperationId } from "../../domain/Ids.ts"
+import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+import { mostOperations } from "../state/Live.ts"
+import {
+  CommandsButton,
+  Empty,
+  Failure,
+  Loading,
+  State,
+  useBegin,
+  useRole,
+  useSnapshot,
+  useTitle
+} from "../parts/Parts.tsx"
+import type { Commanded } from "../parts/Commands.ts"
+import { Target } from "../parts/OperationRow.tsx"
+import { briefly, count, kind, lasted, moment, operationState } from "../parts/Words.ts"
+
+/** @since 0.7.0 @category components */
+export const Operations = (): ReactNode => {
+  useTitle("Operations")
+  const snapshot = useSnapshot()
+  const search = useSearch({ from: "/operations" })
+  const navigate = useNavigate({ from: "/operations" })
+  const scroller = useRef<HTMLDivElement>(null)
+  const shown = snapshot.operations.filter(
+    (one) =>
+      (search.kind === undefined || one.kind === search.kind) &&
+      (search.state === undefined || one.state === search.state) &&
+      (search.vm === undefined || String(one.vmId) === search.vm)
+  )
+  const rows = useVirtualizer({
+    count: shown.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => 44,
+    overscan: 12
+  })
+  const set = (name: "kind" | "state", value: string) =>
+    void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
+  return (
+    <div className="page fills">
+      <div className="head">
+        <h1>Operations</h1>
+        <span className="quiet">
+          {count(shown.length)}
+          {snapshot.operations.length === mostOperations ? ` of the newest ${mostOperations}` : ""}
+        </span>
+      </div>
+      <div className="filters">
+        <select
+          className="input"
+          aria-label="State"
+          value={search.state ?? ""}
+          onChange={(event) => set("state", event.target.value)}
+        >
+          <option value="">Any state</option>
+          {OperationState.literals.map((state) => (
+            <option key={state}>{state}</option>
+          ))}
+        </select>
+        <select
+          className="input"
+          aria-label="Kind"
+          value={search.kind ?? ""}
+          onChange={(event) => set("kind", event.target.value)}
+        >
+          <option value="">Any kind</option>
+          {Kind.literals.map((name) => (
+            <option key={name} value={name}>
+              {kind(name)}
+            </option>
+          ))}
+        </select>
+        {search.vm === undefined ? null : (
+          <Link from="/operations" to="/operations" search={{ ...search, vm: undefined }} className="button">
+            Of VM {search.vm} only ✕
+          </Link>
+        )}
+      </div>
+      {snapshot.connection._tag === "loading" ? (
+        <Loading />
+      ) : shown.length === 0 ? (
+        <Empty title={snapshot.operations.length === 0 ? "Nothing was done yet" : "None is like that"}>
+          <p>Whatever takes time is an operation: it is begun once, and driven to an end.</p>
+          <Link to={snapshot.operations.length === 0 ? "/vms/new" : "/operations"} className="button">
+            {snapshot.operations.length === 0 ? "Create a VM" : "Show all"}
+          </Link>
+        </Empty>
+      ) : (
+        <div className="scroll" ref={scroller} tabIndex={0} role="region" aria-label="List of operations">
+          <div className="table operations" role="table" aria-label="Operations" aria-rowcount={shown.length + 1}>
+            <div className="thead" role="rowgroup">
+              <div className="tr" role="row" aria-rowindex={1}>
+                <span role="columnheader">Operation</span>
+                <span role="columnheader">State</span>
+                <span role="columnheader">About</span>
+                <span role="columnheader" className="extra">
+                  Why
+                </span>
+                <span role="columnheader" className="extra">
+                  Begun
+                </span>
+                <span role="columnheader" className="right extra-phone">
+                  Took
+                </span>
+              </div>
+            </div>
+            <div className="tbody virtual" role="rowgroup" style={{ height: rows.getTotalSize() }}>
+              {rows.getVirtualItems().map(({ index, start }) => {
+                const one = shown[index]
+                return one === undefined ? null : (
+                  <div
+                    key={one.id}
+                    className="tr"
+                    role="row"
+                    aria-rowindex={index + 2}
+                    style={{ transform: `translateY(${start}px)` }}
+                  >
+                    <span className="cell main-cell" role="cell">
+                      <Link to="/operations/$id" params={{ id: one.id }}>
+                        {kind(one.kind)}
+                      </Link>
+                    </span>
+                    <span className="cell" role="cell">
+                      <State {...operationState(one)} />
+                    </span>
+                    <span className="cell" role="cell">
+                      <Target operation={one} snapshot={snapshot} />
+                    </span>
+                    <span className="cell quiet extra" role="cell" title={one.error ?? one.outcome ?? ""}>
+                      {one.error ?? one.outcome ?? ""}
+                    </span>
+                    <span className="cell quiet extra" role="cell" title={moment(one.createdAt)}>
+                      {briefly(one.createdAt)}
+                    </span>
+                    <span className="cell quiet right extra-phone" role="cell">
+                      {lasted(one)}
+                    </span>
+                  </div>
+                )
+              })}
+            </div>
+          </div>
+        </div>
+      )}
+    </div>
+  )
+}
+
+// ------------------------------------------------------------------------------------------------------------------ one
+
+const decodeId = Schema.decode(OperationId)
+
+/** One that is not at hand, as it is; again while it has not ended. */
+const operationAtom = Atom.family((id: string) =>
+  runtime.atom(
+    Effect.gen(function* () {
+      const { operations } = yield* calls
+      return yield* operations.getOperation({ path: { id: yield* decodeId(id) } })
+    })
+  )
+)
+
+const cancelOf = ({ id, kind: name }: Operation): Commanded => ({
+  label: `Cancel ${kind(name)}`,
+  method: "POST",
+  path: `/operations/${id}/cancel`,
+  words: ["operation", "cancel", id],
+  run: Effect.flatMap(calls, ({ operations }) => operations.cancelOperation({ path: { id } }))
+})
+
+/** @since 0.7.0 @category components */
+export const OneOperation = (): ReactNode => {
+  const { id } = useParams({ from: "/operations/$id" })
+  const snapshot = useSnapshot()
+  const atom = operationAtom(id)
+  const read = useAtomValue(atom)
+  const refresh = useAtomRefresh(atom)
+  const role = useRole()
+  const begin = useBegin()
+  const live = snapshot.operations.find((one) => one.id === id)
+  const found = Result.isSuccess(read) ? read.value : undefined
+  // what ended last is right: the event may be here before the answer, and the other way round
+  const operation =
+    live !== undefined && (found === undefined || found.endedAt === null) && live.endedAt !== null
+      ? live
+      : (found ?? live)
+  const goesOn = operation !== undefined && operation.endedAt === null
+  useEffect(() => {
+    if (!goesOn) return
+    const timer = setInterval(refresh, 500)
+    return () => clearInterval(timer)
+  }, [goesOn, refresh])
+  useTitle(operation === undefined ? "Operation" : kind(operation.kind))
+  if (operation === undefined) {
+    return (
+      <div className="page narrow">
+        <h1>Operation</h1>
+        {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : <Loading />}
+      </div>
+    )
+  }
+  const { progress } = operation
+  const cancel = cancelOf(operation)
+  return (
+    <div className="page narrow">
+      <div className="head">
+        <div>
+          <div className="crumb">
+            <Link to="/operations">Operations</Link>
+          </div>
+          <h1>{kind(operation.kind)}</h1>
+        </div>
+        <State {...operationState(operation)} />
+        <div className="actions">
+          {goesOn ? (
+            <button
+              type="button"
+              className="button"
+              disabled={operation.cancelAsked || role === "viewer"}
+              onClick={() => void begin(cancel)}
+            >
+              Cancel
+            </button>
+          ) : null}
+          <CommandsButton actions={[cancel]} />
+        </div>
+      </div>
+      {operation.error === null ? null : (
+        <div className="note bad">
+          <strong>Why it failed</strong>
+          <p>{operation.error}</p>
+        </div>
+      )}
+      {operation.outcome === null ? null : (
+        <div className="note">
+          <p>{operation.outcome}</p>
+        </div>
+      )}
+      <div className="grid wide">
+        <section className="card" aria-labelledby="steps">
+          <h2 id="steps">Steps</h2>
+          {progress === null ? (
+            <p className="quiet">
+              {operation.endedAt === null
+                ? "It has not been taken up yet."
+                : operation.state === "done"
+                  ? "All that was to be done has been."
+                  : "It failed, and what it had made was undone."}
+            </p>
+          ) : (
+            <>
+              <p>
+                {progress.phase === "undo" ? "Undoing: step" : "Step"} {progress.number} of {progress.of}:{" "}
+                <strong>{progress.step}</strong>
+                {progress.tries > 1 ? `, begun ${progress.tries} times` : ""}
+              </p>
+              <progress
+                aria-label="Steps"
+                max={progress.of}
+                value={progress.number - 1 + (progress.percent ?? 0) / 100}
+              />
+              {progress.waiting === null ? null : <p className="quiet">It waits: {progress.waiting}</p>}
+            </>
+          )}
+        </section>
+        <section className="card" aria-labelledby="facts">
+          <h2 id="facts">Facts</h2>
+          <dl className="facts">
+            <dt>About</dt>
+            <dd>
+              <Target operation={operation} snapshot={snapshot} />
+            </dd>
+            <dt>Begun</dt>
+            <dd>{moment(operation.createdAt)}</dd>
+            <dt>Ended</dt>
+            <dd>
+              {operation.endedAt === null ? "not yet" : `${moment(operation.endedAt)}, after ${lasted(operation)}`}
+            </dd>
+            {operation.replacedBy === null ? null : (
+              <>
+                <dt>Goes on as</dt>
+                <dd>
+                  <Link to="/operations/$id" params={{ id: operation.replacedBy }}>
+                    the same on another host
+                  </Link>
+                </dd>
+              </>
+            )}
+            <dt>Id</dt>
+            <dd>
+              <code>{operation.id}</code>
+            </dd>
+          </dl>
+        </section>
+      </div>
+    </div>
+  )
+}

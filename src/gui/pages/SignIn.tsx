@@ -1,0 +1,78 @@
+/**
+ * Who are you? In place of whatever page was asked for, which then is there.
+ *
+ * @since 0.7.0
+ */
+import { useAtomRefresh, useAtomSet } from "@effect-atom/atom-react"
+import * as Exit from "effect/Exit"
+import { useState } from "react"
+import { type Words, wordsOfCause } from "../state/Api.ts"
+import { meAtom, signInAtom } from "../state/Session.ts"
+import { Failure, useTitle } from "../parts/Parts.tsx"
+
+/** @since 0.7.0 @category components */
+export const SignIn = ({ onSignedIn }: { readonly onSignedIn: () => void }) => {
+  useTitle("Sign in")
+  const signIn = useAtomSet(signInAtom, { mode: "promiseExit" })
+  const refresh = useAtomRefresh(meAtom)
+  const [name, setName] = useState("")
+  const [password, setPassword] = useState("")
+  const [words, setWords] = useState<Words | null>(null)
+  const [asking, setAsking] = useState(false)
+  const submit = async () => {
+    setAsking(true)
+    const exit = await signIn({ name, password })
+    setAsking(false)
+    setPassword("")
+    if (Exit.isFailure(exit)) {
+      setWords(wordsOfCause(exit.cause))
+      return
+    }
+    onSignedIn()
+    refresh()
+  }
+  return (
+    <main className="sign-in">
+      <form
+        className="card"
+        onSubmit={(event) => {
+          event.preventDefault()
+          void submit()
+        }}
+      >
+        <h1>Sign in to vmfabric</h1>
+        {words === null ? null : <Failure words={words} />}
+        <div className="field">
+          <label htmlFor="user">User</label>
+          <input
+            id="user"
+            className="input"
+            autoComplete="username"
+            autoCapitalize="none"
+            required
+            value={name}
+            onChange={(event) => setName(event.target.value)}
+          />
+        </div>
+        <div className="field">
+          <label htmlFor="password">Password</label>
+          <input
+            id="password"
+            className="input"
+            type="password"
+            autoComplete="current-password"
+            required
+            value={password}
+            onChange={(event) => setPassword(event.target.value)}
+          />
+        </div>
+        <button type="submit" className="button primary" disabled={asking || name === "" || password === ""}>
+          Sign in
+        </button>
+        <p className="quiet small">
+          Users and passwords are made with <code>vmfabric user create</code>.
+        </p>
+      </form>
+    </main>
+  )
+}

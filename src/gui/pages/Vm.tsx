@@ -1,0 +1,335 @@
+/**
+ * One VM: how it is, what can be done with it, and why it is where it is.
+ *
+ * @since 0.7.0
+ */
+import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Link, useParams } from "@tanstack/react-router"
+import * as Effect from "effect/Effect"
+import { type ReactNode, useEffect, useState } from "react"
+import type { Vm } from "../../api/Vms.ts"
+import { VmId } from "../../domain/Ids.ts"
+import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+import { destroyOf, powerOf } from "../parts/VmActions.ts"
+import { DestroyVm, VmMenu } from "../parts/VmMenu.tsx"
+import {
+  Empty,
+  Failure,
+  Loading,
+  State,
+  useBegin,
+  useRole,
+  useSnapshot,
+  useTitle,
+  CommandsButton
+} from "../parts/Parts.tsx"
+import { count, counted, gibibytes, mebibytes, moment, vmState } from "../parts/Words.ts"
+import { OperationRow } from "../parts/OperationRow.tsx"
+
+const placementAtom = Atom.family((id: VmId) =>
+  runtime.atom(Effect.flatMap(calls, ({ placements }) => placements.getVmPlacement({ path: { id } })))
+)
+
+const nicsAtom = Atom.family((id: VmId) =>
+  runtime.atom(Effect.flatMap(calls, ({ nics }) => nics.listNics({ path: { id } })))
+)
+
+const driftAtom = Atom.family((id: VmId) =>
+  runtime.atom(Effect.flatMap(calls, ({ vms }) => vms.listVmDrift({ path: { id } })))
+)
+
+const Why = ({ vm }: { readonly vm: Vm }) => {
+  const atom = placementAtom(vm.id)
+  const read = useAtomValue(atom)
+  const refresh = useAtomRefresh(atom)
+  // where it is may be another place by now
+  useEffect(refresh, [vm.hostId, refresh])
+  return (
+    <section className="card" aria-labelledby="why">
+      <h2 id="why">Why it is where it is</h2>
+      {vm.violations.map(({ reason, rule, strength }) => (
+        <div key={rule} className={`note ${strength === "must" ? "bad" : "warn"}`}>
+          <strong>It {rule}</strong>
+          <p>{reason}</p>
+        </div>
+      ))}
+      {Result.builder(read)
+        .onInitial(() => <Loading />)
+        .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
+        .onSuccess(({ explanation, placedAt }) =>
+          explanation === null ? (
+            <p className="quiet">Nothing is known of that: it was placed before that was kept.</p>
+          ) : (
+            <>
+              <p>{explanation.decided}</p>
+              <p className="quiet small">
+                {placedAt === null ? "" : `${moment(placedAt)}: `}
+                {count(explanation.candidates)} of {counted(explanation.hosts, "host")} could take it.
+              </p>
+              <ul className="list">
+                {explanation.best.map(({ host, hostId, score, terms }) => (
+                  <li key={hostId}>
+                    <Link to="/hosts/$id" params={{ id: String(hostId) }}>
+                      {host}
+                    </Link>
+                    <span className="quiet small">
+                      {terms.map(({ of, points }) => `${of} ${points.toFixed(2)}`).join(", ")}
+                    </span>
+                    <span className="end">{score.toFixed(2)}</span>
+                  </li>
+                ))}
+                {explanation.barred.map(({ count: hosts, host, reasons }) => (
+                  <li key={host}>
+                    <span>{hosts === 1 ? host : `${host} and ${hosts - 1} more`}</span>
+                    <span className="quiet">{reasons.join(", ")}</span>
+                  </li>
+                ))}
+              </ul>
+            </>
+          )
+        )
+        .render()}
+    </section>
+  )
+}
+
+const Nics = ({ vm }: { readonly vm: Vm }) => {
+  const atom = nicsAtom(vm.id)
+  const read = useAtomValue(atom)
+  const refresh = useAtomRefresh(atom)
+  useEffect(refresh, [vm.nics, vm.seen?.power, refresh])
+  const addresses = (mac: string) => {
+    const all = Result.isSuccess(read) ? read.value.items.flatMap((nic) => nic.addresses) : (vm.addresses ?? [])
+    return all.filter((one) => one.mac === mac).map(({ address, prefix }) => `${address}/${prefix}`)
+  }
+  return (
+    <section className="card" aria-labelledby="nics">
+      <h2 id="nics">Network cards</h2>
+      {vm.nics.length === 0 ? <p className="quiet">It has none.</p> : null}
+      <ul className="list">
+        {vm.nics.map((nic) => (
+          <li key={nic.id}>
+            <State
+              tone={nic.link === "up" ? "ok" : "off"}
+              word={nic.link === "up" ? "link up" : "link down"}
+              why={null}
+            />
+            <span>
+              {nic.network ?? "the host's default network"}
+              {nic.vlan === null ? "" : `, VLAN ${nic.vlan}`}
+            </span>
+            <code>{nic.mac}</code>
+            <span className="quiet">{addresses(nic.mac).join(", ")}</span>
+          </li>
+        ))}
+      </ul>
+      {Result.isSuccess(read) && read.value.unread !== null ? (
+        <p className="quiet small">Its addresses could not be read: {read.value.unread}</p>
+      ) : null}
+    </section>
+  )
+}
+
+const Drift = ({ vm }: { readonly vm: Vm }) => {
+  const atom = driftAtom(vm.id)
+  const read = useAtomValue(atom)
+  const refresh = useAtomRefresh(atom)
+  useEffect(refresh, [vm.drift, refresh])
+  return (
+    <section className="card" aria-labelledby="drift">
+      <h2 id="drift">What differs from what it should be</h2>
+      <ul className="list">
+        {Result.isSuccess(read)
+          ? read.value.items.map(({ field, seen, since, wanted }) => (
+              <li key={field}>
+                <strong>{field}</strong>
+                <span>
+                  is {seen ?? "not there"}, should be {wanted ?? "not there"}
+                </span>
+                <span className="quiet small end">since {moment(since)}</span>
+              </li>
+            ))
+          : null}
+      </ul>
+    </section>
+  )
+}
+
+const crash = { leave: "nothing is done", restart: "it is started again" } as const
+
+/** @since 0.7.0 @category components */
+export const OneVm = (): ReactNode => {
+  const { id } = useParams({ from: "/vms/$id" })
+  const snapshot = useSnapshot()
+  const begin = useBegin()
+  const role = useRole()
+  const [destroying, setDestroying] = useState(false)
+  const number = Number(id)
+  const vm = Number.isSafeInteger(number) && number > 0 ? snapshot.vms.get(VmId.make(number)) : undefined
+  useTitle(vm?.name ?? `VM ${id}`)
+  const operations = snapshot.operations.filter(({ vmId }) => vmId === number)
+  if (vm === undefined) {
+    return (
+      <div className="page narrow">
+        <div>
+          <div className="crumb">
+            <Link to="/vms">VMs</Link>
+          </div>
+          <h1>VM {id}</h1>
+        </div>
+        {snapshot.connection._tag === "loading" ? (
+          <Loading />
+        ) : (
+          <>
+            <Empty title="There is no such VM">
+              <p>It was destroyed, its creation failed, or it never was.</p>
+              <Link to="/vms" className="button">
+                Show all VMs
+              </Link>
+            </Empty>
+            <ul className="list">
+              {operations.map((operation) => (
+                <OperationRow key={operation.id} operation={operation} />
+              ))}
+            </ul>
+          </>
+        )}
+      </div>
+    )
+  }
+  const state = vmState(vm)
+  const actions = powerOf(vm)
+  const [first, second] = actions.filter(({ possible }) => possible)
+  const volumes = [...snapshot.volumes.values()].filter(({ vmId }) => vmId === vm.id)
+  const host = snapshot.hosts.get(vm.hostId)
+  const image = snapshot.images.find((one) => one.id === vm.imageId)
+  return (
+    <div className="page narrow">
+      <div className="head">
+        <div>
+          <div className="crumb">
+            <Link to="/vms">VMs</Link>
+          </div>
+          <h1>{vm.name}</h1>
+        </div>
+        <State {...state} />
+        <div className="actions">
+          {[first, second].map((action) =>
+            action === undefined ? null : (
+              <button
+                key={action.name}
+                type="button"
+                className="button"
+                disabled={role === "viewer"}
+                onClick={() => void begin(action)}
+              >
+                {action.name}
+              </button>
+            )
+          )}
+          <VmMenu vm={vm} label="More" />
+          <CommandsButton actions={[...actions.filter(({ possible }) => possible), destroyOf(vm)]} />
+          <button
+            type="button"
+            className="button danger"
+            disabled={role === "viewer"}
+            onClick={() => setDestroying(true)}
+          >
+            Destroy…
+          </button>
+        </div>
+      </div>
+      {state.why === null ? null : (
+        <div className={`note ${state.tone === "bad" || state.tone === "warn" ? state.tone : ""}`}>
+          <p>
+            {state.why}
+            {vm.seen === null ? "" : `, since ${moment(vm.seen.since)}`}
+          </p>
+        </div>
+      )}
+      {vm.description === "" ? null : <p>{vm.description}</p>}
+      <div className="grid wide">
+        <section className="card" aria-labelledby="facts">
+          <h2 id="facts">Facts</h2>
+          <dl className="facts">
+            <dt>Host</dt>
+            <dd>
+              <Link to="/hosts/$id" params={{ id: String(vm.hostId) }}>
+                {host?.name ?? `host ${vm.hostId}`}
+              </Link>
+            </dd>
+            <dt>Size</dt>
+            <dd>
+              {counted(vm.resources.cpu, "vCPU")}, {mebibytes(vm.resources.ram)} of memory (type {vm.instanceType})
+            </dd>
+            <dt>Image</dt>
+            <dd>{image?.name ?? `image ${vm.imageId}`}</dd>
+            <dt>Created</dt>
+            <dd>{moment(vm.createdAt)}</dd>
+            <dt>When it crashes</dt>
+            <dd>{crash[vm.onCrash]}</dd>
+            <dt>When its host boots</dt>
+            <dd>{vm.autostart ? "it is started" : "it stays off"}</dd>
+            <dt>Protected</dt>
+            <dd>{vm.protected ? "yes: it cannot be destroyed" : "no"}</dd>
+            <dt>Tags</dt>
+            <dd>{vm.tags.length === 0 ? "none" : vm.tags.join(", ")}</dd>
+            {Object.keys(vm.labels).length === 0 ? null : (
+              <>
+                <dt>Labels</dt>
+                <dd>
+                  {Object.entries(vm.labels)
+                    .map(([key, value]) => `${key}=${value}`)
+                    .join(", ")}
+                </dd>
+              </>
+            )}
+            <dt>Id</dt>
+            <dd>
+              {vm.id}, <code>{vm.uuid}</code>
+            </dd>
+          </dl>
+        </section>
+        <Why vm={vm} />
+        <section className="card" aria-labelledby="disks">
+          <h2 id="disks">Disks</h2>
+          <ul className="list">
+            <li>
+              <span>root disk</span>
+              <span className="quiet">{vm.driver === "dir" ? "on its host" : `in ${vm.driver}`}</span>
+              <span className="end">{gibibytes(vm.resources.disk)}</span>
+            </li>
+            {volumes.map((volume) => (
+              <li key={volume.id}>
+                <Link to="/volumes" search={{ q: volume.name }}>
+                  {volume.name}
+                </Link>
+                <span className="quiet">
+                  {volume.target ?? ""} {volume.state}, serial {volume.serial}
+                </span>
+                <span className="end">{gibibytes(volume.size)}</span>
+              </li>
+            ))}
+          </ul>
+        </section>
+        <Nics vm={vm} />
+        {vm.drift === 0 ? null : <Drift vm={vm} />}
+      </div>
+      <section className="card" aria-labelledby="operations">
+        <header>
+          <h2 id="operations">Operations</h2>
+          <Link to="/operations" search={{ vm: String(vm.id) }} className="small">
+            All of this VM
+          </Link>
+        </header>
+        {operations.length === 0 ? <p className="quiet">None of the newest is about it.</p> : null}
+        <ul className="list">
+          {operations.slice(0, 10).map((operation) => (
+            <OperationRow key={operation.id} operation={operation} />
+          ))}
+        </ul>
+      </section>
+      {destroying ? <DestroyVm vm={vm} onClose={() => setDestroying(false)} /> : null}
+    </div>
+  )
+}

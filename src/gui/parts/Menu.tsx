@@ -1,0 +1,58 @@
+/**
+ * A menu below its button. Loaded when it is first opened.
+ *
+ * @since 0.7.0
+ */
+import * as Ariakit from "@ariakit/react"
+
+/** @since 0.7.0 @category models */
+export interface MenuEntry {
+  readonly name: string
+  readonly disabled: boolean
+  readonly danger?: boolean
+  readonly act: () => void
+}
+
+/** @since 0.7.0 @category models */
+export interface MenuProps {
+  readonly label: string
+  readonly anchor: HTMLElement | null
+  /** in groups, with a line between them */
+  readonly entries: ReadonlyArray<ReadonlyArray<MenuEntry>>
+  readonly onClose: () => void
+}
+
+/** @since 0.7.0 @category components */
+export const MenuBox = ({ anchor, entries, label, onClose }: MenuProps) => (
+  <Ariakit.MenuProvider
+    open
+    setOpen={(open) => {
+      if (!open) onClose()
+    }}
+  >
+    <Ariakit.Menu
+      className="menu"
+      aria-label={label}
+      gutter={4}
+      portal
+      modal
+      autoFocusOnShow
+      getAnchorRect={() => anchor?.getBoundingClientRect() ?? null}
+      finalFocus={anchor}
+    >
+      {entries.map((group, i) => [
+        i === 0 ? null : <hr key={`line ${i}`} />,
+        ...group.map(({ act, danger, disabled, name }) => (
+          <Ariakit.MenuItem
+            key={name}
+            className={`menu-item ${danger === true ? "danger" : ""}`}
+            disabled={disabled}
+            onClick={act}
+          >
+            {name}
+          </Ariakit.MenuItem>
+        ))
+      ])}
+    </Ariakit.Menu>
+  </Ariakit.MenuProvider>
+)

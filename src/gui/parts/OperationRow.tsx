@@ -1,0 +1,48 @@
+/**
+ * An operation in a list.
+ *
+ * @since 0.7.0
+ */
+import { Link } from "@tanstack/react-router"
+import type { Operation } from "../../api/Operations.ts"
+import type { Snapshot } from "../state/Live.ts"
+import { State, useSnapshot } from "./Parts.tsx"
+import { briefly, kind, operationState } from "./Words.ts"
+
+/** What it is about, by name where it still has one. @since 0.7.0 @category components */
+export const Target = ({ operation, snapshot }: { readonly operation: Operation; readonly snapshot: Snapshot }) => {
+  const { imageId, snapshotId, vmId, volumeId } = operation
+  if (volumeId !== null) {
+    const volume = snapshot.volumes.get(volumeId)
+    return <span>{volume === undefined ? `volume ${volumeId}` : volume.name}</span>
+  }
+  if (vmId !== null) {
+    const vm = snapshot.vms.get(vmId)
+    if (vm === undefined) return <span className="quiet">VM {vmId}</span>
+    return (
+      <Link to="/vms/$id" params={{ id: String(vmId) }}>
+        {vm.name}
+      </Link>
+    )
+  }
+  if (imageId !== null) return <span>image {imageId}</span>
+  return <span>{snapshotId === null ? "" : `snapshot ${snapshotId}`}</span>
+}
+
+/** One line of a list. @since 0.7.0 @category components */
+export const OperationRow = ({ operation }: { readonly operation: Operation }) => {
+  const snapshot = useSnapshot()
+  return (
+    <li>
+      <State {...operationState(operation)} />
+      <Link to="/operations/$id" params={{ id: operation.id }}>
+        {kind(operation.kind)}
+      </Link>
+      <Target operation={operation} snapshot={snapshot} />
+      {operation.error === null ? null : <span className="quiet">{operation.error}</span>}
+      <time className="quiet small end" dateTime={new Date(operation.createdAt.epochMillis).toISOString()}>
+        {briefly(operation.createdAt)}
+      </time>
+    </li>
+  )
+}

@@ -1,0 +1,90 @@
+/**
+ * Everything by its name, from the keyboard. Loaded when it is first opened.
+ *
+ * @since 0.7.0
+ */
+import * as Ariakit from "@ariakit/react"
+import { useNavigate } from "@tanstack/react-router"
+import { useMemo, useState } from "react"
+import { useSnapshot } from "./Parts.tsx"
+
+interface Entry {
+  readonly key: string
+  readonly name: string
+  readonly kind: string
+  readonly go: () => void
+}
+
+const most = 30
+
+const Entries = ({ onClose }: { readonly onClose: () => void }) => {
+  const { hosts, vms } = useSnapshot()
+  const navigate = useNavigate()
+  const [text, setText] = useState("")
+  const found = useMemo(() => {
+    const entries: Array<Entry> = []
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean)
+    const add = (key: string, name: string, kind: string, go: () => void) => {
+      const all = `${name} ${kind}`.toLowerCase()
+      if (entries.length < most && words.every((word) => all.includes(word))) entries.push({ key, name, kind, go })
+    }
+    const pages = [
+      ["Overview", "/"],
+      ["VMs", "/vms"],
+      ["Create VM", "/vms/new"],
+      ["Volumes", "/volumes"],
+      ["Hosts", "/hosts"],
+      ["Operations", "/operations"]
+    ] as const
+    for (const [name, to] of pages) add(to, name, "page", () => void navigate({ to }))
+    for (const { id, name } of hosts.values()) {
+      add(`h${id}`, name, "host", () => void navigate({ to: "/hosts/$id", params: { id: String(id) } }))
+    }
+    for (const { id, name } of vms.values()) {
+      if (entries.length >= most) break
+      add(`v${id}`, name, "VM", () => void navigate({ to: "/vms/$id", params: { id: String(id) } }))
+    }
+    return entries
+  }, [text, hosts, vms, navigate])
+  return (
+    <Ariakit.ComboboxProvider open setValue={setText}>
+      <Ariakit.Combobox
+        className="input"
+        placeholder="Go to a page, a VM or a host"
+        aria-label="Go to"
+        autoSelect
+        autoFocus
+      />
+      <Ariakit.ComboboxList className="options" alwaysVisible aria-label="What was found">
+        {found.map(({ go, key, kind, name }) => (
+          <Ariakit.ComboboxItem
+            key={key}
+            className="option"
+            setValueOnClick={false}
+            onClick={() => {
+              onClose()
+              go()
+            }}
+          >
+            <span className="cut">{name}</span>
+            <span className="quiet small">{kind}</span>
+          </Ariakit.ComboboxItem>
+        ))}
+      </Ariakit.ComboboxList>
+      {found.length === 0 ? <p className="quiet">Nothing is called that.</p> : null}
+    </Ariakit.ComboboxProvider>
+  )
+}
+
+/** @since 0.7.0 @category components */
+export const PaletteBox = ({ onClose }: { readonly onClose: () => void }) => (
+  <Ariakit.Dialog
+    open
+    onClose={onClose}
+    className="dialog palette"
+    aria-label="Go to"
+    backdrop={<div className="backdrop" />}
+  >
+    <Entries onClose={onClose} />
+  </Ariakit.Dialog>
+)

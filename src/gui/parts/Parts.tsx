@@ -1,0 +1,249 @@
+/**
+ * Small parts that pages are made of.
+ *
+ * @since 0.7.0
+ */
+import { Result, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
+import * as Exit from "effect/Exit"
+import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
+import type { Operation } from "../../api/Operations.ts"
+import type { Words } from "../state/Api.ts"
+import { meAtom } from "../state/Session.ts"
+import { beginAtom } from "../state/Tasks.ts"
+import { type Snapshot, snapshotAtom } from "../state/Live.ts"
+import { cli, type Commanded, curl } from "./Commands.ts"
+import type { DialogProps } from "./Dialog.tsx"
+import type { Shown } from "./Words.ts"
+
+/** What there is now. @since 0.7.0 @category hooks */
+export const useSnapshot = (): Snapshot => useAtomValue(snapshotAtom)
+
+/** Whether it may change something; what it may not is not offered. @since 0.7.0 @category hooks */
+export const useRole = (): "viewer" | "operator" | "admin" => {
+  const me = useAtomValue(meAtom)
+  return Result.isSuccess(me) ? me.value.role : "viewer"
+}
+
+/** Begins something, and shows what becomes of it. Gives the operation; null: there is none. @since 0.7.0 @category hooks */
+export const useBegin = () => {
+  const begin = useAtomSet(beginAtom, { mode: "promiseExit" })
+  return async (action: Commanded): Promise<Operation | null> => {
+    const exit = await begin(action)
+    return Exit.isSuccess(exit) ? exit.value : null
+  }
+}
+
+/** @since 0.7.0 @category hooks */
+export const useTitle = (title: string): void => {
+  useEffect(() => {
+    document.title = `${title} · vmfabric`
+  }, [title])
+}
+
+/** Text that is not the last of it yet. @since 0.7.0 @category hooks */
+export const useSettled = <A,>(value: A, milliseconds: number): A => {
+  const [settled, set] = useState(value)
+  useEffect(() => {
+    const timer = setTimeout(() => set(value), milliseconds)
+    return () => clearTimeout(timer)
+  }, [value, milliseconds])
+  return settled
+}
+
+/** @since 0.7.0 @category components */
+export const State = ({ tone, why, word }: Shown) => (
+  <span className={`state ${tone}`} {...(why === null ? {} : { title: why })}>
+    {word}
+  </span>
+)
+
+/** @since 0.7.0 @category components */
+export const Failure = ({ words }: { readonly words: Words }) => (
+  <div className="note bad" role="alert">
+    <strong>{words.title}</strong>
+    <p>{words.detail}</p>
+    {words.refusal === null ? null : <Refusal refusal={words.refusal} />}
+  </div>
+)
+
+/** Which hosts will not do, and what would help. @since 0.7.0 @category components */
+export const Refusal = ({ refusal }: { readonly refusal: NonNullable<Words["refusal"]> }) => (
+  <>
+    <ul className="list">
+      {refusal.barred.map(({ count, host, reasons }) => (
+        <li key={host}>
+          <span>{count === 1 ? host : `${host} and ${count - 1} more`}</span>
+          <span>{reasons.join(", ")}</span>
+        </li>
+      ))}
+    </ul>
+    {refusal.repairs.length === 0 ? null : (
+      <>
+        <strong>What would help</strong>
+        <ul>
+          {refusal.repairs.map(({ text }) => (
+            <li key={text}>{text}</li>
+          ))}
+        </ul>
+      </>
+    )}
+  </>
+)
+
+/** @since 0.7.0 @category components */
+export const Empty = ({ children, title }: { readonly title: string; readonly children: ReactNode }) => (
+  <div className="empty">
+    <h2>{title}</h2>
+    {children}
+  </div>
+)
+
+/** As large as what comes, so that nothing jumps. @since 0.7.0 @category components */
+export const Loading = () => <div className="placeholder" role="status" aria-label="Loading" />
+
+/** @since 0.7.0 @category components */
+export const Meter = ({
+  capacity,
+  label,
+  shown,
+  used
+}: {
+  readonly label: string
+  readonly used: number
+  readonly capacity: number
+  readonly shown: (value: number) => string
+}) => (
+  <div className="meter">
+    <div className="words small">
+      <span>{label}</span>
+      <span className="quiet">
+        {shown(used)} of {shown(capacity)} promised
+      </span>
+    </div>
+    <meter
+      aria-label={`${label} promised`}
+      min={0}
+      max={Math.max(1, capacity)}
+      low={Math.max(1, capacity) * 0.8}
+      high={Math.max(1, capacity) * 0.95}
+      optimum={0}
+      value={used}
+    />
+  </div>
+)
+
+const Copied = ({ text, what }: { readonly text: string; readonly what: string }) => {
+  const [copied, setCopied] = useState(false)
+  return (
+    <>
+      <span className="small quiet">{what}</span>
+      <span />
+      <pre>{text}</pre>
+      <button
+        type="button"
+        className="button tiny"
+        onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true))}
+      >
+        {copied ? "Copied" : "Copy"}
+        <span className="sr"> as {what}</span>
+      </button>
+    </>
+  )
+}
+
+/** An action as `curl` and as the command line have it. @since 0.7.0 @category components */
+export const Commands = ({
+  actions,
+  onClose
+}: {
+  readonly actions: ReadonlyArray<Commanded>
+  readonly onClose: () => void
+}) => {
+  const me = useAtomValue(meAtom)
+  const needsToken = !(Result.isSuccess(me) && me.value.via === "loopback")
+  return (
+    <Dialog title="As commands" onClose={onClose}>
+      {actions.map((action) => (
+        <section key={`${action.method} ${action.path}`} aria-label={action.label}>
+          <h2>{action.label}</h2>
+          <div className="command">
+            <Copied what="curl" text={curl(action, needsToken)} />
+            <Copied what="CLI" text={cli(action)} />
+          </div>
+        </section>
+      ))}
+    </Dialog>
+  )
+}
+
+/** @since 0.7.0 @category components */
+export const CommandsButton = ({ actions }: { readonly actions: ReadonlyArray<Commanded> }) => {
+  const [open, setOpen] = useState(false)
+  return (
+    <>
+      <button type="button" className="button" onClick={() => setOpen(true)}>
+        Copy as…
+      </button>
+      {open ? <Commands actions={actions} onClose={() => setOpen(false)} /> : null}
+    </>
+  )
+}
+
+const DialogBox = lazy(() => import("./Dialog.tsx").then((module) => ({ default: module.DialogBox })))
+
+/** @since 0.7.0 @category components */
+export const Dialog = (props: DialogProps) => (
+  <Suspense>
+    <DialogBox {...props} />
+  </Suspense>
+)
+
+/** Something that cannot be taken back: only who types its name is sure. @since 0.7.0 @category components */
+export const Sure = ({
+  action,
+  children,
+  name,
+  onClose
+}: {
+  readonly action: Commanded
+  readonly name: string
+  readonly onClose: () => void
+  readonly children: ReactNode
+}) => {
+  const [typed, setTyped] = useState("")
+  const begin = useBegin()
+  return (
+    <Dialog title={`${action.label}?`} onClose={onClose}>
+      {children}
+      <form
+        className="field"
+        onSubmit={(event) => {
+          event.preventDefault()
+          if (typed !== name) return
+          onClose()
+          void begin(action)
+        }}
+      >
+        <label htmlFor="sure">
+          Type <code>{name}</code> to be sure
+        </label>
+        <input
+          id="sure"
+          className="input"
+          autoFocus
+          autoComplete="off"
+          value={typed}
+          onChange={(event) => setTyped(event.target.value)}
+        />
+        <div className="row">
+          <button type="submit" className="button danger" disabled={typed !== name}>
+            {action.label}
+          </button>
+          <button type="button" className="button" onClick={onClose}>
+            Leave it
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}

@@ -1,0 +1,79 @@
+/**
+ * What was asked for here, until it has ended and was seen.
+ *
+ * @since 0.7.0
+ */
+import { useAtomSet, useAtomValue } from "@effect-atom/atom-react"
+import { Link } from "@tanstack/react-router"
+import { useEffect } from "react"
+import { dismissAtom, type Task, tasksAtom, type TaskState } from "../state/Tasks.ts"
+import { Failure, State } from "./Parts.tsx"
+import { operationState, type Shown } from "./Words.ts"
+
+const shown = (state: TaskState): Shown => {
+  switch (state._tag) {
+    case "asking":
+      return { tone: "busy", word: "asking", why: null }
+    case "done":
+      return { tone: "ok", word: "done", why: null }
+    case "refused":
+      return { tone: "bad", word: "refused", why: null }
+    case "begun":
+      return operationState(state.operation)
+  }
+}
+
+const One = ({ task: { key, label, state } }: { readonly task: Task }) => {
+  const dismiss = useAtomSet(dismissAtom)
+  const over = state._tag === "done" || (state._tag === "begun" && state.operation.state === "done")
+  useEffect(() => {
+    if (!over) return
+    const timer = setTimeout(() => dismiss(key), 6000)
+    return () => clearTimeout(timer)
+  }, [over, key, dismiss])
+  const operation = state._tag === "begun" ? state.operation : null
+  return (
+    <li className="task">
+      <header>
+        <strong className="cut">{label}</strong>
+        <State {...shown(state)} />
+        <button type="button" className="button plain tiny" onClick={() => dismiss(key)}>
+          <span aria-hidden="true">✕</span>
+          <span className="sr">Dismiss {label}</span>
+        </button>
+      </header>
+      {state._tag === "refused" ? <Failure words={state.words} /> : null}
+      {operation === null ? null : (
+        <>
+          {operation.progress === null ? null : (
+            <>
+              <progress
+                aria-label={`Steps of ${label}`}
+                max={operation.progress.of}
+                value={operation.progress.number - 1 + (operation.progress.percent ?? 0) / 100}
+              />
+              <span className="quiet small">{operation.progress.waiting ?? operation.progress.step}</span>
+            </>
+          )}
+          {operation.error === null ? null : <p>{operation.error}</p>}
+          {operation.outcome === null ? null : <p className="quiet">{operation.outcome}</p>}
+          <Link to="/operations/$id" params={{ id: operation.id }} className="small">
+            Show the operation
+          </Link>
+        </>
+      )}
+    </li>
+  )
+}
+
+/** @since 0.7.0 @category components */
+export const Tray = () => {
+  const tasks = useAtomValue(tasksAtom)
+  return (
+    <ul className="tasks" aria-label="What was asked for" aria-live="polite">
+      {tasks.map((task) => (
+        <One key={task.key} task={task} />
+      ))}
+    </ul>
+  )
+}

@@ -1,0 +1,76 @@
+/**
+ * What can be done with a VM.
+ *
+ * @since 0.7.0
+ */
+import * as Effect from "effect/Effect"
+import type { Vm } from "../../api/Vms.ts"
+import { calls } from "../state/Api.ts"
+import type { Commanded } from "./Commands.ts"
+
+/** @since 0.7.0 @category models */
+export interface VmAction extends Commanded {
+  readonly name: string
+  /** whether it makes sense as the VM is; the controller decides whether it can be done */
+  readonly possible: boolean
+}
+
+/** All but destroying it, the most usual first. @since 0.7.0 @category constructors */
+export const powerOf = ({ id, name, seen, state }: Vm): ReadonlyArray<VmAction> => {
+  const path = { id }
+  const is = seen?.power ?? state
+  const settled = state === "running" || state === "stopped" || state === "paused"
+  const of = (
+    label: string,
+    verb: string,
+    word: string,
+    possible: boolean,
+    run: VmAction["run"],
+    body?: object
+  ): VmAction => ({
+    name: label,
+    label: `${label} ${name}`,
+    method: "POST",
+    path: `/vms/${id}/${verb}`,
+    words: ["vm", word, `id:${id}`],
+    possible: settled && possible,
+    run,
+    ...(body === undefined ? {} : { body })
+  })
+  const runs = is === "running"
+  const call = <A>(f: (client: Effect.Effect.Success<typeof calls>["vms"]) => A) =>
+    Effect.map(calls, ({ vms }) => f(vms))
+  return [
+    of("Start", "start", "start", !runs && is !== "paused", Effect.flatten(call((vms) => vms.startVm({ path })))),
+    of("Resume", "resume", "resume", is === "paused", Effect.flatten(call((vms) => vms.resumeVm({ path })))),
+    of(
+      "Shut down",
+      "shut-down",
+      "stop",
+      runs,
+      Effect.flatten(call((vms) => vms.shutDownVm({ path, payload: {} }))),
+      {}
+    ),
+    of("Reboot", "reboot", "reboot", runs, Effect.flatten(call((vms) => vms.rebootVm({ path, payload: {} }))), {}),
+    of("Pause", "pause", "pause", runs, Effect.flatten(call((vms) => vms.pauseVm({ path })))),
+    of("Reset", "reset", "reset", runs, Effect.flatten(call((vms) => vms.resetVm({ path })))),
+    of(
+      "Power off",
+      "power-off",
+      "power-off",
+      runs || is === "paused",
+      Effect.flatten(call((vms) => vms.powerOffVm({ path })))
+    )
+  ]
+}
+
+/** @since 0.7.0 @category constructors */
+export const destroyOf = ({ id, name, state }: Vm): VmAction => ({
+  name: "Destroy",
+  label: `Destroy ${name}`,
+  method: "DELETE",
+  path: `/vms/${id}`,
+  words: ["vm", "destroy", `id:${id}`, "--yes"],
+  possible: state !== "destroying" && state !== "destroyed",
+  run: Effect.flatMap(calls, ({ vms }) => vms.destroyVm({ path: { id } }))
+})

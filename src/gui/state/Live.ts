@@ -1,0 +1,392 @@
+/**
+ * What there is, as it is now: listed once, then kept by the events.
+ *
+ * @since 0.7.0
+ */
+import { Atom, Result } from "@effect-atom/atom-react"
+import * as Chunk from "effect/Chunk"
+import type * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Event } from "../../api/Events.ts"
+import type { Host } from "../../api/Hosts.ts"
+import type { Image } from "../../api/Images.ts"
+import type { InstanceType } from "../../api/InstanceTypes.ts"
+import { Kind, type Operation, State as OperationState } from "../../api/Operations.ts"
+import * as Problem from "../../api/Problem.ts"
+import type { Vm } from "../../api/Vms.ts"
+import type { Volume } from "../../api/Volumes.ts"
+import * as EventStream from "../../client/EventStream.ts"
+import { EventId } from "../../domain/Event.ts"
+import { HostId, type OperationId, type VmId, type VolumeId } from "../../domain/Ids.ts"
+import { Power, VmState } from "../../domain/Vm.ts"
+import { calls, Here, isUnknown, runtime, type Words, wordsOf } from "./Api.ts"
+
+/**
+ * `loading`: nothing is known yet; `live`: what is shown is what is; `lost`: it is what was, and `since` when; `signedOut`: the session has ended.
+ *
+ * @since 0.7.0 @category models
+ */
+export type Connection =
+  | { readonly _tag: "loading" }
+  | { readonly _tag: "live" }
+  | { readonly _tag: "lost"; readonly since: number; readonly words: Words }
+  | { readonly _tag: "signedOut" }
+
+/** @since 0.7.0 @category models */
+export interface Snapshot {
+  readonly connection: Connection
+  readonly vms: ReadonlyMap<VmId, Vm>
+  readonly hosts: ReadonlyMap<HostId, Host>
+  readonly volumes: ReadonlyMap<VolumeId, Volume>
+  readonly images: ReadonlyArray<Image>
+  readonly types: ReadonlyArray<InstanceType>
+  /** the newest first, at most `mostOperations` */
+  readonly operations: ReadonlyArray<Operation>
+}
+
+/** As many as are kept at hand; older ones are read when they are asked for. @since 0.7.0 @category constants */
+export const mostOperations = 500
+
+const empty: Snapshot = {
+  connection: { _tag: "loading" },
+  vms: new Map(),
+  hosts: new Map(),
+  volumes: new Map(),
+  images: [],
+  types: [],
+  operations: []
+}
+
+/** Times beside `DateTime`, as events and resources have them. */
+type Time = DateTime.Utc
+
+// ------------------------------------------------------------------------------------------------------------- listing
+
+const all = <A, E, R>(
+  page: (cursor: {
+    readonly cursor?: string
+  }) => Effect.Effect<{ readonly items: ReadonlyArray<A>; readonly next: string | null }, E, R>
+): Effect.Effect<ReadonlyArray<A>, E, R> =>
+  Stream.paginateChunkEffect<{ readonly cursor?: string }, A, E, R>({}, (cursor) =>
+    Effect.map(page(cursor), ({ items, next }) => [
+      Chunk.fromIterable(items),
+      next === null ? Option.none() : Option.some({ cursor: next })
+    ])
+  ).pipe(Stream.runCollect, Effect.map(Chunk.toReadonlyArray))
+
+const byId = <Id, A extends { readonly id: Id }>(items: ReadonlyArray<A>): ReadonlyMap<Id, A> =>
+  new Map(items.map((item) => [item.id, item]))
+
+const list = Effect.gen(function* () {
+  const client = yield* calls
+  const [vms, volumes, hosts, images, types, operations] = yield* Effect.all(
+    [
+      all((page) => client.vms.listVms({ urlParams: { limit: 1000, ...page } })),
+      all((page) => client.volumes.listVolumes({ urlParams: { limit: 1000, ...page } })),
+      client.hosts.listHosts(),
+      client.images.listImages(),
+      client.instanceTypes.listInstanceTypes(),
+      client.operations.listOperations({ urlParams: { limit: mostOperations } })
+    ],
+    { concurrency: "unbounded" }
+  )
+  const snapshot: Snapshot = {
+    connection: { _tag: "live" },
+    vms: byId(vms),
+    volumes: byId(volumes),
+    hosts: byId(hosts.items),
+    images: images.items,
+    types: types.items,
+    operations: operations.items
+  }
+  return snapshot
+})
+
+// -------------------------------------------------------------------------------------------------------------- events
+
+/** What has to be read again, for an event does not tell all of it. */
+interface Stale {
+  readonly vms: Set<VmId>
+  readonly volumes: Set<VolumeId>
+  readonly operations: Set<OperationId>
+  hosts: boolean
+  images: boolean
+}
+
+const isKind = Schema.is(Kind)
+const isOperationState = Schema.is(OperationState)
+const isVmState = Schema.is(VmState)
+const isPower = Schema.is(Power)
+const isHostId = Schema.is(HostId)
+
+const seenOf = (data: Event["data"], since: Time): Vm["seen"] =>
+  isPower(data["power"])
+    ? { power: data["power"], reason: typeof data["reason"] === "string" ? data["reason"] : null, since }
+    : null
+
+/** What the event itself tells, at once: with a thousand a second nothing else could be. */
+const withVm = (vms: Map<VmId, Vm>, { data, time, type, vmId }: Event, stale: Stale) => {
+  if (vmId === null) return
+  const now = vms.get(vmId)
+  const { state } = data
+  if (type === "vm.changed" && (state === "destroyed" || state === "failed")) {
+    vms.delete(vmId)
+    stale.vms.delete(vmId)
+    stale.hosts = true
+    return
+  }
+  if (now === undefined) {
+    stale.vms.add(vmId)
+    stale.hosts = true
+    return
+  }
+  switch (type) {
+    case "vm.seen":
+      vms.set(vmId, { ...now, seen: seenOf(data, time) ?? now.seen })
+      return
+    case "vm.drift":
+      vms.set(vmId, { ...now, drift: typeof data["count"] === "number" ? data["count"] : now.drift })
+      return
+    default: {
+      const { hostId, name } = data
+      vms.set(vmId, {
+        ...now,
+        state: isVmState(state) ? state : now.state,
+        name: typeof name === "string" ? name : now.name,
+        hostId: isHostId(hostId) ? hostId : now.hostId
+      })
+      stale.vms.add(vmId)
+      if (hostId !== now.hostId) stale.hosts = true
+    }
+  }
+}
+
+const withOperation = (operations: Map<OperationId, Operation>, event: Event, stale: Stale) => {
+  const { data, imageId, operationId: id, snapshotId, time, vmId, volumeId } = event
+  if (id === null) return
+  const { error, kind, state } = data
+  const now = operations.get(id)
+  if (!isKind(kind) || !isOperationState(state)) return
+  const ended = state === "done" || state === "failed"
+  // a repeated event tells of what was before
+  if (now !== undefined && now.endedAt !== null) return
+  operations.set(id, {
+    ...(now ?? {
+      id,
+      kind,
+      vmId,
+      volumeId,
+      snapshotId,
+      imageId,
+      createdAt: time,
+      endedAt: null,
+      outcome: null,
+      replacedBy: null,
+      progress: null
+    }),
+    state,
+    error: typeof error === "string" ? error : null,
+    cancelAsked: data["cancelAsked"] === true,
+    endedAt: ended ? time : null
+  })
+  stale.operations.add(id)
+  if (ended) stale.hosts = true
+}
+
+const apply = (snapshot: Snapshot, events: ReadonlyArray<Event>, stale: Stale): Snapshot => {
+  const vms = new Map(snapshot.vms)
+  const operations = new Map(snapshot.operations.map((one) => [one.id, one]))
+  for (const event of events) {
+    if (event.type.startsWith("vm.")) withVm(vms, event, stale)
+    else if (event.type.startsWith("operation.")) withOperation(operations, event, stale)
+    else if (event.type.startsWith("volume.") && event.volumeId !== null) stale.volumes.add(event.volumeId)
+    else if (event.type.startsWith("host.")) stale.hosts = true
+    else if (event.type.startsWith("image.")) stale.images = true
+  }
+  return { ...snapshot, vms, operations: newest(operations.values()) }
+}
+
+const newest = (operations: Iterable<Operation>): ReadonlyArray<Operation> =>
+  [...operations]
+    .toSorted((a, b) => b.createdAt.epochMillis - a.createdAt.epochMillis || (a.id < b.id ? 1 : -1))
+    .slice(0, mostOperations)
+
+/** Of each kind so many at once: the rest has its turn next time. */
+const mostRead = 25
+
+const taken = <A>(set: Set<A>): ReadonlyArray<A> => {
+  const some = [...set].slice(0, mostRead)
+  for (const one of some) set.delete(one)
+  return some
+}
+
+/** None: it is gone by now. */
+const orGone = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  effect.pipe(
+    Effect.asSome,
+    Effect.catchIf(
+      (error) => error instanceof Problem.NotFound,
+      () => Effect.succeedNone
+    )
+  )
+
+type Change = (snapshot: Snapshot) => Snapshot
+
+/** Reads some of what is stale again, and says what that changes. */
+const freshen = (stale: Stale) =>
+  Effect.gen(function* () {
+    const client = yield* calls
+    const { hosts, images } = stale
+    stale.hosts = false
+    stale.images = false
+    const read = <Id, A extends { readonly id: Id }, E>(ids: Set<Id>, get: (id: Id) => Effect.Effect<A, E>) =>
+      Effect.forEach(taken(ids), (id) => Effect.map(orGone(get(id)), (found) => [id, found] as const), {
+        concurrency: 6
+      })
+    const [vms, volumes, operations, hostList, imageList] = yield* Effect.all(
+      [
+        read(stale.vms, (id) => client.vms.getVm({ path: { id } })),
+        read(stale.volumes, (id) => client.volumes.getVolume({ path: { id } })),
+        read(stale.operations, (id) => client.operations.getOperation({ path: { id } })),
+        hosts ? Effect.asSome(client.hosts.listHosts()) : Effect.succeedNone,
+        images ? Effect.asSome(client.images.listImages()) : Effect.succeedNone
+      ],
+      { concurrency: "unbounded" }
+    )
+    const into = <Id, A>(before: ReadonlyMap<Id, A>, found: ReadonlyArray<readonly [Id, Option.Option<A>]>) => {
+      if (found.length === 0) return before
+      const after = new Map(before)
+      for (const [id, one] of found) {
+        if (Option.isSome(one)) after.set(id, one.value)
+        else after.delete(id)
+      }
+      return after
+    }
+    const change: Change = (snapshot) => ({
+      ...snapshot,
+      vms: into(
+        snapshot.vms,
+        vms.map(([id, vm]) => [id, Option.filter(vm, ({ state }) => state !== "destroyed" && state !== "failed")])
+      ),
+      volumes: into(
+        snapshot.volumes,
+        volumes.map(([id, volume]) => [id, Option.filter(volume, ({ state }) => state !== "purged")])
+      ),
+      operations:
+        operations.length === 0
+          ? snapshot.operations
+          : newest(into(new Map(snapshot.operations.map((one) => [one.id, one])), operations).values()),
+      hosts: Option.match(hostList, { onNone: () => snapshot.hosts, onSome: ({ items }) => byId(items) }),
+      images: Option.match(imageList, { onNone: () => snapshot.images, onSome: ({ items }) => items })
+    })
+    return change
+  })
+
+const isStale = ({ hosts, images, operations, vms, volumes }: Stale): boolean =>
+  hosts || images || operations.size + vms.size + volumes.size > 0
+
+// ---------------------------------------------------------------------------------------------------------- connection
+
+const decodeEvent = Schema.decodeOption(Schema.parseJson(Event))
+const isEventId = Schema.is(EventId)
+
+const pauses = ["500 millis", "1 second", "2 seconds", "4 seconds"] as const
+
+/** Emits what there is whenever that changes, and does not end but with the page or the session. */
+const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> | Here> = Stream.unwrapScoped(
+  Effect.gen(function* () {
+    const http = yield* Here
+    const out = yield* Queue.sliding<Snapshot>(1)
+    let snapshot = empty
+    let cursor: EventId | undefined
+    let failures = 0
+    const stale: Stale = { vms: new Set(), volumes: new Set(), operations: new Set(), hosts: false, images: false }
+
+    const show = (next: Snapshot) =>
+      Effect.suspend(() => {
+        snapshot = next
+        return Queue.offer(out, next)
+      })
+
+    /** A list of all that there is, of a moment after the cursor's: events from there on bring it up to date. */
+    const opened = Effect.gen(function* () {
+      failures = 0
+      if (snapshot.connection._tag === "loading") yield* Effect.flatMap(list, show)
+      else yield* show({ ...snapshot, connection: { _tag: "live" } })
+    })
+
+    const take = (messages: ReadonlyArray<EventStream.Message>) =>
+      Effect.gen(function* () {
+        const events: Array<Event> = []
+        for (const message of messages) {
+          if (message.event === "lost") {
+            cursor = undefined
+            snapshot = { ...snapshot, connection: { _tag: "loading" } }
+            return yield* new Problem.Gone({ status: 410, code: "events_lost", title: "Events are lost", detail: "" })
+          }
+          const number = Number(message.id)
+          if (message.id !== undefined && isEventId(number)) cursor = number
+          // one of a type that only a newer controller has is none of ours
+          if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
+        }
+        if (snapshot.connection._tag !== "live") yield* opened
+        if (events.length > 0) yield* show(apply(snapshot, events, stale))
+      })
+
+    const connected = Stream.suspend(() =>
+      EventStream.connection(http, cursor === undefined ? {} : { after: cursor })
+    ).pipe(
+      Stream.groupedWithin(2000, "50 millis"),
+      Stream.runForEach((messages) => take(Chunk.toReadonlyArray(messages)))
+    )
+
+    const reading = Effect.gen(function* () {
+      if (!isStale(stale) || snapshot.connection._tag !== "live") return
+      const change = yield* freshen(stale)
+      yield* show(change(snapshot))
+    }).pipe(
+      // the connection itself tells what is wrong, and then everything is read anew
+      Effect.catchAll(() =>
+        Effect.sync(() => {
+          stale.hosts = true
+        })
+      ),
+      Effect.zipRight(Effect.sleep("150 millis")),
+      Effect.forever
+    )
+
+    const staying: Effect.Effect<void, never, Effect.Effect.Context<typeof list>> = connected.pipe(
+      Effect.catchAll((error) => {
+        if (isUnknown(error)) return show({ ...snapshot, connection: { _tag: "signedOut" } })
+        const loading = snapshot.connection._tag === "loading"
+        if (error instanceof Problem.Gone) {
+          cursor = undefined
+          snapshot = { ...snapshot, connection: { _tag: "loading" } }
+          return staying
+        }
+        const since = snapshot.connection._tag === "lost" ? snapshot.connection.since : Date.now()
+        const pause = pauses[Math.min(failures++, pauses.length - 1)] ?? "4 seconds"
+        const told = loading
+          ? Effect.sync(() => {
+              cursor = undefined
+            })
+          : show({ ...snapshot, connection: { _tag: "lost", since, words: wordsOf(error) } })
+        return Effect.zipRight(told, Effect.zipRight(Effect.sleep(pause), staying))
+      })
+    )
+
+    yield* Effect.forkScoped(staying)
+    yield* Effect.forkScoped(reading)
+    return Stream.fromQueue(out)
+  })
+)
+
+/** Kept for as long as the page is open. @since 0.7.0 @category atoms */
+export const liveAtom = Atom.keepAlive(runtime.atom(follow, { initialValue: empty }))
+
+/** @since 0.7.0 @category atoms */
+export const snapshotAtom = Atom.keepAlive(Atom.make((get): Snapshot => Result.getOrElse(get(liveAtom), () => empty)))

@@ -1,0 +1,25 @@
+/**
+ * Who looks at it.
+ *
+ * @since 0.7.0
+ */
+import { Atom, type Result } from "@effect-atom/atom-react"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { Me } from "../../api/Session.ts"
+import { calls, runtime } from "./Api.ts"
+
+/** Fails with `Unauthenticated` when somebody has to sign in. @since 0.7.0 @category atoms */
+export const meAtom: Atom.Atom<Result.Result<typeof Me.Type, unknown>> = Atom.keepAlive(
+  runtime.atom(Effect.flatMap(calls, (client) => client.session.whoAmI()))
+)
+
+/** @since 0.7.0 @category atoms */
+export const signInAtom = runtime.fn((given: { readonly name: string; readonly password: string }) =>
+  Effect.flatMap(calls, (client) =>
+    client.session.signIn({ payload: { name: given.name, password: Redacted.make(given.password) } })
+  )
+)
+
+/** @since 0.7.0 @category atoms */
+export const signOutAtom = runtime.fn<void>()(() => Effect.flatMap(calls, (client) => client.session.signOut()))

@@ -1,0 +1,474 @@
+/** The web interface in a real browser, served by the program as users start it, on simulated hosts. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import axe from "axe-core"
+import { existsSync, mkdirSync } from "node:fs"
+import { connect, createServer, type Socket } from "node:net"
+import { join } from "node:path"
+import type { Browser, BrowserContext, Page } from "playwright-core"
+import * as Program from "../program/Program.ts"
+import * as Browsers from "./Browser.ts"
+
+const scope = Effect.runSync(Scope.make())
+const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
+
+let browser: Browser
+let program: Program.Program
+let context: BrowserContext
+
+const vms = 300
+
+beforeAll(async () => {
+  await Browsers.built()
+  mkdirSync(Browsers.pictures, { recursive: true })
+  ;[browser, program] = await Promise.all([
+    inScope(Browsers.browser),
+    inScope(Program.start(["simulate", "--hosts", "6", "--vms", String(vms), "--seed", "3"]))
+  ])
+  context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+  context.setDefaultTimeout(20_000)
+}, 120_000)
+
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+/** A page of the interface, which in the end has complained of nothing. */
+const assertAt = async (path: string, use: (page: Page) => Promise<void>, url = program.url, within = context) => {
+  const page = await within.newPage()
+  const complaints = Browsers.complaints(page)
+  try {
+    await page.goto(`${url}/ui${path}`)
+    await use(page)
+    assert.deepStrictEqual([...complaints], [])
+  } finally {
+    await page.close()
+  }
+}
+
+const decodeProblem = Schema.decodeUnknownSync(Schema.Struct({ detail: Schema.String }))
+const decodeVm = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.Int, name: Schema.String, state: Schema.String }))
+const decodeOperation = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.String, vmId: Schema.NullOr(Schema.Int) }))
+
+const ask = async (method: string, path: string, body?: unknown, url = program.url) => {
+  const response = await fetch(`${url}/api/v1${path}`, {
+    method,
+    headers: { "content-type": "application/json", prefer: "wait=20" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) })
+  })
+  const answer: unknown = response.status === 204 ? null : await response.json()
+  return { status: response.status, answer }
+}
+
+const made = async (name: string, more: object = {}) =>
+  decodeOperation((await ask("POST", "/vms", { name, instanceType: 1, ...more })).answer).vmId ?? 0
+
+const heading = (page: Page, name: string | RegExp) => page.getByRole("heading", { level: 1, name }).waitFor()
+
+describe("its files", () => {
+  it("are nobody's but this controller's: a policy without inline script, nothing of other sites, and no cache of the page", async () => {
+    const page = await fetch(`${program.url}/ui/vms/7?q=x`)
+    assert.strictEqual(page.status, 200)
+    assert.strictEqual(page.headers.get("content-type"), "text/html; charset=utf-8")
+    assert.strictEqual(page.headers.get("cache-control"), "no-cache")
+    assert.strictEqual(page.headers.get("x-content-type-options"), "nosniff")
+    const policy = page.headers.get("content-security-policy") ?? ""
+    for (const word of ["default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'"]) {
+      assert.include(policy, word)
+    }
+    const text = await page.text()
+    assert.notMatch(text, /https?:\/\//)
+    const script = /src="(\/ui\/assets\/[^"]+\.js)"/.exec(text)?.[1] ?? ""
+    const asset = await fetch(program.url + script, { headers: { "accept-encoding": "gzip" } })
+    assert.strictEqual(asset.headers.get("cache-control"), "public, max-age=31536000, immutable")
+    assert.strictEqual(asset.headers.get("content-type"), "text/javascript; charset=utf-8")
+    assert.strictEqual(asset.headers.get("content-encoding"), "gzip")
+    const etag = page.headers.get("etag") ?? ""
+    assert.strictEqual((await fetch(`${program.url}/ui/`, { headers: { "if-none-match": etag } })).status, 304)
+    assert.strictEqual((await fetch(`${program.url}/ui/assets/none.js`)).status, 404)
+  })
+
+  it("are found by a browser that has the address alone, while programs are answered as ever", async () => {
+    const led = await fetch(program.url, { headers: { accept: "text/html,*/*" }, redirect: "manual" })
+    assert.deepStrictEqual([led.status, led.headers.get("location")], [302, "/ui/"])
+    const plain = await fetch(program.url)
+    assert.strictEqual(plain.status, 404)
+    const said: unknown = await plain.json()
+    assert.match(JSON.stringify(said), /there is no route GET \//)
+  })
+
+  it("are at most 300 KB of JavaScript, compressed, for the page that is opened first", async () => {
+    for (const path of ["/", "/vms", "/vms/1"]) {
+      const fresh = await browser.newContext()
+      const sizes: Array<Promise<number>> = []
+      const page = await fresh.newPage()
+      page.on("response", (response) => {
+        if (response.url().endsWith(".js")) sizes.push(response.headerValue("content-length").then(Number))
+      })
+      await page.goto(`${program.url}/ui${path}`)
+      await page.locator(".state.ok", { hasText: "live" }).waitFor()
+      const all = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+      assert.isAbove(all, 100_000, path)
+      assert.isAtMost(all, 300_000, path)
+      await fresh.close()
+    }
+  })
+})
+
+describe("VMs", () => {
+  it("one is created on a page that shows where it would go, and runs there without a reload", () =>
+    assertAt("/vms", async (page) => {
+      await page.getByRole("link", { name: "Create VM" }).click()
+      await page.getByLabel("Name", { exact: true }).fill("shop-1")
+      await page
+        .locator(".aside")
+        .getByText(/^root@sim-\d$/)
+        .first()
+        .waitFor()
+      await page.getByRole("button", { name: "Create VM" }).click()
+      await heading(page, "shop-1")
+      await page.locator(".head .state", { hasText: "running" }).waitFor()
+      // what was asked for is shown until it has ended
+      await page.getByLabel("What was asked for").getByText("Create shop-1", { exact: true }).waitFor()
+      // and why it is there
+      await page.getByText(/hosts could take it/).waitFor()
+    }))
+
+  it("what cannot be is said before it is asked for, in the API's words, and with what bars each host", async () => {
+    const maintain = (maintenance: boolean) =>
+      Promise.all([1, 2, 3, 4, 5, 6].map((id) => ask("PATCH", `/hosts/${id}`, { maintenance })))
+    await maintain(true)
+    const { answer } = await ask("POST", "/vms", { name: "too-much", instanceType: 1 })
+    await assertAt("/vms/new", async (page) => {
+      await page.getByText("No host can take it").waitFor()
+      await page.getByText(decodeProblem(answer).detail, { exact: true }).waitFor()
+      await page
+        .locator(".aside")
+        .getByText(/in maintenance/)
+        .first()
+        .waitFor()
+      await maintain(false)
+      await page.getByLabel("Name", { exact: true }).fill("bad\u0007name")
+      await page
+        .getByText(/expected 1 to 255 characters without control characters/)
+        .first()
+        .waitFor()
+      assert.isTrue(await page.getByRole("button", { name: "Create VM" }).isDisabled())
+    })
+  })
+
+  it("what others do appears by itself", async () => {
+    const id = await made("before")
+    await assertAt(`/vms/${id}`, async (page) => {
+      await heading(page, "before")
+      await ask("PATCH", `/vms/${id}`, { name: "after", tags: ["seen"] })
+      await heading(page, "after")
+      await page.getByText("seen", { exact: true }).waitFor()
+      await ask("POST", `/vms/${id}/power-off`)
+      await page.locator(".head .state", { hasText: "stopped" }).waitFor()
+    })
+  })
+
+  it("is turned off and on from the list and from its page", async () => {
+    const id = await made("lamp")
+    await assertAt("/vms?q=lamp", async (page) => {
+      await page.getByRole("button", { name: "Actions of lamp" }).click()
+      await page.getByRole("menuitem", { name: "Power off" }).click()
+      await page.getByRole("row", { name: /lamp/ }).getByText("stopped").waitFor()
+      await page.getByRole("link", { name: "lamp" }).click()
+      await page.getByRole("button", { name: "Start", exact: true }).click()
+      await page.locator(".head .state", { hasText: "running" }).waitFor()
+      assert.strictEqual(decodeVm((await ask("GET", `/vms/${id}`)).answer).state, "running")
+    })
+  })
+
+  it("is only destroyed by who types its name, and a refusal is told in the API's sentence", async () => {
+    const id = await made("precious", { protected: true })
+    const { answer, status } = await ask("DELETE", `/vms/${id}`)
+    assert.strictEqual(status, 409)
+    await assertAt(`/vms/${id}`, async (page) => {
+      const destroy = async () => {
+        await page.getByRole("button", { name: "Destroy…" }).click()
+        const button = page.getByRole("button", { name: "Destroy precious", exact: true })
+        assert.isTrue(await button.isDisabled())
+        await page.getByLabel(/Type precious/).fill("preciou")
+        assert.isTrue(await button.isDisabled())
+        await page.getByLabel(/Type precious/).fill("precious")
+        await button.click()
+      }
+      await destroy()
+      await page.getByRole("alert").getByText(decodeProblem(answer).detail).waitFor()
+      await ask("PATCH", `/vms/${id}`, { protected: false })
+      await destroy()
+      await page.getByText("There is no such VM").waitFor()
+    })
+  })
+
+  it("are searched and filtered by the address, which keeps what was typed", () =>
+    assertAt("/vms?q=standing-1&state=running", async (page) => {
+      const search = page.getByLabel("Search VMs")
+      assert.strictEqual(await search.inputValue(), "standing-1")
+      await page.getByRole("link", { name: "standing-1", exact: true }).waitFor()
+      await search.fill("standing-23")
+      await page.waitForURL(/q=standing-23\b/)
+      await page.getByLabel("Host").selectOption({ label: "root@sim-5" })
+      await page.waitForURL(/host=5/)
+      await page.reload()
+      await page.getByRole("link", { name: "standing-23", exact: true }).waitFor()
+      assert.strictEqual(await page.getByLabel("Host").inputValue(), "5")
+      await search.fill("nobody is called that")
+      await page.getByText("No VM is like that").waitFor()
+    }))
+
+  it("are all in the list, and few of them in the page", () =>
+    assertAt("/vms", async (page) => {
+      const table = page.getByRole("table", { name: "VMs" })
+      await table.waitFor()
+      assert.isAbove(Number(await table.getAttribute("aria-rowcount")), vms)
+      assert.isBelow(await page.getByRole("row").count(), 60)
+      await page.getByRole("region", { name: "List of VMs" }).focus()
+      await page.keyboard.press("End")
+      await page.getByRole("link", { name: `standing-${vms}`, exact: true }).waitFor()
+      assert.isBelow(await page.getByRole("row").count(), 60)
+    }))
+})
+
+describe("from the keyboard", () => {
+  it("everything is found by its name", () =>
+    assertAt("/", async (page) => {
+      await heading(page, "Overview")
+      await page.locator(".state.ok", { hasText: "live" }).waitFor()
+      await page.keyboard.press("Control+k")
+      await page.getByRole("combobox", { name: "Go to" }).fill("standing-77")
+      await page.getByRole("option", { name: /standing-77/ }).waitFor()
+      await page.keyboard.press("Enter")
+      await heading(page, "standing-77")
+    }))
+
+  it("an action is copied as curl and as the command line have it", () =>
+    assertAt("/vms/5", async (page) => {
+      await page.getByRole("button", { name: "Copy as…" }).click()
+      const dialog = page.getByRole("dialog", { name: "As commands" })
+      await dialog.getByText(`curl -X POST ${program.url}/api/v1/vms/5/pause`).waitFor()
+      await dialog.getByText("vmfabric vm destroy id:5 --yes").waitFor()
+      await page.keyboard.press("Escape")
+      await dialog.waitFor({ state: "detached" })
+    }))
+})
+
+/** A cable between browser and controller, that can be pulled. */
+const cable = async (to: number) => {
+  const sockets = new Set<Socket>()
+  let cut = false
+  const server = createServer((near) => {
+    if (cut) {
+      near.destroy()
+      return
+    }
+    const far = connect(to, "127.0.0.1")
+    for (const socket of [near, far]) {
+      sockets.add(socket)
+      socket.on("close", () => sockets.delete(socket))
+      // cut off, which is the point
+      socket.on("error", () => undefined)
+    }
+    near.pipe(far)
+    far.pipe(near)
+  })
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  assert(address !== null && typeof address === "object")
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    pull: () => {
+      cut = true
+      for (const socket of sockets) socket.destroy()
+    },
+    plug: () => {
+      cut = false
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    }
+  }
+}
+
+describe("the connection", () => {
+  it("when it is lost says so, and then catches up with what happened meanwhile", async () => {
+    const id = await made("far-away")
+    const line = await cable(Number(new URL(program.url).port))
+    const page = await context.newPage()
+    try {
+      await page.goto(`${line.url}/ui/vms/${id}`)
+      await heading(page, "far-away")
+      line.pull()
+      await page.getByText("Connection lost").first().waitFor()
+      await ask("PATCH", `/vms/${id}`, { name: "back-again" })
+      line.plug()
+      await heading(page, "back-again")
+      await page.locator(".state.ok", { hasText: "live" }).waitFor()
+      assert.strictEqual(await page.getByText("Connection lost").count(), 0)
+    } finally {
+      await page.close()
+      line.close()
+    }
+  })
+})
+
+describe("operations and hosts", () => {
+  it("an operation is followed from a list that is live to its end", () =>
+    assertAt("/operations?kind=CreateVm", async (page) => {
+      await heading(page, "Operations")
+      await page.getByRole("table").waitFor()
+      const id = await made("followed")
+      await page.getByRole("link", { name: "followed" }).waitFor()
+      await page
+        .getByRole("row", { name: /followed/ })
+        .getByRole("link", { name: "Create VM" })
+        .click()
+      await heading(page, "Create VM")
+      await page.locator(".head .state", { hasText: "done" }).waitFor()
+      assert.isAbove(id, 0)
+    }))
+
+  it("a host is put into maintenance and out of it", () =>
+    assertAt("/hosts/6", async (page) => {
+      await heading(page, "root@sim-6")
+      await page.getByRole("button", { name: "Maintenance", exact: true }).click()
+      await page.locator(".head .state", { hasText: "maintenance" }).waitFor()
+      await page.getByRole("button", { name: "End maintenance" }).click()
+      await page.locator(".head .state", { hasText: /^up$/ }).waitFor()
+    }))
+})
+
+describe("signing in", () => {
+  it("is asked for where there are users, leads to the page that was wanted, and ends with the session", async () => {
+    const guarded = await inScope(Program.start(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3"]))
+    const password = "correct horse battery staple"
+    const user = await ask("POST", "/users", { name: "ada", role: "admin", password }, guarded.url)
+    assert.strictEqual(user.status, 201, JSON.stringify(user.answer))
+    const own = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+    const page = await own.newPage()
+    const enter = async (word: string) => {
+      await page.getByLabel("User").fill("ada")
+      await page.getByLabel("Password").fill(word)
+      await page.getByRole("button", { name: "Sign in" }).click()
+    }
+    await page.goto(`${guarded.url}/ui/vms/3`)
+    await heading(page, "Sign in to vmfabric")
+    await look(page, "sign-in")
+    await enter("wrong")
+    const { answer } = await ask("POST", "/session", { name: "ada", password: "wrong" }, guarded.url)
+    await page.getByRole("alert").getByText(decodeProblem(answer).detail).waitFor()
+    await enter(password)
+    await heading(page, "standing-3")
+    const [cookie] = await own.cookies()
+    assert.deepInclude({ ...cookie }, { httpOnly: true, sameSite: "Strict" })
+    assert.notInclude(page.url(), cookie?.value ?? "?")
+    // as it ends elsewhere: with what is shown still there
+    const ended = await fetch(`${guarded.url}/api/v1/session`, {
+      method: "DELETE",
+      headers: { cookie: `${cookie?.name}=${cookie?.value}` }
+    })
+    assert.strictEqual(ended.status, 204)
+    await heading(page, "Sign in to vmfabric")
+    await enter(password)
+    await heading(page, "standing-3")
+    await look(page, "signed-in")
+    await page.getByRole("button", { name: "Sign out" }).click()
+    await heading(page, "Sign in to vmfabric")
+    assert.match(page.url(), /\/ui\/vms\/3$/)
+    await own.close()
+  })
+})
+
+// ------------------------------------------------------------------------------------------------------- what it looks like
+
+const decodeViolations = Schema.decodeUnknownSync(
+  Schema.Array(Schema.Struct({ id: Schema.String, help: Schema.String, nodes: Schema.Array(Schema.String) }))
+)
+
+const violations = async (page: Page) => {
+  await page.evaluate(axe.source)
+  const found: unknown = await page.evaluate(
+    `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
+       .then(({ violations }) => violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map(({ html }) => html.slice(0, 200)) })))`
+  )
+  return decodeViolations(found)
+}
+
+const phone = { width: 360, height: 740 }
+const desk = { width: 1440, height: 900 }
+
+/** In light and dark, on a desk and on a phone: pictures for people; axe looks at each size and at each colour once. */
+const look = async (page: Page, name: string) => {
+  for (const [size, viewport] of [["desk", desk] as const, ["phone", phone] as const]) {
+    await page.setViewportSize(viewport)
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme })
+      await page.screenshot({ path: join(Browsers.pictures, `${name}-${size}-${colorScheme}.png`) })
+      if ((size === "desk") !== (colorScheme === "light")) continue
+      assert.deepStrictEqual(await violations(page), [], `${name} on a ${size}, ${colorScheme}`)
+    }
+    const wide: unknown = await page.evaluate("document.documentElement.scrollWidth")
+    assert.isAtMost(Number(wide), viewport.width, `${name} on a ${size}`)
+  }
+  await page.setViewportSize(desk)
+}
+
+describe("what it looks like", () => {
+  beforeAll(async () => {
+    await made("web-1", { tags: ["prod", "web"], labels: { team: "shop" }, description: "the shop's front" })
+    await ask("POST", "/volumes", { name: "data", size: 100 })
+    await ask("PATCH", "/hosts/5", { maintenance: true })
+  }, 60_000)
+
+  const pages: ReadonlyArray<readonly [name: string, path: string, ready: string]> = [
+    ["overview", "/", "Recent operations"],
+    ["vms", "/vms", "standing-1"],
+    ["no-vm", "/vms?q=nobody", "No VM is like that"],
+    ["create", "/vms/new", "Other hosts"],
+    ["vm", `/vms/WEB`, "could take it"],
+    ["volumes", "/volumes", "data"],
+    ["hosts", "/hosts", "root@sim-5"],
+    ["host", "/hosts/5", "In maintenance"],
+    ["operations", "/operations", "web-1"],
+    ["nowhere", "/nowhere", "There is no such page"]
+  ]
+  for (const [name, path, ready] of pages) {
+    it(`${name}: on a desk and on a phone, in light and dark, nobody is shut out`, async () => {
+      const { answer } = await ask("GET", "/vms?name=web-1")
+      const web = Schema.decodeUnknownSync(Schema.Struct({ items: Schema.Array(Schema.Struct({ id: Schema.Int })) }))(
+        answer
+      )
+      await assertAt(path.replace("WEB", String(web.items[0]?.id)), async (page) => {
+        await page.getByText(ready).first().waitFor()
+        await page.locator(".state.ok", { hasText: "live" }).waitFor()
+        await look(page, name)
+        assert.isTrue(existsSync(join(Browsers.pictures, `${name}-phone-dark.png`)))
+      })
+    })
+  }
+
+  it("an operation, a menu, a dialog and the palette, too", () =>
+    assertAt("/operations", async (page) => {
+      await page.getByRole("table").getByRole("link", { name: "Create VM" }).first().click()
+      await heading(page, "Create VM")
+      await look(page, "operation")
+      await page.goto(`${program.url}/ui/vms/7`)
+      await heading(page, "standing-7")
+      await page.getByRole("button", { name: "Destroy…" }).click()
+      await page.getByLabel(/Type standing-7/).waitFor()
+      await look(page, "destroy")
+      await page.keyboard.press("Escape")
+      await page.getByRole("button", { name: "More" }).click()
+      await page.getByRole("menuitem", { name: "Shut down" }).waitFor()
+      await page.screenshot({ path: join(Browsers.pictures, "menu-desk-dark.png") })
+      await page.keyboard.press("Escape")
+      await page.keyboard.press("Control+k")
+      await page.getByRole("option", { name: "Overview page" }).waitFor()
+      await look(page, "palette")
+    }))
+})
