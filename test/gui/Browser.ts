@@ -21,6 +21,9 @@ const found = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/googl
   existsSync(file)
 )
 
+/** Where there is none these tests are left out; in CI there has to be one. */
+export const isMissing = found === undefined && process.env["CI"] === undefined
+
 /** Ended with the scope. */
 export const browser: Effect.Effect<Browser, BrowserError, Scope.Scope> = Effect.acquireRelease(
   found === undefined

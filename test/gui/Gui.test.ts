@@ -66,7 +66,7 @@ const made = async (name: string, more: object = {}) =>
 
 const heading = (page: Page, name: string | RegExp) => page.getByRole("heading", { level: 1, name }).waitFor()
 
-describe("its files", () => {
+describe.skipIf(Browsers.isMissing)("its files (needs chromium)", () => {
   it("are nobody's but this controller's: a policy without inline script, nothing of other sites, and no cache of the page", async () => {
     const page = await fetch(`${program.url}/ui/vms/7?q=x`)
     assert.strictEqual(page.status, 200)
@@ -116,7 +116,7 @@ describe("its files", () => {
   })
 })
 
-describe("VMs", () => {
+describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
   it("one is created on a page that shows where it would go, and runs there without a reload", () =>
     assertAt("/vms", async (page) => {
       await page.getByRole("link", { name: "Create VM" }).click()
@@ -234,7 +234,7 @@ describe("VMs", () => {
     }))
 })
 
-describe("from the keyboard", () => {
+describe.skipIf(Browsers.isMissing)("from the keyboard (needs chromium)", () => {
   it("everything is found by its name", () =>
     assertAt("/", async (page) => {
       await heading(page, "Overview")
@@ -295,7 +295,7 @@ const cable = async (to: number) => {
   }
 }
 
-describe("the connection", () => {
+describe.skipIf(Browsers.isMissing)("the connection (needs chromium)", () => {
   it("when it is lost says so, and then catches up with what happened meanwhile", async () => {
     const id = await made("far-away")
     const line = await cable(Number(new URL(program.url).port))
@@ -317,7 +317,7 @@ describe("the connection", () => {
   })
 })
 
-describe("operations and hosts", () => {
+describe.skipIf(Browsers.isMissing)("operations and hosts (needs chromium)", () => {
   it("an operation is followed from a list that is live to its end", () =>
     assertAt("/operations?kind=CreateVm", async (page) => {
       await heading(page, "Operations")
@@ -343,7 +343,7 @@ describe("operations and hosts", () => {
     }))
 })
 
-describe("signing in", () => {
+describe.skipIf(Browsers.isMissing)("signing in (needs chromium)", () => {
   it("is asked for where there are users, leads to the page that was wanted, and ends with the session", async () => {
     const guarded = await inScope(Program.start(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3"]))
     const password = "correct horse battery staple"
@@ -418,7 +418,7 @@ const look = async (page: Page, name: string) => {
   await page.setViewportSize(desk)
 }
 
-describe("what it looks like", () => {
+describe.skipIf(Browsers.isMissing)("what it looks like (needs chromium)", () => {
   beforeAll(async () => {
     await made("web-1", { tags: ["prod", "web"], labels: { team: "shop" }, description: "the shop's front" })
     await ask("POST", "/volumes", { name: "data", size: 100 })
