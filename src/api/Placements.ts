@@ -191,7 +191,7 @@ export const FleetFigures = Schema.Struct({
     "the highest dominant share: of what may be promised of a host's scarcest resource, 1 is all"
   ),
   mean: field(Schema.Number, "the mean of the dominant shares"),
-  used: field(Int, "hosts with VMs"),
+  occupied: field(Int, "hosts with VMs"),
   empty: field(Int, "hosts without"),
   broken: field(Int, "must-rules of VMs that do not hold, on all hosts")
 }).annotations({ identifier: "FleetFigures", description: "How the hosts that take new VMs are used." })
@@ -247,8 +247,8 @@ export const Rebalancing = Schema.Struct({
         }
       ],
       complete: true,
-      before: { highest: 0.75, mean: 0.5, used: 2, empty: 0, broken: 0 },
-      after: { highest: 0.625, mean: 0.5, used: 2, empty: 0, broken: 0 }
+      before: { highest: 0.75, mean: 0.5, occupied: 2, empty: 0, broken: 0 },
+      after: { highest: 0.625, mean: 0.5, occupied: 2, empty: 0, broken: 0 }
     }
   ]
 })

@@ -59,7 +59,6 @@ export const wait = Effect.fn("Progress.wait")(function* (begun: Operation) {
   const { err } = yield* Screen
   const { clear, show } = yield* shower
   let id: OperationId = begun.id
-  yield* show(begun)
   const looking = operations.getOperation({ path: { id } }).pipe(
     Effect.tap(show),
     Effect.tap((operation) => {
@@ -68,7 +67,8 @@ export const wait = Effect.fn("Progress.wait")(function* (begun: Operation) {
     Effect.delay(often),
     Effect.forever
   )
-  return yield* Effect.raceFirst(wait(begun), looking).pipe(
+  return yield* show(begun).pipe(
+    Effect.zipRight(Effect.raceFirst(wait(begun), looking)),
     Effect.ensuring(clear),
     Effect.onInterrupt(() => err(`operation ${id} goes on; vmfabric operation watch ${id} waits for it\n`))
   )
@@ -82,8 +82,7 @@ export const waitAll = Effect.fn("Progress.waitAll")(function* (begun: ReadonlyA
   const tell = Effect.suspend(() =>
     err(live ? `\r\u001b[K${ended} of ${begun.length} have ended` : `${ended} of ${begun.length} have ended\n`)
   )
-  yield* tell
-  return yield* Effect.forEach(
+  const waiting = Effect.forEach(
     begun,
     (operation) =>
       Effect.exit(wait(operation)).pipe(
@@ -93,7 +92,8 @@ export const waitAll = Effect.fn("Progress.waitAll")(function* (begun: ReadonlyA
         })
       ),
     { concurrency: 32 }
-  ).pipe(
+  )
+  return yield* Effect.zipRight(tell, waiting).pipe(
     Effect.ensuring(live ? err("\r\u001b[K") : Effect.void),
     Effect.onInterrupt(() => err("the operations go on; vmfabric operation list --ended false shows them\n"))
   )

@@ -78,7 +78,7 @@ const figures: View<Figure> = {
 const figuresOf = ({ after, before }: Rebalancing): ReadonlyArray<Figure> => [
   { name: "highest share", before: percent(before.highest), after: percent(after.highest) },
   { name: "mean share", before: percent(before.mean), after: percent(after.mean) },
-  { name: "with VMs", before: String(before.used), after: String(after.used) },
+  { name: "with VMs", before: String(before.occupied), after: String(after.occupied) },
   { name: "empty", before: String(before.empty), after: String(after.empty) },
   { name: "broken must-rules", before: String(before.broken), after: String(after.broken) }
 ]

@@ -86,14 +86,14 @@ export interface Move {
 
 /**
  * Of the hosts that take new VMs: `highest` and `mean` dominant share (of what may be promised, the largest quotient of a host's resources), and
- * how many are `used` and how many `empty`. `broken`: must-rules that do not hold, on all hosts.
+ * how many are `occupied` and how many `empty`. `broken`: must-rules that do not hold, on all hosts.
  *
  * @since 0.7.0 @category models
  */
 export interface Figures {
   readonly highest: number
   readonly mean: number
-  readonly used: number
+  readonly occupied: number
   readonly empty: number
   readonly broken: number
 }
@@ -224,12 +224,12 @@ export const plan = (candidates: ReadonlyArray<Candidate>, guests: ReadonlyArray
 
   const figures = (): Figures => {
     const shares = open.map((place) => shareOf(place))
-    const used = open.filter((place) => place.guests.size > 0).length
+    const occupied = open.filter((place) => place.guests.size > 0).length
     return {
       highest: shares.reduce((a, b) => Math.max(a, b), 0),
       mean: shares.length === 0 ? 0 : shares.reduce((a, b) => a + b, 0) / shares.length,
-      used,
-      empty: open.length - used,
+      occupied,
+      empty: open.length - occupied,
       broken: brokenOf().length
     }
   }

@@ -2,10 +2,12 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import * as Database from "../../layers/Database.ts"
 import * as InventoryLive from "../../layers/InventoryLive.ts"
 import * as JournalLive from "../../layers/JournalLive.ts"
-import { defaultConfig } from "../../src/domain/Host.ts"
+import { defaultConfig, formatAddress } from "../../src/domain/Host.ts"
 import { InstanceTypeId } from "../../src/domain/Ids.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
@@ -23,11 +25,29 @@ export const opened = (filename: string) =>
 
 export type Opened = Effect.Effect.Success<ReturnType<typeof opened>>
 
+/** Machines at addresses where nothing listens. */
 const fleet = (hosts: number) => ({
-  hosts: Array.from({ length: hosts }, (_, i) => defaultConfig({ user: "root", host: `host-${i + 1}`, port: 22 })),
+  hosts: Array.from({ length: hosts }, (_, i) =>
+    defaultConfig({ user: "root", host: `127.1.${Math.floor(i / 250)}.${(i % 250) + 1}`, port: 1 })
+  ),
   images: [{ source: { host: null, path: "/images/debian.img" }, name: "debian" }],
   types: [{ tid: InstanceTypeId.make(1), cpu: 1, ram: 512, disk: 5 }]
 })
+
+/** The three files that say the same of the fleet as the database, for a controller that is started on it. */
+export const writeFiles = (folder: string, hosts: number): ReadonlyArray<string> => {
+  const { hosts: machines, images, types } = fleet(hosts)
+  const files = {
+    machines: machines.map(({ address }) => `${formatAddress(address)}\n`).join(""),
+    images: images.map(({ name, source }) => `${source.path} name=${name}\n`).join(""),
+    types: JSON.stringify({ types })
+  }
+  return Object.entries(files).map(([name, text]) => {
+    const file = join(folder, name)
+    writeFileSync(file, text)
+    return file
+  })
+}
 
 /** A database with `vms` that run, evenly on `hosts`, the first `unfinished` of them being repaired, as a controller at work leaves it. */
 export const filled = Effect.fnUntraced(function* (

@@ -186,12 +186,12 @@ const replayed = (
 const figuresOf = (guests: Guests, hosts: ReadonlyArray<Candidate>): Rebalance.Figures => {
   const open = hosts.filter(({ host }) => !host.maintenance)
   const shares = open.map((one) => shareOf(guests, one))
-  const used = open.filter(({ host }) => there(guests, host.id).length > 0).length
+  const occupied = open.filter(({ host }) => there(guests, host.id).length > 0).length
   return {
     highest: Math.max(0, ...shares),
     mean: open.length === 0 ? 0 : shares.reduce((a, b) => a + b, 0) / open.length,
-    used,
-    empty: open.length - used,
+    occupied,
+    empty: open.length - occupied,
     broken: broken(guests, hosts).length
   }
 }
