@@ -77,7 +77,7 @@ const paced = (url: string, token: string, duration: number) => {
   )
 }
 
-const listening = /listening on (http:\S+)/
+const listening = /listening on (http:[^\s"]+)/
 
 export const measure = Effect.gen(function* () {
   yield* Program.build

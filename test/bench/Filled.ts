@@ -9,6 +9,7 @@ import * as InventoryLive from "../../layers/InventoryLive.ts"
 import * as JournalLive from "../../layers/JournalLive.ts"
 import { defaultConfig, formatAddress } from "../../src/domain/Host.ts"
 import { InstanceTypeId } from "../../src/domain/Ids.ts"
+import { formatSource } from "../../src/domain/Image.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
 
@@ -26,11 +27,11 @@ export const opened = (filename: string) =>
 export type Opened = Effect.Effect.Success<ReturnType<typeof opened>>
 
 /** Machines at addresses where nothing listens. */
+const addressOf = (i: number) => ({ user: "root", host: `127.1.${Math.floor(i / 250)}.${(i % 250) + 1}`, port: 1 })
+
 const fleet = (hosts: number) => ({
-  hosts: Array.from({ length: hosts }, (_, i) =>
-    defaultConfig({ user: "root", host: `127.1.${Math.floor(i / 250)}.${(i % 250) + 1}`, port: 1 })
-  ),
-  images: [{ source: { host: null, path: "/images/debian.img" }, name: "debian" }],
+  hosts: Array.from({ length: hosts }, (_, i) => defaultConfig(addressOf(i))),
+  images: [{ source: { host: addressOf(0), path: "/images/debian.img" }, name: "debian" }],
   types: [{ tid: InstanceTypeId.make(1), cpu: 1, ram: 512, disk: 5 }]
 })
 
@@ -39,7 +40,7 @@ export const writeFiles = (folder: string, hosts: number): ReadonlyArray<string>
   const { hosts: machines, images, types } = fleet(hosts)
   const files = {
     machines: machines.map(({ address }) => `${formatAddress(address)}\n`).join(""),
-    images: images.map(({ name, source }) => `${source.path} name=${name}\n`).join(""),
+    images: images.map(({ name, source }) => `${formatSource(source)} name=${name}\n`).join(""),
     types: JSON.stringify({ types })
   }
   return Object.entries(files).map(([name, text]) => {
