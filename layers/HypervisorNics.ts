@@ -148,26 +148,20 @@ export const make = (libvirt: Libvirt["Type"], domains: DomainSides.Domains, opt
     link: LinkState
   ) {
     const action = `set the link of ${nameOf(nic)} in ${domain.domainName} ${link}`
-    const absent = failure(host, action, "it has no such domain")
-    if (!(yield* present(host, action, domain))) return yield* absent
+    if (!(yield* present(host, action, domain))) return Option.none<DiskPresence>()
     let refused: LibvirtError | undefined
     for (let attempt = 0; attempt <= DomainSides.attempts; attempt++) {
       const seen = yield* look(host, action, domain)
-      if (Option.isNone(seen)) return yield* absent
-      const { live, persistent } = seen.value
-      const sides = [
-        ...(live === null ? [] : [{ nic: find(live, nic), flag: DomainSides.impact.live, where: "runs" }]),
-        { nic: find(persistent, nic), flag: DomainSides.impact.config, where: "is defined" }
-      ]
-      const missing = sides.find((side) => side.nic === undefined)
-      if (missing !== undefined) {
-        return yield* failure(host, action, `${domain.domainName} ${missing.where} without it`)
+      if (Option.isNone(seen)) return Option.none<DiskPresence>()
+      const live = seen.value.live === null ? null : find(seen.value.live, nic)
+      const persistent = find(seen.value.persistent, nic)
+      const [first] = [
+        { nic: live, flag: DomainSides.impact.live },
+        { nic: persistent, flag: DomainSides.impact.config }
+      ].flatMap(({ flag, nic }) => (nic === undefined || nic === null || nic.link === link ? [] : [{ nic, flag }]))
+      if (first === undefined) {
+        return Option.some({ live: live === null ? null : live !== undefined, persistent: persistent !== undefined })
       }
-      const differing = sides.flatMap((side) =>
-        side.nic === undefined || side.nic.link === link ? [] : [{ ...side, nic: side.nic }]
-      )
-      const [first] = differing
-      if (first === undefined) return
       const xml = yield* render(host, action, DomainXml.withLink(first.nic.element, link))
       const updated = yield* Effect.either(
         raw(host, "DOMAIN_UPDATE_DEVICE_FLAGS", { dom: HostCalls.wire(domain), xml, flags: first.flag })

@@ -586,15 +586,15 @@ const make = Effect.gen(function* () {
     setLink: Effect.fn("Hypervisor.setLink")(function* (host: Host, ref: DomainRef, nic: NicRef, link: LinkState) {
       const action = `set the link of ${nicName(nic)} in ${ref.domainName} ${link}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
-      if (isRunning(domain) && !has(domain.liveNics, nic)) {
-        return yield* fail(host, action, `${domain.name} runs without it`)
-      }
-      if (!has(domain.spec.nics, nic)) return yield* fail(host, action, `${domain.name} is defined without it`)
+      if (domain === undefined || domain.spec === null) return Option.none<DiskPresence>()
       const linked = (nics: ReadonlyArray<DomainNic>) =>
         nics.map((one) => (one.alias === nic.alias ? { ...one, link } : one))
       const spec = { ...domain.spec, nics: linked(domain.spec.nics) }
       yield* set(host, ref.uuid, { ...domain, liveNics: linked(domain.liveNics), spec })
+      return Option.some({
+        live: isRunning(domain) ? has(domain.liveNics, nic) : null,
+        persistent: has(spec.nics, nic)
+      })
     }),
     addresses: Effect.fn("Hypervisor.addresses")(function* (host: Host, ref: DomainRef) {
       const found = yield* owned(host, `tell the addresses of ${ref.domainName}`, ref)

@@ -309,8 +309,13 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
       domain: DomainRef,
       nic: NicRef
     ) => Effect.Effect<Option.Option<DiskPresence>, HostError>
-    /** Plugs its cable in or out, in the running domain and in its definition. Fails when the domain or the NIC is absent. */
-    readonly setLink: (host: Host, domain: DomainRef, nic: NicRef, link: LinkState) => Effect.Effect<void, HostError>
+    /** Plugs its cable in or out wherever the domain has it, running and as defined, and answers where that was. None: no such domain. */
+    readonly setLink: (
+      host: Host,
+      domain: DomainRef,
+      nic: NicRef,
+      link: LinkState
+    ) => Effect.Effect<Option.Option<DiskPresence>, HostError>
     /**
      * The addresses of a running guest, from whatever knows any: first its agent, then leases, then the host's neighbours. None are known of one
      * that does not run. A guest's agent that is silent takes some seconds.

@@ -270,7 +270,8 @@ const world = (given: Given) => {
         ),
       detachNic: (host, ref, { alias }) => domain(`detach ${alias} from`)(host, ref),
       nicPresence: () => Effect.sync(() => Option.some(attached ? { live: true, persistent: true } : presence)),
-      setLink: (host, ref, { alias }, link) => domain(`link ${link} of ${alias} in`)(host, ref),
+      setLink: (host, ref, { alias }, link) =>
+        Effect.as(domain(`link ${link} of ${alias} in`)(host, ref), Option.some({ live: true, persistent: true })),
       growDisk: (host, ref, { alias }, bytes) =>
         Effect.zipRight(
           domain(`grow ${alias} to ${bytes / gibibyte} in`)(host, ref),
