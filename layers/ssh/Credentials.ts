@@ -156,16 +156,12 @@ export const sourceOfFiles = (fs: FileSystem.FileSystem, options: Options): Sour
 }
 
 /** Keys and known hosts that are at hand. @since 0.5.0 @category constructors */
-export const sourceOfText = (credentials: Credentials): Source => ({
-  identities: Effect.sync(() =>
-    combine(
-      credentials.privateKeys.map((text, index) =>
-        Either.getOrElse(withKey(text, `key ${index + 1}`), (problem): Identities => ({
-          methods: [],
-          notes: [problem]
-        }))
-      )
+export const sourceOfText = (credentials: Credentials): Source => {
+  const trust = { known: KnownHosts.parse(credentials.knownHosts), file: "known_hosts" }
+  const identities = combine(
+    credentials.privateKeys.map((text, index) =>
+      Either.getOrElse(withKey(text, `key ${index + 1}`), (problem): Identities => ({ methods: [], notes: [problem] }))
     )
-  ),
-  trust: Effect.sync(() => ({ known: KnownHosts.parse(credentials.knownHosts), file: "known_hosts" }))
-})
+  )
+  return { identities: Effect.succeed(identities), trust: Effect.succeed(trust) }
+}

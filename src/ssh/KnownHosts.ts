@@ -127,9 +127,18 @@ const matches = (hosts: string, name: string): boolean => {
   return matched
 }
 
+/** by name: every line is looked at, and hashed ones cost an HMAC each, for each connection to each of a thousand hosts */
+const found = new WeakMap<KnownHosts, Map<string, ReadonlyArray<Entry>>>()
+
 const entriesFor = (known: KnownHosts, host: string, port: number): ReadonlyArray<Entry> => {
   const name = hostName(host, port)
-  return known.entries.filter((entry) => entry.marker !== "cert-authority" && matches(entry.hosts, name))
+  const names = found.get(known) ?? new Map<string, ReadonlyArray<Entry>>()
+  found.set(known, names)
+  const entries =
+    names.get(name) ??
+    known.entries.filter((entry) => entry.marker !== "cert-authority" && matches(entry.hosts, name))
+  names.set(name, entries)
+  return entries
 }
 
 /**
