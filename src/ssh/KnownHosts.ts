@@ -135,8 +135,7 @@ const entriesFor = (known: KnownHosts, host: string, port: number): ReadonlyArra
   const names = found.get(known) ?? new Map<string, ReadonlyArray<Entry>>()
   found.set(known, names)
   const entries =
-    names.get(name) ??
-    known.entries.filter((entry) => entry.marker !== "cert-authority" && matches(entry.hosts, name))
+    names.get(name) ?? known.entries.filter((entry) => entry.marker !== "cert-authority" && matches(entry.hosts, name))
   names.set(name, entries)
   return entries
 }
