@@ -83,10 +83,17 @@ const dataOf = ({ from, series, step }: History, { lines }: Chart): uPlot.Aligne
 const latest = (values: ReadonlyArray<number | null>): number | null =>
   values.findLast((value) => value !== null) ?? null
 
-const height = 128
+const height = 144
+
+/** Between two lines of a grid of bytes. */
+const powersOfTwo = Array.from({ length: 50 }, (_, power) => 2 ** power)
 
 /** Colours as the page has them now: a canvas knows none of the style sheet. */
 const colour = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+
+/** A line of one point is none: those are shown themselves. */
+const isSparse = (of: uPlot, index: number): boolean =>
+  [...(of.data[index] ?? [])].filter((value) => typeof value === "number").length < 3
 
 const optionsOf = ({ lines, least, shown, title }: Chart, width: number): uPlot.Options => {
   const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } }
@@ -102,13 +109,18 @@ const optionsOf = ({ lines, least, shown, title }: Chart, width: number): uPlot.
         label: `${title} ${name}`,
         stroke: colour(at === 0 ? "--accent" : "--ok-dot"),
         width: 2,
-        points: { show: false },
+        points: { size: 4, show: isSparse },
         ...(lines.length === 1 ? { fill: colour("--accent-soft") } : {})
       }))
     ],
     axes: [
-      { ...axis, size: 24 },
-      { ...axis, size: 72, values: (_, values) => values.map(shown) }
+      { ...axis, size: 40 },
+      {
+        ...axis,
+        size: 72,
+        values: (_, values) => values.map(shown),
+        ...(shown === percent ? {} : { incrs: powersOfTwo })
+      }
     ]
   }
 }
