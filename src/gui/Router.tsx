@@ -9,12 +9,14 @@ import { Empty } from "./parts/Parts.tsx"
 import { Shell } from "./Shell.tsx"
 
 // whatever page is opened first need not wait for the others
+const ConsolePage = lazyRouteComponent(() => import("./pages/Console.tsx"), "Console")
 const CreatePage = lazyRouteComponent(() => import("./pages/Create.tsx"), "Create")
 const HostsPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "Hosts")
 const OneHostPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "OneHost")
 const OneOperationPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "OneOperation")
 const OperationsPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "Operations")
 const OneVmPage = lazyRouteComponent(() => import("./pages/Vm.tsx"), "OneVm")
+const ScreenPage = lazyRouteComponent(() => import("./pages/Screen.tsx"), "Screen")
 const VmsPage = lazyRouteComponent(() => import("./pages/Vms.tsx"), "Vms")
 const VolumesPage = lazyRouteComponent(() => import("./pages/Volumes.tsx"), "Volumes")
 
@@ -56,6 +58,8 @@ const vms = createRoute({
 })
 const create = createRoute({ getParentRoute, path: "/vms/new", component: CreatePage })
 const oneVm = createRoute({ getParentRoute, path: "/vms/$id", component: OneVmPage })
+const vmConsole = createRoute({ getParentRoute, path: "/vms/$id/console", component: ConsolePage })
+const vmScreen = createRoute({ getParentRoute, path: "/vms/$id/screen", component: ScreenPage })
 const volumes = createRoute({ getParentRoute, path: "/volumes", component: VolumesPage, validateSearch: some("q") })
 const hosts = createRoute({ getParentRoute, path: "/hosts", component: HostsPage })
 const oneHost = createRoute({ getParentRoute, path: "/hosts/$id", component: OneHostPage })
@@ -73,6 +77,8 @@ const routeTree = rootRoute.addChildren([
   vms,
   create,
   oneVm,
+  vmConsole,
+  vmScreen,
   volumes,
   hosts,
   oneHost,

@@ -20,12 +20,15 @@ import * as Secrets from "./Secrets.ts"
 /** Where it begins. @since 0.7.0 @category constants */
 export const prefix = "/ui"
 
-/** What browsers hold it to: nothing of another site, and no script or style that is not a file of ours. */
+/**
+ * What browsers hold it to: nothing of another site, and no script or style that is not a file of ours. Pictures may be `data:`, which is what noVNC makes
+ * of a guest's mouse pointer and of the JPEGs of its screen: they ask nobody, and run nothing.
+ */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
-  "img-src 'self'",
+  "img-src 'self' data:",
   "font-src 'self'",
   "connect-src 'self'",
   "form-action 'none'",

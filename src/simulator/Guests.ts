@@ -192,6 +192,7 @@ export const make = (options: {
     live.guest.pressed = null
     live.guest.seen.clear()
     live.guest.cards.clear()
+    SerialLine.changed(live)
     boot(domain)
   }
 

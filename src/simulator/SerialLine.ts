@@ -14,12 +14,27 @@ export interface Listener {
 
 const listeners = new WeakMap<LiveDomain, Listener>()
 const stopping = new WeakMap<LiveDomain, Set<() => void>>()
+const watching = new WeakMap<LiveDomain, Set<() => void>>()
 const shells = new WeakMap<LiveDomain, Shell>()
+
+/** There is something else to see of the guest. @since 0.8.0 @category combinators */
+export const changed = (live: LiveDomain): void => {
+  for (const then of watching.get(live) ?? []) then()
+}
+
+/** Calls `then` when there may be something else to see of the guest; gives what takes that back. @since 0.8.0 @category combinators */
+export const onChange = (live: LiveDomain, then: () => void): (() => void) => {
+  const all = watching.get(live) ?? new Set()
+  watching.set(live, all)
+  all.add(then)
+  return () => void all.delete(then)
+}
 
 /** The guest prints a line. @since 0.7.0 @category combinators */
 export const print = (live: LiveDomain, line: string): void => {
   live.serial.push(line)
   listeners.get(live)?.output(Buffer.from(`${line}\r\n`))
+  changed(live)
 }
 
 /** Calls `then` when the domain stops; gives what takes that back. @since 0.7.0 @category combinators */

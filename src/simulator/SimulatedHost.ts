@@ -271,7 +271,7 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
     const socket = (path: string) =>
       path === "/run/libvirt/libvirt-sock" || path === "/var/run/libvirt/libvirt-sock"
         ? daemon?.serve
-        : Screens.at(state, path)
+        : Screens.at(state, path, (domain) => guests.control.press(domain, "anew"))
     const dialogue = (argv: ReadonlyArray<string>) => {
       const cluster = options.cephCommands
       return cluster !== undefined && CephSession.matches(argv)

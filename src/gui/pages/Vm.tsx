@@ -6,7 +6,7 @@
 import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
 import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
-import { type ReactNode, useEffect, useState } from "react"
+import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
 import { VmId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
@@ -25,6 +25,12 @@ import {
 } from "../parts/Parts.tsx"
 import { count, counted, gibibytes, mebibytes, moment, vmState } from "../parts/Words.ts"
 import { OperationRow } from "../parts/OperationRow.tsx"
+
+// what is above is shown first
+const Charts = lazy(() => import("../vm/Charts.tsx").then((module) => ({ default: module.Charts })))
+const Events = lazy(() => import("../vm/Details.tsx").then((module) => ({ default: module.Events })))
+const Snapshots = lazy(() => import("../vm/Details.tsx").then((module) => ({ default: module.Snapshots })))
+const Definition = lazy(() => import("../vm/Details.tsx").then((module) => ({ default: module.Definition })))
 
 const placementAtom = Atom.family((id: VmId) =>
   runtime.atom(Effect.flatMap(calls, ({ placements }) => placements.getVmPlacement({ path: { id } })))
@@ -214,6 +220,16 @@ export const OneVm = (): ReactNode => {
         </div>
         <State {...state} />
         <div className="actions">
+          {role === "viewer" ? null : (
+            <>
+              <Link to="/vms/$id/console" params={{ id }} className="button">
+                Console
+              </Link>
+              <Link to="/vms/$id/screen" params={{ id }} className="button">
+                Screen
+              </Link>
+            </>
+          )}
           {[first, second].map((action) =>
             action === undefined ? null : (
               <button
@@ -248,6 +264,9 @@ export const OneVm = (): ReactNode => {
         </div>
       )}
       {vm.description === "" ? null : <p>{vm.description}</p>}
+      <Suspense fallback={<Loading />}>
+        <Charts vm={vm} />
+      </Suspense>
       <div className="grid wide">
         <section className="card" aria-labelledby="facts">
           <h2 id="facts">Facts</h2>
@@ -314,6 +333,9 @@ export const OneVm = (): ReactNode => {
         </section>
         <Nics vm={vm} />
         {vm.drift === 0 ? null : <Drift vm={vm} />}
+        <Suspense>
+          <Snapshots vm={vm} />
+        </Suspense>
       </div>
       <section className="card" aria-labelledby="operations">
         <header>
@@ -329,6 +351,10 @@ export const OneVm = (): ReactNode => {
           ))}
         </ul>
       </section>
+      <Suspense fallback={<Loading />}>
+        <Events vm={vm} />
+        <Definition vm={vm} />
+      </Suspense>
       {destroying ? <DestroyVm vm={vm} onClose={() => setDestroying(false)} /> : null}
     </div>
   )

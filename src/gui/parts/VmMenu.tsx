@@ -3,6 +3,7 @@
  *
  * @since 0.7.0
  */
+import { useNavigate } from "@tanstack/react-router"
 import { lazy, Suspense, useRef, useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
 import { Commands, Sure, useBegin, useRole } from "./Parts.tsx"
@@ -23,6 +24,7 @@ const MenuBox = lazy(() => import("./Menu.tsx").then((module) => ({ default: mod
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
   const begin = useBegin()
+  const navigate = useNavigate()
   const role = useRole()
   const button = useRef<HTMLButtonElement>(null)
   const [shown, setShown] = useState<"menu" | "destroy" | "commands" | null>(null)
@@ -33,6 +35,16 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
       name: action.name,
       disabled: !action.possible || role === "viewer",
       act: () => void begin(action)
+    })),
+    (
+      [
+        ["Serial console", "/vms/$id/console"],
+        ["Screen", "/vms/$id/screen"]
+      ] as const
+    ).map(([name, to]) => ({
+      name,
+      disabled: role === "viewer",
+      act: () => void navigate({ to, params: { id: String(vm.id) } })
     })),
     [
       { name: "Copy as curl or CLI…", disabled: false, act: () => setShown("commands") },

@@ -1,0 +1,171 @@
+/**
+ * More of a VM: what happened to it, the snapshots of its volumes, and its XML. Loaded when its page is.
+ *
+ * @since 0.8.0
+ */
+import { Atom, Result, useAtom, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import * as Effect from "effect/Effect"
+import { useEffect, useState } from "react"
+import type { Event } from "../../api/Events.ts"
+import type { Vm } from "../../api/Vms.ts"
+import type { VmId, VolumeId } from "../../domain/Ids.ts"
+import { Failure, Loading, useSnapshot } from "../parts/Parts.tsx"
+import { briefly, gibibytes } from "../parts/Words.ts"
+import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+
+/** The API reads events from the oldest on: all of a VM, of which the newest are shown. */
+const page = 1000
+const most = 20
+
+const eventsAtom = Atom.family((id: VmId) =>
+  runtime.atom(
+    Effect.gen(function* () {
+      const { events } = yield* calls
+      let newest: ReadonlyArray<Event> = []
+      let read = yield* events.listEvents({ urlParams: { vm: id, limit: page } })
+      while (read.items.length > 0) {
+        newest = [...newest, ...read.items].slice(-most)
+        if (read.items.length < page) break
+        read = yield* events.listEvents({ urlParams: { vm: id, limit: page, after: read.next } })
+      }
+      return newest.toReversed()
+    })
+  )
+)
+
+const told = ({ data }: Event): string =>
+  Object.entries(data)
+    .filter(
+      ([name, value]) => name !== "name" && name !== "hostId" && value !== null && value !== false && value !== ""
+    )
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(", ")
+
+/** @since 0.8.0 @category components */
+export const Events = ({ vm }: { readonly vm: Vm }) => {
+  const atom = eventsAtom(vm.id)
+  const read = useAtomValue(atom)
+  const refresh = useAtomRefresh(atom)
+  const { operations } = useSnapshot()
+  const newest = operations.find(({ vmId }) => vmId === vm.id)
+  // whatever changes it is an event
+  useEffect(refresh, [vm, newest, refresh])
+  return (
+    <section className="card" aria-labelledby="events">
+      <h2 id="events">Events</h2>
+      {Result.builder(read)
+        .onInitial(() => <Loading />)
+        .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
+        .onSuccess((events) =>
+          events.length === 0 ? (
+            <p className="quiet">None of those that are kept is about it.</p>
+          ) : (
+            <ul className="list">
+              {events.map((event) => (
+                <li key={event.id}>
+                  <code>{event.type}</code>
+                  <span className="small">{told(event)}</span>
+                  <span className="quiet small end">{briefly(event.time)}</span>
+                </li>
+              ))}
+            </ul>
+          )
+        )
+        .render()}
+    </section>
+  )
+}
+
+const snapshotsAtom = Atom.family((id: VolumeId) =>
+  runtime.atom(Effect.flatMap(calls, ({ volumes }) => volumes.listSnapshots({ path: { id } })))
+)
+
+const OfVolume = ({ id, name }: { readonly id: VolumeId; readonly name: string }) => {
+  const atom = snapshotsAtom(id)
+  const read = useAtomValue(atom)
+  const refresh = useAtomRefresh(atom)
+  const { operations } = useSnapshot()
+  const ended = operations.find(({ endedAt, volumeId }) => volumeId === id && endedAt !== null)?.id
+  useEffect(refresh, [ended, refresh])
+  return Result.builder(read)
+    .onInitial(() => <Loading />)
+    .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
+    .onSuccess(({ items }) =>
+      items.length === 0 ? (
+        <p className="quiet">{name} has none.</p>
+      ) : (
+        <ul className="list">
+          {items.map((snapshot) => (
+            <li key={snapshot.id}>
+              <span>{snapshot.name}</span>
+              <span className="quiet">
+                of {name}, {snapshot.state}
+              </span>
+              <span className="end">{gibibytes(snapshot.size)}</span>
+            </li>
+          ))}
+        </ul>
+      )
+    )
+    .render()
+}
+
+/** @since 0.8.0 @category components */
+export const Snapshots = ({ vm }: { readonly vm: Vm }) => {
+  const { volumes } = useSnapshot()
+  const own = [...volumes.values()].filter(({ vmId }) => vmId === vm.id)
+  return own.length === 0 ? null : (
+    <section className="card" aria-labelledby="snapshots">
+      <h2 id="snapshots">Snapshots of its volumes</h2>
+      {own.map(({ id, name }) => (
+        <OfVolume key={id} id={id} name={name} />
+      ))}
+    </section>
+  )
+}
+
+const xmlAtom = Atom.family((id: VmId) =>
+  runtime.fn<void>()(() => Effect.flatMap(calls, ({ inspections }) => inspections.getVmXml({ path: { id } })))
+)
+
+/** Asked of its host only when somebody wants to see it. @since 0.8.0 @category components */
+export const Definition = ({ vm }: { readonly vm: Vm }) => {
+  const [read, ask] = useAtom(xmlAtom(vm.id))
+  const [which, setWhich] = useState<"live" | "defined" | null>(null)
+  const show = (one: "live" | "defined") => {
+    setWhich(which === one ? null : one)
+    if (which !== one) ask()
+  }
+  return (
+    <section className="card" aria-labelledby="xml">
+      <header>
+        <h2 id="xml">XML</h2>
+        <div className="segments" role="group" aria-label="Which XML">
+          <button type="button" aria-pressed={which === "live"} onClick={() => show("live")}>
+            As it runs
+          </button>
+          <button type="button" aria-pressed={which === "defined"} onClick={() => show("defined")}>
+            As it is defined
+          </button>
+        </div>
+      </header>
+      {which === null ? (
+        <p className="quiet">Its domain as libvirt describes it on its host, without passwords.</p>
+      ) : (
+        Result.builder(read)
+          .onInitial(() => <Loading />)
+          .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
+          .onSuccess((xml) =>
+            xml[which] === null ? (
+              <p className="quiet">{which === "live" ? "It does not run." : "It has no definition."}</p>
+            ) : (
+              <pre className="xml" role="region" aria-label="Its XML" tabIndex={0}>
+                {xml[which]}
+              </pre>
+            )
+          )
+          .render()
+      )}
+    </section>
+  )
+}
