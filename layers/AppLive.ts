@@ -30,6 +30,7 @@ import * as Power from "../src/fabric/Power.ts"
 import * as Reach from "../src/fabric/Reach.ts"
 import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
+import * as Releases from "../src/fabric/Releases.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
 import * as Volumes from "../src/fabric/Volumes.ts"
 import * as HostEvents from "../src/observe/HostEvents.ts"
@@ -153,7 +154,7 @@ export const layerOver = <A, E, R>(parts: {
   )
   const { poolOvercommit = 1, undoWindow = "24 hours" } = parts.volumes ?? {}
   const volumes = Volumes.layer({ undoWindow: Math.floor(Duration.toSeconds(undoWindow)) })
-  const fabric = VolumeKeeper.layer.pipe(
+  const fabric = Layer.merge(VolumeKeeper.layer, Releases.layer).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Vms.layer,

@@ -51,7 +51,16 @@ export const make = (statement: Database["Type"]["statement"]) => {
       }
       const address = mac ?? (yield* freshMac(given))
       given.add(address)
-      made.push({ id: NicId.make(first + index), mac: address, network, vlan, model, link: "up", state })
+      made.push({
+        id: NicId.make(first + index),
+        mac: address,
+        network,
+        vlan,
+        model,
+        link: "up",
+        state,
+        releaseAsked: false
+      })
     }
     return made
   })

@@ -50,7 +50,9 @@ export const Nic = Schema.Struct({
   vlan: Schema.NullOr(Vlan),
   model: NicModel,
   link: LinkState,
-  state: NicState
+  state: NicState,
+  /** it was to be removed, which the guest has not obeyed yet */
+  releaseAsked: Schema.optionalWith(Schema.Boolean, { default: () => false })
 })
 /** @since 0.6.0 @category models */
 export type Nic = typeof Nic.Type
@@ -74,11 +76,21 @@ export const usual = (mac: string, id = 1): Nic => ({
   vlan: null,
   model: "virtio",
   link: "up",
-  state: "attached"
+  state: "attached",
+  releaseAsked: false
 })
 
 /** The alias of its device, of the user's own in libvirt's sense: device events carry it. @since 0.6.0 @category getters */
 export const aliasOf = (nic: Pick<Nic, "id">): string => `ua-nic-${nic.id}`
+
+const alias = /^ua-nic-([1-9][0-9]{0,6})$/
+const isId = Schema.is(NicId)
+
+/** The NIC's number; undefined: the alias is none of ours. @since 0.8.0 @category getters */
+export const nicOfAlias = (name: string): NicId | undefined => {
+  const number = Number(alias.exec(name)?.[1])
+  return isId(number) ? number : undefined
+}
 
 /** As in `NIC 2 (52:54:00:12:34:56)`. @since 0.6.0 @category formatting */
 export const show = ({ id, mac }: Pick<Nic, "id" | "mac">): string => `NIC ${id} (${mac})`

@@ -12,7 +12,8 @@ import * as VmSaga from "./VmSaga.ts"
 export const steps = ["attach", "seen"] as const
 
 /**
- * in the domain → seen there. When it is undone and the guest does not let go any more, the NIC stays attached.
+ * in the domain → seen there. When it is undone and the guest does not let go any more, the NIC stays attached, and that it was
+ * asked is remembered.
  *
  * @since 0.6.0 @category operations
  */
@@ -59,7 +60,10 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
     ],
     succeeded: settle({ state: "attached" }),
     kept: ({ message }) =>
-      Effect.zipRight(VmSaga.tell(subject, `the NIC stays attached: ${message}`), settle({ state: "attached" })),
+      Effect.zipRight(
+        VmSaga.tell(subject, `the NIC stays attached: ${message}`),
+        settle({ state: "attached", releaseAsked: true })
+      ),
     failed: settle(null)
   }
 }

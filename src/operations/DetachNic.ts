@@ -10,8 +10,8 @@ import type { Subject } from "./VmSaga.ts"
 export const steps = ["detach"] as const
 
 /**
- * Out of the domain, once the guest has let go. A guest that does not leaves the NIC attached; should it let go later, that is told as a
- * difference until it is removed again.
+ * Out of the domain, once the guest has let go. A guest that does not leaves the NIC attached, and that it was asked is remembered: should it let go
+ * later, the removal is finished then.
  *
  * @since 0.6.0 @category operations
  */
@@ -34,6 +34,6 @@ export const saga = (subject: Subject): Saga<(typeof steps)[number]> => {
       }
     ],
     succeeded: settle(null),
-    failed: settle({ state: "attached" })
+    failed: settle({ state: "attached", releaseAsked: true })
   }
 }

@@ -243,7 +243,7 @@ export interface NicsChanged {
 }
 
 /** What an operation made of a NIC; null: it is no more. @since 0.6.0 @category models */
-export type NicOutcome = { readonly state: NicState; readonly link?: LinkState } | null
+export type NicOutcome = { readonly state: NicState; readonly link?: LinkState; readonly releaseAsked?: boolean } | null
 
 /** A snapshot with the volumes made from it that have not been purged. @since 0.2.0 @category models */
 export interface SnapshotUse {

@@ -271,7 +271,10 @@ const world = (given: Given) => {
       detachNic: (host, ref, { alias }) => domain(`detach ${alias} from`)(host, ref),
       nicPresence: () => Effect.sync(() => Option.some(attached ? { live: true, persistent: true } : presence)),
       setLink: (host, ref, { alias }, link) =>
-        Effect.as(domain(`link ${link} of ${alias} in`)(host, ref), Option.some({ live: true, persistent: true })),
+        Effect.as(
+          domain(`link ${link} of ${alias} in`)(host, ref),
+          Option.some(given.presence ?? { live: true, persistent: true })
+        ),
       growDisk: (host, ref, { alias }, bytes) =>
         Effect.zipRight(
           domain(`grow ${alias} to ${bytes / gibibyte} in`)(host, ref),
@@ -544,6 +547,25 @@ describe("the operations' runner", () => {
       const creation = { operation: operationOf("CreateVolume"), volume: volumeWith({ hostId: null }) }
       assert.strictEqual((yield* driven(creation))[0], "create volume of 2")
     })
+  )
+
+  it.live(
+    "says that the running guest has lost a NIC when its cable is to be changed, and undoes that where it can",
+    () =>
+      Effect.gen(function* () {
+        const operation = operationOf("SetNicLink", { detail: { nic: secondNic.id, link: "down", formerLink: "up" } })
+        const lost = world({ operation, vm: withNic("attached"), presence: { live: false, persistent: true } })
+        const message =
+          "host root@h1 failed to set the link of NIC 2 (52:54:00:00:00:02) down: vm-7 runs without it: remove it, and attach it again"
+        assert.strictEqual((yield* failing({ operation }, lost.layer)).message, message)
+        assert.deepStrictEqual(lost.calls, [
+          "link down of ua-nic-2 in vm-7 on h1",
+          `link failed: ${message}`,
+          "undoing",
+          "link up of ua-nic-2 in vm-7 on h1",
+          "failed"
+        ])
+      })
   )
 
   it.live("says that a domain has the disk already when it attaches it again", () =>

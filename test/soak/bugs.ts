@@ -104,7 +104,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "a guest that lets go late is not noticed",
-    file: "src/fabric/VolumeKeeper.ts",
+    file: "src/fabric/Releases.ts",
     find: 'const isAsked = (volume: Volume) => volume.state === "attached" && volume.releaseAsked',
     replace: 'const isAsked = (volume: Volume) => volume.state === "purged" && volume.releaseAsked'
   },

@@ -1,0 +1,123 @@
+/**
+ * A guest that lets go of a volume or a NIC late, when nobody waits any more, is taken at its word: what was asked is finished.
+ *
+ * @since 0.8.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type * as Errors from "../domain/Errors.ts"
+import type { HostId } from "../domain/Ids.ts"
+import { type Nic, nicOfAlias } from "../domain/Nic.ts"
+import type { Vm } from "../domain/Vm.ts"
+import { type Volume, volumeOfAlias } from "../domain/Volume.ts"
+import * as NicSaga from "../operations/NicSaga.ts"
+import * as VolumeSaga from "../operations/VolumeSaga.ts"
+import { type HostEvent, HostMonitor } from "../services/HostMonitor.ts"
+import { type DiskPresence, Hypervisor } from "../services/Hypervisor.ts"
+import { Inventory } from "../services/Inventory.ts"
+import { Nics } from "./Nics.ts"
+import { Volumes } from "./Volumes.ts"
+
+/** What a running guest was asked to let go of. */
+interface Asked {
+  readonly what: string
+  readonly presence: Effect.Effect<Option.Option<DiskPresence>, { readonly message: string }>
+  readonly finish: Effect.Effect<void, { readonly message: string }>
+}
+
+const isAsked = (volume: Volume) => volume.state === "attached" && volume.releaseAsked
+const isAskedNic = (nic: Nic) => nic.state === "attached" && nic.releaseAsked
+
+const make = Effect.gen(function* () {
+  const inventory = yield* Inventory
+  const hypervisor = yield* Hypervisor
+  const monitor = yield* HostMonitor
+  const volumes = yield* Volumes
+  const nics = yield* Nics
+
+  const ofVolume = (volume: Volume, vm: Vm): Asked => ({
+    what: `volume ${volume.id}`,
+    presence: Effect.flatMap(inventory.host(vm.hostId), ({ host }) =>
+      hypervisor.diskPresence(host, { uuid: vm.uuid, domainName: vm.domainName }, VolumeSaga.diskOf(volume))
+    ),
+    finish: Effect.asVoid(volumes.detach(volume.id))
+  })
+
+  const ofNic = (nic: Nic, vm: Vm): Asked => ({
+    what: `NIC ${nic.id}`,
+    presence: Effect.flatMap(inventory.host(vm.hostId), ({ host }) =>
+      hypervisor.nicPresence(host, { uuid: vm.uuid, domainName: vm.domainName }, NicSaga.refOf(nic))
+    ),
+    finish: nics.detach(vm.id, nic.id)
+  })
+
+  /** Nobody waits for it: what went wrong is for the log, and tried again the next time. */
+  const finish = ({ finish, what }: Asked) =>
+    Effect.zipRight(
+      Effect.logInfo(`the guest has let go of ${what} after all`),
+      Effect.catchAll(finish, (error) => Effect.logWarning(`finishing the detach of ${what} failed: ${error.message}`))
+    )
+
+  /** Finished when the running domain no longer has it. */
+  const look = Effect.fnUntraced(function* (asked: Asked) {
+    const found = yield* Effect.either(asked.presence)
+    if (found._tag === "Left") {
+      return yield* Effect.logWarning(`whether the guest still has ${asked.what}: ${found.left.message}`)
+    }
+    if (Option.exists(found.right, ({ live }) => live !== true)) yield* finish(asked)
+  })
+
+  /** What was missed while the host could not be reached, or while this program did not run. */
+  const lookAt = Effect.fnUntraced(function* (hostId: HostId) {
+    const vms = yield* inventory.vms({ host: hostId })
+    const byId = new Map(vms.map((vm) => [vm.id, vm]))
+    const held = (yield* inventory.volumes()).flatMap((volume) => {
+      const vm = volume.vmId === null ? undefined : byId.get(volume.vmId)
+      return vm !== undefined && isAsked(volume) ? [ofVolume(volume, vm)] : []
+    })
+    const cards = vms.flatMap((vm) => vm.nics.filter(isAskedNic).map((nic) => ofNic(nic, vm)))
+    for (const asked of [...held, ...cards]) yield* look(asked).pipe(Effect.annotateLogs({ pmid: hostId }))
+  })
+
+  const volumeGone = (device: string) =>
+    Effect.gen(function* () {
+      const id = volumeOfAlias(device)
+      if (id === undefined) return
+      const volume = yield* inventory.volume(id)
+      if (volume.vmId !== null && isAsked(volume))
+        yield* finish(ofVolume(volume, yield* inventory.vmRecord(volume.vmId)))
+    }).pipe(
+      // an alias of ours that a database before this one gave
+      Effect.catchTags({ VolumeNotFound: () => Effect.void, VmNotFound: () => Effect.void })
+    )
+
+  const nicGone = Effect.fnUntraced(function* (hostId: HostId, uuid: string, device: string) {
+    const id = nicOfAlias(device)
+    if (id === undefined) return
+    const vm = (yield* inventory.vms({ host: hostId })).find((one) => one.uuid === uuid)
+    const nic = vm?.nics.find((one) => one.id === id)
+    if (vm !== undefined && nic !== undefined && isAskedNic(nic)) yield* finish(ofNic(nic, vm))
+  })
+
+  const onEvent = (event: HostEvent) => {
+    if (event._tag === "Up") return lookAt(event.hostId)
+    const { change, device, uuid } = event.change
+    return change === "device-removed" && device !== null
+      ? Effect.zipRight(volumeGone(device), nicGone(event.hostId, uuid, device))
+      : Effect.void
+  }
+
+  const failing = (error: Errors.PersistenceError) => Effect.logError(error.message)
+  const events = yield* monitor.events
+  yield* Stream.runForEach(events, (event) => Effect.catchAll(onEvent(event), failing)).pipe(Effect.forkScoped)
+  // hosts that were up before anybody listened
+  yield* Effect.gen(function* () {
+    yield* monitor.settled
+    for (const [hostId, status] of yield* monitor.statuses) if (status._tag === "Up") yield* lookAt(hostId)
+  }).pipe(Effect.catchAll(failing), Effect.forkScoped)
+})
+
+/** Works as long as the layer's scope is open. @since 0.8.0 @category layers */
+export const layer = Layer.scopedDiscard(make)
