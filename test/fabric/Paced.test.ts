@@ -6,14 +6,14 @@ import * as Paced from "../../src/fabric/Paced.ts"
 describe("Paced", () => {
   it.live("lets in what arrives in the event loop, and gives the result", () =>
     Effect.gen(function* () {
-      let isHeard = false
+      const event = { isHeard: false }
       setImmediate(() => {
-        isHeard = true
+        event.isHeard = true
       })
       const result = yield* Paced.run(function* () {
         // as many as no machine does before others are let in
-        for (let i = 0; i < 1e9 && !isHeard; i++) yield
-        return isHeard ? "heard" : "not heard"
+        for (let i = 0; i < 1e9 && !event.isHeard; i++) yield
+        return event.isHeard ? "heard" : "not heard"
       })
       assert.strictEqual(result, "heard")
     })
@@ -21,16 +21,16 @@ describe("Paced", () => {
 
   it.live("ends when it is interrupted", () =>
     Effect.gen(function* () {
-      let isStarted = false
+      const work = { isStarted: false }
       const fiber = yield* Effect.fork(
         Paced.run(function* () {
           for (;;) {
-            isStarted = true
+            work.isStarted = true
             yield
           }
         })
       )
-      while (!isStarted) yield* Paced.others
+      while (!work.isStarted) yield* Paced.others
       const exit = yield* Fiber.interrupt(fiber)
       assert.isTrue(exit._tag === "Failure")
     })
