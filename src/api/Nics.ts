@@ -65,7 +65,11 @@ export const VmNic = Schema.Struct({
   vlan: field(Schema.NullOr(Int), "null: none"),
   model: field(Model, modelMeans),
   link: field(Link, "`down`: as with its cable unplugged"),
-  state: field(oneOf(Domain.NicState.literals, "NicState"), "`detaching`: its guest is asked to let go of it")
+  state: field(oneOf(Domain.NicState.literals, "NicState"), "`detaching`: its guest is asked to let go of it"),
+  releaseAsked: field(
+    Schema.Boolean,
+    "whether it was to be removed and its guest did not let go of it: it is removed when it does"
+  )
 }).annotations({ identifier: "VmNic", description: "A NIC of a VM, as it is wanted." })
 
 /** @since 0.6.0 @category schemas */
@@ -108,6 +112,7 @@ export const NicList = Schema.Struct({
           model: "virtio",
           link: "up",
           state: "attached",
+          releaseAsked: false,
           source: "bridge:br0",
           addresses: [{ mac: "52:54:00:12:34:56", address: "10.0.0.17", prefix: 24, source: "agent" }]
         }

@@ -131,7 +131,8 @@ const example: Vm = {
       vlan: null,
       model: "virtio",
       link: "up",
-      state: "attached"
+      state: "attached",
+      releaseAsked: false
     }
   ],
   addresses: [{ mac: "52:54:00:12:34:56", address: "10.0.0.17", prefix: 24, source: "agent" }],
