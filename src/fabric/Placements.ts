@@ -22,6 +22,7 @@ import { Inventory } from "../services/Inventory.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Candidates from "./Candidates.ts"
 import * as Nics from "./Nics.ts"
+import * as Paced from "./Paced.ts"
 
 /** A VM, its host, and why it was placed there; `explained` null: nobody has said so. @since 0.7.0 @category models */
 export interface PlacementReport {
@@ -141,7 +142,7 @@ export const layer = Layer.effect(
         for (const [i, candidate] of candidates.entries()) {
           const loss = lossOf(candidate)
           if (loss !== undefined) losses.push(loss)
-          if (i % turn === turn - 1) yield* Effect.yieldNow()
+          if (i % turn === turn - 1) yield* Paced.others
         }
         return {
           hosts: candidates.length,
@@ -190,7 +191,7 @@ export const layer = Layer.effect(
         return {
           aim,
           policy,
-          plan: Rebalance.plan(candidates, guests, { aim, policy, moves: most, types }),
+          plan: yield* Paced.run(() => Rebalance.steps(candidates, guests, { aim, policy, moves: most, types })),
           hosts: new Map(candidates.map(({ host }): [HostId, string] => [host.id, host.name]))
         }
       })

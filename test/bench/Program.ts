@@ -24,6 +24,20 @@ export const build = Effect.gen(function* () {
   ])
 })
 
+/** Bundles programs of this folder to `output`: what reads TypeScript is not among what is measured. */
+export const bundle = (...names: ReadonlyArray<string>) =>
+  run([
+    `${root}node_modules/.bin/esbuild`,
+    ...names.map((name) => `test/bench/${name}.ts`),
+    "--bundle",
+    "--packages=external",
+    "--platform=node",
+    "--format=esm",
+    "--conditions=vmfabric-source",
+    "--log-level=warning",
+    `--outdir=${output}`
+  ])
+
 /** The built program's command. */
 export const fromBuild: Argv = [process.execPath, `${built}/src/bin/vmfabric.js`]
 

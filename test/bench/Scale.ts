@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Figure } from "./Figure.ts"
-import { BenchError, root, run } from "./Process.ts"
+import { BenchError, run } from "./Process.ts"
 import * as Program from "./Program.ts"
 
 const section = "scale"
@@ -25,20 +25,8 @@ const Standing = Schema.parseJson(
   Schema.Struct({ ready: Schema.Number, seen: Schema.Number, mebibytes: Schema.Number })
 )
 
-const programs = ["scaleProgram", "hostsProgram"]
-
 /** As users have it: without what reads TypeScript, which would count as memory of the controller's. */
-const build = run([
-  `${root}node_modules/.bin/esbuild`,
-  ...programs.map((name) => `test/bench/${name}.ts`),
-  "--bundle",
-  "--packages=external",
-  "--platform=node",
-  "--format=esm",
-  "--conditions=vmfabric-source",
-  "--log-level=warning",
-  `--outdir=${Program.output}`
-])
+const build = Program.bundle("scaleProgram", "hostsProgram")
 
 const program = <A, I>(schema: Schema.Schema<A, I>, ...args: ReadonlyArray<string>) =>
   run([process.execPath, "--max-semi-space-size=8", `${Program.output}/scaleProgram.js`, ...args], {

@@ -14,10 +14,13 @@ import { compare, type Figure, interleave } from "./Figure.ts"
 const section = "scheduler"
 const wanted = { cpu: 2, ram: 2048, disk: 20 }
 
-/** A fleet that is in use, unevenly and the same every time; one host in eight is full. */
-const fleet = (size: number): ReadonlyArray<Candidate> =>
+/** How many VMs of 2 vCPUs, 2 GiB and 20 GiB are on a host: unevenly, and the same every time; one host in eight is full. */
+export const promisedVms = (i: number): number => (i % 8 === 0 ? 64 : (i * 7919) % 60)
+
+/** A fleet that is in use. */
+export const fleet = (size: number): ReadonlyArray<Candidate> =>
   Array.from({ length: size }, (_, i) => {
-    const vms = i % 8 === 0 ? 64 : (i * 7919) % 60
+    const vms = promisedVms(i)
     return {
       host: new HostDomain.Host({
         id: HostId.make(i + 1),
@@ -39,7 +42,7 @@ const fleet = (size: number): ReadonlyArray<Candidate> =>
   })
 
 /** The operation itself: one pass over the same numbers in arrays, no reasons kept. */
-const onePass = (candidates: ReadonlyArray<Candidate>) => {
+export const onePass = (candidates: ReadonlyArray<Candidate>) => {
   const rows = candidates.map(({ host, promised }) => ({ promised, capacity: host.capacity ?? promised }))
   return () => {
     let best = -1
@@ -95,7 +98,7 @@ const scans = Effect.gen(function* () {
   return figures
 })
 
-const sizes = [1000, 5000, 20_000, 100_000] as const
+export const sizes = [1000, 5000, 20_000, 100_000] as const
 
 /** What is asked for in turn: sizes alone, on hosts with a label, and apart from the group's others over hosts and over racks. */
 const requests = (turn: number): { readonly request: Request; readonly groups: ReadonlyArray<string> } => {
@@ -136,14 +139,14 @@ const engineOf = (size: number): Engine.Engine => {
       labels: { rack: `rack-${Math.floor(i / 40)}`, disk: i % 3 === 0 ? "ssd" : "hdd" },
       offer: null
     })
-    const vms = i % 8 === 0 ? 64 : (i * 7919) % 60
+    const vms = promisedVms(i)
     engine.reserve(id, { cpu: vms * 2, ram: vms * 2048, disk: vms * 20 })
   }
   return engine
 }
 
 /** VMs come, and the one that came 1,000 before goes: decisions, each with what it changes, and how long each took (ms). */
-const traffic = (size: number) => {
+export const traffic = (size: number) => {
   const engine = engineOf(size)
   const there: Array<() => void> = []
   let turn = 0

@@ -12,6 +12,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs"
 import { cpus, release, totalmem } from "node:os"
@@ -20,6 +21,7 @@ import * as Api from "./Api.ts"
 import * as Attach from "./Attach.ts"
 import * as Cli from "./Cli.ts"
 import * as Clone from "./Clone.ts"
+import * as Commits from "./Commits.ts"
 import * as Create from "./Create.ts"
 import { type Figure, median, met, table } from "./Figure.ts"
 import * as Fuzz from "./Fuzz.ts"
@@ -30,6 +32,7 @@ import * as Lab from "./Lab.ts"
 import * as Management from "./Management.ts"
 import * as Memory from "./Memory.ts"
 import * as Packing from "./Packing.ts"
+import * as Peers from "./Peers.ts"
 import type { BenchError } from "./Process.ts"
 import * as Program from "./Program.ts"
 import * as Rpc from "./Rpc.ts"
@@ -55,6 +58,8 @@ interface Given {
   readonly lab: Effect.Effect<Lab.Lab, BenchError>
   /** a folder for CPU profiles */
   readonly profile: string | null
+  /** of section commits */
+  readonly committing: { readonly committers: number; readonly decisions: number }
 }
 
 interface Section {
@@ -78,6 +83,24 @@ const sections: ReadonlyArray<Section> = [
     lab: "none",
     minutes: 3,
     measure: () => Scheduler.measure
+  },
+  {
+    name: "placement",
+    about:
+      "one placement on 1,000 to 100,000 hosts by the engine, by one pass over the numbers, by hail and hspace of ganeti-htools, and by " +
+      "OpenStack Placement on SQLite",
+    tools: [],
+    lab: "none",
+    minutes: 20,
+    measure: () => Peers.measure
+  },
+  {
+    name: "commits",
+    about: "decisions of parallel committers, each checked by counts of its own against every limit and must-rule",
+    tools: [],
+    lab: "none",
+    minutes: 300,
+    measure: ({ committing }) => Commits.measure(committing)
   },
   {
     name: "packing",
@@ -285,16 +308,27 @@ const command = Command.make(
     ),
     profile: Options.boolean("profile").pipe(
       Options.withDescription("Writes a CPU profile of the server in section http, to dist/bench/profile.")
+    ),
+    decisions: Options.integer("decisions").pipe(
+      Options.withSchema(Schema.Int.pipe(Schema.positive())),
+      Options.withDefault(200_000),
+      Options.withDescription("How many decisions section commits makes, of all committers.")
+    ),
+    committers: Options.integer("committers").pipe(
+      Options.withSchema(Schema.Int.pipe(Schema.between(1, 64))),
+      Options.withDefault(4),
+      Options.withDescription("How many threads section commits has.")
     )
   },
-  ({ chosen, profile }) =>
+  ({ chosen, committers, decisions, profile }) =>
     Effect.scoped(
       Effect.gen(function* () {
         const scope = yield* Effect.scope
         const given: Given = {
           // brought up by the first who needs it
           lab: yield* Effect.cached(Effect.provideService(Lab.up, Scope.Scope, scope)),
-          profile: profile ? join(Program.output, "profile") : null
+          profile: profile ? join(Program.output, "profile") : null,
+          committing: { committers, decisions }
         }
         const wanted = sections.filter(({ name }) => chosen.length === 0 || chosen.includes(name))
         const results = yield* Effect.forEach(wanted, (section) => runSection(section, given))

@@ -365,4 +365,20 @@ describe("Rebalance", () => {
     const repair = Rebalance.plan(full, guests, { aim: { kind: "repair" }, policy: "spread", moves: 100 })
     assert.isAtMost(repair.after.broken, repair.before.broken)
   })
+
+  it("judges a group that is to be even in many pieces", () => {
+    const given = Array.from({ length: 300 }, (_, i) => ({ room: 80, rack: `r${i % 10}`, maintenance: false }))
+    const guests = Array.from({ length: 400 }, (_, i) =>
+      guestOf(i + 1, (i % 20) + 1, 1, { group: "x", rules: [{ kind: "evenly", over: "rack", skew: 1 }] })
+    )
+    const options: Rebalance.Options = { aim: { kind: "repair" }, policy: "spread", moves: 100 }
+    const hosts = hostsOf(given, guests)
+    const work = Rebalance.steps(hosts, guests, options)
+    let pieces = 1
+    let last = work.next()
+    for (; last.done !== true; last = work.next()) pieces++
+    // a dozen VMs, for each of which all hosts are looked at, are one piece
+    assert.isAbove(pieces, 400 / 16)
+    assert.deepStrictEqual(last.value, Rebalance.plan(hosts, guests, options))
+  })
 })
