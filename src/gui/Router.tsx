@@ -14,6 +14,10 @@ const HostsPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "Hosts")
 const OneHostPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "OneHost")
 const OneOperationPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "OneOperation")
 const OperationsPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "Operations")
+const ImagesPage = lazyRouteComponent(() => import("./pages/Images.tsx"), "Images")
+const SettingsPage = lazyRouteComponent(() => import("./pages/Settings.tsx"), "Settings")
+const UsersPage = lazyRouteComponent(() => import("./pages/Users.tsx"), "Users")
+const WebhooksPage = lazyRouteComponent(() => import("./pages/Webhooks.tsx"), "Webhooks")
 const OneVmPage = lazyRouteComponent(() => import("./pages/Vm.tsx"), "OneVm")
 const VmsPage = lazyRouteComponent(() => import("./pages/Vms.tsx"), "Vms")
 const VolumesPage = lazyRouteComponent(() => import("./pages/Volumes.tsx"), "Volumes")
@@ -67,6 +71,11 @@ const operations = createRoute({
 })
 const oneOperation = createRoute({ getParentRoute, path: "/operations/$id", component: OneOperationPage })
 
+const images = createRoute({ getParentRoute, path: "/images", component: ImagesPage })
+const settings = createRoute({ getParentRoute, path: "/settings", component: SettingsPage })
+const users = createRoute({ getParentRoute, path: "/settings/users", component: UsersPage })
+const webhooks = createRoute({ getParentRoute, path: "/settings/webhooks", component: WebhooksPage })
+
 // each by its name: in one expression their types are lost
 const routeTree = rootRoute.addChildren([
   overview,
@@ -77,7 +86,11 @@ const routeTree = rootRoute.addChildren([
   hosts,
   oneHost,
   operations,
-  oneOperation
+  oneOperation,
+  images,
+  settings,
+  users,
+  webhooks
 ])
 
 /** Addresses as people type them: `?q=web&state=running`. */

@@ -33,8 +33,12 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
       ["VMs", "/vms"],
       ["Create VM", "/vms/new"],
       ["Volumes", "/volumes"],
+      ["Images", "/images"],
       ["Hosts", "/hosts"],
-      ["Operations", "/operations"]
+      ["Operations", "/operations"],
+      ["Settings", "/settings"],
+      ["Users", "/settings/users"],
+      ["Webhooks", "/settings/webhooks"]
     ] as const
     for (const [name, to] of pages) add(to, name, "page", () => void navigate({ to }))
     for (const { id, name } of hosts.values()) {

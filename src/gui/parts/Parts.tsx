@@ -151,30 +151,35 @@ const Copied = ({ text, what }: { readonly text: string; readonly what: string }
   )
 }
 
-/** An action as `curl` and as the command line have it. @since 0.7.0 @category components */
+/** An action as `curl` and as the command line have it. @since 0.8.0 @category components */
+export const CommandLines = ({ action }: { readonly action: Commanded }) => {
+  const me = useAtomValue(meAtom)
+  const needsToken = !(Result.isSuccess(me) && me.value.via === "loopback")
+  return (
+    <div className="command">
+      <Copied what="curl" text={curl(action, needsToken)} />
+      <Copied what="CLI" text={cli(action)} />
+    </div>
+  )
+}
+
+/** Several of them. @since 0.7.0 @category components */
 export const Commands = ({
   actions,
   onClose
 }: {
   readonly actions: ReadonlyArray<Commanded>
   readonly onClose: () => void
-}) => {
-  const me = useAtomValue(meAtom)
-  const needsToken = !(Result.isSuccess(me) && me.value.via === "loopback")
-  return (
-    <Dialog title="As commands" onClose={onClose}>
-      {actions.map((action) => (
-        <section key={`${action.method} ${action.path}`} aria-label={action.label}>
-          <h2>{action.label}</h2>
-          <div className="command">
-            <Copied what="curl" text={curl(action, needsToken)} />
-            <Copied what="CLI" text={cli(action)} />
-          </div>
-        </section>
-      ))}
-    </Dialog>
-  )
-}
+}) => (
+  <Dialog title="As commands" onClose={onClose}>
+    {actions.map((action) => (
+      <section key={`${action.method} ${action.path}`} aria-label={action.label}>
+        <h2>{action.label}</h2>
+        <CommandLines action={action} />
+      </section>
+    ))}
+  </Dialog>
+)
 
 /** @since 0.7.0 @category components */
 export const CommandsButton = ({ actions }: { readonly actions: ReadonlyArray<Commanded> }) => {
@@ -203,11 +208,14 @@ export const Sure = ({
   action,
   children,
   name,
-  onClose
+  onClose,
+  onDone
 }: {
   readonly action: Commanded
   readonly name: string
   readonly onClose: () => void
+  /** when it was answered */
+  readonly onDone?: () => void
   readonly children: ReactNode
 }) => {
   const [typed, setTyped] = useState("")
@@ -221,7 +229,7 @@ export const Sure = ({
           event.preventDefault()
           if (typed !== name) return
           onClose()
-          void begin(action)
+          void begin(action).then(onDone)
         }}
       >
         <label htmlFor="sure">

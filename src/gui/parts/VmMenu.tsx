@@ -3,8 +3,9 @@
  *
  * @since 0.7.0
  */
-import { lazy, Suspense, useRef, useState } from "react"
+import { useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
+import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useRole } from "./Parts.tsx"
 import { destroyOf, powerOf } from "./VmActions.ts"
 
@@ -18,16 +19,12 @@ export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: 
   </Sure>
 )
 
-const MenuBox = lazy(() => import("./Menu.tsx").then((module) => ({ default: module.MenuBox })))
-
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
   const begin = useBegin()
   const role = useRole()
-  const button = useRef<HTMLButtonElement>(null)
-  const [shown, setShown] = useState<"menu" | "destroy" | "commands" | null>(null)
+  const [shown, setShown] = useState<"destroy" | "commands" | null>(null)
   const close = () => setShown(null)
-  // only now: a list has many of these, and few are opened
   const entries = () => [
     powerOf(vm).map((action) => ({
       name: action.name,
@@ -41,27 +38,7 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
   ]
   return (
     <>
-      <button
-        ref={button}
-        type="button"
-        className={`button ${label === undefined ? "plain tiny" : ""}`}
-        aria-haspopup="menu"
-        aria-expanded={shown === "menu"}
-        onClick={() => setShown("menu")}
-      >
-        {label ?? <span aria-hidden="true">⋯</span>}
-        {label === undefined ? <span className="sr">Actions of {vm.name}</span> : null}
-      </button>
-      {shown === "menu" ? (
-        <Suspense>
-          <MenuBox
-            label={`Actions of ${vm.name}`}
-            anchor={button.current}
-            entries={entries()}
-            onClose={() => setShown((now) => (now === "menu" ? null : now))}
-          />
-        </Suspense>
-      ) : null}
+      <MenuButton label={`Actions of ${vm.name}`} shown={label} entries={entries} />
       {shown === "destroy" ? <DestroyVm vm={vm} onClose={close} /> : null}
       {shown === "commands" ? <Commands actions={[...powerOf(vm), destroyOf(vm)]} onClose={close} /> : null}
     </>
