@@ -20,6 +20,7 @@ const UsersPage = lazyRouteComponent(() => import("./pages/Users.tsx"), "Users")
 const WebhooksPage = lazyRouteComponent(() => import("./pages/Webhooks.tsx"), "Webhooks")
 const OneVmPage = lazyRouteComponent(() => import("./pages/Vm.tsx"), "OneVm")
 const VmsPage = lazyRouteComponent(() => import("./pages/Vms.tsx"), "Vms")
+const OneVolumePage = lazyRouteComponent(() => import("./pages/Volumes.tsx"), "OneVolume")
 const VolumesPage = lazyRouteComponent(() => import("./pages/Volumes.tsx"), "Volumes")
 
 const Nowhere = () => (
@@ -60,7 +61,13 @@ const vms = createRoute({
 })
 const create = createRoute({ getParentRoute, path: "/vms/new", component: CreatePage })
 const oneVm = createRoute({ getParentRoute, path: "/vms/$id", component: OneVmPage })
-const volumes = createRoute({ getParentRoute, path: "/volumes", component: VolumesPage, validateSearch: some("q") })
+const volumes = createRoute({
+  getParentRoute,
+  path: "/volumes",
+  component: VolumesPage,
+  validateSearch: some("q", "state")
+})
+const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage })
 const hosts = createRoute({ getParentRoute, path: "/hosts", component: HostsPage })
 const oneHost = createRoute({ getParentRoute, path: "/hosts/$id", component: OneHostPage })
 const operations = createRoute({
@@ -83,6 +90,7 @@ const routeTree = rootRoute.addChildren([
   create,
   oneVm,
   volumes,
+  oneVolume,
   hosts,
   oneHost,
   operations,

@@ -15,7 +15,8 @@ import {
 import { type ReactNode, useEffect, useMemo, useState } from "react"
 import type { Host } from "../../api/Hosts.ts"
 import type { Vm } from "../../api/Vms.ts"
-import type { HostId } from "../../domain/Ids.ts"
+import type { HostId, VmId } from "../../domain/Ids.ts"
+import { BulkBar, BulkResult } from "../parts/Bulk.tsx"
 import { CheckField, Filter } from "../parts/Field.tsx"
 import { type Head, RowTable } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
@@ -121,6 +122,7 @@ export const Vms = (): ReactNode => {
   const { connection, hosts, vms } = useSnapshot()
   const search = useSearch({ from: "/vms" })
   const navigate = useNavigate({ from: "/vms" })
+  const [ids, setIds] = useState<ReadonlySet<VmId>>(new Set())
   const [text, setText] = useState(search.q ?? "")
   const settled = useSettled(text, 120)
 
@@ -171,6 +173,28 @@ export const Vms = (): ReactNode => {
     getSortedRowModel: getSortedRowModel()
   })
   const sorted = table.getRowModel().rows
+  // of those that are still there and shown: nothing is done with what is not seen
+  const chosen = rows.flatMap(({ vm }) => (ids.has(vm.id) ? [vm] : []))
+  const toggle = (id: VmId, on: boolean) =>
+    setIds((now) => {
+      const next = new Set(now)
+      if (on) next.add(id)
+      else next.delete(id)
+      return next
+    })
+  const all = chosen.length > 0 && chosen.length === rows.length
+  const chooser: Head = {
+    key: "choose",
+    name: (
+      <input
+        type="checkbox"
+        aria-label="Choose all that are shown"
+        checked={all}
+        onChange={() => setIds(all ? new Set() : new Set(rows.map(({ vm }) => vm.id)))}
+      />
+    ),
+    className: "choose"
+  }
   const heads = table.getFlatHeaders().map(({ column, getContext, id }): Head => {
     const order = column.getIsSorted()
     return {
@@ -226,6 +250,8 @@ export const Vms = (): ReactNode => {
           onChange={(checked) => set("attention", checked ? "yes" : "")}
         />
       </div>
+      {chosen.length === 0 ? null : <BulkBar vms={chosen} onClear={() => setIds(new Set())} />}
+      <BulkResult />
       {connection._tag === "loading" ? (
         <Loading />
       ) : vms.size === 0 ? (
@@ -246,7 +272,7 @@ export const Vms = (): ReactNode => {
         <RowTable
           kind="vms"
           label="VMs"
-          heads={heads}
+          heads={[chooser, ...heads]}
           length={sorted.length}
           rowAt={(index) => {
             const row = sorted[index]
@@ -254,11 +280,25 @@ export const Vms = (): ReactNode => {
               ? undefined
               : {
                   key: row.id,
-                  cells: row.getVisibleCells().map(({ column, getContext, id }) => ({
-                    key: id,
-                    shown: flexRender(column.columnDef.cell, getContext()),
-                    className: classOf(column.columnDef.meta)
-                  }))
+                  cells: [
+                    {
+                      key: "choose",
+                      className: "choose",
+                      shown: (
+                        <input
+                          type="checkbox"
+                          aria-label={`Choose ${row.original.vm.name}`}
+                          checked={ids.has(row.original.vm.id)}
+                          onChange={(event) => toggle(row.original.vm.id, event.target.checked)}
+                        />
+                      )
+                    },
+                    ...row.getVisibleCells().map(({ column, getContext, id }) => ({
+                      key: id,
+                      shown: flexRender(column.columnDef.cell, getContext()),
+                      className: classOf(column.columnDef.meta)
+                    }))
+                  ]
                 }
           }}
         />

@@ -75,7 +75,7 @@ export const FormDialog = ({
       </form>
       <details>
         <summary className="quiet small">As commands</summary>
-        <CommandLines action={action} />
+        <CommandLines actions={[action]} />
       </details>
     </Dialog>
   )

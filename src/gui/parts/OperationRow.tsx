@@ -14,7 +14,12 @@ export const Target = ({ operation }: { readonly operation: Operation }) => {
   const { imageId, snapshotId, vmId, volumeId } = operation
   if (volumeId !== null) {
     const volume = snapshot.volumes.get(volumeId)
-    return <span>{volume === undefined ? `volume ${volumeId}` : volume.name}</span>
+    if (volume === undefined) return <span className="quiet">volume {volumeId}</span>
+    return (
+      <Link to="/volumes/$id" params={{ id: String(volumeId) }}>
+        {volume.name}
+      </Link>
+    )
   }
   if (vmId !== null) {
     const vm = snapshot.vms.get(vmId)

@@ -151,14 +151,14 @@ const Copied = ({ text, what }: { readonly text: string; readonly what: string }
   )
 }
 
-/** An action as `curl` and as the command line have it. @since 0.8.0 @category components */
-export const CommandLines = ({ action }: { readonly action: Commanded }) => {
+/** Actions as `curl` and as the command line have them, one after the other. @since 0.8.0 @category components */
+export const CommandLines = ({ actions }: { readonly actions: ReadonlyArray<Commanded> }) => {
   const me = useAtomValue(meAtom)
   const needsToken = !(Result.isSuccess(me) && me.value.via === "loopback")
   return (
     <div className="command">
-      <Copied what="curl" text={curl(action, needsToken)} />
-      <Copied what="CLI" text={cli(action)} />
+      <Copied what="curl" text={actions.map((action) => curl(action, needsToken)).join("\n")} />
+      <Copied what="CLI" text={actions.map(cli).join("\n")} />
     </div>
   )
 }
@@ -175,7 +175,7 @@ export const Commands = ({
     {actions.map((action) => (
       <section key={`${action.method} ${action.path}`} aria-label={action.label}>
         <h2>{action.label}</h2>
-        <CommandLines action={action} />
+        <CommandLines actions={[action]} />
       </section>
     ))}
   </Dialog>
@@ -203,7 +203,60 @@ export const Dialog = (props: DialogProps) => (
   </Suspense>
 )
 
-/** Something that cannot be taken back: only who types its name is sure. @since 0.7.0 @category components */
+/** Something that cannot be taken back: only who types a word is sure. @since 0.8.0 @category components */
+export const Typed = ({
+  button,
+  children,
+  onClose,
+  onSure,
+  title,
+  word
+}: {
+  readonly title: string
+  readonly button: string
+  readonly word: string
+  readonly onClose: () => void
+  readonly onSure: () => void
+  readonly children: ReactNode
+}) => {
+  const [typed, setTyped] = useState("")
+  return (
+    <Dialog title={title} onClose={onClose}>
+      {children}
+      <form
+        className="field"
+        onSubmit={(event) => {
+          event.preventDefault()
+          if (typed !== word) return
+          onClose()
+          onSure()
+        }}
+      >
+        <label htmlFor="sure">
+          Type <code>{word}</code> to be sure
+        </label>
+        <input
+          id="sure"
+          className="input"
+          autoFocus
+          autoComplete="off"
+          value={typed}
+          onChange={(event) => setTyped(event.target.value)}
+        />
+        <div className="row">
+          <button type="submit" className="button danger" disabled={typed !== word}>
+            {button}
+          </button>
+          <button type="button" className="button" onClick={onClose}>
+            Leave it
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
+
+/** An action on one thing, whose name is typed. @since 0.7.0 @category components */
 export const Sure = ({
   action,
   children,
@@ -218,40 +271,16 @@ export const Sure = ({
   readonly onDone?: () => void
   readonly children: ReactNode
 }) => {
-  const [typed, setTyped] = useState("")
   const begin = useBegin()
   return (
-    <Dialog title={`${action.label}?`} onClose={onClose}>
+    <Typed
+      title={`${action.label}?`}
+      button={action.label}
+      word={name}
+      onClose={onClose}
+      onSure={() => void begin(action).then(onDone)}
+    >
       {children}
-      <form
-        className="field"
-        onSubmit={(event) => {
-          event.preventDefault()
-          if (typed !== name) return
-          onClose()
-          void begin(action).then(onDone)
-        }}
-      >
-        <label htmlFor="sure">
-          Type <code>{name}</code> to be sure
-        </label>
-        <input
-          id="sure"
-          className="input"
-          autoFocus
-          autoComplete="off"
-          value={typed}
-          onChange={(event) => setTyped(event.target.value)}
-        />
-        <div className="row">
-          <button type="submit" className="button danger" disabled={typed !== name}>
-            {action.label}
-          </button>
-          <button type="button" className="button" onClick={onClose}>
-            Leave it
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    </Typed>
   )
 }

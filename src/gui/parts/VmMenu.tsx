@@ -3,7 +3,7 @@
  *
  * @since 0.7.0
  */
-import { useState } from "react"
+import { lazy, Suspense, useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
 import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useRole } from "./Parts.tsx"
@@ -19,11 +19,13 @@ export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: 
   </Sure>
 )
 
+const EditVm = lazy(() => import("./EditVm.tsx").then((module) => ({ default: module.EditVm })))
+
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
   const begin = useBegin()
   const role = useRole()
-  const [shown, setShown] = useState<"destroy" | "commands" | null>(null)
+  const [shown, setShown] = useState<"edit" | "destroy" | "commands" | null>(null)
   const close = () => setShown(null)
   const entries = () => [
     powerOf(vm).map((action) => ({
@@ -32,6 +34,7 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
       act: () => void begin(action)
     })),
     [
+      { name: "Edit…", disabled: role === "viewer", act: () => setShown("edit") },
       { name: "Copy as curl or CLI…", disabled: false, act: () => setShown("commands") },
       { name: "Destroy…", disabled: role === "viewer", danger: true, act: () => setShown("destroy") }
     ]
@@ -39,6 +42,11 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
   return (
     <>
       <MenuButton label={`Actions of ${vm.name}`} shown={label} entries={entries} />
+      {shown === "edit" ? (
+        <Suspense>
+          <EditVm vm={vm} onClose={close} />
+        </Suspense>
+      ) : null}
       {shown === "destroy" ? <DestroyVm vm={vm} onClose={close} /> : null}
       {shown === "commands" ? <Commands actions={[...powerOf(vm), destroyOf(vm)]} onClose={close} /> : null}
     </>

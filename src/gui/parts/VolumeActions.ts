@@ -162,7 +162,7 @@ export const publish = ({ id, name: of }: Snapshot, name: string): Commanded => 
     method: "POST",
     path: "/images/publish",
     body,
-    words: ["image", "publish", "--snapshot", `id:${id}`, "--name", or(name, "NAME")],
+    words: ["image", "publish", or(name, "NAME"), "--snapshot", `id:${id}`],
     run: Effect.gen(function* () {
       const payload = yield* payloadOf(ImageToPublish, body)
       return yield* (yield* calls).images.publishImage({ payload })

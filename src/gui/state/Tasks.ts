@@ -43,7 +43,8 @@ export const tasksAtom = Atom.keepAlive(Atom.make<ReadonlyArray<Task>>([]))
 
 let last = 0
 
-const isOperation = (value: unknown): value is Operation =>
+/** Whether an answer is one that goes on. @since 0.8.0 @category predicates */
+export const isOperation = (value: unknown): value is Operation =>
   typeof value === "object" && value !== null && "kind" in value && "cancelAsked" in value
 
 const ended = ({ state }: Operation): boolean => state === "done" || state === "failed"
