@@ -77,7 +77,7 @@ export const BulkBar = ({ onClear, vms }: { readonly vms: ReadonlyArray<Vm>; rea
           onClick={() => (verb === "Destroy" ? destroying(chosen) : go(verb, chosen))}
         >
           {verb}
-          {chosen.length === vms.length ? "" : ` ${count(chosen.length)}`}
+          {chosen.length === vms.length || chosen.length === 0 ? "" : ` ${count(chosen.length)}`}
           {verb === "Destroy" ? "…" : ""}
         </button>
       ))}
