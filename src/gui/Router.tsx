@@ -15,9 +15,14 @@ const HostsPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "Hosts")
 const OneHostPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "OneHost")
 const OneOperationPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "OneOperation")
 const OperationsPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "Operations")
+const ImagesPage = lazyRouteComponent(() => import("./pages/Images.tsx"), "Images")
+const SettingsPage = lazyRouteComponent(() => import("./pages/Settings.tsx"), "Settings")
+const UsersPage = lazyRouteComponent(() => import("./pages/Users.tsx"), "Users")
+const WebhooksPage = lazyRouteComponent(() => import("./pages/Webhooks.tsx"), "Webhooks")
 const OneVmPage = lazyRouteComponent(() => import("./pages/Vm.tsx"), "OneVm")
 const ScreenPage = lazyRouteComponent(() => import("./pages/Screen.tsx"), "Screen")
 const VmsPage = lazyRouteComponent(() => import("./pages/Vms.tsx"), "Vms")
+const OneVolumePage = lazyRouteComponent(() => import("./pages/Volumes.tsx"), "OneVolume")
 const VolumesPage = lazyRouteComponent(() => import("./pages/Volumes.tsx"), "Volumes")
 
 const Nowhere = () => (
@@ -60,7 +65,13 @@ const create = createRoute({ getParentRoute, path: "/vms/new", component: Create
 const oneVm = createRoute({ getParentRoute, path: "/vms/$id", component: OneVmPage })
 const vmConsole = createRoute({ getParentRoute, path: "/vms/$id/console", component: ConsolePage })
 const vmScreen = createRoute({ getParentRoute, path: "/vms/$id/screen", component: ScreenPage })
-const volumes = createRoute({ getParentRoute, path: "/volumes", component: VolumesPage, validateSearch: some("q") })
+const volumes = createRoute({
+  getParentRoute,
+  path: "/volumes",
+  component: VolumesPage,
+  validateSearch: some("q", "state")
+})
+const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage })
 const hosts = createRoute({ getParentRoute, path: "/hosts", component: HostsPage })
 const oneHost = createRoute({ getParentRoute, path: "/hosts/$id", component: OneHostPage })
 const operations = createRoute({
@@ -71,6 +82,11 @@ const operations = createRoute({
 })
 const oneOperation = createRoute({ getParentRoute, path: "/operations/$id", component: OneOperationPage })
 
+const images = createRoute({ getParentRoute, path: "/images", component: ImagesPage })
+const settings = createRoute({ getParentRoute, path: "/settings", component: SettingsPage })
+const users = createRoute({ getParentRoute, path: "/settings/users", component: UsersPage })
+const webhooks = createRoute({ getParentRoute, path: "/settings/webhooks", component: WebhooksPage })
+
 // each by its name: in one expression their types are lost
 const routeTree = rootRoute.addChildren([
   overview,
@@ -80,10 +96,15 @@ const routeTree = rootRoute.addChildren([
   vmConsole,
   vmScreen,
   volumes,
+  oneVolume,
   hosts,
   oneHost,
   operations,
-  oneOperation
+  oneOperation,
+  images,
+  settings,
+  users,
+  webhooks
 ])
 
 /** Addresses as people type them: `?q=web&state=running`. */

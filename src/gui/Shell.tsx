@@ -4,7 +4,7 @@
  * @since 0.7.0
  */
 import { Result, useAtom, useAtomRefresh, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
-import { Link, Outlet } from "@tanstack/react-router"
+import { Link, Outlet, useLocation } from "@tanstack/react-router"
 import { type ReactNode, useEffect } from "react"
 import icon from "./icon.svg?no-inline"
 import type { Me } from "../api/Session.ts"
@@ -80,6 +80,13 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
   useEffect(() => {
     if (signedOut) refresh()
   }, [signedOut, refresh])
+  const { pathname } = useLocation()
+  // on a phone there are more pages than there is room for
+  useEffect(() => {
+    document
+      .querySelector('nav[aria-label="Pages"] [aria-current]')
+      ?.scrollIntoView({ block: "nearest", inline: "center" })
+  }, [pathname])
   const under = operations.filter(({ endedAt }) => endedAt === null).length
   const current = { "aria-current": "page" } as const
   return (
@@ -102,11 +109,17 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
           <Link to="/volumes" activeProps={current} activeOptions={{ includeSearch: false }}>
             Volumes <span className="quiet count">{count(volumes.size)}</span>
           </Link>
+          <Link to="/images" activeProps={current}>
+            Images
+          </Link>
           <Link to="/hosts" activeProps={current} activeOptions={{ includeSearch: false }}>
             Hosts <span className="quiet count">{count(hosts.size)}</span>
           </Link>
           <Link to="/operations" activeProps={current} activeOptions={{ includeSearch: false }}>
             Operations <span className="quiet count">{under === 0 ? "" : count(under)}</span>
+          </Link>
+          <Link to="/settings" activeProps={current}>
+            Settings
           </Link>
         </nav>
         <div className="foot">

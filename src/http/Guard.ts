@@ -24,6 +24,7 @@ import { Identity } from "../services/Identity.ts"
 import * as Connection from "./Connection.ts"
 import { Limits } from "./Limits.ts"
 import type { Need } from "./Needs.ts"
+import * as Gui from "./Gui.ts"
 import * as Secrets from "./Secrets.ts"
 
 /** @since 0.4.0 @category models */
@@ -176,9 +177,20 @@ const isOwn = (origin: string, host: string, secure: boolean): boolean => {
   return theirs === new URL(`${protocol}//${host}`).host
 }
 
+const ofGui = new RegExp(`^${Gui.prefix}(?:[/?]|$)`)
+
+/** Somebody who follows a link to the web interface: its files are the same for everybody and change nothing, and no other page can read them or frame them. */
+const leadsToGui = ({ headers, method, url }: Request): boolean =>
+  (method === "GET" || method === "HEAD") &&
+  headers["sec-fetch-mode"] === "navigate" &&
+  headers["sec-fetch-dest"] === "document" &&
+  headers["origin"] === undefined &&
+  ofGui.test(url)
+
 /** Other sites' pages may not even GET: the original's routes change things by it. Programs that are no browsers send none of this. */
 const fromForeignPage = (request: Request, connection: Connection.Connection): Response | null => {
   const { headers } = request
+  if (leadsToGui(request)) return null
   const site = headers["sec-fetch-site"]
   if (site !== undefined && site !== "same-origin" && site !== "none") {
     return foreignOrigin(

@@ -78,6 +78,47 @@ describe("the guard, route by route", () => {
       })
   )
 
+  it.scopedLive("lets links of other sites lead to the web interface, and to nothing else", () =>
+    Effect.gen(function* () {
+      const { admins, ask, fabric } = yield* Guarded.make()
+      const admin = yield* admins
+      const link = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" }
+      const status = (path: string, headers: Record<string, string>, method = "GET") =>
+        Effect.map(ask(method, path, { headers: { ...admin, ...headers } }), (answer) => answer.status)
+      for (const path of ["/ui", "/ui/", "/ui/vms/7", "/ui?q=1"]) {
+        for (const more of [{}, { referer: "http://wiki.example/runbook" }, { "sec-fetch-site": "same-site" }]) {
+          assert.notInclude(refused, yield* status(path, { ...link, ...more }), path)
+        }
+        assert.strictEqual(yield* status(path, link, "POST"), 403, path)
+        for (const more of [
+          { "sec-fetch-mode": "no-cors" },
+          { "sec-fetch-mode": "cors" },
+          { "sec-fetch-dest": "iframe" },
+          { "sec-fetch-dest": "script" },
+          { origin: "http://evil.example" }
+        ]) {
+          assert.strictEqual(yield* status(path, { ...link, ...more }), 403, `${path} ${JSON.stringify(more)}`)
+        }
+        assert.strictEqual(yield* status(path, { ...link, host: "evil.example" }), 421, path)
+      }
+      for (const path of [
+        "/volume/destroy?volumeid=7",
+        "/volume/destroy?volumeid=7&x=/ui/",
+        "//ui/",
+        "/uix",
+        "/UI/",
+        "/api/v1/vms",
+        "/api/v1/session",
+        "/docs",
+        "/metrics",
+        "/healthz"
+      ]) {
+        assert.strictEqual(yield* status(path, link), 403, path)
+      }
+      assert.deepStrictEqual(fabric.calls, [])
+    })
+  )
+
   it.scopedLive("lets through who has the role, and nobody else, nothing foreign and no other name", () =>
     Effect.gen(function* () {
       const { admins, ask, forward, now, someone } = yield* Guarded.make()

@@ -12,6 +12,7 @@ import { NewVm } from "../../api/Vms.ts"
 import { invalidOf } from "../../client/Errors.ts"
 import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
 import type { Commanded } from "../parts/Commands.ts"
+import { CheckField, ChoiceField, LinesField, TextField } from "../parts/Field.tsx"
 import {
   CommandsButton,
   Empty,
@@ -170,31 +171,6 @@ const Preview = ({ form }: { readonly form: Form }) => {
   )
 }
 
-const Field = ({
-  children,
-  hint,
-  id,
-  label,
-  wrong
-}: {
-  readonly id: string
-  readonly label: string
-  readonly hint?: string
-  readonly wrong?: string | null
-  readonly children: ReactNode
-}) => (
-  <div className="field">
-    <label htmlFor={id}>{label}</label>
-    {children}
-    {hint === undefined ? null : (
-      <span id={`${id}-hint`} className="quiet small">
-        {hint}
-      </span>
-    )}
-    {wrong === undefined || wrong === null ? null : <span className="wrong">{wrong}</span>}
-  </div>
-)
-
 /** Whether a name can be one, in the words that the API has for it; null: it can. */
 const wrongName = (name: string): string | null =>
   name === ""
@@ -284,17 +260,7 @@ export const Create = (): ReactNode => {
               void submit()
             }}
           >
-            <Field id="name" label="Name" wrong={wrong}>
-              <input
-                id="name"
-                className="input"
-                required
-                autoComplete="off"
-                aria-invalid={wrong !== null}
-                value={form.name}
-                onChange={(event) => put({ name: event.target.value })}
-              />
-            </Field>
+            <TextField label="Name" required wrong={wrong} value={form.name} onChange={(name) => put({ name })} />
             <fieldset className="sizes">
               <legend className="field">
                 <span className="label">Size</span>
@@ -317,122 +283,75 @@ export const Create = (): ReactNode => {
                 </label>
               ))}
             </fieldset>
-            <Field id="image" label="Image">
-              <select
-                id="image"
-                className="input"
-                value={form.image ?? ""}
-                onChange={(event) => put({ image: Number(event.target.value) })}
-              >
-                {usable.map(({ id, name }) => (
-                  <option key={id} value={id}>
-                    {name}
-                  </option>
-                ))}
-              </select>
-            </Field>
-            <Field id="network" label="Network">
-              <select
-                id="network"
-                className="input"
-                value={form.network}
-                onChange={(event) => put({ network: event.target.value })}
-              >
-                <option value="">The default network of its host</option>
-                {Result.isSuccess(networks)
-                  ? networks.value.items.map(({ hosts, name }) => (
-                      <option key={name} value={name}>
-                        {name}, on {counted(hosts.length, "host")}
-                      </option>
-                    ))
-                  : null}
-              </select>
-            </Field>
-            <Field id="keys" label="SSH keys" hint="Public keys, one a line, for the user that the image has for it.">
-              <textarea
-                id="keys"
-                className="input"
-                rows={2}
-                spellCheck={false}
-                aria-describedby="keys-hint"
-                placeholder="ssh-ed25519 AAAA… me@here"
-                value={form.sshKeys}
-                onChange={(event) => put({ sshKeys: event.target.value })}
-              />
-            </Field>
+            <ChoiceField
+              label="Image"
+              value={String(form.image)}
+              onChange={(image) => put({ image: Number(image) })}
+              options={usable.map(({ id, name }) => [String(id), name])}
+            />
+            <ChoiceField
+              label="Network"
+              value={form.network}
+              onChange={(network) => put({ network })}
+              options={[
+                ["", "The default network of its host"],
+                ...(Result.isSuccess(networks) ? networks.value.items : []).map(
+                  ({ hosts, name }) => [name, `${name}, on ${counted(hosts.length, "host")}`] as const
+                )
+              ]}
+            />
+            <LinesField
+              label="SSH keys"
+              hint="Public keys, one a line, for the user that the image has for it."
+              rows={2}
+              placeholder="ssh-ed25519 AAAA… me@here"
+              value={form.sshKeys}
+              onChange={(sshKeys) => put({ sshKeys })}
+            />
             <details>
               <summary>cloud-init, tags and what people say of it</summary>
               <div className="card">
-                <Field id="hostname" label="Hostname" hint="Made of its name unless it is said.">
-                  <input
-                    id="hostname"
-                    className="input"
-                    autoComplete="off"
-                    aria-describedby="hostname-hint"
-                    value={form.hostname}
-                    onChange={(event) => put({ hostname: event.target.value })}
-                  />
-                </Field>
-                <Field
-                  id="user-data"
+                <TextField
+                  label="Hostname"
+                  hint="Made of its name unless it is said."
+                  value={form.hostname}
+                  onChange={(hostname) => put({ hostname })}
+                />
+                <LinesField
                   label="User data"
                   hint="#cloud-config YAML, a script that begins with #!, or MIME."
-                >
-                  <textarea
-                    id="user-data"
-                    className="input"
-                    rows={6}
-                    spellCheck={false}
-                    aria-describedby="user-data-hint"
-                    value={form.userData}
-                    onChange={(event) => put({ userData: event.target.value })}
-                  />
-                </Field>
-                <Field id="tags" label="Tags" hint="Short words with blanks between them.">
-                  <input
-                    id="tags"
-                    className="input"
-                    autoComplete="off"
-                    aria-describedby="tags-hint"
-                    value={form.tags}
-                    onChange={(event) => put({ tags: event.target.value })}
-                  />
-                </Field>
-                <Field id="description" label="Description">
-                  <input
-                    id="description"
-                    className="input"
-                    autoComplete="off"
-                    value={form.description}
-                    onChange={(event) => put({ description: event.target.value })}
-                  />
-                </Field>
+                  rows={6}
+                  value={form.userData}
+                  onChange={(userData) => put({ userData })}
+                />
+                <TextField
+                  label="Tags"
+                  hint="Short words with blanks between them."
+                  value={form.tags}
+                  onChange={(tags) => put({ tags })}
+                />
+                <TextField
+                  label="Description"
+                  value={form.description}
+                  onChange={(description) => put({ description })}
+                />
               </div>
             </details>
-            <label className="check">
-              <input
-                type="checkbox"
-                checked={form.restart}
-                onChange={(event) => put({ restart: event.target.checked })}
-              />
-              Start it again when it crashes
-            </label>
-            <label className="check">
-              <input
-                type="checkbox"
-                checked={form.autostart}
-                onChange={(event) => put({ autostart: event.target.checked })}
-              />
-              Start it when its host boots
-            </label>
-            <label className="check">
-              <input
-                type="checkbox"
-                checked={form.protect}
-                onChange={(event) => put({ protect: event.target.checked })}
-              />
-              Protect it from being destroyed
-            </label>
+            <CheckField
+              label="Start it again when it crashes"
+              checked={form.restart}
+              onChange={(restart) => put({ restart })}
+            />
+            <CheckField
+              label="Start it when its host boots"
+              checked={form.autostart}
+              onChange={(autostart) => put({ autostart })}
+            />
+            <CheckField
+              label="Protect it from being destroyed"
+              checked={form.protect}
+              onChange={(protect) => put({ protect })}
+            />
             <div className="row">
               <button
                 type="submit"

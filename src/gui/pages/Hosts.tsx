@@ -9,18 +9,9 @@ import * as Effect from "effect/Effect"
 import type { Host } from "../../api/Hosts.ts"
 import { calls } from "../state/Api.ts"
 import type { Commanded } from "../parts/Commands.ts"
-import {
-  CommandsButton,
-  Empty,
-  Loading,
-  Meter,
-  State,
-  useBegin,
-  useRole,
-  useSnapshot,
-  useTitle
-} from "../parts/Parts.tsx"
-import { count, counted, gibibytes, hostState, mebibytes, moment, vmState } from "../parts/Words.ts"
+import { CommandsButton, Empty, Loading, State, useBegin, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { HostCard, Meters, NoHosts } from "../parts/HostParts.tsx"
+import { count, counted, hostState, mebibytes, moment, vmState } from "../parts/Words.ts"
 
 const maintain = ({ id, maintenance, name }: Host): Commanded => ({
   label: maintenance ? `Take ${name} out of maintenance` : `Put ${name} into maintenance`,
@@ -30,14 +21,6 @@ const maintain = ({ id, maintenance, name }: Host): Commanded => ({
   words: ["host", "maintenance", `id:${id}`, maintenance ? "off" : "on"],
   run: Effect.flatMap(calls, ({ hosts }) => hosts.changeHost({ path: { id }, payload: { maintenance: !maintenance } }))
 })
-
-const Meters = ({ host: { capacity, promised } }: { readonly host: Host }) => (
-  <>
-    <Meter label="vCPUs" used={promised.cpu} capacity={capacity.cpu} shown={count} />
-    <Meter label="Memory" used={promised.ram} capacity={capacity.ram} shown={mebibytes} />
-    <Meter label="Disk" used={promised.disk} capacity={capacity.disk} shown={gibibytes} />
-  </>
-)
 
 /** @since 0.7.0 @category components */
 export const Hosts = (): ReactNode => {
@@ -52,34 +35,12 @@ export const Hosts = (): ReactNode => {
       {connection._tag === "loading" ? (
         <Loading />
       ) : hosts.size === 0 ? (
-        <Empty title="No hosts yet">
-          <p>
-            A host is any Linux server with sshd and libvirt. Add one with <code>vmfabric host add root@h1</code>, or
-            start the controller with a machine file.
-          </p>
-        </Empty>
+        <NoHosts />
       ) : (
         <div className="grid">
-          {[...hosts.values()].map((host) => {
-            const state = hostState(host)
-            return (
-              <section key={host.id} className="card" aria-label={host.name}>
-                <header>
-                  <h2 className="cut">
-                    <Link to="/hosts/$id" params={{ id: String(host.id) }}>
-                      {host.name}
-                    </Link>
-                  </h2>
-                  <State {...state} />
-                </header>
-                {state.why === null ? null : <p className="quiet">{state.why}</p>}
-                <Meters host={host} />
-                <Link to="/vms" search={{ host: String(host.id) }} className="small">
-                  {counted(host.vms, "VM")}
-                </Link>
-              </section>
-            )
-          })}
+          {[...hosts.values()].map((host) => (
+            <HostCard key={host.id} host={host} />
+          ))}
         </div>
       )}
     </div>
@@ -157,7 +118,7 @@ export const OneHost = (): ReactNode => {
       <div className="grid wide">
         <section className="card" aria-labelledby="capacity">
           <h2 id="capacity">Capacity</h2>
-          <Meters host={host} />
+          <Meters {...host} />
           <p className="quiet small">
             Promised at most {count(host.overcommit.cpu)} times its processors, {count(host.overcommit.ram)} times its
             memory, {count(host.overcommit.disk)} times its disk.

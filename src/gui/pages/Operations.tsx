@@ -5,10 +5,9 @@
  */
 import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
-import { useVirtualizer } from "@tanstack/react-virtual"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type ReactNode, useEffect, useRef } from "react"
+import { type ReactNode, useEffect } from "react"
 import { Kind, type Operation, State as OperationState } from "../../api/Operations.ts"
 import { OperationId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
@@ -25,8 +24,42 @@ import {
   useTitle
 } from "../parts/Parts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
+import { Filter } from "../parts/Field.tsx"
+import { type Column, Table } from "../parts/Table.tsx"
 import { Target } from "../parts/OperationRow.tsx"
 import { briefly, count, kind, lasted, moment, operationState } from "../parts/Words.ts"
+
+const columns: ReadonlyArray<Column<Operation>> = [
+  {
+    key: "kind",
+    name: "Operation",
+    tone: "main-cell",
+    shown: (one) => (
+      <Link to="/operations/$id" params={{ id: one.id }}>
+        {kind(one.kind)}
+      </Link>
+    )
+  },
+  { key: "state", name: "State", shown: (one) => <State {...operationState(one)} /> },
+  { key: "about", name: "About", shown: (one) => <Target operation={one} /> },
+  {
+    key: "why",
+    name: "Why",
+    className: "extra",
+    tone: "quiet",
+    title: ({ error, outcome }) => error ?? outcome ?? "",
+    shown: ({ error, outcome }) => error ?? outcome ?? ""
+  },
+  {
+    key: "begun",
+    name: "Begun",
+    className: "extra",
+    tone: "quiet",
+    title: ({ createdAt }) => moment(createdAt),
+    shown: ({ createdAt }) => briefly(createdAt)
+  },
+  { key: "took", name: "Took", className: "right extra-phone", tone: "quiet", shown: lasted }
+]
 
 /** @since 0.7.0 @category components */
 export const Operations = (): ReactNode => {
@@ -34,19 +67,12 @@ export const Operations = (): ReactNode => {
   const snapshot = useSnapshot()
   const search = useSearch({ from: "/operations" })
   const navigate = useNavigate({ from: "/operations" })
-  const scroller = useRef<HTMLDivElement>(null)
   const shown = snapshot.operations.filter(
     (one) =>
       (search.kind === undefined || one.kind === search.kind) &&
       (search.state === undefined || one.state === search.state) &&
       (search.vm === undefined || String(one.vmId) === search.vm)
   )
-  const rows = useVirtualizer({
-    count: shown.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => 44,
-    overscan: 12
-  })
   const set = (name: "kind" | "state", value: string) =>
     void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
   return (
@@ -59,30 +85,20 @@ export const Operations = (): ReactNode => {
         </span>
       </div>
       <div className="filters">
-        <select
-          className="input"
-          aria-label="State"
-          value={search.state ?? ""}
-          onChange={(event) => set("state", event.target.value)}
-        >
-          <option value="">Any state</option>
-          {OperationState.literals.map((state) => (
-            <option key={state}>{state}</option>
-          ))}
-        </select>
-        <select
-          className="input"
-          aria-label="Kind"
-          value={search.kind ?? ""}
-          onChange={(event) => set("kind", event.target.value)}
-        >
-          <option value="">Any kind</option>
-          {Kind.literals.map((name) => (
-            <option key={name} value={name}>
-              {kind(name)}
-            </option>
-          ))}
-        </select>
+        <Filter
+          label="State"
+          all="Any state"
+          value={search.state}
+          onChange={(value) => set("state", value)}
+          options={OperationState.literals.map((state) => [state, state])}
+        />
+        <Filter
+          label="Kind"
+          all="Any kind"
+          value={search.kind}
+          onChange={(value) => set("kind", value)}
+          options={Kind.literals.map((name) => [name, kind(name)])}
+        />
         {search.vm === undefined ? null : (
           <Link from="/operations" to="/operations" search={{ ...search, vm: undefined }} className="button">
             Of VM {search.vm} only ✕
@@ -99,61 +115,7 @@ export const Operations = (): ReactNode => {
           </Link>
         </Empty>
       ) : (
-        <div className="scroll" ref={scroller} tabIndex={0} role="region" aria-label="List of operations">
-          <div className="table operations" role="table" aria-label="Operations" aria-rowcount={shown.length + 1}>
-            <div className="thead" role="rowgroup">
-              <div className="tr" role="row" aria-rowindex={1}>
-                <span role="columnheader">Operation</span>
-                <span role="columnheader">State</span>
-                <span role="columnheader">About</span>
-                <span role="columnheader" className="extra">
-                  Why
-                </span>
-                <span role="columnheader" className="extra">
-                  Begun
-                </span>
-                <span role="columnheader" className="right extra-phone">
-                  Took
-                </span>
-              </div>
-            </div>
-            <div className="tbody virtual" role="rowgroup" style={{ height: rows.getTotalSize() }}>
-              {rows.getVirtualItems().map(({ index, start }) => {
-                const one = shown[index]
-                return one === undefined ? null : (
-                  <div
-                    key={one.id}
-                    className="tr"
-                    role="row"
-                    aria-rowindex={index + 2}
-                    style={{ transform: `translateY(${start}px)` }}
-                  >
-                    <span className="cell main-cell" role="cell">
-                      <Link to="/operations/$id" params={{ id: one.id }}>
-                        {kind(one.kind)}
-                      </Link>
-                    </span>
-                    <span className="cell" role="cell">
-                      <State {...operationState(one)} />
-                    </span>
-                    <span className="cell" role="cell">
-                      <Target operation={one} snapshot={snapshot} />
-                    </span>
-                    <span className="cell quiet extra" role="cell" title={one.error ?? one.outcome ?? ""}>
-                      {one.error ?? one.outcome ?? ""}
-                    </span>
-                    <span className="cell quiet extra" role="cell" title={moment(one.createdAt)}>
-                      {briefly(one.createdAt)}
-                    </span>
-                    <span className="cell quiet right extra-phone" role="cell">
-                      {lasted(one)}
-                    </span>
-                  </div>
-                )
-              })}
-            </div>
-          </div>
-        </div>
+        <Table kind="operations" label="operations" columns={columns} rows={shown} keyOf={({ id }) => id} />
       )}
     </div>
   )
@@ -281,7 +243,7 @@ export const OneOperation = (): ReactNode => {
           <dl className="facts">
             <dt>About</dt>
             <dd>
-              <Target operation={operation} snapshot={snapshot} />
+              <Target operation={operation} />
             </dd>
             <dt>Begun</dt>
             <dd>{moment(operation.createdAt)}</dd>

@@ -7,11 +7,13 @@ import { Link } from "@tanstack/react-router"
 import type { ReactNode } from "react"
 import type { Host } from "../../api/Hosts.ts"
 import type { Snapshot } from "../state/Live.ts"
-import { Empty, Loading, Meter, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { HostTile, Meters, NoHosts } from "../parts/HostParts.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
-import { count, counted, gibibytes, hostState, mebibytes, vmState } from "../parts/Words.ts"
+import { count, counted, hostState, vmState } from "../parts/Words.ts"
 
 const mostNamed = 8
+const mostHosts = 300
 
 interface Matter {
   readonly key: string
@@ -98,18 +100,17 @@ const Attention = ({ snapshot }: { readonly snapshot: Snapshot }) => {
   )
 }
 
-const sum = (hosts: Iterable<Host>, of: (host: Host) => number): number => {
-  let all = 0
-  for (const host of hosts) all += of(host)
-  return all
-}
-
 const Capacity = ({ snapshot: { hosts, vms } }: { readonly snapshot: Snapshot }) => {
   const all = [...hosts.values()]
-  const shared = (name: "cpu" | "ram" | "disk") => ({
-    used: sum(all, ({ promised }) => promised[name]),
-    capacity: sum(all, ({ capacity }) => capacity[name])
-  })
+  const total = (of: (host: Host) => Host["capacity"]) =>
+    all.reduce(
+      (sum, host) => ({
+        cpu: sum.cpu + of(host).cpu,
+        ram: sum.ram + of(host).ram,
+        disk: sum.disk + of(host).disk
+      }),
+      { cpu: 0, ram: 0, disk: 0 }
+    )
   const running = [...vms.values()].filter(({ state }) => state === "running").length
   return (
     <section className="card" aria-labelledby="capacity">
@@ -119,15 +120,10 @@ const Capacity = ({ snapshot: { hosts, vms } }: { readonly snapshot: Snapshot })
           {counted(all.length, "host")}, {counted(vms.size, "VM")}, {count(running)} running
         </span>
       </header>
-      <Meter label="vCPUs" {...shared("cpu")} shown={count} />
-      <Meter label="Memory" {...shared("ram")} shown={mebibytes} />
-      <Meter label="Disk" {...shared("disk")} shown={gibibytes} />
+      <Meters capacity={total(({ capacity }) => capacity)} promised={total(({ promised }) => promised)} />
     </section>
   )
 }
-
-const share = ({ capacity, promised }: Host): number =>
-  Math.max(...(["cpu", "ram"] as const).map((name) => (capacity[name] === 0 ? 0 : promised[name] / capacity[name])))
 
 /** @since 0.7.0 @category components */
 export const Overview = (): ReactNode => {
@@ -147,12 +143,7 @@ export const Overview = (): ReactNode => {
       {connection._tag === "loading" ? (
         <Loading />
       ) : hosts.size === 0 ? (
-        <Empty title="No hosts yet">
-          <p>
-            A host is any Linux server with sshd and libvirt. Add one with <code>vmfabric host add root@h1</code>, or
-            start the controller with a machine file.
-          </p>
-        </Empty>
+        <NoHosts />
       ) : (
         <>
           <div className="grid wide">
@@ -165,32 +156,9 @@ export const Overview = (): ReactNode => {
               <span className="quiet small">of processors or memory promised, whichever is more</span>
             </header>
             <div className="hosts-map">
-              {[...hosts.values()].slice(0, 300).map((host) => {
-                const state = hostState(host)
-                return (
-                  <Link key={host.id} to="/hosts/$id" params={{ id: String(host.id) }}>
-                    <span className="name">{host.name}</span>
-                    {state.tone === "ok" ? (
-                      <>
-                        <meter
-                          aria-label={`promised on ${host.name}`}
-                          min={0}
-                          max={1}
-                          low={0.8}
-                          high={0.95}
-                          optimum={0}
-                          value={share(host)}
-                        />
-                        <span className="small quiet">
-                          {Math.round(share(host) * 100)} %, {counted(host.vms, "VM")}
-                        </span>
-                      </>
-                    ) : (
-                      <State {...state} />
-                    )}
-                  </Link>
-                )
-              })}
+              {[...hosts.values()].slice(0, mostHosts).map((host) => (
+                <HostTile key={host.id} host={host} />
+              ))}
             </div>
           </section>
           <section className="card" aria-labelledby="recent">

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import { useState } from "react"
 import { type Words, wordsOfCause } from "../state/Api.ts"
 import { meAtom, signInAtom } from "../state/Session.ts"
+import { TextField } from "../parts/Field.tsx"
 import { Failure, useTitle } from "../parts/Parts.tsx"
 
 /** @since 0.7.0 @category components */
@@ -42,30 +43,22 @@ export const SignIn = ({ onSignedIn }: { readonly onSignedIn: () => void }) => {
       >
         <h1>Sign in to vmfabric</h1>
         {words === null ? null : <Failure words={words} />}
-        <div className="field">
-          <label htmlFor="user">User</label>
-          <input
-            id="user"
-            className="input"
-            autoComplete="username"
-            autoCapitalize="none"
-            required
-            value={name}
-            onChange={(event) => setName(event.target.value)}
-          />
-        </div>
-        <div className="field">
-          <label htmlFor="password">Password</label>
-          <input
-            id="password"
-            className="input"
-            type="password"
-            autoComplete="current-password"
-            required
-            value={password}
-            onChange={(event) => setPassword(event.target.value)}
-          />
-        </div>
+        <TextField
+          label="User"
+          autoComplete="username"
+          autoCapitalize="none"
+          required
+          value={name}
+          onChange={setName}
+        />
+        <TextField
+          label="Password"
+          type="password"
+          autoComplete="current-password"
+          required
+          value={password}
+          onChange={setPassword}
+        />
         <button type="submit" className="button primary" disabled={asking || name === "" || password === ""}>
           Sign in
         </button>

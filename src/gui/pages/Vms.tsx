@@ -12,11 +12,13 @@ import {
   type SortingState,
   useReactTable
 } from "@tanstack/react-table"
-import { useVirtualizer } from "@tanstack/react-virtual"
-import { type ReactNode, useEffect, useMemo, useRef, useState } from "react"
+import { type ReactNode, useEffect, useMemo, useState } from "react"
 import type { Host } from "../../api/Hosts.ts"
 import type { Vm } from "../../api/Vms.ts"
-import type { HostId } from "../../domain/Ids.ts"
+import type { HostId, VmId } from "../../domain/Ids.ts"
+import { BulkBar, BulkResult } from "../parts/Bulk.tsx"
+import { CheckField, Filter } from "../parts/Field.tsx"
+import { type Head, RowTable } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
 import { Empty, Loading, State, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { count, gibibytes, mebibytes, vmState } from "../parts/Words.ts"
@@ -120,7 +122,7 @@ export const Vms = (): ReactNode => {
   const { connection, hosts, vms } = useSnapshot()
   const search = useSearch({ from: "/vms" })
   const navigate = useNavigate({ from: "/vms" })
-  const scroller = useRef<HTMLDivElement>(null)
+  const [ids, setIds] = useState<ReadonlySet<VmId>>(new Set())
   const [text, setText] = useState(search.q ?? "")
   const settled = useSettled(text, 120)
 
@@ -171,11 +173,37 @@ export const Vms = (): ReactNode => {
     getSortedRowModel: getSortedRowModel()
   })
   const sorted = table.getRowModel().rows
-  const virtual = useVirtualizer({
-    count: sorted.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => 44,
-    overscan: 10
+  // of those that are still there and shown: nothing is done with what is not seen
+  const chosen = rows.flatMap(({ vm }) => (ids.has(vm.id) ? [vm] : []))
+  const toggle = (id: VmId, on: boolean) =>
+    setIds((now) => {
+      const next = new Set(now)
+      if (on) next.add(id)
+      else next.delete(id)
+      return next
+    })
+  const all = chosen.length > 0 && chosen.length === rows.length
+  const chooser: Head = {
+    key: "choose",
+    name: (
+      <input
+        type="checkbox"
+        aria-label="Choose all that are shown"
+        checked={all}
+        onChange={() => setIds(all ? new Set() : new Set(rows.map(({ vm }) => vm.id)))}
+      />
+    ),
+    className: "choose"
+  }
+  const heads = table.getFlatHeaders().map(({ column, getContext, id }): Head => {
+    const order = column.getIsSorted()
+    return {
+      key: id,
+      name: flexRender(column.columnDef.header, getContext()),
+      className: classOf(column.columnDef.meta),
+      order: order === false ? null : order === "asc" ? "ascending" : "descending",
+      ...(column.getCanSort() ? { onSort: () => column.toggleSorting(order === "asc") } : {})
+    }
   })
   const set = (name: "state" | "host" | "attention", value: string) =>
     void navigate({ search: (all) => ({ ...all, [name]: value === "" ? undefined : value }), replace: true })
@@ -202,39 +230,28 @@ export const Vms = (): ReactNode => {
           value={text}
           onChange={(event) => setText(event.target.value)}
         />
-        <select
-          className="input"
-          aria-label="State"
-          value={search.state ?? ""}
-          onChange={(event) => set("state", event.target.value)}
-        >
-          <option value="">Any state</option>
-          {states.map((state) => (
-            <option key={state}>{state}</option>
-          ))}
-        </select>
-        <select
-          className="input"
-          aria-label="Host"
-          value={search.host ?? ""}
-          onChange={(event) => set("host", event.target.value)}
-        >
-          <option value="">Any host</option>
-          {[...hosts.values()].map(({ id, name }) => (
-            <option key={id} value={id}>
-              {name}
-            </option>
-          ))}
-        </select>
-        <label className="check">
-          <input
-            type="checkbox"
-            checked={search.attention !== undefined}
-            onChange={(event) => set("attention", event.target.checked ? "yes" : "")}
-          />
-          Needs attention
-        </label>
+        <Filter
+          label="State"
+          all="Any state"
+          value={search.state}
+          onChange={(value) => set("state", value)}
+          options={states.map((state) => [state, state])}
+        />
+        <Filter
+          label="Host"
+          all="Any host"
+          value={search.host}
+          onChange={(value) => set("host", value)}
+          options={[...hosts.values()].map(({ id, name }) => [String(id), name])}
+        />
+        <CheckField
+          label="Needs attention"
+          checked={search.attention !== undefined}
+          onChange={(checked) => set("attention", checked ? "yes" : "")}
+        />
       </div>
+      {chosen.length === 0 ? null : <BulkBar vms={chosen} onClear={() => setIds(new Set())} />}
+      <BulkResult />
       {connection._tag === "loading" ? (
         <Loading />
       ) : vms.size === 0 ? (
@@ -252,58 +269,39 @@ export const Vms = (): ReactNode => {
           </Link>
         </Empty>
       ) : (
-        <div className="scroll" ref={scroller} tabIndex={0} role="region" aria-label="List of VMs">
-          <div className="table vms" role="table" aria-label="VMs" aria-rowcount={sorted.length + 1}>
-            <div className="thead" role="rowgroup">
-              {table.getHeaderGroups().map((group) => (
-                <div key={group.id} className="tr" role="row" aria-rowindex={1}>
-                  {group.headers.map(({ column, getContext, id }) => {
-                    const order = column.getIsSorted()
-                    return (
-                      <span
-                        key={id}
-                        role="columnheader"
-                        className={classOf(column.columnDef.meta)}
-                        {...(order === false
-                          ? {}
-                          : { "aria-sort": order === "asc" ? ("ascending" as const) : ("descending" as const) })}
-                      >
-                        {column.getCanSort() ? (
-                          <button type="button" onClick={() => column.toggleSorting(order === "asc")}>
-                            {flexRender(column.columnDef.header, getContext())}
-                            {order === false ? "" : order === "asc" ? " ↑" : " ↓"}
-                          </button>
-                        ) : (
-                          flexRender(column.columnDef.header, getContext())
-                        )}
-                      </span>
-                    )
-                  })}
-                </div>
-              ))}
-            </div>
-            <div className="tbody virtual" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
-              {virtual.getVirtualItems().map(({ index, start }) => {
-                const row = sorted[index]
-                return row === undefined ? null : (
-                  <div
-                    key={row.id}
-                    className="tr"
-                    role="row"
-                    aria-rowindex={index + 2}
-                    style={{ transform: `translateY(${start}px)` }}
-                  >
-                    {row.getVisibleCells().map((cell) => (
-                      <span key={cell.id} role="cell" className={`cell ${classOf(cell.column.columnDef.meta)}`}>
-                        {flexRender(cell.column.columnDef.cell, cell.getContext())}
-                      </span>
-                    ))}
-                  </div>
-                )
-              })}
-            </div>
-          </div>
-        </div>
+        <RowTable
+          kind="vms"
+          label="VMs"
+          heads={[chooser, ...heads]}
+          length={sorted.length}
+          rowAt={(index) => {
+            const row = sorted[index]
+            return row === undefined
+              ? undefined
+              : {
+                  key: row.id,
+                  cells: [
+                    {
+                      key: "choose",
+                      className: "choose",
+                      shown: (
+                        <input
+                          type="checkbox"
+                          aria-label={`Choose ${row.original.vm.name}`}
+                          checked={ids.has(row.original.vm.id)}
+                          onChange={(event) => toggle(row.original.vm.id, event.target.checked)}
+                        />
+                      )
+                    },
+                    ...row.getVisibleCells().map(({ column, getContext, id }) => ({
+                      key: id,
+                      shown: flexRender(column.columnDef.cell, getContext()),
+                      className: classOf(column.columnDef.meta)
+                    }))
+                  ]
+                }
+          }}
+        />
       )}
     </div>
   )

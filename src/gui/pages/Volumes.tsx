@@ -1,43 +1,134 @@
 /**
- * Block devices that exist apart from VMs.
+ * Block devices that exist apart from VMs, and what they held at some moments.
  *
  * @since 0.7.0
  */
-import { Link, useNavigate, useSearch } from "@tanstack/react-router"
-import type { ReactNode } from "react"
+import { Atom, useAtomRefresh } from "@effect-atom/atom-react"
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
+import * as Effect from "effect/Effect"
+import { type ReactNode, useEffect, useState } from "react"
+import type { Snapshot as VolumeSnapshot } from "../../api/Snapshots.ts"
 import type { Volume } from "../../api/Volumes.ts"
-import { Empty, Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
-import { count, gibibytes, moment, type Shown } from "../parts/Words.ts"
+import { VolumeState } from "../../domain/Volume.ts"
+import type { VolumeId } from "../../domain/Ids.ts"
+import { calls, runtime } from "../state/Api.ts"
+import type { Snapshot } from "../state/Live.ts"
+import { clone, createVolume, destroySnapshot, publish, revert } from "../parts/VolumeActions.ts"
+import { Filter, TextField } from "../parts/Field.tsx"
+import { FormDialog, Loaded, useDialog } from "../parts/FormDialog.tsx"
+import { MenuButton } from "../parts/MenuButton.tsx"
+import { OperationRow } from "../parts/OperationRow.tsx"
+import { type Column, Table } from "../parts/Table.tsx"
+import { NameDialog, VolumeMenu, volumeState } from "../parts/VolumeMenu.tsx"
+import { Commands, Empty, Loading, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { count, gibibytes, moment } from "../parts/Words.ts"
 
-const most = 200
-
-const stateOf = ({ purgeAt, state }: Volume): Shown => {
-  switch (state) {
-    case "attached":
-      return { tone: "ok", word: state, why: null }
-    case "available":
-      return { tone: "off", word: state, why: null }
-    case "deleted":
-      return { tone: "warn", word: "in the trash", why: purgeAt === null ? null : `purged ${moment(purgeAt)}` }
-    default:
-      return { tone: "busy", word: state, why: null }
-  }
+const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
+  const [name, setName] = useState("")
+  const [size, setSize] = useState("10")
+  const wanted = Number(size)
+  return (
+    <FormDialog
+      title="New volume"
+      button="Create volume"
+      action={createVolume(name, wanted)}
+      ready={name !== "" && Number.isInteger(wanted) && wanted > 0}
+      onClose={onClose}
+    >
+      <TextField label="Name" autoFocus required value={name} onChange={setName} />
+      <TextField
+        label="Size in GiB"
+        hint="It can grow later, and never becomes smaller."
+        type="number"
+        min={1}
+        max={65_536}
+        required
+        value={size}
+        onChange={setSize}
+      />
+    </FormDialog>
+  )
 }
+
+const Holder = ({ snapshot: { vms }, volume: { vmId } }: { readonly volume: Volume; readonly snapshot: Snapshot }) =>
+  vmId === null ? null : (
+    <Link to="/vms/$id" params={{ id: String(vmId) }}>
+      {vms.get(vmId)?.name ?? `VM ${vmId}`}
+    </Link>
+  )
+
+const keptOn = ({ driver, hostId }: Volume, { hosts }: Snapshot): string =>
+  hostId === null ? `in ${driver}` : (hosts.get(hostId)?.name ?? `host ${hostId}`)
+
+const columns = (snapshot: Snapshot): ReadonlyArray<Column<Volume>> => [
+  {
+    key: "name",
+    name: "Name",
+    tone: "main-cell",
+    title: ({ name }) => name,
+    shown: ({ id, name }) => (
+      <Link to="/volumes/$id" params={{ id: String(id) }}>
+        {name}
+      </Link>
+    )
+  },
+  { key: "size", name: "Size", className: "right", shown: ({ size }) => gibibytes(size) },
+  { key: "state", name: "State", shown: (volume) => <State {...volumeState(volume)} /> },
+  {
+    key: "vm",
+    name: "VM",
+    className: "extra",
+    shown: (volume) => <Holder volume={volume} snapshot={snapshot} />
+  },
+  {
+    key: "kept",
+    name: "Kept",
+    tone: "quiet",
+    className: "extra",
+    shown: (volume) => keptOn(volume, snapshot)
+  },
+  {
+    key: "actions",
+    name: <span className="sr">Actions</span>,
+    shown: (volume) => <VolumeMenu volume={volume} />
+  }
+]
 
 /** @since 0.7.0 @category components */
 export const Volumes = (): ReactNode => {
   useTitle("Volumes")
-  const { connection, hosts, vms, volumes } = useSnapshot()
-  const { q = "" } = useSearch({ from: "/volumes" })
+  const snapshot = useSnapshot()
+  const { connection, volumes } = snapshot
+  const search = useSearch({ from: "/volumes" })
   const navigate = useNavigate({ from: "/volumes" })
+  const role = useRole()
+  const [dialog, open] = useDialog()
+  const { q = "", state } = search
   const shown = [...volumes.values()].filter(
-    ({ id, name }) => name.toLowerCase().includes(q.toLowerCase()) || `id:${id}` === q
+    (one) =>
+      (one.name.toLowerCase().includes(q.toLowerCase()) || `id:${one.id}` === q) &&
+      (state === undefined || one.state === state)
+  )
+  const set = (name: "q" | "state", value: string) =>
+    void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
+  const create = (
+    <button
+      type="button"
+      className="button primary"
+      disabled={role === "viewer"}
+      onClick={() => open((close) => <NewVolumeDialog onClose={close} />)}
+    >
+      Create volume
+    </button>
   )
   return (
     <div className="page fills">
       <div className="head">
         <h1>Volumes</h1>
-        <span className="quiet">{count(shown.length)}</span>
+        <span className="quiet" role="status">
+          {shown.length === volumes.size ? count(volumes.size) : `${count(shown.length)} of ${count(volumes.size)}`}
+        </span>
+        <div className="actions">{create}</div>
       </div>
       <div className="filters">
         <input
@@ -46,67 +137,245 @@ export const Volumes = (): ReactNode => {
           aria-label="Search volumes"
           placeholder="Name or id:3"
           value={q}
-          onChange={(event) =>
-            void navigate({ search: { q: event.target.value === "" ? undefined : event.target.value }, replace: true })
-          }
+          onChange={(event) => set("q", event.target.value)}
+        />
+        <Filter
+          label="State"
+          all="Any state"
+          value={state}
+          onChange={(value) => set("state", value)}
+          options={VolumeState.literals
+            .filter((one) => one !== "purged")
+            .map((one) => [one, one === "deleted" ? "in the trash" : one])}
         />
       </div>
       {connection._tag === "loading" ? (
         <Loading />
       ) : shown.length === 0 ? (
         <Empty title={volumes.size === 0 ? "No volumes yet" : "No volume is like that"}>
-          <p>
-            A volume is a disk that outlives VMs: <code>vmfabric volume create --name data --size 100</code>, then{" "}
-            <code>vmfabric volume attach data web-1</code>.
-          </p>
+          <p>A volume is a disk that outlives VMs: it is attached to one, and later to another.</p>
+          {volumes.size === 0 ? null : (
+            <Link to="/volumes" className="button">
+              Show all volumes
+            </Link>
+          )}
         </Empty>
       ) : (
-        <div className="scroll" tabIndex={0} role="region" aria-label="List of volumes">
-          <div className="table volumes" role="table" aria-label="Volumes">
-            <div className="thead" role="rowgroup">
-              <div className="tr" role="row">
-                <span role="columnheader">Name</span>
-                <span role="columnheader">Size</span>
-                <span role="columnheader">State</span>
-                <span role="columnheader" className="extra">
-                  VM
-                </span>
-                <span role="columnheader" className="extra">
-                  Kept
-                </span>
-              </div>
-            </div>
-            <div className="tbody plain" role="rowgroup">
-              {shown.slice(0, most).map((volume) => (
-                <div key={volume.id} className="tr" role="row">
-                  <span className="cell" role="cell">
-                    {volume.name}
-                  </span>
-                  <span className="cell" role="cell">
-                    {gibibytes(volume.size)}
-                  </span>
-                  <span className="cell" role="cell">
-                    <State {...stateOf(volume)} />
-                  </span>
-                  <span className="cell extra" role="cell">
-                    {volume.vmId === null ? (
-                      ""
-                    ) : (
-                      <Link to="/vms/$id" params={{ id: String(volume.vmId) }}>
-                        {vms.get(volume.vmId)?.name ?? `VM ${volume.vmId}`}
-                      </Link>
-                    )}
-                  </span>
-                  <span className="cell extra quiet" role="cell">
-                    {volume.hostId === null ? `in ${volume.driver}` : (hosts.get(volume.hostId)?.name ?? "")}
-                  </span>
-                </div>
-              ))}
-            </div>
+        <Table kind="volumes" label="volumes" columns={columns(snapshot)} rows={shown} keyOf={({ id }) => String(id)} />
+      )}
+      {dialog}
+    </div>
+  )
+}
+
+// ------------------------------------------------------------------------------------------------------------------ one
+
+const snapshotsAtom = Atom.family((id: VolumeId) =>
+  runtime.atom(Effect.flatMap(calls, ({ volumes }) => volumes.listSnapshots({ path: { id } })))
+)
+
+const OneSnapshot = ({ snapshot, volume }: { readonly snapshot: VolumeSnapshot; readonly volume: Volume }) => {
+  const viewer = useRole() === "viewer"
+  const [dialog, open] = useDialog()
+  const { name, size, state } = snapshot
+  const ready = state === "ready"
+  const entry = (title: string, possible: boolean, act: () => void) => ({
+    name: title,
+    disabled: viewer || !ready || !possible,
+    act
+  })
+  return (
+    <li>
+      <strong>{name}</strong>
+      <State
+        tone={ready ? "ok" : state === "failed" ? "bad" : "busy"}
+        word={state}
+        why={state === "failed" ? "it could not be taken" : null}
+      />
+      <span className="quiet">{gibibytes(size)}</span>
+      <span className="end">
+        <MenuButton
+          label={`Actions of snapshot ${name}`}
+          entries={() => [
+            [
+              entry("Clone as a volume…", true, () =>
+                open((close) => (
+                  <NameDialog
+                    title={`Clone ${volume.name} as of ${name}`}
+                    action={(next) => clone(snapshot, next)}
+                    onClose={close}
+                  >
+                    <p className="quiet">A new volume with what this one held then.</p>
+                  </NameDialog>
+                ))
+              ),
+              entry("Publish as an image…", true, () =>
+                open((close) => (
+                  <NameDialog
+                    title={`Publish ${name} as an image`}
+                    action={(next) => publish(snapshot, next)}
+                    onClose={close}
+                  >
+                    <p className="quiet">
+                      VMs can be made of it. Passwords, keys and logs that are on it are in the image, too.
+                    </p>
+                  </NameDialog>
+                ))
+              )
+            ],
+            [
+              {
+                name: "Copy as curl or CLI…",
+                disabled: false,
+                act: () =>
+                  open((close) => (
+                    <Commands
+                      actions={[clone(snapshot, "copy"), revert(snapshot, volume), destroySnapshot(snapshot)]}
+                      onClose={close}
+                    />
+                  ))
+              },
+              {
+                ...entry("Revert to it…", true, () =>
+                  open((close) => (
+                    <Sure action={revert(snapshot, volume)} name={volume.name} onClose={close}>
+                      <p>
+                        What {volume.name} holds now, and has not in this snapshot, goes for good. It is refused while a
+                        running VM has it.
+                      </p>
+                    </Sure>
+                  ))
+                ),
+                danger: true
+              },
+              {
+                ...entry("Destroy…", true, () =>
+                  open((close) => (
+                    <Sure action={destroySnapshot(snapshot)} name={name} onClose={close}>
+                      <p>
+                        What {volume.name} held then is gone for good. It is refused while volumes are clones of it.
+                      </p>
+                    </Sure>
+                  ))
+                ),
+                danger: true
+              }
+            ]
+          ]}
+        />
+      </span>
+      {dialog}
+    </li>
+  )
+}
+
+/** @since 0.8.0 @category components */
+export const OneVolume = (): ReactNode => {
+  const { id } = useParams({ from: "/volumes/$id" })
+  const snapshot = useSnapshot()
+  const { connection, operations, volumes } = snapshot
+  const volume = [...volumes.values()].find((one) => String(one.id) === id)
+  useTitle(volume?.name ?? `Volume ${id}`)
+  if (volume === undefined) {
+    return (
+      <div className="page narrow">
+        <h1>Volume {id}</h1>
+        {connection._tag === "loading" ? (
+          <Loading />
+        ) : (
+          <Empty title="There is no such volume">
+            <Link to="/volumes" className="button">
+              Show all volumes
+            </Link>
+          </Empty>
+        )}
+      </div>
+    )
+  }
+  const about = operations.filter(({ volumeId }) => volumeId === volume.id)
+  const { purgeAt, serial, size, snapshotId, target } = volume
+  return (
+    <div className="page narrow">
+      <div className="head">
+        <div>
+          <div className="crumb">
+            <Link to="/volumes">Volumes</Link>
           </div>
+          <h1>{volume.name}</h1>
+        </div>
+        <State {...volumeState(volume)} />
+        <div className="actions">
+          <VolumeMenu volume={volume} shown="Actions" />
+        </div>
+      </div>
+      {purgeAt === null ? null : (
+        <div className="note warn">
+          <strong>In the trash</strong>
+          <p>It can be had back until {moment(purgeAt)}; then it is purged.</p>
         </div>
       )}
-      {shown.length > most ? <p className="quiet">The first {most} are shown: search for others.</p> : null}
+      <div className="grid wide">
+        <section className="card" aria-labelledby="facts">
+          <h2 id="facts">Facts</h2>
+          <dl className="facts">
+            <dt>Size</dt>
+            <dd>{gibibytes(size)}</dd>
+            <dt>VM</dt>
+            <dd>
+              {volume.vmId === null ? "none has it" : <Holder volume={volume} snapshot={snapshot} />}
+              {target === null ? "" : `, as ${target}`}
+            </dd>
+            <dt>Kept</dt>
+            <dd>{keptOn(volume, snapshot)}</dd>
+            <dt>Made from</dt>
+            <dd>{snapshotId === null ? "nothing: it was empty" : `snapshot ${snapshotId}`}</dd>
+            <dt>Serial</dt>
+            <dd>
+              <code>{serial}</code>
+            </dd>
+            <dt>Id</dt>
+            <dd>{volume.id}</dd>
+          </dl>
+        </section>
+        <Snapshots volume={volume} changes={about.map(({ id: one, state }) => `${one} ${state}`).join()} />
+      </div>
+      <section className="card" aria-labelledby="operations">
+        <h2 id="operations">Operations</h2>
+        {about.length === 0 ? <p className="quiet">None of late.</p> : null}
+        <ul className="list">
+          {about.slice(0, 10).map((operation) => (
+            <OperationRow key={operation.id} operation={operation} />
+          ))}
+        </ul>
+      </section>
     </div>
+  )
+}
+
+/** Read anew when something about its volume has gone on. */
+const Snapshots = ({ changes, volume }: { readonly volume: Volume; readonly changes: string }) => {
+  const atom = snapshotsAtom(volume.id)
+  const refresh = useAtomRefresh(atom)
+  useEffect(refresh, [changes, refresh])
+  return (
+    <section className="card" aria-labelledby="snapshots">
+      <h2 id="snapshots">Snapshots</h2>
+      <Loaded atom={atom}>
+        {({ items }) => {
+          const there = items.filter(({ state }) => state !== "destroyed")
+          return there.length === 0 ? (
+            <p className="quiet">
+              None. One keeps what the volume holds at a moment: to go back to, or to make volumes of.
+            </p>
+          ) : (
+            <ul className="list">
+              {there.map((one) => (
+                <OneSnapshot key={one.id} snapshot={one} volume={volume} />
+              ))}
+            </ul>
+          )
+        }}
+      </Loaded>
+    </section>
   )
 }

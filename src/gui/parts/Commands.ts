@@ -8,7 +8,7 @@ import type { Action } from "../state/Tasks.ts"
 
 /** @since 0.7.0 @category models */
 export interface Commanded extends Action {
-  readonly method: "POST" | "PATCH" | "DELETE"
+  readonly method: "POST" | "PUT" | "PATCH" | "DELETE"
   /** below `/api/v1` */
   readonly path: `/${string}`
   readonly body?: object

@@ -5,16 +5,21 @@
  */
 import { Link } from "@tanstack/react-router"
 import type { Operation } from "../../api/Operations.ts"
-import type { Snapshot } from "../state/Live.ts"
 import { State, useSnapshot } from "./Parts.tsx"
 import { briefly, kind, operationState } from "./Words.ts"
 
 /** What it is about, by name where it still has one. @since 0.7.0 @category components */
-export const Target = ({ operation, snapshot }: { readonly operation: Operation; readonly snapshot: Snapshot }) => {
+export const Target = ({ operation }: { readonly operation: Operation }) => {
+  const snapshot = useSnapshot()
   const { imageId, snapshotId, vmId, volumeId } = operation
   if (volumeId !== null) {
     const volume = snapshot.volumes.get(volumeId)
-    return <span>{volume === undefined ? `volume ${volumeId}` : volume.name}</span>
+    if (volume === undefined) return <span className="quiet">volume {volumeId}</span>
+    return (
+      <Link to="/volumes/$id" params={{ id: String(volumeId) }}>
+        {volume.name}
+      </Link>
+    )
   }
   if (vmId !== null) {
     const vm = snapshot.vms.get(vmId)
@@ -30,19 +35,16 @@ export const Target = ({ operation, snapshot }: { readonly operation: Operation;
 }
 
 /** One line of a list. @since 0.7.0 @category components */
-export const OperationRow = ({ operation }: { readonly operation: Operation }) => {
-  const snapshot = useSnapshot()
-  return (
-    <li>
-      <State {...operationState(operation)} />
-      <Link to="/operations/$id" params={{ id: operation.id }}>
-        {kind(operation.kind)}
-      </Link>
-      <Target operation={operation} snapshot={snapshot} />
-      {operation.error === null ? null : <span className="quiet">{operation.error}</span>}
-      <time className="quiet small end" dateTime={new Date(operation.createdAt.epochMillis).toISOString()}>
-        {briefly(operation.createdAt)}
-      </time>
-    </li>
-  )
-}
+export const OperationRow = ({ operation }: { readonly operation: Operation }) => (
+  <li>
+    <State {...operationState(operation)} />
+    <Link to="/operations/$id" params={{ id: operation.id }}>
+      {kind(operation.kind)}
+    </Link>
+    <Target operation={operation} />
+    {operation.error === null ? null : <span className="quiet">{operation.error}</span>}
+    <time className="quiet small end" dateTime={new Date(operation.createdAt.epochMillis).toISOString()}>
+      {briefly(operation.createdAt)}
+    </time>
+  </li>
+)

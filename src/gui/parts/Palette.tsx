@@ -18,7 +18,7 @@ interface Entry {
 const most = 30
 
 const Entries = ({ onClose }: { readonly onClose: () => void }) => {
-  const { hosts, vms } = useSnapshot()
+  const { hosts, vms, volumes } = useSnapshot()
   const navigate = useNavigate()
   const [text, setText] = useState("")
   const found = useMemo(() => {
@@ -33,24 +33,32 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
       ["VMs", "/vms"],
       ["Create VM", "/vms/new"],
       ["Volumes", "/volumes"],
+      ["Images", "/images"],
       ["Hosts", "/hosts"],
-      ["Operations", "/operations"]
+      ["Operations", "/operations"],
+      ["Settings", "/settings"],
+      ["Users", "/settings/users"],
+      ["Webhooks", "/settings/webhooks"]
     ] as const
     for (const [name, to] of pages) add(to, name, "page", () => void navigate({ to }))
     for (const { id, name } of hosts.values()) {
       add(`h${id}`, name, "host", () => void navigate({ to: "/hosts/$id", params: { id: String(id) } }))
+    }
+    for (const { id, name } of volumes.values()) {
+      if (entries.length >= most) break
+      add(`d${id}`, name, "volume", () => void navigate({ to: "/volumes/$id", params: { id: String(id) } }))
     }
     for (const { id, name } of vms.values()) {
       if (entries.length >= most) break
       add(`v${id}`, name, "VM", () => void navigate({ to: "/vms/$id", params: { id: String(id) } }))
     }
     return entries
-  }, [text, hosts, vms, navigate])
+  }, [text, hosts, vms, volumes, navigate])
   return (
     <Ariakit.ComboboxProvider open setValue={setText}>
       <Ariakit.Combobox
         className="input"
-        placeholder="Go to a page, a VM or a host"
+        placeholder="Go to a page, a VM, a volume or a host"
         aria-label="Go to"
         autoSelect
         autoFocus

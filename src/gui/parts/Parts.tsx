@@ -151,30 +151,35 @@ const Copied = ({ text, what }: { readonly text: string; readonly what: string }
   )
 }
 
-/** An action as `curl` and as the command line have it. @since 0.7.0 @category components */
+/** Actions as `curl` and as the command line have them, one after the other. @since 0.8.0 @category components */
+export const CommandLines = ({ actions }: { readonly actions: ReadonlyArray<Commanded> }) => {
+  const me = useAtomValue(meAtom)
+  const needsToken = !(Result.isSuccess(me) && me.value.via === "loopback")
+  return (
+    <div className="command">
+      <Copied what="curl" text={actions.map((action) => curl(action, needsToken)).join("\n")} />
+      <Copied what="CLI" text={actions.map(cli).join("\n")} />
+    </div>
+  )
+}
+
+/** Several of them. @since 0.7.0 @category components */
 export const Commands = ({
   actions,
   onClose
 }: {
   readonly actions: ReadonlyArray<Commanded>
   readonly onClose: () => void
-}) => {
-  const me = useAtomValue(meAtom)
-  const needsToken = !(Result.isSuccess(me) && me.value.via === "loopback")
-  return (
-    <Dialog title="As commands" onClose={onClose}>
-      {actions.map((action) => (
-        <section key={`${action.method} ${action.path}`} aria-label={action.label}>
-          <h2>{action.label}</h2>
-          <div className="command">
-            <Copied what="curl" text={curl(action, needsToken)} />
-            <Copied what="CLI" text={cli(action)} />
-          </div>
-        </section>
-      ))}
-    </Dialog>
-  )
-}
+}) => (
+  <Dialog title="As commands" onClose={onClose}>
+    {actions.map((action) => (
+      <section key={`${action.method} ${action.path}`} aria-label={action.label}>
+        <h2>{action.label}</h2>
+        <CommandLines actions={[action]} />
+      </section>
+    ))}
+  </Dialog>
+)
 
 /** @since 0.7.0 @category components */
 export const CommandsButton = ({ actions }: { readonly actions: ReadonlyArray<Commanded> }) => {
@@ -198,34 +203,37 @@ export const Dialog = (props: DialogProps) => (
   </Suspense>
 )
 
-/** Something that cannot be taken back: only who types its name is sure. @since 0.7.0 @category components */
-export const Sure = ({
-  action,
+/** Something that cannot be taken back: only who types a word is sure. @since 0.8.0 @category components */
+export const Typed = ({
+  button,
   children,
-  name,
-  onClose
+  onClose,
+  onSure,
+  title,
+  word
 }: {
-  readonly action: Commanded
-  readonly name: string
+  readonly title: string
+  readonly button: string
+  readonly word: string
   readonly onClose: () => void
+  readonly onSure: () => void
   readonly children: ReactNode
 }) => {
   const [typed, setTyped] = useState("")
-  const begin = useBegin()
   return (
-    <Dialog title={`${action.label}?`} onClose={onClose}>
+    <Dialog title={title} onClose={onClose}>
       {children}
       <form
         className="field"
         onSubmit={(event) => {
           event.preventDefault()
-          if (typed !== name) return
+          if (typed !== word) return
           onClose()
-          void begin(action)
+          onSure()
         }}
       >
         <label htmlFor="sure">
-          Type <code>{name}</code> to be sure
+          Type <code>{word}</code> to be sure
         </label>
         <input
           id="sure"
@@ -236,8 +244,8 @@ export const Sure = ({
           onChange={(event) => setTyped(event.target.value)}
         />
         <div className="row">
-          <button type="submit" className="button danger" disabled={typed !== name}>
-            {action.label}
+          <button type="submit" className="button danger" disabled={typed !== word}>
+            {button}
           </button>
           <button type="button" className="button" onClick={onClose}>
             Leave it
@@ -245,5 +253,34 @@ export const Sure = ({
         </div>
       </form>
     </Dialog>
+  )
+}
+
+/** An action on one thing, whose name is typed. @since 0.7.0 @category components */
+export const Sure = ({
+  action,
+  children,
+  name,
+  onClose,
+  onDone
+}: {
+  readonly action: Commanded
+  readonly name: string
+  readonly onClose: () => void
+  /** when it was answered */
+  readonly onDone?: () => void
+  readonly children: ReactNode
+}) => {
+  const begin = useBegin()
+  return (
+    <Typed
+      title={`${action.label}?`}
+      button={action.label}
+      word={name}
+      onClose={onClose}
+      onSure={() => void begin(action).then(onDone)}
+    >
+      {children}
+    </Typed>
   )
 }

@@ -34,14 +34,14 @@ const One = ({ task: { key, label, state } }: { readonly task: Task }) => {
   const operation = state._tag === "begun" ? state.operation : null
   return (
     <li className="task">
-      <header>
+      <div className="top">
         <strong className="cut">{label}</strong>
         <State {...shown(state)} />
         <button type="button" className="button plain tiny" onClick={() => dismiss(key)}>
           <span aria-hidden="true">✕</span>
           <span className="sr">Dismiss {label}</span>
         </button>
-      </header>
+      </div>
       {state._tag === "refused" ? <Failure words={state.words} /> : null}
       {operation === null ? null : (
         <>

@@ -4,8 +4,9 @@
  * @since 0.7.0
  */
 import { useNavigate } from "@tanstack/react-router"
-import { lazy, Suspense, useRef, useState } from "react"
+import { lazy, Suspense, useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
+import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useRole } from "./Parts.tsx"
 import { destroyOf, powerOf } from "./VmActions.ts"
 
@@ -19,17 +20,15 @@ export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: 
   </Sure>
 )
 
-const MenuBox = lazy(() => import("./Menu.tsx").then((module) => ({ default: module.MenuBox })))
+const EditVm = lazy(() => import("./EditVm.tsx").then((module) => ({ default: module.EditVm })))
 
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
   const begin = useBegin()
   const navigate = useNavigate()
   const role = useRole()
-  const button = useRef<HTMLButtonElement>(null)
-  const [shown, setShown] = useState<"menu" | "destroy" | "commands" | null>(null)
+  const [shown, setShown] = useState<"edit" | "destroy" | "commands" | null>(null)
   const close = () => setShown(null)
-  // only now: a list has many of these, and few are opened
   const entries = () => [
     powerOf(vm).map((action) => ({
       name: action.name,
@@ -47,31 +46,17 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
       act: () => void navigate({ to, params: { id: String(vm.id) } })
     })),
     [
+      { name: "Edit…", disabled: role === "viewer", act: () => setShown("edit") },
       { name: "Copy as curl or CLI…", disabled: false, act: () => setShown("commands") },
       { name: "Destroy…", disabled: role === "viewer", danger: true, act: () => setShown("destroy") }
     ]
   ]
   return (
     <>
-      <button
-        ref={button}
-        type="button"
-        className={`button ${label === undefined ? "plain tiny" : ""}`}
-        aria-haspopup="menu"
-        aria-expanded={shown === "menu"}
-        onClick={() => setShown("menu")}
-      >
-        {label ?? <span aria-hidden="true">⋯</span>}
-        {label === undefined ? <span className="sr">Actions of {vm.name}</span> : null}
-      </button>
-      {shown === "menu" ? (
+      <MenuButton label={`Actions of ${vm.name}`} shown={label} entries={entries} />
+      {shown === "edit" ? (
         <Suspense>
-          <MenuBox
-            label={`Actions of ${vm.name}`}
-            anchor={button.current}
-            entries={entries()}
-            onClose={() => setShown((now) => (now === "menu" ? null : now))}
-          />
+          <EditVm vm={vm} onClose={close} />
         </Suspense>
       ) : null}
       {shown === "destroy" ? <DestroyVm vm={vm} onClose={close} /> : null}

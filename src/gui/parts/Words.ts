@@ -35,6 +35,15 @@ export const gibibytes = (value: number): string =>
 /** MiB, as `512 MiB` or `4 GiB`. @since 0.7.0 @category formatting */
 export const mebibytes = (value: number): string => (value >= 1024 ? gibibytes(value / 1024) : `${count(value)} MiB`)
 
+const steps = ["KiB", "MiB", "GiB", "TiB"] as const
+
+/** Bytes, as `417 MiB`. @since 0.8.0 @category formatting */
+export const bytes = (value: number): string => {
+  const step = Math.min(steps.length, Math.floor(Math.log2(Math.max(1, value)) / 10))
+  const unit = steps[step - 1]
+  return unit === undefined ? counted(value, "byte") : `${count(value / 1024 ** step)} ${unit}`
+}
+
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })
 const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" })
 

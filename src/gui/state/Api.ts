@@ -12,8 +12,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Client from "../../client/Client.ts"
-import type { Failure } from "../../client/Errors.ts"
+import { type Failure, invalidOf } from "../../client/Errors.ts"
 import * as Problem from "../../api/Problem.ts"
 
 /** `HttpClient` by paths of this controller, for its streams. @since 0.7.0 @category services */
@@ -72,3 +73,7 @@ export const wordsOfCause = (cause: Cause.Cause<unknown>): Words =>
 
 /** Whether somebody has to sign in first. @since 0.7.0 @category predicates */
 export const isUnknown = (error: unknown): boolean => error instanceof Problem.Unauthenticated
+
+/** What a form says as what the API takes; fails in the words that the API has for what it does not take. @since 0.8.0 @category conversions */
+export const payloadOf = <A, I>(schema: Schema.Schema<A, I>, body: unknown) =>
+  Effect.mapError(Schema.decodeUnknown(schema)(body), invalidOf)

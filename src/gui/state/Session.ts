@@ -7,12 +7,20 @@ import { Atom, type Result } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Me } from "../../api/Session.ts"
+import type { Client } from "../../client/Client.ts"
 import { calls, runtime } from "./Api.ts"
 
 /** Fails with `Unauthenticated` when somebody has to sign in. @since 0.7.0 @category atoms */
 export const meAtom: Atom.Atom<Result.Result<typeof Me.Type, unknown>> = Atom.keepAlive(
   runtime.atom(Effect.flatMap(calls, (client) => client.session.whoAmI()))
 )
+
+/** What is read anew when somebody else looks: it is answered by who one is. @since 0.8.0 @category constructors */
+export const ofWhoLooks = <A, E>(read: Effect.Effect<A, E, Client>): Atom.Atom<Result.Result<A, unknown>> =>
+  runtime.atom((get) => {
+    get(meAtom)
+    return read
+  })
 
 /** @since 0.7.0 @category atoms */
 export const signInAtom = runtime.fn((given: { readonly name: string; readonly password: string }) =>

@@ -31,6 +31,10 @@ export interface Task {
 /** A request that changes something. What it gives that is no operation is done at once. @since 0.7.0 @category models */
 export interface Action {
   readonly label: string
+  /** its refusal is told where it was asked for, and not in the tray */
+  readonly refusedHere?: boolean
+  /** so is what it came to, unless an operation does it */
+  readonly doneHere?: boolean
   readonly run: Effect.Effect<{ readonly id: unknown; readonly kind?: unknown } | void, unknown, Client>
 }
 
@@ -39,7 +43,8 @@ export const tasksAtom = Atom.keepAlive(Atom.make<ReadonlyArray<Task>>([]))
 
 let last = 0
 
-const isOperation = (value: unknown): value is Operation =>
+/** Whether an answer is one that goes on. @since 0.8.0 @category predicates */
+export const isOperation = (value: unknown): value is Operation =>
   typeof value === "object" && value !== null && "kind" in value && "cancelAsked" in value
 
 const ended = ({ state }: Operation): boolean => state === "done" || state === "failed"
@@ -47,7 +52,7 @@ const ended = ({ state }: Operation): boolean => state === "done" || state === "
 /** Asks for it, and follows the operation until that has ended. Gives the operation as it was begun; null: there was none, or it was refused. @since 0.7.0 @category atoms */
 export const beginAtom = Atom.keepAlive(
   runtime.fn<Action>()(
-    ({ label, run }, get) =>
+    ({ doneHere = false, label, refusedHere = false, run }, get) =>
       Effect.gen(function* () {
         const key = ++last
         const put = (state: TaskState) =>
@@ -61,14 +66,20 @@ export const beginAtom = Atom.keepAlive(
                 : [...others, task].slice(-8)
             )
           })
+        const drop = Effect.sync(() =>
+          get.registry.set(
+            tasksAtom,
+            get.registry.get(tasksAtom).filter((task) => task.key !== key)
+          )
+        )
         yield* put({ _tag: "asking" })
         const answer = yield* Effect.tapErrorCause(run, (cause) => {
           const error = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
           if (isUnknown(error)) get.registry.refresh(meAtom)
-          return put({ _tag: "refused", words: wordsOf(error) })
+          return refusedHere ? drop : put({ _tag: "refused", words: wordsOf(error) })
         })
         if (!isOperation(answer)) {
-          yield* put({ _tag: "done" })
+          yield* doneHere ? drop : put({ _tag: "done" })
           return null
         }
         yield* put({ _tag: "begun", operation: answer })

@@ -1,0 +1,278 @@
+/**
+ * One's own account, and the tokens that open the door to programs.
+ *
+ * @since 0.8.0
+ */
+import { Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Link } from "@tanstack/react-router"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { type ReactNode, useState } from "react"
+import type { Me } from "../../api/Session.ts"
+import { NewToken, type Token } from "../../api/Tokens.ts"
+import { allows, localUser, type UserName } from "../../domain/Identity.ts"
+import { calls, payloadOf } from "../state/Api.ts"
+import { meAtom, ofWhoLooks } from "../state/Session.ts"
+import { means, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
+import type { Commanded } from "../parts/Commands.ts"
+import { ChoiceField, TextField } from "../parts/Field.tsx"
+import { FormDialog, Loaded, SecretDialog, useDialog } from "../parts/FormDialog.tsx"
+import { type Column, Table } from "../parts/Table.tsx"
+import { Empty, useTitle } from "../parts/Parts.tsx"
+import { briefly, moment } from "../parts/Words.ts"
+
+/** Their owners' names, for an admin who is nobody's account. */
+const ownersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUsers()))
+
+const tokensAtom = ofWhoLooks(Effect.flatMap(calls, ({ tokens }) => tokens.listTokens()))
+
+const day = 86_400_000
+
+const lives = [
+  ["30", "30 days"],
+  ["90", "90 days"],
+  ["365", "a year"],
+  ["", "for ever"]
+] as const
+
+const NewTokenDialog = ({
+  me,
+  onClose,
+  onMade,
+  owners
+}: {
+  readonly me: typeof Me.Type
+  readonly owners: ReadonlyArray<UserName>
+  readonly onClose: () => void
+  readonly onMade: (name: string, secret: string) => void
+}) => {
+  const [name, setName] = useState("")
+  const [role, setRole] = useState<string>("viewer")
+  const [owner, setOwner] = useState<string>(me.user === localUser ? (owners[0] ?? "") : me.user)
+  const [days, setDays] = useState("90")
+  const [begun] = useState(() => Date.now())
+  const body = {
+    name,
+    role,
+    ...(owner === me.user ? {} : { owner }),
+    ...(days === "" ? {} : { expiresAt: new Date(begun + Number(days) * day).toISOString() })
+  }
+  const action: Commanded = {
+    label: `Create token ${name}`,
+    method: "POST",
+    path: "/tokens",
+    body,
+    words: [
+      "token",
+      "create",
+      "--name",
+      name === "" ? "NAME" : name,
+      "--role",
+      role,
+      ...(owner === me.user ? [] : ["--owner", owner]),
+      ...(days === "" ? [] : ["--days", days])
+    ],
+    run: Effect.gen(function* () {
+      const payload = yield* payloadOf(NewToken, body)
+      const { tokens } = yield* calls
+      const made = yield* tokens.createToken({ payload })
+      onMade(made.name, Redacted.value(made.secret))
+    })
+  }
+  return (
+    <FormDialog title="New token" button="Create token" action={action} ready={name !== ""} onClose={onClose}>
+      <TextField
+        label="What it is for"
+        hint="As in: nightly builds"
+        autoFocus
+        required
+        value={name}
+        onChange={setName}
+      />
+      <ChoiceField
+        label="What it may"
+        hint="Never more than its owner may; the least that does is best."
+        value={role}
+        onChange={setRole}
+        options={rolesWithin(me.role)}
+      />
+      {me.role === "admin" && owners.length > 0 ? (
+        <ChoiceField
+          label="Whose it is"
+          value={owner}
+          onChange={setOwner}
+          options={owners.map((one) => [one, one === me.user ? `${one}, you` : one])}
+        />
+      ) : null}
+      <ChoiceField label="For how long" value={days} onChange={setDays} options={lives} />
+    </FormDialog>
+  )
+}
+
+const revoke = ({ id, name }: Token): Commanded => ({
+  label: `Revoke ${name}`,
+  method: "DELETE",
+  path: `/tokens/${id}`,
+  words: ["token", "revoke", `id:${id}`],
+  run: Effect.flatMap(calls, ({ tokens }) => tokens.removeToken({ path: { id } }))
+})
+
+const columns = (me: typeof Me.Type, ask: (token: Token) => void): ReadonlyArray<Column<Token>> => [
+  { key: "name", name: "For", tone: "main-cell", shown: ({ name }) => name, title: ({ name }) => name },
+  { key: "owner", name: "Owner", shown: ({ owner }) => owner, className: "extra-phone" },
+  { key: "role", name: "Role", shown: ({ role }) => role, className: "extra-phone" },
+  {
+    key: "expires",
+    name: "Expires",
+    tone: "quiet",
+    className: "extra",
+    shown: ({ expiresAt }) => (expiresAt === null ? "never" : moment(expiresAt))
+  },
+  {
+    key: "used",
+    name: "Last used",
+    tone: "quiet",
+    className: "extra",
+    shown: ({ lastUsedAt }) => (lastUsedAt === null ? "never" : briefly(lastUsedAt))
+  },
+  {
+    key: "actions",
+    name: <span className="sr">Actions</span>,
+    className: "end",
+    shown: (token) => (
+      <button type="button" className="button tiny" disabled={!allows(me.role, token.role)} onClick={() => ask(token)}>
+        Revoke…<span className="sr"> {token.name}</span>
+      </button>
+    )
+  }
+]
+
+const Tokens = ({ me, owners }: { readonly me: typeof Me.Type; readonly owners: ReadonlyArray<UserName> }) => {
+  const refresh = useAtomRefresh(tokensAtom)
+  const [dialog, open] = useDialog()
+  const [secret, setSecret] = useState<{ readonly name: string; readonly secret: string } | null>(null)
+  const nobody = me.user === localUser && owners.length === 0
+  const ask = (token: Token) =>
+    open((close) => (
+      <FormDialog title={`Revoke ${token.name}?`} danger action={revoke(token)} onClose={close} onDone={refresh}>
+        <p>Whatever uses it is refused from that moment on. A token that was revoked does not come back.</p>
+      </FormDialog>
+    ))
+  return (
+    <>
+      <div className="head">
+        <h2>API tokens</h2>
+        <div className="actions">
+          <button
+            type="button"
+            className="button primary"
+            disabled={nobody}
+            onClick={() =>
+              open((close) => (
+                <NewTokenDialog
+                  me={me}
+                  owners={owners}
+                  onClose={close}
+                  onMade={(name, made) => {
+                    refresh()
+                    setSecret({ name, secret: made })
+                  }}
+                />
+              ))
+            }
+          >
+            New token
+          </button>
+        </div>
+      </div>
+      <Loaded atom={tokensAtom}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty title="No tokens yet">
+              {nobody ? (
+                <>
+                  <p>A token is a user&apos;s, and there is no user yet.</p>
+                  <Link to="/settings/users" className="button">
+                    Create the first user
+                  </Link>
+                </>
+              ) : (
+                <p>A token lets a program in: a script, a pipeline, the command line on another machine.</p>
+              )}
+            </Empty>
+          ) : (
+            <Table
+              kind="tokens"
+              label="tokens"
+              columns={columns(me, ask)}
+              rows={items}
+              keyOf={({ id }) => String(id)}
+            />
+          )
+        }
+      </Loaded>
+      {dialog}
+      {secret === null ? null : (
+        <SecretDialog title={`Token ${secret.name}`} secret={secret.secret} onClose={() => setSecret(null)}>
+          <p>
+            Programs send it as <code>Authorization: Bearer …</code>.
+          </p>
+        </SecretDialog>
+      )}
+    </>
+  )
+}
+
+const Account = ({ me }: { readonly me: typeof Me.Type }) => {
+  const [dialog, open] = useDialog()
+  return (
+    <section className="card" aria-labelledby="account">
+      <header>
+        <h2 id="account">Who you are</h2>
+        {me.user === localUser ? null : (
+          <button
+            type="button"
+            className="button tiny"
+            onClick={() => open((close) => <PasswordDialog name={me.user} own onClose={close} />)}
+          >
+            Change your password…
+          </button>
+        )}
+      </header>
+      <p>
+        <strong>{me.user}</strong>, {means[me.role]}
+      </p>
+      {me.user === localUser ? (
+        <p className="quiet">
+          Whoever is on the controller&apos;s own machine is an admin as long as nobody could sign in. That ends with
+          the first user.
+        </p>
+      ) : null}
+      {dialog}
+    </section>
+  )
+}
+
+/** @since 0.8.0 @category components */
+export const Settings = (): ReactNode => {
+  useTitle("Settings")
+  const me = useAtomValue(meAtom)
+  return (
+    <div className="page fills">
+      <h1>Settings</h1>
+      <Tabs />
+      {Result.isSuccess(me) ? (
+        <>
+          <Account me={me.value} />
+          {me.value.role === "admin" ? (
+            <Loaded atom={ownersAtom}>
+              {({ items }) => <Tokens me={me.value} owners={items.map(({ name }) => name)} />}
+            </Loaded>
+          ) : (
+            <Tokens me={me.value} owners={[]} />
+          )}
+        </>
+      ) : null}
+    </div>
+  )
+}

@@ -1,0 +1,252 @@
+/**
+ * Who may sign in, and what they may.
+ *
+ * @since 0.8.0
+ */
+import { useAtomRefresh } from "@effect-atom/atom-react"
+import * as Effect from "effect/Effect"
+import { type ReactNode, useState } from "react"
+import { NewUser, type User } from "../../api/Users.ts"
+import { Role } from "../../domain/Identity.ts"
+import { calls, payloadOf } from "../state/Api.ts"
+import { meAtom, ofWhoLooks } from "../state/Session.ts"
+import { AdminsOnly, hidden, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
+import type { Commanded } from "../parts/Commands.ts"
+import { ChoiceField, TextField } from "../parts/Field.tsx"
+import { FormDialog, Loaded, useDialog } from "../parts/FormDialog.tsx"
+import { MenuButton } from "../parts/MenuButton.tsx"
+import { type Column, Table } from "../parts/Table.tsx"
+import { Empty, Sure, useTitle } from "../parts/Parts.tsx"
+import { briefly } from "../parts/Words.ts"
+
+const usersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUsers()))
+
+const NewUserDialog = ({
+  first,
+  onClose,
+  onDone
+}: {
+  readonly first: boolean
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const [name, setName] = useState("")
+  const [role, setRole] = useState<string>(first ? "admin" : "viewer")
+  const [password, setPassword] = useState("")
+  const action: Commanded = {
+    label: `Create user ${name}`,
+    method: "POST",
+    path: "/users",
+    body: { name, role, ...(password === "" ? {} : { password: hidden }) },
+    words: [
+      "user",
+      "create",
+      name === "" ? "NAME" : name,
+      "--role",
+      role,
+      ...(password === "" ? [] : ["--password-file", "file"])
+    ],
+    run: Effect.gen(function* () {
+      const payload = yield* payloadOf(NewUser, { name, role, ...(password === "" ? {} : { password }) })
+      const { users } = yield* calls
+      yield* users.createUser({ payload })
+    }).pipe(Effect.asVoid)
+  }
+  return (
+    <FormDialog
+      title="New user"
+      button="Create user"
+      action={action}
+      ready={name !== "" && (!first || password !== "")}
+      onClose={onClose}
+      onDone={onDone}
+    >
+      {first ? (
+        <p className="note warn">
+          The first user is an admin, and ends that everybody on the controller&apos;s machine is one: you sign in with
+          it next.
+        </p>
+      ) : null}
+      <TextField
+        label="Name"
+        hint="1 to 64 of a-z 0-9 _ . @ -, beginning with a letter; it never changes."
+        autoCapitalize="none"
+        autoFocus
+        required
+        value={name}
+        onChange={setName}
+      />
+      <ChoiceField
+        label="Role"
+        value={role}
+        onChange={setRole}
+        options={rolesWithin("admin").filter(([one]) => !first || one === "admin")}
+      />
+      <TextField
+        label="Password"
+        hint={
+          first
+            ? "12 to 256 characters"
+            : "12 to 256 characters; without one they cannot sign in, and only tokens open the door."
+        }
+        type="password"
+        autoComplete="new-password"
+        value={password}
+        onChange={setPassword}
+      />
+    </FormDialog>
+  )
+}
+
+const RoleDialog = ({
+  onClose,
+  onDone,
+  user
+}: {
+  readonly user: User
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const [role, setRole] = useState<Role>(user.role)
+  const { name } = user
+  const action: Commanded = {
+    label: `Make ${name} ${role === "viewer" ? "a" : "an"} ${role}`,
+    method: "PATCH",
+    path: `/users/${name}`,
+    body: { role },
+    words: ["user", "set", name, "--role", role],
+    run: Effect.asVoid(Effect.flatMap(calls, ({ users }) => users.changeUser({ path: { name }, payload: { role } })))
+  }
+  return (
+    <FormDialog title={`Role of ${name}`} action={action} ready={role !== user.role} onClose={onClose} onDone={onDone}>
+      <p className="quiet">They have to sign in again. Their tokens can never do more than they can.</p>
+      <ChoiceField
+        label="Role"
+        value={role}
+        onChange={(value) => setRole(Role.literals.find((one) => one === value) ?? user.role)}
+        options={rolesWithin("admin")}
+      />
+    </FormDialog>
+  )
+}
+
+const remove = ({ name }: User): Commanded => ({
+  label: `Remove ${name}`,
+  method: "DELETE",
+  path: `/users/${name}`,
+  words: ["user", "remove", name],
+  run: Effect.flatMap(calls, ({ users }) => users.removeUser({ path: { name } }))
+})
+
+const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
+  const refresh = useAtomRefresh(usersAtom)
+  const again = useAtomRefresh(meAtom)
+  const [dialog, open] = useDialog()
+  const columns: ReadonlyArray<Column<User>> = [
+    { key: "name", name: "Name", tone: "main-cell", shown: ({ name }) => name, title: ({ name }) => name },
+    { key: "role", name: "Role", shown: ({ role }) => role },
+    {
+      key: "password",
+      name: "Signs in",
+      tone: "quiet",
+      className: "extra-phone",
+      shown: ({ hasPassword }) => (hasPassword ? "with a password" : "no: only tokens")
+    },
+    {
+      key: "created",
+      name: "Created",
+      tone: "quiet",
+      className: "extra",
+      shown: ({ createdAt }) => briefly(createdAt)
+    },
+    {
+      key: "actions",
+      name: <span className="sr">Actions</span>,
+      shown: (user) => (
+        <MenuButton
+          label={`Actions of ${user.name}`}
+          entries={() => [
+            [
+              {
+                name: "Change the role…",
+                disabled: false,
+                act: () => open((close) => <RoleDialog user={user} onClose={close} onDone={refresh} />)
+              },
+              {
+                name: "Set the password…",
+                disabled: false,
+                act: () =>
+                  open((close) => <PasswordDialog name={user.name} own={false} onClose={close} onDone={refresh} />)
+              }
+            ],
+            [
+              {
+                name: "Remove…",
+                danger: true,
+                disabled: false,
+                act: () =>
+                  open((close) => (
+                    <Sure action={remove(user)} name={user.name} onClose={close} onDone={refresh}>
+                      <p>All their tokens and sessions end at once. What they made stays.</p>
+                    </Sure>
+                  ))
+              }
+            ]
+          ]}
+        />
+      )
+    }
+  ]
+  return (
+    <>
+      <div className="head">
+        <h2>Users</h2>
+        <div className="actions">
+          <button
+            type="button"
+            className="button primary"
+            onClick={() =>
+              open((close) => (
+                <NewUserDialog
+                  first={users.length === 0}
+                  onClose={close}
+                  onDone={() => {
+                    // whoever made the first one is nobody from now on
+                    if (users.length === 0) again()
+                    refresh()
+                  }}
+                />
+              ))
+            }
+          >
+            New user
+          </button>
+        </div>
+      </div>
+      {users.length === 0 ? (
+        <Empty title="No users yet">
+          <p>
+            Until there is one, whoever is on the controller&apos;s own machine is an admin, and nobody else gets in.
+          </p>
+        </Empty>
+      ) : (
+        <Table kind="users" label="users" columns={columns} rows={users} keyOf={({ name }) => name} />
+      )}
+      {dialog}
+    </>
+  )
+}
+
+/** @since 0.8.0 @category components */
+export const Users = (): ReactNode => {
+  useTitle("Users")
+  return (
+    <div className="page fills">
+      <h1>Settings</h1>
+      <Tabs />
+      <AdminsOnly>
+        <Loaded atom={usersAtom}>{({ items }) => <All users={items} />}</Loaded>
+      </AdminsOnly>
+    </div>
+  )
+}

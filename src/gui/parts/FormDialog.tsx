@@ -1,0 +1,140 @@
+/**
+ * What has to be said before something is done, and what the controller says to that.
+ *
+ * @since 0.8.0
+ */
+import { Result, type Atom, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
+import * as Exit from "effect/Exit"
+import { type ReactNode, useState } from "react"
+import type { Operation } from "../../api/Operations.ts"
+import { type Words, wordsOfCause } from "../state/Api.ts"
+import { beginAtom } from "../state/Tasks.ts"
+import type { Commanded } from "./Commands.ts"
+import { CommandLines, Dialog, Failure, Loading } from "./Parts.tsx"
+
+/** Stays with what was typed when it is refused, and says why. @since 0.8.0 @category components */
+export const FormDialog = ({
+  action,
+  button,
+  children,
+  danger = false,
+  onClose,
+  onDone,
+  ready = true,
+  title
+}: {
+  readonly title: string
+  readonly action: Commanded
+  /** as the action's label unless it is said */
+  readonly button?: string
+  readonly danger?: boolean
+  /** whether what is needed was said */
+  readonly ready?: boolean
+  readonly onClose: () => void
+  /** with the operation that does it; null: it is done */
+  readonly onDone?: (operation: Operation | null) => void
+  readonly children: ReactNode
+}) => {
+  const begin = useAtomSet(beginAtom, { mode: "promiseExit" })
+  const [words, setWords] = useState<Words | null>(null)
+  const [asking, setAsking] = useState(false)
+  const submit = async () => {
+    if (!ready || asking) return
+    setAsking(true)
+    const exit = await begin({ ...action, refusedHere: true, doneHere: true })
+    setAsking(false)
+    if (Exit.isFailure(exit)) {
+      setWords(wordsOfCause(exit.cause))
+      return
+    }
+    onClose()
+    onDone?.(exit.value)
+  }
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form
+        className="fields"
+        noValidate
+        // what was refused is no longer what it says
+        onChange={() => setWords(null)}
+        onSubmit={(event) => {
+          event.preventDefault()
+          void submit()
+        }}
+      >
+        {words === null ? null : <Failure words={words} />}
+        {children}
+        <div className="row">
+          <button type="submit" className={`button ${danger ? "danger" : "primary"}`} disabled={!ready || asking}>
+            {button ?? action.label}
+          </button>
+          <button type="button" className="button" onClick={onClose}>
+            Cancel
+          </button>
+        </div>
+      </form>
+      <details>
+        <summary className="quiet small">As commands</summary>
+        <CommandLines actions={[action]} />
+      </details>
+    </Dialog>
+  )
+}
+
+/** A dialog that a page opens, and what is shown of it. @since 0.8.0 @category hooks */
+export const useDialog = (): readonly [shown: ReactNode, open: (render: (close: () => void) => ReactNode) => void] => {
+  const [render, setRender] = useState<((close: () => void) => ReactNode) | null>(null)
+  const close = () => setRender(null)
+  return [render === null ? null : render(close), (next) => setRender(() => next)]
+}
+
+/** Something that is told once. @since 0.8.0 @category components */
+export const SecretDialog = ({
+  children,
+  onClose,
+  secret,
+  title
+}: {
+  readonly title: string
+  readonly secret: string
+  readonly onClose: () => void
+  readonly children: ReactNode
+}) => {
+  const [copied, setCopied] = useState(false)
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <div className="note warn">
+        <strong>Copy it now: it is not told again.</strong>
+        {children}
+      </div>
+      <div className="command">
+        <pre>{secret}</pre>
+        <button
+          type="button"
+          className="button tiny"
+          onClick={() => void navigator.clipboard.writeText(secret).then(() => setCopied(true))}
+        >
+          {copied ? "Copied" : "Copy the secret"}
+        </button>
+      </div>
+      <div className="row">
+        <button type="button" className="button primary" onClick={onClose}>
+          I have it
+        </button>
+      </div>
+    </Dialog>
+  )
+}
+
+/** What has to be read first. @since 0.8.0 @category components */
+export const Loaded = <A,>({
+  atom,
+  children
+}: {
+  readonly atom: Atom.Atom<Result.Result<A, unknown>>
+  readonly children: (value: A) => ReactNode
+}): ReactNode => {
+  const read = useAtomValue(atom)
+  if (Result.isSuccess(read)) return children(read.value)
+  return Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : <Loading />
+}

@@ -1,0 +1,46 @@
+/**
+ * A button with what can be done with something.
+ *
+ * @since 0.8.0
+ */
+import { lazy, Suspense, useRef, useState } from "react"
+import type { MenuEntry } from "./Menu.tsx"
+
+const MenuBox = lazy(() => import("./Menu.tsx").then((module) => ({ default: module.MenuBox })))
+
+/** @since 0.8.0 @category components */
+export const MenuButton = ({
+  entries,
+  label,
+  shown
+}: {
+  /** of the menu, as in `Actions of web-1` */
+  readonly label: string
+  /** on the button; absent: three dots */
+  readonly shown?: string | undefined
+  /** asked when it is opened: a list has many of these, and few are opened */
+  readonly entries: () => ReadonlyArray<ReadonlyArray<MenuEntry>>
+}) => {
+  const button = useRef<HTMLButtonElement>(null)
+  const [open, setOpen] = useState(false)
+  return (
+    <>
+      <button
+        ref={button}
+        type="button"
+        className={`button ${shown === undefined ? "plain tiny" : ""}`}
+        aria-haspopup="menu"
+        aria-expanded={open}
+        onClick={() => setOpen(true)}
+      >
+        {shown ?? <span aria-hidden="true">⋯</span>}
+        {shown === undefined ? <span className="sr">{label}</span> : null}
+      </button>
+      {open ? (
+        <Suspense>
+          <MenuBox label={label} anchor={button.current} entries={entries()} onClose={() => setOpen(false)} />
+        </Suspense>
+      ) : null}
+    </>
+  )
+}

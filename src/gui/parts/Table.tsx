@@ -1,0 +1,156 @@
+/**
+ * Tables, of which only the rows that are in sight are in the page.
+ *
+ * @since 0.8.0
+ */
+import { useVirtualizer } from "@tanstack/react-virtual"
+import { type ReactNode, useRef } from "react"
+
+/** @since 0.8.0 @category models */
+export interface Head {
+  readonly key: string
+  readonly name: ReactNode
+  /** `extra`, `extra-phone`: not where there is little room; `right`: of numbers */
+  readonly className?: string
+  /** absent: rows cannot be put into order by it */
+  readonly onSort?: () => void
+  /** null: they are not in its order */
+  readonly order?: "ascending" | "descending" | null
+}
+
+/** @since 0.8.0 @category models */
+export interface Cell {
+  readonly key: string
+  readonly shown: ReactNode
+  readonly className?: string
+  readonly title?: string
+}
+
+/** @since 0.8.0 @category models */
+export interface Row {
+  readonly key: string
+  readonly cells: ReadonlyArray<Cell>
+}
+
+const HeadCell = ({ className, name, onSort, order = null }: Head) => (
+  <span role="columnheader" className={className} {...(order === null ? {} : { "aria-sort": order })}>
+    {onSort === undefined ? (
+      name
+    ) : (
+      <button type="button" onClick={onSort}>
+        {name}
+        {order === null ? "" : order === "ascending" ? " ↑" : " ↓"}
+      </button>
+    )}
+  </span>
+)
+
+/** @since 0.8.0 @category components */
+export const RowTable = ({
+  heads,
+  kind,
+  label,
+  length,
+  rowAt
+}: {
+  /** of the style sheet: which columns are how wide */
+  readonly kind: string
+  readonly label: string
+  readonly heads: ReadonlyArray<Head>
+  readonly length: number
+  readonly rowAt: (index: number) => Row | undefined
+}) => {
+  const scroller = useRef<HTMLDivElement>(null)
+  const virtual = useVirtualizer({
+    count: length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => 44,
+    overscan: 10
+  })
+  return (
+    <div className="scroll" ref={scroller} tabIndex={0} role="region" aria-label={`List of ${label}`}>
+      <div
+        className={`table ${kind}`}
+        role="table"
+        aria-label={label.replace(/^./, (letter) => letter.toUpperCase())}
+        aria-rowcount={length + 1}
+      >
+        <div className="thead" role="rowgroup">
+          <div className="tr" role="row" aria-rowindex={1}>
+            {heads.map(({ key, ...head }) => (
+              <HeadCell key={key} {...head} />
+            ))}
+          </div>
+        </div>
+        <div className="tbody virtual" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map(({ index, start }) => {
+            const row = rowAt(index)
+            return row === undefined ? null : (
+              <div
+                key={row.key}
+                className="tr"
+                role="row"
+                aria-rowindex={index + 2}
+                style={{ transform: `translateY(${start}px)` }}
+              >
+                {row.cells.map(({ className = "", key, shown, title }) => (
+                  <span key={key} role="cell" className={`cell ${className}`} title={title}>
+                    {shown}
+                  </span>
+                ))}
+              </div>
+            )
+          })}
+        </div>
+      </div>
+    </div>
+  )
+}
+
+/** @since 0.8.0 @category models */
+export interface Column<A> {
+  readonly key: string
+  readonly name: ReactNode
+  readonly shown: (one: A) => ReactNode
+  readonly className?: string
+  /** of the cells alone */
+  readonly tone?: "quiet" | "main-cell"
+  readonly title?: (one: A) => string
+}
+
+/** Rows of things, by columns. @since 0.8.0 @category components */
+export const Table = <A,>({
+  columns,
+  keyOf,
+  kind,
+  label,
+  rows
+}: {
+  readonly kind: string
+  /** what they are, many of them, as in `volumes` */
+  readonly label: string
+  readonly columns: ReadonlyArray<Column<A>>
+  readonly rows: ReadonlyArray<A>
+  readonly keyOf: (one: A) => string
+}) => (
+  <RowTable
+    kind={kind}
+    label={label}
+    heads={columns}
+    length={rows.length}
+    rowAt={(index) => {
+      const one = rows[index]
+      return one === undefined
+        ? undefined
+        : {
+            key: keyOf(one),
+            cells: columns.map(({ className = "", key, shown, title, tone = "" }) => ({
+              key,
+              shown: shown(one),
+              className: `${tone} ${className}`,
+              ...(title === undefined ? {} : { title: title(one) })
+            }))
+          }
+    }}
+  />
+)

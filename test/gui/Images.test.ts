@@ -1,0 +1,160 @@
+/** Images in a real browser: sent from it, fetched by the controller, and deleted. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { createHash } from "node:crypto"
+import { mkdirSync } from "node:fs"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { Browser, BrowserContext, Page } from "playwright-core"
+import * as Program from "../program/Program.ts"
+import * as Browsers from "./Browser.ts"
+import { look } from "./Look.ts"
+
+const scope = Effect.runSync(Scope.make())
+const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
+
+let browser: Browser
+let program: Program.Program
+let context: BrowserContext
+let folder: string
+let remote: string
+
+/** A raw disk of several parts, none like another. */
+const disk = Buffer.alloc(9 * 1024 * 1024, "a disk, not an empty one. ")
+const sum = createHash("sha256").update(disk).digest("hex")
+
+beforeAll(async () => {
+  await Browsers.built()
+  mkdirSync(Browsers.pictures, { recursive: true })
+  folder = await mkdtemp(join(tmpdir(), "vmfabric-gui-"))
+  await writeFile(join(folder, "trixie.raw"), disk)
+  await writeFile(join(folder, "other.raw"), disk.subarray(0, 1024 * 1024))
+  const server = createServer((_, response) => void response.end(disk))
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  assert(address !== null && typeof address === "object")
+  remote = `http://127.0.0.1:${address.port}/fetched.raw`
+  await inScope(
+    Effect.addFinalizer(() =>
+      Effect.promise(async () => {
+        server.close()
+        await rm(folder, { recursive: true })
+      })
+    )
+  )
+  ;[browser, program] = await Promise.all([
+    inScope(Browsers.browser),
+    inScope(Program.start(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3", "--image-allow", "127.0.0.1"]))
+  ])
+  context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+  context.setDefaultTimeout(10_000)
+}, 120_000)
+
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+const assertAt = async (use: (page: Page) => Promise<void>) => {
+  const page = await context.newPage()
+  const complaints = Browsers.complaints(page)
+  try {
+    await page.goto(`${program.url}/ui/images`)
+    await page.getByRole("table", { name: "Images" }).waitFor()
+    await use(page)
+    assert.deepStrictEqual([...complaints], [])
+  } finally {
+    await page.close()
+  }
+}
+
+const add = async (page: Page, fill: () => Promise<void>) => {
+  await page.getByRole("button", { name: "Add image" }).click()
+  await page.getByRole("dialog", { name: "Add an image" }).waitFor()
+  await fill()
+  await page.getByRole("dialog").getByRole("button", { name: "Add image", exact: true }).click()
+}
+
+const row = (page: Page, name: string) => page.getByRole("row", { name: new RegExp(`^${name}`) })
+
+const act = async (page: Page, name: string, entry: string) => {
+  await page.getByRole("button", { name: `Actions of ${name}` }).click()
+  await page.getByRole("menuitem", { name: entry, exact: true }).click()
+}
+
+describe.skipIf(Browsers.isMissing)("images (needs chromium)", () => {
+  it("one is sent from the browser, goes on where it was cut off, and is what VMs are made of", () =>
+    assertAt(async (page) => {
+      let parts = 0
+      await page.route("**/content", async (route) => {
+        parts += 1
+        // the second one never arrives
+        if (parts === 2) await route.abort("connectionreset")
+        else await route.continue()
+      })
+      await add(page, async () => {
+        await look(page, "image-add")
+        await page.getByLabel("File", { exact: true }).setInputFiles(join(folder, "trixie.raw"))
+        await page.getByLabel("Format").selectOption("raw")
+        await page.getByLabel("SHA-256").fill(sum.toUpperCase())
+      })
+      await row(page, "trixie").getByText("available").waitFor()
+      assert.strictEqual(parts, 4)
+      await page.getByRole("button", { name: "trixie", exact: true }).click()
+      await page.getByRole("dialog", { name: "trixie" }).getByText(sum).waitFor()
+      await look(page, "image")
+      await page.keyboard.press("Escape")
+      await look(page, "images")
+      await page.goto(`${program.url}/ui/vms/new`)
+      await page.getByLabel("Image").selectOption({ label: "trixie" })
+    }))
+
+  it("one that was stopped goes on after a reload, with the same file and no other", () =>
+    assertAt(async (page) => {
+      let parts = 0
+      await page.route("**/content", async (route) => {
+        parts += 1
+        // the second one is under way for as long as the page is there
+        if (parts !== 2) await route.continue()
+      })
+      await add(page, async () => {
+        await page.getByLabel("File", { exact: true }).setInputFiles(join(folder, "trixie.raw"))
+        await page.getByLabel("Name").fill("half")
+      })
+      await row(page, "half").getByText("being sent, 44 %").waitFor()
+      await look(page, "image-sending")
+      await act(page, "half", "Stop sending")
+      await row(page, "half").getByText("stopped, 44 %").waitFor()
+      await page.unrouteAll({ behavior: "ignoreErrors" })
+      await page.reload()
+      await row(page, "half").getByText("not all sent").waitFor()
+      await act(page, "half", "Go on sending…")
+      const again = page.getByRole("dialog", { name: "Go on with half" })
+      await again.getByLabel("File").setInputFiles(join(folder, "other.raw"))
+      await again.getByText(/That one has 1,048,576 bytes/).waitFor()
+      await again.getByLabel("File").setInputFiles(join(folder, "trixie.raw"))
+      await row(page, "half").getByText("available").waitFor()
+    }))
+
+  it("one is fetched from a URL, and is refused in the API's words when it is another", () =>
+    assertAt(async (page) => {
+      await add(page, async () => {
+        await page.getByLabel("Where it is").selectOption("url")
+        await page.getByLabel("URL", { exact: true }).fill("ftp://nowhere")
+      })
+      await page.getByRole("dialog").getByRole("alert").waitFor()
+      await page.getByLabel("URL", { exact: true }).fill(remote)
+      await page.getByLabel("SHA-256").fill("0".repeat(64))
+      await page.getByRole("dialog").getByRole("button", { name: "Add image", exact: true }).click()
+      await row(page, "fetched").getByText("refused").waitFor()
+      await act(page, "fetched", "Details")
+      await page.getByRole("dialog", { name: "fetched" }).getByText("It cannot be used").waitFor()
+      await page.keyboard.press("Escape")
+      await act(page, "fetched", "Delete…")
+      await page.getByLabel(/Type fetched/).fill("fetched")
+      await look(page, "image-delete")
+      await page.getByRole("button", { name: "Delete fetched", exact: true }).click()
+      await row(page, "fetched").waitFor({ state: "detached" })
+    }))
+})

@@ -1,0 +1,270 @@
+/** What is done with volumes, with many VMs at once, and what is seen of events, networks and hosts, in a real browser. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { mkdirSync } from "node:fs"
+import type { Browser, BrowserContext, Page } from "playwright-core"
+import * as Program from "../program/Program.ts"
+import * as Browsers from "./Browser.ts"
+import { look } from "./Look.ts"
+
+const scope = Effect.runSync(Scope.make())
+const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
+
+let browser: Browser
+let program: Program.Program
+let context: BrowserContext
+
+beforeAll(async () => {
+  await Browsers.built()
+  mkdirSync(Browsers.pictures, { recursive: true })
+  ;[browser, program] = await Promise.all([
+    inScope(Browsers.browser),
+    inScope(Program.start(["simulate", "--hosts", "3", "--vms", "30", "--seed", "3"]))
+  ])
+  context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+  context.setDefaultTimeout(10_000)
+}, 120_000)
+
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+/** A page of the interface, which in the end has complained of nothing. */
+const assertAt = async (path: string, use: (page: Page) => Promise<void>) => {
+  const page = await context.newPage()
+  const complaints = Browsers.complaints(page)
+  try {
+    await page.goto(`${program.url}/ui${path}`)
+    await page.locator(".state.ok", { hasText: "live" }).waitFor()
+    await use(page)
+    assert.deepStrictEqual([...complaints], [])
+  } finally {
+    await page.close()
+  }
+}
+
+const decodeVm = Schema.decodeUnknownSync(
+  Schema.Struct({
+    id: Schema.Int,
+    name: Schema.String,
+    state: Schema.String,
+    tags: Schema.Array(Schema.String),
+    labels: Schema.Record({ key: Schema.String, value: Schema.String }),
+    description: Schema.String,
+    protected: Schema.Boolean
+  })
+)
+const decodeProblem = Schema.decodeUnknownSync(Schema.Struct({ detail: Schema.String }))
+const decodeOperation = Schema.decodeUnknownSync(
+  Schema.Struct({
+    vmId: Schema.NullOr(Schema.Int),
+    volumeId: Schema.NullOr(Schema.Int),
+    error: Schema.NullOr(Schema.String)
+  })
+)
+
+const ask = async (method: string, path: string, body?: unknown) => {
+  const response = await fetch(`${program.url}/api/v1${path}`, {
+    method,
+    headers: { "content-type": "application/json", prefer: "wait=20" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) })
+  })
+  const answer: unknown = response.status === 204 ? null : await response.json()
+  return { status: response.status, answer }
+}
+
+const madeVm = async (name: string, more: object = {}) =>
+  decodeOperation((await ask("POST", "/vms", { name, instanceType: 1, ...more })).answer).vmId ?? 0
+
+const vmOf = async (id: number) => decodeVm((await ask("GET", `/vms/${id}`)).answer)
+
+const heading = (page: Page, name: string | RegExp) => page.getByRole("heading", { level: 1, name }).waitFor()
+
+const row = (page: Page, name: string) => page.getByRole("row", { name: new RegExp(`^${name}`) })
+
+const choose = async (page: Page, button: string, entry: string) => {
+  await page.getByRole("button", { name: button, exact: true }).click()
+  await page.getByRole("menuitem", { name: entry, exact: true }).click()
+}
+
+const submit = (page: Page, name: string) => page.getByRole("dialog").getByRole("button", { name, exact: true }).click()
+
+describe.skipIf(Browsers.isMissing)("volumes (needs chromium)", () => {
+  it("one is created, attached, grown, detached, thrown away, had back and purged", async () => {
+    await madeVm("holder")
+    await assertAt("/volumes", async (page) => {
+      await page.getByText("No volumes yet").waitFor()
+      await page.getByRole("button", { name: "Create volume" }).click()
+      await page.getByLabel("Name", { exact: true }).fill("data")
+      await page.getByLabel("Size in GiB").fill("1.5")
+      assert.isTrue(await page.getByRole("dialog").getByRole("button", { name: "Create volume" }).isDisabled())
+      await page.getByLabel("Size in GiB").fill("3")
+      await look(page, "volume-new")
+      await page.getByText("As commands").click()
+      await page.getByText("vmfabric volume create --name data --size 3").waitFor()
+      await submit(page, "Create volume")
+      // the operation is shown until it has ended
+      await page.getByLabel("What was asked for").getByText("Create volume data", { exact: true }).waitFor()
+      await row(page, "data").getByText("available").waitFor()
+      await choose(page, "Actions of data", "Attach…")
+      await page.getByLabel("VM", { exact: true }).fill("nobody")
+      await page.getByText("No VM is called that.").waitFor()
+      await page.getByLabel("VM", { exact: true }).fill("holder")
+      await submit(page, "Attach data")
+      await row(page, "data").getByRole("link", { name: "holder" }).waitFor()
+      await row(page, "data").getByText("attached").waitFor()
+      await choose(page, "Actions of data", "Grow…")
+      await page.getByLabel("Size in GiB").fill("5")
+      await submit(page, "Grow data")
+      await row(page, "data").getByText("5 GiB").waitFor()
+      await choose(page, "Actions of data", "Rename…")
+      await page.getByLabel("Name", { exact: true }).fill("archive")
+      await submit(page, "Rename data")
+      await row(page, "archive").waitFor()
+      await choose(page, "Actions of archive", "Detach…")
+      await submit(page, "Detach archive")
+      await row(page, "archive").getByText("available").waitFor()
+      await choose(page, "Actions of archive", "Destroy…")
+      await submit(page, "Destroy archive")
+      await row(page, "archive").getByText("in the trash").waitFor()
+      await choose(page, "Actions of archive", "Restore")
+      await row(page, "archive").getByText("available").waitFor()
+      await choose(page, "Actions of archive", "Destroy…")
+      await submit(page, "Destroy archive")
+      await row(page, "archive").getByText("in the trash").waitFor()
+      await page.getByLabel("State").selectOption("deleted")
+      await page.waitForURL(/state=deleted/)
+      await choose(page, "Actions of archive", "Purge…")
+      await page.getByLabel(/Type archive/).fill("archive")
+      await submit(page, "Purge archive")
+      await row(page, "archive").waitFor({ state: "detached" })
+    })
+  })
+
+  it("what one held is kept, made a volume of, gone back to, and destroyed", async () => {
+    const { volumeId } = decodeOperation((await ask("POST", "/volumes", { name: "base", size: 2 })).answer)
+    await assertAt(`/volumes/${volumeId}`, async (page) => {
+      await heading(page, "base")
+      await choose(page, "Actions", "Take a snapshot…")
+      await page.getByLabel("Name", { exact: true }).fill("monday")
+      await submit(page, "Snapshot base")
+      const monday = page.getByRole("listitem").filter({ hasText: "monday" })
+      await monday.getByText("ready").waitFor()
+      await choose(page, "Actions of snapshot monday", "Clone as a volume…")
+      await page.getByLabel("Name", { exact: true }).fill("copy")
+      await submit(page, "Clone monday as copy")
+      await page.getByLabel("What was asked for").getByText("Clone monday as copy", { exact: true }).waitFor()
+      await look(page, "volume")
+      await choose(page, "Actions of snapshot monday", "Revert to it…")
+      await page.getByLabel(/Type base/).fill("base")
+      await submit(page, "Revert base to monday")
+      await page.getByRole("link", { name: "Revert volume" }).first().waitFor()
+      await page.goto(`${program.url}/ui/volumes?q=copy`)
+      await row(page, "copy").getByText("available").waitFor()
+      // not while a running VM has it, in the API's words
+      const user = await madeVm("user")
+      assert.strictEqual((await ask("POST", `/volumes/${volumeId}/attach`, { vm: user })).status, 200)
+      await page.goto(`${program.url}/ui/volumes/${volumeId}`)
+      await page.getByRole("link", { name: "user" }).waitFor()
+      const { error } = decodeOperation((await ask("POST", "/snapshots/1/revert")).answer)
+      assert.isNotNull(error)
+      await choose(page, "Actions of snapshot monday", "Revert to it…")
+      await page.getByLabel(/Type base/).fill("base")
+      await submit(page, "Revert base to monday")
+      await page
+        .getByLabel("What was asked for")
+        .getByText(error ?? "")
+        .waitFor()
+      await choose(page, "Actions of snapshot monday", "Destroy…")
+      await page.getByLabel(/Type monday/).fill("monday")
+      await submit(page, "Destroy snapshot monday")
+      await page.getByText(/None. One keeps/).waitFor()
+    })
+  })
+})
+
+describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
+  it("are chosen, stopped and started at once, and destroyed by who types how many they are", async () => {
+    const ids = await Promise.all(["batch-1", "batch-2", "batch-3"].map((name) => madeVm(name)))
+    const kept = await madeVm("batch-4", { protected: true })
+    const { answer: refusal } = await ask("DELETE", `/vms/${kept}`)
+    await assertAt("/vms?q=batch-", async (page) => {
+      await row(page, "Choose batch-1").waitFor()
+      await page.getByLabel("Choose batch-1").check()
+      await page.getByLabel("Choose batch-2").check()
+      const bar = page.getByRole("group", { name: "What was chosen" })
+      await bar.getByText("2 VMs chosen").waitFor()
+      assert.isTrue(await bar.getByRole("button", { name: /^Start/ }).isDisabled())
+      await look(page, "vms-chosen")
+      await bar.getByRole("button", { name: "Copy as…" }).click()
+      await page.getByText(`vmfabric vm power-off id:${ids[0]}`).waitFor()
+      await page.keyboard.press("Escape")
+      await bar.getByRole("button", { name: "Power off", exact: true }).click()
+      await page.getByText("Power off: 2 of 2 VMs done", { exact: true }).waitFor()
+      await row(page, "Choose batch-2").getByText("stopped").waitFor()
+      await row(page, "Choose batch-3").getByText("running").waitFor()
+      // of those that are chosen only what can be started is
+      await page.getByLabel("Choose all that are shown").check()
+      await bar.getByRole("button", { name: "Start 2" }).click()
+      await page.getByText("Start: 2 of 2 VMs done", { exact: true }).waitFor()
+      // what is not shown is not chosen
+      await page.getByLabel("Choose all that are shown").check()
+      await page.getByLabel("Search VMs").fill("batch-1")
+      await bar.getByText("1 VM chosen").waitFor()
+      await page.getByLabel("Search VMs").fill("batch-")
+      await bar.getByText("4 VMs chosen").waitFor()
+      await bar.getByRole("button", { name: "Destroy…" }).click()
+      const sure = page.getByRole("dialog", { name: "Destroy 4 VMs?" })
+      await sure.getByLabel(/Type 4/).fill("3")
+      assert.isTrue(await sure.getByRole("button", { name: "Destroy 4 VMs" }).isDisabled())
+      await sure.getByLabel(/Type 4/).fill("4")
+      await look(page, "vms-destroy")
+      await sure.getByRole("button", { name: "Destroy 4 VMs" }).click()
+      await page.getByText("Destroy: 3 of 4 VMs done, 1 refused", { exact: true }).waitFor()
+      await page.getByText(decodeProblem(refusal).detail).waitFor()
+      await row(page, "Choose batch-1").waitFor({ state: "detached" })
+      await look(page, "vms-refused")
+      await page.getByRole("button", { name: "Dismiss", exact: true }).click()
+      await page.getByText("Destroy: 3 of 4").waitFor({ state: "detached" })
+      await row(page, "Choose batch-4").waitFor()
+    })
+  })
+
+  it("what people say of one is changed, and nothing else", async () => {
+    const id = await madeVm("plain", { tags: ["old", "kept"], labels: { team: "shop", stage: "test" } })
+    await assertAt("/vms?q=plain", async (page) => {
+      await choose(page, "Actions of plain", "Edit…")
+      const save = page.getByRole("dialog").getByRole("button", { name: "Save" })
+      await save.waitFor()
+      assert.isTrue(await save.isDisabled())
+      await page.getByLabel("Name", { exact: true }).fill("bad\u0007name")
+      await save.click()
+      await page
+        .getByRole("alert")
+        .getByText(/1 to 255 characters/)
+        .waitFor()
+      await page.getByLabel("Name", { exact: true }).fill("plain-2")
+      await page.getByLabel("Description").fill("the shop's back")
+      await page.getByLabel("Tags").fill("kept, new")
+      await page.getByLabel("Labels").fill("team=shop\nrack=7")
+      await page.getByLabel("Protect it from being destroyed").check()
+      await look(page, "vm-edit")
+      // others change what is not touched here
+      await ask("PATCH", `/vms/${id}`, { labels: { theirs: "too" } })
+      await save.click()
+      await page.getByRole("link", { name: "plain-2" }).waitFor()
+      const { description, labels, name, protected: kept, tags } = await vmOf(id)
+      assert.deepStrictEqual(
+        { description, labels, name, kept, tags: [...tags].sort() },
+        {
+          description: "the shop's back",
+          labels: { team: "shop", rack: "7", theirs: "too" },
+          name: "plain-2",
+          kept: true,
+          tags: ["kept", "new"]
+        }
+      )
+    })
+  })
+})

@@ -1,0 +1,257 @@
+/** Accounts, tokens and webhooks in a real browser, each as the role of whoever looks allows. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { mkdirSync } from "node:fs"
+import { createServer } from "node:http"
+import type { Browser, BrowserContext, Page } from "playwright-core"
+import * as Program from "../program/Program.ts"
+import * as Browsers from "./Browser.ts"
+import { look } from "./Look.ts"
+
+const scope = Effect.runSync(Scope.make())
+const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
+
+let browser: Browser
+let program: Program.Program
+let admin: BrowserContext
+
+const password = "correct horse battery staple"
+
+/** What webhooks are sent to: it answers what `answers` says. */
+const receiver = { url: "", answers: 204, got: 0 }
+
+beforeAll(async () => {
+  await Browsers.built()
+  mkdirSync(Browsers.pictures, { recursive: true })
+  const server = createServer((request, response) => {
+    receiver.got += 1
+    request.resume()
+    response.writeHead(receiver.answers).end()
+  })
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  assert(address !== null && typeof address === "object")
+  receiver.url = `http://127.0.0.1:${address.port}`
+  await inScope(Effect.addFinalizer(() => Effect.sync(() => server.close())))
+  ;[browser, program] = await Promise.all([
+    inScope(Browsers.browser),
+    inScope(Program.start(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3", "--webhook-allow", "127.0.0.1"]))
+  ])
+  admin = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+  admin.setDefaultTimeout(8_000)
+}, 120_000)
+
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+const heading = (page: Page, name: string | RegExp, level = 1) => page.getByRole("heading", { level, name }).waitFor()
+
+const signIn = async (page: Page, name: string, word = password) => {
+  await heading(page, "Sign in to vmfabric")
+  await page.getByLabel("User").fill(name)
+  await page.getByLabel("Password").fill(word)
+  await page.getByRole("button", { name: "Sign in" }).click()
+}
+
+/** A page of the settings, which in the end has complained of nothing. */
+const assertAt = async (context: BrowserContext, path: string, use: (page: Page) => Promise<void>) => {
+  const page = await context.newPage()
+  const complaints = Browsers.complaints(page)
+  try {
+    await page.goto(`${program.url}/ui/settings${path}`)
+    await use(page)
+    assert.deepStrictEqual([...complaints], [])
+  } finally {
+    await page.close()
+  }
+}
+
+const decodeMe = Schema.decodeUnknownSync(Schema.Struct({ user: Schema.String, role: Schema.String }))
+
+const me = async (secret: string) => {
+  const response = await fetch(`${program.url}/api/v1/session`, { headers: { authorization: `Bearer ${secret}` } })
+  return { status: response.status, who: response.ok ? decodeMe(await response.json()) : null }
+}
+
+/** What a dialog told once. */
+const told = async (page: Page, name: RegExp): Promise<string> => {
+  const dialog = page.getByRole("dialog", { name })
+  const secret = (await dialog.locator("pre").textContent()) ?? ""
+  await dialog.getByRole("button", { name: "I have it" }).click()
+  await dialog.waitFor({ state: "detached" })
+  return secret
+}
+
+describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
+  it("the first user is an admin, after whom nobody is one for being on the machine", () =>
+    assertAt(admin, "", async (page) => {
+      await heading(page, "Settings")
+      await page.getByText("there is no user yet").waitFor()
+      assert.isTrue(await page.getByRole("button", { name: "New token" }).isDisabled())
+      await look(page, "settings-nobody")
+      await page.getByRole("link", { name: "Create the first user" }).click()
+      await page.getByRole("button", { name: "New user" }).click()
+      await page.getByLabel("Name").fill("ada")
+      const create = page.getByRole("button", { name: "Create user", exact: true })
+      assert.isTrue(await create.isDisabled())
+      await page.getByLabel("Password").fill("short")
+      await create.click()
+      await page
+        .getByRole("alert")
+        .getByText(/12 to 256/)
+        .waitFor()
+      await page.getByLabel("Password").fill(password)
+      await create.click()
+      await signIn(page, "ada")
+      await heading(page, "Users", 2)
+      await page.getByRole("row", { name: /ada/ }).getByText("admin").waitFor()
+    }))
+
+  it("users are created, given another role and another password, and removed by who types their name", () =>
+    assertAt(admin, "/users", async (page) => {
+      for (const [name, role, word] of [
+        ["ola", "operator", password],
+        ["vic", "viewer", password],
+        ["ci", "operator", ""]
+      ] as const) {
+        await page.getByRole("button", { name: "New user" }).click()
+        await page.getByLabel("Name").fill(name)
+        await page.getByLabel("Role", { exact: true }).selectOption(role)
+        await page.getByLabel("Password").fill(word)
+        await page.getByRole("button", { name: "Create user", exact: true }).click()
+        await page.getByRole("row", { name: new RegExp(`^${name} ${role}`) }).waitFor()
+      }
+      await page.getByRole("row", { name: /^ci/ }).getByText("no: only tokens").waitFor()
+      await look(page, "users")
+      const act = async (name: string, entry: string) => {
+        await page.getByRole("button", { name: `Actions of ${name}` }).click()
+        await page.getByRole("menuitem", { name: entry }).click()
+      }
+      await act("ci", "Change the role…")
+      await page.getByLabel("Role", { exact: true }).selectOption("viewer")
+      await page.getByRole("button", { name: "Make ci a viewer", exact: true }).click()
+      await page.getByRole("row", { name: /^ci viewer/ }).waitFor()
+      // the last admin stays one, in the API's words, with what was chosen still there
+      await act("ada", "Change the role…")
+      await page.getByLabel("Role", { exact: true }).selectOption("viewer")
+      await page.getByRole("button", { name: "Make ada a viewer" }).click()
+      await page
+        .getByRole("alert")
+        .getByText(/last admin|only admin/)
+        .waitFor()
+      await page.getByRole("button", { name: "Cancel" }).click()
+      await act("ci", "Set the password…")
+      await page.getByLabel("New password", { exact: true }).fill(password)
+      await page.getByLabel("New password again").fill("another")
+      await page.getByText("It is not the same.").waitFor()
+      assert.isTrue(await page.getByRole("button", { name: "Set the password" }).isDisabled())
+      await page.getByLabel("New password again").fill(password)
+      await page.getByRole("button", { name: "Set the password" }).click()
+      await page.getByRole("row", { name: /^ci/ }).getByText("with a password").waitFor()
+      await act("ci", "Remove…")
+      const remove = page.getByRole("button", { name: "Remove ci", exact: true })
+      assert.isTrue(await remove.isDisabled())
+      await page.getByLabel(/Type ci/).fill("ci")
+      await remove.click()
+      await page.getByRole("row", { name: /^ci/ }).waitFor({ state: "detached" })
+    }))
+
+  it("a token of a narrower role is told once, opens the door, and is revoked", () =>
+    assertAt(admin, "", async (page) => {
+      await page.getByRole("button", { name: "New token" }).click()
+      await page.getByLabel("What it is for").fill("nightly")
+      await page.getByLabel("What it may").selectOption("viewer")
+      await page.getByLabel("For how long").selectOption("30")
+      await look(page, "token-new")
+      await page.getByText("As commands").click()
+      await page.getByText("vmfabric token create --name nightly --role viewer --days 30").waitFor()
+      await page.getByRole("button", { name: "Create token", exact: true }).click()
+      await page.getByText("Copy it now").waitFor()
+      await look(page, "token-secret")
+      const secret = await told(page, /Token nightly/)
+      assert.match(secret, /^vmf_/)
+      assert.deepStrictEqual(await me(secret), { status: 200, who: { user: "ada", role: "viewer" } })
+      assert.notInclude(await page.content(), secret)
+      await page.reload()
+      await page.getByRole("row", { name: /nightly ada viewer/ }).waitFor()
+      await look(page, "tokens")
+      await page.getByRole("button", { name: "Revoke… nightly" }).click()
+      await page.getByRole("button", { name: "Revoke nightly", exact: true }).click()
+      await page.getByText("No tokens yet").waitFor()
+      assert.strictEqual((await me(secret)).status, 401)
+    }))
+
+  it("a viewer has tokens and a password of their own, and nothing else", async () => {
+    const own = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+    own.setDefaultTimeout(8_000)
+    await assertAt(own, "", async (page) => {
+      await signIn(page, "vic")
+      await heading(page, "API tokens", 2)
+      assert.strictEqual(await page.getByRole("link", { name: "Users" }).count(), 0)
+      await page.getByRole("button", { name: "New token" }).click()
+      await page.getByLabel("What it may").waitFor()
+      assert.deepStrictEqual(await page.getByLabel("What it may").locator("option").allTextContents(), [
+        "viewer: sees everything but secrets"
+      ])
+      assert.strictEqual(await page.getByLabel("Whose it is").count(), 0)
+      await page.getByRole("button", { name: "Cancel" }).click()
+      await page.getByRole("button", { name: "Change your password…" }).click()
+      const change = async (present: string) => {
+        await page.getByLabel("Present password").fill(present)
+        await page.getByLabel("New password", { exact: true }).fill(`${password} 2`)
+        await page.getByLabel("New password again").fill(`${password} 2`)
+        await page.getByRole("button", { name: "Set the password" }).click()
+      }
+      await change("wrong")
+      await page.getByRole("alert").waitFor()
+      await change(password)
+      await signIn(page, "vic", `${password} 2`)
+      await heading(page, "API tokens", 2)
+      await page.goto(`${program.url}/ui/settings/users`)
+      await page.getByText("This needs the role admin").waitFor()
+      await look(page, "settings-viewer")
+    })
+    await own.close()
+  })
+
+  it("a webhook is created with a secret told once, tested, changed, and removed", () =>
+    assertAt(admin, "/webhooks", async (page) => {
+      await page.getByText("No webhooks yet").waitFor()
+      await page.getByRole("button", { name: "New webhook" }).click()
+      await page.getByLabel("Address").fill("not a url")
+      await page.getByRole("button", { name: "Create webhook", exact: true }).click()
+      await page.getByRole("alert").waitFor()
+      await page.getByLabel("Address").fill(`${receiver.url}/hooks`)
+      await page.getByLabel("All events").uncheck()
+      assert.isTrue(await page.getByRole("button", { name: "Create webhook", exact: true }).isDisabled())
+      await page.getByLabel("vm.created").check()
+      await look(page, "webhook-new")
+      await page.getByRole("button", { name: "Create webhook", exact: true }).click()
+      assert.match(await told(page, /secret of webhook/), /^whsec_/)
+      const card = page.getByRole("region", { name: "Webhook 1" })
+      await card.getByText("vm.created").waitFor()
+      await card.getByRole("button", { name: "Test" }).click()
+      await card.getByText(/The test arrived, answered by 204/).waitFor()
+      assert.isAbove(receiver.got, 0)
+      receiver.answers = 503
+      await card.getByRole("button", { name: "Test" }).click()
+      await card.getByText(/The test did not arrive: .*503/).waitFor()
+      await look(page, "webhooks")
+      const more = async (entry: string) => {
+        await card.getByRole("button", { name: "More" }).click()
+        await page.getByRole("menuitem", { name: entry }).click()
+      }
+      await more("Change…")
+      await page.getByLabel("All events").check()
+      await page.getByRole("button", { name: "Change webhook 1", exact: true }).click()
+      await card.getByText("all", { exact: true }).waitFor()
+      await more("New secret…")
+      await page.getByRole("button", { name: "Give webhook 1 a new secret", exact: true }).click()
+      assert.match(await told(page, /secret of webhook/), /^whsec_/)
+      await more("Remove…")
+      await page.getByRole("button", { name: "Remove webhook 1", exact: true }).click()
+      await page.getByText("No webhooks yet").waitFor()
+    }))
+})
