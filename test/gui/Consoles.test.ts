@@ -274,6 +274,20 @@ describe.skipIf(Browsers.isMissing)("a screen (needs chromium)", () => {
   })
 })
 
+/** Whether a chart's grid has the colour that the page has for lines at this moment. */
+const hasItsGrid = `(() => {
+  const probe = document.body.appendChild(document.createElement("i"))
+  probe.style.color = "var(--line)"
+  const line = getComputedStyle(probe).color
+  probe.remove()
+  const canvas = document.querySelector(".chart canvas")
+  if (canvas === null) return false
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+  for (let at = 0; at < data.length; at += 4)
+    if (data[at + 3] === 255 && line === "rgb(" + data[at] + ", " + data[at + 1] + ", " + data[at + 2] + ")") return true
+  return false
+})()`
+
 describe.skipIf(Browsers.isMissing)("a VM's page (needs chromium)", () => {
   it("shows what it uses as it is measured, what happened to it, and its XML", async () => {
     // without Ceph a volume stays where it was first used
@@ -293,6 +307,14 @@ describe.skipIf(Browsers.isMissing)("a VM's page (needs chromium)", () => {
       // hosts are asked every 20 seconds
       await usage.getByText(/^used .* %$/).waitFor({ timeout: 90_000 })
       assert.strictEqual(await usage.locator("canvas").count(), 4)
+      for (const colorScheme of ["dark", "light"] as const) {
+        await page.emulateMedia({ colorScheme })
+        const until = Date.now() + 20_000
+        while ((await page.evaluate(hasItsGrid)) !== true) {
+          assert.isBelow(Date.now(), until, `the charts are drawn in the colours of ${colorScheme}`)
+          await page.evaluate("new Promise(requestAnimationFrame)")
+        }
+      }
       await usage.getByRole("button", { name: "Day" }).click()
       await usage.getByText(/^received .*\/s$/).waitFor()
       const events = page.getByRole("region", { name: "Events" })

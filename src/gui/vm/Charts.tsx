@@ -88,29 +88,38 @@ const height = 144
 /** Between two lines of a grid of bytes. */
 const powersOfTwo = Array.from({ length: 50 }, (_, power) => 2 ** power)
 
-/** Colours as the page has them now: a canvas knows none of the style sheet. */
-const colour = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+/** A colour as the page has it now: a canvas knows none of the style sheet, and of one for light and dark only an element says which it is. */
+const colour = (of: HTMLElement, name: string): string => {
+  of.style.color = `var(${name})`
+  const { color } = getComputedStyle(of)
+  of.style.color = ""
+  return color
+}
 
 /** A line of one point is none: those are shown themselves. */
 const isSparse = (of: uPlot, index: number): boolean =>
   [...(of.data[index] ?? [])].filter((value) => typeof value === "number").length < 3
 
-const optionsOf = ({ lines, least, shown, title }: Chart, width: number): uPlot.Options => {
-  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } }
+const optionsOf = ({ lines, least, shown, title }: Chart, at: HTMLElement): uPlot.Options => {
+  const axis = {
+    stroke: colour(at, "--quiet"),
+    grid: { stroke: colour(at, "--line"), width: 1 },
+    ticks: { show: false }
+  }
   return {
-    width,
+    width: Math.max(1, at.clientWidth),
     height,
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 6 }, sync: { key: "vm" } },
     scales: { y: { range: (_, _low, high) => [0, Math.max(least, high * 1.1)] } },
     series: [
       {},
-      ...lines.map(({ name }, at) => ({
+      ...lines.map(({ name }, index) => ({
         label: `${title} ${name}`,
-        stroke: colour(at === 0 ? "--accent" : "--ok-dot"),
+        stroke: colour(at, index === 0 ? "--accent" : "--ok-dot"),
         width: 2,
         points: { size: 4, show: isSparse },
-        ...(lines.length === 1 ? { fill: colour("--accent-soft") } : {})
+        ...(lines.length === 1 ? { fill: colour(at, "--accent-soft") } : {})
       }))
     ],
     axes: [
@@ -150,7 +159,7 @@ const Plot = ({ chart, history }: { readonly chart: Chart; readonly history: His
   useEffect(() => {
     const at = box.current
     if (at === null) return
-    const made = new uPlot(optionsOf(chart, Math.max(1, at.clientWidth)), data.current, at)
+    const made = new uPlot(optionsOf(chart, at), data.current, at)
     plot.current = made
     const observer = new ResizeObserver(() => made.setSize({ width: Math.max(1, at.clientWidth), height }))
     observer.observe(at)
