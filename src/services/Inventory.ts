@@ -576,7 +576,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /**
      * One transaction: `decide` sees the volume, and the VM when one is named, as they are at this moment, and says what becomes of it. A
      * failure of it changes nothing, nor does a change for which pool or host has no room. `VolumeBusy`: an operation on the volume has
-     * not ended. A key that was used before gives what it led to then, and changes nothing.
+     * not ended. `VmBusy`: the VM that it is to be attached to, or detached from, is being repaired or told something by cloud-init. A key that was used before gives what it led to then, and changes nothing.
      */
     readonly changeVolume: <E>(
       id: VolumeId,
@@ -590,6 +590,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       | Errors.KeyReused
       | Errors.VolumeNotFound
       | Errors.VolumeBusy
+      | Errors.VmBusy
       | Errors.VmNotFound
       | Errors.PoolFull
       | Errors.VolumeConflict

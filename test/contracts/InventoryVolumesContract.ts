@@ -1023,6 +1023,38 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
       )
     })
 
+    describe("a VM whose definition is being written", () => {
+      it.effect.each(["RepairVm", "SetCloudInit"] as const)(
+        "(%s) is given no volume and loses none until that has ended",
+        (kind) =>
+          Effect.gen(function* () {
+            const { attachTo, change, inventory, journal, vmIn, volumeAt } = yield* started
+            const vm = yield* vmIn("running")
+            const attached = yield* attachTo((yield* volumeAt(1)).id, vm.id)
+            const free = yield* volumeAt(1)
+            const under =
+              kind === "RepairVm"
+                ? yield* inventory.beginOnVm(vm.id, kind, { repair: ["definition", "disks"] })
+                : yield* inventory.changeCloudInit(vm.id, (now) => Effect.succeed(now))
+            const attach = change(free.id, attaching(vm.id, "vdc"), vm.id)
+            const detach = change(attached.id, {
+              state: "detaching",
+              operation: { kind: "DetachVolume", vmId: vm.id }
+            })
+            for (const refused of [attach, detach]) {
+              const error = yield* Effect.flip(refused)
+              assert.strictEqual(error._tag === "VmBusy" && error.operationId, under.id)
+            }
+            assert.deepStrictEqual(yield* inventory.volume(attached.id), attached)
+            assert.deepStrictEqual(yield* inventory.volume(free.id), free)
+            // what is no matter of its definition goes on
+            yield* change(attached.id, { operation: { kind: "GrowVolume", vmId: vm.id } })
+            yield* journal.record(under.id, { state: { to: "done" } })
+            yield* attach
+          }).pipe(Effect.provide(layer))
+      )
+    })
+
     describe("what there is", () => {
       it.effect("is told by id, also what is in the trash, until it is purged or its creation failed", () =>
         Effect.gen(function* () {
