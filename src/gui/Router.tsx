@@ -5,25 +5,26 @@
  */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link } from "@tanstack/react-router"
 import { Overview } from "./pages/Overview.tsx"
+import { again } from "./parts/Again.ts"
 import { Empty } from "./parts/Parts.tsx"
 import { Shell } from "./Shell.tsx"
 
 // whatever page is opened first need not wait for the others
-const ConsolePage = lazyRouteComponent(() => import("./pages/Console.tsx"), "Console")
-const CreatePage = lazyRouteComponent(() => import("./pages/Create.tsx"), "Create")
-const HostsPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "Hosts")
-const OneHostPage = lazyRouteComponent(() => import("./pages/Hosts.tsx"), "OneHost")
-const OneOperationPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "OneOperation")
-const OperationsPage = lazyRouteComponent(() => import("./pages/Operations.tsx"), "Operations")
-const ImagesPage = lazyRouteComponent(() => import("./pages/Images.tsx"), "Images")
-const SettingsPage = lazyRouteComponent(() => import("./pages/Settings.tsx"), "Settings")
-const UsersPage = lazyRouteComponent(() => import("./pages/Users.tsx"), "Users")
-const WebhooksPage = lazyRouteComponent(() => import("./pages/Webhooks.tsx"), "Webhooks")
-const OneVmPage = lazyRouteComponent(() => import("./pages/Vm.tsx"), "OneVm")
-const ScreenPage = lazyRouteComponent(() => import("./pages/Screen.tsx"), "Screen")
-const VmsPage = lazyRouteComponent(() => import("./pages/Vms.tsx"), "Vms")
-const OneVolumePage = lazyRouteComponent(() => import("./pages/Volumes.tsx"), "OneVolume")
-const VolumesPage = lazyRouteComponent(() => import("./pages/Volumes.tsx"), "Volumes")
+const ConsolePage = lazyRouteComponent(() => again(() => import("./pages/Console.tsx")), "Console")
+const CreatePage = lazyRouteComponent(() => again(() => import("./pages/Create.tsx")), "Create")
+const HostsPage = lazyRouteComponent(() => again(() => import("./pages/Hosts.tsx")), "Hosts")
+const OneHostPage = lazyRouteComponent(() => again(() => import("./pages/Hosts.tsx")), "OneHost")
+const OneOperationPage = lazyRouteComponent(() => again(() => import("./pages/Operations.tsx")), "OneOperation")
+const OperationsPage = lazyRouteComponent(() => again(() => import("./pages/Operations.tsx")), "Operations")
+const ImagesPage = lazyRouteComponent(() => again(() => import("./pages/Images.tsx")), "Images")
+const SettingsPage = lazyRouteComponent(() => again(() => import("./pages/Settings.tsx")), "Settings")
+const UsersPage = lazyRouteComponent(() => again(() => import("./pages/Users.tsx")), "Users")
+const WebhooksPage = lazyRouteComponent(() => again(() => import("./pages/Webhooks.tsx")), "Webhooks")
+const OneVmPage = lazyRouteComponent(() => again(() => import("./pages/Vm.tsx")), "OneVm")
+const ScreenPage = lazyRouteComponent(() => again(() => import("./pages/Screen.tsx")), "Screen")
+const VmsPage = lazyRouteComponent(() => again(() => import("./pages/Vms.tsx")), "Vms")
+const OneVolumePage = lazyRouteComponent(() => again(() => import("./pages/Volumes.tsx")), "OneVolume")
+const VolumesPage = lazyRouteComponent(() => again(() => import("./pages/Volumes.tsx")), "Volumes")
 
 const Nowhere = () => (
   <div className="page narrow">

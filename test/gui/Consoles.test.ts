@@ -7,9 +7,13 @@ import * as Scope from "effect/Scope"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import type { Browser, BrowserContext, Page } from "playwright-core"
+import { vi } from "vitest"
 import * as Program from "../program/Program.ts"
 import * as Browsers from "./Browser.ts"
 import { look } from "./Look.ts"
+
+// a machine that is busy decides nothing
+vi.setConfig({ testTimeout: 180_000 })
 
 const scope = Effect.runSync(Scope.make())
 const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
@@ -29,7 +33,7 @@ beforeAll(async () => {
     viewport: { width: 1440, height: 900 },
     permissions: ["clipboard-read", "clipboard-write"]
   })
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(60_000)
 }, 120_000)
 
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))

@@ -8,9 +8,13 @@ import { existsSync, mkdirSync } from "node:fs"
 import { connect, createServer, type Socket } from "node:net"
 import { join } from "node:path"
 import type { Browser, BrowserContext, Page } from "playwright-core"
+import { vi } from "vitest"
 import * as Program from "../program/Program.ts"
 import * as Browsers from "./Browser.ts"
 import { look } from "./Look.ts"
+
+// a machine that is busy decides nothing
+vi.setConfig({ testTimeout: 180_000 })
 
 const scope = Effect.runSync(Scope.make())
 const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
@@ -29,7 +33,7 @@ beforeAll(async () => {
     inScope(Program.start(["simulate", "--hosts", "6", "--vms", String(vms), "--seed", "3"]))
   ])
   context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(60_000)
 }, 120_000)
 
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
@@ -313,6 +317,21 @@ describe.skipIf(Browsers.isMissing)("the connection (needs chromium)", () => {
     } finally {
       await page.close()
       line.close()
+    }
+  })
+
+  it("that fails while a part of the page is fetched leaves no hole: it is fetched again", async () => {
+    const id = await made("in-parts")
+    const page = await context.newPage()
+    try {
+      let asked = 0
+      await page.route(/\/assets\/(Charts|Vm)-/, (route) => (asked++ < 4 ? route.abort() : route.continue()))
+      await page.goto(`${program.url}/ui/vms/${id}`)
+      await heading(page, "in-parts")
+      await page.getByRole("region", { name: "What it uses" }).waitFor()
+      assert.isAbove(asked, 4)
+    } finally {
+      await page.close()
     }
   })
 })

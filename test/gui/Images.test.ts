@@ -10,9 +10,13 @@ import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Browser, BrowserContext, Page } from "playwright-core"
+import { vi } from "vitest"
 import * as Program from "../program/Program.ts"
 import * as Browsers from "./Browser.ts"
 import { look } from "./Look.ts"
+
+// a machine that is busy decides nothing
+vi.setConfig({ testTimeout: 180_000 })
 
 const scope = Effect.runSync(Scope.make())
 const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
@@ -51,7 +55,7 @@ beforeAll(async () => {
     inScope(Program.start(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3", "--image-allow", "127.0.0.1"]))
   ])
   context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  context.setDefaultTimeout(10_000)
+  context.setDefaultTimeout(60_000)
 }, 120_000)
 
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))

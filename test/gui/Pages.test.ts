@@ -6,9 +6,13 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { mkdirSync } from "node:fs"
 import type { Browser, BrowserContext, Page } from "playwright-core"
+import { vi } from "vitest"
 import * as Program from "../program/Program.ts"
 import * as Browsers from "./Browser.ts"
 import { look } from "./Look.ts"
+
+// a machine that is busy decides nothing
+vi.setConfig({ testTimeout: 180_000 })
 
 const scope = Effect.runSync(Scope.make())
 const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
@@ -25,7 +29,7 @@ beforeAll(async () => {
     inScope(Program.start(["simulate", "--hosts", "3", "--vms", "30", "--seed", "3"]))
   ])
   context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  context.setDefaultTimeout(10_000)
+  context.setDefaultTimeout(60_000)
 }, 120_000)
 
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))

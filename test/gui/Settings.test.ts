@@ -7,9 +7,13 @@ import * as Scope from "effect/Scope"
 import { mkdirSync } from "node:fs"
 import { createServer } from "node:http"
 import type { Browser, BrowserContext, Page } from "playwright-core"
+import { vi } from "vitest"
 import * as Program from "../program/Program.ts"
 import * as Browsers from "./Browser.ts"
 import { look } from "./Look.ts"
+
+// a machine that is busy decides nothing
+vi.setConfig({ testTimeout: 180_000 })
 
 const scope = Effect.runSync(Scope.make())
 const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
@@ -41,7 +45,7 @@ beforeAll(async () => {
     inScope(Program.start(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3", "--webhook-allow", "127.0.0.1"]))
   ])
   admin = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  admin.setDefaultTimeout(8_000)
+  admin.setDefaultTimeout(60_000)
 }, 120_000)
 
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
@@ -185,7 +189,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
 
   it("a viewer has tokens and a password of their own, and nothing else", async () => {
     const own = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-    own.setDefaultTimeout(8_000)
+    own.setDefaultTimeout(60_000)
     await assertAt(own, "", async (page) => {
       await signIn(page, "vic")
       await heading(page, "API tokens", 2)

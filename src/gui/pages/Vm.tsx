@@ -7,6 +7,7 @@ import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-re
 import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
+import { again } from "../parts/Again.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { VmId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
@@ -27,10 +28,12 @@ import { count, counted, gibibytes, mebibytes, moment, vmState } from "../parts/
 import { OperationRow } from "../parts/OperationRow.tsx"
 
 // what is above is shown first
-const Charts = lazy(() => import("../vm/Charts.tsx").then((module) => ({ default: module.Charts })))
-const Events = lazy(() => import("../vm/Details.tsx").then((module) => ({ default: module.Events })))
-const Snapshots = lazy(() => import("../vm/Details.tsx").then((module) => ({ default: module.Snapshots })))
-const Definition = lazy(() => import("../vm/Details.tsx").then((module) => ({ default: module.Definition })))
+const Charts = lazy(() => again(() => import("../vm/Charts.tsx")).then((module) => ({ default: module.Charts })))
+const Events = lazy(() => again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Events })))
+const Snapshots = lazy(() => again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Snapshots })))
+const Definition = lazy(() =>
+  again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Definition }))
+)
 
 const placementAtom = Atom.family((id: VmId) =>
   runtime.atom(Effect.flatMap(calls, ({ placements }) => placements.getVmPlacement({ path: { id } })))

@@ -4,8 +4,9 @@
  * @since 0.7.0
  */
 import { lazy, Suspense, useEffect, useState } from "react"
+import { again } from "./Again.ts"
 
-const PaletteBox = lazy(() => import("./Palette.tsx").then((module) => ({ default: module.PaletteBox })))
+const PaletteBox = lazy(() => again(() => import("./Palette.tsx")).then((module) => ({ default: module.PaletteBox })))
 
 /** Opened by Ctrl-K, or Cmd-K. @since 0.7.0 @category components */
 export const GoTo = () => {

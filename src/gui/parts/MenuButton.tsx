@@ -4,9 +4,10 @@
  * @since 0.8.0
  */
 import { lazy, Suspense, useRef, useState } from "react"
+import { again } from "./Again.ts"
 import type { MenuEntry } from "./Menu.tsx"
 
-const MenuBox = lazy(() => import("./Menu.tsx").then((module) => ({ default: module.MenuBox })))
+const MenuBox = lazy(() => again(() => import("./Menu.tsx")).then((module) => ({ default: module.MenuBox })))
 
 /** @since 0.8.0 @category components */
 export const MenuButton = ({

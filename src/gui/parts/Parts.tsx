@@ -6,6 +6,7 @@
 import { Result, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
 import * as Exit from "effect/Exit"
 import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
+import { again } from "./Again.ts"
 import type { Operation } from "../../api/Operations.ts"
 import type { Words } from "../state/Api.ts"
 import { meAtom } from "../state/Session.ts"
@@ -194,7 +195,7 @@ export const CommandsButton = ({ actions }: { readonly actions: ReadonlyArray<Co
   )
 }
 
-const DialogBox = lazy(() => import("./Dialog.tsx").then((module) => ({ default: module.DialogBox })))
+const DialogBox = lazy(() => again(() => import("./Dialog.tsx")).then((module) => ({ default: module.DialogBox })))
 
 /** @since 0.7.0 @category components */
 export const Dialog = (props: DialogProps) => (

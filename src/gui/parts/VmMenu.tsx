@@ -5,6 +5,7 @@
  */
 import { useNavigate } from "@tanstack/react-router"
 import { lazy, Suspense, useState } from "react"
+import { again } from "./Again.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useRole } from "./Parts.tsx"
@@ -20,7 +21,7 @@ export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: 
   </Sure>
 )
 
-const EditVm = lazy(() => import("./EditVm.tsx").then((module) => ({ default: module.EditVm })))
+const EditVm = lazy(() => again(() => import("./EditVm.tsx")).then((module) => ({ default: module.EditVm })))
 
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
