@@ -115,8 +115,14 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
           <Link to="/hosts" activeProps={current} activeOptions={{ includeSearch: false }}>
             Hosts <span className="quiet count">{count(hosts.size)}</span>
           </Link>
+          <Link to="/networks" activeProps={current}>
+            Networks
+          </Link>
           <Link to="/operations" activeProps={current} activeOptions={{ includeSearch: false }}>
             Operations <span className="quiet count">{under === 0 ? "" : count(under)}</span>
+          </Link>
+          <Link to="/events" activeProps={current} activeOptions={{ includeSearch: false }}>
+            Events
           </Link>
           <Link to="/settings" activeProps={current}>
             Settings

@@ -46,7 +46,19 @@ export interface Snapshot {
   readonly types: ReadonlyArray<InstanceType>
   /** the newest first, at most `mostOperations` */
   readonly operations: ReadonlyArray<Operation>
+  readonly recent: Recent
 }
+
+/** What happened while it was looked. @since 0.8.0 @category models */
+export interface Recent {
+  /** the newest first, at most `mostRecent` */
+  readonly events: ReadonlyArray<Event>
+  /** all after this one are among them; null: nothing is known yet */
+  readonly after: number | null
+}
+
+/** As many events as are kept at hand. @since 0.8.0 @category constants */
+export const mostRecent = 2000
 
 /** As many as are kept at hand; older ones are read when they are asked for. @since 0.7.0 @category constants */
 export const mostOperations = 500
@@ -58,7 +70,8 @@ const empty: Snapshot = {
   volumes: new Map(),
   images: [],
   types: [],
-  operations: []
+  operations: [],
+  recent: { events: [], after: null }
 }
 
 /** Times beside `DateTime`, as events and resources have them. */
@@ -101,7 +114,8 @@ const list = Effect.gen(function* () {
     hosts: byId(hosts.items),
     images: images.items,
     types: types.items,
-    operations: operations.items
+    operations: operations.items,
+    recent: empty.recent
   }
   return snapshot
 })
@@ -207,7 +221,14 @@ const apply = (snapshot: Snapshot, events: ReadonlyArray<Event>, stale: Stale): 
     else if (event.type.startsWith("host.")) stale.hosts = true
     else if (event.type.startsWith("image.")) stale.images = true
   }
-  return { ...snapshot, vms, operations: newest(operations.values()) }
+  return { ...snapshot, vms, operations: newest(operations.values()), recent: withRecent(snapshot.recent, events) }
+}
+
+const withRecent = ({ after, events: before }: Recent, more: ReadonlyArray<Event>): Recent => {
+  const events = [...more.toReversed(), ...before]
+  const kept = events.slice(0, mostRecent)
+  const last = kept.at(-1)
+  return { events: kept, after: kept.length === events.length || last === undefined ? after : last.id - 1 }
 }
 
 const newest = (operations: Iterable<Operation>): ReadonlyArray<Operation> =>
@@ -313,11 +334,13 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
       })
 
     /** A list of all that there is, of a moment after the cursor's: events from there on bring it up to date. */
-    const opened = Effect.gen(function* () {
-      failures = 0
-      if (snapshot.connection._tag === "loading") yield* Effect.flatMap(list, show)
-      else yield* show({ ...snapshot, connection: { _tag: "live" } })
-    })
+    const opened = (after: number | null) =>
+      Effect.gen(function* () {
+        failures = 0
+        if (snapshot.connection._tag === "loading") {
+          yield* Effect.flatMap(list, (listed) => show({ ...listed, recent: { events: [], after } }))
+        } else yield* show({ ...snapshot, connection: { _tag: "live" } })
+      })
 
     const take = (messages: ReadonlyArray<EventStream.Message>) =>
       Effect.gen(function* () {
@@ -333,7 +356,8 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
           // one of a type that only a newer controller has is none of ours
           if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
         }
-        if (snapshot.connection._tag !== "live") yield* opened
+        if (snapshot.connection._tag !== "live")
+          yield* opened(events[0] === undefined ? (cursor ?? null) : events[0].id - 1)
         if (events.length > 0) yield* show(apply(snapshot, events, stale))
       })
 
