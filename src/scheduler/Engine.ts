@@ -139,6 +139,8 @@ export interface Engine {
   readonly judge: (request: Request) => ReadonlyArray<Verdict>
   /** The best hosts (so many, and `also`), and the others counted by what bars them: numbers are compared for each, and nothing is written. */
   readonly survey: (request: Request, few: number, also?: HostId) => Survey
+  /** Which sizes are usual from now on. Rankings that mind them are made anew, each when it is asked for. */
+  readonly expect: (usual: ReadonlyArray<Score.Usual>) => void
   /** What a host has left to promise; undefined: no such host. */
   readonly free: (id: HostId) => Resources.Resources | undefined
   readonly size: () => number
@@ -345,7 +347,7 @@ interface Places {
 
 /** @since 0.7.0 @category constructors */
 export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread }: Options = {}): Engine => {
-  const usualSizes = Score.normalize(usual)
+  let usualSizes = Score.normalize(usual)
   const slots = new Map<number, number>()
   const vacant: Array<number> = []
   const hosts: Array<EngineHost | undefined> = []
@@ -1102,6 +1104,11 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     place,
     judge,
     survey,
+    expect: (usual) => {
+      usualSizes = Score.normalize(usual)
+      // a change of no host, before which nobody knows anything
+      if (weights.fragmentation > 0) forgotten = ++changes
+    },
     free: (id) => {
       const slot = slots.get(id)
       if (slot === undefined) return undefined

@@ -23,7 +23,10 @@ export type Placement =
 
 /** @since 0.7.0 @category models */
 export interface Kept {
-  /** Decides among exactly these candidates, whichever it was shown before. Of equals the one with the lowest id. */
+  /**
+   * Decides among exactly these candidates, whichever it was shown before, and by the usual sizes that it was told of last. Of equals the one
+   * with the lowest id.
+   */
   readonly place: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => Placement
   /** Why the host that was chosen among these is the one. */
   readonly explain: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>, chosen: HostId) => Explanation
@@ -33,6 +36,8 @@ export interface Kept {
     candidates: ReadonlyArray<Candidate>,
     types: ReadonlyArray<InstanceType>
   ) => Refusal
+  /** Which sizes are usual; null: the policy does not mind. */
+  readonly expect: ((usual: ReadonlyArray<Score.Usual>) => void) | null
   /** Why each of those that cannot take it cannot, one clause. */
   readonly reasons: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => ReadonlyMap<HostId, string>
 }
@@ -108,7 +113,8 @@ const few = 3
 
 /** @since 0.7.0 @category constructors */
 export const make = (policy: Score.Policy = "spread"): Kept => {
-  const engine = Engine.make({ weights: Score.policies[policy] })
+  const weights = Score.policies[policy]
+  const engine = Engine.make({ weights })
   const known = new Map<HostId, Candidate>()
   let shown: ReadonlyArray<Candidate> = []
   /** how often each name is counted, on all hosts */
@@ -301,6 +307,7 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
       )
       return Explain.toldRefusal(refusal, types, words)
     },
+    expect: weights.fragmentation > 0 ? engine.expect : null,
     reasons
   }
 }
