@@ -430,4 +430,26 @@ describe("Rebalance", () => {
     assert.isAbove(pieces, 400 / 16)
     assert.deepStrictEqual(last.value, Rebalance.plan(hosts, guests, options))
   })
+
+  it("looks at many hosts and VMs, and tells of many hosts why they will not do, in many pieces", () => {
+    const count = 2000
+    const given = Array.from({ length: count }, () => ({ room: 8, rack: null, maintenance: false }))
+    const guests = Array.from({ length: count }, (_, i) =>
+      guestOf(i + 1, i + 1, 8, i === 0 ? { rules: [{ kind: "on", label: "rack", values: ["a"] }] } : {})
+    )
+    const hosts = hostsOf(given, []).map((one, i) => ({ ...one, promised: sum(guests.slice(i, i + 1)) }))
+    const options: Rebalance.Options = { aim: { kind: "repair", vm: VmId.make(1) }, policy: "spread", moves: 10 }
+    const work = Rebalance.steps(hosts, guests, options)
+    let pieces = 1
+    let last = work.next()
+    for (; last.done !== true; last = work.next()) pieces++
+    const [stuck] = last.value.stuck
+    assert.strictEqual(stuck?.reason, "no other host can take it")
+    assert.strictEqual(
+      stuck.refusal?.barred.reduce((all, { count }) => all + count, 0),
+      count
+    )
+    // each host is tried in a piece of its own; beside that, all hosts and VMs are passed over several times
+    assert.isAbove(pieces, count + 20)
+  })
 })
