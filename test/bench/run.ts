@@ -60,6 +60,8 @@ interface Given {
   readonly profile: string | null
   /** of section commits */
   readonly committing: { readonly committers: number; readonly decisions: number }
+  /** of section placement: the largest fleet */
+  readonly hosts: number
 }
 
 interface Section {
@@ -92,7 +94,7 @@ const sections: ReadonlyArray<Section> = [
     tools: [],
     lab: "none",
     minutes: 20,
-    measure: () => Peers.measure
+    measure: ({ hosts }) => Peers.measure(hosts)
   },
   {
     name: "commits",
@@ -314,13 +316,18 @@ const command = Command.make(
       Options.withDefault(200_000),
       Options.withDescription("How many decisions section commits makes, of all committers.")
     ),
+    hosts: Options.integer("hosts").pipe(
+      Options.withSchema(Schema.Int.pipe(Schema.greaterThanOrEqualTo(1000))),
+      Options.withDefault(100_000),
+      Options.withDescription("Of how many hosts the largest fleet is in section placement, 1,000 or more.")
+    ),
     committers: Options.integer("committers").pipe(
       Options.withSchema(Schema.Int.pipe(Schema.between(1, 64))),
       Options.withDefault(4),
       Options.withDescription("How many threads section commits has.")
     )
   },
-  ({ chosen, committers, decisions, profile }) =>
+  ({ chosen, committers, decisions, hosts, profile }) =>
     Effect.scoped(
       Effect.gen(function* () {
         const scope = yield* Effect.scope
@@ -328,7 +335,8 @@ const command = Command.make(
           // brought up by the first who needs it
           lab: yield* Effect.cached(Effect.provideService(Lab.up, Scope.Scope, scope)),
           profile: profile ? join(Program.output, "profile") : null,
-          committing: { committers, decisions }
+          committing: { committers, decisions },
+          hosts
         }
         const wanted = sections.filter(({ name }) => chosen.length === 0 || chosen.includes(name))
         const results = yield* Effect.forEach(wanted, (section) => runSection(section, given))
