@@ -100,6 +100,7 @@ export const doing: Record<Operation["kind"], string> = {
   PauseVm: "it is being paused",
   ResumeVm: "it is being resumed",
   ConfigureVm: "its domain is being changed",
+  ResizeVm: "it is being resized",
   RepairVm: "it is being repaired",
   CleanVm: "what was left of it is being removed",
   AttachNic: "a NIC is being attached",

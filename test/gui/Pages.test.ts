@@ -130,6 +130,28 @@ describe.skipIf(Browsers.isMissing)("volumes (needs chromium)", () => {
   })
 })
 
+describe.skipIf(Browsers.isMissing)("a VM's size (needs chromium)", () => {
+  it("is another instance type's once it is off, and until then the controller says what to do", async () => {
+    const id = await gui().made("sized")
+    const { answer } = await gui().ask("POST", `/vms/${id}/resize`, { instanceType: 3 })
+    await assertAt(`/vms/${id}`, async (page) => {
+      await heading(page, "sized")
+      await choose(page, "More", "Resize…")
+      const resize = page.getByRole("dialog").getByRole("button", { name: "Resize sized", exact: true })
+      assert.isTrue(await resize.isDisabled())
+      await page.getByLabel("Instance type").selectOption("3")
+      await look(page, "vm-resize")
+      await resize.click()
+      await page.getByRole("alert").getByText(decodeProblem(answer).detail).waitFor()
+      await gui().ask("POST", `/vms/${id}/power-off`)
+      await resize.click()
+      await page.getByRole("dialog").waitFor({ state: "detached" })
+      await page.getByText("2 vCPUs, 4 GiB").first().waitFor()
+      assert.deepInclude((await gui().ask("GET", `/vms/${id}`)).answer, { instanceType: 3 })
+    })
+  })
+})
+
 describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
   it("are chosen, stopped and started at once, and destroyed by who types how many they are", async () => {
     const ids = await Promise.all(["batch-1", "batch-2", "batch-3"].map((name) => gui().made(name)))
