@@ -300,11 +300,11 @@ export class NicConflict extends Schema.TaggedError<NicConflict>()("NicConflict"
 /** Somebody else has the VM's serial console, which takes one at a time. @since 0.7.0 @category errors */
 export class ConsoleBusy extends Schema.TaggedError<ConsoleBusy>()("ConsoleBusy", {
   vmId: Ids.VmId,
-  /** as in `ada, since 2026-01-02T03:04:05.006Z` */
+  /** as in `ada, since 2026-01-02T03:04:05.006Z,` */
   holder: Schema.String
 }) {
   override get message(): string {
-    return `vmid : ${this.vmId} has a serial console for one at a time, and ${this.holder} has it: ask for it with force to take it over`
+    return `${this.holder} has the serial console of VM ${this.vmId}, which takes one at a time: ask for it with force to take it over`
   }
 }
 
