@@ -7,7 +7,7 @@ import { Link, useParams } from "@tanstack/react-router"
 import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
 import { VmId } from "../../domain/Ids.ts"
-import { Empty, Loading, State, useBegin, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { Empty, Loading, Missing, State, useBegin, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { powerOf } from "../parts/VmActions.ts"
 import { type Shown, vmState } from "../parts/Words.ts"
 import { isAlive, type Line, type LineState } from "./Line.ts"
@@ -154,12 +154,7 @@ export const ForVm = ({
       {connection._tag === "loading" || coming.vms > 0 ? (
         <Loading />
       ) : found === undefined ? (
-        <Empty title="There is no such VM">
-          <p>It was destroyed, its creation failed, or it never was.</p>
-          <Link to="/vms" className="button">
-            Show all VMs
-          </Link>
-        </Empty>
+        <Missing what="VM" />
       ) : (
         <Empty title="Only operators reach into VMs">
           <p>What is typed and shown there may be secret. An admin can make you an operator.</p>

@@ -15,9 +15,9 @@ import type { Commanded } from "../parts/Commands.ts"
 import {
   CommandsButton,
   CopyButton,
-  Empty,
   Failure,
   Loading,
+  Missing,
   State,
   useBegin,
   useRole,
@@ -169,15 +169,7 @@ export const OneHost = (): ReactNode => {
     return (
       <div className="page narrow">
         <h1>Host {id}</h1>
-        {connection._tag === "loading" ? (
-          <Loading />
-        ) : (
-          <Empty title="There is no such host">
-            <Link to="/hosts" className="button">
-              Show all hosts
-            </Link>
-          </Empty>
-        )}
+        {connection._tag === "loading" ? <Loading /> : <Missing what="host" />}
       </div>
     )
   }

@@ -15,9 +15,9 @@ import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { destroyOf, powerOf } from "../parts/VmActions.ts"
 import { DestroyVm, VmMenu } from "../parts/VmMenu.tsx"
 import {
-  Empty,
   Failure,
   Loading,
+  Missing,
   Refusal,
   State,
   useBegin,
@@ -224,12 +224,7 @@ export const OneVm = (): ReactNode => {
           <Loading />
         ) : (
           <>
-            <Empty title="There is no such VM">
-              <p>It was destroyed, its creation failed, or it never was.</p>
-              <Link to="/vms" className="button">
-                Show all VMs
-              </Link>
-            </Empty>
+            <Missing what="VM" />
             <ul className="list">
               {operations.map((operation) => (
                 <OperationRow key={operation.id} operation={operation} />

@@ -20,7 +20,7 @@ import { MenuButton } from "../parts/MenuButton.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { NameDialog, VolumeMenu, volumeState } from "../parts/VolumeMenu.tsx"
-import { Commands, Empty, Loading, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { Commands, Empty, Loading, Missing, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { count, gibibytes, moment } from "../parts/Words.ts"
 
 const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
@@ -281,15 +281,7 @@ export const OneVolume = (): ReactNode => {
     return (
       <div className="page narrow">
         <h1>Volume {id}</h1>
-        {connection._tag === "loading" || coming.volumes > 0 ? (
-          <Loading />
-        ) : (
-          <Empty title="There is no such volume">
-            <Link to="/volumes" className="button">
-              Show all volumes
-            </Link>
-          </Empty>
-        )}
+        {connection._tag === "loading" || coming.volumes > 0 ? <Loading /> : <Missing what="volume" />}
       </div>
     )
   }

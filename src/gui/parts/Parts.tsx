@@ -4,6 +4,7 @@
  * @since 0.7.0
  */
 import { Result, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
+import { Link } from "@tanstack/react-router"
 import * as Exit from "effect/Exit"
 import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
 import { again } from "./Again.ts"
@@ -97,6 +98,22 @@ export const Empty = ({ children, title }: { readonly title: string; readonly ch
     <h2>{title}</h2>
     {children}
   </div>
+)
+
+const kinds = {
+  VM: { to: "/vms", all: "Show all VMs", why: "It was destroyed, its creation failed, or it never was." },
+  host: { to: "/hosts", all: "Show all hosts", why: "It was removed, or it never was." },
+  volume: { to: "/volumes", all: "Show all volumes", why: "It was purged, its creation failed, or it never was." }
+} as const
+
+/** What an address names that is not there, or not any more. @since 0.8.0 @category components */
+export const Missing = ({ what }: { readonly what: keyof typeof kinds }) => (
+  <Empty title={`There is no such ${what}`}>
+    <p>{kinds[what].why}</p>
+    <Link to={kinds[what].to} className="button">
+      {kinds[what].all}
+    </Link>
+  </Empty>
 )
 
 /** As large as what comes, so that nothing jumps. @since 0.7.0 @category components */
