@@ -108,10 +108,7 @@ describe.skipIf(Browsers.isMissing)("events (needs chromium)", () => {
       while ((await older.count()) > 0) {
         const before = await total.getAttribute("aria-rowcount")
         await older.click()
-        await page.waitForFunction(
-          (was) => document.querySelector('[role="table"]')?.getAttribute("aria-rowcount") !== was,
-          before
-        )
+        await page.locator(`[role="table"]:not([aria-rowcount="${before}"])`).waitFor()
       }
       assert.isAtLeast(Number(await total.getAttribute("aria-rowcount")), items.length + 1)
       await page.getByLabel("Kind").selectOption("operation")

@@ -276,15 +276,12 @@ const apply = (snapshot: Snapshot, events: ReadonlyArray<Event>, stale: Stale): 
   return {
     ...snapshot,
     vms: vms ?? snapshot.vms,
-    operations: operations === null ? snapshot.operations : newest(operations.values()),
-    recent: withRecent(snapshot.recent, events)
+    operations: operations === null ? snapshot.operations : newest(operations.values())
   }
 }
 
 const withRecent = ({ after, events: before }: Recent, more: ReadonlyArray<Event>): Recent => {
-  const newestId = before[0]?.id ?? 0
-  // what came while the rest was being read is applied twice
-  const events = [...more.filter(({ id }) => id > newestId).toReversed(), ...before]
+  const events = [...more.toReversed(), ...before]
   const kept = events.slice(0, mostRecent)
   const last = kept.at(-1)
   return { events: kept, after: kept.length === events.length || last === undefined ? after : last.id - 1 }
@@ -397,7 +394,7 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
       })
 
     /** A list of all that there is, of moments after the cursor's: events from there on bring it up to date. */
-    const opened = Effect.fnUntraced(function* (after: number | null) {
+    const opened = Effect.gen(function* () {
       failures = 0
       if (snapshot.connection._tag !== "loading") {
         yield* show({ ...snapshot, connection: { _tag: "live" } })
@@ -406,7 +403,7 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
       yield* FiberHandle.clear(rest)
       const first = yield* list
       meanwhile = []
-      yield* show({ ...first.snapshot, recent: { events: [], after } })
+      yield* show(first.snapshot)
       const vms = following(
         first.vms,
         (page) => vmsFrom(laterPage, page),
@@ -460,11 +457,15 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
           // one of a type that only a newer controller has is none of ours
           if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
         }
-        if (snapshot.connection._tag !== "live")
-          yield* opened(events[0] === undefined ? (cursor ?? null) : events[0].id - 1)
+        const { _tag } = snapshot.connection
+        if (_tag !== "live") yield* opened
+        if (_tag === "loading") {
+          const after = events[0] === undefined ? (cursor ?? null) : events[0].id - 1
+          yield* show({ ...snapshot, recent: { events: [], after } })
+        }
         if (events.length === 0) return
         meanwhile?.push(...events)
-        yield* show(apply(snapshot, events, stale))
+        yield* show({ ...apply(snapshot, events, stale), recent: withRecent(snapshot.recent, events) })
       })
 
     const connected = Stream.suspend(() =>
