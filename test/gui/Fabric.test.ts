@@ -192,3 +192,17 @@ describe.skipIf(Browsers.isMissing)("a host (needs chromium)", () => {
     })
   })
 })
+
+describe.skipIf(Browsers.isMissing)("what an address names that is not there (needs chromium)", () => {
+  for (const [what, path] of [
+    ["VM", "/vms"],
+    ["host", "/hosts"],
+    ["volume", "/volumes"]
+  ] as const)
+    it(`is said of a ${what}, with a way to those that are`, () =>
+      assertAt(`${path}/9999`, async (page) => {
+        await page.getByRole("heading", { name: `There is no such ${what}`, exact: true }).waitFor()
+        await page.getByRole("link", { name: `Show all ${what}s` }).click()
+        await page.waitForURL(`**/ui${path}`)
+      }))
+})
