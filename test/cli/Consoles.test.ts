@@ -42,7 +42,10 @@ describe("console", () => {
         // another is told who is there, and takes it over
         const busy = yield* run("console", "web")
         assert.strictEqual(busy.status, 1)
-        assert.match(busy.err, /local, since 20.*Z, has the serial console of VM \d+, which takes one at a time: ask for it with force/)
+        assert.match(
+          busy.err,
+          /local, since 20.*Z, has the serial console of VM \d+, which takes one at a time: ask for it with force/
+        )
         const second = yield* Effect.fork(run("console", "web", "--force"))
         const { err, status } = yield* Fiber.join(first)
         assert.strictEqual(status, 1)

@@ -176,7 +176,10 @@ describe("a VM's serial console", () => {
         // somebody has it, and is named
         const busy = yield* ask("POST", "/vms/1/console-tickets", bob, { kind: "serial" })
         assert.deepInclude(busy.json, { status: 409, code: "console_busy" })
-        assert.match(String(busy.json.detail), /^ada, since 20.*Z, has the serial console of VM \d+, which takes one at a time: ask for it with force/)
+        assert.match(
+          String(busy.json.detail),
+          /^ada, since 20.*Z, has the serial console of VM \d+, which takes one at a time: ask for it with force/
+        )
         const mine = yield* opened(yield* ticket(bob, { kind: "serial", force: true }), bob)
         assert.deepStrictEqual(yield* Effect.promise(() => line.closed), {
           code: 4001,
