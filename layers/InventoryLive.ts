@@ -19,7 +19,7 @@ import type { Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
 import { countedIn } from "../src/domain/Placement.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
-import { changed, type Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
+import { changed, Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
 import type { Volume } from "../src/domain/Volume.ts"
 import {
   type AdmitVm,
@@ -256,6 +256,9 @@ const make = Effect.gen(function* () {
     where id = ? returning ${vmColumnNames}`)
   const updateSettings = statement(`update vms set name = ?, on_crash = ?, protected = ?, autostart = ?,
     description = ?, tags = ?, labels = ?, placement = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
+  const updateSize = statement(`update vms set tid = ?, cpu = ?, ram = ?,
+    applied = json_object('name', name, 'cpu', ?, 'ram', ?), updated_at = ? where id = ? returning ${vmColumnNames}`)
+  const updateReservation = statement("update reservations set cpu = ?, ram = ? where vm_id = ?")
   const updatePower = statement(`update vms set state = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
   const changeState = Effect.fnUntraced(function* (id: VmId, state: VmState, now: number) {
     const rows = yield* updateState(state, now, state, id)
@@ -811,6 +814,52 @@ const make = Effect.gen(function* () {
         }),
         ({ after }) => remember(after)
       ).pipe(Effect.withSpan("Inventory.changeVm")),
+
+    beginResize: (id, tid, check, confirm) =>
+      Effect.withSpan(
+        changing(
+          `resize VM ${id}`,
+          Effect.gen(function* () {
+            const vm = yield* vmRow(id)
+            if (!vm.exists) return yield* new Errors.VmNotFound({ vmId: id })
+            const unfinished = yield* unfinishedWith(id)
+            if (unfinished !== null) return yield* busy(id, unfinished)
+            const type = yield* typeRow(tid)
+            if (type === null || type.retired) return yield* typeNotFound(tid)
+            const [usage] = yield* usages.one(vm.hostId)
+            if (usage === undefined) return yield* Effect.dieMessage(`VM ${id} is on a host that is no more`)
+            const { cpu, ram } = vm.resources
+            const promised = { ...usage.promised, cpu: usage.promised.cpu - cpu, ram: usage.promised.ram - ram }
+            yield* check(vm, type, { ...usage, promised, vms: usage.vms - 1 })
+            const now = yield* Clock.currentTimeMillis
+            yield* updateReservation(Math.max(cpu, type.cpu), Math.max(ram, type.ram), id)
+            const detail = { type: tid, cpu: type.cpu, ram: type.ram }
+            const operation = yield* operations.insert({ kind: "ResizeVm", vmId: id, detail }, now)
+            const resources = { ...vm.resources, cpu: type.cpu, ram: type.ram }
+            const after = new Vm({ ...vm, instanceType: tid, resources }, { disableValidation: true })
+            if (confirm !== undefined) yield* confirm({ before: vm, after, operation })
+            return { result: operation, hosts: [vm.hostId] }
+          }),
+          () => undefined
+        ),
+        "Inventory.beginResize"
+      ),
+    settleResize: Effect.fn("Inventory.settleResize")(function* (id, to) {
+      const now = yield* Clock.currentTimeMillis
+      yield* changingSimply(
+        `settle the size of VM ${id}`,
+        Effect.gen(function* () {
+          const before = yield* Effect.orDie(vmRow(id))
+          const { cpu, ram } = to ?? before.resources
+          yield* updateReservation(cpu, ram, id)
+          if (to === null) return { result: before, hosts: [before.hostId] }
+          const rows = yield* updateSize(to.instanceType, cpu, ram, cpu, ram, now, id)
+          const after = yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
+          return { result: after, hosts: [after.hostId] }
+        }),
+        remember
+      )
+    }),
 
     cloudInit: Effect.fn("Inventory.cloudInit")((id) =>
       read(`read what VM ${id} is told by cloud-init`, cloudInits.find(id))

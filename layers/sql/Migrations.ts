@@ -581,6 +581,21 @@ const explanations = Effect.gen(function* () {
   ) strict`
 })
 
+/** Whoever follows a VM is told of all that is wanted of it, and not of its name, its state and its host alone. */
+const settingsEvents = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const columns = [
+    ...["name", "state", "host_id", "tid", "cpu", "ram", "on_crash", "protected", "autostart", "description"],
+    ...["tags", "labels", "placement"]
+  ]
+  yield* sql`drop trigger event_vm_changed`
+  yield* sql.unsafe(`create trigger event_vm_changed after update of ${columns.join(", ")} on vms
+    when ${columns.map((column) => `old.${column} is not new.${column}`).join(" or ")} begin
+    insert into events (type, vm_id, host_id, data)
+    values ('vm.changed', new.id, new.host_id, json_object('name', new.name, 'state', new.state, 'hostId', new.host_id));
+  end`)
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -599,7 +614,8 @@ export const migrations = {
   "0014_host_origins": hostOrigins,
   "0015_made_events": madeEvents,
   "0016_placements": placements,
-  "0018_explanations": explanations
+  "0018_explanations": explanations,
+  "0020_settings_events": settingsEvents
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -271,6 +271,16 @@ export const listing = {
 
 const byId = Schema.Struct({ id: id(Ids.VmId) })
 
+/** @since 0.8.0 @category schemas */
+export const NewSize = Schema.Struct({
+  instanceType: field(idInBody(Ids.InstanceTypeId), "id of the instance type whose vCPUs and memory it is to have")
+}).annotations({
+  identifier: "NewSize",
+  description: "How large a VM is to be.",
+  examples: [{ instanceType: Ids.InstanceTypeId.make(2) }],
+  ...strict
+})
+
 /** How long a guest has for what it is asked. @since 0.6.0 @category schemas */
 export const Patience = Schema.Struct({
   within: optional(
@@ -397,6 +407,21 @@ export const group = HttpApiGroup.make("vms")
           "Destroy a VM",
           "Whatever its state; begun when what else is being done with it has ended. Its volumes stay, and are available again. Refused as long as it is `protected`. 204: it is " +
             "destroyed already."
+        )
+      )
+  )
+  .add(
+    power("resizeVm", "/vms/:id/resize")
+      .setHeaders(changing)
+      .setPayload(NewSize)
+      .addError(Problem.PreconditionFailed)
+      .addError(Problem.TooLarge)
+      .annotateContext(
+        documented(
+          "operator",
+          "Resize a VM",
+          "The VM gets the vCPUs and the memory of another instance type; its root disk stays as large as it is. It has to be off, and stays on its host, which has to " +
+            "have room for what is more: else it is refused, and the answer says what is lacking."
         )
       )
   )

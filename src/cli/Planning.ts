@@ -49,6 +49,7 @@ export const plannable: ReadonlySet<string> = new Set([
   "rebootVm",
   "repairVm",
   "resetVm",
+  "resizeVm",
   "restoreVolume",
   "retireInstanceType",
   "resumeVm",

@@ -319,6 +319,25 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         yield* Operations.settle(noWait, { body, value }, () => show(id))
       })
   }),
+  Verb.make({
+    name: "resize",
+    about:
+      "Give a VM that is off the vCPUs and the memory of another instance type. Its root disk stays as large as it is.",
+    endpoints: ["resizeVm"],
+    options: Options.all({
+      type: Verb.text("type", "TYPE", "The instance type; vmfabric type list shows them."),
+      noWait: Verb.noWait
+    }),
+    args: word,
+    run: ({ noWait, type }, text) =>
+      Effect.gen(function* () {
+        const id = yield* Resolve.vm(text)
+        const { vms } = yield* client
+        const payload = { instanceType: yield* Resolve.type(type) }
+        const call = vms.resizeVm({ path: { id }, payload, headers: {}, withResponse: true })
+        yield* Operations.begin(noWait, call, (operation) => Operations.orOperation(operation, show(id)))
+      })
+  }),
   CloudInit.verb,
   Verb.make({
     name: "destroy",

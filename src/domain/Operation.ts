@@ -20,6 +20,7 @@ export const OperationKind = Schema.Literal(
   "PauseVm",
   "ResumeVm",
   "ConfigureVm",
+  "ResizeVm",
   "RepairVm",
   "CleanVm",
   "AttachNic",
@@ -55,6 +56,7 @@ export type OperationState = typeof OperationState.Type
 /**
  * What else an operation has to know, by kind:
  *
+ * - `ResizeVm`: `type`, the instance type that it is to have, and `cpu` and `ram` of that
  * - `GrowVolume`: `size` and `formerSize` in GiB
  * - `RevertVolume`: `formerSize`
  * - `RenameVolume`: `name` and `formerName`
@@ -69,6 +71,9 @@ export type OperationState = typeof OperationState.Type
  * @since 0.2.0 @category models
  */
 export const OperationDetail = Schema.Struct({
+  type: Schema.optionalWith(Ids.InstanceTypeId, { exact: true }),
+  cpu: Schema.optionalWith(Schema.Int, { exact: true }),
+  ram: Schema.optionalWith(Schema.Int, { exact: true }),
   size: Schema.optionalWith(Schema.Int, { exact: true }),
   formerSize: Schema.optionalWith(Schema.Int, { exact: true }),
   name: Schema.optionalWith(Schema.String, { exact: true }),

@@ -270,6 +270,8 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
           })
           vmNow = new Vm({ ...vmNow, nics }, unchecked)
         }),
+      // as it is written already, for whoever looks at it
+      settleResize: () => Effect.void,
       setVmPower: (_, state) =>
         Effect.sync(() => {
           if (vmNow !== undefined) vmNow = new Vm({ ...vmNow, state }, unchecked)
@@ -467,6 +469,10 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
         const target = `${field} of domain ${domainName} on ${host.name}`
         add(change(told, target, seen === null ? null : `${seen}\n`, `${wanted}\n`))
       }
+    }
+    if (operation?.kind === "ResizeVm" && vm.before !== null) {
+      const size = ({ resources: { cpu, ram } }: Vm) => `${cpu} vCPUs, ${ram} MiB\n`
+      add(change("domain", `size of domain ${domainName} on ${host.name}`, size(vm.before), size(vm.after)))
     }
     if (operation?.kind === "ConfigureVm" && vm.before !== null) {
       const of = (field: string) => `${field} of domain ${domainName} on ${host.name}`

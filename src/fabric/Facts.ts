@@ -105,12 +105,15 @@ export const ofType = ({ retired, tid, ...size }: KnownType): Facts => ({
 
 /** What a new VM is made of. @since 0.5.0 @category getters */
 export const ofNewVm = (type: InstanceType, image: Image, disk: KeptWith): Facts => ({
-  [`instance type ${type.tid}`]: amounts(type),
+  ...ofSize(type),
   image: `image ${image.id} (${image.config.name}) from ${formatSource(image.config.source)}`,
   // that it becomes known when it is looked at for the first time is no change of it
   ...(image.content === null ? {} : { "image's content": `SHA-256 ${image.content.sha256}` }),
   ...ofStorage(disk)
 })
+
+/** How large those of a type become. @since 0.8.0 @category getters */
+export const ofSize = (type: InstanceType): Facts => ({ [`instance type ${type.tid}`]: amounts(type) })
 
 /** What new disks and volumes are kept with. @since 0.5.0 @category getters */
 export const ofStorage = ({ driver, pool }: KeptWith): Facts => ({

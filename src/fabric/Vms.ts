@@ -13,6 +13,7 @@ import * as CloudInitRules from "../cloudinit/Rules.ts"
 import * as Seed from "../cloudinit/Seed.ts"
 import { type CloudInit, hostnameOf } from "../domain/CloudInit.ts"
 import * as Errors from "../domain/Errors.ts"
+import { Host } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../domain/Ids.ts"
 import type { Image } from "../domain/Image.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
@@ -22,6 +23,7 @@ import * as Placement from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
 import {
   Description,
+  isSettled,
   LabelKey,
   LabelValue,
   most,
@@ -92,6 +94,15 @@ export type DestroyError =
 export type ChangeError =
   Errors.InvalidArgument | Errors.VmNotFound | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError
 
+/** @since 0.8.0 @category errors */
+export type ResizeError =
+  | Errors.VmNotFound
+  | Errors.VmConflict
+  | Errors.InstanceTypeNotFound
+  | Errors.HasChanged
+  | Errors.OperationFailed
+  | Errors.PersistenceError
+
 /** @since 0.6.0 @category errors */
 export type CloudInitError =
   Errors.InvalidArgument | Errors.VmNotFound | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError
@@ -136,6 +147,18 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
      * fails after a few tries, and ends by itself when the host is back. `HasChanged`: its revision is not the expected one.
      */
     readonly change: (id: VmId, change: ChangeVm, expect?: Revision.Expect) => Effect.Effect<Vm, ChangeError>
+    /**
+     * Gives one that is off the vCPUs and the memory of another instance type, on the host where it is; its root disk stays as large as it is.
+     * `VmConflict`: it is not off, or its host has no room for what is more, and what helps is said. `HasChanged`: its revision is not the expected
+     * one.
+     *
+     * @since 0.8.0
+     */
+    readonly resize: (
+      id: VmId,
+      instanceType: InstanceTypeId,
+      expect?: Revision.Expect
+    ) => Effect.Effect<void, ResizeError>
     /** What its guest is told by cloud-init. It may be secret. */
     readonly cloudInit: (id: VmId) => Effect.Effect<CloudInitReport, Errors.VmNotFound | Errors.PersistenceError>
     /**
@@ -530,6 +553,54 @@ export const layer = Layer.effect(
         )
         if (operation !== null) yield* operations.await(operation.id)
         return after
+      }),
+      resize: Effect.fn("Vms.resize")(function* (id, tid, expect) {
+        const intent = yield* Intent.Intent
+        const expected = Revision.checkVm(expect)
+        const check: Parameters<typeof inventory.beginResize<Errors.VmConflict | Errors.HasChanged>>[2] = (
+          vm,
+          to,
+          others
+        ) =>
+          Effect.gen(function* () {
+            yield* expected?.(vm) ?? Effect.void
+            yield* intent.depends(() => ({ ...Facts.ofVm(vm), ...Facts.ofSize(to) }))
+            if (!isSettled(vm.state)) {
+              return yield* new Errors.VmConflict({ vmId: id, reason: `is ${vm.state}: it can only be destroyed` })
+            }
+            if (vm.state !== "stopped") {
+              return yield* new Errors.VmConflict({
+                vmId: id,
+                reason: `is ${vm.state}: shut it down, and resize it then`
+              })
+            }
+            const more = (name: "cpu" | "ram") => (to[name] > vm.resources[name] ? to[name] : 0)
+            const wanted = { cpu: more("cpu"), ram: more("ram"), disk: 0 }
+            if (wanted.cpu + wanted.ram === 0) return
+            const host = new Host({ ...others.host, maintenance: false }, { disableValidation: true })
+            const candidate = { ...others, host, status: { _tag: "Up" } as const }
+            yield* Effect.catchTag(
+              placing.place([])({ resources: wanted, exclude: new Map() }, [candidate]),
+              "NoFeasibleHost",
+              ({ refusals }) =>
+                new Errors.VmConflict({
+                  vmId: id,
+                  reason: `has no room for that on its host ${host.name}: ${refusals.map(({ reason }) => reason).join("; ")}`
+                })
+            )
+          })
+        const operation = yield* queue.whenFree(
+          { vmId: id },
+          inventory
+            .beginResize(id, tid, check, (changed) =>
+              intent.confirm(() => ({ operation: changed.operation, vm: changed }))
+            )
+            .pipe(
+              Effect.tap((operation) => Begun.start(operations, operation)),
+              Effect.uninterruptible
+            )
+        )
+        yield* operations.await(operation.id)
       }),
       cloudInit: Effect.fn("Vms.cloudInit")(function* (id) {
         const vm = yield* inventory.vm(id)

@@ -5,7 +5,7 @@
  */
 import { Result, useAtom, useAtomRefresh, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
 import { Link, Outlet, useLocation } from "@tanstack/react-router"
-import { type ReactNode, useEffect } from "react"
+import { memo, type ReactNode, useEffect } from "react"
 import icon from "./icon.svg?no-inline"
 import type { Me } from "../api/Session.ts"
 import { isUnknown, wordsOfCause } from "./state/Api.ts"
@@ -73,8 +73,49 @@ const Who = ({ me }: { readonly me: typeof Me.Type }) => {
   )
 }
 
+const current = { "aria-current": "page" } as const
+
+/** How many there are of each; it is not drawn again for what happens to them. */
+const Pages = memo(
+  ({
+    hosts,
+    under,
+    vms,
+    volumes
+  }: {
+    readonly hosts: number
+    readonly under: number
+    readonly vms: number
+    readonly volumes: number
+  }) => (
+    <nav aria-label="Pages">
+      <Link to="/" activeOptions={{ exact: true }} activeProps={current}>
+        Overview
+      </Link>
+      <Link to="/vms" activeProps={current} activeOptions={{ includeSearch: false }}>
+        VMs <span className="quiet count">{count(vms)}</span>
+      </Link>
+      <Link to="/volumes" activeProps={current} activeOptions={{ includeSearch: false }}>
+        Volumes <span className="quiet count">{count(volumes)}</span>
+      </Link>
+      <Link to="/images" activeProps={current}>
+        Images
+      </Link>
+      <Link to="/hosts" activeProps={current} activeOptions={{ includeSearch: false }}>
+        Hosts <span className="quiet count">{count(hosts)}</span>
+      </Link>
+      <Link to="/operations" activeProps={current} activeOptions={{ includeSearch: false }}>
+        Operations <span className="quiet count">{under === 0 ? "" : count(under)}</span>
+      </Link>
+      <Link to="/settings" activeProps={current}>
+        Settings
+      </Link>
+    </nav>
+  )
+)
+
 const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
-  const { connection, hosts, operations, vms, volumes } = useSnapshot()
+  const { coming, connection, hosts, operations, vms, volumes } = useSnapshot()
   const refresh = useAtomRefresh(meAtom)
   const signedOut = connection._tag === "signedOut"
   useEffect(() => {
@@ -87,8 +128,6 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
       .querySelector('nav[aria-label="Pages"] [aria-current]')
       ?.scrollIntoView({ block: "nearest", inline: "center" })
   }, [pathname])
-  const under = operations.filter(({ endedAt }) => endedAt === null).length
-  const current = { "aria-current": "page" } as const
   return (
     <div className="frame">
       <a href="#main" className="skip button">
@@ -99,29 +138,12 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
           <img src={icon} alt="" />
           vmfabric
         </Link>
-        <nav aria-label="Pages">
-          <Link to="/" activeOptions={{ exact: true }} activeProps={current}>
-            Overview
-          </Link>
-          <Link to="/vms" activeProps={current} activeOptions={{ includeSearch: false }}>
-            VMs <span className="quiet count">{count(vms.size)}</span>
-          </Link>
-          <Link to="/volumes" activeProps={current} activeOptions={{ includeSearch: false }}>
-            Volumes <span className="quiet count">{count(volumes.size)}</span>
-          </Link>
-          <Link to="/images" activeProps={current}>
-            Images
-          </Link>
-          <Link to="/hosts" activeProps={current} activeOptions={{ includeSearch: false }}>
-            Hosts <span className="quiet count">{count(hosts.size)}</span>
-          </Link>
-          <Link to="/operations" activeProps={current} activeOptions={{ includeSearch: false }}>
-            Operations <span className="quiet count">{under === 0 ? "" : count(under)}</span>
-          </Link>
-          <Link to="/settings" activeProps={current}>
-            Settings
-          </Link>
-        </nav>
+        <Pages
+          vms={vms.size + coming.vms}
+          volumes={volumes.size + coming.volumes}
+          hosts={hosts.size}
+          under={operations.filter(({ endedAt }) => endedAt === null).length}
+        />
         <div className="foot">
           <GoTo />
           <ConnectionState connection={connection} />

@@ -34,6 +34,7 @@ import * as RebootVm from "./RebootVm.ts"
 import * as RenameVolume from "./RenameVolume.ts"
 import * as RepairVm from "./RepairVm.ts"
 import * as ResetVm from "./ResetVm.ts"
+import * as ResizeVm from "./ResizeVm.ts"
 import * as RestoreVolume from "./RestoreVolume.ts"
 import * as ResumeVm from "./ResumeVm.ts"
 import * as RevertVolume from "./RevertVolume.ts"
@@ -165,6 +166,7 @@ export const kinds: Readonly<Record<OperationKind, Kind>> = {
   PauseVm: ofVm(PauseVm, "both ways", PauseVm.saga),
   ResumeVm: ofVm(ResumeVm, "both ways", ResumeVm.saga),
   ConfigureVm: ofVm(ConfigureVm, "forward", ConfigureVm.saga),
+  ResizeVm: ofVm(ResizeVm, "both ways", ResizeVm.saga),
   RepairVm: ofVm(RepairVm, "both ways", (subject, { storage }) => RepairVm.saga(subject, storage.driver)),
   CleanVm: ofVm(CleanVm, "forward", CleanVm.saga),
   AttachNic: ofVm(AttachNic, "both ways", AttachNic.saga),

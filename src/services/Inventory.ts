@@ -504,6 +504,28 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<VmChanged>
     ) => Effect.Effect<VmChanged, E | Errors.VmNotFound | Errors.VmBusy | Errors.PersistenceError>
 
+    /**
+     * One transaction: a pending `ResizeVm` operation is written, and from then on the larger of what the VM has and of what that instance type has is
+     * promised to it. `check` sees what else is promised on its host; a failure of it, or of `confirm`, changes nothing. The type's disk is none of
+     * it. `VmBusy`: another operation on it, or on a volume with it, has not ended.
+     *
+     * @since 0.8.0
+     */
+    readonly beginResize: <E = never>(
+      id: VmId,
+      instanceType: InstanceTypeId,
+      check: (vm: Vm, to: InstanceType, others: HostUsage) => Effect.Effect<void, E>,
+      confirm?: Confirm<VmChanged>
+    ) => Effect.Effect<
+      Operation,
+      E | Errors.VmNotFound | Errors.VmBusy | Errors.InstanceTypeNotFound | Errors.PersistenceError
+    >
+    /** What it is from then on, and what is promised to it; null: what it was. @since 0.8.0 */
+    readonly settleResize: (
+      id: VmId,
+      to: { readonly instanceType: InstanceTypeId; readonly cpu: number; readonly ram: number } | null
+    ) => Effect.Effect<void, Errors.PersistenceError>
+
     /** What the VM's guest is told; of one that is over what is usual, for nothing of it is kept. */
     readonly cloudInit: (id: VmId) => Effect.Effect<CloudInit, Errors.PersistenceError>
     /**

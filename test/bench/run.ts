@@ -25,6 +25,7 @@ import * as Commits from "./Commits.ts"
 import * as Create from "./Create.ts"
 import { type Figure, median, met, table } from "./Figure.ts"
 import * as Fuzz from "./Fuzz.ts"
+import * as Gui from "./Gui.ts"
 import * as Http from "./Http.ts"
 import * as ImageSize from "./ImageSize.ts"
 import * as Journal from "./Journal.ts"
@@ -43,6 +44,7 @@ import * as Volumes from "./Volumes.ts"
 /** Debian packages by the program that is looked for. */
 const packages = {
   wrk: "wrk",
+  chromium: "chromium",
   python3: "python3-flask",
   taskset: "util-linux",
   ssh: "openssh-client",
@@ -58,6 +60,8 @@ interface Given {
   readonly lab: Effect.Effect<Lab.Lab, BenchError>
   /** a folder for CPU profiles */
   readonly profile: string | null
+  /** of section gui: how long memory is watched */
+  readonly soak: number
   /** of section commits */
   readonly committing: { readonly committers: number; readonly decisions: number }
   /** of section placement: the largest fleet */
@@ -151,6 +155,15 @@ const sections: ReadonlyArray<Section> = [
     lab: "none",
     minutes: 6,
     measure: () => Api.measure
+  },
+  {
+    name: "gui",
+    about:
+      "how soon one browser shows what another does; 10,000 VMs with 1,000 changes a second: first load, frames, elements, memory",
+    tools: ["chromium"],
+    lab: "none",
+    minutes: 60,
+    measure: ({ profile, soak }) => Gui.measure({ minutes: soak, profile })
   },
   {
     name: "cli",
@@ -309,7 +322,14 @@ const command = Command.make(
       })
     ),
     profile: Options.boolean("profile").pipe(
-      Options.withDescription("Writes a CPU profile of the server in section http, to dist/bench/profile.")
+      Options.withDescription(
+        "Writes a CPU profile of the server in section http and of the page in section gui, to dist/bench/profile."
+      )
+    ),
+    soak: Options.integer("soak").pipe(
+      Options.withSchema(Schema.Int.pipe(Schema.between(0, 55))),
+      Options.withDefault(10),
+      Options.withDescription("How many minutes section gui watches the page's memory.")
     ),
     decisions: Options.integer("decisions").pipe(
       Options.withSchema(Schema.Int.pipe(Schema.positive())),
@@ -327,7 +347,7 @@ const command = Command.make(
       Options.withDescription("How many threads section commits has.")
     )
   },
-  ({ chosen, committers, decisions, hosts, profile }) =>
+  ({ chosen, committers, decisions, hosts, profile, soak }) =>
     Effect.scoped(
       Effect.gen(function* () {
         const scope = yield* Effect.scope
@@ -335,6 +355,7 @@ const command = Command.make(
           // brought up by the first who needs it
           lab: yield* Effect.cached(Effect.provideService(Lab.up, Scope.Scope, scope)),
           profile: profile ? join(Program.output, "profile") : null,
+          soak,
           committing: { committers, decisions },
           hosts
         }

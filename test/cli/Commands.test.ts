@@ -104,6 +104,23 @@ describe("the tree", () => {
 })
 
 describe("commands", () => {
+  it.scopedLive("give a VM that is off another size, and say what to do with one that runs", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("type", "create", "--id", "7", "--cpu", "2", "--ram", "2048", "--disk", "1")
+      assert.strictEqual((yield* run("vm", "create", "--name", "web", "--type", "1")).status, 0)
+      const refused = yield* run("vm", "resize", "web", "--type", "7")
+      assert.notStrictEqual(refused.status, 0)
+      assert.include(refused.err, "is running: shut it down, and resize it then")
+      yield* run("vm", "power-off", "web")
+      const planned = yield* run("vm", "resize", "web", "--type", "7", "--plan")
+      assert.include(planned.out, "2 vCPUs, 2048 MiB")
+      const done = yield* run("vm", "resize", "web", "--type", "7", "-o", "json")
+      assert.strictEqual(done.status, 0, done.all)
+      assert.match(done.out, /"instanceType": ?7/)
+    })
+  )
+
   it.scopedLive("tell a guest what files and keys say, show it, and tell it something else", () =>
     Effect.gen(function* () {
       const { run } = yield* shell

@@ -154,6 +154,11 @@ const forgotten: Act<void> = () => Effect.flatMap(Inventory, (inventory) => inve
 const isGone: Act<boolean> = (world) =>
   Effect.sync(() => domains(world).length === 0 && World.remains(world).disks.length === 0)
 
+/** Another instance type, of two vCPUs. */
+const larger = Ids.InstanceTypeId.make(2)
+const addLarger: Act<unknown> = () =>
+  Effect.flatMap(Inventory, (inventory) => inventory.createType({ tid: larger, cpu: 2, ram: 2048, disk: 1 }))
+
 /** An operation on the VM that the use cases begin by themselves, or for more than one reason. */
 const onVm = (kind: "StartVm" | "RepairVm" | "CleanVm", detail?: OperationDetail): Act<void> =>
   Effect.fnUntraced(function* () {
@@ -196,6 +201,23 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       given: all(createVm, crash),
       work: onVm("StartVm"),
       done: running
+    }
+  ],
+  ResizeVm: [
+    {
+      name: "resizing a VM that is off",
+      given: all(
+        createVm,
+        power((it) => it.powerOff(vmId)),
+        addLarger
+      ),
+      work: vms((it) => it.resize(vmId, larger)),
+      done: both(
+        vms((it) =>
+          Effect.map(it.get(vmId), (vm) => vm.instanceType === larger && vm.applied?.cpu === vm.resources.cpu)
+        ),
+        domainsSay(">2</vcpu>")
+      )
     }
   ],
   ConfigureVm: [
@@ -463,6 +485,7 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
 /** They touch no disk, so that it is the same to them where disks are: it would all be done twice. */
 const diskless: ReadonlyArray<OperationKind> = [
   "ConfigureVm",
+  "ResizeVm",
   "ShutDownVm",
   "PowerOffVm",
   "RebootVm",

@@ -1,55 +1,18 @@
 /** Ways into VMs from a real browser: their serial consoles and their screens, served by the program as users start it, on simulated hosts. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
-import { mkdirSync } from "node:fs"
 import { join } from "node:path"
-import type { Browser, BrowserContext, Page } from "playwright-core"
-import { vi } from "vitest"
-import * as Program from "../program/Program.ts"
+import type { Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
+import { type Gui, isLive, served } from "./Harness.ts"
 import { look } from "./Look.ts"
 
-// a machine that is busy decides nothing
-vi.setConfig({ testTimeout: 180_000 })
+const gui = served({
+  args: ["simulate", "--hosts", "2", "--vms", "6", "--seed", "3"],
+  window: { permissions: ["clipboard-read", "clipboard-write"] }
+})
 
-const scope = Effect.runSync(Scope.make())
-const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
-
-let browser: Browser
-let program: Program.Program
-let context: BrowserContext
-
-beforeAll(async () => {
-  await Browsers.built()
-  mkdirSync(Browsers.pictures, { recursive: true })
-  ;[browser, program] = await Promise.all([
-    inScope(Browsers.browser),
-    inScope(Program.start(["simulate", "--hosts", "2", "--vms", "6", "--seed", "3"]))
-  ])
-  context = await browser.newContext({
-    viewport: { width: 1440, height: 900 },
-    permissions: ["clipboard-read", "clipboard-write"]
-  })
-  context.setDefaultTimeout(60_000)
-}, 120_000)
-
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-
-/** A page of the interface, which in the end has complained of nothing. */
-const assertAt = async (path: string, use: (page: Page) => Promise<void>) => {
-  const page = await context.newPage()
-  const complaints = Browsers.complaints(page)
-  try {
-    await page.goto(`${program.url}/ui${path}`)
-    await use(page)
-    assert.deepStrictEqual([...complaints], [])
-  } finally {
-    await page.close()
-  }
-}
+const assertAt: Gui["assertAt"] = (...all) => gui().assertAt(...all)
 
 const decodeOperation = Schema.decodeUnknownSync(Schema.Struct({ state: Schema.String, vmId: Schema.Int }))
 
@@ -60,17 +23,10 @@ const decodeEnded = Schema.decodeUnknownSync(
 const decodeVolume = Schema.decodeUnknownSync(Schema.Struct({ volumeId: Schema.Int }))
 
 const ask = async (method: string, path: string, body?: unknown) => {
-  const response = await fetch(`${program.url}/api/v1${path}`, {
-    method,
-    headers: { "content-type": "application/json", prefer: "wait=20" },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) })
-  })
-  const answer: unknown = response.status === 204 ? null : await response.json()
-  assert.isBelow(response.status, 300, JSON.stringify(answer))
+  const { answer, status } = await gui().ask(method, path, body)
+  assert.isBelow(status, 300, JSON.stringify(answer))
   return answer
 }
-
-const made = async (name: string) => decodeOperation(await ask("POST", "/vms", { name, instanceType: 1 })).vmId
 
 const power = async (id: number, verb: string) =>
   assert.strictEqual(decodeOperation(await ask("POST", `/vms/${id}/${verb}`)).state, "done")
@@ -94,7 +50,7 @@ const isFocused = async (page: Page, name: string) => {
 
 describe.skipIf(Browsers.isMissing)("a serial console (needs chromium)", () => {
   it("shows what was printed before, and a guest that answers what is typed", async () => {
-    const id = await made("talker")
+    const id = await gui().made("talker")
     await assertAt(`/vms/${id}/console`, async (page) => {
       await connected(page)
       await isUp(page)
@@ -122,7 +78,7 @@ describe.skipIf(Browsers.isMissing)("a serial console (needs chromium)", () => {
   })
 
   it("is one's at a time: another is told who has it, takes it over, and the first is told by whom", async () => {
-    const id = await made("shared")
+    const id = await gui().made("shared")
     await assertAt(`/vms/${id}/console`, async (first) => {
       await connected(first)
       await assertAt(`/vms/${id}/console`, async (second) => {
@@ -143,7 +99,7 @@ describe.skipIf(Browsers.isMissing)("a serial console (needs chromium)", () => {
   })
 
   it("of a VM that is off shows its last words, and connects by itself when it is started", async () => {
-    const id = await made("sleeper")
+    const id = await gui().made("sleeper")
     await assertAt(`/vms/${id}/console`, async (page) => {
       await connected(page)
       await isUp(page)
@@ -162,7 +118,7 @@ describe.skipIf(Browsers.isMissing)("a serial console (needs chromium)", () => {
 
   it("is reached and left by the keyboard alone, from the VM that is created by it", () =>
     assertAt("/vms/new", async (page) => {
-      await page.locator(".state.ok", { hasText: "live" }).waitFor()
+      await isLive(page)
       const tabTo = async (role: "link" | "button" | "textbox", name: string) => {
         await page.getByRole(role, { name, exact: true }).first().waitFor()
         for (let pressed = 0; pressed < 60; pressed++) {
@@ -233,7 +189,7 @@ const isSeen = async (page: Page, is: (found: Readonly<Record<string, number>>) 
 
 describe.skipIf(Browsers.isMissing)("a screen (needs chromium)", () => {
   it("shows what the guest shows, and gives it what is typed", async () => {
-    const id = await made("painter")
+    const id = await gui().made("painter")
     await assertAt(`/vms/${id}/screen`, async (page) => {
       await connected(page)
       const before = await isSeen(page, (found) => (found[paper] ?? 0) > 40_000 && (found[ink] ?? 0) > 0)
@@ -258,7 +214,7 @@ describe.skipIf(Browsers.isMissing)("a screen (needs chromium)", () => {
   })
 
   it("is left by a key, starts its guest anew by Ctrl-Alt-Del, and comes back after the VM was off", async () => {
-    const id = await made("phoenix")
+    const id = await gui().made("phoenix")
     await assertAt(`/vms/${id}/screen`, async (page) => {
       await connected(page)
       const first = await isSeen(page, (found) => (found[paper] ?? 0) > 40_000)
@@ -296,7 +252,7 @@ describe.skipIf(Browsers.isMissing)("a VM's page (needs chromium)", () => {
   it("shows what it uses as it is measured, what happened to it, and its XML", async () => {
     // without Ceph a volume stays where it was first used
     await ask("PATCH", "/hosts/2", { maintenance: true })
-    const id = await made("busy-1")
+    const id = await gui().made("busy-1")
     const volume = decodeVolume(await ask("POST", "/volumes", { name: "books", size: 10 })).volumeId
     for (const [verb, body] of [
       ["snapshots", { name: "monday" }],

@@ -1,78 +1,30 @@
 /** The web interface in a real browser, served by the program as users start it, on simulated hosts. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { assert, beforeEach, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
-import { existsSync, mkdirSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { connect, createServer, type Socket } from "node:net"
 import { join } from "node:path"
-import type { Browser, BrowserContext, Page } from "playwright-core"
-import { vi } from "vitest"
-import * as Program from "../program/Program.ts"
 import * as Browsers from "./Browser.ts"
+import { type Gui, heading, isLive, served } from "./Harness.ts"
 import { look } from "./Look.ts"
-
-// a machine that is busy decides nothing
-vi.setConfig({ testTimeout: 180_000 })
-
-const scope = Effect.runSync(Scope.make())
-const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
-
-let browser: Browser
-let program: Program.Program
-let context: BrowserContext
 
 const vms = 300
 
-beforeAll(async () => {
-  await Browsers.built()
-  mkdirSync(Browsers.pictures, { recursive: true })
-  ;[browser, program] = await Promise.all([
-    inScope(Browsers.browser),
-    inScope(Program.start(["simulate", "--hosts", "6", "--vms", String(vms), "--seed", "3"]))
-  ])
-  context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  context.setDefaultTimeout(60_000)
-}, 120_000)
-
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-
-/** A page of the interface, which in the end has complained of nothing. */
-const assertAt = async (path: string, use: (page: Page) => Promise<void>, url = program.url, within = context) => {
-  const page = await within.newPage()
-  const complaints = Browsers.complaints(page)
-  try {
-    await page.goto(`${url}/ui${path}`)
-    await use(page)
-    assert.deepStrictEqual([...complaints], [])
-  } finally {
-    await page.close()
+const gui = served({
+  args: ["simulate", "--hosts", "6", "--vms", String(vms), "--seed", "3"],
+  prepare: async ({ ask, made }) => {
+    await made("web-1", { tags: ["prod", "web"], labels: { team: "shop" }, description: "the shop's front" })
+    await ask("POST", "/volumes", { name: "data", size: 100 })
   }
-}
+})
+
+const assertAt: Gui["assertAt"] = (...all) => gui().assertAt(...all)
 
 const decodeProblem = Schema.decodeUnknownSync(Schema.Struct({ detail: Schema.String }))
 const decodeVm = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.Int, name: Schema.String, state: Schema.String }))
-const decodeOperation = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.String, vmId: Schema.NullOr(Schema.Int) }))
-
-const ask = async (method: string, path: string, body?: unknown, url = program.url) => {
-  const response = await fetch(`${url}/api/v1${path}`, {
-    method,
-    headers: { "content-type": "application/json", prefer: "wait=20" },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) })
-  })
-  const answer: unknown = response.status === 204 ? null : await response.json()
-  return { status: response.status, answer }
-}
-
-const made = async (name: string, more: object = {}) =>
-  decodeOperation((await ask("POST", "/vms", { name, instanceType: 1, ...more })).answer).vmId ?? 0
-
-const heading = (page: Page, name: string | RegExp) => page.getByRole("heading", { level: 1, name }).waitFor()
-
 describe.skipIf(Browsers.isMissing)("its files (needs chromium)", () => {
   it("are nobody's but this controller's: a policy without inline script, nothing of other sites, and no cache of the page", async () => {
-    const page = await fetch(`${program.url}/ui/vms/7?q=x`)
+    const page = await fetch(`${gui().url}/ui/vms/7?q=x`)
     assert.strictEqual(page.status, 200)
     assert.strictEqual(page.headers.get("content-type"), "text/html; charset=utf-8")
     assert.strictEqual(page.headers.get("cache-control"), "no-cache")
@@ -84,19 +36,19 @@ describe.skipIf(Browsers.isMissing)("its files (needs chromium)", () => {
     const text = await page.text()
     assert.notMatch(text, /https?:\/\//)
     const script = /src="(\/ui\/assets\/[^"]+\.js)"/.exec(text)?.[1] ?? ""
-    const asset = await fetch(program.url + script, { headers: { "accept-encoding": "gzip" } })
+    const asset = await fetch(gui().url + script, { headers: { "accept-encoding": "gzip" } })
     assert.strictEqual(asset.headers.get("cache-control"), "public, max-age=31536000, immutable")
     assert.strictEqual(asset.headers.get("content-type"), "text/javascript; charset=utf-8")
     assert.strictEqual(asset.headers.get("content-encoding"), "gzip")
     const etag = page.headers.get("etag") ?? ""
-    assert.strictEqual((await fetch(`${program.url}/ui/`, { headers: { "if-none-match": etag } })).status, 304)
-    assert.strictEqual((await fetch(`${program.url}/ui/assets/none.js`)).status, 404)
+    assert.strictEqual((await fetch(`${gui().url}/ui/`, { headers: { "if-none-match": etag } })).status, 304)
+    assert.strictEqual((await fetch(`${gui().url}/ui/assets/none.js`)).status, 404)
   })
 
   it("are found by a browser that has the address alone, while programs are answered as ever", async () => {
-    const led = await fetch(program.url, { headers: { accept: "text/html,*/*" }, redirect: "manual" })
+    const led = await fetch(gui().url, { headers: { accept: "text/html,*/*" }, redirect: "manual" })
     assert.deepStrictEqual([led.status, led.headers.get("location")], [302, "/ui/"])
-    const plain = await fetch(program.url)
+    const plain = await fetch(gui().url)
     assert.strictEqual(plain.status, 404)
     const said: unknown = await plain.json()
     assert.match(JSON.stringify(said), /there is no route GET \//)
@@ -104,14 +56,14 @@ describe.skipIf(Browsers.isMissing)("its files (needs chromium)", () => {
 
   it("are at most 300 KB of JavaScript, compressed, for the page that is opened first", async () => {
     for (const path of ["/", "/vms", "/vms/1"]) {
-      const fresh = await browser.newContext()
+      const fresh = await gui().browser.newContext()
       const sizes: Array<Promise<number>> = []
       const page = await fresh.newPage()
       page.on("response", (response) => {
         if (response.url().endsWith(".js")) sizes.push(response.headerValue("content-length").then(Number))
       })
-      await page.goto(`${program.url}/ui${path}`)
-      await page.locator(".state.ok", { hasText: "live" }).waitFor()
+      await page.goto(`${gui().url}/ui${path}`)
+      await isLive(page)
       const all = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
       assert.isAbove(all, 100_000, path)
       assert.isAtMost(all, 300_000, path)
@@ -141,9 +93,9 @@ describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
 
   it("what cannot be is said before it is asked for, in the API's words, and with what bars each host", async () => {
     const maintain = (maintenance: boolean) =>
-      Promise.all([1, 2, 3, 4, 5, 6].map((id) => ask("PATCH", `/hosts/${id}`, { maintenance })))
+      Promise.all([1, 2, 3, 4, 5, 6].map((id) => gui().ask("PATCH", `/hosts/${id}`, { maintenance })))
     await maintain(true)
-    const { answer } = await ask("POST", "/vms", { name: "too-much", instanceType: 1 })
+    const { answer } = await gui().ask("POST", "/vms", { name: "too-much", instanceType: 1 })
     await assertAt("/vms/new", async (page) => {
       await page.getByText("No host can take it").waitFor()
       await page.getByText(decodeProblem(answer).detail, { exact: true }).waitFor()
@@ -163,19 +115,19 @@ describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
   })
 
   it("what others do appears by itself", async () => {
-    const id = await made("before")
+    const id = await gui().made("before")
     await assertAt(`/vms/${id}`, async (page) => {
       await heading(page, "before")
-      await ask("PATCH", `/vms/${id}`, { name: "after", tags: ["seen"] })
+      await gui().ask("PATCH", `/vms/${id}`, { name: "after", tags: ["seen"] })
       await heading(page, "after")
       await page.getByText("seen", { exact: true }).waitFor()
-      await ask("POST", `/vms/${id}/power-off`)
+      await gui().ask("POST", `/vms/${id}/power-off`)
       await page.locator(".head .state", { hasText: "stopped" }).waitFor()
     })
   })
 
   it("is turned off and on from the list and from its page", async () => {
-    const id = await made("lamp")
+    const id = await gui().made("lamp")
     await assertAt("/vms?q=lamp", async (page) => {
       await page.getByRole("button", { name: "Actions of lamp" }).click()
       await page.getByRole("menuitem", { name: "Power off" }).click()
@@ -183,13 +135,13 @@ describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
       await page.getByRole("link", { name: "lamp" }).click()
       await page.getByRole("button", { name: "Start", exact: true }).click()
       await page.locator(".head .state", { hasText: "running" }).waitFor()
-      assert.strictEqual(decodeVm((await ask("GET", `/vms/${id}`)).answer).state, "running")
+      assert.strictEqual(decodeVm((await gui().ask("GET", `/vms/${id}`)).answer).state, "running")
     })
   })
 
   it("is only destroyed by who types its name, and a refusal is told in the API's sentence", async () => {
-    const id = await made("precious", { protected: true })
-    const { answer, status } = await ask("DELETE", `/vms/${id}`)
+    const id = await gui().made("precious", { protected: true })
+    const { answer, status } = await gui().ask("DELETE", `/vms/${id}`)
     assert.strictEqual(status, 409)
     await assertAt(`/vms/${id}`, async (page) => {
       const destroy = async () => {
@@ -203,7 +155,7 @@ describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
       }
       await destroy()
       await page.getByRole("alert").getByText(decodeProblem(answer).detail).waitFor()
-      await ask("PATCH", `/vms/${id}`, { protected: false })
+      await gui().ask("PATCH", `/vms/${id}`, { protected: false })
       await destroy()
       await page.getByText("There is no such VM").waitFor()
     })
@@ -242,7 +194,7 @@ describe.skipIf(Browsers.isMissing)("from the keyboard (needs chromium)", () => 
   it("everything is found by its name", () =>
     assertAt("/", async (page) => {
       await heading(page, "Overview")
-      await page.locator(".state.ok", { hasText: "live" }).waitFor()
+      await isLive(page)
       await page.keyboard.press("Control+k")
       await page.getByRole("combobox", { name: "Go to" }).fill("standing-77")
       await page.getByRole("option", { name: /standing-77/ }).waitFor()
@@ -254,7 +206,7 @@ describe.skipIf(Browsers.isMissing)("from the keyboard (needs chromium)", () => 
     assertAt("/vms/5", async (page) => {
       await page.getByRole("button", { name: "Copy as…" }).click()
       const dialog = page.getByRole("dialog", { name: "As commands" })
-      await dialog.getByText(`curl -X POST ${program.url}/api/v1/vms/5/pause`).waitFor()
+      await dialog.getByText(`curl -X POST ${gui().url}/api/v1/vms/5/pause`).waitFor()
       await dialog.getByText("vmfabric vm destroy id:5 --yes").waitFor()
       await page.keyboard.press("Escape")
       await dialog.waitFor({ state: "detached" })
@@ -301,18 +253,18 @@ const cable = async (to: number) => {
 
 describe.skipIf(Browsers.isMissing)("the connection (needs chromium)", () => {
   it("when it is lost says so, and then catches up with what happened meanwhile", async () => {
-    const id = await made("far-away")
-    const line = await cable(Number(new URL(program.url).port))
-    const page = await context.newPage()
+    const id = await gui().made("far-away")
+    const line = await cable(Number(new URL(gui().url).port))
+    const page = await gui().context.newPage()
     try {
       await page.goto(`${line.url}/ui/vms/${id}`)
       await heading(page, "far-away")
       line.pull()
       await page.getByText("Connection lost").first().waitFor()
-      await ask("PATCH", `/vms/${id}`, { name: "back-again" })
+      await gui().ask("PATCH", `/vms/${id}`, { name: "back-again" })
       line.plug()
       await heading(page, "back-again")
-      await page.locator(".state.ok", { hasText: "live" }).waitFor()
+      await isLive(page)
       assert.strictEqual(await page.getByText("Connection lost").count(), 0)
     } finally {
       await page.close()
@@ -321,12 +273,12 @@ describe.skipIf(Browsers.isMissing)("the connection (needs chromium)", () => {
   })
 
   it("that fails while a part of the page is fetched leaves no hole: it is fetched again", async () => {
-    const id = await made("in-parts")
-    const page = await context.newPage()
+    const id = await gui().made("in-parts")
+    const page = await gui().context.newPage()
     try {
       let asked = 0
       await page.route(/\/assets\/(Charts|Vm)-/, (route) => (asked++ < 4 ? route.abort() : route.continue()))
-      await page.goto(`${program.url}/ui/vms/${id}`)
+      await page.goto(`${gui().url}/ui/vms/${id}`)
       await heading(page, "in-parts")
       await page.getByRole("region", { name: "What it uses" }).waitFor()
       assert.isAbove(asked, 4)
@@ -341,7 +293,7 @@ describe.skipIf(Browsers.isMissing)("operations and hosts (needs chromium)", () 
     assertAt("/operations?kind=CreateVm", async (page) => {
       await heading(page, "Operations")
       await page.getByRole("table").waitFor()
-      const id = await made("followed")
+      const id = await gui().made("followed")
       await page.getByRole("link", { name: "followed" }).waitFor()
       await page
         .getByRole("row", { name: /followed/ })
@@ -364,11 +316,11 @@ describe.skipIf(Browsers.isMissing)("operations and hosts (needs chromium)", () 
 
 describe.skipIf(Browsers.isMissing)("signing in (needs chromium)", () => {
   it("is asked for where there are users, leads to the page that was wanted, and ends with the session", async () => {
-    const guarded = await inScope(Program.start(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3"]))
+    const guarded = await gui().another(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3"])
     const password = "correct horse battery staple"
-    const user = await ask("POST", "/users", { name: "ada", role: "admin", password }, guarded.url)
+    const user = await guarded.ask("POST", "/users", { name: "ada", role: "admin", password })
     assert.strictEqual(user.status, 201, JSON.stringify(user.answer))
-    const own = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+    const own = guarded.context
     const page = await own.newPage()
     const enter = async (word: string) => {
       await page.getByLabel("User").fill("ada")
@@ -379,7 +331,7 @@ describe.skipIf(Browsers.isMissing)("signing in (needs chromium)", () => {
     await heading(page, "Sign in to vmfabric")
     await look(page, "sign-in")
     await enter("wrong")
-    const { answer } = await ask("POST", "/session", { name: "ada", password: "wrong" }, guarded.url)
+    const { answer } = await guarded.ask("POST", "/session", { name: "ada", password: "wrong" })
     await page.getByRole("alert").getByText(decodeProblem(answer).detail).waitFor()
     await enter(password)
     await heading(page, "standing-3")
@@ -399,18 +351,13 @@ describe.skipIf(Browsers.isMissing)("signing in (needs chromium)", () => {
     await page.getByRole("button", { name: "Sign out" }).click()
     await heading(page, "Sign in to vmfabric")
     assert.match(page.url(), /\/ui\/vms\/3$/)
-    await own.close()
   })
 })
 
 // ------------------------------------------------------------------------------------------------------- what it looks like
 
 describe.skipIf(Browsers.isMissing)("what it looks like (needs chromium)", () => {
-  beforeAll(async () => {
-    await made("web-1", { tags: ["prod", "web"], labels: { team: "shop" }, description: "the shop's front" })
-    await ask("POST", "/volumes", { name: "data", size: 100 })
-    await ask("PATCH", "/hosts/5", { maintenance: true })
-  }, 60_000)
+  beforeEach(() => gui().ask("PATCH", "/hosts/5", { maintenance: true }))
 
   const pages: ReadonlyArray<readonly [name: string, path: string, ready: string]> = [
     ["overview", "/", "Recent operations"],
@@ -426,13 +373,13 @@ describe.skipIf(Browsers.isMissing)("what it looks like (needs chromium)", () =>
   ]
   for (const [name, path, ready] of pages) {
     it(`${name}: on a desk and on a phone, in light and dark, nobody is shut out`, async () => {
-      const { answer } = await ask("GET", "/vms?name=web-1")
+      const { answer } = await gui().ask("GET", "/vms?name=web-1")
       const web = Schema.decodeUnknownSync(Schema.Struct({ items: Schema.Array(Schema.Struct({ id: Schema.Int })) }))(
         answer
       )
       await assertAt(path.replace("WEB", String(web.items[0]?.id)), async (page) => {
         await page.getByText(ready).first().waitFor()
-        await page.locator(".state.ok", { hasText: "live" }).waitFor()
+        await isLive(page)
         await look(page, name)
         assert.isTrue(existsSync(join(Browsers.pictures, `${name}-phone-dark.png`)))
       })
@@ -444,7 +391,7 @@ describe.skipIf(Browsers.isMissing)("what it looks like (needs chromium)", () =>
       await page.getByRole("table").getByRole("link", { name: "Create VM" }).first().click()
       await heading(page, "Create VM")
       await look(page, "operation")
-      await page.goto(`${program.url}/ui/vms/7`)
+      await page.goto(`${gui().url}/ui/vms/7`)
       await heading(page, "standing-7")
       await page.getByRole("button", { name: "Destroy…" }).click()
       await page.getByLabel(/Type standing-7/).waitFor()

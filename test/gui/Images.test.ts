@@ -1,77 +1,48 @@
 /** Images in a real browser: sent from it, fetched by the controller, and deleted. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
-import { mkdirSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { createServer } from "node:http"
+import { createServer, type Server } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Browser, BrowserContext, Page } from "playwright-core"
-import { vi } from "vitest"
-import * as Program from "../program/Program.ts"
+import type { Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
+import { row, served } from "./Harness.ts"
 import { look } from "./Look.ts"
 
-// a machine that is busy decides nothing
-vi.setConfig({ testTimeout: 180_000 })
+const gui = served({
+  args: ["simulate", "--hosts", "2", "--vms", "4", "--seed", "3", "--image-allow", "127.0.0.1"]
+})
 
-const scope = Effect.runSync(Scope.make())
-const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
-
-let browser: Browser
-let program: Program.Program
-let context: BrowserContext
 let folder: string
 let remote: string
+let server: Server
 
 /** A raw disk of several parts, none like another. */
 const disk = Buffer.alloc(9 * 1024 * 1024, "a disk, not an empty one. ")
 const sum = createHash("sha256").update(disk).digest("hex")
 
 beforeAll(async () => {
-  await Browsers.built()
-  mkdirSync(Browsers.pictures, { recursive: true })
   folder = await mkdtemp(join(tmpdir(), "vmfabric-gui-"))
   await writeFile(join(folder, "trixie.raw"), disk)
   await writeFile(join(folder, "other.raw"), disk.subarray(0, 1024 * 1024))
-  const server = createServer((_, response) => void response.end(disk))
+  server = createServer((_, response) => void response.end(disk))
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve))
   const address = server.address()
   assert(address !== null && typeof address === "object")
   remote = `http://127.0.0.1:${address.port}/fetched.raw`
-  await inScope(
-    Effect.addFinalizer(() =>
-      Effect.promise(async () => {
-        server.close()
-        await rm(folder, { recursive: true })
-      })
-    )
-  )
-  ;[browser, program] = await Promise.all([
-    inScope(Browsers.browser),
-    inScope(Program.start(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3", "--image-allow", "127.0.0.1"]))
-  ])
-  context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  context.setDefaultTimeout(60_000)
-}, 120_000)
+})
 
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+afterAll(async () => {
+  server.close()
+  await rm(folder, { recursive: true })
+})
 
-const assertAt = async (use: (page: Page) => Promise<void>) => {
-  const page = await context.newPage()
-  const complaints = Browsers.complaints(page)
-  try {
-    await page.goto(`${program.url}/ui/images`)
+const assertAt = (use: (page: Page) => Promise<void>) =>
+  gui().assertAt("/images", async (page) => {
     await page.getByRole("table", { name: "Images" }).waitFor()
     await use(page)
-    assert.deepStrictEqual([...complaints], [])
-  } finally {
-    await page.close()
-  }
-}
+  })
 
 const add = async (page: Page, fill: () => Promise<void>) => {
   await page.getByRole("button", { name: "Add image" }).click()
@@ -79,8 +50,6 @@ const add = async (page: Page, fill: () => Promise<void>) => {
   await fill()
   await page.getByRole("dialog").getByRole("button", { name: "Add image", exact: true }).click()
 }
-
-const row = (page: Page, name: string) => page.getByRole("row", { name: new RegExp(`^${name}`) })
 
 const act = async (page: Page, name: string, entry: string) => {
   await page.getByRole("button", { name: `Actions of ${name}` }).click()
@@ -110,7 +79,7 @@ describe.skipIf(Browsers.isMissing)("images (needs chromium)", () => {
       await look(page, "image")
       await page.keyboard.press("Escape")
       await look(page, "images")
-      await page.goto(`${program.url}/ui/vms/new`)
+      await page.goto(`${gui().url}/ui/vms/new`)
       await page.getByLabel("Image").selectOption({ label: "trixie" })
     }))
 

@@ -1,52 +1,18 @@
 /** What is done with volumes, with many VMs at once, and what is seen of events, networks and hosts, in a real browser. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
-import { mkdirSync } from "node:fs"
-import type { Browser, BrowserContext, Page } from "playwright-core"
-import { vi } from "vitest"
-import * as Program from "../program/Program.ts"
+import type { Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
+import { choose, heading, isLive, row, served, submit } from "./Harness.ts"
 import { look } from "./Look.ts"
 
-// a machine that is busy decides nothing
-vi.setConfig({ testTimeout: 180_000 })
+const gui = served({ args: ["simulate", "--hosts", "3", "--vms", "30", "--seed", "3"] })
 
-const scope = Effect.runSync(Scope.make())
-const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
-
-let browser: Browser
-let program: Program.Program
-let context: BrowserContext
-
-beforeAll(async () => {
-  await Browsers.built()
-  mkdirSync(Browsers.pictures, { recursive: true })
-  ;[browser, program] = await Promise.all([
-    inScope(Browsers.browser),
-    inScope(Program.start(["simulate", "--hosts", "3", "--vms", "30", "--seed", "3"]))
-  ])
-  context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  context.setDefaultTimeout(60_000)
-}, 120_000)
-
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-
-/** A page of the interface, which in the end has complained of nothing. */
-const assertAt = async (path: string, use: (page: Page) => Promise<void>) => {
-  const page = await context.newPage()
-  const complaints = Browsers.complaints(page)
-  try {
-    await page.goto(`${program.url}/ui${path}`)
-    await page.locator(".state.ok", { hasText: "live" }).waitFor()
+const assertAt = (path: string, use: (page: Page) => Promise<void>) =>
+  gui().assertAt(path, async (page) => {
+    await isLive(page)
     await use(page)
-    assert.deepStrictEqual([...complaints], [])
-  } finally {
-    await page.close()
-  }
-}
+  })
 
 const decodeVm = Schema.decodeUnknownSync(
   Schema.Struct({
@@ -68,35 +34,11 @@ const decodeOperation = Schema.decodeUnknownSync(
   })
 )
 
-const ask = async (method: string, path: string, body?: unknown) => {
-  const response = await fetch(`${program.url}/api/v1${path}`, {
-    method,
-    headers: { "content-type": "application/json", prefer: "wait=20" },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) })
-  })
-  const answer: unknown = response.status === 204 ? null : await response.json()
-  return { status: response.status, answer }
-}
-
-const madeVm = async (name: string, more: object = {}) =>
-  decodeOperation((await ask("POST", "/vms", { name, instanceType: 1, ...more })).answer).vmId ?? 0
-
-const vmOf = async (id: number) => decodeVm((await ask("GET", `/vms/${id}`)).answer)
-
-const heading = (page: Page, name: string | RegExp) => page.getByRole("heading", { level: 1, name }).waitFor()
-
-const row = (page: Page, name: string) => page.getByRole("row", { name: new RegExp(`^${name}`) })
-
-const choose = async (page: Page, button: string, entry: string) => {
-  await page.getByRole("button", { name: button, exact: true }).click()
-  await page.getByRole("menuitem", { name: entry, exact: true }).click()
-}
-
-const submit = (page: Page, name: string) => page.getByRole("dialog").getByRole("button", { name, exact: true }).click()
+const vmOf = async (id: number) => decodeVm((await gui().ask("GET", `/vms/${id}`)).answer)
 
 describe.skipIf(Browsers.isMissing)("volumes (needs chromium)", () => {
   it("one is created, attached, grown, detached, thrown away, had back and purged", async () => {
-    await madeVm("holder")
+    await gui().made("holder")
     await assertAt("/volumes", async (page) => {
       await page.getByText("No volumes yet").waitFor()
       await page.getByRole("button", { name: "Create volume" }).click()
@@ -147,7 +89,7 @@ describe.skipIf(Browsers.isMissing)("volumes (needs chromium)", () => {
   })
 
   it("what one held is kept, made a volume of, gone back to, and destroyed", async () => {
-    const { volumeId } = decodeOperation((await ask("POST", "/volumes", { name: "base", size: 2 })).answer)
+    const { volumeId } = decodeOperation((await gui().ask("POST", "/volumes", { name: "base", size: 2 })).answer)
     await assertAt(`/volumes/${volumeId}`, async (page) => {
       await heading(page, "base")
       await choose(page, "Actions", "Take a snapshot…")
@@ -164,14 +106,14 @@ describe.skipIf(Browsers.isMissing)("volumes (needs chromium)", () => {
       await page.getByLabel(/Type base/).fill("base")
       await submit(page, "Revert base to monday")
       await page.getByRole("link", { name: "Revert volume" }).first().waitFor()
-      await page.goto(`${program.url}/ui/volumes?q=copy`)
+      await page.goto(`${gui().url}/ui/volumes?q=copy`)
       await row(page, "copy").getByText("available").waitFor()
       // not while a running VM has it, in the API's words
-      const user = await madeVm("user")
-      assert.strictEqual((await ask("POST", `/volumes/${volumeId}/attach`, { vm: user })).status, 200)
-      await page.goto(`${program.url}/ui/volumes/${volumeId}`)
+      const user = await gui().made("user")
+      assert.strictEqual((await gui().ask("POST", `/volumes/${volumeId}/attach`, { vm: user })).status, 200)
+      await page.goto(`${gui().url}/ui/volumes/${volumeId}`)
       await page.getByRole("link", { name: "user" }).waitFor()
-      const { error } = decodeOperation((await ask("POST", "/snapshots/1/revert")).answer)
+      const { error } = decodeOperation((await gui().ask("POST", "/snapshots/1/revert")).answer)
       assert.isNotNull(error)
       await choose(page, "Actions of snapshot monday", "Revert to it…")
       await page.getByLabel(/Type base/).fill("base")
@@ -188,11 +130,33 @@ describe.skipIf(Browsers.isMissing)("volumes (needs chromium)", () => {
   })
 })
 
+describe.skipIf(Browsers.isMissing)("a VM's size (needs chromium)", () => {
+  it("is another instance type's once it is off, and until then the controller says what to do", async () => {
+    const id = await gui().made("sized")
+    const { answer } = await gui().ask("POST", `/vms/${id}/resize`, { instanceType: 3 })
+    await assertAt(`/vms/${id}`, async (page) => {
+      await heading(page, "sized")
+      await choose(page, "More", "Resize…")
+      const resize = page.getByRole("dialog").getByRole("button", { name: "Resize sized", exact: true })
+      assert.isTrue(await resize.isDisabled())
+      await page.getByLabel("Instance type").selectOption("3")
+      await look(page, "vm-resize")
+      await resize.click()
+      await page.getByRole("alert").getByText(decodeProblem(answer).detail).waitFor()
+      await gui().ask("POST", `/vms/${id}/power-off`)
+      await resize.click()
+      await page.getByRole("dialog").waitFor({ state: "detached" })
+      await page.getByText("2 vCPUs, 4 GiB").first().waitFor()
+      assert.deepInclude((await gui().ask("GET", `/vms/${id}`)).answer, { instanceType: 3 })
+    })
+  })
+})
+
 describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
   it("are chosen, stopped and started at once, and destroyed by who types how many they are", async () => {
-    const ids = await Promise.all(["batch-1", "batch-2", "batch-3"].map((name) => madeVm(name)))
-    const kept = await madeVm("batch-4", { protected: true })
-    const { answer: refusal } = await ask("DELETE", `/vms/${kept}`)
+    const ids = await Promise.all(["batch-1", "batch-2", "batch-3"].map((name) => gui().made(name)))
+    const kept = await gui().made("batch-4", { protected: true })
+    const { answer: refusal } = await gui().ask("DELETE", `/vms/${kept}`)
     await assertAt("/vms?q=batch-", async (page) => {
       await row(page, "Choose batch-1").waitFor()
       await page.getByLabel("Choose batch-1").check()
@@ -236,7 +200,7 @@ describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
   })
 
   it("what people say of one is changed, and nothing else", async () => {
-    const id = await madeVm("plain", { tags: ["old", "kept"], labels: { team: "shop", stage: "test" } })
+    const id = await gui().made("plain", { tags: ["old", "kept"], labels: { team: "shop", stage: "test" } })
     await assertAt("/vms?q=plain", async (page) => {
       await choose(page, "Actions of plain", "Edit…")
       const save = page.getByRole("dialog").getByRole("button", { name: "Save" })
@@ -255,7 +219,7 @@ describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
       await page.getByLabel("Protect it from being destroyed").check()
       await look(page, "vm-edit")
       // others change what is not touched here
-      await ask("PATCH", `/vms/${id}`, { labels: { theirs: "too" } })
+      await gui().ask("PATCH", `/vms/${id}`, { labels: { theirs: "too" } })
       await save.click()
       await page.getByRole("link", { name: "plain-2" }).waitFor()
       const { description, labels, name, protected: kept, tags } = await vmOf(id)

@@ -1,36 +1,37 @@
 /** Accounts, tokens and webhooks in a real browser, each as the role of whoever looks allows. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
-import { mkdirSync } from "node:fs"
-import { createServer } from "node:http"
-import type { Browser, BrowserContext, Page } from "playwright-core"
-import { vi } from "vitest"
-import * as Program from "../program/Program.ts"
+import { createServer, type Server } from "node:http"
+import type { BrowserContext, Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
+import { choose, type Gui, heading, served } from "./Harness.ts"
 import { look } from "./Look.ts"
-
-// a machine that is busy decides nothing
-vi.setConfig({ testTimeout: 180_000 })
-
-const scope = Effect.runSync(Scope.make())
-const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
-
-let browser: Browser
-let program: Program.Program
-let admin: BrowserContext
 
 const password = "correct horse battery staple"
 
+const args = ["simulate", "--hosts", "2", "--vms", "4", "--seed", "3", "--webhook-allow", "127.0.0.1"]
+
+/** Signed in, in a window: what is asked there is asked by that user. */
+const enter = async ({ url }: Gui, window: BrowserContext, name: string) => {
+  const { request } = window
+  const answer = await request.post(`${url}/api/v1/session`, { data: { name, password } })
+  assert.isTrue(answer.ok(), await answer.text())
+}
+
+const gui = served({
+  args,
+  prepare: async (gui) => {
+    assert.strictEqual((await gui.ask("POST", "/users", { name: "ada", role: "admin", password })).status, 201)
+    await enter(gui, gui.context, "ada")
+  }
+})
+
 /** What webhooks are sent to: it answers what `answers` says. */
 const receiver = { url: "", answers: 204, got: 0 }
+let server: Server
 
 beforeAll(async () => {
-  await Browsers.built()
-  mkdirSync(Browsers.pictures, { recursive: true })
-  const server = createServer((request, response) => {
+  server = createServer((request, response) => {
     receiver.got += 1
     request.resume()
     response.writeHead(receiver.answers).end()
@@ -39,18 +40,9 @@ beforeAll(async () => {
   const address = server.address()
   assert(address !== null && typeof address === "object")
   receiver.url = `http://127.0.0.1:${address.port}`
-  await inScope(Effect.addFinalizer(() => Effect.sync(() => server.close())))
-  ;[browser, program] = await Promise.all([
-    inScope(Browsers.browser),
-    inScope(Program.start(["simulate", "--hosts", "2", "--vms", "4", "--seed", "3", "--webhook-allow", "127.0.0.1"]))
-  ])
-  admin = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  admin.setDefaultTimeout(60_000)
-}, 120_000)
+})
 
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-
-const heading = (page: Page, name: string | RegExp, level = 1) => page.getByRole("heading", { level, name }).waitFor()
+afterAll(() => void server.close())
 
 const signIn = async (page: Page, name: string, word = password) => {
   await heading(page, "Sign in to vmfabric")
@@ -59,23 +51,14 @@ const signIn = async (page: Page, name: string, word = password) => {
   await page.getByRole("button", { name: "Sign in" }).click()
 }
 
-/** A page of the settings, which in the end has complained of nothing. */
-const assertAt = async (context: BrowserContext, path: string, use: (page: Page) => Promise<void>) => {
-  const page = await context.newPage()
-  const complaints = Browsers.complaints(page)
-  try {
-    await page.goto(`${program.url}/ui/settings${path}`)
-    await use(page)
-    assert.deepStrictEqual([...complaints], [])
-  } finally {
-    await page.close()
-  }
-}
+/** A page of the settings, of the admin unless in another's window. */
+const assertAt = (path: string, use: (page: Page) => Promise<void>, window = gui().context) =>
+  gui().assertAt(`/settings${path}`, use, window)
 
 const decodeMe = Schema.decodeUnknownSync(Schema.Struct({ user: Schema.String, role: Schema.String }))
 
 const me = async (secret: string) => {
-  const response = await fetch(`${program.url}/api/v1/session`, { headers: { authorization: `Bearer ${secret}` } })
+  const response = await fetch(`${gui().url}/api/v1/session`, { headers: { authorization: `Bearer ${secret}` } })
   return { status: response.status, who: response.ok ? decodeMe(await response.json()) : null }
 }
 
@@ -89,8 +72,9 @@ const told = async (page: Page, name: RegExp): Promise<string> => {
 }
 
 describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
-  it("the first user is an admin, after whom nobody is one for being on the machine", () =>
-    assertAt(admin, "", async (page) => {
+  it("the first user is an admin, after whom nobody is one for being on the machine", async () => {
+    const untouched = await gui().another(args)
+    await untouched.assertAt("/settings", async (page) => {
       await heading(page, "Settings")
       await page.getByText("there is no user yet").waitFor()
       assert.isTrue(await page.getByRole("button", { name: "New token" }).isDisabled())
@@ -111,10 +95,11 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await signIn(page, "ada")
       await heading(page, "Users", 2)
       await page.getByRole("row", { name: /ada/ }).getByText("admin").waitFor()
-    }))
+    })
+  })
 
   it("users are created, given another role and another password, and removed by who types their name", () =>
-    assertAt(admin, "/users", async (page) => {
+    assertAt("/users", async (page) => {
       for (const [name, role, word] of [
         ["ola", "operator", password],
         ["vic", "viewer", password],
@@ -129,16 +114,12 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       }
       await page.getByRole("row", { name: /^ci/ }).getByText("no: only tokens").waitFor()
       await look(page, "users")
-      const act = async (name: string, entry: string) => {
-        await page.getByRole("button", { name: `Actions of ${name}` }).click()
-        await page.getByRole("menuitem", { name: entry }).click()
-      }
-      await act("ci", "Change the role…")
+      await choose(page, "Actions of ci", "Change the role…")
       await page.getByLabel("Role", { exact: true }).selectOption("viewer")
       await page.getByRole("button", { name: "Make ci a viewer", exact: true }).click()
       await page.getByRole("row", { name: /^ci viewer/ }).waitFor()
       // the last admin stays one, in the API's words, with what was chosen still there
-      await act("ada", "Change the role…")
+      await choose(page, "Actions of ada", "Change the role…")
       await page.getByLabel("Role", { exact: true }).selectOption("viewer")
       await page.getByRole("button", { name: "Make ada a viewer" }).click()
       await page
@@ -146,7 +127,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
         .getByText(/last admin|only admin/)
         .waitFor()
       await page.getByRole("button", { name: "Cancel" }).click()
-      await act("ci", "Set the password…")
+      await choose(page, "Actions of ci", "Set the password…")
       await page.getByLabel("New password", { exact: true }).fill(password)
       await page.getByLabel("New password again").fill("another")
       await page.getByText("It is not the same.").waitFor()
@@ -154,7 +135,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByLabel("New password again").fill(password)
       await page.getByRole("button", { name: "Set the password" }).click()
       await page.getByRole("row", { name: /^ci/ }).getByText("with a password").waitFor()
-      await act("ci", "Remove…")
+      await choose(page, "Actions of ci", "Remove…")
       const remove = page.getByRole("button", { name: "Remove ci", exact: true })
       assert.isTrue(await remove.isDisabled())
       await page.getByLabel(/Type ci/).fill("ci")
@@ -163,7 +144,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
     }))
 
   it("a token of a narrower role is told once, opens the door, and is revoked", () =>
-    assertAt(admin, "", async (page) => {
+    assertAt("", async (page) => {
       await page.getByRole("button", { name: "New token" }).click()
       await page.getByLabel("What it is for").fill("nightly")
       await page.getByLabel("What it may").selectOption("viewer")
@@ -188,40 +169,46 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
     }))
 
   it("a viewer has tokens and a password of their own, and nothing else", async () => {
-    const own = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-    own.setDefaultTimeout(60_000)
-    await assertAt(own, "", async (page) => {
-      await signIn(page, "vic")
-      await heading(page, "API tokens", 2)
-      assert.strictEqual(await page.getByRole("link", { name: "Users" }).count(), 0)
-      await page.getByRole("button", { name: "New token" }).click()
-      await page.getByLabel("What it may").waitFor()
-      assert.deepStrictEqual(await page.getByLabel("What it may").locator("option").allTextContents(), [
-        "viewer: sees everything but secrets"
-      ])
-      assert.strictEqual(await page.getByLabel("Whose it is").count(), 0)
-      await page.getByRole("button", { name: "Cancel" }).click()
-      await page.getByRole("button", { name: "Change your password…" }).click()
-      const change = async (present: string) => {
-        await page.getByLabel("Present password").fill(present)
-        await page.getByLabel("New password", { exact: true }).fill(`${password} 2`)
-        await page.getByLabel("New password again").fill(`${password} 2`)
-        await page.getByRole("button", { name: "Set the password" }).click()
-      }
-      await change("wrong")
-      await page.getByRole("alert").waitFor()
-      await change(password)
-      await signIn(page, "vic", `${password} 2`)
-      await heading(page, "API tokens", 2)
-      await page.goto(`${program.url}/ui/settings/users`)
-      await page.getByText("This needs the role admin").waitFor()
-      await look(page, "settings-viewer")
-    })
-    await own.close()
+    const vic = { name: "vic-2", role: "viewer", password }
+    assert.strictEqual((await gui().context.request.post(`${gui().url}/api/v1/users`, { data: vic })).status(), 201)
+    const own = await gui().opened()
+    await assertAt(
+      "",
+      async (page) => {
+        await signIn(page, "vic-2")
+        await heading(page, "API tokens", 2)
+        assert.strictEqual(await page.getByRole("link", { name: "Users" }).count(), 0)
+        await page.getByRole("button", { name: "New token" }).click()
+        await page.getByLabel("What it may").waitFor()
+        assert.deepStrictEqual(await page.getByLabel("What it may").locator("option").allTextContents(), [
+          "viewer: sees everything but secrets"
+        ])
+        assert.strictEqual(await page.getByLabel("Whose it is").count(), 0)
+        await page.getByRole("button", { name: "Cancel" }).click()
+        await page.getByRole("button", { name: "Change your password…" }).click()
+        const change = async (present: string) => {
+          await page.getByLabel("Present password").fill(present)
+          await page.getByLabel("New password", { exact: true }).fill(`${password} 2`)
+          await page.getByLabel("New password again").fill(`${password} 2`)
+          await page.getByRole("button", { name: "Set the password" }).click()
+        }
+        await change("wrong")
+        await page.getByRole("alert").waitFor()
+        await change(password)
+        await signIn(page, "vic-2", `${password} 2`)
+        await heading(page, "API tokens", 2)
+        await page.goto(`${gui().url}/ui/settings/users`)
+        await page.getByText("This needs the role admin").waitFor()
+        await look(page, "settings-viewer")
+      },
+      own
+    )
   })
 
   it("a webhook is created with a secret told once, tested, changed, and removed", () =>
-    assertAt(admin, "/webhooks", async (page) => {
+    assertAt("/webhooks", async (page) => {
+      receiver.answers = 204
+      receiver.got = 0
       await page.getByText("No webhooks yet").waitFor()
       await page.getByRole("button", { name: "New webhook" }).click()
       await page.getByLabel("Address").fill("not a url")

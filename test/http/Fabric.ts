@@ -196,6 +196,7 @@ export const make = () => {
         destroy: (id) => (id === vm.id ? Effect.void : new Errors.VmNotFound({ vmId: id })),
         get: (id) => (id === vm.id ? Effect.succeed(vm) : new Errors.VmNotFound({ vmId: id })),
         change: () => Effect.succeed(vm),
+        resize: () => Effect.void,
         cloudInit: (id) =>
           id === vm.id
             ? Effect.succeed({ vm, cloudInit: usual, hostname: "test", instanceId: `${vm.uuid}-1` })

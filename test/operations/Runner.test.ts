@@ -15,7 +15,7 @@ import * as Ids from "../../src/domain/Ids.ts"
 import * as Nic from "../../src/domain/Nic.ts"
 import { Image, type ImageContent } from "../../src/domain/Image.ts"
 import { Operation, OperationKind } from "../../src/domain/Operation.ts"
-import { Vm } from "../../src/domain/Vm.ts"
+import { type Power, Vm } from "../../src/domain/Vm.ts"
 import { Snapshot, Volume } from "../../src/domain/Volume.ts"
 import * as Kinds from "../../src/operations/Kinds.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
@@ -37,6 +37,7 @@ const vmKinds: ReadonlyArray<OperationKind> = [
   "StartVm",
   "RepairVm",
   "ConfigureVm",
+  "ResizeVm",
   "ShutDownVm",
   "PowerOffVm",
   "RebootVm",
@@ -122,6 +123,8 @@ interface Given {
   readonly storage?: Partial<StorageDriver>
   readonly volume?: Volume
   readonly vm?: Vm
+  /** what the host says of it; absent: it runs */
+  readonly power?: Power
   /** before anything is done; afterwards it is as it should be */
   readonly presence?: DiskPresence
 }
@@ -209,6 +212,7 @@ const world = (given: Given) => {
       cloudInit: () => Effect.succeed(usual),
       setVmState: (id, state) => call(`VM ${id} is ${state}`),
       settleNic: (_, nic, outcome) => call(`NIC ${nic}: ${JSON.stringify(outcome)}`),
+      settleResize: (id, to) => call(`VM ${id} is of type ${to?.instanceType ?? "1, as before"}`),
       setVmPower: (id, power) => call(`VM ${id} is wanted ${power}`),
       setOutcome: (_, outcome) => call(`outcome: ${outcome}`),
       settleVolume: (id, change) => call(`volume ${id}: ${JSON.stringify(change)}`),
@@ -249,7 +253,7 @@ const world = (given: Given) => {
       pause: domain("pause"),
       resume: domain("resume"),
       power: (_, { domainName, uuid }) =>
-        Effect.succeed(Option.some({ uuid, name: domainName, power: "running", reason: null })),
+        Effect.succeed(Option.some({ uuid, name: domainName, power: given.power ?? "running", reason: null })),
       undefine: domain("undefine"),
       redefine: (host, ref, { cpu, ram, title }) => domain(`redefine as ${title} ${cpu} ${ram}`)(host, ref),
       rename: (host, ref, title) => domain(`rename to ${title}`)(host, ref),
@@ -364,6 +368,14 @@ const expected: Record<
   ConfigureVm: [
     { vm: new Vm({ ...vm, state: "running", autostart: true }) },
     ["rename to test_vm vm-7 on h1", "autostart of vm-7 on h1", "VM 7 is running", "done"]
+  ],
+  ResizeVm: [
+    {
+      vm: new Vm({ ...vm, state: "stopped" }),
+      power: "stopped",
+      detail: { type: Ids.InstanceTypeId.make(2), cpu: 4, ram: 4096 }
+    },
+    ["redefine as test_vm 4 4096 vm-7 on h1", "VM 7 is of type 2", "done"]
   ],
   PowerOffVm: [{}, ["power off vm-7 on h1", "VM 7 is wanted stopped", "done"]],
   RebootVm: [

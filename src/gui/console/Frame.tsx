@@ -138,7 +138,7 @@ export const ForVm = ({
   readonly children: (vm: Vm) => ReactNode
 }) => {
   const { id } = useParams({ from })
-  const { connection, vms } = useSnapshot()
+  const { coming, connection, vms } = useSnapshot()
   const role = useRole()
   const number = Number(id)
   const found = Number.isSafeInteger(number) && number > 0 ? vms.get(VmId.make(number)) : undefined
@@ -151,7 +151,7 @@ export const ForVm = ({
   return (
     <div className="page narrow">
       <h1>{found?.name ?? last.current?.name ?? `VM ${id}`}</h1>
-      {connection._tag === "loading" ? (
+      {connection._tag === "loading" || coming.vms > 0 ? (
         <Loading />
       ) : found === undefined ? (
         <Empty title="There is no such VM">

@@ -100,7 +100,7 @@ const Attention = ({ snapshot }: { readonly snapshot: Snapshot }) => {
   )
 }
 
-const Capacity = ({ snapshot: { hosts, vms } }: { readonly snapshot: Snapshot }) => {
+const Capacity = ({ snapshot: { coming, hosts, vms } }: { readonly snapshot: Snapshot }) => {
   const all = [...hosts.values()]
   const total = (of: (host: Host) => Host["capacity"]) =>
     all.reduce(
@@ -117,7 +117,8 @@ const Capacity = ({ snapshot: { hosts, vms } }: { readonly snapshot: Snapshot })
       <header>
         <h2 id="capacity">Capacity</h2>
         <span className="quiet small">
-          {counted(all.length, "host")}, {counted(vms.size, "VM")}, {count(running)} running
+          {counted(all.length, "host")}, {counted(vms.size + coming.vms, "VM")}
+          {coming.vms > 0 ? "" : `, ${count(running)} running`}
         </span>
       </header>
       <Meters capacity={total(({ capacity }) => capacity)} promised={total(({ promised }) => promised)} />

@@ -220,7 +220,7 @@ export const OneVm = (): ReactNode => {
           </div>
           <h1>VM {id}</h1>
         </div>
-        {snapshot.connection._tag === "loading" ? (
+        {snapshot.connection._tag === "loading" || snapshot.coming.vms > 0 ? (
           <Loading />
         ) : (
           <>

@@ -4,93 +4,73 @@
  * @since 0.7.0
  */
 import { Link, useNavigate, useSearch } from "@tanstack/react-router"
-import {
-  type ColumnDef,
-  flexRender,
-  getCoreRowModel,
-  getSortedRowModel,
-  type SortingState,
-  useReactTable
-} from "@tanstack/react-table"
-import { type ReactNode, useEffect, useMemo, useState } from "react"
+import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react"
 import type { Host } from "../../api/Hosts.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { HostId, VmId } from "../../domain/Ids.ts"
 import { BulkBar, BulkResult } from "../parts/Bulk.tsx"
 import { CheckField, Filter } from "../parts/Field.tsx"
-import { type Head, RowTable } from "../parts/Table.tsx"
+import { type Head, type Row, RowTable } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
 import { Empty, Loading, State, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { count, gibibytes, mebibytes, vmState } from "../parts/Words.ts"
+import * as Found from "../state/Found.ts"
 
-interface Row {
-  readonly vm: Vm
-  readonly host: string
+/** `by`: what the rows are put into order by; absent: they cannot be. */
+interface Column {
+  readonly key: string
+  readonly name: ReactNode
+  readonly by?: (vm: Vm, host: string) => string | number
+  readonly shown: (vm: Vm, host: string) => ReactNode
+  readonly className?: string
 }
 
-const compare = new Intl.Collator(undefined, { numeric: true }).compare
-
-const columns: ReadonlyArray<ColumnDef<Row>> = [
+const columns: ReadonlyArray<Column> = [
   {
-    id: "name",
-    header: "Name",
-    accessorFn: ({ vm }) => vm.name,
-    sortingFn: (a, b) => compare(a.original.vm.name, b.original.vm.name),
-    cell: ({ row }) => (
-      <Link to="/vms/$id" params={{ id: String(row.original.vm.id) }} title={row.original.vm.name}>
-        {row.original.vm.name}
+    key: "name",
+    name: "Name",
+    by: ({ name }) => name,
+    shown: ({ id, name }) => (
+      <Link to="/vms/$id" params={{ id: String(id) }} title={name}>
+        {name}
       </Link>
     ),
-    meta: { className: "main-cell" }
+    className: "main-cell"
   },
+  { key: "state", name: "State", by: (vm) => vmState(vm).word, shown: (vm) => <State {...vmState(vm)} /> },
   {
-    id: "state",
-    header: "State",
-    accessorFn: ({ vm }) => vmState(vm).word,
-    cell: ({ row }) => <State {...vmState(row.original.vm)} />
-  },
-  {
-    id: "host",
-    header: "Host",
-    accessorFn: ({ host }) => host,
-    cell: ({ row }) => (
-      <Link to="/hosts/$id" params={{ id: String(row.original.vm.hostId) }}>
-        {row.original.host}
+    key: "host",
+    name: "Host",
+    by: (_, host) => host,
+    shown: ({ hostId }, host) => (
+      <Link to="/hosts/$id" params={{ id: String(hostId) }}>
+        {host}
       </Link>
     ),
-    meta: { className: "extra-phone" }
+    className: "extra-phone"
   },
   {
-    id: "cpu",
-    header: "vCPUs",
-    accessorFn: ({ vm }) => vm.resources.cpu,
-    cell: ({ row }) => count(row.original.vm.resources.cpu),
-    meta: { className: "right extra" }
+    key: "cpu",
+    name: "vCPUs",
+    by: ({ resources }) => resources.cpu,
+    shown: ({ resources }) => count(resources.cpu),
+    className: "right extra"
   },
   {
-    id: "ram",
-    header: "Memory",
-    accessorFn: ({ vm }) => vm.resources.ram,
-    cell: ({ row }) => mebibytes(row.original.vm.resources.ram),
-    meta: { className: "right extra" }
+    key: "ram",
+    name: "Memory",
+    by: ({ resources }) => resources.ram,
+    shown: ({ resources }) => mebibytes(resources.ram),
+    className: "right extra"
   },
   {
-    id: "tags",
-    header: "Tags",
-    enableSorting: false,
-    cell: ({ row }) => <span className="quiet">{row.original.vm.tags.join(", ")}</span>,
-    meta: { className: "extra" }
+    key: "tags",
+    name: "Tags",
+    shown: ({ tags }) => <span className="quiet">{tags.join(", ")}</span>,
+    className: "extra"
   },
-  {
-    id: "actions",
-    header: () => <span className="sr">Actions</span>,
-    enableSorting: false,
-    cell: ({ row }) => <VmMenu vm={row.original.vm} />
-  }
+  { key: "actions", name: <span className="sr">Actions</span>, shown: (vm) => <VmMenu vm={vm} /> }
 ]
-
-const classOf = (meta: unknown): string =>
-  typeof meta === "object" && meta !== null && "className" in meta ? String(meta.className) : ""
 
 const sizeOf = ({ resources: { cpu, disk, ram } }: Vm): string =>
   `${count(cpu)} vCPUs, ${mebibytes(ram)}, ${gibibytes(disk)}`
@@ -111,15 +91,19 @@ const textOf = (vm: Vm): string =>
 
 const nameOf = (hosts: ReadonlyMap<HostId, Host>, id: HostId): string => hosts.get(id)?.name ?? `host ${id}`
 
-const sortOf = (sort: string | undefined): SortingState =>
-  sort === undefined ? [{ id: "name", desc: false }] : [{ id: sort.replace(/^-/, ""), desc: sort.startsWith("-") }]
+/** By their names, unless something else is said that there is. */
+const sortOf = (sort = "name") => {
+  const descending = sort.startsWith("-")
+  const column = columns.find(({ by, key }) => by !== undefined && key === sort.replace(/^-/, ""))
+  return { key: column?.key ?? "name", descending, by: column?.by ?? (({ name }: Vm) => name) }
+}
 
 const states = ["running", "stopped", "paused", "creating", "destroying"] as const
 
 /** @since 0.7.0 @category components */
 export const Vms = (): ReactNode => {
   useTitle("VMs")
-  const { connection, hosts, vms } = useSnapshot()
+  const { coming, connection, hosts, vms } = useSnapshot()
   const search = useSearch({ from: "/vms" })
   const navigate = useNavigate({ from: "/vms" })
   const [ids, setIds] = useState<ReadonlySet<VmId>>(new Set())
@@ -133,56 +117,43 @@ export const Vms = (): ReactNode => {
   }, [settled, navigate])
   useEffect(() => setText(search.q ?? ""), [search.q])
 
-  const rows = useMemo(() => {
-    const words = (search.q ?? "").toLowerCase().split(/\s+/).filter(Boolean)
-    const found: Array<Row> = []
-    for (const vm of vms.values()) {
-      if (search.state !== undefined && vm.state !== search.state) continue
-      if (search.host !== undefined && String(vm.hostId) !== search.host) continue
-      if (
-        search.attention !== undefined &&
-        vmState(vm).tone !== "bad" &&
-        vm.drift === 0 &&
-        vm.violations.length === 0
-      ) {
-        continue
-      }
-      if (words.length > 0) {
-        const all = textOf(vm)
-        if (!words.every((word) => all.includes(word))) continue
-      }
-      found.push({ vm, host: nameOf(hosts, vm.hostId) })
-    }
-    return found
-  }, [vms, hosts, search.q, search.state, search.host, search.attention])
-
-  const sorting = useMemo(() => sortOf(search.sort), [search.sort])
-  const table = useReactTable({
-    data: rows,
-    columns: useMemo(() => [...columns], []),
-    state: { sorting },
-    enableMultiSort: false,
-    enableSortingRemoval: false,
-    getRowId: ({ vm }) => String(vm.id),
-    onSortingChange: (change) => {
-      const [next] = typeof change === "function" ? change(sorting) : change
-      if (next === undefined) return
-      void navigate({ search: (all) => ({ ...all, sort: `${next.desc ? "-" : ""}${next.id}` }), replace: true })
+  const sort = sortOf(search.sort)
+  const [find] = useState(Found.make)
+  const words = (search.q ?? "").toLowerCase().split(/\s+/).filter(Boolean)
+  const found = find(vms, {
+    // names of hosts are no VM's own
+    key: JSON.stringify([search, sort.key === "host" ? [...hosts.values()].map(({ id, name }) => [id, name]) : []]),
+    matches: (vm) => {
+      if (search.state !== undefined && vm.state !== search.state) return false
+      if (search.host !== undefined && String(vm.hostId) !== search.host) return false
+      const attention = vmState(vm).tone === "bad" || vm.drift > 0 || vm.violations.length > 0
+      if (search.attention !== undefined && !attention) return false
+      if (words.length === 0) return true
+      const all = textOf(vm)
+      return words.every((word) => all.includes(word))
     },
-    getCoreRowModel: getCoreRowModel(),
-    getSortedRowModel: getSortedRowModel()
+    by: (vm) => sort.by(vm, nameOf(hosts, vm.hostId)),
+    descending: sort.descending
   })
-  const sorted = table.getRowModel().rows
   // of those that are still there and shown: nothing is done with what is not seen
-  const chosen = rows.flatMap(({ vm }) => (ids.has(vm.id) ? [vm] : []))
-  const toggle = (id: VmId, on: boolean) =>
-    setIds((now) => {
-      const next = new Set(now)
-      if (on) next.add(id)
-      else next.delete(id)
-      return next
+  const chosen = useMemo(() => {
+    if (ids.size === 0) return []
+    return found.flatMap((id) => {
+      const vm = ids.has(id) ? vms.get(id) : undefined
+      return vm === undefined ? [] : [vm]
     })
-  const all = chosen.length > 0 && chosen.length === rows.length
+  }, [found, ids, vms])
+  const toggle = useCallback(
+    (id: VmId, on: boolean) =>
+      setIds((now) => {
+        const next = new Set(now)
+        if (on) next.add(id)
+        else next.delete(id)
+        return next
+      }),
+    []
+  )
+  const all = chosen.length > 0 && chosen.length === found.length
   const chooser: Head = {
     key: "choose",
     name: (
@@ -190,21 +161,56 @@ export const Vms = (): ReactNode => {
         type="checkbox"
         aria-label="Choose all that are shown"
         checked={all}
-        onChange={() => setIds(all ? new Set() : new Set(rows.map(({ vm }) => vm.id)))}
+        onChange={() => setIds(all ? new Set() : new Set(found))}
       />
     ),
     className: "choose"
   }
-  const heads = table.getFlatHeaders().map(({ column, getContext, id }): Head => {
-    const order = column.getIsSorted()
+  const heads = columns.map(({ by, className = "", key, name }): Head => {
+    const order = key !== sort.key ? null : sort.descending ? "descending" : "ascending"
+    const next = `${order === "ascending" ? "-" : ""}${key}`
     return {
-      key: id,
-      name: flexRender(column.columnDef.header, getContext()),
-      className: classOf(column.columnDef.meta),
-      order: order === false ? null : order === "asc" ? "ascending" : "descending",
-      ...(column.getCanSort() ? { onSort: () => column.toggleSorting(order === "asc") } : {})
+      key,
+      name,
+      className,
+      order,
+      ...(by === undefined
+        ? {}
+        : { onSort: () => void navigate({ search: (all) => ({ ...all, sort: next }), replace: true }) })
     }
   })
+  // what is as it was is not drawn again
+  const drawn = useRef(new WeakMap<Vm, { readonly host: string; readonly checked: boolean; readonly row: Row }>())
+  const rowAt = (index: number): Row | undefined => {
+    const id = found[index]
+    const vm = id === undefined ? undefined : vms.get(id)
+    if (vm === undefined) return undefined
+    const host = nameOf(hosts, vm.hostId)
+    const checked = ids.has(vm.id)
+    const before = drawn.current.get(vm)
+    if (before?.host === host && before.checked === checked) return before.row
+    const row: Row = {
+      key: String(vm.id),
+      cells: [
+        {
+          key: "choose",
+          className: "choose",
+          shown: (
+            <input
+              type="checkbox"
+              aria-label={`Choose ${vm.name}`}
+              checked={checked}
+              onChange={(event) => toggle(vm.id, event.target.checked)}
+            />
+          )
+        },
+        ...columns.map(({ className = "", key, shown }) => ({ key, className, shown: shown(vm, host) }))
+      ]
+    }
+    drawn.current.set(vm, { host, checked, row })
+    return row
+  }
+  const there = vms.size + coming.vms
   const set = (name: "state" | "host" | "attention", value: string) =>
     void navigate({ search: (all) => ({ ...all, [name]: value === "" ? undefined : value }), replace: true })
 
@@ -213,7 +219,7 @@ export const Vms = (): ReactNode => {
       <div className="head">
         <h1>VMs</h1>
         <span className="quiet" role="status">
-          {rows.length === vms.size ? count(vms.size) : `${count(rows.length)} of ${count(vms.size)}`}
+          {found.length === vms.size ? count(there) : `${count(found.length)} of ${count(there)}`}
         </span>
         <div className="actions">
           <Link to="/vms/new" className="button primary">
@@ -252,7 +258,7 @@ export const Vms = (): ReactNode => {
       </div>
       {chosen.length === 0 ? null : <BulkBar vms={chosen} onClear={() => setIds(new Set())} />}
       <BulkResult />
-      {connection._tag === "loading" ? (
+      {connection._tag === "loading" || (found.length === 0 && coming.vms > 0) ? (
         <Loading />
       ) : vms.size === 0 ? (
         <Empty title="No VMs yet">
@@ -261,7 +267,7 @@ export const Vms = (): ReactNode => {
             Create the first VM
           </Link>
         </Empty>
-      ) : rows.length === 0 ? (
+      ) : found.length === 0 ? (
         <Empty title="No VM is like that">
           <p>{count(vms.size)} others are there.</p>
           <Link to="/vms" className="button">
@@ -269,39 +275,7 @@ export const Vms = (): ReactNode => {
           </Link>
         </Empty>
       ) : (
-        <RowTable
-          kind="vms"
-          label="VMs"
-          heads={[chooser, ...heads]}
-          length={sorted.length}
-          rowAt={(index) => {
-            const row = sorted[index]
-            return row === undefined
-              ? undefined
-              : {
-                  key: row.id,
-                  cells: [
-                    {
-                      key: "choose",
-                      className: "choose",
-                      shown: (
-                        <input
-                          type="checkbox"
-                          aria-label={`Choose ${row.original.vm.name}`}
-                          checked={ids.has(row.original.vm.id)}
-                          onChange={(event) => toggle(row.original.vm.id, event.target.checked)}
-                        />
-                      )
-                    },
-                    ...row.getVisibleCells().map(({ column, getContext, id }) => ({
-                      key: id,
-                      shown: flexRender(column.columnDef.cell, getContext()),
-                      className: classOf(column.columnDef.meta)
-                    }))
-                  ]
-                }
-          }}
-        />
+        <RowTable kind="vms" label="VMs" heads={[chooser, ...heads]} length={found.length} rowAt={rowAt} />
       )}
     </div>
   )

@@ -98,7 +98,8 @@ const columns = (snapshot: Snapshot): ReadonlyArray<Column<Volume>> => [
 export const Volumes = (): ReactNode => {
   useTitle("Volumes")
   const snapshot = useSnapshot()
-  const { connection, volumes } = snapshot
+  const { coming, connection, volumes } = snapshot
+  const there = volumes.size + coming.volumes
   const search = useSearch({ from: "/volumes" })
   const navigate = useNavigate({ from: "/volumes" })
   const role = useRole()
@@ -126,7 +127,7 @@ export const Volumes = (): ReactNode => {
       <div className="head">
         <h1>Volumes</h1>
         <span className="quiet" role="status">
-          {shown.length === volumes.size ? count(volumes.size) : `${count(shown.length)} of ${count(volumes.size)}`}
+          {shown.length === volumes.size ? count(there) : `${count(shown.length)} of ${count(there)}`}
         </span>
         <div className="actions">{create}</div>
       </div>
@@ -149,7 +150,7 @@ export const Volumes = (): ReactNode => {
             .map((one) => [one, one === "deleted" ? "in the trash" : one])}
         />
       </div>
-      {connection._tag === "loading" ? (
+      {connection._tag === "loading" || (shown.length === 0 && coming.volumes > 0) ? (
         <Loading />
       ) : shown.length === 0 ? (
         <Empty title={volumes.size === 0 ? "No volumes yet" : "No volume is like that"}>
@@ -273,14 +274,14 @@ const OneSnapshot = ({ snapshot, volume }: { readonly snapshot: VolumeSnapshot; 
 export const OneVolume = (): ReactNode => {
   const { id } = useParams({ from: "/volumes/$id" })
   const snapshot = useSnapshot()
-  const { connection, operations, volumes } = snapshot
+  const { coming, connection, operations, volumes } = snapshot
   const volume = [...volumes.values()].find((one) => String(one.id) === id)
   useTitle(volume?.name ?? `Volume ${id}`)
   if (volume === undefined) {
     return (
       <div className="page narrow">
         <h1>Volume {id}</h1>
-        {connection._tag === "loading" ? (
+        {connection._tag === "loading" || coming.volumes > 0 ? (
           <Loading />
         ) : (
           <Empty title="There is no such volume">

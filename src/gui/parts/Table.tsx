@@ -4,7 +4,7 @@
  * @since 0.8.0
  */
 import { useVirtualizer } from "@tanstack/react-virtual"
-import { type ReactNode, useRef } from "react"
+import { memo, type ReactNode, useRef } from "react"
 
 /** @since 0.8.0 @category models */
 export interface Head {
@@ -44,6 +44,17 @@ const HeadCell = ({ className, name, onSort, order = null }: Head) => (
     )}
   </span>
 )
+
+/** The same row in the same place is not drawn again. */
+const Line = memo(({ index, row, start }: { readonly row: Row; readonly index: number; readonly start: number }) => (
+  <div className="tr" role="row" aria-rowindex={index + 2} style={{ transform: `translateY(${start}px)` }}>
+    {row.cells.map(({ className = "", key, shown, title }) => (
+      <span key={key} role="cell" className={`cell ${className}`} title={title}>
+        {shown}
+      </span>
+    ))}
+  </div>
+))
 
 /** @since 0.8.0 @category components */
 export const RowTable = ({
@@ -85,21 +96,7 @@ export const RowTable = ({
         <div className="tbody virtual" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map(({ index, start }) => {
             const row = rowAt(index)
-            return row === undefined ? null : (
-              <div
-                key={row.key}
-                className="tr"
-                role="row"
-                aria-rowindex={index + 2}
-                style={{ transform: `translateY(${start}px)` }}
-              >
-                {row.cells.map(({ className = "", key, shown, title }) => (
-                  <span key={key} role="cell" className={`cell ${className}`} title={title}>
-                    {shown}
-                  </span>
-                ))}
-              </div>
-            )
+            return row === undefined ? null : <Line key={row.key} row={row} index={index} start={start} />
           })}
         </div>
       </div>

@@ -23,12 +23,14 @@ export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: 
 
 const EditVm = lazy(() => again(() => import("./EditVm.tsx")).then((module) => ({ default: module.EditVm })))
 
+const ResizeVm = lazy(() => again(() => import("./ResizeVm.tsx")).then((module) => ({ default: module.ResizeVm })))
+
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
   const begin = useBegin()
   const navigate = useNavigate()
   const role = useRole()
-  const [shown, setShown] = useState<"edit" | "destroy" | "commands" | null>(null)
+  const [shown, setShown] = useState<"edit" | "resize" | "destroy" | "commands" | null>(null)
   const close = () => setShown(null)
   const entries = () => [
     powerOf(vm).map((action) => ({
@@ -48,6 +50,7 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
     })),
     [
       { name: "Edit…", disabled: role === "viewer", act: () => setShown("edit") },
+      { name: "Resize…", disabled: role === "viewer", act: () => setShown("resize") },
       { name: "Copy as curl or CLI…", disabled: false, act: () => setShown("commands") },
       { name: "Destroy…", disabled: role === "viewer", danger: true, act: () => setShown("destroy") }
     ]
@@ -58,6 +61,11 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
       {shown === "edit" ? (
         <Suspense>
           <EditVm vm={vm} onClose={close} />
+        </Suspense>
+      ) : null}
+      {shown === "resize" ? (
+        <Suspense>
+          <ResizeVm vm={vm} onClose={close} />
         </Suspense>
       ) : null}
       {shown === "destroy" ? <DestroyVm vm={vm} onClose={close} /> : null}

@@ -7,6 +7,7 @@ import { Atom, Result } from "@effect-atom/atom-react"
 import * as Chunk from "effect/Chunk"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as FiberHandle from "effect/FiberHandle"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
@@ -46,6 +47,8 @@ export interface Snapshot {
   readonly types: ReadonlyArray<InstanceType>
   /** the newest first, at most `mostOperations` */
   readonly operations: ReadonlyArray<Operation>
+  /** how many there are beside those that are here by now */
+  readonly coming: { readonly vms: number; readonly volumes: number }
 }
 
 /** As many as are kept at hand; older ones are read when they are asked for. @since 0.7.0 @category constants */
@@ -58,7 +61,8 @@ const empty: Snapshot = {
   volumes: new Map(),
   images: [],
   types: [],
-  operations: []
+  operations: [],
+  coming: { vms: 0, volumes: 0 }
 }
 
 /** Times beside `DateTime`, as events and resources have them. */
@@ -66,45 +70,89 @@ type Time = DateTime.Utc
 
 // ------------------------------------------------------------------------------------------------------------- listing
 
-const all = <A, E, R>(
-  page: (cursor: {
-    readonly cursor?: string
-  }) => Effect.Effect<{ readonly items: ReadonlyArray<A>; readonly next: string | null }, E, R>
-): Effect.Effect<ReadonlyArray<A>, E, R> =>
-  Stream.paginateChunkEffect<{ readonly cursor?: string }, A, E, R>({}, (cursor) =>
-    Effect.map(page(cursor), ({ items, next }) => [
-      Chunk.fromIterable(items),
-      next === null ? Option.none() : Option.some({ cursor: next })
-    ])
-  ).pipe(Stream.runCollect, Effect.map(Chunk.toReadonlyArray))
+/** As many as a page shows at first, and then those that come after them: of so few at once that nothing waits for long. */
+const firstPage = 100
+const laterPage = 250
+
+interface Page<A> {
+  readonly items: ReadonlyArray<A>
+  readonly next: string | null
+  readonly total: number
+}
 
 const byId = <Id, A extends { readonly id: Id }>(items: ReadonlyArray<A>): ReadonlyMap<Id, A> =>
   new Map(items.map((item) => [item.id, item]))
 
+const withAll = <Id, A extends { readonly id: Id }>(
+  now: ReadonlyMap<Id, A>,
+  items: ReadonlyArray<A>
+): ReadonlyMap<Id, A> => {
+  const all = new Map(now)
+  for (const item of items) all.set(item.id, item)
+  return all
+}
+
+const vmsFrom = (limit: number, page: { readonly cursor?: string }) =>
+  Effect.flatMap(calls, ({ vms }) => vms.listVms({ urlParams: { limit, sort: "name", ...page } }))
+
+const volumesFrom = (limit: number, page: { readonly cursor?: string }) =>
+  Effect.flatMap(calls, ({ volumes }) => volumes.listVolumes({ urlParams: { limit, ...page } }))
+
+const operationsOf = (limit: number) =>
+  Effect.flatMap(calls, ({ operations }) => operations.listOperations({ urlParams: { limit } }))
+
+/** What is needed to show something, and where the rest of it is. */
 const list = Effect.gen(function* () {
   const client = yield* calls
   const [vms, volumes, hosts, images, types, operations] = yield* Effect.all(
     [
-      all((page) => client.vms.listVms({ urlParams: { limit: 1000, ...page } })),
-      all((page) => client.volumes.listVolumes({ urlParams: { limit: 1000, ...page } })),
+      vmsFrom(firstPage, {}),
+      volumesFrom(firstPage, {}),
       client.hosts.listHosts(),
       client.images.listImages(),
       client.instanceTypes.listInstanceTypes(),
-      client.operations.listOperations({ urlParams: { limit: mostOperations } })
+      operationsOf(firstPage)
     ],
     { concurrency: "unbounded" }
   )
   const snapshot: Snapshot = {
     connection: { _tag: "live" },
-    vms: byId(vms),
-    volumes: byId(volumes),
+    vms: byId(vms.items),
+    volumes: byId(volumes.items),
     hosts: byId(hosts.items),
     images: images.items,
     types: types.items,
-    operations: operations.items
+    operations: operations.items,
+    coming: { vms: restOf(vms, vms.items.length), volumes: restOf(volumes, volumes.items.length) }
   }
-  return snapshot
+  return { snapshot, vms: vms.next, volumes: volumes.next }
 })
+
+const restOf = <A>({ next, total }: Page<A>, here: number): number => (next === null ? 0 : Math.max(0, total - here))
+
+/** Asked for again until it is read; none: whoever is here has signed out. */
+const patiently = <A, E, R>(read: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, never, R> =>
+  read.pipe(
+    Effect.tapError(() => Effect.sleep("1 second")),
+    Effect.retry({ while: (error) => !isUnknown(error) }),
+    Effect.option
+  )
+
+/** What comes after the first page, one page after the other. */
+const following = <A, E, R>(
+  from: string | null,
+  read: (page: { readonly cursor: string }) => Effect.Effect<Page<A>, E, R>,
+  add: (page: Page<A>) => Effect.Effect<void>
+): Effect.Effect<void, never, R> =>
+  from === null
+    ? Effect.void
+    : Effect.flatMap(
+        patiently(read({ cursor: from })),
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: (page) => Effect.zipRight(add(page), following(page.next, read, add))
+        })
+      )
 
 // -------------------------------------------------------------------------------------------------------------- events
 
@@ -128,8 +176,8 @@ const seenOf = (data: Event["data"], since: Time): Vm["seen"] =>
     ? { power: data["power"], reason: typeof data["reason"] === "string" ? data["reason"] : null, since }
     : null
 
-/** What the event itself tells, at once: with a thousand a second nothing else could be. */
-const withVm = (vms: Map<VmId, Vm>, { data, time, type, vmId }: Event, stale: Stale) => {
+/** What the event itself tells, at once: with a thousand a second nothing else could be. While they are listed, of one that is not here yet that will. */
+const withVm = (vms: Map<VmId, Vm>, { data, time, type, vmId }: Event, stale: Stale, listing: boolean) => {
   if (vmId === null) return
   const now = vms.get(vmId)
   const { state } = data
@@ -140,8 +188,10 @@ const withVm = (vms: Map<VmId, Vm>, { data, time, type, vmId }: Event, stale: St
     return
   }
   if (now === undefined) {
-    stale.vms.add(vmId)
-    stale.hosts = true
+    if (!listing) {
+      stale.vms.add(vmId)
+      stale.hosts = true
+    }
     return
   }
   switch (type) {
@@ -160,7 +210,7 @@ const withVm = (vms: Map<VmId, Vm>, { data, time, type, vmId }: Event, stale: St
         hostId: isHostId(hostId) ? hostId : now.hostId
       })
       stale.vms.add(vmId)
-      if (hostId !== now.hostId) stale.hosts = true
+      if (isHostId(hostId) && hostId !== now.hostId) stale.hosts = true
     }
   }
 }
@@ -198,16 +248,22 @@ const withOperation = (operations: Map<OperationId, Operation>, event: Event, st
 }
 
 const apply = (snapshot: Snapshot, events: ReadonlyArray<Event>, stale: Stale): Snapshot => {
-  const vms = new Map(snapshot.vms)
-  const operations = new Map(snapshot.operations.map((one) => [one.id, one]))
+  // what no event is about stays as it is
+  const about = (what: string) => events.some(({ type }) => type.startsWith(what))
+  const vms = about("vm.") ? new Map(snapshot.vms) : null
+  const operations = about("operation.") ? new Map(snapshot.operations.map((one) => [one.id, one])) : null
   for (const event of events) {
-    if (event.type.startsWith("vm.")) withVm(vms, event, stale)
-    else if (event.type.startsWith("operation.")) withOperation(operations, event, stale)
+    if (vms !== null && event.type.startsWith("vm.")) withVm(vms, event, stale, snapshot.coming.vms > 0)
+    else if (operations !== null && event.type.startsWith("operation.")) withOperation(operations, event, stale)
     else if (event.type.startsWith("volume.") && event.volumeId !== null) stale.volumes.add(event.volumeId)
     else if (event.type.startsWith("host.")) stale.hosts = true
     else if (event.type.startsWith("image.")) stale.images = true
   }
-  return { ...snapshot, vms, operations: newest(operations.values()) }
+  return {
+    ...snapshot,
+    vms: vms ?? snapshot.vms,
+    operations: operations === null ? snapshot.operations : newest(operations.values())
+  }
 }
 
 const newest = (operations: Iterable<Operation>): ReadonlyArray<Operation> =>
@@ -305,6 +361,10 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
     let cursor: EventId | undefined
     let failures = 0
     const stale: Stale = { vms: new Set(), volumes: new Set(), operations: new Set(), hosts: false, images: false }
+    /** what is still being listed */
+    const rest = yield* FiberHandle.make<void, never>()
+    /** what was told meanwhile, and is told again in the end: a page may be of before; null: all is here */
+    let meanwhile: Array<Event> | null = null
 
     const show = (next: Snapshot) =>
       Effect.suspend(() => {
@@ -312,11 +372,54 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
         return Queue.offer(out, next)
       })
 
-    /** A list of all that there is, of a moment after the cursor's: events from there on bring it up to date. */
+    /** A list of all that there is, of moments after the cursor's: events from there on bring it up to date. */
     const opened = Effect.gen(function* () {
       failures = 0
-      if (snapshot.connection._tag === "loading") yield* Effect.flatMap(list, show)
-      else yield* show({ ...snapshot, connection: { _tag: "live" } })
+      if (snapshot.connection._tag !== "loading") {
+        yield* show({ ...snapshot, connection: { _tag: "live" } })
+        return
+      }
+      yield* FiberHandle.clear(rest)
+      const first = yield* list
+      meanwhile = []
+      yield* show(first.snapshot)
+      const vms = following(
+        first.vms,
+        (page) => vmsFrom(laterPage, page),
+        (page) => {
+          const vms = withAll(snapshot.vms, page.items)
+          return show({ ...snapshot, vms, coming: { ...snapshot.coming, vms: restOf(page, vms.size) } })
+        }
+      )
+      const volumes = following(
+        first.volumes,
+        (page) => volumesFrom(laterPage, page),
+        (page) => {
+          const volumes = withAll(snapshot.volumes, page.items)
+          return show({ ...snapshot, volumes, coming: { ...snapshot.coming, volumes: restOf(page, volumes.size) } })
+        }
+      )
+      const older = Effect.flatMap(
+        patiently(operationsOf(mostOperations)),
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: ({ items }) => {
+            const all = new Map([...items, ...snapshot.operations].map((one) => [one.id, one]))
+            return show({ ...snapshot, operations: newest(all.values()) })
+          }
+        })
+      )
+      yield* FiberHandle.run(
+        rest,
+        Effect.zipRight(
+          Effect.all([vms, volumes, older], { discard: true }),
+          Effect.suspend(() => {
+            const told = meanwhile ?? []
+            meanwhile = null
+            return told.length === 0 ? Effect.void : show(apply(snapshot, told, stale))
+          })
+        )
+      )
     })
 
     const take = (messages: ReadonlyArray<EventStream.Message>) =>
@@ -334,7 +437,9 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
           if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
         }
         if (snapshot.connection._tag !== "live") yield* opened
-        if (events.length > 0) yield* show(apply(snapshot, events, stale))
+        if (events.length === 0) return
+        meanwhile?.push(...events)
+        yield* show(apply(snapshot, events, stale))
       })
 
     const connected = Stream.suspend(() =>

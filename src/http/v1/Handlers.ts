@@ -164,6 +164,14 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
           Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => vms.destroy(asked.path.id, expect))
         )
       )
+      .handle("resizeVm", (asked) =>
+        answers.begun(
+          asked,
+          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            vms.resize(asked.path.id, asked.payload.instanceType, expect)
+          )
+        )
+      )
       .handle("startVm", (asked) => answers.begun(asked, power.start(asked.path.id)))
       .handle("shutDownVm", (asked) => answers.begun(asked, power.shutDown(asked.path.id, asked.payload)))
       .handle("powerOffVm", (asked) => answers.begun(asked, power.powerOff(asked.path.id)))

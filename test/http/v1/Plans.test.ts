@@ -37,6 +37,13 @@ const requests: ReadonlyArray<
   ["vms.shutDownVm", "POST", "/vms/1/shut-down", { within: 5 }],
   ["vms.startVm", "POST", "/vms/1/start"],
   ["vms.powerOffVm", "POST", "/vms/1/power-off"],
+  [
+    "vms.resizeVm",
+    "POST",
+    "/vms/1/resize",
+    { instanceType: 2 },
+    ["POST", "/instance-types", { cpu: 2, ram: 2048, disk: 1 }]
+  ],
   ["images.publishImage", "POST", "/images/publish", { name: "golden", vm: 1 }],
   ["volumes.createVolume", "POST", "/volumes", { name: "data", size: 1 }],
   ["volumes.changeVolume", "PATCH", "/volumes/1", { name: "archive", size: 2 }],
