@@ -6,12 +6,18 @@ import * as Layer from "effect/Layer"
 import { NoFeasibleHost } from "../src/domain/Errors.ts"
 import * as Kept from "../src/scheduler/Kept.ts"
 import type { Policy } from "../src/scheduler/Score.ts"
-import { Scheduler } from "../src/services/Scheduler.ts"
+import { Scheduler, type UsualSize } from "../src/services/Scheduler.ts"
 
-/** The scheduler with the given policy. Each has an engine of its own. @since 0.1.0 @category layers */
+/**
+ * The scheduler with the given policy. Each has an engine of its own. Policies that mind what is stranded (`pack`, `balance`) ask for the sizes
+ * that are usual.
+ *
+ * @since 0.1.0 @category layers
+ */
 export const layerPolicy = (policy: Policy): Layer.Layer<Scheduler> =>
   Layer.sync(Scheduler, () => {
     const kept = Kept.make(policy)
+    const { expect } = kept
     return {
       place: (request, candidates) =>
         Effect.suspend(() => {
@@ -24,7 +30,8 @@ export const layerPolicy = (policy: Policy): Layer.Layer<Scheduler> =>
               })
         }),
       explain: (request, candidates, chosen) => Effect.sync(() => kept.explain(request, candidates, chosen)),
-      refuse: (request, candidates, types) => Effect.sync(() => kept.refuse(request, candidates, types))
+      refuse: (request, candidates, types) => Effect.sync(() => kept.refuse(request, candidates, types)),
+      ...(expect === null ? {} : { expect: (sizes: ReadonlyArray<UsualSize>) => Effect.sync(() => expect(sizes)) })
     }
   })
 

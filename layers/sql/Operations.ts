@@ -121,3 +121,42 @@ export const doing: Record<Operation["kind"], string> = {
   PublishVm: "its root disk is being published as an image",
   PublishVolume: "it is being published as an image"
 }
+
+/**
+ * What of its VM's definition it writes. `whole`: all of it, from what it read before, or all disks that are missing in it; `disks`: one disk comes or
+ * goes, which must not happen in between. `else`: neither.
+ *
+ * @since 0.8.0 @category constants
+ */
+export const definition: Record<Operation["kind"], "whole" | "disks" | "else"> = {
+  CreateVm: "else",
+  DestroyVm: "else",
+  StartVm: "else",
+  ShutDownVm: "else",
+  PowerOffVm: "else",
+  RebootVm: "else",
+  ResetVm: "else",
+  PauseVm: "else",
+  ResumeVm: "else",
+  ConfigureVm: "else",
+  ResizeVm: "whole",
+  RepairVm: "whole",
+  CleanVm: "else",
+  AttachNic: "else",
+  DetachNic: "else",
+  SetNicLink: "else",
+  SetCloudInit: "whole",
+  CreateVolume: "else",
+  DestroyVolume: "else",
+  RestoreVolume: "else",
+  PurgeVolume: "else",
+  AttachVolume: "disks",
+  DetachVolume: "disks",
+  GrowVolume: "else",
+  RenameVolume: "else",
+  RevertVolume: "else",
+  CreateSnapshot: "else",
+  DestroySnapshot: "else",
+  PublishVm: "else",
+  PublishVolume: "else"
+}

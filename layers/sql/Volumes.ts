@@ -8,7 +8,6 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Errors from "../../src/domain/Errors.ts"
 import type { HostId, SnapshotId, VmId, VolumeId } from "../../src/domain/Ids.ts"
-import type { OperationKind } from "../../src/domain/Operation.ts"
 import { limitOf } from "../../src/domain/Pool.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
@@ -28,11 +27,6 @@ const gibibyte = 1024 ** 3
 
 /** A pool with less than this share left is taken for full: Ceph stops all writing at 95 % of any disk. */
 const reserve = 0.05
-
-/** What puts a disk into a VM's definition, or takes it out. */
-const changesDefinition = new Set<OperationKind>(["AttachVolume", "DetachVolume"])
-/** What reads all of a definition before it writes it, or the list of volumes before it attaches them. */
-const rewritesDefinition = new Set<OperationKind>(["RepairVm", "SetCloudInit"])
 
 /** What the statements here need of the rest of the inventory. @since 0.2.0 @category models */
 export interface Surroundings {
@@ -233,9 +227,9 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
    * would be lost from it, or be in it again.
    */
   const checkDefinition = Effect.fnUntraced(function* ({ kind, vmId }: NonNullable<VolumeChange["operation"]>) {
-    if (vmId === undefined || vmId === null || !changesDefinition.has(kind)) return
+    if (vmId === undefined || vmId === null || Operations.definition[kind] !== "disks") return
     const own = yield* around.operations.ofVmItself(vmId)
-    if (own === null || !rewritesDefinition.has(own.kind)) return
+    if (own === null || Operations.definition[own.kind] !== "whole") return
     return yield* new Errors.VmBusy({ vmId, operationId: own.id, doing: Operations.doing[own.kind] })
   })
 

@@ -10,6 +10,7 @@ import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import { documented, field, id, Int, oneOf, optional, strict, Time, within } from "./Common.ts"
+import { Violation } from "./Placement.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.7.0 @category schemas */
@@ -49,6 +50,58 @@ export const PlacementExplanation = Schema.Struct({
 }).annotations({ identifier: "PlacementExplanation", description: "Why a host was chosen, as it was then." })
 
 /** @since 0.7.0 @category schemas */
+export const PlannedMove = Schema.Struct({
+  vmId: Ids.VmId,
+  name: field(Schema.String, "of the VM"),
+  fromHostId: Ids.HostId,
+  fromHost: field(Schema.String, "its name"),
+  toHostId: Ids.HostId,
+  toHost: field(Schema.String, "its name"),
+  gain: field(
+    Schema.Number,
+    "to `spread` and `balance`: by how much the higher dominant share of the two hosts falls; to `pack` or to empty a host: the part of it that is emptied; to " +
+      "repair: how many broken rules hold again, 0 for a move that makes the next one possible"
+  ),
+  memoryBytes: field(Int, "to be copied: the VM's memory"),
+  diskBytes: field(Int, "to be copied at most: its root disk, if that is in a folder of its host")
+}).annotations({ identifier: "PlannedMove", description: "A VM that is to move." })
+/** @since 0.7.0 @category schemas */
+export type PlannedMove = typeof PlannedMove.Type
+
+/** @since 0.7.0 @category schemas */
+export const StuckVm = Schema.Struct({
+  vmId: Ids.VmId,
+  name: field(Schema.String, "of the VM"),
+  hostId: field(Ids.HostId, "where it stays"),
+  host: field(Schema.String, "name of that host"),
+  reason: field(Schema.String, "why it cannot move, one clause"),
+  refusal: field(
+    Schema.NullOr(Problem.PlacementRefusal),
+    "what bars which hosts, and the smallest repairs; null: it is not for the hosts, or it is told of 8 other VMs already"
+  )
+}).annotations({ identifier: "StuckVm", description: "A VM that should move and cannot." })
+
+/** @since 0.8.0 @category schemas */
+export const RuleRepair = Schema.Struct({
+  violations: field(Schema.Array(Violation), "its must-rules that do not hold"),
+  moves: field(
+    Schema.Array(PlannedMove),
+    "those that would make them hold, one after the other, in this order; other VMs may have to make room"
+  ),
+  further: field(Int, "moves after these that are part of the plan, and not told"),
+  stuck: field(
+    Schema.NullOr(StuckVm),
+    "the VM, when some do not hold even after the moves, and why; null: then they all hold"
+  ),
+  complete: field(Schema.Boolean, "false: the search was cut short, and there may be more moves")
+}).annotations({
+  identifier: "RuleRepair",
+  description: "What would make the must-rules of a VM hold again. Nothing is moved."
+})
+/** @since 0.8.0 @category schemas */
+export type RuleRepair = typeof RuleRepair.Type
+
+/** @since 0.7.0 @category schemas */
 export const VmPlacement = Schema.Struct({
   vmId: Ids.VmId,
   name: field(Schema.String, "of the VM"),
@@ -58,6 +111,10 @@ export const VmPlacement = Schema.Struct({
   explanation: field(
     Schema.NullOr(PlacementExplanation),
     "null: it was placed before that was kept, or by a scheduler that does not say"
+  ),
+  repair: field(
+    Schema.NullOr(RuleRepair),
+    "as of this moment: the moves after which its must-rules hold that do not hold now; null: they all hold"
   )
 }).annotations({
   identifier: "VmPlacement",
@@ -79,6 +136,31 @@ export const VmPlacement = Schema.Struct({
         decided: "root@h2 is better than root@h1 by 0.25, most of all by what stays free (0.25)",
         barred: [{ count: 1, host: "root@h3", reasons: ["memory short by 2 GiB"] }],
         unnamed: 0
+      },
+      repair: {
+        violations: [
+          {
+            rule: "must be apart from web over host",
+            strength: "must",
+            reason: "its host has VM 8 (web-2) of web, too"
+          }
+        ],
+        moves: [
+          {
+            vmId: Ids.VmId.make(7),
+            name: "web-1",
+            fromHostId: Ids.HostId.make(2),
+            fromHost: "root@h2",
+            toHostId: Ids.HostId.make(1),
+            toHost: "root@h1",
+            gain: 1,
+            memoryBytes: 4_294_967_296,
+            diskBytes: 0
+          }
+        ],
+        further: 0,
+        stuck: null,
+        complete: true
       }
     }
   ]
@@ -151,38 +233,6 @@ export type Fits = typeof Fits.Type
 
 /** @since 0.7.0 @category constants */
 export const policies = ["spread", "pack", "balance"] as const
-
-/** @since 0.7.0 @category schemas */
-export const PlannedMove = Schema.Struct({
-  vmId: Ids.VmId,
-  name: field(Schema.String, "of the VM"),
-  fromHostId: Ids.HostId,
-  fromHost: field(Schema.String, "its name"),
-  toHostId: Ids.HostId,
-  toHost: field(Schema.String, "its name"),
-  gain: field(
-    Schema.Number,
-    "to `spread` and `balance`: by how much the higher dominant share of the two hosts falls; to `pack` or to empty a host: the part of it that is emptied; to " +
-      "repair: how many broken rules hold again, 0 for a move that makes the next one possible"
-  ),
-  memoryBytes: field(Int, "to be copied: the VM's memory"),
-  diskBytes: field(Int, "to be copied at most: its root disk, if that is in a folder of its host")
-}).annotations({ identifier: "PlannedMove", description: "A VM that is to move." })
-/** @since 0.7.0 @category schemas */
-export type PlannedMove = typeof PlannedMove.Type
-
-/** @since 0.7.0 @category schemas */
-export const StuckVm = Schema.Struct({
-  vmId: Ids.VmId,
-  name: field(Schema.String, "of the VM"),
-  hostId: field(Ids.HostId, "where it stays"),
-  host: field(Schema.String, "name of that host"),
-  reason: field(Schema.String, "why it cannot move, one clause"),
-  refusal: field(
-    Schema.NullOr(Problem.PlacementRefusal),
-    "what bars which hosts, and the smallest repairs; null: it is not for the hosts, or it is told of 8 other VMs already"
-  )
-}).annotations({ identifier: "StuckVm", description: "A VM that should move and cannot." })
 
 /** @since 0.7.0 @category schemas */
 export const FleetFigures = Schema.Struct({
@@ -266,7 +316,8 @@ export const group = HttpApiGroup.make("placements")
         documented(
           "viewer",
           "Tell why a VM is where it is",
-          "As the scheduler saw its hosts when it chose one: what could take the VM, what decided, and why the others could not. Kept as long as the VM exists."
+          "As the scheduler saw its hosts when it chose one: what could take the VM, what decided, and why the others could not. Kept as long as the VM exists. " +
+            "When a must-rule of it does not hold any more, the moves are planned that would make it hold, as `/rebalancing` does for all VMs."
         )
       )
   )

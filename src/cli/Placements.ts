@@ -5,7 +5,8 @@
  */
 import * as Args from "@effect/cli/Args"
 import * as Effect from "effect/Effect"
-import type { Fits, VmPlacement } from "../api/Placements.ts"
+import type { Fits, RuleRepair, VmPlacement } from "../api/Placements.ts"
+import * as Moves from "./Moves.ts"
 import { answered, type Answer, list, note, one, table, time, type View, written } from "./Output.ts"
 import * as Resolve from "./Resolve.ts"
 import { Screen } from "./Screen.ts"
@@ -30,6 +31,16 @@ const whole: View<VmPlacement> = {
           ? null
           : `${explanation.candidates} of ${explanation.hosts} hosts could take it at that time`
     }
+  ]
+}
+
+type Violation = RuleRepair["violations"][number]
+
+const broken: View<Violation> = {
+  name: ({ rule }) => rule,
+  columns: [
+    { title: "DOES NOT HOLD", of: ({ rule }) => `it ${rule}`, tone: () => "bad" },
+    { title: "BECAUSE", of: ({ reason }) => reason }
   ]
 }
 
@@ -71,18 +82,33 @@ const show = Effect.fn("Placements.show")(function* (answer: Answer<VmPlacement>
   const { out } = yield* Screen
   if (mode === "json" || mode === "yaml") return yield* out(yield* written(answer.body, mode))
   yield* one(whole, answer)
-  const { explanation } = answer.value
-  if (mode === "name" || explanation === null) return
-  yield* section(best, explanation.best)
-  yield* section(barred, explanation.barred)
-  if (explanation.unnamed > 0) yield* out(`and ${explanation.unnamed} more hosts\n`)
+  const { explanation, repair } = answer.value
+  if (mode === "name") return
+  if (explanation !== null) {
+    yield* section(best, explanation.best)
+    yield* section(barred, explanation.barred)
+    if (explanation.unnamed > 0) yield* out(`and ${explanation.unnamed} more hosts\n`)
+  }
+  if (repair === null) return
+  yield* section(broken, repair.violations)
+  yield* section(Moves.moves(Moves.repaired), repair.moves)
+  if (repair.further > 0) yield* out(`and ${repair.further} more moves\n`)
+  yield* section(Moves.stuck, repair.stuck === null ? [] : [repair.stuck])
+  yield* note(
+    repair.stuck === null
+      ? "after these moves all its must-rules hold; nothing has been moved"
+      : repair.complete
+        ? "no moves were found after which all its must-rules hold"
+        : "no moves were found after which all its must-rules hold before the search was cut short"
+  )
 })
 
 /** @since 0.7.0 @category verbs */
 export const verbs: ReadonlyArray<Verb.Verb> = [
   Verb.make({
     name: "why",
-    about: "Tell why a VM is where it is: what could take it, what decided, and why the other hosts could not.",
+    about:
+      "Tell why a VM is where it is: what could take it, what decided, and why the other hosts could not. When a must-rule of it does not hold, the moves are shown that would repair it.",
     endpoints: ["getVmPlacement"],
     options: Verb.noOptions,
     args: Verb.word("vm", "Id or name of the VM."),

@@ -7,57 +7,21 @@ import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { type PlannedMove, policies, type Rebalancing } from "../api/Placements.ts"
+import { policies, type Rebalancing } from "../api/Placements.ts"
+import * as Moves from "./Moves.ts"
 import { answered, list, note, type View } from "./Output.ts"
 import * as Placements from "./Placements.ts"
 import * as Resolve from "./Resolve.ts"
 import { Screen } from "./Screen.ts"
 import { client, Session } from "./Session.ts"
-import { amount } from "./Statistics.ts"
 import * as Verb from "./Verb.ts"
 
 const percent = (share: number): string => `${Number((100 * share).toFixed(1))} %`
 
 const gainOf = ({ aim, policy }: Rebalancing, gain: number): string => {
-  if (aim === "repair") return gain === 0 ? "makes the next possible" : `${gain} ${gain === 1 ? "rule" : "rules"}`
+  if (aim === "repair") return Moves.repaired(gain)
   if (aim === "empty" || policy === "pack") return `${percent(gain)} of the host emptied`
   return `${percent(gain)} off the higher share`
-}
-
-const moves = (plan: Rebalancing): View<PlannedMove> => ({
-  name: ({ vmId }) => vmId,
-  columns: [
-    { title: "MOVE", of: ({ name, vmId }) => `${name} (${vmId})` },
-    { title: "FROM", of: ({ fromHost, fromHostId }) => `${fromHost} (${fromHostId})` },
-    { title: "TO", of: ({ toHost, toHostId }) => `${toHost} (${toHostId})` },
-    { title: "GAIN", of: ({ gain }) => gainOf(plan, gain) },
-    { title: "MEMORY", of: ({ memoryBytes }) => amount(memoryBytes) },
-    { title: "DISK", of: ({ diskBytes }) => (diskBytes === 0 ? null : amount(diskBytes)) }
-  ]
-})
-
-type Stuck = Rebalancing["stuck"][number]
-
-const stuck: View<Stuck> = {
-  name: ({ vmId }) => vmId,
-  columns: [
-    { title: "CANNOT MOVE", of: ({ name, vmId }) => `${name} (${vmId})`, tone: () => "bad" },
-    { title: "FROM", of: ({ host, hostId }) => `${host} (${hostId})` },
-    { title: "BECAUSE", of: ({ reason }) => reason },
-    {
-      title: "HOSTS",
-      of: ({ refusal }) =>
-        refusal === null
-          ? null
-          : [
-              ...refusal.barred
-                .filter(({ reasons }) => reasons.join() !== "it is there")
-                .map(({ count, host, reasons }) => `${count === 1 ? host : `${count} hosts`}: ${reasons.join("; ")}`),
-              ...(refusal.unnamed > 0 ? [`and ${refusal.unnamed} more hosts`] : [])
-            ].join(" | ")
-    },
-    { title: "WHAT WOULD HELP", of: ({ refusal }) => refusal?.repairs.map(({ text }) => text).join(" | ") ?? null }
-  ]
 }
 
 interface Figure {
@@ -129,10 +93,15 @@ export const noun: Verb.Noun = {
               withResponse: true
             })
           )
-          yield* list(moves(value), value.moves, body, none(value))
+          yield* list(
+            Moves.moves((gain) => gainOf(value, gain)),
+            value.moves,
+            body,
+            none(value)
+          )
           if (mode === "json" || mode === "yaml" || mode === "name") return
           if (value.further > 0) yield* out(`and ${value.further} more moves (--most)\n`)
-          yield* Placements.section(stuck, value.stuck)
+          yield* Placements.section(Moves.stuck, value.stuck)
           if (value.moves.length > 0) yield* Placements.section(figures, figuresOf(value))
           if (!value.complete) yield* note("the search was cut short: there may be more or better moves")
         })

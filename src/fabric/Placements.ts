@@ -17,18 +17,37 @@ import type { Volume } from "../domain/Volume.ts"
 import * as FitsOf from "../scheduler/Fits.ts"
 import * as Rebalance from "../scheduler/Rebalance.ts"
 import type { Policy } from "../scheduler/Score.ts"
+import * as Violations from "../scheduler/Violations.ts"
 import { HostMonitor, statusOf } from "../services/HostMonitor.ts"
 import { Inventory } from "../services/Inventory.ts"
+import type { Candidate } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Candidates from "./Candidates.ts"
 import * as Nics from "./Nics.ts"
 import * as Paced from "./Paced.ts"
 
-/** A VM, its host, and why it was placed there; `explained` null: nobody has said so. @since 0.7.0 @category models */
+/**
+ * Must-rules of a VM that do not hold, the moves that would make them, and the names of the hosts. The plan has the VM in `stuck` when they do not
+ * all hold after it.
+ *
+ * @since 0.8.0 @category models
+ */
+export interface RepairReport {
+  readonly violations: ReadonlyArray<Violations.Violation>
+  readonly plan: Rebalance.Plan
+  readonly hosts: ReadonlyMap<HostId, string>
+}
+
+/**
+ * A VM, its host, and why it was placed there; `explained` null: nobody has said so. `repair` null: all its must-rules hold.
+ *
+ * @since 0.7.0 @category models
+ */
 export interface PlacementReport {
   readonly vm: Vm
   readonly host: Host
   readonly explained: Explained | null
+  readonly repair: RepairReport | null
 }
 
 /** As on hosts, but that a pool may be what there is least of. @since 0.7.0 @category models */
@@ -84,6 +103,9 @@ export class Placements extends Context.Tag("vmfabric/Placements")<
   }
 >() {}
 
+/** How many moves are told unless it is said. */
+const shown = 10
+
 /** After how many hosts others get their turn. */
 const turn = 16
 
@@ -114,12 +136,63 @@ export const layer = Layer.effect(
       return report === undefined ? null : Math.max(0, limitOf(report.pool) - report.promised)
     })
 
+    const guests = Effect.fnUntraced(function* (vms: ReadonlyArray<Vm>, statuses: ReadonlyMap<HostId, HostStatus>) {
+      const volumes = new Map<VmId, Array<Volume>>()
+      for (const volume of yield* inventory.volumes()) {
+        if (volume.vmId === null) continue
+        const others = volumes.get(volume.vmId)
+        if (others === undefined) volumes.set(volume.vmId, [volume])
+        else others.push(volume)
+      }
+      return vms.map((vm): Rebalance.Guest => {
+        const { driver, hostId, id, name, nics, placement, resources } = vm
+        const { pool } = storage.driver(driver)
+        return {
+          id,
+          name,
+          hostId,
+          nics,
+          placement,
+          resources: onHost(resources, pool),
+          networks: Nics.wishes(nics),
+          disk: pool === null ? resources.disk : 0,
+          fixed: fixed(vm, volumes.get(id) ?? [], statusOf(statuses, hostId))
+        }
+      })
+    })
+
+    const namesOf = (candidates: ReadonlyArray<Candidate>) =>
+      new Map(candidates.map(({ host }): [HostId, string] => [host.id, host.name]))
+
+    const repairOf = Effect.fnUntraced(function* (
+      vm: Vm
+    ): Effect.fn.Return<RepairReport | null, Errors.PersistenceError> {
+      // a VM without such rules costs nothing
+      if (vm.placement === null || vm.placement.rules.every(({ strength }) => strength === "should")) return null
+      const statuses = yield* monitor.statuses
+      const candidates = candidatesOf(yield* inventory.hosts, statuses)
+      const vms = yield* inventory.vms()
+      const all = Violations.of([vm], vms, candidates).get(vm.id) ?? []
+      const violations = all.filter(({ rule }) => rule.strength === "must")
+      if (violations.length === 0) return null
+      const there = yield* guests(vms, statuses)
+      const types = yield* inventory.types
+      const options: Rebalance.Options = {
+        aim: { kind: "repair", vm: vm.id },
+        policy: "spread",
+        moves: shown,
+        types
+      }
+      const plan = yield* Paced.run(() => Rebalance.steps(candidates, there, options))
+      return { violations, plan, hosts: namesOf(candidates) }
+    })
+
     return Placements.of({
       why: Effect.fn("Placements.why")(function* (id) {
         const vm = yield* inventory.vm(id)
         // a host with VMs on it cannot be removed
         const { host } = yield* Effect.catchTag(inventory.host(vm.hostId), "HostNotFound", Effect.die)
-        return { vm, host, explained: yield* inventory.explained(id) }
+        return { vm, host, explained: yield* inventory.explained(id), repair: yield* repairOf(vm) }
       }),
       fits: Effect.gen(function* () {
         const candidates = candidatesOf(yield* inventory.hosts, yield* monitor.statuses)
@@ -152,7 +225,7 @@ export const layer = Layer.effect(
         }
       }).pipe(Effect.withSpan("Placements.fits")),
       rebalance: Effect.fn("Placements.rebalance")(function* (request) {
-        const { empty, most = 10, policy = "spread", repair = false } = request
+        const { empty, most = shown, policy = "spread", repair = false } = request
         if (empty !== undefined && repair) {
           return yield* new Errors.InvalidArgument({
             field: "empty",
@@ -163,36 +236,15 @@ export const layer = Layer.effect(
         if (empty !== undefined) yield* inventory.host(empty)
         const statuses = yield* monitor.statuses
         const candidates = candidatesOf(yield* inventory.hosts, statuses)
-        const volumes = new Map<VmId, Array<Volume>>()
-        for (const volume of yield* inventory.volumes()) {
-          if (volume.vmId === null) continue
-          const others = volumes.get(volume.vmId)
-          if (others === undefined) volumes.set(volume.vmId, [volume])
-          else others.push(volume)
-        }
-        const guests = (yield* inventory.vms()).map((vm): Rebalance.Guest => {
-          const { driver, hostId, id, name, nics, placement, resources } = vm
-          const { pool } = storage.driver(driver)
-          return {
-            id,
-            name,
-            hostId,
-            nics,
-            placement,
-            resources: onHost(resources, pool),
-            networks: Nics.wishes(nics),
-            disk: pool === null ? resources.disk : 0,
-            fixed: fixed(vm, volumes.get(id) ?? [], statusOf(statuses, hostId))
-          }
-        })
+        const there = yield* guests(yield* inventory.vms(), statuses)
         const aim: Rebalance.Aim =
           empty !== undefined ? { kind: "empty", host: empty } : { kind: repair ? "repair" : "policy" }
         const types = yield* inventory.types
         return {
           aim,
           policy,
-          plan: yield* Paced.run(() => Rebalance.steps(candidates, guests, { aim, policy, moves: most, types })),
-          hosts: new Map(candidates.map(({ host }): [HostId, string] => [host.id, host.name]))
+          plan: yield* Paced.run(() => Rebalance.steps(candidates, there, { aim, policy, moves: most, types })),
+          hosts: namesOf(candidates)
         }
       })
     })

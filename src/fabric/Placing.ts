@@ -10,6 +10,7 @@ import type { HostId } from "../domain/Ids.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
+import * as Score from "../scheduler/Score.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { type Candidate, type PlacementRequest, Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
@@ -44,6 +45,11 @@ export interface Placing {
    * use, VMs elsewhere. It only reads what is in memory, so that it may be asked in a transaction.
    */
   readonly place: (types: ReadonlyArray<InstanceType>) => Scheduler["Type"]["place"]
+  /**
+   * To be called before a placement, outside of transactions: tells the scheduler, if it minds, which sizes are usual. Those are the sizes of all
+   * VMs, and each of `types` counts as one more. They are counted again when the types are others, and after `Score.recountAfter` placements.
+   */
+  readonly learn: (types: ReadonlyArray<InstanceType>) => Effect.Effect<void, Errors.PersistenceError>
   /** Why it was that host; null: the scheduler does not say. */
   readonly explain: (
     request: PlacementRequest,
@@ -60,6 +66,22 @@ export const make: Effect.Effect<Placing, never, Scheduler | Inventory | Storage
 
   /** What it takes of its host. */
   const sizeOf = ({ driver, resources }: Vm) => Resources.onHost(resources, storage.driver(driver).pool)
+
+  /** for which types sizes were counted last, and for how many placements that will do */
+  let counted = { types: "", left: 0 }
+  const learn = Effect.fnUntraced(function* (types: ReadonlyArray<InstanceType>) {
+    const { expect } = scheduler
+    if (expect === undefined) return
+    const key = JSON.stringify(types)
+    counted.left--
+    if (counted.types === key && counted.left > 0) return
+    // whoever comes meanwhile need not count as well
+    counted = { types: key, left: Score.recountAfter(0) }
+    const sizes = (yield* inventory.vms()).map(sizeOf)
+    counted = { types: key, left: Score.recountAfter(sizes.length) }
+    const { pool } = storage.preferred
+    yield* expect(Score.usualOf([...types.map((type) => Resources.onHost(type, pool)), ...sizes]))
+  })
 
   /** Where a VM of that host could be instead; null: nowhere. */
   const elsewhere = (vm: Vm, hostId: HostId, candidates: ReadonlyArray<Candidate>) => {
@@ -133,6 +155,7 @@ export const make: Effect.Effect<Placing, never, Scheduler | Inventory | Storage
   })
 
   return {
+    learn,
     place: (types) => (request, candidates) =>
       Effect.catchTag(scheduler.place(request, candidates), "NoFeasibleHost", (error) =>
         (scheduler.refuse?.(request, candidates, types) ?? Effect.succeed(grouped(error.refusals))).pipe(

@@ -331,7 +331,9 @@ export const layer = Layer.effect(
       const disk = { driver: preferred.name, pool: preferred.pool }
       // asked when it is not a repetition: what is made anew keeps its rules, also when those that they name are gone
       const named = replaces === undefined && placement !== null ? checkOthers(placement) : Effect.void
-      const choose = placing.place(yield* inventory.types)
+      const types = yield* inventory.types
+      yield* placing.learn(types)
+      const choose = placing.place(types)
       const what = {
         resources: Resources.onHost(request.instanceType, preferred.pool),
         exclude: lost,

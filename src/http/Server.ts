@@ -9,7 +9,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { createServer, type Server } from "node:http"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { createServer as createTlsServer } from "node:https"
 import type { Socket } from "node:net"
 import { createSecureContext } from "node:tls"
@@ -31,11 +31,28 @@ export interface TlsFiles {
 /** @since 0.4.0 @category errors */
 export class TlsError extends Data.TaggedError("TlsError")<{ readonly message: string; readonly cause?: unknown }> {}
 
+/** It listens before anybody serves: what comes in between waits, where Node would drop it and leave its client without an answer for ever. */
+const keepEarly = (server: Server): void => {
+  const early: Array<readonly [IncomingMessage, ServerResponse]> = []
+  const keep = (request: IncomingMessage, response: ServerResponse) => void early.push([request, response])
+  server.on("request", keep)
+  const served = (event: string) => {
+    if (event !== "request") return
+    server.off("newListener", served).off("request", keep)
+    // when the listener is there
+    process.nextTick(() => {
+      for (const [request, response] of early.splice(0)) server.emit("request", request, response)
+    })
+  }
+  server.on("newListener", served)
+}
+
 /**
  * A node server whose `close` ends within the drain time. Node's own waits for every connection to end by itself, which an open event
  * stream or a client that sends nothing never does; nor does it know connections that have not ended their TLS handshake.
  */
 const draining = (server: Server): Server => {
+  keepEarly(server)
   const sockets = new Set<Socket>()
   server.on("connection", (socket: Socket) => {
     sockets.add(socket)

@@ -59,6 +59,8 @@ const limits = {
   facts: 60_000,
   /** between tries to reach a host that is not up: doubled from the first to the longest */
   pause: { first: 250, longest: 1000, refused: 5000 },
+  /** tries a second over all hosts that are not up: each costs milliseconds, and the controller has other things to do */
+  tries: 40,
   /** a contact that takes longer makes us ask its sshd */
   doubt: 1000,
   /** and for so long libvirt may take to say what the host is before that counts as silence */
@@ -319,7 +321,9 @@ export const make = Effect.gen(function* () {
 
   const pause = Effect.fnUntraced(function* (entry: Watched, tries: number) {
     const refused = entry.status._tag === "Down" && entry.status.signs.libvirt === "answers"
-    const longest = refused ? limits.pause.refused : limits.pause.longest
+    let others = 0
+    for (const { status } of watched.values()) if (status._tag !== "Up") others++
+    const longest = Math.max(refused ? limits.pause.refused : limits.pause.longest, (others * 1000) / limits.tries)
     const jitter = yield* Random.nextRange(0.8, 1.2)
     return Math.min(limits.pause.first * 2 ** Math.min(tries, 10), longest) * jitter
   })

@@ -13,6 +13,7 @@ import type { Host, HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
+import * as Pieces from "./Pieces.ts"
 import * as Ranking from "./Ranking.ts"
 import * as Refusals from "./Refusals.ts"
 import type { Request, Rule, Topology } from "./Rules.ts"
@@ -137,8 +138,12 @@ export interface Engine {
   readonly place: (request: Request) => Choice | null
   /** Every host judged by itself, without the rankings, in the order of their ids. */
   readonly judge: (request: Request) => ReadonlyArray<Verdict>
+  /** The same in pieces. Nothing may change meanwhile. */
+  readonly judging: (request: Request) => Pieces.Pieces<ReadonlyArray<Verdict>>
   /** The best hosts (so many, and `also`), and the others counted by what bars them: numbers are compared for each, and nothing is written. */
   readonly survey: (request: Request, few: number, also?: HostId) => Survey
+  /** Which sizes are usual from now on. Rankings that mind them are made anew, each when it is asked for. */
+  readonly expect: (usual: ReadonlyArray<Score.Usual>) => void
   /** What a host has left to promise; undefined: no such host. */
   readonly free: (id: HostId) => Resources.Resources | undefined
   readonly size: () => number
@@ -246,6 +251,9 @@ interface GroupRule {
   readonly least: number
 }
 
+/** Hosts of which all is told before others may be let in. */
+const judgedAtOnce = 256
+
 const emptyTally = (): Tally => ({ groups: new Map(), of: [], candidates: 0, seen: -1 })
 
 const broken = Number.NEGATIVE_INFINITY
@@ -345,7 +353,7 @@ interface Places {
 
 /** @since 0.7.0 @category constructors */
 export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread }: Options = {}): Engine => {
-  const usualSizes = Score.normalize(usual)
+  let usualSizes = Score.normalize(usual)
   const slots = new Map<number, number>()
   const vacant: Array<number> = []
   const hosts: Array<EngineHost | undefined> = []
@@ -771,7 +779,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
 
   const inOrder = (): ReadonlyArray<number> => [...slots].toSorted(([a], [b]) => a - b).map(([, slot]) => slot)
 
-  const judge = (request: Request): ReadonlyArray<Verdict> => {
+  const judging = function* (request: Request): Pieces.Pieces<ReadonlyArray<Verdict>> {
     const shape = shapeOf(request)
     const order = inOrder()
     const admitted = order.filter((slot) => admits(shape, slot))
@@ -784,7 +792,9 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       has: (column, at) => counted.get(column)?.has(at) === true,
       size: (column) => counted.get(column)?.size ?? 0
     })
-    return order.flatMap((slot) => verdictOf(request, shape, rules, slot))
+    const verdicts: Array<Verdict> = []
+    yield* Pieces.each(order, judgedAtOnce, (slot) => verdicts.push(...verdictOf(request, shape, rules, slot)))
+    return verdicts
   }
 
   const verdictOf = (
@@ -1100,8 +1110,14 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       return true
     },
     place,
-    judge,
+    judge: (request) => Pieces.whole(judging(request)),
+    judging,
     survey,
+    expect: (usual) => {
+      usualSizes = Score.normalize(usual)
+      // a change of no host, before which nobody knows anything
+      if (weights.fragmentation > 0) forgotten = ++changes
+    },
     free: (id) => {
       const slot = slots.get(id)
       if (slot === undefined) return undefined

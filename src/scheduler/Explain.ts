@@ -10,6 +10,7 @@ import type { InstanceType } from "../domain/InstanceType.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { BarredHosts, Block, Engine, Term, Verdict } from "./Engine.ts"
+import * as Pieces from "./Pieces.ts"
 import * as Refusals from "./Refusals.ts"
 import * as Rules from "./Rules.ts"
 import * as Score from "./Score.ts"
@@ -177,15 +178,18 @@ const clause = (block: Block, found: ReadonlyArray<Found>, words: Words): string
   }
 }
 
-const grouped = (verdicts: ReadonlyArray<Verdict>, words: Words): ReadonlyArray<Refused> => {
+/** Verdicts that are looked at before others may be let in. */
+const lookedAtAtOnce = 1000
+
+const grouped = function* (verdicts: ReadonlyArray<Verdict>, words: Words): Pieces.Pieces<ReadonlyArray<Refused>> {
   const groups = new Map<string, Array<Verdict>>()
-  for (const verdict of verdicts) {
-    if (verdict.blocks.length === 0) continue
+  yield* Pieces.each(verdicts, lookedAtAtOnce, (verdict) => {
+    if (verdict.blocks.length === 0) return
     const key = verdict.blocks.map(keyOf).join("\n")
     const group = groups.get(key)
     if (group === undefined) groups.set(key, [verdict])
     else group.push(verdict)
-  }
+  })
   return [...groups.values()]
     .toSorted((a, b) => b.length - a.length)
     .map((group) => ({
@@ -311,8 +315,17 @@ export const refusal = (
   types: ReadonlyArray<NamedType> = [],
   few = 3,
   words: Words = plainly
-): Refusal => {
-  const verdicts = engine.judge(request)
+): Refusal => Pieces.whole(refusing(engine, request, types, few, words))
+
+/** The same in pieces. The engine must not change meanwhile. @since 0.8.0 @category explaining */
+export const refusing = function* (
+  engine: Engine,
+  request: Rules.Request,
+  types: ReadonlyArray<NamedType>,
+  few: number,
+  words: Words
+): Pieces.Pieces<Refusal> {
+  const verdicts = yield* engine.judging(request)
   const names = new Map(verdicts.map(({ host, hostId }): [HostId, string] => [hostId, host]))
   const rules = request.rules ?? []
   const placed = (changed: Rules.Request): { readonly hostId: HostId; readonly host: string } | undefined => {
@@ -323,15 +336,16 @@ export const refusal = (
 
   // nothing less than all rules that keep a host away would open it
   const sets = new Map<string, ReadonlySet<Rules.Rule>>()
-  for (const { blocks } of verdicts) {
+  yield* Pieces.each(verdicts, lookedAtAtOnce, ({ blocks }) => {
     const broken = blocks.flatMap((block) => (block._tag === "Rule" ? [block.rule] : []))
-    if (broken.length === 0 || broken.length < blocks.length) continue
+    if (broken.length === 0 || broken.length < blocks.length) return
     sets.set(rules.flatMap((rule, i) => (broken.includes(rule) ? [i] : [])).join(" "), new Set(broken))
-  }
+  })
   const smallest = [...sets.values()].toSorted((a, b) => a.size - b.size)
   const relax: Array<Repair> = []
   for (const set of smallest) {
     if (relax.length === few) break
+    yield
     const at = placed({ ...request, rules: demoted(rules, set) })
     if (at !== undefined) relax.push({ _tag: "Relax", rules: [...set], ...at })
   }
@@ -341,6 +355,7 @@ export const refusal = (
   const kept = new Set<string>()
   if (verdicts.some(({ blocks }) => blocks.length > 0 && blocks.every(({ _tag }) => _tag === "Network"))) {
     for (const wish of networks) {
+      yield
       const at = kept.has(Network.showWish(wish))
         ? undefined
         : placed({
@@ -372,11 +387,13 @@ export const refusal = (
   )
   for (const { name, resources } of nearest) {
     if (like.length === few) break
+    yield
     // each size that is placed has a ranking of its own
     const at = isSomewhere(resources) ? placed({ ...request, resources }) : undefined
     if (at !== undefined) like.push({ _tag: "Type", type: name, ...at })
   }
 
+  yield
   const lacking = verdicts.flatMap(({ blocks, host, hostId }) => {
     const short = { ...Resources.zero }
     for (const block of blocks) {
@@ -387,9 +404,10 @@ export const refusal = (
     return size > 0 ? [{ short, size, hostId, host }] : []
   })
   const closest = lacking.toSorted((a, b) => a.size - b.size).slice(0, 1)
+  yield
   return {
     hosts: verdicts.length,
-    groups: grouped(verdicts, words),
+    groups: yield* grouped(verdicts, words),
     repairs: [
       ...relax,
       ...unplug,

@@ -12,6 +12,7 @@ import * as Resources from "../domain/Resources.ts"
 import type { Candidate, PlacementRequest } from "../services/Scheduler.ts"
 import * as Engine from "./Engine.ts"
 import * as Explain from "./Explain.ts"
+import * as Pieces from "./Pieces.ts"
 import * as Refusals from "./Refusals.ts"
 import type { Rule, Topology } from "./Rules.ts"
 import * as Score from "./Score.ts"
@@ -23,7 +24,10 @@ export type Placement =
 
 /** @since 0.7.0 @category models */
 export interface Kept {
-  /** Decides among exactly these candidates, whichever it was shown before. Of equals the one with the lowest id. */
+  /**
+   * Decides among exactly these candidates, whichever it was shown before, and by the usual sizes that it was told of last. Of equals the one
+   * with the lowest id.
+   */
   readonly place: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => Placement
   /** Why the host that was chosen among these is the one. */
   readonly explain: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>, chosen: HostId) => Explanation
@@ -33,8 +37,21 @@ export interface Kept {
     candidates: ReadonlyArray<Candidate>,
     types: ReadonlyArray<InstanceType>
   ) => Refusal
+  /** Which sizes are usual; null: the policy does not mind. */
+  readonly expect: ((usual: ReadonlyArray<Score.Usual>) => void) | null
+  /** As `refuse`, in pieces. It must be asked nothing else meanwhile. */
+  readonly refusing: (
+    request: PlacementRequest,
+    candidates: ReadonlyArray<Candidate>,
+    types: ReadonlyArray<InstanceType>
+  ) => Pieces.Pieces<Refusal>
   /** Why each of those that cannot take it cannot, one clause. */
   readonly reasons: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => ReadonlyMap<HostId, string>
+  /** As `reasons`, in pieces. It must be asked nothing else meanwhile. */
+  readonly reasoning: (
+    request: PlacementRequest,
+    candidates: ReadonlyArray<Candidate>
+  ) => Pieces.Pieces<ReadonlyMap<HostId, string>>
 }
 
 /** A rule as the engine knows it. */
@@ -103,12 +120,16 @@ const asClaim = (name: string, { group, kind, over, skew }: Placements.Claim): K
   return { rule, isClaim: true, said, tell }
 }
 
+/** Hosts that are learnt of, or told of, before others may be let in. */
+const learntAtOnce = 256
+
 /** How many of the best hosts are told. */
 const few = 3
 
 /** @since 0.7.0 @category constructors */
 export const make = (policy: Score.Policy = "spread"): Kept => {
-  const engine = Engine.make({ weights: Score.policies[policy] })
+  const weights = Score.policies[policy]
+  const engine = Engine.make({ weights })
   const known = new Map<HostId, Candidate>()
   let shown: ReadonlyArray<Candidate> = []
   /** how often each name is counted, on all hosts */
@@ -167,6 +188,12 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
     }
   }
 
+  /** An engine that knows nobody yet learns of some hosts at a time. */
+  const following = function* (candidates: ReadonlyArray<Candidate>): Pieces.Pieces<void> {
+    if (known.size === 0) yield* Pieces.each(candidates, learntAtOnce, learn)
+    follow(candidates)
+  }
+
   const total = (name: string): number => counted.get(name) ?? 0
 
   /** Its rules, and those that rules of VMs that are there ask of it. */
@@ -193,7 +220,16 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
   }
 
   /** With the VMs that its rules name counted where they are. */
-  const withOthers = <A>({ others, placement }: PlacementRequest, use: () => A): A => {
+  const withOthers = <A>(request: PlacementRequest, use: () => A): A => {
+    const guests = countOthers(request)
+    const result = use()
+    uncount(guests)
+    return result
+  }
+
+  type Counted = ReadonlyArray<{ readonly host: HostId; readonly names: ReadonlyArray<string> }>
+
+  const countOthers = ({ others, placement }: PlacementRequest): Counted => {
     const guests = (placement?.rules ?? []).flatMap((rule) =>
       rule.kind === "notWith"
         ? rule.vms.flatMap((vm) => {
@@ -203,8 +239,17 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
         : []
     )
     for (const { host, names } of guests) engine.reserve(host, Resources.zero, names)
-    const result = use()
+    return guests
+  }
+
+  const uncount = (guests: Counted): void => {
     for (const { host, names } of guests) engine.release(host, Resources.zero, names)
+  }
+
+  const withOthersIn = function* <A>(request: PlacementRequest, use: () => Pieces.Pieces<A>): Pieces.Pieces<A> {
+    const guests = countOthers(request)
+    const result = yield* use()
+    uncount(guests)
     return result
   }
 
@@ -233,23 +278,24 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
     }
   }
 
-  const reasons: Kept["reasons"] = (request, candidates) => {
-    if (request.placement !== undefined) follow(candidates)
+  const reasons: Kept["reasons"] = (request, candidates) => Pieces.whole(reasoning(request, candidates))
+
+  const reasoning = function* (
+    request: PlacementRequest,
+    candidates: ReadonlyArray<Candidate>
+  ): Pieces.Pieces<ReadonlyMap<HostId, string>> {
+    if (request.placement !== undefined) yield* following(candidates)
     const told = new Map<HostId, string>()
     const { byRule, rules } = ruled(request)
     const verdicts =
       rules.length === 0
         ? new Map<HostId, Engine.Verdict>()
-        : withOthers(
-            request,
-            () =>
-              new Map(
-                engine
-                  .judge({ ...request, rules })
-                  .map((verdict): [HostId, Engine.Verdict] => [verdict.hostId, verdict])
-              )
+        : new Map(
+            (yield* withOthersIn(request, () => engine.judging({ ...request, rules }))).map(
+              (verdict): [HostId, Engine.Verdict] => [verdict.hostId, verdict]
+            )
           )
-    for (const candidate of candidates) {
+    yield* Pieces.each(candidates, learntAtOnce, (candidate) => {
       const reason = Refusals.of(request, candidate)
       const blocks = verdicts.get(candidate.host.id)?.blocks ?? []
       // one that is closed to all is no better for other rules
@@ -265,8 +311,21 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
         ...new Set(binding.map(({ reason, tell }) => tell(reason, candidate)))
       ]
       if (all.length > 0) told.set(candidate.host.id, all.join(", "))
-    }
+    })
     return told
+  }
+
+  const refusing = function* (
+    request: PlacementRequest,
+    candidates: ReadonlyArray<Candidate>,
+    types: ReadonlyArray<InstanceType>
+  ): Pieces.Pieces<Refusal> {
+    yield* following(candidates)
+    const { rules, words } = ruled(request)
+    const refusal = yield* withOthersIn(request, () =>
+      Explain.refusing(engine, { ...request, rules }, Explain.named(types), few, words)
+    )
+    return Explain.toldRefusal(refusal, types, words)
   }
 
   return {
@@ -293,14 +352,10 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
       )
       return Explain.toldPlacement(explanation, words)
     },
-    refuse: (request, candidates, types) => {
-      follow(candidates)
-      const { rules, words } = ruled(request)
-      const refusal = withOthers(request, () =>
-        Explain.refusal(engine, { ...request, rules }, Explain.named(types), few, words)
-      )
-      return Explain.toldRefusal(refusal, types, words)
-    },
+    refuse: (request, candidates, types) => Pieces.whole(refusing(request, candidates, types)),
+    refusing,
+    reasoning,
+    expect: weights.fragmentation > 0 ? engine.expect : null,
     reasons
   }
 }

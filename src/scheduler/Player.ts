@@ -42,6 +42,11 @@ export interface Happening {
 export interface Options {
   /** the sizes that are usual, for `fgd` and the fragmentation term; absent: `usualOf` the trace */
   readonly usual?: ReadonlyArray<Score.Usual>
+  /**
+   * whence the engine knows the sizes: `ahead`, those of `usual` with their shares; `counted`, as a controller does: those of `usual` as if there
+   * were one VM of each, and what runs, counted again after `Score.recountAfter` placements. Absent: `ahead`
+   */
+  readonly told?: "ahead" | "counted"
   /** weights of the engine's in place of a strategy's */
   readonly weights?: Score.Weights
   /** milliseconds, as `performance.now`; absent: decisions are not timed */
@@ -93,16 +98,11 @@ export interface Report {
  *
  * @since 0.7.0 @category constructors
  */
-export const usualOf = (trace: Trace, most = 16): ReadonlyArray<Score.Usual> => {
-  const found = new Map<string, { readonly resources: Resources.Resources; share: number }>()
-  for (const { resources } of trace) {
-    const key = Resources.names.map((name) => resources[name]).join(" ")
-    const known = found.get(key)
-    if (known === undefined) found.set(key, { resources, share: 1 })
-    else known.share++
-  }
-  return Score.normalize([...found.values()].toSorted((a, b) => b.share - a.share).slice(0, most))
-}
+export const usualOf = (trace: Trace, most = 16): ReadonlyArray<Score.Usual> =>
+  Score.usualOf(
+    trace.map(({ resources }) => resources),
+    most
+  )
 
 /** Who decides, and is told what became of it. */
 interface Decider {
@@ -110,6 +110,7 @@ interface Decider {
   readonly choose: (wanted: Resources.Resources) => number
   readonly taken: (host: number, resources: Resources.Resources) => void
   readonly freed: (host: number, resources: Resources.Resources) => void
+  readonly expect: (usual: ReadonlyArray<Score.Usual>) => void
 }
 
 type Fleet = ReadonlyArray<Resources.Resources>
@@ -141,7 +142,8 @@ const engineDecider = (fleet: Fleet, weights: Score.Weights, usual: ReadonlyArra
   return {
     choose: (resources) => (engine.place({ resources })?.hostId ?? 0) - 1,
     taken: (host, resources) => withId(host, (id) => engine.reserve(id, resources)),
-    freed: (host, resources) => withId(host, (id) => engine.release(id, resources))
+    freed: (host, resources) => withId(host, (id) => engine.release(id, resources)),
+    expect: engine.expect
   }
 }
 
@@ -211,7 +213,8 @@ const scanDecider = (baseline: Baseline, fleet: Fleet, free: Free, usual: Readon
     },
     // it looks at what the player keeps
     taken: () => {},
-    freed: () => {}
+    freed: () => {},
+    expect: () => {}
   }
 }
 
@@ -226,7 +229,7 @@ export const play = (
   trace: Trace,
   fleet: ReadonlyArray<Resources.Resources>,
   strategy: Strategy,
-  { clock, follow, once = false, usual = usualOf(trace), weights }: Options = {}
+  { clock, follow, once = false, told = "ahead", usual = usualOf(trace), weights }: Options = {}
 ): Report => {
   const sizes = Score.normalize(usual)
   const free: Free = {
@@ -254,6 +257,16 @@ export const play = (
     if (before === 0) empty--
     if (before + by === 0) empty++
     vms += by
+  }
+
+  const hostOf = new Int32Array(trace.length).fill(-1)
+  let arrivals = 0
+  let left = 0
+  const count = (): void => {
+    if (--left > 0) return
+    const running = trace.slice(0, arrivals).flatMap(({ resources }, i) => ((hostOf[i] ?? -1) >= 0 ? [resources] : []))
+    left = Score.recountAfter(running.length)
+    decider.expect(Score.usualOf([...sizes.map(({ resources }) => resources), ...running]))
   }
 
   const isTooLarge = (resources: Resources.Resources): boolean =>
@@ -285,7 +298,6 @@ export const play = (
     stranded: stranded()
   })
 
-  const hostOf = new Int32Array(trace.length).fill(-1)
   const departures = trace
     .flatMap(({ until }, arrival) => (until === null ? [] : [{ until, arrival }]))
     .toSorted((a, b) => a.until - b.until || a.arrival - b.arrival)
@@ -298,12 +310,12 @@ export const play = (
       const resources = trace[next.arrival]?.resources
       if (host < 0 || resources === undefined) continue
       move(host, resources, -1)
+      hostOf[next.arrival] = -1
       decider.freed(host, resources)
       follow?.({ what: "left", arrival: next.arrival, host })
     }
   }
 
-  let arrivals = 0
   let refused = 0
   let tooLarge = 0
   let firstRefusal: Moment | null = null
@@ -322,6 +334,7 @@ export const play = (
     const mark = departures[gone]
     if (mark !== undefined && mark.until <= at) tellPeak()
     leave(at, arrival)
+    if (told === "counted") count()
     const begun = clock?.() ?? 0
     const host = decider.choose(resources)
     if (host >= 0) decider.taken(host, resources)

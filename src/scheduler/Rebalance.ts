@@ -11,10 +11,12 @@
  * order costs as many as there are. As much again may be spent on telling why VMs cannot move. A plan that was cut short by that says so
  * (`isWhole` false).
  *
- * What the search may miss: to empty a host only the VMs there move, and none makes room elsewhere; to repair only VMs whose rules are broken move and
- * those that such a rule is about (in a run over 1,000 tiny random fleets 176 were
- * repaired, and 14 were not that other VMs could have made room in); no VM moves twice. Two VMs that must be near each other on one host cannot be moved one by one. Within
- * that, all orders and targets are tried when the first attempt fails, up to `most.nodes` of them.
+ * To repair, VMs whose rules are broken move and those that such a rule is about; when that does not do, others make room for them: the fewest on the host
+ * that needs fewest of them to leave, and where there are no more than `most.others` VMs, any of them, first one, then two, then as many as it takes.
+ *
+ * What the search may miss: to empty a host only the VMs there move, and none makes room elsewhere; on larger fleets nobody makes room for one that makes
+ * room; no VM moves twice. Two VMs that must be near each other on one host cannot be moved one by one. Within that, all orders and targets are tried when
+ * the first attempt fails, up to `most.nodes` of them, and `most.wide` with others.
  *
  * @since 0.7.0
  */
@@ -28,6 +30,7 @@ import * as Resources from "../domain/Resources.ts"
 import type { Candidate, PlacementRequest } from "../services/Scheduler.ts"
 import * as Fits from "./Fits.ts"
 import * as Kept from "./Kept.ts"
+import * as Pieces from "./Pieces.ts"
 import * as Refusals from "./Refusals.ts"
 import type { Policy } from "./Score.ts"
 import * as Violations from "./Violations.ts"
@@ -35,11 +38,23 @@ import * as Violations from "./Violations.ts"
 /**
  * - `moves`: of a plan, at most; `work`: comparisons of a VM with a host; `nodes`: arrangements tried when the first attempt fails.
  * - `hosts`: of how many hosts the VMs are tried, for one move or one emptied host; `choices`: targets compared for one VM.
+ * - `wide`, `others`: as `nodes`, when VMs move too that no broken rule is about, and how many VMs there may be for that; `leaving`: those that make room on
+ *   one host, at most.
  * - `refusals`: for how many VMs that cannot move it is told of every host why.
  *
  * @since 0.7.0 @category constants
  */
-export const most = { moves: 100, work: 400_000, nodes: 3000, hosts: 32, choices: 8, refusals: 8 } as const
+export const most = {
+  moves: 100,
+  work: 400_000,
+  nodes: 3000,
+  wide: 20_000,
+  others: 64,
+  leaving: 4,
+  hosts: 32,
+  choices: 8,
+  refusals: 8
+} as const
 
 /** A move that lowers a share by less is not worth it. @since 0.7.0 @category constants */
 export const leastGain = 0.01
@@ -61,12 +76,14 @@ export interface Guest extends Violations.Resident {
 
 /**
  * - `policy`: `spread` and `balance` lower the highest dominant shares; `pack` empties hosts.
- * - `empty`: one host; `repair`: must-rules hold again. Targets are preferred by the policy.
+ * - `empty`: one host; `repair`: must-rules hold again, of all VMs or of `vm`. Targets are preferred by the policy.
  *
  * @since 0.7.0 @category models
  */
 export type Aim =
-  { readonly kind: "policy" } | { readonly kind: "empty"; readonly host: HostId } | { readonly kind: "repair" }
+  | { readonly kind: "policy" }
+  | { readonly kind: "empty"; readonly host: HostId }
+  | { readonly kind: "repair"; readonly vm?: VmId }
 
 /**
  * `gain`, by the aim: by how much the higher share of both hosts falls; the part of a host that it empties (the moves that empty one add up to
@@ -144,11 +161,14 @@ interface Step {
   readonly from: HostId
   readonly to: HostId
   readonly gain: number
+  /** how many of the must-rules hold again that are to be repaired */
+  readonly aimed: number
 }
 
-/** What a move does to rules: how many must-rules hold again, and how many should-rules no longer do. */
+/** What a move does to rules: how many must-rules hold again, of these those that are to, and how many should-rules no longer do. */
 interface Effects {
   readonly repaired: number
+  readonly aimed: number
   readonly spoilt: number
 }
 
@@ -176,20 +196,20 @@ const musts = (all: ReadonlyArray<Violations.Violation> = []) => all.filter(({ r
 
 /** @since 0.7.0 @category constructors */
 export const plan = (candidates: ReadonlyArray<Candidate>, guests: ReadonlyArray<Guest>, options: Options): Plan => {
-  const planning = steps(candidates, guests, options)
-  for (let next = planning.next(); ; next = planning.next()) if (next.done === true) return next.value
+  return Pieces.whole(steps(candidates, guests, options))
 }
 
-/** Work that stops where others may be let in. */
-type Steps<A> = Generator<void, A, void>
+type Steps<A> = Pieces.Pieces<A>
+
+/** Hosts or VMs that are passed over before others may be let in. */
+const passedAtOnce = 1000
 
 /** VMs and hosts that are looked at for rules before others may be let in. */
 const judgedAtOnce = 10_000
 
 /**
- * The same plan in pieces, between which whoever asks may do something else. Measured at 3,000 hosts and 30,000 VMs of which 600 have rules, most pieces
- * are far below 10 ms; the first passes over all hosts and VMs take up to 47, and the first refusal that is told, for which an engine learns of
- * all hosts, up to 75.
+ * The same plan in pieces, between which whoever asks may do something else. Measured at 3,000 hosts and 30,000 VMs of which 600 have rules, pieces
+ * take up to about 10 ms of CPU, and nearly all of them far less; what is above that comes with the collection of garbage.
  *
  * @since 0.8.0 @category constructors
  */
@@ -200,30 +220,31 @@ export function* steps(
 ): Generator<void, Plan, void> {
   const { aim, policy } = options
   const limit = Math.max(1, Math.min(most.moves, options.moves))
-  const places = new Map(
-    candidates.map((candidate): [HostId, Place] => [
-      candidate.host.id,
-      { candidate, isOpen: Fits.isOpen(candidate), promised: candidate.promised, guests: new Set() }
-    ])
-  )
-  const open = [...places.values()].filter(({ isOpen }) => isOpen)
-  const vms = new Map(guests.map((guest): [VmId, Guest] => [guest.id, guest]))
+  const places = new Map<HostId, Place>()
+  const open: Array<Place> = []
+  yield* Pieces.each(candidates, passedAtOnce, (candidate) => {
+    const isOpen = Fits.isOpen(candidate)
+    const place: Place = { candidate, isOpen, promised: candidate.promised, guests: new Set() }
+    places.set(candidate.host.id, place)
+    if (isOpen) open.push(place)
+  })
+  const vms = new Map<VmId, Guest>()
   const members = new Map<string, Set<VmId>>()
   /** who has a rule about a group, and about a VM */
   const ruling = new Map<string, Set<VmId>>()
   const naming = new Map<VmId, Set<VmId>>()
-  for (const { hostId, id, placement } of guests) {
+  yield* Pieces.each(guests, passedAtOnce, (guest) => {
+    const { hostId, id, placement } = guest
+    vms.set(id, guest)
     places.get(hostId)?.guests.add(id)
-    if (placement === null) continue
+    if (placement === null) return
     if (placement.group !== null) add(members, placement.group, id)
     for (const rule of placement.rules) {
       if ("group" in rule) add(ruling, rule.group, id)
       if ("vms" in rule) for (const other of rule.vms) add(naming, other, id)
     }
-  }
+  })
   const judge = Violations.among(candidates)
-  const all = () => [...vms.values()]
-  const ruled = () => all().filter(({ placement }) => placement !== null && placement.rules.length > 0)
   /** Of a few VMs at a time; `evenly` passes over all hosts. */
   const judgedOf = function* (
     residents: ReadonlyArray<Guest>,
@@ -247,8 +268,14 @@ export function* steps(
   }
   const brokenOf = function* (): Steps<ReadonlyArray<{ readonly id: VmId; readonly rule: Placement.Rule }>> {
     // nobody else counts for any rule
-    const asked = all().filter(({ id, placement }) => (placement?.group ?? null) !== null || naming.has(id))
-    const judged = yield* judgedOf(ruled(), asked)
+    const asked: Array<Guest> = []
+    const ruled: Array<Guest> = []
+    yield* Pieces.each(vms.values(), passedAtOnce, (guest) => {
+      const { id, placement } = guest
+      if ((placement?.group ?? null) !== null || naming.has(id)) asked.push(guest)
+      if (placement !== null && placement.rules.length > 0) ruled.push(guest)
+    })
+    const judged = yield* judgedOf(ruled, asked)
     return [...judged].flatMap(([id, violations]) => musts(violations).map(({ rule }) => ({ id, rule })))
   }
 
@@ -270,7 +297,8 @@ export function* steps(
     share(more === undefined ? promised : plus(promised, more, by), candidate.host.capacity)
 
   const figures = function* (): Steps<Figures> {
-    const shares = open.map((place) => shareOf(place))
+    const shares: Array<number> = []
+    yield* Pieces.each(open, passedAtOnce, (place) => shares.push(shareOf(place)))
     const occupied = open.filter((place) => place.guests.size > 0).length
     return {
       highest: shares.reduce((a, b) => Math.max(a, b), 0),
@@ -332,22 +360,28 @@ export function* steps(
 
   const resolve = (ids: Iterable<VmId>) => [...ids].flatMap((id) => vms.get(id) ?? [])
 
+  /** Whether its broken rules are to be repaired. */
+  const isAimedAt = (id: VmId): boolean => aim.kind !== "repair" || aim.vm === undefined || aim.vm === id
+
   /** What the move does to rules, and which must-rules of others would no longer hold, in words. */
   const effectsOf = function* (guest: Guest, to: HostId): Steps<Effects & { readonly against: string | null }> {
     const { concerned, cost, seen } = circle(guest, to)
     work -= cost
-    if (concerned.size === 0) return { repaired: 0, spoilt: 0, against: null }
+    if (concerned.size === 0) return { repaired: 0, aimed: 0, spoilt: 0, against: null }
     const before = yield* judgedOf(resolve(concerned), resolve(seen))
     vms.set(guest.id, { ...guest, hostId: to })
     const after = yield* judgedOf(resolve(concerned), resolve(seen))
     vms.set(guest.id, guest)
     let against: string | null = null
     let repaired = 0
+    let aimed = 0
     let spoilt = 0
     for (const id of concerned) {
       const was = new Set((before.get(id) ?? []).map(({ rule }) => rule))
       const is = after.get(id) ?? []
-      repaired += musts(before.get(id)).length - musts(is).length
+      const again = musts(before.get(id)).length - musts(is).length
+      repaired += again
+      if (isAimedAt(id)) aimed += again
       for (const { rule } of is) {
         // it goes nowhere where its own do not hold, whether or not they do where it is
         if (rule.strength === "must" && id === guest.id) against ??= `it ${Placement.show(rule)}`
@@ -357,7 +391,7 @@ export function* steps(
         } else spoilt++
       }
     }
-    return { repaired, spoilt, against }
+    return { repaired, aimed, spoilt, against }
   }
 
   const requestOf = (guest: Guest): PlacementRequest => ({
@@ -377,10 +411,10 @@ export function* steps(
 
   const byShare = (direction: 1 | -1): ReadonlyArray<Place> => {
     work -= open.length
-    const shares = new Map(open.map((place) => [place, shareOf(place)]))
-    return open.toSorted(
-      (a, b) => direction * ((shares.get(a) ?? 0) - (shares.get(b) ?? 0)) || a.candidate.host.id - b.candidate.host.id
-    )
+    return open
+      .map((place) => ({ place, share: shareOf(place) }))
+      .toSorted((a, b) => direction * (a.share - b.share) || a.place.candidate.host.id - b.place.candidate.host.id)
+      .map(({ place }) => place)
   }
 
   /** The targets in the order in which the policy would have them; to pack means to leave empty hosts empty if it can be. */
@@ -400,8 +434,8 @@ export function* steps(
 
   const path: Array<Step> = []
   const moved = new Set<VmId>()
-  const apply = (guest: Guest, target: Place, gain: number): void => {
-    path.push({ vmId: guest.id, from: guest.hostId, to: target.candidate.host.id, gain })
+  const apply = (guest: Guest, target: Place, gain: number, aimed = 0): void => {
+    path.push({ vmId: guest.id, from: guest.hostId, to: target.candidate.host.id, gain, aimed })
     moved.add(guest.id)
     put(guest, target.candidate.host.id)
   }
@@ -495,10 +529,11 @@ export function* steps(
   }
 
   const pack = function* (): Steps<void> {
-    const sources = open
+    const sources = byShare(1)
       .filter(({ guests }) => guests.size > 0)
-      .toSorted((a, b) => a.guests.size - b.guests.size || shareOf(a) - shareOf(b))
+      .toSorted((a, b) => a.guests.size - b.guests.size)
       .slice(0, most.hosts)
+    yield
     // one that has taken others is not emptied: nothing moves twice
     const taken = new Set<Place>()
     for (const source of sources) {
@@ -514,31 +549,38 @@ export function* steps(
     }
   }
 
-  /** All orders and targets, each arrangement once, until `isDone`; then the path leads there. */
+  /** All orders and targets, each arrangement once, until `isDone`; then the path leads there. Of `others` so many may move too. */
   const search = function* (
     pool: ReadonlyArray<VmId>,
     isDone: () => boolean,
-    gainOf: (effects: Effects) => number
+    gainOf: (effects: Effects) => number,
+    others: { readonly ids: ReadonlySet<VmId>; readonly most: number } = { ids: new Set(), most: 0 }
   ): Steps<"found" | "none" | "cut"> {
     const known = new Set<string>()
-    let nodes: number = most.nodes
+    const all = [...pool, ...others.ids]
+    let nodes: number = others.most > 0 ? most.wide : most.nodes
+    let outside = 0
     const from = function* (): Steps<"found" | "none" | "cut"> {
       if (isDone()) return "found"
-      const key = pool.map((id) => vms.get(id)?.hostId).join(" ")
+      const key = all.map((id) => vms.get(id)?.hostId).join(" ")
       if (known.has(key)) return "none"
       known.add(key)
       const targets = preferred()
-      for (const guest of largestFirst(pool)) {
+      for (const guest of [...largestFirst(pool), ...largestFirst(others.ids)]) {
         if (moved.has(guest.id) || guest.fixed !== null) continue
+        const isOther = others.ids.has(guest.id)
+        if (isOther && outside === others.most) continue
         for (const target of targets) {
           yield
           const effects = yield* tryMove(guest, target)
           if (isSpent() || nodes-- <= 0) return "cut"
           if (effects === null) continue
-          apply(guest, target, gainOf(effects))
+          apply(guest, target, gainOf(effects), effects.aimed)
+          if (isOther) outside++
           const end = yield* from()
           if (end === "found") return end
           undo(path.length - 1)
+          if (isOther) outside--
           if (end === "cut") return end
         }
       }
@@ -549,9 +591,9 @@ export function* steps(
 
   /** Makes the moves again that were undone. */
   const redo = (steps: ReadonlyArray<Step>): void => {
-    for (const { gain, to, vmId } of steps) {
+    for (const { aimed, gain, to, vmId } of steps) {
       const [guest, target] = [vms.get(vmId), places.get(to)]
-      if (guest !== undefined && target !== undefined) apply(guest, target, gain)
+      if (guest !== undefined && target !== undefined) apply(guest, target, gain, aimed)
     }
   }
 
@@ -559,12 +601,20 @@ export function* steps(
   const insist = function* (
     pool: ReadonlyArray<VmId>,
     isDone: () => boolean,
-    gainOf: (effects: Effects) => number
+    gainOf: (effects: Effects) => number,
+    others: ReadonlySet<VmId> = new Set()
   ): Steps<void> {
     if (isDone()) return
     const first = [...path]
     undo(0)
-    const end = yield* search(pool, isDone, gainOf)
+    let end = yield* search(pool, isDone, gainOf)
+    const limits = others.size === 0 ? [] : [1, 2, others.size].filter((most, i) => i === 0 || most > 1)
+    for (const most of new Set(limits)) {
+      if (end === "found") return
+      undo(0)
+      if (isSpent()) break
+      end = yield* search(pool, isDone, gainOf, { ids: others, most })
+    }
     if (end === "found") return
     if (end === "cut") isCut = true
     undo(0)
@@ -589,39 +639,132 @@ export function* steps(
     return [...source.guests]
   }
 
+  /** What a host lacks for a VM that its networks and all rules would let in; null: it lacks nothing, or they would not. */
+  const lackingAt = function* (
+    guest: Guest,
+    target: Place
+  ): Steps<{ readonly lacks: Resources.Resources; readonly effects: Effects } | null> {
+    work--
+    const { capacity } = target.candidate.host
+    if (!target.isOpen || capacity === null || target.candidate.host.id === guest.hostId) return null
+    const free = { ...target.candidate, promised: Resources.zero }
+    if (Refusals.of(requestOf(guest), free) !== null) return null
+    const lacks = Resources.map((name) =>
+      guest.resources[name] === 0 ? 0 : Math.max(0, target.promised[name] + guest.resources[name] - capacity[name])
+    )
+    if (Resources.names.every((name) => lacks[name] === 0)) return null
+    const effects = yield* effectsOf(guest, target.candidate.host.id)
+    return effects.against === null && effects.aimed > 0 ? { lacks, effects } : null
+  }
+
+  /** How many of the largest VMs would have to leave a host, were nothing in their way: infinity, too many. */
+  const fewestOff = ({ guests }: Place, lacks: Resources.Resources): number => {
+    const all = resolve(guests).filter(({ fixed, id }) => fixed === null && !moved.has(id))
+    const each = Resources.names.map((name) => {
+      let left = lacks[name]
+      if (left === 0) return 0
+      const sizes = all.map(({ resources }) => resources[name]).toSorted((a, b) => b - a)
+      const count = sizes.findIndex((size) => (left -= size) <= 0)
+      return count < 0 ? Number.POSITIVE_INFINITY : count + 1
+    })
+    work -= all.length
+    return Math.max(...each)
+  }
+
+  /** Moves VMs off a host until one that is to be repaired there has room, and that one onto it; false: nothing was moved. */
+  const makeRoom = function* (guest: Guest, target: Place, pool: ReadonlySet<VmId>): Steps<boolean> {
+    const before = path.length
+    for (let left = most.leaving; left > 0 && !isSpent(); left--) {
+      const found = yield* lackingAt(guest, target)
+      if (found === null) break
+      const { lacks } = found
+      const isEnough = ({ resources }: Guest) => Resources.names.every((name) => resources[name] >= lacks[name])
+      const there = resolve(target.guests).filter(({ fixed, id }) => fixed === null && !moved.has(id) && !pool.has(id))
+      // the smallest that alone would do, else the largest: either leaves the fewest moves
+      const bySize = there.toSorted((a, b) => a.resources.ram - b.resources.ram || a.id - b.id)
+      const [enough, others] = [bySize.filter(isEnough), bySize.filter((one) => !isEnough(one)).toReversed()]
+      let isMoving = false
+      for (const other of [...enough, ...others].slice(0, most.choices)) {
+        const targets = preferred().filter((place) => place !== target)
+        const chosen = yield* choose(other, targets)
+        if (chosen === null) continue
+        apply(other, chosen[0], chosen[1].repaired, chosen[1].aimed)
+        isMoving = true
+        break
+      }
+      if (!isMoving) break
+    }
+    const effects = yield* tryMove(guest, target)
+    if (effects === null || effects.aimed <= 0) {
+      undo(before)
+      return false
+    }
+    apply(guest, target, effects.repaired, effects.aimed)
+    return true
+  }
+
+  /** Lets a VM in where others can make room for it, where fewest would have to. */
+  const letIn = function* (guest: Guest, pool: ReadonlySet<VmId>): Steps<boolean> {
+    const lacking: Array<{ readonly target: Place; readonly off: number }> = []
+    for (const target of preferred()) {
+      if (isSpent()) break
+      yield
+      const found = yield* lackingAt(guest, target)
+      const off = found === null ? Number.POSITIVE_INFINITY : fewestOff(target, found.lacks)
+      if (off <= most.leaving) lacking.push({ target, off })
+    }
+    for (const { target } of lacking.toSorted((a, b) => a.off - b.off).slice(0, most.hosts)) {
+      if (isSpent()) return false
+      if (yield* makeRoom(guest, target, pool)) return true
+    }
+    return false
+  }
+
   const repair = function* (): Steps<ReadonlyArray<VmId>> {
-    const broken = yield* brokenOf()
+    const broken = (yield* brokenOf()).filter(({ id }) => isAimedAt(id))
     const pool = new Set(broken.map(({ id }) => id))
     for (const { rule } of broken) {
       if ("group" in rule) for (const id of members.get(rule.group) ?? []) pool.add(id)
       if ("vms" in rule) for (const id of rule.vms) if (vms.has(id)) pool.add(id)
     }
-    const countBroken = () => broken.length - path.reduce((sum, { gain }) => sum + gain, 0)
+    const countBroken = () => broken.length - path.reduce((sum, { aimed }) => sum + aimed, 0)
+    const isMovable = (id: VmId) => vms.get(id)?.fixed === null && !moved.has(id)
     let isMoving = true
     while (isMoving && countBroken() > 0 && !isSpent()) {
       isMoving = false
       for (const id of pool) {
         const guest = vms.get(id)
-        if (guest === undefined || guest.fixed !== null || moved.has(id)) continue
+        if (guest === undefined || !isMovable(id)) continue
         let best: readonly [Place, Effects] | null = null
         for (const target of preferred()) {
           if (isSpent()) break
           yield
           const effects = yield* tryMove(guest, target)
-          if (effects !== null && effects.repaired > (best?.[1].repaired ?? 0)) best = [target, effects]
+          if (effects !== null && effects.aimed > 0 && effects.repaired > (best?.[1].repaired ?? 0)) {
+            best = [target, effects]
+          }
         }
         if (best === null) continue
-        apply(guest, best[0], best[1].repaired)
+        apply(guest, best[0], best[1].repaired, best[1].aimed)
         isMoving = true
         if (countBroken() === 0) break
       }
+      if (isMoving) continue
+      for (const id of pool) {
+        const guest = vms.get(id)
+        if (countBroken() === 0 || isSpent()) break
+        if (guest === undefined || !isMovable(id)) continue
+        if (yield* within(() => letIn(guest, pool))) isMoving = true
+      }
     }
+    const others = vms.size > most.others ? [] : [...vms.keys()].filter((id) => !pool.has(id))
     yield* insist(
       [...pool],
       () => countBroken() === 0,
-      ({ repaired }) => repaired
+      ({ repaired }) => repaired,
+      new Set(others)
     )
-    return [...new Set((yield* brokenOf()).map(({ id }) => id))]
+    return [...new Set((yield* brokenOf()).map(({ id }) => id))].filter(isAimedAt)
   }
 
   // --------------------------------------------------------------------------------------------------------- reasons
@@ -645,20 +788,27 @@ export function* steps(
 
   const kept = Kept.make(policy)
 
+  /** Where the VMs are that its rules name. */
+  const namedBy = ({ rules }: Placement.Placement) =>
+    new Map(
+      resolve(rules.flatMap((rule) => ("vms" in rule ? rule.vms : []))).map(({ hostId, id }): [VmId, HostId] => [
+        id,
+        hostId
+      ])
+    )
+
   const refusalOf = function* (guest: Guest): Steps<Refusal> {
     const { placement } = guest
     const request: PlacementRequest = {
       ...requestOf(guest),
-      ...(placement === null
-        ? {}
-        : { placement, others: new Map(all().map(({ hostId, id }): [VmId, HostId] => [id, hostId])) })
+      ...(placement === null ? {} : { placement, others: namedBy(placement) })
     }
     const hosts = hostsWithout(guest)
     yield
-    const refusal = kept.refuse(request, hosts, options.types ?? [])
+    const refusal = yield* kept.refusing(request, hosts, options.types ?? [])
     yield
     // where it could be if it came from nowhere, its leaving or its coming is against rules of others
-    const told = kept.reasons(request, hosts)
+    const told = yield* kept.reasoning(request, hosts)
     const groups = new Map<string, Barred>()
     for (const { host } of hosts) {
       if (told.has(host.id)) continue
@@ -690,6 +840,7 @@ export function* steps(
   }
 
   const before = yield* figures()
+  yield
   let left: ReadonlyArray<VmId> = []
   if (aim.kind === "empty") left = yield* empty(aim.host)
   else if (aim.kind === "repair") left = yield* repair()

@@ -10,7 +10,8 @@
  *
  * @since 0.7.0
  */
-import type * as Resources from "../domain/Resources.ts"
+import * as Resources from "../domain/Resources.ts"
+import type { UsualSize } from "../services/Scheduler.ts"
 
 /** What a term of 1 with the weight 1 is worth. @since 0.7.0 @category constants */
 export const points = 1_000_000
@@ -44,21 +45,38 @@ export const policies: Readonly<Record<Policy, Weights>> = {
   balance: { spread: 0.05, pack: 0, align: 0, fragmentation: 1 }
 }
 
-/**
- * A size of VM that is usual, and how much of what is created it makes up (from 0 up, only quotients count).
- *
- * @since 0.7.0 @category models
- */
-export interface Usual {
-  readonly resources: Resources.Resources
-  readonly share: number
-}
+/** @since 0.7.0 @category models */
+export type Usual = UsualSize
 
 /** Shares that add up to 1. @since 0.7.0 @category constructors */
 export const normalize = (usual: ReadonlyArray<Usual>): ReadonlyArray<Usual> => {
   const all = usual.reduce((sum, { share }) => sum + share, 0)
   return all > 0 ? usual.map(({ resources, share }) => ({ resources, share: share / all })) : []
 }
+
+/**
+ * The sizes among these with their shares, the most frequent ones first, `most` at most.
+ *
+ * @since 0.8.0 @category constructors
+ */
+export const usualOf = (sizes: Iterable<Resources.Resources>, most = 16): ReadonlyArray<Usual> => {
+  const found = new Map<string, { readonly resources: Resources.Resources; share: number }>()
+  for (const size of sizes) {
+    const key = Resources.names.map((name) => size[name]).join(" ")
+    const known = found.get(key)
+    if (known === undefined) found.set(key, { resources: Resources.map((name) => size[name]), share: 1 })
+    else known.share++
+  }
+  return normalize([...found.values()].toSorted((a, b) => b.share - a.share).slice(0, most))
+}
+
+/**
+ * After how many placements it is worth to count again what is usual among so many VMs: by then about an eighth of them may be others. A
+ * ranking is made anew when the engine is told, and so it is not told more often.
+ *
+ * @since 0.8.0 @category getters
+ */
+export const recountAfter = (vms: number): number => Math.max(32, Math.ceil(vms / 8))
 
 /** What of one resource a host may promise in all, what of it is free, and what is wanted. */
 interface Amount {

@@ -37,6 +37,16 @@ export interface PlacementRequest {
   readonly others?: ReadonlyMap<VmId, HostId>
 }
 
+/**
+ * A size of VM that is usual, and how much of all VMs it makes up (from 0 up, only quotients count).
+ *
+ * @since 0.8.0 @category models
+ */
+export interface UsualSize {
+  readonly resources: Resources
+  readonly share: number
+}
+
 /** @since 0.1.0 @category services */
 export class Scheduler extends Context.Tag("vmfabric/Scheduler")<
   Scheduler,
@@ -70,5 +80,12 @@ export class Scheduler extends Context.Tag("vmfabric/Scheduler")<
       candidates: ReadonlyArray<Candidate>,
       types: ReadonlyArray<InstanceType>
     ) => Effect.Effect<Refusal>
+    /**
+     * Told which sizes are usual, whenever they have been counted anew, so that what stays free is of use to them. Absent: it decides without
+     * them, and nobody counts.
+     *
+     * @since 0.8.0
+     */
+    readonly expect?: (sizes: ReadonlyArray<UsualSize>) => Effect.Effect<void>
   }
 >() {}

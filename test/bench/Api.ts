@@ -112,6 +112,8 @@ export const measure = Effect.gen(function* () {
   const loads = [
     { name: "one", url: one },
     { name: "raw one", url: rawOne },
+    // what @effect/platform leaves of it: a route with a fixed text behind the same guard
+    { name: "plain", url: `${url}/healthz` },
     { name: "page", url: page },
     { name: "raw page", url: rawPage }
   ] as const
@@ -133,6 +135,10 @@ export const measure = Effect.gen(function* () {
   const peer = "node:http, memory"
   return [
     figure(`one VM: ${peer}`, "requests/s", rates("raw one")),
+    {
+      ...figure("a fixed text: ours", "requests/s", rates("plain")),
+      against: compare(peer, rates("plain"), rates("raw one"))
+    },
     {
       ...figure("one VM: ours", "requests/s", rates("one")),
       against: compare(peer, rates("one"), rates("raw one")),

@@ -88,6 +88,9 @@ export const fleets = (
  */
 export const noise = 0.003
 
+/** Those of the literature. */
+const named: ReadonlySet<Player.Strategy> = new Set(["best-fit", "worst-fit", "dot-product", "fgd"])
+
 const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
 
 /** 100 hosts each; the target is the best baseline of the same traces, but for `noise`. */
@@ -95,15 +98,25 @@ export const measure = Effect.gen(function* () {
   const figures: Array<Figure> = []
   for (const { name, of } of fleets(100)) {
     const played = seeds.map(of)
+    const report = (strategy: Player.Strategy, options: (played: Played) => Player.Options) =>
+      Effect.forEach(played, (one) =>
+        Effect.zipRight(
+          Effect.yieldNow(),
+          Effect.sync(() =>
+            Player.play(one.trace, one.fleet, strategy, {
+              ...options(one),
+              once: true,
+              clock: () => performance.now()
+            })
+          )
+        )
+      )
     const rows: Array<{ readonly strategy: Player.Strategy; readonly reports: ReadonlyArray<Player.Report> }> = []
     for (const strategy of [...Player.policies, ...Player.baselines]) {
-      const reports: Array<Player.Report> = []
-      for (const { fleet, trace, usual } of played) {
-        reports.push(Player.play(trace, fleet, strategy, { usual, once: true, clock: () => performance.now() }))
-        yield* Effect.yieldNow()
-      }
-      rows.push({ strategy, reports })
+      rows.push({ strategy, reports: yield* report(strategy, ({ usual }) => ({ usual })) })
     }
+    const counted = yield* report("pack", ({ usual }) => ({ usual, told: "counted" }))
+    const untold = yield* report("pack", () => ({ usual: [] }))
     const mean = (values: ReadonlyArray<number>): number =>
       values.reduce((sum, value) => sum + value, 0) / values.length
     const full = (reports: ReadonlyArray<Player.Report>) =>
@@ -126,6 +139,23 @@ export const measure = Effect.gen(function* () {
           : {})
       })
     }
+    const rivals = rows.filter(({ strategy }) => named.has(strategy)).map(({ reports }) => full(reports))
+    const packed = full(rows.find(({ strategy }) => strategy === "pack")?.reports ?? [])
+    figures.push(
+      {
+        section,
+        what: `pack, told what runs as by the controller: ${name}`,
+        unit: "% at 1st refusal",
+        values: full(counted),
+        against: compare("pack without usual sizes", [mean(full(counted))], [mean(full(untold))])
+      },
+      {
+        section,
+        what: `pack less the best of best-fit, worst-fit, dot-product and fgd, by seed: ${name}`,
+        unit: "% of the fleet",
+        values: packed.map((value, i) => value - Math.max(...rivals.map((values) => values[i] ?? 0)))
+      }
+    )
     const rate = (wanted: Player.Strategy): number =>
       median(
         rows.flatMap(({ reports, strategy }) =>

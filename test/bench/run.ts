@@ -64,6 +64,8 @@ interface Given {
   readonly soak: number
   /** of section commits */
   readonly committing: { readonly committers: number; readonly decisions: number }
+  /** of section placement: the largest fleet */
+  readonly hosts: number
 }
 
 interface Section {
@@ -96,7 +98,7 @@ const sections: ReadonlyArray<Section> = [
     tools: [],
     lab: "none",
     minutes: 20,
-    measure: () => Peers.measure
+    measure: ({ hosts }) => Peers.measure(hosts)
   },
   {
     name: "commits",
@@ -334,13 +336,18 @@ const command = Command.make(
       Options.withDefault(200_000),
       Options.withDescription("How many decisions section commits makes, of all committers.")
     ),
+    hosts: Options.integer("hosts").pipe(
+      Options.withSchema(Schema.Int.pipe(Schema.greaterThanOrEqualTo(1000))),
+      Options.withDefault(100_000),
+      Options.withDescription("Of how many hosts the largest fleet is in section placement, 1,000 or more.")
+    ),
     committers: Options.integer("committers").pipe(
       Options.withSchema(Schema.Int.pipe(Schema.between(1, 64))),
       Options.withDefault(4),
       Options.withDescription("How many threads section commits has.")
     )
   },
-  ({ chosen, committers, decisions, profile, soak }) =>
+  ({ chosen, committers, decisions, hosts, profile, soak }) =>
     Effect.scoped(
       Effect.gen(function* () {
         const scope = yield* Effect.scope
@@ -349,7 +356,8 @@ const command = Command.make(
           lab: yield* Effect.cached(Effect.provideService(Lab.up, Scope.Scope, scope)),
           profile: profile ? join(Program.output, "profile") : null,
           soak,
-          committing: { committers, decisions }
+          committing: { committers, decisions },
+          hosts
         }
         const wanted = sections.filter(({ name }) => chosen.length === 0 || chosen.includes(name))
         const results = yield* Effect.forEach(wanted, (section) => runSection(section, given))

@@ -274,6 +274,47 @@ describe("refusals", () => {
   )
 
   it.scopedLive(
+    "and why a VM is where it is shows what would repair its rules, or why nothing would",
+    () =>
+      Effect.gen(function* () {
+        const { done, run } = yield* shell(fleet)
+        const why = Effect.map(run("vm", "why", "d"), ({ all, status }) => {
+          assert.strictEqual(status, 0, all)
+          return all.slice(all.indexOf("DOES NOT HOLD")).trimEnd().split("\n")
+        })
+        for (const name of ["a", "b", "c"]) yield* done("vm", "create", "--name", name, "--type", "1")
+        yield* done("vm", "create", "--name", "d", "--type", "2")
+        assert.notInclude(yield* done("vm", "why", "d"), "HOLD")
+        yield* done("vm", "set", "d", "--must", "not with a")
+        assert.deepStrictEqual(yield* why, [
+          "DOES NOT HOLD             BECAUSE",
+          "it must be not with VM 1  VM 1 (a) is on root@h1, too",
+          "",
+          "MOVE   FROM         TO           GAIN    MEMORY    DISK",
+          "d (4)  root@h1 (1)  root@h2 (2)  1 rule  8.00 GiB  50.0 GiB",
+          "after these moves all its must-rules hold; nothing has been moved"
+        ])
+        yield* done("vm", "set", "d", "--must", "on rack=a")
+        const [first, second, , ...rest] = yield* why
+        assert.deepStrictEqual(
+          [first, second],
+          ["DOES NOT HOLD         BECAUSE", "it must be on rack=a  root@h1 has no label rack"]
+        )
+        assert.deepStrictEqual(rest[1]?.split(/ {2,}/), [
+          "d (4)",
+          "root@h1 (1)",
+          "no other host can take it",
+          "2 hosts: it must be on rack=a, and it has no label rack | root@h1: it is there; it must be on rack=a, and it has no label rack",
+          "root@h2 could take it if this need not hold: it must be on rack=a"
+        ])
+        assert.strictEqual(rest[2], "no moves were found after which all its must-rules hold")
+        const json = yield* run("vm", "why", "d", "-o", "json")
+        assert.deepInclude(JSON.parse(json.out).repair, { further: 0, complete: true, moves: [] })
+      }),
+    120_000
+  )
+
+  it.scopedLive(
     "and moves that are planned are shown with what they gain and cost, and who stays with why",
     () =>
       Effect.gen(function* () {

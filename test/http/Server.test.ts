@@ -7,10 +7,12 @@ import * as Deferred from "effect/Deferred"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { execFileSync } from "node:child_process"
+import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { readFileSync, writeFileSync } from "node:fs"
 import { request } from "node:https"
 import { connect } from "node:net"
@@ -94,6 +96,30 @@ describe("the HTTP server", () => {
       // the client keeps it open; the limit is the promise made for a SIGTERM
       yield* Effect.timeout(Scope.close(scope, Exit.void), "5 seconds")
       yield* Effect.timeout(Deferred.await(cut), "1 second")
+    })
+  )
+
+  it.scopedLive("answers also who asked before the routes were there", () =>
+    Effect.gen(function* () {
+      const context = yield* Layer.build(Server.layer(listen))
+      const { address } = Context.get(context, HttpServer.HttpServer)
+      assert(address._tag === "TcpAddress")
+      const url = `http://127.0.0.1:${address.port}/early`
+      const read = Effect.async<void>((resume) => {
+        const channel = "http.server.request.start"
+        const heard = () => resume(Effect.void)
+        subscribe(channel, heard)
+        return Effect.sync(() => void unsubscribe(channel, heard))
+      })
+      const asking = yield* Effect.fork(Effect.promise(() => fetch(url).then((response) => response.text())))
+      yield* read
+      const route = HttpLayerRouter.add("GET", "/early", HttpServerResponse.text("late but there"))
+      yield* Layer.build(
+        HttpLayerRouter.serve(route, { disableLogger: true, disableListenLog: true }).pipe(
+          Layer.provide(Layer.succeedContext(context))
+        )
+      )
+      assert.strictEqual(yield* Effect.timeout(Fiber.join(asking), "5 seconds"), "late but there")
     })
   )
 

@@ -559,4 +559,23 @@ describe("the host monitor", () => {
       yield* Effect.sleep("2 seconds")
       assert.lengthOf(yield* up, 1000)
     }))
+
+  test("400 hosts that nothing listens on are not tried 400 times a second, and one that is back is noticed", () =>
+    Effect.gen(function* () {
+      const { at, hosts, monitor, status } = yield* world(400)
+      const gone = hosts.map((_, n) => at(n + 1))
+      for (const one of gone)
+        Object.assign(one, { libvirt: notListening, ssh: new SshUnreachable({ reason: "refused" }) })
+      const asked = () => gone.reduce((sum, one) => sum + one.asked, 0)
+      yield* monitor.settled
+      yield* Effect.sleep("30 seconds")
+      const before = asked()
+      yield* Effect.sleep("30 seconds")
+      const tries = (asked() - before) / 30
+      assert.isBelow(tries, 60)
+      assert.isAbove(tries, 20)
+      revive(at(200))
+      yield* Effect.sleep("15 seconds")
+      assert.strictEqual((yield* status(200))._tag, "Up")
+    }))
 })

@@ -4,6 +4,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Resources from "../../src/domain/Resources.ts"
 import type { Trace } from "../../src/domain/Trace.ts"
 import * as Player from "../../src/scheduler/Player.ts"
+import type * as Score from "../../src/scheduler/Score.ts"
 import * as SyntheticTrace from "../../src/simulator/SyntheticTrace.ts"
 import { fleets, noise } from "../bench/Packing.ts"
 
@@ -159,6 +160,28 @@ describe("Player", () => {
     assert.strictEqual(choice("fgd", fleet), middle)
     // the small one is of no use to those of 8 vCPUs in any case, and the more of it is taken the less is lost
     assert.strictEqual(choice("fgd", fleet, size(8000, 2048)), small)
+  })
+
+  it("packs fuller when the engine is told the sizes of what runs than when it is told none, and no worse than told ahead", () => {
+    const means = fleets(30)
+      .slice(1, 2)
+      .flatMap(({ of }) => {
+        const seeds = [1, 2, 3, 4]
+        const mean = (options: (usual: ReadonlyArray<Score.Usual>) => Player.Options): number =>
+          seeds.reduce((sum, seed) => {
+            const { fleet, trace, usual } = of(seed)
+            const { firstRefusal, peak } = Player.play(trace, fleet, "pack", { ...options(usual), once: true })
+            return sum + (firstRefusal ?? peak).dominant / seeds.length
+          }, 0)
+        return [
+          mean((usual) => ({ usual, told: "counted" })),
+          mean(() => ({ usual: [] })),
+          mean((usual) => ({ usual }))
+        ]
+      })
+    const [counted = 0, none = 0, ahead = 0] = means
+    assert.isAbove(counted, none)
+    assert.isAtLeast(counted, ahead - 0.01)
   })
 
   it("tells the same of the same trace each time, and sizes by how often they come", () => {

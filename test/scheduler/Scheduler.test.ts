@@ -43,6 +43,37 @@ const fill = (
   return end.map(({ vms }) => vms)
 }
 
+describe("usual sizes", () => {
+  const two = [
+    candidate(1, has, { promised: { cpu: 35, ram: 0, disk: 0 } }),
+    candidate(2, has, { promised: { cpu: 36, ram: 0, disk: 0 } })
+  ]
+  const chosen = (layer: typeof SchedulerLive.layer, usual?: Resources.Resources) =>
+    Effect.gen(function* () {
+      const scheduler = yield* Scheduler
+      const before = yield* scheduler.place(request(small), two)
+      if (usual === undefined) return [before]
+      yield* scheduler.expect?.([{ resources: usual, share: 1 }]) ?? Effect.die("nobody minds")
+      return [before, yield* scheduler.place(request(small), two)]
+    }).pipe(Effect.provide(layer))
+
+  it.effect("leave room for one of them when a policy packs, and are told at any time", () =>
+    Effect.gen(function* () {
+      const pack = SchedulerLive.layerPolicy("pack")
+      // the fuller host of the two, unless that is the last one for a VM of four vCPUs, and the other has one to spare
+      assert.deepStrictEqual(yield* chosen(pack, { cpu: 4, ram: 512, disk: 1 }), [2, 1])
+      assert.deepStrictEqual(yield* chosen(pack, small), [2, 2])
+    })
+  )
+
+  it.effect("are nothing that a policy which spreads asks for", () =>
+    Effect.gen(function* () {
+      assert.isUndefined((yield* Scheduler).expect)
+      assert.isDefined((yield* Effect.provide(Scheduler, SchedulerLive.layerPolicy("balance"))).expect)
+    }).pipe(Effect.provide(SchedulerLive.layer))
+  )
+})
+
 describe("networks", () => {
   const lan = { network: "lan", vlan: null }
   const withLan = (one: Candidate): Candidate => {

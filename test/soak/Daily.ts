@@ -11,7 +11,7 @@ import { Nics } from "../../src/fabric/Nics.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { pick } from "./Chance.ts"
-import type { KnownVm } from "./Model.ts"
+import { type KnownVm, nicsOf } from "./Model.ts"
 
 export type Needs = ImageIntake | ImagePublishing | Nics | Power | Vms
 
@@ -126,8 +126,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           Effect.flatMap(Nics, (it) =>
             Effect.flatMap(it.attach(id, { network: "lan" }), () => Effect.flatMap(Vms, (vms) => vms.get(id)))
           ),
-        (vm, { nics }) => {
-          vm.nics = nics.map(({ id }) => id)
+        (vm, now) => {
+          vm.nics = nicsOf(now)
         }
       )
     ],
@@ -146,8 +146,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
             if (nic !== undefined) yield* nics.detach(id, nic.id)
             return yield* vms.get(id)
           }),
-        (vm, { nics }) => {
-          vm.nics = nics.map(({ id }) => id)
+        (vm, now) => {
+          vm.nics = nicsOf(now)
         }
       )
     ],

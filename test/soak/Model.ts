@@ -8,6 +8,10 @@ import type { Volume } from "../../src/domain/Volume.ts"
 /** `unsure`: either is right. */
 export type Fate = "here" | "gone" | "unsure"
 
+/** Null when a guest may still let go of one that it was asked for: that is finished by itself, whenever it does. */
+export const nicsOf = ({ nics }: Vm): KnownVm["nics"] =>
+  nics.every(({ releaseAsked, state }) => state === "attached" && !releaseAsked) ? nics.map(({ id }) => id) : null
+
 interface Known {
   /** how many ask for something of it at this moment */
   users: number
@@ -40,7 +44,8 @@ export class Model {
   readonly vms = new Map<VmId, KnownVm>()
   readonly volumes = new Map<VolumeId, KnownVolume>()
 
-  vm({ id, name, nics }: Vm): KnownVm {
+  vm(vm: Vm): KnownVm {
+    const { id, name } = vm
     const known = this.vms.get(id)
     if (known !== undefined) return known
     const made: KnownVm = {
@@ -48,7 +53,7 @@ export class Model {
       fate: "here",
       power: "running",
       name,
-      nics: nics.map((nic) => nic.id),
+      nics: nicsOf(vm),
       users: 0,
       clashed: false
     }

@@ -8,6 +8,7 @@ import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
 import { again } from "../parts/Again.ts"
+import type { RuleRepair } from "../../api/Placements.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { VmId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
@@ -17,6 +18,7 @@ import {
   Empty,
   Failure,
   Loading,
+  Refusal,
   State,
   useBegin,
   useRole,
@@ -47,12 +49,41 @@ const driftAtom = Atom.family((id: VmId) =>
   runtime.atom(Effect.flatMap(calls, ({ vms }) => vms.listVmDrift({ path: { id } })))
 )
 
+const Repair = ({ repair }: { readonly repair: RuleRepair }) => (
+  <>
+    <h3>{repair.stuck === null ? "These moves would make its rules hold" : "No moves make all its rules hold"}</h3>
+    <ol className="list">
+      {repair.moves.map(({ fromHost, name, toHost, toHostId, vmId }) => (
+        <li key={vmId}>
+          <Link to="/vms/$id" params={{ id: String(vmId) }}>
+            {name}
+          </Link>
+          <span>
+            from {fromHost} to{" "}
+            <Link to="/hosts/$id" params={{ id: String(toHostId) }}>
+              {toHost}
+            </Link>
+          </span>
+        </li>
+      ))}
+    </ol>
+    {repair.further > 0 ? <p className="quiet small">and {counted(repair.further, "more move")}</p> : null}
+    {repair.stuck === null ? null : (
+      <p>
+        {repair.stuck.name}: {repair.stuck.reason}.
+      </p>
+    )}
+    {repair.stuck === null || repair.stuck.refusal === null ? null : <Refusal refusal={repair.stuck.refusal} />}
+  </>
+)
+
 const Why = ({ vm }: { readonly vm: Vm }) => {
   const atom = placementAtom(vm.id)
   const read = useAtomValue(atom)
   const refresh = useAtomRefresh(atom)
-  // where it is may be another place by now
-  useEffect(refresh, [vm.hostId, refresh])
+  const broken = vm.violations.map(({ rule }) => rule).join()
+  // where it is may be another place by now, and other rules may be broken there
+  useEffect(refresh, [vm.hostId, broken, refresh])
   return (
     <section className="card" aria-labelledby="why">
       <h2 id="why">Why it is where it is</h2>
@@ -62,6 +93,9 @@ const Why = ({ vm }: { readonly vm: Vm }) => {
           <p>{reason}</p>
         </div>
       ))}
+      {Result.isSuccess(read) && read.value.repair !== null && vm.violations.length > 0 ? (
+        <Repair repair={read.value.repair} />
+      ) : null}
       {Result.builder(read)
         .onInitial(() => <Loading />)
         .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)

@@ -40,7 +40,7 @@ import * as Pages from "./Pages.ts"
 import { told } from "./Problems.ts"
 import * as HostSettings from "./HostSettings.ts"
 import * as Problems from "./Problems.ts"
-import { expectation, tagged } from "./Revisions.ts"
+import { expectation, headersOf, tagged } from "./Revisions.ts"
 import * as Views from "./Views.ts"
 
 /** What lists of VMs are asked with. */
@@ -92,8 +92,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
 
     const one = Effect.fnUntraced(function* (id: Ids.VmId) {
       const report = yield* reality.vm(id)
-      yield* tagged(Revision.ofVm(report.vm))
-      return HttpServerResponse.unsafeJson(Views.vm(report))
+      return HttpServerResponse.unsafeJson(Views.vm(report), { headers: headersOf(Revision.ofVm(report.vm)) })
     })
 
     /** Its parameters, as the use case names them. */

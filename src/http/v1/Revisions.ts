@@ -9,10 +9,13 @@ import * as Effect from "effect/Effect"
 import { InvalidArgument } from "../../domain/Errors.ts"
 import type { Expect } from "../../fabric/Revision.ts"
 
+/** Headers of an answer that is made here. @since 0.8.0 @category conversions */
+export const headersOf = (revision: string) => ({ etag: `"${revision}"` })
+
 /** The answer to this request says which revision it shows. @since 0.4.0 @category combinators */
 export const tagged = (revision: string): Effect.Effect<void> =>
   HttpApp.appendPreResponseHandler((_, response) =>
-    Effect.succeed(response.status < 300 ? HttpServerResponse.setHeader(response, "etag", `"${revision}"`) : response)
+    Effect.succeed(response.status < 300 ? HttpServerResponse.setHeaders(response, headersOf(revision)) : response)
   )
 
 const tags = /^\s*(?:(?:W\/)?"[\x21\x23-\x7e]*"\s*(?:,\s*|$))+$/

@@ -4,7 +4,15 @@
  * @since 0.4.0
  */
 import * as DateTime from "effect/DateTime"
-import { type Fits, most, type Rebalancing } from "../../api/Placements.ts"
+import {
+  type Fits,
+  most,
+  type RuleRepair,
+  type PlannedMove,
+  type Rebalancing,
+  type StuckVm,
+  type VmPlacement
+} from "../../api/Placements.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { Drift } from "../../domain/Drift.ts"
 import type { GuestReading } from "../../domain/Guest.ts"
@@ -22,9 +30,11 @@ import type { ImageReport } from "../../fabric/ImageIntake.ts"
 import type { NetworkReport } from "../../fabric/Networks.ts"
 import type { NicReport } from "../../fabric/Nics.ts"
 import type { Plan, Request } from "../../fabric/Plans.ts"
-import type { FitsReport, PlacementReport, RebalanceReport } from "../../fabric/Placements.ts"
+import type { FitsReport, PlacementReport, RebalanceReport, RepairReport } from "../../fabric/Placements.ts"
 import type { VmReport } from "../../fabric/Reality.ts"
 import type { CloudInitReport } from "../../fabric/Vms.ts"
+import type * as Rebalance from "../../scheduler/Rebalance.ts"
+import type { Violation } from "../../scheduler/Violations.ts"
 import type { PoolReport } from "../../services/Inventory.ts"
 import * as Problems from "./Problems.ts"
 
@@ -69,6 +79,8 @@ export const guest = (reading: GuestReading) =>
         reason: null
       }
 
+const violation = ({ reason, rule }: Violation) => ({ rule: show(rule), strength: rule.strength, reason })
+
 /** Encoded already: there are a thousand on a page, and a schema takes ten times as long for each. @since 0.4.0 @category views */
 export const vm = ({ addresses, drift, host, seen, violations, vm }: VmReport): typeof Vm.Encoded => ({
   id: vm.id,
@@ -90,7 +102,7 @@ export const vm = ({ addresses, drift, host, seen, violations, vm }: VmReport): 
   tags: vm.tags,
   labels: vm.labels,
   placement: vm.placement,
-  violations: violations.map(({ reason, rule }) => ({ rule: show(rule), strength: rule.strength, reason })),
+  violations: violations.map(violation),
   createdAt: text(vm.createdAt),
   seen: seen === null ? null : { power: seen.power, reason: seen.reason, since: text(seen.since) },
   hostStatus: statuses[host._tag],
@@ -105,14 +117,52 @@ export const nic = ({ addresses, nic, source }: NicReport) => ({
   addresses
 })
 
+type HostNames = ReadonlyMap<HostId, string>
+
+const nameIn = (hosts: HostNames, id: HostId): string => hosts.get(id) ?? `host ${id}`
+
+const moveOf =
+  (hosts: HostNames) =>
+  ({ disk, from, gain, memory, name, to, vmId }: Rebalance.Move): PlannedMove => ({
+    vmId,
+    name,
+    fromHostId: from,
+    fromHost: nameIn(hosts, from),
+    toHostId: to,
+    toHost: nameIn(hosts, to),
+    gain,
+    memoryBytes: memory,
+    diskBytes: disk
+  })
+
+const stuckOf =
+  (hosts: HostNames) =>
+  ({ hostId, name, reason, refusal, vmId }: Rebalance.Stuck): typeof StuckVm.Type => ({
+    vmId,
+    name,
+    hostId,
+    host: nameIn(hosts, hostId),
+    reason,
+    refusal: refusal === null ? null : { problem: reason, ...refusal }
+  })
+
+const repairOf = ({ hosts, plan, violations }: RepairReport): RuleRepair => ({
+  violations: violations.map(violation),
+  moves: plan.moves.map(moveOf(hosts)),
+  further: plan.further,
+  stuck: plan.stuck.map(stuckOf(hosts))[0] ?? null,
+  complete: plan.isWhole
+})
+
 /** @since 0.7.0 @category views */
-export const vmPlacement = ({ explained, host, vm }: PlacementReport) => ({
+export const vmPlacement = ({ explained, host, repair, vm }: PlacementReport): VmPlacement => ({
   vmId: vm.id,
   name: vm.name,
   hostId: vm.hostId,
   host: host.name,
   placedAt: timeOrNull(explained?.at ?? null),
-  explanation: explained?.explanation ?? null
+  explanation: explained?.explanation ?? null,
+  repair: repair === null ? null : repairOf(repair)
 })
 
 /** @since 0.7.0 @category views */
@@ -140,30 +190,12 @@ export const fits = ({ hosts, losses, open, types }: FitsReport): Fits => ({
 
 /** @since 0.7.0 @category views */
 export const rebalancing = ({ aim, hosts, plan, policy }: RebalanceReport): Rebalancing => {
-  const nameOf = (id: HostId) => hosts.get(id) ?? `host ${id}`
   return {
     aim: aim.kind,
     policy,
-    moves: plan.moves.map(({ disk, from, gain, memory, name, to, vmId }) => ({
-      vmId,
-      name,
-      fromHostId: from,
-      fromHost: nameOf(from),
-      toHostId: to,
-      toHost: nameOf(to),
-      gain,
-      memoryBytes: memory,
-      diskBytes: disk
-    })),
+    moves: plan.moves.map(moveOf(hosts)),
     further: plan.further,
-    stuck: plan.stuck.map(({ hostId, name, reason, refusal, vmId }) => ({
-      vmId,
-      name,
-      hostId,
-      host: nameOf(hostId),
-      reason,
-      refusal: refusal === null ? null : { problem: reason, ...refusal }
-    })),
+    stuck: plan.stuck.map(stuckOf(hosts)),
     complete: plan.isWhole,
     before: plan.before,
     after: plan.after

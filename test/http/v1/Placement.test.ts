@@ -154,6 +154,10 @@ describe("rules through the API", () => {
         ]
         assert.deepStrictEqual([changed.status, changed.json.violations], [200, violations])
         assert.deepStrictEqual((yield* app.get(`/vms/${id}`)).json.violations, violations)
+        // what would repair the one that must hold: one host of the other rack that has one of db
+        const { repair } = (yield* app.get(`/vms/${id}/placement`)).json
+        assert.deepNestedInclude(repair, { "violations.length": 1, "violations.0": violations[0], stuck: null })
+        assert.deepNestedInclude(repair, { "moves.length": 1, "moves.0.vmId": id, "moves.0.gain": 1, complete: true })
         // from now on it is counted elsewhere: its new group is kept apart from by others
         const alone = {
           rules: [
