@@ -1024,7 +1024,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
     })
 
     describe("a VM whose definition is being written", () => {
-      it.effect.each(["RepairVm", "SetCloudInit"] as const)(
+      it.effect.each(["RepairVm", "SetCloudInit", "ResizeVm"] as const)(
         "(%s) is given no volume and loses none until that has ended",
         (kind) =>
           Effect.gen(function* () {
@@ -1035,7 +1035,9 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
             const under =
               kind === "RepairVm"
                 ? yield* inventory.beginOnVm(vm.id, kind, { repair: ["definition", "disks"] })
-                : yield* inventory.changeCloudInit(vm.id, (now) => Effect.succeed(now))
+                : kind === "SetCloudInit"
+                  ? yield* inventory.changeCloudInit(vm.id, (now) => Effect.succeed(now))
+                  : yield* inventory.beginResize(vm.id, vm.instanceType, () => Effect.void)
             const attach = change(free.id, attaching(vm.id, "vdc"), vm.id)
             const detach = change(attached.id, {
               state: "detaching",
