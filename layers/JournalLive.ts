@@ -20,6 +20,9 @@ const make = Effect.gen(function* () {
   const selectSteps = statement(`select phase, name, state, tries from operation_steps
     where operation_id = ? order by ordinal`)
 
+  const selectHistory = statement(`select phase, name, state, tries, started_at, finished_at, error from operation_steps
+    where operation_id = ? order by ordinal`)
+
   const endStep = statement(`update operation_steps set state = ?, error = ?, finished_at = ?
     where operation_id = ? and phase = ? and name = ? returning name`)
 
@@ -72,6 +75,9 @@ const make = Effect.gen(function* () {
     ),
     // the hot path: no spans, and the writer itself does what is written
     steps: (id) => read(`read the steps of operation ${id}`, Effect.flatMap(selectSteps(id), Rows.steps.all)),
+    history: Effect.fn("Journal.history")((id) =>
+      read(`read what the steps of operation ${id} came to`, Effect.flatMap(selectHistory(id), Rows.stepReports.all))
+    ),
     record: (id, entry) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
         writeSimply(`record what happened to operation ${id}`, record(id, entry, now))

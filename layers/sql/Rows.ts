@@ -313,6 +313,15 @@ const StepRow = Schema.Struct({
 /** @since 0.1.0 @category rows */
 export const steps = table("operation_steps", "name", StepRow)
 
+const StepReportRow = Schema.Struct({
+  ...StepRow.fields,
+  startedAt: Schema.propertySignature(Schema.Int).pipe(Schema.fromKey("started_at")),
+  endedAt: Schema.propertySignature(Schema.NullOr(Schema.Int)).pipe(Schema.fromKey("finished_at")),
+  error: Schema.NullOr(Schema.String)
+})
+/** @since 0.8.0 @category rows */
+export const stepReports = table("operation_steps", "name", StepReportRow)
+
 const KeyRow = Schema.Struct({ fingerprint: Schema.String })
 /** @since 0.3.0 @category rows */
 export const requestKeys = table("request_keys", "key", KeyRow)

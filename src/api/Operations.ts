@@ -10,7 +10,21 @@ import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import { OperationKind, OperationState } from "../domain/Operation.ts"
-import { accepted, documented, field, Flag, id, Int, oneOf, optional, paging, strict, Time, waiting } from "./Common.ts"
+import {
+  accepted,
+  documented,
+  field,
+  Flag,
+  id,
+  Int,
+  listOf,
+  oneOf,
+  optional,
+  paging,
+  strict,
+  Time,
+  waiting
+} from "./Common.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.4.0 @category schemas */
@@ -78,6 +92,32 @@ export const Operation = Schema.Struct({
 /** @since 0.4.0 @category schemas */
 export type Operation = typeof Operation.Type
 
+/** @since 0.8.0 @category schemas */
+export const Step = Schema.Struct({
+  phase: field(Schema.Literal("do", "undo"), "`undo`: after a failure or a cancel, what it made is removed again"),
+  name: field(Schema.String, "as `progress` names it"),
+  state: field(Schema.Literal("started", "done", "failed"), "`started`: it is under way"),
+  tries: field(Int, "how often it was begun"),
+  startedAt: field(Time, "when it was begun for the first time"),
+  endedAt: field(Schema.NullOr(Time), "null: it has not ended"),
+  error: field(Schema.NullOr(Schema.String), "why its last failed try failed, one sentence; null: none did")
+}).annotations({ identifier: "Step", description: "A step of an operation, and how it ended." })
+/** @since 0.8.0 @category schemas */
+export type Step = typeof Step.Type
+
+/** @since 0.8.0 @category schemas */
+export const StepList = listOf(Step, "StepList", [
+  {
+    phase: "do",
+    name: "image",
+    state: "done",
+    tries: 1,
+    startedAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
+    endedAt: DateTime.unsafeMake("2026-01-02T03:04:09.006Z"),
+    error: null
+  }
+])
+
 /** @since 0.4.0 @category schemas */
 export const OperationPage = Schema.Struct({
   items: Schema.Array(Operation),
@@ -109,6 +149,19 @@ export const group = HttpApiGroup.make("operations")
       .addSuccess(Operation)
       .addError(Problem.NotFound)
       .annotateContext(documented("viewer", "Get an operation", "With how far it is."))
+  )
+  .add(
+    HttpApiEndpoint.get("listOperationSteps", "/operations/:id/steps")
+      .setPath(byId)
+      .addSuccess(StepList)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented(
+          "viewer",
+          "List an operation's steps",
+          "Those that were begun, in that order, with when each was and why it failed; what was undone is at the end."
+        )
+      )
   )
   .add(
     HttpApiEndpoint.post("cancelOperation", "/operations/:id/cancel")

@@ -7,8 +7,8 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
-import { Kind, type Operation, State } from "../api/Operations.ts"
-import { type Answer, answered, ask, note, one, time, toneOf, type View } from "./Output.ts"
+import { Kind, type Operation, State, type Step } from "../api/Operations.ts"
+import { type Answer, answered, ask, list, note, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Progress from "./Progress.ts"
 import * as Resolve from "./Resolve.ts"
@@ -44,6 +44,19 @@ export const view: View<Operation> = {
     { title: "WAITS", of: ({ progress }) => progress?.waiting ?? null, wide: true },
     { title: "CANCEL ASKED", of: ({ cancelAsked }) => cancelAsked, wide: true },
     { title: "REPLACED BY", of: ({ replacedBy }) => replacedBy, wide: true }
+  ]
+}
+
+const steps: View<Step> = {
+  name: ({ name }) => name,
+  columns: [
+    { title: "PHASE", of: ({ phase }) => phase },
+    { title: "STEP", of: ({ name }) => name },
+    { title: "STATE", of: ({ state }) => state, tone: ({ state }) => toneOf(state) },
+    { title: "TRIES", of: ({ tries }) => tries },
+    { title: "STARTED", of: ({ startedAt }) => time(startedAt) },
+    { title: "ENDED", of: ({ endedAt }) => time(endedAt) },
+    { title: "ERROR", of: ({ error }) => error }
   ]
 }
 
@@ -143,6 +156,20 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     options: Verb.noOptions,
     args: id,
     run: (_, id) => Effect.flatMap(get(id), (answer) => one(view, answer))
+  }),
+  Verb.make({
+    name: "steps",
+    about: "List an operation's steps: when each was, and why it failed.",
+    endpoints: ["listOperationSteps"],
+    options: Verb.noOptions,
+    args: id,
+    run: (_, text) =>
+      Effect.gen(function* () {
+        const id = yield* Resolve.operation(text)
+        const { operations } = yield* client
+        const { body, value } = yield* answered(operations.listOperationSteps({ path: { id }, withResponse: true }))
+        yield* list(steps, value.items, body, "it has not been taken up yet")
+      })
   }),
   Verb.make({
     name: "watch",

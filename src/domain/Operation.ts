@@ -141,6 +141,24 @@ export interface Progress {
   readonly waiting: string | null
 }
 
+/**
+ * A step as it is remembered. `error`: why its last try failed, one sentence; null: none did.
+ *
+ * @since 0.8.0 @category models
+ */
+export interface StepReport {
+  readonly phase: Progress["phase"]
+  readonly name: string
+  /** `started`: it is under way, or was when the controller ended */
+  readonly state: "started" | "done" | "failed"
+  readonly tries: number
+  /** milliseconds since 1970, of the first try */
+  readonly startedAt: number
+  /** milliseconds since 1970; null: it has not ended */
+  readonly endedAt: number | null
+  readonly error: string | null
+}
+
 /** `progress` null: it has ended, or has not been taken up yet. @since 0.3.0 @category models */
 export interface OperationReport {
   readonly operation: Operation

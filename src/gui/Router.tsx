@@ -16,6 +16,9 @@ const HostsPage = lazyRouteComponent(() => again(() => import("./pages/Hosts.tsx
 const OneHostPage = lazyRouteComponent(() => again(() => import("./pages/Hosts.tsx")), "OneHost")
 const OneOperationPage = lazyRouteComponent(() => again(() => import("./pages/Operations.tsx")), "OneOperation")
 const OperationsPage = lazyRouteComponent(() => again(() => import("./pages/Operations.tsx")), "Operations")
+const EventsPage = lazyRouteComponent(() => again(() => import("./pages/Events.tsx")), "Events")
+const NetworksPage = lazyRouteComponent(() => again(() => import("./pages/Networks.tsx")), "Networks")
+const OneNetworkPage = lazyRouteComponent(() => again(() => import("./pages/Networks.tsx")), "OneNetwork")
 const ImagesPage = lazyRouteComponent(() => again(() => import("./pages/Images.tsx")), "Images")
 const SettingsPage = lazyRouteComponent(() => again(() => import("./pages/Settings.tsx")), "Settings")
 const UsersPage = lazyRouteComponent(() => again(() => import("./pages/Users.tsx")), "Users")
@@ -82,7 +85,14 @@ const operations = createRoute({
   validateSearch: some("kind", "state", "vm")
 })
 const oneOperation = createRoute({ getParentRoute, path: "/operations/$id", component: OneOperationPage })
-
+const events = createRoute({
+  getParentRoute,
+  path: "/events",
+  component: EventsPage,
+  validateSearch: some("kind", "vm", "volume", "host", "image", "operation")
+})
+const networks = createRoute({ getParentRoute, path: "/networks", component: NetworksPage })
+const oneNetwork = createRoute({ getParentRoute, path: "/networks/$name", component: OneNetworkPage })
 const images = createRoute({ getParentRoute, path: "/images", component: ImagesPage })
 const settings = createRoute({ getParentRoute, path: "/settings", component: SettingsPage })
 const users = createRoute({ getParentRoute, path: "/settings/users", component: UsersPage })
@@ -102,6 +112,9 @@ const routeTree = rootRoute.addChildren([
   oneHost,
   operations,
   oneOperation,
+  events,
+  networks,
+  oneNetwork,
   images,
   settings,
   users,

@@ -104,8 +104,14 @@ const Pages = memo(
       <Link to="/hosts" activeProps={current} activeOptions={{ includeSearch: false }}>
         Hosts <span className="quiet count">{count(hosts)}</span>
       </Link>
+      <Link to="/networks" activeProps={current}>
+        Networks
+      </Link>
       <Link to="/operations" activeProps={current} activeOptions={{ includeSearch: false }}>
         Operations <span className="quiet count">{under === 0 ? "" : count(under)}</span>
+      </Link>
+      <Link to="/events" activeProps={current} activeOptions={{ includeSearch: false }}>
+        Events
       </Link>
       <Link to="/settings" activeProps={current}>
         Settings

@@ -252,6 +252,11 @@ export const make = Effect.gen(function* () {
       if (found._tag === "None") return yield* new Errors.OperationNotFound({ operationId: id })
       return report(found.value)
     }),
+    steps: Effect.fn("Operations.steps")(function* (id) {
+      const found = yield* inventory.operation(id)
+      if (found._tag === "None") return yield* new Errors.OperationNotFound({ operationId: id })
+      return yield* journal.history(id)
+    }),
     list: Effect.fn("Operations.list")((filter) => Effect.map(journal.list(filter), (rows) => rows.map(report)))
   })
 })

@@ -8,7 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type { PersistenceError } from "../domain/Errors.ts"
 import type { OperationId, VmId, VolumeId } from "../domain/Ids.ts"
-import type { Operation, OperationKind, OperationState } from "../domain/Operation.ts"
+import type { Operation, OperationKind, OperationState, StepReport } from "../domain/Operation.ts"
 
 /** @since 0.1.0 @category models */
 export type Phase = "do" | "undo"
@@ -61,6 +61,8 @@ export class Journal extends Context.Tag("vmfabric/Journal")<
     readonly unfinished: Effect.Effect<ReadonlyArray<Operation>, PersistenceError>
     /** The operation's steps in the order they were first started. */
     readonly steps: (id: OperationId) => Effect.Effect<ReadonlyArray<StepRecord>, PersistenceError>
+    /** The same, with when each was, and why it failed. */
+    readonly history: (id: OperationId) => Effect.Effect<ReadonlyArray<StepReport>, PersistenceError>
     /** Everything in it, or nothing. */
     readonly record: (id: OperationId, entry: Entry) => Effect.Effect<void, PersistenceError>
     /**

@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { NotCancellable, OperationFailed, OperationNotFound, PersistenceError } from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
-import type { Operation, OperationReport } from "../domain/Operation.ts"
+import type { Operation, OperationReport, StepReport } from "../domain/Operation.ts"
 import type { OperationFilter } from "./Journal.ts"
 
 /** @since 0.1.0 @category services */
@@ -34,6 +34,8 @@ export class Operations extends Context.Tag("vmfabric/Operations")<
       id: OperationId
     ) => Effect.Effect<Operation, OperationNotFound | NotCancellable | PersistenceError>
     readonly report: (id: OperationId) => Effect.Effect<OperationReport, OperationNotFound | PersistenceError>
+    /** In the order they were first started; none before it was taken up. */
+    readonly steps: (id: OperationId) => Effect.Effect<ReadonlyArray<StepReport>, OperationNotFound | PersistenceError>
     /** The newest first. */
     readonly list: (filter: OperationFilter) => Effect.Effect<ReadonlyArray<OperationReport>, PersistenceError>
   }

@@ -51,6 +51,19 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
           { phase: "undo", name: "define", state: "failed", tries: 1 }
         ])
         assert.strictEqual((yield* journal.steps(other.id)).length, 1)
+        // the same with why they failed, also where there is another try, and when they ended
+        assert.deepStrictEqual(
+          (yield* journal.history(id)).map(({ endedAt, error, name, phase, startedAt, tries }) => {
+            assert.isTrue(endedAt === null || endedAt >= startedAt)
+            return [phase, name, tries, error, endedAt === null]
+          }),
+          [
+            ["do", "root disk", 2, null, false],
+            ["do", "define", 2, "refused", true],
+            ["undo", "define", 1, "busy", false]
+          ]
+        )
+        assert.deepStrictEqual(yield* journal.history(unknown), [])
       }).pipe(Effect.provide(layer))
     )
 

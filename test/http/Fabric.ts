@@ -288,6 +288,20 @@ export const make = () => {
             if (id === ended.id) return yield* new Errors.NotCancellable({ operationId: id, reason: "it has ended" })
             return yield* new Errors.OperationNotFound({ operationId: id })
           }),
+        steps: (id) =>
+          operations.some(({ operation }) => operation.id === id)
+            ? Effect.succeed([
+                {
+                  phase: "do",
+                  name: "image",
+                  state: "failed",
+                  tries: 2,
+                  startedAt: 1_700_000_000_000,
+                  endedAt: 1_700_000_004_000,
+                  error: "the image is not there"
+                }
+              ])
+            : new Errors.OperationNotFound({ operationId: id }),
         report: (id) => {
           const found = operations.find(({ operation }) => operation.id === id)
           return found === undefined ? new Errors.OperationNotFound({ operationId: id }) : Effect.succeed(found)

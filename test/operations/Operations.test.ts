@@ -137,6 +137,7 @@ const make = (
           [...rows.values()].map(({ operation }) => operation).filter(({ ended }) => !ended)
         ),
         steps: (id) => Effect.sync(() => rows.get(id)!.steps.map((step) => ({ ...step }))),
+        history: () => Effect.succeed([]),
         record: (id, { ended, started, state }) =>
           Effect.sync(() => {
             const { operation, steps } = rows.get(id)!

@@ -224,6 +224,7 @@ const world = (given: Given) => {
       Journal.of({
         unfinished: Effect.succeed([operation]),
         steps: () => Effect.sync(() => [...steps]),
+        history: () => Effect.succeed([]),
         record: (_, { ended, started, state }) =>
           Effect.sync(() => {
             if (ended?.state === "failed") calls.push(`${ended.name} failed: ${ended.error}`)

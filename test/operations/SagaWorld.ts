@@ -71,6 +71,7 @@ export const make = (options: { readonly alwaysUp?: boolean } = {}) => {
   const journal = Journal.of({
     unfinished: Effect.succeed([]),
     steps: () => Effect.sync(() => rows.map((row) => ({ ...row }))),
+    history: () => Effect.succeed([]),
     record: (_, entry) =>
       Effect.suspend(() => {
         if (journalFails?.(entry) === true) return broken

@@ -3,13 +3,28 @@
  *
  * @since 0.7.0
  */
+import { Atom, Result, useAtom } from "@effect-atom/atom-react"
 import { Link, useParams } from "@tanstack/react-router"
-import type { ReactNode } from "react"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import type { Host } from "../../api/Hosts.ts"
-import { calls } from "../state/Api.ts"
+import type { ReactNode } from "react"
+import type { Finding, Host } from "../../api/Hosts.ts"
+import type { HostId } from "../../domain/Ids.ts"
+import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import type { Commanded } from "../parts/Commands.ts"
-import { CommandsButton, Empty, Loading, State, useBegin, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import {
+  CommandsButton,
+  CopyButton,
+  Empty,
+  Failure,
+  Loading,
+  State,
+  useBegin,
+  useRole,
+  useSnapshot,
+  useTitle
+} from "../parts/Parts.tsx"
+import { HostNetworks } from "./Networks.tsx"
 import { HostCard, Meters, NoHosts } from "../parts/HostParts.tsx"
 import { count, counted, hostState, mebibytes, moment, vmState } from "../parts/Words.ts"
 
@@ -21,6 +36,101 @@ const maintain = ({ id, maintenance, name }: Host): Commanded => ({
   words: ["host", "maintenance", `id:${id}`, maintenance ? "off" : "on"],
   run: Effect.flatMap(calls, ({ hosts }) => hosts.changeHost({ path: { id }, payload: { maintenance: !maintenance } }))
 })
+
+// -------------------------------------------------------------------------------------------------------------- doctor
+
+/** What was found on each host; kept while the page is open, for it takes up to a minute. */
+const examineAtom = Atom.family((id: HostId) =>
+  Atom.keepAlive(
+    runtime.fn<void>()(() =>
+      Effect.flatMap(calls, ({ hosts }) =>
+        Effect.map(hosts.examineHosts({ urlParams: { host: id } }), ({ items }) => ({
+          items,
+          at: DateTime.unsafeNow()
+        }))
+      )
+    )
+  )
+)
+
+const levels = {
+  ok: { tone: "ok", word: "well" },
+  warning: { tone: "warn", word: "warning" },
+  failure: { tone: "bad", word: "failure" }
+} as const
+
+const order = ["failure", "warning", "ok"] as const
+
+const FindingRow = ({ finding: { check, level, means, mend, seen } }: { readonly finding: Finding }) => (
+  <li>
+    <State {...levels[level]} why={null} />
+    <strong>{check}</strong>
+    <span>{seen}</span>
+    {means === null ? null : <span className="quiet">{means}</span>}
+    {mend === null ? null : (
+      <span className="command mend">
+        <pre>{mend}</pre>
+        <CopyButton text={mend} what={`what mends ${check}`} />
+      </span>
+    )}
+  </li>
+)
+
+const Examination = ({ host }: { readonly host: Host }) => {
+  const [read, examine] = useAtom(examineAtom(host.id))
+  const role = useRole()
+  const action: Commanded = {
+    label: `Examine ${host.name}`,
+    method: "POST",
+    path: `/doctor?host=${host.id}`,
+    words: ["host", "doctor", `id:${host.id}`],
+    run: Effect.asVoid(Effect.flatMap(calls, ({ hosts }) => hosts.examineHosts({ urlParams: { host: host.id } })))
+  }
+  return (
+    <section className="card" aria-labelledby="doctor">
+      <header>
+        <h2 id="doctor">Doctor</h2>
+        <div className="actions">
+          <button
+            type="button"
+            className="button"
+            disabled={role === "viewer" || read.waiting}
+            title={role === "viewer" ? "this needs the role operator" : ""}
+            onClick={() => examine()}
+          >
+            {read.waiting ? "Being examined…" : Result.isInitial(read) ? "Examine" : "Examine again"}
+          </button>
+          <CommandsButton actions={[action]} />
+        </div>
+      </header>
+      <div role="status">
+        {read.waiting ? (
+          <p className="quiet">
+            All that has to be right is looked at, and compared with the other hosts; that takes up to a minute.
+          </p>
+        ) : Result.isInitial(read) ? (
+          <p className="quiet">
+            Whether its sshd, libvirt, processor, disk, clock and networks are as they should be, and what mends what is
+            not. Nothing is changed there, but that a tiny guest runs for a moment.
+          </p>
+        ) : null}
+      </div>
+      {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : null}
+      {Result.isSuccess(read) ? (
+        <>
+          <p className="quiet small">As it was at {moment(read.value.at)}.</p>
+          <ul className="list findings">
+            {order
+              .flatMap((level) => read.value.items.filter((one) => one.level === level))
+              .map((finding) => (
+                <FindingRow key={`${finding.check} ${finding.seen}`} finding={finding} />
+              ))}
+          </ul>
+        </>
+      ) : null}
+    </section>
+  )
+}
 
 /** @since 0.7.0 @category components */
 export const Hosts = (): ReactNode => {
@@ -95,6 +205,9 @@ export const OneHost = (): ReactNode => {
           >
             {host.maintenance ? "End maintenance" : "Maintenance"}
           </button>
+          <Link to="/events" search={{ host: id }} className="button">
+            Events
+          </Link>
           <CommandsButton actions={[change]} />
         </div>
       </div>
@@ -156,6 +269,8 @@ export const OneHost = (): ReactNode => {
           </dl>
         </section>
       </div>
+      <HostNetworks host={host} />
+      <Examination host={host} />
       <section className="card" aria-labelledby="vms">
         <header>
           <h2 id="vms">VMs here</h2>

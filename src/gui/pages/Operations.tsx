@@ -5,10 +5,11 @@
  */
 import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type ReactNode, useEffect } from "react"
-import { Kind, type Operation, State as OperationState } from "../../api/Operations.ts"
+import { Kind, type Operation, State as OperationState, type Step } from "../../api/Operations.ts"
 import { OperationId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { mostOperations } from "../state/Live.ts"
@@ -143,6 +144,51 @@ const cancelOf = ({ id, kind: name }: Operation): Commanded => ({
   run: Effect.flatMap(calls, ({ operations }) => operations.cancelOperation({ path: { id } }))
 })
 
+const stepsAtom = Atom.family((id: string) =>
+  runtime.atom(
+    Effect.gen(function* () {
+      const { operations } = yield* calls
+      return yield* operations.listOperationSteps({ path: { id: yield* decodeId(id) } })
+    })
+  )
+)
+
+const stepStates = {
+  started: { tone: "busy", word: "under way" },
+  done: { tone: "ok", word: "done" },
+  failed: { tone: "bad", word: "failed" }
+} as const
+
+const StepRow = ({ step: { endedAt, error, name, phase, startedAt, state, tries } }: { readonly step: Step }) => (
+  <li>
+    <State {...stepStates[state]} why={null} />
+    <strong>{phase === "undo" ? `undo ${name}` : name}</strong>
+    {tries > 1 ? <span className="quiet">tried {tries} times</span> : null}
+    {error === null ? null : <span>{error}</span>}
+    <span className="quiet small end">
+      <time dateTime={DateTime.formatIso(startedAt)}>{briefly(startedAt)}</time>
+      {endedAt === null ? "" : `, took ${lasted({ createdAt: startedAt, endedAt })}`}
+    </span>
+  </li>
+)
+
+/** Each that was begun: when, how long it took, and why it failed. */
+const Steps = ({ operation }: { readonly operation: Operation }) => {
+  const atom = stepsAtom(operation.id)
+  const read = useAtomValue(atom)
+  const refresh = useAtomRefresh(atom)
+  useEffect(refresh, [operation, refresh])
+  if (Result.isFailure(read)) return <Failure words={wordsOfCause(read.cause)} />
+  if (!Result.isSuccess(read)) return <Loading />
+  return (
+    <ol className="list">
+      {read.value.items.map((step) => (
+        <StepRow key={`${step.phase} ${step.name}`} step={step} />
+      ))}
+    </ol>
+  )
+}
+
 /** @since 0.7.0 @category components */
 export const OneOperation = (): ReactNode => {
   const { id } = useParams({ from: "/operations/$id" })
@@ -237,6 +283,7 @@ export const OneOperation = (): ReactNode => {
               {progress.waiting === null ? null : <p className="quiet">It waits: {progress.waiting}</p>}
             </>
           )}
+          <Steps operation={operation} />
         </section>
         <section className="card" aria-labelledby="facts">
           <h2 id="facts">Facts</h2>

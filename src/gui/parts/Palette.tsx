@@ -35,7 +35,9 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
       ["Volumes", "/volumes"],
       ["Images", "/images"],
       ["Hosts", "/hosts"],
+      ["Networks", "/networks"],
       ["Operations", "/operations"],
+      ["Events", "/events"],
       ["Settings", "/settings"],
       ["Users", "/settings/users"],
       ["Webhooks", "/settings/webhooks"]

@@ -133,24 +133,29 @@ export const Meter = ({
   </div>
 )
 
-const Copied = ({ text, what }: { readonly text: string; readonly what: string }) => {
+/** Takes a text along. @since 0.8.0 @category components */
+export const CopyButton = ({ text, what }: { readonly text: string; readonly what: string }) => {
   const [copied, setCopied] = useState(false)
   return (
-    <>
-      <span className="small quiet">{what}</span>
-      <span />
-      <pre>{text}</pre>
-      <button
-        type="button"
-        className="button tiny"
-        onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true))}
-      >
-        {copied ? "Copied" : "Copy"}
-        <span className="sr"> as {what}</span>
-      </button>
-    </>
+    <button
+      type="button"
+      className="button tiny"
+      onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true))}
+    >
+      {copied ? "Copied" : "Copy"}
+      <span className="sr"> {what}</span>
+    </button>
   )
 }
+
+const Copied = ({ text, what }: { readonly text: string; readonly what: string }) => (
+  <>
+    <span className="small quiet">{what}</span>
+    <span />
+    <pre>{text}</pre>
+    <CopyButton text={text} what={`as ${what}`} />
+  </>
+)
 
 /** Actions as `curl` and as the command line have them, one after the other. @since 0.8.0 @category components */
 export const CommandLines = ({ actions }: { readonly actions: ReadonlyArray<Commanded> }) => {

@@ -55,7 +55,7 @@ export const briefly = (time: DateTime.Utc): string =>
   (new Date(time.epochMillis).toDateString() === new Date().toDateString() ? hour : day).format(time.epochMillis)
 
 /** @since 0.7.0 @category formatting */
-export const lasted = ({ createdAt, endedAt }: Operation): string => {
+export const lasted = ({ createdAt, endedAt }: Pick<Operation, "createdAt" | "endedAt">): string => {
   if (endedAt === null) return ""
   const seconds = (endedAt.epochMillis - createdAt.epochMillis) / 1000
   return seconds < 90 ? `${count(Math.max(0, seconds))} s` : `${count(Math.round(seconds / 60))} min`

@@ -47,9 +47,21 @@ export interface Snapshot {
   readonly types: ReadonlyArray<InstanceType>
   /** the newest first, at most `mostOperations` */
   readonly operations: ReadonlyArray<Operation>
+  readonly recent: Recent
   /** how many there are beside those that are here by now */
   readonly coming: { readonly vms: number; readonly volumes: number }
 }
+
+/** What happened while it was looked. @since 0.8.0 @category models */
+export interface Recent {
+  /** the newest first, at most `mostRecent` */
+  readonly events: ReadonlyArray<Event>
+  /** all after this one are among them; null: nothing is known yet */
+  readonly after: number | null
+}
+
+/** As many events as are kept at hand. @since 0.8.0 @category constants */
+export const mostRecent = 2000
 
 /** As many as are kept at hand; older ones are read when they are asked for. @since 0.7.0 @category constants */
 export const mostOperations = 500
@@ -62,6 +74,7 @@ const empty: Snapshot = {
   images: [],
   types: [],
   operations: [],
+  recent: { events: [], after: null },
   coming: { vms: 0, volumes: 0 }
 }
 
@@ -123,6 +136,7 @@ const list = Effect.gen(function* () {
     images: images.items,
     types: types.items,
     operations: operations.items,
+    recent: empty.recent,
     coming: { vms: restOf(vms, vms.items.length), volumes: restOf(volumes, volumes.items.length) }
   }
   return { snapshot, vms: vms.next, volumes: volumes.next }
@@ -264,6 +278,13 @@ const apply = (snapshot: Snapshot, events: ReadonlyArray<Event>, stale: Stale): 
     vms: vms ?? snapshot.vms,
     operations: operations === null ? snapshot.operations : newest(operations.values())
   }
+}
+
+const withRecent = ({ after, events: before }: Recent, more: ReadonlyArray<Event>): Recent => {
+  const events = [...more.toReversed(), ...before]
+  const kept = events.slice(0, mostRecent)
+  const last = kept.at(-1)
+  return { events: kept, after: kept.length === events.length || last === undefined ? after : last.id - 1 }
 }
 
 const newest = (operations: Iterable<Operation>): ReadonlyArray<Operation> =>
@@ -436,10 +457,15 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
           // one of a type that only a newer controller has is none of ours
           if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
         }
-        if (snapshot.connection._tag !== "live") yield* opened
+        const { _tag } = snapshot.connection
+        if (_tag !== "live") yield* opened
+        if (_tag === "loading") {
+          const after = events[0] === undefined ? (cursor ?? null) : events[0].id - 1
+          yield* show({ ...snapshot, recent: { events: [], after } })
+        }
         if (events.length === 0) return
         meanwhile?.push(...events)
-        yield* show(apply(snapshot, events, stale))
+        yield* show({ ...apply(snapshot, events, stale), recent: withRecent(snapshot.recent, events) })
       })
 
     const connected = Stream.suspend(() =>

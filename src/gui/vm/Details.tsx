@@ -4,12 +4,14 @@
  * @since 0.8.0
  */
 import { Atom, Result, useAtom, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { useEffect, useState } from "react"
 import type { Event } from "../../api/Events.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { VmId, VolumeId } from "../../domain/Ids.ts"
-import { Failure, Loading, useSnapshot } from "../parts/Parts.tsx"
+import { mark, sentence } from "../parts/EventWords.ts"
+import { Failure, Loading, State, useSnapshot } from "../parts/Parts.tsx"
 import { briefly, gibibytes } from "../parts/Words.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 
@@ -33,26 +35,24 @@ const eventsAtom = Atom.family((id: VmId) =>
   )
 )
 
-const told = ({ data }: Event): string =>
-  Object.entries(data)
-    .filter(
-      ([name, value]) => name !== "name" && name !== "hostId" && value !== null && value !== false && value !== ""
-    )
-    .map(([name, value]) => `${name} ${String(value)}`)
-    .join(", ")
-
 /** @since 0.8.0 @category components */
 export const Events = ({ vm }: { readonly vm: Vm }) => {
   const atom = eventsAtom(vm.id)
   const read = useAtomValue(atom)
   const refresh = useAtomRefresh(atom)
-  const { operations } = useSnapshot()
+  const snapshot = useSnapshot()
+  const { operations } = snapshot
   const newest = operations.find(({ vmId }) => vmId === vm.id)
   // whatever changes it is an event
   useEffect(refresh, [vm, newest, refresh])
   return (
     <section className="card" aria-labelledby="events">
-      <h2 id="events">Events</h2>
+      <header>
+        <h2 id="events">Events</h2>
+        <Link to="/events" search={{ vm: String(vm.id) }} className="small">
+          All of its events
+        </Link>
+      </header>
       {Result.builder(read)
         .onInitial(() => <Loading />)
         .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
@@ -63,8 +63,8 @@ export const Events = ({ vm }: { readonly vm: Vm }) => {
             <ul className="list">
               {events.map((event) => (
                 <li key={event.id}>
-                  <code>{event.type}</code>
-                  <span className="small">{told(event)}</span>
+                  <State {...mark(event)} />
+                  <span className="small">{sentence(event, snapshot)}</span>
                   <span className="quiet small end">{briefly(event.time)}</span>
                 </li>
               ))}

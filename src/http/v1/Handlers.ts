@@ -526,6 +526,9 @@ const operations = HttpApiBuilder.group(api, "operations", (handlers) =>
           )
         )
       )
+      .handle("listOperationSteps", ({ path }) =>
+        told(Effect.map(operations.steps(path.id), (all) => ({ items: all.map(Views.step) })))
+      )
       .handle("cancelOperation", ({ headers, path }) =>
         Effect.flatMap(told(operations.cancel(path.id)), ({ id }) => underWay(headers.prefer, id))
       )

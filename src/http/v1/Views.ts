@@ -21,7 +21,7 @@ import type { HostId } from "../../domain/Ids.ts"
 import { formatSource, type Image, isPublished } from "../../domain/Image.ts"
 import type { KnownType } from "../../domain/InstanceType.ts"
 import { show } from "../../domain/Placement.ts"
-import type { OperationReport } from "../../domain/Operation.ts"
+import type { OperationReport, StepReport } from "../../domain/Operation.ts"
 import { formatSource as formatNetwork } from "../../domain/Network.ts"
 import * as Redacted from "effect/Redacted"
 import type { Volume } from "../../domain/Volume.ts"
@@ -65,6 +65,13 @@ export const operation = ({ operation, progress }: OperationReport) => ({
   outcome: operation.outcome,
   replacedBy: operation.replacedBy,
   progress
+})
+
+/** @since 0.8.0 @category views */
+export const step = ({ endedAt, startedAt, ...step }: StepReport) => ({
+  ...step,
+  startedAt: time(startedAt),
+  endedAt: timeOrNull(endedAt)
 })
 
 /** @since 0.7.0 @category views */

@@ -477,6 +477,13 @@ describe("operations", () => {
       assert.deepStrictEqual(walked, ["GrowVolume", "CreateVolume", "CreateVm"])
 
       assert.deepInclude((yield* get(`/operations/${id}`)).json, { id, kind: "CreateVolume", volumeId: 1 })
+      const { items } = (yield* get(`/operations/${id}/steps`)).json
+      assert(Array.isArray(items))
+      assert.deepInclude(items[0], { phase: "do", name: "volume", state: "done", tries: 1, error: null })
+      assert.strictEqual(
+        (yield* ask("GET", "/operations/11111111-2222-4333-8444-555555555555/steps")).json.code,
+        "operation_not_found"
+      )
       const late = yield* ask("POST", `/operations/${id}/cancel`)
       assert.deepInclude(late.json, { status: 409, code: "not_cancellable", operation: id })
 

@@ -1,0 +1,342 @@
+/**
+ * What happened, as it happens, and back to the oldest that is kept.
+ *
+ * @since 0.8.0
+ */
+import { useAtomSet } from "@effect-atom/atom-react"
+import { Link, useNavigate, useSearch } from "@tanstack/react-router"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import { type ReactNode, useEffect, useState } from "react"
+import { type Event, type EventPage, Parameters as ParametersSchema } from "../../api/Events.ts"
+import * as Problem from "../../api/Problem.ts"
+import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
+import type { Snapshot } from "../state/Live.ts"
+import { groups, mark, sentence } from "../parts/EventWords.ts"
+import { Filter } from "../parts/Field.tsx"
+import { Empty, Failure, Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { type Column, Table } from "../parts/Table.tsx"
+import { briefly, count, moment } from "../parts/Words.ts"
+
+const resources = ["vm", "volume", "host", "image", "operation"] as const
+
+interface Search {
+  readonly kind?: string | undefined
+  readonly vm?: string | undefined
+  readonly volume?: string | undefined
+  readonly host?: string | undefined
+  readonly image?: string | undefined
+  readonly operation?: string | undefined
+}
+
+/** Whether an event is one that the address asks for. */
+const isAsked =
+  (search: Search) =>
+  ({ hostId, imageId, operationId, type, vmId, volumeId }: Event): boolean => {
+    const is = (wanted: string | undefined, id: number | string | null) =>
+      wanted === undefined || (id !== null && wanted === String(id))
+    const group = search.kind === undefined ? undefined : groups[search.kind]
+    return (
+      (group === undefined || group[1].includes(type)) &&
+      is(search.vm, vmId) &&
+      is(search.volume, volumeId) &&
+      is(search.host, hostId) &&
+      is(search.image, imageId) &&
+      is(search.operation, operationId)
+    )
+  }
+
+// --------------------------------------------------------------------------------------------------------- older ones
+
+/** Older events, the newest first: all that are asked for from `from` on. */
+interface Older {
+  /** of which address */
+  readonly of: string
+  readonly items: ReadonlyArray<Event>
+  readonly from: number
+  /** the newest of which they tell */
+  readonly to: number
+}
+
+/** So many ids are looked through at once, and so often before somebody has to ask again. Ids are without gaps. */
+const wide = 1000
+const most = 20
+
+/** So many are enough for the time being. */
+const enough = 100
+
+const decodeParameters = Schema.decodeUnknown(ParametersSchema)
+
+interface Wanted {
+  readonly search: Search
+  readonly to: number
+}
+
+/** Those with ids of at most `to`. */
+const read = ({ search, to }: Wanted) =>
+  Effect.gen(function* () {
+    const { events } = yield* calls
+    const { kind, ...about } = search
+    const said = Object.entries(about).filter(([, value]) => value !== undefined)
+    const types = kind === undefined ? undefined : groups[kind]?.[1]
+    const found: Array<Event> = []
+    const step = said.length === 0 && types === undefined ? 2 * enough : wide
+    let from = to + 1
+    for (let looked = 0; looked < most && from > 1 && found.length < enough; looked++) {
+      const top = from - 1
+      const after = Math.max(0, top - step)
+      const filter = {
+        ...Object.fromEntries(said),
+        limit: String(step),
+        ...(types === undefined ? {} : { type: types })
+      }
+      const page: EventPage | null = yield* Effect.flatMap(
+        decodeParameters({ ...filter, after: String(after) }),
+        (urlParams) => events.listEvents({ urlParams })
+      ).pipe(
+        Effect.catchIf(
+          (error) => error instanceof Problem.Gone,
+          () => Effect.succeed(null)
+        )
+      )
+      // some of them are no longer kept: what is left of them is all
+      const { items } =
+        page ?? (yield* Effect.flatMap(decodeParameters(filter), (urlParams) => events.listEvents({ urlParams })))
+      found.push(...items.filter(({ id }) => id <= top).toReversed())
+      from = page === null ? 1 : after + 1
+    }
+    return { items: found, from }
+  })
+
+const readAtom = runtime.fn<Wanted>()(read, { concurrent: true })
+
+/** What is shown, and what reads more of it. */
+const useEvents = (search: Search, { connection, recent }: Snapshot) => {
+  const ask = useAtomSet(readAtom, { mode: "promiseExit" })
+  const [older, setOlder] = useState<Older | null>(null)
+  const [words, setWords] = useState<Words | null>(null)
+  const [asking, setAsking] = useState(false)
+  const of = JSON.stringify(search)
+  // with more between them than is at hand they are of another time
+  const fits = older !== null && older.of === of && recent.after !== null && older.to >= recent.after
+  const known = fits ? older : null
+  const first = known === null ? recent.after : known.from - 1
+  const more = async () => {
+    if (first === null) return
+    setAsking(true)
+    const exit = await ask({ search, to: first })
+    setAsking(false)
+    if (Exit.isFailure(exit)) {
+      setWords(wordsOfCause(exit.cause))
+      return
+    }
+    setWords(null)
+    const { from, items } = exit.value
+    setOlder({ of, from, to: known?.to ?? first, items: [...(known?.items ?? []), ...items] })
+  }
+  const missing = known === null && first !== null && connection._tag === "live"
+  useEffect(() => {
+    if (missing) void more()
+    // what it reads with is of this very moment
+    // oxlint-disable-next-line react-hooks/exhaustive-deps
+  }, [missing, of])
+  const shown = [...recent.events.filter(({ id }) => known === null || id > known.to), ...(known?.items ?? [])].filter(
+    isAsked(search)
+  )
+  return { shown, more, asking, words, isLoaded: known !== null, isAll: known !== null && known.from <= 1 }
+}
+
+// --------------------------------------------------------------------------------------------------------------- rows
+
+const About = ({ event, snapshot }: { readonly event: Event; readonly snapshot: Snapshot }): ReactNode => {
+  const { data, hostId, imageId, operationId, snapshotId, type, vmId, volumeId } = event
+  const name = typeof data["name"] === "string" ? data["name"] : undefined
+  if (type.startsWith("host.") && hostId !== null) {
+    const host = snapshot.hosts.get(hostId)
+    if (host === undefined) return <span className="quiet">{name ?? `host ${hostId}`}</span>
+    return (
+      <Link to="/hosts/$id" params={{ id: String(hostId) }}>
+        {host.name}
+      </Link>
+    )
+  }
+  if (snapshotId !== null && type.startsWith("snapshot.") && volumeId !== null) {
+    return (
+      <Link to="/volumes/$id" params={{ id: String(volumeId) }}>
+        {name ?? `snapshot ${snapshotId}`}
+      </Link>
+    )
+  }
+  if (volumeId !== null) {
+    const volume = snapshot.volumes.get(volumeId)
+    if (volume === undefined) return <span className="quiet">{name ?? `volume ${volumeId}`}</span>
+    return (
+      <Link to="/volumes/$id" params={{ id: String(volumeId) }}>
+        {volume.name}
+      </Link>
+    )
+  }
+  if (vmId !== null) {
+    const vm = snapshot.vms.get(vmId)
+    if (vm === undefined) return <span className="quiet">{name ?? `VM ${vmId}`}</span>
+    return (
+      <Link to="/vms/$id" params={{ id: String(vmId) }}>
+        {vm.name}
+      </Link>
+    )
+  }
+  if (imageId !== null) return <Link to="/images">{name ?? `image ${imageId}`}</Link>
+  return operationId === null ? null : <span className="quiet">the fleet</span>
+}
+
+const columns = (snapshot: Snapshot): ReadonlyArray<Column<Event>> => [
+  {
+    key: "time",
+    name: "When",
+    tone: "quiet",
+    title: ({ time }) => moment(time),
+    shown: ({ time }) => briefly(time)
+  },
+  {
+    key: "about",
+    name: "About",
+    tone: "main-cell",
+    shown: (event) => <About event={event} snapshot={snapshot} />
+  },
+  { key: "mark", name: "Is now", className: "extra-phone", shown: (event) => <State {...mark(event)} /> },
+  {
+    key: "what",
+    name: "What happened",
+    title: (event) => sentence(event, snapshot),
+    shown: (event) =>
+      event.operationId === null ? (
+        sentence(event, snapshot)
+      ) : (
+        <Link to="/operations/$id" params={{ id: event.operationId }}>
+          {sentence(event, snapshot)}
+        </Link>
+      )
+  }
+]
+
+const nameOf = (what: (typeof resources)[number], id: string, snapshot: Snapshot): string => {
+  const known = { vm: snapshot.vms, volume: snapshot.volumes, host: snapshot.hosts }
+  const name =
+    what === "vm" || what === "volume" || what === "host"
+      ? [...known[what].values()].find((one) => String(one.id) === id)?.name
+      : what === "image"
+        ? snapshot.images.find((one) => String(one.id) === id)?.name
+        : undefined
+  return `${what === "vm" ? "VM" : what} ${name ?? (what === "operation" ? id.slice(0, 8) : id)}`
+}
+
+/** Narrows the list to one thing, by its name. */
+const ByName = ({
+  onFound,
+  snapshot
+}: {
+  readonly snapshot: Snapshot
+  readonly onFound: (what: "vm" | "volume" | "host", id: string) => void
+}) => {
+  const [name, setName] = useState("")
+  const [unknown, setUnknown] = useState(false)
+  return (
+    <form
+      className="row"
+      onSubmit={(event) => {
+        event.preventDefault()
+        for (const [what, all] of [
+          ["vm", snapshot.vms],
+          ["volume", snapshot.volumes],
+          ["host", snapshot.hosts]
+        ] as const) {
+          const found = [...all.values()].find((one) => one.name === name.trim())
+          if (found === undefined) continue
+          setName("")
+          return onFound(what, String(found.id))
+        }
+        setUnknown(true)
+      }}
+    >
+      <input
+        type="search"
+        className="input search"
+        aria-label="VM, volume or host"
+        placeholder="VM, volume or host"
+        value={name}
+        onChange={(event) => {
+          setName(event.target.value)
+          setUnknown(false)
+        }}
+      />
+      {unknown ? (
+        <span role="alert" className="wrong">
+          No VM, volume or host has that name.
+        </span>
+      ) : null}
+    </form>
+  )
+}
+
+/** @since 0.8.0 @category components */
+export const Events = (): ReactNode => {
+  useTitle("Events")
+  const snapshot = useSnapshot()
+  const search = useSearch({ from: "/events" })
+  const navigate = useNavigate({ from: "/events" })
+  const { asking, isAll, isLoaded, more, shown, words } = useEvents(search, snapshot)
+  const set = (name: "kind" | (typeof resources)[number], value: string) =>
+    void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
+  const older = (
+    <button type="button" className="button" disabled={asking || !isLoaded} onClick={() => void more()}>
+      Show older ones
+    </button>
+  )
+  return (
+    <div className="page fills">
+      <div className="head">
+        <h1>Events</h1>
+        <span className="quiet">
+          {isLoaded ? `${count(shown.length)}${isAll ? ", back to the oldest that is kept" : ""}` : ""}
+        </span>
+        <div className="actions">{isAll ? null : older}</div>
+      </div>
+      <div className="filters">
+        <Filter
+          label="Kind"
+          all="Everything"
+          value={search.kind}
+          onChange={(value) => set("kind", value)}
+          options={Object.entries(groups).map(([name, [words]]) => [name, words])}
+        />
+        <ByName snapshot={snapshot} onFound={set} />
+        {resources.map((what) => {
+          const id = search[what]
+          return id === undefined ? null : (
+            <Link key={what} from="/events" to="/events" search={{ ...search, [what]: undefined }} className="button">
+              Of {nameOf(what, id, snapshot)} only ✕
+            </Link>
+          )
+        })}
+      </div>
+      {words === null ? null : <Failure words={words} />}
+      {shown.length > 0 ? (
+        <Table kind="events" label="events" columns={columns(snapshot)} rows={shown} keyOf={({ id }) => String(id)} />
+      ) : isLoaded ? (
+        <Empty title={isAll ? "Nothing like that happened" : "Nothing like that happened lately"}>
+          <p>Whatever changes is told here at once. The newest 100,000 events are kept.</p>
+          {isAll ? (
+            <Link to="/events" search={{}} className="button">
+              Show all events
+            </Link>
+          ) : (
+            older
+          )}
+        </Empty>
+      ) : words === null ? (
+        <Loading />
+      ) : null}
+    </div>
+  )
+}

@@ -1,0 +1,402 @@
+/**
+ * What hosts have for the NICs of VMs.
+ *
+ * @since 0.8.0
+ */
+import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Link, useParams } from "@tanstack/react-router"
+import * as Effect from "effect/Effect"
+import { type ReactNode, useEffect, useRef, useState } from "react"
+import { type Host, HostChange } from "../../api/Hosts.ts"
+import type { Network } from "../../api/Networks.ts"
+import { formatSource, type NetworkSource } from "../../domain/Network.ts"
+import { calls, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
+import { ChoiceField, TextField } from "../parts/Field.tsx"
+import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
+import type { Commanded } from "../parts/Commands.ts"
+import { Empty, Failure, Loading, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { type Column, Table } from "../parts/Table.tsx"
+import { count, counted, type Shown, vmState } from "../parts/Words.ts"
+
+const networksAtom = runtime.atom(Effect.flatMap(calls, ({ networks }) => networks.listNetworks()))
+
+const networkAtom = Atom.family((name: string) =>
+  runtime.atom(Effect.flatMap(calls, ({ networks }) => networks.getNetwork({ path: { name } })))
+)
+
+/** Milliseconds between two readings while things change. */
+const pause = 1000
+
+/** As it is: no event tells of a network, but what changes one changes a host or a VM. */
+const useFresh = <A, E>(atom: Atom.Atom<Result.Result<A, E>>): Result.Result<A, E> => {
+  const read = useAtomValue(atom)
+  const refresh = useAtomRefresh(atom)
+  const { hosts, vms } = useSnapshot()
+  const last = useRef(0)
+  useEffect(() => {
+    const timer = setTimeout(
+      () => {
+        last.current = Date.now()
+        refresh()
+      },
+      Math.max(0, last.current + pause - Date.now())
+    )
+    return () => clearTimeout(timer)
+  }, [hosts, vms, refresh])
+  return read
+}
+
+// ------------------------------------------------------------------------------------------------------------- changes
+
+/** The host's networks with this one, or without it. */
+const changeOf = (host: Host, name: string, source: NetworkSource | null): Commanded => {
+  const { [name]: _, ...others } = host.networks
+  const body = { networks: source === null ? others : { ...others, [name]: source } }
+  return {
+    label: source === null ? `Take ${name} from ${host.name}` : `Give ${host.name} the network ${name}`,
+    method: "PATCH",
+    path: `/hosts/${host.id}`,
+    body,
+    words: [
+      "host",
+      "set",
+      `id:${host.id}`,
+      ...(source === null ? ["--remove", `network.${name}`] : [`network.${name}=${formatSource(source)}`])
+    ],
+    run: Effect.gen(function* () {
+      const payload = yield* payloadOf(HostChange, body)
+      return yield* (yield* calls).hosts.changeHost({ path: { id: host.id }, payload, urlParams: {} })
+    })
+  }
+}
+
+const NewNetwork = ({
+  hosts,
+  name: given = "",
+  onClose
+}: {
+  /** whose settings can be changed */
+  readonly hosts: readonly [Host, ...ReadonlyArray<Host>]
+  readonly name?: string
+  readonly onClose: () => void
+}) => {
+  const [chosen, setChosen] = useState(String(hosts[0].id))
+  const [name, setName] = useState(given)
+  const [kind, setKind] = useState<NetworkSource["kind"]>("bridge")
+  const [what, setWhat] = useState("")
+  const host = hosts.find(({ id }) => String(id) === chosen) ?? hosts[0]
+  return (
+    <FormDialog
+      title={given === "" ? "New network" : `${given} on another host`}
+      button="Add network"
+      action={changeOf(host, name === "" ? "NAME" : name, { kind, name: what === "" ? "br0" : what })}
+      ready={name !== "" && what !== ""}
+      onClose={onClose}
+    >
+      <p className="quiet">
+        A network is a name that hosts have something for. A VM that asks for it is placed on one of those hosts, so
+        give each the same network by the same name.
+      </p>
+      <ChoiceField
+        label="Host"
+        value={chosen}
+        onChange={setChosen}
+        options={hosts.map((one) => [String(one.id), one.name])}
+      />
+      <TextField label="Name" required autoFocus value={name} onChange={setName} placeholder="lan" />
+      <ChoiceField
+        label="What it is there"
+        value={kind}
+        onChange={(value) => setKind(value === "libvirt" ? "libvirt" : "bridge")}
+        options={[
+          ["bridge", "a bridge of the host"],
+          ["libvirt", "a network of its libvirt"]
+        ]}
+      />
+      <TextField
+        label={kind === "bridge" ? "Bridge" : "Network of libvirt"}
+        hint={
+          kind === "bridge"
+            ? "It has to be there already. With {vlan} in its name there is one for each VLAN, as br{vlan}."
+            : "It has to be there already."
+        }
+        required
+        value={what}
+        onChange={setWhat}
+        placeholder={kind === "bridge" ? "br0" : "default"}
+      />
+    </FormDialog>
+  )
+}
+
+const AddButton = ({ name }: { readonly name?: string }) => {
+  const role = useRole()
+  const { hosts } = useSnapshot()
+  const [dialog, open] = useDialog()
+  const [first, ...others] = [...hosts.values()].filter(
+    (one) => one.origin === "api" && (name === undefined || one.networks[name] === undefined)
+  )
+  const why =
+    role !== "admin"
+      ? "this needs the role admin"
+      : first === undefined
+        ? "hosts of the machine file get networks there, as in network.lan=bridge:br0"
+        : ""
+  return (
+    <>
+      <button
+        type="button"
+        className="button primary"
+        disabled={why !== ""}
+        title={why}
+        onClick={() =>
+          open((close) =>
+            first === undefined ? null : (
+              <NewNetwork hosts={[first, ...others]} onClose={close} {...(name === undefined ? {} : { name })} />
+            )
+          )
+        }
+      >
+        {name === undefined ? "Create network" : "Add to a host"}
+      </button>
+      {dialog}
+    </>
+  )
+}
+
+/** Of a host whose settings can be changed, and that was given the network. */
+const RemoveButton = ({ host, name }: { readonly host: Host; readonly name: string }) => {
+  const role = useRole()
+  const [dialog, open] = useDialog()
+  return host.origin !== "api" || host.networks[name] === undefined ? null : (
+    <>
+      <button
+        type="button"
+        className="button tiny end"
+        disabled={role !== "admin"}
+        onClick={() =>
+          open((close) => (
+            <Sure action={changeOf(host, name, null)} name={name} onClose={close}>
+              <p>
+                No new NIC is plugged in there. VMs that have one keep it, and cannot be started there again while the
+                network is missing.
+              </p>
+            </Sure>
+          ))
+        }
+      >
+        Remove…
+        <span className="sr">
+          {" "}
+          {name} from {host.name}
+        </span>
+      </button>
+      {dialog}
+    </>
+  )
+}
+
+/** What a host was given beside its libvirt's own. @since 0.8.0 @category components */
+export const HostNetworks = ({ host }: { readonly host: Host }) => {
+  const given = Object.entries(host.networks)
+  return given.length === 0 ? null : (
+    <section className="card" aria-labelledby="networks">
+      <h2 id="networks">Networks it was given</h2>
+      <ul className="list">
+        {given.map(([name, source]) => (
+          <li key={name}>
+            <Link to="/networks/$name" params={{ name }}>
+              {name}
+            </Link>
+            <code>{formatSource(source)}</code>
+            <RemoveButton host={host} name={name} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+/** Where networks of hosts come from that cannot be changed here. */
+const FromFile = () => {
+  const { hosts } = useSnapshot()
+  return hosts.size === 0 || [...hosts.values()].some(({ origin }) => origin === "api") ? null : (
+    <div className="note">
+      <p>
+        All hosts here are of the machine file, so their networks are set there: <code>network.lan=bridge:br0</code> on
+        a host's line gives it the network <code>lan</code>. Networks of the hosts' libvirt are there by themselves.
+      </p>
+    </div>
+  )
+}
+
+// --------------------------------------------------------------------------------------------------------------- list
+
+const kinds = { bridge: "bridge", libvirt: "libvirt", mixed: "mixed" } as const
+
+const stateOf = ({ hosts }: Network): Shown => {
+  const wrong = hosts.filter(({ problem }) => problem !== null)
+  if (wrong.length === 0) return { tone: "ok", word: `on ${counted(hosts.length, "host")}`, why: null }
+  const why = wrong.map(({ host, problem }) => `${host}: ${problem ?? ""}`).join("; ")
+  return {
+    tone: wrong.length === hosts.length ? "bad" : "warn",
+    word: `on ${count(hosts.length - wrong.length)} of ${counted(hosts.length, "host")}`,
+    why
+  }
+}
+
+const columns: ReadonlyArray<Column<Network>> = [
+  {
+    key: "name",
+    name: "Name",
+    tone: "main-cell",
+    shown: ({ name }) => (
+      <Link to="/networks/$name" params={{ name }}>
+        {name}
+      </Link>
+    )
+  },
+  { key: "kind", name: "Kind", className: "extra-phone", shown: ({ kind }) => kinds[kind] },
+  { key: "state", name: "Can be used", shown: (one) => <State {...stateOf(one)} /> },
+  { key: "vms", name: "VMs", className: "right", shown: ({ vms }) => count(vms) },
+  {
+    key: "what",
+    name: "What it is there",
+    tone: "quiet",
+    className: "extra",
+    shown: ({ hosts }) => [...new Set(hosts.map(({ source }) => source))].join(", ")
+  }
+]
+
+/** @since 0.8.0 @category components */
+export const Networks = (): ReactNode => {
+  useTitle("Networks")
+  const read = useFresh(networksAtom)
+  return (
+    <div className="page fills">
+      <div className="head">
+        <h1>Networks</h1>
+        <span className="quiet">{Result.isSuccess(read) ? count(read.value.items.length) : ""}</span>
+        <div className="actions">
+          <AddButton />
+        </div>
+      </div>
+      <FromFile />
+      {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : null}
+      {!Result.isSuccess(read) ? (
+        Result.isFailure(read) ? null : (
+          <Loading />
+        )
+      ) : read.value.items.length === 0 ? (
+        <Empty title="No networks yet">
+          <p>
+            No host has an active network of libvirt, or a bridge that it was given a name for. VMs can be made, and
+            have no NIC.
+          </p>
+          <Link to="/hosts" className="button">
+            Show hosts
+          </Link>
+        </Empty>
+      ) : (
+        <Table kind="networks" label="networks" columns={columns} rows={read.value.items} keyOf={({ name }) => name} />
+      )}
+    </div>
+  )
+}
+
+// ---------------------------------------------------------------------------------------------------------------- one
+
+/** @since 0.8.0 @category components */
+export const OneNetwork = (): ReactNode => {
+  const { name } = useParams({ from: "/networks/$name" })
+  useTitle(name)
+  const read = useFresh(networkAtom(name))
+  const { hosts, vms } = useSnapshot()
+  if (!Result.isSuccess(read)) {
+    return (
+      <div className="page narrow">
+        <div>
+          <div className="crumb">
+            <Link to="/networks">Networks</Link>
+          </div>
+          <h1>{name}</h1>
+        </div>
+        {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : <Loading />}
+      </div>
+    )
+  }
+  const network = read.value
+  const defaultOn = new Set(network.hosts.filter((one) => one.default).map(({ hostId }) => hostId))
+  return (
+    <div className="page narrow">
+      <div className="head">
+        <div>
+          <div className="crumb">
+            <Link to="/networks">Networks</Link>
+          </div>
+          <h1>{name}</h1>
+        </div>
+        <State {...stateOf(network)} />
+        <div className="actions">
+          <AddButton name={name} />
+        </div>
+      </div>
+      <section className="card" aria-labelledby="hosts">
+        <h2 id="hosts">Hosts that have it</h2>
+        <ul className="list">
+          {network.hosts.map(({ default: isDefault, host, hostId, problem, source, vlans }) => {
+            const known = hosts.get(hostId)
+            return (
+              <li key={hostId}>
+                <Link to="/hosts/$id" params={{ id: String(hostId) }}>
+                  {host}
+                </Link>
+                <code>{source}</code>
+                {vlans === null ? null : (
+                  <span className="quiet">{vlans.length === 0 ? "no VLANs" : `VLANs ${vlans.join(", ")}`}</span>
+                )}
+                {isDefault ? <span className="quiet">the default there</span> : null}
+                {problem === null ? null : <State tone="bad" word="cannot be used" why={problem} />}
+                {problem === null ? null : <span>{problem}</span>}
+                {known === undefined ? null : <RemoveButton host={known} name={name} />}
+              </li>
+            )
+          })}
+        </ul>
+      </section>
+      <section className="card" aria-labelledby="vms">
+        <header>
+          <h2 id="vms">VMs on it</h2>
+          <span className="quiet small">{count(network.vms)}</span>
+        </header>
+        {network.vms === 0 ? <p className="quiet">None has a NIC on it.</p> : null}
+        <ul className="list">
+          {network.vmIds.slice(0, 100).map((id) => {
+            const vm = vms.get(id)
+            return (
+              <li key={id}>
+                {vm === undefined ? (
+                  <span className="quiet">VM {id}</span>
+                ) : (
+                  <>
+                    <Link to="/vms/$id" params={{ id: String(id) }}>
+                      {vm.name}
+                    </Link>
+                    <State {...vmState(vm)} />
+                    <span className="quiet small end">
+                      {vm.nics
+                        .filter((nic) => nic.network === name || (nic.network === null && defaultOn.has(vm.hostId)))
+                        .map(({ mac, vlan }) => (vlan === null ? mac : `${mac}, VLAN ${vlan}`))
+                        .join("; ")}
+                    </span>
+                  </>
+                )}
+              </li>
+            )
+          })}
+        </ul>
+        {network.vms > 100 ? <p className="quiet">And {count(network.vms - 100)} more.</p> : null}
+      </section>
+    </div>
+  )
+}

@@ -1,0 +1,194 @@
+/** Events as they happen and as they were, networks, hosts and what is wrong with them, in a real browser. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { mkdirSync } from "node:fs"
+import type { Browser, BrowserContext, Page } from "playwright-core"
+import { vi } from "vitest"
+import * as Program from "../program/Program.ts"
+import * as Browsers from "./Browser.ts"
+import { look } from "./Look.ts"
+
+// a machine that is busy decides nothing
+vi.setConfig({ testTimeout: 180_000 })
+
+const scope = Effect.runSync(Scope.make())
+const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
+
+let browser: Browser
+let program: Program.Program
+let context: BrowserContext
+
+beforeAll(async () => {
+  await Browsers.built()
+  mkdirSync(Browsers.pictures, { recursive: true })
+  ;[browser, program] = await Promise.all([
+    inScope(Browsers.browser),
+    inScope(Program.start(["simulate", "--hosts", "3", "--vms", "60", "--seed", "3"]))
+  ])
+  context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+  context.setDefaultTimeout(60_000)
+}, 120_000)
+
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+/** A page of the interface, which in the end has complained of nothing. */
+const assertAt = async (path: string, use: (page: Page) => Promise<void>) => {
+  const page = await context.newPage()
+  const complaints = Browsers.complaints(page)
+  try {
+    await page.goto(`${program.url}/ui${path}`)
+    await page.locator(".state.ok", { hasText: "live" }).waitFor()
+    await use(page)
+    assert.deepStrictEqual([...complaints], [])
+  } finally {
+    await page.close()
+  }
+}
+
+const decodeOperation = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.String, vmId: Schema.NullOr(Schema.Int) }))
+const decodeEvents = Schema.decodeUnknownSync(
+  Schema.Struct({ items: Schema.Array(Schema.Struct({ id: Schema.Int, vmId: Schema.NullOr(Schema.Int) })) })
+)
+const decodeHost = Schema.decodeUnknownSync(
+  Schema.Struct({ id: Schema.Int, networks: Schema.Record({ key: Schema.String, value: Schema.Unknown }) })
+)
+
+const ask = async (method: string, path: string, body?: unknown) => {
+  const response = await fetch(`${program.url}/api/v1${path}`, {
+    method,
+    headers: { "content-type": "application/json", prefer: "wait=20" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) })
+  })
+  const answer: unknown = response.status === 204 ? null : await response.json()
+  return { status: response.status, answer }
+}
+
+const heading = (page: Page, name: string | RegExp) => page.getByRole("heading", { level: 1, name }).waitFor()
+
+const submit = (page: Page, name: string) => page.getByRole("dialog").getByRole("button", { name, exact: true }).click()
+
+describe.skipIf(Browsers.isMissing)("events (needs chromium)", () => {
+  it("come as they happen, the newest first, in words that lead to what they are about", async () => {
+    await assertAt("/events", async (page) => {
+      const rows = page.getByRole("table", { name: "Events" }).getByRole("row")
+      await rows.nth(1).waitFor()
+      const { vmId } = decodeOperation((await ask("POST", "/vms", { name: "told", instanceType: 1 })).answer)
+      await rows.filter({ hasText: "Create VM is done" }).getByRole("link", { name: "told" }).waitFor()
+      // the newest is the first: what was asked for is below what it came to
+      const words = await page.getByRole("row").allInnerTexts()
+      const at = (text: string) => words.findIndex((line) => line.includes("told") && line.includes(text))
+      assert.isAbove(at("Create VM was asked for"), at("Create VM is done"))
+      await page.getByRole("row").filter({ hasText: "is to be running on root@sim-" }).first().waitFor()
+      await look(page, "events")
+      await rows.nth(1).waitFor()
+      await rows.getByRole("link", { name: "told" }).first().click()
+      await page.waitForURL(`**/ui/vms/${vmId}`)
+      // what is told of one VM there is the same
+      await page.getByRole("link", { name: "All of its events" }).click()
+      await page.waitForURL(`**/ui/events?vm=${vmId}`)
+      await page.getByText("Of VM told only").waitFor()
+      await page.getByText(/back to the oldest that is kept/).waitFor()
+      const { items } = decodeEvents((await ask("GET", `/events?vm=${vmId}&limit=1000`)).answer)
+      assert.strictEqual(await page.getByRole("table").getAttribute("aria-rowcount"), String(items.length + 1))
+      assert.isAbove(items.length, 3)
+    })
+  })
+
+  it("are narrowed by the address, and older ones are read when they are asked for, to the last", async () => {
+    const { items } = decodeEvents((await ask("GET", "/events?limit=1000")).answer)
+    assert.isAbove(items.length, 200)
+    await assertAt("/events", async (page) => {
+      const total = page.getByRole("table", { name: "Events" })
+      await total.waitFor()
+      assert.isBelow(Number(await total.getAttribute("aria-rowcount")), items.length)
+      const older = page.getByRole("button", { name: "Show older ones" })
+      while ((await older.count()) > 0) {
+        const before = await total.getAttribute("aria-rowcount")
+        await older.click()
+        await page.locator(`[role="table"]:not([aria-rowcount="${before}"])`).waitFor()
+      }
+      assert.isAtLeast(Number(await total.getAttribute("aria-rowcount")), items.length + 1)
+      await page.getByLabel("Kind").selectOption("operation")
+      await page.waitForURL(/kind=operation/)
+      await page.getByRole("row").filter({ hasText: "Create VM is done" }).first().waitFor()
+      assert.strictEqual(await page.getByRole("row").filter({ hasText: "is to be" }).count(), 0)
+      await page.getByLabel("VM, volume or host").fill("nobody")
+      await page.keyboard.press("Enter")
+      await page.getByText("No VM, volume or host has that name.").waitFor()
+      await page.getByLabel("VM, volume or host").fill("told")
+      await page.keyboard.press("Enter")
+      await page.waitForURL(/kind=operation&vm=\d+/)
+      await page.getByRole("button").first().waitFor()
+      await page.getByLabel("Kind").selectOption("image")
+      await page.getByText("Nothing like that happened").waitFor()
+      await look(page, "events-none")
+    })
+  })
+})
+
+describe.skipIf(Browsers.isMissing)("networks (needs chromium)", () => {
+  it("tell on which hosts they are and which VMs use them; a host that was added is given one, and rid of it", async () => {
+    await assertAt("/networks", async (page) => {
+      await page.getByText("All hosts here are of the machine file").waitFor()
+      assert.isTrue(await page.getByRole("button", { name: "Create network" }).isDisabled())
+      await page.getByRole("row").filter({ hasText: "default" }).getByText("on 3 hosts").waitFor()
+      await look(page, "networks")
+      const { id } = decodeHost((await ask("POST", "/hosts", { address: { user: "root", host: "192.0.2.9" } })).answer)
+      await page.getByRole("button", { name: "Create network" }).click()
+      await page.getByLabel("Name", { exact: true }).fill("lan")
+      await page.getByLabel("Bridge", { exact: true }).fill("br 0")
+      await submit(page, "Add network")
+      await page
+        .getByRole("alert")
+        .getByText(/expected networks by name/)
+        .waitFor()
+      await page.getByLabel("Bridge", { exact: true }).fill("br0")
+      await page.getByText("As commands").click()
+      await page.getByText(`vmfabric host set id:${id} network.lan=bridge:br0`).waitFor()
+      await look(page, "network-new")
+      await submit(page, "Add network")
+      await page.getByRole("dialog").waitFor({ state: "detached" })
+      await page.goto(`${program.url}/ui/hosts/${id}`)
+      await page.getByText("bridge:br0").waitFor()
+      await look(page, "host-added")
+      await page.getByRole("button", { name: /^Remove…/ }).click()
+      await page.getByLabel(/Type lan/).fill("lan")
+      await submit(page, "Take lan from root@192.0.2.9")
+      await page.getByText("bridge:br0").waitFor({ state: "detached" })
+      assert.deepStrictEqual(decodeHost((await ask("GET", `/hosts/${id}`)).answer).networks, {})
+      assert.strictEqual((await ask("DELETE", `/hosts/${id}`)).status, 204)
+    })
+    await assertAt("/networks/default", async (page) => {
+      await page.getByRole("link", { name: "root@sim-1" }).waitFor()
+      await page.getByRole("link", { name: "told" }).waitFor()
+      await look(page, "network")
+    })
+  })
+})
+
+describe.skipIf(Browsers.isMissing)("a host (needs chromium)", () => {
+  it("is examined, which tells what is wrong and how it is mended, and is put into maintenance and out of it", async () => {
+    await assertAt("/hosts/1", async (page) => {
+      await heading(page, "root@sim-1")
+      await page.getByRole("button", { name: "Examine", exact: true }).click()
+      await page.getByRole("button", { name: "Examine again" }).waitFor()
+      const findings = page.getByRole("region", { name: "Doctor" })
+      await findings.getByText("clock", { exact: true }).waitFor()
+      await findings.getByRole("button", { name: "Copy as…" }).click()
+      await page.getByText("vmfabric host doctor id:1").waitFor()
+      await page.keyboard.press("Escape")
+      await look(page, "host-examined")
+      await page.getByRole("button", { name: "Maintenance", exact: true }).click()
+      await page.getByText("In maintenance").waitFor()
+      await page.getByRole("link", { name: "Events", exact: true }).last().click()
+      await page.waitForURL("**/ui/events?host=1")
+      await page.getByText("is in maintenance: nothing new is placed on it").first().waitFor()
+      await page.goBack()
+      await page.getByRole("button", { name: "End maintenance" }).click()
+      await page.getByText("In maintenance").waitFor({ state: "detached" })
+    })
+  })
+})
