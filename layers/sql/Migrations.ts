@@ -584,10 +584,9 @@ const explanations = Effect.gen(function* () {
 /** Whoever follows a VM is told of all that is wanted of it, and not of its name, its state and its host alone. */
 const settingsEvents = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  const columns = [
-    ...["name", "state", "host_id", "tid", "cpu", "ram", "on_crash", "protected", "autostart", "description"],
-    ...["tags", "labels", "placement"]
-  ]
+  const columns = "name state host_id tid cpu ram on_crash protected autostart description tags labels placement".split(
+    " "
+  )
   yield* sql`drop trigger event_vm_changed`
   yield* sql.unsafe(`create trigger event_vm_changed after update of ${columns.join(", ")} on vms
     when ${columns.map((column) => `old.${column} is not new.${column}`).join(" or ")} begin

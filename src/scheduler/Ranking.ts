@@ -43,12 +43,15 @@ export const make = (): Ranking => {
 
   const better = (a: number, b: number): number => (a < 0 ? b : b < 0 ? a : isBefore(a, b) ? a : b)
 
-  const settle = (place: number): void => {
+  /** On large rankings it is the memory that takes time, and so nothing is looked at that cannot be otherwise than it was. */
+  const settle = (place: number, isBetter: boolean): void => {
     for (let node = (place + size) >> 1; node >= 1; node >>= 1) {
-      const winner = better(winners[2 * node] ?? -1, winners[2 * node + 1] ?? -1)
-      // whoever beat it before still does, and nothing changes further up
-      if (winner === winners[node] && winner !== place) return
-      winners[node] = winner
+      const before = winners[node] ?? -1
+      if (before !== place) {
+        // whoever beat it before still does, and nothing changes further up
+        if (!isBetter || (before >= 0 && !isBefore(place, before))) return
+        winners[node] = place
+      } else if (!isBetter) winners[node] = better(winners[2 * node] ?? -1, winners[2 * node + 1] ?? -1)
     }
   }
 
@@ -67,10 +70,16 @@ export const make = (): Ranking => {
     }
   }
 
-  const change = (place: number, id: number, score: number): void => {
+  const write = (place: number, id: number, score: number): void => {
     keys[2 * place] = score
     keys[2 * place + 1] = id
-    settle(place)
+  }
+
+  const change = (place: number, id: number, score: number): void => {
+    const was = keys[2 * place] ?? 0
+    const isBetter = score > was || (score === was && id < (keys[2 * place + 1] ?? 0))
+    write(place, id, score)
+    settle(place, isBetter)
   }
 
   return {
@@ -80,14 +89,15 @@ export const make = (): Ranking => {
       const place = free ?? used++
       items[place] = item
       winners[size + place] = place
-      change(place, id, score)
+      write(place, id, score)
+      settle(place, true)
       return place
     },
     change,
     remove: (place) => {
       winners[size + place] = -1
       vacant.push(place)
-      settle(place)
+      settle(place, false)
     },
     first: () => winners[1] ?? -1,
     item: (place) => items[place] ?? -1,

@@ -22,6 +22,7 @@ import * as Ids from "../../src/domain/Ids.ts"
 import { isKept } from "../../src/domain/Image.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
+import * as DomainXml from "../../src/libvirt/DomainXml.ts"
 import * as Xml from "../../src/libvirt/Xml.ts"
 import type { Hypervisor } from "../../src/services/Hypervisor.ts"
 import type { ImageLibrary } from "../../src/services/ImageLibrary.ts"
@@ -306,9 +307,15 @@ export const agree = Effect.fn("World.agree")(function* (world: World) {
     const { id } = usage[index]!.host
     for (const domain of host.state.domains.values()) {
       const vm = vms.find(({ uuid }) => uuid === domain.uuid)
-      assert.strictEqual(vm?.hostId, id, `the host of ${domain.name}`)
-      const wanted = volumes.flatMap(({ id, vmId }) => (vmId === vm?.id ? [Number(id)] : [])).toSorted((a, b) => a - b)
+      assert(vm !== undefined, `${domain.name} is a VM`)
+      assert.strictEqual(vm.hostId, id, `the host of ${domain.name}`)
+      const wanted = volumes.flatMap(({ id, vmId }) => (vmId === vm.id ? [Number(id)] : [])).toSorted((a, b) => a - b)
       assert.deepStrictEqual(volumesIn(domain.persistent), wanted, `${domain.name}, its definition`)
+      if (domain.persistent !== null) {
+        const { cpu, ram } = DomainXml.shape(domain.persistent)
+        const { disk: _, ...size } = vm.resources
+        assert.deepStrictEqual({ cpu, ram }, size, `${domain.name}, its size`)
+      }
       if (domain.live !== null)
         assert.deepStrictEqual(volumesIn(domain.live.definition), wanted, `${domain.name}, as it runs`)
     }

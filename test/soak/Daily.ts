@@ -7,13 +7,14 @@ import type { VmId } from "../../src/domain/Ids.ts"
 import type { WantedPower } from "../../src/domain/Vm.ts"
 import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
 import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
+import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { pick } from "./Chance.ts"
 import { type KnownVm, nicsOf } from "./Model.ts"
 
-export type Needs = ImageIntake | ImagePublishing | Nics | Power | Vms
+export type Needs = ImageIntake | ImagePublishing | InstanceTypes | Nics | Power | Vms
 
 interface Refusal {
   readonly message: string
@@ -98,6 +99,19 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           () => {}
         )
       })
+    ],
+    [
+      2,
+      onVm(
+        "resize",
+        () => {},
+        (id) =>
+          Effect.gen(function* () {
+            const type = yield* pick(yield* (yield* InstanceTypes).list())
+            if (type !== undefined) yield* (yield* Vms).resize(id, type.tid)
+          }),
+        () => {}
+      )
     ],
     // an image of it, which then goes again
     [

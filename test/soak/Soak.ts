@@ -153,7 +153,10 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
   const config = {
     hosts: names.map((name) => ({ ...defaultConfig(address(name)), networks })),
     images: [{ name: "test", source: { host: address("sim-images"), path: "/images/test.img" } }],
-    types: [{ tid: type, cpu: 1, ram: 1024, disk: 1 }]
+    types: [
+      { tid: type, cpu: 1, ram: 1024, disk: 1 },
+      { tid: Ids.InstanceTypeId.make(2), cpu: 2, ram: 2048, disk: 1 }
+    ]
   }
   const kept = yield* folder
   const imageFolder = join(kept, "images")
