@@ -82,7 +82,7 @@ describe.skipIf(Browsers.isMissing)("a serial console (needs chromium)", () => {
     await assertAt(`/vms/${id}/console`, async (first) => {
       await connected(first)
       await assertAt(`/vms/${id}/console`, async (second) => {
-        await second.getByText(/and local, since .*, has it/).waitFor()
+        await second.getByText(/local, since .*, has the serial console of VM/).waitFor()
         await second.locator(".head .state", { hasText: "in use" }).waitFor()
         await look(second, "console-busy")
         await second.getByRole("button", { name: "Take it over" }).click()
@@ -278,10 +278,10 @@ describe.skipIf(Browsers.isMissing)("a VM's page (needs chromium)", () => {
       await usage.getByRole("button", { name: "Day" }).click()
       await usage.getByText(/^received .*\/s$/).waitFor()
       const events = page.getByRole("region", { name: "Events" })
-      await events.getByText("vm.changed").first().waitFor()
-      const before = await events.getByText("state running").count()
+      await events.getByText("was seen running").first().waitFor()
+      const before = await events.getByText("is to be running").count()
       await power(id, "pause")
-      await events.getByText("state paused").first().waitFor()
+      await events.getByText("is to be paused").first().waitFor()
       await power(id, "resume")
       assert.isAbove(before, 0)
       await page.getByRole("region", { name: "Snapshots of its volumes" }).getByText("monday").waitFor()

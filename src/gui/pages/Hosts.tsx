@@ -266,9 +266,11 @@ export const OneHost = (): ReactNode => {
       <section className="card" aria-labelledby="vms">
         <header>
           <h2 id="vms">VMs here</h2>
-          <Link to="/vms" search={{ host: String(host.id) }} className="small">
-            All {count(there.length)} in the list
-          </Link>
+          {there.length === 0 ? null : (
+            <Link to="/vms" search={{ host: String(host.id) }} className="small">
+              All {count(there.length)} in the list
+            </Link>
+          )}
         </header>
         {there.length === 0 ? <p className="quiet">None.</p> : null}
         <ul className="list">
