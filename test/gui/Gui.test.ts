@@ -390,6 +390,10 @@ describe.skipIf(Browsers.isMissing)("what it looks like (needs chromium)", () =>
     assertAt("/operations", async (page) => {
       await page.getByRole("table").getByRole("link", { name: "Create VM" }).first().click()
       await heading(page, "Create VM")
+      await page
+        .getByText(/, took /)
+        .first()
+        .waitFor()
       await look(page, "operation")
       await page.goto(`${gui().url}/ui/vms/7`)
       await heading(page, "standing-7")
