@@ -33,6 +33,7 @@ import {
   type VmChange,
   VmName
 } from "../domain/Vm.ts"
+import * as Refusals from "../scheduler/Refusals.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { type HostUsage, Inventory, type NewSettings, type RequestKey, type VmBegun } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
@@ -579,15 +580,12 @@ export const layer = Layer.effect(
             if (wanted.cpu + wanted.ram === 0) return
             const host = new Host({ ...others.host, maintenance: false }, { disableValidation: true })
             const candidate = { ...others, host, status: { _tag: "Up" } as const }
-            yield* Effect.catchTag(
-              placing.place([])({ resources: wanted, exclude: new Map() }, [candidate]),
-              "NoFeasibleHost",
-              ({ refusals }) =>
-                new Errors.VmConflict({
-                  vmId: id,
-                  reason: `has no room for that on its host ${host.name}: ${refusals.map(({ reason }) => reason).join("; ")}`
-                })
-            )
+            const reason = Refusals.of({ resources: wanted, exclude: new Map() }, candidate)
+            if (reason === null) return
+            return yield* new Errors.VmConflict({
+              vmId: id,
+              reason: `has no room for that on its host ${host.name}: ${reason}`
+            })
           })
         const operation = yield* queue.whenFree(
           { vmId: id },
