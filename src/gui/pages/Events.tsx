@@ -15,6 +15,7 @@ import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { groups, mark, sentence } from "../parts/EventWords.ts"
 import { Filter } from "../parts/Field.tsx"
+import { VmNamed, VolumeNamed } from "../parts/Named.tsx"
 import { Empty, Failure, Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { briefly, count, moment } from "../parts/Words.ts"
@@ -168,24 +169,8 @@ const About = ({ event, snapshot }: { readonly event: Event; readonly snapshot: 
       </Link>
     )
   }
-  if (volumeId !== null) {
-    const volume = snapshot.volumes.get(volumeId)
-    if (volume === undefined) return <span className="quiet">{name ?? `volume ${volumeId}`}</span>
-    return (
-      <Link to="/volumes/$id" params={{ id: String(volumeId) }}>
-        {volume.name}
-      </Link>
-    )
-  }
-  if (vmId !== null) {
-    const vm = snapshot.vms.get(vmId)
-    if (vm === undefined) return <span className="quiet">{name ?? `VM ${vmId}`}</span>
-    return (
-      <Link to="/vms/$id" params={{ id: String(vmId) }}>
-        {vm.name}
-      </Link>
-    )
-  }
+  if (volumeId !== null) return <VolumeNamed id={volumeId} name={name} />
+  if (vmId !== null) return <VmNamed id={vmId} name={name} />
   if (imageId !== null) return <Link to="/images">{name ?? `image ${imageId}`}</Link>
   return operationId === null ? null : <span className="quiet">the fleet</span>
 }

@@ -12,6 +12,7 @@ import type { Network } from "../../api/Networks.ts"
 import { formatSource, type NetworkSource } from "../../domain/Network.ts"
 import { calls, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
+import { VmNamed } from "../parts/Named.tsx"
 import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { Empty, Failure, Loading, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
@@ -375,13 +376,9 @@ export const OneNetwork = (): ReactNode => {
             const vm = vms.get(id)
             return (
               <li key={id}>
-                {vm === undefined ? (
-                  <span className="quiet">VM {id}</span>
-                ) : (
+                <VmNamed id={id} />
+                {vm === undefined ? null : (
                   <>
-                    <Link to="/vms/$id" params={{ id: String(id) }}>
-                      {vm.name}
-                    </Link>
                     <State {...vmState(vm)} />
                     <span className="quiet small end">
                       {vm.nics

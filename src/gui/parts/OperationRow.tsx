@@ -5,31 +5,15 @@
  */
 import { Link } from "@tanstack/react-router"
 import type { Operation } from "../../api/Operations.ts"
-import { State, useSnapshot } from "./Parts.tsx"
+import { VmNamed, VolumeNamed } from "./Named.tsx"
+import { State } from "./Parts.tsx"
 import { briefly, kind, operationState } from "./Words.ts"
 
 /** What it is about, by name where it still has one. @since 0.7.0 @category components */
 export const Target = ({ operation }: { readonly operation: Operation }) => {
-  const snapshot = useSnapshot()
   const { imageId, snapshotId, vmId, volumeId } = operation
-  if (volumeId !== null) {
-    const volume = snapshot.volumes.get(volumeId)
-    if (volume === undefined) return <span className="quiet">volume {volumeId}</span>
-    return (
-      <Link to="/volumes/$id" params={{ id: String(volumeId) }}>
-        {volume.name}
-      </Link>
-    )
-  }
-  if (vmId !== null) {
-    const vm = snapshot.vms.get(vmId)
-    if (vm === undefined) return <span className="quiet">VM {vmId}</span>
-    return (
-      <Link to="/vms/$id" params={{ id: String(vmId) }}>
-        {vm.name}
-      </Link>
-    )
-  }
+  if (volumeId !== null) return <VolumeNamed id={volumeId} />
+  if (vmId !== null) return <VmNamed id={vmId} />
   if (imageId !== null) return <span>image {imageId}</span>
   return <span>{snapshotId === null ? "" : `snapshot ${snapshotId}`}</span>
 }
