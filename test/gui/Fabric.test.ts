@@ -1,52 +1,21 @@
 /** Events as they happen and as they were, networks, hosts and what is wrong with them, in a real browser. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
-import { mkdirSync } from "node:fs"
-import type { Browser, BrowserContext, Page } from "playwright-core"
-import { vi } from "vitest"
-import * as Program from "../program/Program.ts"
+import type { Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
+import { heading, isLive, served, submit } from "./Harness.ts"
 import { look } from "./Look.ts"
 
-// a machine that is busy decides nothing
-vi.setConfig({ testTimeout: 180_000 })
+const gui = served({ args: ["simulate", "--hosts", "3", "--vms", "60", "--seed", "3"] })
 
-const scope = Effect.runSync(Scope.make())
-const inScope = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.extend(effect, scope))
-
-let browser: Browser
-let program: Program.Program
-let context: BrowserContext
-
-beforeAll(async () => {
-  await Browsers.built()
-  mkdirSync(Browsers.pictures, { recursive: true })
-  ;[browser, program] = await Promise.all([
-    inScope(Browsers.browser),
-    inScope(Program.start(["simulate", "--hosts", "3", "--vms", "60", "--seed", "3"]))
-  ])
-  context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  context.setDefaultTimeout(60_000)
-}, 120_000)
-
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-
-/** A page of the interface, which in the end has complained of nothing. */
-const assertAt = async (path: string, use: (page: Page) => Promise<void>) => {
-  const page = await context.newPage()
-  const complaints = Browsers.complaints(page)
-  try {
-    await page.goto(`${program.url}/ui${path}`)
-    await page.locator(".state.ok", { hasText: "live" }).waitFor()
+/** A page that follows the events, and in the end has complained of nothing. */
+const assertAt = (path: string, use: (page: Page) => Promise<void>) =>
+  gui().assertAt(path, async (page) => {
+    await isLive(page)
     await use(page)
-    assert.deepStrictEqual([...complaints], [])
-  } finally {
-    await page.close()
-  }
-}
+  })
+
+const ask = (method: string, path: string, body?: unknown) => gui().ask(method, path, body)
 
 const decodeOperation = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.String, vmId: Schema.NullOr(Schema.Int) }))
 const decodeEvents = Schema.decodeUnknownSync(
@@ -55,20 +24,6 @@ const decodeEvents = Schema.decodeUnknownSync(
 const decodeHost = Schema.decodeUnknownSync(
   Schema.Struct({ id: Schema.Int, networks: Schema.Record({ key: Schema.String, value: Schema.Unknown }) })
 )
-
-const ask = async (method: string, path: string, body?: unknown) => {
-  const response = await fetch(`${program.url}/api/v1${path}`, {
-    method,
-    headers: { "content-type": "application/json", prefer: "wait=20" },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) })
-  })
-  const answer: unknown = response.status === 204 ? null : await response.json()
-  return { status: response.status, answer }
-}
-
-const heading = (page: Page, name: string | RegExp) => page.getByRole("heading", { level: 1, name }).waitFor()
-
-const submit = (page: Page, name: string) => page.getByRole("dialog").getByRole("button", { name, exact: true }).click()
 
 describe.skipIf(Browsers.isMissing)("events (needs chromium)", () => {
   it("come as they happen, the newest first, in words that lead to what they are about", async () => {
@@ -151,7 +106,7 @@ describe.skipIf(Browsers.isMissing)("networks (needs chromium)", () => {
       await look(page, "network-new")
       await submit(page, "Add network")
       await page.getByRole("dialog").waitFor({ state: "detached" })
-      await page.goto(`${program.url}/ui/hosts/${id}`)
+      await page.goto(`${gui().url}/ui/hosts/${id}`)
       await page.getByText("bridge:br0").waitFor()
       await look(page, "host-added")
       await page.getByRole("button", { name: /^Remove…/ }).click()

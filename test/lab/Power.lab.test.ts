@@ -1,16 +1,8 @@
 /**
  * VMs turned on and off on a real host, as their guests see it: what they print on their console, and what their clocks say.
  */
-import * as NodeContext from "@effect/platform-node/NodeContext"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as AppLive from "../../layers/AppLive.ts"
-import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
-import * as SshLive from "../../layers/SshLive.ts"
-import * as InputFiles from "../../src/config/InputFiles.ts"
 import { HostId, InstanceTypeId, type VmId } from "../../src/domain/Ids.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
@@ -18,23 +10,8 @@ import { Vms } from "../../src/fabric/Vms.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Operations } from "../../src/services/Operations.ts"
 import { guestReady, inGuest, wipeHost } from "./Client.ts"
+import { app, host } from "./FirstHost.ts"
 import * as Lab from "./Lab.ts"
-
-const [, images = "", types = ""] = Lab.filesOf("first")
-const machines = `${Lab.status.dir}/physicalMachine_file`
-const host = Lab.status.hosts[0].name
-
-/** A controller of the first host alone. */
-const app = Layer.unwrapEffect(
-  Effect.map(InputFiles.read({ machines, images, types }), ({ fleet }) =>
-    AppLive.layer({ fleet: { ...fleet, hosts: fleet.hosts.slice(0, 1) }, database: ":memory:" })
-  )
-).pipe(
-  Layer.provide(SshLive.layer(Lab.sshOptions)),
-  Layer.provide(SshDialerTcp.layer),
-  Layer.provide(NodeContext.layer),
-  Layer.provide(Logger.minimumLogLevel(LogLevel.Error))
-)
 
 /** A VM whose guest is up; gone in the end. */
 const vm = Effect.gen(function* () {

@@ -1,39 +1,16 @@
 /**
  * A VM that gets another size on a real host, as its guest sees it from inside.
  */
-import * as NodeContext from "@effect/platform-node/NodeContext"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as AppLive from "../../layers/AppLive.ts"
-import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
-import * as SshLive from "../../layers/SshLive.ts"
-import * as InputFiles from "../../src/config/InputFiles.ts"
 import { HostId, InstanceTypeId } from "../../src/domain/Ids.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { guestReady, inGuest, wipeHost } from "./Client.ts"
+import { app, host } from "./FirstHost.ts"
 import * as Lab from "./Lab.ts"
-
-const [, images = "", types = ""] = Lab.filesOf("first")
-const machines = `${Lab.status.dir}/physicalMachine_file`
-const host = Lab.status.hosts[0].name
-
-/** A controller of the first host alone. */
-const app = Layer.unwrapEffect(
-  Effect.map(InputFiles.read({ machines, images, types }), ({ fleet }) =>
-    AppLive.layer({ fleet: { ...fleet, hosts: fleet.hosts.slice(0, 1) }, database: ":memory:" })
-  )
-).pipe(
-  Layer.provide(SshLive.layer(Lab.sshOptions)),
-  Layer.provide(SshDialerTcp.layer),
-  Layer.provide(NodeContext.layer),
-  Layer.provide(Logger.minimumLogLevel(LogLevel.Error))
-)
 
 /** How many processors the guest has, and MiB of memory that its kernel manages. */
 const sizeInside = (id: number) =>
