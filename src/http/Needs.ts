@@ -90,11 +90,12 @@ const entry = (method: string, path: HttpLayerRouter.PathInput, need: Partial<Ne
 
 const isPath = (path: string): path is `/${string}` => path.startsWith("/")
 
-/** The original's routes and those in its manner, which change things by GET, too; and the open ones. @since 0.4.0 @category constants */
+/** The original's routes and those in its manner, which change things by GET, too; the figures; and the open ones. @since 0.4.0 @category constants */
 export const plain: ReadonlyArray<Entry> = [
   ...Object.entries(original).flatMap(([path, role]) =>
     isPath(path) ? ["GET", "POST"].map((method) => entry(method, path, { role, changes: role !== "viewer" })) : []
   ),
+  entry("GET", "/metrics", { role: "viewer" }),
   ...open.map((path) => entry("GET", path, { role: "nobody" }))
 ]
 
