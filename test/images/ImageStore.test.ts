@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, sym
 import { createServer, type RequestListener } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import packageJson from "../../package.json" with { type: "json" }
 import * as ImageStoreLive from "../../layers/ImageStoreLive.ts"
 import { parseRanges } from "../../src/config/Addresses.ts"
 import { ImageStore } from "../../src/services/ImageStore.ts"
@@ -169,6 +170,35 @@ describe("a URL", () => {
       assert.include(circle.reason, "leads on more than 5 times")
       assert.isFalse(existsSync(place.path))
     })
+  )
+
+  it.scopedLive(
+    "gets nothing of ours to see who is there: no word of who we are, nor what another server gave us",
+    () =>
+      Effect.gen(function* () {
+        const heard: Array<string> = []
+        const note: RequestListener = ({ headers, method, url }) =>
+          void heard.push(`${method} ${url} ${Object.keys(headers).toSorted().join()} ${headers["user-agent"]}`)
+        const other = yield* serving((request, response) => {
+          note(request, response)
+          response.end("x")
+        })
+        const leading = yield* serving((request, response) => {
+          note(request, response)
+          const location = request.url === "/image" ? "/again?secret=1" : `${other.url}/there`
+          response
+            .writeHead(302, { location, "set-cookie": "session=theirs; Path=/", "www-authenticate": "Basic" })
+            .end()
+        })
+        const { store: images } = yield* store()
+        yield* images.fetch(yield* images.place(0), `${leading.url}/image`)
+        assert.deepStrictEqual(
+          heard,
+          ["/image", "/again?secret=1", "/there"].map(
+            (path) => `GET ${path} accept-encoding,connection,host,user-agent vmfabric/${packageJson.version}`
+          )
+        )
+      })
   )
 
   it.scopedLive("is fetched whole or refused: too large, cut off, compressed, missing", () =>
