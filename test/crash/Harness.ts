@@ -52,8 +52,8 @@ export type Act<A> = (world: World.Whole) => Effect.Effect<A, unknown, AppLive.A
 
 // ------------------------------------------------------------------------------------------------------------------ points
 
-/** Calls that change a host. */
-const procedures: ReadonlyArray<Procedures.ProcedureName> = [
+/** Calls that change a host; `Procedures.test.ts` finds one that is missing. */
+export const procedures: ReadonlyArray<Procedures.ProcedureName> = [
   "STORAGE_VOL_CREATE_XML",
   "STORAGE_VOL_CREATE_XML_FROM",
   "STORAGE_VOL_UPLOAD",
@@ -73,7 +73,6 @@ const procedures: ReadonlyArray<Procedures.ProcedureName> = [
   "DOMAIN_ATTACH_DEVICE_FLAGS",
   "DOMAIN_DETACH_DEVICE_FLAGS",
   "DOMAIN_DETACH_DEVICE_ALIAS",
-  "DOMAIN_DETACH_DEVICE_FLAGS",
   "DOMAIN_UPDATE_DEVICE_FLAGS",
   "DOMAIN_BLOCK_RESIZE",
   "SECRET_DEFINE_XML",
