@@ -13,6 +13,7 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import { UserName } from "../../src/domain/Identity.ts"
 import { Identity } from "../../src/services/Identity.ts"
 import { temporaryFolder } from "../inventory/Fleet.ts"
+import * as Listening from "../program/Listening.ts"
 import * as Program from "../program/Program.ts"
 
 const root = new URL("../..", import.meta.url).pathname
@@ -56,7 +57,7 @@ const serve = (...args: ReadonlyArray<string>) =>
         resume(Effect.fail(new Program.ProgramError({ message: `ended before it listened:\n${output}` })))
       )
     })
-    return { url, output: () => output }
+    return { url, pid: child.pid ?? 0, output: () => output }
   })
 
 const tlsFiles = (folder: string) => ({ cert: join(folder, "cert.pem"), key: join(folder, "key.pem") })
@@ -101,6 +102,7 @@ describe("the program", () => {
           { stdio: "ignore" }
         )
         const program = yield* serve("--database", database, "--tls-cert", cert, "--tls-key", key)
+        assert.deepStrictEqual(Listening.of(program.pid), [`tcp ${new URL(program.url).host}`])
         const ca = readFileSync(cert)
         const status = (headers: Record<string, string>) =>
           Effect.async<number>((resume) => {
