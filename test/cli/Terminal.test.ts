@@ -1,7 +1,8 @@
 /** Commands on a real terminal: one that util-linux's `script` makes. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { spawn, spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
+import * as Tools from "../check/Tools.ts"
 import * as Served from "../client/Served.ts"
 import { fromSource } from "../program/Program.ts"
 import * as Typed from "./Typed.ts"
@@ -56,7 +57,7 @@ const terminal = (line: string, env: Readonly<Record<string, string>>) =>
     ({ child }) => Effect.sync(() => void child.kill())
   )
 
-describe.skipIf(spawnSync("script", ["--version"]).error !== undefined)("a terminal (needs script)", () => {
+describe.skipIf(Tools.isMissing("script"))("a terminal (needs script)", () => {
   it.scopedLive(
     "is the guest's while its console is open, Ctrl-C too, and is afterwards as it was",
     () =>

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Iso9660 from "../../src/cloudinit/Iso9660.ts"
+import * as Tools from "../check/Tools.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const names = ["meta-data", "user-data", "vendor-data", "network-config"] as const
@@ -22,15 +23,6 @@ const inFile = <A>(image: Uint8Array, use: (path: string, folder: string) => A):
     return use(join(folder, "seed.iso"), folder)
   } finally {
     rmSync(folder, { recursive: true })
-  }
-}
-
-const isThere = (tool: string): boolean => {
-  try {
-    execFileSync("which", [tool])
-    return true
-  } catch {
-    return false
   }
 }
 
@@ -65,13 +57,13 @@ describe("a small ISO 9660 image", () => {
   const given = names.map((name) => ({ name, content: bytes(`content of ${name}\n`.repeat(name.length * 20)) }))
   const image = Iso9660.build("cidata", given)
 
-  it.skipIf(!isThere("blkid"))("is what blkid takes for an ISO 9660 with its label", () => {
+  it.skipIf(Tools.isMissing("blkid"))("is what blkid takes for an ISO 9660 with its label", () => {
     const said = inFile(image, (path) => execFileSync("blkid", ["-p", "-o", "export", path], { encoding: "utf8" }))
     assert.match(said, /^LABEL=cidata$/m)
     assert.match(said, /^TYPE=iso9660$/m)
   })
 
-  it.skipIf(!isThere("xorriso"))("is read by xorriso, with Joliet's names", () => {
+  it.skipIf(Tools.isMissing("xorriso"))("is read by xorriso, with Joliet's names", () => {
     inFile(image, (path, folder) => {
       const out = join(folder, "out")
       execFileSync("xorriso", ["-osirrox", "on", "-indev", path, "-extract", "/", out], { stdio: "pipe" })
@@ -80,7 +72,7 @@ describe("a small ISO 9660 image", () => {
     })
   })
 
-  it.skipIf(!isThere("isoinfo"))("is read by isoinfo, with Joliet and without", () => {
+  it.skipIf(Tools.isMissing("isoinfo"))("is read by isoinfo, with Joliet and without", () => {
     inFile(image, (path) => {
       for (const { content, name } of given) {
         const said = execFileSync("isoinfo", ["-i", path, "-J", "-x", `/${name}`])

@@ -55,7 +55,7 @@ describe("a ticket", () => {
       }),
       Layer.mock(HostMonitor, { check: () => Effect.void }),
       Layer.mock(Hypervisor, {
-        power: (_, { uuid }) => Effect.succeedSome({ uuid, power: "running", reason: null })
+        power: (_, { domainName: name, uuid }) => Effect.succeedSome({ uuid, name, power: "running", reason: null })
       }),
       Layer.succeed(
         Consoles,

@@ -2,10 +2,11 @@ import { assert, beforeEach, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as fc from "fast-check"
 import { spawnSync } from "node:child_process"
-import { closeSync, existsSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import type { ImageFormat } from "../../src/domain/Image.ts"
 import * as ImageHeader from "../../src/domain/ImageHeader.ts"
+import * as Tools from "../check/Tools.ts"
 import { build, plain, type Qcow2 } from "./Qcow2.ts"
 
 const inspect = (bytes: Uint8Array, declared?: ImageFormat) =>
@@ -427,7 +428,7 @@ describe("for any bytes", () => {
   })
 })
 
-describe.skipIf(!existsSync("/usr/bin/qemu-img"))("images that qemu-img makes", () => {
+describe.skipIf(Tools.isMissing("qemu-img"))("images that qemu-img makes (needs qemu-img)", () => {
   const inFolder = (use: (path: string, qemuImg: (...args: ReadonlyArray<string>) => void) => void) => () => {
     const folder = mkdtempSync(`${tmpdir()}/vmfabric-images-`)
     try {

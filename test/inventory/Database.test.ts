@@ -21,6 +21,7 @@ import { HostId, ImageId, InstanceTypeId, type OperationId, VmId, VolumeId } fro
 import type { PersistenceError } from "../../src/domain/Errors.ts"
 import { type AdmitVm, Inventory, type KeptWith } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
+import * as Tools from "../check/Tools.ts"
 import { dir, facts, fleet, inPool, layerOn, layerTemporary, pool, temporaryFolder, type } from "./Fleet.ts"
 
 const temporaryFile = Effect.map(temporaryFolder, (folder) => path.join(folder, "vmfabric.sqlite"))
@@ -167,7 +168,7 @@ describe("the file", () => {
     })
   })
 
-  it.scoped.skipIf(!fs.existsSync(strace))(
+  it.scoped.skipIf(Tools.isMissing("strace"))(
     "is synced between the write and the answer, though the driver is built with synchronous=NORMAL (needs strace)",
     () =>
       Effect.gen(function* () {
@@ -179,7 +180,7 @@ describe("the file", () => {
     60_000
   )
 
-  it.scoped.skipIf(!fs.existsSync(strace))(
+  it.scoped.skipIf(Tools.isMissing("strace"))(
     "is synced once for many writes that come at once, and before the first of them is answered (needs strace)",
     () =>
       Effect.gen(function* () {

@@ -5,7 +5,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import {
   existsSync,
@@ -21,6 +20,7 @@ import {
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as Tools from "../check/Tools.ts"
 import * as Hostile from "../images/Hostile.ts"
 import * as Shown from "../images/Shown.ts"
 import * as Program from "./Program.ts"
@@ -70,7 +70,7 @@ const served = (files: ReadonlyMap<string, Uint8Array>) =>
   )
 
 describe("hostile images", () => {
-  it.scopedLive.skipIf(spawnSync("strace", ["-V"]).error !== undefined)(
+  it.scopedLive.skipIf(Tools.isMissing("strace"))(
     "are refused on every way in, and what they name is never opened (needs strace)",
     () =>
       Effect.gen(function* () {

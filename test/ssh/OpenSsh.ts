@@ -2,15 +2,16 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { execFileSync, spawn } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir, userInfo } from "node:os"
 import { join } from "node:path"
 import type { HostAddress } from "../../src/domain/Host.ts"
+import * as Tools from "../check/Tools.ts"
 
 const sshd = "/usr/sbin/sshd"
 /** whether these tests cannot run here */
-export const missing: boolean = !existsSync(sshd)
+export const missing: boolean = Tools.isMissing("sshd")
 
 export interface OpenSsh {
   readonly address: HostAddress
