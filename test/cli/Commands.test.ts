@@ -494,6 +494,32 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("what has failed is retried, once, and the refusal of another says by what it was", () =>
+    Effect.gen(function* () {
+      const { run, served } = yield* shell
+      yield* served.refuse
+      const begun = yield* run("volume", "create", "--name", "slow", "--size", "1", "--no-wait", "-o", "name")
+      const id = begun.out.trim()
+      const early = yield* run("operation", "retry", id)
+      assert.strictEqual(early.status, 1)
+      assert.match(early.err, /cannot be retried: .*: wait /)
+      yield* served.mend
+      assert.include((yield* run("operation", "watch", id)).err, "it is full")
+      const planned = yield* run("operation", "retry", id, "--plan")
+      assert.deepInclude(planned, { status: 0 }, planned.err)
+      const retried = yield* run("operation", "retry", id, "--idempotency-key", "once")
+      assert.strictEqual(retried.status, 0, retried.err)
+      assert.match(retried.out, /^state +done$/m)
+      assert.match(retried.out, new RegExp(`^retry of +${id}$`, "m"))
+      const by = /^id +(\S+)$/m.exec(retried.out)?.[1] ?? ""
+      assert.match((yield* run("operation", "retry", id, "--idempotency-key", "once")).out, new RegExp(`^id +${by}$`, "m"))
+      const again = yield* run("operation", "retry", id)
+      assert.strictEqual(again.status, 1)
+      assert.include(again.err, `operation ${by} is its retry already`)
+      assert.match((yield* run("operation", "get", id)).out, new RegExp(`^retried by +${by}$`, "m"))
+    })
+  )
+
   it.scopedLive("a list that is watched goes on with what changes", () =>
     Effect.gen(function* () {
       const { run, sees } = yield* shell
