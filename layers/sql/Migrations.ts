@@ -616,6 +616,12 @@ const retries = Effect.gen(function* () {
   end`
 })
 
+/** Users that can be shut out without losing anything of theirs. */
+const disabledUsers = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table users add column disabled integer not null default 0`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -636,7 +642,8 @@ export const migrations = {
   "0016_placements": placements,
   "0018_explanations": explanations,
   "0020_settings_events": settingsEvents,
-  "0021_retries": retries
+  "0021_retries": retries,
+  "0022_disabled_users": disabledUsers
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -59,7 +59,8 @@ export const only = (rows: ReadonlyArray<Row>, otherwise: string): Effect.Effect
 const unchecked = { disableValidation: true } as const
 
 const Count = Schema.Int.pipe(Schema.between(0, Number.MAX_SAFE_INTEGER))
-const Flag = Schema.transform(Schema.Literal(0, 1), Schema.Boolean, {
+/** @since 0.8.0 @category schemas */
+export const Flag = Schema.transform(Schema.Literal(0, 1), Schema.Boolean, {
   strict: true,
   decode: (n) => n === 1,
   encode: (b) => (b ? 1 : 0)

@@ -512,7 +512,10 @@ describe("commands", () => {
       assert.match(retried.out, /^state +done$/m)
       assert.match(retried.out, new RegExp(`^retry of +${id}$`, "m"))
       const by = /^id +(\S+)$/m.exec(retried.out)?.[1] ?? ""
-      assert.match((yield* run("operation", "retry", id, "--idempotency-key", "once")).out, new RegExp(`^id +${by}$`, "m"))
+      assert.match(
+        (yield* run("operation", "retry", id, "--idempotency-key", "once")).out,
+        new RegExp(`^id +${by}$`, "m")
+      )
       const again = yield* run("operation", "retry", id)
       assert.strictEqual(again.status, 1)
       assert.include(again.err, `operation ${by} is its retry already`)
@@ -754,6 +757,22 @@ describe("contexts", () => {
       assert.strictEqual((yield* run("type", "retire", "2")).status, 0)
       assert.strictEqual((yield* run("type", "list", "-o", "name")).out, "1\n")
       assert.match((yield* run("type", "list", "--retired", "-o", "wide")).out, /^ *2 +2 +2048 +20 +api +true/m)
+    })
+  )
+
+  it.scopedLive("a user is disabled and enabled, but not the last admin", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("user", "create", "root", "--role", "admin")
+      yield* run("user", "create", "ada", "--role", "operator")
+      const disabled = yield* run("user", "disable", "ada")
+      assert.strictEqual(disabled.status, 0, disabled.err)
+      assert.match(disabled.out, /^disabled +true$/m)
+      assert.match((yield* run("user", "list")).out, /^ada +operator +none +true/m)
+      assert.match((yield* run("user", "enable", "ada")).out, /^disabled +false$/m)
+      const last = yield* run("user", "disable", "root")
+      assert.strictEqual(last.status, 1)
+      assert.include(last.err, "user root is the last admin: make somebody else one first")
     })
   )
 

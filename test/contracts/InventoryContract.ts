@@ -1101,10 +1101,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           retriedBy: null
         })
         assert.strictEqual((yield* inventory.keyed(key))?.id, operation.id)
-        assert.strictEqual(
-          (yield* Effect.flip(inventory.keyed({ ...key, fingerprint: "another" })))._tag,
-          "KeyReused"
-        )
+        assert.strictEqual((yield* Effect.flip(inventory.keyed({ ...key, fingerprint: "another" })))._tag, "KeyReused")
         yield* retrying(Effect.void)
         assert.deepStrictEqual(found, [null, null, operation.id])
         // alone it could be lost, or be there without its operation
