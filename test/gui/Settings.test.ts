@@ -140,7 +140,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByText("vmfabric user disable ci").waitFor()
       await look(page, "user-disable")
       await page.getByRole("button", { name: "Disable", exact: true }).click()
-      await page.getByRole("row", { name: /^ci viewer, disabled/ }).waitFor()
+      await page.getByRole("row", { name: /^ci disabled viewer/ }).waitFor()
       await look(page, "users-disabled")
       await choose(page, "Actions of ci", "Enable…")
       await page.getByRole("button", { name: "Enable", exact: true }).click()
