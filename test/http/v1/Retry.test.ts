@@ -166,6 +166,8 @@ describe("a retry", () => {
       assert.strictEqual(yield* count, before)
       const applied = yield* retry(failed.id, { prefer: "wait=20" }, `?plan_id=${String(plan.json.id)}`)
       assert.deepInclude(applied.json, { state: "done", retryOf: failed.id })
+      const again = yield* retry(failed.id, {}, `?plan_id=${String(plan.json.id)}`)
+      assert.deepInclude(again.json, { status: 409, code: "plan_outdated" })
     })
   )
 
