@@ -3,14 +3,15 @@
  *
  * @since 0.8.0
  */
-import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Atom, Result } from "@effect-atom/atom-react"
 import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
-import { type ReactNode, useEffect, useRef, useState } from "react"
+import { type ReactNode, useState } from "react"
 import { type Host, HostChange } from "../../api/Hosts.ts"
 import type { Network } from "../../api/Networks.ts"
 import { formatSource, type NetworkSource } from "../../domain/Network.ts"
 import { calls, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
+import { useRead } from "../state/Read.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { VmNamed } from "../parts/Named.tsx"
 import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
@@ -28,23 +29,13 @@ const networkAtom = Atom.family((name: string) =>
 /** Milliseconds between two readings while things change. */
 const pause = 1000
 
+/** What may be about a NIC, or about a host's networks. */
+const changing = /^(operation|host)\.|^vm\.(created|changed)$/
+
 /** As it is: no event tells of a network, but what changes one changes a host or a VM. */
 const useFresh = <A, E>(atom: Atom.Atom<Result.Result<A, E>>): Result.Result<A, E> => {
-  const read = useAtomValue(atom)
-  const refresh = useAtomRefresh(atom)
-  const { hosts, vms } = useSnapshot()
-  const last = useRef(0)
-  useEffect(() => {
-    const timer = setTimeout(
-      () => {
-        last.current = Date.now()
-        refresh()
-      },
-      Math.max(0, last.current + pause - Date.now())
-    )
-    return () => clearTimeout(timer)
-  }, [hosts, vms, refresh])
-  return read
+  const { recent } = useSnapshot()
+  return useRead(atom, [recent.events.find(({ type }) => changing.test(type))?.id], pause)
 }
 
 // ------------------------------------------------------------------------------------------------------------- changes
