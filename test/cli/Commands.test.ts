@@ -199,6 +199,9 @@ describe("commands", () => {
       assert.strictEqual(added.status, 0, added.all)
       assert.match(added.out, /^origin +api$/m)
       assert.include(added.out, 'ram=2048 network.lan=bridge:br0 path=/var/lib/vmfabric "label.rack=7 b"')
+      const networks = (yield* run("network", "list", "-o", "wide")).out
+      assert.match(networks, /^NAME +KIND +STATE +HOSTS /)
+      assert.match(networks, /^default +libvirt +usable +1,2,3/m)
       const wrong = yield* run("host", "add", "root@test-5", "virt=xen", "nosuch=1")
       assert.strictEqual(wrong.status, 2)
       assert.include(wrong.err, 'virt is "xen": expected auto, kvm or qemu')

@@ -284,9 +284,13 @@ export const Create = (): ReactNode => {
               onChange={(network) => put({ network })}
               options={[
                 ["", "The default network of its host"],
-                ...(Result.isSuccess(networks) ? networks.value.items : []).map(
-                  ({ hosts, name }) => [name, `${name}, on ${counted(hosts.length, "host")}`] as const
-                )
+                ...(Result.isSuccess(networks) ? networks.value.items : []).map(({ hosts, name }) => {
+                  const usable = hosts.filter(({ state }) => state === "usable").length
+                  return [
+                    name,
+                    `${name}, ${usable === 0 ? "on no host yet" : `on ${counted(usable, "host")}`}`
+                  ] as const
+                })
               ]}
             />
             <LinesField

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { DoctorTestState } from "../../../layers/DoctorTest.ts"
 import { HypervisorTestState } from "../../../layers/HypervisorTest.ts"
 import { WebhookReceivers } from "../../../layers/WebhooksTest.ts"
+import { defaultConfig, Host } from "../../../src/domain/Host.ts"
 import { HostId } from "../../../src/domain/Ids.ts"
 import { HostMonitor } from "../../../src/services/HostMonitor.ts"
 import { Inventory } from "../../../src/services/Inventory.ts"
@@ -380,6 +381,31 @@ describe("hosts that are added", () => {
         { hostId: 4, host: "ada@test-4", ...full }
       ])
       assert.strictEqual((yield* ask("POST", "/doctor?host=9")).status, 404)
+
+      // one that was never reached is told of with what it was given
+      const nowhere = { user: "root", host: "nowhere" }
+      yield* Context.get(context, HypervisorTestState).setUnreachable(
+        Host.make({ id: HostId.make(5), config: defaultConfig({ ...nowhere, port: 22 }), facts: null }),
+        "no route"
+      )
+      const far = { kind: "bridge", name: "br7" }
+      assert.strictEqual((yield* ask("POST", "/hosts", { address: nowhere, networks: { far } })).status, 201)
+      assert.deepInclude((yield* get("/networks/far")).json, {
+        kind: "bridge",
+        vms: 0,
+        hosts: [
+          {
+            hostId: 5,
+            host: "root@nowhere",
+            source: "bridge:br7",
+            vlans: null,
+            default: false,
+            state: "unknown",
+            problem: "its host has not been reached yet, so it is not known whether it is there"
+          }
+        ]
+      })
+      assert.include(JSON.stringify((yield* get("/networks")).json), '"state":"usable"')
 
       yield* done("DELETE", "/vms/1")
       assert.strictEqual((yield* ask("DELETE", "/hosts/4")).status, 204)
