@@ -176,9 +176,9 @@ export type AnyCall = (request?: AnyRequest) => Effect.Effect<unknown, unknown>
 export type AnyGroups = Record<string, Record<string, AnyCall>>
 
 /** The types of endpoints are known one by one only; what is done with each of them is the same. */
-function loose(client: object): AnyGroups
-function loose(client: unknown): unknown {
-  return client
+function loose(group: object): Record<string, AnyCall>
+function loose(group: unknown): unknown {
+  return group
 }
 function strict(groups: AnyGroups): Groups
 function strict(groups: unknown): unknown {
@@ -188,7 +188,13 @@ function strict(groups: unknown): unknown {
 const newKey = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")
 
-const takesKey = ({ headersSchema }: { readonly headersSchema: Option.Option<Pick<Schema.Schema.All, "ast">> }) =>
+interface Endpoint {
+  readonly name: string
+  readonly method: string
+  readonly headersSchema: Option.Option<Pick<Schema.Schema.All, "ast">>
+}
+
+const takesKey = ({ headersSchema }: Endpoint) =>
   Option.isSome(headersSchema) &&
   AST.getPropertySignatures(headersSchema.value.ast).some(({ name }) => name === "idempotency-key")
 
@@ -214,27 +220,30 @@ const ofApi = (response: HttpClientResponse.HttpClientResponse) =>
     ? Effect.succeed(response)
     : new HttpClientError.ResponseError({ request: response.request, response, reason: "StatusCode" })
 
+/** What makes a group's calls, when the first of them is asked for: of all at once it would take a browser's start a while. */
+type Made = ReadonlyMap<string, Effect.Effect<Record<string, AnyCall>>>
+
 /** Each endpoint of the client, called with what is asked for and what goes without saying. */
-const callsOf = (client: AnyGroups, patience: Duration.Duration): Groups => {
+const callsOf = (made: Made, patience: Duration.Duration): Groups => {
   const groups: AnyGroups = {}
-  HttpApi.reflect(api, {
-    onGroup: ({ group }) => {
-      groups[group.identifier] = {}
-    },
-    onEndpoint: ({ endpoint, group }) => {
-      const call = client[group.identifier]?.[endpoint.name]
-      const calls = groups[group.identifier]
-      if (call === undefined || calls === undefined) return
+  for (const { endpoints, identifier } of Object.values(api.groups)) {
+    const group = made.get(identifier)
+    if (group === undefined) continue
+    const calls: Record<string, AnyCall> = {}
+    for (const endpoint of Object.values<Endpoint>(endpoints)) {
       const keyed = takesKey(endpoint)
       const safe = keyed || endpoint.method === "GET"
       calls[endpoint.name] = (request = {}) =>
-        Effect.suspend(() => {
+        Effect.flatMap(group, (its) => {
+          const call = its[endpoint.name]
+          if (call === undefined) return Effect.dieMessage(`the client has no ${identifier}.${endpoint.name}`)
           const headers = { ...(keyed ? { "idempotency-key": newKey() } : {}), ...request.headers }
           const answer = Effect.mapError(call({ urlParams: {}, ...request, headers }), told)
           return safe ? Effect.retry(answer, again(patience)) : answer
         })
     }
-  })
+    groups[identifier] = calls
+  }
   return strict(groups)
 }
 
@@ -259,16 +268,20 @@ export const make = Effect.fnUntraced(function* ({ patience: given = "30 seconds
       )
     )
   )
-  const client = loose(
-    yield* HttpApiClient.make(api, {
-      transformClient: () => HttpClient.transformResponse(http, Effect.flatMap(ofApi)),
+  const httpClient = HttpClient.transformResponse(http, Effect.flatMap(ofApi))
+  const made = new Map<string, Effect.Effect<Record<string, AnyCall>>>()
+  for (const { identifier } of Object.values(api.groups)) {
+    const group = HttpApiClient.group(api, {
+      group: identifier,
+      httpClient,
       transformResponse: Effect.mapError((error) =>
         ParseResult.isParseError(error) ? new UnexpectedAnswer({ status: null, reason: issueOf(error).text }) : error
       )
     })
-  )
-  const groups = callsOf(client, patience)
-  const once = callsOf(client, Duration.zero)
+    made.set(identifier, yield* Effect.cached(Effect.map(group, loose)))
+  }
+  const groups = callsOf(made, patience)
+  const once = callsOf(made, Duration.zero)
 
   const events = ({ after, types, ...filter }: EventOptions = {}): Stream.Stream<Event, EventsError> =>
     Effect.map(Ref.make(after), (cursor) => {

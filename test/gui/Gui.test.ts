@@ -72,6 +72,22 @@ describe.skipIf(Browsers.isMissing)("its files (needs chromium)", () => {
   })
 })
 
+describe.skipIf(Browsers.isMissing)("what it shows (needs chromium)", () => {
+  it("is asked for before the page that shows it is there", async () => {
+    const fresh = await gui().opened()
+    const page = await fresh.newPage()
+    const asked = page.waitForRequest(/\/api\/v1\/vms\?/)
+    await page.route(/\/assets\/Vms-[^/]*\.js$/, async (route) => {
+      await asked
+      await route.continue()
+    })
+    await page.goto(`${gui().url}/ui/vms`)
+    await isLive(page)
+    assert.isAbove(await page.getByRole("link", { name: /^standing-/ }).count(), 10)
+    await fresh.close()
+  })
+})
+
 describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
   it("one is created on a page that shows where it would go, and runs there without a reload", () =>
     assertAt("/vms", async (page) => {
