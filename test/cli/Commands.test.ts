@@ -231,6 +231,26 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("send events elsewhere, and tell of each try", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      assert.strictEqual(
+        (yield* run("webhook", "create", "https://receiver.example/hooks", "--type", "vm.created")).status,
+        0
+      )
+      const none = yield* run("webhook", "deliveries", "1")
+      assert.deepStrictEqual([none.status, none.err], [0, "nothing was sent yet\n"])
+      assert.strictEqual((yield* run("webhook", "ping", "1")).status, 0)
+      const { out } = yield* run("webhook", "deliveries", "1")
+      assert.match(
+        out,
+        /^AT +WHAT +EVENT +TRY +RESULT +STATUS +MILLISECONDS +REASON +NEXT TRY\n\S+ \S* *ping +- +1 +arrived +204 /
+      )
+      const unknown = yield* run("webhook", "deliveries", "9")
+      assert.strictEqual(unknown.status, 3)
+    })
+  )
+
   it.scopedLive("show what they would do, and do just that, once", () =>
     Effect.gen(function* () {
       const { run } = yield* shell

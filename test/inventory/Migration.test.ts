@@ -235,7 +235,8 @@ describe("a database of version 0001", () => {
         { migration_id: 15, name: "made_events" },
         { migration_id: 16, name: "placements" },
         { migration_id: 18, name: "explanations" },
-        { migration_id: 20, name: "settings_events" }
+        { migration_id: 20, name: "settings_events" },
+        { migration_id: 23, name: "webhook_deliveries" }
       ])
     })
   )

@@ -449,6 +449,15 @@ describe("webhooks", () => {
       assert.notStrictEqual(rotated.json.secret, created.json.secret)
       assert.deepInclude((yield* ask("POST", "/webhooks/1/ping")).json, { delivered: true, status: 204, reason: null })
 
+      const deliveries = App.items(yield* get("/webhooks/1/deliveries"))
+      assert.deepInclude(deliveries[0], { type: "ping", cursor: null, try: 1, status: 204, reason: null })
+      const sent = deliveries.find(({ type }) => type === "vm.created")
+      assert.deepInclude(sent, { cursor: event?.id, try: 1, status: 204, reason: null, nextTryAt: null })
+      assert.deepStrictEqual(
+        deliveries.map(({ id }) => id),
+        deliveries.map(({ id }) => id).toSorted((a, b) => Number(b) - Number(a))
+      )
+
       for (const body of [
         { url: "https://169.254.169.254/" },
         { url: "http://receiver.example/" },
@@ -465,6 +474,7 @@ describe("webhooks", () => {
       assert.strictEqual((yield* ask("DELETE", "/webhooks/1")).status, 204)
       for (const [method, path] of [
         ["GET", ""],
+        ["GET", "/deliveries"],
         ["DELETE", ""],
         ["POST", "/secret"],
         ["POST", "/ping"]
