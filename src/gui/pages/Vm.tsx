@@ -59,12 +59,10 @@ const Repair = ({ repair }: { readonly repair: RuleRepair }) => (
           <Link to="/vms/$id" params={{ id: String(vmId) }}>
             {name}
           </Link>
-          <span>
-            from {fromHost} to{" "}
-            <Link to="/hosts/$id" params={{ id: String(toHostId) }}>
-              {toHost}
-            </Link>
-          </span>
+          <span className="quiet">from {fromHost} to</span>
+          <Link to="/hosts/$id" params={{ id: String(toHostId) }}>
+            {toHost}
+          </Link>
         </li>
       ))}
     </ol>
@@ -102,6 +100,7 @@ const Why = ({ vm }: { readonly vm: Vm }) => {
             <p className="quiet">Nothing is known of that: it was placed before that was kept.</p>
           ) : (
             <>
+              {vm.violations.length === 0 ? null : <h3>When it was placed there</h3>}
               <p>{explanation.decided}</p>
               <p className="quiet small">
                 {placedAt === null ? "" : `${moment(placedAt)}: `}
