@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -12,22 +11,18 @@ import * as Option from "effect/Option"
 import * as Errors from "../src/domain/Errors.ts"
 import type { Drift } from "../src/domain/Drift.ts"
 import { formatAddress } from "../src/domain/Host.ts"
-import { type HostId, type ImageId, InstanceTypeId, type VmId, type VolumeId } from "../src/domain/Ids.ts"
-import type { Image, ImageOrigin } from "../src/domain/Image.ts"
-import type { KnownType } from "../src/domain/InstanceType.ts"
-import type { Nic } from "../src/domain/Nic.ts"
+import type { HostId, VmId } from "../src/domain/Ids.ts"
+import type { NewNic, Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
 import { countedIn } from "../src/domain/Placement.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
 import { changed, Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
-import type { Volume } from "../src/domain/Volume.ts"
 import {
   type AdmitVm,
   type Confirm,
   type FleetConfig,
   type HostUsage,
   Inventory,
-  type NewImage,
   type NicChange,
   type NicsChanged,
   type Publishable,
@@ -36,6 +31,8 @@ import {
   type VmBegun
 } from "../src/services/Inventory.ts"
 import { Database } from "./Database.ts"
+import * as Catalogue from "./InventoryCatalogue.ts"
+import * as InventoryVolumes from "./InventoryVolumes.ts"
 import * as CloudInits from "./sql/CloudInits.ts"
 import * as Explanations from "./sql/Explanations.ts"
 import * as Fleet from "./sql/Fleet.ts"
@@ -78,12 +75,15 @@ const settingsOf = (settings: VmSettings) => [
 
 const groupsOf = ({ placement }: Vm): string | null => Rows.encodeGroups(countedIn(placement))
 
-const byField = (a: Drift, b: Drift): number => (a.field < b.field ? -1 : 1)
+/** What was asked of a NIC; its address only when that was, too. */
+const askedOf = ({ mac }: NewNic, nic: Nic) => ({
+  network: nic.network,
+  vlan: nic.vlan,
+  model: nic.model,
+  ...(mac === undefined ? {} : { mac: nic.mac })
+})
 
-/** A new row, whoever makes it. */
-interface ImageToBe extends Omit<NewImage, "origin"> {
-  readonly origin: ImageOrigin
-}
+const byField = (a: Drift, b: Drift): number => (a.field < b.field ? -1 : 1)
 
 const isOver = (state: VmState): boolean => state === "destroyed" || state === "failed"
 
@@ -92,41 +92,16 @@ const make = Effect.gen(function* () {
   const { read, sql, statement, write, writeSimply } = database
   const operations = Operations.make(statement)
   const usages = yield* HostUsages.make(database)
-
-  /** A write after which the hosts that it names have something else promised, or are something else. */
-  const changingBy =
-    (how: typeof write) =>
-    <A, E>(
-      action: string,
-      body: Effect.Effect<{ readonly result: A; readonly hosts: ReadonlyArray<HostId | null> }, E>,
-      committed: (result: A) => void = () => undefined
-    ) =>
-      how(
-        action,
-        Effect.flatMap(body, ({ hosts, result }) => Effect.map(usages.look(hosts), (found) => ({ result, found }))),
-        ({ found, result }) => {
-          usages.committed(found)
-          committed(result)
-        },
-        ({ found }) => usages.ahead(found)
-      ).pipe(Effect.map(({ result }) => result))
-  const changing = changingBy(write)
-  const changingSimply = changingBy(writeSimply)
-
-  /** A write after which there may be other hosts. */
-  const changingAllHosts = <A, E>(action: string, body: Effect.Effect<A, E>) =>
-    write(
-      action,
-      Effect.flatMap(body, (result) => Effect.map(usages.lookAtAll, (found) => ({ result, found }))),
-      ({ found }) => usages.committed(found),
-      ({ found }) => usages.ahead(found)
-    ).pipe(Effect.map(({ result }) => result))
+  const { changing, changingAllHosts, changingSimply } = usages
 
   /** In a body: as it and those before it in the same transaction have made it. */
   const hostNow = Effect.fnUntraced(function* (id: HostId) {
     const [usage] = yield* usages.one(id)
     return usage === undefined ? yield* new Errors.HostNotFound({ hostId: id }) : usage.host
   })
+
+  const catalogue = Catalogue.make(database, operations)
+  const { imageNotFound, imageRow, insertImage, typeNotFound, typeRow } = catalogue
 
   const vmColumns = sql.literal(vmColumnNames)
   const isLive = sql.literal("state not in ('destroyed', 'failed')")
@@ -153,74 +128,6 @@ const make = Effect.gen(function* () {
     Effect.flatMap(Clock.currentTimeMillis, (now) => RequestKeys.forget(sql, now))
   )
 
-  /** Read when it is asked for, which every creation does, and kept until a commit changes it. */
-  const keeping = <A>(action: string, select: Effect.Effect<A, SqlError>) => {
-    let kept: Option.Option<A> = Option.none()
-    // kept while the read still holds the database: no commit is between the two
-    const again = read(
-      action,
-      Effect.tap(select, (found) => Effect.sync(() => void (kept = Option.some(found))))
-    )
-    return {
-      get: Effect.suspend(() => (Option.isSome(kept) ? Effect.succeed(kept.value) : again)),
-      forget: () => void (kept = Option.none())
-    }
-  }
-  const offeredTypes = keeping(
-    "read the types",
-    Effect.flatMap(
-      sql<Rows.Row>`select tid, cpu, ram, disk from instance_types where offered = 1 and retired = 0
-        order by origin <> 'file', position, tid`,
-      Rows.instanceTypes.all
-    )
-  )
-  const typeColumns = "tid, cpu, ram, disk, origin, offered, retired"
-  const selectType = statement(`select ${typeColumns} from instance_types where tid = ?`)
-  const typeRow = Effect.fnUntraced(function* (tid: InstanceTypeId) {
-    const [row] = yield* selectType(tid)
-    return row === undefined ? null : yield* Rows.knownTypes.one(row)
-  })
-  const allTypes = Effect.flatMap(
-    sql<Rows.Row>`select ${sql.literal(typeColumns)} from instance_types order by tid`,
-    Rows.knownTypes.all
-  )
-  const typeNotFound = (tid: InstanceTypeId) =>
-    Effect.flatMap(
-      allTypes,
-      (all) =>
-        new Errors.InstanceTypeNotFound({ tid, known: all.filter(({ retired }) => !retired).map((one) => one.tid) })
-    )
-  const images = keeping(
-    "read the images",
-    Effect.gen(function* () {
-      const rows = yield* sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images order by id`
-      const all = yield* Rows.images.all(rows)
-      const offered = new Set((yield* Rows.offered.all(rows)).flatMap(({ id, offered }) => (offered ? [id] : [])))
-      const present = all.filter(({ id, state }) => offered.has(id) && state !== "deleted")
-      const has = (images: ReadonlyArray<Image>) => images.flatMap(({ content }) => content?.sha256 ?? [])
-      const kept = new Set(has(all.filter(({ state }) => state !== "deleted")))
-      return {
-        deleted: new Set(has(all).filter((sha256) => !kept.has(sha256))),
-        byId: new Map(all.map((image) => [image.id, image])),
-        present,
-        offered: present.filter(({ state }) => state === "available")
-      }
-    })
-  )
-
-  const selectImage = statement(`select ${Rows.imageColumns} from images where id = ?`)
-  const imageRow = Effect.fnUntraced(function* (id: ImageId) {
-    const [row] = yield* selectImage(id)
-    return row === undefined ? null : yield* Rows.images.one(row)
-  })
-  const imageNotFound = (id: ImageId) =>
-    Effect.flatMap(
-      sql<Rows.Row>`select id, offered from images where offered = 1 and state = 'available' order by id`.pipe(
-        Effect.flatMap(Rows.offered.all)
-      ),
-      (all) => new Errors.ImageNotFound({ imageId: id, known: all.map((one) => one.id) })
-    )
-
   const selectVm = statement(`select ${vmColumnNames} from vms where id = ?`)
   const vmRow = (id: VmId) =>
     Effect.flatMap(selectVm(id), ([row]) =>
@@ -242,14 +149,7 @@ const make = Effect.gen(function* () {
   const explanations = Explanations.make(sql, statement)
 
   const volumeRows = Volumes.make(sql, { operations, usage: usages.one, vm: vmRow })
-
-  /** As with VMs, but for the order: one that is restored comes back among the others. */
-  const existingVolumes = new Map<VolumeId, Volume>()
-  const rememberVolume = (volume: Volume): void => {
-    if (volume.state === "purged" || volume.state === "failed") existingVolumes.delete(volume.id)
-    else existingVolumes.set(volume.id, volume)
-  }
-  for (const volume of yield* read("read the volumes", volumeRows.all)) rememberVolume(volume)
+  const volumes = yield* InventoryVolumes.make(database, volumeRows, usages)
 
   const updateState = statement(`update vms set state = ?, updated_at = ?,
     applied = case when ? in ('running', 'stopped', 'paused') then json_object('name', name, 'cpu', cpu, 'ram', ram) else applied end
@@ -277,7 +177,8 @@ const make = Effect.gen(function* () {
     if (_tag === "Nothing") return null
     if (_tag === "Attach") {
       const nic = yield* nicRows.another(id, change.nic)
-      return { nics: [...nics, nic], operation: { kind: "AttachNic", detail: { nic: nic.id } } as const }
+      const detail = { nic: nic.id, asked: askedOf(change.nic, nic) }
+      return { nics: [...nics, nic], operation: { kind: "AttachNic", detail } as const }
     }
     const nic = nics.find((one) => one.id === change.nic)
     if (nic === undefined) return yield* Effect.dieMessage(`VM ${id} has no NIC ${change.nic}`)
@@ -337,8 +238,9 @@ const make = Effect.gen(function* () {
     if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
     const explanation = request.explain === undefined ? null : yield* request.explain(usage, hostId)
     if (explanation !== null) yield* explanations.put(vm.id, now, explanation)
-    const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
-    if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
+    const detail = request.cloudInit === undefined ? {} : { cloudInit: true }
+    const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id, detail }, now)
+    if (key !== undefined) yield* RequestKeys.keep(sql, key, operation.id, now)
     if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
     if (confirm !== undefined) yield* confirm({ vm, operation })
     return { vm, operation, hostId }
@@ -367,18 +269,6 @@ const make = Effect.gen(function* () {
     if (used !== null) return yield* busy(volume.vmId, used)
     return { vm: yield* vmRow(volume.vmId), volume, snapshot } satisfies PublishView
   })
-
-  const insertImage = Effect.fnUntraced(function* ({ config, origin, state, wanted }: ImageToBe, now: number) {
-    const rows = yield* sql<Rows.Row>`insert into images (source, config, position, origin, state, wanted, created_at)
-      values (${Fleet.sourceOf(config.source)}, ${Rows.encodeImageConfig(config)}, 0, ${origin}, ${state},
-        ${Rows.encodeImageWanted(wanted)}, ${now})
-      returning ${sql.literal(Rows.imageColumns)}`
-    return yield* Rows.images.one(yield* Rows.only(rows, "the image was not written"))
-  })
-
-  /** Its source may be registered again. */
-  const removeImage = (id: ImageId) =>
-    sql`update images set state = 'deleted', offered = 0, source = source || '#' || id where id = ${id} and state <> 'deleted'`
 
   const admit = <E>(
     request: AdmitVm,
@@ -424,18 +314,7 @@ const make = Effect.gen(function* () {
 
   return Inventory.of({
     applyFleet: Effect.fn("Inventory.applyFleet")((fleet: FleetConfig) =>
-      Effect.asVoid(
-        write(
-          "apply the input files",
-          Effect.zipRight(Fleet.apply(sql, fleet), usages.lookAtAll),
-          (found) => {
-            usages.committed(found)
-            offeredTypes.forget()
-            images.forget()
-          },
-          usages.ahead
-        )
-      )
+      changingAllHosts("apply the input files", Fleet.apply(sql, fleet), catalogue.forget)
     ),
 
     hosts: Effect.sync(() => [...usages.all.values()]),
@@ -514,48 +393,7 @@ const make = Effect.gen(function* () {
         "Inventory.removeHost"
       ),
 
-    images: Effect.map(images.get, ({ offered }) => offered),
-    image: (id) =>
-      Effect.flatMap(images.get, ({ byId, offered }) => {
-        const image = byId.get(id)
-        return image === undefined
-          ? new Errors.ImageNotFound({ imageId: id, known: offered.map((one) => one.id) })
-          : Effect.succeed(image)
-      }),
-    allImages: Effect.map(images.get, ({ present }) => present),
-    deletedContents: Effect.map(images.get, ({ deleted }) => deleted),
-    addImage: (image, check, confirm) =>
-      write(
-        "add an image",
-        Effect.gen(function* () {
-          const source = Fleet.sourceOf(image.config.source)
-          const others = yield* Effect.flatMap(
-            sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images where state <> 'deleted' order by id`,
-            Rows.images.all
-          )
-          const same = others.find(({ config }) => Fleet.sourceOf(config.source) === source)
-          if (same !== undefined) {
-            return yield* new Errors.ImageConflict({
-              image: source,
-              reason: `is image ${same.id} (${same.config.name}) already: use that one, or delete it first`
-            })
-          }
-          if (check !== undefined) yield* check(others)
-          const made = yield* insertImage(image, yield* Clock.currentTimeMillis)
-          if (confirm !== undefined) yield* confirm(made)
-          return made
-        }),
-        images.forget
-      ).pipe(Effect.withSpan("Inventory.addImage")),
-    settleImage: Effect.fn("Inventory.settleImage")((id, state, reason) =>
-      write(
-        `settle image ${id}`,
-        Effect.asVoid(
-          sql`update images set state = ${state}, reason = ${reason ?? null} where id = ${id} and state <> 'deleted'`
-        ),
-        images.forget
-      )
-    ),
+    ...catalogue.service,
     publishImage: (of, decide, confirm) =>
       write(
         "begin to publish an image",
@@ -583,96 +421,8 @@ const make = Effect.gen(function* () {
           if (confirm !== undefined) yield* confirm(published)
           return published
         }),
-        images.forget
+        catalogue.forget
       ).pipe(Effect.withSpan("Inventory.publishImage")),
-    dropImage: Effect.fn("Inventory.dropImage")((id) =>
-      write(`drop image ${id}`, Effect.asVoid(removeImage(id)), images.forget)
-    ),
-    deleteImage: (id, check, confirm) =>
-      write(
-        `delete image ${id}`,
-        Effect.gen(function* () {
-          const before = yield* imageRow(id)
-          if (before === null) return yield* imageNotFound(id)
-          if (check !== undefined) yield* check(before)
-          const conflict = (reason: string) =>
-            new Errors.ImageConflict({ image: `${id} (${before.config.name})`, reason })
-          if (before.origin === "file") return yield* conflict("is given in the image file: take its line out there")
-          const users = yield* Effect.flatMap(
-            sql<Rows.Row>`select id, name from vms
-              where image_id = ${id} and state not in ('destroyed', 'failed') order by id`,
-            Rows.vmLabels.all
-          )
-          if (users.length > 0) {
-            const need = users.length === 1 ? "needs it: destroy that VM first" : "need it: destroy those VMs first"
-            return yield* conflict(`cannot be deleted while ${Hosts.listed("VM", users)} ${need}`)
-          }
-          const making = yield* operations.ofImage(id)
-          if (making !== null) return yield* conflict(`is being published by operation ${making.id}: cancel that`)
-          yield* removeImage(id)
-          if (confirm !== undefined) yield* confirm(before)
-          return before
-        }),
-        images.forget
-      ).pipe(Effect.withSpan("Inventory.deleteImage")),
-    setImageContent: Effect.fn("Inventory.setImageContent")((id, content) =>
-      write(
-        `keep what image ${id} holds`,
-        Effect.flatMap(
-          sql<Rows.Row>`update images set content = ${Rows.encodeImageContent(content)} where id = ${id} returning id`,
-          (rows) => Effect.asVoid(Rows.only(rows, `image ${id} does not exist`))
-        ),
-        images.forget
-      )
-    ),
-
-    types: offeredTypes.get,
-    type: (tid: InstanceTypeId) =>
-      Effect.flatMap(offeredTypes.get, (types) => {
-        const type = types.find((one) => one.tid === tid)
-        return type === undefined
-          ? new Errors.InstanceTypeNotFound({ tid, known: types.map((one) => one.tid) })
-          : Effect.succeed(type)
-      }),
-
-    knownTypes: read("read the types", allTypes),
-    createType: Effect.fn("Inventory.createType")((type, confirm) =>
-      write(
-        "create an instance type",
-        Effect.gen(function* () {
-          const { cpu, disk, ram } = type
-          const highest = Math.max(0, ...(yield* allTypes).map(({ tid }) => tid))
-          const tid = type.tid ?? InstanceTypeId.make(Math.min(highest + 1, Number.MAX_SAFE_INTEGER))
-          const known = yield* typeRow(tid)
-          if (known !== null) {
-            const where = known.origin === "file" ? "in the types file" : "made by the API"
-            const reason = `is there already (${where}${known.retired ? ", and retired" : ""}): types are never changed, give another id`
-            return yield* new Errors.InstanceTypeConflict({ tid, reason })
-          }
-          yield* sql`insert into instance_types (tid, cpu, ram, disk, position, origin)
-            values (${tid}, ${cpu}, ${ram}, ${disk}, 0, 'api')`
-          const made: KnownType = { tid, cpu, ram, disk, origin: "api", retired: false }
-          if (confirm !== undefined) yield* confirm(made)
-          return made
-        }),
-        offeredTypes.forget
-      )
-    ),
-    retireType: (tid, check, confirm) =>
-      write(
-        `retire instance type ${tid}`,
-        Effect.gen(function* () {
-          const before = yield* typeRow(tid)
-          if (before === null) return yield* typeNotFound(tid)
-          if (check !== undefined) yield* check(before)
-          yield* sql`update instance_types set retired = 1 where tid = ${tid}`
-          const after = { ...before, retired: true }
-          if (confirm !== undefined) yield* confirm({ before, after })
-          return after
-        }),
-        offeredTypes.forget
-      ).pipe(Effect.withSpan("Inventory.retireType")),
-
     admitAll,
     admit: (request, place, confirm) => Effect.withSpan(admit(request, place, confirm), "Inventory.admit"),
 
@@ -695,7 +445,7 @@ const make = Effect.gen(function* () {
             const after = changed === null ? before : yield* updateNics(id, changed.nics, now)
             const operation =
               changed === null ? null : yield* operations.insert({ ...changed.operation, vmId: id }, now)
-            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation, now)
+            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation.id, now)
             const result: NicsChanged = { before, after, operation }
             if (confirm !== undefined) yield* confirm(result)
             return result
@@ -925,7 +675,7 @@ const make = Effect.gen(function* () {
         }),
         ({ released, vm }) => {
           remember(vm)
-          released.forEach(rememberVolume)
+          released.forEach(volumes.remember)
         }
       )
     }),
@@ -965,102 +715,22 @@ const make = Effect.gen(function* () {
         return vms.flatMap((id) => [...(differing.get(id)?.values() ?? [])].sort(byField))
       }),
 
-    admitVolume: (request, place, confirm) =>
-      Effect.withSpan(
-        changing(
-          "admit a volume",
+    ...volumes.service,
+
+    keepRetry: ({ by, key, now, of }) =>
+      Effect.zipRight(
+        database.mustBeInside(`keep the retry of operation ${of}`),
+        read(
+          `keep the retry of operation ${of}`,
           Effect.gen(function* () {
-            const { key } = request
-            const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateVolume")
-            if (before?.volumeId !== undefined && before.volumeId !== null) {
-              const volume = yield* Effect.orDie(volumeRows.find(before.volumeId))
-              return { result: { volume, operation: before }, hosts: [] }
-            }
-            const now = yield* Clock.currentTimeMillis
-            const usage = yield* usages.now
-            const result = yield* volumeRows.admit(request, (source) => place(usage, source), now)
-            if (key !== undefined) yield* RequestKeys.keep(sql, key, result.operation, now)
-            if (confirm !== undefined) yield* confirm(result)
-            return { result, hosts: [result.volume.hostId] }
-          }),
-          ({ volume }) => rememberVolume(volume)
-        ),
-        "Inventory.admitVolume"
-      ),
-    changeVolume: (id, vmId, decide, key, confirm) =>
-      Effect.withSpan(
-        changing(
-          `change volume ${id}`,
-          Effect.gen(function* () {
-            const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateSnapshot")
-            if (before?.snapshotId !== undefined && before.snapshotId !== null) {
-              const snapshot = yield* Effect.orDie(volumeRows.findSnapshot(before.snapshotId))
-              return { result: { volume: yield* volumeRows.find(id), operation: before, snapshot }, hosts: [] }
-            }
-            const now = yield* Clock.currentTimeMillis
-            const changed = yield* volumeRows.change(id, vmId, decide, now)
-            const { operation } = changed.result
-            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation, now)
-            if (confirm !== undefined) yield* confirm(changed.result)
-            return changed
-          }),
-          ({ volume }) => rememberVolume(volume)
-        ),
-        "Inventory.changeVolume"
-      ),
-    settleVolume: Effect.fn("Inventory.settleVolume")((id, change) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.asVoid(changingSimply(`change volume ${id}`, volumeRows.settle(id, change, now), rememberVolume))
-      )
-    ),
-    // asked for as often as VMs: no span, and no statement where it exists
-    volume: (id) =>
-      Effect.suspend(() => {
-        const volume = existingVolumes.get(id)
-        if (volume !== undefined) return Effect.succeed(volume)
-        return Effect.filterOrFail(
-          read(`read volume ${id}`, volumeRows.find(id)),
-          ({ state }) => state !== "failed",
-          () => new Errors.VolumeNotFound({ volumeId: id })
+            const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "any")
+            const already = before === null ? yield* operations.retry(of, by) : before.id
+            if (already === null && key !== undefined) yield* RequestKeys.keep(sql, key, by, now)
+            return already
+          })
         )
-      }),
-    volumeRecord: Effect.fn("Inventory.volumeRecord")((id) => read(`read volume ${id}`, volumeRows.find(id))),
-    volumes: (filter) =>
-      Effect.sync(() =>
-        [...existingVolumes.values()].filter(({ vmId }) => filter?.vm === undefined || vmId === filter.vm)
       ),
-    volumePage: Effect.fn("Inventory.volumePage")((filter, after, limit) =>
-      read("read a page of volumes", Pages.volumes(sql, existingVolumes, filter, after, limit))
-    ),
-    volumesToPurge: Effect.fn("Inventory.volumesToPurge")((now) =>
-      read("read the volumes to purge", volumeRows.due(now))
-    ),
-    snapshot: Effect.fn("Inventory.snapshot")((id) =>
-      Effect.filterOrFail(
-        read(`read snapshot ${id}`, volumeRows.findSnapshot(id)),
-        ({ state }) => state !== "failed" && state !== "destroyed",
-        () => new Errors.SnapshotNotFound({ snapshotId: id })
-      )
-    ),
-    snapshotRecord: Effect.fn("Inventory.snapshotRecord")((id) =>
-      read(`read snapshot ${id}`, volumeRows.findSnapshot(id))
-    ),
-    snapshots: Effect.fn("Inventory.snapshots")((volume) =>
-      read(`read the snapshots of volume ${volume}`, volumeRows.snapshotsOf(volume))
-    ),
-
-    usePool: Effect.fn("Inventory.usePool")((wanted) => write("check the pool", Fleet.checkPool(sql, wanted))),
-    setPool: Effect.fn("Inventory.setPool")(({ available, capacity, driver, name, overcommit, used }) =>
-      write(
-        `keep what is known of pool ${name}`,
-        sql`insert into pools (name, driver, capacity, used, available, overcommit)
-          values (${name}, ${driver}, ${capacity}, ${used}, ${available}, ${overcommit})
-          on conflict (name) do update set driver = ${driver}, capacity = ${capacity}, used = ${used},
-            available = ${available}, overcommit = ${overcommit}`.pipe(Effect.asVoid)
-      )
-    ),
-    pools: Effect.withSpan(read("read the pools", volumeRows.pools), "Inventory.pools"),
-
+    keyed: Effect.fn("Inventory.keyed")((key) => read("read what a request led to", RequestKeys.find(sql, key, "any"))),
     operation: (id) => read(`read operation ${id}`, operations.byId(id))
   })
 })

@@ -29,14 +29,20 @@ const select = (ofHost: boolean) => `select h.id, h.config, h.facts, h.maintenan
   ) v on v.host_id = h.id
   where h.active = 1 ${ofHost ? "and h.id = ?" : ""} order by h.id`
 
-/** What a body found: all hosts, or some. @since 0.3.0 @category models */
-export interface Found {
+/** What a body found: all hosts, or some. */
+interface Found {
   readonly all: boolean
   readonly usages: ReadonlyArray<HostUsage>
 }
 
 /** @since 0.3.0 @category constructors */
-export const make = Effect.fnUntraced(function* ({ read, statement, transaction }: Database["Type"]) {
+export const make = Effect.fnUntraced(function* ({
+  read,
+  statement,
+  transaction,
+  write,
+  writeSimply
+}: Database["Type"]) {
   const decode = Rows.makeHostUsage()
   const selectAll = statement(select(false))
   const selectOne = statement(select(true))
@@ -60,6 +66,38 @@ export const make = Effect.fnUntraced(function* ({ read, statement, transaction 
   let inTransaction: { readonly number: number; base: Usages; readonly changed: Usages } | null = null
   const one = (id: HostId) => Effect.flatMap(selectOne(id, id, id), decode)
 
+  /** In a body, after its changes. */
+  const look = (ids: ReadonlyArray<HostId | null>): Effect.Effect<Found, SqlError> =>
+    Effect.map(
+      Effect.forEach(new Set(ids), (id) => (id === null ? Effect.succeed([]) : one(id))),
+      (found) => ({ all: false, usages: found.flat() })
+    )
+
+  const ahead = (found: Found): void => {
+    if (!found.all && found.usages.length === 0) return
+    const number = transaction()
+    if (inTransaction?.number !== number) inTransaction = { number, base: all, changed: new Map() }
+    if (found.all) inTransaction.base = kept(new Map(), found)
+    kept(inTransaction.changed, found)
+  }
+
+  const changingBy =
+    (how: typeof write) =>
+    <A, E>(
+      action: string,
+      body: Effect.Effect<{ readonly result: A; readonly hosts: ReadonlyArray<HostId | null> }, E>,
+      committed: (result: A) => void = () => undefined
+    ) =>
+      how(
+        action,
+        Effect.flatMap(body, ({ hosts, result }) => Effect.map(look(hosts), (found) => ({ result, found }))),
+        ({ found, result }) => {
+          kept(all, found)
+          committed(result)
+        },
+        ({ found }) => ahead(found)
+      ).pipe(Effect.map(({ result }) => result))
+
   return {
     /** As of the last commit. */
     all,
@@ -71,22 +109,27 @@ export const make = Effect.fnUntraced(function* ({ read, statement, transaction 
     }),
     /** In a body. Empty: it was dropped. */
     one,
-    /** In a body, after its changes. */
-    look: (ids: ReadonlyArray<HostId | null>): Effect.Effect<Found, SqlError> =>
-      Effect.map(
-        Effect.forEach(new Set(ids), (id) => (id === null ? Effect.succeed([]) : one(id))),
-        (found) => ({ all: false, usages: found.flat() })
-      ),
-    lookAtAll,
-    ahead: (found: Found): void => {
-      if (!found.all && found.usages.length === 0) return
-      const number = transaction()
-      if (inTransaction?.number !== number) inTransaction = { number, base: all, changed: new Map() }
-      if (found.all) inTransaction.base = kept(new Map(), found)
-      kept(inTransaction.changed, found)
-    },
-    committed: (found: Found): void => {
-      kept(all, found)
-    }
+    /** A write after which the hosts that it names have something else promised, or are something else. */
+    changing: changingBy(write),
+    /** The same, which fails with nothing of its own. */
+    changingSimply: changingBy(writeSimply),
+    /** A write after which there may be other hosts. */
+    changingAllHosts: <A, E>(
+      action: string,
+      body: Effect.Effect<A, E>,
+      committed: (result: A) => void = () => undefined
+    ) =>
+      write(
+        action,
+        Effect.flatMap(body, (result) => Effect.map(lookAtAll, (found) => ({ result, found }))),
+        ({ found, result }) => {
+          kept(all, found)
+          committed(result)
+        },
+        ({ found }) => ahead(found)
+      ).pipe(Effect.map(({ result }) => result))
   }
 })
+
+/** @since 0.8.0 @category models */
+export type HostUsages = Effect.Effect.Success<ReturnType<typeof make>>

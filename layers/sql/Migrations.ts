@@ -596,6 +596,33 @@ const settingsEvents = Effect.gen(function* () {
 })
 
 /**
+ * Which operation is the retry of which, once each. Of creations that have failed it is not known any more whether their guest was to be told
+ * something: it is taken to be so.
+ */
+const retries = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table operations add column retry_of text`
+  yield* sql`alter table operations add column retried_by text`
+  yield* sql`create unique index operations_retry_of on operations (retry_of) where retry_of is not null`
+  yield* sql`update operations set detail = json_set(detail, '$.cloudInit', json('true'))
+    where kind = 'CreateVm' and state <> 'done'
+      and (state = 'failed' or vm_id in (select vm_id from cloud_inits))`
+  yield* sql`create trigger event_operation_retried after update of retried_by on operations
+    when old.retried_by is not new.retried_by begin
+    insert into events (type, operation_id, vm_id, volume_id, snapshot_id, data)
+    values ('operation.changed', new.id, new.vm_id, new.volume_id, new.snapshot_id,
+      json_object('kind', new.kind, 'state', new.state, 'error', new.error,
+        'cancelAsked', json(iif(new.cancel_asked, 'true', 'false')), 'retriedBy', new.retried_by));
+  end`
+})
+
+/** Users that can be shut out without losing anything of theirs. */
+const disabledUsers = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table users add column disabled integer not null default 0`
+})
+
+/**
  * How the last deliveries of each webhook went. message: what its header `webhook-id` says, the same at each try. at, next_try_at: in milliseconds
  * since 1970. cursor: of the event; null: it is about none.
  */
@@ -637,6 +664,8 @@ export const migrations = {
   "0016_placements": placements,
   "0018_explanations": explanations,
   "0020_settings_events": settingsEvents,
+  "0021_retries": retries,
+  "0022_disabled_users": disabledUsers,
   "0023_webhook_deliveries": deliveries
 }
 

@@ -498,8 +498,12 @@ export const layer = Layer.effect(
               Effect.mapError(asOutdated(kept))
             )
             if (Either.isRight(ended)) continue
-            if (ended.left._tag === "Rehearsed") continue
-            return yield* Effect.fail(ended.left)
+            const { left } = ended
+            if (left._tag === "Rehearsed") continue
+            if (left._tag === "NotRetryable" || left._tag === "KeyReused") {
+              return yield* Effect.dieMessage(`a rehearsal ended as ${left._tag}`)
+            }
+            return yield* Effect.fail(left)
           }
         })
 

@@ -517,6 +517,35 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("what has failed is retried, once, and the refusal of another says by what it was", () =>
+    Effect.gen(function* () {
+      const { run, served } = yield* shell
+      yield* served.refuse
+      const begun = yield* run("volume", "create", "--name", "slow", "--size", "1", "--no-wait", "-o", "name")
+      const id = begun.out.trim()
+      const early = yield* run("operation", "retry", id)
+      assert.strictEqual(early.status, 1)
+      assert.match(early.err, /cannot be retried: .*: wait /)
+      yield* served.mend
+      assert.include((yield* run("operation", "watch", id)).err, "it is full")
+      const planned = yield* run("operation", "retry", id, "--plan")
+      assert.deepInclude(planned, { status: 0 }, planned.err)
+      const retried = yield* run("operation", "retry", id, "--idempotency-key", "once")
+      assert.strictEqual(retried.status, 0, retried.err)
+      assert.match(retried.out, /^state +done$/m)
+      assert.match(retried.out, new RegExp(`^retry of +${id}$`, "m"))
+      const by = /^id +(\S+)$/m.exec(retried.out)?.[1] ?? ""
+      assert.match(
+        (yield* run("operation", "retry", id, "--idempotency-key", "once")).out,
+        new RegExp(`^id +${by}$`, "m")
+      )
+      const again = yield* run("operation", "retry", id)
+      assert.strictEqual(again.status, 1)
+      assert.include(again.err, `operation ${by} is its retry already`)
+      assert.match((yield* run("operation", "get", id)).out, new RegExp(`^retried by +${by}$`, "m"))
+    })
+  )
+
   it.scopedLive("a list that is watched goes on with what changes", () =>
     Effect.gen(function* () {
       const { run, sees } = yield* shell
@@ -751,6 +780,22 @@ describe("contexts", () => {
       assert.strictEqual((yield* run("type", "retire", "2")).status, 0)
       assert.strictEqual((yield* run("type", "list", "-o", "name")).out, "1\n")
       assert.match((yield* run("type", "list", "--retired", "-o", "wide")).out, /^ *2 +2 +2048 +20 +api +true/m)
+    })
+  )
+
+  it.scopedLive("a user is disabled and enabled, but not the last admin", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("user", "create", "root", "--role", "admin")
+      yield* run("user", "create", "ada", "--role", "operator")
+      const disabled = yield* run("user", "disable", "ada")
+      assert.strictEqual(disabled.status, 0, disabled.err)
+      assert.match(disabled.out, /^disabled +true$/m)
+      assert.match((yield* run("user", "list")).out, /^ada +operator +none +true/m)
+      assert.match((yield* run("user", "enable", "ada")).out, /^disabled +false$/m)
+      const last = yield* run("user", "disable", "root")
+      assert.strictEqual(last.status, 1)
+      assert.include(last.err, "user root is the last admin: make somebody else one first")
     })
   )
 

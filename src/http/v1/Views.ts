@@ -64,6 +64,8 @@ export const operation = ({ operation, progress }: OperationReport) => ({
   endedAt: timeOrNull(operation.finishedAt),
   outcome: operation.outcome,
   replacedBy: operation.replacedBy,
+  retryOf: operation.retryOf,
+  retriedBy: operation.retriedBy,
   progress
 })
 

@@ -1,0 +1,249 @@
+/**
+ * The part of the inventory that VMs are made from: images and instance types.
+ *
+ * @since 0.1.0
+ */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Errors from "../src/domain/Errors.ts"
+import { type ImageId, InstanceTypeId } from "../src/domain/Ids.ts"
+import type { Image, ImageOrigin } from "../src/domain/Image.ts"
+import type { KnownType } from "../src/domain/InstanceType.ts"
+import type { Inventory, NewImage } from "../src/services/Inventory.ts"
+import type { Database } from "./Database.ts"
+import * as Fleet from "./sql/Fleet.ts"
+import * as Hosts from "./sql/Hosts.ts"
+import type * as Operations from "./sql/Operations.ts"
+import * as Rows from "./sql/Rows.ts"
+
+/** A new row, whoever makes it. */
+interface ImageToBe extends Omit<NewImage, "origin"> {
+  readonly origin: ImageOrigin
+}
+
+/** `service` are calls of `Inventory`; the others are for bodies of its transactions. @since 0.8.0 @category constructors */
+export const make = (
+  { read, sql, statement, write }: Database["Type"],
+  operations: ReturnType<typeof Operations.make>
+) => {
+  /** Read when it is asked for, which every creation does, and kept until a commit changes it. */
+  const keeping = <A>(action: string, select: Effect.Effect<A, SqlError>) => {
+    let kept: Option.Option<A> = Option.none()
+    // kept while the read still holds the database: no commit is between the two
+    const again = read(
+      action,
+      Effect.tap(select, (found) => Effect.sync(() => void (kept = Option.some(found))))
+    )
+    return {
+      get: Effect.suspend(() => (Option.isSome(kept) ? Effect.succeed(kept.value) : again)),
+      forget: () => void (kept = Option.none())
+    }
+  }
+  const offeredTypes = keeping(
+    "read the types",
+    Effect.flatMap(
+      sql<Rows.Row>`select tid, cpu, ram, disk from instance_types where offered = 1 and retired = 0
+        order by origin <> 'file', position, tid`,
+      Rows.instanceTypes.all
+    )
+  )
+  const typeColumns = "tid, cpu, ram, disk, origin, offered, retired"
+  const selectType = statement(`select ${typeColumns} from instance_types where tid = ?`)
+  const typeRow = Effect.fnUntraced(function* (tid: InstanceTypeId) {
+    const [row] = yield* selectType(tid)
+    return row === undefined ? null : yield* Rows.knownTypes.one(row)
+  })
+  const allTypes = Effect.flatMap(
+    sql<Rows.Row>`select ${sql.literal(typeColumns)} from instance_types order by tid`,
+    Rows.knownTypes.all
+  )
+  const typeNotFound = (tid: InstanceTypeId) =>
+    Effect.flatMap(
+      allTypes,
+      (all) =>
+        new Errors.InstanceTypeNotFound({ tid, known: all.filter(({ retired }) => !retired).map((one) => one.tid) })
+    )
+  const images = keeping(
+    "read the images",
+    Effect.gen(function* () {
+      const rows = yield* sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images order by id`
+      const all = yield* Rows.images.all(rows)
+      const offered = new Set((yield* Rows.offered.all(rows)).flatMap(({ id, offered }) => (offered ? [id] : [])))
+      const present = all.filter(({ id, state }) => offered.has(id) && state !== "deleted")
+      const has = (images: ReadonlyArray<Image>) => images.flatMap(({ content }) => content?.sha256 ?? [])
+      const kept = new Set(has(all.filter(({ state }) => state !== "deleted")))
+      return {
+        deleted: new Set(has(all).filter((sha256) => !kept.has(sha256))),
+        byId: new Map(all.map((image) => [image.id, image])),
+        present,
+        offered: present.filter(({ state }) => state === "available")
+      }
+    })
+  )
+
+  const selectImage = statement(`select ${Rows.imageColumns} from images where id = ?`)
+  const imageRow = Effect.fnUntraced(function* (id: ImageId) {
+    const [row] = yield* selectImage(id)
+    return row === undefined ? null : yield* Rows.images.one(row)
+  })
+  const imageNotFound = (id: ImageId) =>
+    Effect.flatMap(
+      sql<Rows.Row>`select id, offered from images where offered = 1 and state = 'available' order by id`.pipe(
+        Effect.flatMap(Rows.offered.all)
+      ),
+      (all) => new Errors.ImageNotFound({ imageId: id, known: all.map((one) => one.id) })
+    )
+
+  const insertImage = Effect.fnUntraced(function* ({ config, origin, state, wanted }: ImageToBe, now: number) {
+    const rows = yield* sql<Rows.Row>`insert into images (source, config, position, origin, state, wanted, created_at)
+      values (${Fleet.sourceOf(config.source)}, ${Rows.encodeImageConfig(config)}, 0, ${origin}, ${state},
+        ${Rows.encodeImageWanted(wanted)}, ${now})
+      returning ${sql.literal(Rows.imageColumns)}`
+    return yield* Rows.images.one(yield* Rows.only(rows, "the image was not written"))
+  })
+
+  /** Its source may be registered again. */
+  const removeImage = (id: ImageId) =>
+    sql`update images set state = 'deleted', offered = 0, source = source || '#' || id where id = ${id} and state <> 'deleted'`
+
+  const service = {
+    images: Effect.map(images.get, ({ offered }) => offered),
+    image: (id) =>
+      Effect.flatMap(images.get, ({ byId, offered }) => {
+        const image = byId.get(id)
+        return image === undefined
+          ? new Errors.ImageNotFound({ imageId: id, known: offered.map((one) => one.id) })
+          : Effect.succeed(image)
+      }),
+    allImages: Effect.map(images.get, ({ present }) => present),
+    deletedContents: Effect.map(images.get, ({ deleted }) => deleted),
+    addImage: (image, check, confirm) =>
+      write(
+        "add an image",
+        Effect.gen(function* () {
+          const source = Fleet.sourceOf(image.config.source)
+          const others = yield* Effect.flatMap(
+            sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images where state <> 'deleted' order by id`,
+            Rows.images.all
+          )
+          const same = others.find(({ config }) => Fleet.sourceOf(config.source) === source)
+          if (same !== undefined) {
+            return yield* new Errors.ImageConflict({
+              image: source,
+              reason: `is image ${same.id} (${same.config.name}) already: use that one, or delete it first`
+            })
+          }
+          if (check !== undefined) yield* check(others)
+          const made = yield* insertImage(image, yield* Clock.currentTimeMillis)
+          if (confirm !== undefined) yield* confirm(made)
+          return made
+        }),
+        images.forget
+      ).pipe(Effect.withSpan("Inventory.addImage")),
+    settleImage: Effect.fn("Inventory.settleImage")((id, state, reason) =>
+      write(
+        `settle image ${id}`,
+        Effect.asVoid(
+          sql`update images set state = ${state}, reason = ${reason ?? null} where id = ${id} and state <> 'deleted'`
+        ),
+        images.forget
+      )
+    ),
+    dropImage: Effect.fn("Inventory.dropImage")((id) =>
+      write(`drop image ${id}`, Effect.asVoid(removeImage(id)), images.forget)
+    ),
+    deleteImage: (id, check, confirm) =>
+      write(
+        `delete image ${id}`,
+        Effect.gen(function* () {
+          const before = yield* imageRow(id)
+          if (before === null) return yield* imageNotFound(id)
+          if (check !== undefined) yield* check(before)
+          const conflict = (reason: string) =>
+            new Errors.ImageConflict({ image: `${id} (${before.config.name})`, reason })
+          if (before.origin === "file") return yield* conflict("is given in the image file: take its line out there")
+          const users = yield* Effect.flatMap(
+            sql<Rows.Row>`select id, name from vms
+              where image_id = ${id} and state not in ('destroyed', 'failed') order by id`,
+            Rows.vmLabels.all
+          )
+          if (users.length > 0) {
+            const need = users.length === 1 ? "needs it: destroy that VM first" : "need it: destroy those VMs first"
+            return yield* conflict(`cannot be deleted while ${Hosts.listed("VM", users)} ${need}`)
+          }
+          const making = yield* operations.ofImage(id)
+          if (making !== null) return yield* conflict(`is being published by operation ${making.id}: cancel that`)
+          yield* removeImage(id)
+          if (confirm !== undefined) yield* confirm(before)
+          return before
+        }),
+        images.forget
+      ).pipe(Effect.withSpan("Inventory.deleteImage")),
+    setImageContent: Effect.fn("Inventory.setImageContent")((id, content) =>
+      write(
+        `keep what image ${id} holds`,
+        Effect.flatMap(
+          sql<Rows.Row>`update images set content = ${Rows.encodeImageContent(content)} where id = ${id} returning id`,
+          (rows) => Effect.asVoid(Rows.only(rows, `image ${id} does not exist`))
+        ),
+        images.forget
+      )
+    ),
+
+    types: offeredTypes.get,
+    type: (tid: InstanceTypeId) =>
+      Effect.flatMap(offeredTypes.get, (types) => {
+        const type = types.find((one) => one.tid === tid)
+        return type === undefined
+          ? new Errors.InstanceTypeNotFound({ tid, known: types.map((one) => one.tid) })
+          : Effect.succeed(type)
+      }),
+
+    knownTypes: read("read the types", allTypes),
+    createType: Effect.fn("Inventory.createType")((type, confirm) =>
+      write(
+        "create an instance type",
+        Effect.gen(function* () {
+          const { cpu, disk, ram } = type
+          const highest = Math.max(0, ...(yield* allTypes).map(({ tid }) => tid))
+          const tid = type.tid ?? InstanceTypeId.make(Math.min(highest + 1, Number.MAX_SAFE_INTEGER))
+          const known = yield* typeRow(tid)
+          if (known !== null) {
+            const where = known.origin === "file" ? "in the types file" : "made by the API"
+            const reason = `is there already (${where}${known.retired ? ", and retired" : ""}): types are never changed, give another id`
+            return yield* new Errors.InstanceTypeConflict({ tid, reason })
+          }
+          yield* sql`insert into instance_types (tid, cpu, ram, disk, position, origin)
+            values (${tid}, ${cpu}, ${ram}, ${disk}, 0, 'api')`
+          const made: KnownType = { tid, cpu, ram, disk, origin: "api", retired: false }
+          if (confirm !== undefined) yield* confirm(made)
+          return made
+        }),
+        offeredTypes.forget
+      )
+    ),
+    retireType: (tid, check, confirm) =>
+      write(
+        `retire instance type ${tid}`,
+        Effect.gen(function* () {
+          const before = yield* typeRow(tid)
+          if (before === null) return yield* typeNotFound(tid)
+          if (check !== undefined) yield* check(before)
+          yield* sql`update instance_types set retired = 1 where tid = ${tid}`
+          const after = { ...before, retired: true }
+          if (confirm !== undefined) yield* confirm({ before, after })
+          return after
+        }),
+        offeredTypes.forget
+      ).pipe(Effect.withSpan("Inventory.retireType"))
+  } satisfies Partial<Inventory["Type"]>
+
+  const forget = () => {
+    offeredTypes.forget()
+    images.forget()
+  }
+
+  return { forget, imageNotFound, imageRow, insertImage, service, typeNotFound, typeRow }
+}
