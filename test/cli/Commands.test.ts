@@ -199,6 +199,9 @@ describe("commands", () => {
       assert.strictEqual(added.status, 0, added.all)
       assert.match(added.out, /^origin +api$/m)
       assert.include(added.out, 'ram=2048 network.lan=bridge:br0 path=/var/lib/vmfabric "label.rack=7 b"')
+      const networks = (yield* run("network", "list", "-o", "wide")).out
+      assert.match(networks, /^NAME +KIND +STATE +HOSTS /)
+      assert.match(networks, /^default +libvirt +usable +1,2,3/m)
       const wrong = yield* run("host", "add", "root@test-5", "virt=xen", "nosuch=1")
       assert.strictEqual(wrong.status, 2)
       assert.include(wrong.err, 'virt is "xen": expected auto, kvm or qemu')
@@ -225,6 +228,26 @@ describe("commands", () => {
       assert.include((yield* run("host", "remove", "test-4", "--plan")).out, "-address: root@test-4")
       assert.strictEqual((yield* run("host", "remove", "test-4")).err, "host 4 is removed\n")
       assert.strictEqual((yield* run("host", "get", "test-4")).status, 3)
+    })
+  )
+
+  it.scopedLive("send events elsewhere, and tell of each try", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      assert.strictEqual(
+        (yield* run("webhook", "create", "https://receiver.example/hooks", "--type", "vm.created")).status,
+        0
+      )
+      const none = yield* run("webhook", "deliveries", "1")
+      assert.deepStrictEqual([none.status, none.err], [0, "nothing was sent yet\n"])
+      assert.strictEqual((yield* run("webhook", "ping", "1")).status, 0)
+      const { out } = yield* run("webhook", "deliveries", "1")
+      assert.match(
+        out,
+        /^AT +WHAT +EVENT +TRY +RESULT +STATUS +MILLISECONDS +REASON +NEXT TRY\n\S+ \S* *ping +- +1 +arrived +204 /
+      )
+      const unknown = yield* run("webhook", "deliveries", "9")
+      assert.strictEqual(unknown.status, 3)
     })
   )
 
