@@ -31,6 +31,7 @@ import * as Reach from "../src/fabric/Reach.ts"
 import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
 import * as Releases from "../src/fabric/Releases.ts"
+import * as Retries from "../src/fabric/Retries.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
 import * as Volumes from "../src/fabric/Volumes.ts"
 import * as HostEvents from "../src/observe/HostEvents.ts"
@@ -80,6 +81,7 @@ export type App =
   | Pools.Pools
   | Placements.Placements
   | Plans.Plans
+  | Retries.Retries
   | Power.Power
   | Hosts.Hosts
   | Doctor.Examinations
@@ -154,7 +156,7 @@ export const layerOver = <A, E, R>(parts: {
   )
   const { poolOvercommit = 1, undoWindow = "24 hours" } = parts.volumes ?? {}
   const volumes = Volumes.layer({ undoWindow: Math.floor(Duration.toSeconds(undoWindow)) })
-  const fabric = Layer.merge(VolumeKeeper.layer, Releases.layer).pipe(
+  const fabric = Layer.mergeAll(VolumeKeeper.layer, Releases.layer, Retries.layer).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Vms.layer,

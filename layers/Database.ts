@@ -61,6 +61,8 @@ export class Database extends Context.Tag("vmfabric/Database")<
       committed?: (result: A) => void,
       ahead?: (result: A) => void
     ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
+    /** For what is a part of somebody else's transaction: a defect where there is none. */
+    readonly mustBeInside: (action: string) => Effect.Effect<void>
     /** The number of the transaction that is open, or was last. */
     readonly transaction: () => number
     /** Called after every commit, whoever's it was. They wake somebody, and do nothing themselves. */
@@ -440,6 +442,10 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
     read,
     write,
     writeSimply,
+    mustBeInside: (action) =>
+      Effect.flatMap(inside, (already) =>
+        already ? Effect.void : Effect.dieMessage(`${action}: outside a write of the same database`)
+      ),
     transaction: () => transactions,
     afterCommit
   })

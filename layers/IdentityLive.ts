@@ -194,7 +194,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
     const token = tokens.find(secret)
     if (token === undefined || (token.expiresAt !== null && token.expiresAt <= now)) return Option.none()
     const owner = users.get(token.owner)
-    if (owner === undefined) return Option.none()
+    if (owner === undefined || owner.disabled) return Option.none()
     tokenUses.note(token.id, now)
     return Option.some(principal(owner.name, lesser(token.role, owner.role), "token", token.id))
   }
@@ -203,7 +203,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
     const session = sessions.find(secret)
     if (session === undefined || session.expiresAt <= now) return Option.none()
     const user = users.get(session.user)
-    if (user === undefined) return Option.none()
+    if (user === undefined || user.disabled) return Option.none()
     sessionUses.note(session.hash, now)
     return Option.some(principal(user.name, user.role, "session", null))
   }
@@ -246,7 +246,8 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
     signIn: Effect.fn("Identity.signIn")(function* (name, password) {
       const user = knownUser(name)
       const right = yield* passwords.verify(password, user?.passwordHash ?? null)
-      if (!right || user === undefined || user.passwordHash === null) return Option.none()
+      // as long as a wrong password takes
+      if (!right || user === undefined || user.passwordHash === null || user.disabled) return Option.none()
       const now = yield* Clock.currentTimeMillis
       const secret = Redacted.make(newSecret("vms_"))
       const session = {
@@ -264,7 +265,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           dropSessions(({ hash }) => gone.includes(hash))
         }
       )
-      // the password was changed, or the user removed, while it was looked at
+      // the password was changed, or the user disabled or removed, while it was looked at
       if (dropped === null) return Option.none()
       const role = users.get(user.name)?.role ?? user.role
       return Option.some({
@@ -296,7 +297,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const stored = yield* writeSimply(
         `create user ${name}`,
         Effect.gen(function* () {
-          const row = yield* Identities.insertUser(sql, { name, role, passwordHash, createdAt })
+          const row = yield* Identities.insertUser(sql, { name, role, passwordHash, disabled: false, createdAt })
           if (row === null) return yield* new Errors.UserConflict({ name, reason: "exists already" })
           if (role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
             return yield* new Errors.UserConflict({
@@ -311,15 +312,21 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       return userOf(stored)
     }),
 
-    changeUser: Effect.fn("Identity.changeUser")(function* (name, { password, role }) {
+    changeUser: Effect.fn("Identity.changeUser")(function* (name, { disabled, password, role }) {
       const passwordHash = password === undefined ? undefined : yield* passwords.hash(password)
       const { row } = yield* writeSimply(
         `change user ${name}`,
         Effect.gen(function* () {
           const before = yield* Identities.user(sql, name)
           if (before === null) return yield* new Errors.UserNotFound({ name })
-          const row = { ...before, role: role ?? before.role, passwordHash: passwordHash ?? before.passwordHash }
-          if (before.role === "admin" && row.role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
+          const row = {
+            ...before,
+            role: role ?? before.role,
+            passwordHash: passwordHash ?? before.passwordHash,
+            disabled: disabled ?? before.disabled
+          }
+          const administers = (one: Identities.UserRow) => one.role === "admin" && !one.disabled
+          if (administers(before) && !administers(row) && !(yield* Identities.otherAdmin(sql, name))) {
             return yield* lastAdmin(name)
           }
           yield* Identities.updateUser(sql, row)

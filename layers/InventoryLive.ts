@@ -12,7 +12,7 @@ import * as Errors from "../src/domain/Errors.ts"
 import type { Drift } from "../src/domain/Drift.ts"
 import { formatAddress } from "../src/domain/Host.ts"
 import type { HostId, VmId } from "../src/domain/Ids.ts"
-import type { Nic } from "../src/domain/Nic.ts"
+import type { NewNic, Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
 import { countedIn } from "../src/domain/Placement.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
@@ -74,6 +74,14 @@ const settingsOf = (settings: VmSettings) => [
 ]
 
 const groupsOf = ({ placement }: Vm): string | null => Rows.encodeGroups(countedIn(placement))
+
+/** What was asked of a NIC; its address only when that was, too. */
+const askedOf = ({ mac }: NewNic, nic: Nic) => ({
+  network: nic.network,
+  vlan: nic.vlan,
+  model: nic.model,
+  ...(mac === undefined ? {} : { mac: nic.mac })
+})
 
 const byField = (a: Drift, b: Drift): number => (a.field < b.field ? -1 : 1)
 
@@ -169,7 +177,8 @@ const make = Effect.gen(function* () {
     if (_tag === "Nothing") return null
     if (_tag === "Attach") {
       const nic = yield* nicRows.another(id, change.nic)
-      return { nics: [...nics, nic], operation: { kind: "AttachNic", detail: { nic: nic.id } } as const }
+      const detail = { nic: nic.id, asked: askedOf(change.nic, nic) }
+      return { nics: [...nics, nic], operation: { kind: "AttachNic", detail } as const }
     }
     const nic = nics.find((one) => one.id === change.nic)
     if (nic === undefined) return yield* Effect.dieMessage(`VM ${id} has no NIC ${change.nic}`)
@@ -229,8 +238,9 @@ const make = Effect.gen(function* () {
     if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
     const explanation = request.explain === undefined ? null : yield* request.explain(usage, hostId)
     if (explanation !== null) yield* explanations.put(vm.id, now, explanation)
-    const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id }, now)
-    if (key !== undefined) yield* RequestKeys.keep(sql, key, operation, now)
+    const detail = request.cloudInit === undefined ? {} : { cloudInit: true }
+    const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id, detail }, now)
+    if (key !== undefined) yield* RequestKeys.keep(sql, key, operation.id, now)
     if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
     if (confirm !== undefined) yield* confirm({ vm, operation })
     return { vm, operation, hostId }
@@ -435,7 +445,7 @@ const make = Effect.gen(function* () {
             const after = changed === null ? before : yield* updateNics(id, changed.nics, now)
             const operation =
               changed === null ? null : yield* operations.insert({ ...changed.operation, vmId: id }, now)
-            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation, now)
+            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation.id, now)
             const result: NicsChanged = { before, after, operation }
             if (confirm !== undefined) yield* confirm(result)
             return result
@@ -707,6 +717,20 @@ const make = Effect.gen(function* () {
 
     ...volumes.service,
 
+    keepRetry: ({ by, key, now, of }) =>
+      Effect.zipRight(
+        database.mustBeInside(`keep the retry of operation ${of}`),
+        read(
+          `keep the retry of operation ${of}`,
+          Effect.gen(function* () {
+            const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "any")
+            const already = before === null ? yield* operations.retry(of, by) : before.id
+            if (already === null && key !== undefined) yield* RequestKeys.keep(sql, key, by, now)
+            return already
+          })
+        )
+      ),
+    keyed: Effect.fn("Inventory.keyed")((key) => read("read what a request led to", RequestKeys.find(sql, key, "any"))),
     operation: (id) => read(`read operation ${id}`, operations.byId(id))
   })
 })

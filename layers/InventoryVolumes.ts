@@ -45,7 +45,7 @@ export const make = Effect.fnUntraced(function* (
             const now = yield* Clock.currentTimeMillis
             const usage = yield* usages.now
             const result = yield* volumeRows.admit(request, (source) => place(usage, source), now)
-            if (key !== undefined) yield* RequestKeys.keep(sql, key, result.operation, now)
+            if (key !== undefined) yield* RequestKeys.keep(sql, key, result.operation.id, now)
             if (confirm !== undefined) yield* confirm(result)
             return { result, hosts: [result.volume.hostId] }
           }),
@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function* (
             const now = yield* Clock.currentTimeMillis
             const changed = yield* volumeRows.change(id, vmId, decide, now)
             const { operation } = changed.result
-            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation, now)
+            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation.id, now)
             if (confirm !== undefined) yield* confirm(changed.result)
             return changed
           }),

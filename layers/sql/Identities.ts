@@ -14,6 +14,7 @@ export const UserRow = Schema.Struct({
   name: UserName,
   role: Role,
   passwordHash: Schema.propertySignature(Schema.NullOr(Schema.String)).pipe(Schema.fromKey("password_hash")),
+  disabled: Rows.Flag,
   createdAt: Schema.propertySignature(Schema.Int).pipe(Schema.fromKey("created_at"))
 })
 /** @since 0.4.0 @category rows */
@@ -63,7 +64,7 @@ const auditRows = Rows.table("audit", "id", AuditRow)
 
 /** @since 0.4.0 @category statements */
 export const users = (sql: SqlClient.SqlClient) =>
-  Effect.flatMap(sql<Rows.Row>`select name, role, password_hash, created_at from users`, userRows.all)
+  Effect.flatMap(sql<Rows.Row>`select name, role, password_hash, disabled, created_at from users`, userRows.all)
 
 /** @since 0.4.0 @category statements */
 export const tokens = (sql: SqlClient.SqlClient) => Effect.flatMap(sql<Rows.Row>`select * from tokens`, tokenRows.all)
@@ -76,26 +77,27 @@ export const sessions = (sql: SqlClient.SqlClient) =>
 export const insertUser = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, user: UserRow) {
   const [row] = yield* sql<Rows.Row>`insert into users (name, role, password_hash, created_at)
     values (${user.name}, ${user.role}, ${user.passwordHash}, ${user.createdAt})
-    on conflict (name) do nothing returning name, role, password_hash, created_at`
+    on conflict (name) do nothing returning name, role, password_hash, disabled, created_at`
   return row === undefined ? null : yield* userRows.one(row)
 })
 
 /** Null: there is no such user. @since 0.4.0 @category statements */
 export const user = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, name: UserName) {
-  const [row] = yield* sql<Rows.Row>`select name, role, password_hash, created_at from users where name = ${name}`
+  const [row] =
+    yield* sql<Rows.Row>`select name, role, password_hash, disabled, created_at from users where name = ${name}`
   return row === undefined ? null : yield* userRows.one(row)
 })
 
-/** Whether somebody else than this user is an admin. @since 0.4.0 @category statements */
+/** Whether somebody else than this user is an admin, and not disabled. @since 0.4.0 @category statements */
 export const otherAdmin = (sql: SqlClient.SqlClient, name: UserName) =>
   Effect.map(
-    sql<Rows.Row>`select 1 from users where role = 'admin' and name <> ${name} limit 1`,
+    sql<Rows.Row>`select 1 from users where role = 'admin' and disabled = 0 and name <> ${name} limit 1`,
     (rows) => rows.length > 0
   )
 
 /** @since 0.4.0 @category statements */
-export const updateUser = (sql: SqlClient.SqlClient, { name, passwordHash, role }: UserRow) =>
-  sql`update users set role = ${role}, password_hash = ${passwordHash} where name = ${name}`
+export const updateUser = (sql: SqlClient.SqlClient, { disabled, name, passwordHash, role }: UserRow) =>
+  sql`update users set role = ${role}, password_hash = ${passwordHash}, disabled = ${disabled ? 1 : 0} where name = ${name}`
 
 /** With tokens and sessions. @since 0.4.0 @category statements */
 export const deleteUser = (sql: SqlClient.SqlClient, name: UserName) => sql`delete from users where name = ${name}`
@@ -122,7 +124,7 @@ export const deleteToken = (sql: SqlClient.SqlClient, id: TokenId) =>
   Effect.map(sql<Rows.Row>`delete from tokens where id = ${id} returning id`, (rows) => rows.length > 0)
 
 /**
- * Only if the password is still the one that was looked at: else null. Gives the hashes of those that were dropped for it.
+ * Only if the password is still the one that was looked at, and the user not disabled: else null. Gives the hashes of those that were dropped for it.
  *
  * @since 0.4.0 @category statements
  */
@@ -136,7 +138,7 @@ export const insertSession = (
   Effect.gen(function* () {
     const rows = yield* sql<Rows.Row>`insert into sessions (hash, user, created_at, expires_at, last_used_at)
       select ${session.hash}, name, ${session.lastUsedAt}, ${session.expiresAt}, ${session.lastUsedAt}
-      from users where name = ${session.user} and password_hash = ${passwordHash} returning hash`
+      from users where name = ${session.user} and password_hash = ${passwordHash} and disabled = 0 returning hash`
     if (rows.length === 0) return null
     const dropped = yield* sql<Rows.Row>`delete from sessions where user = ${session.user} and hash not in
       (select hash from sessions where user = ${session.user} order by expires_at desc, hash = ${session.hash} desc limit ${most})
@@ -197,6 +199,7 @@ export const tokenOf = (row: TokenRow, lastUsedAt: number | null): Token => {
 /** @since 0.4.0 @category conversions */
 export const userFields = ({
   createdAt,
+  disabled,
   name,
   passwordHash,
   role
@@ -204,5 +207,6 @@ export const userFields = ({
   name,
   role,
   hasPassword: passwordHash !== null,
+  disabled,
   createdAt
 })

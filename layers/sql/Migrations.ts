@@ -595,6 +595,55 @@ const settingsEvents = Effect.gen(function* () {
   end`)
 })
 
+/**
+ * Which operation is the retry of which, once each. Of creations that have failed it is not known any more whether their guest was to be told
+ * something: it is taken to be so.
+ */
+const retries = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table operations add column retry_of text`
+  yield* sql`alter table operations add column retried_by text`
+  yield* sql`create unique index operations_retry_of on operations (retry_of) where retry_of is not null`
+  yield* sql`update operations set detail = json_set(detail, '$.cloudInit', json('true'))
+    where kind = 'CreateVm' and state <> 'done'
+      and (state = 'failed' or vm_id in (select vm_id from cloud_inits))`
+  yield* sql`create trigger event_operation_retried after update of retried_by on operations
+    when old.retried_by is not new.retried_by begin
+    insert into events (type, operation_id, vm_id, volume_id, snapshot_id, data)
+    values ('operation.changed', new.id, new.vm_id, new.volume_id, new.snapshot_id,
+      json_object('kind', new.kind, 'state', new.state, 'error', new.error,
+        'cancelAsked', json(iif(new.cancel_asked, 'true', 'false')), 'retriedBy', new.retried_by));
+  end`
+})
+
+/** Users that can be shut out without losing anything of theirs. */
+const disabledUsers = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table users add column disabled integer not null default 0`
+})
+
+/**
+ * How the last deliveries of each webhook went. message: what its header `webhook-id` says, the same at each try. at, next_try_at: in milliseconds
+ * since 1970. cursor: of the event; null: it is about none.
+ */
+const deliveries = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`create table webhook_deliveries (
+    id integer primary key autoincrement,
+    webhook_id integer not null references webhooks (id) on delete cascade,
+    message text not null,
+    type text not null,
+    cursor integer,
+    try integer not null,
+    at integer not null,
+    milliseconds integer not null,
+    status integer,
+    reason text,
+    next_try_at integer
+  ) strict`
+  yield* sql`create index webhook_deliveries_webhook on webhook_deliveries (webhook_id, id)`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -614,7 +663,10 @@ export const migrations = {
   "0015_made_events": madeEvents,
   "0016_placements": placements,
   "0018_explanations": explanations,
-  "0020_settings_events": settingsEvents
+  "0020_settings_events": settingsEvents,
+  "0021_retries": retries,
+  "0022_disabled_users": disabledUsers,
+  "0023_webhook_deliveries": deliveries
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -46,7 +46,9 @@ export const make = (statement: Database["Type"]["statement"]) => {
         createdAt: now,
         finishedAt: null,
         outcome: null,
-        replacedBy: null
+        replacedBy: null,
+        retryOf: null,
+        retriedBy: null
       },
       { disableValidation: true }
     )
@@ -56,6 +58,10 @@ export const make = (statement: Database["Type"]["statement"]) => {
 
   const setOutcome = statement("update operations set outcome = ? where id = ?")
   const setReplaced = statement("update operations set replaced_by = ? where id = ?")
+
+  const setRetried = statement("update operations set retried_by = ? where id = ? and retried_by is null returning id")
+  const setRetryOf = statement("update operations set retry_of = ? where id = ?")
+  const selectRetried = statement("select id, retried_by from operations where id = ?")
 
   const unfinished = (condition: string) => {
     const select = statement(`select ${Rows.operationColumns} from operations
@@ -73,6 +79,18 @@ export const make = (statement: Database["Type"]["statement"]) => {
     insertAs,
     /** `by` does anew what `id` could not do. */
     replace: (id: OperationId, by: OperationId) => setReplaced(by, id),
+    /** `by` is the retry of `of`; gives the one that is it already, and then writes nothing, or null. */
+    retry: Effect.fnUntraced(function* (of: OperationId, by: OperationId) {
+      const rows = yield* setRetried(by, of)
+      if (rows.length > 0) {
+        yield* setRetryOf(of, by)
+        return null
+      }
+      const { retried_by } = yield* Rows.retried.one(
+        yield* Rows.only(yield* selectRetried(of), `operation ${of} does not exist`)
+      )
+      return retried_by
+    }),
     setOutcome: (id: OperationId, outcome: string) => setOutcome(outcome, id),
     /** The one on the VM itself that has not ended. */
     ofVmItself: unfinished("vm_id = ? and volume_id is null"),

@@ -59,7 +59,8 @@ export const only = (rows: ReadonlyArray<Row>, otherwise: string): Effect.Effect
 const unchecked = { disableValidation: true } as const
 
 const Count = Schema.Int.pipe(Schema.between(0, Number.MAX_SAFE_INTEGER))
-const Flag = Schema.transform(Schema.Literal(0, 1), Schema.Boolean, {
+/** @since 0.8.0 @category schemas */
+export const Flag = Schema.transform(Schema.Literal(0, 1), Schema.Boolean, {
   strict: true,
   decode: (n) => n === 1,
   encode: (b) => (b ? 1 : 0)
@@ -296,13 +297,20 @@ const OperationRow = Schema.Struct({
   createdAt: Schema.propertySignature(Operation.fields.createdAt).pipe(Schema.fromKey("created_at")),
   finishedAt: Schema.propertySignature(Operation.fields.finishedAt).pipe(Schema.fromKey("finished_at")),
   outcome: Schema.NullOr(Schema.String),
-  replacedBy: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("replaced_by"))
+  replacedBy: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("replaced_by")),
+  retryOf: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("retry_of")),
+  retriedBy: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("retried_by"))
 })
 /** The columns an operation is read from. @since 0.2.0 @category rows */
 export const operationColumns =
-  "id, kind, vm_id, volume_id, snapshot_id, detail, state, error, cancel_asked, created_at, finished_at, outcome, replaced_by"
+  "id, kind, vm_id, volume_id, snapshot_id, detail, state, error, cancel_asked, created_at, finished_at, outcome, replaced_by, " +
+  "retry_of, retried_by"
 /** @since 0.1.0 @category rows */
 export const operations = tableOf("operations", "id", OperationRow, (columns) => new Operation(columns, unchecked))
+
+const RetriedRow = Schema.Struct({ id: Ids.OperationId, retried_by: Schema.NullOr(Ids.OperationId) })
+/** What is the retry of an operation. @since 0.8.0 @category rows */
+export const retried = table("operations", "id", RetriedRow)
 
 const StepRow = Schema.Struct({
   phase: Schema.Literal("do", "undo"),

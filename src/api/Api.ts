@@ -17,9 +17,9 @@ import * as Inspections from "./Inspections.ts"
 import * as InstanceTypes from "./InstanceTypes.ts"
 import * as Networks from "./Networks.ts"
 import * as Nics from "./Nics.ts"
-import * as Operations from "./Operations.ts"
 import * as Placements from "./Placements.ts"
 import * as Pools from "./Pools.ts"
+import * as Retries from "./Retries.ts"
 import * as Session from "./Session.ts"
 import * as Snapshots from "./Snapshots.ts"
 import * as Statistics from "./Statistics.ts"
@@ -133,7 +133,7 @@ export const api = empty
   .add(InstanceTypes.group)
   .add(Hosts.group)
   .add(Pools.group)
-  .add(Operations.group)
+  .add(Retries.group)
   .add(Drift.group)
   .add(Events.group)
   .add(Webhooks.group)

@@ -66,6 +66,14 @@ export const Operation = Schema.Struct({
     Schema.NullOr(OperationId),
     "the operation that does the same anew on another host, because this one's fell silent; null: none does"
   ),
+  retryOf: field(
+    Schema.NullOr(OperationId),
+    "the failed operation whose request this one is once more; null: it is no retry"
+  ),
+  retriedBy: field(
+    Schema.NullOr(OperationId),
+    "the operation that is its retry, of which there is at most one; null: there is none"
+  ),
   progress: field(Schema.NullOr(Progress), "null: it has ended, or has not been taken up yet")
 }).annotations({
   identifier: "Operation",
@@ -85,6 +93,8 @@ export const Operation = Schema.Struct({
       endedAt: null,
       outcome: null,
       replacedBy: null,
+      retryOf: null,
+      retriedBy: null,
       progress: { phase: "do", step: "image", number: 1, of: 5, percent: 40, tries: 1, waiting: null }
     }
   ]
@@ -124,7 +134,8 @@ export const OperationPage = Schema.Struct({
   next: field(Schema.NullOr(Schema.String), "cursor of the page after this one; null: there is none")
 }).annotations({ identifier: "OperationPage", description: "Operations, the newest first." })
 
-const byId = Schema.Struct({ id: OperationId })
+/** @since 0.8.0 @category parameters */
+export const byId = Schema.Struct({ id: OperationId })
 
 /** @since 0.4.0 @category groups */
 export const group = HttpApiGroup.make("operations")

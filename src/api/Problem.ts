@@ -142,6 +142,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "pool_full",
       "key_reused",
       "not_cancellable",
+      "not_retryable",
       "image_refused",
       "user_conflict",
       "operation_failed",

@@ -12,6 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { ComparesPassword, Needs } from "./Access.ts"
+import { strict } from "./Common.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.4.0 @category schemas */
@@ -38,6 +39,10 @@ export const User = Schema.Struct({
   hasPassword: Schema.Boolean.annotations({
     description: "whether a password was set: without one only tokens open the door"
   }),
+  disabled: Schema.Boolean.annotations({
+    description:
+      "whether they are shut out: no password, session or token of theirs opens the door meanwhile, and all of it stays"
+  }),
   createdAt: Schema.DateTimeUtc.annotations({ description: "ISO 8601, UTC" })
 }).annotations({ identifier: "User", description: "A person, or a program with an account." })
 /** @since 0.4.0 @category schemas */
@@ -47,6 +52,7 @@ const example: User = {
   name: Identity.UserName.make("ada"),
   role: "operator",
   hasPassword: true,
+  disabled: false,
   createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z")
 }
 
@@ -72,10 +78,17 @@ export const NewUser = Schema.Struct({
 export type NewUser = typeof NewUser.Type
 
 /** @since 0.4.0 @category schemas */
-export const UserChange = Schema.Struct({ role: Role }).annotations({
+export const UserChange = Schema.Struct({
+  role: Schema.optionalWith(Role, { exact: true }),
+  disabled: Schema.optionalWith(Schema.Boolean, { exact: true }).annotations({
+    description:
+      "`true`: shut out from now on; `false`: let in again, with all sessions and tokens that have not expired"
+  })
+}).annotations({
   identifier: "UserChange",
-  description: "What is to be different.",
-  examples: [{ role: "viewer" }]
+  description: "What is to be different; what is absent stays.",
+  examples: [{ role: "viewer" }, { disabled: true }],
+  ...strict
 })
 /** @since 0.4.0 @category schemas */
 export type UserChange = typeof UserChange.Type
@@ -134,10 +147,12 @@ export const group = HttpApiGroup.make("users")
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
       .annotate(Needs, "admin")
-      .annotate(OpenApi.Summary, "Change a user's role")
+      .annotate(OpenApi.Summary, "Change a user's role, or disable or enable a user")
       .annotate(
         OpenApi.Description,
-        "Ends the user's sessions; tokens of a higher role have the new one from then on. The last admin stays one."
+        "Another role ends the user's sessions; tokens of a higher role have the new one from then on. A user that is disabled is shut out at once, " +
+          "with all sessions, tokens, event streams and consoles, and signing in is answered as with a wrong password; what is theirs stays, and is as before " +
+          "when they are enabled. The last admin stays one and is not disabled, and nobody disables themselves."
       )
   )
   .add(

@@ -65,6 +65,11 @@ export const bootstrap = Effect.fn("Admission.bootstrap")(
         message: `user ${name} exists with the role ${known.role}: give --user another name`
       })
     }
+    if (known?.disabled === true) {
+      return yield* new NotAdmitted({
+        message: `user ${name} is disabled, and no token of theirs is good: give --user another name`
+      })
+    }
     if (known === undefined) yield* identity.createUser({ name, role: "admin" })
     const { secret } = yield* identity.createToken({ name: "bootstrap", owner: name, role: "admin", expiresAt: null })
     yield* print(

@@ -30,6 +30,7 @@ const userView: View<User> = {
     { title: "NAME", of: ({ name }) => name },
     { title: "ROLE", of: ({ role }) => role },
     { title: "PASSWORD", of: ({ hasPassword }) => (hasPassword ? "set" : "none") },
+    { title: "DISABLED", of: ({ disabled }) => disabled },
     { title: "CREATED", of: ({ createdAt }) => time(createdAt) }
   ]
 }
@@ -54,6 +55,22 @@ const passwordOf = (file: Option.Option<string>, question: string) =>
   Option.match(file, {
     onNone: () => Effect.flatMap(Screen, ({ askSecret }) => askSecret(question)),
     onSome: (path) => Effect.map(Contexts.secretIn(path), (text) => Redacted.make(text))
+  })
+
+const setDisabled = (name: "disable" | "enable", about: string): Verb.Verb =>
+  Verb.make({
+    name,
+    about,
+    endpoints: ["changeUser"],
+    options: Verb.noOptions,
+    args: word,
+    run: (_, text) =>
+      Effect.gen(function* () {
+        const user = yield* Resolve.user(text)
+        const { users } = yield* Session.client
+        const payload = { disabled: name === "disable" }
+        yield* ask(userView, users.changeUser({ path: { name: user }, payload, withResponse: true }))
+      })
   })
 
 /** @since 0.5.0 @category nouns */
@@ -118,6 +135,8 @@ export const user: Verb.Noun = {
           yield* ask(userView, users.changeUser({ path: { name }, payload: { role }, withResponse: true }))
         })
     }),
+    setDisabled("disable", "Shut a user out at once, with all sessions and tokens; nothing is lost."),
+    setDisabled("enable", "Let a user in again that was disabled, with the same tokens."),
     Verb.make({
       name: "password",
       about: "Set a user's password; ends the user's sessions.",

@@ -11,7 +11,14 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Option from "effect/Option"
 
 /** Endpoints whose requests can have a key. @since 0.6.0 @category constants */
-export const keyed: ReadonlySet<string> = new Set(["addNic", "createSnapshot", "createVm", "createVms", "createVolume"])
+export const keyed: ReadonlySet<string> = new Set([
+  "addNic",
+  "createSnapshot",
+  "createVm",
+  "createVms",
+  "createVolume",
+  "retryOperation"
+])
 
 /** @since 0.6.0 @category options */
 export const options: Options.Options<Option.Option<string>> = Options.text("idempotency-key").pipe(

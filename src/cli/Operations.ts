@@ -43,7 +43,9 @@ export const view: View<Operation> = {
     { title: "ENDED", of: ({ endedAt }) => time(endedAt), wide: true },
     { title: "WAITS", of: ({ progress }) => progress?.waiting ?? null, wide: true },
     { title: "CANCEL ASKED", of: ({ cancelAsked }) => cancelAsked, wide: true },
-    { title: "REPLACED BY", of: ({ replacedBy }) => replacedBy, wide: true }
+    { title: "REPLACED BY", of: ({ replacedBy }) => replacedBy, wide: true },
+    { title: "RETRY OF", of: ({ retryOf }) => retryOf, wide: true },
+    { title: "RETRIED BY", of: ({ retriedBy }) => retriedBy, wide: true }
   ]
 }
 
@@ -203,6 +205,23 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         )
         const { operations: patiently } = yield* patient
         yield* ask(view, patiently.getOperation({ path: { id }, withResponse: true }))
+      })
+  }),
+  Verb.make({
+    name: "retry",
+    about: "Do what a failed operation was to do once more, as a new operation.",
+    endpoints: ["retryOperation"],
+    options: Options.all({ noWait: Verb.noWait }),
+    args: id,
+    run: ({ noWait }, text) =>
+      Effect.gen(function* () {
+        const id = yield* Resolve.operation(text)
+        const { operations } = yield* client
+        yield* begin(
+          noWait,
+          operations.retryOperation({ path: { id }, headers: {}, urlParams: {}, withResponse: true }),
+          shown
+        )
       })
   })
 ]

@@ -51,6 +51,7 @@ export const plannable: ReadonlySet<string> = new Set([
   "resetVm",
   "resizeVm",
   "restoreVolume",
+  "retryOperation",
   "retireInstanceType",
   "resumeVm",
   "revertToSnapshot",

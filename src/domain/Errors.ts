@@ -441,6 +441,19 @@ export class NotCancellable extends Schema.TaggedError<NotCancellable>()("NotCan
   }
 }
 
+/** An operation whose request cannot be done once more. @since 0.8.0 @category errors */
+export class NotRetryable extends Schema.TaggedError<NotRetryable>()("NotRetryable", {
+  operationId: Ids.OperationId,
+  /** one clause that says what to do instead */
+  reason: Schema.String,
+  /** the operation that did the same once more already; null: none did */
+  by: Schema.NullOr(Ids.OperationId)
+}) {
+  override get message(): string {
+    return `operation : ${this.operationId} cannot be retried: ${this.reason}`
+  }
+}
+
 /** A step, or a whole operation, took longer than it may. @since 0.3.0 @category errors */
 export class OperationTimeout extends Schema.TaggedError<OperationTimeout>()("OperationTimeout", {
   /** as in `step define`, `the whole operation` */

@@ -53,6 +53,8 @@ export class User extends Schema.Class<User>("User")({
   role: Role,
   /** whether a password was set: without one only tokens open the door */
   hasPassword: Schema.Boolean,
+  /** shut out until an admin enables them: nothing of theirs opens the door, and all of it stays */
+  disabled: Schema.Boolean,
   createdAt: Schema.Int
 }) {}
 

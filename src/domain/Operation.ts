@@ -6,7 +6,8 @@
 import * as Schema from "effect/Schema"
 import { DriftKind } from "./Drift.ts"
 import * as Ids from "./Ids.ts"
-import { LinkState, NicId } from "./Nic.ts"
+import { NetworkName, Vlan } from "./Network.ts"
+import { LinkState, MacAddress, NicId, NicModel } from "./Nic.ts"
 
 /** @since 0.1.0 @category models */
 export const OperationKind = Schema.Literal(
@@ -56,13 +57,14 @@ export type OperationState = typeof OperationState.Type
 /**
  * What else an operation has to know, by kind:
  *
+ * - `CreateVm`: `cloudInit`, when its guest was to be told something that is not usual
  * - `ResizeVm`: `type`, the instance type that it is to have, and `cpu` and `ram` of that
  * - `GrowVolume`: `size` and `formerSize` in GiB
  * - `RevertVolume`: `formerSize`
  * - `RenameVolume`: `name` and `formerName`
  * - `DestroyVolume`: `window` in seconds
  * - `AttachVolume`: `formerHost`, when the volume goes along to another host
- * - `AttachNic`, `DetachNic`: `nic`, its number
+ * - `AttachNic`, `DetachNic`: `nic`, its number; `AttachNic`: `asked`, what was asked of it
  * - `SetNicLink`: `nic`, `link` and `formerLink`
  * - `RepairVm`: `repair`, the kinds of drift to mend
  * - `PublishVm`, `PublishVolume`: `image`, the one that is made
@@ -86,7 +88,17 @@ export const OperationDetail = Schema.Struct({
   repair: Schema.optionalWith(Schema.Array(DriftKind), { exact: true }),
   within: Schema.optionalWith(Schema.Int, { exact: true }),
   force: Schema.optionalWith(Schema.Boolean, { exact: true }),
-  image: Schema.optionalWith(Ids.ImageId, { exact: true })
+  image: Schema.optionalWith(Ids.ImageId, { exact: true }),
+  cloudInit: Schema.optionalWith(Schema.Boolean, { exact: true }),
+  asked: Schema.optionalWith(
+    Schema.Struct({
+      network: Schema.optionalWith(Schema.NullOr(NetworkName), { exact: true }),
+      vlan: Schema.optionalWith(Schema.NullOr(Vlan), { exact: true }),
+      mac: Schema.optionalWith(MacAddress, { exact: true }),
+      model: Schema.optionalWith(NicModel, { exact: true })
+    }),
+    { exact: true }
+  )
 })
 /** @since 0.2.0 @category models */
 export type OperationDetail = typeof OperationDetail.Type
@@ -115,6 +127,16 @@ export class Operation extends Schema.Class<Operation>("Operation")({
   ),
   /** the operation that does the same anew on another host, because this one's fell silent; null: none does */
   replacedBy: Schema.NullOr(Ids.OperationId).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  ),
+  /** the failed operation whose request this one is once more, because somebody asked for that; null: none */
+  retryOf: Schema.NullOr(Ids.OperationId).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  ),
+  /** the operation that is its retry, at most one; null: none is */
+  retriedBy: Schema.NullOr(Ids.OperationId).pipe(
     Schema.propertySignature,
     Schema.withConstructorDefault(() => null)
   )

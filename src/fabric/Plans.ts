@@ -319,6 +319,9 @@ const movedBy = (error: unknown): Errors.Moved | null => {
   if (error instanceof Errors.VolumeConflict) {
     return { what: `volume ${error.volumeId}`, planned: "such that it can be done", now: error.message }
   }
+  if (error instanceof Errors.NotRetryable) {
+    return { what: `operation ${error.operationId}`, planned: "such that it can be retried", now: error.message }
+  }
   if (error instanceof Errors.NicNotFound) {
     return { what: `VM ${error.vmId}: NIC ${error.nic}`, planned: "there", now: error.message }
   }
@@ -498,8 +501,12 @@ export const layer = Layer.effect(
               Effect.mapError(asOutdated(kept))
             )
             if (Either.isRight(ended)) continue
-            if (ended.left._tag === "Rehearsed") continue
-            return yield* Effect.fail(ended.left)
+            const { left } = ended
+            if (left._tag === "Rehearsed") continue
+            if (left._tag === "NotRetryable" || left._tag === "KeyReused") {
+              return yield* Effect.dieMessage(`a rehearsal ended as ${left._tag}`)
+            }
+            return yield* Effect.fail(left)
           }
         })
 

@@ -4,15 +4,14 @@
  * @since 0.2.0
  */
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Errors from "../domain/Errors.ts"
 import type { VmId, VolumeId } from "../domain/Ids.ts"
 import { Operations } from "../services/Operations.ts"
 import { Intent, stop } from "./Intent.ts"
+import * as Turns from "./Turns.ts"
 
 type Busy = Errors.VmBusy | Errors.VolumeBusy
 
@@ -42,28 +41,7 @@ export class Queue extends Context.Tag("vmfabric/Queue")<
 
 const make = Effect.gen(function* () {
   const operations = yield* Operations
-  /** who waits for what, the one whose turn it is first */
-  const lines = new Map<string, Array<Deferred.Deferred<void>>>()
-
-  const inTurn = <A, E, R>(name: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.acquireUseRelease(
-      Effect.sync(() => {
-        const line = lines.get(name) ?? []
-        const turn = Deferred.unsafeMake<void>(FiberId.none)
-        line.push(turn)
-        lines.set(name, line)
-        return { line, turn }
-      }),
-      ({ line, turn }) => (line[0] === turn ? effect : Effect.zipRight(Deferred.await(turn), effect)),
-      ({ line, turn }) =>
-        Effect.suspend(() => {
-          line.splice(line.indexOf(turn), 1)
-          const [next] = line
-          if (next !== undefined) return Deferred.succeed(next, undefined)
-          lines.delete(name)
-          return Effect.void
-        })
-    )
+  const inTurn = Turns.make()
 
   const whenFree = <A, E, R>(
     begin: Effect.Effect<A, E, R>
@@ -83,7 +61,7 @@ const make = Effect.gen(function* () {
           ...(volumeId === undefined || volumeId === null ? [] : [`volume ${volumeId}`]),
           ...(vmId === undefined || vmId === null ? [] : [`VM ${vmId}`])
         ]
-        return names.reduceRight((effect, name) => inTurn(name, effect), whenFree(begin))
+        return names.reduceRight((effect, name) => inTurn(name, () => effect), whenFree(begin))
       }
       return Effect.flatMap(Intent, ({ waits }) =>
         waits ? waiting() : Effect.catchIf(begin, isBusy, (busy) => stop(busy))

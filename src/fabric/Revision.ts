@@ -50,8 +50,10 @@ export const ofImage = ({ config, id, state }: Image): string => of("image", id,
 export const ofInstanceType = ({ cpu, disk, ram, retired, tid }: KnownType): string =>
   of("type", tid, cpu, ram, disk, retired)
 /** @since 0.4.0 @category getters */
-export const ofOperation = ({ cancelAsked, error, id, outcome, replacedBy, state }: Operation): string =>
-  of("operation", id, state, error, cancelAsked, outcome, replacedBy)
+export const ofOperation = (operation: Operation): string => {
+  const { cancelAsked, error, id, outcome, replacedBy, retriedBy, state } = operation
+  return of("operation", id, state, error, cancelAsked, outcome, replacedBy, retriedBy)
+}
 
 /** @since 0.5.0 @category getters */
 export const ofWebhook = ({ id, types, url }: Webhook): string => of("webhook", id, url, types)

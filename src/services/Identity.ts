@@ -28,13 +28,16 @@ export interface NewToken {
 export class Identity extends Context.Tag("vmfabric/Identity")<
   Identity,
   {
-    /** Whether anybody could sign in: a user with a password, or a token that has not expired. */
+    /**
+     * Whether anybody could sign in: a user with a password, or a token that has not expired. Those of disabled users count: to disable somebody must not
+     * open the door to whoever is on the machine.
+     */
     readonly anybody: Effect.Effect<boolean, PersistenceError>
-    /** Whose token this is; none: nobody's, or it has expired. Compared by hash, in constant time. */
+    /** Whose token this is; none: nobody's or a disabled user's, or it has expired. Compared by hash, in constant time. */
     readonly byToken: (secret: Redacted.Redacted) => Effect.Effect<Option.Option<Principal>, PersistenceError>
-    /** Whose session this is; none: nobody's, or it has ended. */
+    /** Whose session this is; none: nobody's or a disabled user's, or it has ended. */
     readonly bySession: (secret: Redacted.Redacted) => Effect.Effect<Option.Option<Principal>, PersistenceError>
-    /** With name and password; takes the same time whether or not there is such a user. Gives the session's secret. None: one of both is wrong. */
+    /** With name and password; takes the same time whether or not there is such a user. Gives the session's secret. None: one of both is wrong, or the user is disabled. */
     readonly signIn: (
       name: string,
       password: Redacted.Redacted
@@ -51,10 +54,13 @@ export class Identity extends Context.Tag("vmfabric/Identity")<
       readonly role: Role
       readonly password?: Redacted.Redacted
     }) => Effect.Effect<User, InvalidArgument | UserConflict | PersistenceError>
-    /** What is absent stays. A new password or a lesser role ends the user's sessions. The last admin stays one. */
+    /**
+     * What is absent stays. A new password or another role ends the user's sessions. While a user is disabled no session and no token of theirs is
+     * good, and they are when that is over. The last admin that is not disabled stays one.
+     */
     readonly changeUser: (
       name: UserName,
-      change: { readonly role?: Role; readonly password?: Redacted.Redacted }
+      change: { readonly role?: Role; readonly password?: Redacted.Redacted; readonly disabled?: boolean }
     ) => Effect.Effect<User, InvalidArgument | UserNotFound | UserConflict | PersistenceError>
     /** With all tokens and sessions. The last admin stays. */
     readonly removeUser: (name: UserName) => Effect.Effect<void, UserNotFound | UserConflict | PersistenceError>

@@ -652,6 +652,21 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /** Those that have been looked at. */
     readonly pools: Effect.Effect<ReadonlyArray<PoolReport>, Errors.PersistenceError>
 
+    /**
+     * `by` becomes the retry of `of`, which has failed, and `key` leads to it from then on. For a `Confirm` alone, whose transaction it is a part of: `by` is the
+     * operation that is written there. Gives the one that is its retry already, and then writes nothing; null: there was none. `now` in milliseconds
+     * since 1970.
+     *
+     * @since 0.8.0
+     */
+    readonly keepRetry: (retry: {
+      readonly of: OperationId
+      readonly by: OperationId
+      readonly key?: RequestKey
+      readonly now: number
+    }) => Effect.Effect<OperationId | null, Errors.KeyReused | Errors.PersistenceError>
+    /** The operation that a request with that key led to; null: there was none. @since 0.8.0 */
+    readonly keyed: (key: RequestKey) => Effect.Effect<Operation | null, Errors.KeyReused | Errors.PersistenceError>
     /** The operation's row. None: no such operation. */
     readonly operation: (id: OperationId) => Effect.Effect<Option.Option<Operation>, Errors.PersistenceError>
   }

@@ -199,6 +199,9 @@ describe("commands", () => {
       assert.strictEqual(added.status, 0, added.all)
       assert.match(added.out, /^origin +api$/m)
       assert.include(added.out, 'ram=2048 network.lan=bridge:br0 path=/var/lib/vmfabric "label.rack=7 b"')
+      const networks = (yield* run("network", "list", "-o", "wide")).out
+      assert.match(networks, /^NAME +KIND +STATE +HOSTS /)
+      assert.match(networks, /^default +libvirt +usable +1,2,3/m)
       const wrong = yield* run("host", "add", "root@test-5", "virt=xen", "nosuch=1")
       assert.strictEqual(wrong.status, 2)
       assert.include(wrong.err, 'virt is "xen": expected auto, kvm or qemu')
@@ -225,6 +228,26 @@ describe("commands", () => {
       assert.include((yield* run("host", "remove", "test-4", "--plan")).out, "-address: root@test-4")
       assert.strictEqual((yield* run("host", "remove", "test-4")).err, "host 4 is removed\n")
       assert.strictEqual((yield* run("host", "get", "test-4")).status, 3)
+    })
+  )
+
+  it.scopedLive("send events elsewhere, and tell of each try", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      assert.strictEqual(
+        (yield* run("webhook", "create", "https://receiver.example/hooks", "--type", "vm.created")).status,
+        0
+      )
+      const none = yield* run("webhook", "deliveries", "1")
+      assert.deepStrictEqual([none.status, none.err], [0, "nothing was sent yet\n"])
+      assert.strictEqual((yield* run("webhook", "ping", "1")).status, 0)
+      const { out } = yield* run("webhook", "deliveries", "1")
+      assert.match(
+        out,
+        /^AT +WHAT +EVENT +TRY +RESULT +STATUS +MILLISECONDS +REASON +NEXT TRY\n\S+ \S* *ping +- +1 +arrived +204 /
+      )
+      const unknown = yield* run("webhook", "deliveries", "9")
+      assert.strictEqual(unknown.status, 3)
     })
   )
 
@@ -494,6 +517,35 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("what has failed is retried, once, and the refusal of another says by what it was", () =>
+    Effect.gen(function* () {
+      const { run, served } = yield* shell
+      yield* served.refuse
+      const begun = yield* run("volume", "create", "--name", "slow", "--size", "1", "--no-wait", "-o", "name")
+      const id = begun.out.trim()
+      const early = yield* run("operation", "retry", id)
+      assert.strictEqual(early.status, 1)
+      assert.match(early.err, /cannot be retried: .*: wait /)
+      yield* served.mend
+      assert.include((yield* run("operation", "watch", id)).err, "it is full")
+      const planned = yield* run("operation", "retry", id, "--plan")
+      assert.deepInclude(planned, { status: 0 }, planned.err)
+      const retried = yield* run("operation", "retry", id, "--idempotency-key", "once")
+      assert.strictEqual(retried.status, 0, retried.err)
+      assert.match(retried.out, /^state +done$/m)
+      assert.match(retried.out, new RegExp(`^retry of +${id}$`, "m"))
+      const by = /^id +(\S+)$/m.exec(retried.out)?.[1] ?? ""
+      assert.match(
+        (yield* run("operation", "retry", id, "--idempotency-key", "once")).out,
+        new RegExp(`^id +${by}$`, "m")
+      )
+      const again = yield* run("operation", "retry", id)
+      assert.strictEqual(again.status, 1)
+      assert.include(again.err, `operation ${by} is its retry already`)
+      assert.match((yield* run("operation", "get", id)).out, new RegExp(`^retried by +${by}$`, "m"))
+    })
+  )
+
   it.scopedLive("a list that is watched goes on with what changes", () =>
     Effect.gen(function* () {
       const { run, sees } = yield* shell
@@ -728,6 +780,22 @@ describe("contexts", () => {
       assert.strictEqual((yield* run("type", "retire", "2")).status, 0)
       assert.strictEqual((yield* run("type", "list", "-o", "name")).out, "1\n")
       assert.match((yield* run("type", "list", "--retired", "-o", "wide")).out, /^ *2 +2 +2048 +20 +api +true/m)
+    })
+  )
+
+  it.scopedLive("a user is disabled and enabled, but not the last admin", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("user", "create", "root", "--role", "admin")
+      yield* run("user", "create", "ada", "--role", "operator")
+      const disabled = yield* run("user", "disable", "ada")
+      assert.strictEqual(disabled.status, 0, disabled.err)
+      assert.match(disabled.out, /^disabled +true$/m)
+      assert.match((yield* run("user", "list")).out, /^ada +operator +none +true/m)
+      assert.match((yield* run("user", "enable", "ada")).out, /^disabled +false$/m)
+      const last = yield* run("user", "disable", "root")
+      assert.strictEqual(last.status, 1)
+      assert.include(last.err, "user root is the last admin: make somebody else one first")
     })
   )
 

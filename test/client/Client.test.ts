@@ -32,6 +32,8 @@ const operation = {
   endedAt: null,
   imageId: null,
   replacedBy: null,
+  retryOf: null,
+  retriedBy: null,
   outcome: null,
   progress: null
 }

@@ -69,11 +69,15 @@ export const of = Effect.fn("Served.of")(function* (fleet: FleetConfig) {
   const tokens = new Set<string | undefined>()
   const context = yield* Layer.build(app(gate, fleet).pipe(Layer.provide(quiet)))
   const { update } = Context.get(context, StorageTest.StorageTestState)
+  const refusing = (refuses: string | null) =>
+    Effect.flatMap(
+      Context.get(context, Inventory).hosts,
+      Effect.forEach(({ host }) => update(host, (store) => ({ ...store, refuses })))
+    )
   /** From now on no host's storage takes anything. */
-  const refuse = Effect.flatMap(
-    Context.get(context, Inventory).hosts,
-    Effect.forEach(({ host }) => update(host, (store) => ({ ...store, refuses: "it is full" })))
-  )
+  const refuse = refusing("it is full")
+  /** Until it does again. */
+  const mend = refusing(null)
   const outer = yield* Effect.scope
   const listen = (port: number) =>
     Effect.gen(function* () {
@@ -94,6 +98,7 @@ export const of = Effect.fn("Served.of")(function* (fleet: FleetConfig) {
     context,
     gate,
     refuse,
+    mend,
     seen,
     tokens,
     url: `http://127.0.0.1:${first.port}`,

@@ -197,6 +197,82 @@ export const identityContract = <E>(title: string, layer: Layer.Layer<Identity, 
       }).pipe(Effect.provide(layer))
     )
 
+    it.effect("a disabled user is nobody until they are enabled, and then has all that they had", () =>
+      Effect.gen(function* () {
+        const identity = yield* withAdmin
+        yield* identity.createUser({ name: name("ada"), role: "operator", password })
+        yield* identity.createUser({ name: name("bob"), role: "operator", password })
+        const signIn = (who: string) => identity.signIn(who, password)
+        const session = Option.getOrThrow(yield* signIn("ada")).secret
+        const bob = Option.getOrThrow(yield* signIn("bob")).secret
+        const { secret } = yield* token("ada", "viewer")
+        const before = yield* identity.byToken(secret)
+        assert.isFalse((yield* identity.users).some(({ disabled }) => disabled))
+
+        assert.deepInclude(yield* identity.changeUser(name("ada"), { disabled: true }), {
+          name: name("ada"),
+          role: "operator",
+          hasPassword: true,
+          disabled: true
+        })
+        assert.isTrue(Option.isNone(yield* identity.bySession(session)))
+        assert.isTrue(Option.isNone(yield* identity.byToken(secret)))
+        assert.isTrue(Option.isNone(yield* signIn("ada")))
+        assert.isTrue(Option.isSome(yield* identity.bySession(bob)))
+        // who is on this machine is not let in for it
+        assert.isTrue(yield* identity.anybody)
+        assert.lengthOf(yield* identity.tokens(name("ada")), 1)
+        // also one that is made meanwhile
+        const another = yield* token("ada", "viewer")
+        assert.isTrue(Option.isNone(yield* identity.byToken(another.secret)))
+        // what else is changed of them leaves them disabled
+        assert.isTrue((yield* identity.changeUser(name("ada"), { role: "operator" })).disabled)
+
+        assert.isFalse((yield* identity.changeUser(name("ada"), { disabled: false })).disabled)
+        assert.deepStrictEqual(yield* identity.byToken(secret), before)
+        assert.isTrue(Option.isSome(yield* identity.byToken(another.secret)))
+        assert.isTrue(Option.isSome(yield* identity.bySession(session)))
+        assert.isTrue(Option.isSome(yield* signIn("ada")))
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("somebody who is disabled while they sign in does not get in", () =>
+      Effect.gen(function* () {
+        const identity = yield* withAdmin
+        yield* identity.createUser({ name: name("ada"), role: "operator", password })
+        const [found] = yield* Effect.all(
+          [identity.signIn("ada", password), identity.changeUser(name("ada"), { disabled: true })],
+          { concurrency: "unbounded" }
+        )
+        if (Option.isSome(found)) assert.isTrue(Option.isNone(yield* identity.bySession(found.value.secret)))
+        assert.isTrue(Option.isNone(yield* identity.signIn("ada", password)))
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("an admin who is disabled is none: the last other one is not disabled, lowered or removed", () =>
+      Effect.gen(function* () {
+        const identity = yield* withAdmin
+        yield* identity.createUser({ name: name("ada"), role: "admin" })
+        const last = (who: string) => `user ${who} is the last admin: make somebody else one first`
+        yield* identity.changeUser(name("ada"), { disabled: true })
+        for (const change of [{ disabled: true }, { role: "viewer" }] as const) {
+          assert.strictEqual(yield* messageOf(identity.changeUser(name("root"), change)), last("root"))
+        }
+        assert.strictEqual(yield* messageOf(identity.removeUser(name("root"))), last("root"))
+        yield* identity.changeUser(name("ada"), { disabled: false })
+        // of two who disable each other at the same time one stays
+        const outcomes = yield* Effect.all(
+          ["root", "ada"].map((who) => Effect.either(identity.changeUser(name(who), { disabled: true }))),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(outcomes.map(({ _tag }) => _tag).toSorted(), ["Left", "Right"])
+        assert.lengthOf(
+          (yield* identity.users).filter(({ disabled }) => !disabled),
+          1
+        )
+      }).pipe(Effect.provide(layer))
+    )
+
     it.effect("keeps at least one admin, and makes the first user one", () =>
       Effect.gen(function* () {
         const identity = yield* Identity

@@ -1070,6 +1070,45 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
       }).pipe(Effect.provide(layer))
     )
 
+    it.effect("an operation has one retry, which is written with it or not at all", () =>
+      Effect.gen(function* () {
+        const { inventory, journal } = yield* started
+        const first = yield* inventory.admit(request(), on(1))
+        yield* inventory.setVmState(first.vm.id, "failed")
+        yield* journal.record(first.operation.id, { state: { to: "failed", error: "no" } })
+        const of = first.operation.id
+        const key = { key: "once", fingerprint: "retry" }
+        const found: Array<OperationId | null> = []
+        const retrying = (end: Effect.Effect<void>) =>
+          inventory.admit(request(), on(1), ({ operation }) =>
+            inventory.keepRetry({ of, by: operation.id, key, now: 0 }).pipe(
+              Effect.orDie,
+              Effect.map((by) => void found.push(by)),
+              Effect.zipRight(end)
+            )
+          )
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(retrying(Effect.die("it is taken back")))))
+        assert.isNull(Option.getOrThrow(yield* inventory.operation(of)).retriedBy)
+        assert.isNull(yield* inventory.keyed(key))
+
+        const { operation } = yield* retrying(Effect.void)
+        assert.deepInclude(Option.getOrThrow(yield* inventory.operation(of)), {
+          retryOf: null,
+          retriedBy: operation.id
+        })
+        assert.deepInclude(Option.getOrThrow(yield* inventory.operation(operation.id)), {
+          retryOf: of,
+          retriedBy: null
+        })
+        assert.strictEqual((yield* inventory.keyed(key))?.id, operation.id)
+        assert.strictEqual((yield* Effect.flip(inventory.keyed({ ...key, fingerprint: "another" })))._tag, "KeyReused")
+        yield* retrying(Effect.void)
+        assert.deepStrictEqual(found, [null, null, operation.id])
+        // alone it could be lost, or be there without its operation
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(inventory.keepRetry({ of, by: operation.id, now: 0 }))))
+      }).pipe(Effect.provide(layer))
+    )
+
     describe("pages of VMs", () => {
       const walk = Effect.fnUntraced(function* (filter: VmFilter, order: VmOrder, limit: number) {
         const inventory = yield* Inventory

@@ -23,6 +23,7 @@ import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Power } from "../../src/fabric/Power.ts"
+import { Retries } from "../../src/fabric/Retries.ts"
 import { Reality, type VmReport } from "../../src/fabric/Reality.ts"
 import { Vms, type CreateVm } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -209,6 +210,7 @@ export const make = () => {
     Layer.mock(InstanceTypes, {}),
     Layer.mock(ImageIntake, {}),
     Layer.mock(ImagePublishing, {}),
+    Layer.mock(Retries, {}),
     Layer.succeed(
       Images,
       Images.of({

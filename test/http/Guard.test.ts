@@ -482,14 +482,79 @@ describe("sessions and passwords", () => {
   )
 })
 
+describe("a disabled user", () => {
+  it.scopedLive(
+    "is answered as a stranger is, wherever they were, until they are enabled; the record has all of it",
+    () =>
+      Effect.gen(function* () {
+        const { admins, ask, identity, json } = yield* Guarded.make()
+        const headers = yield* admins
+        const word = Redacted.value(Guarded.password)
+        yield* identity.createUser({ name: UserName.make("ada"), role: "operator", password: Guarded.password })
+        const { secret } = yield* identity.createToken({
+          name: "t",
+          owner: UserName.make("ada"),
+          role: "operator",
+          expiresAt: null
+        })
+        const token = { authorization: `Bearer ${Redacted.value(secret)}` }
+        const signIn = (name: string, password: string) => json("POST", "/api/v1/session", { name, password })
+        const cookie = { cookie: String((yield* signIn("ada", word)).headers["set-cookie"]).split(";")[0] ?? "" }
+        const see = (who: Readonly<Record<string, string>>) =>
+          Effect.map(ask("GET", "/api/v1/session", { headers: who }), ({ status }) => status)
+        assert.deepStrictEqual([yield* see(token), yield* see(cookie)], [200, 200])
+
+        const disabled = yield* json("PATCH", "/api/v1/users/ada", { disabled: true }, headers)
+        assert.strictEqual(disabled.status, 200)
+        assert.deepInclude(JSON.parse(disabled.text), { name: "ada", disabled: true, hasPassword: true })
+        assert.deepStrictEqual([yield* see(token), yield* see(cookie)], [401, 401])
+        const [right, wrong] = [yield* signIn("ada", word), yield* signIn("ada", "a wrong password")]
+        assert.strictEqual(right.status, 401)
+        assert.deepStrictEqual(right.text, wrong.text)
+        assert.deepStrictEqual(right.text, (yield* signIn("nobody", word)).text)
+
+        assert.strictEqual((yield* json("PATCH", "/api/v1/users/ada", { disabled: false }, headers)).status, 200)
+        assert.deepStrictEqual([yield* see(token), yield* see(cookie)], [200, 200])
+        assert.strictEqual((yield* signIn("ada", word)).status, 200)
+
+        const itself = yield* json("PATCH", "/api/v1/users/the-admin", { disabled: true }, headers)
+        assert.deepInclude(JSON.parse(itself.text), {
+          status: 409,
+          code: "user_conflict",
+          detail: "user the-admin cannot disable themselves: ask another admin to"
+        })
+        assert.strictEqual((yield* json("PATCH", "/api/v1/users/ada", { disabled: true }, token)).status, 403)
+        assert.strictEqual((yield* json("PATCH", "/api/v1/users/nobody", { disabled: true }, headers)).status, 404)
+        assert.strictEqual((yield* json("PATCH", "/api/v1/users/ada", { disable: true }, headers)).status, 400)
+
+        const lines = yield* identity.audited({ before: null, limit: 100 })
+        assert.includeDeepMembers(
+          lines.map(({ failed, method, path, status, user }) => [user, method, path, status, failed]),
+          [
+            ["the-admin", "PATCH", "/api/v1/users/ada", 200, null],
+            [null, "POST", "/api/v1/session", 401, "ada is disabled"],
+            [
+              "the-admin",
+              "PATCH",
+              "/api/v1/users/the-admin",
+              409,
+              "user the-admin cannot disable themselves: ask another admin to"
+            ]
+          ]
+        )
+      })
+  )
+})
+
 describe("a stream of events", () => {
-  it.scopedLive("ends when its token is removed or expires, and no other does", () =>
+  it.scopedLive("ends when its token is removed or expires or its user disabled, and no other does", () =>
     Effect.gen(function* () {
       const { admins, forward, identity, now, port, someone } = yield* Guarded.make()
       yield* admins
       const removed = yield* someone("viewer")
       const expiring = yield* someone("viewer", (yield* now) + 60_000)
       const staying = yield* someone("viewer")
+      const disabled = yield* someone("operator")
       const ended: Array<string> = []
       const follow = (name: string, headers: Readonly<Record<string, string>>) =>
         Effect.acquireRelease(
@@ -516,12 +581,15 @@ describe("a stream of events", () => {
       yield* follow("removed", removed)
       yield* follow("expiring", expiring)
       yield* follow("staying", staying)
+      yield* follow("disabled", disabled)
       const [first] = (yield* identity.tokens()).filter(({ role }) => role === "viewer")
       assert(first !== undefined)
       yield* identity.removeToken(first.id)
       yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(ended, ["removed"])))
       forward(61_000)
       yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(ended, ["removed", "expiring"])))
+      yield* identity.changeUser(UserName.make("the-operator"), { disabled: true })
+      yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(ended, ["removed", "expiring", "disabled"])))
     })
   )
 })

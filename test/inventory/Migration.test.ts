@@ -129,7 +129,9 @@ describe("a database of version 0001", () => {
           detail: "{}",
           cancel_asked: 0,
           replaced_by: null,
-          outcome: null
+          outcome: null,
+          retry_of: null,
+          retried_by: null
         })
       })
       assert.strictEqual(after["operations"]?.length, 5)
@@ -235,7 +237,10 @@ describe("a database of version 0001", () => {
         { migration_id: 15, name: "made_events" },
         { migration_id: 16, name: "placements" },
         { migration_id: 18, name: "explanations" },
-        { migration_id: 20, name: "settings_events" }
+        { migration_id: 20, name: "settings_events" },
+        { migration_id: 21, name: "retries" },
+        { migration_id: 22, name: "disabled_users" },
+        { migration_id: 23, name: "webhook_deliveries" }
       ])
     })
   )
@@ -358,7 +363,13 @@ describe("a database of version 0002", () => {
           images: extended(rows, "images", fromFile),
           vms: withApplied(rows["vms"] ?? []),
           reservations: extended(rows, "reservations", { groups: null }),
-          operations: extended(rows, "operations", { cancel_asked: 0, replaced_by: null, outcome: null })
+          operations: extended(rows, "operations", {
+            cancel_asked: 0,
+            replaced_by: null,
+            outcome: null,
+            retry_of: null,
+            retried_by: null
+          })
         })
         assert.deepStrictEqual(
           secondTables.map((table) => rows[table]?.length),

@@ -8,12 +8,14 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type ReactNode, useEffect } from "react"
+import { type ReactNode, useEffect, useState } from "react"
 import { Kind, type Operation, State as OperationState, type Step } from "../../api/Operations.ts"
 import { OperationId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { mostOperations } from "../state/Live.ts"
+import { useRead } from "../state/Read.ts"
 import {
+  Commands,
   CommandsButton,
   Empty,
   Failure,
@@ -26,9 +28,58 @@ import {
 } from "../parts/Parts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { Filter } from "../parts/Field.tsx"
+import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { Target } from "../parts/OperationRow.tsx"
 import { briefly, count, kind, lasted, moment, operationState } from "../parts/Words.ts"
+
+const cancelOf = ({ id, kind: name }: Operation): Commanded => ({
+  label: `Cancel ${kind(name)}`,
+  method: "POST",
+  path: `/operations/${id}/cancel`,
+  words: ["operation", "cancel", id],
+  run: Effect.flatMap(calls, ({ operations }) => operations.cancelOperation({ path: { id } }))
+})
+
+const retryOf = ({ id, kind: name }: Operation): Commanded => ({
+  label: `Retry ${kind(name)}`,
+  method: "POST",
+  path: `/operations/${id}/retry`,
+  words: ["operation", "retry", id],
+  run: Effect.flatMap(calls, ({ operations }) =>
+    operations.retryOperation({ path: { id }, headers: {}, urlParams: {} })
+  )
+})
+
+/** Whether it has failed, and nothing else does the same by now: the controller may still have a reason not to. */
+const canRetry = ({ replacedBy, retriedBy, state }: Operation) =>
+  state === "failed" && replacedBy === null && retriedBy === null
+
+/** What can be done with one of a list. */
+const Actions = ({ operation }: { readonly operation: Operation }) => {
+  const begin = useBegin()
+  const viewer = useRole() === "viewer"
+  const [shown, setShown] = useState(false)
+  const goesOn = operation.endedAt === null
+  if (!goesOn && !canRetry(operation)) return null
+  const action = goesOn ? cancelOf(operation) : retryOf(operation)
+  const entries = () => [
+    [
+      {
+        name: goesOn ? "Cancel" : "Retry",
+        disabled: viewer || (goesOn && operation.cancelAsked),
+        act: () => void begin(action)
+      }
+    ],
+    [{ name: "Copy as curl or CLI…", disabled: false, act: () => setShown(true) }]
+  ]
+  return (
+    <>
+      <MenuButton label={`Actions of ${kind(operation.kind)}, ${moment(operation.createdAt)}`} entries={entries} />
+      {shown ? <Commands actions={[action]} onClose={() => setShown(false)} /> : null}
+    </>
+  )
+}
 
 const columns: ReadonlyArray<Column<Operation>> = [
   {
@@ -59,7 +110,8 @@ const columns: ReadonlyArray<Column<Operation>> = [
     title: ({ createdAt }) => moment(createdAt),
     shown: ({ createdAt }) => briefly(createdAt)
   },
-  { key: "took", name: "Took", className: "right extra-phone", tone: "quiet", shown: lasted }
+  { key: "took", name: "Took", className: "right extra-phone", tone: "quiet", shown: lasted },
+  { key: "actions", name: <span className="sr">Actions</span>, shown: (one) => <Actions operation={one} /> }
 ]
 
 /** @since 0.7.0 @category components */
@@ -136,14 +188,6 @@ const operationAtom = Atom.family((id: string) =>
   )
 )
 
-const cancelOf = ({ id, kind: name }: Operation): Commanded => ({
-  label: `Cancel ${kind(name)}`,
-  method: "POST",
-  path: `/operations/${id}/cancel`,
-  words: ["operation", "cancel", id],
-  run: Effect.flatMap(calls, ({ operations }) => operations.cancelOperation({ path: { id } }))
-})
-
 const stepsAtom = Atom.family((id: string) =>
   runtime.atom(
     Effect.gen(function* () {
@@ -174,10 +218,8 @@ const StepRow = ({ step: { endedAt, error, name, phase, startedAt, state, tries 
 
 /** Each that was begun: when, how long it took, and why it failed. */
 const Steps = ({ operation }: { readonly operation: Operation }) => {
-  const atom = stepsAtom(operation.id)
-  const read = useAtomValue(atom)
-  const refresh = useAtomRefresh(atom)
-  useEffect(refresh, [operation, refresh])
+  const { progress, state } = operation
+  const read = useRead(stepsAtom(operation.id), [state, progress?.phase, progress?.number, progress?.tries])
   if (Result.isFailure(read)) return <Failure words={wordsOfCause(read.cause)} />
   if (!Result.isSuccess(read)) return <Loading />
   return (
@@ -198,6 +240,7 @@ export const OneOperation = (): ReactNode => {
   const refresh = useAtomRefresh(atom)
   const role = useRole()
   const begin = useBegin()
+  const navigate = useNavigate()
   const live = snapshot.operations.find((one) => one.id === id)
   const found = Result.isSuccess(read) ? read.value : undefined
   // what ended last is right: the event may be here before the answer, and the other way round
@@ -211,6 +254,10 @@ export const OneOperation = (): ReactNode => {
     const timer = setInterval(refresh, 500)
     return () => clearInterval(timer)
   }, [goesOn, refresh])
+  const retried = live?.retriedBy ?? null
+  useEffect(() => {
+    if (retried !== null) refresh()
+  }, [retried, refresh])
   useTitle(operation === undefined ? "Operation" : kind(operation.kind))
   if (operation === undefined) {
     return (
@@ -222,6 +269,12 @@ export const OneOperation = (): ReactNode => {
   }
   const { progress } = operation
   const cancel = cancelOf(operation)
+  const retry = retryOf(operation)
+  const retriable = canRetry(operation)
+  const again = async () => {
+    const begun = await begin(retry)
+    if (begun !== null) await navigate({ to: "/operations/$id", params: { id: begun.id } })
+  }
   return (
     <div className="page narrow">
       <div className="head">
@@ -243,7 +296,12 @@ export const OneOperation = (): ReactNode => {
               Cancel
             </button>
           ) : null}
-          <CommandsButton actions={[cancel]} />
+          {retriable ? (
+            <button type="button" className="button primary" disabled={role === "viewer"} onClick={() => void again()}>
+              Retry
+            </button>
+          ) : null}
+          {goesOn || retriable ? <CommandsButton actions={[goesOn ? cancel : retry]} /> : null}
         </div>
       </div>
       {operation.error === null ? null : (
@@ -304,6 +362,26 @@ export const OneOperation = (): ReactNode => {
                 <dd>
                   <Link to="/operations/$id" params={{ id: operation.replacedBy }}>
                     the same on another host
+                  </Link>
+                </dd>
+              </>
+            )}
+            {operation.retryOf === null ? null : (
+              <>
+                <dt>Retry of</dt>
+                <dd>
+                  <Link to="/operations/$id" params={{ id: operation.retryOf }}>
+                    the one that failed before
+                  </Link>
+                </dd>
+              </>
+            )}
+            {operation.retriedBy === null ? null : (
+              <>
+                <dt>Retried as</dt>
+                <dd>
+                  <Link to="/operations/$id" params={{ id: operation.retriedBy }}>
+                    the same once more
                   </Link>
                 </dd>
               </>

@@ -3,7 +3,7 @@
  *
  * @since 0.8.0
  */
-import { useAtomRefresh } from "@effect-atom/atom-react"
+import { Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
 import { type ReactNode, useState } from "react"
 import { NewUser, type User } from "../../api/Users.ts"
@@ -130,6 +130,37 @@ const RoleDialog = ({
   )
 }
 
+const DisableDialog = ({
+  onClose,
+  onDone,
+  user: { disabled, name }
+}: {
+  readonly user: User
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const verb = disabled ? "Enable" : "Disable"
+  const action: Commanded = {
+    label: `${verb} ${name}`,
+    method: "PATCH",
+    path: `/users/${name}`,
+    body: { disabled: !disabled },
+    words: ["user", disabled ? "enable" : "disable", name],
+    run: Effect.asVoid(
+      Effect.flatMap(calls, ({ users }) => users.changeUser({ path: { name }, payload: { disabled: !disabled } }))
+    )
+  }
+  return (
+    <FormDialog title={`${verb} ${name}`} button={verb} action={action} ready onClose={onClose} onDone={onDone}>
+      <p>
+        {disabled
+          ? "They can sign in again, and all their tokens that have not expired are good again."
+          : "They are shut out at once, wherever they are signed in, and none of their tokens is good. Nothing is lost: enabling them gives all of it back."}
+      </p>
+    </FormDialog>
+  )
+}
+
 const remove = ({ name }: User): Commanded => ({
   label: `Remove ${name}`,
   method: "DELETE",
@@ -141,10 +172,12 @@ const remove = ({ name }: User): Commanded => ({
 const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
   const refresh = useAtomRefresh(usersAtom)
   const again = useAtomRefresh(meAtom)
+  const me = useAtomValue(meAtom)
+  const mine = Result.isSuccess(me) ? me.value.user : undefined
   const [dialog, open] = useDialog()
   const columns: ReadonlyArray<Column<User>> = [
     { key: "name", name: "Name", tone: "main-cell", shown: ({ name }) => name, title: ({ name }) => name },
-    { key: "role", name: "Role", shown: ({ role }) => role },
+    { key: "role", name: "Role", shown: ({ disabled, role }) => (disabled ? `disabled ${role}` : role) },
     {
       key: "password",
       name: "Signs in",
@@ -180,6 +213,11 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
               }
             ],
             [
+              {
+                name: user.disabled ? "Enable…" : "Disable…",
+                disabled: user.name === mine,
+                act: () => open((close) => <DisableDialog user={user} onClose={close} onDone={refresh} />)
+              },
               {
                 name: "Remove…",
                 danger: true,

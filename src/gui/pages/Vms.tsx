@@ -98,6 +98,26 @@ const sortOf = (sort = "name") => {
   return { key: column?.key ?? "name", descending, by: column?.by ?? (({ name }: Vm) => name) }
 }
 
+/** Not made within a page: it is kept for as long as its VM is as it is, and what is within holds on to everything of the moment it was drawn at. */
+const rowOf = (vm: Vm, host: string, checked: boolean, toggle: (id: VmId, on: boolean) => void): Row => ({
+  key: String(vm.id),
+  cells: [
+    {
+      key: "choose",
+      className: "choose",
+      shown: (
+        <input
+          type="checkbox"
+          aria-label={`Choose ${vm.name}`}
+          checked={checked}
+          onChange={(event) => toggle(vm.id, event.target.checked)}
+        />
+      )
+    },
+    ...columns.map(({ className = "", key, shown }) => ({ key, className, shown: shown(vm, host) }))
+  ]
+})
+
 const states = ["running", "stopped", "paused", "creating", "destroying"] as const
 
 /** @since 0.7.0 @category components */
@@ -189,24 +209,7 @@ export const Vms = (): ReactNode => {
     const checked = ids.has(vm.id)
     const before = drawn.current.get(vm)
     if (before?.host === host && before.checked === checked) return before.row
-    const row: Row = {
-      key: String(vm.id),
-      cells: [
-        {
-          key: "choose",
-          className: "choose",
-          shown: (
-            <input
-              type="checkbox"
-              aria-label={`Choose ${vm.name}`}
-              checked={checked}
-              onChange={(event) => toggle(vm.id, event.target.checked)}
-            />
-          )
-        },
-        ...columns.map(({ className = "", key, shown }) => ({ key, className, shown: shown(vm, host) }))
-      ]
-    }
+    const row = rowOf(vm, host, checked, toggle)
     drawn.current.set(vm, { host, checked, row })
     return row
   }

@@ -91,6 +91,7 @@ export const sentence = ({ data, hostId, type }: Event, { hosts }: Pick<Snapshot
     case "operation.created":
     case "operation.changed": {
       const name = data["kind"]
+      if (textOf(data, "retriedBy") !== null) return `${isKind(name) ? kind(name) : "An operation"} is retried`
       const asked = data["cancelAsked"] === true && state === "running" ? ", and is to be cancelled" : ""
       return `${isKind(name) ? kind(name) : "An operation"} ${told[state] ?? state}${asked}${because(textOf(data, "error"))}`
     }

@@ -22,7 +22,7 @@ import type { Vm } from "../../api/Vms.ts"
 import type { Volume } from "../../api/Volumes.ts"
 import * as EventStream from "../../client/EventStream.ts"
 import { EventId } from "../../domain/Event.ts"
-import { HostId, type OperationId, type VmId, type VolumeId } from "../../domain/Ids.ts"
+import { HostId, OperationId, type VmId, type VolumeId } from "../../domain/Ids.ts"
 import { Power, VmState } from "../../domain/Vm.ts"
 import { calls, Here, isUnknown, runtime, type Words, wordsOf } from "./Api.ts"
 
@@ -184,6 +184,7 @@ const isOperationState = Schema.is(OperationState)
 const isVmState = Schema.is(VmState)
 const isPower = Schema.is(Power)
 const isHostId = Schema.is(HostId)
+const isOperationId = Schema.is(OperationId)
 
 const seenOf = (data: Event["data"], since: Time): Vm["seen"] =>
   isPower(data["power"])
@@ -236,8 +237,13 @@ const withOperation = (operations: Map<OperationId, Operation>, event: Event, st
   const now = operations.get(id)
   if (!isKind(kind) || !isOperationState(state)) return
   const ended = state === "done" || state === "failed"
+  // that it is retried comes after its end
+  const retriedBy = isOperationId(data["retriedBy"]) ? data["retriedBy"] : null
   // a repeated event tells of what was before
-  if (now !== undefined && now.endedAt !== null) return
+  if (now !== undefined && now.endedAt !== null) {
+    if (retriedBy !== null) operations.set(id, { ...now, retriedBy })
+    return
+  }
   operations.set(id, {
     ...(now ?? {
       id,
@@ -250,6 +256,8 @@ const withOperation = (operations: Map<OperationId, Operation>, event: Event, st
       endedAt: null,
       outcome: null,
       replacedBy: null,
+      retryOf: null,
+      retriedBy: null,
       progress: null
     }),
     state,

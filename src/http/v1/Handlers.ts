@@ -28,6 +28,7 @@ import { Nics } from "../../fabric/Nics.ts"
 import { Pools } from "../../fabric/Pools.ts"
 import { Power } from "../../fabric/Power.ts"
 import { Reality } from "../../fabric/Reality.ts"
+import { Retries } from "../../fabric/Retries.ts"
 import * as Revision from "../../fabric/Revision.ts"
 import { Vms } from "../../fabric/Vms.ts"
 import { Volumes } from "../../fabric/Volumes.ts"
@@ -484,7 +485,8 @@ const pools = HttpApiBuilder.group(api, "pools", (handlers) =>
 const operations = HttpApiBuilder.group(api, "operations", (handlers) =>
   Effect.gen(function* () {
     const operations = yield* Operations
-    const { underWay } = yield* Answers.make
+    const retries = yield* Retries
+    const { begun, underWay } = yield* Answers.make
 
     /** The operation at which the page before ended. */
     const before = (cursor: string) =>
@@ -532,6 +534,7 @@ const operations = HttpApiBuilder.group(api, "operations", (handlers) =>
       .handle("cancelOperation", ({ headers, path }) =>
         Effect.flatMap(told(operations.cancel(path.id)), ({ id }) => underWay(headers.prefer, id))
       )
+      .handle("retryOperation", (asked) => begun(asked, retries.retry(asked.path.id, keyOf(asked).idempotencyKey)))
   })
 )
 

@@ -72,10 +72,11 @@ const me = Effect.flatMap(CurrentPrincipal, (principal) =>
     : Effect.succeed(principal)
 )
 
-const userView = ({ createdAt, hasPassword, name, role }: User): Users.User => ({
+const userView = ({ createdAt, disabled, hasPassword, name, role }: User): Users.User => ({
   name,
   role,
   hasPassword,
+  disabled,
   createdAt: DateTime.unsafeMake(createdAt)
 })
 
@@ -128,10 +129,19 @@ export const changeUser = ({
   readonly path: { readonly name: UserName }
   readonly payload: Users.UserChange
 }) =>
-  Effect.map(
-    Effect.flatMap(Identity, ({ changeUser }) => changeUser(path.name, payload)),
-    userView
-  ).pipe(Effect.catchTags({ InvalidArgument, PersistenceError, UserConflict, UserNotFound }))
+  Effect.gen(function* () {
+    const { changeUser } = yield* Identity
+    const { user } = yield* me
+    if (payload.disabled === true && user === path.name) {
+      return yield* new Problem.Conflict({
+        status: 409,
+        code: "user_conflict",
+        title: "Not with this user",
+        detail: `user ${user} cannot disable themselves: ask another admin to`
+      })
+    }
+    return userView(yield* changeUser(path.name, payload))
+  }).pipe(Effect.catchTags({ InvalidArgument, PersistenceError, UserConflict, UserNotFound }))
 
 /**
  * Whoever has somebody's session or token must not become that user for good by it: the present password is asked for, and a token that may
@@ -260,8 +270,13 @@ export const signIn = ({ payload }: { readonly payload: Session.SignIn }) =>
     const session = Option.getOrUndefined(yield* identity.signIn(payload.name, payload.password))
     if (session === undefined) {
       // a name that is none may be a password in the wrong field
-      const known = (yield* identity.users).some(({ name }) => name === payload.name)
-      const failed = known ? `wrong password of ${payload.name}` : "no such user"
+      const known = (yield* identity.users).find(({ name }) => name === payload.name)
+      const failed =
+        known === undefined
+          ? "no such user"
+          : known.disabled
+            ? `${known.name} is disabled`
+            : `wrong password of ${known.name}`
       yield* recorded(request, { user: null, via: null, status: 401, failed })
       return yield* wrongPassword("name or password is wrong")
     }

@@ -52,6 +52,7 @@ type Standing =
   | Errors.PoolFull
   | Errors.KeyReused
   | Errors.NotCancellable
+  | Errors.NotRetryable
   | Errors.ImageRefused
   | Errors.UserConflict
   | Errors.OperationFailed
@@ -206,6 +207,8 @@ export function of(error: Known): P.Problem {
       return conflict("key_reused", "The key was used before", message)
     case "NotCancellable":
       return conflict("not_cancellable", "The operation cannot be cancelled", message, error.operationId)
+    case "NotRetryable":
+      return conflict("not_retryable", "The operation cannot be retried", message, error.by ?? error.operationId)
     case "ImageRefused":
       return conflict("image_refused", "The image cannot be used", message)
     case "UserConflict":

@@ -62,6 +62,11 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   NoFeasibleHost: [new Errors.NoFeasibleHost({ refusals: [] }), 409, "no_feasible_host"],
   PoolFull: [new Errors.PoolFull({ pool: "vms", wanted: 1, promised: 1, limit: 1, available: 1 }), 409, "pool_full"],
   KeyReused: [new Errors.KeyReused({ key: "k" }), 409, "key_reused"],
+  NotRetryable: [
+    new Errors.NotRetryable({ operationId, reason: "it has not ended: wait for its end", by: null }),
+    409,
+    "not_retryable"
+  ],
   NotCancellable: [new Errors.NotCancellable({ operationId, reason: "it has ended" }), 409, "not_cancellable"],
   ImageRefused: [new Errors.ImageRefused({ image: "a", reason: "it is empty" }), 409, "image_refused"],
   UserConflict: [new Errors.UserConflict({ name: "ada", reason: "exists" }), 409, "user_conflict"],
