@@ -138,7 +138,7 @@ describe("a ticket", () => {
                 Effect.ignore,
                 Effect.zipRight(Effect.never)
               )
-              yield* Effect.ignore(Effect.raceFirst(seen, saying)).pipe(Effect.timeout("20 seconds"))
+              yield* Effect.ignore(Effect.raceFirst(seen, saying)).pipe(Effect.timeout("1 minute"))
               return "opened"
             }).pipe(Effect.scoped)
 
@@ -180,11 +180,11 @@ describe("a ticket", () => {
               })
           ]
           yield* Effect.forEach(
-            Array.from({ length: 150 }, (_, index) => ({ index, life: lives[index % lives.length] })),
+            Array.from({ length: 100 }, (_, index) => ({ index, life: lives[index % lives.length] })),
             ({ index, life }) => life?.(`web-${index}`) ?? Effect.void,
             { concurrency: 40, discard: true }
           )
-          assert.isAtLeast(heard, 75)
+          assert.isAtLeast(heard, 50)
           assert.deepStrictEqual(yield* vms.list(), [])
           assert.deepStrictEqual(World.remains(world), { domains: [], disks: [] })
         }).pipe(Effect.provide(world.life))

@@ -35,7 +35,7 @@ const evil = fc
   )
   .map(([start, first, second, line]) => `${start}${first}${line}${second}x`)
   // a lone half of a character is none in a URL
-  .filter((text) => text.isWellFormed())
+  .filter((text) => !/\p{Cs}/u.test(text))
 
 const json = (value: unknown) => ["content-type: application/json", JSON.stringify(value)] as const
 
