@@ -24,8 +24,7 @@ import {
   pageOf,
   paging,
   strict,
-  Time,
-  waiting
+  Time
 } from "./Common.ts"
 import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
@@ -193,7 +192,7 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("attachVolume", "/volumes/:id/attach")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .setPayload(Attachment)
       .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
@@ -213,7 +212,7 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("detachVolume", "/volumes/:id/detach")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
@@ -229,7 +228,7 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("restoreVolume", "/volumes/:id/restore")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
@@ -240,7 +239,7 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("purgeVolume", "/volumes/:id/purge")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)

@@ -305,6 +305,24 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("do nothing twice with one key, to several neither", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("vm", "create", "--name", "n", "--type", "1", "--count", "2")
+      const reset = (...names: ReadonlyArray<string>) => run("vm", "reset", ...names, "--idempotency-key", "once")
+      const operations = Effect.map(run("operation", "list", "--kind", "ResetVm", "-o", "name"), ({ out }) => out)
+      const both = yield* reset("1", "2")
+      assert.strictEqual(both.status, 0, both.err)
+      const begun = yield* operations
+      assert.lengthOf(begun.trim().split("\n"), 2)
+      assert.strictEqual((yield* reset("1", "2")).out, both.out)
+      assert.strictEqual((yield* reset("1")).status, 0)
+      assert.strictEqual(yield* operations, begun)
+      yield* run("vm", "reset", "1", "--idempotency-key", "another")
+      assert.notStrictEqual(yield* operations, begun)
+    })
+  )
+
   it.scopedLive("create many, of which all pages are one list", () =>
     Effect.gen(function* () {
       const { run } = yield* shell
