@@ -18,6 +18,7 @@ import * as Consoles from "./Consoles.ts"
 import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
 import { document, exit, lines, Refused, type Failure, statuses, statusOf } from "./Failure.ts"
+import * as Flags from "./Flags.ts"
 import * as Hosts from "./Hosts.ts"
 import * as Images from "./Images.ts"
 import * as Networks from "./Networks.ts"
@@ -78,12 +79,23 @@ export type Asked =
   | { readonly _tag: "Completions"; readonly shell: string }
   | { readonly _tag: "Wrong"; readonly message: string }
 
-const near = (word: string, known: ReadonlyArray<string>): string => {
-  const found = known.find(
-    (candidate) => candidate.startsWith(word) || word.startsWith(candidate) || candidate === word.replace(/s$/, "")
-  )
-  return word === "" || found === undefined ? `there are ${known.join(", ")}` : `did you mean ${found}?`
+/** `help`: where words are looked up. */
+const near = (word: string, known: ReadonlyArray<string>, help: string): string => {
+  const found = word === "help" ? help : Flags.nearest(word, known)
+  return found === undefined ? `there are ${known.join(", ")}` : `did you mean ${found}?`
 }
+
+const isHelp = (word: string | undefined) => word === "--help" || word === "-h"
+
+/** What a controller is started with, which is no client's command. */
+const controllers = ["simulate", "bootstrap"]
+
+const noCommand = (word: string, known: ReadonlyArray<string>): string =>
+  word === ""
+    ? "what is to be done is missing"
+    : word.startsWith("-")
+      ? `there is no flag ${word} before a command`
+      : `there is no command ${JSON.stringify(word)}: ${near(word, [...known, ...controllers], "vmfabric --help")}`
 
 /** Flags, each with its value, before all else: the library knows none after the first other word. */
 const arranged = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
@@ -105,14 +117,14 @@ const arranged = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
       continue
     }
     const equals = word.startsWith("--") ? word.indexOf("=") : -1
-    if (equals !== -1) {
+    const isSwitch = Verb.switches.some((name) => word === `--${name}` || word.startsWith(`--${name}=`))
+    if (equals !== -1 && !isSwitch) {
       flags.push(word.slice(0, equals), word.slice(equals + 1))
       continue
     }
     flags.push(word)
     const value = args[index + 1]
-    if (Verb.switches.some((name) => word === `--${name}`) || word === "--help" || word === "-h" || value === undefined)
-      continue
+    if (isSwitch || isHelp(word) || value === undefined) continue
     flags.push(value)
     index += 1
   }
@@ -131,8 +143,6 @@ const leading = (args: ReadonlyArray<string>): readonly [flags: ReadonlyArray<st
   return [args.slice(0, index), args.slice(index)]
 }
 
-const isHelp = (word: string | undefined) => word === "--help" || word === "-h"
-
 /** @since 0.5.0 @category conversions */
 export const read = (all: ReadonlyArray<string>): Asked => {
   const [flags, [first = "", ...rest]] = leading(all)
@@ -142,8 +152,7 @@ export const read = (all: ReadonlyArray<string>): Asked => {
   if (first.startsWith("--completions=")) return { _tag: "Completions", shell: first.slice("--completions=".length) }
   const noun = nouns.find(({ name }) => name === first)
   const known = nouns.map(({ name }) => name)
-  if (noun === undefined)
-    return { _tag: "Wrong", message: `there is no command ${JSON.stringify(first)}: ${near(first, known)}` }
+  if (noun === undefined) return { _tag: "Wrong", message: noCommand(first, known) }
   const single = alone(noun)
   if (single !== undefined) return { _tag: "Run", path: noun.name, verb: single, args: arranged([...flags, ...rest]) }
   const [more, [second = "", ...others]] = leading(rest)
@@ -155,7 +164,7 @@ export const read = (all: ReadonlyArray<string>): Asked => {
       second === ""
         ? `what is to be done with ${noun.name} is missing`
         : `${noun.name} has no ${JSON.stringify(second)}`
-    return { _tag: "Wrong", message: `${problem}: ${near(second, verbs)}` }
+    return { _tag: "Wrong", message: `${problem}: ${near(second, verbs, `vmfabric ${noun.name} --help`)}` }
   }
   return { _tag: "Run", path: `${noun.name} ${verb.name}`, verb, args: arranged([...flags, ...more, ...others]) }
 }
@@ -280,18 +289,6 @@ const completions = (shell: string) => {
 const usageOf = ({ descriptor }: Verb.Verb) =>
   uncoloured(HelpDoc.toAnsiText(Usage.getHelp(CommandDescriptor.getUsage(descriptor)))).trim()
 
-/** The library would take a flag it does not know for an argument. */
-const unknownFlag = (verb: Verb.Verb, args: ReadonlyArray<string>): string | undefined => {
-  const known: ReadonlyArray<string> = usageOf(verb).match(/(?<=[\s[(])--?[a-z][a-z-]*/g) ?? []
-  const flags = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length)
-  for (let index = 0; index < flags.length; index += 1) {
-    const flag = flags[index] ?? ""
-    if (!known.includes(flag)) return flag
-    if (!Verb.switches.some((name) => flag === `--${name}`)) index += 1
-  }
-  return undefined
-}
-
 const ofVerb = (path: string, verb: Verb.Verb) =>
   HelpDoc.blocks([
     HelpDoc.h1(`vmfabric ${path}`),
@@ -321,13 +318,10 @@ const perform = (
         return yield* new Refused({ why: "usage", message: `${asked.message} (vmfabric --help)` })
       case "Run": {
         if (asked.args.some(isHelp)) return yield* print(ofVerb(asked.path, asked.verb))
-        const flag = unknownFlag(asked.verb, asked.args)
-        if (flag !== undefined) {
-          return yield* new Refused({
-            why: "usage",
-            message: `there is no flag ${flag} here (vmfabric ${asked.path} --help)`
-          })
-        }
+        // the library would take a flag it does not know for an argument
+        const problem = Flags.problem(Flags.of(CommandDescriptor.getUsage(asked.verb.descriptor)), asked.args)
+        if (problem !== undefined)
+          return yield* new Refused({ why: "usage", message: `${problem} (vmfabric ${asked.path} --help)` })
         const parsed = yield* CommandDescriptor.parse(asked.verb.descriptor, [asked.verb.name, ...asked.args], config)
         const unknown = parsed._tag === "BuiltIn" ? parsed._tag : parsed.leftover.find((word) => word !== "--")
         if (unknown !== undefined || parsed._tag === "BuiltIn") {
