@@ -45,4 +45,19 @@ describe("flags", () => {
       assert.strictEqual((yield* run("vm", "set", "1", "--description", "")).status, 5)
     })
   )
+
+  it.scoped("offer no states to lists that nothing in a list can have", () =>
+    Effect.gen(function* () {
+      const { refused, run } = yield* shell
+      for (const [noun, state] of [
+        ["vm", "failed"],
+        ["vm", "destroyed"],
+        ["volume", "failed"],
+        ["volume", "purged"]
+      ] as const) {
+        assert.notMatch((yield* run(noun, "list", "--help")).out, new RegExp(`--state.* ${state}`))
+        assert.include(yield* refused(noun, "list", "--state", state), `--state is "${state}": expected creating, `)
+      }
+    })
+  )
 })
