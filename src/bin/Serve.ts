@@ -30,6 +30,7 @@ import * as Server from "../http/Server.ts"
 import * as Logs from "../observability/Logs.ts"
 import { Readiness } from "../observability/Readiness.ts"
 import * as Admission from "./Admission.ts"
+import * as Listening from "./Listening.ts"
 
 const logs = Logs.make(process.stdout.isTTY)
 
@@ -180,7 +181,9 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
     rateLimit: config.rateLimit,
     traced: Option.isSome(config.otlpEndpoint)
   }
-  const server = tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)
+  const server = (tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)).pipe(
+    Layer.mapError((error) => (error._tag === "ServeError" ? Listening.explained(config.listen, error.cause) : error))
+  )
   const serve = <E, R>(app: Layer.Layer<AppLive.App, E, R>) =>
     announce(config, tls === null ? "http" : "https").pipe(
       Layer.provide(Router.layerWith(guarding)),

@@ -8,6 +8,7 @@ import { connect } from "node:net"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as Listening from "../../src/bin/Listening.ts"
 import * as World from "../fabric/World.ts"
 import * as Program from "./Program.ts"
 
@@ -235,6 +236,27 @@ describe("the command line", () => {
       assert.match(output, /listen is "8080": expected host:port/)
     })
   )
+
+  it.scopedLive("an address that something else listens on is told, with what to do", () =>
+    Effect.gen(function* () {
+      const at = new URL((yield* Program.start([])).url).host
+      const { output, status } = yield* Program.toEnd(["--listen", at])
+      assert.strictEqual(status, 1)
+      assert.include(output, `${at} is in use: stop what listens there, or choose another with --listen`)
+    })
+  )
+
+  it("says of each way not to listen what it is", () => {
+    const said = (host: string, port: number, code: string) =>
+      Listening.explained({ host, port }, Object.assign(new Error(`listen ${code}`), { code })).message
+    assert.strictEqual(
+      said("::1", 80, "EACCES"),
+      "[::1]:80 is not allowed to this user, as ports below 1024 are not: choose another with --listen"
+    )
+    assert.match(said("10.0.0.1", 8080, "EADDRNOTAVAIL"), /^10\.0\.0\.1:8080 is no address of this machine: choose/)
+    assert.match(said("nope.invalid", 8080, "ENOTFOUND"), /^nope\.invalid:8080 .*leads nowhere/)
+    assert.match(said("127.0.0.1", 8080, "EMFILE"), /^127\.0\.0\.1:8080 cannot be listened on \(listen EMFILE\)/)
+  })
 
   it.live("one file instead of three is explained", () =>
     Effect.gen(function* () {
