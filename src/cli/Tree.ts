@@ -14,6 +14,7 @@ import * as HashMap from "effect/HashMap"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Accounts from "./Accounts.ts"
 import * as Cli from "./Cli.ts"
+import * as Completions from "./Completions.ts"
 import * as Consoles from "./Consoles.ts"
 import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
@@ -271,16 +272,36 @@ const tell = (failure: Failure, json: boolean) =>
 
 const config = CliConfig.make({ showBuiltIns: false, isCaseSensitive: true })
 
+/** What may be typed: the program, its nouns and what each of them takes. */
+const commands = (): ReadonlyArray<Completions.Command> => {
+  const leaf = (path: string, descriptor: CommandDescriptor.Command<unknown>): Completions.Command => ({
+    path,
+    flags: Flags.of(CommandDescriptor.getUsage(descriptor)),
+    next: []
+  })
+  return [
+    { ...leaf("", server), next: [...nouns.map(({ name }) => name), ...controllers] },
+    ...HashMap.toEntries(CommandDescriptor.getSubcommands(server)).map(([name, descriptor]) => leaf(name, descriptor)),
+    ...nouns.flatMap((noun) => {
+      const single = alone(noun)
+      if (single !== undefined) return [leaf(noun.name, single.descriptor)]
+      return [
+        { path: noun.name, flags: [], next: noun.verbs.map(({ name }) => name) },
+        ...noun.verbs.map(({ descriptor, name }) => leaf(`${noun.name} ${name}`, descriptor))
+      ]
+    })
+  ]
+}
+
 const completions = (shell: string) => {
-  const tree = whole()
   switch (shell) {
     case "sh":
     case "bash":
-      return CommandDescriptor.getBashCompletions(tree, "vmfabric")
+      return Effect.succeed(Completions.bash(commands()))
     case "fish":
-      return CommandDescriptor.getFishCompletions(tree, "vmfabric")
+      return Effect.map(CommandDescriptor.getFishCompletions(whole(), "vmfabric"), Completions.trimmed)
     case "zsh":
-      return CommandDescriptor.getZshCompletions(tree, "vmfabric")
+      return Effect.map(CommandDescriptor.getZshCompletions(whole(), "vmfabric"), Completions.trimmed)
     default:
       return new Refused({ why: "usage", message: "--completions: expected sh, bash, fish or zsh" })
   }
