@@ -128,3 +128,14 @@ export const problem = (flags: ReadonlyArray<Flag>, args: ReadonlyArray<string>)
         "and"
       )} ${missing.length === 1 ? "is" : "are"} missing`
 }
+
+/** Where the words are that are neither flags nor their values. @since 0.8.0 @category conversions */
+export const positions = (flags: ReadonlyArray<Flag>, args: ReadonlyArray<string>): ReadonlyArray<number> => {
+  const found: Array<number> = []
+  for (let index = 0; index < args.length; index += 1) {
+    const word = args[index] ?? ""
+    if (!word.startsWith("-") || word === "-") found.push(index)
+    else if (flags.some(({ names, value }) => value !== null && names.includes(word))) index += 1
+  }
+  return found
+}
