@@ -31,6 +31,7 @@ import * as Reach from "../src/fabric/Reach.ts"
 import * as Reality from "../src/fabric/Reality.ts"
 import * as Vms from "../src/fabric/Vms.ts"
 import * as Releases from "../src/fabric/Releases.ts"
+import * as Requests from "../src/fabric/Requests.ts"
 import * as Retries from "../src/fabric/Retries.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
 import * as Volumes from "../src/fabric/Volumes.ts"
@@ -81,6 +82,7 @@ export type App =
   | Pools.Pools
   | Placements.Placements
   | Plans.Plans
+  | Requests.Requests
   | Retries.Retries
   | Power.Power
   | Hosts.Hosts
@@ -156,7 +158,7 @@ export const layerOver = <A, E, R>(parts: {
   )
   const { poolOvercommit = 1, undoWindow = "24 hours" } = parts.volumes ?? {}
   const volumes = Volumes.layer({ undoWindow: Math.floor(Duration.toSeconds(undoWindow)) })
-  const fabric = Layer.mergeAll(VolumeKeeper.layer, Releases.layer, Retries.layer).pipe(
+  const fabric = Layer.mergeAll(VolumeKeeper.layer, Releases.layer, Requests.layer, Retries.layer).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Vms.layer,

@@ -717,19 +717,19 @@ const make = Effect.gen(function* () {
 
     ...volumes.service,
 
-    keepRetry: ({ by, key, now, of }) =>
+    keepRetry: (of, by) =>
       Effect.zipRight(
         database.mustBeInside(`keep the retry of operation ${of}`),
-        read(
-          `keep the retry of operation ${of}`,
-          Effect.gen(function* () {
-            const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "any")
-            const already = before === null ? yield* operations.retry(of, by) : before.id
-            if (already === null && key !== undefined) yield* RequestKeys.keep(sql, key, by, now)
-            return already
-          })
-        )
+        read(`keep the retry of operation ${of}`, operations.retry(of, by))
       ),
+    keepKey: (key, operation, now) =>
+      Effect.zipRight(
+        database.mustBeInside("keep what a request led to"),
+        read(
+          "keep what a request led to",
+          Effect.zipRight(RequestKeys.find(sql, key, "any"), RequestKeys.keep(sql, key, operation, now))
+        )
+      ).pipe(Effect.asVoid),
     keyed: Effect.fn("Inventory.keyed")((key) => read("read what a request led to", RequestKeys.find(sql, key, "any"))),
     operation: (id) => read(`read operation ${id}`, operations.byId(id))
   })

@@ -16,6 +16,22 @@ import * as Pages from "./sql/Pages.ts"
 import * as RequestKeys from "./sql/RequestKeys.ts"
 import type * as Volumes from "./sql/Volumes.ts"
 
+type Served =
+  | "admitVolume"
+  | "changeVolume"
+  | "settleVolume"
+  | "volume"
+  | "volumeRecord"
+  | "volumes"
+  | "volumePage"
+  | "volumesToPurge"
+  | "snapshot"
+  | "snapshotRecord"
+  | "snapshots"
+  | "usePool"
+  | "setPool"
+  | "pools"
+
 /** `service` are calls of `Inventory`. @since 0.8.0 @category constructors */
 export const make = Effect.fnUntraced(function* (
   { read, sql, write }: Database["Type"],
@@ -30,7 +46,7 @@ export const make = Effect.fnUntraced(function* (
   }
   for (const volume of yield* read("read the volumes", volumeRows.all)) rememberVolume(volume)
 
-  const service = {
+  const service: Pick<Inventory["Type"], Served> = {
     admitVolume: (request, place, confirm) =>
       Effect.withSpan(
         usages.changing(
@@ -126,7 +142,7 @@ export const make = Effect.fnUntraced(function* (
       )
     ),
     pools: Effect.withSpan(read("read the pools", volumeRows.pools), "Inventory.pools")
-  } satisfies Partial<Inventory["Type"]>
+  }
 
   return { remember: rememberVolume, service }
 })

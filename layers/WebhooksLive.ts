@@ -7,6 +7,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -17,7 +18,7 @@ import * as Stream from "effect/Stream"
 import { randomBytes, randomUUID } from "node:crypto"
 import * as Errors from "../src/domain/Errors.ts"
 import { type Event, EventId } from "../src/domain/Event.ts"
-import { Webhook, type WebhookId, type WebhookReport } from "../src/domain/Webhook.ts"
+import { type DeliveryType, Webhook, type WebhookId, type WebhookReport } from "../src/domain/Webhook.ts"
 import * as Meters from "../src/observability/Meters.ts"
 import { EventLog } from "../src/services/EventLog.ts"
 import { Webhooks } from "../src/services/Webhooks.ts"
@@ -57,6 +58,7 @@ interface Hook {
 /** What is to be sent next, and where the cursor is when it has arrived. */
 interface Due {
   readonly id: string
+  readonly type: DeliveryType
   readonly body: string
   readonly cursor: EventId
 }
@@ -72,6 +74,7 @@ const messageId = ({ createdAt, id }: Sql.WebhookRow, what: string): string => `
 
 const eventDue = (row: Sql.WebhookRow, event: Event): Due => ({
   id: `${messageId(row, "event")}-${event.id}`,
+  type: event.type,
   // as the events API has it
   body: JSON.stringify({ ...event, time: time(event.time) }),
   cursor: event.id
@@ -79,6 +82,7 @@ const eventDue = (row: Sql.WebhookRow, event: Event): Due => ({
 
 const gapDue = (row: Sql.WebhookRow, { cursor, oldest }: Errors.EventsLost, now: number): Due => ({
   id: `${messageId(row, "gap")}-${cursor}`,
+  type: "gap",
   body: JSON.stringify({ type: "gap", time: time(now), after: cursor, next: oldest }),
   cursor: EventId.make(oldest - 1)
 })
@@ -117,13 +121,31 @@ const make = Effect.fnUntraced(function* (
     const now = yield* Clock.currentTimeMillis
     const secrets = [secret, ...(previousSecret !== null && now < (previousUntil ?? 0) ? [previousSecret] : [])]
     const headers = Sender.signed(secrets.map(Redacted.value), due.id, Math.floor(now / 1000), due.body)
-    return yield* send({ url, headers, body: due.body }).pipe(
+    const outcome = yield* send({ url, headers, body: due.body }).pipe(
       Effect.tapBoth({
         onSuccess: () => Effect.sync(() => Meters.webhookDelivery("delivered")),
         onFailure: ({ kind }) => Effect.sync(() => Meters.webhookDelivery(kind))
-      })
+      }),
+      Effect.either
     )
+    const tried: Sql.Tried = {
+      message: due.id,
+      type: due.type,
+      cursor: due.type === "ping" ? null : due.cursor,
+      at: now,
+      milliseconds: (yield* Clock.currentTimeMillis) - now,
+      ...Either.match(outcome, {
+        onLeft: ({ reason, status }) => ({ status, reason }),
+        onRight: (status) => ({ status, reason: null })
+      }),
+      nextTryAt: null
+    }
+    return { outcome, tried }
   })
+
+  /** With what it changes of its webhook; of one that is gone by then nothing is kept. */
+  const withTried = (change: Effect.Effect<Sql.WebhookRow | null, SqlError>, tried: Sql.Tried) =>
+    Effect.tap(change, (row) => (row === null ? Effect.void : stored.tried(row.id, tried)))
 
   // --- one webhook ----------------------------------------------------------------------------------------------------
 
@@ -177,26 +199,29 @@ const make = Effect.fnUntraced(function* (
       return Math.round(Math.max(pause * (0.5 + random), Math.min((retryAfter ?? 0) * 1000, pauses.longest)))
     })
 
-  const failed = (hook: Hook, error: Sender.DeliveryFailed) =>
+  const failed = (hook: Hook, error: Sender.DeliveryFailed, tried: Sql.Tried) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const before = hook.row.failingSince === null ? "delivering" : statusOf(hook.row, hook.row.lastFailureAt ?? now)
       hook.tries++
-      yield* store("store how a delivery failed", stored.failed(hook.row.id, error.reason, now))
+      const pause = yield* pauseAfter(hook, error, now)
+      yield* store(
+        "store how a delivery failed",
+        withTried(stored.failed(hook.row.id, error.reason, now), { ...tried, nextTryAt: now + pause })
+      )
       const status = statusOf(hook.row, now)
       if (status !== before) yield* Effect.logWarning(`webhook ${hook.row.id} is ${status}: ${error.reason}`)
-      const pause = yield* pauseAfter(hook, error, now)
       hook.nextTryAt = now + pause
       yield* Effect.race(Effect.sleep(pause), hook.wake.await)
     }).pipe(Effect.ensuring(Effect.sync(() => void (hook.nextTryAt = null))))
 
-  const arrived = (hook: Hook, { cursor }: Due) =>
+  const arrived = (hook: Hook, { cursor }: Due, tried: Sql.Tried) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       if (hook.row.failingSince !== null) yield* Effect.log(`webhook ${hook.row.id} delivers again`)
       hook.tries = 0
       hook.position = cursor
-      yield* store("store what a webhook has got", stored.arrived(hook.row.id, cursor, now))
+      yield* store("store what a webhook has got", withTried(stored.arrived(hook.row.id, cursor, now), tried))
     })
 
   const step = (hook: Hook) =>
@@ -204,9 +229,10 @@ const make = Effect.fnUntraced(function* (
       yield* hook.wake.close
       const due = yield* next(hook)
       if (due === null) return yield* idle(hook)
-      yield* Effect.matchEffect(deliver(hook.row, due), {
-        onFailure: (error) => failed(hook, error),
-        onSuccess: () => arrived(hook, due)
+      const { outcome, tried } = yield* deliver(hook.row, due)
+      yield* Either.match(outcome, {
+        onLeft: (error) => failed(hook, error, tried),
+        onRight: () => arrived(hook, due, tried)
       })
     }).pipe(
       Effect.catchTag("PersistenceError", (error) =>
@@ -312,18 +338,22 @@ const make = Effect.fnUntraced(function* (
     ping: Effect.fn("Webhooks.ping")(function* (id) {
       const hook = yield* hookOf(id)
       const began = yield* Clock.currentTimeMillis
-      const due = {
+      const due: Due = {
         id: `ping-${id}-${randomUUID()}`,
+        type: "ping",
         body: JSON.stringify({ type: "ping", time: time(began), webhookId: id }),
         cursor: hook.position
       }
-      const outcome = yield* Effect.either(deliver(hook.row, due))
-      const milliseconds = (yield* Clock.currentTimeMillis) - began
-      if (outcome._tag === "Left") {
-        return { delivered: false, status: outcome.left.status, reason: outcome.left.reason, milliseconds }
-      }
-      yield* hook.wake.open
-      return { delivered: true, status: outcome.right, reason: null, milliseconds }
+      const { tried } = yield* deliver(hook.row, due)
+      yield* writeSimply(`store the test of webhook ${id}`, withTried(stored.get(id), tried))
+      const { milliseconds, reason, status } = tried
+      if (reason === null) yield* hook.wake.open
+      return { delivered: reason === null, status, reason, milliseconds }
+    }),
+
+    deliveries: Effect.fn("Webhooks.deliveries")(function* (id) {
+      yield* hookOf(id)
+      return yield* read(`read the deliveries of webhook ${id}`, stored.deliveries(id))
     })
   })
 })

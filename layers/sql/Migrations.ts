@@ -622,6 +622,28 @@ const disabledUsers = Effect.gen(function* () {
   yield* sql`alter table users add column disabled integer not null default 0`
 })
 
+/**
+ * How the last deliveries of each webhook went. message: what its header `webhook-id` says, the same at each try. at, next_try_at: in milliseconds
+ * since 1970. cursor: of the event; null: it is about none.
+ */
+const deliveries = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`create table webhook_deliveries (
+    id integer primary key autoincrement,
+    webhook_id integer not null references webhooks (id) on delete cascade,
+    message text not null,
+    type text not null,
+    cursor integer,
+    try integer not null,
+    at integer not null,
+    milliseconds integer not null,
+    status integer,
+    reason text,
+    next_try_at integer
+  ) strict`
+  yield* sql`create index webhook_deliveries_webhook on webhook_deliveries (webhook_id, id)`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -643,7 +665,8 @@ export const migrations = {
   "0018_explanations": explanations,
   "0020_settings_events": settingsEvents,
   "0021_retries": retries,
-  "0022_disabled_users": disabledUsers
+  "0022_disabled_users": disabledUsers,
+  "0023_webhook_deliveries": deliveries
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { EventId, EventType } from "../../src/domain/Event.ts"
-import { WebhookId } from "../../src/domain/Webhook.ts"
+import { DeliveryType, mostDeliveries, WebhookId } from "../../src/domain/Webhook.ts"
 import type { Database } from "../Database.ts"
 import * as Rows from "./Rows.ts"
 
@@ -33,6 +33,27 @@ export const WebhookRow = Schema.Struct({
 /** @since 0.5.0 @category rows */
 export type WebhookRow = typeof WebhookRow.Type
 
+/** @since 0.8.0 @category rows */
+export const DeliveryRow = Schema.Struct({
+  id: Schema.Int,
+  message: Schema.String,
+  type: DeliveryType,
+  cursor: Schema.NullOr(EventId),
+  try: Schema.Int,
+  at: Schema.Int,
+  milliseconds: Schema.Int,
+  status: Schema.NullOr(Schema.Int),
+  reason: Schema.NullOr(Schema.String),
+  nextTryAt: column(Schema.NullOr(Schema.Int), "next_try_at")
+})
+/** @since 0.8.0 @category rows */
+export type DeliveryRow = typeof DeliveryRow.Type
+
+/** One that was just tried. @since 0.8.0 @category rows */
+export type Tried = Omit<DeliveryRow, "id" | "try">
+
+const deliveries = Rows.table("webhook_deliveries", "id", DeliveryRow)
+
 const webhooks = Rows.table("webhooks", "id", WebhookRow)
 
 const encodeTypes = Schema.encodeSync(Schema.NullOr(Schema.parseJson(Types)))
@@ -53,6 +74,14 @@ export const make = (statement: Database["Type"]["statement"]) => {
   const passed = statement("update webhooks set cursor = ? where id = ? returning *")
   const failed = statement(`update webhooks set last_failure_at = ?, last_failure = ?,
     failing_since = coalesce(failing_since, ?) where id = ? returning *`)
+
+  const selectLast = statement("select * from webhook_deliveries where webhook_id = ? order by id desc limit ?")
+  const insertDelivery = statement(`insert into webhook_deliveries
+    (webhook_id, message, type, cursor, try, at, milliseconds, status, reason, next_try_at)
+    select ?, ?, ?, ?, coalesce(max(try), 0) + 1, ?, ?, ?, ?, ?
+    from webhook_deliveries where webhook_id = ? and message = ?`)
+  const forget = statement(`delete from webhook_deliveries where webhook_id = ? and id <=
+    (select id from webhook_deliveries where webhook_id = ? order by id desc limit 1 offset ?)`)
 
   /** Null: it is not there. */
   const one = <E>(rows: Effect.Effect<ReadonlyArray<Rows.Row>, E>) =>
@@ -78,6 +107,14 @@ export const make = (statement: Database["Type"]["statement"]) => {
     arrived: (id: WebhookId, cursor: EventId, at: number) => one(arrived(cursor, at, id)),
     /** Nothing up to the cursor was to be sent. */
     passed: (id: WebhookId, cursor: EventId) => one(passed(cursor, id)),
-    failed: (id: WebhookId, reason: string, at: number) => one(failed(at, reason, at, id))
+    failed: (id: WebhookId, reason: string, at: number) => one(failed(at, reason, at, id)),
+    /** One more; of more than are kept the oldest goes. */
+    tried: (id: WebhookId, { at, cursor, message, milliseconds, nextTryAt, reason, status, type }: Tried) =>
+      Effect.zipRight(
+        insertDelivery(id, message, type, cursor, at, milliseconds, status, reason, nextTryAt, id, message),
+        Effect.asVoid(forget(id, id, mostDeliveries))
+      ),
+    /** The newest first. */
+    deliveries: (id: WebhookId) => Effect.flatMap(selectLast(id, mostDeliveries), deliveries.all)
   }
 }

@@ -25,7 +25,7 @@ import {
   optional,
   Prefer,
   strict,
-  waiting,
+  creating,
   within
 } from "./Common.ts"
 import { begun, Plan, planning } from "./Plans.ts"
@@ -177,7 +177,7 @@ export const group = HttpApiGroup.make("images")
   .add(
     HttpApiEndpoint.post("publishImage", "/images/publish")
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .setPayload(ImageToPublish)
       .pipe(begun)
       .addError(Problem.NotFound)

@@ -8,7 +8,7 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
-import { documented, field, Int, listOf } from "./Common.ts"
+import { documented, field, Int, listOf, oneOf } from "./Common.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.6.0 @category schemas */
@@ -21,7 +21,14 @@ export const NetworkOnHost = Schema.Struct({
   ),
   vlans: field(Schema.NullOr(Schema.Array(Int)), "those it has bridges for; null: it is one network, without tags"),
   default: field(Schema.Boolean, "whether NICs that name no network are on it there"),
-  problem: field(Schema.NullOr(Schema.String), "why it cannot be used there at the moment; null: it can")
+  state: field(
+    oneOf(["usable", "unusable", "unknown"], "NetworkState"),
+    "`usable`: NICs can be plugged in there; `unusable`: it is not as it should be; `unknown`: the host was given it, and has not been reached since"
+  ),
+  problem: field(
+    Schema.NullOr(Schema.String),
+    "why it cannot be used there at the moment, or why that is not known; null: it can"
+  )
 }).annotations({ identifier: "NetworkOnHost", description: "A network as one host has it." })
 
 /** @since 0.6.0 @category schemas */
@@ -44,7 +51,15 @@ const example: Network = {
   name: "lan",
   kind: "bridge",
   hosts: [
-    { hostId: Ids.HostId.make(1), host: "root@h1", source: "bridge:br0", vlans: null, default: false, problem: null }
+    {
+      hostId: Ids.HostId.make(1),
+      host: "root@h1",
+      source: "bridge:br0",
+      vlans: null,
+      default: false,
+      state: "usable",
+      problem: null
+    }
   ],
   vms: 3
 }
@@ -70,7 +85,7 @@ export const group = HttpApiGroup.make("networks")
         documented(
           "viewer",
           "List networks",
-          "By name, as the hosts were when they were last looked at: active networks of their libvirt, and what the machine file names."
+          "By name, as the hosts were when they were last looked at: active networks of their libvirt, and what their settings name, also where the host has not been reached yet."
         )
       )
   )

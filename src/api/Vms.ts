@@ -20,16 +20,18 @@ import {
   documented,
   field,
   id,
+  IdempotencyKey,
   idInBody,
+  IfMatch,
   Int,
   Name,
   oneOf,
   optional,
   pageOf,
   paging,
+  Prefer,
   strict,
-  Time,
-  waiting
+  Time
 } from "./Common.ts"
 import { CloudInit, CloudInitChange, given } from "./CloudInit.ts"
 import { DriftList } from "./Drift.ts"
@@ -304,7 +306,7 @@ const power = <const Name extends string>(name: Name, path: `/vms/:id/${string}`
   HttpApiEndpoint.post(name, path)
     .setPath(byId)
     .setUrlParams(planning)
-    .setHeaders(waiting)
+    .setHeaders(creating)
     .pipe(begun)
     .addError(Problem.NotFound)
     .addError(Problem.Conflict)
@@ -413,7 +415,7 @@ export const group = HttpApiGroup.make("vms")
   )
   .add(
     power("resizeVm", "/vms/:id/resize")
-      .setHeaders(changing)
+      .setHeaders(Schema.Struct({ ...IdempotencyKey, ...IfMatch, ...Prefer }))
       .setPayload(NewSize)
       .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
@@ -501,7 +503,7 @@ export const group = HttpApiGroup.make("vms")
     HttpApiEndpoint.post("repairVm", "/vms/:id/repair")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)

@@ -24,8 +24,7 @@ import {
   pageOf,
   paging,
   strict,
-  Time,
-  waiting
+  Time
 } from "./Common.ts"
 import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
@@ -194,7 +193,7 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("attachVolume", "/volumes/:id/attach")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .setPayload(Attachment)
       .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
@@ -214,7 +213,7 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("detachVolume", "/volumes/:id/detach")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
@@ -230,7 +229,7 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("restoreVolume", "/volumes/:id/restore")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
@@ -241,7 +240,7 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("purgeVolume", "/volumes/:id/purge")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(waiting)
+      .setHeaders(creating)
       .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)

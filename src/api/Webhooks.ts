@@ -10,7 +10,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { EventType } from "../domain/Event.ts"
+import { EventId, EventType } from "../domain/Event.ts"
 import * as Domain from "../domain/Webhook.ts"
 import { documented, field, id, IfMatch, Int, listOf, oneOf, optional, strict, Time } from "./Common.ts"
 import * as Problem from "./Problem.ts"
@@ -115,6 +115,50 @@ export const WebhookPing = Schema.Struct({
   examples: [{ delivered: false, status: 503, reason: "receiver.example answers 503", milliseconds: 21 }]
 })
 
+/** @since 0.8.0 @category schemas */
+export const WebhookDelivery = Schema.Struct({
+  id: field(Int, "higher for those that were later"),
+  message: field(Schema.String, "what its header `webhook-id` says: the same at each try"),
+  type: field(
+    oneOf(Domain.DeliveryType.literals, "WebhookDeliveryType"),
+    "of the event; `gap`: events were lost; `ping`: a test"
+  ),
+  cursor: field(
+    Schema.NullOr(EventId),
+    "of the event, as `/events` has it; of a gap: of the last event that is lost; null: it is about none"
+  ),
+  try: field(Int, "which try of it this was, from 1 on"),
+  at: field(Time, "when it began"),
+  milliseconds: field(Int, "how long it took"),
+  status: field(Schema.NullOr(Int), "of the answer; null: there was none"),
+  reason: field(Schema.NullOr(Schema.String), "why it did not arrive; null: it did"),
+  nextTryAt: field(
+    Schema.NullOr(Time),
+    "when it was to be tried again, unless something makes it sooner; null: it was not"
+  )
+}).annotations({
+  identifier: "WebhookDelivery",
+  description: "One try to send something, without what was sent."
+})
+/** @since 0.8.0 @category schemas */
+export type WebhookDelivery = typeof WebhookDelivery.Type
+
+/** @since 0.8.0 @category schemas */
+export const WebhookDeliveryList = listOf(WebhookDelivery, "WebhookDeliveryList", [
+  {
+    id: 12,
+    message: "event-1-mjx2k3l4-41",
+    type: "vm.created",
+    cursor: EventId.make(41),
+    try: 2,
+    at: DateTime.unsafeMake("2026-01-02T04:05:09.100Z"),
+    milliseconds: 21,
+    status: 503,
+    reason: "receiver.example answers 503",
+    nextTryAt: DateTime.unsafeMake("2026-01-02T04:05:11.321Z")
+  }
+])
+
 const byId = Schema.Struct({ id: id(Domain.WebhookId) })
 
 /** @since 0.5.0 @category groups */
@@ -188,6 +232,19 @@ export const group = HttpApiGroup.make("webhooks")
           "Test a webhook",
           'Sends `{"type":"ping","time":…,"webhookId":…}` now, signed like an event, once, and says what came of it. When it arrives, what waits for ' +
             "its next try is tried at once."
+        )
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("listWebhookDeliveries", "/webhooks/:id/deliveries")
+      .setPath(byId)
+      .addSuccess(WebhookDeliveryList)
+      .addError(Problem.NotFound)
+      .annotateContext(
+        documented(
+          "admin",
+          "List deliveries of a webhook",
+          `The last ${Domain.mostDeliveries} tries, tests among them, the newest first, also those of before a restart. What was sent is not among it.`
         )
       )
   )

@@ -19,11 +19,18 @@ import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
 import * as Verb from "./Verb.ts"
 
+/** As it is where it is best. */
+const stateOf = ({ hosts }: Network): Network["hosts"][number]["state"] => {
+  const isSome = (state: Network["hosts"][number]["state"]) => hosts.some((one) => one.state === state)
+  return isSome("usable") ? "usable" : isSome("unknown") ? "unknown" : "unusable"
+}
+
 const networks: View<Network> = {
   name: ({ name }) => name,
   columns: [
     { title: "NAME", of: ({ name }) => name },
     { title: "KIND", of: ({ kind }) => kind },
+    { title: "STATE", of: stateOf, tone: (network) => toneOf(stateOf(network)) },
     {
       title: "HOSTS",
       of: ({ hosts }) =>

@@ -42,8 +42,8 @@ export const time = (at: DateTime.Utc | null): string | null =>
 
 /** Of states: what has gone well, badly, or has not ended. @since 0.5.0 @category constructors */
 export const toneOf = (state: string): Text.Tone | undefined => {
-  if (["running", "up", "done", "available", "attached", "ready"].includes(state)) return "good"
-  if (["failed", "down", "crashed", "lost"].includes(state)) return "bad"
+  if (["running", "up", "done", "available", "attached", "ready", "usable"].includes(state)) return "good"
+  if (["failed", "down", "crashed", "lost", "unusable"].includes(state)) return "bad"
   return /ing$|suspect|undoing/.test(state) ? "moving" : undefined
 }
 

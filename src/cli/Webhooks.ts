@@ -9,11 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type { SealedWebhook, Webhook, WebhookPing } from "../api/Webhooks.ts"
+import type { SealedWebhook, Webhook, WebhookDelivery, WebhookPing } from "../api/Webhooks.ts"
 import { EventType } from "../domain/Event.ts"
 import { WebhookId } from "../domain/Webhook.ts"
 import { Refused } from "./Failure.ts"
-import { type Answer, answered, ask, note, one, time, type View } from "./Output.ts"
+import { type Answer, answered, ask, list, note, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import { Screen } from "./Screen.ts"
 import * as Session from "./Session.ts"
@@ -43,6 +43,26 @@ const pingView: View<typeof WebhookPing.Type> = {
     { title: "STATUS", of: ({ status }) => status },
     { title: "REASON", of: ({ reason }) => reason },
     { title: "MILLISECONDS", of: ({ milliseconds }) => milliseconds }
+  ]
+}
+
+const deliveries: View<WebhookDelivery> = {
+  name: ({ id }) => id,
+  columns: [
+    { title: "AT", of: ({ at }) => time(at) },
+    { title: "WHAT", of: ({ type }) => type },
+    { title: "EVENT", of: ({ cursor }) => cursor },
+    { title: "TRY", of: (one) => one.try },
+    {
+      title: "RESULT",
+      of: ({ reason }) => (reason === null ? "arrived" : "failed"),
+      tone: ({ reason }) => toneOf(reason === null ? "done" : "failed")
+    },
+    { title: "STATUS", of: ({ status }) => status },
+    { title: "MILLISECONDS", of: ({ milliseconds }) => milliseconds },
+    { title: "REASON", of: ({ reason }) => reason },
+    { title: "NEXT TRY", of: ({ nextTryAt }) => time(nextTryAt) },
+    { title: "MESSAGE", of: ({ message }) => message, wide: true }
   ]
 }
 
@@ -166,6 +186,20 @@ export const noun: Verb.Noun = {
               message: `the test did not arrive: ${answer.value.reason ?? "no reason is known"}`
             })
           }
+        })
+    }),
+    Verb.make({
+      name: "deliveries",
+      about: "List the last 100 tries to send something, tests among them, the newest first.",
+      endpoints: ["listWebhookDeliveries"],
+      options: Verb.noOptions,
+      args: word,
+      run: (_, text) =>
+        Effect.gen(function* () {
+          const id = yield* idOf(text)
+          const webhooks = yield* client
+          const { body, value } = yield* answered(webhooks.listWebhookDeliveries({ path: { id }, withResponse: true }))
+          yield* list(deliveries, value.items, body, "nothing was sent yet")
         })
     }),
     Verb.make({

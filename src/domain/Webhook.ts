@@ -4,7 +4,7 @@
  * @since 0.5.0
  */
 import * as Schema from "effect/Schema"
-import { EventType } from "./Event.ts"
+import { type EventId, EventType } from "./Event.ts"
 
 /** @since 0.5.0 @category ids */
 export const WebhookId = Schema.Int.pipe(
@@ -45,6 +45,38 @@ export interface WebhookReport {
   readonly lastFailure: string | null
   /** so many events have not been looked at yet, those of other types included */
   readonly behind: number
+  readonly nextTryAt: number | null
+}
+
+/** What is sent: an event, a gap between events, or a test. @since 0.8.0 @category models */
+export const DeliveryType = Schema.Literal(...EventType.literals, "gap", "ping")
+/** @since 0.8.0 @category models */
+export type DeliveryType = typeof DeliveryType.Type
+
+/** So many of a webhook's last deliveries are kept. @since 0.8.0 @category constants */
+export const mostDeliveries = 100
+
+/**
+ * One try to send something, without what was sent. Times in milliseconds since 1970.
+ *
+ * @since 0.8.0 @category models
+ */
+export interface WebhookDelivery {
+  readonly id: number
+  /** what its header `webhook-id` says: the same at each try */
+  readonly message: string
+  readonly type: DeliveryType
+  /** of the event; of a gap: of the last event that is lost; null: of none */
+  readonly cursor: EventId | null
+  /** from 1 on */
+  readonly try: number
+  readonly at: number
+  readonly milliseconds: number
+  /** of the HTTP answer; null: there was none */
+  readonly status: number | null
+  /** why it did not arrive; null: it did */
+  readonly reason: string | null
+  /** null: it is not tried again */
   readonly nextTryAt: number | null
 }
 

@@ -15,6 +15,8 @@ import { Inventory } from "../services/Inventory.ts"
 /** A network as one host has it. @since 0.6.0 @category models */
 export interface NetworkOnHost extends Network.HostNetwork {
   readonly host: Host
+  /** `unknown`: it was given to the host, which has not been looked at since; `problem` says so */
+  readonly state: "usable" | "unusable" | "unknown"
   /** whether NICs that name none are on it there */
   readonly isDefault: boolean
 }
@@ -31,11 +33,39 @@ export interface NetworkReport {
 export class Networks extends Context.Tag("vmfabric/Networks")<
   Networks,
   {
-    /** As the hosts were when they were last looked at; by name. */
+    /** As the hosts were when they were last looked at, and what they were given since; by name. */
     readonly list: Effect.Effect<ReadonlyArray<NetworkReport>, Errors.PersistenceError>
     readonly get: (name: string) => Effect.Effect<NetworkReport, Errors.NetworkNotFound | Errors.PersistenceError>
   }
 >() {}
+
+/** What it has, and what it was given and has not told of yet. */
+const ofHost = (host: Host): ReadonlyArray<NetworkOnHost> => {
+  const { config, facts } = host
+  const usual = facts === null ? (config.network ?? null) : facts.network
+  const told = facts === null ? [] : Network.offered(facts)
+  const awaited = Object.entries(config.networks ?? {}).filter(([name]) => !told.some((one) => one.name === name))
+  return [
+    ...told.map((one): NetworkOnHost => ({
+      ...one,
+      host,
+      state: one.problem === null ? "usable" : "unusable",
+      isDefault: usual === one.name
+    })),
+    ...awaited.map(([name, source]): NetworkOnHost => ({
+      name,
+      source,
+      vlans: null,
+      problem:
+        facts === null
+          ? "its host has not been reached yet, so it is not known whether it is there"
+          : "its host has not been looked at since it was given it",
+      host,
+      state: "unknown",
+      isDefault: usual === name
+    }))
+  ]
+}
 
 /** @since 0.6.0 @category layers */
 export const layer = Layer.effect(
@@ -47,13 +77,11 @@ export const layer = Layer.effect(
       const networks = new Map<string, { readonly hosts: Array<NetworkOnHost>; readonly vms: Array<VmId> }>()
       const defaults = new Map<Host["id"], string>()
       for (const { host } of yield* inventory.hosts) {
-        const { facts } = host
-        if (facts === null) continue
-        if (facts.network !== null) defaults.set(host.id, facts.network)
-        for (const one of Network.offered(facts)) {
+        for (const one of ofHost(host)) {
           const known = networks.get(one.name) ?? { hosts: [], vms: [] }
-          known.hosts.push({ ...one, host, isDefault: facts.network === one.name })
+          known.hosts.push(one)
           networks.set(one.name, known)
+          if (one.isDefault) defaults.set(host.id, one.name)
         }
       }
       for (const { hostId, id, nics } of yield* inventory.vms()) {

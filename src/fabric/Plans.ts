@@ -319,6 +319,9 @@ const movedBy = (error: unknown): Errors.Moved | null => {
   if (error instanceof Errors.VolumeConflict) {
     return { what: `volume ${error.volumeId}`, planned: "such that it can be done", now: error.message }
   }
+  if (error instanceof Errors.NotRetryable) {
+    return { what: `operation ${error.operationId}`, planned: "such that it can be retried", now: error.message }
+  }
   if (error instanceof Errors.NicNotFound) {
     return { what: `VM ${error.vmId}: NIC ${error.nic}`, planned: "there", now: error.message }
   }

@@ -6,7 +6,6 @@
  *
  * @since 0.8.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -19,7 +18,6 @@ import { Operations } from "../services/Operations.ts"
 import * as Begun from "./Begun.ts"
 import { ImagePublishing, type PublishError } from "./ImagePublishing.ts"
 import * as Intent from "./Intent.ts"
-import * as Keys from "./Keys.ts"
 import { type ChangeError as NicError, Nics } from "./Nics.ts"
 import { Power, type PowerError } from "./Power.ts"
 import { Reality } from "./Reality.ts"
@@ -49,10 +47,9 @@ export class Retries extends Context.Tag("vmfabric/Retries")<
   {
     /**
      * Begins the request of a failed operation once more, as a new operation, and waits for its end; where it is like that by now nothing is begun.
-     * `NotRetryable`: it has not failed, it was retried already, or its request cannot be done again, and what can be done instead is said. With a key
-     * repeating it is harmless: it is the same retry that is waited for, or the same failure.
+     * `NotRetryable`: it has not failed, it was retried already, or its request cannot be done again, and what can be done instead is said.
      */
-    readonly retry: (id: OperationId, idempotencyKey?: string) => Effect.Effect<void, RetryError>
+    readonly retry: (id: OperationId) => Effect.Effect<void, RetryError>
   }
 >() {}
 
@@ -251,19 +248,11 @@ export const layer = Layer.effect(
 
     // ------------------------------------------------------------------------------------------------------- once more
 
-    const retry = Effect.fn("Retries.retry")(function* (id: OperationId, idempotencyKey?: string) {
-      const key = yield* Keys.make(idempotencyKey, ["retry", id])
-      const now = yield* Clock.currentTimeMillis
+    const retry = Effect.fn("Retries.retry")(function* (id: OperationId) {
       const outer = yield* Intent.Intent
       const tell = yield* Begun.Begun
 
       const once = Effect.fnUntraced(function* (leave: Effect.Effect<void>) {
-        const before = key === undefined ? null : yield* inventory.keyed(key)
-        if (before !== null) {
-          yield* leave
-          yield* Begun.start(operations, before)
-          return yield* operations.await(before.id)
-        }
         const { operation } = yield* operations.report(id)
         yield* check(operation)
 
@@ -273,12 +262,9 @@ export const layer = Layer.effect(
           const begun = made().operation
           if (begun === null) return outer.confirm(made)
           own.add(begun.id)
-          return inventory.keepRetry({ of: id, by: begun.id, now, ...Keys.field(key) }).pipe(
-            Effect.catchTags({
-              KeyReused: (error) => Intent.stop(error),
-              // a part of the transaction that cannot be written takes that along
-              PersistenceError: (error) => Effect.die(error)
-            }),
+          return inventory.keepRetry(id, begun.id).pipe(
+            // a part of the transaction that cannot be written takes that along
+            Effect.orDie,
             Effect.flatMap((by) =>
               by === null || own.has(by) ? outer.confirm(made) : Intent.stop(retriedBy(operation, by))
             )
@@ -308,7 +294,7 @@ export const layer = Layer.effect(
         )
         if (Either.isRight(ended)) return
         const { left } = ended
-        if (left._tag === "NotRetryable" || left._tag === "KeyReused") return yield* left
+        if (left._tag === "NotRetryable") return yield* left
         return yield* Intent.stop(left)
       })
 

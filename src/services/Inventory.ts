@@ -653,18 +653,22 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly pools: Effect.Effect<ReadonlyArray<PoolReport>, Errors.PersistenceError>
 
     /**
-     * `by` becomes the retry of `of`, which has failed, and `key` leads to it from then on. For a `Confirm` alone, whose transaction it is a part of: `by` is the
-     * operation that is written there. Gives the one that is its retry already, and then writes nothing; null: there was none. `now` in milliseconds
-     * since 1970.
+     * `by` becomes the retry of `of`, which has failed. For a `Confirm` alone, whose transaction it is a part of: `by` is the operation that is written
+     * there. Gives the one that is its retry already, and then writes nothing; null: there was none.
      *
      * @since 0.8.0
      */
-    readonly keepRetry: (retry: {
-      readonly of: OperationId
-      readonly by: OperationId
-      readonly key?: RequestKey
-      readonly now: number
-    }) => Effect.Effect<OperationId | null, Errors.KeyReused | Errors.PersistenceError>
+    readonly keepRetry: (of: OperationId, by: OperationId) => Effect.Effect<OperationId | null, Errors.PersistenceError>
+    /**
+     * The key leads to that operation from then on. For a `Confirm` alone, as `keepRetry`. `now` in milliseconds since 1970.
+     *
+     * @since 0.8.0
+     */
+    readonly keepKey: (
+      key: RequestKey,
+      operation: OperationId,
+      now: number
+    ) => Effect.Effect<void, Errors.KeyReused | Errors.PersistenceError>
     /** The operation that a request with that key led to; null: there was none. @since 0.8.0 */
     readonly keyed: (key: RequestKey) => Effect.Effect<Operation | null, Errors.KeyReused | Errors.PersistenceError>
     /** The operation's row. None: no such operation. */

@@ -11,7 +11,7 @@ import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { HasChanged, InvalidArgument, NotAllowed, PersistenceError, WebhookNotFound } from "../domain/Errors.ts"
 import type { EventType } from "../domain/Event.ts"
-import type { Webhook, WebhookId, WebhookPing, WebhookReport } from "../domain/Webhook.ts"
+import type { Webhook, WebhookDelivery, WebhookId, WebhookPing, WebhookReport } from "../domain/Webhook.ts"
 
 /** One whose secret was just made: the only time it is told. @since 0.5.0 @category models */
 export interface Sealed {
@@ -52,5 +52,9 @@ export class Webhooks extends Context.Tag("vmfabric/Webhooks")<
     ) => Effect.Effect<void, WebhookNotFound | HasChanged | PersistenceError>
     /** Sends something that is no event. When it arrives, what was waiting for its next try is tried at once. */
     readonly ping: (id: WebhookId) => Effect.Effect<WebhookPing, WebhookNotFound | PersistenceError>
+    /** The last 100, tests among them, the newest first; also those of before a restart. */
+    readonly deliveries: (
+      id: WebhookId
+    ) => Effect.Effect<ReadonlyArray<WebhookDelivery>, WebhookNotFound | PersistenceError>
   }
 >() {}

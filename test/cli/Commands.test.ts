@@ -202,6 +202,9 @@ describe("commands", () => {
       assert.strictEqual(added.status, 0, added.all)
       assert.match(added.out, /^origin +api$/m)
       assert.include(added.out, 'ram=2048 network.lan=bridge:br0 path=/var/lib/vmfabric "label.rack=7 b"')
+      const networks = (yield* run("network", "list", "-o", "wide")).out
+      assert.match(networks, /^NAME +KIND +STATE +HOSTS /)
+      assert.match(networks, /^default +libvirt +usable +1,2,3/m)
       const wrong = yield* run("host", "add", "root@test-5", "virt=xen", "nosuch=1")
       assert.strictEqual(wrong.status, 2)
       assert.include(wrong.err, 'virt is "xen": expected auto, kvm or qemu')
@@ -228,6 +231,26 @@ describe("commands", () => {
       assert.include((yield* run("host", "remove", "test-4", "--plan")).out, "-address: root@test-4")
       assert.strictEqual((yield* run("host", "remove", "test-4")).err, "host 4 is removed\n")
       assert.strictEqual((yield* run("host", "get", "test-4")).status, 3)
+    })
+  )
+
+  it.scopedLive("send events elsewhere, and tell of each try", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      assert.strictEqual(
+        (yield* run("webhook", "create", "https://receiver.example/hooks", "--type", "vm.created")).status,
+        0
+      )
+      const none = yield* run("webhook", "deliveries", "1")
+      assert.deepStrictEqual([none.status, none.err], [0, "nothing was sent yet\n"])
+      assert.strictEqual((yield* run("webhook", "ping", "1")).status, 0)
+      const { out } = yield* run("webhook", "deliveries", "1")
+      assert.match(
+        out,
+        /^AT +WHAT +EVENT +TRY +RESULT +STATUS +MILLISECONDS +REASON +NEXT TRY\n\S+ \S* *ping +- +1 +arrived +204 /
+      )
+      const unknown = yield* run("webhook", "deliveries", "9")
+      assert.strictEqual(unknown.status, 3)
     })
   )
 
@@ -282,6 +305,24 @@ describe("commands", () => {
       const another = yield* run("vm", "create", "--name", "other", "--type", "1", ...key("vm"))
       assert.match(another.err, /Idempotency-Key vm was used for another request before/)
       assert.strictEqual((yield* run("vm", "list", "-o", "name")).out, "1\n")
+    })
+  )
+
+  it.scopedLive("do nothing twice with one key, to several neither", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("vm", "create", "--name", "n", "--type", "1", "--count", "2")
+      const reset = (...names: ReadonlyArray<string>) => run("vm", "reset", ...names, "--idempotency-key", "once")
+      const operations = Effect.map(run("operation", "list", "--kind", "ResetVm", "-o", "name"), ({ out }) => out)
+      const both = yield* reset("1", "2")
+      assert.strictEqual(both.status, 0, both.err)
+      const begun = yield* operations
+      assert.lengthOf(begun.trim().split("\n"), 2)
+      assert.strictEqual((yield* reset("1", "2")).out, both.out)
+      assert.strictEqual((yield* reset("1")).status, 0)
+      assert.strictEqual(yield* operations, begun)
+      yield* run("vm", "reset", "1", "--idempotency-key", "another")
+      assert.notStrictEqual(yield* operations, begun)
     })
   )
 

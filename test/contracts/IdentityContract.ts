@@ -210,7 +210,7 @@ export const identityContract = <E>(title: string, layer: Layer.Layer<Identity, 
         assert.isFalse((yield* identity.users).some(({ disabled }) => disabled))
 
         assert.deepInclude(yield* identity.changeUser(name("ada"), { disabled: true }), {
-          name: "ada",
+          name: name("ada"),
           role: "operator",
           hasPassword: true,
           disabled: true

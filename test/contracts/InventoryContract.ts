@@ -1070,7 +1070,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("an operation has one retry, which is written with it or not at all", () =>
+    it.effect("an operation has one retry, and a key, which are written with it or not at all", () =>
       Effect.gen(function* () {
         const { inventory, journal } = yield* started
         const first = yield* inventory.admit(request(), on(1))
@@ -1081,9 +1081,10 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         const found: Array<OperationId | null> = []
         const retrying = (end: Effect.Effect<void>) =>
           inventory.admit(request(), on(1), ({ operation }) =>
-            inventory.keepRetry({ of, by: operation.id, key, now: 0 }).pipe(
-              Effect.orDie,
+            inventory.keepRetry(of, operation.id).pipe(
               Effect.map((by) => void found.push(by)),
+              Effect.zipRight(inventory.keepKey(key, operation.id, 0)),
+              Effect.orDie,
               Effect.zipRight(end)
             )
           )
@@ -1105,7 +1106,8 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         yield* retrying(Effect.void)
         assert.deepStrictEqual(found, [null, null, operation.id])
         // alone it could be lost, or be there without its operation
-        assert.isTrue(Exit.isFailure(yield* Effect.exit(inventory.keepRetry({ of, by: operation.id, now: 0 }))))
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(inventory.keepRetry(of, operation.id))))
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(inventory.keepKey(key, operation.id, 0))))
       }).pipe(Effect.provide(layer))
     )
 

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { InstanceTypeId } from "../../src/domain/Ids.ts"
 import { Power } from "../../src/fabric/Power.ts"
+import { Requests } from "../../src/fabric/Requests.ts"
 import { Retries } from "../../src/fabric/Retries.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
@@ -42,7 +43,7 @@ describe("a retry", () => {
         assert.deepInclude(failed, { kind: "StartVm", state: "failed", retriedBy: null })
 
         const retried = yield* Effect.gen(function* () {
-          yield* (yield* Retries).retry(failed.id, "once")
+          yield* (yield* Requests).once("once", ["retry", failed.id], (yield* Retries).retry(failed.id))
           return yield* newest
         }).pipe(Effect.provide(world.life))
         assert.deepInclude(retried, { kind: "StartVm", vmId, state: "done", retryOf: failed.id })
@@ -53,7 +54,7 @@ describe("a retry", () => {
           const again = yield* Effect.flip(retries.retry(failed.id))
           assert.deepInclude(again, { _tag: "NotRetryable", by: retried.id })
           // the request that led to it leads to it still
-          yield* retries.retry(failed.id, "once")
+          yield* (yield* Requests).once("once", ["retry", failed.id], retries.retry(failed.id))
           assert.strictEqual((yield* newest).id, retried.id)
           assert.strictEqual((yield* (yield* Inventory).vm(vmId)).state, "running")
         }).pipe(Effect.provide(world.life))

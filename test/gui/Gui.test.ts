@@ -162,6 +162,8 @@ describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
     await assertAt(`/vms/${id}`, async (page) => {
       const destroy = async () => {
         await page.getByRole("button", { name: "Destroy…" }).click()
+        await page.getByText("As commands").click()
+        await page.getByText(/^curl -X DELETE .*\/api\/v1\/vms\/\d+$/).waitFor()
         const button = page.getByRole("button", { name: "Destroy precious", exact: true })
         assert.isTrue(await button.isDisabled())
         await page.getByLabel(/Type precious/).fill("preciou")

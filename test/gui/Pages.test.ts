@@ -207,11 +207,8 @@ describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
       await save.waitFor()
       assert.isTrue(await save.isDisabled())
       await page.getByLabel("Name", { exact: true }).fill("bad\u0007name")
-      await save.click()
-      await page
-        .getByRole("alert")
-        .getByText(/1 to 255 characters/)
-        .waitFor()
+      await page.getByText(/1 to 255 characters/).waitFor()
+      assert.isTrue(await save.isDisabled())
       await page.getByLabel("Name", { exact: true }).fill("plain-2")
       await page.getByLabel("Description").fill("the shop's back")
       await page.getByLabel("Tags").fill("kept, new")
@@ -235,4 +232,31 @@ describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
       )
     })
   })
+
+  it("what people say of a new one is what they can say of one that is there", () =>
+    assertAt("/vms/new", async (page) => {
+      await page.getByLabel("Name", { exact: true }).fill("labelled")
+      await page.getByText("cloud-init, tags, labels").click()
+      const create = page.getByRole("button", { name: "Create VM", exact: true })
+      await page.getByLabel("Tags").fill("Web")
+      await page
+        .locator(".wrong")
+        .getByText(/1 to 63 of a-z/)
+        .waitFor()
+      assert.isTrue(await create.isDisabled())
+      await look(page, "create-refused")
+      await page.getByLabel("Labels").fill("team=shop\nnew")
+      await page.getByLabel("Tags").fill("web, fast")
+      await page.getByLabel("Start it again when it crashes").uncheck()
+      await page.getByRole("button", { name: "Copy as…" }).click()
+      await page.getByText(/--tag web --tag fast --label team=shop --label new= /).waitFor()
+      await page.keyboard.press("Escape")
+      await create.click()
+      await page.waitForURL(/\/ui\/vms\/\d+$/)
+      const { labels, name, tags } = await vmOf(Number(page.url().split("/").at(-1)))
+      assert.deepStrictEqual(
+        { labels, name, tags: [...tags].sort() },
+        { labels: { team: "shop", new: "" }, name: "labelled", tags: ["fast", "web"] }
+      )
+    }))
 })

@@ -140,7 +140,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByText("vmfabric user disable ci").waitFor()
       await look(page, "user-disable")
       await page.getByRole("button", { name: "Disable", exact: true }).click()
-      await page.getByRole("row", { name: /^ci viewer, disabled/ }).waitFor()
+      await page.getByRole("row", { name: /^ci disabled viewer/ }).waitFor()
       await look(page, "users-disabled")
       await choose(page, "Actions of ci", "Enable…")
       await page.getByRole("button", { name: "Enable", exact: true }).click()
@@ -239,6 +239,29 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       receiver.answers = 503
       await card.getByRole("button", { name: "Test" }).click()
       await card.getByText(/The test did not arrive: .*503/).waitFor()
+      await card.getByText("Last deliveries").click()
+      const tries = card.getByRole("region", { name: "Deliveries of webhook 1" }).getByRole("listitem")
+      await tries.nth(1).waitFor()
+      assert.match((await tries.nth(0).textContent()) ?? "", /failed.*test.*503 after .*answers 503/)
+      assert.match((await tries.nth(1).textContent()) ?? "", /arrived.*test.*204 after/)
+      // one that fails is seen without looking for it, and there is another line as soon as it was tried
+      await gui().context.request.post(`${gui().url}/api/v1/vms`, { data: { name: "told", instanceType: 1 } })
+      await card.getByText("retrying").waitFor()
+      await card.getByText(/It is tried again/).waitFor()
+      await tries
+        .filter({ hasText: /failed.*vm.created, event \d+/ })
+        .first()
+        .waitFor()
+      await tries.filter({ hasText: "try 2" }).first().waitFor()
+      receiver.answers = 204
+      await card.getByRole("button", { name: "Test" }).click()
+      await tries
+        .filter({ hasText: /arrived.*vm.created/ })
+        .first()
+        .waitFor()
+      receiver.answers = 503
+      await gui().context.request.post(`${gui().url}/api/v1/vms`, { data: { name: "told-2", instanceType: 1 } })
+      await card.getByText("retrying").waitFor()
       await look(page, "webhooks")
       const more = async (entry: string) => {
         await card.getByRole("button", { name: "More" }).click()

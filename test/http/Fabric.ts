@@ -23,6 +23,7 @@ import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
 import { Power } from "../../src/fabric/Power.ts"
+import { Requests } from "../../src/fabric/Requests.ts"
 import { Retries } from "../../src/fabric/Retries.ts"
 import { Reality, type VmReport } from "../../src/fabric/Reality.ts"
 import { Vms, type CreateVm } from "../../src/fabric/Vms.ts"
@@ -210,6 +211,7 @@ export const make = () => {
     Layer.mock(InstanceTypes, {}),
     Layer.mock(ImageIntake, {}),
     Layer.mock(ImagePublishing, {}),
+    Layer.mock(Requests, {}),
     Layer.mock(Retries, {}),
     Layer.succeed(
       Images,

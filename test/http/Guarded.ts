@@ -33,6 +33,7 @@ import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Reach } from "../../src/fabric/Reach.ts"
 import { Power } from "../../src/fabric/Power.ts"
+import { Requests } from "../../src/fabric/Requests.ts"
 import { Retries } from "../../src/fabric/Retries.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
@@ -83,6 +84,7 @@ const makeFabric = () => {
     Layer.mock(InstanceTypes, {}),
     Layer.mock(ImageIntake, {}),
     Layer.mock(ImagePublishing, {}),
+    Layer.mock(Requests, {}),
     Layer.mock(Retries, {}),
     Layer.mock(Images, { types: Effect.succeed([]) }),
     Layer.mock(Hosts, {}),

@@ -36,6 +36,7 @@ import { Pools } from "../../src/fabric/Pools.ts"
 import { Networks } from "../../src/fabric/Networks.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
 import { Power } from "../../src/fabric/Power.ts"
+import { Requests } from "../../src/fabric/Requests.ts"
 import { Retries } from "../../src/fabric/Retries.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -59,6 +60,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(InstanceTypes, {}),
   Layer.mock(ImageIntake, {}),
   Layer.mock(ImagePublishing, {}),
+  Layer.mock(Requests, {}),
   Layer.mock(Retries, {}),
   Layer.mock(Volumes, {}),
   Layer.mock(Placements, {}),

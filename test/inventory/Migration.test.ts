@@ -239,7 +239,8 @@ describe("a database of version 0001", () => {
         { migration_id: 18, name: "explanations" },
         { migration_id: 20, name: "settings_events" },
         { migration_id: 21, name: "retries" },
-        { migration_id: 22, name: "disabled_users" }
+        { migration_id: 22, name: "disabled_users" },
+        { migration_id: 23, name: "webhook_deliveries" }
       ])
     })
   )

@@ -219,6 +219,67 @@ describe("webhooks", () => {
     })
   )
 
+  it.scoped("have their last 100 tries kept over a restart, without what was sent or is secret", () =>
+    Effect.gen(function* () {
+      const filename = yield* inFile
+      const first = yield* live(filename)
+      const { report, secret } = yield* first.webhooks.create({ url, types: null })
+      const { id } = report.webhook
+      assert.deepStrictEqual(yield* first.webhooks.deliveries(id), [])
+      first.receiver.answer = () => refusal(503)
+      yield* first.append("vm.created")
+      yield* eventually(
+        Effect.map(Effect.orDie(first.get), ({ nextTryAt }) => nextTryAt !== null),
+        "it waits"
+      )
+      const { nextTryAt } = yield* first.get
+      const [only, ...none] = yield* first.webhooks.deliveries(id)
+      assert.deepStrictEqual(none, [])
+      assert.deepStrictEqual(only, {
+        id: 1,
+        message: String(first.received[0]?.headers["webhook-id"]),
+        type: "vm.created",
+        cursor: EventId.make(1),
+        try: 1,
+        at: 0,
+        milliseconds: 0,
+        status: 503,
+        reason: "receiver.example answers 503",
+        nextTryAt
+      })
+      yield* first.webhooks.ping(id)
+      const [test] = yield* first.webhooks.deliveries(id)
+      assert.deepInclude(test, { type: "ping", cursor: null, try: 1, status: 503, nextTryAt: null })
+      yield* first.end
+
+      // tried at once, and it is still the second time
+      const second = yield* live(filename)
+      yield* second.arrived(1)
+      yield* eventually(
+        Effect.map(Effect.orDie(second.webhooks.deliveries(id)), ([last]) => last?.try === 2 && last.reason === null),
+        "its second try has arrived"
+      )
+      const [again] = yield* second.webhooks.deliveries(id)
+      assert.deepInclude(again, { status: 200, nextTryAt: null })
+      assert.strictEqual(again?.message, only?.message)
+      for (let more = 0; more < 100; more++) yield* second.append("host.changed")
+      yield* second.arrived(101)
+      yield* eventually(
+        Effect.map(Effect.orDie(second.webhooks.deliveries(id)), ([last]) => last?.cursor === 101),
+        "the last one is kept"
+      )
+      const kept = yield* second.webhooks.deliveries(id)
+      assert.deepStrictEqual(
+        kept.map(({ cursor, try: tries }) => [cursor, tries]),
+        Array.from({ length: 100 }, (_, index) => [101 - index, 1])
+      )
+      const text = JSON.stringify(kept)
+      for (const word of [Redacted.value(secret), "in-the-url", "status\\"]) assert.notInclude(text, word)
+      yield* second.webhooks.remove(id)
+      assert.strictEqual((yield* Effect.flip(second.webhooks.deliveries(id)))._tag, "WebhookNotFound")
+    })
+  )
+
   it.scoped("wait at least as long as the receiver asks for", () =>
     Effect.gen(function* () {
       const { append, arrived, get, receiver, webhooks } = yield* live(yield* inFile)

@@ -7,7 +7,17 @@ import { Link, useParams } from "@tanstack/react-router"
 import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
 import { VmId } from "../../domain/Ids.ts"
-import { Empty, Loading, Missing, State, useBegin, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import {
+  CommandsButton,
+  Empty,
+  Loading,
+  Missing,
+  State,
+  useBegin,
+  useRole,
+  useSnapshot,
+  useTitle
+} from "../parts/Parts.tsx"
 import { powerOf } from "../parts/VmActions.ts"
 import { type Shown, vmState } from "../parts/Words.ts"
 import { isAlive, type Line, type LineState } from "./Line.ts"
@@ -72,9 +82,12 @@ const Told = ({ line, vm }: { readonly line: Line; readonly vm: Vm }) => {
           </button>
         ) : null}
         {state._tag === "waiting" && !isAlive(vm) && start !== undefined ? (
-          <button type="button" className="button primary" onClick={() => void begin(start)}>
-            Start {vm.name}
-          </button>
+          <>
+            <button type="button" className="button primary" onClick={() => void begin(start)}>
+              Start {vm.name}
+            </button>
+            <CommandsButton actions={[start]} />
+          </>
         ) : null}
       </div>
     </div>

@@ -12,7 +12,7 @@ import { NewVm } from "../../api/Vms.ts"
 import { invalidOf } from "../../client/Errors.ts"
 import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
 import type { Commanded } from "../parts/Commands.ts"
-import { CheckField, ChoiceField, LinesField, TextField } from "../parts/Field.tsx"
+import { ChoiceField, LinesField, TextField } from "../parts/Field.tsx"
 import {
   CommandsButton,
   Empty,
@@ -25,6 +25,16 @@ import {
   useSnapshot,
   useTitle
 } from "../parts/Parts.tsx"
+import {
+  AboutFields,
+  isSayable,
+  KeepingFields,
+  labelsOf,
+  NameField,
+  type Said,
+  tagsOf,
+  unsaid
+} from "../parts/VmFields.tsx"
 import { counted, gibibytes, mebibytes } from "../parts/Words.ts"
 
 const decode = Schema.decodeUnknown(NewVm)
@@ -42,24 +52,18 @@ const planAtom = Atom.family((form: string) =>
   )
 )
 
-interface Form {
-  readonly name: string
+interface Form extends Said {
   readonly instanceType: number | null
   readonly image: number | null
   readonly network: string
   readonly hostname: string
   readonly sshKeys: string
   readonly userData: string
-  readonly tags: string
-  readonly description: string
-  readonly restart: boolean
-  readonly autostart: boolean
-  readonly protect: boolean
 }
 
-const lines = (text: string, between: RegExp) =>
+const lines = (text: string) =>
   text
-    .split(between)
+    .split("\n")
     .map((one) => one.trim())
     .filter((one) => one !== "")
 
@@ -70,9 +74,10 @@ const bodyOf = (form: Form) => ({
   ...(form.image === null ? {} : { image: form.image }),
   ...(form.network === "" ? {} : { nics: [{ network: form.network }] }),
   ...(form.hostname === "" ? {} : { hostname: form.hostname }),
-  ...(form.sshKeys.trim() === "" ? {} : { sshKeys: lines(form.sshKeys, /\n/) }),
+  ...(form.sshKeys.trim() === "" ? {} : { sshKeys: lines(form.sshKeys) }),
   ...(form.userData.trim() === "" ? {} : { userData: form.userData }),
-  ...(form.tags.trim() === "" ? {} : { tags: lines(form.tags, /[\s,]+/) }),
+  ...(form.tags.trim() === "" ? {} : { tags: tagsOf(form) }),
+  ...(form.labels.trim() === "" ? {} : { labels: labelsOf(form) }),
   ...(form.description === "" ? {} : { description: form.description }),
   ...(form.restart ? { onCrash: "restart" } : {}),
   ...(form.autostart ? { autostart: true } : {}),
@@ -99,7 +104,8 @@ const commandOf = (form: Form): Commanded => {
       // of these the command line takes files
       ...(form.sshKeys.trim() === "" ? [] : ["--ssh-key", "keys.pub"]),
       ...(form.userData.trim() === "" ? [] : ["--user-data", "user-data"]),
-      ...lines(form.tags, /[\s,]+/).flatMap((tag) => ["--tag", tag]),
+      ...tagsOf(form).flatMap((tag) => ["--tag", tag]),
+      ...Object.entries(labelsOf(form)).flatMap(([key, value]) => ["--label", `${key}=${value}`]),
       ...(form.description === "" ? [] : ["--description", form.description]),
       ...(form.restart ? ["--on-crash", "restart"] : []),
       ...(form.autostart ? ["--autostart"] : []),
@@ -171,30 +177,14 @@ const Preview = ({ form }: { readonly form: Form }) => {
   )
 }
 
-/** Whether a name can be one, in the words that the API has for it; null: it can. */
-const wrongName = (name: string): string | null =>
-  name === ""
-    ? null
-    : Effect.runSync(
-        Effect.match(decode({ name, instanceType: 1 }), {
-          onFailure: (error) => invalidOf(error).detail,
-          onSuccess: () => null
-        })
-      )
-
 const blank: Form = {
-  name: "",
+  ...unsaid,
   instanceType: null,
   image: null,
   network: "",
   hostname: "",
   sshKeys: "",
-  userData: "",
-  tags: "",
-  description: "",
-  restart: true,
-  autostart: true,
-  protect: false
+  userData: ""
 }
 
 /** @since 0.7.0 @category components */
@@ -217,10 +207,9 @@ export const Create = (): ReactNode => {
   }
   const put = (change: Partial<Form>) => setGiven((now) => ({ ...now, ...change }))
   const command = commandOf(form)
-  const wrong = wrongName(form.name)
 
   const submit = async () => {
-    if (form.name === "" || wrong !== null) return
+    if (!isSayable(form)) return
     setSent(true)
     const operation = await begin(command)
     setSent(false)
@@ -260,7 +249,7 @@ export const Create = (): ReactNode => {
               void submit()
             }}
           >
-            <TextField label="Name" required wrong={wrong} value={form.name} onChange={(name) => put({ name })} />
+            <NameField said={form} put={put} />
             <fieldset className="sizes">
               <legend className="field">
                 <span className="label">Size</span>
@@ -295,9 +284,13 @@ export const Create = (): ReactNode => {
               onChange={(network) => put({ network })}
               options={[
                 ["", "The default network of its host"],
-                ...(Result.isSuccess(networks) ? networks.value.items : []).map(
-                  ({ hosts, name }) => [name, `${name}, on ${counted(hosts.length, "host")}`] as const
-                )
+                ...(Result.isSuccess(networks) ? networks.value.items : []).map(({ hosts, name }) => {
+                  const usable = hosts.filter(({ state }) => state === "usable").length
+                  return [
+                    name,
+                    `${name}, ${usable === 0 ? "on no host yet" : `on ${counted(usable, "host")}`}`
+                  ] as const
+                })
               ]}
             />
             <LinesField
@@ -309,7 +302,7 @@ export const Create = (): ReactNode => {
               onChange={(sshKeys) => put({ sshKeys })}
             />
             <details>
-              <summary>cloud-init, tags and what people say of it</summary>
+              <summary>cloud-init, tags, labels and what people say of it</summary>
               <div className="card">
                 <TextField
                   label="Hostname"
@@ -324,40 +317,12 @@ export const Create = (): ReactNode => {
                   value={form.userData}
                   onChange={(userData) => put({ userData })}
                 />
-                <TextField
-                  label="Tags"
-                  hint="Short words with blanks between them."
-                  value={form.tags}
-                  onChange={(tags) => put({ tags })}
-                />
-                <TextField
-                  label="Description"
-                  value={form.description}
-                  onChange={(description) => put({ description })}
-                />
+                <AboutFields said={form} put={put} />
               </div>
             </details>
-            <CheckField
-              label="Start it again when it crashes"
-              checked={form.restart}
-              onChange={(restart) => put({ restart })}
-            />
-            <CheckField
-              label="Start it when its host boots"
-              checked={form.autostart}
-              onChange={(autostart) => put({ autostart })}
-            />
-            <CheckField
-              label="Protect it from being destroyed"
-              checked={form.protect}
-              onChange={(protect) => put({ protect })}
-            />
+            <KeepingFields said={form} put={put} />
             <div className="row">
-              <button
-                type="submit"
-                className="button primary"
-                disabled={sent || form.name === "" || wrong !== null || role === "viewer"}
-              >
+              <button type="submit" className="button primary" disabled={sent || !isSayable(form) || role === "viewer"}>
                 Create VM
               </button>
               <CommandsButton actions={[command]} />

@@ -11,7 +11,7 @@ import type { ImageId } from "../../domain/Ids.ts"
 import { ImageFormat } from "../../domain/Image.ts"
 import { calls, payloadOf } from "../state/Api.ts"
 import { sendAtom, stopAtom, type Upload, uploadsAtom } from "../state/Uploads.ts"
-import type { Commanded } from "../parts/Commands.ts"
+import type { Command, Commanded } from "../parts/Commands.ts"
 import { ChoiceField, Field, TextField } from "../parts/Field.tsx"
 import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
@@ -165,7 +165,7 @@ const Details = ({
   readonly vms: number
   readonly onClose: () => void
 }) => (
-  <Dialog title={image.name} onClose={onClose}>
+  <Dialog title={image.name} actions={[]} onClose={onClose}>
     {image.reason === null ? null : (
       <div className="note bad">
         <strong>It cannot be used</strong>
@@ -191,6 +191,15 @@ const Details = ({
   </Dialog>
 )
 
+const missing = ({ id, received }: Image): Command => ({
+  label: "Send what is missing",
+  method: "PATCH",
+  path: `/images/${id}/content`,
+  headers: { "Upload-Offset": String(received ?? 0) },
+  file: { name: "FILE", from: received ?? 0 },
+  words: ["image", "upload", "FILE", "--resume", String(id)]
+})
+
 /** Goes on with one of which some is missing. */
 const ResumeDialog = ({ image, onClose }: { readonly image: Image; readonly onClose: () => void }) => {
   const send = useAtomSet(sendAtom)
@@ -198,7 +207,7 @@ const ResumeDialog = ({ image, onClose }: { readonly image: Image; readonly onCl
   const wants = image.fileSize
   const [wrong, setWrong] = useState<string | null>(null)
   return (
-    <Dialog title={`Go on with ${image.name}`} onClose={onClose}>
+    <Dialog title={`Go on with ${image.name}`} actions={[missing(image)]} onClose={onClose}>
       <p>
         {bytes(image.received ?? 0)} of {wants === null ? "it" : bytes(wants)} are there. Choose the same file again:
         what is missing is sent.

@@ -3,19 +3,21 @@
  *
  * @since 0.8.0
  */
-import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Atom, Result, useAtomRefresh } from "@effect-atom/atom-react"
 import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
-import { type ReactNode, useEffect, useRef, useState } from "react"
+import { type ReactNode, useState } from "react"
 import { type Host, HostChange } from "../../api/Hosts.ts"
 import type { Network } from "../../api/Networks.ts"
+import type { HostId } from "../../domain/Ids.ts"
 import { formatSource, type NetworkSource } from "../../domain/Network.ts"
 import { calls, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
+import { useRead } from "../state/Read.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { VmNamed } from "../parts/Named.tsx"
 import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
 import type { Commanded } from "../parts/Commands.ts"
-import { Empty, Failure, Loading, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { Dialog, Empty, Failure, Loading, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { count, counted, type Shown, vmState } from "../parts/Words.ts"
 
@@ -28,35 +30,52 @@ const networkAtom = Atom.family((name: string) =>
 /** Milliseconds between two readings while things change. */
 const pause = 1000
 
+/** What may be about a NIC, or about a host's networks. */
+const changing = /^(operation|host)\.|^vm\.(created|changed)$/
+
 /** As it is: no event tells of a network, but what changes one changes a host or a VM. */
 const useFresh = <A, E>(atom: Atom.Atom<Result.Result<A, E>>): Result.Result<A, E> => {
-  const read = useAtomValue(atom)
-  const refresh = useAtomRefresh(atom)
-  const { hosts, vms } = useSnapshot()
-  const last = useRef(0)
-  useEffect(() => {
-    const timer = setTimeout(
-      () => {
-        last.current = Date.now()
-        refresh()
-      },
-      Math.max(0, last.current + pause - Date.now())
-    )
-    return () => clearTimeout(timer)
-  }, [hosts, vms, refresh])
-  return read
+  const { recent } = useSnapshot()
+  return useRead(atom, [recent.events.find(({ type }) => changing.test(type))?.id], pause)
 }
 
 // ------------------------------------------------------------------------------------------------------------- changes
 
-/** The host's networks with this one, or without it. */
-const changeOf = (host: Host, name: string, source: NetworkSource | null): Commanded => {
+/** A host's settings, and the revision that they are of. */
+const settingsAtom = Atom.family((id: HostId) =>
+  runtime.atom(
+    Effect.gen(function* () {
+      const { hosts } = yield* calls
+      const [host, { headers }] = yield* hosts.getHost({ path: { id }, withResponse: true })
+      return { host, revision: headers["etag"] ?? null }
+    })
+  )
+)
+
+interface Settings {
+  readonly host: Host
+  /** null: of no known one */
+  readonly revision: string | null
+}
+
+/**
+ * The host's networks with this one, or without it. All of them are sent, so it is refused when somebody else has changed them since they were
+ * read; then they are read again.
+ */
+const changeOf = (
+  { host, revision }: Settings,
+  name: string,
+  source: NetworkSource | null,
+  readAgain: () => void
+): Commanded => {
+  const headers = revision === null ? {} : { "if-match": revision }
   const { [name]: _, ...others } = host.networks
   const body = { networks: source === null ? others : { ...others, [name]: source } }
   return {
     label: source === null ? `Take ${name} from ${host.name}` : `Give ${host.name} the network ${name}`,
     method: "PATCH",
     path: `/hosts/${host.id}`,
+    ...(revision === null ? {} : { headers: { "If-Match": revision } }),
     body,
     words: [
       "host",
@@ -66,8 +85,8 @@ const changeOf = (host: Host, name: string, source: NetworkSource | null): Comma
     ],
     run: Effect.gen(function* () {
       const payload = yield* payloadOf(HostChange, body)
-      return yield* (yield* calls).hosts.changeHost({ path: { id: host.id }, payload, urlParams: {} })
-    })
+      return yield* (yield* calls).hosts.changeHost({ path: { id: host.id }, payload, headers, urlParams: {} })
+    }).pipe(Effect.tapErrorTag("PreconditionFailed", () => Effect.sync(readAgain)))
   }
 }
 
@@ -86,12 +105,17 @@ const NewNetwork = ({
   const [kind, setKind] = useState<NetworkSource["kind"]>("bridge")
   const [what, setWhat] = useState("")
   const host = hosts.find(({ id }) => String(id) === chosen) ?? hosts[0]
+  const atom = settingsAtom(host.id)
+  const read = useRead(atom, [])
+  const settings = Result.getOrElse(read, () => ({ host, revision: null }))
+  const readAgain = useAtomRefresh(atom)
+  const is = settings.host.networks[name]
   return (
     <FormDialog
       title={given === "" ? "New network" : `${given} on another host`}
       button="Add network"
-      action={changeOf(host, name === "" ? "NAME" : name, { kind, name: what === "" ? "br0" : what })}
-      ready={name !== "" && what !== ""}
+      action={changeOf(settings, name === "" ? "NAME" : name, { kind, name: what === "" ? "br0" : what }, readAgain)}
+      ready={name !== "" && what !== "" && is === undefined && Result.isSuccess(read) && !read.waiting}
       onClose={onClose}
     >
       <p className="quiet">
@@ -104,7 +128,16 @@ const NewNetwork = ({
         onChange={setChosen}
         options={hosts.map((one) => [String(one.id), one.name])}
       />
-      <TextField label="Name" required autoFocus value={name} onChange={setName} placeholder="lan" />
+      <TextField
+        label="Name"
+        required
+        autoFocus
+        wrong={is === undefined ? null : `${host.name} has it already, as ${formatSource(is)}.`}
+        value={name}
+        onChange={setName}
+        placeholder="lan"
+      />
+      {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : null}
       <ChoiceField
         label="What it is there"
         value={kind}
@@ -165,6 +198,35 @@ const AddButton = ({ name }: { readonly name?: string }) => {
   )
 }
 
+const Removing = ({
+  host,
+  name,
+  onClose
+}: {
+  readonly host: Host
+  readonly name: string
+  readonly onClose: () => void
+}) => {
+  const atom = settingsAtom(host.id)
+  const read = useRead(atom, [])
+  const readAgain = useAtomRefresh(atom)
+  if (!Result.isSuccess(read) || read.waiting) {
+    return (
+      <Dialog title={`Take ${name} from ${host.name}?`} actions={[]} onClose={onClose}>
+        {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : <Loading />}
+      </Dialog>
+    )
+  }
+  return (
+    <Sure action={changeOf(read.value, name, null, readAgain)} name={name} onClose={onClose}>
+      <p>
+        No new NIC is plugged in there. VMs that have one keep it, and cannot be started there again while the network
+        is missing.
+      </p>
+    </Sure>
+  )
+}
+
 /** Of a host whose settings can be changed, and that was given the network. */
 const RemoveButton = ({ host, name }: { readonly host: Host; readonly name: string }) => {
   const role = useRole()
@@ -175,16 +237,7 @@ const RemoveButton = ({ host, name }: { readonly host: Host; readonly name: stri
         type="button"
         className="button tiny end"
         disabled={role !== "admin"}
-        onClick={() =>
-          open((close) => (
-            <Sure action={changeOf(host, name, null)} name={name} onClose={close}>
-              <p>
-                No new NIC is plugged in there. VMs that have one keep it, and cannot be started there again while the
-                network is missing.
-              </p>
-            </Sure>
-          ))
-        }
+        onClick={() => open((close) => <Removing host={host} name={name} onClose={close} />)}
       >
         Remove…
         <span className="sr">
@@ -239,12 +292,20 @@ const stateOf = ({ hosts }: Network): Shown => {
   const wrong = hosts.filter(({ problem }) => problem !== null)
   if (wrong.length === 0) return { tone: "ok", word: `on ${counted(hosts.length, "host")}`, why: null }
   const why = wrong.map(({ host, problem }) => `${host}: ${problem ?? ""}`).join("; ")
+  if (hosts.every(({ state }) => state === "unknown")) return { tone: "off", word: "not known yet", why }
   return {
     tone: wrong.length === hosts.length ? "bad" : "warn",
     word: `on ${count(hosts.length - wrong.length)} of ${counted(hosts.length, "host")}`,
     why
   }
 }
+
+/** As it is on one host. */
+const states = {
+  usable: { tone: "ok", word: "can be used" },
+  unusable: { tone: "bad", word: "cannot be used" },
+  unknown: { tone: "off", word: "not known yet" }
+} as const
 
 const columns: ReadonlyArray<Column<Network>> = [
   {
@@ -343,9 +404,9 @@ export const OneNetwork = (): ReactNode => {
         </div>
       </div>
       <section className="card" aria-labelledby="hosts">
-        <h2 id="hosts">Hosts that have it</h2>
+        <h2 id="hosts">Hosts that have it, or should</h2>
         <ul className="list">
-          {network.hosts.map(({ default: isDefault, host, hostId, problem, source, vlans }) => {
+          {network.hosts.map(({ default: isDefault, host, hostId, problem, source, state, vlans }) => {
             const known = hosts.get(hostId)
             return (
               <li key={hostId}>
@@ -357,7 +418,7 @@ export const OneNetwork = (): ReactNode => {
                   <span className="quiet">{vlans.length === 0 ? "no VLANs" : `VLANs ${vlans.join(", ")}`}</span>
                 )}
                 {isDefault ? <span className="quiet">the default there</span> : null}
-                {problem === null ? null : <State tone="bad" word="cannot be used" why={problem} />}
+                {problem === null ? null : <State {...states[state]} why={problem} />}
                 {problem === null ? null : <span>{problem}</span>}
                 {known === undefined ? null : <RemoveButton host={known} name={name} />}
               </li>

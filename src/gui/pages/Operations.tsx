@@ -13,6 +13,7 @@ import { Kind, type Operation, State as OperationState, type Step } from "../../
 import { OperationId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { mostOperations } from "../state/Live.ts"
+import { useRead } from "../state/Read.ts"
 import {
   Commands,
   CommandsButton,
@@ -217,10 +218,8 @@ const StepRow = ({ step: { endedAt, error, name, phase, startedAt, state, tries 
 
 /** Each that was begun: when, how long it took, and why it failed. */
 const Steps = ({ operation }: { readonly operation: Operation }) => {
-  const atom = stepsAtom(operation.id)
-  const read = useAtomValue(atom)
-  const refresh = useAtomRefresh(atom)
-  useEffect(refresh, [operation, refresh])
+  const { progress, state } = operation
+  const read = useRead(stepsAtom(operation.id), [state, progress?.phase, progress?.number, progress?.tries])
   if (Result.isFailure(read)) return <Failure words={wordsOfCause(read.cause)} />
   if (!Result.isSuccess(read)) return <Loading />
   return (

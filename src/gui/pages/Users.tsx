@@ -177,7 +177,7 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
   const [dialog, open] = useDialog()
   const columns: ReadonlyArray<Column<User>> = [
     { key: "name", name: "Name", tone: "main-cell", shown: ({ name }) => name, title: ({ name }) => name },
-    { key: "role", name: "Role", shown: ({ disabled, role }) => (disabled ? `${role}, disabled` : role) },
+    { key: "role", name: "Role", shown: ({ disabled, role }) => (disabled ? `disabled ${role}` : role) },
     {
       key: "password",
       name: "Signs in",

@@ -3,15 +3,16 @@
  *
  * @since 0.7.0
  */
-import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Atom, Result } from "@effect-atom/atom-react"
 import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
-import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
+import { lazy, type ReactNode, Suspense, useState } from "react"
 import { again } from "../parts/Again.ts"
 import type { RuleRepair } from "../../api/Placements.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { VmId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+import { useRead } from "../state/Read.ts"
 import { destroyOf, powerOf } from "../parts/VmActions.ts"
 import { DestroyVm, VmMenu } from "../parts/VmMenu.tsx"
 import {
@@ -58,12 +59,10 @@ const Repair = ({ repair }: { readonly repair: RuleRepair }) => (
           <Link to="/vms/$id" params={{ id: String(vmId) }}>
             {name}
           </Link>
-          <span>
-            from {fromHost} to{" "}
-            <Link to="/hosts/$id" params={{ id: String(toHostId) }}>
-              {toHost}
-            </Link>
-          </span>
+          <span className="quiet">from {fromHost} to</span>
+          <Link to="/hosts/$id" params={{ id: String(toHostId) }}>
+            {toHost}
+          </Link>
         </li>
       ))}
     </ol>
@@ -78,12 +77,9 @@ const Repair = ({ repair }: { readonly repair: RuleRepair }) => (
 )
 
 const Why = ({ vm }: { readonly vm: Vm }) => {
-  const atom = placementAtom(vm.id)
-  const read = useAtomValue(atom)
-  const refresh = useAtomRefresh(atom)
   const broken = vm.violations.map(({ rule }) => rule).join()
   // where it is may be another place by now, and other rules may be broken there
-  useEffect(refresh, [vm.hostId, broken, refresh])
+  const read = useRead(placementAtom(vm.id), [vm.hostId, broken])
   return (
     <section className="card" aria-labelledby="why">
       <h2 id="why">Why it is where it is</h2>
@@ -104,6 +100,7 @@ const Why = ({ vm }: { readonly vm: Vm }) => {
             <p className="quiet">Nothing is known of that: it was placed before that was kept.</p>
           ) : (
             <>
+              {vm.violations.length === 0 ? null : <h3>When it was placed there</h3>}
               <p>{explanation.decided}</p>
               <p className="quiet small">
                 {placedAt === null ? "" : `${moment(placedAt)}: `}
@@ -137,10 +134,7 @@ const Why = ({ vm }: { readonly vm: Vm }) => {
 }
 
 const Nics = ({ vm }: { readonly vm: Vm }) => {
-  const atom = nicsAtom(vm.id)
-  const read = useAtomValue(atom)
-  const refresh = useAtomRefresh(atom)
-  useEffect(refresh, [vm.nics, vm.seen?.power, refresh])
+  const read = useRead(nicsAtom(vm.id), [JSON.stringify(vm.nics), vm.seen?.power])
   const addresses = (mac: string) => {
     const all = Result.isSuccess(read) ? read.value.items.flatMap((nic) => nic.addresses) : (vm.addresses ?? [])
     return all.filter((one) => one.mac === mac).map(({ address, prefix }) => `${address}/${prefix}`)
@@ -174,10 +168,7 @@ const Nics = ({ vm }: { readonly vm: Vm }) => {
 }
 
 const Drift = ({ vm }: { readonly vm: Vm }) => {
-  const atom = driftAtom(vm.id)
-  const read = useAtomValue(atom)
-  const refresh = useAtomRefresh(atom)
-  useEffect(refresh, [vm.drift, refresh])
+  const read = useRead(driftAtom(vm.id), [vm.drift])
   return (
     <section className="card" aria-labelledby="drift">
       <h2 id="drift">What differs from what it should be</h2>

@@ -3,15 +3,16 @@
  *
  * @since 0.7.0
  */
-import { Atom, useAtomRefresh } from "@effect-atom/atom-react"
+import { Atom } from "@effect-atom/atom-react"
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
-import { type ReactNode, useEffect, useState } from "react"
+import { type ReactNode, useState } from "react"
 import type { Snapshot as VolumeSnapshot } from "../../api/Snapshots.ts"
 import type { Volume } from "../../api/Volumes.ts"
 import { VolumeState } from "../../domain/Volume.ts"
 import type { VolumeId } from "../../domain/Ids.ts"
 import { calls, runtime } from "../state/Api.ts"
+import { useRead } from "../state/Read.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { clone, createVolume, destroySnapshot, publish, revert } from "../parts/VolumeActions.ts"
 import { Filter, TextField } from "../parts/Field.tsx"
@@ -330,7 +331,7 @@ export const OneVolume = (): ReactNode => {
             <dd>{volume.id}</dd>
           </dl>
         </section>
-        <Snapshots volume={volume} changes={about.map(({ id: one, state }) => `${one} ${state}`).join()} />
+        <Snapshots volume={volume} />
       </div>
       <section className="card" aria-labelledby="operations">
         <h2 id="operations">Operations</h2>
@@ -345,11 +346,12 @@ export const OneVolume = (): ReactNode => {
   )
 }
 
-/** Read anew when something about its volume has gone on. */
-const Snapshots = ({ changes, volume }: { readonly volume: Volume; readonly changes: string }) => {
+/** Read anew when one of them is another. */
+const Snapshots = ({ volume }: { readonly volume: Volume }) => {
   const atom = snapshotsAtom(volume.id)
-  const refresh = useAtomRefresh(atom)
-  useEffect(refresh, [changes, refresh])
+  const { recent } = useSnapshot()
+  const newest = recent.events.find(({ type, volumeId }) => volumeId === volume.id && type.startsWith("snapshot."))
+  useRead(atom, [newest?.id])
   return (
     <section className="card" aria-labelledby="snapshots">
       <h2 id="snapshots">Snapshots</h2>

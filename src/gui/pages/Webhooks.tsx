@@ -3,13 +3,23 @@
  *
  * @since 0.8.0
  */
-import { useAtomRefresh } from "@effect-atom/atom-react"
+import { Atom, useAtomRefresh } from "@effect-atom/atom-react"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { type ReactNode, useEffect, useState } from "react"
-import { NewWebhook, type SealedWebhook, type Webhook, WebhookChange, type WebhookPing } from "../../api/Webhooks.ts"
+import {
+  NewWebhook,
+  type SealedWebhook,
+  type Webhook,
+  WebhookChange,
+  type WebhookDelivery,
+  type WebhookPing
+} from "../../api/Webhooks.ts"
 import { EventType } from "../../domain/Event.ts"
-import { calls, payloadOf } from "../state/Api.ts"
+import type { WebhookId } from "../../domain/Webhook.ts"
+import { calls, payloadOf, runtime } from "../state/Api.ts"
+import { useRead } from "../state/Read.ts"
 import { ofWhoLooks } from "../state/Session.ts"
 import { AdminsOnly, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
@@ -144,6 +154,54 @@ const remove = ({ id }: Webhook): Commanded => ({
   run: Effect.flatMap(calls, ({ webhooks }) => webhooks.removeWebhook({ path: { id } }))
 })
 
+const deliveriesAtom = Atom.family((id: WebhookId) =>
+  runtime.atom(Effect.flatMap(calls, ({ webhooks }) => webhooks.listWebhookDeliveries({ path: { id } })))
+)
+
+const aboutOf = ({ cursor, type }: WebhookDelivery): string =>
+  type === "ping" ? "test" : type === "gap" ? "lost events" : cursor === null ? type : `${type}, event ${cursor}`
+
+/** Each try, the newest first. `on`: what tells that there was another. */
+const Deliveries = ({ id, on }: { readonly id: WebhookId; readonly on: ReadonlyArray<unknown> }) => {
+  const atom = deliveriesAtom(id)
+  useRead(atom, on)
+  return (
+    <Loaded atom={atom}>
+      {({ items }) =>
+        items.length === 0 ? (
+          <p className="quiet">Nothing was sent yet.</p>
+        ) : (
+          <div className="deliveries" role="region" aria-label={`Deliveries of webhook ${id}`} tabIndex={0}>
+            <ol className="list">
+              {items.map((one) => (
+                <li key={one.id}>
+                  <State
+                    tone={one.reason === null ? "ok" : "bad"}
+                    word={one.reason === null ? "arrived" : "failed"}
+                    why={null}
+                  />
+                  <span>{aboutOf(one)}</span>
+                  {one.try === 1 ? null : <span className="quiet">try {count(one.try)}</span>}
+                  <span className="quiet small end">
+                    <time dateTime={DateTime.formatIso(one.at)}>{briefly(one.at)}</time>
+                    {`, ${one.status === null ? "no answer" : one.status} after ${count(one.milliseconds)} ms`}
+                  </span>
+                  {one.reason === null ? null : (
+                    <span className="whole small">
+                      {one.reason}
+                      {one.nextTryAt === null ? "" : `; to be tried again at ${briefly(one.nextTryAt)}`}
+                    </span>
+                  )}
+                </li>
+              ))}
+            </ol>
+          </div>
+        )
+      }
+    </Loaded>
+  )
+}
+
 const One = ({
   onChange,
   onMade,
@@ -156,14 +214,21 @@ const One = ({
   const begin = useBegin()
   const [dialog, open] = useDialog()
   const [pinged, setPinged] = useState<Pinged | null>(null)
+  const [shown, show] = useState(false)
   const test = ping(webhook, setPinged)
-  const { behind, id, lastFailure, lastFailureAt, lastSuccessAt, nextTryAt, types, url } = webhook
+  const { behind, id, lastFailure, lastFailureAt, lastSuccessAt, nextTryAt, status, types, url } = webhook
   return (
     <section className="card" aria-label={`Webhook ${id}`}>
       <header>
         <h3 className="cut">{url}</h3>
         <State {...stateOf(webhook)} />
       </header>
+      {status === "delivering" ? null : (
+        <div className={`note ${status === "failing" ? "bad" : "warn"}`}>
+          <strong>{lastFailure ?? "Nothing arrives"}</strong>
+          {nextTryAt === null ? null : <p>It is tried again at {briefly(nextTryAt)}.</p>}
+        </div>
+      )}
       <dl className="facts">
         <dt>Events</dt>
         <dd>{types === null ? "all" : types.join(", ")}</dd>
@@ -173,8 +238,8 @@ const One = ({
           <>
             <dt>Last failed</dt>
             <dd>
-              {briefly(lastFailureAt)}: {lastFailure}
-              {nextTryAt === null ? "" : `; tried again ${briefly(nextTryAt)}`}
+              {briefly(lastFailureAt)}
+              {status === "delivering" ? `: ${lastFailure ?? ""}` : ""}
             </dd>
           </>
         )}
@@ -188,6 +253,15 @@ const One = ({
             : `The test did not arrive: ${pinged.reason ?? "it is not known why"}.`}
         </p>
       )}
+      <details onToggle={({ currentTarget }) => show(currentTarget.open)}>
+        <summary>Last deliveries</summary>
+        {shown ? (
+          <Deliveries
+            id={id}
+            on={[lastSuccessAt?.epochMillis, lastFailureAt?.epochMillis, nextTryAt?.epochMillis, pinged]}
+          />
+        ) : null}
+      </details>
       <div className="row">
         <button type="button" className="button" onClick={() => void begin(test).then(onChange)}>
           Test

@@ -48,6 +48,7 @@ export const BulkBar = ({ onClear, vms }: { readonly vms: ReadonlyArray<Vm>; rea
       <Typed
         title={`Destroy ${counted(chosen.length, "VM")}?`}
         button={`Destroy ${counted(chosen.length, "VM")}`}
+        actions={chosen.map(({ action }) => action)}
         word={String(chosen.length)}
         onClose={close}
         onSure={() => go("Destroy", chosen)}
@@ -86,7 +87,7 @@ export const BulkBar = ({ onClear, vms }: { readonly vms: ReadonlyArray<Vm>; rea
         className="button tiny"
         onClick={() =>
           open((close) => (
-            <Dialog title="As commands" onClose={close}>
+            <Dialog title="As commands" actions={[]} onClose={close}>
               {all
                 .filter(({ chosen }) => chosen.length > 0)
                 .map(({ chosen, verb }) => (

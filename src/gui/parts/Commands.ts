@@ -6,28 +6,40 @@
 import { prefix } from "../../api/Api.ts"
 import type { Action } from "../state/Tasks.ts"
 
-/** @since 0.7.0 @category models */
-export interface Commanded extends Action {
+/** A request, and the same of the command line. @since 0.8.0 @category models */
+export interface Command {
+  readonly label: string
   readonly method: "POST" | "PUT" | "PATCH" | "DELETE"
   /** below `/api/v1` */
   readonly path: `/${string}`
+  readonly headers?: Readonly<Record<string, string>>
   readonly body?: object
+  /** a file whose bytes are sent, from this one on */
+  readonly file?: { readonly name: string; readonly from: number }
   /** of the command line, without `vmfabric` */
   readonly words: ReadonlyArray<string>
 }
 
+/** @since 0.7.0 @category models */
+export interface Commanded extends Action, Command {}
+
 /** For a POSIX shell. */
 const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
 
+const header = (name: string, value: string): ReadonlyArray<string> => ["-H", quoted(`${name}: ${value}`)]
+
 /** With a token where the controller asks for one. @since 0.7.0 @category formatting */
-export const curl = ({ body, method, path }: Commanded, needsToken: boolean): string =>
+export const curl = ({ body, file, headers = {}, method, path }: Command, needsToken: boolean): string =>
   [
+    ...(file === undefined ? [] : ["tail", "-c", `+${file.from + 1}`, quoted(file.name), "|"]),
     "curl",
     ...(method === "POST" && body !== undefined ? [] : ["-X", method]),
     ...(needsToken ? ['-H "Authorization: Bearer $VMFABRIC_TOKEN"'] : []),
-    ...(body === undefined ? [] : ["-H 'Content-Type: application/json'", "-d", quoted(JSON.stringify(body))]),
+    ...Object.entries(headers).flatMap(([name, value]) => header(name, value)),
+    ...(body === undefined ? [] : [...header("Content-Type", "application/json"), "-d", quoted(JSON.stringify(body))]),
+    ...(file === undefined ? [] : [...header("Content-Type", "application/octet-stream"), "--data-binary", "@-"]),
     quoted(`${location.origin}${prefix}${path}`)
   ].join(" ")
 
 /** @since 0.7.0 @category formatting */
-export const cli = ({ words }: Commanded): string => ["vmfabric", ...words].map(quoted).join(" ")
+export const cli = ({ words }: Command): string => ["vmfabric", ...words].map(quoted).join(" ")

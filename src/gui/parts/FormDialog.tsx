@@ -10,7 +10,7 @@ import type { Operation } from "../../api/Operations.ts"
 import { type Words, wordsOfCause } from "../state/Api.ts"
 import { beginAtom } from "../state/Tasks.ts"
 import type { Commanded } from "./Commands.ts"
-import { CommandLines, Dialog, Failure, Loading } from "./Parts.tsx"
+import { Dialog, Failure, Loading } from "./Parts.tsx"
 
 /** Stays with what was typed when it is refused, and says why. @since 0.8.0 @category components */
 export const FormDialog = ({
@@ -51,7 +51,7 @@ export const FormDialog = ({
     onDone?.(exit.value)
   }
   return (
-    <Dialog title={title} onClose={onClose}>
+    <Dialog title={title} actions={[action]} onClose={onClose}>
       <form
         className="fields"
         noValidate
@@ -73,10 +73,6 @@ export const FormDialog = ({
           </button>
         </div>
       </form>
-      <details>
-        <summary className="quiet small">As commands</summary>
-        <CommandLines actions={[action]} />
-      </details>
     </Dialog>
   )
 }
@@ -102,7 +98,7 @@ export const SecretDialog = ({
 }) => {
   const [copied, setCopied] = useState(false)
   return (
-    <Dialog title={title} onClose={onClose}>
+    <Dialog title={title} actions={[]} onClose={onClose}>
       <div className="note warn">
         <strong>Copy it now: it is not told again.</strong>
         {children}

@@ -13,7 +13,7 @@ import type { Words } from "../state/Api.ts"
 import { meAtom } from "../state/Session.ts"
 import { beginAtom } from "../state/Tasks.ts"
 import { type Snapshot, snapshotAtom } from "../state/Live.ts"
-import { cli, type Commanded, curl } from "./Commands.ts"
+import { cli, type Command, type Commanded, curl } from "./Commands.ts"
 import type { DialogProps } from "./Dialog.tsx"
 import type { Shown } from "./Words.ts"
 
@@ -175,7 +175,7 @@ const Copied = ({ text, what }: { readonly text: string; readonly what: string }
 )
 
 /** Actions as `curl` and as the command line have them, one after the other. @since 0.8.0 @category components */
-export const CommandLines = ({ actions }: { readonly actions: ReadonlyArray<Commanded> }) => {
+export const CommandLines = ({ actions }: { readonly actions: ReadonlyArray<Command> }) => {
   const me = useAtomValue(meAtom)
   const needsToken = !(Result.isSuccess(me) && me.value.via === "loopback")
   return (
@@ -191,10 +191,10 @@ export const Commands = ({
   actions,
   onClose
 }: {
-  readonly actions: ReadonlyArray<Commanded>
+  readonly actions: ReadonlyArray<Command>
   readonly onClose: () => void
 }) => (
-  <Dialog title="As commands" onClose={onClose}>
+  <Dialog title="As commands" actions={[]} onClose={onClose}>
     {actions.map((action) => (
       <section key={`${action.method} ${action.path}`} aria-label={action.label}>
         <h2>{action.label}</h2>
@@ -205,7 +205,7 @@ export const Commands = ({
 )
 
 /** @since 0.7.0 @category components */
-export const CommandsButton = ({ actions }: { readonly actions: ReadonlyArray<Commanded> }) => {
+export const CommandsButton = ({ actions }: { readonly actions: ReadonlyArray<Command> }) => {
   const [open, setOpen] = useState(false)
   return (
     <>
@@ -220,14 +220,30 @@ export const CommandsButton = ({ actions }: { readonly actions: ReadonlyArray<Co
 const DialogBox = lazy(() => again(() => import("./Dialog.tsx")).then((module) => ({ default: module.DialogBox })))
 
 /** @since 0.7.0 @category components */
-export const Dialog = (props: DialogProps) => (
+export const Dialog = ({
+  actions,
+  children,
+  ...box
+}: DialogProps & {
+  /** what can be done in it, which it shows as commands, too; none: it only tells something */
+  readonly actions: ReadonlyArray<Command>
+}) => (
   <Suspense>
-    <DialogBox {...props} />
+    <DialogBox {...box}>
+      {children}
+      {actions.length === 0 ? null : (
+        <details>
+          <summary className="quiet small">As commands</summary>
+          <CommandLines actions={actions} />
+        </details>
+      )}
+    </DialogBox>
   </Suspense>
 )
 
 /** Something that cannot be taken back: only who types a word is sure. @since 0.8.0 @category components */
 export const Typed = ({
+  actions,
   button,
   children,
   onClose,
@@ -238,13 +254,15 @@ export const Typed = ({
   readonly title: string
   readonly button: string
   readonly word: string
+  /** what is done then */
+  readonly actions: ReadonlyArray<Command>
   readonly onClose: () => void
   readonly onSure: () => void
   readonly children: ReactNode
 }) => {
   const [typed, setTyped] = useState("")
   return (
-    <Dialog title={title} onClose={onClose}>
+    <Dialog title={title} actions={actions} onClose={onClose}>
       {children}
       <form
         className="field"
@@ -298,6 +316,7 @@ export const Sure = ({
   return (
     <Typed
       title={`${action.label}?`}
+      actions={[action]}
       button={action.label}
       word={name}
       onClose={onClose}

@@ -57,6 +57,12 @@ export const wordsOf = (error: unknown): Words => {
       return { title: "An answer cannot be understood", detail: error.message, ...said }
     case "OperationFailed":
       return { title: "It failed", detail: error.operation.error ?? error.message, ...said }
+    case "PreconditionFailed":
+      return {
+        title: "Somebody else has changed it",
+        detail: "Nothing was done. It is read anew: look at what it is now, and do this again if you still want it.",
+        ...said
+      }
     default:
       return {
         title: error.title,

@@ -3,10 +3,10 @@
  *
  * @since 0.8.0
  */
-import { Atom, Result, useAtom, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Atom, Result, useAtom } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
-import { useEffect, useState } from "react"
+import { useState } from "react"
 import type { Event } from "../../api/Events.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { VmId, VolumeId } from "../../domain/Ids.ts"
@@ -14,10 +14,14 @@ import { mark, sentence } from "../parts/EventWords.ts"
 import { Failure, Loading, State, useSnapshot } from "../parts/Parts.tsx"
 import { briefly, gibibytes } from "../parts/Words.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+import { useRead } from "../state/Read.ts"
 
 /** The API reads events from the oldest on: all of a VM, of which the newest are shown. */
 const page = 1000
 const most = 20
+
+/** Milliseconds between two readings while something goes on. */
+const pause = 500
 
 const eventsAtom = Atom.family((id: VmId) =>
   runtime.atom(
@@ -37,14 +41,9 @@ const eventsAtom = Atom.family((id: VmId) =>
 
 /** @since 0.8.0 @category components */
 export const Events = ({ vm }: { readonly vm: Vm }) => {
-  const atom = eventsAtom(vm.id)
-  const read = useAtomValue(atom)
-  const refresh = useAtomRefresh(atom)
   const snapshot = useSnapshot()
-  const { operations } = snapshot
-  const newest = operations.find(({ vmId }) => vmId === vm.id)
-  // whatever changes it is an event
-  useEffect(refresh, [vm, newest, refresh])
+  const newest = snapshot.recent.events.find(({ vmId }) => vmId === vm.id)
+  const read = useRead(eventsAtom(vm.id), [newest?.id], pause)
   return (
     <section className="card" aria-labelledby="events">
       <header>
@@ -81,21 +80,19 @@ const snapshotsAtom = Atom.family((id: VolumeId) =>
 )
 
 const OfVolume = ({ id, name }: { readonly id: VolumeId; readonly name: string }) => {
-  const atom = snapshotsAtom(id)
-  const read = useAtomValue(atom)
-  const refresh = useAtomRefresh(atom)
-  const { operations } = useSnapshot()
-  const ended = operations.find(({ endedAt, volumeId }) => volumeId === id && endedAt !== null)?.id
-  useEffect(refresh, [ended, refresh])
+  const { recent } = useSnapshot()
+  const newest = recent.events.find(({ type, volumeId }) => volumeId === id && type.startsWith("snapshot."))
+  const read = useRead(snapshotsAtom(id), [newest?.id])
   return Result.builder(read)
     .onInitial(() => <Loading />)
     .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
-    .onSuccess(({ items }) =>
-      items.length === 0 ? (
+    .onSuccess(({ items }) => {
+      const there = items.filter(({ state }) => state !== "destroyed")
+      return there.length === 0 ? (
         <p className="quiet">{name} has none.</p>
       ) : (
         <ul className="list">
-          {items.map((snapshot) => (
+          {there.map((snapshot) => (
             <li key={snapshot.id}>
               <span>{snapshot.name}</span>
               <span className="quiet">
@@ -106,7 +103,7 @@ const OfVolume = ({ id, name }: { readonly id: VolumeId; readonly name: string }
           ))}
         </ul>
       )
-    )
+    })
     .render()
 }
 

@@ -16,6 +16,7 @@ import type { OperationId } from "../../domain/Ids.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
 import * as Begun from "../../fabric/Begun.ts"
 import * as Plans from "../../fabric/Plans.ts"
+import { type RequestError, Requests } from "../../fabric/Requests.ts"
 import { Operations } from "../../services/Operations.ts"
 import * as Problems from "./Problems.ts"
 import * as Views from "./Views.ts"
@@ -25,7 +26,7 @@ const usual = 30
 
 /** What a use case is asked with: the request's own parts, and what it is for in a few words. @since 0.5.0 @category models */
 export interface Asked {
-  readonly headers: { readonly prefer?: string }
+  readonly headers: { readonly prefer?: string; readonly "idempotency-key"?: string }
   readonly urlParams: Planning
   readonly payload?: unknown
 }
@@ -56,6 +57,7 @@ export const make = Effect.gen(function* () {
   const begin = yield* Begun.make
   const operations = yield* Operations
   const plans = yield* Plans.Plans
+  const requests = yield* Requests
 
   /** What is asked, as a plan of it is kept. */
   const requestOf = Effect.fnUntraced(function* ({ payload = null }: Pick<Asked, "payload">) {
@@ -104,6 +106,39 @@ export const make = Effect.gen(function* () {
   /** As it is at this moment. */
   const report = (id: OperationId) => Effect.catchTag(operations.report(id), "OperationNotFound", Effect.die)
 
+  const created = <A, E extends Problems.Known, R, B = never, E2 extends Problems.Known = never, R2 = never>(
+    asked: Asked,
+    useCase: Effect.Effect<A, E, R>,
+    otherwise?: () => Effect.Effect<B, E2, R2>
+  ) =>
+    Problems.told(
+      decide(asked, useCase, (useCase) =>
+        Effect.gen(function* () {
+          const beginning = yield* begin(useCase)
+          if (beginning._tag === "Nothing") {
+            return otherwise === undefined ? HttpServerResponse.empty({ status: 204 }) : yield* otherwise()
+          }
+          const wait = waitOf(asked.headers.prefer)
+          if (wait === undefined) return respond({ operation: beginning.first, progress: null }, wait)
+          yield* Effect.timeoutOption(beginning.ended, `${wait} seconds`)
+          return respond(yield* report(yield* beginning.latest), wait)
+        })
+      )
+    )
+
+  /** Begun once, however often it is asked for with its key. */
+  const once = <A, E, R>(
+    asked: Asked,
+    useCase: Effect.Effect<A, E, R>
+  ): Effect.Effect<A | void, E | RequestError, R | HttpServerRequest.HttpServerRequest> => {
+    const key = asked.headers["idempotency-key"]
+    // a plan has none: what it would do is asked, and not what it has led to
+    if (key === undefined || asked.urlParams.plan === true) return useCase
+    return Effect.flatMap(requestOf(asked), ({ content, method, path }) =>
+      requests.once(key, [method, path, content], useCase)
+    )
+  }
+
   return {
     begin,
     report,
@@ -111,28 +146,15 @@ export const make = Effect.gen(function* () {
     application,
     decide,
     /**
-     * What the use case began: 202 while it has not ended, 200 when it has, waited for as `Prefer` says. 204: nothing had to be begun.
+     * What the use case began: 202 while it has not ended, 200 when it has, waited for as `Prefer` says. 204, or what `otherwise` gives: nothing had to be begun.
      */
     begun: <A, E extends Problems.Known, R, B = never, E2 extends Problems.Known = never, R2 = never>(
       asked: Asked,
       useCase: Effect.Effect<A, E, R>,
-      /** the answer when nothing had to be begun, in place of 204 */
       otherwise?: () => Effect.Effect<B, E2, R2>
-    ) =>
-      Problems.told(
-        decide(asked, useCase, (useCase) =>
-          Effect.gen(function* () {
-            const beginning = yield* begin(useCase)
-            if (beginning._tag === "Nothing") {
-              return otherwise === undefined ? HttpServerResponse.empty({ status: 204 }) : yield* otherwise()
-            }
-            const wait = waitOf(asked.headers.prefer)
-            if (wait === undefined) return respond({ operation: beginning.first, progress: null }, wait)
-            yield* Effect.timeoutOption(beginning.ended, `${wait} seconds`)
-            return respond(yield* report(yield* beginning.latest), wait)
-          })
-        )
-      ),
+    ) => created(asked, once(asked, useCase), otherwise),
+    /** The same for a use case that keeps the request's key itself. */
+    created,
     /** The same for an operation that is under way already. */
     underWay: (prefer: string | undefined, id: OperationId) =>
       Problems.told(

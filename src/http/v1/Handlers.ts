@@ -115,7 +115,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
 
     return handlers
       .handle("listVms", ({ urlParams: { host, ...listing } }) => told(pageOfVms(reality, listing, host)))
-      .handle("createVm", (asked) => answers.begun(asked, vms.create({ ...wanted(asked.payload), ...keyOf(asked) })))
+      .handle("createVm", (asked) => answers.created(asked, vms.create({ ...wanted(asked.payload), ...keyOf(asked) })))
       .handle("createVms", ({ headers, payload, urlParams }) =>
         told(
           Effect.gen(function* () {
@@ -218,12 +218,12 @@ const keyOf = ({
 const nics = HttpApiBuilder.group(api, "nics", (handlers) =>
   Effect.gen(function* () {
     const nics = yield* Nics
-    const { begun } = yield* Answers.make
+    const { begun, created } = yield* Answers.make
     return handlers
       .handle("listNics", ({ path }) =>
         told(Effect.map(nics.list(path.id), ({ nics, unread }) => ({ items: nics.map(Views.nic), unread })))
       )
-      .handle("addNic", (asked) => begun(asked, nics.attach(asked.path.id, { ...asked.payload, ...keyOf(asked) })))
+      .handle("addNic", (asked) => created(asked, nics.attach(asked.path.id, { ...asked.payload, ...keyOf(asked) })))
       .handle("changeNic", (asked) =>
         begun(
           asked,
@@ -259,7 +259,7 @@ const networks = HttpApiBuilder.group(api, "networks", (handlers) =>
 const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
   Effect.gen(function* () {
     const volumes = yield* Volumes
-    const { begun } = yield* Answers.make
+    const { begun, created } = yield* Answers.make
     return handlers
       .handle("listVolumes", ({ urlParams: { cursor, limit = Pages.usual, ...filter } }) =>
         told(
@@ -272,7 +272,7 @@ const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
       .handle("createVolume", (asked) => {
         const { snapshot, ...given } = asked.payload
         const source = snapshot === undefined ? {} : { source: snapshot }
-        return begun(asked, volumes.create({ ...given, ...source, ...keyOf(asked) }))
+        return created(asked, volumes.create({ ...given, ...source, ...keyOf(asked) }))
       })
       .handle("getVolume", ({ path }) =>
         told(
@@ -302,7 +302,7 @@ const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
       .handle("purgeVolume", (asked) => begun(asked, volumes.purge(asked.path.id)))
       .handle("listSnapshots", ({ path }) => told(Effect.map(volumes.snapshots(path.id), (items) => ({ items }))))
       .handle("createSnapshot", (asked) =>
-        begun(asked, volumes.snapshot(asked.path.id, asked.payload.name, keyOf(asked).idempotencyKey))
+        created(asked, volumes.snapshot(asked.path.id, asked.payload.name, keyOf(asked).idempotencyKey))
       )
   })
 )
@@ -534,7 +534,7 @@ const operations = HttpApiBuilder.group(api, "operations", (handlers) =>
       .handle("cancelOperation", ({ headers, path }) =>
         Effect.flatMap(told(operations.cancel(path.id)), ({ id }) => underWay(headers.prefer, id))
       )
-      .handle("retryOperation", (asked) => begun(asked, retries.retry(asked.path.id, keyOf(asked).idempotencyKey)))
+      .handle("retryOperation", (asked) => begun(asked, retries.retry(asked.path.id)))
   })
 )
 

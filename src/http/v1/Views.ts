@@ -217,12 +217,13 @@ export const network = ({ hosts, name, vms }: NetworkReport) => {
   return {
     name,
     kind: kind === undefined || others.length > 0 ? ("mixed" as const) : kind,
-    hosts: hosts.map(({ host, isDefault, problem, source, vlans }) => ({
+    hosts: hosts.map(({ host, isDefault, problem, source, state, vlans }) => ({
       hostId: host.id,
       host: host.name,
       source: formatNetwork(source),
       vlans,
       default: isDefault,
+      state,
       problem
     })),
     vms: vms.length

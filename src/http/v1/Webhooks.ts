@@ -7,7 +7,7 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { api } from "../../api/Api.ts"
-import type { WebhookReport } from "../../domain/Webhook.ts"
+import type { WebhookDelivery, WebhookReport } from "../../domain/Webhook.ts"
 import * as Revision from "../../fabric/Revision.ts"
 import { type Sealed, Webhooks } from "../../services/Webhooks.ts"
 import { told } from "./Problems.ts"
@@ -26,6 +26,12 @@ const view = ({ webhook, ...report }: WebhookReport) => ({
   lastFailure: report.lastFailure,
   behind: report.behind,
   nextTryAt: timeOrNull(report.nextTryAt)
+})
+
+const delivery = ({ at, nextTryAt, ...tried }: WebhookDelivery) => ({
+  ...tried,
+  at: DateTime.unsafeMake(at),
+  nextTryAt: timeOrNull(nextTryAt)
 })
 
 const one = (report: WebhookReport) => Effect.as(tagged(Revision.ofWebhook(report.webhook)), view(report))
@@ -51,6 +57,9 @@ export const layer = HttpApiBuilder.group(api, "webhooks", (handlers) =>
       )
       .handle("rotateWebhookSecret", ({ path }) => told(Effect.map(webhooks.rotate(path.id), sealed)))
       .handle("pingWebhook", ({ path }) => told(webhooks.ping(path.id)))
+      .handle("listWebhookDeliveries", ({ path }) =>
+        told(Effect.map(webhooks.deliveries(path.id), (all) => ({ items: all.map(delivery) })))
+      )
       .handle("removeWebhook", ({ headers, path }) =>
         told(
           Effect.gen(function* () {

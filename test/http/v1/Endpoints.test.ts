@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { DoctorTestState } from "../../../layers/DoctorTest.ts"
 import { HypervisorTestState } from "../../../layers/HypervisorTest.ts"
 import { WebhookReceivers } from "../../../layers/WebhooksTest.ts"
+import { defaultConfig, Host } from "../../../src/domain/Host.ts"
 import { HostId } from "../../../src/domain/Ids.ts"
 import { HostMonitor } from "../../../src/services/HostMonitor.ts"
 import { Inventory } from "../../../src/services/Inventory.ts"
@@ -391,6 +392,31 @@ describe("hosts that are added", () => {
       ])
       assert.strictEqual((yield* ask("POST", "/doctor?host=9")).status, 404)
 
+      // one that was never reached is told of with what it was given
+      const nowhere = { user: "root", host: "nowhere" }
+      yield* Context.get(context, HypervisorTestState).setUnreachable(
+        Host.make({ id: HostId.make(5), config: defaultConfig({ ...nowhere, port: 22 }), facts: null }),
+        "no route"
+      )
+      const far = { kind: "bridge", name: "br7" }
+      assert.strictEqual((yield* ask("POST", "/hosts", { address: nowhere, networks: { far } })).status, 201)
+      assert.deepInclude((yield* get("/networks/far")).json, {
+        kind: "bridge",
+        vms: 0,
+        hosts: [
+          {
+            hostId: 5,
+            host: "root@nowhere",
+            source: "bridge:br7",
+            vlans: null,
+            default: false,
+            state: "unknown",
+            problem: "its host has not been reached yet, so it is not known whether it is there"
+          }
+        ]
+      })
+      assert.include(JSON.stringify((yield* get("/networks")).json), '"state":"usable"')
+
       yield* done("DELETE", "/vms/1")
       assert.strictEqual((yield* ask("DELETE", "/hosts/4")).status, 204)
       assert.strictEqual((yield* ask("GET", "/hosts/4")).status, 404)
@@ -433,6 +459,15 @@ describe("webhooks", () => {
       assert.notStrictEqual(rotated.json.secret, created.json.secret)
       assert.deepInclude((yield* ask("POST", "/webhooks/1/ping")).json, { delivered: true, status: 204, reason: null })
 
+      const deliveries = App.items(yield* get("/webhooks/1/deliveries"))
+      assert.deepInclude(deliveries[0], { type: "ping", cursor: null, try: 1, status: 204, reason: null })
+      const sent = deliveries.find(({ type }) => type === "vm.created")
+      assert.deepInclude(sent, { cursor: event?.id, try: 1, status: 204, reason: null, nextTryAt: null })
+      assert.deepStrictEqual(
+        deliveries.map(({ id }) => id),
+        deliveries.map(({ id }) => id).toSorted((a, b) => Number(b) - Number(a))
+      )
+
       for (const body of [
         { url: "https://169.254.169.254/" },
         { url: "http://receiver.example/" },
@@ -449,6 +484,7 @@ describe("webhooks", () => {
       assert.strictEqual((yield* ask("DELETE", "/webhooks/1")).status, 204)
       for (const [method, path] of [
         ["GET", ""],
+        ["GET", "/deliveries"],
         ["DELETE", ""],
         ["POST", "/secret"],
         ["POST", "/ping"]

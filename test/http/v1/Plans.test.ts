@@ -71,7 +71,8 @@ describe("a plan", () => {
   it.scopedLive("can be had of everything that changes the fabric, and applied", () =>
     Effect.gen(function* () {
       assert.sameMembers(
-        plannable.map(({ id }) => id),
+        // that needs something that has failed: Retry.test.ts
+        plannable.map(({ id }) => id).filter((id) => id !== "operations.retryOperation"),
         requests.map(([id]) => id)
       )
       const { ask } = yield* App.make()
