@@ -42,6 +42,7 @@ import { begun, Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
 const State = oneOf(Domain.VmState.literals, "VmState")
+const ListedState = oneOf(Domain.ListedVmState.literals, "ListedVmState")
 const OnCrash = oneOf(Domain.OnCrash.literals, "OnCrash")
 
 const onCrashMeans =
@@ -251,7 +252,7 @@ export const VmChange = Schema.Struct({
 export const listing = {
   ...paging,
   name: optional(Schema.String.pipe(Schema.maxLength(255)), "only those whose name begins like this"),
-  state: optional(State, "only those in this state"),
+  state: optional(ListedState, "only those in this state"),
   type: optional(id(Ids.InstanceTypeId), "only those of this instance type"),
   tag: optional(
     Schema.String.pipe(Schema.pattern(/^[a-z0-9._-]{1,63}(?:,[a-z0-9._-]{1,63}){0,31}$/)).annotations({

@@ -31,6 +31,7 @@ import * as Problem from "./Problem.ts"
 import { NewSnapshot, SnapshotList } from "./Snapshots.ts"
 
 const State = oneOf(Domain.VolumeState.literals, "VolumeState")
+const ListedState = oneOf(Domain.ListedVolumeState.literals, "ListedVolumeState")
 const Size = amountInBody(Domain.VolumeSize, "a whole number of GiB from 1 to 65536")
 
 /** @since 0.4.0 @category schemas */
@@ -115,7 +116,7 @@ export const group = HttpApiGroup.make("volumes")
         Schema.Struct({
           ...paging,
           name: optional(Schema.String.pipe(Schema.maxLength(255)), "only those whose name begins like this"),
-          state: optional(State, "only those in this state"),
+          state: optional(ListedState, "only those in this state"),
           vm: optional(id(Ids.VmId), "only those that this VM has")
         }).annotations(strict)
       )

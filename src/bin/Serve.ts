@@ -5,14 +5,19 @@
  */
 import * as Command from "@effect/cli/Command"
 import * as CliConfig from "@effect/cli/CliConfig"
+import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as HttpServer from "@effect/platform/HttpServer"
+import * as Runtime from "@effect/platform/Runtime"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
+import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
@@ -23,6 +28,7 @@ import * as SshDialerTcp from "../../layers/SshDialerTcp.ts"
 import * as SshLive from "../../layers/SshLive.ts"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Cli from "../cli/Cli.ts"
+import { exit } from "../cli/Failure.ts"
 import * as AppConfig from "../config/AppConfig.ts"
 import * as InputFiles from "../config/InputFiles.ts"
 import * as Router from "../http/Router.ts"
@@ -30,6 +36,7 @@ import * as Server from "../http/Server.ts"
 import * as Logs from "../observability/Logs.ts"
 import { Readiness } from "../observability/Readiness.ts"
 import * as Admission from "./Admission.ts"
+import * as Listening from "./Listening.ts"
 
 const logs = Logs.make(process.stdout.isTTY)
 
@@ -180,7 +187,9 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
     rateLimit: config.rateLimit,
     traced: Option.isSome(config.otlpEndpoint)
   }
-  const server = tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)
+  const server = (tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)).pipe(
+    Layer.mapError((error) => (error._tag === "ServeError" ? Listening.explained(config.listen, error.cause) : error))
+  )
   const serve = <E, R>(app: Layer.Layer<AppLive.App, E, R>) =>
     announce(config, tls === null ? "http" : "https").pipe(
       Layer.provide(Router.layerWith(guarding)),
@@ -212,6 +221,12 @@ const cli = Command.run(Cli.command(run, Admission.bootstrap, play), { name: "vm
 const tell = (error: { readonly message: string }) => Effect.logError(error.message)
 
 const main = Effect.gen(function* () {
+  // the library takes a flag that it does not know for a file
+  const problem = Cli.problem(process.argv.slice(2))
+  if (problem !== undefined) {
+    yield* Console.error(`vmfabric: ${problem}`)
+    return yield* Effect.fail(ValidationError.invalidValue(HelpDoc.p(problem)))
+  }
   const level = yield* Config.withDefault(AppConfig.logLevel, AppConfig.defaults.logLevel)
   yield* Effect.flatMap(Config.withDefault(AppConfig.logFormat, AppConfig.defaults.logFormat), logs.use)
   yield* cli(process.argv).pipe(Logger.withMinimumLogLevel(level))
@@ -223,4 +238,12 @@ const main = Effect.gen(function* () {
   Effect.provide(logs.layer)
 )
 
-NodeRuntime.runMain(main, { disableErrorReporting: true, disablePrettyLogger: true })
+/** By its status a script tells a wrong command from a controller that could not go on, as of a client's. */
+const isWrong = (ended: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(ended) && Option.exists(Cause.failureOption(ended.cause), ValidationError.isValidationError)
+
+NodeRuntime.runMain(main, {
+  disableErrorReporting: true,
+  disablePrettyLogger: true,
+  teardown: (ended, onExit) => (isWrong(ended) ? onExit(exit.usage) : Runtime.defaultTeardown(ended, onExit))
+})

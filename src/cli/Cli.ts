@@ -5,6 +5,7 @@
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
+import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -12,6 +13,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Either from "effect/Either"
+import * as HashMap from "effect/HashMap"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -21,6 +23,7 @@ import * as FaultScript from "../config/FaultScript.ts"
 import type { InputPaths } from "../config/InputFiles.ts"
 import type { InvalidArgument } from "../domain/Errors.ts"
 import { UserName } from "../domain/Identity.ts"
+import * as Flags from "./Flags.ts"
 
 /** A fleet that exists in this process only. @since 0.3.0 @category models */
 export interface Simulation {
@@ -512,4 +515,30 @@ export const command = <E, R, EB = never, RB = never, EP = never, RP = never>(
     )
   )
   return Command.withSubcommands(main, [simulate, first])
+}
+
+const descriptor = command(() => Effect.void).descriptor
+
+/** What is wrong with the flags in a controller's words, before and after its command; undefined: nothing. @since 0.8.0 @category conversions */
+export const problem = (args: ReadonlyArray<string>): string | undefined => {
+  const subcommands = CommandDescriptor.getSubcommands(descriptor)
+  const flags = Flags.of(CommandDescriptor.getUsage(descriptor))
+  const at = Flags.positions(flags, args)[0] ?? args.length
+  const name = args[at] ?? ""
+  return Option.match(HashMap.get(subcommands, name), {
+    onNone: () => {
+      const found = Flags.problem(flags, args)
+      return found === undefined ? undefined : `${found} (vmfabric --help)`
+    },
+    onSome: (subcommand) => {
+      const own = Flags.of(CommandDescriptor.getUsage(subcommand))
+      const after = args.slice(at + 1)
+      const stray = after[Flags.positions(own, after)[0] ?? after.length]
+      const found =
+        Flags.problem(flags, args.slice(0, at)) ??
+        Flags.problem(own, after) ??
+        (stray === undefined ? undefined : `${JSON.stringify(stray)} is not known here`)
+      return found === undefined ? undefined : `${found} (vmfabric ${name} --help)`
+    }
+  })
 }

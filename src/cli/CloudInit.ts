@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { CloudInit } from "../api/CloudInit.ts"
 import { Refused } from "./Failure.ts"
+import * as Files from "./Files.ts"
 import * as Operations from "./Operations.ts"
 import { ask, type View } from "./Output.ts"
 import * as Resolve from "./Resolve.ts"
@@ -18,14 +19,7 @@ import * as Verb from "./Verb.ts"
 const textOf = Effect.fnUntraced(function* (path: string) {
   const fs = yield* FileSystem.FileSystem
   const from = path === "-" ? "/dev/stdin" : path
-  return yield* Effect.mapError(
-    fs.readFileString(from),
-    ({ message }) =>
-      new Refused({
-        why: "usage",
-        message: `${path === "-" ? "standard input" : path} cannot be read: ${message.replace(/^\w+: /, "")}`
-      })
-  )
+  return yield* Effect.mapError(fs.readFileString(from), Files.unreadable(path))
 })
 
 /** A key has blanks where a file's name has none that anybody would give it. */

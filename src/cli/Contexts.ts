@@ -4,7 +4,6 @@
  * @since 0.5.0
  */
 import * as FileSystem from "@effect/platform/FileSystem"
-import type { PlatformError } from "@effect/platform/Error"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
@@ -13,6 +12,7 @@ import * as Schema from "effect/Schema"
 import { homedir } from "node:os"
 import { dirname, join } from "node:path"
 import { Refused } from "./Failure.ts"
+import * as Files from "./Files.ts"
 
 /** One controller. `caFile`: PEM, the authority of its certificate. @since 0.5.0 @category models */
 export const Entry = Schema.Struct({
@@ -52,27 +52,24 @@ export const file: Effect.Effect<string, Refused> = Config.option(Config.nonEmpt
 /** Fails with the command that mends it when others than the user may read a file. @since 0.5.0 @category checks */
 export const ownOnly = Effect.fn("Contexts.ownOnly")(function* (path: string) {
   const fs = yield* FileSystem.FileSystem
-  const { mode } = yield* Effect.mapError(fs.stat(path), (error) => unreadable(path, error))
+  const { mode } = yield* Effect.mapError(fs.stat(path), Files.unreadable(path))
   if ((mode & 0o077) !== 0) {
     return yield* refused("usage", `${path} holds a secret and others may read it: run chmod 600 ${path}`)
   }
 })
 
-const unreadable = (path: string, { message }: PlatformError) =>
-  refused("usage", `${path} cannot be read: ${message.replace(/^\w+: /, "")}`)
-
 /** A file's text, without the blanks at its ends, such as a token; no others than the user may read it. @since 0.5.0 @category constructors */
 export const secretIn = Effect.fn("Contexts.secretIn")(function* (path: string) {
   const fs = yield* FileSystem.FileSystem
   yield* ownOnly(path)
-  return (yield* Effect.mapError(fs.readFileString(path), (error) => unreadable(path, error))).trim()
+  return (yield* Effect.mapError(fs.readFileString(path), Files.unreadable(path))).trim()
 })
 
 /** Nothing is known before the first one is set. @since 0.5.0 @category constructors */
 export const read: Effect.Effect<Contexts, Refused, FileSystem.FileSystem> = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const path = yield* file
-  if (!(yield* Effect.mapError(fs.exists(path), (error) => unreadable(path, error)))) {
+  if (!(yield* Effect.mapError(fs.exists(path), Files.unreadable(path)))) {
     return { current: null, contexts: {} }
   }
   // the cause would show what stands there, tokens too

@@ -6,7 +6,6 @@
 import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as FileSystem from "@effect/platform/FileSystem"
-import type { PlatformError } from "@effect/platform/Error"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -16,6 +15,7 @@ import type { Image } from "../api/Images.ts"
 import type { ImageId } from "../domain/Ids.ts"
 import { ImageFormat } from "../domain/Image.ts"
 import { Refused } from "./Failure.ts"
+import * as Files from "./Files.ts"
 import { answered, ask, note, one, toneOf, type View } from "./Output.ts"
 import * as Operations from "./Operations.ts"
 import * as Pages from "./Pages.ts"
@@ -68,12 +68,7 @@ const settled = (id: ImageId) =>
     yield* one(view, answer)
   })
 
-const unreadable = (file: string) => (error: PlatformError) =>
-  new Refused({
-    why: "usage",
-    message: `${file} cannot be read: ${error.message.replace(/^\w+: /, "")}`,
-    field: "file"
-  })
+const unreadable = (file: string) => Files.unreadable(file, "file")
 
 /** Bytes of one request. */
 const part = 8 * 1024 * 1024
@@ -224,6 +219,13 @@ export const noun: Verb.Noun = {
       args: Args.none,
       run: ({ format, from, name, noWait, path, sha256 }) =>
         Effect.gen(function* () {
+          if (Option.isNone(path) && Option.isNone(from)) {
+            return yield* new Refused({
+              why: "usage",
+              message:
+                "where the image comes from is missing: give --path FILE of a file that the controller can read, or --from URL"
+            })
+          }
           const { images } = yield* client
           const payload = {
             ...Verb.given("name", name),

@@ -8,6 +8,7 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { EventOptions } from "../client/Client.ts"
+import { Refused } from "./Failure.ts"
 import { type Answer, answered, list, note, one, type View } from "./Output.ts"
 import * as Resolve from "./Resolve.ts"
 import { Session } from "./Session.ts"
@@ -43,6 +44,14 @@ export const show = Effect.fnUntraced(function* <
   none: string,
   call: (at: At) => Effect.Effect<[P, HttpClientResponse.HttpClientResponse], E, R>
 ) {
+  if (watch && (Option.isSome(limit) || Option.isSome(cursor))) {
+    const name = Option.isSome(limit) ? "limit" : "cursor"
+    return yield* new Refused({
+      why: "usage",
+      message: `--watch shows all that there is, and what becomes of it: give it without --${name}`,
+      field: name
+    })
+  }
   if (watch || (Option.isNone(limit) && Option.isNone(cursor))) {
     const all = Resolve.allPages(call)
     const items = Effect.map(all, ({ body, value }): Answer<ReadonlyArray<I>> => ({

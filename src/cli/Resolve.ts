@@ -16,11 +16,21 @@ import { client } from "./Session.ts"
 /** @since 0.5.0 @category models */
 export type Reference = { readonly id: number } | { readonly name: string }
 
-/** @since 0.5.0 @category conversions */
-export const parse = (text: string): Reference => {
-  if (text.startsWith("name:")) return { name: text.slice("name:".length) }
-  const digits = /^(?:id:)?([0-9]{1,16})$/.exec(text)?.[1]
-  return digits === undefined ? { name: text } : { id: Number(digits) }
+const quoted = (name: string) => JSON.stringify(name)
+
+/** Fails where an id is meant, and is none. @since 0.5.0 @category conversions */
+export const parse = (what: string, text: string): Effect.Effect<Reference, Refused> => {
+  if (text.startsWith("name:")) return Effect.succeed({ name: text.slice("name:".length) })
+  const written = /^(?:id:(.*)|([0-9]+))$/su.exec(text)
+  const digits = written?.[1] ?? written?.[2]
+  if (digits === undefined) return Effect.succeed({ name: text })
+  return /^[0-9]{1,16}$/.test(digits)
+    ? Effect.succeed({ id: Number(digits) })
+    : new Refused({
+        why: "usage",
+        message: `${quoted(digits)} is no id of a ${what}: expected a whole number from 1 on, or a name`,
+        field: what
+      })
 }
 
 interface Page<I> {
@@ -53,8 +63,6 @@ export const allPages = <P extends Page<unknown>, E, R>(
     }
     return { value: { items, next: null }, body: { ...(isPage(body) ? body : {}), items: bodies } }
   })
-
-const quoted = (name: string) => JSON.stringify(name)
 
 /** The one with that name; of several the only one that `lives`. */
 const only = <I extends { readonly id: number }>(
@@ -99,7 +107,7 @@ const vmId = brand(Ids.VmId, "vm")
 
 /** Those that no longer exist count only when no other has the name. @since 0.5.0 @category resolvers */
 export const vm = Effect.fn("Resolve.vm")(function* (text: string) {
-  const reference = parse(text)
+  const reference = yield* parse("vm", text)
   if ("id" in reference) return yield* vmId(reference.id)
   const { name } = reference
   const { vms } = yield* client
@@ -114,7 +122,7 @@ const volumeId = brand(Ids.VolumeId, "volume")
 
 /** `trashed`: one in the trash is meant, such as for restoring it. @since 0.5.0 @category resolvers */
 export const volume = Effect.fn("Resolve.volume")(function* (text: string, trashed: boolean = false) {
-  const reference = parse(text)
+  const reference = yield* parse("volume", text)
   if ("id" in reference) return yield* volumeId(reference.id)
   const { name } = reference
   const { volumes } = yield* client
@@ -131,7 +139,7 @@ const snapshotId = brand(Ids.SnapshotId, "snapshot")
 
 /** By name it is `VOLUME/SNAPSHOT`. @since 0.5.0 @category resolvers */
 export const snapshot = Effect.fn("Resolve.snapshot")(function* (text: string) {
-  const reference = parse(text)
+  const reference = yield* parse("snapshot", text)
   if ("id" in reference) return yield* snapshotId(reference.id)
   const slash = reference.name.lastIndexOf("/")
   if (slash === -1) {
@@ -157,7 +165,7 @@ const hostId = brand(Ids.HostId, "host")
 
 /** By its whole name as in `root@h1`, or by its address alone. @since 0.5.0 @category resolvers */
 export const host = Effect.fn("Resolve.host")(function* (text: string) {
-  const reference = parse(text)
+  const reference = yield* parse("host", text)
   if ("id" in reference) return yield* hostId(reference.id)
   const { hosts } = yield* client
   const { items } = yield* hosts.listHosts()
@@ -170,7 +178,7 @@ const imageId = brand(Ids.ImageId, "image")
 
 /** @since 0.5.0 @category resolvers */
 export const image = Effect.fn("Resolve.image")(function* (text: string) {
-  const reference = parse(text)
+  const reference = yield* parse("image", text)
   if ("id" in reference) return yield* imageId(reference.id)
   const { images } = yield* client
   const { items } = yield* images.listImages()
@@ -186,7 +194,7 @@ const typeId = brand(Ids.InstanceTypeId, "type")
 
 /** Types have no names. @since 0.5.0 @category resolvers */
 export const type = Effect.fn("Resolve.type")(function* (text: string) {
-  const reference = parse(text)
+  const reference = yield* parse("type", text)
   if ("id" in reference) return yield* typeId(reference.id)
   const { instanceTypes } = yield* client
   const { items } = yield* instanceTypes.listInstanceTypes()
@@ -202,7 +210,7 @@ const tokenId = brand(TokenId, "token")
 
 /** @since 0.5.0 @category resolvers */
 export const token = Effect.fn("Resolve.token")(function* (text: string) {
-  const reference = parse(text)
+  const reference = yield* parse("token", text)
   if ("id" in reference) return yield* tokenId(reference.id)
   const { tokens } = yield* client
   const { items } = yield* tokens.listTokens()

@@ -7,17 +7,20 @@ import type * as CliApp from "@effect/cli/CliApp"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as HelpDoc from "@effect/cli/HelpDoc"
-import * as Usage from "@effect/cli/Usage"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Accounts from "./Accounts.ts"
 import * as Cli from "./Cli.ts"
+import * as Completions from "./Completions.ts"
 import * as Consoles from "./Consoles.ts"
 import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
 import { document, exit, lines, Refused, type Failure, statuses, statusOf } from "./Failure.ts"
+import * as Flags from "./Flags.ts"
+import * as Help from "./Help.ts"
 import * as Hosts from "./Hosts.ts"
 import * as Images from "./Images.ts"
 import * as Networks from "./Networks.ts"
@@ -33,7 +36,7 @@ import * as Verb from "./Verb.ts"
 import * as Vms from "./Vms.ts"
 import * as Volumes from "./Volumes.ts"
 import * as Webhooks from "./Webhooks.ts"
-import { connecting } from "./Words.ts"
+import { connecting, controllers } from "./Words.ts"
 
 /** @since 0.5.0 @category constants */
 export const nouns: ReadonlyArray<Verb.Noun> = [
@@ -74,15 +77,37 @@ const alone = ({ name, verbs }: Verb.Noun): Verb.Verb | undefined => (verbs[0]?.
 export type Asked =
   | { readonly _tag: "Run"; readonly path: string; readonly verb: Verb.Verb; readonly args: ReadonlyArray<string> }
   | { readonly _tag: "Help"; readonly noun: Verb.Noun | null }
+  | {
+      readonly _tag: "HelpOfController"
+      readonly name: string
+      readonly descriptor: CommandDescriptor.Command<unknown>
+    }
   | { readonly _tag: "Version" }
   | { readonly _tag: "Completions"; readonly shell: string }
   | { readonly _tag: "Wrong"; readonly message: string }
 
-const near = (word: string, known: ReadonlyArray<string>): string => {
-  const found = known.find(
-    (candidate) => candidate.startsWith(word) || word.startsWith(candidate) || candidate === word.replace(/s$/, "")
-  )
-  return word === "" || found === undefined ? `there are ${known.join(", ")}` : `did you mean ${found}?`
+/** `help`: where words are looked up. */
+const near = (word: string, known: ReadonlyArray<string>, help: string): string => {
+  const found = word === "help" ? help : Flags.nearest(word, known)
+  return found === undefined ? `there are ${known.join(", ")}` : `did you mean ${found}?`
+}
+
+const isHelp = (word: string | undefined) => word === "--help" || word === "-h"
+
+const noCommand = (word: string, known: ReadonlyArray<string>): string =>
+  word === ""
+    ? "what is to be done is missing"
+    : word.startsWith("-")
+      ? `there is no flag ${word} before a command`
+      : `there is no command ${JSON.stringify(word)}: ${near(word, [...known, ...controllers], "vmfabric --help")}`
+
+/** Without a noun: of the whole program, or of what a controller is started with. */
+const helpOf = (words: ReadonlyArray<string>): Asked => {
+  const name = words.find((word) => controllers.some((controller) => word === controller))
+  const descriptor = name === undefined ? undefined : HashMap.get(CommandDescriptor.getSubcommands(server), name)
+  return name === undefined || descriptor === undefined || Option.isNone(descriptor)
+    ? { _tag: "Help", noun: null }
+    : { _tag: "HelpOfController", name, descriptor: descriptor.value }
 }
 
 /** Flags, each with its value, before all else: the library knows none after the first other word. */
@@ -105,14 +130,14 @@ const arranged = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
       continue
     }
     const equals = word.startsWith("--") ? word.indexOf("=") : -1
-    if (equals !== -1) {
+    const isSwitch = Verb.switches.some((name) => word === `--${name}` || word.startsWith(`--${name}=`))
+    if (equals !== -1 && !isSwitch) {
       flags.push(word.slice(0, equals), word.slice(equals + 1))
       continue
     }
     flags.push(word)
     const value = args[index + 1]
-    if (Verb.switches.some((name) => word === `--${name}`) || word === "--help" || word === "-h" || value === undefined)
-      continue
+    if (isSwitch || isHelp(word) || value === undefined) continue
     flags.push(value)
     index += 1
   }
@@ -131,19 +156,23 @@ const leading = (args: ReadonlyArray<string>): readonly [flags: ReadonlyArray<st
   return [args.slice(0, index), args.slice(index)]
 }
 
-const isHelp = (word: string | undefined) => word === "--help" || word === "-h"
-
 /** @since 0.5.0 @category conversions */
 export const read = (all: ReadonlyArray<string>): Asked => {
   const [flags, [first = "", ...rest]] = leading(all)
   if (isHelp(first)) return { _tag: "Help", noun: null }
+  if (all.some(isHelp) && (first.startsWith("-") || controllers.some((controller) => controller === first)))
+    return helpOf(all)
   if (first === "--version") return { _tag: "Version" }
   if (first === "--completions") return { _tag: "Completions", shell: rest[0] ?? "" }
   if (first.startsWith("--completions=")) return { _tag: "Completions", shell: first.slice("--completions=".length) }
   const noun = nouns.find(({ name }) => name === first)
   const known = nouns.map(({ name }) => name)
-  if (noun === undefined)
-    return { _tag: "Wrong", message: `there is no command ${JSON.stringify(first)}: ${near(first, known)}` }
+  if (noun === undefined) {
+    // one word may have been meant as a file
+    const files =
+      rest.length > 0 ? "" : "; a controller takes three files, physicalMachine_file image_file vm_types, or none"
+    return { _tag: "Wrong", message: noCommand(first, known) + files }
+  }
   const single = alone(noun)
   if (single !== undefined) return { _tag: "Run", path: noun.name, verb: single, args: arranged([...flags, ...rest]) }
   const [more, [second = "", ...others]] = leading(rest)
@@ -155,7 +184,7 @@ export const read = (all: ReadonlyArray<string>): Asked => {
       second === ""
         ? `what is to be done with ${noun.name} is missing`
         : `${noun.name} has no ${JSON.stringify(second)}`
-    return { _tag: "Wrong", message: `${problem}: ${near(second, verbs)}` }
+    return { _tag: "Wrong", message: `${problem}: ${near(second, verbs, `vmfabric ${noun.name} --help`)}` }
   }
   return { _tag: "Run", path: `${noun.name} ${verb.name}`, verb, args: arranged([...flags, ...more, ...others]) }
 }
@@ -227,7 +256,10 @@ const manual = () =>
       )
     ),
     section("EXIT STATUS", rows(statuses.map(([status, meaning]) => [String(status), meaning]))),
-    section("THE CONTROLLER ITSELF", CommandDescriptor.getHelp(server, CliConfig.make({ showBuiltIns: false })))
+    section(
+      "THE CONTROLLER ITSELF",
+      Help.tidied(CommandDescriptor.getHelp(server, CliConfig.make({ showBuiltIns: false })))
+    )
   ])
 
 const ofNoun = ({ about, name, verbs }: Verb.Noun) =>
@@ -240,10 +272,8 @@ const ofNoun = ({ about, name, verbs }: Verb.Noun) =>
 
 // -------------------------------------------------------------------------------------------------------------------- run
 
-const uncoloured = (text: string) => text.replace(/\u001b\[[0-9;]*m/g, "")
-
 const wordsOf = (error: ValidationError.ValidationError) =>
-  uncoloured(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim().replace(/\.$/, "")
+  Help.uncoloured(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim().replace(/\.$/, "")
 
 const asksForJson = (args: ReadonlyArray<string>) =>
   args.some(
@@ -262,47 +292,54 @@ const tell = (failure: Failure, json: boolean) =>
 
 const config = CliConfig.make({ showBuiltIns: false, isCaseSensitive: true })
 
+/** What may be typed: the program, its nouns and what each of them takes. */
+const commands = (): ReadonlyArray<Completions.Command> => {
+  const leaf = (path: string, descriptor: CommandDescriptor.Command<unknown>): Completions.Command => ({
+    path,
+    flags: Flags.of(CommandDescriptor.getUsage(descriptor)),
+    next: []
+  })
+  return [
+    { ...leaf("", server), next: [...nouns.map(({ name }) => name), ...controllers] },
+    ...HashMap.toEntries(CommandDescriptor.getSubcommands(server)).map(([name, descriptor]) => leaf(name, descriptor)),
+    ...nouns.flatMap((noun) => {
+      const single = alone(noun)
+      if (single !== undefined) return [leaf(noun.name, single.descriptor)]
+      return [
+        { path: noun.name, flags: [], next: noun.verbs.map(({ name }) => name) },
+        ...noun.verbs.map(({ descriptor, name }) => leaf(`${noun.name} ${name}`, descriptor))
+      ]
+    })
+  ]
+}
+
 const completions = (shell: string) => {
-  const tree = whole()
   switch (shell) {
     case "sh":
     case "bash":
-      return CommandDescriptor.getBashCompletions(tree, "vmfabric")
+      return Effect.succeed(Completions.bash(commands()))
     case "fish":
-      return CommandDescriptor.getFishCompletions(tree, "vmfabric")
+      return Effect.map(CommandDescriptor.getFishCompletions(whole(), "vmfabric"), Completions.trimmed)
     case "zsh":
-      return CommandDescriptor.getZshCompletions(tree, "vmfabric")
+      return Effect.map(CommandDescriptor.getZshCompletions(whole(), "vmfabric"), Completions.trimmed)
     default:
       return new Refused({ why: "usage", message: "--completions: expected sh, bash, fish or zsh" })
   }
 }
 
-const usageOf = ({ descriptor }: Verb.Verb) =>
-  uncoloured(HelpDoc.toAnsiText(Usage.getHelp(CommandDescriptor.getUsage(descriptor)))).trim()
-
-/** The library would take a flag it does not know for an argument. */
-const unknownFlag = (verb: Verb.Verb, args: ReadonlyArray<string>): string | undefined => {
-  const known: ReadonlyArray<string> = usageOf(verb).match(/(?<=[\s[(])--?[a-z][a-z-]*/g) ?? []
-  const flags = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length)
-  for (let index = 0; index < flags.length; index += 1) {
-    const flag = flags[index] ?? ""
-    if (!known.includes(flag)) return flag
-    if (!Verb.switches.some((name) => flag === `--${name}`)) index += 1
-  }
-  return undefined
-}
-
-const ofVerb = (path: string, verb: Verb.Verb) =>
-  HelpDoc.blocks([
+const ofCommand = (path: string, descriptor: CommandDescriptor.Command<unknown>) => {
+  const usage = Help.usage(CommandDescriptor.getUsage(descriptor))
+  return HelpDoc.blocks([
     HelpDoc.h1(`vmfabric ${path}`),
-    section("USAGE", HelpDoc.p(`$ vmfabric ${path.slice(0, path.lastIndexOf(" ") + 1)}${usageOf(verb)}`)),
-    CommandDescriptor.getHelp(verb.descriptor, config)
+    section("USAGE", HelpDoc.p(`$ vmfabric ${path.slice(0, path.lastIndexOf(" ") + 1)}${usage}`)),
+    Help.tidied(CommandDescriptor.getHelp(descriptor, config))
   ])
+}
 
 const print = (doc: HelpDoc.HelpDoc) =>
   Effect.flatMap(Screen, ({ colour, out }) => {
     const text = HelpDoc.toAnsiText(doc)
-    return out(`${(colour ? text : uncoloured(text)).trimEnd()}\n`)
+    return out(`${(colour ? text : Help.uncoloured(text)).trimEnd()}\n`)
   })
 
 const perform = (
@@ -313,6 +350,8 @@ const perform = (
     switch (asked._tag) {
       case "Help":
         return yield* print(asked.noun === null ? manual() : ofNoun(asked.noun))
+      case "HelpOfController":
+        return yield* print(ofCommand(asked.name, asked.descriptor))
       case "Version":
         return yield* out(`${packageJson.version}\n`)
       case "Completions":
@@ -320,14 +359,11 @@ const perform = (
       case "Wrong":
         return yield* new Refused({ why: "usage", message: `${asked.message} (vmfabric --help)` })
       case "Run": {
-        if (asked.args.some(isHelp)) return yield* print(ofVerb(asked.path, asked.verb))
-        const flag = unknownFlag(asked.verb, asked.args)
-        if (flag !== undefined) {
-          return yield* new Refused({
-            why: "usage",
-            message: `there is no flag ${flag} here (vmfabric ${asked.path} --help)`
-          })
-        }
+        if (asked.args.some(isHelp)) return yield* print(ofCommand(asked.path, asked.verb.descriptor))
+        // the library would take a flag it does not know for an argument
+        const problem = Flags.problem(Flags.of(CommandDescriptor.getUsage(asked.verb.descriptor)), asked.args)
+        if (problem !== undefined)
+          return yield* new Refused({ why: "usage", message: `${problem} (vmfabric ${asked.path} --help)` })
         const parsed = yield* CommandDescriptor.parse(asked.verb.descriptor, [asked.verb.name, ...asked.args], config)
         const unknown = parsed._tag === "BuiltIn" ? parsed._tag : parsed.leftover.find((word) => word !== "--")
         if (unknown !== undefined || parsed._tag === "BuiltIn") {

@@ -5,7 +5,9 @@
  */
 import * as Args from "@effect/cli/Args"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
+import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
+import * as ValidationError from "@effect/cli/ValidationError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { flow } from "effect/Function"
@@ -127,7 +129,15 @@ export const text = (name: string, pseudoName: string, description: string) =>
 
 /** @since 0.5.0 @category options */
 export const number = (name: string, pseudoName: string, description: string) =>
-  Options.integer(name).pipe(Options.withPseudoName(pseudoName), Options.withDescription(description))
+  text(name, pseudoName, description).pipe(
+    Options.mapEffect((written) =>
+      /^-?[0-9]{1,15}$/.test(written)
+        ? Effect.succeed(Number(written))
+        : Effect.fail(
+            ValidationError.invalidValue(HelpDoc.p(`--${name} is ${JSON.stringify(written)}: expected a whole number`))
+          )
+    )
+  )
 
 /** @since 0.5.0 @category options */
 export const choice = <const C extends ReadonlyArray<string>>(name: string, choices: C, description: string) =>

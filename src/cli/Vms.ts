@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Vm } from "../api/Vms.ts"
 import { showAll } from "../domain/Placement.ts"
-import { OnCrash, VmState } from "../domain/Vm.ts"
+import { ListedVmState, OnCrash } from "../domain/Vm.ts"
 import type { VmId } from "../domain/Ids.ts"
 import * as CloudInit from "./CloudInit.ts"
 import * as Drift from "./Drift.ts"
@@ -97,7 +97,7 @@ export const events = { types: ["vm.created", "vm.changed", "vm.seen", "vm.drift
 export const listing = Options.all({
   page: Pages.options,
   name: Options.optional(Verb.text("name", "BEGINNING", "Only those whose name begins like this.")),
-  state: Options.optional(Verb.choice("state", VmState.literals, "Only those in this state.")),
+  state: Options.optional(Verb.choice("state", ListedVmState.literals, "Only those in this state.")),
   type: Options.optional(Verb.text("type", "TYPE", "Only those of this instance type.")),
   tag: Verb.text("tag", "TAG", "Only those with this tag; repeated: with all of them.").pipe(Options.repeated),
   label: Options.optional(Verb.text("label", "KEY[=VALUE]", "Only those with this label.")),

@@ -11,7 +11,7 @@ import type { Snapshot } from "../api/Snapshots.ts"
 import type { Volume } from "../api/Volumes.ts"
 import type * as Client from "../client/Client.ts"
 import type { SnapshotId, VolumeId } from "../domain/Ids.ts"
-import { VolumeState } from "../domain/Volume.ts"
+import { ListedVolumeState } from "../domain/Volume.ts"
 import { Refused } from "./Failure.ts"
 import * as Operations from "./Operations.ts"
 import { ask, time, toneOf, type View } from "./Output.ts"
@@ -156,7 +156,7 @@ export const noun: Verb.Noun = {
       options: Options.all({
         page: Pages.options,
         name: Options.optional(Verb.text("name", "BEGINNING", "Only those whose name begins like this.")),
-        state: Options.optional(Verb.choice("state", VolumeState.literals, "Only those in this state.")),
+        state: Options.optional(Verb.choice("state", ListedVolumeState.literals, "Only those in this state.")),
         vm: Options.optional(Verb.text("vm", "VM", "Only those that this VM has.")),
         watch: Verb.watch
       }),

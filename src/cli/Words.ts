@@ -40,15 +40,21 @@ const whole = ["--help", "-h", "--version", "--completions"]
 /** Flags of every command of a client, which may stand before its noun; all take a value. @since 0.5.0 @category constants */
 export const connecting = ["--url", "--context", "--token-file", "--ca-file", "--output", "-o"]
 
+/** What a controller is started with. @since 0.8.0 @category constants */
+export const controllers = ["simulate", "bootstrap"] as const
+
 /**
- * Whether arguments, without the program's own name, are a client's; else they are the server's. Two words that are no flags are
- * a client's, misspelt: the server takes three files.
+ * Whether arguments, without the program's own name, are a client's; else they are the server's. One word or two that are no flags are a
+ * client's, misspelt: the server takes three files. Help is a client's, too, for the server need not be loaded for it.
  *
  * @since 0.5.0 @category predicates
  */
 export const isClient = (args: ReadonlyArray<string>): boolean => {
-  const [first = "", second = ""] = args
-  if (args.length === 2 && /^[a-z]+$/.test(first) && /^[a-z]+$/.test(second))
-    return !["simulate", "bootstrap"].includes(first)
+  if (args.some((arg) => arg === "--help" || arg === "-h")) return true
+  const [first = ""] = args
+  if (controllers.some((word) => word === first)) return false
+  const flag = args.findIndex((arg) => arg.startsWith("-"))
+  const begin = args.slice(0, flag === -1 ? args.length : flag)
+  if ([1, 2].includes(begin.length) && begin.every((word) => /^[a-z][a-z-]*$/.test(word))) return true
   return [...words, ...whole, ...connecting].some((word) => word === first || first.startsWith(`${word}=`))
 }

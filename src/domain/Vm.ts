@@ -28,6 +28,9 @@ export const VmState = Schema.Literal("creating", ...WantedPower.literals, "dest
 /** @since 0.1.0 @category models */
 export type VmState = typeof VmState.Type
 
+/** Those of VMs that exist for users, and so are in lists. @since 0.8.0 @category models */
+export const ListedVmState = VmState.pipe(Schema.pickLiteral("creating", ...WantedPower.literals, "destroying"))
+
 /** Whether it is there, and nothing but its power is wanted of it. @since 0.6.0 @category predicates */
 export const isSettled = (state: VmState): state is WantedPower => Schema.is(WantedPower)(state)
 

@@ -30,6 +30,21 @@ export const VolumeState = Schema.Literal(
 /** @since 0.2.0 @category models */
 export type VolumeState = typeof VolumeState.Type
 
+/** Those of volumes that exist for users, if only in the trash, and so are in lists. @since 0.8.0 @category models */
+export const ListedVolumeState = VolumeState.pipe(
+  Schema.pickLiteral(
+    "creating",
+    "available",
+    "attaching",
+    "attached",
+    "detaching",
+    "destroying",
+    "deleted",
+    "restoring",
+    "purging"
+  )
+)
+
 /** As a VM's name: 1 to 255 characters, no control characters, no blanks at the ends. @since 0.2.0 @category models */
 export const VolumeName = VmName.annotations({ identifier: "VolumeName" })
 

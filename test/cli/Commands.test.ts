@@ -70,15 +70,18 @@ describe("the tree", () => {
       ["--help"],
       ["-o", "json", "vm", "list"],
       ["--url=http://h", "whoami"],
-      ["vms", "list"]
+      ["vms", "list"],
+      ["vms", "list", "--limit", "3"],
+      ["machines"],
+      ["simulate", "--help"]
     ]) {
       assert.isTrue(isClient(args), args.join(" "))
     }
     for (const args of [
       [],
-      ["machines"],
-      ["simulate", "--help"],
+      ["simulate", "--hosts", "3"],
       ["bootstrap"],
+      ["./machines"],
       ["hosts", "images", "types"],
       ["--listen", ":1"]
     ]) {
@@ -589,7 +592,7 @@ describe("failures", () => {
           assert.strictEqual(ended.err.trimEnd().split("\n").length, 1)
         })
       yield* fails(2, /did you mean vm\?/, "vms", "list")
-      yield* fails(2, /vm has no "lst": there are list, get/, "vm", "lst")
+      yield* fails(2, /vm has no "lst": did you mean list\?/, "vm", "lst")
       yield* fails(2, /no flag --nam here/, "vm", "list", "--nam", "x")
       yield* fails(2, /--type/, "vm", "create", "--name", "web")
       yield* fails(2, /have ids and no names: there are 1 \(/, "vm", "create", "--name", "web", "--type", "small")

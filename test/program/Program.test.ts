@@ -8,6 +8,7 @@ import { connect } from "node:net"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as Listening from "../../src/bin/Listening.ts"
 import * as World from "../fabric/World.ts"
 import * as Program from "./Program.ts"
 
@@ -162,7 +163,7 @@ describe("vmfabric simulate", () => {
       assert.strictEqual(bad.status, 1)
       assert.match(bad.output, /t\.csv:2:3: vcpus is .+two.+: expected vCPUs from 0\.001/)
       const both = yield* Program.toEnd(["simulate", "--trace", file, "--vms", "3"])
-      assert.strictEqual(both.status, 1)
+      assert.strictEqual(both.status, 2)
       assert.include(both.output, "With --trace nothing is served")
     })
   )
@@ -171,6 +172,8 @@ describe("vmfabric simulate", () => {
     Effect.gen(function* () {
       const { output, status } = yield* Program.toEnd(["simulate", "--help"])
       assert.strictEqual(status, 0)
+      assert.match(output, /^\$ vmfabric simulate \[--hosts N\]/m)
+      assert.notInclude(output, "\u001b")
       for (const word of [
         "--hosts",
         "--vms",
@@ -231,15 +234,59 @@ describe("the command line", () => {
   it.live("a flag that cannot be used ends it with one clear line", () =>
     Effect.gen(function* () {
       const { output, status } = yield* Program.toEnd(["--listen", "8080"])
-      assert.strictEqual(status, 1)
+      assert.strictEqual(status, 2)
       assert.match(output, /listen is "8080": expected host:port/)
     })
   )
 
+  it.scopedLive("an address that something else listens on is told, with what to do", () =>
+    Effect.gen(function* () {
+      const at = new URL((yield* Program.start([])).url).host
+      const { output, status } = yield* Program.toEnd(["--listen", at])
+      assert.strictEqual(status, 1)
+      assert.include(output, `${at} is in use: stop what listens there, or choose another with --listen`)
+    })
+  )
+
+  it("says of each way not to listen what it is", () => {
+    const said = (host: string, port: number, code: string) =>
+      Listening.explained({ host, port }, Object.assign(new Error(`listen ${code}`), { code })).message
+    assert.strictEqual(
+      said("::1", 80, "EACCES"),
+      "[::1]:80 is not allowed to this user, as ports below 1024 are not: choose another with --listen"
+    )
+    assert.match(said("10.0.0.1", 8080, "EADDRNOTAVAIL"), /^10\.0\.0\.1:8080 is no address of this machine: choose/)
+    assert.match(said("nope.invalid", 8080, "ENOTFOUND"), /^nope\.invalid:8080 .*leads nowhere/)
+    assert.match(said("127.0.0.1", 8080, "EMFILE"), /^127\.0\.0\.1:8080 cannot be listened on \(listen EMFILE\)/)
+  })
+
+  it.live(
+    "what is not right in the words of a controller is named, with the status of a wrong command",
+    () =>
+      Effect.gen(function* () {
+        for (const [said, ...args] of [
+          [/there is no flag --bogus here \(vmfabric --help\)/, "--bogus"],
+          [/there is no flag --wizard here/, "--wizard"],
+          [/there is no flag --lisen here: did you mean --listen\?/, "--lisen", "127.0.0.1:0"],
+          [/the value of --listen is missing: expected HOST:PORT/, "--listen"],
+          [/--listen: .*99999/, "--listen", "127.0.0.1:99999"],
+          [/--undo-window: .*banana/, "--undo-window", "banana"],
+          [/--hosts: expected a number from 1 to 10000/, "simulate", "--hosts", "0"],
+          [/"there" is not known here \(vmfabric simulate --help\)/, "simulate", "there"],
+          [/--user: expected 1 to 64 of/, "bootstrap", "--user", "a b"]
+        ] as const) {
+          const { output, status } = yield* Program.toEnd(args)
+          assert.match(output.replace(/\s+/g, " "), said, args.join(" "))
+          assert.strictEqual(status, 2, args.join(" "))
+        }
+      }),
+    120_000
+  )
+
   it.live("one file instead of three is explained", () =>
     Effect.gen(function* () {
-      const { output, status } = yield* Program.toEnd(["machines"])
-      assert.strictEqual(status, 1)
+      const { output, status } = yield* Program.toEnd(["./machines"])
+      assert.strictEqual(status, 2)
       assert.match(output.replace(/\s+/g, " "), /Expected three files/)
     })
   )

@@ -135,6 +135,16 @@ describe("VMs", () => {
       assert.deepInclude(named.json, { next: null, total: 3 })
       assert.lengthOf(App.items(yield* get("/vms?type=1&state=running&sort=-name")), 4)
       assert.lengthOf(App.items(yield* get("/vms?state=destroying")), 0)
+      // those are in no list
+      for (const gone of [
+        "/vms?state=failed",
+        "/vms?state=destroyed",
+        "/volumes?state=purged",
+        "/volumes?state=failed"
+      ]) {
+        const { json, status } = yield* ask("GET", gone)
+        assert.deepStrictEqual([status, json.field], [400, "state"], gone)
+      }
       assert.lengthOf(App.items(yield* get("/vms?type=7")), 0)
 
       const changed = yield* ask("PATCH", "/vms/1", { onCrash: "leave" })
