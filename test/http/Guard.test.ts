@@ -356,10 +356,23 @@ describe("who is on this machine", () => {
       const me = Effect.map(ask("GET", "/api/v1/session"), ({ text }): unknown => JSON.parse(text))
       assert.deepStrictEqual(yield* me, { user: "local", role: "admin", via: "loopback", tokenId: null })
       const refusal = yield* json("POST", "/api/v1/tokens", { name: "mine" })
-      assert.strictEqual(refusal.status, 404)
+      assert.deepInclude(JSON.parse(refusal.text), { status: 400, code: "invalid_argument", field: "owner" })
       assert.match(refusal.text, /there is none yet: create one with POST \/api\/v1\/users/)
       assert.strictEqual((yield* json("POST", "/api/v1/users", { name: "ada", role: "admin" })).status, 201)
       assert.strictEqual((yield* ask("GET", "/vm/list")).status, 200)
+      const ownerless = yield* json("POST", "/api/v1/tokens", { name: "mine" })
+      assert.deepInclude(JSON.parse(ownerless.text), {
+        status: 400,
+        code: "invalid_argument",
+        field: "owner",
+        detail:
+          "owner is missing: expected the name of the user whose the token will be, since you are signed in as none"
+      })
+      assert.strictEqual(
+        (yield* json("POST", "/api/v1/tokens", { name: "mine", owner: "local" })).status,
+        404,
+        "no user is called that"
+      )
       const made = yield* json("POST", "/api/v1/tokens", { name: "first", owner: "ada", role: "admin" })
       assert.strictEqual(made.status, 201)
       assert.strictEqual((yield* ask("GET", "/vm/list")).status, 401)
@@ -517,6 +530,15 @@ describe("sessions and passwords", () => {
       assert.strictEqual(yield* status("POST", "/api/v1/tokens", { name: "n", owner: "the-admin" }, full.headers), 403)
       const made = yield* json("POST", "/api/v1/tokens", { name: "n" }, weak.headers)
       assert.deepInclude(JSON.parse(made.text), { owner: "ada", role: "viewer", expiresAt: null, lastUsedAt: null })
+      // of somebody else without a role: what both may
+      const forAda = yield* json("POST", "/api/v1/tokens", { name: "n", owner: "ada" }, strong.headers)
+      assert.deepInclude(JSON.parse(forAda.text), { owner: "ada", role: "operator" })
+      const forNobody = yield* json("POST", "/api/v1/tokens", { name: "n", owner: "bob" }, strong.headers)
+      assert.deepInclude(JSON.parse(forNobody.text), { status: 404, code: "user_not_found" })
+      assert.strictEqual(
+        yield* status("POST", "/api/v1/tokens", { name: "n", owner: "ada", role: "admin" }, strong.headers),
+        403
+      )
 
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strange.id}`, undefined, full.headers), 404)
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strong.id}`, undefined, strange.headers), 403)
