@@ -20,6 +20,18 @@ export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("Inva
   }
 }
 
+/** Nothing has the id, of whatever kind: no id is as large. @since 0.8.0 @category errors */
+export class NoSuchId extends Schema.TaggedError<NoSuchId>()("NoSuchId", {
+  /** the parameter it came as */
+  field: Schema.String,
+  /** as it was sent, in decimal digits, cut off where it is long */
+  value: Schema.String
+}) {
+  override get message(): string {
+    return `${this.field} : ${this.value} does not exist`
+  }
+}
+
 /** @since 0.1.0 @category errors */
 export class VmNotFound extends Schema.TaggedError<VmNotFound>()("VmNotFound", { vmId: Schema.Number }) {
   // word for word what the original program answers
