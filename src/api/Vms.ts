@@ -15,6 +15,7 @@ import { Resources } from "../domain/Resources.ts"
 import {
   accepted,
   amountInBody,
+  bodyOptional,
   changing,
   creating,
   documented,
@@ -438,6 +439,7 @@ export const group = HttpApiGroup.make("vms")
     power("shutDownVm", "/vms/:id/shut-down")
       .setPayload(Patience)
       .addError(Problem.TooLarge)
+      .annotateContext(bodyOptional)
       .annotateContext(
         documented(
           "operator",
@@ -460,6 +462,7 @@ export const group = HttpApiGroup.make("vms")
     power("rebootVm", "/vms/:id/reboot")
       .setPayload(Patience)
       .addError(Problem.TooLarge)
+      .annotateContext(bodyOptional)
       .annotateContext(
         documented(
           "operator",

@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
+import { BodyOptional } from "../../api/Access.ts"
 import { api } from "../../api/Api.ts"
 import * as P from "../../api/Problem.ts"
 import type * as Errors from "../../domain/Errors.ts"
@@ -359,6 +360,18 @@ const isBodyRefused = (
     : invalid("invalid_header", "Content-Type: expected application/json", "Content-Type")
 }
 
+/** By the body itself: what a server, or its test, hands on need not announce a length. One that announces too much is not read. */
+const hasNoBody = (request: HttpServerRequest.HttpServerRequest) =>
+  Number(request.headers["content-length"] ?? 0) > maxBody
+    ? Effect.succeed(false)
+    : Effect.map(HttpIncomingMessage.withMaxBodySize(request.text, Option.some(maxBody)), (text) => text === "")
+
+/** The request as if the body, which it does not have, were `{}`. */
+const withEmptyBody = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest =>
+  new Proxy(request, {
+    get: (target, name): unknown => (name === "json" ? Effect.succeed({}) : Reflect.get(target, name))
+  })
+
 const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.unhandled>) {
   if (Cause.isInterruptedOnly(cause)) return yield* Effect.failCause(cause)
   const error = Cause.squash(cause)
@@ -394,10 +407,14 @@ const isPlanRefused = (url: string, endpoint: Endpoint | undefined): P.Problem |
 export const middleware = HttpLayerRouter.middleware((endpoint) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const unplanned = isPlanRefused(request.url, yield* current)
+    const asked = yield* current
+    const unplanned = isPlanRefused(request.url, asked)
     if (unplanned !== undefined) return respond(unplanned)
-    if (HttpMethod.hasBody(request.method) && Option.isSome((yield* current)?.payloadSchema ?? Option.none())) {
-      const refused = isBodyRefused(request, yield* current)
+    if (HttpMethod.hasBody(request.method) && Option.isSome(asked?.payloadSchema ?? Option.none())) {
+      if (asked !== undefined && Context.get(asked.annotations, BodyOptional) && (yield* hasNoBody(request))) {
+        return yield* Effect.provideService(endpoint, HttpServerRequest.HttpServerRequest, withEmptyBody(request))
+      }
+      const refused = isBodyRefused(request, asked)
       if (refused !== undefined) return respond(refused)
     }
     return yield* HttpIncomingMessage.withMaxBodySize(endpoint, Option.some(maxBody))
