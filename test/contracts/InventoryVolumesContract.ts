@@ -596,9 +596,14 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
             { snapshot: second, clones: [] }
           ]
           assert.deepStrictEqual(views, [
-            { volume, snapshots, vm, vmOperation: null, neighbours: [neighbour, beginning] },
-            { volume, snapshots, vm: null, vmOperation: null, neighbours: [] }
+            { volume, snapshots, holder: null, vm, vmOperation: null, neighbours: [neighbour, beginning] },
+            { volume, snapshots, holder: null, vm: null, vmOperation: null, neighbours: [] }
           ])
+          yield* inventory.changeVolume(neighbour.id, null, (view) => {
+            assert.deepStrictEqual(view.holder, vm)
+            assert.isNull(view.vm)
+            return Effect.succeed({})
+          })
 
           const destroying = Option.getOrThrow(yield* inventory.beginDestroy(other.id))
           yield* look(other.id)

@@ -364,7 +364,11 @@ const isBodyRefused = (
 const hasNoBody = (request: HttpServerRequest.HttpServerRequest) =>
   Number(request.headers["content-length"] ?? 0) > maxBody
     ? Effect.succeed(false)
-    : Effect.map(HttpIncomingMessage.withMaxBodySize(request.text, Option.some(maxBody)), (text) => text === "")
+    : // what cannot be read is told as wherever else a body is read
+      Effect.map(
+        Effect.orDie(HttpIncomingMessage.withMaxBodySize(request.text, Option.some(maxBody))),
+        (text) => text === ""
+      )
 
 /** The request as if the body, which it does not have, were `{}`. */
 const withEmptyBody = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest =>
