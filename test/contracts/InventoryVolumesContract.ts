@@ -1264,7 +1264,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
               attach: [Rules.attach, { state: "attached" }, { state: "available", attachment: null }],
               detach: [Rules.detach, { state: "available", attachment: null }, { state: "attached" }],
               grow: [Rules.grow(volume.size + size), {}, {}],
-              snapshot: [Rules.snapshot("any"), {}, {}],
+              snapshot: [Rules.snapshot("any", false, new Map()), {}, {}],
               "destroy snapshot": [Rules.destroySnapshot(snapshot, volume.hostId !== null), {}, {}],
               destroy: [
                 Rules.destroy(5, volume.hostId !== null),

@@ -173,6 +173,7 @@ export function of(error: Known): P.Problem {
         detail: message
       })
     case "PlanOutdated":
+      if (error.applied === true) return conflict("plan_applied", "The plan has been applied already", message)
       return new P.Conflict({
         status: 409,
         code: "plan_outdated",
@@ -224,7 +225,12 @@ export function of(error: Known): P.Problem {
         detail: message
       })
     case "EventsLost":
-      return new P.Gone({ status: 410, code: "events_lost", title: "Events are no longer kept", detail: message })
+      return new P.Gone({
+        status: 410,
+        code: "events_lost",
+        title: error.isAhead ? "The cursor is of another log" : "Events are no longer kept",
+        detail: message
+      })
     case "NotAllowed":
       return new P.Forbidden({ status: 403, code: "not_allowed", title: "It is not allowed", detail: message })
     case "HostUnreachable":
