@@ -93,7 +93,7 @@ export const make = (statement: Database["Type"]["statement"]) => {
   const page = Effect.fnUntraced(function* (cursor: EventId, limit: number, filter: EventFilter = {}) {
     const { latest, oldest } = yield* known
     // one that is ahead is of another log
-    if (cursor < oldest - 1 || cursor > latest) return yield* new EventsLost({ cursor, oldest })
+    if (cursor < oldest - 1 || cursor > latest) return yield* new EventsLost({ cursor, oldest, latest })
     const end = EventId.make(Math.min(cursor + window, latest))
     if (cursor === end) return { rows: [], cursor, last: true } satisfies Page
     const conditions = conditionsOf(filter)

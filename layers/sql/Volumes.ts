@@ -144,13 +144,15 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
     const snapshots = yield* Effect.forEach(yield* snapshotsOf(volume.id), (snapshot) =>
       Effect.map(clonesOf(snapshot.id), (clones) => ({ snapshot, clones }))
     )
+    const holder = volume.vmId === null ? null : yield* around.vm(volume.vmId)
     if (vmId === null) {
-      return { volume, snapshots, vm: null, vmOperation: null, neighbours: [] } satisfies VolumeView
+      return { volume, snapshots, holder, vm: null, vmOperation: null, neighbours: [] } satisfies VolumeView
     }
     const vm = yield* around.vm(vmId)
     return {
       volume,
       snapshots,
+      holder,
       vm,
       vmOperation: yield* around.operations.ofVmItself(vmId),
       neighbours: yield* withVm(vmId)

@@ -1,5 +1,5 @@
 /**
- * What a request needs its sender to be, and who that is.
+ * What a request needs its sender to be, and who that is; and what else an endpoint says of its requests.
  *
  * @since 0.4.0
  */
@@ -30,6 +30,15 @@ export class ComparesPassword extends Context.Reference<ComparesPassword>()("vmf
  * @since 0.7.0 @category annotations
  */
 export class Recorded extends Context.Reference<Recorded>()("vmfabric/api/Recorded", {
+  defaultValue: (): boolean => false
+}) {}
+
+/**
+ * Annotation of an endpoint: its body may be left out, which is the same as `{}`.
+ *
+ * @since 0.8.0 @category annotations
+ */
+export class BodyOptional extends Context.Reference<BodyOptional>()("vmfabric/api/BodyOptional", {
   defaultValue: (): boolean => false
 }) {}
 

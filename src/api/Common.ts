@@ -9,11 +9,19 @@ import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 import type { Role } from "../domain/Identity.ts"
 import { VmName } from "../domain/Vm.ts"
-import { Needs } from "./Access.ts"
+import { BodyOptional, Needs } from "./Access.ts"
 
 /** What an endpoint is for, and whom it is for. @since 0.4.0 @category annotations */
 export const documented = (needs: Role | "nobody", summary: string, description: string) =>
   Context.make(Needs, needs).pipe(Context.add(OpenApi.Summary, summary), Context.add(OpenApi.Description, description))
+
+/** The body may be left out: what is in it has defaults. @since 0.8.0 @category annotations */
+export const bodyOptional = Context.make(BodyOptional, true).pipe(
+  Context.add(OpenApi.Transform, ({ requestBody, ...operation }) => ({
+    ...operation,
+    requestBody: { ...requestBody, required: false }
+  }))
+)
 
 /** A field with what it means there, whatever else its schema says. @since 0.4.0 @category schemas */
 export const field = <A, I>(schema: Schema.Schema<A, I>, description: string) =>

@@ -119,7 +119,8 @@ export const group = HttpApiGroup.make("events")
           "The newest 100,000 events are kept, each written together with the change it tells. With `Accept: text/event-stream` the answer is a stream " +
             "(server-sent events) that does not end: `id` is the event's number, `event` its type, `data` the event as JSON, and every 15 seconds comes a " +
             "comment. A client that was cut off goes on where it was, with `Last-Event-ID`, as browsers do by themselves; nothing is missed and nothing " +
-            "comes twice. When some of what follows the cursor is no longer kept, the answer is 410 `events_lost`, or the stream ends with an event " +
+            "comes twice. When some of what follows the cursor is no longer kept, or the cursor is ahead of the newest (the database was put back " +
+            "to an earlier state), the answer is 410 `events_lost`, or the stream ends with an event " +
             "`lost` whose data is that problem: list what you follow anew, then go on from the newest event. It also ends, " +
             "within a second, when the token or the session it was asked for with does."
         )

@@ -27,7 +27,7 @@ export const planning = Schema.Struct({
   plan_id: optional(
     PlanId,
     "id of a plan of this same request, which is then done as planned; `plan_outdated`: it cannot be any more, `moved` says why, and nothing " +
-      "was done. A plan can be applied once, within 10 minutes, by whoever made it"
+      "was done; `plan_applied`: it was already. A plan can be applied once, within 10 minutes, by whoever made it"
   )
 }).annotations(strict)
 /** @since 0.5.0 @category parameters */

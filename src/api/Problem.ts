@@ -147,6 +147,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "user_conflict",
       "operation_failed",
       "plan_outdated",
+      "plan_applied",
       "plan_mismatch",
       "nic_conflict",
       "mac_taken",
@@ -179,7 +180,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
 export class Gone extends Schema.TaggedError<Gone>("Problem410")(
   "Gone",
   fields(410, "events_lost"),
-  of(410, "Gone", "What the cursor points at is no longer kept.")
+  of(410, "Gone", "What the cursor points at is no longer kept, or has not happened here.")
 ) {
   override get message(): string {
     return this.detail

@@ -58,10 +58,11 @@ export const Tokens = Schema.Struct({
 export const NewToken = Schema.Struct({
   name: label,
   role: Schema.optionalWith(Role, { exact: true }).annotations({
-    description: "what it may; absent: what you may"
+    description: "what it may; absent: what you may, or its owner if that is less"
   }),
   owner: Schema.optionalWith(owner, { exact: true }).annotations({
-    description: "whose it will be; absent: yours. Another's needs admin"
+    description:
+      "whose it will be; absent: yours. Another's needs admin; who is on the machine and no user has to say it"
   }),
   expiresAt: Schema.optionalWith(Schema.NullOr(time("from when on it is worth nothing")), {
     exact: true

@@ -15,6 +15,7 @@ import { Resources } from "../domain/Resources.ts"
 import {
   accepted,
   amountInBody,
+  bodyOptional,
   changing,
   creating,
   documented,
@@ -441,6 +442,7 @@ export const group = HttpApiGroup.make("vms")
     power("shutDownVm", "/vms/:id/shut-down")
       .setPayload(Patience)
       .addError(Problem.TooLarge)
+      .annotateContext(bodyOptional)
       .annotateContext(
         documented(
           "operator",
@@ -463,6 +465,7 @@ export const group = HttpApiGroup.make("vms")
     power("rebootVm", "/vms/:id/reboot")
       .setPayload(Patience)
       .addError(Problem.TooLarge)
+      .annotateContext(bodyOptional)
       .annotateContext(
         documented(
           "operator",

@@ -274,7 +274,8 @@ export const group = HttpApiGroup.make("volumes")
         documented(
           "operator",
           "Take a snapshot",
-          "The content at this moment: as after a power cut where a guest is writing. The operation's `snapshotId` is its id."
+          "The content at this moment: as after a power cut where a guest is writing. Of a volume that is a file (without Ceph) it is a copy, " +
+            "and refused while a VM that is not stopped has the volume. The operation's `snapshotId` is its id."
         )
       )
   )

@@ -224,7 +224,13 @@ export const token: Verb.Noun = {
       endpoints: ["createToken"],
       options: Options.all({
         name: Verb.text("name", "NAME", "What it is for."),
-        role: Options.optional(Verb.choice("role", Role.literals, "What it may; what you may unless it is said.")),
+        role: Options.optional(
+          Verb.choice(
+            "role",
+            Role.literals,
+            "What it may; unless it is said what you may, or its owner if that is less."
+          )
+        ),
         owner: Options.optional(Verb.text("owner", "USER", "Whose it will be; yours unless it is said.")),
         days: Options.optional(Verb.number("days", "N", "For how many days it is good; for ever unless it is said."))
       }),

@@ -20,6 +20,18 @@ export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("Inva
   }
 }
 
+/** Nothing has the id, of whatever kind: no id is as large. @since 0.8.0 @category errors */
+export class NoSuchId extends Schema.TaggedError<NoSuchId>()("NoSuchId", {
+  /** the parameter it came as */
+  field: Schema.String,
+  /** as it was sent, in decimal digits, cut off where it is long */
+  value: Schema.String
+}) {
+  override get message(): string {
+    return `${this.field} : ${this.value} does not exist`
+  }
+}
+
 /** @since 0.1.0 @category errors */
 export class VmNotFound extends Schema.TaggedError<VmNotFound>()("VmNotFound", { vmId: Schema.Number }) {
   // word for word what the original program answers
@@ -483,13 +495,31 @@ export class PersistenceError extends Schema.TaggedError<PersistenceError>()("Pe
   }
 }
 
-/** Events between the cursor and the oldest that is kept are gone: look at everything anew, then go on from the newest. @since 0.4.0 @category errors */
+/**
+ * Events between the cursor and the oldest that is kept are gone; or the cursor is ahead of all there are, as it is where the database was put back to
+ * what it was before. Look at everything anew, then go on from the newest.
+ *
+ * @since 0.4.0 @category errors
+ */
 export class EventsLost extends Schema.TaggedError<EventsLost>()("EventsLost", {
   cursor: Schema.Number,
   /** the oldest that is still kept */
-  oldest: Schema.Number
+  oldest: Schema.Number,
+  /** the newest that there is */
+  latest: Schema.Number
 }) {
+  /** Whether it is of another log than this one. */
+  get isAhead(): boolean {
+    return this.cursor > this.latest
+  }
+
   override get message(): string {
+    if (this.isAhead) {
+      return (
+        `events up to ${this.cursor} have not happened here, the newest is ${this.latest}: the database is another, or was put back to an earlier ` +
+        "state; list what you follow anew, then go on from the newest event"
+      )
+    }
     return `events after ${this.cursor} are no longer kept, the oldest is ${this.oldest}: list what you follow anew, then go on from the newest event`
   }
 }
@@ -512,9 +542,12 @@ export type Moved = typeof Moved.Type
 /** The world is no longer as a plan found it, so it was not applied; nothing was done. @since 0.5.0 @category errors */
 export class PlanOutdated extends Schema.TaggedError<PlanOutdated>()("PlanOutdated", {
   planId: Schema.String,
-  moved: Schema.Array(Moved)
+  moved: Schema.Array(Moved),
+  /** whether it is only that the plan was applied, which changes what it depended on */
+  applied: Schema.optionalWith(Schema.Boolean, { exact: true })
 }) {
   override get message(): string {
+    if (this.applied === true) return `plan ${this.planId} has been applied already, which is done once: make a new one`
     const shown = this.moved.slice(0, 5).map(({ now, planned, what }) => `${what}: planned ${planned}, now ${now}`)
     const more = this.moved.length - shown.length
     return `plan ${this.planId} can no longer be applied (${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}): plan again`

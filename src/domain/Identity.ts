@@ -74,7 +74,7 @@ export class Token extends Schema.Class<Token>("Token")({
 }) {}
 
 /**
- * Who a request is from. `via`: `loopback` is whoever is on this machine while there is no user at all; `tokenId` null without a token.
+ * Who a request is from. `via`: `loopback` is whoever is on this machine while nobody could sign in; `tokenId` null without a token.
  *
  * @since 0.4.0 @category models
  */

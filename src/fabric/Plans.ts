@@ -482,6 +482,11 @@ export const layer = Layer.effect(
           if (ended.left._tag === "PlanOutdated") return yield* ended.left
           return yield* Effect.dieMessage(`an application of a plan ended as ${ended.left._tag}`)
         }).pipe(
+          Effect.mapError((error) =>
+            error instanceof Errors.PlanOutdated && kept.appliedBy !== null && kept.appliedBy !== self
+              ? new Errors.PlanOutdated({ planId: id, moved: error.moved, applied: true })
+              : error
+          ),
           // it has come to nothing, and can be tried again
           Effect.onExit((exit) =>
             Effect.sync(() => {

@@ -6,8 +6,8 @@
  */
 import * as Either from "effect/Either"
 import * as Errors from "../domain/Errors.ts"
-import type { SnapshotId } from "../domain/Ids.ts"
-import type { Vm } from "../domain/Vm.ts"
+import type { SnapshotId, VmId } from "../domain/Ids.ts"
+import type { Vm, VmSeen } from "../domain/Vm.ts"
 import type { Volume } from "../domain/Volume.ts"
 import { volumeSlots } from "../services/Hypervisor.ts"
 import type { Source, VolumeChange, VolumeView } from "../services/Inventory.ts"
@@ -155,17 +155,18 @@ export const clone = ({ volume }: Source): Either.Either<void, Errors.VolumeConf
   return gone === undefined ? Either.void : conflict(volume, gone)
 }
 
+const beingWritten = (volume: Volume, user: Vm) =>
+  conflict(
+    volume,
+    `${attachedTo(volume)}, which is ${user.state}, and of a disk that is a file there is no copy of one moment then: ` +
+      "shut that VM down or detach the volume first"
+  )
+
 /** Whether an image can be made of it. `user`: the VM that has it, where that must not run meanwhile. @since 0.7.0 @category rules */
 export const publish = (volume: Volume, user: Vm | null): Either.Either<void, Errors.VolumeConflict> => {
   const gone = absent(volume)
   if (gone !== undefined) return conflict(volume, gone)
-  return user === null
-    ? Either.void
-    : conflict(
-        volume,
-        `${attachedTo(volume)}, which is ${user.state}, and of a disk that is a file there is no copy of one moment then: ` +
-          "shut that VM down or detach the volume first"
-      )
+  return user === null ? Either.void : beingWritten(volume, user)
 }
 
 /** `window` in seconds; `copies`: clones do not need what they were made from. @since 0.2.0 @category rules */
@@ -224,12 +225,23 @@ export const rename =
     })
   }
 
-/** @since 0.2.0 @category rules */
+/** Whether its QEMU has its disks open, as far as is known; where nothing was seen of it, as is wanted. */
+const isOpen = (vm: Vm, seen: VmSeen | undefined) =>
+  vm.settled &&
+  vm.state !== "stopped" &&
+  (seen === undefined || seen.power === "running" || seen.power === "paused" || seen.power === "suspended")
+
+/**
+ * `copies`: a snapshot is a copy of all of it, which a guest must not write to meanwhile. `seen`: what was last seen of VMs.
+ *
+ * @since 0.2.0 @category rules
+ */
 export const snapshot =
-  (name: string) =>
-  ({ volume }: VolumeView): Decision => {
+  (name: string, copies: boolean, seen: ReadonlyMap<VmId, VmSeen>) =>
+  ({ holder, volume }: VolumeView): Decision => {
     const gone = absent(volume)
     if (gone !== undefined) return conflict(volume, gone)
+    if (copies && holder !== null && isOpen(holder, seen.get(holder.id))) return beingWritten(volume, holder)
     return Either.right({ newSnapshot: { name }, operation: { kind: "CreateSnapshot", vmId: volume.vmId } })
   }
 

@@ -225,7 +225,7 @@ export const layer = (options: { readonly undoWindow: number }) =>
       const inPlace = (id: VolumeId, rule: Rules.Rule) =>
         Effect.catchTag(change(id, null, rule), "VmNotFound", "PoolFull", "SnapshotNotFound", Effect.die)
 
-      /** Whether clones of a volume's snapshots are copies that need them no more. */
+      /** Whether its snapshots are copies, as are clones of those, which need them no more. */
       const hasCopies = (volume: Volume) => storage.driver(volume.driver).pool === null
 
       /** On which host a new volume is kept; a clone where its snapshot is. */
@@ -370,8 +370,9 @@ export const layer = (options: { readonly undoWindow: number }) =>
         snapshot: Effect.fn("Volumes.snapshot")(function* (id, name, idempotencyKey) {
           yield* checkName(name)
           const key = yield* Keys.make(idempotencyKey, ["snapshot", id, name])
+          const seen = yield* inventory.seen
           const { snapshot } = yield* Effect.catchTag(
-            ofSnapshot(id, Rules.snapshot(name), key),
+            ofSnapshot(id, (view) => Rules.snapshot(name, hasCopies(view.volume), seen)(view), key),
             "SnapshotNotFound",
             "HasChanged",
             Effect.die

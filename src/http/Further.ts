@@ -40,40 +40,37 @@ export const layer = HttpLayerRouter.addAll(
     const volumeId = (given: Parameters.Parameters) => Parameters.requiredId(given, "volumeid", Ids.VolumeId)
     const snapshotId = (given: Parameters.Parameters) => Parameters.requiredId(given, "snapshotid", Ids.SnapshotId)
     return [
-      ...Route.make("/volume/list", { volumes: [] }, () =>
+      ...Route.make("/volume/list", () =>
         Effect.map(volumes.list(), (all) => ({ volumes: all.map(Original.volumeBody) }))
       ),
       ...Route.make(
         "/volume/grow",
-        { status: 0 },
         Effect.fnUntraced(function* (given) {
           const id = yield* volumeId(given)
-          yield* volumes.grow(id, yield* Parameters.requiredId(given, "size", Parameters.Amount))
+          yield* volumes.grow(id, yield* Parameters.requiredAmount(given, "size"))
           return { status: 1 }
         })
       ),
       ...Route.make(
         "/volume/rename",
-        { status: 0 },
         Effect.fnUntraced(function* (given) {
           const id = yield* volumeId(given)
           yield* volumes.rename(id, yield* Parameters.requiredText(given, "name"))
           return { status: 1 }
         })
       ),
-      ...Route.make("/volume/restore", { status: 0 }, (given) =>
+      ...Route.make("/volume/restore", (given) =>
         Effect.as(Effect.flatMap(volumeId(given), volumes.restore), { status: 1 })
       ),
-      ...Route.make("/volume/purge", { status: 0 }, (given) =>
+      ...Route.make("/volume/purge", (given) =>
         Effect.as(Effect.flatMap(volumeId(given), volumes.purge), { status: 1 })
       ),
       ...Route.make(
         "/volume/clone",
-        { volumeid: 0 },
         Effect.fnUntraced(function* (given) {
           const source = yield* snapshotId(given)
           const name = yield* Parameters.requiredText(given, "name")
-          const size = yield* Parameters.id(given, "size", Parameters.Amount)
+          const size = yield* Parameters.amount(given, "size")
           const idempotencyKey = yield* Route.idempotencyKey
           const volume = yield* volumes.create({
             name,
@@ -84,26 +81,25 @@ export const layer = HttpLayerRouter.addAll(
           return { volumeid: volume.id }
         })
       ),
-      ...Route.make("/volume/revert", { status: 0 }, (given) =>
+      ...Route.make("/volume/revert", (given) =>
         Effect.as(Effect.flatMap(snapshotId(given), volumes.revert), { status: 1 })
       ),
       ...Route.make(
         "/snapshot/create",
-        { snapshotid: 0 },
         Effect.fnUntraced(function* (given) {
           const id = yield* volumeId(given)
           return { snapshotid: (yield* volumes.snapshot(id, yield* Parameters.requiredText(given, "name"))).id }
         })
       ),
-      ...Route.make("/snapshot/list", { snapshots: [] }, (given) =>
+      ...Route.make("/snapshot/list", (given) =>
         Effect.map(Effect.flatMap(volumeId(given), volumes.snapshots), (all) => ({
           snapshots: all.map(({ id, name, size, state }) => ({ snapshotid: id, name, size, status: state }))
         }))
       ),
-      ...Route.make("/snapshot/destroy", { status: 0 }, (given) =>
+      ...Route.make("/snapshot/destroy", (given) =>
         Effect.as(Effect.flatMap(snapshotId(given), volumes.destroySnapshot), { status: 1 })
       ),
-      ...Route.make("/pool/list", { pools: [] }, () =>
+      ...Route.make("/pool/list", () =>
         Effect.map(pools.list, (all) => ({
           pools: all.map(({ pool, promised }) => ({
             name: pool.name,

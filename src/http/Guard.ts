@@ -43,18 +43,22 @@ export interface Options {
 type Request = HttpServerRequest.HttpServerRequest
 type Response = HttpServerResponse.HttpServerResponse
 
-/** Routes whose failures are problems; all others have `{"error":…}`. @since 0.5.0 @category predicates */
+/** Routes whose failures are problems; all others have `{…,"error":…}`. @since 0.5.0 @category predicates */
 export const hasProblems = (url: string): boolean => /^(?:https?:\/\/[^/]*)?\/+api\//i.test(url)
+
+/** Whose request it is that is refused, as far as the answer depends on it. */
+interface Refused extends Pick<Request, "url">, Pick<Need, "failed"> {}
 
 const Refusal = Schema.Union(Problem.Unauthenticated, Problem.Forbidden, Problem.TooManyRequests, Problem.Unavailable)
 const encodeRefusal = Schema.encodeSync(Refusal)
 
+/** Old clients read only the body, and look in it for what a failure of their route is documented to have. */
 const answer = (
-  { url }: Request,
+  { failed, url }: Refused,
   problem: { readonly status: number; readonly detail: string },
   headers: Record<string, string> = {}
 ): Response => {
-  const text = hasProblems(url) ? JSON.stringify(problem) : JSON.stringify({ error: problem.detail })
+  const text = hasProblems(url) ? JSON.stringify(problem) : JSON.stringify({ ...failed, error: problem.detail })
   return HttpServerResponse.raw(text, {
     status: problem.status,
     headers,
@@ -62,6 +66,8 @@ const answer = (
     contentLength: Buffer.byteLength(text)
   })
 }
+
+const refusedAs = ({ url }: Request, { failed }: Need): Refused => ({ url, failed })
 
 const misdirection = (detail: string) => ({
   _tag: "Misdirected",
@@ -71,21 +77,21 @@ const misdirection = (detail: string) => ({
   detail
 })
 
-const misdirected = (request: Request, detail: string): Response =>
+const misdirected = (refused: Refused, detail: string): Response =>
   // no client of the API meets it, so it is none of its errors
-  answer(request, misdirection(detail))
+  answer(refused, misdirection(detail))
 
-const foreignOrigin = (request: Request, detail: string): Response =>
+const foreignOrigin = (refused: Refused, detail: string): Response =>
   answer(
-    request,
+    refused,
     encodeRefusal(
       new Problem.Forbidden({ status: 403, code: "foreign_origin", title: "From another site's page", detail })
     )
   )
 
-const unauthenticated = (request: Request, wrong: boolean): Response =>
+const unauthenticated = (refused: Refused, wrong: boolean): Response =>
   answer(
-    request,
+    refused,
     encodeRefusal(
       new Problem.Unauthenticated({
         status: 401,
@@ -99,9 +105,9 @@ const unauthenticated = (request: Request, wrong: boolean): Response =>
     { "www-authenticate": 'Bearer realm="vmfabric"' }
   )
 
-const notAllowed = (request: Request, { role, user }: Principal, needed: Role): Response =>
+const notAllowed = (refused: Refused, { role, user }: Principal, needed: Role): Response =>
   answer(
-    request,
+    refused,
     encodeRefusal(
       new Problem.Forbidden({
         status: 403,
@@ -112,9 +118,9 @@ const notAllowed = (request: Request, { role, user }: Principal, needed: Role): 
     )
   )
 
-const tooMany = (request: Request, retryAfter: number, what: string): Response =>
+const tooMany = (refused: Refused, retryAfter: number, what: string): Response =>
   answer(
-    request,
+    refused,
     encodeRefusal(
       new Problem.TooManyRequests({
         status: 429,
@@ -127,9 +133,9 @@ const tooMany = (request: Request, retryAfter: number, what: string): Response =
     { "retry-after": String(retryAfter) }
   )
 
-const unavailable = (request: Request, detail: string): Response =>
+const unavailable = (refused: Refused, detail: string): Response =>
   answer(
-    request,
+    refused,
     encodeRefusal(new Problem.Unavailable({ status: 503, code: "database", title: "The database fails", detail }))
   )
 
@@ -150,6 +156,7 @@ const local = ["localhost", "127.0.0.1", "[::1]"]
  */
 const strangeHost = (
   request: Request,
+  need: Need,
   connection: Connection.Connection,
   { loopback, publicNames }: Options
 ): Response | null => {
@@ -161,7 +168,7 @@ const strangeHost = (
   }
   const shown = (name ?? host).slice(0, 80)
   return misdirected(
-    request,
+    refusedAs(request, need),
     name === undefined
       ? `the Host header ${JSON.stringify(shown)} names no host`
       : `this controller does not answer to the name ${shown}: if that is its own, start it with --public-name ${shown}`
@@ -188,20 +195,20 @@ const leadsToGui = ({ headers, method, url }: Request): boolean =>
   ofGui.test(url)
 
 /** Other sites' pages may not even GET: the original's routes change things by it. Programs that are no browsers send none of this. */
-const fromForeignPage = (request: Request, connection: Connection.Connection): Response | null => {
+const fromForeignPage = (request: Request, need: Need, connection: Connection.Connection): Response | null => {
   const { headers } = request
   if (leadsToGui(request)) return null
   const site = headers["sec-fetch-site"]
   if (site !== undefined && site !== "same-origin" && site !== "none") {
     return foreignOrigin(
-      request,
+      refusedAs(request, need),
       "the request comes from another site's page, or by a link there: type the address instead"
     )
   }
   const origin = headers["origin"] ?? (site === undefined ? headers["referer"] : undefined)
   if (origin === undefined || isOwn(origin, headers["host"] ?? "", connection.secure)) return null
   return foreignOrigin(
-    request,
+    refusedAs(request, need),
     `the request comes from a page of ${JSON.stringify(origin.slice(0, 80))}, which is not this controller's: ` +
       "a proxy in front of it has to pass the Host header on"
   )
@@ -350,8 +357,11 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
   /** Wrong credentials, and what is said to that. */
   const refuseWrong = (request: Request, from: string, need: Need, now: number): Effect.Effect<Response> => {
     const wait = wrongTries.take(counted(from), now)
-    if (wait > 0) return Effect.succeed(tooMany(request, wait, "too many wrong credentials came from this address"))
-    const refused = unauthenticated(request, true)
+    if (wait > 0)
+      return Effect.succeed(
+        tooMany(refusedAs(request, need), wait, "too many wrong credentials came from this address")
+      )
+    const refused = unauthenticated(refusedAs(request, need), true)
     return need.changes
       ? Effect.as(record(request, from, null, refused.status, "wrong credentials"), refused)
       : Effect.succeed(refused)
@@ -373,7 +383,10 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
     if (need.comparesPassword) {
       // taken before it is compared: a thousand at once are a thousand tries
       const wait = wrongTries.take(key, now)
-      if (wait > 0) return Effect.succeed(tooMany(request, wait, "too many wrong credentials came from this address"))
+      if (wait > 0)
+        return Effect.succeed(
+          tooMany(refusedAs(request, need), wait, "too many wrong credentials came from this address")
+        )
     }
     return Effect.flatMap(Effect.exit(handled), (exit) => {
       if (need.comparesPassword && exit._tag === "Success" && exit.value.status !== 401) wrongTries.giveBack(key)
@@ -387,20 +400,21 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
     request: Request,
     from: string,
     given: Who,
+    need: Need,
     now: number
   ): Effect.Effect<Response, E, R> => {
-    const need = needs(request.method, request.url)
     const { role } = need
     if (given === "wrong" && role !== "nobody") return refuseWrong(request, from, need, now)
     const principal = given === "wrong" ? null : given
     if (principal?.via !== "loopback") {
       const wait = rates.take(principal?.user ?? counted(from), now)
-      if (wait > 0) return Effect.succeed(tooMany(request, wait, `more than ${rateLimit} requests a second came`))
+      if (wait > 0)
+        return Effect.succeed(tooMany(refusedAs(request, need), wait, `more than ${rateLimit} requests a second came`))
     }
     if (role !== "nobody") {
-      if (principal === null) return Effect.succeed(unauthenticated(request, false))
+      if (principal === null) return Effect.succeed(unauthenticated(refusedAs(request, need), false))
       if (!allows(principal.role, role)) {
-        const refused = notAllowed(request, principal, role)
+        const refused = notAllowed(refusedAs(request, need), principal, role)
         return need.changes
           ? Effect.as(record(request, from, principal, refused.status, failure(refused)), refused)
           : Effect.succeed(refused)
@@ -413,11 +427,12 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
   return <E, R>(handler: Effect.Effect<Response, E, R>) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const connection = Connection.of(request)
-      const refused = strangeHost(request, connection, options) ?? fromForeignPage(request, connection)
+      const need = needs(request.method, request.url)
+      const refused = strangeHost(request, need, connection, options) ?? fromForeignPage(request, need, connection)
       if (refused !== null) return Effect.succeed(refused)
       return Effect.matchEffect(who(request, connection, options, identity), {
-        onFailure: (error) => Effect.succeed(unavailable(request, error.message)),
-        onSuccess: (given) => admit(handler, request, connection.remote, given, clock.unsafeCurrentTimeMillis())
+        onFailure: (error) => Effect.succeed(unavailable(refusedAs(request, need), error.message)),
+        onSuccess: (given) => admit(handler, request, connection.remote, given, need, clock.unsafeCurrentTimeMillis())
       })
     })
 }

@@ -7,6 +7,7 @@
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
+import type { HostStatus } from "../domain/Host.ts"
 import { Hosts } from "../fabric/Hosts.ts"
 import { Pools } from "../fabric/Pools.ts"
 import { type Check, Readiness } from "../observability/Readiness.ts"
@@ -20,8 +21,18 @@ const answer = (status: number, contentType: string, text: string) =>
     headers: { "cache-control": "no-store" }
   })
 
-const untried = (count: number, all: number): string | null =>
-  count === 0 ? null : `${count} of ${all} hosts ${count === 1 ? "has" : "have"} not been tried yet`
+/**
+ * Why nothing can be done with the hosts; null: with one at least it can. A part of them that is silent is no reason to take the controller away
+ * from the others. Maintenance is neither: VMs there go on, and can be worked with.
+ */
+const unusable = (all: ReadonlyArray<HostStatus>): string | null => {
+  const count = (tag: HostStatus["_tag"]) => all.filter(({ _tag }) => _tag === tag).length
+  const [untried, suspect, down] = [count("Connecting"), count("Suspect"), count("Down")]
+  if (untried > 0) return `${untried} of ${all.length} hosts ${untried === 1 ? "has" : "have"} not been tried yet`
+  if (suspect + down < all.length || all.length === 0) return null
+  const are = (n: number, what: string) => (n === 0 ? [] : [`${n} ${n === 1 ? "is" : "are"} ${what}`])
+  return `none of ${all.length} hosts can be used: ${[...are(down, "down"), ...are(suspect, "suspect")].join(", ")}`
+}
 
 /** @since 0.4.0 @category layers */
 export const layer = HttpLayerRouter.addAll(
@@ -32,7 +43,7 @@ export const layer = HttpLayerRouter.addAll(
     yield* readiness.register(
       "hosts",
       hosts.list.pipe(
-        Effect.map((all) => untried(all.filter(({ status }) => status._tag === "Connecting").length, all.length)),
+        Effect.map((all) => unusable(all.map(({ status }) => status))),
         Effect.catchAll(() => Effect.succeed("they cannot be read from the database"))
       )
     )

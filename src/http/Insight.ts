@@ -120,20 +120,16 @@ export const layer = HttpLayerRouter.addAll(
     const pmid = (given: Parameters.Parameters) => Parameters.requiredId(given, "pmid", Ids.HostId)
     const vmid = (given: Parameters.Parameters) => Parameters.requiredId(given, "vmid", Ids.VmId)
     return [
-      ...Route.make("/vm/list", { vms: [] }, () => Effect.map(reality.vms, (all) => ({ vms: all.map(vmBody) }))),
-      ...Route.make("/vm/status", {}, (given) =>
+      ...Route.make("/vm/list", () => Effect.map(reality.vms, (all) => ({ vms: all.map(vmBody) }))),
+      ...Route.make("/vm/status", (given) =>
         Effect.map(Effect.flatMap(vmid(given), reality.vm), (report) => ({
           ...vmBody(report),
           drift: report.drift.map(driftBody)
         }))
       ),
-      ...Route.make("/vm/repair", { status: 0 }, (given) =>
-        Effect.as(Effect.flatMap(vmid(given), reality.repair), { status: 1 })
-      ),
-      ...Route.make("/drift/list", { drift: [] }, () =>
-        Effect.map(reality.drift, (all) => ({ drift: all.map(driftBody) }))
-      ),
-      ...Route.make("/foreign/list", { foreign: [] }, () =>
+      ...Route.make("/vm/repair", (given) => Effect.as(Effect.flatMap(vmid(given), reality.repair), { status: 1 })),
+      ...Route.make("/drift/list", () => Effect.map(reality.drift, (all) => ({ drift: all.map(driftBody) }))),
+      ...Route.make("/foreign/list", () =>
         Effect.map(reality.foreign, (all) => ({
           foreign: all.map(({ hostId, name, reason, uuid, what }) => ({
             ...(hostId === null ? {} : { pmid: hostId }),
@@ -144,10 +140,9 @@ export const layer = HttpLayerRouter.addAll(
           }))
         }))
       ),
-      ...Route.make("/pm/status", {}, (given) => Effect.map(Effect.flatMap(pmid(given), hosts.get), hostBody)),
+      ...Route.make("/pm/status", (given) => Effect.map(Effect.flatMap(pmid(given), hosts.get), hostBody)),
       ...Route.make(
         "/pm/maintenance",
-        { status: 0 },
         Effect.fnUntraced(function* (given) {
           const id = yield* pmid(given)
           const on = yield* flag(given, "on")
@@ -158,17 +153,14 @@ export const layer = HttpLayerRouter.addAll(
           return { status: 1 }
         })
       ),
-      ...Route.make("/pm/look", { status: 0 }, (given) =>
-        Effect.as(Effect.flatMap(pmid(given), reality.look), { status: 1 })
-      ),
+      ...Route.make("/pm/look", (given) => Effect.as(Effect.flatMap(pmid(given), reality.look), { status: 1 })),
       ...Route.make(
         "/operation/list",
-        { operations: [] },
         Effect.fnUntraced(function* (given) {
           const vmId = yield* Parameters.id(given, "vmid", Ids.VmId)
           const volumeId = yield* Parameters.id(given, "volumeid", Ids.VolumeId)
           const ended = yield* flag(given, "ended")
-          const limit = (yield* Parameters.id(given, "limit", Parameters.Amount)) ?? page.usual
+          const limit = (yield* Parameters.amount(given, "limit")) ?? page.usual
           const found = yield* operations.list({
             limit: Math.min(limit, page.most),
             ...(vmId === undefined ? {} : { vmId }),
@@ -178,10 +170,10 @@ export const layer = HttpLayerRouter.addAll(
           return { operations: found.map(operationBody) }
         })
       ),
-      ...Route.make("/operation/query", {}, (given) =>
+      ...Route.make("/operation/query", (given) =>
         Effect.map(Effect.flatMap(operationId(given), operations.report), operationBody)
       ),
-      ...Route.make("/operation/cancel", { status: 0 }, (given) =>
+      ...Route.make("/operation/cancel", (given) =>
         Effect.as(Effect.flatMap(operationId(given), operations.cancel), { status: 1 })
       )
     ]

@@ -9,9 +9,7 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as Context from "effect/Context"
 import { ComparesPassword, Needs, Recorded } from "../api/Access.ts"
 import type { Role } from "../domain/Identity.ts"
-import type * as Further from "./Further.ts"
-import type * as Insight from "./Insight.ts"
-import type * as Original from "./Original.ts"
+import * as Failures from "./Failures.ts"
 
 /** @since 0.4.0 @category models */
 export interface Need {
@@ -21,6 +19,8 @@ export interface Need {
   readonly comparesPassword: boolean
   /** whether its handler may ask who it is; those that only show what the original shows do not */
   readonly asksWho: boolean
+  /** what its answer has beside `error` when it is refused */
+  readonly failed: object
 }
 
 /** @since 0.4.0 @category models */
@@ -30,10 +30,8 @@ export interface Entry {
   readonly need: Need
 }
 
-type OriginalPath = (typeof Original.paths)[number] | (typeof Further.paths)[number] | (typeof Insight.paths)[number]
-
 /** A route that is missing here does not compile. */
-const original: Readonly<Record<OriginalPath, Role>> = {
+const original: Readonly<Record<Failures.Path, Role>> = {
   "/vm/create": "operator",
   "/vm/query": "viewer",
   "/vm/destroy": "operator",
@@ -85,15 +83,19 @@ const open: ReadonlyArray<HttpLayerRouter.PathInput> = [
 const entry = (method: string, path: HttpLayerRouter.PathInput, need: Partial<Need> & Pick<Need, "role">): Entry => ({
   method,
   path,
-  need: { changes: false, comparesPassword: false, asksWho: need.changes === true, ...need }
+  need: { changes: false, comparesPassword: false, asksWho: need.changes === true, failed: {}, ...need }
 })
 
-const isPath = (path: string): path is `/${string}` => path.startsWith("/")
+const isOriginal = (path: string): path is Failures.Path => path in original
 
 /** The original's routes and those in its manner, which change things by GET, too; the figures; and the open ones. @since 0.4.0 @category constants */
 export const plain: ReadonlyArray<Entry> = [
   ...Object.entries(original).flatMap(([path, role]) =>
-    isPath(path) ? ["GET", "POST"].map((method) => entry(method, path, { role, changes: role !== "viewer" })) : []
+    isOriginal(path)
+      ? ["GET", "POST"].map((method) =>
+          entry(method, path, { role, changes: role !== "viewer", failed: Failures.shapes[path] })
+        )
+      : []
   ),
   entry("GET", "/metrics", { role: "viewer" }),
   ...open.map((path) => entry("GET", path, { role: "nobody" }))
@@ -112,7 +114,8 @@ export const ofApi = <Id extends string, Groups extends HttpApiGroup.HttpApiGrou
         changes:
           (method !== "GET" && method !== "HEAD" && method !== "OPTIONS") || Context.get(mergedAnnotations, Recorded),
         comparesPassword: Context.get(mergedAnnotations, ComparesPassword),
-        asksWho: true
+        asksWho: true,
+        failed: {}
       }
       entries.push({ method, path, need })
     }
@@ -123,7 +126,7 @@ export const ofApi = <Id extends string, Groups extends HttpApiGroup.HttpApiGrou
 const mostFound = 1000
 
 /** Who is known sees that there is no such route. */
-const unknownRoute: Need = { role: "viewer", changes: false, comparesPassword: false, asksWho: true }
+const unknownRoute: Need = { role: "viewer", changes: false, comparesPassword: false, asksWho: true, failed: {} }
 
 /**
  * What a request needs. It is found the way the router finds the route, by the router's own code: letter case, doubled and trailing

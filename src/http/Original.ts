@@ -67,7 +67,6 @@ export const layer = HttpLayerRouter.addAll(
     return [
       ...Route.make(
         "/vm/create",
-        { vmid: 0 },
         Effect.fnUntraced(function* (given) {
           const name = yield* Parameters.requiredText(given, "name")
           const instanceType = yield* Parameters.requiredId(given, "instance_type", Ids.InstanceTypeId)
@@ -85,9 +84,7 @@ export const layer = HttpLayerRouter.addAll(
         })
       ),
       ...Route.make(
-        "/vm/query",
-        {},
-        // asked most of all: without a generator, too
+        "/vm/query", // asked most of all: without a generator, too
         (given) =>
           Effect.map(
             Effect.flatMap(Parameters.requiredId(given, "vmid", Ids.VmId), vms.get),
@@ -96,22 +93,18 @@ export const layer = HttpLayerRouter.addAll(
       ),
       ...Route.make(
         "/vm/destroy",
-        { status: 0 },
         Effect.fnUntraced(function* (given) {
           yield* vms.destroy(yield* Parameters.requiredId(given, "vmid", Ids.VmId))
           return { status: 1 }
         })
       ),
-      ...Route.make("/vm/types", { types: [] }, () => Effect.map(images.types, (types) => ({ types }))),
-      ...Route.make("/image/list", { images: [] }, () =>
+      ...Route.make("/vm/types", () => Effect.map(images.types, (types) => ({ types }))),
+      ...Route.make("/image/list", () =>
         Effect.map(images.list, (all) => ({ images: all.map(({ config, id }) => ({ id, name: config.name })) }))
       ),
-      ...Route.make("/pm/list", { pmids: [] }, () =>
-        Effect.map(hosts.list, (all) => ({ pmids: all.map(({ host }) => host.id) }))
-      ),
+      ...Route.make("/pm/list", () => Effect.map(hosts.list, (all) => ({ pmids: all.map(({ host }) => host.id) }))),
       ...Route.make(
         "/pm/query",
-        {},
         Effect.fnUntraced(function* (given) {
           const report = yield* hosts.get(yield* Parameters.requiredId(given, "pmid", Ids.HostId))
           return { pmid: report.host.id, capacity: report.capacity, free: report.free, vms: report.vms }
@@ -119,7 +112,6 @@ export const layer = HttpLayerRouter.addAll(
       ),
       ...Route.make(
         "/pm/listvms",
-        { vmids: [] },
         Effect.fnUntraced(function* (given) {
           const { host } = yield* hosts.get(yield* Parameters.requiredId(given, "pmid", Ids.HostId))
           return { vmids: (yield* vms.list({ host: host.id })).map((vm) => vm.id) }
@@ -127,10 +119,9 @@ export const layer = HttpLayerRouter.addAll(
       ),
       ...Route.make(
         "/volume/create",
-        { volumeid: 0 },
         Effect.fnUntraced(function* (given) {
           const name = yield* Parameters.requiredText(given, "name")
-          const size = yield* Parameters.requiredId(given, "size", Parameters.Amount)
+          const size = yield* Parameters.requiredAmount(given, "size")
           const idempotencyKey = yield* Route.idempotencyKey
           const volume = yield* volumes.create({
             name,
@@ -140,12 +131,11 @@ export const layer = HttpLayerRouter.addAll(
           return { volumeid: volume.id }
         })
       ),
-      ...Route.make("/volume/query", {}, (given) =>
+      ...Route.make("/volume/query", (given) =>
         Effect.map(Effect.flatMap(Parameters.requiredId(given, "volumeid", Ids.VolumeId), volumes.get), volumeBody)
       ),
       ...Route.make(
         "/volume/destroy",
-        { status: 0 },
         Effect.fnUntraced(function* (given) {
           yield* volumes.destroy(yield* Parameters.requiredId(given, "volumeid", Ids.VolumeId))
           return { status: 1 }
@@ -153,7 +143,6 @@ export const layer = HttpLayerRouter.addAll(
       ),
       ...Route.make(
         "/volume/attach",
-        { status: 0 },
         Effect.fnUntraced(function* (given) {
           const vmId = yield* Parameters.requiredId(given, "vmid", Ids.VmId)
           yield* volumes.attach(yield* Parameters.requiredId(given, "volumeid", Ids.VolumeId), vmId)
@@ -162,7 +151,6 @@ export const layer = HttpLayerRouter.addAll(
       ),
       ...Route.make(
         "/volume/detach",
-        { status: 0 },
         Effect.fnUntraced(function* (given) {
           yield* volumes.detach(yield* Parameters.requiredId(given, "volumeid", Ids.VolumeId))
           return { status: 1 }

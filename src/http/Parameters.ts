@@ -13,7 +13,9 @@ export type Parameters = Readonly<Record<string, string | ReadonlyArray<string> 
 /** How much of a refused value is shown. */
 const shown = 40
 
-const quote = (value: string): string => JSON.stringify(value.length > shown ? `${value.slice(0, shown)}…` : value)
+const short = (value: string): string => (value.length > shown ? `${value.slice(0, shown)}…` : value)
+
+const quote = (value: string): string => JSON.stringify(short(value))
 
 /** The text of a parameter; absent: `undefined`. @since 0.1.0 @category parsing */
 export const text = (
@@ -36,9 +38,6 @@ export const requiredText = (parameters: Parameters, field: string): Either.Eith
       : Either.right(value)
   )
 
-/** A whole number from 1 on that is no id. @since 0.2.0 @category models */
-export const Amount = Schema.Int.pipe(Schema.between(1, Number.MAX_SAFE_INTEGER))
-
 /** One of a few words; absent: `undefined`. @since 0.3.0 @category parsing */
 export const choice = <const A extends string>(
   parameters: Parameters,
@@ -55,36 +54,70 @@ export const choice = <const A extends string>(
       : Either.right(found)
   })
 
-const decimal = /^[0-9]{1,16}$/
+const decimal = /^[0-9]+$/
 
-/** A public id: decimal digits, from 1 to 2^53-1; absent: `undefined`. @since 0.1.0 @category parsing */
+/** Absent: `undefined`. `tooLarge`: what is said of a whole number that no schema takes. */
+const number = <A, E>(
+  parameters: Parameters,
+  field: string,
+  schema: Schema.Schema<A, number>,
+  tooLarge: (value: string) => E
+): Either.Either<A | undefined, E | Errors.InvalidArgument> =>
+  Either.flatMap(text(parameters, field), (value) => {
+    if (value === undefined) return Either.right(undefined)
+    const number = decimal.test(value) ? Number(value) : Number.NaN
+    return Either.mapLeft(Schema.decodeUnknownEither(schema)(number), () =>
+      number > Number.MAX_SAFE_INTEGER
+        ? tooLarge(value)
+        : new Errors.InvalidArgument({
+            field,
+            problem: value === "" ? "is empty" : `is ${quote(value)}`,
+            expected: "a whole number from 1 on, in decimal digits"
+          })
+    )
+  })
+
+const required = <A, E>(field: string, given: Either.Either<A | undefined, E>) =>
+  Either.flatMap(given, (value) =>
+    value === undefined
+      ? Either.left(new Errors.InvalidArgument({ field, problem: "is missing", expected: `${field}=…` }))
+      : Either.right(value)
+  )
+
+/** A public id: decimal digits, from 1 to 2^53-1, and what is larger is nobody's; absent: `undefined`. @since 0.1.0 @category parsing */
 export const id = <A>(
   parameters: Parameters,
   field: string,
   schema: Schema.Schema<A, number>
-): Either.Either<A | undefined, Errors.InvalidArgument> =>
-  Either.flatMap(text(parameters, field), (value) => {
-    if (value === undefined) return Either.right(undefined)
-    const number = decimal.test(value) ? Number(value) : Number.NaN
-    return Either.mapLeft(
-      Schema.decodeUnknownEither(schema)(number),
-      () =>
-        new Errors.InvalidArgument({
-          field,
-          problem: value === "" ? "is empty" : `is ${quote(value)}`,
-          expected: "a whole number from 1 on, in decimal digits"
-        })
-    )
-  })
+): Either.Either<A | undefined, Errors.InvalidArgument | Errors.NoSuchId> =>
+  number(parameters, field, schema, (value) => new Errors.NoSuchId({ field, value: short(value) }))
 
 /** A public id that has to be there. @since 0.1.0 @category parsing */
 export const requiredId = <A>(
   parameters: Parameters,
   field: string,
   schema: Schema.Schema<A, number>
-): Either.Either<A, Errors.InvalidArgument> =>
-  Either.flatMap(id(parameters, field, schema), (value) =>
-    value === undefined
-      ? Either.left(new Errors.InvalidArgument({ field, problem: "is missing", expected: `${field}=…` }))
-      : Either.right(value)
+): Either.Either<A, Errors.InvalidArgument | Errors.NoSuchId> => required(field, id(parameters, field, schema))
+
+const Amount = Schema.Int.pipe(Schema.between(1, Number.MAX_SAFE_INTEGER))
+
+/** A whole number from 1 on that is no id; absent: `undefined`. @since 0.8.0 @category parsing */
+export const amount = (
+  parameters: Parameters,
+  field: string
+): Either.Either<number | undefined, Errors.InvalidArgument> =>
+  number(
+    parameters,
+    field,
+    Amount,
+    (value) =>
+      new Errors.InvalidArgument({
+        field,
+        problem: `is ${quote(value)}`,
+        expected: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`
+      })
   )
+
+/** An amount that has to be there. @since 0.8.0 @category parsing */
+export const requiredAmount = (parameters: Parameters, field: string): Either.Either<number, Errors.InvalidArgument> =>
+  required(field, amount(parameters, field))

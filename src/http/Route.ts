@@ -11,6 +11,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Errors from "../domain/Errors.ts"
+import * as Failures from "./Failures.ts"
 import * as Parameters from "./Parameters.ts"
 
 /** As a string, which Node sends in one piece with the head; bytes are a second piece, and cost some of the throughput. */
@@ -66,16 +67,16 @@ export const idempotencyKey = Effect.map(
 )
 
 /**
- * One route. `failed` is the documented answer to a failure. What nobody foresaw is logged whole and told as such: the
+ * One route, which answers a failure as it is documented. What nobody foresaw is logged whole and told as such: the
  * client learns nothing of our insides, and never gets an empty 500.
  *
  * @since 0.1.0 @category constructors
  */
 export const make = <E extends { readonly message: string }, R>(
-  path: `/${string}`,
-  failed: object,
+  path: Failures.Path,
   handler: (parameters: Parameters.Parameters) => Effect.Effect<object, E, R>
 ) => {
+  const failed = Failures.shapes[path]
   const effect = parameters.pipe(
     Effect.flatMap(handler),
     Effect.map(json),

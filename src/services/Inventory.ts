@@ -262,6 +262,8 @@ export interface VolumeView {
   readonly volume: Volume
   /** those that exist, by id */
   readonly snapshots: ReadonlyArray<SnapshotUse>
+  /** the VM that has it; null: none has */
+  readonly holder: Vm | null
   /** the VM that was asked for; null: none was */
   readonly vm: Vm | null
   /** the creation or destruction of that VM, while it lasts */

@@ -596,9 +596,14 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
             { snapshot: second, clones: [] }
           ]
           assert.deepStrictEqual(views, [
-            { volume, snapshots, vm, vmOperation: null, neighbours: [neighbour, beginning] },
-            { volume, snapshots, vm: null, vmOperation: null, neighbours: [] }
+            { volume, snapshots, holder: null, vm, vmOperation: null, neighbours: [neighbour, beginning] },
+            { volume, snapshots, holder: null, vm: null, vmOperation: null, neighbours: [] }
           ])
+          yield* inventory.changeVolume(neighbour.id, null, (view) => {
+            assert.deepStrictEqual(view.holder, vm)
+            assert.isNull(view.vm)
+            return Effect.succeed({})
+          })
 
           const destroying = Option.getOrThrow(yield* inventory.beginDestroy(other.id))
           yield* look(other.id)
@@ -1259,7 +1264,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
               attach: [Rules.attach, { state: "attached" }, { state: "available", attachment: null }],
               detach: [Rules.detach, { state: "available", attachment: null }, { state: "attached" }],
               grow: [Rules.grow(volume.size + size), {}, {}],
-              snapshot: [Rules.snapshot("any"), {}, {}],
+              snapshot: [Rules.snapshot("any", false, new Map()), {}, {}],
               "destroy snapshot": [Rules.destroySnapshot(snapshot, volume.hostId !== null), {}, {}],
               destroy: [
                 Rules.destroy(5, volume.hostId !== null),

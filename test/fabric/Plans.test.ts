@@ -595,7 +595,10 @@ describe("a plan", () => {
         assert.lengthOf(refused, 3)
         for (const error of refused) {
           assert(isOutdated(error))
-          assert.match(toldOf(error), /this plan: planned applied once, now it has been applied/)
+          assert.strictEqual(
+            error.message,
+            `plan ${plan.id} has been applied already, which is done once: make a new one`
+          )
         }
         assert.lengthOf(yield* Effect.flatMap(Vms, (it) => it.list()), 2)
       })

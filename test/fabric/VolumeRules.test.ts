@@ -4,7 +4,7 @@ import * as Either from "effect/Either"
 import * as Ids from "../../src/domain/Ids.ts"
 import * as Nic from "../../src/domain/Nic.ts"
 import { Operation, type OperationKind } from "../../src/domain/Operation.ts"
-import { Vm } from "../../src/domain/Vm.ts"
+import { type Power, Vm } from "../../src/domain/Vm.ts"
 import { Snapshot, type SnapshotState, Volume, VolumeState } from "../../src/domain/Volume.ts"
 import * as Rules from "../../src/fabric/VolumeRules.ts"
 import { volumeSlots } from "../../src/services/Hypervisor.ts"
@@ -55,6 +55,7 @@ const snapshotWith = (state: SnapshotState, name = "monday") =>
 const view = (more: Partial<VolumeView> = {}): VolumeView => ({
   volume,
   snapshots: [],
+  holder: null,
   vm: null,
   vmOperation: null,
   neighbours: [],
@@ -199,7 +200,7 @@ const rules: Record<string, readonly [rule: Rules.Rule, more: Partial<VolumeView
     }))
   ],
   snapshot: [
-    Rules.snapshot("monday"),
+    Rules.snapshot("monday", false, new Map()),
     {},
     withVm(whenThere(nothing), (vmId) => ({
       newSnapshot: { name: "monday" },
@@ -382,7 +383,12 @@ describe("snapshots and clones", () => {
     )
     assert.isTrue(Either.isRight(Rules.destroySnapshot(snapshotId, false)(both)))
     // what hangs on snapshots matters to nothing else
-    for (const rule of [Rules.grow(9), Rules.rename("x"), Rules.snapshot("x"), Rules.revert(snapshotId)]) {
+    for (const rule of [
+      Rules.grow(9),
+      Rules.rename("x"),
+      Rules.snapshot("x", true, new Map()),
+      Rules.revert(snapshotId)
+    ]) {
       assert.isTrue(Either.isRight(rule(both)))
     }
   })
@@ -398,6 +404,31 @@ describe("snapshots and clones", () => {
         assert.strictEqual(refusal(rule(one)), "snapshotid : 5 does not exist")
       }
     }
+  })
+
+  it("are copies, without Ceph, which need a guest that does not write meanwhile", () => {
+    const attached = volumeIn("attached")
+    const of = (state: (typeof vm)["state"], copies: boolean, power?: Power) => {
+      const holder = vmWith({ id: Ids.VmId.make(9), state })
+      const seen = new Map(power === undefined ? [] : [[holder.id, { power, reason: null, since: 0 }]])
+      return Rules.snapshot("x", copies, seen)(view({ volume: attached, holder }))
+    }
+    for (const state of ["running", "paused"] as const) {
+      for (const power of ["running", "paused", "suspended", undefined] as const) {
+        assert.strictEqual(
+          refusal(of(state, true, power)),
+          `volumeid : 3 is attached to vmid 9, which is ${state}, and of a disk that is a file there is no copy of one moment then: ` +
+            "shut that VM down or detach the volume first"
+        )
+      }
+      assert.isTrue(Either.isRight(of(state, false, "running")))
+      // it has ended without anybody asking here
+      for (const power of ["stopped", "crashed", "absent"] as const) {
+        assert.isTrue(Either.isRight(of(state, true, power)))
+      }
+    }
+    // whoever is being destroyed or was never made may or may not have it open: its host knows
+    for (const state of ["stopped", "destroying", "failed"] as const) assert.isTrue(Either.isRight(of(state, true)))
   })
 
   it("are made of volumes that are there", () => {

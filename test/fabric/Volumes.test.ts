@@ -223,6 +223,8 @@ for (const ceph of [true, false]) {
           yield* volumes.attach(id, vm!.id)
           yield* World.agree(world)
           yield* volumes.grow(id, 2)
+          const { seen } = yield* Inventory
+          yield* World.eventually(Effect.map(seen, (all) => assert.notStrictEqual(all.get(vm!.id)?.power, "running")))
           const snapshot = yield* volumes.snapshot(id, "cold")
           yield* volumes.revert(snapshot.id)
           yield* volumes.detach(id)

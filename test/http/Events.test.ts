@@ -240,6 +240,34 @@ describe("pages of events", () => {
     })
   )
 
+  it.scopedLive("ahead of the newest are told to be of another log, and who begins anew is in step again", () =>
+    Effect.gen(function* () {
+      const { context, url } = yield* served()
+      yield* Effect.provide(append(5), context)
+      const ahead = {
+        status: 410,
+        code: "events_lost",
+        title: "The cursor is of another log",
+        detail:
+          "events up to 99 have not happened here, the newest is 5: the database is another, or was put back to an earlier " +
+          "state; list what you follow anew, then go on from the newest event"
+      }
+      const stream = { accept: "text/event-stream" }
+      for (const [query, headers] of [
+        ["?after=99", {}],
+        ["?after=99", stream],
+        ["", { ...stream, "last-event-id": "99" }]
+      ] as const) {
+        const { body, status } = yield* get(`${url}${query}`, headers)
+        assert.strictEqual(status, 410)
+        assert.deepInclude(body, ahead)
+      }
+      const { items, next } = yield* pageOf(url)
+      assert.deepStrictEqual([items.map(({ id }) => id), next], [range(1, 5), EventId.make(5)])
+      assert.deepStrictEqual((yield* pageOf(`${url}?after=${next}`)).items, [])
+    })
+  )
+
   it.scopedLive("are refused when what is asked for is not understood", () =>
     Effect.gen(function* () {
       const { url } = yield* served()
@@ -399,7 +427,7 @@ event: host.changed
 data: {"id":8,"time":"2023-11-14T22:13:20.006Z","type":"host.changed","vmId":null,"volumeId":null,"snapshotId":null,"hostId":2,"imageId":null,"operationId":null,"data":{"status":"down","reason":"a\\nb"}}
 
 `
-        const lost = yield* sent(new EventsLost({ cursor: 8, oldest: 20 }))
+        const lost = yield* sent(new EventsLost({ cursor: 8, oldest: 20, latest: 30 }))
         assert.strictEqual(
           lost,
           `${told}event: lost

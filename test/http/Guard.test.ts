@@ -82,6 +82,7 @@ describe("the guard, route by route", () => {
       const old = yield* ask("GET", "/pm/maintenance?pmid=1&on=1", { headers })
       assert.strictEqual(old.headers["content-type"], "application/json")
       assert.deepStrictEqual(JSON.parse(old.text), {
+        status: 0,
         error: "this needs the role admin, and the-viewer asks with the role viewer"
       })
       const problem = yield* ask("GET", "/api/v1/users", { headers })
@@ -96,8 +97,38 @@ describe("the guard, route by route", () => {
       assert.deepInclude(JSON.parse(nobody.text), { status: 401, code: "unauthenticated" })
       const old401 = yield* ask("GET", "/vm/list")
       assert.strictEqual(old401.headers["www-authenticate"], 'Bearer realm="vmfabric"')
-      assert.match(old401.text, /^\{"error":"who asks is not known: /)
+      assert.match(old401.text, /^\{"vms":\[\],"error":"who asks is not known: /)
     })
+  )
+
+  it.scopedLive(
+    "refuses the original's routes in the shape that their failures have, as clients read only the body",
+    () =>
+      Effect.gen(function* () {
+        const { admins, ask, forward, someone } = yield* Guarded.make({ rateLimit: 1 })
+        const admin = yield* admins
+        const viewer = yield* someone("viewer")
+        const refusal = (path: string, status: number, headers: Record<string, string>, method = "GET") =>
+          Effect.map(ask(method, path, { headers }), (answer) => {
+            assert.strictEqual(answer.status, status, answer.text)
+            const { error, ...rest } = JSON.parse(answer.text)
+            assert.isString(error)
+            return rest
+          })
+        assert.deepStrictEqual(yield* refusal("/vm/create?name=a&instance_type=1", 401, {}), { vmid: 0 })
+        assert.deepStrictEqual(yield* refusal("//VM/create/", 401, {}, "POST"), { vmid: 0 })
+        forward(10_000)
+        assert.deepStrictEqual(yield* refusal("/volume/create", 401, { authorization: "Bearer no" }), { volumeid: 0 })
+        assert.deepStrictEqual(yield* refusal("/vm/destroy?vmid=7", 403, viewer), { status: 0 })
+        assert.deepStrictEqual(yield* refusal("/pm/list", 403, { ...admin, origin: "http://evil.example" }), {
+          pmids: []
+        })
+        assert.deepStrictEqual(yield* refusal("/image/list", 421, { ...admin, host: "evil.example" }), { images: [] })
+        assert.deepStrictEqual(yield* refusal("/vm/query?vmid=7", 401, {}), {})
+        assert.deepStrictEqual(yield* refusal("/nothing", 401, {}), {})
+        for (let i = 0; i < 2; i++) assert.strictEqual((yield* ask("GET", "/vm/list", { headers: admin })).status, 200)
+        assert.deepStrictEqual(yield* refusal("/snapshot/create", 429, admin), { snapshotid: 0 })
+      })
   )
 
   it.scopedLive("finds a route however it is written, as the router does", () =>
@@ -141,7 +172,8 @@ describe("the guard, route by route", () => {
       role: "operator",
       changes: true,
       comparesPassword: false,
-      asksWho: true
+      asksWho: true,
+      failed: { status: 0 }
     })
     assert.deepInclude(needs("POST", "/api/v1/session"), { role: "nobody", changes: true, comparesPassword: true })
     assert.isFalse(needs("GET", "/api/v1/users").changes)
@@ -271,10 +303,23 @@ describe("who is on this machine", () => {
       const me = Effect.map(ask("GET", "/api/v1/session"), ({ text }): unknown => JSON.parse(text))
       assert.deepStrictEqual(yield* me, { user: "local", role: "admin", via: "loopback", tokenId: null })
       const refusal = yield* json("POST", "/api/v1/tokens", { name: "mine" })
-      assert.strictEqual(refusal.status, 404)
+      assert.deepInclude(JSON.parse(refusal.text), { status: 400, code: "invalid_argument", field: "owner" })
       assert.match(refusal.text, /there is none yet: create one with POST \/api\/v1\/users/)
       assert.strictEqual((yield* json("POST", "/api/v1/users", { name: "ada", role: "admin" })).status, 201)
       assert.strictEqual((yield* ask("GET", "/vm/list")).status, 200)
+      const ownerless = yield* json("POST", "/api/v1/tokens", { name: "mine" })
+      assert.deepInclude(JSON.parse(ownerless.text), {
+        status: 400,
+        code: "invalid_argument",
+        field: "owner",
+        detail:
+          "owner is missing: expected the name of the user whose the token will be, since you are signed in as none"
+      })
+      assert.strictEqual(
+        (yield* json("POST", "/api/v1/tokens", { name: "mine", owner: "local" })).status,
+        404,
+        "no user is called that"
+      )
       const made = yield* json("POST", "/api/v1/tokens", { name: "first", owner: "ada", role: "admin" })
       assert.strictEqual(made.status, 201)
       assert.strictEqual((yield* ask("GET", "/vm/list")).status, 401)
@@ -432,6 +477,15 @@ describe("sessions and passwords", () => {
       assert.strictEqual(yield* status("POST", "/api/v1/tokens", { name: "n", owner: "the-admin" }, full.headers), 403)
       const made = yield* json("POST", "/api/v1/tokens", { name: "n" }, weak.headers)
       assert.deepInclude(JSON.parse(made.text), { owner: "ada", role: "viewer", expiresAt: null, lastUsedAt: null })
+      // of somebody else without a role: what both may
+      const forAda = yield* json("POST", "/api/v1/tokens", { name: "n", owner: "ada" }, strong.headers)
+      assert.deepInclude(JSON.parse(forAda.text), { owner: "ada", role: "operator" })
+      const forNobody = yield* json("POST", "/api/v1/tokens", { name: "n", owner: "bob" }, strong.headers)
+      assert.deepInclude(JSON.parse(forNobody.text), { status: 404, code: "user_not_found" })
+      assert.strictEqual(
+        yield* status("POST", "/api/v1/tokens", { name: "n", owner: "ada", role: "admin" }, strong.headers),
+        403
+      )
 
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strange.id}`, undefined, full.headers), 404)
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strong.id}`, undefined, strange.headers), 403)

@@ -79,7 +79,7 @@ describe("the original's routes", () => {
     assert.deepStrictEqual(await ask(path), { status: 200, type: "application/json", body: { vmid: 0, error } })
   })
 
-  it.each(["0", "-1", "1.5", "1e3", "abc", "", " 1", "9007199254740992", "99999999999999999999", "１", "../1", "1\n"])(
+  it.each(["0", "-1", "1.5", "1e3", "abc", "", " 1", "1e400", "１", "../1", "1\n"])(
     "an id of %j is refused, not guessed at",
     async (value) => {
       for (const path of [
@@ -236,6 +236,13 @@ describe("the original's volumes", () => {
     ],
     ["/volume/query", { error: "volumeid is missing: expected volumeid=…" }],
     ["/volume/query?volumeid=", { error: "volumeid is empty: expected a whole number from 1 on, in decimal digits" }],
+    ["/volume/query?volumeid=99999999999999999999", { error: "volumeid : 99999999999999999999 does not exist" }],
+    ["/vm/query?vmid=99999999999999999999", { error: "vmid : 99999999999999999999 does not exist" }],
+    ["/volume/detach?volumeid=9007199254740992", { status: 0, error: "volumeid : 9007199254740992 does not exist" }],
+    [
+      "/volume/create?name=a&size=99999999999999999999",
+      { volumeid: 0, error: 'size is "99999999999999999999": expected a whole number from 1 to 9007199254740991' }
+    ],
     ["/volume/query?volumeid=1&volumeid=1", { error: "volumeid is given 2 times: expected one volumeid" }],
     ["/volume/destroy", { status: 0, error: "volumeid is missing: expected volumeid=…" }],
     ["/volume/detach", { status: 0, error: "volumeid is missing: expected volumeid=…" }],

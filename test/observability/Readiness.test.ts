@@ -36,11 +36,11 @@ type Pool = "answers" | "silent" | "hangs"
 
 /** The routes over a fabric that can be broken. */
 const make = Effect.gen(function* () {
-  const state: { status: HostStatus; pool: Pool } = { status: { _tag: "Up" }, pool: "answers" }
+  const state: { hosts: ReadonlyArray<HostStatus>; pool: Pool } = { hosts: [{ _tag: "Up" }], pool: "answers" }
   const readiness = yield* Readiness.fresh
   const silent = new StorageUnreachable({ storage: "pool vms at secret-name", reason: "no answer" })
   const fabric = Layer.mergeAll(
-    Layer.mock(Hosts, { list: Effect.sync(() => [report(state.status)]) }),
+    Layer.mock(Hosts, { list: Effect.sync(() => state.hosts.map(report)) }),
     Layer.mock(Pools, {
       refresh: Effect.suspend(() =>
         state.pool === "answers" ? Effect.void : state.pool === "silent" ? silent : Effect.never
@@ -81,7 +81,7 @@ describe("whether the controller is ready", () => {
       Effect.gen(function* () {
         const { ask, ready, state } = yield* make
         assert.deepStrictEqual(yield* ready, allFine)
-        state.status = { _tag: "Connecting" }
+        state.hosts = [{ _tag: "Connecting" }]
         state.pool = "silent"
         assert.deepStrictEqual(yield* ready, {
           status: 503,
@@ -95,15 +95,34 @@ describe("whether the controller is ready", () => {
           }
         })
         assert.deepStrictEqual(yield* ask("/healthz"), { status: 200, text: "ok\n" })
-        state.status = {
-          _tag: "Down",
-          reason: "x",
-          signs: { ssh: "silent", libvirt: "silent", peers: "silent" },
-          since: 0
-        }
-        state.pool = "answers"
-        assert.deepStrictEqual(yield* ready, allFine, "a host that is down has been tried")
       })
+  )
+
+  it.scoped("is not when no host is up, and one that is up is enough", () =>
+    Effect.gen(function* () {
+      const { ready, state } = yield* make
+      const silent = {
+        reason: "x",
+        signs: { ssh: "silent", libvirt: "silent", peers: "silent" },
+        since: 0
+      } as const
+      const down = { _tag: "Down", ...silent } as const
+      const suspect = { _tag: "Suspect", ...silent } as const
+      const said = (reason: string) => ({
+        status: 503,
+        body: { ready: false, checks: [broken("hosts", reason), fine("pool"), fine("running")] }
+      })
+      state.hosts = [down]
+      assert.deepStrictEqual(yield* ready, said("none of 1 hosts can be used: 1 is down"))
+      state.hosts = [down, suspect, down]
+      assert.deepStrictEqual(yield* ready, said("none of 3 hosts can be used: 2 are down, 1 is suspect"))
+      state.hosts = [down, { _tag: "Connecting" }]
+      assert.deepStrictEqual(yield* ready, said("1 of 2 hosts has not been tried yet"))
+      state.hosts = [down, suspect, { _tag: "Up" }]
+      assert.deepStrictEqual(yield* ready, allFine)
+      state.hosts = []
+      assert.deepStrictEqual(yield* ready, allFine, "there are none to be used")
+    })
   )
 
   it.scoped("is told in bounded time when something hangs, and of one that hangs only once is asked", () =>

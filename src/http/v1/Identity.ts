@@ -16,10 +16,11 @@ import * as Problem from "../../api/Problem.ts"
 import * as Session from "../../api/Session.ts"
 import * as Tokens from "../../api/Tokens.ts"
 import * as Users from "../../api/Users.ts"
-import type * as Errors from "../../domain/Errors.ts"
+import * as Errors from "../../domain/Errors.ts"
 import {
   allows,
   type AuditEntry,
+  lesser,
   localUser,
   type Token,
   type TokenId,
@@ -197,19 +198,25 @@ export const createToken = ({ payload }: { readonly payload: Tokens.NewToken }) 
   Effect.gen(function* () {
     const identity = yield* Identity
     const mine = yield* me
-    const { expiresAt = null, name, owner = mine.user, role = mine.role } = payload
+    const { expiresAt = null, name, owner = mine.user } = payload
+    if (payload.owner === undefined && owner === localUser) {
+      return yield* new Errors.InvalidArgument({
+        field: "owner",
+        problem: "is missing",
+        expected:
+          (yield* identity.users).length === 0
+            ? "the name of a user, and there is none yet: create one with POST /api/v1/users"
+            : "the name of the user whose the token will be, since you are signed in as none"
+      })
+    }
     if (owner !== mine.user && mine.role !== "admin") {
       return yield* forbidden("only an admin can make tokens for somebody else")
     }
+    // a role that nobody said must not be too much for the owner
+    const { role = owner === mine.user ? mine.role : lesser(mine.role, (yield* userNamed(owner)).role) } = payload
     if (!allows(mine.role, role)) {
       return yield* forbidden(
         `${mine.user} asks with the role ${mine.role}, so the new token cannot have the role ${role}`
-      )
-    }
-    if (owner === localUser) {
-      return yield* notFound(
-        "user_not_found",
-        "a token needs a user whose it is, and there is none yet: create one with POST /api/v1/users, then say owner"
       )
     }
     const made = yield* identity.createToken({

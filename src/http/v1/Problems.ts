@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
+import { BodyOptional } from "../../api/Access.ts"
 import { api } from "../../api/Api.ts"
 import * as P from "../../api/Problem.ts"
 import type * as Errors from "../../domain/Errors.ts"
@@ -172,6 +173,7 @@ export function of(error: Known): P.Problem {
         detail: message
       })
     case "PlanOutdated":
+      if (error.applied === true) return conflict("plan_applied", "The plan has been applied already", message)
       return new P.Conflict({
         status: 409,
         code: "plan_outdated",
@@ -223,7 +225,12 @@ export function of(error: Known): P.Problem {
         detail: message
       })
     case "EventsLost":
-      return new P.Gone({ status: 410, code: "events_lost", title: "Events are no longer kept", detail: message })
+      return new P.Gone({
+        status: 410,
+        code: "events_lost",
+        title: error.isAhead ? "The cursor is of another log" : "Events are no longer kept",
+        detail: message
+      })
     case "NotAllowed":
       return new P.Forbidden({ status: 403, code: "not_allowed", title: "It is not allowed", detail: message })
     case "HostUnreachable":
@@ -359,6 +366,22 @@ const isBodyRefused = (
     : invalid("invalid_header", "Content-Type: expected application/json", "Content-Type")
 }
 
+/** By the body itself: what a server, or its test, hands on need not announce a length. One that announces too much is not read. */
+const hasNoBody = (request: HttpServerRequest.HttpServerRequest) =>
+  Number(request.headers["content-length"] ?? 0) > maxBody
+    ? Effect.succeed(false)
+    : // what cannot be read is told as wherever else a body is read
+      Effect.map(
+        Effect.orDie(HttpIncomingMessage.withMaxBodySize(request.text, Option.some(maxBody))),
+        (text) => text === ""
+      )
+
+/** The request as if the body, which it does not have, were `{}`. */
+const withEmptyBody = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest =>
+  new Proxy(request, {
+    get: (target, name): unknown => (name === "json" ? Effect.succeed({}) : Reflect.get(target, name))
+  })
+
 const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.unhandled>) {
   if (Cause.isInterruptedOnly(cause)) return yield* Effect.failCause(cause)
   const error = Cause.squash(cause)
@@ -394,10 +417,14 @@ const isPlanRefused = (url: string, endpoint: Endpoint | undefined): P.Problem |
 export const middleware = HttpLayerRouter.middleware((endpoint) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const unplanned = isPlanRefused(request.url, yield* current)
+    const asked = yield* current
+    const unplanned = isPlanRefused(request.url, asked)
     if (unplanned !== undefined) return respond(unplanned)
-    if (HttpMethod.hasBody(request.method) && Option.isSome((yield* current)?.payloadSchema ?? Option.none())) {
-      const refused = isBodyRefused(request, yield* current)
+    if (HttpMethod.hasBody(request.method) && Option.isSome(asked?.payloadSchema ?? Option.none())) {
+      if (asked !== undefined && Context.get(asked.annotations, BodyOptional) && (yield* hasNoBody(request))) {
+        return yield* Effect.provideService(endpoint, HttpServerRequest.HttpServerRequest, withEmptyBody(request))
+      }
+      const refused = isBodyRefused(request, asked)
       if (refused !== undefined) return respond(refused)
     }
     return yield* HttpIncomingMessage.withMaxBodySize(endpoint, Option.some(maxBody))

@@ -91,7 +91,21 @@ describe("VMs", () => {
       assert.deepInclude((yield* done("POST", "/vms/1/reset")).json, { kind: "ResetVm" })
       const rebooted = yield* done("POST", "/vms/1/reboot", { within: 5, force: false })
       assert.deepInclude(rebooted.json, { kind: "RebootVm", outcome: "its guest started anew when it was asked to" })
+      // without a body, whatever is said of the one that is not there
+      for (const [path, headers] of [
+        ["/vms/1/reboot", {}],
+        ["/vms/1/reboot", { "content-type": "application/json", "content-length": "0" }],
+        ["/vms/1/shut-down", {}]
+      ] as const) {
+        const asked = yield* done("POST", path, undefined, headers)
+        assert.include(
+          ["its guest started anew when it was asked to", "the guest shut itself down"],
+          asked.json.outcome
+        )
+      }
+      yield* done("POST", "/vms/1/start")
       assert.deepInclude((yield* done("POST", "/vms/1/power-off")).json, { kind: "PowerOffVm" })
+      assert.deepInclude((yield* ask("POST", "/vms")).json, { status: 400, field: "Content-Type" })
       assert.deepInclude((yield* ask("POST", "/vms/1/shut-down", { within: 0 })).json, {
         status: 400,
         field: "within",

@@ -230,6 +230,17 @@ describe("an image that is published", () => {
       yield* done("POST", "/volumes/1/detach")
       yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
       yield* done("POST", "/volumes/1/attach", { vm: 2 })
+      // neither begun nor planned
+      for (const plan of ["", "?plan=true"]) {
+        assert.deepInclude((yield* ask("POST", `/volumes/1/snapshots${plan}`, { name: "tuesday" })).json, {
+          status: 409,
+          code: "volume_conflict",
+          detail:
+            "volumeid : 1 is attached to vmid 2, which is running, and of a disk that is a file there is no copy of one " +
+            "moment then: shut that VM down or detach the volume first"
+        })
+      }
+      assert.lengthOf(App.items(yield* get("/volumes/1/snapshots")), 1)
       assert.deepInclude((yield* publish({ name: "data", volume: 1 })).json, { status: 409, code: "volume_conflict" })
       assert.deepInclude((yield* publish({ name: "monday", snapshot: 1 })).json, {
         kind: "PublishVolume",

@@ -210,6 +210,13 @@ describe("the OpenAPI document", () => {
     }
   })
 
+  it("says which bodies may be left out", () => {
+    const optional = operations.flatMap(({ id, spec }) =>
+      Contract.members(spec.requestBody).required === false ? [id] : []
+    )
+    assert.sameMembers(optional, ["vms.shutDownVm", "vms.rebootVm"])
+  })
+
   it("says in which unit each size is", () => {
     const sizes = ["size", "cpu", "ram", "disk", "capacity", "used", "available", "promised", "virtualSize", "fileSize"]
     const bare = Object.entries(schemas).flatMap(([name, schema]) =>

@@ -76,7 +76,7 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
     "operation_failed"
   ],
   HasChanged: [new Errors.HasChanged({ what: "VM 7" }), 412, "has_changed"],
-  EventsLost: [new Errors.EventsLost({ cursor: 1, oldest: 7 }), 410, "events_lost"],
+  EventsLost: [new Errors.EventsLost({ cursor: 1, oldest: 7, latest: 9 }), 410, "events_lost"],
   NotAllowed: [new Errors.NotAllowed({ reason: "no" }), 403, "not_allowed"],
   HostUnreachable: [new Errors.HostUnreachable({ host: "h", reason: "no answer" }), 503, "host_unreachable"],
   HostFailure: [new Errors.HostFailure({ host: "h", action: "look", reason: "no" }), 503, "host_failed"],

@@ -167,7 +167,7 @@ describe("a retry", () => {
       const applied = yield* retry(failed.id, { prefer: "wait=20" }, `?plan_id=${String(plan.json.id)}`)
       assert.deepInclude(applied.json, { state: "done", retryOf: failed.id })
       const again = yield* retry(failed.id, {}, `?plan_id=${String(plan.json.id)}`)
-      assert.deepInclude(again.json, { status: 409, code: "plan_outdated" })
+      assert.deepInclude(again.json, { status: 409, code: "plan_applied" })
     })
   )
 
