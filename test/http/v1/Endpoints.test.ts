@@ -212,6 +212,10 @@ describe("volumes and snapshots", () => {
       assert.lengthOf(App.items(yield* get("/volumes?vm=1")), 1)
       assert.lengthOf(App.items(yield* get("/volumes?vm=2")), 0)
 
+      // a guest writes to it, and it is a file
+      const refused = yield* ask("POST", "/volumes/1/snapshots", { name: "monday" })
+      assert.deepInclude(refused.json, { status: 409, code: "volume_conflict" })
+      yield* done("POST", "/volumes/1/detach")
       const taken = yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
       assert.deepInclude(taken.json, { kind: "CreateSnapshot", volumeId: 1, snapshotId: 1 })
       const monday = { id: 1, volumeId: 1, name: "monday", size: 5, state: "ready" }
@@ -220,7 +224,6 @@ describe("volumes and snapshots", () => {
       assert.deepInclude((yield* done("POST", "/volumes", { name: "copy", snapshot: 1 })).json, { volumeId: 2 })
       assert.deepInclude((yield* get("/volumes/2")).json, { size: 5, snapshotId: 1 })
 
-      yield* done("POST", "/volumes/1/detach")
       yield* done("PATCH", "/volumes/1", { size: 9 })
       yield* done("POST", "/snapshots/1/revert")
       assert.deepInclude((yield* get("/volumes/1")).json, { size: 5, state: "available", vmId: null })

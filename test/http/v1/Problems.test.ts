@@ -133,7 +133,7 @@ const refusals: ReadonlyArray<
     {},
     400,
     "invalid_argument",
-    "state: expected creating or running or stopped or paused or destroying or destroyed or failed",
+    "state: expected creating or running or stopped or paused or destroying",
     "state"
   ],
   ["GET", "/vms?stat=running", {}, 400, "invalid_argument", "stat is not known here", "stat"],
