@@ -118,9 +118,9 @@ const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
 
     const isKept = ({ host, path }: ImageSource): boolean => host === null && dirname(path) === folder
 
-    const place = Effect.fn("ImageStore.place")(function* (size: number) {
-      const name = yield* Uuid.make
-      const conflict = (reason: string) => new ImageConflict({ image: "(new)", reason })
+    const place = Effect.fn("ImageStore.place")(function* (name: string, size: number) {
+      const file = yield* Uuid.make
+      const conflict = (reason: string) => new ImageConflict({ image: JSON.stringify(name), reason })
       const left = yield* Effect.tryPromise({
         try: room,
         catch: (cause) => conflict(`cannot be kept in ${folder} (${messageOf(cause)})`)
@@ -128,7 +128,7 @@ const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
       if (size > left) {
         return yield* conflict(`of ${inGib(size)} has no room in ${folder}, where ${inGib(Math.max(0, left))} are left`)
       }
-      return { host: null, path: join(folder, `${name}.image`) }
+      return { host: null, path: join(folder, `${file}.image`) }
     })
 
     const registrable = (path: string) =>

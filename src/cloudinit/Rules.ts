@@ -204,7 +204,7 @@ const checkKeys = (field: string, keys: ReadonlyArray<string>): Checked<void> =>
     if (keys.length > mostKeys) return yield* refuse(field, `are ${keys.length}`, `at most ${mostKeys}`)
     const bytes = bytesOf(keys.join("\n"))
     if (bytes > mostBytes) return yield* refuse(field, `have ${bytes} bytes in all`, `at most ${mostBytes}`)
-    yield* Effect.forEach(keys, (key, index) => checkKey(`${field}[${index}]`, key), { discard: true })
+    yield* Effect.forEach(keys, (key, index) => checkKey(`${field}.${index}`, key), { discard: true })
   })
 
 const checkHostname = (field: string, name: string): Checked<void> =>

@@ -228,7 +228,7 @@ const make = Effect.gen(function* () {
     new Errors.InvalidArgument({ field, problem, expected })
 
   /** Where it comes from, and what is to be done for it. */
-  const sourceOf = ({ path, size, url }: AddImage) =>
+  const sourceOf = (name: string, { path, size, url }: AddImage) =>
     Effect.gen(function* () {
       const given = [path, url, size].filter((one) => one !== undefined).length
       if (given !== 1) {
@@ -243,12 +243,17 @@ const make = Effect.gen(function* () {
       }
       if (url !== undefined) {
         const href = yield* store.fetchable(url)
-        return { origin: "url", state: "quarantine", source: yield* store.place(0), wanted: { url: href } } as const
+        return {
+          origin: "url",
+          state: "quarantine",
+          source: yield* store.place(name, 0),
+          wanted: { url: href }
+        } as const
       }
       if (size === undefined || !Number.isSafeInteger(size) || size < 1) {
         return yield* wrong("size", `is ${size}`, "a whole number of bytes from 1 on")
       }
-      return { origin: "upload", state: "uploading", source: yield* store.place(size), wanted: { size } } as const
+      return { origin: "upload", state: "uploading", source: yield* store.place(name, size), wanted: { size } } as const
     })
 
   const add = Effect.fn("ImageIntake.add")(function* (given: AddImage) {
@@ -257,7 +262,7 @@ const make = Effect.gen(function* () {
     yield* checkName(name, given.name === undefined ? "is missing" : undefined)
     if (sha256 !== undefined && !isSha256(sha256)) return yield* wrong("sha256", "is none", "64 of 0-9 and a-f")
     const intent = yield* Intent.Intent
-    const { origin, source, state, wanted } = yield* sourceOf(given)
+    const { origin, source, state, wanted } = yield* sourceOf(name, given)
     const config = { source, name, ...(format === undefined ? {} : { format }) }
     if (origin === "path") yield* library.check(config)
     const image = yield* inventory.addImage(

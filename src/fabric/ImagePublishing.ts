@@ -109,7 +109,7 @@ const make = Effect.gen(function* () {
     const of = yield* only(request)
     const intent = yield* Intent.Intent
     // how much it will be is not known before it was read
-    const source = yield* store.place(0)
+    const source = yield* store.place(name, 0)
     const decide = Effect.fnUntraced(function* (view: PublishView) {
       const { snapshot, vm, volume } = view
       yield* intent.depends(() => ({

@@ -20,8 +20,8 @@ export interface Received {
 export class ImageStore extends Context.Tag("vmfabric/ImageStore")<
   ImageStore,
   {
-    /** Where the file of a new image will be. Nothing is made. `ImageConflict`: there is no room for `size` bytes. */
-    readonly place: (size: number) => Effect.Effect<ImageSource, ImageConflict>
+    /** Where the file of a new image of that name will be. Nothing is made. `ImageConflict`: there is no room for `size` bytes. */
+    readonly place: (name: string, size: number) => Effect.Effect<ImageSource, ImageConflict>
     /** A file that is there, under the folders from which images may be offered, by its real path. */
     readonly registrable: (path: string) => Effect.Effect<ImageSource, InvalidArgument>
     /** Whether it may be fetched from there at all; where a name leads is looked at when it is. */
@@ -60,7 +60,7 @@ export const layerNone: Layer.Layer<ImageStore> = Layer.sync(ImageStore, () => {
   const invalid = (field: string) => () =>
     new InvalidArgument({ field, problem: nowhere, expected: "an image of the image file" })
   return ImageStore.of({
-    place: () => new ImageConflict({ image: "(new)", reason: nowhere }),
+    place: (name) => new ImageConflict({ image: JSON.stringify(name), reason: nowhere }),
     registrable: invalid("path"),
     fetchable: invalid("url"),
     received: () => refused,

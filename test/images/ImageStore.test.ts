@@ -67,7 +67,7 @@ describe("a file that is written in pieces", () => {
   it.scopedLive("has them where they belong and holes elsewhere, is written anew each time", () =>
     Effect.gen(function* () {
       const { store: images } = yield* store()
-      const source = yield* images.place(0)
+      const source = yield* images.place("tiny", 0)
       const mebibyte = 1024 ** 2
       const end = 16 * mebibyte
       yield* images.write(source, Stream.make({ offset: 0, bytes: Buffer.alloc(2 * end, 1) }))
@@ -137,7 +137,7 @@ describe("a URL", () => {
         "metadata.example": ["169.254.169.254"]
       }
       const guarded = yield* store({ allow: [], resolve: (name) => Promise.resolve(names[name] ?? []) })
-      const source = yield* guarded.store.place(0)
+      const source = yield* guarded.store.place("tiny", 0)
       for (const name of Object.keys(names)) {
         const { reason } = yield* Effect.flip(guarded.store.fetch(source, `http://${name}:${inner.port}/`))
         assert.match(reason, /nothing is fetched from .*, which is no public address/, name)
@@ -160,7 +160,7 @@ describe("a URL", () => {
         else response.writeHead(307, { location: target }).end()
       })
       const led = yield* store({ resolve: () => Promise.resolve(["127.0.0.2"]) })
-      const place = yield* led.store.place(0)
+      const place = yield* led.store.place("tiny", 0)
       for (const [index, target] of targets.entries()) {
         const { reason } = yield* Effect.flip(led.store.fetch(place, `${leading.url}/${index}`))
         assert.match(reason, /no public address|none of http or https|user name or a password/, target)
@@ -191,7 +191,7 @@ describe("a URL", () => {
             .end()
         })
         const { store: images } = yield* store()
-        yield* images.fetch(yield* images.place(0), `${leading.url}/image`)
+        yield* images.fetch(yield* images.place("tiny", 0), `${leading.url}/image`)
         assert.deepStrictEqual(
           heard,
           ["/image", "/again?secret=1", "/there"].map(
@@ -226,7 +226,7 @@ describe("a URL", () => {
         }
       })
       const { store: images } = yield* store({ largest: 1_000_000 })
-      const source = yield* images.place(0)
+      const source = yield* images.place("tiny", 0)
       yield* images.fetch(source, `${url}/led`)
       assert.deepStrictEqual(readFileSync(source.path), bytes)
       assert.strictEqual((yield* images.received(source)).size, bytes.length)
@@ -284,7 +284,7 @@ describe("what is sent", () => {
   it.scopedLive("stays as far as it came, goes on there, and comes from one at a time", () =>
     Effect.gen(function* () {
       const { store: images } = yield* store()
-      const source = yield* images.place(100)
+      const source = yield* images.place("tiny", 100)
       const part = (length: number, fill: number) => new Uint8Array(length).fill(fill)
       const broken = Stream.concat(Stream.make(part(10, 1), part(20, 2)), Stream.fail("cut off"))
       assert.strictEqual(yield* Effect.flip(images.append(source, 0, 100, broken)), "cut off")
@@ -314,15 +314,15 @@ describe("what is sent", () => {
       assert.strictEqual(statSync(source.path).mode & 0o777, 0o600)
 
       // swept away with all that nobody knows, and nothing else
-      const known = yield* images.place(1)
+      const known = yield* images.place("tiny", 1)
       yield* images.append(known, 0, 1, Stream.make(part(1, 1)))
       writeFileSync(join(known.path, "..", "README"), "mine")
       yield* images.sweep([known])
       assert.isFalse(existsSync(source.path))
       assert.isTrue(existsSync(known.path))
       assert.isTrue(existsSync(join(known.path, "..", "README")))
-      const full = yield* Effect.flip(images.place(Number.MAX_SAFE_INTEGER))
-      assert.match(full.message, /has no room in .*, where [0-9.,]+ GiB are left$/)
+      const full = yield* Effect.flip(images.place("tiny", Number.MAX_SAFE_INTEGER))
+      assert.match(full.message, /^image "tiny" of [0-9.,]+ GiB has no room in .*, where [0-9.,]+ GiB are left$/)
     })
   )
 })

@@ -300,6 +300,18 @@ const queryOf = (url: string): URLSearchParams =>
 /** How much of a refused value is shown. */
 const shown = 120
 
+/** What a decoder says where nobody has given it words, without the notation of types. `whole`: it is about all of a body. */
+const inWords = (said: string, whole: boolean): string => {
+  if (/^Unable to decode [^]* into a number$/.test(said)) return "expected a number"
+  const expected = /^Expected ([^]*), actual [^]*$/.exec(said)?.[1]
+  if (expected === undefined) return said
+  if (whole) return "expected a JSON object"
+  if (/^(?:readonly|ReadonlyArray)\b/.test(expected)) return "expected a list"
+  if (!expected.startsWith("{")) return said
+  const names = [...expected.matchAll(/readonly "?([^":?]+)"?\??:/g)].map(([, name]) => name)
+  return names.length === 0 ? "expected an object" : `expected an object with ${names.join(", ")}`
+}
+
 /** One sentence about the first of what is wrong. */
 const undecodable = (
   { issues }: HttpApiDecodeError,
@@ -309,17 +321,19 @@ const undecodable = (
   const [issue] = issues
   if (issue === undefined) return invalid("invalid_argument", "the request cannot be understood")
   const path = issue.path.map(String)
-  const said =
-    issue._tag === "Unexpected" ? "is not known here" : issue.message.charAt(0).toLowerCase() + issue.message.slice(1)
+  const words = inWords(issue.message, path.length === 0)
+  const said = issue._tag === "Unexpected" ? "is not known here" : words.charAt(0).toLowerCase() + words.slice(1)
   const problem = said.length > shown ? `${said.slice(0, shown)}…` : said
   const [first] = path
   if (first === undefined) return invalid("invalid_body", `the body cannot be used: ${problem}`)
   const field = path.join(".")
   const detail = `${field}${problem.startsWith("is ") ? "" : ":"} ${problem}`
   if (endpoint !== undefined) {
-    if (has(endpoint.headersSchema, first)) return invalid("invalid_header", detail, field)
-    const ofQuery = has(endpoint.urlParamsSchema, first) || (issue._tag === "Unexpected" && query.has(first))
-    if (ofQuery || has(endpoint.pathSchema, first)) {
+    if (issue._tag !== "Unexpected" && has(endpoint.headersSchema, first))
+      return invalid("invalid_header", detail, field)
+    const ofUrl = has(endpoint.urlParamsSchema, first) || has(endpoint.pathSchema, first)
+    // what the URL's schemas know is not what they did not expect: of that name there is something in the body then
+    if (issue._tag === "Unexpected" ? !ofUrl && query.has(first) : ofUrl) {
       return invalid("invalid_argument", detail, field)
     }
     if (Option.isSome(endpoint.payloadSchema)) return invalid("invalid_body", detail, field)

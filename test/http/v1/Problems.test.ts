@@ -140,8 +140,43 @@ const refusals: ReadonlyArray<
   ["GET", "/operations?ended=1", {}, 400, "invalid_argument", "ended: expected true or false", "ended"],
   ["POST", "/vms", { body: "{", headers: json }, 400, "invalid_body", "the body is not JSON"],
   ["POST", "/vms", { headers: json }, 400, "invalid_body", "the body"],
-  ["POST", "/vms", { body: "[]", headers: json }, 400, "invalid_body", "the body cannot be used"],
-  ["POST", "/vms", { body: "7", headers: json }, 400, "invalid_body", "the body cannot be used"],
+  [
+    "POST",
+    "/vms",
+    { body: "[]", headers: json },
+    400,
+    "invalid_body",
+    "the body cannot be used: expected a JSON object"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: "7", headers: json },
+    400,
+    "invalid_body",
+    "the body cannot be used: expected a JSON object"
+  ],
+  ["PATCH", "/vms/2", { body: '{"id":5}', headers: json }, 400, "invalid_body", "id is not known here", "id"],
+  ["PATCH", "/vms/2", { body: '{"plan":true}', headers: json }, 400, "invalid_body", "plan is not known here", "plan"],
+  [
+    "PATCH",
+    "/vms/2",
+    { body: '{"state":"running"}', headers: json },
+    400,
+    "invalid_body",
+    "state is not known",
+    "state"
+  ],
+  [
+    "POST",
+    "/hosts",
+    { body: '{"address":"root@h4.invalid"}', headers: json },
+    400,
+    "invalid_body",
+    "address: expected an object with user, host, port",
+    "address"
+  ],
+  ["GET", "/audit?before=abc", {}, 400, "invalid_argument", "before: expected a", "before"],
   [
     "POST",
     "/vms",
