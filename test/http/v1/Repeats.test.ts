@@ -113,6 +113,7 @@ describe("Idempotency-Key", () => {
       const apply = ask("POST", `/vms/1/power-off?plan_id=${String(planned.json.id)}`, undefined, key("plan"))
       const applied = yield* apply
       assert.deepInclude(applied.json, { kind: "PowerOffVm", state: "done" })
+      assert.strictEqual((yield* apply).json.id, applied.json.id)
       assert.strictEqual(yield* count, before + 1)
     })
   )
