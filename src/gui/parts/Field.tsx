@@ -57,6 +57,7 @@ const described = (id: string, { hint, wrong }: Filled) => {
 export const TextField = ({
   autoCapitalize,
   autoComplete = "off",
+  known,
   max,
   min,
   placeholder,
@@ -67,6 +68,8 @@ export const TextField = ({
   readonly autoComplete?: string
   readonly autoCapitalize?: "none"
   readonly placeholder?: string
+  /** what is offered; anything else can be typed */
+  readonly known?: ReadonlyArray<string>
   readonly min?: number
   readonly max?: number
 }) => {
@@ -85,11 +88,19 @@ export const TextField = ({
         required={required}
         min={min}
         max={max}
+        list={known === undefined ? undefined : `${id}-known`}
         aria-invalid={wrong !== undefined && wrong !== null}
         {...described(id, filled)}
         value={value}
         onChange={(event) => onChange(event.target.value)}
       />
+      {known === undefined ? null : (
+        <datalist id={`${id}-known`}>
+          {known.map((one) => (
+            <option key={one} value={one} />
+          ))}
+        </datalist>
+      )}
     </Field>
   )
 }
