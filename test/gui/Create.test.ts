@@ -187,7 +187,7 @@ describe.skipIf(Browsers.isMissing)("a new VM (needs chromium)", () => {
       await page.getByLabel("Group", { exact: true }).fill("many")
       await page.getByRole("button", { name: "Add a rule" }).click()
       await page.getByLabel("How many").fill("4")
-      await preview(page).getByText("No host can take it").waitFor()
+      await preview(page).getByText("No host can take them").waitFor()
       await page.getByRole("button", { name: "Remove rule 1" }).click()
       // those that there is room for are made, and the others are told of
       await page.getByText("4 vCPUs").click()

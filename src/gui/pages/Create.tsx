@@ -13,6 +13,7 @@ import { type Batch, NewVm, NewVms } from "../../api/Vms.ts"
 import { invalidOf } from "../../client/Errors.ts"
 import { calls, payloadOf, runtime, type Words, wordsOf, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
+import { useTypes } from "../state/Types.ts"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, LinesField, TextField } from "../parts/Field.tsx"
 import {
@@ -126,6 +127,7 @@ const commandOf = (form: Form, there: Snapshot["vms"], onBatch: (batch: typeof B
     method: "POST",
     path: many ? "/vms/batch" : "/vms",
     body,
+    doneHere: many,
     words: [
       "vm",
       "create",
@@ -214,7 +216,7 @@ const Preview = ({ form, there }: { readonly form: Form; readonly there: Snapsho
           return words.refusal === null ? (
             <Failure words={words} />
           ) : (
-            <Barred title="No host can take it" words={words} />
+            <Barred title={isMany(form) ? "No host can take them" : "No host can take it"} words={words} />
           )
         })
         .onSuccess((plan) => {
@@ -273,14 +275,14 @@ const blank: Form = {
 /** @since 0.7.0 @category components */
 export const Create = (): ReactNode => {
   useTitle("Create VM")
-  const { connection, images, types, vms } = useSnapshot()
+  const { connection, images, vms } = useSnapshot()
+  const offered = useTypes()
   const navigate = useNavigate()
   const begin = useBegin()
   const role = useRole()
   const [given, setGiven] = useState(blank)
   const [sent, setSent] = useState(false)
   const [batch, setBatch] = useState<typeof Batch.Type | null>(null)
-  const offered = types.filter(({ retired }) => !retired)
   const usable = images.filter(({ state }) => state === "available")
   // the first of each, until something else is chosen
   const form: Form = {
@@ -321,14 +323,16 @@ export const Create = (): ReactNode => {
         <Loading />
       ) : offered.length === 0 || usable.length === 0 ? (
         <Empty title={offered.length === 0 ? "There are no instance types yet" : "There are no images yet"}>
-          <p>
-            A VM needs a size and a disk to start from:{" "}
-            <code>
-              {offered.length === 0
-                ? "vmfabric type create --cpu 2 --ram 4096 --disk 20"
-                : "vmfabric image upload debian-12.qcow2"}
-            </code>
-          </p>
+          <p>A VM needs a size, and a disk to start from.</p>
+          {offered.length === 0 ? (
+            <Link to="/types" className="button">
+              To the instance types
+            </Link>
+          ) : (
+            <Link to="/images" className="button">
+              To the images
+            </Link>
+          )}
         </Empty>
       ) : (
         <div className="form">
@@ -340,20 +344,6 @@ export const Create = (): ReactNode => {
               void submit()
             }}
           >
-            {batch === null || batch.refused === null ? null : (
-              <div className="note warn" role="alert">
-                <strong>
-                  {count(batch.operations.length)} of {count(batch.operations.length + batch.refused.count)} VMs are
-                  being created
-                </strong>
-                <p>{wordsOf(batch.refused.problem).detail}</p>
-                <div className="row">
-                  <button type="button" className="button" onClick={() => void showAll()}>
-                    Show those
-                  </button>
-                </div>
-              </div>
-            )}
             <NameField said={form} put={put} />
             <TextField
               label="How many"
@@ -430,6 +420,20 @@ export const Create = (): ReactNode => {
               </div>
             </details>
             <KeepingFields said={form} put={put} />
+            {batch === null || batch.refused === null ? null : (
+              <div className="note warn" role="alert">
+                <strong>
+                  {count(batch.operations.length)} of {count(batch.operations.length + batch.refused.count)} VMs are
+                  being created
+                </strong>
+                <p>{wordsOf(batch.refused.problem).detail}</p>
+                <div className="row">
+                  <button type="button" className="button" onClick={() => void showAll()}>
+                    Show those
+                  </button>
+                </div>
+              </div>
+            )}
             <div className="row">
               <button type="submit" className="button primary" disabled={sent || !ready || role === "viewer"}>
                 {isMany(form) ? `Create ${counted(many ?? 1, "VM")}` : "Create VM"}

@@ -141,6 +141,11 @@ export const Hosts = (): ReactNode => {
       <div className="head">
         <h1>Hosts</h1>
         <span className="quiet">{count(hosts.size)}</span>
+        <div className="actions">
+          <Link to="/capacity" className="button">
+            What more fits
+          </Link>
+        </div>
       </div>
       {connection._tag === "loading" ? (
         <Loading />
@@ -197,6 +202,9 @@ export const OneHost = (): ReactNode => {
           >
             {host.maintenance ? "End maintenance" : "Maintenance"}
           </button>
+          <Link to="/capacity" search={{ aim: "empty", host: id }} className="button">
+            Plan to empty it
+          </Link>
           <Link to="/events" search={{ host: id }} className="button">
             Events
           </Link>

@@ -61,6 +61,7 @@ export const TextField = ({
   max,
   min,
   placeholder,
+  step,
   type = "text",
   ...filled
 }: Filled & {
@@ -72,6 +73,8 @@ export const TextField = ({
   readonly known?: ReadonlyArray<string>
   readonly min?: number
   readonly max?: number
+  /** of numbers; whole ones unless it is said */
+  readonly step?: "any"
 }) => {
   const id = useId()
   const { autoFocus, hint, label, onChange, required, value, wrong } = filled
@@ -88,6 +91,7 @@ export const TextField = ({
         required={required}
         min={min}
         max={max}
+        step={step}
         list={known === undefined ? undefined : `${id}-known`}
         aria-invalid={wrong !== undefined && wrong !== null}
         {...described(id, filled)}

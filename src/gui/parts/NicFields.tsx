@@ -57,7 +57,7 @@ export const nicWords = (nics: ReadonlyArray<NicForm>, many: boolean): ReadonlyA
 
 const isModel = (value: string): value is NicModel => NicModel.literals.some((one) => one === value)
 
-const models = { virtio: "virtio, the fast one", e1000e: "e1000e, for guests without virtio" } as const
+const models = { virtio: "virtio, fast", e1000e: "e1000e, Intel's" } as const
 
 const shown = ({ hosts, name }: Network) => {
   const usable = hosts.filter(({ state }) => state === "usable").length
