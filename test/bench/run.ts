@@ -62,6 +62,8 @@ interface Given {
   readonly profile: string | null
   /** of section gui: how long memory is watched */
   readonly soak: number
+  /** of section gui: how many VMs there are */
+  readonly vms: number
   /** of section commits */
   readonly committing: { readonly committers: number; readonly decisions: number }
   /** of section placement: the largest fleet */
@@ -159,11 +161,11 @@ const sections: ReadonlyArray<Section> = [
   {
     name: "gui",
     about:
-      "how soon one browser shows what another does; 10,000 VMs with 1,000 changes a second: first load, frames, elements, memory",
+      "how soon one browser shows what another does; 10,000 VMs (--vms) with 1,000 changes a second: first load, frames, elements, memory",
     tools: ["chromium"],
     lab: "none",
     minutes: 60,
-    measure: ({ profile, soak }) => Gui.measure({ minutes: soak, profile })
+    measure: ({ profile, soak, vms }) => Gui.measure({ minutes: soak, profile, vms })
   },
   {
     name: "cli",
@@ -331,6 +333,11 @@ const command = Command.make(
       Options.withDefault(10),
       Options.withDescription("How many minutes section gui watches the page's memory.")
     ),
+    vms: Options.integer("vms").pipe(
+      Options.withSchema(Schema.Int.pipe(Schema.between(100, 100_000))),
+      Options.withDefault(10_000),
+      Options.withDescription("How many VMs there are in section gui.")
+    ),
     decisions: Options.integer("decisions").pipe(
       Options.withSchema(Schema.Int.pipe(Schema.positive())),
       Options.withDefault(200_000),
@@ -347,7 +354,7 @@ const command = Command.make(
       Options.withDescription("How many threads section commits has.")
     )
   },
-  ({ chosen, committers, decisions, hosts, profile, soak }) =>
+  ({ chosen, committers, decisions, hosts, profile, soak, vms }) =>
     Effect.scoped(
       Effect.gen(function* () {
         const scope = yield* Effect.scope
@@ -356,6 +363,7 @@ const command = Command.make(
           lab: yield* Effect.cached(Effect.provideService(Lab.up, Scope.Scope, scope)),
           profile: profile ? join(Program.output, "profile") : null,
           soak,
+          vms,
           committing: { committers, decisions },
           hosts
         }
