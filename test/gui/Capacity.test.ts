@@ -91,6 +91,7 @@ describe.skipIf(Browsers.isMissing)("capacity (needs chromium)", () => {
           .waitFor()
         await losses.getByRole("link", { name: "root@sim-1" }).waitFor()
         await losses.getByText(/2 hosts take no new VMs now/).waitFor()
+        assert.strictEqual(await losses.getByRole("listitem").count(), 1)
         await look(page, "capacity-losses")
       })
     } finally {

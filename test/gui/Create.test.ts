@@ -198,5 +198,6 @@ describe.skipIf(Browsers.isMissing)("a new VM (needs chromium)", () => {
       await look(page, "create-some")
       await told.getByRole("button", { name: "Show those" }).click()
       await page.getByRole("link", { name: "many-1", exact: true }).waitFor()
+      assert.match(page.url(), /\/ui\/vms\?q=many-$/)
     }))
 })

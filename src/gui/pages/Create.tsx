@@ -158,6 +158,25 @@ const commandOf = (form: Form, there: Snapshot["vms"], onBatch: (batch: typeof B
   }
 }
 
+/** What fields of the API are called in this form. */
+const called: Readonly<Record<string, string>> = {
+  name: "The name",
+  sshKeys: "An SSH key",
+  userData: "The user data",
+  hostname: "The hostname",
+  nics: "A NIC",
+  placement: "A rule",
+  tags: "A tag",
+  labels: "A label",
+  description: "The description"
+}
+
+/** Of which part of the form it is, where that is known. */
+const ofForm = (words: Words): Words => {
+  const part = called[words.field?.split(".")[0] ?? ""]
+  return part === undefined ? words : { ...words, title: `${part} cannot be used` }
+}
+
 /** What bars them, in the API's words, and what would help. */
 const Barred = ({ title, words }: { readonly title: string; readonly words: Words }) => (
   <>
@@ -214,7 +233,7 @@ const Preview = ({ form, there }: { readonly form: Form; readonly there: Snapsho
         .onFailure((cause) => {
           const words: Words = wordsOfCause(cause)
           return words.refusal === null ? (
-            <Failure words={words} />
+            <Failure words={ofForm(words)} />
           ) : (
             <Barred title={isMany(form) ? "No host can take them" : "No host can take it"} words={words} />
           )
