@@ -317,8 +317,8 @@ export const Capacity = (): ReactNode => {
       {Result.builder(read)
         .onInitial(() => (
           <div className="grid wide">
-            <Loading />
-            <Loading />
+            <div className="placeholder fits" role="status" aria-label="Loading" />
+            <div className="placeholder" />
           </div>
         ))
         .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
