@@ -95,8 +95,7 @@ export class Intent extends Context.Reference<Intent>()("vmfabric/fabric/Intent"
 export class Rehearsed extends Data.TaggedClass("Rehearsed") {}
 
 /** What ends a use case that is not simply done. @since 0.5.0 @category models */
-export type Ending =
-  Rehearsed | Errors.PlanOutdated | Errors.VmBusy | Errors.VolumeBusy | Errors.NotRetryable | Errors.KeyReused
+export type Ending = Rehearsed | Errors.PlanOutdated | Errors.VmBusy | Errors.VolumeBusy
 
 /** Carried past the use case's own errors, as a defect that nobody but `stopped` knows. */
 class Stop extends Data.Error<{ readonly ending: Ending }> {}

@@ -508,9 +508,6 @@ export const layer = Layer.effect(
             if (Either.isRight(ended)) continue
             const { left } = ended
             if (left._tag === "Rehearsed") continue
-            if (left._tag === "NotRetryable" || left._tag === "KeyReused") {
-              return yield* Effect.dieMessage(`a rehearsal ended as ${left._tag}`)
-            }
             return yield* Effect.fail(left)
           }
         })

@@ -9,13 +9,13 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Errors from "../domain/Errors.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import * as Begun from "./Begun.ts"
-import * as Intent from "./Intent.ts"
+import * as Bond from "./Bond.ts"
+import type * as Intent from "./Intent.ts"
 import * as Keys from "./Keys.ts"
 import * as Turns from "./Turns.ts"
 
@@ -54,8 +54,6 @@ export const layer = Layer.effect(
       const key = yield* Keys.make(idempotencyKey, request)
       if (key === undefined) return yield* useCase
       const now = yield* Clock.currentTimeMillis
-      const outer = yield* Intent.Intent
-      const tell = yield* Begun.Begun
       return yield* inTurn(
         key.key,
         Effect.fnUntraced(function* (leave: Effect.Effect<void>) {
@@ -65,26 +63,14 @@ export const layer = Layer.effect(
             yield* Begun.start(operations, before)
             return yield* operations.await(before.id)
           }
-          const confirm = (made: () => Intent.Made) => {
-            const begun = made().operation
-            if (begun === null) return outer.confirm(made)
-            return inventory.keepKey(key, begun.id, now).pipe(
-              Effect.catchTags({
-                KeyReused: (error) => Intent.stop(error),
-                // a part of the transaction that cannot be written takes that along
-                PersistenceError: (error) => Effect.die(error)
-              }),
-              Effect.zipRight(outer.confirm(made))
-            )
-          }
-          const ended = yield* Intent.stopped(useCase).pipe(
-            Effect.provideService(Intent.Intent, { ...outer, confirm }),
-            // from here on whoever comes finds it
-            Effect.provideService(Begun.Begun, (operation) => Effect.zipRight(leave, tell(operation)))
-          )
-          if (Either.isRight(ended)) return ended.right
-          const { left } = ended
-          return left._tag === "KeyReused" ? yield* left : yield* Intent.stop(left)
+          const write = ({ operation }: Intent.Made) =>
+            operation === null
+              ? Effect.void
+              : inventory.keepKey(key, operation.id, now).pipe(
+                  // a part of the transaction that cannot be written takes that along
+                  Effect.catchTag("PersistenceError", Effect.die)
+                )
+          return yield* Bond.tie(useCase, { write, leave })
         })
       )
     })
