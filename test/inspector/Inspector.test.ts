@@ -158,6 +158,40 @@ describe("a file on a host", () => {
   )
 
   overBoth(
+    "is removed, or is not there",
+    Effect.gen(function* () {
+      const ssh = yield* Ssh
+      const { host } = yield* Simulated.Simulated
+      yield* host.putFile("/tmp/a file", Buffer.from("0123456789"))
+      yield* ssh.removeFiles(address, ["/tmp/none", "/tmp/a file"])
+      assert.isTrue(Option.isNone(yield* ssh.readFile(address, "/tmp/a file", [{ from: 0, length: 1 }])))
+      yield* ssh.removeFiles(address, ["/tmp/a file"])
+    })
+  )
+
+  overBoth(
+    "that may not be removed stays, which hinders nobody from destroying its domain",
+    Effect.gen(function* () {
+      const ssh = yield* Ssh
+      const hypervisor = yield* Hypervisor
+      const { host } = yield* Simulated.Simulated
+      yield* host.putFile(log, Buffer.from("said"))
+      yield* host.faults.forbidFile(log, true)
+      const refused = yield* Effect.flip(ssh.removeFiles(address, [log]))
+      assert.deepInclude(refused.reason, { _tag: "SshFileRefused", kind: "forbidden" })
+      yield* hypervisor.undefine(Simulated.here, vm)
+      yield* host.faults.forbidFile(log, false)
+      assert.isTrue(Option.isSome(yield* ssh.readFile(address, log, [{ from: 0, length: 1 }])))
+      yield* hypervisor.undefine(Simulated.here, vm)
+      assert.isTrue(Option.isNone(yield* ssh.readFile(address, log, [{ from: 0, length: 1 }])))
+    }).pipe(
+      Effect.provide(HypervisorLive.layer),
+      Effect.provide(StorageLive.layerDir),
+      Effect.provide(ScriptedImages.layer(given))
+    )
+  )
+
+  overBoth(
     "that may not be read is refused in words that say who may not",
     Effect.gen(function* () {
       const { host } = yield* Simulated.Simulated
@@ -166,7 +200,7 @@ describe("a file on a host", () => {
       const error = yield* Effect.flip(inspector.consoleTail(Simulated.here, vm, 10))
       assert.strictEqual(
         error.message,
-        `host root@sim-1 failed to read the console log of vm-7: the account root may not read ${log}: let it read that folder, or log in as one that may`
+        `host root@sim-1 failed to read the console log of vm-7: the account root may not read ${log}: let it do so in that folder, or log in as one that may`
       )
     }).pipe(Effect.provide(InspectorLive.layer))
   )
