@@ -68,6 +68,7 @@ export const make = (look: (host: Host) => Effect.Effect<TestHost>) => {
     Effect.sync(() =>
       Option.map(Option.fromNullable(files.get(path)), (bytes) => ({
         size: bytes.length,
+        modified: 0,
         pieces: pieces.map(({ from, length }) => {
           const start = from < 0 ? Math.max(0, bytes.length + from) : from
           return bytes.subarray(start, start + length)

@@ -307,6 +307,7 @@ const make = (fleet: Fleet, settings: Settings) =>
           if (file === "forbidden") return yield* Effect.fail(failure(host, action, forbidden))
           return Option.some({
             size: file.size,
+            modified: Math.floor(file.modified / 1000),
             pieces: pieces.map(({ from, length }) => file.read(from < 0 ? Math.max(0, file.size + from) : from, length))
           })
         }).pipe(Effect.scoped, within(host, action, settings.channelOpen))

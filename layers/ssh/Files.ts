@@ -97,8 +97,10 @@ export const read = (
     const opened = yield* unlessAbsent(request<Buffer>(connection, action, (answer) => sftp.open(path, "r", answer)))
     if (Option.isNone(opened)) return Option.none()
     const handle = opened.value
-    const { size } = yield* request<{ readonly size: number }>(connection, action, (answer) =>
-      sftp.fstat(handle, answer)
+    const { mtime, size } = yield* request<{ readonly size: number; readonly mtime: number }>(
+      connection,
+      action,
+      (answer) => sftp.fstat(handle, answer)
     )
     let left = mostRead
     const read: Array<Uint8Array> = []
@@ -124,5 +126,5 @@ export const read = (
       read.push(bytes.subarray(0, filled))
     }
     // the handle goes with its session
-    return Option.some({ size, pieces: read })
+    return Option.some({ size, modified: mtime, pieces: read })
   })

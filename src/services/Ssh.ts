@@ -105,9 +105,15 @@ export interface FileRange {
   readonly length: number
 }
 
-/** A file as it was at one moment: its size, and the parts that were asked for, each as far as the file has it. @since 0.6.0 @category models */
+/**
+ * A file as it was at one moment: its size, when it was last written to (whole seconds since 1970), and the parts that were asked for, each as far as the
+ * file has it.
+ *
+ * @since 0.6.0 @category models
+ */
 export interface FileRead {
   readonly size: number
+  readonly modified: number
   readonly pieces: ReadonlyArray<Uint8Array>
 }
 

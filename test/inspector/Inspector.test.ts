@@ -225,11 +225,12 @@ describe("a screen", () => {
 })
 
 const readerOf =
-  (files: ReadonlyMap<string, Uint8Array>): SerialLog.Read<never> =>
+  (files: ReadonlyMap<string, Uint8Array>, times: ReadonlyMap<string, number> = new Map()): SerialLog.Read<never> =>
   (path, pieces) =>
     Effect.sync(() =>
       Option.map(Option.fromNullable(files.get(path)), (bytes) => ({
         size: bytes.length,
+        modified: times.get(path) ?? 0,
         pieces: pieces.map(({ from, length }) => {
           const start = from < 0 ? Math.max(0, bytes.length + from) : from
           return bytes.subarray(start, start + length)
@@ -394,6 +395,28 @@ describe("a log's cursor", () => {
         Buffer.from(part.bytes).toString(),
         lines("more", ...dots, ...dots, "newer", ...dots, ...dots).toString()
       )
+    })
+  )
+
+  it.effect("is told from the same place in a newer file that is the same line again and again", () =>
+    Effect.gen(function* () {
+      const same = (count: number) => Buffer.from(`${".".repeat(63)}\n`.repeat(count))
+      const files = new Map([["/log", same(20)]])
+      const times = new Map([["/log", 100]])
+      const read = readerOf(files, times)
+      const { next } = yield* SerialLog.tail(read, "/log", 10)
+      files.set("/log.1", same(20)).set("/log.0", Buffer.concat([same(20), Buffer.from("more\n")]))
+      times.set("/log.1", 90).set("/log.0", 110)
+      files.set("/log", same(30))
+      times.set("/log", 120)
+      const part = yield* SerialLog.after(read, "/log", next, 100_000)
+      assert.isFalse(part.lost)
+      assert.strictEqual(Buffer.from(part.bytes).toString(), `more\n${same(30).toString()}`)
+      // and from there on in the newest, although all older ones look like it
+      files.set("/log", Buffer.concat([same(30), Buffer.from("end")]))
+      times.set("/log", 130)
+      const end = yield* SerialLog.after(read, "/log", part.next, 100_000)
+      assert.strictEqual(Buffer.from(end.bytes).toString(), "end")
     })
   )
 
