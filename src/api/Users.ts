@@ -132,7 +132,8 @@ export const group = HttpApiGroup.make("users")
       .annotate(OpenApi.Summary, "Create a user")
       .annotate(
         OpenApi.Description,
-        "The first user has to be an admin. Once somebody can sign in, being on the controller's machine is no longer enough."
+        "The first user has to be an admin. Once somebody can sign in, being on the controller's machine is no longer enough. A repetition with the same key " +
+          "that has another password than the user has by then is `key_reused`."
       )
   )
   .add(

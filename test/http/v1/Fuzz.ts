@@ -128,7 +128,7 @@ const callOf = ({ method, path, spec }: Contract.Operation): fc.Arbitrary<Call> 
   return fc
     .tuple(
       fc.tuple(...values),
-      fc.array(fc.integer({ min: 0, max: 3 }), { minLength: values.length, maxLength: values.length }),
+      fc.array(fc.integer({ min: 0, max: 7 }), { minLength: values.length, maxLength: values.length }),
       schema === undefined ? fc.constant(undefined) : body(schema),
       fc.integer({ min: 0, max: 19 })
     )
@@ -162,8 +162,8 @@ export const endpoints = operations.length
 
 const arbitrary = fc.oneof(...operations.map(callOf))
 
-/** So many are made at a time: each portion by a seed of its own. */
-const portion = 500
+/** So many are asked of one controller, by a seed of their own: then nearly all that it had is gone, and another one has what ids lead to. */
+const portion = 1000
 
 export interface Report {
   readonly calls: number
@@ -173,24 +173,25 @@ export interface Report {
 }
 
 /**
- * So many calls of one controller, one after the other. Fails as soon as one is answered with a 500, or with what the document does not have; the
- * call is told. `told`: after each portion.
+ * So many calls, one after the other, of a new controller each thousand. Fails as soon as one is answered with a 500, or with what the document does
+ * not have; the call is told. `told`: after each thousand.
  */
 export const run = Effect.fn("Fuzz.run")(function* (
   calls: number,
   seed: number,
   told: (report: Report) => void = () => undefined
 ) {
-  const { ask, done, get, send } = yield* App.make(App.fleet(2, 50))
-  yield* ask("POST", "/vms/batch", { name: "web", instanceType: 1, count: 4 }, { prefer: "wait=20" })
-  for (const name of ["data", "logs", "old"]) yield* done("POST", "/volumes", { name, size: 1 })
-  yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
   const statuses = new Map<number, number>()
   const succeeded = new Map<string, number>()
-  let made = 0
-  while (made < calls) {
-    const numRuns = Math.min(portion, calls - made)
-    for (const call of fc.sample(arbitrary, { numRuns, seed: seed + made })) {
+  const some = Effect.fnUntraced(function* (requests: ReadonlyArray<Call>) {
+    const { ask, done, get, send } = yield* App.make(App.fleet(2, 50))
+    yield* ask("POST", "/vms/batch", { name: "web", instanceType: 1, count: 4 }, { prefer: "wait=20" })
+    for (const name of ["data", "logs", "old"]) yield* done("POST", "/volumes", { name, size: 1 })
+    yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
+    yield* ask("POST", "/users", { name: "ada", role: "admin" })
+    yield* ask("POST", "/tokens", { name: "ci", owner: "ada" })
+    yield* ask("POST", "/webhooks", { url: "https://receiver.example/" })
+    for (const call of requests) {
       const { status } = yield* send(call.url, {
         method: call.method,
         headers: call.headers,
@@ -202,10 +203,15 @@ export const run = Effect.fn("Fuzz.run")(function* (
       const id = Contract.find(App.document, call.method, call.url.split("?")[0] ?? "")?.id ?? ""
       succeeded.set(id, (succeeded.get(id) ?? 0) + 1)
     }
+    // the controller is well
+    yield* get("/vms")
+  }, Effect.scoped)
+  let made = 0
+  while (made < calls) {
+    const numRuns = Math.min(portion, calls - made)
+    yield* some(fc.sample(arbitrary, { numRuns, seed: seed + made }))
     made += numRuns
     told({ calls: made, statuses, succeeded })
   }
-  // the controller is well
-  yield* get("/vms")
   return { calls: made, statuses, succeeded } satisfies Report
 })

@@ -40,4 +40,4 @@ const program = Effect.gen(function* () {
   say(`endpoints that were answered with success: ${succeeded.size} of ${Fuzz.endpoints}`)
 })
 
-NodeRuntime.runMain(Effect.scoped(program))
+NodeRuntime.runMain(program)
