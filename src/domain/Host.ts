@@ -44,6 +44,7 @@ const Ratio = Schema.Number.pipe(Schema.finite(), Schema.between(0.1, 1000))
  *
  * - `overcommit`: how many times what the machine has may be promised, for each resource.
  * - `limit`: caps on what the machine is taken to have (vCPUs, MiB, GiB); absent: what libvirt reports.
+ * - `reserved`: of what may be promised, so much is kept free (vCPUs, MiB, GiB); what is absent in it, or it itself: nothing.
  * - `network`: the network for NICs that name none, by its name here or in libvirt; absent: libvirt's active `default`, else none.
  * - `networks`: what this host has for networks by these names; libvirt's own are offered by their own names besides.
  * - `path`: folder on the host that keeps images and root disks.
@@ -55,6 +56,7 @@ export const HostConfig = Schema.Struct({
   virt: VirtualizationType,
   overcommit: Schema.Struct({ cpu: Ratio, ram: Ratio, disk: Ratio }),
   limit: Schema.partialWith(Resources.Resources, { exact: true }),
+  reserved: Schema.optionalWith(Schema.partialWith(Resources.Resources, { exact: true }), { exact: true }),
   network: Schema.optionalWith(NetworkName, { exact: true }),
   networks: Schema.optionalWith(Schema.Record({ key: NetworkName, value: NetworkSource }), { exact: true }),
   path: Schema.String.pipe(
@@ -132,14 +134,28 @@ export class Host extends Schema.Class<Host>("Host")({
     return formatAddress(this.config.address)
   }
 
-  /** What may be promised in all: facts, capped by the limits, times overcommit. Null until the host was reached once. */
-  get capacity(): Resources.Resources | null {
+  /** Facts, capped by the limits, times overcommit: what is reserved is part of it. Null until the host was reached once. */
+  get total(): Resources.Resources | null {
     const facts = this.facts
     if (facts === null) return null
     const { limit, overcommit } = this.config
     return Resources.map((name) =>
       Math.floor(Math.min(facts.resources[name], limit[name] ?? Number.POSITIVE_INFINITY) * overcommit[name])
     )
+  }
+
+  /** What of `total` is never promised: as much as is to be reserved, and no more than there is. */
+  get reserved(): Resources.Resources {
+    const { reserved = {} } = this.config
+    const total = this.total
+    return Resources.map((name) => Math.min(reserved[name] ?? 0, total?.[name] ?? Number.POSITIVE_INFINITY))
+  }
+
+  /** What may be promised in all: `total` without what is reserved. Null until the host was reached once. */
+  get capacity(): Resources.Resources | null {
+    const total = this.total
+    const reserved = this.reserved
+    return total === null ? null : Resources.map((name) => total[name] - reserved[name])
   }
 }
 

@@ -40,15 +40,11 @@ export interface EngineHost {
 }
 
 /** A host of the inventory's as the engine wants it. @since 0.7.0 @category constructors */
-export const fromHost = (
-  host: Host,
-  status: HostStatus,
-  headroom: Resources.Resources = Resources.zero
-): EngineHost => ({
+export const fromHost = (host: Host, status: HostStatus): EngineHost => ({
   id: host.id,
   name: host.name,
-  capacity: host.capacity,
-  headroom,
+  capacity: host.total,
+  headroom: host.reserved,
   closed: Refusals.closed(host, status),
   labels: host.config.labels,
   offer: host.facts
@@ -62,7 +58,7 @@ export interface Choice {
 
 /**
  * Why a host cannot take a request, and for `short` by how much (vCPUs, MiB or GiB): `free` is what it has left of its
- * `capacity`, below zero when more is promised than it may be.
+ * `capacity`, below zero when more is promised than it may be, and `reserved` is what it keeps free besides.
  *
  * @since 0.7.0 @category models
  */
@@ -76,6 +72,7 @@ export type Block =
       readonly by: number
       readonly free: number
       readonly capacity: number
+      readonly reserved: number
     }
 
 /** Points by what they are for: a term of the policy's, or a should-rule. @since 0.7.0 @category models */
@@ -835,7 +832,10 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     for (const resource of host.capacity === null ? [] : Resources.names) {
       const by = shortBy(resource, request.resources, slot)
       const left = (capacity[resource][slot] ?? 0) - (promised[resource][slot] ?? 0)
-      if (by > 0) blocks.push({ _tag: "Short", resource, by, free: left, capacity: capacity[resource][slot] ?? 0 })
+      if (by > 0) {
+        const [all, reserved] = [capacity[resource][slot] ?? 0, host.headroom[resource]]
+        blocks.push({ _tag: "Short", resource, by, free: left, capacity: all, reserved })
+      }
     }
     if (blocks.length > 0) return [{ hostId: host.id, host: host.name, blocks, terms: [], score: 0 }]
     score += scoreOf(shape, slot, (of, points) => terms.push({ of, points }))

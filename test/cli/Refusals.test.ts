@@ -274,6 +274,40 @@ describe("refusals", () => {
   )
 
   it.scopedLive(
+    "tell what a host keeps free, from the moment it is to, and what is there stays",
+    () =>
+      Effect.gen(function* () {
+        const { create, done, reach, run } = yield* shell({ ...fleet, hosts: [] })
+        yield* done("host", "add", "root@h1", "overcommit.cpu=1")
+        yield* reach(HostId.make(1), null)
+        yield* done("vm", "create", "--name", "a", "--type", "3")
+        const set = yield* done("host", "set", "h1", "reserved.ram=4096")
+        assert.match(set, /^vms +1$/m)
+        assert.match(set, /^free ram mib +4096\/28672$/m)
+        assert.deepStrictEqual(yield* create(2), [
+          "vmfabric: no host can take the VM",
+          "  root@h1: memory short by 4 GiB (4 GiB are reserved)",
+          "what would help:",
+          `  root@h1 could take it as ${type1}`,
+          `  root@h1 lacks only 4 GiB of memory ${look("root@h1")}`
+        ])
+        assert.deepStrictEqual((yield* create(6)).slice(1, 2), [
+          "  root@h1: memory short by 16 GiB (4 GiB are reserved)"
+        ])
+        assert.match((yield* run("fits")).all, /^kept free in all: 0 vCPUs, 4096 MiB, 0 GiB$/m)
+        // more than it has: nothing new, and what is there stays
+        yield* done("host", "set", "h1", "reserved.ram=100000")
+        assert.include((yield* create(1))[1], "memory short by 25 GiB (32 GiB in all, 32 GiB are reserved)")
+        assert.match(yield* done("vm", "get", "a"), /^state +running$/m)
+
+        yield* done("host", "set", "h1", "--remove", "reserved.ram")
+        yield* done("vm", "create", "--name", "b", "--type", "2")
+        assert.notInclude((yield* run("fits")).all, "kept free")
+      }),
+    120_000
+  )
+
+  it.scopedLive(
     "and why a VM is where it is shows what would repair its rules, or why nothing would",
     () =>
       Effect.gen(function* () {
