@@ -67,7 +67,12 @@ export const Host = Schema.Struct({
   ),
   networks: field(Networks, "what it has for networks by these names, beside libvirt's own"),
   path: field(Schema.String, "folder on the host for images and disks"),
-  labels: field(Schema.Record({ key: Schema.String, value: Schema.String }), "free")
+  labels: field(Schema.Record({ key: Schema.String, value: Schema.String }), "free"),
+  traits: field(
+    Schema.Record({ key: Schema.String, value: Schema.String }),
+    "labels that it has by itself, as it said when it was last reached: `host.arch`, `host.virt` (`kvm` or `qemu`, by which its guests run), " +
+      "`host.cpu.model` and `host.cpu.vendor`. Rules ask for them as for labels"
+  )
 }).annotations({ identifier: "Host", description: "A server VMs run on." })
 /** @since 0.4.0 @category schemas */
 export type Host = typeof Host.Type
@@ -96,7 +101,8 @@ export const HostList = listOf(Host, "HostList", [
     network: "lan",
     networks: { lan: { kind: "bridge", name: "br0" } },
     path: "/var/lib/vmfabric",
-    labels: {}
+    labels: {},
+    traits: {}
   }
 ])
 
@@ -115,11 +121,11 @@ const kept = (unit: string) =>
     says(`expected a whole number of ${unit}, 0 or more`)
   )
 const label = Schema.Record({
-  key: Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/)),
+  key: Schema.String.pipe(Schema.pattern(Domain.labelPattern)),
   value: Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{0,255}$/u))
 }).annotations(
   says(
-    "expected labels, each with a key of letters, digits, and any of _ . / - inside (63 at most), and a text of 255 characters at most"
+    "expected labels, each with a key of letters, digits, and any of _ . / - inside (63 at most; host. at the start is for what hosts say of themselves), and a text of 255 characters at most"
   )
 )
 

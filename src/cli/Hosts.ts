@@ -69,6 +69,14 @@ const view: View<Host> = {
     { title: "FREE DISK GIB", of: left("disk") },
     { title: "REASON", of: ({ reason }) => reason },
     { title: "SINCE", of: ({ since }) => time(since), wide: true },
+    {
+      title: "TRAITS",
+      of: ({ traits }) =>
+        Object.entries(traits)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(" "),
+      wide: true
+    },
     { title: "SETTINGS", of: (host) => InputFiles.formatMachine(configOf(host)), wide: true }
   ]
 }

@@ -255,7 +255,7 @@ const endpoint = ({ host, port }: Host.HostAddress): string =>
 
 const networkKey = /^network\.[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/
 
-const labelKey = /^label\.[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/
+const isLabel = (key: string): boolean => key.startsWith("label.") && Host.labelPattern.test(key.slice("label.".length))
 
 const machineKeys = [
   "network",
@@ -266,7 +266,7 @@ const machineKeys = [
   ...Resources.names.map((name) => `reserved.${name}`)
 ]
 
-const machineWords = `${machineKeys.join("=, ")}=, network.<name>=, or label.<key>=, with the key of letters, digits, and any of _ . / - inside`
+const machineWords = `${machineKeys.join("=, ")}=, network.<name>=, or label.<key>=, with the key of letters, digits, and any of _ . / - inside, and not with host. at its start`
 
 const isNetwork = Schema.is(Network.NetworkName)
 const isVirt = Schema.is(Host.VirtualizationType)
@@ -287,7 +287,7 @@ const limitUnits: Record<Resources.Name, string> = { cpu: "vCPUs", ram: "MiB", d
  * | `cpu`, `ram`, `disk` | at most so much of the machine is used (vCPUs, MiB, GiB) | all it has |
  * | `overcommit.cpu`, `.ram`, `.disk` | how many times that may be promised, 0.1 to 1000 | 4, 1, 1 |
  * | `reserved.cpu`, `.ram`, `.disk` | of that so much is kept free (vCPUs, MiB, GiB) | nothing |
- * | `label.<key>` | any text | |
+ * | `label.<key>` | any text; keys that begin with `host.` are the host's own | |
  *
  * @since 0.1.0 @category parsing
  */
@@ -311,7 +311,7 @@ const machine = (
     const { expected, problem } = address.left
     faults.push({ problem, expected: expected === addressForm ? `${addressForm}, then key=value words` : expected })
   }
-  const isKey = (key: string) => machineKeys.includes(key) || networkKey.test(key) || labelKey.test(key)
+  const isKey = (key: string) => machineKeys.includes(key) || networkKey.test(key) || isLabel(key)
   const { faults: wordFaults, pairs } = keyValues(others, isKey, machineWords)
   faults.push(...wordFaults)
 

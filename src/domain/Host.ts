@@ -100,6 +100,11 @@ export const HostFacts = Schema.Struct({
   /** physical amounts, before overcommit and limits */
   resources: Resources.Resources,
   arch: Schema.String,
+  /** its processor as libvirt names it, null: it does not; absent: it was last looked at by a version that did not ask */
+  processor: Schema.optionalWith(
+    Schema.Struct({ model: Schema.NullOr(Schema.String), vendor: Schema.NullOr(Schema.String) }),
+    { exact: true }
+  ),
   /** the domain type to use, `auto` already resolved */
   domainType: Schema.Literal("kvm", "qemu"),
   /** the network of NICs that name none; null: such NICs are left out here */
@@ -109,6 +114,32 @@ export const HostFacts = Schema.Struct({
 }).annotations({ identifier: "HostFacts" })
 /** @since 0.1.0 @category models */
 export type HostFacts = typeof HostFacts.Type
+
+/**
+ * What hosts have as labels by themselves, beside those that they are given: rules can ask for these, and nobody can set them. Keys that begin with
+ * `host.` are theirs.
+ *
+ * @since 0.8.0 @category constants
+ */
+export const traitNames = ["host.arch", "host.virt", "host.cpu.model", "host.cpu.vendor"] as const
+
+/** The key of a label that a host can be given. @since 0.8.0 @category constants */
+export const labelPattern = /^(?!host\.)[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/
+
+const traitOf = (facts: HostFacts | null, label: string): string | undefined => {
+  switch (label) {
+    case "host.arch":
+      return facts?.arch
+    case "host.virt":
+      return facts?.domainType
+    case "host.cpu.model":
+      return facts?.processor?.model ?? undefined
+    case "host.cpu.vendor":
+      return facts?.processor?.vendor ?? undefined
+    default:
+      return undefined
+  }
+}
 
 /**
  * A host as the inventory keeps it. `facts` is null until it has been reached for the first time.
@@ -132,6 +163,22 @@ export class Host extends Schema.Class<Host>("Host")({
   /** `user@host[:port]`, the name people know it by */
   get name(): string {
     return formatAddress(this.config.address)
+  }
+
+  /** What it has as labels by itself; none until it was reached once. */
+  get traits(): Readonly<Record<string, string>> {
+    const { facts } = this
+    return Object.fromEntries(
+      traitNames.flatMap((name) => {
+        const value = traitOf(facts, name)
+        return value === undefined ? [] : [[name, value]]
+      })
+    )
+  }
+
+  /** Of both kinds of labels; undefined: it has none of that key. */
+  label(key: string): string | undefined {
+    return traitOf(this.facts, key) ?? this.config.labels[key]
   }
 
   /** Facts, capped by the limits, times overcommit: what is reserved is part of it. Null until the host was reached once. */

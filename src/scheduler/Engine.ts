@@ -46,7 +46,7 @@ export const fromHost = (host: Host, status: HostStatus): EngineHost => ({
   capacity: host.total,
   headroom: host.reserved,
   closed: Refusals.closed(host, status),
-  labels: host.config.labels,
+  labels: { ...host.config.labels, ...host.traits },
   offer: host.facts
 })
 

@@ -114,7 +114,7 @@ const asClaim = (name: string, { group, kind, over, skew }: Placements.Claim): K
   const here = kind === "apart" ? `${place} has that one` : `${place} does not have that one`
   const said = `another VM ${Placements.show(asked)}`
   const tell: Known["tell"] = (reason, { host }) => {
-    const isNowhere = over !== "host" && host.config.labels[over] === undefined
+    const isNowhere = over !== "host" && host.label(over) === undefined
     return `${said}, and ${isNowhere || kind === "evenly" ? reason : here}`
   }
   return { rule, isClaim: true, said, tell }

@@ -106,6 +106,7 @@ describe("machine file", () => {
       ["root@h1 colour=red", `${f}:1: "colour" is not a key: ${words}`],
       ["root@h1 __proto__=red", `${f}:1: "__proto__" is not a key: ${words}`],
       ["root@h1 label.=red", `${f}:1: "label." is not a key: ${words}`],
+      ["root@h1 label.host.arch=x", `${f}:1: "label.host.arch" is not a key: ${words}`],
       ['root@h1 label.a="red', `${f}:1: a quote is not closed: expected a closing " on the same line`],
       ["root@h1\u0000", `${f}:1: there is a control character (U+0000): expected readable text`],
       ["root@h1 label.a=\u001b[2J", `${f}:1: there is a control character (U+001B): expected readable text`],
@@ -177,7 +178,7 @@ describe("machine file", () => {
 
 const words =
   "expected network=, virt=, path=, cpu=, ram=, disk=, overcommit.cpu=, overcommit.ram=, overcommit.disk=, reserved.cpu=, reserved.ram=, reserved.disk=, network.<name>=, or label.<key>=, " +
-  "with the key of letters, digits, and any of _ . / - inside"
+  "with the key of letters, digits, and any of _ . / - inside, and not with host. at its start"
 
 describe("image file", () => {
   it("reads paths, addresses, names and formats", () => {

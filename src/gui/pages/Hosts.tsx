@@ -243,6 +243,11 @@ export const OneHost = (): ReactNode => {
                 ? "not reached yet"
                 : `${facts.hostname}, ${facts.arch}, ${counted(facts.resources.cpu, "processor")}, ${mebibytes(facts.resources.ram)}`}
             </dd>
+            <dt>Processor</dt>
+            <dd>
+              {host.traits["host.cpu.model"] ?? "not known"}
+              {host.traits["host.cpu.vendor"] === undefined ? null : ` by ${host.traits["host.cpu.vendor"]}`}
+            </dd>
             <dt>libvirt</dt>
             <dd>{facts?.libvirtVersion ?? "not known yet"}</dd>
             <dt>Folder</dt>

@@ -317,7 +317,8 @@ export const host = ({ capacity, free, host, promised, status, vms }: HostReport
   network: host.config.network ?? null,
   networks: host.config.networks ?? {},
   path: host.config.path,
-  labels: host.config.labels
+  labels: host.config.labels,
+  traits: host.traits
 })
 
 /** @since 0.5.0 @category views */
