@@ -112,6 +112,13 @@ export interface Survey {
   readonly barred: ReadonlyArray<BarredHosts>
 }
 
+/**
+ * `never`: it is closed, has no room, or lacks a network or label that must be there; `not now`: a must-rule about a group is broken there.
+ *
+ * @since 0.8.0 @category models
+ */
+export type Allowed = "yes" | "not now" | "never"
+
 /** @since 0.7.0 @category models */
 export interface Options {
   readonly weights?: Score.Weights
@@ -133,6 +140,8 @@ export interface Engine {
   readonly release: (id: HostId, resources: Resources.Resources, groups?: ReadonlyArray<string>) => boolean
   /** The host with most points, of equals the one with the lowest id; null: none can take it. Reserves nothing. */
   readonly place: (request: Request) => Choice | null
+  /** Whether a host could take it, asked of one after the other. To be used before anything changes. */
+  readonly allowing: (request: Request) => (id: HostId) => Allowed
   /** Every host judged by itself, without the rankings, in the order of their ids. */
   readonly judge: (request: Request) => ReadonlyArray<Verdict>
   /** The same in pieces. Nothing may change meanwhile. */
@@ -774,6 +783,20 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     return chosen(best, bestScore)
   }
 
+  const allowing = (request: Request): ((id: HostId) => Allowed) => {
+    const index = upToDate(request)
+    const rules = groupRulesAt(index, request.rules).filter(({ points }) => points === null)
+    return (id) => {
+      const slot = slots.get(id)
+      if (slot === undefined || (index.where[2 * slot + 1] ?? -1) < 0 || request.exclude?.has(id) === true)
+        return "never"
+      const isBroken = rules.some(
+        (rule) => pointsAt(rule, rule.column === null ? slot : (rule.column.at[slot] ?? -1)) === broken
+      )
+      return isBroken ? "not now" : "yes"
+    }
+  }
+
   const inOrder = (): ReadonlyArray<number> => [...slots].toSorted(([a], [b]) => a - b).map(([, slot]) => slot)
 
   const judging = function* (request: Request): Pieces.Pieces<ReadonlyArray<Verdict>> {
@@ -1110,6 +1133,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       return true
     },
     place,
+    allowing,
     judge: (request) => Pieces.whole(judging(request)),
     judging,
     survey,
