@@ -117,21 +117,31 @@ const everybody = 1_000_000
  * @since 0.7.0 @category constructors
  */
 export const makeCopies = () => {
-  const all = new Map<string, Effect.Semaphore>()
-  const of = (key: string) => {
-    const known = all.get(key) ?? Effect.unsafeMakeSemaphore(everybody)
-    all.set(key, known)
-    return known
-  }
+  const all = new Map<string, { readonly turn: Effect.Semaphore; users: number }>()
+  /** Known for as long as somebody has it or waits for it: there are ever new images. */
+  const withTurn = <A, E, R>(key: string, use: (turn: Effect.Semaphore) => Effect.Effect<A, E, R>) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const known = all.get(key) ?? { turn: Effect.unsafeMakeSemaphore(everybody), users: 0 }
+        known.users++
+        all.set(key, known)
+        return known
+      }),
+      ({ turn }) => use(turn),
+      (known) =>
+        Effect.sync(() => {
+          if (--known.users === 0) all.delete(key)
+        })
+    )
   return {
     using:
       (key: string) =>
       <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-        Effect.suspend(() => of(key).withPermits(1)(effect)),
+        withTurn(key, (turn) => turn.withPermits(1)(effect)),
     unlessUsed:
       (key: string) =>
       <E, R>(remove: Effect.Effect<boolean, E, R>): Effect.Effect<boolean, E, R> =>
-        Effect.suspend(() => of(key).withPermitsIfAvailable(everybody)(remove)).pipe(
+        withTurn(key, (turn) => turn.withPermitsIfAvailable(everybody)(remove)).pipe(
           Effect.map(Option.getOrElse(() => false))
         )
   }

@@ -61,6 +61,9 @@ export const inspect = (ends: ImageEnds, declared?: ImageFormat): Either.Either<
     return Either.left("it is declared qcow2, but it has no qcow2 header: declare format=raw if it is a raw disk")
   }
   if (fileSize > maximumSize) return Either.left(tooLarge(fileSize))
+  if (declared === undefined && isText(head)) {
+    return Either.left("it is text, as an error page is that came instead of it: declare format=raw if it is a raw disk")
+  }
   return Either.right({ format: "raw", virtualSize: Math.ceil(fileSize / 512) * 512 })
 }
 
@@ -269,6 +272,13 @@ const isVmdkDescriptor = (head: Uint8Array): boolean => {
   // latin1: every byte is one character
   const start = String.fromCharCode(...head.subarray(0, 4096))
   return /^\s*# *Disk *DescriptorFile/i.test(start) || /^(?:#[^\n]*\n|[ \t]*\r?\n)*[ \t]*version *= *[0-9]/i.test(start)
+}
+
+/** Whether all of its first sector is UTF-8 that people write: no disk begins so, and what a web server says of a file it has not does. */
+const isText = (head: Uint8Array): boolean => {
+  // a sector may end within a character
+  const start = new TextDecoder().decode(head.subarray(0, 512), { stream: true })
+  return !/[^\t\n\f\r\x20-\x7e\xa0-\ufffc]/u.test(start)
 }
 
 const recogniseEnd = (tail: Uint8Array): string | undefined => {

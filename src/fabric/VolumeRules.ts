@@ -266,14 +266,20 @@ export const destroySnapshot =
       })
     })
 
-/** @since 0.2.0 @category rules */
+/** `seen`: what was last seen of VMs. @since 0.2.0 @category rules */
 export const revert =
-  (id: SnapshotId) =>
+  (id: SnapshotId, seen: ReadonlyMap<VmId, VmSeen>) =>
   (view: VolumeView): Decision<Errors.SnapshotNotFound> =>
     Either.flatMap(find(view, id), ({ snapshot }): Decision => {
-      const { volume } = view
+      const { holder, volume } = view
       const gone = absent(volume)
       if (gone !== undefined) return conflict(volume, gone)
+      if (holder !== null && isOpen(holder, seen.get(holder.id))) {
+        return conflict(
+          volume,
+          `cannot be reverted while vmid ${holder.id} runs with it: stop the VM or detach the volume first`
+        )
+      }
       return Either.right({
         // the larger of the two is promised until it has happened
         size: Math.max(volume.size, snapshot.size),

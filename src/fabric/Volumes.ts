@@ -389,7 +389,8 @@ export const layer = (options: { readonly undoWindow: number }) =>
         }),
         revert: Effect.fn("Volumes.revert")(function* (id) {
           const { volumeId } = yield* inventory.snapshot(id)
-          yield* Effect.catchTag(change(volumeId, null, Rules.revert(id)), "VmNotFound", Effect.die)
+          const seen = yield* inventory.seen
+          yield* Effect.catchTag(change(volumeId, null, Rules.revert(id, seen)), "VmNotFound", Effect.die)
           return yield* get(volumeId)
         })
       })

@@ -6,6 +6,8 @@
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import type { Duplex } from "node:stream"
@@ -253,8 +255,12 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
 
     const scope = yield* Effect.scope
     const runtime = yield* Effect.runtime<never>()
-    const startDaemon = SimulatedLibvirt.make({ state, gate, guests: guests.control }).pipe(
-      Scope.extend(scope),
+    /** In a scope of its own: one that was stopped leaves nothing with the host, which may have had many. */
+    const startDaemon = Effect.gen(function* () {
+      const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+      const libvirtd = yield* SimulatedLibvirt.make({ state, gate, guests: guests.control }).pipe(Scope.extend(own))
+      return { ...libvirtd, stop: Effect.zipRight(libvirtd.stop, Scope.close(own, Exit.void)) }
+    }).pipe(
       // whoever starts it, it runs as the host does
       Effect.interruptible,
       Effect.provide(runtime)

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberSet from "effect/FiberSet"
 import * as Predicate from "effect/Predicate"
+import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Duplex } from "node:stream"
@@ -97,7 +98,8 @@ export const make = (options: {
     const work = yield* FiberSet.make<void>()
     const run = yield* FiberSet.runtime(work)<never>()
     const connections = new Set<Connection>()
-    const turns = new Map<string, Effect.Semaphore>()
+    /** of the domains that have a job: those that are no more leave nothing */
+    const turns = yield* RcMap.make({ lookup: (_uuid: string) => Effect.makeSemaphore(1) })
 
     const handlers = Handlers.make({
       state,
@@ -113,20 +115,20 @@ export const make = (options: {
     ): Effect.Effect<A, Refusal> => {
       if (!Handlers.jobs.has(procedure) || !Predicate.hasProperty(args, "dom")) return job
       const uuid = Predicate.hasProperty(args.dom, "uuid") ? String(args.dom.uuid) : ""
-      const turn = turns.get(uuid) ?? Effect.unsafeMakeSemaphore(1)
-      turns.set(uuid, turn)
-      return Effect.acquireUseRelease(
-        turn.take(1).pipe(
-          Effect.interruptible,
-          Effect.timeoutFail({
-            duration: jobWait,
-            onTimeout: () =>
-              refuse(code.timeout, from.qemu, "cannot acquire state change lock (held by monitor=remoteDispatch)")
-          })
-        ),
-        () => job,
-        () => turn.release(1)
-      )
+      return Effect.flatMap(RcMap.get(turns, uuid), (turn) =>
+        Effect.acquireUseRelease(
+          turn.take(1).pipe(
+            Effect.interruptible,
+            Effect.timeoutFail({
+              duration: jobWait,
+              onTimeout: () =>
+                refuse(code.timeout, from.qemu, "cannot acquire state change lock (held by monitor=remoteDispatch)")
+            })
+          ),
+          () => job,
+          () => turn.release(1)
+        )
+      ).pipe(Effect.scoped)
     }
 
     // ---- writing

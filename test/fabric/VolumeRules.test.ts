@@ -216,7 +216,7 @@ const rules: Record<string, readonly [rule: Rules.Rule, more: Partial<VolumeView
     }))
   ],
   revert: [
-    Rules.revert(snapshotId),
+    Rules.revert(snapshotId, new Map()),
     ready,
     withVm(whenThere(nothing), (vmId) => ({
       size: 4,
@@ -387,7 +387,7 @@ describe("snapshots and clones", () => {
       Rules.grow(9),
       Rules.rename("x"),
       Rules.snapshot("x", true, new Map()),
-      Rules.revert(snapshotId)
+      Rules.revert(snapshotId, new Map())
     ]) {
       assert.isTrue(Either.isRight(rule(both)))
     }
@@ -400,7 +400,7 @@ describe("snapshots and clones", () => {
       ...states.map((state) => view({ snapshots: [{ snapshot: snapshotWith(state), clones: [] }] }))
     ]
     for (const one of views) {
-      for (const rule of [Rules.revert(snapshotId), Rules.destroySnapshot(snapshotId, true)]) {
+      for (const rule of [Rules.revert(snapshotId, new Map()), Rules.destroySnapshot(snapshotId, true)]) {
         assert.strictEqual(refusal(rule(one)), "snapshotid : 5 does not exist")
       }
     }
@@ -429,6 +429,26 @@ describe("snapshots and clones", () => {
     }
     // whoever is being destroyed or was never made may or may not have it open: its host knows
     for (const state of ["stopped", "destroying", "failed"] as const) assert.isTrue(Either.isRight(of(state, true)))
+  })
+
+  it("are not gone back to while a guest runs with the volume", () => {
+    const attached = volumeIn("attached")
+    const of = (state: (typeof vm)["state"], power: Power) => {
+      const holder = vmWith({ id: Ids.VmId.make(9), state })
+      const seen = new Map([[holder.id, { power, reason: null, since: 0 }]])
+      return Rules.revert(
+        snapshotId,
+        seen
+      )(view({ volume: attached, holder, snapshots: [{ snapshot: snapshotWith("ready"), clones: [] }] }))
+    }
+    for (const power of ["running", "paused", "suspended"] as const) {
+      assert.strictEqual(
+        refusal(of("running", power)),
+        "volumeid : 3 cannot be reverted while vmid 9 runs with it: stop the VM or detach the volume first"
+      )
+    }
+    for (const power of ["stopped", "crashed", "absent"] as const) assert.isTrue(Either.isRight(of("running", power)))
+    assert.isTrue(Either.isRight(of("stopped", "stopped")))
   })
 
   it("are made of volumes that are there", () => {

@@ -278,6 +278,18 @@ describe("raw", () => {
     assert.deepStrictEqual(inspect(Uint8Array.of(1)), facts("raw", 512))
     assert.deepStrictEqual(inspect(new Uint8Array(513)), facts("raw", 1024))
   })
+  it("is no text, such as what a server says of a file that it has not, but for whoever says that it is", () => {
+    const page = "<!doctype html><title>Not found</title>\n"
+    const umlauts = "\u00fc".repeat(2000)
+    for (const said of [page, page.repeat(100), `# a list\r\n\tof images\f\n`, umlauts, `x${umlauts}`]) {
+      const bytes = Buffer.from(said)
+      assert.match(refusal(bytes), /^it is text, as an error page is/)
+      assert.deepStrictEqual(inspect(bytes, "raw"), facts("raw", Math.ceil(bytes.length / 512) * 512))
+    }
+    for (const bytes of [Buffer.from(`${page}\0`), Buffer.from([0xff, 0x20]), Buffer.from("\u001b[1mbold")]) {
+      assert.deepStrictEqual(inspect(bytes), facts("raw", 512))
+    }
+  })
   it("an empty file", () => assert.match(refusal(new Uint8Array()), /^the file is empty/))
   it("longer than 64 TiB", () =>
     assert.isTrue(

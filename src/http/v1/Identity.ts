@@ -49,7 +49,7 @@ const InvalidArgument = ({ field, message }: Errors.InvalidArgument) =>
   new Problem.InvalidRequest({
     status: 400,
     code: "invalid_argument",
-    title: "Invalid argument",
+    title: "A parameter cannot be used",
     detail: message,
     field
   })

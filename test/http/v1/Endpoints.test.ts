@@ -225,6 +225,10 @@ describe("volumes and snapshots", () => {
       assert.deepInclude((yield* get("/volumes/2")).json, { size: 5, snapshotId: 1 })
 
       yield* done("PATCH", "/volumes/1", { size: 9 })
+      yield* done("POST", "/volumes/1/attach", { vm: 1 })
+      const running = yield* ask("POST", "/snapshots/1/revert")
+      assert.deepInclude(running.json, { status: 409, code: "volume_conflict" })
+      yield* done("POST", "/volumes/1/detach")
       yield* done("POST", "/snapshots/1/revert")
       assert.deepInclude((yield* get("/volumes/1")).json, { size: 5, state: "available", vmId: null })
       yield* done("DELETE", "/snapshots/1")

@@ -274,7 +274,7 @@ const refusals: ReadonlyArray<
   ["GET", "/hosts/9", {}, 404, "host_not_found", "pmid : 9 does not exist"],
   ["GET", `/operations/${operationId}`, {}, 404, "operation_not_found", `operation : ${operationId} does not exist`],
   ["GET", "/nothing", {}, 404, "route_not_found", "there is no route GET /api/v1/nothing"],
-  ["DELETE", "/hosts", {}, 404, "route_not_found", "there is no route DELETE /api/v1/hosts"],
+  ["DELETE", "/hosts", {}, 405, "method_not_allowed", "there is no route DELETE /api/v1/hosts: it has GET, POST"],
   ["GET", `/vms/${"7".repeat(3000)}`, {}, 400, "invalid_argument", "id: expected a whole number from 1 on", "id"],
   ["GET", "", {}, 404, "route_not_found", "there is no route GET /api/v1"]
 ]
@@ -292,6 +292,7 @@ describe("a request that cannot be answered", () => {
         assert.notInclude(String(json.detail), "\n", what)
         assert.isBelow(String(json.detail).length, 200, what)
         assert.strictEqual(headers.get("content-type"), "application/problem+json", what)
+        assert.strictEqual(headers.get("allow"), status === 405 ? "GET, POST" : null, what)
       }
     })
   )
