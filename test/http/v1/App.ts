@@ -50,12 +50,13 @@ const asAdmin = HttpLayerRouter.middleware((endpoint) => Effect.provideService(e
 const quiet = Logger.remove(Logger.defaultLogger)
 
 /** Gone with the scope. */
-export const make = Effect.fn("App.make")(function* (config: FleetConfig = AppTest.fleet) {
-  const app = AppTest.layerFleet(
-    config,
-    { "/images/test.raw": new Uint8Array(8192) },
-    { statistics: { interval: 200 } }
-  ).pipe(Layer.provide(quiet))
+export const make = Effect.fn("App.make")(function* (
+  config: FleetConfig = AppTest.fleet,
+  statistics: { readonly interval: number } = { interval: 200 }
+) {
+  const app = AppTest.layerFleet(config, { "/images/test.raw": new Uint8Array(8192) }, { statistics }).pipe(
+    Layer.provide(quiet)
+  )
   const context = yield* Layer.build(app)
   const { dispose, handler } = HttpLayerRouter.toWebHandler(
     Api.layer.pipe(
