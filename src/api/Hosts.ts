@@ -13,7 +13,7 @@ import * as Domain from "../domain/Host.ts"
 import * as Ids from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import { Resources } from "../domain/Resources.ts"
-import { documented, field, id, IfMatch, Int, listOf, optional, strict, Time } from "./Common.ts"
+import { documented, field, id, IfMatch, Int, listOf, making, optional, strict, Time } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import * as Vms from "./Vms.ts"
@@ -303,6 +303,7 @@ export const group = HttpApiGroup.make("hosts")
   .add(
     HttpApiEndpoint.post("addHost", "/hosts")
       .setUrlParams(planning)
+      .setHeaders(making)
       .setPayload(NewHost)
       .addSuccess(Host, { status: 201 })
       .addSuccess(Plan)

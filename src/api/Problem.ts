@@ -156,6 +156,8 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "no_feasible_host",
       "pool_full",
       "key_reused",
+      "key_spent",
+      "secret_not_kept",
       "not_cancellable",
       "not_retryable",
       "image_refused",

@@ -489,6 +489,30 @@ export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", { ke
   }
 }
 
+/** What a request with that key has made is there no more. @since 0.8.0 @category errors */
+export class KeySpent extends Schema.TaggedError<KeySpent>()("KeySpent", {
+  key: Schema.String,
+  /** as in `user ada` */
+  made: Schema.String
+}) {
+  override get message(): string {
+    return `the request with Idempotency-Key ${this.key} was done before: what it made, ${this.made}, is there no more; take a new key to have another made`
+  }
+}
+
+/** A secret that was told once, to a request with that key, and is not kept. @since 0.8.0 @category errors */
+export class SecretNotKept extends Schema.TaggedError<SecretNotKept>()("SecretNotKept", {
+  key: Schema.String,
+  /** as in `token 7 (nightly builds)` */
+  made: Schema.String,
+  /** what to do when it did not arrive, one clause */
+  instead: Schema.String
+}) {
+  override get message(): string {
+    return `the request with Idempotency-Key ${this.key} has made ${this.made} before, whose secret was told then and is not kept: if it did not arrive, ${this.instead}`
+  }
+}
+
 /** The database could not be read or written. @since 0.1.0 @category errors */
 export class PersistenceError extends Schema.TaggedError<PersistenceError>()("PersistenceError", {
   action: Schema.String,

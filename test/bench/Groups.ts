@@ -57,7 +57,7 @@ const quantile = (values: ReadonlyArray<number>, q: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN
 
 export const measure = Effect.gen(function* () {
-  const { ask, get } = yield* App.make(App.fleet(hosts, room), { interval: 60_000 })
+  const { ask, get } = yield* App.make(App.fleet(hosts, room), undefined, 60_000)
   const within = (what: string, seconds: number) =>
     Effect.timeoutFail({
       duration: `${seconds} seconds`,

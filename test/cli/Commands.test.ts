@@ -838,6 +838,34 @@ describe("contexts", () => {
     })
   )
 
+  it.scopedLive("users and webhooks are planned, and their secrets told again to the same key", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("user", "create", "root", "--role", "admin")
+      const create = ["user", "create", "ada", "--role", "operator"] as const
+      const plan = yield* run(...create, "--plan")
+      assert.match(plan.out, /^create user ada$/m, plan.all)
+      assert.match(plan.out, /^\+role: operator$/m)
+      assert.strictEqual((yield* run("user", "list", "-o", "name")).out, "root\n")
+      const id = / --plan-id (\S+) /.exec(plan.err)?.[1] ?? ""
+      assert.strictEqual((yield* run(...create, "--plan-id", id)).status, 0)
+      assert.strictEqual((yield* run("user", "list", "-o", "name")).out, "ada\nroot\n")
+      const removal = yield* run("user", "remove", "ada", "--plan")
+      assert.match(removal.out, /^remove user ada$/m, removal.all)
+      assert.strictEqual((yield* run("user", "get", "ada")).status, 0)
+
+      const hook = ["webhook", "create", "https://receiver.example/", "--idempotency-key", "mine"] as const
+      const first = yield* run(...hook)
+      assert.match(first.out, /^whsec_\S+\n$/, first.all)
+      assert.strictEqual((yield* run(...hook)).out, first.out)
+      assert.strictEqual((yield* run("webhook", "list", "-o", "name")).out, "1\n")
+      yield* run("webhook", "remove", "1")
+      const gone = yield* run(...hook)
+      assert.strictEqual(gone.status, 1)
+      assert.include(gone.err, "webhook 1, is there no more; take a new key")
+    })
+  )
+
   it.scopedLive("login makes a token, keeps it, and logout revokes it", () =>
     Effect.gen(function* () {
       const nothing = (response: ServerResponse) => response.writeHead(204).end()

@@ -52,6 +52,8 @@ type Standing =
   | Errors.NoFeasibleHost
   | Errors.PoolFull
   | Errors.KeyReused
+  | Errors.KeySpent
+  | Errors.SecretNotKept
   | Errors.NotCancellable
   | Errors.NotRetryable
   | Errors.ImageRefused
@@ -207,6 +209,10 @@ export function of(error: Known): P.Problem {
       return conflict("pool_full", "The pool has no room", message)
     case "KeyReused":
       return conflict("key_reused", "The key was used before", message)
+    case "KeySpent":
+      return conflict("key_spent", "What it made is there no more", message)
+    case "SecretNotKept":
+      return conflict("secret_not_kept", "The secret is not kept", message)
     case "NotCancellable":
       return conflict("not_cancellable", "The operation cannot be cancelled", message, error.operationId)
     case "NotRetryable":

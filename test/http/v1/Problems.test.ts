@@ -62,6 +62,12 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   NoFeasibleHost: [new Errors.NoFeasibleHost({ refusals: [] }), 409, "no_feasible_host"],
   PoolFull: [new Errors.PoolFull({ pool: "vms", wanted: 1, promised: 1, limit: 1, available: 1 }), 409, "pool_full"],
   KeyReused: [new Errors.KeyReused({ key: "k" }), 409, "key_reused"],
+  KeySpent: [new Errors.KeySpent({ key: "k", made: "user ada" }), 409, "key_spent"],
+  SecretNotKept: [
+    new Errors.SecretNotKept({ key: "k", made: "token 7 (nightly) of ada", instead: "remove it and make another" }),
+    409,
+    "secret_not_kept"
+  ],
   NotRetryable: [
     new Errors.NotRetryable({ operationId, reason: "it has not ended: wait for its end", by: null }),
     409,
