@@ -168,6 +168,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         disk: Math.floor(pool.capacity / gibibyte)
       },
       arch: capabilities.arch,
+      processor: capabilities.processor,
       domainType: yield* domainTypeOf(host, action, capabilities),
       ...offer
     }

@@ -88,14 +88,18 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
   ruled: Schema.optionalWith(Schema.Boolean, { exact: true }),
   /** which of how many that are created all or none. Absent: it is alone */
   together: Schema.optionalWith(Schema.Struct({ number: Schema.Int, of: Schema.Int }), { exact: true }),
+  /** after how many steps it was given up to arrange those otherwise. Absent: there is no arrangement, or none was looked for */
+  cut: Schema.optionalWith(Schema.Int, { exact: true }),
   why: Schema.optionalWith(Refusal, { exact: true })
 }) {
   /** What is refused, in a few words. @since 0.7.0 */
   get problem(): string {
     const { together: group } = this
-    return group === undefined
-      ? `no host can take the ${this.what ?? "VM"}`
-      : `none of the ${group.of} VMs is created, for no host can take number ${group.number} beside those before it`
+    if (group === undefined) return `no host can take the ${this.what ?? "VM"}`
+    const said = `none of the ${group.of} VMs is created, for no host can take number ${group.number} beside those before it`
+    return this.cut === undefined
+      ? said
+      : `${said}, and no other arrangement of them was found within ${this.cut} steps (there may be one)`
   }
 
   override get message(): string {

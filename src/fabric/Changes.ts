@@ -139,7 +139,7 @@ const labelsOf = (labels: Labels): string | null => {
 /** What is kept of a host; null: it is not there. */
 const hostText = (host: Host | null): string | null => {
   if (host === null) return null
-  const { address, labels, limit, network, networks = {}, overcommit, path, virt } = host.config
+  const { address, labels, limit, network, networks = {}, overcommit, path, reserved = {}, virt } = host.config
   return lines({
     maintenance: host.maintenance ? "on" : "off",
     address: formatAddress(address),
@@ -148,6 +148,8 @@ const hostText = (host: Host | null): string | null => {
     "at most":
       Resources.names.flatMap((name) => (limit[name] === undefined ? [] : [`${name} ${limit[name]}`])).join(", ") ||
       null,
+    "kept free":
+      Resources.names.flatMap((name) => (reserved[name] ? [`${name} ${reserved[name]}`] : [])).join(", ") || null,
     network: network ?? null,
     networks:
       Object.entries(networks)

@@ -198,10 +198,21 @@ describe("commands", () => {
   it.scopedLive("add hosts with the words of the machine file, change and remove them", () =>
     Effect.gen(function* () {
       const { run } = yield* shell
-      const added = yield* run("host", "add", "root@test-4", "network.lan=bridge:br0", "label.rack=7 b", "ram=2048")
+      const added = yield* run(
+        "host",
+        "add",
+        "root@test-4",
+        "network.lan=bridge:br0",
+        "label.rack=7 b",
+        "ram=2048",
+        "reserved.ram=512"
+      )
       assert.strictEqual(added.status, 0, added.all)
       assert.match(added.out, /^origin +api$/m)
-      assert.include(added.out, 'ram=2048 network.lan=bridge:br0 path=/var/lib/vmfabric "label.rack=7 b"')
+      assert.include(
+        added.out,
+        'ram=2048 reserved.ram=512 network.lan=bridge:br0 path=/var/lib/vmfabric "label.rack=7 b"'
+      )
       const networks = (yield* run("network", "list", "-o", "wide")).out
       assert.match(networks, /^NAME +KIND +STATE +HOSTS /)
       assert.match(networks, /^default +libvirt +usable +1,2,3/m)
@@ -216,13 +227,20 @@ describe("commands", () => {
         "test-4",
         "network=lan",
         "virt=qemu",
+        "reserved.cpu=1",
+        "reserved.disk=2",
+        "--remove",
+        "reserved.ram",
         "--remove",
         "label.rack",
         "--remove",
         "ram"
       )
       assert.strictEqual(set.status, 0, set.all)
-      assert.match(set.out, /^settings +root@test-4 virt=qemu .* network=lan network.lan=bridge:br0 path=\S+$/m)
+      assert.match(
+        set.out,
+        /^settings +root@test-4 virt=qemu .* reserved.cpu=1 reserved.disk=2 network=lan network.lan=bridge:br0 path=\S+$/m
+      )
       assert.notInclude(set.out, "rack")
       assert.include((yield* run("host", "set", "test-1", "virt=qemu")).err, "change its line there")
       const examined = yield* run("host", "doctor", "test-4")

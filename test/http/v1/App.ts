@@ -51,15 +51,16 @@ const as = (who: () => Principal) =>
 
 const quiet = Logger.remove(Logger.defaultLogger)
 
-/** Gone with the scope. `who`: who asks. */
+/** Gone with the scope. `who`: who asks; `interval`: milliseconds between two samples of statistics. */
 export const make = Effect.fn("App.make")(function* (
   config: FleetConfig = AppTest.fleet,
-  who: () => Principal = () => admin
+  who: () => Principal = () => admin,
+  interval = 200
 ) {
   const app = AppTest.layerFleet(
     config,
     { "/images/test.raw": new Uint8Array(8192) },
-    { statistics: { interval: 200 } }
+    { statistics: { interval } }
   ).pipe(Layer.provide(quiet))
   const context = yield* Layer.build(app)
   const { dispose, handler } = HttpLayerRouter.toWebHandler(
