@@ -25,6 +25,7 @@ import * as Commits from "./Commits.ts"
 import * as Create from "./Create.ts"
 import { type Figure, median, met, table } from "./Figure.ts"
 import * as Fuzz from "./Fuzz.ts"
+import * as Groups from "./Groups.ts"
 import * as Gui from "./Gui.ts"
 import * as Http from "./Http.ts"
 import * as ImageSize from "./ImageSize.ts"
@@ -133,6 +134,15 @@ const sections: ReadonlyArray<Section> = [
     lab: "none",
     minutes: 6,
     measure: () => Scale.measure
+  },
+  {
+    name: "groups",
+    about:
+      "10,000 VMs in groups that must be apart, all asked for at once through the API of 1,000 simulated hosts, and every rule counted",
+    tools: [],
+    lab: "none",
+    minutes: 15,
+    measure: () => Groups.measure
   },
   {
     name: "fuzz",
