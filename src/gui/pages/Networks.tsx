@@ -334,6 +334,9 @@ const columns: ReadonlyArray<Column<Network>> = [
 export const Networks = (): ReactNode => {
   useTitle("Networks")
   const read = useFresh(networksAtom)
+  const { connection } = useSnapshot()
+  // what is said above the list depends on the hosts: all of it comes at once
+  const known = Result.isSuccess(read) && connection._tag !== "loading"
   return (
     <div className="page fills">
       <div className="head">
@@ -343,9 +346,9 @@ export const Networks = (): ReactNode => {
           <AddButton />
         </div>
       </div>
-      <FromFile />
+      {known ? <FromFile /> : null}
       {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : null}
-      {!Result.isSuccess(read) ? (
+      {!Result.isSuccess(read) || !known ? (
         Result.isFailure(read) ? null : (
           <Loading />
         )
