@@ -9,12 +9,15 @@ import { defaultConfig } from "../src/domain/Host.ts"
 import * as Ids from "../src/domain/Ids.ts"
 import type { FleetConfig } from "../src/services/Inventory.ts"
 import * as AppLive from "./AppLive.ts"
+import * as Database from "./Database.ts"
 import * as DoctorTest from "./DoctorTest.ts"
-import * as EventLogTest from "./EventLogTest.ts"
+import * as EventLogLive from "./EventLogLive.ts"
 import * as HypervisorTest from "./HypervisorTest.ts"
-import * as IdentityTest from "./IdentityTest.ts"
+import * as IdentityLive from "./IdentityLive.ts"
 import * as ImageLibraryTest from "./ImageLibraryTest.ts"
 import * as ImageStoreTest from "./ImageStoreTest.ts"
+import * as InventoryLive from "./InventoryLive.ts"
+import * as JournalLive from "./JournalLive.ts"
 import * as InspectorTest from "./InspectorTest.ts"
 import type * as StatisticsLive from "./StatisticsLive.ts"
 import * as StorageTest from "./StorageTest.ts"
@@ -39,7 +42,11 @@ export type AppTest =
 
 /** Everything that is kept, in memory, and nothing is sent to anybody. @since 0.5.0 @category layers */
 export const persistence: Layer.Layer<AppLive.Persistence | WebhooksTest.WebhookReceivers, PersistenceError> =
-  Layer.merge(IdentityTest.layer, WebhooksTest.layer).pipe(Layer.provideMerge(EventLogTest.layer))
+  Layer.merge(IdentityLive.layer, WebhooksTest.layerOn).pipe(
+    Layer.provideMerge(Layer.mergeAll(EventLogLive.layer, InventoryLive.layer, JournalLive.layer)),
+    // one for all of it: what a request makes is written with the request's key
+    Layer.provide(Database.layer({ filename: ":memory:" }))
+  )
 
 /** Each build has a world of its own. Images are those of `files`, by path. @since 0.1.0 @category layers */
 export const layerFleet = (

@@ -84,7 +84,7 @@ const natureOf = (root: Xml.Element): Nature | undefined => {
   const alias = machines.find((machine) => Xml.textOf(machine) === "q35")
   const cpu = Xml.find(root, "host", "cpu")
   return {
-    cpu: Xml.textOf(Xml.find(root, "host", "cpu", "model")) ?? "unknown",
+    cpu: capabilities.processor.model ?? "unknown",
     processor: cpu === undefined ? "" : Either.getOrElse(Xml.render(cpu), () => ""),
     types: capabilities.domainTypes,
     machines: new Set(machines.flatMap((machine) => Xml.textOf(machine) ?? [])),

@@ -1,5 +1,5 @@
 /**
- * Domains through libvirt's RPC.
+ * Domains through libvirt's RPC, and what libvirt leaves of them by SFTP.
  *
  * @since 0.1.0
  */
@@ -25,6 +25,7 @@ import {
   Hypervisor
 } from "../src/services/Hypervisor.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
+import { Ssh } from "../src/services/Ssh.ts"
 import { Storage } from "../src/services/Storage.ts"
 import * as HostCalls from "./HostCalls.ts"
 import * as DeviceRelease from "./DeviceRelease.ts"
@@ -82,8 +83,9 @@ const gibibyte = 1024 ** 3
 const make = Effect.fnUntraced(function* (options: Options) {
   const libvirt = yield* Libvirt
   const storage = yield* Storage
+  const ssh = yield* Ssh
 
-  const { wire } = HostCalls
+  const { fromSsh, wire } = HostCalls
   const { call, raw, unless } = HostCalls.make(libvirt)
 
   const stateOf = (host: Host, action: string, domain: DomainRef) =>
@@ -166,6 +168,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         disk: Math.floor(pool.capacity / gibibyte)
       },
       arch: capabilities.arch,
+      processor: capabilities.processor,
       domainType: yield* domainTypeOf(host, action, capabilities),
       ...offer
     }
@@ -221,15 +224,35 @@ const make = Effect.fnUntraced(function* (options: Options) {
     yield* unless(host, action, "DOMAIN_DESTROY", { dom: wire(domain) }, code.noDomain, code.operationInvalid)
   })
 
+  /** libvirt keeps it for ever: 8 MiB of each guest that there ever was. An account that may not remove it may not read it, either. */
+  const forgetConsole = (host: Host, action: string, { domainName }: DomainRef) => {
+    const paths = DomainXml.serialLogs(domainName)
+    return ssh.removeFiles(host.config.address, paths).pipe(
+      Effect.catchIf(
+        ({ reason }) => reason._tag === "SshFileRefused",
+        (error) => Effect.logInfo(`what the console of ${domainName} has said stays on its host: ${error.message}`)
+      ),
+      Effect.mapError(fromSsh(host, action, "remove what its console has said"))
+    )
+  }
+
   const undefine = Effect.fn("Hypervisor.undefine")(function* (host: Host, domain: DomainRef) {
     const action = `undefine ${domain.domainName}`
-    if (!(yield* present(host, action, domain))) return
-    const state = Option.getOrUndefined(yield* stateOf(host, action, domain))
-    // libvirt would make it a transient one and let it run on, unknown to everybody
-    if (state !== undefined && state !== "shutoff" && state !== "crashed") {
-      return yield* failure(host, action, `it is ${state}`)
+    if (yield* present(host, action, domain)) {
+      const state = Option.getOrUndefined(yield* stateOf(host, action, domain))
+      // libvirt would make it a transient one and let it run on, unknown to everybody
+      if (state !== undefined && state !== "shutoff" && state !== "crashed") {
+        return yield* failure(host, action, `it is ${state}`)
+      }
+      yield* unless(
+        host,
+        action,
+        "DOMAIN_UNDEFINE_FLAGS",
+        { dom: wire(domain), flags: flags.undefineAll },
+        code.noDomain
+      )
     }
-    yield* unless(host, action, "DOMAIN_UNDEFINE_FLAGS", { dom: wire(domain), flags: flags.undefineAll }, code.noDomain)
+    yield* forgetConsole(host, action, domain)
   })
 
   const list = Effect.fn("Hypervisor.list")(function* (host: Host) {
@@ -430,8 +453,8 @@ const versionText = (version: number): string =>
   `${Math.floor(version / 1_000_000)}.${Math.floor(version / 1000) % 1000}.${version % 1000}`
 
 /** @since 0.2.0 @category layers */
-export const layerWith = (options: Partial<Options> = {}): Layer.Layer<Hypervisor, never, Libvirt | Storage> =>
+export const layerWith = (options: Partial<Options> = {}): Layer.Layer<Hypervisor, never, Libvirt | Storage | Ssh> =>
   Layer.effect(Hypervisor, make({ ...defaults, ...options }))
 
 /** @since 0.1.0 @category layers */
-export const layer: Layer.Layer<Hypervisor, never, Libvirt | Storage> = layerWith()
+export const layer: Layer.Layer<Hypervisor, never, Libvirt | Storage | Ssh> = layerWith()

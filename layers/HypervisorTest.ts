@@ -85,7 +85,7 @@ export interface TestDomain {
 /** @since 0.1.0 @category models */
 export interface TestHost {
   /** what a host is made of; `network` and `domainType` of its facts follow from these and from its configuration */
-  readonly machine: Pick<HostFacts, "hostname" | "uuid" | "libvirtVersion" | "resources" | "arch">
+  readonly machine: Pick<HostFacts, "hostname" | "uuid" | "libvirtVersion" | "resources" | "arch" | "processor">
   readonly networks: ReadonlyArray<string>
   /** all bridges that it has */
   readonly bridges: ReadonlyArray<string>
@@ -145,7 +145,8 @@ const newHost = (host: Host): TestHost => {
       uuid: `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`,
       libvirtVersion: "9.0.0",
       resources: { cpu: 8, ram: 32 * 1024, disk: 500 },
-      arch: "x86_64"
+      arch: "x86_64",
+      processor: { model: "EPYC-Rome", vendor: "AMD" }
     },
     networks: ["default"],
     bridges: ["br0", "br12"],

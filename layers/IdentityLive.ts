@@ -208,6 +208,8 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
     return Option.some(principal(user.name, user.role, "session", null))
   }
 
+  const unconfirmed = () => Effect.void
+
   const knownUser = (name: string) => (isUserName(name) ? users.get(name) : undefined)
 
   /** Off every request's path. What cannot be stored now is stored next time. */
@@ -275,6 +277,10 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       })
     }),
 
+    isPassword: Effect.fn("Identity.isPassword")((name, password) =>
+      passwords.verify(password, users.get(name)?.passwordHash ?? null)
+    ),
+
     signOut: Effect.fn("Identity.signOut")(function* (secret) {
       const session = sessions.find(secret)
       if (session === undefined) return
@@ -285,7 +291,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
 
     users: Effect.sync(() => [...users.values()].map(userOf).toSorted((a, b) => (a.name < b.name ? -1 : 1))),
 
-    createUser: Effect.fn("Identity.createUser")(function* ({ name, password, role }) {
+    createUser: Effect.fn("Identity.createUser")(function* ({ name, password, role }, confirm = unconfirmed) {
       if (name === localUser) {
         return yield* new Errors.UserConflict({
           name,
@@ -305,6 +311,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
               reason: "cannot be the first one with this role: nobody could administer, so create an admin before"
             })
           }
+          yield* confirm(userOf(row))
           return row
         }),
         keepUser
@@ -312,13 +319,19 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       return userOf(stored)
     }),
 
-    changeUser: Effect.fn("Identity.changeUser")(function* (name, { disabled, password, role }) {
+    changeUser: Effect.fn("Identity.changeUser")(function* (
+      name,
+      { disabled, password, role },
+      check,
+      confirm = unconfirmed
+    ) {
       const passwordHash = password === undefined ? undefined : yield* passwords.hash(password)
       const { row } = yield* writeSimply(
         `change user ${name}`,
         Effect.gen(function* () {
           const before = yield* Identities.user(sql, name)
           if (before === null) return yield* new Errors.UserNotFound({ name })
+          if (check !== undefined) yield* check(userOf(before))
           const row = {
             ...before,
             role: role ?? before.role,
@@ -332,6 +345,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           yield* Identities.updateUser(sql, row)
           const ends = row.role !== before.role || row.passwordHash !== before.passwordHash
           if (ends) yield* Identities.deleteSessionsOf(sql, name)
+          yield* confirm({ before: userOf(before), after: userOf(row) })
           return { row, ends }
         }),
         ({ ends, row }) => {
@@ -342,14 +356,16 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       return userOf(row)
     }),
 
-    removeUser: Effect.fn("Identity.removeUser")((name) =>
+    removeUser: Effect.fn("Identity.removeUser")((name, check, confirm = unconfirmed) =>
       writeSimply(
         `remove user ${name}`,
         Effect.gen(function* () {
           const before = yield* Identities.user(sql, name)
           if (before === null) return yield* new Errors.UserNotFound({ name })
+          if (check !== undefined) yield* check(userOf(before))
           if (before.role === "admin" && !(yield* Identities.otherAdmin(sql, name))) return yield* lastAdmin(name)
           yield* Identities.deleteUser(sql, name)
+          yield* confirm(userOf(before))
         }),
         () => {
           users.delete(name)
@@ -368,7 +384,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           .toSorted((a, b) => a.id - b.id)
       ),
 
-    createToken: Effect.fn("Identity.createToken")(function* ({ expiresAt, name, owner, role }) {
+    createToken: Effect.fn("Identity.createToken")(function* ({ expiresAt, name, owner, role }, confirm = unconfirmed) {
       if (name.length < 1 || name.length > 255) {
         return yield* new Errors.InvalidArgument({
           field: "name",
@@ -399,19 +415,25 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           if ((yield* Identities.countTokens(sql, owner)) >= mostTokens) {
             return yield* new Errors.NotAllowed({ reason: `${owner} has ${mostTokens} tokens: remove one first` })
           }
-          return yield* Identities.insertToken(sql, { hash, name, owner, role, createdAt, expiresAt })
+          const made = yield* Identities.insertToken(sql, { hash, name, owner, role, createdAt, expiresAt })
+          yield* confirm(tokenOf(made))
+          return made
         }),
         keepToken
       )
       return { token: tokenOf(row), secret }
     }),
 
-    removeToken: Effect.fn("Identity.removeToken")((id) =>
+    removeToken: Effect.fn("Identity.removeToken")((id, check, confirm = unconfirmed) =>
       writeSimply(
         `remove token ${id}`,
-        Effect.flatMap(Identities.deleteToken(sql, id), (there) =>
-          there ? Effect.void : new Errors.TokenNotFound({ tokenId: id })
-        ),
+        Effect.gen(function* () {
+          const before = yield* Identities.token(sql, id)
+          if (before === null) return yield* new Errors.TokenNotFound({ tokenId: id })
+          if (check !== undefined) yield* check(tokenOf(before))
+          yield* Identities.deleteToken(sql, id)
+          yield* confirm(tokenOf(before))
+        }),
         () => dropTokens((token) => token.id === id)
       )
     ),

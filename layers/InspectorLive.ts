@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { type HostError, HostUnreachable } from "../src/domain/Errors.ts"
+import type { HostError } from "../src/domain/Errors.ts"
 import type { GuestReading } from "../src/domain/Guest.ts"
 import type { Host } from "../src/domain/Host.ts"
 import * as DomainStats from "../src/libvirt/DomainStats.ts"
@@ -24,7 +24,7 @@ import * as SerialLog from "../src/libvirt/SerialLog.ts"
 import type { DomainRef } from "../src/services/Hypervisor.ts"
 import { Inspector } from "../src/services/Inspector.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
-import { Ssh, type SshError } from "../src/services/Ssh.ts"
+import { Ssh } from "../src/services/Ssh.ts"
 import * as HostCalls from "./HostCalls.ts"
 
 /** virConnectGetAllDomainStatsFlags NOWAIT */
@@ -51,40 +51,16 @@ const silences: ReadonlyArray<readonly [number: number, reason: string]> = [
   [code.noSupport, "its host's libvirt is older than 5.7, which cannot ask"]
 ]
 
-const fromSsh =
-  (host: Host, action: string, path: string) =>
-  (error: SshError): HostError => {
-    const { reason } = error
-    switch (reason._tag) {
-      case "SshFileRefused":
-        return failure(
-          host,
-          action,
-          reason.kind === "forbidden"
-            ? `the account ${host.config.address.user} may not read ${path}: let it read that folder, or log in as one that may`
-            : reason.kind === "unserved"
-              ? `${reason.reason}: add "Subsystem sftp internal-sftp" to its sshd_config`
-              : `${path} cannot be read: ${reason.reason}`,
-          error
-        )
-      case "SshCommandFailed":
-      case "SshChannelRefused":
-        return failure(host, action, error.message, error)
-      default:
-        return new HostUnreachable({ host: host.name, reason: error.message, cause: error })
-    }
-  }
-
 const make = Effect.gen(function* () {
   const libvirt = yield* Libvirt
   const ssh = yield* Ssh
-  const { wire } = HostCalls
+  const { fromSsh, wire } = HostCalls
   const { raw, unless } = HostCalls.make(libvirt)
 
   const reader =
     (host: Host, action: string): SerialLog.Read<HostError> =>
     (path, pieces) =>
-      Effect.mapError(ssh.readFile(host.config.address, path, pieces), fromSsh(host, action, path))
+      Effect.mapError(ssh.readFile(host.config.address, path, pieces), fromSsh(host, action, `read ${path}`))
 
   const reading = (domain: DomainRef) => `read the console log of ${domain.domainName}`
 

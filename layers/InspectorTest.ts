@@ -68,12 +68,23 @@ export const make = (look: (host: Host) => Effect.Effect<TestHost>) => {
     Effect.sync(() =>
       Option.map(Option.fromNullable(files.get(path)), (bytes) => ({
         size: bytes.length,
+        modified: 0,
         pieces: pieces.map(({ from, length }) => {
           const start = from < 0 ? Math.max(0, bytes.length + from) : from
           return bytes.subarray(start, start + length)
         })
       }))
     )
+
+  const forget = ({ domainName }: DomainRef) => {
+    for (const path of DomainXml.serialLogs(domainName)) files.delete(path)
+  }
+
+  /** What a domain has said goes with it. */
+  const settled = (host: Host, ref: DomainRef) =>
+    Effect.map(domainOn(host, ref), ({ domain }) => {
+      if (Option.isNone(domain)) forget(ref)
+    })
 
   const factsOf = ({ machine, networks }: TestHost): HostFacts => ({
     ...machine,
@@ -132,9 +143,9 @@ export const make = (look: (host: Host) => Effect.Effect<TestHost>) => {
           : (agents.get(ref.domainName) ?? { _tag: "Silent", reason: "its guest runs no agent" })
       ),
     consoleTail: (host, ref, bytes) =>
-      Effect.zipRight(domainOn(host, ref), SerialLog.tail(read, DomainXml.serialLog(ref.domainName), bytes)),
+      Effect.zipRight(settled(host, ref), SerialLog.tail(read, DomainXml.serialLog(ref.domainName), bytes)),
     consoleAfter: (host, ref, cursor, bytes) =>
-      Effect.zipRight(domainOn(host, ref), SerialLog.after(read, DomainXml.serialLog(ref.domainName), cursor, bytes))
+      Effect.zipRight(settled(host, ref), SerialLog.after(read, DomainXml.serialLog(ref.domainName), cursor, bytes))
   })
 
   const state = InspectorTestState.of({
@@ -149,11 +160,7 @@ export const make = (look: (host: Host) => Effect.Effect<TestHost>) => {
         const path = DomainXml.serialLog(domainName)
         files.set(path, Buffer.concat([files.get(path) ?? empty, Buffer.from(text)]))
       }),
-    forget: ({ domainName }) =>
-      Effect.sync(() => {
-        const path = DomainXml.serialLog(domainName)
-        for (const name of [path, ...[0, 1, 2].map((number) => `${path}.${number}`)]) files.delete(name)
-      }),
+    forget: (domain) => Effect.sync(() => forget(domain)),
     rotate: ({ domainName }) =>
       Effect.sync(() => {
         const path = DomainXml.serialLog(domainName)

@@ -240,7 +240,7 @@ const make = Effect.gen(function* () {
     if (explanation !== null) yield* explanations.put(vm.id, now, explanation)
     const detail = request.cloudInit === undefined ? {} : { cloudInit: true }
     const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id, detail }, now)
-    if (key !== undefined) yield* RequestKeys.keep(sql, key, operation.id, now)
+    if (key !== undefined) yield* RequestKeys.keep(sql, key, { _tag: "Operation", operation }, now)
     if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
     if (confirm !== undefined) yield* confirm({ vm, operation })
     return { vm, operation, hostId }
@@ -445,7 +445,8 @@ const make = Effect.gen(function* () {
             const after = changed === null ? before : yield* updateNics(id, changed.nics, now)
             const operation =
               changed === null ? null : yield* operations.insert({ ...changed.operation, vmId: id }, now)
-            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation.id, now)
+            if (key !== undefined && operation !== null)
+              yield* RequestKeys.keep(sql, key, { _tag: "Operation", operation }, now)
             const result: NicsChanged = { before, after, operation }
             if (confirm !== undefined) yield* confirm(result)
             return result
@@ -722,15 +723,15 @@ const make = Effect.gen(function* () {
         database.mustBeInside(`keep the retry of operation ${of}`),
         read(`keep the retry of operation ${of}`, operations.retry(of, by))
       ),
-    keepKey: (key, operation, now) =>
+    keepKey: (key, led, now) =>
       Effect.zipRight(
         database.mustBeInside("keep what a request led to"),
         read(
           "keep what a request led to",
-          Effect.zipRight(RequestKeys.find(sql, key, "any"), RequestKeys.keep(sql, key, operation, now))
+          Effect.zipRight(RequestKeys.led(sql, key), RequestKeys.keep(sql, key, led, now))
         )
       ).pipe(Effect.asVoid),
-    keyed: Effect.fn("Inventory.keyed")((key) => read("read what a request led to", RequestKeys.find(sql, key, "any"))),
+    keyed: Effect.fn("Inventory.keyed")((key) => read("read what a request led to", RequestKeys.led(sql, key))),
     operation: (id) => read(`read operation ${id}`, operations.byId(id))
   })
 })

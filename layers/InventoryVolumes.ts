@@ -61,7 +61,8 @@ export const make = Effect.fnUntraced(function* (
             const now = yield* Clock.currentTimeMillis
             const usage = yield* usages.now
             const result = yield* volumeRows.admit(request, (source) => place(usage, source), now)
-            if (key !== undefined) yield* RequestKeys.keep(sql, key, result.operation.id, now)
+            if (key !== undefined)
+              yield* RequestKeys.keep(sql, key, { _tag: "Operation", operation: result.operation }, now)
             if (confirm !== undefined) yield* confirm(result)
             return { result, hosts: [result.volume.hostId] }
           }),
@@ -82,7 +83,8 @@ export const make = Effect.fnUntraced(function* (
             const now = yield* Clock.currentTimeMillis
             const changed = yield* volumeRows.change(id, vmId, decide, now)
             const { operation } = changed.result
-            if (key !== undefined && operation !== null) yield* RequestKeys.keep(sql, key, operation.id, now)
+            if (key !== undefined && operation !== null)
+              yield* RequestKeys.keep(sql, key, { _tag: "Operation", operation }, now)
             if (confirm !== undefined) yield* confirm(changed.result)
             return changed
           }),

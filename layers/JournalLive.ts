@@ -82,13 +82,16 @@ const make = Effect.gen(function* () {
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
         writeSimply(`record what happened to operation ${id}`, record(id, entry, now))
       ),
-    askCancel: Effect.fn("Journal.askCancel")((id) =>
+    askCancel: Effect.fn("Journal.askCancel")((id, confirm) =>
       writeSimply(
         `ask operation ${id} to be cancelled`,
         Effect.gen(function* () {
           yield* sql`update operations set cancel_asked = 1 where id = ${id} and state in ('pending', 'running')`
           const [row] = yield* sql<Rows.Row>`select ${columns} from operations where id = ${id}`
-          return row === undefined ? Option.none() : Option.some(yield* Rows.operations.one(row))
+          if (row === undefined) return Option.none()
+          const operation = yield* Rows.operations.one(row)
+          if (confirm !== undefined) yield* confirm(operation)
+          return Option.some(operation)
         })
       )
     ),

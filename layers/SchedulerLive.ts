@@ -26,7 +26,8 @@ export const layerPolicy = (policy: Policy): Layer.Layer<Scheduler> =>
             ? Effect.succeed(placement.hostId)
             : new NoFeasibleHost({
                 refusals: placement.refusals,
-                ...(request.placement === undefined ? {} : { ruled: true })
+                ...(request.placement === undefined ? {} : { ruled: true }),
+                ...(placement.cut === null ? {} : { cut: placement.cut })
               })
         }),
       explain: (request, candidates, chosen) => Effect.sync(() => kept.explain(request, candidates, chosen)),

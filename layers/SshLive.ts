@@ -242,6 +242,19 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
         )
       },
 
+      removeFiles: (address, paths) => {
+        const host = formatAddress(address)
+        const action = `remove ${paths[0] ?? "nothing"}`
+        return Effect.gen(function* () {
+          const connection = yield* connectionTo(address)
+          yield* Files.remove(connection, action, paths)
+        }).pipe(
+          Effect.scoped,
+          within(host, action, settings.channelOpen),
+          Effect.withSpan("Ssh.removeFiles", { attributes: { host, paths: [...paths] } })
+        )
+      },
+
       close: (address) =>
         Effect.suspend(() => {
           const host = formatAddress(address)

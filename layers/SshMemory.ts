@@ -71,6 +71,8 @@ interface Entry {
 const failure = (host: string, action: string, reason: SshError["reason"], cause?: unknown): SshError =>
   new SshError({ host, action, reason, ...(cause === undefined ? {} : { cause }) })
 
+const forbidden = new SshFileRefused({ reason: "Permission denied", kind: "forbidden" })
+
 const lostError =
   (host: string, action: string) =>
   (lost: SessionLost): SshError =>
@@ -302,14 +304,27 @@ const make = (fleet: Fleet, settings: Settings) =>
             () => {}
           )
           if (file === "missing") return Option.none()
-          if (file === "forbidden") {
-            const reason = new SshFileRefused({ reason: "Permission denied", kind: "forbidden" })
-            return yield* Effect.fail(failure(host, action, reason))
-          }
+          if (file === "forbidden") return yield* Effect.fail(failure(host, action, forbidden))
           return Option.some({
             size: file.size,
+            modified: Math.floor(file.modified / 1000),
             pieces: pieces.map(({ from, length }) => file.read(from < 0 ? Math.max(0, file.size + from) : from, length))
           })
+        }).pipe(Effect.scoped, within(host, action, settings.channelOpen))
+      },
+
+      removeFiles: (address, paths) => {
+        const action = `remove ${paths[0] ?? "nothing"}`
+        const host = formatAddress(address)
+        return Effect.gen(function* () {
+          const removed = yield* channel(
+            address,
+            action,
+            "sessions",
+            (session) => session.remove(paths),
+            () => {}
+          )
+          if (removed.includes("forbidden")) return yield* Effect.fail(failure(host, action, forbidden))
         }).pipe(Effect.scoped, within(host, action, settings.channelOpen))
       },
 

@@ -282,7 +282,7 @@ const make = Effect.fnUntraced(function* (
 
     get: (id) => Effect.flatMap(hookOf(id), report),
 
-    create: Effect.fn("Webhooks.create")(function* ({ types, url }) {
+    create: Effect.fn("Webhooks.create")(function* ({ types, url }, confirm) {
       const used = yield* urlOf(url)
       if (hooks.size >= mostHooks) {
         return yield* new Errors.NotAllowed({ reason: `there are ${mostHooks} webhooks: remove one first` })
@@ -292,12 +292,14 @@ const make = Effect.fnUntraced(function* (
       const secret = newSecret()
       const hook = yield* writeSimply(
         "create a webhook",
-        stored.insert({ url: used, types, secret, cursor, createdAt })
+        Effect.tap(stored.insert({ url: used, types, secret, cursor, createdAt }), (row) =>
+          confirm === undefined ? Effect.void : confirm(webhookOf(row))
+        )
       ).pipe(Effect.flatMap(serve), Effect.uninterruptible)
       return { report: yield* report(hook), secret: Redacted.make(secret) }
     }),
 
-    change: Effect.fn("Webhooks.change")(function* (id, change, check) {
+    change: Effect.fn("Webhooks.change")(function* (id, change, check, confirm) {
       const url = change.url === undefined ? undefined : yield* urlOf(change.url)
       yield* writeSimply(
         `change webhook ${id}`,
@@ -306,7 +308,11 @@ const make = Effect.fnUntraced(function* (
           if (before === null) return yield* notFound(id)
           if (check !== undefined) yield* check(webhookOf(before))
           const types = change.types === undefined ? before.types : change.types
-          return yield* stored.update({ id, url: url ?? before.url, types })
+          const row = yield* stored.update({ id, url: url ?? before.url, types })
+          if (row !== null && confirm !== undefined) {
+            yield* confirm({ before: webhookOf(before), after: webhookOf(row) })
+          }
+          return row
         }),
         keep
       )
@@ -315,14 +321,24 @@ const make = Effect.fnUntraced(function* (
       return yield* report(hook)
     }),
 
-    rotate: Effect.fn("Webhooks.rotate")(function* (id) {
+    rotate: Effect.fn("Webhooks.rotate")(function* (id, confirm) {
       const secret = newSecret()
       const until = (yield* Clock.currentTimeMillis) + rotation
-      yield* writeSimply(`give webhook ${id} a new secret`, stored.reseal(id, secret, until), keep)
+      yield* writeSimply(
+        `give webhook ${id} a new secret`,
+        Effect.gen(function* () {
+          const before = yield* stored.get(id)
+          if (before === null) return yield* notFound(id)
+          const row = yield* stored.reseal(id, secret, until)
+          if (confirm !== undefined) yield* confirm(webhookOf(before))
+          return row
+        }),
+        keep
+      )
       return { report: yield* Effect.flatMap(hookOf(id), report), secret: Redacted.make(secret) }
     }),
 
-    remove: Effect.fn("Webhooks.remove")((id, check) =>
+    remove: Effect.fn("Webhooks.remove")((id, check, confirm) =>
       writeSimply(
         `remove webhook ${id}`,
         Effect.gen(function* () {
@@ -330,6 +346,7 @@ const make = Effect.fnUntraced(function* (
           if (before === null) return yield* notFound(id)
           if (check !== undefined) yield* check(webhookOf(before))
           yield* stored.remove(id)
+          if (confirm !== undefined) yield* confirm(webhookOf(before))
         }),
         () => void hooks.delete(id)
       ).pipe(Effect.zipRight(FiberMap.remove(served, id)), Effect.uninterruptible)

@@ -42,12 +42,16 @@ const receivers = Effect.sync(() => {
   }
 })
 
-/** There are none yet. Each build of the layer has a database of its own. @since 0.5.0 @category layers */
-export const layer: Layer.Layer<Webhooks | WebhookReceivers, PersistenceError, EventLog> = Layer.unwrapEffect(
-  Effect.map(receivers, ({ send, service }) =>
-    WebhooksLive.layerOver(Effect.succeed(send), { allow: [] }).pipe(
-      Layer.provide(Database.layer({ filename: ":memory:" })),
-      Layer.merge(Layer.succeed(WebhookReceivers, service))
+/** Those of a database. @since 0.8.0 @category layers */
+export const layerOn: Layer.Layer<Webhooks | WebhookReceivers, PersistenceError, EventLog | Database.Database> =
+  Layer.unwrapEffect(
+    Effect.map(receivers, ({ send, service }) =>
+      Layer.merge(WebhooksLive.layerOver(Effect.succeed(send), { allow: [] }), Layer.succeed(WebhookReceivers, service))
     )
   )
+
+/** There are none yet. Each build of the layer has a database of its own. @since 0.5.0 @category layers */
+export const layer: Layer.Layer<Webhooks | WebhookReceivers, PersistenceError, EventLog> = Layer.provide(
+  layerOn,
+  Database.layer({ filename: ":memory:" })
 )

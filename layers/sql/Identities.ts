@@ -119,9 +119,14 @@ export const countTokens = (sql: SqlClient.SqlClient, owner: UserName) =>
     Number(row?.["tokens"] ?? 0)
   )
 
-/** Whether there was one. @since 0.4.0 @category statements */
-export const deleteToken = (sql: SqlClient.SqlClient, id: TokenId) =>
-  Effect.map(sql<Rows.Row>`delete from tokens where id = ${id} returning id`, (rows) => rows.length > 0)
+/** Null: there is no such token. @since 0.8.0 @category statements */
+export const token = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, id: TokenId) {
+  const [row] = yield* sql<Rows.Row>`select * from tokens where id = ${id}`
+  return row === undefined ? null : yield* tokenRows.one(row)
+})
+
+/** @since 0.4.0 @category statements */
+export const deleteToken = (sql: SqlClient.SqlClient, id: TokenId) => sql`delete from tokens where id = ${id}`
 
 /**
  * Only if the password is still the one that was looked at, and the user not disabled: else null. Gives the hashes of those that were dropped for it.

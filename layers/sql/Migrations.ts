@@ -644,6 +644,28 @@ const deliveries = Effect.gen(function* () {
   yield* sql`create index webhook_deliveries_webhook on webhook_deliveries (webhook_id, id)`
 })
 
+/**
+ * Keys of requests that make something without an operation: thing: what kind of thing it is, and thing_id: which. SQLite cannot take a NOT NULL away, so the
+ * table is made anew.
+ */
+const keyedThings = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`create table request_keys_next (
+    key text primary key,
+    fingerprint text not null,
+    operation_id text references operations (id),
+    thing text,
+    thing_id text,
+    created_at integer not null,
+    check ((operation_id is null) <> (thing is null) and (thing is null) = (thing_id is null))
+  ) strict, without rowid`
+  yield* sql`insert into request_keys_next (key, fingerprint, operation_id, created_at)
+    select key, fingerprint, operation_id, created_at from request_keys`
+  yield* sql`drop table request_keys`
+  yield* sql`alter table request_keys_next rename to request_keys`
+  yield* sql`create index request_keys_age on request_keys (created_at)`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -666,7 +688,8 @@ export const migrations = {
   "0020_settings_events": settingsEvents,
   "0021_retries": retries,
   "0022_disabled_users": disabledUsers,
-  "0023_webhook_deliveries": deliveries
+  "0023_webhook_deliveries": deliveries,
+  "0024_keyed_things": keyedThings
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -13,6 +13,7 @@ import { Host, HostConfig, HostFacts, HostOrigin } from "../../src/domain/Host.t
 import * as Ids from "../../src/domain/Ids.ts"
 import { Image, ImageConfig, ImageContent, ImageOrigin, ImageState, ImageWanted } from "../../src/domain/Image.ts"
 import { InstanceType, KnownType } from "../../src/domain/InstanceType.ts"
+import { ThingKind } from "../../src/domain/Keyed.ts"
 import { Nic, NicId } from "../../src/domain/Nic.ts"
 import { Operation, OperationDetail, OperationKind, OperationState } from "../../src/domain/Operation.ts"
 import { Placement } from "../../src/domain/Placement.ts"
@@ -330,7 +331,11 @@ const StepReportRow = Schema.Struct({
 /** @since 0.8.0 @category rows */
 export const stepReports = table("operation_steps", "name", StepReportRow)
 
-const KeyRow = Schema.Struct({ fingerprint: Schema.String })
+const KeyRow = Schema.Struct({
+  fingerprint: Schema.String,
+  thing: Schema.NullOr(ThingKind),
+  thingId: Schema.propertySignature(Schema.NullOr(Schema.String)).pipe(Schema.fromKey("thing_id"))
+})
 /** @since 0.3.0 @category rows */
 export const requestKeys = table("request_keys", "key", KeyRow)
 

@@ -60,6 +60,31 @@ const sessionOf = (connection: Connection, action: string): Effect.Effect<SFTPWr
     )
   )
 
+/** SSH_FX_NO_SUCH_FILE is no error. */
+const unlessAbsent = <A>(asked: Effect.Effect<A, SshError>): Effect.Effect<Option.Option<A>, SshError> =>
+  Effect.catchIf(
+    Effect.asSome(asked),
+    (error) => codeOf(error) === STATUS_CODE.NO_SUCH_FILE,
+    () => Effect.succeedNone
+  )
+
+/** Removes files; absent is fine. @since 0.8.0 @category running */
+export const remove = (
+  connection: Connection,
+  action: string,
+  paths: ReadonlyArray<string>
+): Effect.Effect<void, SshError, Scope.Scope> =>
+  Effect.flatMap(sessionOf(connection, action), (sftp) =>
+    Effect.forEach(
+      paths,
+      (path) =>
+        unlessAbsent(
+          request<void>(connection, action, (answer) => sftp.unlink(path, (error) => answer(error ?? undefined)))
+        ),
+      { concurrency: "unbounded", discard: true }
+    )
+  )
+
 /** Parts of a file. None: there is no such file. @since 0.6.0 @category running */
 export const read = (
   connection: Connection,
@@ -69,18 +94,13 @@ export const read = (
 ): Effect.Effect<Option.Option<FileRead>, SshError, Scope.Scope> =>
   Effect.gen(function* () {
     const sftp = yield* sessionOf(connection, action)
-    const opened = yield* Effect.asSome(
-      request<Buffer>(connection, action, (answer) => sftp.open(path, "r", answer))
-    ).pipe(
-      Effect.catchIf(
-        (error) => codeOf(error) === STATUS_CODE.NO_SUCH_FILE,
-        () => Effect.succeedNone
-      )
-    )
+    const opened = yield* unlessAbsent(request<Buffer>(connection, action, (answer) => sftp.open(path, "r", answer)))
     if (Option.isNone(opened)) return Option.none()
     const handle = opened.value
-    const { size } = yield* request<{ readonly size: number }>(connection, action, (answer) =>
-      sftp.fstat(handle, answer)
+    const { mtime, size } = yield* request<{ readonly size: number; readonly mtime: number }>(
+      connection,
+      action,
+      (answer) => sftp.fstat(handle, answer)
     )
     let left = mostRead
     const read: Array<Uint8Array> = []
@@ -106,5 +126,5 @@ export const read = (
       read.push(bytes.subarray(0, filled))
     }
     // the handle goes with its session
-    return Option.some({ size, pieces: read })
+    return Option.some({ size, modified: mtime, pieces: read })
   })

@@ -58,7 +58,7 @@ const isPlannable = (operation: unknown) => {
 }
 
 const isOne = (operation: unknown) =>
-  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation|Webhook)$/.test(
+  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation|Webhook|User|Token)$/.test(
     String(members(operation).operationId)
   )
 

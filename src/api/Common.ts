@@ -150,8 +150,8 @@ export const IdempotencyKey = {
   )
 }
 
-/** @since 0.4.0 @category parameters */
-export const waiting = Schema.Struct(Prefer)
+/** Of what is made at once, without an operation. @since 0.8.0 @category parameters */
+export const making = Schema.Struct(IdempotencyKey)
 /** @since 0.4.0 @category parameters */
 export const creating = Schema.Struct({ ...IdempotencyKey, ...Prefer })
 /** @since 0.4.0 @category parameters */

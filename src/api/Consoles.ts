@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import { ConsoleKind } from "../domain/Console.ts"
 import * as Ids from "../domain/Ids.ts"
 import { Recorded } from "./Access.ts"
-import { documented, field, id, oneOf, optional, strict, Time } from "./Common.ts"
+import { documented, field, id, oneOf, optional, Time } from "./Common.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.7.0 @category schemas */
@@ -38,9 +38,9 @@ export type NewConsoleTicket = typeof NewConsoleTicket.Type
 export const ConsoleTicket = Schema.Struct({
   ticket: field(
     Schema.Redacted(Schema.String).annotations({ identifier: "TicketSecret" }),
-    "the `ticket` of the WebSocket's address. It is good once, for whoever asked for it, and not told again"
+    "for the WebSocket's `Sec-WebSocket-Protocol`. It is good once, for whoever asked for it, and not told again"
   ),
-  path: field(Schema.String, "where the WebSocket is, without its query"),
+  path: field(Schema.String, "where the WebSocket is"),
   expiresAt: field(Time, "until when it can be used")
 }).annotations({
   identifier: "ConsoleTicket",
@@ -56,14 +56,37 @@ export const ConsoleTicket = Schema.Struct({
 
 const byId = Schema.Struct({ id: id(Ids.VmId) })
 
-const Parameters = Schema.Struct({
-  ticket: field(
-    Schema.String.pipe(Schema.pattern(/^vmc_[A-Za-z0-9_-]{43}$/)).annotations({
-      message: () => ({ message: "expected the ticket of an answer of /console-tickets", override: true })
+/** The protocol that a console's WebSocket speaks. @since 0.8.0 @category constants */
+export const protocol = "vmfabric.console"
+
+const ticketProtocol = "vmfabric.ticket."
+
+/**
+ * What a WebSocket is opened with: the ticket is a protocol beside the real one, since a browser lets scripts say nothing else with it, and an
+ * address is kept in logs. The real one is first, and alone is answered.
+ *
+ * @since 0.8.0 @category conversions
+ */
+export const protocolsOf = (ticket: string): readonly [real: string, ticket: string] => [
+  protocol,
+  `${ticketProtocol}${ticket}`
+]
+
+/** The ticket in what a WebSocket is opened with. @since 0.8.0 @category conversions */
+export const ticketIn = (protocols: string): string =>
+  protocols.slice(protocols.indexOf(ticketProtocol) + ticketProtocol.length)
+
+const Opening = Schema.Struct({
+  "sec-websocket-protocol": field(
+    Schema.String.pipe(Schema.pattern(/^vmfabric\.console, ?vmfabric\.ticket\.vmc_[A-Za-z0-9_-]{43}$/)).annotations({
+      message: () => ({
+        message: "expected vmfabric.console, vmfabric.ticket.TICKET with the ticket of an answer of /console-tickets",
+        override: true
+      })
     }),
-    "as POST `/vms/{id}/console-tickets` gave it"
+    "`vmfabric.console, vmfabric.ticket.TICKET`, with the ticket as POST `/vms/{id}/console-tickets` gave it; `vmfabric.console` is answered"
   )
-}).annotations(strict)
+})
 
 /** Codes above 4000 are an application's own (RFC 6455). @since 0.7.0 @category constants */
 export const closeCodes = {
@@ -115,7 +138,7 @@ export const group = HttpApiGroup.make("consoles")
   .add(
     HttpApiEndpoint.get("openConsole", "/vms/:id/console")
       .setPath(byId)
-      .setUrlParams(Parameters)
+      .setHeaders(Opening)
       .addSuccess(switching)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
@@ -131,7 +154,7 @@ export const group = HttpApiGroup.make("consoles")
   .add(
     HttpApiEndpoint.get("openVnc", "/vms/:id/vnc")
       .setPath(byId)
-      .setUrlParams(Parameters)
+      .setHeaders(Opening)
       .addSuccess(switching)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)

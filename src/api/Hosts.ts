@@ -13,7 +13,7 @@ import * as Domain from "../domain/Host.ts"
 import * as Ids from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import { Resources } from "../domain/Resources.ts"
-import { documented, field, id, IfMatch, Int, listOf, optional, strict, Time } from "./Common.ts"
+import { documented, field, id, IfMatch, Int, listOf, making, optional, strict, Time } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import * as Vms from "./Vms.ts"
@@ -47,7 +47,7 @@ export const Host = Schema.Struct({
   maintenance: field(Schema.Boolean, "nothing new is placed on it; what is there stays, and can be worked on"),
   capacity: field(
     Resources,
-    "what may be promised in all, overcommit included; zero until it was reached for the first time"
+    "what may be promised in all, overcommit included and without what is reserved; zero until it was reached for the first time"
   ),
   promised: field(Resources, "what is promised to VMs and volumes"),
   free: field(Resources, "what can still be promised"),
@@ -60,13 +60,19 @@ export const Host = Schema.Struct({
   virt: field(Domain.VirtualizationType, "how guests run; `auto`: by what libvirt offers"),
   overcommit: field(Domain.HostConfig.fields.overcommit, "how many times what it has may be promised"),
   limit: field(Domain.HostConfig.fields.limit, "at most so much of the machine is used; what is absent: all it has"),
+  reserved: field(Resources, "of what may be promised with overcommit, so much is kept free: vCPUs, MiB, GiB"),
   network: field(
     Schema.NullOr(Network.NetworkName),
     "the network of NICs that name none; null: libvirt's `default` where it is active"
   ),
   networks: field(Networks, "what it has for networks by these names, beside libvirt's own"),
   path: field(Schema.String, "folder on the host for images and disks"),
-  labels: field(Schema.Record({ key: Schema.String, value: Schema.String }), "free")
+  labels: field(Schema.Record({ key: Schema.String, value: Schema.String }), "free"),
+  traits: field(
+    Schema.Record({ key: Schema.String, value: Schema.String }),
+    "labels that it has by itself, as it said when it was last reached: `host.arch`, `host.virt` (`kvm` or `qemu`, by which its guests run), " +
+      "`host.cpu.model` and `host.cpu.vendor`. Rules ask for them as for labels"
+  )
 }).annotations({ identifier: "Host", description: "A server VMs run on." })
 /** @since 0.4.0 @category schemas */
 export type Host = typeof Host.Type
@@ -91,10 +97,12 @@ export const HostList = listOf(Host, "HostList", [
     virt: "kvm",
     overcommit: { cpu: 4, ram: 1, disk: 1 },
     limit: {},
+    reserved: { cpu: 0, ram: 0, disk: 0 },
     network: "lan",
     networks: { lan: { kind: "bridge", name: "br0" } },
     path: "/var/lib/vmfabric",
-    labels: {}
+    labels: {},
+    traits: {}
   }
 ])
 
@@ -108,12 +116,16 @@ const amount = (unit: string) =>
   Schema.Int.pipe(Schema.between(1, Number.MAX_SAFE_INTEGER)).annotations(
     says(`expected a whole number of ${unit}, 1 or more`)
   )
+const kept = (unit: string) =>
+  Schema.Int.pipe(Schema.between(0, Number.MAX_SAFE_INTEGER)).annotations(
+    says(`expected a whole number of ${unit}, 0 or more`)
+  )
 const label = Schema.Record({
-  key: Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/)),
+  key: Schema.String.pipe(Schema.pattern(Domain.labelPattern)),
   value: Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{0,255}$/u))
 }).annotations(
   says(
-    "expected labels, each with a key of letters, digits, and any of _ . / - inside (63 at most), and a text of 255 characters at most"
+    "expected labels, each with a key of letters, digits, and any of _ . / - inside (63 at most; host. at the start is for what hosts say of themselves), and a text of 255 characters at most"
   )
 )
 
@@ -132,6 +144,12 @@ const settings = {
       exact: true
     }).annotations(strict),
     "at most so much of the machine is used; what is absent in it: all it has"
+  ),
+  reserved: optional(
+    Schema.partialWith(Schema.Struct({ cpu: kept("vCPUs"), ram: kept("MiB"), disk: kept("GiB") }), {
+      exact: true
+    }).annotations(strict),
+    "of what may be promised, overcommit included, so much is kept free; what is absent in it: nothing. What is there already stays"
   ),
   network: optional(
     Schema.NullOr(
@@ -204,9 +222,9 @@ export const HostChange = Schema.Struct({
 }).annotations({
   identifier: "HostChange",
   description:
-    "What is to be different. What is absent stays; `overcommit`, `limit`, `networks` and `labels` are replaced as a whole. Of a host of the machine file only " +
+    "What is to be different. What is absent stays; `overcommit`, `limit`, `reserved`, `networks` and `labels` are replaced as a whole. Of a host of the machine file only " +
     "`maintenance` can be changed.",
-  examples: [{ maintenance: true }, { network: "lan", labels: { rack: "7" } }],
+  examples: [{ maintenance: true }, { network: "lan", labels: { rack: "7" } }, { reserved: { cpu: 2, ram: 4096 } }],
   ...strict
 })
 /** @since 0.7.0 @category schemas */
@@ -285,6 +303,7 @@ export const group = HttpApiGroup.make("hosts")
   .add(
     HttpApiEndpoint.post("addHost", "/hosts")
       .setUrlParams(planning)
+      .setHeaders(making)
       .setPayload(NewHost)
       .addSuccess(Host, { status: 201 })
       .addSuccess(Plan)

@@ -156,7 +156,7 @@ export const group = HttpApiGroup.make("images")
   .add(
     HttpApiEndpoint.post("createImage", "/images")
       .setUrlParams(planning)
-      .setHeaders(Schema.Struct(Prefer))
+      .setHeaders(creating)
       .setPayload(NewImage)
       .addSuccess(Image, { status: 201 })
       .addSuccess(Plan)

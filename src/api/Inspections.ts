@@ -56,7 +56,7 @@ const binary = (identifier: string, contentType: string, description: string) =>
 const byId = Schema.Struct({ id: id(Ids.VmId) })
 
 const streamExample =
-  "id: 64.6b86b273ff34.8192\nevent: output\ndata: R1VFU1QgUkVBRFkNCg==\n\nid: 64.6b86b273ff34.8192\nevent: end\ndata:\n\n"
+  "id: 64.6b86b273ff34.8192.1764432000\nevent: output\ndata: R1VFU1QgUkVBRFkNCg==\n\nid: 64.6b86b273ff34.8192.1764432000\nevent: end\ndata:\n\n"
 
 const said = (description: string) => field(Schema.NullOr(Schema.String), description)
 

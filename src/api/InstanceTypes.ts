@@ -19,6 +19,7 @@ import {
   IfMatch,
   Int,
   listOf,
+  making,
   optional,
   strict
 } from "./Common.ts"
@@ -77,6 +78,7 @@ export const group = HttpApiGroup.make("instanceTypes")
   .add(
     HttpApiEndpoint.post("createInstanceType", "/instance-types")
       .setUrlParams(planning)
+      .setHeaders(making)
       .setPayload(NewInstanceType)
       .addSuccess(InstanceType, { status: 201 })
       .addSuccess(Plan)

@@ -10,21 +10,7 @@ import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import { OperationKind, OperationState } from "../domain/Operation.ts"
-import {
-  accepted,
-  documented,
-  field,
-  Flag,
-  id,
-  Int,
-  listOf,
-  oneOf,
-  optional,
-  paging,
-  strict,
-  Time,
-  waiting
-} from "./Common.ts"
+import { documented, field, Flag, id, Int, listOf, oneOf, optional, paging, strict, Time } from "./Common.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.4.0 @category schemas */
@@ -171,24 +157,6 @@ export const group = HttpApiGroup.make("operations")
           "viewer",
           "List an operation's steps",
           "Those that were begun, in that order, with when each was and why it failed; what was undone is at the end."
-        )
-      )
-  )
-  .add(
-    HttpApiEndpoint.post("cancelOperation", "/operations/:id/cancel")
-      .setPath(byId)
-      .setHeaders(waiting)
-      .addSuccess(accepted(Operation, "Operation"))
-      .addSuccess(Operation)
-      .addError(Problem.NotFound)
-      .addError(Problem.Conflict)
-      .annotateContext(
-        documented(
-          "operator",
-          "Cancel an operation",
-          "It stops after the call to a host that is under way, and what it made is undone; then it is `failed`. A device that a guest does not let go of any more stays attached, and `outcome` says so. " +
-            "Repeating it is fine. " +
-            "Refused for one that has ended, and for kinds that only go forward."
         )
       )
   )

@@ -9,6 +9,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
+import { Resources } from "../domain/Resources.ts"
 import { documented, field, id, Int, oneOf, optional, strict, Time, within } from "./Common.ts"
 import { Violation } from "./Placement.ts"
 import * as Problem from "./Problem.ts"
@@ -201,6 +202,7 @@ export const HostLoss = Schema.Struct({
 export const Fits = Schema.Struct({
   hosts: field(Int, "how many there are"),
   open: field(Int, "how many of them take new VMs: they are up, and not in maintenance"),
+  reserved: field(Resources, "what those keep free in all, for which nothing is placed"),
   types: field(Schema.Array(TypeFit), "those on offer"),
   losses: field(
     Schema.Array(HostLoss),
@@ -214,6 +216,7 @@ export const Fits = Schema.Struct({
     {
       hosts: 3,
       open: 3,
+      reserved: { cpu: 0, ram: 12288, disk: 0 },
       types: [{ type: Ids.InstanceTypeId.make(1), cpu: 2, ram: 4096, disk: 20, more: 17, hosts: 3, limit: "ram" }],
       losses: [
         {

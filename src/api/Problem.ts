@@ -126,6 +126,21 @@ export class NotFound extends Schema.TaggedError<NotFound>("Problem404")(
   }
 }
 
+/** @since 0.8.0 @category errors */
+export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>("Problem405")(
+  "MethodNotAllowed",
+  fields(405, "method_not_allowed"),
+  of(
+    405,
+    "MethodNotAllowed",
+    "There is this path, but nothing can be done there by that method; `Allow` has those it has."
+  )
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
 /** @since 0.4.0 @category errors */
 export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
   "Conflict",
@@ -141,6 +156,8 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "no_feasible_host",
       "pool_full",
       "key_reused",
+      "key_spent",
+      "secret_not_kept",
       "not_cancellable",
       "not_retryable",
       "image_refused",
@@ -248,6 +265,7 @@ export const Problem = Schema.Union(
   Unauthenticated,
   Forbidden,
   NotFound,
+  MethodNotAllowed,
   Conflict,
   Gone,
   PreconditionFailed,

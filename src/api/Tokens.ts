@@ -5,13 +5,14 @@
  */
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
-import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { Needs } from "./Access.ts"
+import { IfMatch, making } from "./Common.ts"
+import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import { Role } from "./Users.ts"
 
@@ -89,6 +90,12 @@ export const CreatedToken = Schema.Struct({
   examples: [{ ...example, secret: Redacted.make("vmf_…") }]
 })
 
+const byId = Schema.Struct({
+  id: Schema.NumberFromString.pipe(Schema.compose(Identity.TokenId)).annotations({
+    description: "number of the token"
+  })
+})
+
 /** @since 0.4.0 @category groups */
 export const group = HttpApiGroup.make("tokens")
   .add(
@@ -107,27 +114,44 @@ export const group = HttpApiGroup.make("tokens")
   )
   .add(
     HttpApiEndpoint.post("createToken", "/tokens")
+      .setUrlParams(planning)
+      .setHeaders(making)
       .setPayload(NewToken)
       .addSuccess(CreatedToken, { status: 201 })
+      .addSuccess(Plan)
       .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.TooLarge)
       .annotate(Needs, "viewer")
       .annotate(OpenApi.Summary, "Create a token")
       .annotate(
         OpenApi.Description,
-        "For oneself, with at most the role one has; an admin also for others. The answer holds the secret, which is not told again."
+        "For oneself, with at most the role one has; an admin also for others. The answer holds the secret, which is not told again: only " +
+          "the same request with the same key has it for 10 minutes, from the same process; later it is `secret_not_kept`, and `detail` names the token to remove."
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("getToken", "/tokens/:id")
+      .setPath(byId)
+      .addSuccess(Token)
+      .addError(Problem.NotFound)
+      .annotate(Needs, "viewer")
+      .annotate(OpenApi.Summary, "Get a token")
+      .annotate(
+        OpenApi.Description,
+        "One's own; an admin sees anybody's. Without its secret. `ETag` is of all but its last use."
       )
   )
   .add(
     HttpApiEndpoint.del("removeToken", "/tokens/:id")
-      .setPath(
-        Schema.Struct({
-          id: Schema.NumberFromString.pipe(Schema.compose(Identity.TokenId)).annotations({
-            description: "number of the token"
-          })
-        })
-      )
-      .addSuccess(HttpApiSchema.NoContent)
+      .setPath(byId)
+      .setUrlParams(planning)
+      .setHeaders(Schema.Struct(IfMatch))
+      .addSuccess(Plan)
+      .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .annotate(Needs, "viewer")
       .annotate(OpenApi.Summary, "Remove a token")
       .annotate(OpenApi.Description, "It is worth nothing from then on. One's own; an admin can remove anybody's.")

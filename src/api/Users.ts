@@ -5,14 +5,14 @@
  */
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
-import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { ComparesPassword, Needs } from "./Access.ts"
-import { strict } from "./Common.ts"
+import { IfMatch, making, strict } from "./Common.ts"
+import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.4.0 @category schemas */
@@ -120,14 +120,20 @@ export const group = HttpApiGroup.make("users")
   )
   .add(
     HttpApiEndpoint.post("createUser", "/users")
+      .setUrlParams(planning)
+      .setHeaders(making)
       .setPayload(NewUser)
       .addSuccess(User, { status: 201 })
+      .addSuccess(Plan)
+      .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.TooLarge)
       .annotate(Needs, "admin")
       .annotate(OpenApi.Summary, "Create a user")
       .annotate(
         OpenApi.Description,
-        "The first user has to be an admin. Once somebody can sign in, being on the controller's machine is no longer enough."
+        "The first user has to be an admin. Once somebody can sign in, being on the controller's machine is no longer enough. A repetition with the same key " +
+          "that has another password than the user has by then is `key_reused`."
       )
   )
   .add(
@@ -137,15 +143,20 @@ export const group = HttpApiGroup.make("users")
       .addError(Problem.NotFound)
       .annotate(Needs, "admin")
       .annotate(OpenApi.Summary, "Get a user")
-      .annotate(OpenApi.Description, "One user, by name.")
+      .annotate(OpenApi.Description, "One user, by name. `ETag` is of all that is shown.")
   )
   .add(
     HttpApiEndpoint.patch("changeUser", "/users/:name")
       .setPath(byName)
+      .setUrlParams(planning)
+      .setHeaders(Schema.Struct(IfMatch))
       .setPayload(UserChange)
       .addSuccess(User)
+      .addSuccess(Plan)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .addError(Problem.TooLarge)
       .annotate(Needs, "admin")
       .annotate(OpenApi.Summary, "Change a user's role, or disable or enable a user")
       .annotate(
@@ -158,25 +169,34 @@ export const group = HttpApiGroup.make("users")
   .add(
     HttpApiEndpoint.put("setPassword", "/users/:name/password")
       .setPath(byName)
+      .setUrlParams(planning)
+      .setHeaders(Schema.Struct(IfMatch))
       .setPayload(NewPassword)
-      .addSuccess(HttpApiSchema.NoContent)
+      .addSuccess(Plan)
+      .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
+      .addError(Problem.TooLarge)
       .annotate(Needs, "viewer")
       .annotate(ComparesPassword, true)
       .annotate(OpenApi.Summary, "Set a password")
       .annotate(
         OpenApi.Description,
         "One's own, with the present one; an admin can set anybody's. Ends the user's sessions, this one too. A token with less than its " +
-          "owner's role cannot set the owner's password."
+          "owner's role cannot set the owner's password. A plan says that there would be another, and is not bound to which."
       )
   )
   .add(
     HttpApiEndpoint.del("removeUser", "/users/:name")
       .setPath(byName)
-      .addSuccess(HttpApiSchema.NoContent)
+      .setUrlParams(planning)
+      .setHeaders(Schema.Struct(IfMatch))
+      .addSuccess(Plan)
+      .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .annotate(Needs, "admin")
       .annotate(OpenApi.Summary, "Remove a user")
       .annotate(OpenApi.Description, "With all tokens and sessions. The last admin stays.")

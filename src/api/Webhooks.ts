@@ -5,14 +5,14 @@
  */
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
-import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { EventId, EventType } from "../domain/Event.ts"
 import * as Domain from "../domain/Webhook.ts"
-import { documented, field, id, IfMatch, Int, listOf, oneOf, optional, strict, Time } from "./Common.ts"
+import { documented, field, id, IfMatch, Int, listOf, making, oneOf, optional, strict, Time } from "./Common.ts"
+import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
 const Url = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(2000)).annotations({
@@ -170,14 +170,20 @@ export const group = HttpApiGroup.make("webhooks")
   )
   .add(
     HttpApiEndpoint.post("createWebhook", "/webhooks")
+      .setUrlParams(planning)
+      .setHeaders(making)
       .setPayload(NewWebhook)
       .addSuccess(SealedWebhook, { status: 201 })
+      .addSuccess(Plan)
+      .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
       .addError(Problem.TooLarge)
       .annotateContext(
         documented(
           "admin",
           "Create a webhook",
-          "Events from now on are sent there; the answer has the secret that they are signed with, this once. 100 at most."
+          "Events from now on are sent there; the answer has the secret that they are signed with, this once: only the same request with " +
+            "the same key has it again, for 10 minutes, from the same process; later it is `secret_not_kept`, and `detail` says what to do. 100 webhooks at most."
         )
       )
   )
@@ -193,10 +199,13 @@ export const group = HttpApiGroup.make("webhooks")
   .add(
     HttpApiEndpoint.patch("changeWebhook", "/webhooks/:id")
       .setPath(byId)
+      .setUrlParams(planning)
       .setHeaders(Schema.Struct(IfMatch))
       .setPayload(WebhookChange)
       .addSuccess(Webhook)
+      .addSuccess(Plan)
       .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
       .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
       .annotateContext(
@@ -210,14 +219,19 @@ export const group = HttpApiGroup.make("webhooks")
   .add(
     HttpApiEndpoint.post("rotateWebhookSecret", "/webhooks/:id/secret")
       .setPath(byId)
+      .setUrlParams(planning)
+      .setHeaders(making)
       .addSuccess(SealedWebhook)
+      .addSuccess(Plan)
       .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
       .annotateContext(
         documented(
           "admin",
           "Give a webhook a new secret",
           "The answer has it, this once. For 24 hours deliveries have two signatures, the other by the secret before, so that nothing is lost " +
-            "while the receiver changes over; doing it twice ends the oldest one at once."
+            "while the receiver changes over; doing it twice ends the oldest one at once. The same request with the same key " +
+            "does it once; it has the secret again as that of creating one has it."
         )
       )
   )
@@ -251,9 +265,12 @@ export const group = HttpApiGroup.make("webhooks")
   .add(
     HttpApiEndpoint.del("removeWebhook", "/webhooks/:id")
       .setPath(byId)
+      .setUrlParams(planning)
       .setHeaders(Schema.Struct(IfMatch))
-      .addSuccess(HttpApiSchema.NoContent)
+      .addSuccess(Plan)
+      .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
+      .addError(Problem.Conflict)
       .addError(Problem.PreconditionFailed)
       .annotateContext(documented("admin", "Remove a webhook", "Nothing is sent there any more."))
   )

@@ -219,6 +219,19 @@ export const token: Verb.Noun = {
         })
     }),
     Verb.make({
+      name: "get",
+      about: "Show a token, without its secret.",
+      endpoints: ["getToken"],
+      options: Verb.noOptions,
+      args: Verb.word("token", "Id or name of the token."),
+      run: (_, text) =>
+        Effect.gen(function* () {
+          const id = yield* Resolve.token(text)
+          const { tokens } = yield* Session.client
+          yield* ask(tokenView, tokens.getToken({ path: { id }, withResponse: true }))
+        })
+    }),
+    Verb.make({
       name: "create",
       about: "Create a token, and print its secret: alone on standard output, and never again.",
       endpoints: ["createToken"],
@@ -367,7 +380,8 @@ export const logout: Verb.Noun = {
     Verb.make({
       name: "logout",
       about: "Revoke the token of the context, and take it out of the file.",
-      endpoints: ["removeToken"],
+      // what it asks for is another context's than the flags say, so that it is neither planned nor repeated
+      endpoints: ["whoAmI"],
       options: Verb.noOptions,
       args: Args.none,
       run: () =>

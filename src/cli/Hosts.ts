@@ -29,11 +29,22 @@ const types = ["host.added", "host.changed", "host.removed"] as const
 const left = (what: "cpu" | "ram" | "disk") => (host: Host) => `${host.free[what]}/${host.capacity[what]}`
 
 /** As a line of the machine file would have it. */
-const configOf = ({ address, labels, limit, network, networks, overcommit, path, virt }: Host): HostConfig => ({
+const configOf = ({
+  address,
+  labels,
+  limit,
+  network,
+  networks,
+  overcommit,
+  path,
+  reserved,
+  virt
+}: Host): HostConfig => ({
   address,
   virt,
   overcommit,
   limit,
+  reserved,
   ...(network === null ? {} : { network }),
   networks,
   path,
@@ -58,6 +69,14 @@ const view: View<Host> = {
     { title: "FREE DISK GIB", of: left("disk") },
     { title: "REASON", of: ({ reason }) => reason },
     { title: "SINCE", of: ({ since }) => time(since), wide: true },
+    {
+      title: "TRAITS",
+      of: ({ traits }) =>
+        Object.entries(traits)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(" "),
+      wide: true
+    },
     { title: "SETTINGS", of: (host) => InputFiles.formatMachine(configOf(host)), wide: true }
   ]
 }
@@ -66,7 +85,7 @@ const word = Verb.word("host", "Id, name or address of the host.")
 
 const settings = Args.text({ name: "key=value" }).pipe(
   Args.withDescription(
-    "As on a line of the machine file: network=NAME, network.NAME=bridge:br0, virt=kvm, overcommit.cpu=8, ram=65536, path=/folder, label.KEY=VALUE."
+    "As on a line of the machine file: network=NAME, network.NAME=bridge:br0, virt=kvm, overcommit.cpu=8, ram=65536, reserved.ram=4096, path=/folder, label.KEY=VALUE."
   ),
   Args.repeated
 )
@@ -117,7 +136,7 @@ const setVerb = Verb.make({
       const { hosts } = yield* client
       const before = yield* hosts.getHost({ path: { id } })
       const { address: _, ...config } = yield* read(changedWords(before, words, remove))
-      const payload = { network: null, networks: {}, ...config, ...Verb.given("user", user) }
+      const payload = { reserved: {}, network: null, networks: {}, ...config, ...Verb.given("user", user) }
       yield* ask(view, hosts.changeHost({ path: { id }, payload, withResponse: true }))
     })
 })

@@ -12,12 +12,19 @@ import * as Option from "effect/Option"
 
 /** Endpoints whose requests can have a key. @since 0.6.0 @category constants */
 export const keyed: ReadonlySet<string> = new Set([
+  "addHost",
   "addNic",
   "attachVolume",
+  "cancelOperation",
+  "createImage",
+  "createInstanceType",
   "createSnapshot",
+  "createToken",
+  "createUser",
   "createVm",
   "createVms",
   "createVolume",
+  "createWebhook",
   "detachVolume",
   "pauseVm",
   "powerOffVm",
@@ -31,6 +38,7 @@ export const keyed: ReadonlySet<string> = new Set([
   "resumeVm",
   "retryOperation",
   "revertToSnapshot",
+  "rotateWebhookSecret",
   "shutDownVm",
   "startVm"
 ])

@@ -182,6 +182,8 @@ export const fits: Verb.Noun = {
               ? `whichever host is lost, its VMs fit on the others${closed}`
               : `${value.unsurvivable} of ${value.hosts} hosts cannot be lost without leaving VMs that fit nowhere${closed}`
           )
+          const { cpu, disk, ram } = value.reserved
+          if (cpu + ram + disk > 0) yield* note(`kept free in all: ${cpu} vCPUs, ${ram} MiB, ${disk} GiB`)
         })
     })
   ]

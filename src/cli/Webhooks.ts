@@ -85,6 +85,9 @@ const idOf = (text: string) =>
     onSome: Effect.succeed
   })
 
+/** The id that is meant, and the calls to ask about it. */
+const existing = (text: string) => Effect.all([idOf(text), client])
+
 /** For people the secret stands alone on standard output. */
 const sealed = (answer: Answer<typeof SealedWebhook.Type>) =>
   Effect.gen(function* () {
@@ -120,8 +123,7 @@ export const noun: Verb.Noun = {
       args: word,
       run: (_, text) =>
         Effect.gen(function* () {
-          const id = yield* idOf(text)
-          const webhooks = yield* client
+          const [id, webhooks] = yield* existing(text)
           yield* ask(view, webhooks.getWebhook({ path: { id }, withResponse: true }))
         })
     }),
@@ -149,8 +151,7 @@ export const noun: Verb.Noun = {
       args: word,
       run: ({ address, types }, text) =>
         Effect.gen(function* () {
-          const id = yield* idOf(text)
-          const webhooks = yield* client
+          const [id, webhooks] = yield* existing(text)
           const payload = { ...Verb.given("url", address), ...(types.length === 0 ? {} : { types }) }
           yield* ask(view, webhooks.changeWebhook({ path: { id }, payload, withResponse: true }))
         })
@@ -163,8 +164,7 @@ export const noun: Verb.Noun = {
       args: word,
       run: (_, text) =>
         Effect.gen(function* () {
-          const id = yield* idOf(text)
-          const webhooks = yield* client
+          const [id, webhooks] = yield* existing(text)
           yield* sealed(yield* answered(webhooks.rotateWebhookSecret({ path: { id }, withResponse: true })))
         })
     }),
@@ -176,8 +176,7 @@ export const noun: Verb.Noun = {
       args: word,
       run: (_, text) =>
         Effect.gen(function* () {
-          const id = yield* idOf(text)
-          const webhooks = yield* client
+          const [id, webhooks] = yield* existing(text)
           const answer = yield* answered(webhooks.pingWebhook({ path: { id }, withResponse: true }))
           yield* one(pingView, answer)
           if (!answer.value.delivered) {
@@ -196,8 +195,7 @@ export const noun: Verb.Noun = {
       args: word,
       run: (_, text) =>
         Effect.gen(function* () {
-          const id = yield* idOf(text)
-          const webhooks = yield* client
+          const [id, webhooks] = yield* existing(text)
           const { body, value } = yield* answered(webhooks.listWebhookDeliveries({ path: { id }, withResponse: true }))
           yield* list(deliveries, value.items, body, "nothing was sent yet")
         })
@@ -210,8 +208,7 @@ export const noun: Verb.Noun = {
       args: word,
       run: (_, text) =>
         Effect.gen(function* () {
-          const id = yield* idOf(text)
-          const webhooks = yield* client
+          const [id, webhooks] = yield* existing(text)
           yield* webhooks.removeWebhook({ path: { id } })
           yield* note(`webhook ${id} is removed`)
         })

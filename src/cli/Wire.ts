@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Duplex } from "node:stream"
 import { createWebSocketStream, WebSocket } from "ws"
+import { protocolsOf } from "../api/Consoles.ts"
 import * as Problem from "../api/Problem.ts"
 import { Unreachable } from "../client/Errors.ts"
 import { Refused } from "./Failure.ts"
@@ -48,12 +49,12 @@ export const open = Effect.fn("Wire.open")(function* (
   ticket: Redacted.Redacted<string>
 ): Effect.fn.Return<Wire, WireError, Scope.Scope | FileSystem.FileSystem> {
   const ca = yield* authorityOf(caFile)
-  const address = `${url.replace(/^http/, "ws").replace(/\/+$/, "")}${path}?ticket=${Redacted.value(ticket)}`
+  const address = `${url.replace(/^http/, "ws").replace(/\/+$/, "")}${path}`
   const closed = yield* Deferred.make<Closed>()
   const socket = yield* Effect.acquireRelease(
     Effect.sync(
       () =>
-        new WebSocket(address, {
+        new WebSocket(address, [...protocolsOf(Redacted.value(ticket))], {
           headers: token === undefined ? {} : { authorization: `Bearer ${Redacted.value(token)}` },
           // a controller that sends its users elsewhere would be given their token there
           followRedirects: false,

@@ -255,17 +255,18 @@ const endpoint = ({ host, port }: Host.HostAddress): string =>
 
 const networkKey = /^network\.[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/
 
-const labelKey = /^label\.[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/
+const isLabel = (key: string): boolean => key.startsWith("label.") && Host.labelPattern.test(key.slice("label.".length))
 
 const machineKeys = [
   "network",
   "virt",
   "path",
   ...Resources.names,
-  ...Resources.names.map((name) => `overcommit.${name}`)
+  ...Resources.names.map((name) => `overcommit.${name}`),
+  ...Resources.names.map((name) => `reserved.${name}`)
 ]
 
-const machineWords = `${machineKeys.join("=, ")}=, network.<name>=, or label.<key>=, with the key of letters, digits, and any of _ . / - inside`
+const machineWords = `${machineKeys.join("=, ")}=, network.<name>=, or label.<key>=, with the key of letters, digits, and any of _ . / - inside, and not with host. at its start`
 
 const isNetwork = Schema.is(Network.NetworkName)
 const isVirt = Schema.is(Host.VirtualizationType)
@@ -285,7 +286,8 @@ const limitUnits: Record<Resources.Name, string> = { cpu: "vCPUs", ram: "MiB", d
  * | `path` | folder on the host for images and disks | `/var/lib/vmfabric` |
  * | `cpu`, `ram`, `disk` | at most so much of the machine is used (vCPUs, MiB, GiB) | all it has |
  * | `overcommit.cpu`, `.ram`, `.disk` | how many times that may be promised, 0.1 to 1000 | 4, 1, 1 |
- * | `label.<key>` | any text | |
+ * | `reserved.cpu`, `.ram`, `.disk` | of that so much is kept free (vCPUs, MiB, GiB) | nothing |
+ * | `label.<key>` | any text; keys that begin with `host.` are the host's own | |
  *
  * @since 0.1.0 @category parsing
  */
@@ -309,7 +311,7 @@ const machine = (
     const { expected, problem } = address.left
     faults.push({ problem, expected: expected === addressForm ? `${addressForm}, then key=value words` : expected })
   }
-  const isKey = (key: string) => machineKeys.includes(key) || networkKey.test(key) || labelKey.test(key)
+  const isKey = (key: string) => machineKeys.includes(key) || networkKey.test(key) || isLabel(key)
   const { faults: wordFaults, pairs } = keyValues(others, isKey, machineWords)
   faults.push(...wordFaults)
 
@@ -358,7 +360,22 @@ const machine = (
       },
       `a whole number of ${limitUnits[name]}, 1 or more`
     )
+  const reserve = (name: Resources.Name): readonly [Resources.Name, number] | undefined => {
+    const amount = given(
+      `reserved.${name}`,
+      (value) => {
+        const amount = wholeNumber(value)
+        return amount !== undefined && Number.isSafeInteger(amount) ? amount : undefined
+      },
+      `a whole number of ${limitUnits[name]}, 0 or more`
+    )
+    return amount === undefined || amount === 0 ? undefined : [name, amount]
+  }
   const [cpu, ram, disk] = [limit("cpu"), limit("ram"), limit("disk")]
+  const reserves = Resources.names.flatMap((name) => {
+    const reserved = reserve(name)
+    return reserved === undefined ? [] : [reserved]
+  })
   const ratios = { cpu: overcommit("cpu"), ram: overcommit("ram"), disk: overcommit("disk") }
   if (Either.isLeft(address)) return undefined
   const defaults = Host.defaultConfig(address.right)
@@ -371,6 +388,7 @@ const machine = (
       ...(ram !== undefined && { ram }),
       ...(disk !== undefined && { disk })
     },
+    ...(reserves.length > 0 && { reserved: Object.fromEntries(reserves) }),
     ...(network !== undefined && { network }),
     ...(networks.length > 0 && { networks: Object.fromEntries(networks) }),
     path: path ?? defaults.path,
@@ -413,6 +431,10 @@ export const machineWordsOf = (host: Host.HostConfig): readonly [string, ...Arra
   `virt=${host.virt}`,
   ...Resources.names.map((name) => `overcommit.${name}=${host.overcommit[name]}`),
   ...Resources.names.flatMap((name) => (host.limit[name] === undefined ? [] : [`${name}=${host.limit[name]}`])),
+  ...Resources.names.flatMap((name) => {
+    const reserved = host.reserved?.[name] ?? 0
+    return reserved === 0 ? [] : [`reserved.${name}=${reserved}`]
+  }),
   ...(host.network === undefined ? [] : [`network=${host.network}`]),
   ...Object.entries(host.networks ?? {}).map(([name, source]) => `network.${name}=${Network.formatSource(source)}`),
   `path=${host.path}`,

@@ -6,13 +6,13 @@
 import * as Schema from "effect/Schema"
 
 /**
- * A place in a console's log: `<length>.<hash>.<offset>`. A log is rotated, so that an offset alone would be a place in every file there ever was:
- * the hash is of so much of the file's beginning, and of what is before the place.
+ * A place in a console's log: `<length>.<hash>.<offset>.<seconds>`. A log is rotated, so that an offset alone would be a place in every file there ever
+ * was: the hash is of so much of the file's beginning, and of what is before the place; the seconds since 1970 are when the file had last been written to.
  *
  * @since 0.6.0 @category models
  */
 export const ConsoleCursor = Schema.String.pipe(
-  Schema.pattern(/^(?:[0-9]|[1-5][0-9]|6[0-4])\.[0-9a-f]{12}\.(?:0|[1-9][0-9]{0,14})$/),
+  Schema.pattern(/^(?:[0-9]|[1-5][0-9]|6[0-4])\.[0-9a-f]{12}\.(?:0|[1-9][0-9]{0,14})\.(?:0|[1-9][0-9]{0,11})$/),
   Schema.brand("ConsoleCursor")
 )
 /** @since 0.6.0 @category models */

@@ -88,14 +88,18 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
   ruled: Schema.optionalWith(Schema.Boolean, { exact: true }),
   /** which of how many that are created all or none. Absent: it is alone */
   together: Schema.optionalWith(Schema.Struct({ number: Schema.Int, of: Schema.Int }), { exact: true }),
+  /** after how many steps it was given up to arrange those otherwise. Absent: there is no arrangement, or none was looked for */
+  cut: Schema.optionalWith(Schema.Int, { exact: true }),
   why: Schema.optionalWith(Refusal, { exact: true })
 }) {
   /** What is refused, in a few words. @since 0.7.0 */
   get problem(): string {
     const { together: group } = this
-    return group === undefined
-      ? `no host can take the ${this.what ?? "VM"}`
-      : `none of the ${group.of} VMs is created, for no host can take number ${group.number} beside those before it`
+    if (group === undefined) return `no host can take the ${this.what ?? "VM"}`
+    const said = `none of the ${group.of} VMs is created, for no host can take number ${group.number} beside those before it`
+    return this.cut === undefined
+      ? said
+      : `${said}, and no other arrangement of them was found within ${this.cut} steps (there may be one)`
   }
 
   override get message(): string {
@@ -482,6 +486,30 @@ export class OperationTimeout extends Schema.TaggedError<OperationTimeout>()("Op
 export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", { key: Schema.String }) {
   override get message(): string {
     return `Idempotency-Key ${this.key} was used for another request before: take a new key for a new request`
+  }
+}
+
+/** What a request with that key has made is there no more. @since 0.8.0 @category errors */
+export class KeySpent extends Schema.TaggedError<KeySpent>()("KeySpent", {
+  key: Schema.String,
+  /** as in `user ada` */
+  made: Schema.String
+}) {
+  override get message(): string {
+    return `the request with Idempotency-Key ${this.key} was done before: what it made, ${this.made}, is there no more; take a new key to have another made`
+  }
+}
+
+/** A secret that was told once, to a request with that key, and is not kept. @since 0.8.0 @category errors */
+export class SecretNotKept extends Schema.TaggedError<SecretNotKept>()("SecretNotKept", {
+  key: Schema.String,
+  /** as in `token 7 (nightly builds)` */
+  made: Schema.String,
+  /** what to do when it did not arrive, one clause */
+  instead: Schema.String
+}) {
+  override get message(): string {
+    return `the request with Idempotency-Key ${this.key} has made ${this.made} before, whose secret was told then and is not kept: if it did not arrive, ${this.instead}`
   }
 }
 

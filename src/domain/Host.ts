@@ -44,6 +44,7 @@ const Ratio = Schema.Number.pipe(Schema.finite(), Schema.between(0.1, 1000))
  *
  * - `overcommit`: how many times what the machine has may be promised, for each resource.
  * - `limit`: caps on what the machine is taken to have (vCPUs, MiB, GiB); absent: what libvirt reports.
+ * - `reserved`: of what may be promised, so much is kept free (vCPUs, MiB, GiB); what is absent in it, or it itself: nothing.
  * - `network`: the network for NICs that name none, by its name here or in libvirt; absent: libvirt's active `default`, else none.
  * - `networks`: what this host has for networks by these names; libvirt's own are offered by their own names besides.
  * - `path`: folder on the host that keeps images and root disks.
@@ -55,6 +56,7 @@ export const HostConfig = Schema.Struct({
   virt: VirtualizationType,
   overcommit: Schema.Struct({ cpu: Ratio, ram: Ratio, disk: Ratio }),
   limit: Schema.partialWith(Resources.Resources, { exact: true }),
+  reserved: Schema.optionalWith(Schema.partialWith(Resources.Resources, { exact: true }), { exact: true }),
   network: Schema.optionalWith(NetworkName, { exact: true }),
   networks: Schema.optionalWith(Schema.Record({ key: NetworkName, value: NetworkSource }), { exact: true }),
   path: Schema.String.pipe(
@@ -98,6 +100,11 @@ export const HostFacts = Schema.Struct({
   /** physical amounts, before overcommit and limits */
   resources: Resources.Resources,
   arch: Schema.String,
+  /** its processor as libvirt names it, null: it does not; absent: it was last looked at by a version that did not ask */
+  processor: Schema.optionalWith(
+    Schema.Struct({ model: Schema.NullOr(Schema.String), vendor: Schema.NullOr(Schema.String) }),
+    { exact: true }
+  ),
   /** the domain type to use, `auto` already resolved */
   domainType: Schema.Literal("kvm", "qemu"),
   /** the network of NICs that name none; null: such NICs are left out here */
@@ -107,6 +114,32 @@ export const HostFacts = Schema.Struct({
 }).annotations({ identifier: "HostFacts" })
 /** @since 0.1.0 @category models */
 export type HostFacts = typeof HostFacts.Type
+
+/**
+ * What hosts have as labels by themselves, beside those that they are given: rules can ask for these, and nobody can set them. Keys that begin with
+ * `host.` are theirs.
+ *
+ * @since 0.8.0 @category constants
+ */
+export const traitNames = ["host.arch", "host.virt", "host.cpu.model", "host.cpu.vendor"] as const
+
+/** The key of a label that a host can be given. @since 0.8.0 @category constants */
+export const labelPattern = /^(?!host\.)[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/
+
+const traitOf = (facts: HostFacts | null, label: string): string | undefined => {
+  switch (label) {
+    case "host.arch":
+      return facts?.arch
+    case "host.virt":
+      return facts?.domainType
+    case "host.cpu.model":
+      return facts?.processor?.model ?? undefined
+    case "host.cpu.vendor":
+      return facts?.processor?.vendor ?? undefined
+    default:
+      return undefined
+  }
+}
 
 /**
  * A host as the inventory keeps it. `facts` is null until it has been reached for the first time.
@@ -132,14 +165,44 @@ export class Host extends Schema.Class<Host>("Host")({
     return formatAddress(this.config.address)
   }
 
-  /** What may be promised in all: facts, capped by the limits, times overcommit. Null until the host was reached once. */
-  get capacity(): Resources.Resources | null {
+  /** What it has as labels by itself; none until it was reached once. */
+  get traits(): Readonly<Record<string, string>> {
+    const { facts } = this
+    return Object.fromEntries(
+      traitNames.flatMap((name) => {
+        const value = traitOf(facts, name)
+        return value === undefined ? [] : [[name, value]]
+      })
+    )
+  }
+
+  /** Of both kinds of labels; undefined: it has none of that key. */
+  label(key: string): string | undefined {
+    return traitOf(this.facts, key) ?? this.config.labels[key]
+  }
+
+  /** Facts, capped by the limits, times overcommit: what is reserved is part of it. Null until the host was reached once. */
+  get total(): Resources.Resources | null {
     const facts = this.facts
     if (facts === null) return null
     const { limit, overcommit } = this.config
     return Resources.map((name) =>
       Math.floor(Math.min(facts.resources[name], limit[name] ?? Number.POSITIVE_INFINITY) * overcommit[name])
     )
+  }
+
+  /** What of `total` is never promised: as much as is to be reserved, and no more than there is. */
+  get reserved(): Resources.Resources {
+    const { reserved = {} } = this.config
+    const total = this.total
+    return Resources.map((name) => Math.min(reserved[name] ?? 0, total?.[name] ?? Number.POSITIVE_INFINITY))
+  }
+
+  /** What may be promised in all: `total` without what is reserved. Null until the host was reached once. */
+  get capacity(): Resources.Resources | null {
+    const total = this.total
+    const reserved = this.reserved
+    return total === null ? null : Resources.map((name) => total[name] - reserved[name])
   }
 }
 

@@ -62,7 +62,9 @@ export const inspect = (ends: ImageEnds, declared?: ImageFormat): Either.Either<
   }
   if (fileSize > maximumSize) return Either.left(tooLarge(fileSize))
   if (declared === undefined && isText(head)) {
-    return Either.left("it is text, as an error page is that came instead of it: declare format=raw if it is a raw disk")
+    return Either.left(
+      "it is text, as an error page is that came instead of it: declare format=raw if it is a raw disk"
+    )
   }
   return Either.right({ format: "raw", virtualSize: Math.ceil(fileSize / 512) * 512 })
 }

@@ -32,10 +32,16 @@ const together = 64
 /** Whether it is all or nothing: some of those that rules are about are of no use alone. @since 0.7.0 @category predicates */
 export const isWhole = ({ placement }: Pick<CreateVms, "placement">): boolean => (placement?.rules ?? []).length > 0
 
+/** Which of them it is: those of which all or none are made are placed with a view to the others. */
+const followed = (request: CreateVms, index: number) =>
+  isWhole(request) ? { following: request.count - 1 - index } : {}
+
 /** Each as it is planned, one after the other. @since 0.5.0 @category use cases */
 export const rehearsals = (vms: Vms["Type"], request: CreateVms) => {
   const { idempotencyKey: _, ...each } = request
-  return Array.from({ length: request.count }, (_, index) => vms.create({ ...each, name: `${each.name}-${index + 1}` }))
+  return Array.from({ length: request.count }, (_, index) =>
+    vms.create({ ...each, ...followed(request, index), name: `${each.name}-${index + 1}` })
+  )
 }
 
 const keyOf = (key: string | undefined, number: number, count: number) =>
@@ -59,6 +65,7 @@ export const create = Effect.fn("Batch.create")(function* (
       Array.from({ length: count }, (_, index) => ({
         ...each,
         ...keyOf(idempotencyKey, index + 1, count),
+        ...followed(request, index),
         name: `${each.name}-${index + 1}`
       }))
     )

@@ -11,6 +11,7 @@ import * as Seed from "../cloudinit/Seed.ts"
 import { type CloudInit, hostnameOf, usual } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
 import { formatAddress, type Host } from "../domain/Host.ts"
+import type { Token, User } from "../domain/Identity.ts"
 import { formatSource, type Image, isPublished } from "../domain/Image.ts"
 import { type HostId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
@@ -20,6 +21,7 @@ import { Operation, type OperationKind } from "../domain/Operation.ts"
 import { showAll } from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
 import { type Labels, Vm } from "../domain/Vm.ts"
+import type { Webhook } from "../domain/Webhook.ts"
 import { Snapshot, Volume } from "../domain/Volume.ts"
 import * as Kinds from "../operations/Kinds.ts"
 import * as NicSaga from "../operations/NicSaga.ts"
@@ -137,7 +139,7 @@ const labelsOf = (labels: Labels): string | null => {
 /** What is kept of a host; null: it is not there. */
 const hostText = (host: Host | null): string | null => {
   if (host === null) return null
-  const { address, labels, limit, network, networks = {}, overcommit, path, virt } = host.config
+  const { address, labels, limit, network, networks = {}, overcommit, path, reserved = {}, virt } = host.config
   return lines({
     maintenance: host.maintenance ? "on" : "off",
     address: formatAddress(address),
@@ -146,6 +148,8 @@ const hostText = (host: Host | null): string | null => {
     "at most":
       Resources.names.flatMap((name) => (limit[name] === undefined ? [] : [`${name} ${limit[name]}`])).join(", ") ||
       null,
+    "kept free":
+      Resources.names.flatMap((name) => (reserved[name] ? [`${name} ${reserved[name]}`] : [])).join(", ") || null,
     network: network ?? null,
     networks:
       Object.entries(networks)
@@ -558,6 +562,69 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
         state: retired ? "retired" : "on offer"
       })
     add(change("record", `instance type ${after.tid}`, before === null ? null : text(before), text(after)))
+  }
+  if (made.user !== undefined) {
+    const { after, before, password = false } = made.user
+    const text = ({ disabled, hasPassword, role }: User, sessions: string | null, also: string) =>
+      lines({
+        role,
+        "may sign in": disabled ? "no" : "yes",
+        password: hasPassword ? `set${also}` : "none",
+        sessions
+      })
+    // another role ends them, too
+    const ends = before !== null && after !== null && (password || before.role !== after.role)
+    const name = (after ?? before)?.name ?? ""
+    add(
+      change(
+        "record",
+        `user ${name}`,
+        before === null ? null : text(before, ends ? "as they are" : null, ""),
+        after === null ? null : text(after, ends ? "ended" : null, before !== null && password ? " anew" : "")
+      )
+    )
+  }
+
+  if (made.token !== undefined) {
+    const { after, before } = made.token
+    const text = ({ expiresAt, name, owner, role }: Token) =>
+      lines({
+        name,
+        owner,
+        role,
+        "good until": expiresAt === null ? "it is removed" : new Date(expiresAt).toISOString()
+      })
+    // the id of one that is new is not known yet
+    const target = before === null ? `token ${after?.name ?? ""}` : `token ${before.id} (${before.name})`
+    add(change("record", target, before === null ? null : text(before), after === null ? null : text(after)))
+  }
+
+  if (made.webhook !== undefined) {
+    const { after, before, secret = false } = made.webhook
+    const text = ({ types, url }: Webhook, secret: string | null) =>
+      lines({ URL: url, types: types === null ? "all" : types.join(", "), secret })
+    const target = before === null ? "webhook" : `webhook ${before.id}`
+    add(
+      change(
+        "record",
+        target,
+        before === null ? null : text(before, secret ? "as it is" : null),
+        after === null ? null : text(after, secret ? "a new one; the one before signs for another 24 hours, too" : null)
+      )
+    )
+  }
+
+  if (made.cancelled !== undefined) {
+    const { id, kind, state } = made.cancelled
+    const now = { kind, state }
+    add(
+      change(
+        "record",
+        `operation ${id}`,
+        lines(now),
+        lines({ ...now, "is to stop": "yes, and what it made is undone" })
+      )
+    )
   }
   return { steps, changes, volume: volumeNow } satisfies OutcomeOfOne
 })

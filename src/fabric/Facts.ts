@@ -6,14 +6,17 @@
 import type { CloudInit } from "../domain/CloudInit.ts"
 import type { Drift } from "../domain/Drift.ts"
 import type { Host } from "../domain/Host.ts"
+import type { Token, User } from "../domain/Identity.ts"
 import { formatSource, type Image } from "../domain/Image.ts"
 import type { InstanceType, KnownType } from "../domain/InstanceType.ts"
 import { showWish } from "../domain/Network.ts"
 import type { Nic } from "../domain/Nic.ts"
+import type { Operation } from "../domain/Operation.ts"
 import { showAll } from "../domain/Placement.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
+import type { Webhook } from "../domain/Webhook.ts"
 import type { KeptWith, SnapshotUse } from "../services/Inventory.ts"
 import type { Facts } from "./Intent.ts"
 
@@ -102,6 +105,27 @@ export const ofImage = ({ config, id, state }: Image): Facts => ({ [`image ${id}
 export const ofType = ({ retired, tid, ...size }: KnownType): Facts => ({
   [`instance type ${tid}`]: `${amounts(size)}, ${retired ? "retired" : "on offer"}`
 })
+
+/** @since 0.8.0 @category getters */
+export const ofUser = ({ disabled, hasPassword, name, role }: User): Facts => ({
+  [`user ${name}: role`]: role,
+  [`user ${name}: may sign in`]: disabled ? "no" : "yes",
+  [`user ${name}: password`]: hasPassword ? "set" : "none"
+})
+
+/** @since 0.8.0 @category getters */
+export const ofToken = ({ id, name, owner, role }: Token): Facts => ({
+  [`token ${id}`]: `${name}, of ${owner}, as ${role}`
+})
+
+/** @since 0.8.0 @category getters */
+export const ofWebhook = ({ id, types, url }: Webhook): Facts => ({
+  [`webhook ${id}: URL`]: url,
+  [`webhook ${id}: types`]: types === null ? "all" : listed(types)
+})
+
+/** @since 0.8.0 @category getters */
+export const ofOperation = ({ id, state }: Operation): Facts => ({ [`operation ${id}: state`]: state })
 
 /** What a new VM is made of. @since 0.5.0 @category getters */
 export const ofNewVm = (type: InstanceType, image: Image, disk: KeptWith): Facts => ({

@@ -17,8 +17,8 @@ import * as Intent from "./Intent.ts"
 import * as Revision from "./Revision.ts"
 
 /**
- * A host with what it can hold. `capacity` is what may be promised in all, overcommit included; `free` what is left of it (never below
- * 0). Both are zero until the host was reached for the first time.
+ * A host with what it can hold. `capacity` is what may be promised in all, overcommit included and without what is reserved; `free` what is left
+ * of it (never below 0). Both are zero until the host was reached for the first time.
  *
  * @since 0.1.0 @category models
  */

@@ -13,11 +13,13 @@ import type { CloudInit } from "../domain/CloudInit.ts"
 import type * as Errors from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
+import type { Token, User } from "../domain/Identity.ts"
 import type { Image } from "../domain/Image.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
 import type { Operation, OperationKind } from "../domain/Operation.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
+import type { Webhook } from "../domain/Webhook.ts"
 import type { Candidate, PlacementRequest, Scheduler } from "../services/Scheduler.ts"
 
 /** What a decision depends on, in words, each by a name of its own. @since 0.5.0 @category models */
@@ -41,6 +43,24 @@ export interface Made {
   readonly image?: { readonly before: Image | null; readonly after: Image | null }
   /** `before` null: it is new */
   readonly type?: { readonly before: KnownType | null; readonly after: KnownType }
+  /** `before` null: it is new; `after` null: it is no more */
+  readonly user?: {
+    readonly before: User | null
+    readonly after: User | null
+    /** whether the password is another one */
+    readonly password?: boolean
+  }
+  /** `before` null: it is new; `after` null: it is no more */
+  readonly token?: { readonly before: Token | null; readonly after: Token | null }
+  /** `before` null: it is new; `after` null: it is no more */
+  readonly webhook?: {
+    readonly before: Webhook | null
+    readonly after: Webhook | null
+    /** whether it is signed with another secret */
+    readonly secret?: boolean
+  }
+  /** an operation that is asked to stop, as it is then */
+  readonly cancelled?: Operation
   /** addresses of NICs that were asked for, and are not made up */
   readonly given?: ReadonlyArray<string>
   /** volumes that will have no VM any more */
@@ -95,8 +115,7 @@ export class Intent extends Context.Reference<Intent>()("vmfabric/fabric/Intent"
 export class Rehearsed extends Data.TaggedClass("Rehearsed") {}
 
 /** What ends a use case that is not simply done. @since 0.5.0 @category models */
-export type Ending =
-  Rehearsed | Errors.PlanOutdated | Errors.VmBusy | Errors.VolumeBusy | Errors.NotRetryable | Errors.KeyReused
+export type Ending = Rehearsed | Errors.PlanOutdated | Errors.VmBusy | Errors.VolumeBusy
 
 /** Carried past the use case's own errors, as a defect that nobody but `stopped` knows. */
 class Stop extends Data.Error<{ readonly ending: Ending }> {}

@@ -11,7 +11,7 @@ import type { Explained } from "../domain/Explanation.ts"
 import type { Host, HostStatus } from "../domain/Host.ts"
 import type { HostId, VmId } from "../domain/Ids.ts"
 import { limitOf } from "../domain/Pool.ts"
-import { onHost } from "../domain/Resources.ts"
+import * as Resources from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Volume } from "../domain/Volume.ts"
 import * as FitsOf from "../scheduler/Fits.ts"
@@ -56,7 +56,7 @@ export interface TypeFit extends Omit<FitsOf.Fit, "limit"> {
 }
 
 /**
- * What more fits at this moment: of `hosts` so many are `open` to new VMs. `losses`: the hosts without which VMs would have no place, most VMs
+ * What more fits at this moment: of `hosts` so many are `open` to new VMs, which keep so much `reserved`. `losses`: the hosts without which VMs would have no place, most VMs
  * first.
  *
  * @since 0.7.0 @category models
@@ -64,6 +64,7 @@ export interface TypeFit extends Omit<FitsOf.Fit, "limit"> {
 export interface FitsReport {
   readonly hosts: number
   readonly open: number
+  readonly reserved: Resources.Resources
   readonly types: ReadonlyArray<TypeFit>
   readonly losses: ReadonlyArray<FitsOf.Loss>
 }
@@ -153,7 +154,7 @@ export const layer = Layer.effect(
           hostId,
           nics,
           placement,
-          resources: onHost(resources, pool),
+          resources: Resources.onHost(resources, pool),
           networks: Nics.wishes(nics),
           disk: pool === null ? resources.disk : 0,
           fixed: fixed(vm, volumes.get(id) ?? [], statusOf(statuses, hostId))
@@ -197,17 +198,17 @@ export const layer = Layer.effect(
       fits: Effect.gen(function* () {
         const candidates = candidatesOf(yield* inventory.hosts, yield* monitor.statuses)
         const left = yield* leftOfPool
-        const types = FitsOf.types(candidates, yield* inventory.types, (type) => onHost(type, preferred.pool)).map(
-          (fit): TypeFit => {
-            const most = left === null ? fit.more : Math.floor(left / fit.type.disk)
-            return most < fit.more ? { ...fit, more: most, limit: "pool" } : fit
-          }
-        )
+        const types = FitsOf.types(candidates, yield* inventory.types, (type) =>
+          Resources.onHost(type, preferred.pool)
+        ).map((fit): TypeFit => {
+          const most = left === null ? fit.more : Math.floor(left / fit.type.disk)
+          return most < fit.more ? { ...fit, more: most, limit: "pool" } : fit
+        })
         const guests = (yield* inventory.vms()).map(({ driver, hostId, id, name, nics, resources }) => ({
           id,
           name,
           hostId,
-          resources: onHost(resources, storage.driver(driver).pool),
+          resources: Resources.onHost(resources, storage.driver(driver).pool),
           networks: Nics.wishes(nics)
         }))
         const lossOf = FitsOf.losses(candidates, guests)
@@ -220,6 +221,7 @@ export const layer = Layer.effect(
         return {
           hosts: candidates.length,
           open: candidates.filter(FitsOf.isOpen).length,
+          reserved: FitsOf.reserved(candidates),
           types,
           losses: losses.toSorted((a, b) => b.homeless.length - a.homeless.length || a.hostId - b.hostId)
         }

@@ -168,6 +168,7 @@ export const make: Effect.Effect<Placing, never, Scheduler | Inventory | Storage
               new Errors.NoFeasibleHost({
                 refusals: error.refusals,
                 ...(error.ruled === undefined ? {} : { ruled: error.ruled }),
+                ...(error.cut === undefined ? {} : { cut: error.cut }),
                 why
               })
           )

@@ -329,6 +329,20 @@ const movedBy = (error: unknown): Errors.Moved | null => {
     return { what: `VM ${error.vmId}`, planned: "such that it can be done", now: error.message }
   }
   if (error instanceof Errors.MacTaken) return { what: error.mac, planned: "free", now: error.message }
+  if (error instanceof Errors.UserNotFound) return { what: `user ${error.name}`, planned: "there", now: error.message }
+  if (error instanceof Errors.UserConflict) {
+    return { what: `user ${error.name}`, planned: "such that it can be done", now: error.message }
+  }
+  if (error instanceof Errors.TokenNotFound) {
+    return { what: `token ${error.tokenId}`, planned: "there", now: error.message }
+  }
+  if (error instanceof Errors.WebhookNotFound) {
+    return { what: `webhook ${error.webhookId}`, planned: "there", now: error.message }
+  }
+  if (error instanceof Errors.NotAllowed) return { what: "this", planned: "allowed", now: error.message }
+  if (error instanceof Errors.NotCancellable) {
+    return { what: `operation ${error.operationId}`, planned: "such that it can be cancelled", now: error.message }
+  }
   if (error instanceof Errors.PoolFull) return { what: `pool ${error.pool}`, planned: "has room", now: error.message }
   if (error instanceof Errors.NoFeasibleHost) return { what: "hosts", planned: "one can take it", now: error.message }
   return null
@@ -508,9 +522,6 @@ export const layer = Layer.effect(
             if (Either.isRight(ended)) continue
             const { left } = ended
             if (left._tag === "Rehearsed") continue
-            if (left._tag === "NotRetryable" || left._tag === "KeyReused") {
-              return yield* Effect.dieMessage(`a rehearsal ended as ${left._tag}`)
-            }
             return yield* Effect.fail(left)
           }
         })

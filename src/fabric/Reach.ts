@@ -1,8 +1,8 @@
 /**
  * Consoles: who is let into which VM, by tickets that are good once, and what becomes of those who are in.
  *
- * A ticket is what a page's script can put into a WebSocket's address, which has no place for a token. So it may be seen where addresses are: in logs of
- * proxies, in a browser's history. That it is good once, for seconds, for the one who asked and for the very VM it was asked for makes that harmless.
+ * A ticket is what a page's script can open a WebSocket with, which has no place for a token. It is good once, for seconds, for the one who asked and for
+ * the very VM it was asked for: whoever sees it on its way has nothing.
  *
  * @since 0.7.0
  */

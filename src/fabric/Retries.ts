@@ -8,16 +8,15 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Errors from "../domain/Errors.ts"
 import type { OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import { Operation, type OperationDetail, type OperationKind } from "../domain/Operation.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
-import * as Begun from "./Begun.ts"
+import * as Bond from "./Bond.ts"
 import { ImagePublishing, type PublishError } from "./ImagePublishing.ts"
-import * as Intent from "./Intent.ts"
+import type * as Intent from "./Intent.ts"
 import { type ChangeError as NicError, Nics } from "./Nics.ts"
 import { Power, type PowerError } from "./Power.ts"
 import { Reality } from "./Reality.ts"
@@ -249,38 +248,28 @@ export const layer = Layer.effect(
     // ------------------------------------------------------------------------------------------------------- once more
 
     const retry = Effect.fn("Retries.retry")(function* (id: OperationId) {
-      const outer = yield* Intent.Intent
-      const tell = yield* Begun.Begun
-
       const once = Effect.fnUntraced(function* (leave: Effect.Effect<void>) {
         const { operation } = yield* operations.report(id)
         yield* check(operation)
 
         /** What the use case begins: a creation is begun anew when its host falls silent, and the first of all is the retry. */
         const own = new Set<OperationId>()
-        const confirm = (made: () => Intent.Made) => {
-          const begun = made().operation
-          if (begun === null) return outer.confirm(made)
+        const write = ({ operation: begun }: Intent.Made): Effect.Effect<void, Errors.NotRetryable> => {
+          if (begun === null) return Effect.void
           own.add(begun.id)
           return inventory.keepRetry(id, begun.id).pipe(
             // a part of the transaction that cannot be written takes that along
             Effect.orDie,
-            Effect.flatMap((by) =>
-              by === null || own.has(by) ? outer.confirm(made) : Intent.stop(retriedBy(operation, by))
-            )
+            Effect.flatMap((by) => (by === null || own.has(by) ? Effect.void : retriedBy(operation, by)))
           )
         }
         let first = true
-        const heard = (begun: Operation) =>
-          Effect.suspend(() => {
-            const bound = first ? new Operation({ ...begun, retryOf: id }, { disableValidation: true }) : begun
-            first = false
-            // from here on whoever comes finds it
-            return Effect.zipRight(leave, tell(bound))
-          })
-        const ended = yield* Intent.stopped(again[operation.kind](operation)).pipe(
-          Effect.provideService(Intent.Intent, { ...outer, confirm }),
-          Effect.provideService(Begun.Begun, heard),
+        const shown = (begun: Operation) => {
+          const bound = first ? new Operation({ ...begun, retryOf: id }, { disableValidation: true }) : begun
+          first = false
+          return bound
+        }
+        yield* Bond.tie(again[operation.kind](operation), { write, shown, leave }).pipe(
           Effect.catchTags({
             VmNotFound: (error) => refuse(operation, instead(error)),
             VolumeNotFound: (error) => refuse(operation, instead(error)),
@@ -292,10 +281,6 @@ export const layer = Layer.effect(
             HasChanged: (error) => Effect.die(error)
           })
         )
-        if (Either.isRight(ended)) return
-        const { left } = ended
-        if (left._tag === "NotRetryable") return yield* left
-        return yield* Intent.stop(left)
       })
 
       yield* inTurn(id, once)

@@ -8,6 +8,7 @@ import { createHash } from "node:crypto"
 import type { CloudInit } from "../domain/CloudInit.ts"
 import { HasChanged } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
+import type { Token, User } from "../domain/Identity.ts"
 import type { Image } from "../domain/Image.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
 import type { Operation } from "../domain/Operation.ts"
@@ -58,6 +59,14 @@ export const ofOperation = (operation: Operation): string => {
 /** @since 0.5.0 @category getters */
 export const ofWebhook = ({ id, types, url }: Webhook): string => of("webhook", id, url, types)
 
+/** @since 0.8.0 @category getters */
+export const ofUser = ({ createdAt, disabled, hasPassword, name, role }: User): string =>
+  of("user", name, createdAt, role, disabled, hasPassword)
+
+/** @since 0.8.0 @category getters */
+export const ofToken = ({ createdAt, expiresAt, id, name, owner, role }: Token): string =>
+  of("token", id, name, owner, role, createdAt, expiresAt)
+
 const checking =
   <A extends { readonly id: number }>(what: string, revision: (now: A) => string) =>
   (expect: Expect | undefined) =>
@@ -74,6 +83,12 @@ export const checkHost = checking("host", ofHost)
 export const checkWebhook = checking("webhook", ofWebhook)
 /** @since 0.7.0 @category predicates */
 export const checkImage = checking("image", ofImage)
+/** Fails when it is not as expected; undefined: nothing is. @since 0.8.0 @category predicates */
+export const checkUser = (expect: Expect | undefined, now: User): Effect.Effect<void, HasChanged> =>
+  expect === undefined || expect(ofUser(now)) ? Effect.void : new HasChanged({ what: `user ${now.name}` })
+/** @since 0.8.0 @category predicates */
+export const checkToken = (expect: Expect | undefined, now: Token): Effect.Effect<void, HasChanged> =>
+  expect === undefined || expect(ofToken(now)) ? Effect.void : new HasChanged({ what: `token ${now.id}` })
 const ofTypeById = checking("instance type", ({ type }: { readonly id: number; readonly type: KnownType }) =>
   ofInstanceType(type)
 )

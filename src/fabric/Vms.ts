@@ -67,6 +67,8 @@ export interface CreateVm extends Omit<NewSettings, "placement">, CloudInitRules
   readonly idempotencyKey?: string
   /** one of so many that are asked for with one key */
   readonly of?: number
+  /** how many of the same come after it, all or none of them */
+  readonly following?: number
 }
 
 /** @since 0.1.0 @category errors */
@@ -313,6 +315,8 @@ export const layer = Layer.effect(
       readonly settings: NewSettings
       /** undefined: what is usual */
       readonly cloudInit: CloudInit | undefined
+      /** undefined: it is alone */
+      readonly following: number | undefined
     }
 
     /** What the inventory is asked for; `lost` are hosts that fell silent under an earlier try, `replaces` is the operation of the last of those. */
@@ -324,7 +328,7 @@ export const layer = Layer.effect(
     ) {
       const statuses = yield* monitor.statuses
       const intent = yield* Intent.Intent
-      const { cloudInit, image, ...wanted } = request
+      const { cloudInit, following, image, ...wanted } = request
       const given = wanted.nics.flatMap(({ mac }) => mac ?? [])
       const networks = Nics.wishes(wanted.nics)
       const { placement = null } = wanted.settings
@@ -339,7 +343,9 @@ export const layer = Layer.effect(
         resources: Resources.onHost(request.instanceType, preferred.pool),
         exclude: lost,
         ...(networks.length === 0 ? {} : { networks }),
-        ...ruled
+        ...ruled,
+        // what is made anew is made alone
+        ...(following === undefined || replaces !== undefined ? {} : { following })
       }
       const place = (usage: ReadonlyArray<HostUsage>) =>
         Effect.zipRight(
@@ -418,6 +424,7 @@ export const layer = Layer.effect(
     /** What a request asks for, checked, and its key. */
     const prepared = Effect.fnUntraced(function* (request: CreateVm) {
       const {
+        following,
         hostname,
         idempotencyKey,
         imageId,
@@ -453,7 +460,7 @@ export const layer = Layer.effect(
       const key = yield* Keys.make(idempotencyKey, said)
       const type = yield* inventory.type(instanceType)
       const image = yield* pickImage(imageId)
-      const wanted: Wanted = { name, instanceType: type, image, onCrash, nics, settings, cloudInit }
+      const wanted: Wanted = { name, instanceType: type, image, onCrash, nics, settings, cloudInit, following }
       return { wanted, key }
     })
 
@@ -507,6 +514,7 @@ export const layer = Layer.effect(
                 ? new Errors.NoFeasibleHost({
                     refusals: error.refusals,
                     ruled: error.ruled ?? false,
+                    ...(error.cut === undefined ? {} : { cut: error.cut }),
                     ...(error.why === undefined ? {} : { why: error.why }),
                     together: { number: index + 1, of: requests.length }
                   })

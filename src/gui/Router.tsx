@@ -11,6 +11,7 @@ import { Shell } from "./Shell.tsx"
 
 // whatever page is opened first need not wait for the others
 const ConsolePage = lazyRouteComponent(() => again(() => import("./pages/Console.tsx")), "Console")
+const CapacityPage = lazyRouteComponent(() => again(() => import("./pages/Capacity.tsx")), "Capacity")
 const CreatePage = lazyRouteComponent(() => again(() => import("./pages/Create.tsx")), "Create")
 const HostsPage = lazyRouteComponent(() => again(() => import("./pages/Hosts.tsx")), "Hosts")
 const OneHostPage = lazyRouteComponent(() => again(() => import("./pages/Hosts.tsx")), "OneHost")
@@ -23,6 +24,7 @@ const ImagesPage = lazyRouteComponent(() => again(() => import("./pages/Images.t
 const SettingsPage = lazyRouteComponent(() => again(() => import("./pages/Settings.tsx")), "Settings")
 const UsersPage = lazyRouteComponent(() => again(() => import("./pages/Users.tsx")), "Users")
 const WebhooksPage = lazyRouteComponent(() => again(() => import("./pages/Webhooks.tsx")), "Webhooks")
+const TypesPage = lazyRouteComponent(() => again(() => import("./pages/Types.tsx")), "Types")
 const OneVmPage = lazyRouteComponent(() => again(() => import("./pages/Vm.tsx")), "OneVm")
 const ScreenPage = lazyRouteComponent(() => again(() => import("./pages/Screen.tsx")), "Screen")
 const VmsPage = lazyRouteComponent(() => again(() => import("./pages/Vms.tsx")), "Vms")
@@ -94,6 +96,13 @@ const events = createRoute({
 const networks = createRoute({ getParentRoute, path: "/networks", component: NetworksPage })
 const oneNetwork = createRoute({ getParentRoute, path: "/networks/$name", component: OneNetworkPage })
 const images = createRoute({ getParentRoute, path: "/images", component: ImagesPage })
+const types = createRoute({ getParentRoute, path: "/types", component: TypesPage })
+const capacity = createRoute({
+  getParentRoute,
+  path: "/capacity",
+  component: CapacityPage,
+  validateSearch: some("aim", "host")
+})
 const settings = createRoute({ getParentRoute, path: "/settings", component: SettingsPage })
 const users = createRoute({ getParentRoute, path: "/settings/users", component: UsersPage })
 const webhooks = createRoute({ getParentRoute, path: "/settings/webhooks", component: WebhooksPage })
@@ -116,6 +125,8 @@ const routeTree = rootRoute.addChildren([
   networks,
   oneNetwork,
   images,
+  types,
+  capacity,
   settings,
   users,
   webhooks

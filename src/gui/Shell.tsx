@@ -8,7 +8,7 @@ import { Link, Outlet, useLocation } from "@tanstack/react-router"
 import { memo, type ReactNode, useEffect } from "react"
 import icon from "./icon.svg?no-inline"
 import type { Me } from "../api/Session.ts"
-import { isUnknown, wordsOfCause } from "./state/Api.ts"
+import { docs, isUnknown, wordsOfCause } from "./state/Api.ts"
 import { type Connection, liveAtom } from "./state/Live.ts"
 import { meAtom, signOutAtom } from "./state/Session.ts"
 import { themeAtom, themes } from "./state/Theme.ts"
@@ -101,8 +101,14 @@ const Pages = memo(
       <Link to="/images" activeProps={current}>
         Images
       </Link>
+      <Link to="/types" activeProps={current}>
+        Instance types
+      </Link>
       <Link to="/hosts" activeProps={current} activeOptions={{ includeSearch: false }}>
         Hosts <span className="quiet count">{count(hosts)}</span>
+      </Link>
+      <Link to="/capacity" activeProps={current} activeOptions={{ includeSearch: false }}>
+        Capacity
       </Link>
       <Link to="/networks" activeProps={current}>
         Networks
@@ -116,6 +122,7 @@ const Pages = memo(
       <Link to="/settings" activeProps={current}>
         Settings
       </Link>
+      <a href={docs}>API</a>
     </nav>
   )
 )

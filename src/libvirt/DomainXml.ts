@@ -34,6 +34,13 @@ export interface Ownership {
  */
 export const serialLog = (domainName: string): string => `/var/log/libvirt/qemu/${domainName}.serial.log`
 
+/** As many old ones as virtlogd may reasonably be told to keep (`max_backups`). */
+const rotated = Array.from({ length: 10 }, (_, number) => `.${number}`)
+
+/** It, and what virtlogd may have made of it. @since 0.8.0 @category constants */
+export const serialLogs = (domainName: string): ReadonlyArray<string> =>
+  ["", ...rotated].map((end) => serialLog(domainName) + end)
+
 /**
  * A domain for `DOMAIN_DEFINE_XML_FLAGS`, made for `facts.arch` and `facts.domainType` of the host it is defined on. Every value
  * goes through the tree; nothing given by a user becomes an element or an attribute's name.

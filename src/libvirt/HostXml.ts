@@ -10,6 +10,8 @@ export interface Capabilities {
   /** the machine's UUID, lower case; null when it has none */
   readonly uuid: string | null
   readonly arch: string
+  /** of its processor, as `EPYC-Rome` and `AMD`; null: libvirt knows none */
+  readonly processor: { readonly model: string | null; readonly vendor: string | null }
   /** domain types for full virtualization of a guest of the host's own architecture: `qemu`, `kvm`, … */
   readonly domainTypes: ReadonlyArray<string>
 }
@@ -27,6 +29,10 @@ export const readCapabilities = (root: Xml.Element): Capabilities | undefined =>
   return {
     uuid: Xml.textOf(Xml.find(root, "host", "uuid"))?.toLowerCase() ?? null,
     arch,
+    processor: {
+      model: Xml.textOf(Xml.find(root, "host", "cpu", "model")) ?? null,
+      vendor: Xml.textOf(Xml.find(root, "host", "cpu", "vendor")) ?? null
+    },
     domainTypes: [...new Set(offered)]
   }
 }

@@ -14,7 +14,8 @@ export type Read<E> = (path: string, pieces: ReadonlyArray<FileRange>) => Effect
 
 /**
  * A file is known again by so many bytes of its beginning, and by so many before the cursor: SFTP tells nothing else by which one is told from another
- * after a rotation. Both alone are not enough: guests print the same line again and again.
+ * after a rotation. Guests print the same line again and again, so that more than one may look like it: it is the oldest of those that were written to
+ * since.
  */
 const headLength = 64
 const windowLength = 256
@@ -28,14 +29,14 @@ const hashOf = (head: Uint8Array, before: Uint8Array) =>
   createHash("sha256").update(head).update(before).digest("hex").slice(0, 12)
 
 /** `before`: what is before it, as far as it was read. */
-const cursorAt = (head: Uint8Array, before: Uint8Array, offset: number): ConsoleCursor =>
+const cursorAt = (head: Uint8Array, before: Uint8Array, offset: number, modified: number): ConsoleCursor =>
   ConsoleCursor.make(
-    `${head.length}.${hashOf(head, before.subarray(Math.max(0, before.length - windowLength)))}.${offset}`
+    `${head.length}.${hashOf(head, before.subarray(Math.max(0, before.length - windowLength)))}.${offset}.${modified}`
   )
 
 const parse = (cursor: ConsoleCursor) => {
-  const [length = "0", hash = "", offset = "0"] = cursor.split(".")
-  return { length: Number(length), hash, offset: Number(offset) }
+  const [length = "0", hash = "", offset = "0", modified = "0"] = cursor.split(".")
+  return { length: Number(length), hash, offset: Number(offset), modified: Number(modified) }
 }
 
 const nothing = new Uint8Array(0)
@@ -47,7 +48,7 @@ export const tail = <E>(read: Read<E>, path: string, bytes: number): Effect.Effe
     const newest = yield* read(path, [head, { from: -reach, length: reach }])
     const [beginning = nothing, end = nothing] = Option.match(newest, { onNone: () => [], onSome: (it) => it.pieces })
     const last = end.subarray(Math.max(0, end.length - bytes))
-    const size = Option.match(newest, { onNone: () => 0, onSome: (it) => it.size })
+    const { modified, size } = Option.getOrElse(newest, () => ({ modified: 0, size: 0 }))
     const parts = [last]
     let missing = bytes - last.length
     for (const number of backups) {
@@ -58,7 +59,7 @@ export const tail = <E>(read: Read<E>, path: string, bytes: number): Effect.Effe
       parts.unshift(part)
       missing -= part.length
     }
-    return { bytes: Buffer.concat(parts), next: cursorAt(beginning, end, size), lost: false }
+    return { bytes: Buffer.concat(parts), next: cursorAt(beginning, end, size, modified), lost: false }
   })
 
 /**
@@ -78,40 +79,46 @@ export const after = <E>(
     const from = Math.max(0, known.offset - windowLength)
     const window = known.offset - from
     const files = [path, ...backups.map((number) => `${path}.${number}`)]
-    /** Those that came after the one of the cursor, the newest first. */
-    const newer: Array<string> = []
+    /** Those that are there and may have it, the newest first. */
+    const seen: Array<string> = []
+    let found: { readonly at: number; readonly file: FileRead } | undefined
     for (const file of files) {
-      const found = yield* read(file, [head, { from, length: window + bytes }])
-      if (Option.isNone(found)) {
+      const asked = yield* read(file, [head, { from, length: window + bytes }])
+      if (Option.isNone(asked)) {
         // the newest is away for a moment while it is rotated, and before anything was printed
         if (file === path) continue
         break
       }
-      const { pieces, size } = found.value
+      const { modified, pieces, size } = asked.value
+      // the newest has been written to since, whatever its host's clock says
+      if (file !== path && modified < known.modified) break
       const [beginning = nothing, around = nothing] = pieces
       const same =
         beginning.length >= known.length &&
         size >= known.offset &&
         hashOf(beginning.subarray(0, known.length), around.subarray(0, window)) === known.hash
-      if (!same) {
-        newer.push(file)
-        continue
-      }
-      const rest = around.subarray(window)
-      const parts = [rest]
-      let next = cursorAt(beginning, around, known.offset + rest.length)
-      let room = bytes - rest.length
-      for (const later of newer.toReversed()) {
-        if (room <= 0) break
-        const begun = yield* read(later, [head, { from: 0, length: room }])
-        if (Option.isNone(begun)) break
-        const [start = nothing, more = nothing] = begun.value.pieces
-        parts.push(more)
-        room -= more.length
-        next = cursorAt(start, more, more.length)
-      }
-      return { bytes: Buffer.concat(parts), next, lost: false }
+      if (same) found = { at: seen.length, file: asked.value }
+      seen.push(file)
     }
-    if (newer.length === 0) return { bytes: nothing, next: cursor, lost: false }
-    return { ...(yield* tail(read, path, bytes)), lost: true }
+    if (found === undefined) {
+      // nothing was written since, or its file is away
+      if (seen.length === 0) return { bytes: nothing, next: cursor, lost: false }
+      return { ...(yield* tail(read, path, bytes)), lost: true }
+    }
+    const { modified, pieces } = found.file
+    const [beginning = nothing, around = nothing] = pieces
+    const rest = around.subarray(window)
+    const parts = [rest]
+    let next = cursorAt(beginning, around, known.offset + rest.length, modified)
+    let room = bytes - rest.length
+    for (const later of seen.slice(0, found.at).toReversed()) {
+      if (room <= 0) break
+      const begun = yield* read(later, [head, { from: 0, length: room }])
+      if (Option.isNone(begun)) break
+      const [start = nothing, more = nothing] = begun.value.pieces
+      parts.push(more)
+      room -= more.length
+      next = cursorAt(start, more, more.length, begun.value.modified)
+    }
+    return { bytes: Buffer.concat(parts), next, lost: false }
   })

@@ -231,12 +231,14 @@ export const make = Effect.gen(function* () {
       if (unfinished.length > 0) yield* Effect.log(`resuming ${unfinished.length} unfinished operations`)
       return unfinished.length
     }),
-    cancel: Effect.fn("Operations.cancel")(function* (id) {
+    cancel: Effect.fn("Operations.cancel")(function* (id, confirm) {
       const found = yield* inventory.operation(id)
       if (found._tag === "None") return yield* new Errors.OperationNotFound({ operationId: id })
       const early = refusal(found.value)
       if (early !== null) return yield* new Errors.NotCancellable({ operationId: id, reason: early })
-      const asked = yield* journal.askCancel(id)
+      const asked = yield* journal.askCancel(id, (operation) =>
+        confirm === undefined || refusal(operation) !== null ? Effect.void : confirm(operation)
+      )
       if (asked._tag === "None") return yield* new Errors.OperationNotFound({ operationId: id })
       // it may have come to its end in between
       const late = refusal(asked.value)

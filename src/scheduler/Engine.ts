@@ -40,17 +40,13 @@ export interface EngineHost {
 }
 
 /** A host of the inventory's as the engine wants it. @since 0.7.0 @category constructors */
-export const fromHost = (
-  host: Host,
-  status: HostStatus,
-  headroom: Resources.Resources = Resources.zero
-): EngineHost => ({
+export const fromHost = (host: Host, status: HostStatus): EngineHost => ({
   id: host.id,
   name: host.name,
-  capacity: host.capacity,
-  headroom,
+  capacity: host.total,
+  headroom: host.reserved,
   closed: Refusals.closed(host, status),
-  labels: host.config.labels,
+  labels: { ...host.config.labels, ...host.traits },
   offer: host.facts
 })
 
@@ -62,7 +58,7 @@ export interface Choice {
 
 /**
  * Why a host cannot take a request, and for `short` by how much (vCPUs, MiB or GiB): `free` is what it has left of its
- * `capacity`, below zero when more is promised than it may be.
+ * `capacity`, below zero when more is promised than it may be, and `reserved` is what it keeps free besides.
  *
  * @since 0.7.0 @category models
  */
@@ -76,6 +72,7 @@ export type Block =
       readonly by: number
       readonly free: number
       readonly capacity: number
+      readonly reserved: number
     }
 
 /** Points by what they are for: a term of the policy's, or a should-rule. @since 0.7.0 @category models */
@@ -115,6 +112,13 @@ export interface Survey {
   readonly barred: ReadonlyArray<BarredHosts>
 }
 
+/**
+ * `never`: it is closed, has no room, or lacks a network or label that must be there; `not now`: a must-rule about a group is broken there.
+ *
+ * @since 0.8.0 @category models
+ */
+export type Allowed = "yes" | "not now" | "never"
+
 /** @since 0.7.0 @category models */
 export interface Options {
   readonly weights?: Score.Weights
@@ -136,6 +140,8 @@ export interface Engine {
   readonly release: (id: HostId, resources: Resources.Resources, groups?: ReadonlyArray<string>) => boolean
   /** The host with most points, of equals the one with the lowest id; null: none can take it. Reserves nothing. */
   readonly place: (request: Request) => Choice | null
+  /** Whether a host could take it, asked of one after the other. To be used before anything changes. */
+  readonly allowing: (request: Request) => (id: HostId) => Allowed
   /** Every host judged by itself, without the rankings, in the order of their ids. */
   readonly judge: (request: Request) => ReadonlyArray<Verdict>
   /** The same in pieces. Nothing may change meanwhile. */
@@ -777,6 +783,20 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     return chosen(best, bestScore)
   }
 
+  const allowing = (request: Request): ((id: HostId) => Allowed) => {
+    const index = upToDate(request)
+    const rules = groupRulesAt(index, request.rules).filter(({ points }) => points === null)
+    return (id) => {
+      const slot = slots.get(id)
+      if (slot === undefined || (index.where[2 * slot + 1] ?? -1) < 0 || request.exclude?.has(id) === true)
+        return "never"
+      const isBroken = rules.some(
+        (rule) => pointsAt(rule, rule.column === null ? slot : (rule.column.at[slot] ?? -1)) === broken
+      )
+      return isBroken ? "not now" : "yes"
+    }
+  }
+
   const inOrder = (): ReadonlyArray<number> => [...slots].toSorted(([a], [b]) => a - b).map(([, slot]) => slot)
 
   const judging = function* (request: Request): Pieces.Pieces<ReadonlyArray<Verdict>> {
@@ -835,7 +855,10 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     for (const resource of host.capacity === null ? [] : Resources.names) {
       const by = shortBy(resource, request.resources, slot)
       const left = (capacity[resource][slot] ?? 0) - (promised[resource][slot] ?? 0)
-      if (by > 0) blocks.push({ _tag: "Short", resource, by, free: left, capacity: capacity[resource][slot] ?? 0 })
+      if (by > 0) {
+        const [all, reserved] = [capacity[resource][slot] ?? 0, host.headroom[resource]]
+        blocks.push({ _tag: "Short", resource, by, free: left, capacity: all, reserved })
+      }
     }
     if (blocks.length > 0) return [{ hostId: host.id, host: host.name, blocks, terms: [], score: 0 }]
     score += scoreOf(shape, slot, (of, points) => terms.push({ of, points }))
@@ -1110,6 +1133,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       return true
     },
     place,
+    allowing,
     judge: (request) => Pieces.whole(judging(request)),
     judging,
     survey,

@@ -144,9 +144,24 @@ const keyOf = (block: Block): string => {
 const isTooSmall = (block: Block): boolean => block._tag === "Short" && block.capacity < block.by + block.free
 
 const inAll = (resource: Resources.Name, blocks: ReadonlyArray<Block>): string => {
-  const capacities = blocks.flatMap((one) => (one._tag === "Short" ? [one.capacity] : []))
+  const capacities = blocks.flatMap((one) => (one._tag === "Short" ? [one.capacity + one.reserved] : []))
   const [most, least] = [Math.max(...capacities), Math.min(...capacities)]
   return `${most === least ? "" : "at most "}${amount(resource, most)} in all`
+}
+
+/** What of it is kept free, as in `4 GiB are reserved`; null: nothing. */
+const keptFree = (resource: Resources.Name, blocks: ReadonlyArray<Block>): string | null => {
+  const all = blocks.flatMap((one) => (one._tag === "Short" ? [one.reserved] : []))
+  const [most, least] = [Math.max(0, ...all), Math.min(...all)]
+  if (most === 0) return null
+  const are = resource === "cpu" && most === 1 ? "is" : "are"
+  return `${most === least ? "" : "up to "}${resource === "cpu" ? vCPUs(most) : amount(resource, most)} ${are} reserved`
+}
+
+/** In brackets, when there is something to say. */
+const besides = (said: ReadonlyArray<string | null>): string => {
+  const all = said.filter((one) => one !== null)
+  return all.length === 0 ? "" : ` (${all.join(", ")})`
 }
 
 /** One clause that is true of all: blocks of different hosts with the same key. */
@@ -158,7 +173,8 @@ const clause = (block: Block, found: ReadonlyArray<Found>, words: Words): string
       const least = Math.min(...amounts)
       const more = amounts.some((by) => by !== least) ? " or more" : ""
       const said = `${shownAs[block.resource]} short by ${amount(block.resource, least)}${more}`
-      return blocks.every(isTooSmall) ? `${said} (${inAll(block.resource, blocks)})` : said
+      const all = blocks.every(isTooSmall) ? inAll(block.resource, blocks) : null
+      return `${said}${besides([all, keptFree(block.resource, blocks)])}`
     }
     case "Rule": {
       const told = new Set(
@@ -263,7 +279,7 @@ const clauses = ({ blocks, count, hostId, more }: BarredHosts, words: Words): Re
     const alone = [{ block, hostId }]
     switch (block._tag) {
       case "Short":
-        return `${shownAs[block.resource]} short by ${amount(block.resource, block.by)}${more.has(block.resource) ? " or more" : ""}`
+        return `${shownAs[block.resource]} short by ${amount(block.resource, block.by)}${more.has(block.resource) ? " or more" : ""}${besides([count === 1 ? keptFree(block.resource, [block]) : null])}`
       case "Rule":
         return count === 1 ? clause(block, alone, words) : words.rule(block.rule)
       case "Unknown":

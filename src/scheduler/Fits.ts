@@ -84,6 +84,12 @@ export const types = (
   })
 }
 
+/** What is kept free on hosts that take new VMs. @since 0.8.0 @category getters */
+export const reserved = (candidates: ReadonlyArray<Candidate>): Resources.Resources => {
+  const open = candidates.filter(isOpen)
+  return Resources.map((name) => open.reduce((sum, { host }) => sum + host.reserved[name], 0))
+}
+
 const shareOf = ({ resources }: Guest, total: Resources.Resources): number =>
   Math.max(...Resources.names.map((name) => (total[name] === 0 ? 0 : resources[name] / total[name])))
 

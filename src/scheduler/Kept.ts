@@ -11,6 +11,7 @@ import * as Placements from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { Candidate, PlacementRequest } from "../services/Scheduler.ts"
 import * as Engine from "./Engine.ts"
+import * as Arranging from "./Arranging.ts"
 import * as Explain from "./Explain.ts"
 import * as Pieces from "./Pieces.ts"
 import * as Refusals from "./Refusals.ts"
@@ -20,13 +21,18 @@ import * as Score from "./Score.ts"
 /** The host chosen, or why none, of every host. @since 0.7.0 @category models */
 export type Placement =
   | { readonly _tag: "Placed"; readonly hostId: HostId }
-  | { readonly _tag: "Refused"; readonly refusals: ReadonlyArray<HostRefusal> }
+  | {
+      readonly _tag: "Refused"
+      readonly refusals: ReadonlyArray<HostRefusal>
+      /** after how many steps it was given up to look for another arrangement of those that come together; null: none was left */
+      readonly cut: number | null
+    }
 
 /** @since 0.7.0 @category models */
 export interface Kept {
   /**
    * Decides among exactly these candidates, whichever it was shown before, and by the usual sizes that it was told of last. Of equals the one
-   * with the lowest id.
+   * with the lowest id. Of several that come together the first that is placed is placed so that all can be, if that can be found in bounded time.
    */
   readonly place: (request: PlacementRequest, candidates: ReadonlyArray<Candidate>) => Placement
   /** Why the host that was chosen among these is the one. */
@@ -114,7 +120,7 @@ const asClaim = (name: string, { group, kind, over, skew }: Placements.Claim): K
   const here = kind === "apart" ? `${place} has that one` : `${place} does not have that one`
   const said = `another VM ${Placements.show(asked)}`
   const tell: Known["tell"] = (reason, { host }) => {
-    const isNowhere = over !== "host" && host.config.labels[over] === undefined
+    const isNowhere = over !== "host" && host.label(over) === undefined
     return `${said}, and ${isNowhere || kind === "evenly" ? reason : here}`
   }
   return { rule, isClaim: true, said, tell }
@@ -278,6 +284,59 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
     }
   }
 
+  /** Where those that come together are to be, found with the first of them; `hosts` null: there is no such arrangement, or it was given up. */
+  let arranged: {
+    readonly key: string
+    readonly following: number
+    readonly hosts: ReadonlyArray<HostId> | null
+    readonly cut: number | null
+  } | null = null
+
+  const keyOf = ({ exclude, networks, others, placement, resources }: PlacementRequest): string =>
+    JSON.stringify([resources, networks ?? [], placement ?? null, [...exclude.keys()], [...(others ?? [])]])
+
+  /** Where the first of those that come together is to be; null: as if it came alone. */
+  const first = (
+    request: PlacementRequest,
+    following: number,
+    placement: Placements.Placement,
+    candidates: ReadonlyArray<Candidate>
+  ): HostId | null => {
+    const key = keyOf(request)
+    const rules = () => rulesOf(placement).map(({ rule }) => rule)
+    if (arranged?.key === key && arranged.following === following + 1) {
+      if (arranged.hosts === null) {
+        arranged = { ...arranged, following }
+        return null
+      }
+      const [next, ...hosts] = arranged.hosts
+      // whoever came between takes it that all is found anew
+      if (next !== undefined && engine.allowing({ ...request, rules: rules() })(next) === "yes") {
+        arranged = { ...arranged, following, hosts }
+        return next
+      }
+    }
+    const names = Placements.countedIn(placement)
+    const found = Arranging.find({
+      engine,
+      request,
+      candidates,
+      count: following + 1,
+      placement,
+      claims: (group) => [...(claims.get(group)?.values() ?? [])],
+      total,
+      rules,
+      take: (id, by) => {
+        if (by > 0) engine.reserve(id, request.resources, names)
+        else engine.release(id, request.resources, names)
+        tally(names, by)
+      }
+    })
+    const [chosen, ...hosts] = found.hosts ?? []
+    arranged = { key, following, hosts: found.hosts === null ? null : hosts, cut: found.cut }
+    return chosen ?? null
+  }
+
   const reasons: Kept["reasons"] = (request, candidates) => Pieces.whole(reasoning(request, candidates))
 
   const reasoning = function* (
@@ -331,18 +390,24 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
   return {
     place: (request, candidates) => {
       follow(candidates)
-      const { placement } = request
+      const { following, placement } = request
       const choice =
         placement === undefined
           ? engine.place(request)
-          : withOthers(request, () => engine.place({ ...request, rules: rulesOf(placement).map(({ rule }) => rule) }))
+          : withOthers(request, () => {
+              const hostId = following === undefined ? null : first(request, following, placement, candidates)
+              return hostId === null
+                ? engine.place({ ...request, rules: rulesOf(placement).map(({ rule }) => rule) })
+                : { hostId }
+            })
       if (choice !== null) return { _tag: "Placed", hostId: choice.hostId }
+      const cut = following === undefined ? null : (arranged?.cut ?? null)
       const why = reasons(request, candidates)
       const refusals = candidates.flatMap(({ host }): ReadonlyArray<HostRefusal> => {
         const reason = why.get(host.id)
         return reason === undefined ? [] : [{ hostId: host.id, host: host.name, reason }]
       })
-      return { _tag: "Refused", refusals }
+      return { _tag: "Refused", refusals, cut }
     },
     explain: (request, candidates, chosen) => {
       follow(candidates)

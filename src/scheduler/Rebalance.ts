@@ -328,7 +328,7 @@ export function* steps(
   }
 
   const placeOf = (host: HostId, over: string): string | number | undefined =>
-    over === "host" ? host : places.get(host)?.candidate.host.config.labels[over]
+    over === "host" ? host : places.get(host)?.candidate.host.label(over)
 
   /** Those whose rules may come to hold or not when it moves, and all that these rules look at. */
   const circle = ({ hostId, id, placement }: Guest, to: HostId) => {

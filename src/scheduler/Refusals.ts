@@ -22,7 +22,8 @@ const shownAs: Record<Resources.Name, { readonly name: string; readonly unit: st
 const shortages = (
   wanted: Resources.Resources,
   promised: Resources.Resources,
-  capacity: Resources.Resources
+  capacity: Resources.Resources,
+  reserved: Resources.Resources
 ): ReadonlyArray<string> =>
   Resources.names.flatMap((resource) => {
     const short = promised[resource] + wanted[resource] - capacity[resource]
@@ -31,7 +32,8 @@ const shortages = (
     const free = capacity[resource] - promised[resource]
     const left =
       free >= 0 ? `${free} of ${capacity[resource]} free` : `${-free} more than its ${capacity[resource]} promised`
-    return [`${name} short by ${short}${unit} (needs ${wanted[resource]}, ${left})`]
+    const kept = reserved[resource] === 0 ? "" : `, ${reserved[resource]} reserved`
+    return [`${name} short by ${short}${unit} (needs ${wanted[resource]}, ${left}${kept})`]
   })
 
 /** Of a host that somebody has put there. @since 0.7.0 @category constants */
@@ -73,6 +75,6 @@ export const of = (request: PlacementRequest, candidate: Candidate): string | nu
   if (capacity === null) return "what it has is not known yet"
   const unconnected = lacking(request, candidate.host)
   if (unconnected !== null) return unconnected
-  const short = shortages(request.resources, candidate.promised, capacity)
+  const short = shortages(request.resources, candidate.promised, capacity, candidate.host.reserved)
   return short.length === 0 ? null : short.join(", ")
 }

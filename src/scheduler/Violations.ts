@@ -73,7 +73,7 @@ const judged = (
     else others.push(vm)
   }
 
-  const labelOf = (host: HostId, label: string): string | undefined => hosts.get(host)?.host.config.labels[label]
+  const labelOf = (host: HostId, label: string): string | undefined => hosts.get(host)?.host.label(label)
   /** undefined: it is in none */
   const placeOf = (host: HostId, over: string): string | number | undefined =>
     over === "host" ? host : labelOf(host, over)

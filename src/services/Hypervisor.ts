@@ -261,7 +261,10 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
     readonly pause: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
     /** One that is paused goes on; one that runs is fine. Fails when it does not run. */
     readonly resume: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
-    /** Removes the definition, with managed save, snapshots' metadata and NVRAM; absent is fine. It must not be running. */
+    /**
+     * Removes the definition, with managed save, snapshots' metadata and NVRAM, and what its console has said, where the account may; absent is fine. It must
+     * not be running.
+     */
     readonly undefine: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
     /**
      * Puts a disk into the domain: into the running one, where it runs or is paused, and into its definition. Already there in either is

@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type {
+  HasChanged,
   InvalidArgument,
   NotAllowed,
   PersistenceError,
@@ -16,6 +17,16 @@ import type {
   UserNotFound
 } from "../domain/Errors.ts"
 import type { AuditEntry, Principal, Role, Token, TokenId, User, UserName } from "../domain/Identity.ts"
+import type { Confirm } from "./Inventory.ts"
+
+/** Looks at what is to be changed in the transaction that changes it. @since 0.8.0 @category models */
+export type Check<A> = (now: A) => Effect.Effect<void, HasChanged>
+
+/** What a user was, and became. @since 0.8.0 @category models */
+export interface UserChanged {
+  readonly before: User
+  readonly after: User
+}
 
 /** A token that was just made: the only time its secret is told. @since 0.4.0 @category models */
 export interface NewToken {
@@ -45,37 +56,55 @@ export class Identity extends Context.Tag("vmfabric/Identity")<
       Option.Option<{ readonly principal: Principal; readonly secret: Redacted.Redacted; readonly expiresAt: number }>,
       PersistenceError
     >
+    /** Whether that is the user's password; takes as long as signing in, and begins nothing. False also for whoever has none. @since 0.8.0 */
+    readonly isPassword: (name: UserName, password: Redacted.Redacted) => Effect.Effect<boolean>
     readonly signOut: (secret: Redacted.Redacted) => Effect.Effect<void, PersistenceError>
 
     /** By name. */
     readonly users: Effect.Effect<ReadonlyArray<User>, PersistenceError>
-    readonly createUser: (user: {
-      readonly name: UserName
-      readonly role: Role
-      readonly password?: Redacted.Redacted
-    }) => Effect.Effect<User, InvalidArgument | UserConflict | PersistenceError>
+    readonly createUser: (
+      user: {
+        readonly name: UserName
+        readonly role: Role
+        readonly password?: Redacted.Redacted
+      },
+      confirm?: Confirm<User>
+    ) => Effect.Effect<User, InvalidArgument | UserConflict | PersistenceError>
     /**
      * What is absent stays. A new password or another role ends the user's sessions. While a user is disabled no session and no token of theirs is
      * good, and they are when that is over. The last admin that is not disabled stays one.
      */
     readonly changeUser: (
       name: UserName,
-      change: { readonly role?: Role; readonly password?: Redacted.Redacted; readonly disabled?: boolean }
-    ) => Effect.Effect<User, InvalidArgument | UserNotFound | UserConflict | PersistenceError>
+      change: { readonly role?: Role; readonly password?: Redacted.Redacted; readonly disabled?: boolean },
+      check?: Check<User>,
+      confirm?: Confirm<UserChanged>
+    ) => Effect.Effect<User, InvalidArgument | UserNotFound | UserConflict | HasChanged | PersistenceError>
     /** With all tokens and sessions. The last admin stays. */
-    readonly removeUser: (name: UserName) => Effect.Effect<void, UserNotFound | UserConflict | PersistenceError>
+    readonly removeUser: (
+      name: UserName,
+      check?: Check<User>,
+      confirm?: Confirm<User>
+    ) => Effect.Effect<void, UserNotFound | UserConflict | HasChanged | PersistenceError>
 
     /** By id; `owner` limits to one user's. */
     readonly tokens: (owner?: UserName) => Effect.Effect<ReadonlyArray<Token>, PersistenceError>
     /** `NotAllowed`: the role is more than the owner has. */
-    readonly createToken: (token: {
-      readonly name: string
-      readonly owner: UserName
-      readonly role: Role
-      /** milliseconds since 1970; null: never */
-      readonly expiresAt: number | null
-    }) => Effect.Effect<NewToken, InvalidArgument | UserNotFound | NotAllowed | PersistenceError>
-    readonly removeToken: (id: TokenId) => Effect.Effect<void, TokenNotFound | PersistenceError>
+    readonly createToken: (
+      token: {
+        readonly name: string
+        readonly owner: UserName
+        readonly role: Role
+        /** milliseconds since 1970; null: never */
+        readonly expiresAt: number | null
+      },
+      confirm?: Confirm<Token>
+    ) => Effect.Effect<NewToken, InvalidArgument | UserNotFound | NotAllowed | PersistenceError>
+    readonly removeToken: (
+      id: TokenId,
+      check?: Check<Token>,
+      confirm?: Confirm<Token>
+    ) => Effect.Effect<void, TokenNotFound | HasChanged | PersistenceError>
 
     readonly audit: (entry: Omit<AuditEntry, "id" | "time">) => Effect.Effect<void, PersistenceError>
     /** The newest first, those before `before` (all: null). */

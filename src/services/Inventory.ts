@@ -9,6 +9,7 @@ import type * as Option from "effect/Option"
 import type * as Errors from "../domain/Errors.ts"
 import type { CloudInit } from "../domain/CloudInit.ts"
 import type { Explained, Explanation } from "../domain/Explanation.ts"
+import type { ThingKind } from "../domain/Keyed.ts"
 import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { LinkState, NewNic, Nic, NicId, NicState } from "../domain/Nic.ts"
@@ -103,6 +104,15 @@ export interface RequestKey {
   /** the operation it led to before, which has failed and is tried anew on another host */
   readonly replaces?: OperationId
 }
+
+/**
+ * What a request led to. `id`: of the thing, as paths have it; of a webhook's secret the webhook's, of a cancellation the operation's.
+ *
+ * @since 0.8.0 @category models
+ */
+export type Led =
+  | { readonly _tag: "Operation"; readonly operation: Operation }
+  | { readonly _tag: "Thing"; readonly thing: ThingKind; readonly id: string }
 
 /** What was seen of a VM; `seen` null: its domain was not looked at. @since 0.3.0 @category models */
 export interface Observation {
@@ -662,17 +672,17 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
      */
     readonly keepRetry: (of: OperationId, by: OperationId) => Effect.Effect<OperationId | null, Errors.PersistenceError>
     /**
-     * The key leads to that operation from then on. For a `Confirm` alone, as `keepRetry`. `now` in milliseconds since 1970.
+     * The key leads there from then on. For a `Confirm` alone, as `keepRetry`. `now` in milliseconds since 1970.
      *
      * @since 0.8.0
      */
     readonly keepKey: (
       key: RequestKey,
-      operation: OperationId,
+      led: Led,
       now: number
     ) => Effect.Effect<void, Errors.KeyReused | Errors.PersistenceError>
-    /** The operation that a request with that key led to; null: there was none. @since 0.8.0 */
-    readonly keyed: (key: RequestKey) => Effect.Effect<Operation | null, Errors.KeyReused | Errors.PersistenceError>
+    /** What a request with that key led to; null: there was none. @since 0.8.0 */
+    readonly keyed: (key: RequestKey) => Effect.Effect<Led | null, Errors.KeyReused | Errors.PersistenceError>
     /** The operation's row. None: no such operation. */
     readonly operation: (id: OperationId) => Effect.Effect<Option.Option<Operation>, Errors.PersistenceError>
   }

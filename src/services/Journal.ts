@@ -9,6 +9,7 @@ import type * as Option from "effect/Option"
 import type { PersistenceError } from "../domain/Errors.ts"
 import type { OperationId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { Operation, OperationKind, OperationState, StepReport } from "../domain/Operation.ts"
+import type { Confirm } from "./Inventory.ts"
 
 /** @since 0.1.0 @category models */
 export type Phase = "do" | "undo"
@@ -69,7 +70,11 @@ export class Journal extends Context.Tag("vmfabric/Journal")<
      * Sets the flag, and gives the operation as it then is. None: there is no such operation. One that has ended or is undone is left as it
      * is: nothing remains to be cancelled.
      */
-    readonly askCancel: (id: OperationId) => Effect.Effect<Option.Option<Operation>, PersistenceError>
+    readonly askCancel: (
+      id: OperationId,
+      /** of the operation as it then is */
+      confirm?: Confirm<Operation>
+    ) => Effect.Effect<Option.Option<Operation>, PersistenceError>
     /** The newest first, at most `limit` of them. */
     readonly list: (filter: OperationFilter) => Effect.Effect<ReadonlyArray<Operation>, PersistenceError>
   }

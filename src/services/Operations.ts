@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type { NotCancellable, OperationFailed, OperationNotFound, PersistenceError } from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
 import type { Operation, OperationReport, StepReport } from "../domain/Operation.ts"
+import type { Confirm } from "./Inventory.ts"
 import type { OperationFilter } from "./Journal.ts"
 
 /** @since 0.1.0 @category services */
@@ -31,7 +32,8 @@ export class Operations extends Context.Tag("vmfabric/Operations")<
      * an image, and what it made is undone; `await` then fails with `it was cancelled`. Repeating it is fine.
      */
     readonly cancel: (
-      id: OperationId
+      id: OperationId,
+      confirm?: Confirm<Operation>
     ) => Effect.Effect<Operation, OperationNotFound | NotCancellable | PersistenceError>
     readonly report: (id: OperationId) => Effect.Effect<OperationReport, OperationNotFound | PersistenceError>
     /** In the order they were first started; none before it was taken up. */

@@ -35,6 +35,8 @@ export interface PlacementRequest {
   readonly placement?: Placement
   /** where the VMs are that its rules name; one that is not in it is no more */
   readonly others?: ReadonlyMap<VmId, HostId>
+  /** how many of the same come after it, all or none of them: it is placed so that they can be. Absent: it is alone */
+  readonly following?: number
 }
 
 /**

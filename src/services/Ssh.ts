@@ -51,7 +51,7 @@ export class SshCommandFailed extends Schema.TaggedClass<SshCommandFailed>()("Ss
 /** @since 0.1.0 @category errors */
 export class SshTimeout extends Schema.TaggedClass<SshTimeout>()("SshTimeout", { after: Schema.String }) {}
 
-/** A file that is there and cannot be read, or a server that serves no files (SFTP). @since 0.6.0 @category errors */
+/** A file that is there and cannot be read or removed, or a server that serves no files (SFTP). @since 0.6.0 @category errors */
 export class SshFileRefused extends Schema.TaggedClass<SshFileRefused>()("SshFileRefused", {
   reason: Schema.String,
   /** `forbidden`: the account may not; `unserved`: sshd has no sftp subsystem */
@@ -105,9 +105,15 @@ export interface FileRange {
   readonly length: number
 }
 
-/** A file as it was at one moment: its size, and the parts that were asked for, each as far as the file has it. @since 0.6.0 @category models */
+/**
+ * A file as it was at one moment: its size, when it was last written to (whole seconds since 1970), and the parts that were asked for, each as far as the
+ * file has it.
+ *
+ * @since 0.6.0 @category models
+ */
 export interface FileRead {
   readonly size: number
+  readonly modified: number
   readonly pieces: ReadonlyArray<Uint8Array>
 }
 
@@ -156,6 +162,9 @@ export class Ssh extends Context.Tag("vmfabric/Ssh")<
       path: string,
       pieces: ReadonlyArray<FileRange>
     ) => Effect.Effect<Option.Option<FileRead>, SshError>
+
+    /** Removes files, by SFTP, too. Those that are not there are fine. `SshFileRefused` when one cannot be removed. @since 0.8.0 */
+    readonly removeFiles: (address: HostAddress, paths: ReadonlyArray<string>) => Effect.Effect<void, SshError>
 
     /**
      * Ends the connection to a host that is not wanted any more, and all that goes over it; nothing is kept of the host. Whoever asks for it again is

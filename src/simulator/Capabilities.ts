@@ -12,6 +12,10 @@ import { code, from, refuse, type Refusal } from "./Refusal.ts"
 const emulator = "/usr/bin/qemu-system-x86_64"
 const e = Xml.element
 
+/** Whose processor libvirt's models are of. @since 0.8.0 @category getters */
+export const vendorOf = (cpuModel: string): string =>
+  /^(?:EPYC|Opteron|athlon|phenom)/.test(cpuModel) ? "AMD" : "Intel"
+
 /** CONNECT_GET_CAPABILITIES. @since 0.1.0 @category procedures */
 export const capabilities = (machine: Machine): string => {
   const types = machine.kvm ? ["qemu", "kvm"] : ["qemu"]
@@ -41,8 +45,8 @@ export const capabilities = (machine: Machine): string => {
         e("uuid", {}, [machine.uuid]),
         e("cpu", {}, [
           e("arch", {}, ["x86_64"]),
-          e("model", {}, ["EPYC-Rome"]),
-          e("vendor", {}, ["AMD"]),
+          e("model", {}, [machine.cpuModel]),
+          e("vendor", {}, [vendorOf(machine.cpuModel)]),
           e("topology", { sockets: 1, dies: 1, cores: machine.cpus, threads: 1 }),
           e("pages", { unit: "KiB", size: 4 })
         ]),

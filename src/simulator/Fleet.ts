@@ -19,6 +19,7 @@ import * as Xml from "../libvirt/Xml.ts"
 import type { DomainSpec } from "../services/Hypervisor.ts"
 import type { FleetConfig } from "../services/Inventory.ts"
 import { SshError, SshTimeout, SshUnreachable } from "../services/Ssh.ts"
+import * as Capabilities from "./Capabilities.ts"
 import * as Domains from "./Domains.ts"
 import * as FleetFile from "./FleetFile.ts"
 import * as Guests from "./Guests.ts"
@@ -273,6 +274,7 @@ export const settle = (host: SimulatedHost.SimulatedHost, vm: Standing, power: W
       libvirtVersion: String(machine.libvirtVersion),
       resources: { cpu: machine.cpus, ram: machine.memory / mebibyte, disk: machine.disk / gibibyte },
       arch: "x86_64",
+      processor: { model: machine.cpuModel, vendor: Capabilities.vendorOf(machine.cpuModel) },
       domainType: machine.kvm ? "kvm" : "qemu",
       network
     }
@@ -297,8 +299,9 @@ export interface Described extends Omit<Demonstration, "ceph"> {
   readonly seed: number
 }
 
-const hostOf = ({ bootTime, cpus, disk, kvm, memory, networks, shutdownTime }: FleetFile.Group) => ({
+const hostOf = ({ bootTime, cpuModel, cpus, disk, kvm, memory, networks, shutdownTime }: FleetFile.Group) => ({
   cpus,
+  cpuModel,
   memory: memory * gibibyte,
   disk: disk * gibibyte,
   kvm,

@@ -29,6 +29,13 @@ export const Group = Schema.Struct({
   name: Schema.optionalWith(Name, { exact: true, default: () => "sim" }),
   /** logical CPUs */
   cpus: Schema.optionalWith(count(1, 1024, "a number of processors"), { exact: true, default: () => 64 }),
+  /** as libvirt names it */
+  cpuModel: Schema.optionalWith(
+    Schema.String.pipe(
+      Schema.pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, { message: () => "a model of processors, as EPYC-Rome" })
+    ),
+    { exact: true, default: () => "EPYC-Rome" }
+  ),
   /** GiB */
   memory: Schema.optionalWith(count(1, 65_536, "GiB"), { exact: true, default: () => 256 }),
   /** GiB */

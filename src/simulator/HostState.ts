@@ -16,6 +16,8 @@ export interface Machine {
   readonly address: string
   /** logical CPUs */
   readonly cpus: number
+  /** as libvirt names it */
+  readonly cpuModel: string
   /** bytes */
   readonly memory: number
   /** bytes */

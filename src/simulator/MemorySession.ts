@@ -64,6 +64,10 @@ export interface Session {
   readonly start: (argv: RemoteProgram.Argv) => Effect.Effect<Running, SessionError>
   /** What a file is at this moment, whole; or why it is not to be had. */
   readonly file: (path: string) => Effect.Effect<HostFile | "missing" | "forbidden", SessionLost>
+  /** What became of each of these. */
+  readonly remove: (
+    paths: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<"removed" | "missing" | "forbidden">, SessionLost>
   /** A program that needs nothing from its stdin. Its output is taken piece by piece, each when it is asked for. */
   readonly output: (argv: RemoteProgram.Argv) => Effect.Effect<Output, SessionLost>
 }
@@ -317,6 +321,7 @@ export const make = (host: Host, broken: (lost: SessionLost) => Error): Session 
     },
     output,
     file: (path) => ask(() => Programs.openFile(host.world, path)),
+    remove: (paths) => ask(() => paths.map((path) => Programs.removeFile(host.world, path))),
     openSocket: (path) =>
       request<Duplex, ChannelRefused>((answer) => {
         if (!host.forwards()) return answer(refused(1, "forwarding is not allowed"))

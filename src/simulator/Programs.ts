@@ -37,6 +37,14 @@ export const openFile = ({ files, settle }: World, path: string): HostFile | "mi
   return files.files.get(path) ?? "missing"
 }
 
+/** What becomes of a file that is to be removed by SFTP. @since 0.8.0 @category combinators */
+export const removeFile = (world: World, path: string): "removed" | "missing" | "forbidden" => {
+  const file = openFile(world, path)
+  if (typeof file === "string") return file
+  world.files.files.delete(path)
+  return "removed"
+}
+
 /**
  * The argv of a command line: one our own client wrote, or one of plain words. None: something a shell would do more with than take it
  * for words (a pipe, a variable, a pattern), which the simulated host does not do.

@@ -39,6 +39,8 @@ export interface Options {
   readonly uuid?: string
   /** logical CPUs, 8 unless given */
   readonly cpus?: number
+  /** as libvirt names it, `EPYC-Rome` unless given */
+  readonly cpuModel?: string
   /** bytes, 32 GiB unless given */
   readonly memory?: number
   /** bytes, 500 GiB unless given */
@@ -205,6 +207,7 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
         hostname: options.hostname,
         uuid: options.uuid ?? HostState.newUuid(random),
         cpus: options.cpus ?? 8,
+        cpuModel: options.cpuModel ?? "EPYC-Rome",
         memory: options.memory ?? 32 * gibibyte,
         disk: options.disk ?? 500 * gibibyte,
         libvirtVersion: options.libvirtVersion ?? 9_000_000,

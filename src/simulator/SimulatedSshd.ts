@@ -201,6 +201,11 @@ const serveFiles = (world: Programs.World, sftp: SFTPWrapper): void => {
     handle.writeUInt32BE(open.push(file) - 1)
     sftp.handle(id, handle)
   })
+  sftp.on("REMOVE", (id, path) => {
+    const removed = Programs.removeFile(world, path)
+    const { NO_SUCH_FILE, OK, PERMISSION_DENIED } = STATUS_CODE
+    sftp.status(id, { removed: OK, missing: NO_SUCH_FILE, forbidden: PERMISSION_DENIED }[removed])
+  })
   sftp.on("FSTAT", (id, handle) => {
     const file = fileOf(handle)
     if (file === undefined) return sftp.status(id, STATUS_CODE.FAILURE)

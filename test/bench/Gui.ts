@@ -1,5 +1,5 @@
 /**
- * The web interface in a real browser, headless and drawn by the processor: how soon others see what one does, and how it bears 10,000 VMs that change
+ * The web interface in a real browser, headless and drawn by the processor: how soon others see what one does, and how it bears 10,000 VMs, or as many as are asked for, that change
  * 1,000 times a second. Where it is said so the page's processor is slowed down to a quarter by the browser's own throttling.
  */
 import * as Effect from "effect/Effect"
@@ -19,6 +19,8 @@ const section = "gui"
 export interface Asked {
   /** how long memory is watched */
   readonly minutes: number
+  /** how many VMs there are */
+  readonly vms: number
   /** a folder for a CPU profile of the page; null: none */
   readonly profile: string | null
 }
@@ -280,7 +282,7 @@ const profiled = (session: CDPSession, folder: string, name: string, use: Effect
     writeFileSync(join(folder, `${name}.cpuprofile`), JSON.stringify(profile))
   })
 
-const changing = (vms: number, { minutes, profile }: Asked) =>
+const changing = ({ minutes, profile, vms }: Asked) =>
   Effect.gen(function* () {
     const controller = yield* served("--hosts", "200", "--vms", String(vms), "--rate-limit", "1000000")
     const relay = yield* Relay.started(controller)
@@ -367,6 +369,6 @@ export const measure = (
     // the built program serves what is beside it
     cpSync(join(Browsers.root, "dist/gui"), join(Program.output, "build/gui"), { recursive: true })
     const others = yield* seenByOthers
-    const many = yield* changing(10_000, asked)
+    const many = yield* changing(asked)
     return [...others, ...many]
   })

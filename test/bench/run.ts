@@ -25,6 +25,7 @@ import * as Commits from "./Commits.ts"
 import * as Create from "./Create.ts"
 import { type Figure, median, met, table } from "./Figure.ts"
 import * as Fuzz from "./Fuzz.ts"
+import * as Groups from "./Groups.ts"
 import * as Gui from "./Gui.ts"
 import * as Http from "./Http.ts"
 import * as ImageSize from "./ImageSize.ts"
@@ -62,6 +63,8 @@ interface Given {
   readonly profile: string | null
   /** of section gui: how long memory is watched */
   readonly soak: number
+  /** of section gui: how many VMs there are */
+  readonly vms: number
   /** of section commits */
   readonly committing: { readonly committers: number; readonly decisions: number }
   /** of section placement: the largest fleet */
@@ -133,6 +136,15 @@ const sections: ReadonlyArray<Section> = [
     measure: () => Scale.measure
   },
   {
+    name: "groups",
+    about:
+      "10,000 VMs in groups that must be apart, all asked for at once through the API of 1,000 simulated hosts, and every rule counted",
+    tools: [],
+    lab: "none",
+    minutes: 15,
+    measure: () => Groups.measure
+  },
+  {
     name: "fuzz",
     about: "a million mutated frames through the RPC decoder",
     tools: [],
@@ -159,11 +171,11 @@ const sections: ReadonlyArray<Section> = [
   {
     name: "gui",
     about:
-      "how soon one browser shows what another does; 10,000 VMs with 1,000 changes a second: first load, frames, elements, memory",
+      "how soon one browser shows what another does; 10,000 VMs (--vms) with 1,000 changes a second: first load, frames, elements, memory",
     tools: ["chromium"],
     lab: "none",
     minutes: 60,
-    measure: ({ profile, soak }) => Gui.measure({ minutes: soak, profile })
+    measure: ({ profile, soak, vms }) => Gui.measure({ minutes: soak, profile, vms })
   },
   {
     name: "cli",
@@ -331,6 +343,11 @@ const command = Command.make(
       Options.withDefault(10),
       Options.withDescription("How many minutes section gui watches the page's memory.")
     ),
+    vms: Options.integer("vms").pipe(
+      Options.withSchema(Schema.Int.pipe(Schema.between(100, 100_000))),
+      Options.withDefault(10_000),
+      Options.withDescription("How many VMs there are in section gui.")
+    ),
     decisions: Options.integer("decisions").pipe(
       Options.withSchema(Schema.Int.pipe(Schema.positive())),
       Options.withDefault(200_000),
@@ -347,7 +364,7 @@ const command = Command.make(
       Options.withDescription("How many threads section commits has.")
     )
   },
-  ({ chosen, committers, decisions, hosts, profile, soak }) =>
+  ({ chosen, committers, decisions, hosts, profile, soak, vms }) =>
     Effect.scoped(
       Effect.gen(function* () {
         const scope = yield* Effect.scope
@@ -356,6 +373,7 @@ const command = Command.make(
           lab: yield* Effect.cached(Effect.provideService(Lab.up, Scope.Scope, scope)),
           profile: profile ? join(Program.output, "profile") : null,
           soak,
+          vms,
           committing: { committers, decisions },
           hosts
         }

@@ -198,10 +198,21 @@ describe("commands", () => {
   it.scopedLive("add hosts with the words of the machine file, change and remove them", () =>
     Effect.gen(function* () {
       const { run } = yield* shell
-      const added = yield* run("host", "add", "root@test-4", "network.lan=bridge:br0", "label.rack=7 b", "ram=2048")
+      const added = yield* run(
+        "host",
+        "add",
+        "root@test-4",
+        "network.lan=bridge:br0",
+        "label.rack=7 b",
+        "ram=2048",
+        "reserved.ram=512"
+      )
       assert.strictEqual(added.status, 0, added.all)
       assert.match(added.out, /^origin +api$/m)
-      assert.include(added.out, 'ram=2048 network.lan=bridge:br0 path=/var/lib/vmfabric "label.rack=7 b"')
+      assert.include(
+        added.out,
+        'ram=2048 reserved.ram=512 network.lan=bridge:br0 path=/var/lib/vmfabric "label.rack=7 b"'
+      )
       const networks = (yield* run("network", "list", "-o", "wide")).out
       assert.match(networks, /^NAME +KIND +STATE +HOSTS /)
       assert.match(networks, /^default +libvirt +usable +1,2,3/m)
@@ -216,13 +227,20 @@ describe("commands", () => {
         "test-4",
         "network=lan",
         "virt=qemu",
+        "reserved.cpu=1",
+        "reserved.disk=2",
+        "--remove",
+        "reserved.ram",
         "--remove",
         "label.rack",
         "--remove",
         "ram"
       )
       assert.strictEqual(set.status, 0, set.all)
-      assert.match(set.out, /^settings +root@test-4 virt=qemu .* network=lan network.lan=bridge:br0 path=\S+$/m)
+      assert.match(
+        set.out,
+        /^settings +root@test-4 virt=qemu .* reserved.cpu=1 reserved.disk=2 network=lan network.lan=bridge:br0 path=\S+$/m
+      )
       assert.notInclude(set.out, "rack")
       assert.include((yield* run("host", "set", "test-1", "virt=qemu")).err, "change its line there")
       const examined = yield* run("host", "doctor", "test-4")
@@ -817,6 +835,34 @@ describe("contexts", () => {
       const last = yield* run("user", "disable", "root")
       assert.strictEqual(last.status, 1)
       assert.include(last.err, "user root is the last admin: make somebody else one first")
+    })
+  )
+
+  it.scopedLive("users and webhooks are planned, and their secrets told again to the same key", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("user", "create", "root", "--role", "admin")
+      const create = ["user", "create", "ada", "--role", "operator"] as const
+      const plan = yield* run(...create, "--plan")
+      assert.match(plan.out, /^create user ada$/m, plan.all)
+      assert.match(plan.out, /^\+role: operator$/m)
+      assert.strictEqual((yield* run("user", "list", "-o", "name")).out, "root\n")
+      const id = / --plan-id (\S+) /.exec(plan.err)?.[1] ?? ""
+      assert.strictEqual((yield* run(...create, "--plan-id", id)).status, 0)
+      assert.strictEqual((yield* run("user", "list", "-o", "name")).out, "ada\nroot\n")
+      const removal = yield* run("user", "remove", "ada", "--plan")
+      assert.match(removal.out, /^remove user ada$/m, removal.all)
+      assert.strictEqual((yield* run("user", "get", "ada")).status, 0)
+
+      const hook = ["webhook", "create", "https://receiver.example/", "--idempotency-key", "mine"] as const
+      const first = yield* run(...hook)
+      assert.match(first.out, /^whsec_\S+\n$/, first.all)
+      assert.strictEqual((yield* run(...hook)).out, first.out)
+      assert.strictEqual((yield* run("webhook", "list", "-o", "name")).out, "1\n")
+      yield* run("webhook", "remove", "1")
+      const gone = yield* run(...hook)
+      assert.strictEqual(gone.status, 1)
+      assert.include(gone.err, "webhook 1, is there no more; take a new key")
     })
   )
 

@@ -46,6 +46,13 @@ const shell = Effect.fn("shell")(function* (config: FleetConfig) {
       schedule: Schedule.spaced("50 millis")
     }).pipe(Effect.timeout("60 seconds"))
   })
+  const update = Effect.fnUntraced(function* (
+    id: HostId,
+    change: (host: HypervisorTest.TestHost) => HypervisorTest.TestHost
+  ) {
+    const state = Context.get(served.context, HypervisorTest.HypervisorTestState)
+    yield* state.update((yield* inventory.host(id)).host, change)
+  })
   const done = (...args: ReadonlyArray<string>) =>
     Effect.map(typed.run(...args), ({ all, out, status }) => {
       assert.strictEqual(status, 0, `${args.join(" ")}: ${all}`)
@@ -58,7 +65,7 @@ const shell = Effect.fn("shell")(function* (config: FleetConfig) {
     })
   const create = (type: number, ...more: ReadonlyArray<string>) =>
     refused("vm", "create", "--name", "new", "--type", String(type), ...more)
-  return { ...typed, reach, done, refused, create }
+  return { ...typed, reach, update, done, refused, create }
 })
 
 const type1 = "instance type 1 (1 vCPU, 1 GiB of memory, 10 GiB of disk) (--type 1)"
@@ -269,6 +276,84 @@ describe("refusals", () => {
         const gone = yield* run("vm", "why", "2")
         assert.strictEqual(gone.status, 3)
         assert.include(gone.err, "vmid : 2 does not exist")
+      }),
+    120_000
+  )
+
+  it.scopedLive(
+    "tell what a host keeps free, from the moment it is to, and what is there stays",
+    () =>
+      Effect.gen(function* () {
+        const { create, done, reach, run } = yield* shell({ ...fleet, hosts: [] })
+        yield* done("host", "add", "root@h1", "overcommit.cpu=1")
+        yield* reach(HostId.make(1), null)
+        yield* done("vm", "create", "--name", "a", "--type", "3")
+        const set = yield* done("host", "set", "h1", "reserved.ram=4096")
+        assert.match(set, /^vms +1$/m)
+        assert.match(set, /^free ram mib +4096\/28672$/m)
+        assert.deepStrictEqual(yield* create(2), [
+          "vmfabric: no host can take the VM",
+          "  root@h1: memory short by 4 GiB (4 GiB are reserved)",
+          "what would help:",
+          `  root@h1 could take it as ${type1}`,
+          `  root@h1 lacks only 4 GiB of memory ${look("root@h1")}`
+        ])
+        assert.deepStrictEqual((yield* create(6)).slice(1, 2), [
+          "  root@h1: memory short by 16 GiB (4 GiB are reserved)"
+        ])
+        assert.match((yield* run("fits")).all, /^kept free in all: 0 vCPUs, 4096 MiB, 0 GiB$/m)
+        // more than it has: nothing new, and what is there stays
+        yield* done("host", "set", "h1", "reserved.ram=100000")
+        assert.include((yield* create(1))[1], "memory short by 25 GiB (32 GiB in all, 32 GiB are reserved)")
+        assert.match(yield* done("vm", "get", "a"), /^state +running$/m)
+
+        yield* done("host", "set", "h1", "--remove", "reserved.ram")
+        yield* done("vm", "create", "--name", "b", "--type", "2")
+        assert.notInclude((yield* run("fits")).all, "kept free")
+      }),
+    120_000
+  )
+
+  it.scopedLive(
+    "and rules ask for what hosts say of themselves as they ask for labels",
+    () =>
+      Effect.gen(function* () {
+        const mixed = fleet.hosts.map((host, index) => (index === 2 ? { ...host, virt: "qemu" as const } : host))
+        const { create, done, reach, run, update } = yield* shell({ ...fleet, hosts: mixed })
+        const h2 = HostId.make(2)
+        yield* update(h2, (there) => ({
+          ...there,
+          machine: { ...there.machine, processor: { model: "Skylake-Server", vendor: "Intel" } }
+        }))
+        yield* reach(h2, "cut off")
+        yield* reach(h2, null)
+        assert.match(
+          yield* done("host", "get", "h2"),
+          /^traits +host.arch=x86_64 host.virt=kvm host.cpu.model=Skylake-Server host.cpu.vendor=Intel$/m
+        )
+        yield* done("vm", "create", "--name", "a", "--type", "1", "--must", "on host.cpu.vendor=Intel")
+        yield* done("vm", "create", "--name", "b", "--type", "1", "--must", "on host.virt=qemu")
+        yield* done("vm", "create", "--name", "c", "--type", "1", "--group", "g", "--must", "apart over host.virt")
+        yield* done("vm", "create", "--name", "d", "--type", "1", "--group", "g", "--must", "apart over host.virt")
+        const at = Effect.forEach(["a", "b", "c", "d"], (name) =>
+          Effect.map(done("vm", "get", name), (out) => /^host +.*?(\d)/m.exec(out)?.[1] ?? out)
+        )
+        const [a, b, ...others] = yield* at
+        assert.deepStrictEqual([a, b], ["2", "3"])
+        assert.lengthOf(
+          others.filter((host) => host === "3"),
+          1
+        )
+        const both = ["--must", "on host.cpu.model=EPYC-Rome", "--must", "not on host.virt=kvm,qemu"]
+        const virt = "it must be not on host.virt=kvm,qemu, and its host.virt is kvm"
+        assert.deepStrictEqual((yield* create(1, ...both)).slice(1, 3), [
+          "  2 hosts: it must be not on host.virt=kvm,qemu",
+          `  root@h2: it must be on host.cpu.model=EPYC-Rome, and its host.cpu.model is Skylake-Server; ${virt}`
+        ])
+        assert.include(
+          (yield* run("host", "add", "root@h4", "label.host.virt=kvm")).err,
+          '"label.host.virt" is not a key'
+        )
       }),
     120_000
   )

@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { Client, Ids } from "../../src/client/index.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
+import { WebhookId } from "../../src/domain/Webhook.ts"
 import * as Served from "./Served.ts"
 
 const clientOf = (options: Client.Options) => Effect.provide(Client.make(options), FetchHttpClient.layer)
@@ -107,7 +108,7 @@ describe("calls", () => {
 })
 
 describe("what fails on the way", () => {
-  it.scopedLive("a create is sent again with the same key, a cancel is not", () =>
+  it.scopedLive("a create is sent again with the same key, a test of a webhook is not", () =>
     Effect.gen(function* () {
       const { asked, url } = yield* Served.scripted(
         Served.cut,
@@ -126,9 +127,9 @@ describe("what fails on the way", () => {
         asked.map(({ headers }) => headers["idempotency-key"]),
         [key, key, key, key, key]
       )
-      const { id } = yield* client.vms.createVm({ payload: small, headers: { "idempotency-key": "mine" } })
+      yield* client.vms.createVm({ payload: small, headers: { "idempotency-key": "mine" } })
       assert.strictEqual(asked[5]?.headers["idempotency-key"], "mine")
-      const lost = yield* Effect.flip(client.operations.cancelOperation({ path: { id } }))
+      const lost = yield* Effect.flip(client.webhooks.pingWebhook({ path: { id: WebhookId.make(1) } }))
       assert.strictEqual(lost._tag, "Unreachable")
       assert.strictEqual(asked.length, 7)
     })

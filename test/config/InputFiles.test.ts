@@ -29,7 +29,7 @@ describe("machine file", () => {
   it("reads addresses, words, comments, blank lines, CRLF and a byte order mark", () => {
     const text =
       "\uFEFF# fleet\r\n\r\nroot@h1\r\n\t root@[2001:db8::1]:2222  virt=qemu cpu=8 overcommit.cpu=1.5 # last\r\n" +
-      'u.s-er@h-3.example.com:22 label.rack="a #1 \\"x\\"" label.empty= network=vms path=/srv/vm ram=1024 disk=10 overcommit.ram=0.5 overcommit.disk=1000'
+      'u.s-er@h-3.example.com:22 label.rack="a #1 \\"x\\"" label.empty= reserved.ram=4096 reserved.disk=0 network=vms path=/srv/vm ram=1024 disk=10 overcommit.ram=0.5 overcommit.disk=1000'
     const base = {
       virt: "auto",
       overcommit: { cpu: 4, ram: 1, disk: 1 },
@@ -53,6 +53,7 @@ describe("machine file", () => {
         network: "vms",
         path: "/srv/vm",
         limit: { ram: 1024, disk: 10 },
+        reserved: { ram: 4096 },
         overcommit: { cpu: 4, ram: 0.5, disk: 1000 }
       }
     ])
@@ -98,12 +99,14 @@ describe("machine file", () => {
       ],
       ["root@h1 overcommit.cpu=0", `${f}:1: overcommit.cpu is "0": expected a number from 0.1 to 1000`],
       ["root@h1 overcommit.ram=1e2", `${f}:1: overcommit.ram is "1e2": expected a number from 0.1 to 1000`],
+      ["root@h1 reserved.ram=-1", `${f}:1: reserved.ram is "-1": expected a whole number of MiB, 0 or more`],
       ["root@h1 overcommit.disk=1001", `${f}:1: overcommit.disk is "1001": expected a number from 0.1 to 1000`],
       ["root@h1 virt=kvm virt=kvm", `${f}:1: virt is given twice: expected each key once`],
       ["root@h1 label.a=1 label.a=2", `${f}:1: label.a is given twice: expected each key once`],
       ["root@h1 colour=red", `${f}:1: "colour" is not a key: ${words}`],
       ["root@h1 __proto__=red", `${f}:1: "__proto__" is not a key: ${words}`],
       ["root@h1 label.=red", `${f}:1: "label." is not a key: ${words}`],
+      ["root@h1 label.host.arch=x", `${f}:1: "label.host.arch" is not a key: ${words}`],
       ['root@h1 label.a="red', `${f}:1: a quote is not closed: expected a closing " on the same line`],
       ["root@h1\u0000", `${f}:1: there is a control character (U+0000): expected readable text`],
       ["root@h1 label.a=\u001b[2J", `${f}:1: there is a control character (U+001B): expected readable text`],
@@ -174,8 +177,8 @@ describe("machine file", () => {
 })
 
 const words =
-  "expected network=, virt=, path=, cpu=, ram=, disk=, overcommit.cpu=, overcommit.ram=, overcommit.disk=, network.<name>=, or label.<key>=, " +
-  "with the key of letters, digits, and any of _ . / - inside"
+  "expected network=, virt=, path=, cpu=, ram=, disk=, overcommit.cpu=, overcommit.ram=, overcommit.disk=, reserved.cpu=, reserved.ram=, reserved.disk=, network.<name>=, or label.<key>=, " +
+  "with the key of letters, digits, and any of _ . / - inside, and not with host. at its start"
 
 describe("image file", () => {
   it("reads paths, addresses, names and formats", () => {
@@ -392,6 +395,9 @@ describe("what is written is read back", () => {
       virt: fc.constantFrom("auto" as const, "kvm" as const, "qemu" as const),
       overcommit: fc.record({ cpu: ratio, ram: ratio, disk: ratio }),
       limit: fc.record({ cpu: amount, ram: amount, disk: amount }, { requiredKeys: [], noNullPrototype: true }),
+      reserved: fc
+        .record({ cpu: amount, ram: amount, disk: amount }, { requiredKeys: [], noNullPrototype: true })
+        .filter((reserved) => Object.keys(reserved).length > 0),
       network: fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/),
       networks: fc.dictionary(
         fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,20}$/).filter((name) => name !== "__proto__"),

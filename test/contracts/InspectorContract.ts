@@ -300,6 +300,20 @@ export const inspectorContract = <E>(
         assert.isTrue(anew.lost)
       }))
 
+    test("what a console has said goes with its domain", ({ guests, host, hypervisor, inspector, running, until }) =>
+      Effect.gen(function* () {
+        const vm = yield* running(38)
+        const { next } = yield* inspector.consoleTail(host, vm, 4096)
+        yield* guests.print(vm, "the secret of one who is gone")
+        yield* until(vm, next, "who is gone")
+        yield* guests.rotate(vm)
+        yield* hypervisor.powerOff(host, vm)
+        yield* hypervisor.undefine(host, vm)
+        assert.lengthOf((yield* inspector.consoleTail(host, vm, 8192)).bytes, 0)
+        const after = yield* inspector.consoleAfter(host, vm, next, 8192)
+        assert.notInclude(text(after.bytes), "who is gone")
+      }))
+
     test("a console that nothing was printed on is empty, and begins with the first that is", ({
       defined,
       guests,

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { vi } from "vitest"
 import * as Browsers from "./Browser.ts"
 import { type Gui, heading, isLive, served } from "./Harness.ts"
-import { look } from "./Look.ts"
+import { look, lookWide } from "./Look.ts"
 
 const vms = 300
 
@@ -404,6 +404,7 @@ describe.skipIf(Browsers.isMissing)("what it looks like (needs chromium)", () =>
         await page.getByText(ready).first().waitFor()
         await isLive(page)
         await look(page, name)
+        if (["overview", "vms", "vm", "create"].includes(name)) await lookWide(page, name)
         assert.isTrue(existsSync(join(Browsers.pictures, `${name}-phone-dark.png`)))
       })
     })

@@ -21,19 +21,42 @@ const violations = async (page: Page) => {
 
 const phone = { width: 360, height: 740 }
 const desk = { width: 1440, height: 900 }
+const wall = { width: 3840, height: 2160 }
 
-/** In light and dark, on a desk and on a phone: pictures for people; axe looks at each size and at each colour once. */
+const pictured = (page: Page, name: string) => page.screenshot({ path: join(Browsers.pictures, `${name}.png`) })
+
+/** In light and dark, on a desk and on a phone: pictures for people, and axe on each of the four. */
 export const look = async (page: Page, name: string) => {
   for (const [size, viewport] of [["desk", desk] as const, ["phone", phone] as const]) {
     await page.setViewportSize(viewport)
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme })
-      await page.screenshot({ path: join(Browsers.pictures, `${name}-${size}-${colorScheme}.png`) })
-      if ((size === "desk") !== (colorScheme === "light")) continue
+      await pictured(page, `${name}-${size}-${colorScheme}`)
       assert.deepStrictEqual(await violations(page), [], `${name} on a ${size}, ${colorScheme}`)
     }
     const wide: unknown = await page.evaluate("document.documentElement.scrollWidth")
     assert.isAtMost(Number(wide), viewport.width, `${name} on a ${size}`)
+  }
+  await page.setViewportSize(desk)
+}
+
+/** As `look`, and once more so high that all of a page is seen that is scrolled otherwise. */
+export const lookWhole = async (page: Page, name: string) => {
+  await look(page, name)
+  await page.emulateMedia({ colorScheme: "light" })
+  await page.setViewportSize({ width: desk.width, height: 1800 })
+  await pictured(page, `${name}-whole`)
+  await page.setViewportSize({ width: phone.width, height: 2800 })
+  await pictured(page, `${name}-phone-whole`)
+  await page.setViewportSize(desk)
+}
+
+/** On a screen of 3840 by 2160 pixels that nothing enlarges. */
+export const lookWide = async (page: Page, name: string) => {
+  await page.setViewportSize(wall)
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme })
+    await pictured(page, `${name}-wall-${colorScheme}`)
   }
   await page.setViewportSize(desk)
 }

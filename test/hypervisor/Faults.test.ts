@@ -72,6 +72,7 @@ describe("facts", () => {
         libvirtVersion: "9.0.0",
         resources: { cpu: 8, ram: 32 * 1024, disk: 500 },
         arch: "x86_64",
+        processor: { model: "EPYC-Rome", vendor: "AMD" },
         domainType: "kvm",
         network: "default",
         networks: [{ name: "default", source: { kind: "libvirt", name: "default" }, vlans: null, problem: null }]

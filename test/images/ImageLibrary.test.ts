@@ -137,6 +137,7 @@ const sshOfThisMachine: Layer.Layer<Ssh, never, FileSystem.FileSystem> = Layer.e
           return Effect.sync(() => child.kill())
         }),
       readFile: () => Effect.dieMessage("no files here"),
+      removeFiles: () => Effect.dieMessage("no files here"),
       stream: (_address, argv) => {
         assert.deepStrictEqual(argv.slice(0, 2), ["cat", "--"])
         return fs.stream(argv[2] ?? "", { chunkSize: 32768 }).pipe(Stream.mapError((e) => failed(argv, 1, e.message)))

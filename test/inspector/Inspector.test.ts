@@ -158,6 +158,40 @@ describe("a file on a host", () => {
   )
 
   overBoth(
+    "is removed, or is not there",
+    Effect.gen(function* () {
+      const ssh = yield* Ssh
+      const { host } = yield* Simulated.Simulated
+      yield* host.putFile("/tmp/a file", Buffer.from("0123456789"))
+      yield* ssh.removeFiles(address, ["/tmp/none", "/tmp/a file"])
+      assert.isTrue(Option.isNone(yield* ssh.readFile(address, "/tmp/a file", [{ from: 0, length: 1 }])))
+      yield* ssh.removeFiles(address, ["/tmp/a file"])
+    })
+  )
+
+  overBoth(
+    "that may not be removed stays, which hinders nobody from destroying its domain",
+    Effect.gen(function* () {
+      const ssh = yield* Ssh
+      const hypervisor = yield* Hypervisor
+      const { host } = yield* Simulated.Simulated
+      yield* host.putFile(log, Buffer.from("said"))
+      yield* host.faults.forbidFile(log, true)
+      const refused = yield* Effect.flip(ssh.removeFiles(address, [log]))
+      assert.deepInclude(refused.reason, { _tag: "SshFileRefused", kind: "forbidden" })
+      yield* hypervisor.undefine(Simulated.here, vm)
+      yield* host.faults.forbidFile(log, false)
+      assert.isTrue(Option.isSome(yield* ssh.readFile(address, log, [{ from: 0, length: 1 }])))
+      yield* hypervisor.undefine(Simulated.here, vm)
+      assert.isTrue(Option.isNone(yield* ssh.readFile(address, log, [{ from: 0, length: 1 }])))
+    }).pipe(
+      Effect.provide(HypervisorLive.layer),
+      Effect.provide(StorageLive.layerDir),
+      Effect.provide(ScriptedImages.layer(given))
+    )
+  )
+
+  overBoth(
     "that may not be read is refused in words that say who may not",
     Effect.gen(function* () {
       const { host } = yield* Simulated.Simulated
@@ -166,7 +200,7 @@ describe("a file on a host", () => {
       const error = yield* Effect.flip(inspector.consoleTail(Simulated.here, vm, 10))
       assert.strictEqual(
         error.message,
-        `host root@sim-1 failed to read the console log of vm-7: the account root may not read ${log}: let it read that folder, or log in as one that may`
+        `host root@sim-1 failed to read the console log of vm-7: the account root may not read ${log}: let it do so in that folder, or log in as one that may`
       )
     }).pipe(Effect.provide(InspectorLive.layer))
   )
@@ -191,11 +225,12 @@ describe("a screen", () => {
 })
 
 const readerOf =
-  (files: ReadonlyMap<string, Uint8Array>): SerialLog.Read<never> =>
+  (files: ReadonlyMap<string, Uint8Array>, times: ReadonlyMap<string, number> = new Map()): SerialLog.Read<never> =>
   (path, pieces) =>
     Effect.sync(() =>
       Option.map(Option.fromNullable(files.get(path)), (bytes) => ({
         size: bytes.length,
+        modified: times.get(path) ?? 0,
         pieces: pieces.map(({ from, length }) => {
           const start = from < 0 ? Math.max(0, bytes.length + from) : from
           return bytes.subarray(start, start + length)
@@ -360,6 +395,28 @@ describe("a log's cursor", () => {
         Buffer.from(part.bytes).toString(),
         lines("more", ...dots, ...dots, "newer", ...dots, ...dots).toString()
       )
+    })
+  )
+
+  it.effect("is told from the same place in a newer file that is the same line again and again", () =>
+    Effect.gen(function* () {
+      const same = (count: number) => Buffer.from(`${".".repeat(63)}\n`.repeat(count))
+      const files = new Map([["/log", same(20)]])
+      const times = new Map([["/log", 100]])
+      const read = readerOf(files, times)
+      const { next } = yield* SerialLog.tail(read, "/log", 10)
+      files.set("/log.1", same(20)).set("/log.0", Buffer.concat([same(20), Buffer.from("more\n")]))
+      times.set("/log.1", 90).set("/log.0", 110)
+      files.set("/log", same(30))
+      times.set("/log", 120)
+      const part = yield* SerialLog.after(read, "/log", next, 100_000)
+      assert.isFalse(part.lost)
+      assert.strictEqual(Buffer.from(part.bytes).toString(), `more\n${same(30).toString()}`)
+      // and from there on in the newest, although all older ones look like it
+      files.set("/log", Buffer.concat([same(30), Buffer.from("end")]))
+      times.set("/log", 130)
+      const end = yield* SerialLog.after(read, "/log", part.next, 100_000)
+      assert.strictEqual(Buffer.from(end.bytes).toString(), "end")
     })
   )
 

@@ -240,7 +240,8 @@ describe("a database of version 0001", () => {
         { migration_id: 20, name: "settings_events" },
         { migration_id: 21, name: "retries" },
         { migration_id: 22, name: "disabled_users" },
-        { migration_id: 23, name: "webhook_deliveries" }
+        { migration_id: 23, name: "webhook_deliveries" },
+        { migration_id: 24, name: "keyed_things" }
       ])
     })
   )

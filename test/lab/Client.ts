@@ -273,6 +273,12 @@ const defined = (host: string) =>
     }
   )
 
+/** VMs of whose serial consoles the host has a log. */
+const logged = (host: string) =>
+  Effect.map(Lab.onHost(host, "ls", "/var/log/libvirt/qemu"), (text) => [
+    ...new Set(text.split("\n").flatMap((name) => /^(vm-[0-9]+)\.serial\.log/.exec(name)?.[1] ?? []))
+  ])
+
 /** A VM that is being created is shown already, and an operation that a kill left is finished behind the answers. */
 const nothingUnderWay = (program: Program) =>
   Lab.eventually("nothing is under way", program.get("/operation/list?ended=0"), ({ operations }) =>
@@ -295,9 +301,11 @@ export const agree = Effect.fn("agree")(function* (program: Program) {
     )
   ])
   const found = Effect.forEach(hosts, defined, { concurrency: "unbounded" })
-  const [[all, vms], { images, trash, watchers }, domains] = yield* Effect.all([said, poolOf(program), found], {
-    concurrency: "unbounded"
-  })
+  const printed = Effect.forEach(hosts, logged, { concurrency: "unbounded" })
+  const [[all, vms], { images, trash, watchers }, domains, logs] = yield* Effect.all(
+    [said, poolOf(program), found, printed],
+    { concurrency: "unbounded" }
+  )
   const present = all.filter(({ status }) => status !== "deleted")
   assert.deepStrictEqual(
     images,
@@ -325,6 +333,12 @@ export const agree = Effect.fn("agree")(function* (program: Program) {
       domains[index],
       wanted.toSorted((a, b) => a.name.localeCompare(b.name)),
       hostNames[index]
+    )
+    const names = new Set(ids.map((id) => `vm-${id}`))
+    assert.deepStrictEqual(
+      logs[index]?.filter((name) => !names.has(name)),
+      [],
+      `logs of guests that are gone on ${hostNames[index]}`
     )
   }
 })

@@ -122,11 +122,17 @@ const loggedIn = (id: VmId, command: string) =>
     )
   )
 
+/** Where a WebSocket is, and what opens it. */
+interface Way {
+  readonly url: string
+  readonly protocols: ReadonlyArray<string>
+}
+
 /** A WebSocket to a console, with all that came. */
-const opened = (url: string, authorization: string) =>
+const opened = ({ protocols, url }: Way, authorization: string) =>
   Effect.acquireRelease(
     Effect.async<{ readonly socket: WebSocket; text: string } | number>((resume) => {
-      const socket = new WebSocket(url, { headers: { authorization } })
+      const socket = new WebSocket(url, [...protocols], { headers: { authorization } })
       const line = { socket, text: "" }
       socket.on("error", () => {})
       socket.on("message", (data) => (line.text += String(data)))
@@ -175,7 +181,10 @@ const reached = (id: VmId, hostname: string) =>
         })
         assert.strictEqual(answer.status, 201)
         const { path, ticket } = Contract.members(await answer.json())
-        return `ws://${controller}${String(path)}?ticket=${String(ticket)}`
+        return {
+          url: `ws://${controller}${String(path)}`,
+          protocols: ["vmfabric.console", `vmfabric.ticket.${String(ticket)}`]
+        }
       })
 
     const serial = yield* ticket("serial", ada)

@@ -449,6 +449,7 @@ describe("reading what libvirt prints", () => {
     assert.deepStrictEqual(HostXml.readCapabilities(sample("capabilities")), {
       uuid: "aaaaaaaa-1111-4222-8333-444444444444",
       arch: "x86_64",
+      processor: { model: "kvm64", vendor: "AMD" },
       domainTypes: ["qemu", "kvm"]
     })
     assert.strictEqual(HostXml.readCapabilities(sample("pool-dir")), undefined)

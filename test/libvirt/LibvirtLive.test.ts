@@ -64,6 +64,7 @@ const world = (
       exec: () => Effect.dieMessage("no programs here"),
       stream: () => Stream.dieMessage("no programs here"),
       readFile: () => Effect.dieMessage("no files here"),
+      removeFiles: () => Effect.dieMessage("no files here"),
       openSocket: (to, path) => dial(to, path),
       openTcp: () => Effect.dieMessage("no network here"),
       openProgram: (to, argv) => dial(to, argv.join(" ")),

@@ -77,4 +77,49 @@ describe("a key", () => {
       }),
     120_000
   )
+
+  it.scopedLive(
+    "made a user and a token: after kill -9 there is one of each, and the secret, which is nowhere kept, is not told again",
+    () =>
+      Effect.gen(function* () {
+        const served = yield* Served.make
+        let program = yield* Program.start(served.arguments)
+        const post = (path: string, body: object, headers: Readonly<Record<string, string>>) =>
+          Effect.promise(async () => {
+            const response = await fetch(`${program.url}/api/v1${path}`, {
+              method: "POST",
+              headers: { "content-type": "application/json", ...headers },
+              body: JSON.stringify(body)
+            })
+            return { status: response.status, json: Contract.members(await response.json()) }
+          })
+        yield* post("/users", { name: "ada", role: "admin" }, {})
+        const bootstrap = yield* post("/tokens", { name: "first", owner: "ada" }, {})
+        const bearer = { authorization: `Bearer ${String(bootstrap.json.secret)}` }
+        const user = post("/users", { name: "bob", role: "viewer" }, { ...bearer, "idempotency-key": "bob" })
+        const token = post("/tokens", { name: "ci" }, { ...bearer, "idempotency-key": "ci" })
+        const bob = yield* user
+        const made = yield* token
+        assert.deepInclude(bob, { status: 201 })
+        assert.deepInclude(made, { status: 201 })
+        assert.deepStrictEqual(yield* token, made)
+
+        yield* program.kill("SIGKILL")
+        yield* program.exited
+        program = yield* Program.start(served.arguments)
+        assert.deepStrictEqual(yield* user, bob)
+        const { json } = yield* token
+        assert.deepInclude(json, { status: 409, code: "secret_not_kept" })
+        assert.include(json.detail, `token ${String(made.json.id)} (ci) of ada`)
+        assert.include(json.detail, "remove that token and make another")
+        // it does go on being one
+        const mine = { authorization: `Bearer ${String(made.json.secret)}` }
+        const list = yield* Effect.promise(async () => {
+          const response = await fetch(`${program.url}/api/v1/tokens`, { headers: mine })
+          return Contract.members(await response.json()).items
+        })
+        assert.lengthOf(Array.isArray(list) ? list : [], 2)
+      }),
+    60_000
+  )
 })

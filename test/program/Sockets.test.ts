@@ -24,7 +24,10 @@ const console = (program: Program.Program, vm: unknown, kind: "serial" | "vnc") 
     const { path, ticket } = yield* post(program, `/vms/${String(vm)}/console-tickets`, { kind })
     return yield* Effect.acquireRelease(
       Effect.async<WebSocket>((resume) => {
-        const socket = new WebSocket(`${program.url.replace("http", "ws")}${String(path)}?ticket=${String(ticket)}`)
+        const socket = new WebSocket(`${program.url.replace("http", "ws")}${String(path)}`, [
+          "vmfabric.console",
+          `vmfabric.ticket.${String(ticket)}`
+        ])
         socket.on("error", (error) => resume(Effect.die(error)))
         if (kind === "serial") socket.on("open", () => socket.send("\r"))
         socket.on("message", () => resume(Effect.succeed(socket)))

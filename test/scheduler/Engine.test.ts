@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
+import { Host } from "../../src/domain/Host.ts"
 import { HostId, InstanceTypeId } from "../../src/domain/Ids.ts"
 import * as Resources from "../../src/domain/Resources.ts"
 import * as Engine from "../../src/scheduler/Engine.ts"
@@ -547,15 +548,17 @@ describe("Engine", () => {
   )
 
   it("tells the same of a host of the inventory as the scan does, and takes back no more than was promised", () => {
-    const { host, status } = candidate(7, has, { maintenance: true })
+    const { host: plain, status } = candidate(7, has, { maintenance: true })
+    const host = Host.make({ ...plain, config: { ...plain.config, reserved: { cpu: 1 } } })
     const engine = Engine.make()
-    engine.set(Engine.fromHost(host, status, { cpu: 1, ram: 0, disk: 0 }))
+    engine.set(Engine.fromHost(host, status))
     const verdicts = engine.judge({ resources: { cpu: 1, ram: 1, disk: 1 } })
     assert.deepStrictEqual(
       verdicts.flatMap(({ blocks }) => blocks),
       [{ _tag: "Closed", reason: "it is in maintenance" }]
     )
-    const capacity = host.capacity ?? Resources.zero
+    const capacity = plain.capacity ?? Resources.zero
+    assert.deepStrictEqual(host.capacity, { ...capacity, cpu: capacity.cpu - 1 })
     assert.deepStrictEqual(engine.free(host.id), { ...capacity, cpu: capacity.cpu - 1 })
 
     const one = { cpu: 1, ram: 1, disk: 1 }

@@ -42,7 +42,7 @@ describe("a fleet's file", () => {
       [
         "fleet.json:2:24: hosts[0].count is 0: expected a number of machines from 1 to 10000",
         'fleet.json:2:35: hosts[0].cpus is "many": expected number',
-        'fleet.json:2:57: hosts[1].colour is not a key: expected only "count" | "name" | "cpus" | "memory" | "disk" | "networks" | "kvm" | "bootTime" | "shutdownTime"',
+        'fleet.json:2:57: hosts[1].colour is not a key: expected only "count" | "name" | "cpus" | "cpuModel" | "memory" | "disk" | "networks" | "kvm" | "bootTime" | "shutdownTime"',
         "fleet.json:4:12: types[0] is missing: expected it to be given",
         "fleet.json:3:10: vms is -1: expected a number of VMs from 0 to 1000000"
       ]

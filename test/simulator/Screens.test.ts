@@ -23,6 +23,7 @@ const viewing = Effect.gen(function* () {
       memory: 2 ** 35,
       disk: 2 ** 39,
       libvirtVersion: 9_000_000,
+      cpuModel: "EPYC-Rome",
       kvm: true
     },
     networks: [],

@@ -11,7 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { useCallback, useEffect, useRef, useState } from "react"
-import { closeCodes } from "../../api/Consoles.ts"
+import { closeCodes, protocolsOf } from "../../api/Consoles.ts"
 import * as Problem from "../../api/Problem.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { UnexpectedAnswer, Unreachable } from "../../client/Errors.ts"
@@ -116,7 +116,7 @@ export const useLine = (vm: Vm, kind: ConsoleKind, attach: (socket: WebSocket) =
     }
 
     const open = (path: string, ticket: string) => {
-      const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}${path}?ticket=${ticket}`)
+      const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}${path}`, [...protocolsOf(ticket)])
       socket.binaryType = "arraybuffer"
       const detach = attach(socket)
       let opened = false

@@ -8,9 +8,12 @@ import { Link, useNavigate } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type ReactNode, useState } from "react"
-import { NewVm } from "../../api/Vms.ts"
+import type { Plan } from "../../api/Plans.ts"
+import { type Batch, NewVm, NewVms } from "../../api/Vms.ts"
 import { invalidOf } from "../../client/Errors.ts"
-import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
+import { calls, payloadOf, runtime, type Words, wordsOf, wordsOfCause } from "../state/Api.ts"
+import type { Snapshot } from "../state/Live.ts"
+import { useTypes } from "../state/Types.ts"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, LinesField, TextField } from "../parts/Field.tsx"
 import {
@@ -25,6 +28,15 @@ import {
   useSnapshot,
   useTitle
 } from "../parts/Parts.tsx"
+import { NicFields, type NicForm, nicsOf, nicWords, usual } from "../parts/NicFields.tsx"
+import {
+  anywhere,
+  isPlaceable,
+  PlacementFields,
+  type PlacementForm,
+  placementOf,
+  placementWords
+} from "../parts/PlacementFields.tsx"
 import {
   AboutFields,
   isSayable,
@@ -35,27 +47,39 @@ import {
   tagsOf,
   unsaid
 } from "../parts/VmFields.tsx"
-import { counted, gibibytes, mebibytes } from "../parts/Words.ts"
+import { count, counted, gibibytes, mebibytes } from "../parts/Words.ts"
 
-const decode = Schema.decodeUnknown(NewVm)
+const decode = {
+  one: Schema.decode(Schema.parseJson(NewVm)),
+  many: Schema.decode(Schema.parseJson(NewVms))
+}
 
-const networksAtom = runtime.atom(Effect.flatMap(calls, ({ networks }) => networks.listNetworks()))
+/** One VM, or several, and the form as JSON. */
+type Question = `${"one" | "many"} ${string}`
 
-/** What would be done, by the form as text: equal forms are one question. */
-const planAtom = Atom.family((form: string) =>
+/** What would be done; equal forms are one question. */
+const planAtom = Atom.family((question: Question) =>
   runtime.atom(
     Effect.gen(function* () {
       const { vms } = yield* calls
-      const payload = yield* Effect.mapError(Schema.decode(Schema.parseJson(NewVm))(form), invalidOf)
-      return yield* vms.createVm({ payload, urlParams: { plan: true } })
+      const urlParams = { plan: true } as const
+      const text = question.slice(question.indexOf(" ") + 1)
+      if (question.startsWith("many ")) {
+        const payload = yield* Effect.mapError(decode.many(text), invalidOf)
+        return yield* vms.createVms({ payload, urlParams })
+      }
+      const payload = yield* Effect.mapError(decode.one(text), invalidOf)
+      return yield* vms.createVm({ payload, urlParams })
     })
   )
 )
 
 interface Form extends Said {
+  readonly count: string
   readonly instanceType: number | null
   readonly image: number | null
-  readonly network: string
+  readonly nics: ReadonlyArray<NicForm>
+  readonly placement: PlacementForm
   readonly hostname: string
   readonly sshKeys: string
   readonly userData: string
@@ -67,12 +91,22 @@ const lines = (text: string) =>
     .map((one) => one.trim())
     .filter((one) => one !== "")
 
+const mostAtOnce = 1000
+
+/** null: it is no number that there can be */
+const manyOf = ({ count }: Form): number | null =>
+  /^[0-9]{1,4}$/.test(count) && Number(count) >= 1 && Number(count) <= mostAtOnce ? Number(count) : null
+
+const isMany = (form: Form): boolean => (manyOf(form) ?? 1) > 1
+
 /** What is not said is left to the controller. */
-const bodyOf = (form: Form) => ({
+const bodyOf = (form: Form, there: Snapshot["vms"]) => ({
+  ...(isMany(form) ? { count: manyOf(form) } : {}),
   name: form.name,
   instanceType: form.instanceType,
   ...(form.image === null ? {} : { image: form.image }),
-  ...(form.network === "" ? {} : { nics: [{ network: form.network }] }),
+  ...nicsOf(form.nics, isMany(form)),
+  ...placementOf(form.placement, there),
   ...(form.hostname === "" ? {} : { hostname: form.hostname }),
   ...(form.sshKeys.trim() === "" ? {} : { sshKeys: lines(form.sshKeys) }),
   ...(form.userData.trim() === "" ? {} : { userData: form.userData }),
@@ -84,22 +118,27 @@ const bodyOf = (form: Form) => ({
   ...(form.protect ? { protected: true } : {})
 })
 
-const commandOf = (form: Form): Commanded => {
-  const body = bodyOf(form)
+/** `onBatch`: what became of several; of one it is an operation. */
+const commandOf = (form: Form, there: Snapshot["vms"], onBatch: (batch: typeof Batch.Type) => void): Commanded => {
+  const body = bodyOf(form, there)
+  const many = isMany(form)
   return {
-    label: `Create ${form.name === "" ? "VM" : form.name}`,
+    label: many ? `Create ${counted(manyOf(form) ?? 1, "VM")}` : `Create ${form.name === "" ? "VM" : form.name}`,
     method: "POST",
-    path: "/vms",
+    path: many ? "/vms/batch" : "/vms",
     body,
+    doneHere: many,
     words: [
       "vm",
       "create",
+      ...(many ? ["--count", form.count] : []),
       "--name",
       form.name === "" ? "NAME" : form.name,
       "--type",
       String(form.instanceType ?? "TYPE"),
       ...(form.image === null ? [] : ["--image", `id:${form.image}`]),
-      ...(form.network === "" ? [] : ["--nic", `network=${form.network}`]),
+      ...nicWords(form.nics, many),
+      ...placementWords(form.placement, there),
       ...(form.hostname === "" ? [] : ["--hostname", form.hostname]),
       // of these the command line takes files
       ...(form.sshKeys.trim() === "" ? [] : ["--ssh-key", "keys.pub"]),
@@ -112,49 +151,112 @@ const commandOf = (form: Form): Commanded => {
       ...(form.protect ? ["--protect"] : [])
     ],
     run: Effect.gen(function* () {
-      const payload = yield* Effect.mapError(decode(body), invalidOf)
       const { vms } = yield* calls
-      return yield* vms.createVm({ payload })
+      if (!many) return yield* vms.createVm({ payload: yield* payloadOf(NewVm, body) })
+      return onBatch(yield* vms.createVms({ payload: yield* payloadOf(NewVms, body) }))
     })
   }
 }
 
+/** What fields of the API are called in this form. */
+const called: Readonly<Record<string, string>> = {
+  name: "The name",
+  sshKeys: "An SSH key",
+  userData: "The user data",
+  hostname: "The hostname",
+  nics: "A NIC",
+  placement: "A rule",
+  tags: "A tag",
+  labels: "A label",
+  description: "The description"
+}
+
+/** Of which part of the form it is, where that is known. */
+const ofForm = (words: Words): Words => {
+  const part = called[words.field?.split(".")[0] ?? ""]
+  return part === undefined ? words : { ...words, title: `${part} cannot be used` }
+}
+
+/** What bars them, in the API's words, and what would help. */
+const Barred = ({ title, words }: { readonly title: string; readonly words: Words }) => (
+  <>
+    <div className="note warn">
+      <strong>{title}</strong>
+      <p>{words.detail}</p>
+    </div>
+    {words.refusal === null ? null : <Refusal refusal={words.refusal} />}
+  </>
+)
+
+/** Several of them, by their hosts, those with most first. */
+const Spread = ({ plan: { alike, placements } }: { readonly plan: Plan }) => {
+  const hosts = new Map<string, number>()
+  for (const { host } of placements) hosts.set(host, (hosts.get(host) ?? 0) + 1)
+  return (
+    <>
+      <ul className="list">
+        {[...hosts]
+          .sort(([, some], [, others]) => others - some)
+          .map(([host, number]) => (
+            <li key={host}>
+              <strong>{host}</strong>
+              <span className="end">{counted(number, "VM")}</span>
+            </li>
+          ))}
+      </ul>
+      {alike === 0 ? null : <p>And {counted(alike, "more VM", "more VMs")}, placed by the same rules.</p>}
+    </>
+  )
+}
+
+/** Where one would go. */
+const Chosen = ({ placement }: { readonly placement: Plan["placements"][number] }) => {
+  const chosen = placement.considered.find((one) => one.chosen)
+  return (
+    <>
+      <p className="big cut">{placement.host}</p>
+      {chosen === undefined ? null : <p>{chosen.reason}</p>}
+    </>
+  )
+}
+
 /** Where it would go, and why the other hosts will not do. */
-const Preview = ({ form }: { readonly form: Form }) => {
+const Preview = ({ form, there }: { readonly form: Form; readonly there: Snapshot["vms"] }) => {
   const asked = { ...form, name: form.name === "" ? "new" : form.name }
-  const text = useSettled(JSON.stringify(bodyOf(asked)), 250)
-  const read = useAtomValue(planAtom(text))
+  const question: Question = `${isMany(form) ? "many" : "one"} ${JSON.stringify(bodyOf(asked, there))}`
+  const read = useAtomValue(planAtom(useSettled(question, 250)))
   return (
     <section className="card aside" aria-labelledby="preview" aria-live="polite">
-      <h2 id="preview">Where it would go</h2>
+      <h2 id="preview">{isMany(form) ? "Where they would go" : "Where it would go"}</h2>
       {Result.builder(read)
         .onInitial(() => <Loading />)
         .onFailure((cause) => {
           const words: Words = wordsOfCause(cause)
           return words.refusal === null ? (
-            <Failure words={words} />
+            <Failure words={ofForm(words)} />
           ) : (
-            <>
-              <div className="note warn">
-                <strong>No host can take it</strong>
-                <p>{words.detail}</p>
-              </div>
-              <Refusal refusal={words.refusal} />
-            </>
+            <Barred title={isMany(form) ? "No host can take them" : "No host can take it"} words={words} />
           )
         })
-        .onSuccess(({ placements, steps }) => {
+        .onSuccess((plan) => {
+          const { placements, refused, steps } = plan
           const [placement] = placements
           if (placement === undefined) return <p className="quiet">The controller does not say.</p>
-          const chosen = placement.considered.find((one) => one.chosen)
-          const others = placement.considered.filter((one) => !one.chosen)
+          const taken = new Set(placements.map(({ hostId }) => hostId))
+          const others = placement.considered.filter(({ hostId }) => !taken.has(hostId))
           return (
             <>
-              <p className="big cut">{placement.host}</p>
-              {chosen === undefined ? null : <p>{chosen.reason}</p>}
+              {placements.length === 1 ? <Chosen placement={placement} /> : <Spread plan={plan} />}
+              {refused === null ? null : (
+                <Barred
+                  title={`There is no room for ${count(refused.count)} of them`}
+                  words={wordsOf(refused.problem)}
+                />
+              )}
               <p className="quiet small">
-                {counted(placement.total, "host")} looked at, {counted(steps.length, "step")} to do. Nothing is held
-                until you create it.
+                {counted(placement.total, "host")} looked at, {counted(steps.length, "step")} to do
+                {placements.length === 1 ? "" : " for those that are shown"}. Nothing is held until you create{" "}
+                {placements.length === 1 ? "it" : "them"}.
               </p>
               {others.length === 0 ? null : (
                 <>
@@ -179,9 +281,11 @@ const Preview = ({ form }: { readonly form: Form }) => {
 
 const blank: Form = {
   ...unsaid,
+  count: "1",
   instanceType: null,
   image: null,
-  network: "",
+  nics: usual,
+  placement: anywhere,
   hostname: "",
   sshKeys: "",
   userData: ""
@@ -190,14 +294,14 @@ const blank: Form = {
 /** @since 0.7.0 @category components */
 export const Create = (): ReactNode => {
   useTitle("Create VM")
-  const { connection, images, types } = useSnapshot()
-  const networks = useAtomValue(networksAtom)
+  const { connection, images, vms } = useSnapshot()
+  const offered = useTypes()
   const navigate = useNavigate()
   const begin = useBegin()
   const role = useRole()
   const [given, setGiven] = useState(blank)
   const [sent, setSent] = useState(false)
-  const offered = types.filter(({ retired }) => !retired)
+  const [batch, setBatch] = useState<typeof Batch.Type | null>(null)
   const usable = images.filter(({ state }) => state === "available")
   // the first of each, until something else is chosen
   const form: Form = {
@@ -206,11 +310,19 @@ export const Create = (): ReactNode => {
     image: given.image ?? usable[0]?.id ?? null
   }
   const put = (change: Partial<Form>) => setGiven((now) => ({ ...now, ...change }))
-  const command = commandOf(form)
+  const showAll = () => navigate({ to: "/vms", search: { q: `${form.name}-` } })
+  const command = commandOf(form, vms, (made) => {
+    // what was not begun is told here, with what bars it
+    if (made.refused === null) void showAll()
+    else setBatch(made)
+  })
+  const many = manyOf(form)
+  const ready = isSayable(form) && many !== null && isPlaceable(form.placement, vms)
 
   const submit = async () => {
-    if (!isSayable(form)) return
+    if (!ready) return
     setSent(true)
+    setBatch(null)
     const operation = await begin(command)
     setSent(false)
     if (operation === null) return
@@ -230,14 +342,16 @@ export const Create = (): ReactNode => {
         <Loading />
       ) : offered.length === 0 || usable.length === 0 ? (
         <Empty title={offered.length === 0 ? "There are no instance types yet" : "There are no images yet"}>
-          <p>
-            A VM needs a size and a disk to start from:{" "}
-            <code>
-              {offered.length === 0
-                ? "vmfabric type create --cpu 2 --ram 4096 --disk 20"
-                : "vmfabric image upload debian-12.qcow2"}
-            </code>
-          </p>
+          <p>A VM needs a size, and a disk to start from.</p>
+          {offered.length === 0 ? (
+            <Link to="/types" className="button">
+              To the instance types
+            </Link>
+          ) : (
+            <Link to="/images" className="button">
+              To the images
+            </Link>
+          )}
         </Empty>
       ) : (
         <div className="form">
@@ -250,6 +364,18 @@ export const Create = (): ReactNode => {
             }}
           >
             <NameField said={form} put={put} />
+            <TextField
+              label="How many"
+              type="number"
+              min={1}
+              max={mostAtOnce}
+              wrong={many === null ? `expected a whole number from 1 to ${mostAtOnce}` : null}
+              {...(many === null || many === 1 || form.name === ""
+                ? {}
+                : { hint: `Called ${form.name}-1 to ${form.name}-${many}, all alike.` })}
+              value={form.count}
+              onChange={(next) => put({ count: next })}
+            />
             <fieldset className="sizes">
               <legend className="field">
                 <span className="label">Size</span>
@@ -278,21 +404,7 @@ export const Create = (): ReactNode => {
               onChange={(image) => put({ image: Number(image) })}
               options={usable.map(({ id, name }) => [String(id), name])}
             />
-            <ChoiceField
-              label="Network"
-              value={form.network}
-              onChange={(network) => put({ network })}
-              options={[
-                ["", "The default network of its host"],
-                ...(Result.isSuccess(networks) ? networks.value.items : []).map(({ hosts, name }) => {
-                  const usable = hosts.filter(({ state }) => state === "usable").length
-                  return [
-                    name,
-                    `${name}, ${usable === 0 ? "on no host yet" : `on ${counted(usable, "host")}`}`
-                  ] as const
-                })
-              ]}
-            />
+            <NicFields nics={form.nics} many={isMany(form)} put={(nics) => put({ nics })} />
             <LinesField
               label="SSH keys"
               hint="Public keys, one a line, for the user that the image has for it."
@@ -320,15 +432,35 @@ export const Create = (): ReactNode => {
                 <AboutFields said={form} put={put} />
               </div>
             </details>
+            <details>
+              <summary>Where it has to be: groups and rules</summary>
+              <div className="card">
+                <PlacementFields placement={form.placement} put={(placement) => put({ placement })} />
+              </div>
+            </details>
             <KeepingFields said={form} put={put} />
+            {batch === null || batch.refused === null ? null : (
+              <div className="note warn" role="alert">
+                <strong>
+                  {count(batch.operations.length)} of {count(batch.operations.length + batch.refused.count)} VMs are
+                  being created
+                </strong>
+                <p>{wordsOf(batch.refused.problem).detail}</p>
+                <div className="row">
+                  <button type="button" className="button" onClick={() => void showAll()}>
+                    Show those
+                  </button>
+                </div>
+              </div>
+            )}
             <div className="row">
-              <button type="submit" className="button primary" disabled={sent || !isSayable(form) || role === "viewer"}>
-                Create VM
+              <button type="submit" className="button primary" disabled={sent || !ready || role === "viewer"}>
+                {isMany(form) ? `Create ${counted(many ?? 1, "VM")}` : "Create VM"}
               </button>
               <CommandsButton actions={[command]} />
             </div>
           </form>
-          <Preview form={form} />
+          <Preview form={form} there={vms} />
         </div>
       )}
     </div>

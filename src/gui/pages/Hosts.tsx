@@ -26,7 +26,7 @@ import {
 } from "../parts/Parts.tsx"
 import { HostNetworks } from "./Networks.tsx"
 import { HostCard, Meters, NoHosts } from "../parts/HostParts.tsx"
-import { count, counted, hostState, mebibytes, moment, vmState } from "../parts/Words.ts"
+import { count, counted, gibibytes, hostState, mebibytes, moment, vmState } from "../parts/Words.ts"
 
 const maintain = ({ id, maintenance, name }: Host): Commanded => ({
   label: maintenance ? `Take ${name} out of maintenance` : `Put ${name} into maintenance`,
@@ -141,6 +141,11 @@ export const Hosts = (): ReactNode => {
       <div className="head">
         <h1>Hosts</h1>
         <span className="quiet">{count(hosts.size)}</span>
+        <div className="actions">
+          <Link to="/capacity" className="button">
+            What more fits
+          </Link>
+        </div>
       </div>
       {connection._tag === "loading" ? (
         <Loading />
@@ -197,6 +202,9 @@ export const OneHost = (): ReactNode => {
           >
             {host.maintenance ? "End maintenance" : "Maintenance"}
           </button>
+          <Link to="/capacity" search={{ aim: "empty", host: id }} className="button">
+            Plan to empty it
+          </Link>
           <Link to="/events" search={{ host: id }} className="button">
             Events
           </Link>
@@ -227,6 +235,9 @@ export const OneHost = (): ReactNode => {
           <p className="quiet small">
             Promised at most {count(host.overcommit.cpu)} times its processors, {count(host.overcommit.ram)} times its
             memory, {count(host.overcommit.disk)} times its disk.
+            {host.reserved.cpu + host.reserved.ram + host.reserved.disk === 0
+              ? null
+              : ` Of that is kept free: ${counted(host.reserved.cpu, "vCPU")}, ${mebibytes(host.reserved.ram)}, ${gibibytes(host.reserved.disk)}.`}
           </p>
         </section>
         <section className="card" aria-labelledby="facts">
@@ -239,6 +250,11 @@ export const OneHost = (): ReactNode => {
               {facts === null
                 ? "not reached yet"
                 : `${facts.hostname}, ${facts.arch}, ${counted(facts.resources.cpu, "processor")}, ${mebibytes(facts.resources.ram)}`}
+            </dd>
+            <dt>Processor</dt>
+            <dd>
+              {host.traits["host.cpu.model"] ?? "not known"}
+              {host.traits["host.cpu.vendor"] === undefined ? null : ` by ${host.traits["host.cpu.vendor"]}`}
             </dd>
             <dt>libvirt</dt>
             <dd>{facts?.libvirtVersion ?? "not known yet"}</dd>

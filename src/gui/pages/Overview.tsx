@@ -122,6 +122,9 @@ const Capacity = ({ snapshot: { coming, hosts, vms } }: { readonly snapshot: Sna
         </span>
       </header>
       <Meters capacity={total(({ capacity }) => capacity)} promised={total(({ promised }) => promised)} />
+      <Link to="/capacity" className="small">
+        What more fits, and which host can be lost
+      </Link>
     </section>
   )
 }

@@ -287,7 +287,7 @@ export const OneVm = (): ReactNode => {
         </div>
       )}
       {vm.description === "" ? null : <p>{vm.description}</p>}
-      <Suspense fallback={<Loading />}>
+      <Suspense fallback={<div className="placeholder usage" role="status" aria-label="Loading" />}>
         <Charts vm={vm} />
       </Suspense>
       <div className="grid wide">

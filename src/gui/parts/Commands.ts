@@ -42,4 +42,4 @@ export const curl = ({ body, file, headers = {}, method, path }: Command, needsT
   ].join(" ")
 
 /** @since 0.7.0 @category formatting */
-export const cli = ({ words }: Command): string => ["vmfabric", ...words].map(quoted).join(" ")
+export const cli = ({ words }: Pick<Command, "words">): string => ["vmfabric", ...words].map(quoted).join(" ")

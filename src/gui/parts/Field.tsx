@@ -57,9 +57,11 @@ const described = (id: string, { hint, wrong }: Filled) => {
 export const TextField = ({
   autoCapitalize,
   autoComplete = "off",
+  known,
   max,
   min,
   placeholder,
+  step,
   type = "text",
   ...filled
 }: Filled & {
@@ -67,8 +69,12 @@ export const TextField = ({
   readonly autoComplete?: string
   readonly autoCapitalize?: "none"
   readonly placeholder?: string
+  /** what is offered; anything else can be typed */
+  readonly known?: ReadonlyArray<string>
   readonly min?: number
   readonly max?: number
+  /** of numbers; whole ones unless it is said */
+  readonly step?: "any"
 }) => {
   const id = useId()
   const { autoFocus, hint, label, onChange, required, value, wrong } = filled
@@ -85,11 +91,20 @@ export const TextField = ({
         required={required}
         min={min}
         max={max}
+        step={step}
+        list={known === undefined ? undefined : `${id}-known`}
         aria-invalid={wrong !== undefined && wrong !== null}
         {...described(id, filled)}
         value={value}
         onChange={(event) => onChange(event.target.value)}
       />
+      {known === undefined ? null : (
+        <datalist id={`${id}-known`}>
+          {known.map((one) => (
+            <option key={one} value={one} />
+          ))}
+        </datalist>
+      )}
     </Field>
   )
 }

@@ -6,6 +6,7 @@
 import * as Ariakit from "@ariakit/react"
 import { useNavigate } from "@tanstack/react-router"
 import { useMemo, useState } from "react"
+import { docs } from "../state/Api.ts"
 import { useSnapshot } from "./Parts.tsx"
 
 interface Entry {
@@ -34,7 +35,9 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
       ["Create VM", "/vms/new"],
       ["Volumes", "/volumes"],
       ["Images", "/images"],
+      ["Instance types", "/types"],
       ["Hosts", "/hosts"],
+      ["Capacity", "/capacity"],
       ["Networks", "/networks"],
       ["Operations", "/operations"],
       ["Events", "/events"],
@@ -43,6 +46,7 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
       ["Webhooks", "/settings/webhooks"]
     ] as const
     for (const [name, to] of pages) add(to, name, "page", () => void navigate({ to }))
+    add("docs", "API documentation", "page", () => window.location.assign(docs))
     for (const { id, name } of hosts.values()) {
       add(`h${id}`, name, "host", () => void navigate({ to: "/hosts/$id", params: { id: String(id) } }))
     }

@@ -68,13 +68,28 @@ export const Failure = ({ words }: { readonly words: Words }) => (
   </div>
 )
 
+/** Where it can be changed, as with what keeps VMs off it. */
+const HostCalled = ({ name }: { readonly name: string }) => {
+  const host = [...useSnapshot().hosts.values()].find((one) => one.name === name)
+  return host === undefined ? (
+    name
+  ) : (
+    <Link to="/hosts/$id" params={{ id: String(host.id) }}>
+      {name}
+    </Link>
+  )
+}
+
 /** Which hosts will not do, and what would help. @since 0.7.0 @category components */
 export const Refusal = ({ refusal }: { readonly refusal: NonNullable<Words["refusal"]> }) => (
   <>
     <ul className="list">
       {refusal.barred.map(({ count, host, reasons }) => (
         <li key={host}>
-          <span>{count === 1 ? host : `${host} and ${count - 1} more`}</span>
+          <span>
+            <HostCalled name={host} />
+            {count === 1 ? "" : ` and ${count - 1} more`}
+          </span>
           <span>{reasons.join(", ")}</span>
         </li>
       ))}
@@ -82,7 +97,7 @@ export const Refusal = ({ refusal }: { readonly refusal: NonNullable<Words["refu
     {refusal.repairs.length === 0 ? null : (
       <>
         <strong>What would help</strong>
-        <ul>
+        <ul className="list">
           {refusal.repairs.map(({ text }) => (
             <li key={text}>{text}</li>
           ))}

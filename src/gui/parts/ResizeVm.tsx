@@ -7,10 +7,10 @@ import * as Effect from "effect/Effect"
 import { useState } from "react"
 import { NewSize, type Vm } from "../../api/Vms.ts"
 import { calls, payloadOf } from "../state/Api.ts"
+import { useTypes } from "../state/Types.ts"
 import type { Commanded } from "./Commands.ts"
 import { ChoiceField } from "./Field.tsx"
 import { FormDialog } from "./FormDialog.tsx"
-import { useSnapshot } from "./Parts.tsx"
 import { counted, mebibytes } from "./Words.ts"
 
 const commandOf = ({ id, name }: Vm, type: string): Commanded => {
@@ -30,7 +30,7 @@ const commandOf = ({ id, name }: Vm, type: string): Commanded => {
 
 /** @since 0.8.0 @category components */
 export const ResizeVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () => void }) => {
-  const { types } = useSnapshot()
+  const types = useTypes()
   // as it was when it was opened
   const [before] = useState(vm)
   const [type, choose] = useState(String(before.instanceType))

@@ -31,6 +31,9 @@ const layer = Layer.merge(Client.layer({ url: location.origin, patience: "2 seco
 /** What everything here that asks the controller runs on. @since 0.7.0 @category runtimes */
 export const runtime = Atom.runtime(layer)
 
+/** Where the controller tells what its API can do, for people to read. @since 0.8.0 @category constants */
+export const docs = "/docs"
+
 /** The client of an effect. @since 0.7.0 @category accessors */
 export const calls = Client.Client
 

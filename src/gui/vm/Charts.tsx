@@ -5,13 +5,13 @@
  */
 import { Atom, Result, useAtom } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
-import { useEffect, useRef, useState } from "react"
+import { type ReactNode, useEffect, useRef, useState } from "react"
 import uPlot from "uplot"
 import "uplot/dist/uPlot.min.css"
 import type { History } from "../../api/Statistics.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { VmId } from "../../domain/Ids.ts"
-import { Failure, Loading } from "../parts/Parts.tsx"
+import { Failure } from "../parts/Parts.tsx"
 import { count } from "../parts/Words.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 
@@ -191,6 +191,21 @@ const Plot = ({ chart, history }: { readonly chart: Chart; readonly history: His
   )
 }
 
+/** As large as the charts that come into its place, so that nothing below them jumps. */
+const Blank = ({ children }: { readonly children?: ReactNode }) => (
+  <div className="charts">
+    {charts.map(({ title }, index) => (
+      <figure key={title} className="chart">
+        <figcaption>
+          <strong>{title}</strong>
+          <span className="small quiet">&nbsp;</span>
+        </figcaption>
+        <div className="plot">{index === 0 ? children : null}</div>
+      </figure>
+    ))}
+  </div>
+)
+
 /** @since 0.8.0 @category components */
 export const Charts = ({ vm }: { readonly vm: Vm }) => {
   const [read, ask] = useAtom(historyAtom(vm.id))
@@ -220,7 +235,11 @@ export const Charts = ({ vm }: { readonly vm: Vm }) => {
         </div>
       </header>
       {Result.builder(read)
-        .onInitial(() => <Loading />)
+        .onInitial(() => (
+          <div role="status" aria-label="Loading">
+            <Blank />
+          </div>
+        ))
         .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
         .onSuccess((history) =>
           history.series.cpu.some((value) => value !== null) ? (
@@ -230,9 +249,11 @@ export const Charts = ({ vm }: { readonly vm: Vm }) => {
               ))}
             </div>
           ) : (
-            <p className="quiet">
-              Nothing was measured yet: hosts are asked every 20 seconds what their running VMs use.
-            </p>
+            <Blank>
+              <p className="quiet">
+                Nothing was measured yet: hosts are asked every 20 seconds what their running VMs use.
+              </p>
+            </Blank>
           )
         )
         .render()}

@@ -11,12 +11,13 @@ import { CurrentPrincipal } from "../../api/Access.ts"
 import { prefix } from "../../api/Api.ts"
 import { Operation } from "../../api/Operations.ts"
 import type { Planning } from "../../api/Plans.ts"
-import { InvalidArgument, type PlanOutdated } from "../../domain/Errors.ts"
+import { InvalidArgument, type PlanOutdated, SecretNotKept } from "../../domain/Errors.ts"
 import type { OperationId } from "../../domain/Ids.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
 import * as Begun from "../../fabric/Begun.ts"
 import * as Plans from "../../fabric/Plans.ts"
-import { type RequestError, Requests } from "../../fabric/Requests.ts"
+import { type MadeError, type RequestError, Requests } from "../../fabric/Requests.ts"
+import type * as Told from "../../fabric/Told.ts"
 import { Operations } from "../../services/Operations.ts"
 import * as Problems from "./Problems.ts"
 import * as Views from "./Views.ts"
@@ -139,8 +140,45 @@ export const make = Effect.gen(function* () {
     )
   }
 
+  /** Made once, however often it is asked for with its key, by whoever asks with the same role. `again`: what was made, by its id; null: it is there no more. */
+  const made = <A, E, R, E2 = never, R2 = never>(
+    asked: Asked,
+    useCase: Effect.Effect<A, E, R>,
+    again: (id: string, key: string) => Effect.Effect<A | null, E2, R2>
+  ): Effect.Effect<A, E | E2 | MadeError, R | R2 | HttpServerRequest.HttpServerRequest> => {
+    const key = asked.headers["idempotency-key"]
+    // a plan has none: what it would do is asked, and not what it has led to
+    if (key === undefined || asked.urlParams.plan === true) return useCase
+    return Effect.gen(function* () {
+      const { content, method, owner, path } = yield* requestOf(asked)
+      const role = (yield* CurrentPrincipal)?.role ?? ""
+      return yield* requests.made(key, [owner, role, method, path, content], useCase, (id) => again(id, key))
+    })
+  }
+
+  /** The same for what tells a secret. `named`: what has it, and what is to be done when it did not arrive; null: it is there no more. */
+  const sealed = <A, E, R, E2, R2>(
+    asked: Asked,
+    told: Told.Told<A>,
+    useCase: Effect.Effect<A, E, R>,
+    named: (id: string) => Effect.Effect<{ readonly made: string; readonly instead: string } | null, E2, R2>
+  ) => {
+    const key = asked.headers["idempotency-key"]
+    return made(
+      asked,
+      key === undefined ? useCase : Effect.tap(useCase, (value) => told.remember(key, value)),
+      Effect.fnUntraced(function* (id, key) {
+        const name = yield* named(id)
+        if (name === null) return null
+        return (yield* told.recall(key)) ?? (yield* new SecretNotKept({ key, ...name }))
+      })
+    )
+  }
+
   return {
     begin,
+    made,
+    sealed,
     report,
     plan,
     application,
@@ -157,18 +195,16 @@ export const make = Effect.gen(function* () {
     created,
     /** The same for an operation that is under way already. */
     underWay: (prefer: string | undefined, id: OperationId) =>
-      Problems.told(
-        Effect.gen(function* () {
-          const wait = waitOf(prefer)
-          if (wait !== undefined) {
-            yield* operations.await(id).pipe(
-              // that it failed is told by itself
-              Effect.catchTag("OperationFailed", () => Effect.void),
-              Effect.timeoutOption(`${wait} seconds`)
-            )
-          }
-          return respond(yield* report(id), wait)
-        })
-      )
+      Effect.gen(function* () {
+        const wait = waitOf(prefer)
+        if (wait !== undefined) {
+          yield* operations.await(id).pipe(
+            // that it failed is told by itself
+            Effect.catchTag("OperationFailed", () => Effect.void),
+            Effect.timeoutOption(`${wait} seconds`)
+          )
+        }
+        return respond(yield* report(id), wait)
+      })
   }
 })

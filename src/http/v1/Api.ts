@@ -20,28 +20,6 @@ import * as Webhooks from "./Webhooks.ts"
 
 const events = HttpApiBuilder.group(api, "events", (handlers) => handlers.handle("listEvents", Events.handle))
 
-const identity = Layer.mergeAll(
-  HttpApiBuilder.group(api, "session", (handlers) =>
-    handlers.handle("whoAmI", Identity.whoAmI).handle("signIn", Identity.signIn).handle("signOut", Identity.signOut)
-  ),
-  HttpApiBuilder.group(api, "users", (handlers) =>
-    handlers
-      .handle("listUsers", Identity.listUsers)
-      .handle("createUser", Identity.createUser)
-      .handle("getUser", Identity.getUser)
-      .handle("changeUser", Identity.changeUser)
-      .handle("setPassword", Identity.setPassword)
-      .handle("removeUser", Identity.removeUser)
-  ),
-  HttpApiBuilder.group(api, "tokens", (handlers) =>
-    handlers
-      .handle("listTokens", Identity.listTokens)
-      .handle("createToken", Identity.createToken)
-      .handle("removeToken", Identity.removeToken)
-  ),
-  HttpApiBuilder.group(api, "audit", (handlers) => handlers.handle("listAudit", Identity.listAudit))
-)
-
 /**
  * For the router that serves it: one that has a limit answers a longer parameter, and so its path, by nothing at all.
  *
@@ -60,8 +38,8 @@ export const layer = Layer.mergeAll(
         Statistics.layer,
         Placements.layer,
         Webhooks.layer,
-        events,
-        identity
+        Identity.layer,
+        events
       )
     ),
     Layer.provide(Problems.middleware)

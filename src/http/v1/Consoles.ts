@@ -13,7 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { CurrentPrincipal } from "../../api/Access.ts"
 import { api, prefix } from "../../api/Api.ts"
-import { closeCodes } from "../../api/Consoles.ts"
+import { closeCodes, ticketIn } from "../../api/Consoles.ts"
 import * as Problem from "../../api/Problem.ts"
 import type { ConsoleKind } from "../../domain/Console.ts"
 import type { VmId } from "../../domain/Ids.ts"
@@ -47,11 +47,17 @@ export const layer = HttpApiBuilder.group(api, "consoles", (handlers) =>
       who === null ? Effect.dieMessage("a console is asked for by nobody that is known") : Effect.succeed(who)
     )
 
-    const open = (id: VmId, kind: ConsoleKind, ticket: string, request: HttpServerRequest.HttpServerRequest) =>
+    const open = (
+      id: VmId,
+      kind: ConsoleKind,
+      headers: { readonly "sec-websocket-protocol": string },
+      request: HttpServerRequest.HttpServerRequest
+    ) =>
       Effect.gen(function* () {
         const connection = WebSockets.connectionOf(request)
         if (connection === undefined) return yield* noWebSocket
-        const session = yield* told(reach.open(yield* asker, id, kind, Redacted.make(ticket)))
+        const ticket = Redacted.make(ticketIn(headers["sec-websocket-protocol"]))
+        const session = yield* told(reach.open(yield* asker, id, kind, ticket))
         const failed = ({ message }: { readonly message: string }) => ({ code: closeCodes.failed, reason: message })
         const revoked = Guard.isStillGood(request, "operator").pipe(
           Effect.provideService(Identity, identity),
@@ -83,7 +89,7 @@ export const layer = HttpApiBuilder.group(api, "consoles", (handlers) =>
           }
         })
       )
-      .handle("openConsole", ({ path, request, urlParams }) => open(path.id, "serial", urlParams.ticket, request))
-      .handle("openVnc", ({ path, request, urlParams }) => open(path.id, "vnc", urlParams.ticket, request))
+      .handle("openConsole", ({ headers, path, request }) => open(path.id, "serial", headers, request))
+      .handle("openVnc", ({ headers, path, request }) => open(path.id, "vnc", headers, request))
   })
 )

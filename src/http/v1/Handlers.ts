@@ -18,6 +18,7 @@ import type { HostId } from "../../domain/Ids.ts"
 import * as Ids from "../../domain/Ids.ts"
 import type { NewNic } from "../../domain/Nic.ts"
 import * as BatchOf from "../../fabric/Batch.ts"
+import * as Cancelling from "../../fabric/Cancelling.ts"
 import { Examinations } from "../../fabric/Doctor.ts"
 import { Hosts } from "../../fabric/Hosts.ts"
 import { ImageIntake, type ImageReport } from "../../fabric/ImageIntake.ts"
@@ -338,7 +339,7 @@ const images = HttpApiBuilder.group(api, "images", (handlers) =>
   Effect.gen(function* () {
     const images = yield* ImageIntake
     const publishing = yield* ImagePublishing
-    const { begun, decide } = yield* Answers.make
+    const { begun, decide, made } = yield* Answers.make
     const one = (report: ImageReport) => Effect.as(tagged(Revision.ofImage(report.image)), Views.image(report))
     /** As it is now, or when it was checked, waited for as `Prefer` says. */
     const shown = Effect.fnUntraced(function* (id: Ids.ImageId, prefer: string | undefined) {
@@ -352,7 +353,12 @@ const images = HttpApiBuilder.group(api, "images", (handlers) =>
         told(
           decide(
             asked,
-            images.add(asked.payload),
+            made(asked, images.add(asked.payload), (id) =>
+              images.get(Ids.ImageId.make(Number(id))).pipe(
+                Effect.map(({ image }) => image),
+                Effect.catchTag("ImageNotFound", () => Effect.succeed(null))
+              )
+            ),
             Effect.flatMap(({ id }) => shown(id, asked.headers.prefer))
           )
         )
@@ -386,7 +392,7 @@ const images = HttpApiBuilder.group(api, "images", (handlers) =>
 const instanceTypes = HttpApiBuilder.group(api, "instanceTypes", (handlers) =>
   Effect.gen(function* () {
     const types = yield* InstanceTypes
-    const { decide } = yield* Answers.make
+    const { decide, made } = yield* Answers.make
     return handlers
       .handle("listInstanceTypes", ({ urlParams }) =>
         told(Effect.map(types.list(urlParams), (all) => ({ items: all.map(Views.instanceType) })))
@@ -396,7 +402,11 @@ const instanceTypes = HttpApiBuilder.group(api, "instanceTypes", (handlers) =>
         return told(
           decide(
             asked,
-            types.create({ ...size, ...(id === undefined ? {} : { tid: id }) }),
+            made(asked, types.create({ ...size, ...(id === undefined ? {} : { tid: id }) }), (id) =>
+              Effect.catchTag(types.get(Ids.InstanceTypeId.make(Number(id))), "InstanceTypeNotFound", () =>
+                Effect.succeed(null)
+              )
+            ),
             Effect.map(Views.instanceType)
           )
         )
@@ -425,7 +435,7 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
   Effect.gen(function* () {
     const hosts = yield* Hosts
     const examinations = yield* Examinations
-    const { decide } = yield* Answers.make
+    const { decide, made } = yield* Answers.make
     const reality = yield* Reality
     const one = Effect.fnUntraced(function* (id: HostId) {
       const report = yield* hosts.get(id)
@@ -452,7 +462,9 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
         told(
           decide(
             asked,
-            Effect.flatMap(HostSettings.ofNew(asked.payload), hosts.add),
+            made(asked, Effect.flatMap(HostSettings.ofNew(asked.payload), hosts.add), (id) =>
+              Effect.catchTag(hosts.get(Ids.HostId.make(Number(id))), "HostNotFound", () => Effect.succeed(null))
+            ),
             Effect.flatMap(({ host }) => one(host.id))
           )
         )
@@ -486,7 +498,7 @@ const operations = HttpApiBuilder.group(api, "operations", (handlers) =>
   Effect.gen(function* () {
     const operations = yield* Operations
     const retries = yield* Retries
-    const { begun, underWay } = yield* Answers.make
+    const { begun, decide, made, underWay } = yield* Answers.make
 
     /** The operation at which the page before ended. */
     const before = (cursor: string) =>
@@ -531,9 +543,20 @@ const operations = HttpApiBuilder.group(api, "operations", (handlers) =>
       .handle("listOperationSteps", ({ path }) =>
         told(Effect.map(operations.steps(path.id), (all) => ({ items: all.map(Views.step) })))
       )
-      .handle("cancelOperation", ({ headers, path }) =>
-        Effect.flatMap(told(operations.cancel(path.id)), ({ id }) => underWay(headers.prefer, id))
-      )
+      .handle("cancelOperation", (asked) => {
+        const again = (id: string) =>
+          operations.report(Ids.OperationId.make(id)).pipe(
+            Effect.map(({ operation }) => operation),
+            Effect.catchTag("OperationNotFound", () => Effect.succeed(null))
+          )
+        return told(
+          decide(
+            asked,
+            made(asked, Cancelling.cancel(asked.path.id), again),
+            Effect.flatMap(({ id }) => underWay(asked.headers.prefer, id))
+          )
+        )
+      })
       .handle("retryOperation", (asked) => begun(asked, retries.retry(asked.path.id)))
   })
 )

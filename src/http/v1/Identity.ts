@@ -1,65 +1,47 @@
 /**
- * Handlers of users, tokens, sessions and the audit log: one function for each endpoint of their groups, and named like it.
+ * Handlers of users, tokens, sessions and the audit log.
  *
  * @since 0.4.0
  */
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { CurrentPrincipal } from "../../api/Access.ts"
+import { api } from "../../api/Api.ts"
 import * as Audit from "../../api/Audit.ts"
 import * as Problem from "../../api/Problem.ts"
 import * as Session from "../../api/Session.ts"
-import * as Tokens from "../../api/Tokens.ts"
-import * as Users from "../../api/Users.ts"
+import type * as Tokens from "../../api/Tokens.ts"
+import type * as Users from "../../api/Users.ts"
 import * as Errors from "../../domain/Errors.ts"
 import {
   allows,
   type AuditEntry,
   lesser,
   localUser,
+  type Principal,
   type Token,
   type TokenId,
   type User,
   type UserName
 } from "../../domain/Identity.ts"
-import { Identity } from "../../services/Identity.ts"
+import * as Accounts from "../../fabric/Accounts.ts"
+import * as Revision from "../../fabric/Revision.ts"
+import * as Told from "../../fabric/Told.ts"
+import { Identity, type NewToken } from "../../services/Identity.ts"
 import * as Connection from "../Connection.ts"
-
-const notFound = (code: "user_not_found" | "token_not_found", detail: string) =>
-  new Problem.NotFound({
-    status: 404,
-    code,
-    title: code === "user_not_found" ? "No such user" : "No such token",
-    detail
-  })
-
-const forbidden = (detail: string) =>
-  new Problem.Forbidden({ status: 403, code: "not_allowed", title: "Not allowed", detail })
+import * as Answers from "./Answers.ts"
+import { told } from "./Problems.ts"
+import { expectation, tagged } from "./Revisions.ts"
 
 const wrongPassword = (detail: string) =>
   new Problem.Unauthenticated({ status: 401, code: "bad_credentials", title: "Wrong credentials", detail })
-
-// what fails below, as a problem; each endpoint names those it can meet
-const InvalidArgument = ({ field, message }: Errors.InvalidArgument) =>
-  new Problem.InvalidRequest({
-    status: 400,
-    code: "invalid_argument",
-    title: "A parameter cannot be used",
-    detail: message,
-    field
-  })
-const UserNotFound = ({ message }: Errors.UserNotFound) => notFound("user_not_found", message)
-const TokenNotFound = ({ message }: Errors.TokenNotFound) => notFound("token_not_found", message)
-const UserConflict = ({ message }: Errors.UserConflict) =>
-  new Problem.Conflict({ status: 409, code: "user_conflict", title: "Not with this user", detail: message })
-const NotAllowed = ({ message }: Errors.NotAllowed) => forbidden(message)
-const PersistenceError = ({ message }: Errors.PersistenceError) =>
-  new Problem.Unavailable({ status: 503, code: "database", title: "The database fails", detail: message })
 
 /** Whom the guard has let through. */
 const me = Effect.flatMap(CurrentPrincipal, (principal) =>
@@ -93,158 +75,194 @@ const tokenView = ({ createdAt, expiresAt, id, lastUsedAt, name, owner, role }: 
   lastUsedAt: timeOrNull(lastUsedAt)
 })
 
+const noContent = Effect.as(HttpServerResponse.empty({ status: 204 }))
+
+const forbidden = (reason: string) => new Errors.NotAllowed({ reason })
+
 // --- users ----------------------------------------------------------------------------------------------------------
 
-/** @since 0.4.0 @category handlers */
-export const listUsers = () =>
-  Effect.map(
-    Effect.flatMap(Identity, ({ users }) => users),
-    (all) => ({ items: all.map(userView) })
-  ).pipe(Effect.catchTags({ PersistenceError }))
-
-/** @since 0.4.0 @category handlers */
-export const createUser = ({ payload }: { readonly payload: Users.NewUser }) =>
-  Effect.map(
-    Effect.flatMap(Identity, ({ createUser }) => createUser(payload)),
-    userView
-  ).pipe(Effect.catchTags({ InvalidArgument, PersistenceError, UserConflict }))
-
 const userNamed = (name: UserName) =>
-  Effect.flatMap(
-    Effect.flatMap(Identity, ({ users }) => users),
-    (all) => {
+  Effect.flatMap(Identity, ({ users }) =>
+    Effect.flatMap(users, (all) => {
       const user = all.find((one) => one.name === name)
-      return user === undefined ? notFound("user_not_found", `user ${name} does not exist`) : Effect.succeed(user)
-    }
+      return user === undefined ? new Errors.UserNotFound({ name }) : Effect.succeed(user)
+    })
   )
-
-/** @since 0.4.0 @category handlers */
-export const getUser = ({ path }: { readonly path: { readonly name: UserName } }) =>
-  Effect.map(userNamed(path.name), userView).pipe(Effect.catchTags({ PersistenceError }))
-
-/** @since 0.4.0 @category handlers */
-export const changeUser = ({
-  path,
-  payload
-}: {
-  readonly path: { readonly name: UserName }
-  readonly payload: Users.UserChange
-}) =>
-  Effect.gen(function* () {
-    const { changeUser } = yield* Identity
-    const { user } = yield* me
-    if (payload.disabled === true && user === path.name) {
-      return yield* new Problem.Conflict({
-        status: 409,
-        code: "user_conflict",
-        title: "Not with this user",
-        detail: `user ${user} cannot disable themselves: ask another admin to`
-      })
-    }
-    return userView(yield* changeUser(path.name, payload))
-  }).pipe(Effect.catchTags({ InvalidArgument, PersistenceError, UserConflict, UserNotFound }))
 
 /**
  * Whoever has somebody's session or token must not become that user for good by it: the present password is asked for, and a token that may
  * less than its owner is not enough.
- *
- * @since 0.4.0 @category handlers
  */
-export const setPassword = ({
-  path: { name },
-  payload: { current, password }
-}: {
-  readonly path: { readonly name: UserName }
-  readonly payload: Users.NewPassword
-}) =>
+const mayHavePassword = Effect.fnUntraced(function* (name: UserName, current: Redacted.Redacted | undefined) {
+  const { isPassword } = yield* Identity
+  const { role, user } = yield* me
+  if (role === "admin") return
+  if (user !== name) return yield* told(forbidden("only an admin can set the password of somebody else"))
+  const own = yield* told(userNamed(name))
+  if (own.role !== role) {
+    return yield* told(
+      forbidden(`a token with the role ${role} cannot set the password of a user with the role ${own.role}`)
+    )
+  }
+  if (own.hasPassword && (current === undefined || !(yield* isPassword(name, current)))) {
+    return yield* wrongPassword("current is not the present password")
+  }
+})
+
+const users = HttpApiBuilder.group(api, "users", (handlers) =>
   Effect.gen(function* () {
     const identity = yield* Identity
-    const { role, user } = yield* me
-    if (role !== "admin") {
-      if (user !== name) return yield* forbidden("only an admin can set the password of somebody else")
-      const own = yield* userNamed(name)
-      if (own.role !== role) {
-        return yield* forbidden(
-          `a token with the role ${role} cannot set the password of a user with the role ${own.role}`
+    const { decide, made } = yield* Answers.make
+    const one = (user: User) => Effect.as(tagged(Revision.ofUser(user)), userView(user))
+    return handlers
+      .handle("listUsers", () => told(Effect.map(identity.users, (all) => ({ items: all.map(userView) }))))
+      .handle("createUser", (asked) => {
+        const { name, password } = asked.payload
+        // a password is kept as its hash only: whether it is the same one is found out by that
+        const again = Effect.fnUntraced(function* (_: string, key: string) {
+          const user = yield* Effect.catchTag(userNamed(name), "UserNotFound", () => Effect.succeed(null))
+          const same = user === null || password === undefined || (yield* identity.isPassword(name, password))
+          return same ? user : yield* new Errors.KeyReused({ key })
+        })
+        return told(decide(asked, made(asked, Accounts.createUser(asked.payload), again), Effect.map(userView)))
+      })
+      .handle("getUser", ({ path }) => told(Effect.flatMap(userNamed(path.name), one)))
+      .handle("changeUser", (asked) =>
+        Effect.gen(function* () {
+          const { user } = yield* me
+          if (asked.payload.disabled === true && user === asked.path.name) {
+            const reason = "cannot disable themselves: ask another admin to"
+            return yield* told(new Errors.UserConflict({ name: user, reason }))
+          }
+          const change = Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            Accounts.changeUser(asked.path.name, asked.payload, expect)
+          )
+          return yield* told(decide(asked, change, Effect.flatMap(one)))
+        })
+      )
+      .handle("setPassword", (asked) =>
+        Effect.gen(function* () {
+          const { current, password } = asked.payload
+          yield* mayHavePassword(asked.path.name, current)
+          const change = Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            Accounts.changeUser(asked.path.name, { password }, expect)
+          )
+          return yield* told(decide(asked, change, noContent))
+        })
+      )
+      .handle("removeUser", (asked) =>
+        told(
+          decide(
+            asked,
+            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+              Accounts.removeUser(asked.path.name, expect)
+            ),
+            noContent
+          )
         )
-      }
-      if (own.hasPassword) {
-        const right = current !== undefined && Option.isSome(yield* identity.signIn(name, current))
-        if (!right) return yield* wrongPassword("current is not the present password")
-      }
-    }
-    // ends all sessions, also the one that was just begun to find out
-    yield* identity.changeUser(name, { password })
-  }).pipe(Effect.catchTags({ InvalidArgument, PersistenceError, UserConflict, UserNotFound }))
-
-/** @since 0.4.0 @category handlers */
-export const removeUser = ({ path }: { readonly path: { readonly name: UserName } }) =>
-  Effect.flatMap(Identity, ({ removeUser }) => removeUser(path.name)).pipe(
-    Effect.catchTags({ PersistenceError, UserConflict, UserNotFound })
-  )
+      )
+  })
+)
 
 // --- tokens ---------------------------------------------------------------------------------------------------------
 
-/** @since 0.4.0 @category handlers */
-export const listTokens = ({ urlParams }: { readonly urlParams: { readonly owner?: UserName } }) =>
-  Effect.gen(function* () {
-    const { tokens } = yield* Identity
-    const { role, user } = yield* me
-    return { items: (yield* tokens(role === "admin" ? urlParams.owner : user)).map(tokenView) }
-  }).pipe(Effect.catchTags({ PersistenceError }))
+/** One's own; an admin sees anybody's. */
+const tokenOf = Effect.fnUntraced(function* (id: TokenId, { role, user }: Principal) {
+  const { tokens } = yield* Identity
+  const token = (yield* tokens(role === "admin" ? undefined : user)).find((one) => one.id === id)
+  return token ?? (yield* new Errors.TokenNotFound({ tokenId: id }))
+})
 
-/** @since 0.4.0 @category handlers */
-export const createToken = ({ payload }: { readonly payload: Tokens.NewToken }) =>
-  Effect.gen(function* () {
-    const identity = yield* Identity
-    const mine = yield* me
-    const { expiresAt = null, name, owner = mine.user } = payload
-    if (payload.owner === undefined && owner === localUser) {
-      return yield* new Errors.InvalidArgument({
+/** All that the new token will be, as far as whoever asks may have it. */
+const tokenToBe = Effect.fnUntraced(function* ({ expiresAt = null, name, owner, role }: Tokens.NewToken) {
+  const identity = yield* Identity
+  const mine = yield* me
+  const whose = owner ?? mine.user
+  if (owner === undefined && whose === localUser) {
+    const nobody = (yield* told(identity.users)).length === 0
+    return yield* told(
+      new Errors.InvalidArgument({
         field: "owner",
         problem: "is missing",
-        expected:
-          (yield* identity.users).length === 0
-            ? "the name of a user, and there is none yet: create one with POST /api/v1/users"
-            : "the name of the user whose the token will be, since you are signed in as none"
+        expected: nobody
+          ? "the name of a user, and there is none yet: create one with POST /api/v1/users"
+          : "the name of the user whose the token will be, since you are signed in as none"
       })
-    }
-    if (owner !== mine.user && mine.role !== "admin") {
-      return yield* forbidden("only an admin can make tokens for somebody else")
-    }
-    // a role that nobody said must not be too much for the owner
-    const { role = owner === mine.user ? mine.role : lesser(mine.role, (yield* userNamed(owner)).role) } = payload
-    if (!allows(mine.role, role)) {
-      return yield* forbidden(
-        `${mine.user} asks with the role ${mine.role}, so the new token cannot have the role ${role}`
-      )
-    }
-    const made = yield* identity.createToken({
-      name,
-      owner,
-      role,
-      expiresAt: expiresAt === null ? null : DateTime.toEpochMillis(expiresAt)
-    })
-    return { ...tokenView(made.token), secret: made.secret }
-  }).pipe(Effect.catchTags({ InvalidArgument, NotAllowed, PersistenceError, UserNotFound }))
+    )
+  }
+  if (whose !== mine.user && mine.role !== "admin") {
+    return yield* told(forbidden("only an admin can make tokens for somebody else"))
+  }
+  // a role that nobody said must not be too much for the owner
+  const as = role ?? (whose === mine.user ? mine.role : lesser(mine.role, (yield* told(userNamed(whose))).role))
+  if (!allows(mine.role, as)) {
+    return yield* told(
+      forbidden(`${mine.user} asks with the role ${mine.role}, so the new token cannot have the role ${as}`)
+    )
+  }
+  return { name, owner: whose, role: as, expiresAt: expiresAt === null ? null : DateTime.toEpochMillis(expiresAt) }
+})
 
-/** @since 0.4.0 @category handlers */
-export const removeToken = ({ path: { id } }: { readonly path: { readonly id: TokenId } }) =>
+const tokens = HttpApiBuilder.group(api, "tokens", (handlers) =>
   Effect.gen(function* () {
     const identity = yield* Identity
-    const { role, user } = yield* me
-    const token = (yield* identity.tokens(role === "admin" ? undefined : user)).find((one) => one.id === id)
-    if (token === undefined) return yield* notFound("token_not_found", `token ${id} does not exist`)
-    if (!allows(role, token.role)) {
-      return yield* forbidden(`${user} asks with the role ${role}, and token ${id} has the role ${token.role}`)
-    }
-    yield* identity.removeToken(id)
-  }).pipe(Effect.catchTags({ PersistenceError, TokenNotFound }))
+    const { decide, sealed } = yield* Answers.make
+    const secrets = Told.make<NewToken>()
+    const named = (id: string) =>
+      Effect.map(identity.tokens(), (all) => {
+        const token = all.find((one) => String(one.id) === id)
+        return token === undefined
+          ? null
+          : { made: `token ${id} (${token.name}) of ${token.owner}`, instead: "remove that token and make another" }
+      })
+    return handlers
+      .handle("listTokens", ({ urlParams }) =>
+        Effect.gen(function* () {
+          const { role, user } = yield* me
+          return { items: (yield* told(identity.tokens(role === "admin" ? urlParams.owner : user))).map(tokenView) }
+        })
+      )
+      .handle("getToken", ({ path }) =>
+        Effect.flatMap(me, (mine) =>
+          told(
+            Effect.flatMap(tokenOf(path.id, mine), (token) =>
+              Effect.as(tagged(Revision.ofToken(token)), tokenView(token))
+            )
+          )
+        )
+      )
+      .handle("createToken", (asked) =>
+        Effect.flatMap(tokenToBe(asked.payload), (token) =>
+          told(
+            decide(
+              asked,
+              sealed(asked, secrets, Accounts.createToken(token), named),
+              Effect.map((made) => ({ ...tokenView(made.token), secret: made.secret }))
+            )
+          )
+        )
+      )
+      .handle("removeToken", (asked) =>
+        Effect.flatMap(me, (mine) => {
+          const { id } = asked.path
+          const { role, user } = mine
+          const remove = Effect.gen(function* () {
+            const expect = yield* expectation(asked.headers["if-match"])
+            const token = yield* tokenOf(id, mine)
+            if (!allows(role, token.role)) {
+              return yield* forbidden(`${user} asks with the role ${role}, and token ${id} has the role ${token.role}`)
+            }
+            yield* Accounts.removeToken(id, expect)
+          })
+          return told(decide(asked, remove, noContent))
+        })
+      )
+  })
+)
 
 // --- session --------------------------------------------------------------------------------------------------------
 
-/** @since 0.4.0 @category handlers */
-export const whoAmI = () => me
+const whoAmI = () => me
 
 /** With TLS here, or in front of us. */
 const cookieOptions = (request: HttpServerRequest.HttpServerRequest) => ({
@@ -269,8 +287,7 @@ const recorded = (
     })
   )
 
-/** @since 0.4.0 @category handlers */
-export const signIn = ({ payload }: { readonly payload: Session.SignIn }) =>
+const signIn = ({ payload }: { readonly payload: Session.SignIn }) =>
   Effect.gen(function* () {
     const identity = yield* Identity
     const request = yield* HttpServerRequest.HttpServerRequest
@@ -298,10 +315,9 @@ export const signIn = ({ payload }: { readonly payload: Session.SignIn }) =>
       )
     )
     return { user: principal.user, role: principal.role, expiresAt: DateTime.unsafeMake(expiresAt) }
-  }).pipe(Effect.catchTags({ PersistenceError }))
+  }).pipe(Effect.catchTag("PersistenceError", (error) => told(error)))
 
-/** @since 0.4.0 @category handlers */
-export const signOut = () =>
+const signOut = () =>
   Effect.gen(function* () {
     const identity = yield* Identity
     const request = yield* HttpServerRequest.HttpServerRequest
@@ -317,14 +333,13 @@ export const signOut = () =>
     yield* HttpApp.appendPreResponseHandler((_, response) =>
       Effect.succeed(HttpServerResponse.expireCookie(response, Session.cookieName, cookieOptions(request)))
     )
-  }).pipe(Effect.catchTags({ PersistenceError }))
+  }).pipe(told)
 
 // --- audit ----------------------------------------------------------------------------------------------------------
 
 const lineView = ({ time, ...entry }: AuditEntry): Audit.AuditLine => ({ ...entry, time: DateTime.unsafeMake(time) })
 
-/** @since 0.4.0 @category handlers */
-export const listAudit = ({
+const listAudit = ({
   urlParams: { before = null, limit = Audit.page.usual }
 }: {
   readonly urlParams: { readonly before?: number | null; readonly limit?: number }
@@ -334,4 +349,14 @@ export const listAudit = ({
     const found = yield* audited({ before, limit: limit + 1 })
     const items = found.slice(0, limit).map(lineView)
     return { items, next: found.length > limit ? (items.at(-1)?.id ?? null) : null }
-  }).pipe(Effect.catchTags({ PersistenceError }))
+  }).pipe(told)
+
+/** @since 0.8.0 @category layers */
+export const layer = Layer.mergeAll(
+  HttpApiBuilder.group(api, "session", (handlers) =>
+    handlers.handle("whoAmI", whoAmI).handle("signIn", signIn).handle("signOut", signOut)
+  ),
+  users,
+  tokens,
+  HttpApiBuilder.group(api, "audit", (handlers) => handlers.handle("listAudit", listAudit))
+)

@@ -52,6 +52,8 @@ type Standing =
   | Errors.NoFeasibleHost
   | Errors.PoolFull
   | Errors.KeyReused
+  | Errors.KeySpent
+  | Errors.SecretNotKept
   | Errors.NotCancellable
   | Errors.NotRetryable
   | Errors.ImageRefused
@@ -207,6 +209,10 @@ export function of(error: Known): P.Problem {
       return conflict("pool_full", "The pool has no room", message)
     case "KeyReused":
       return conflict("key_reused", "The key was used before", message)
+    case "KeySpent":
+      return conflict("key_spent", "What it made is there no more", message)
+    case "SecretNotKept":
+      return conflict("secret_not_kept", "The secret is not kept", message)
     case "NotCancellable":
       return conflict("not_cancellable", "The operation cannot be cancelled", message, error.operationId)
     case "NotRetryable":
@@ -445,20 +451,33 @@ export const middleware = HttpLayerRouter.middleware((endpoint) =>
   }).pipe(Effect.catchAllCause(failed))
 ).layer
 
+/** The paths of the API, as its router finds them, by each method that they have. */
+const paths = HttpLayerRouter.FindMyWay.make<void>()
+HttpApi.reflect(api, {
+  onGroup: () => undefined,
+  onEndpoint: ({ endpoint: { method, path } }) => paths.on(method, path, undefined)
+})
+const methodsOf = (path: string) =>
+  (["GET", "POST", "PUT", "PATCH", "DELETE"] as const).filter((method) => paths.find(method, path) !== undefined)
+
+const unknown = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
+  const path = Secrets.pathOf(url)
+  const methods = methodsOf(path)
+  const there = `there is no route ${method} ${path}`
+  if (methods.length === 0) {
+    return respond(
+      missing("route_not_found", "There is no such route", `${there}; /openapi.json has those that there are`)
+    )
+  }
+  const [code, title] = ["method_not_allowed", "There is no such method"] as const
+  const problem = new P.MethodNotAllowed({ status: 405, code, title, detail: `${there}: it has ${methods.join(", ")}` })
+  return HttpServerResponse.setHeader(respond(problem), "allow", methods.join(", "))
+}
+
 /** What is under the prefix and no endpoint. @since 0.4.0 @category layers */
 export const notFound = (prefix: `/${string}`) =>
   HttpLayerRouter.addAll(
     ([prefix, `${prefix}/*`] as const).map((path) =>
-      HttpLayerRouter.route("*", path, ({ method, url }) =>
-        Effect.succeed(
-          respond(
-            missing(
-              "route_not_found",
-              "There is no such route",
-              `there is no route ${method} ${Secrets.pathOf(url)}; /openapi.json has those that there are`
-            )
-          )
-        )
-      )
+      HttpLayerRouter.route("*", path, (request) => Effect.succeed(unknown(request)))
     )
   )

@@ -24,6 +24,7 @@ import { show } from "../../domain/Placement.ts"
 import type { OperationReport, StepReport } from "../../domain/Operation.ts"
 import { formatSource as formatNetwork } from "../../domain/Network.ts"
 import * as Redacted from "effect/Redacted"
+import * as Resources from "../../domain/Resources.ts"
 import type { Volume } from "../../domain/Volume.ts"
 import type { HostReport } from "../../fabric/Hosts.ts"
 import type { ImageReport } from "../../fabric/ImageIntake.ts"
@@ -175,9 +176,10 @@ export const vmPlacement = ({ explained, host, repair, vm }: PlacementReport): V
 })
 
 /** @since 0.7.0 @category views */
-export const fits = ({ hosts, losses, open, types }: FitsReport): Fits => ({
+export const fits = ({ hosts, losses, open, reserved, types }: FitsReport): Fits => ({
   hosts,
   open,
+  reserved,
   types: types.map(({ hosts, limit, more, type: { cpu, disk, ram, tid } }) => ({
     type: tid,
     cpu,
@@ -311,10 +313,12 @@ export const host = ({ capacity, free, host, promised, status, vms }: HostReport
   virt: host.config.virt,
   overcommit: host.config.overcommit,
   limit: host.config.limit,
+  reserved: Resources.map((name) => host.config.reserved?.[name] ?? 0),
   network: host.config.network ?? null,
   networks: host.config.networks ?? {},
   path: host.config.path,
-  labels: host.config.labels
+  labels: host.config.labels,
+  traits: host.traits
 })
 
 /** @since 0.5.0 @category views */

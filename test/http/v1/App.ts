@@ -10,7 +10,7 @@ import * as AppTest from "../../../layers/AppTest.ts"
 import { CurrentPrincipal } from "../../../src/api/Access.ts"
 import { api } from "../../../src/api/Api.ts"
 import { defaultConfig } from "../../../src/domain/Host.ts"
-import { UserName } from "../../../src/domain/Identity.ts"
+import { type Principal, UserName } from "../../../src/domain/Identity.ts"
 import { InstanceTypeId } from "../../../src/domain/Ids.ts"
 import * as Api from "../../../src/http/v1/Api.ts"
 import type { FleetConfig } from "../../../src/services/Inventory.ts"
@@ -42,24 +42,30 @@ export interface Answer {
   readonly json: Readonly<Record<string, unknown>>
 }
 
-const admin = { user: UserName.make("local"), role: "admin", via: "loopback", tokenId: null } as const
+export const admin: Principal = { user: UserName.make("local"), role: "admin", via: "loopback", tokenId: null }
 
-/** Whoever asks is an administrator. */
-const asAdmin = HttpLayerRouter.middleware((endpoint) => Effect.provideService(endpoint, CurrentPrincipal, admin)).layer
+const as = (who: () => Principal) =>
+  HttpLayerRouter.middleware((endpoint) =>
+    Effect.suspend(() => Effect.provideService(endpoint, CurrentPrincipal, who()))
+  ).layer
 
 const quiet = Logger.remove(Logger.defaultLogger)
 
-/** Gone with the scope. */
-export const make = Effect.fn("App.make")(function* (config: FleetConfig = AppTest.fleet) {
+/** Gone with the scope. `who`: who asks; `interval`: milliseconds between two samples of statistics. */
+export const make = Effect.fn("App.make")(function* (
+  config: FleetConfig = AppTest.fleet,
+  who: () => Principal = () => admin,
+  interval = 200
+) {
   const app = AppTest.layerFleet(
     config,
     { "/images/test.raw": new Uint8Array(8192) },
-    { statistics: { interval: 200 } }
+    { statistics: { interval } }
   ).pipe(Layer.provide(quiet))
   const context = yield* Layer.build(app)
   const { dispose, handler } = HttpLayerRouter.toWebHandler(
     Api.layer.pipe(
-      Layer.provide(asAdmin),
+      Layer.provide(as(who)),
       Layer.provide(Layer.succeedContext(context)),
       Layer.provide(HttpServer.layerContext),
       Layer.provide(quiet)

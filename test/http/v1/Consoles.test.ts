@@ -29,6 +29,12 @@ interface Answer {
   readonly json: Readonly<Record<string, unknown>>
 }
 
+/** Where a WebSocket is, and what opens it. */
+interface Way {
+  readonly path: string
+  readonly protocols: readonly [string, string]
+}
+
 /** A WebSocket as its other side sees it. */
 interface Heard {
   readonly socket: WebSocket
@@ -65,7 +71,13 @@ const world = Effect.gen(function* () {
     Context.get(app, Inventory).host(hostId)
   )
 
-  const ask = (method: string, path: string, who: { readonly authorization: string }, body?: unknown) =>
+  const ask = (
+    method: string,
+    path: string,
+    who: { readonly authorization: string },
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {}
+  ) =>
     Effect.async<Answer>((resume) => {
       const sent = request(
         {
@@ -76,6 +88,7 @@ const world = Effect.gen(function* () {
           agent: false,
           headers: {
             authorization: who.authorization,
+            ...headers,
             ...(body === undefined ? {} : { "content-type": "application/json" })
           }
         },
@@ -98,20 +111,20 @@ const world = Effect.gen(function* () {
     })
 
   const ticket = (who: { readonly authorization: string }, body: object = { kind: "serial" }, vm = 1) =>
-    Effect.map(ask("POST", `/vms/${vm}/console-tickets`, who, body), ({ json, status }) => {
+    Effect.map(ask("POST", `/vms/${vm}/console-tickets`, who, body), ({ json, status }): Way => {
       assert.strictEqual(status, 201, JSON.stringify(json))
-      return `${String(json.path)}?ticket=${String(json.ticket)}`
+      return { path: String(json.path), protocols: ["vmfabric.console", `vmfabric.ticket.${String(json.ticket)}`] }
     })
 
   /** Either it is open, or this is what was answered. */
   const open = (
-    path: string,
+    { path, protocols }: Way,
     who: { readonly authorization: string },
     headers: Readonly<Record<string, string>> = {}
   ) =>
     Effect.acquireRelease(
       Effect.async<Heard | Answer>((resume) => {
-        const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, {
+        const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, [...protocols], {
           headers: { authorization: who.authorization, ...headers }
         })
         socket.on("error", () => {})
@@ -138,7 +151,7 @@ const world = Effect.gen(function* () {
       (heard) => Effect.sync(() => ("socket" in heard ? heard.socket.terminate() : undefined))
     )
 
-  const opened = (path: string, who: { readonly authorization: string }) =>
+  const opened = (path: Way, who: { readonly authorization: string }) =>
     Effect.map(open(path, who), (heard) => {
       assert("socket" in heard, JSON.stringify(heard))
       return heard
@@ -159,16 +172,33 @@ describe("a VM's serial console", () => {
       Effect.gen(function* () {
         const { ada, ask, bob, hears, identity, open, opened, someone, ticket } = yield* world
         const path = yield* ticket(ada)
-        assert.match(path, /^\/api\/v1\/vms\/1\/console\?ticket=vmc_[\w-]{43}$/)
+        assert.strictEqual(path.path, "/api/v1/vms/1/console")
+        assert.match(path.protocols[1], /^vmfabric\.ticket\.vmc_[\w-]{43}$/)
         // not a WebSocket: the ticket stays good
-        const plain = yield* ask("GET", path.replace("/api/v1", ""), ada)
+        const plain = yield* ask("GET", "/vms/1/console", ada, undefined, {
+          "sec-websocket-protocol": path.protocols.join(", ")
+        })
         assert.deepInclude(plain.json, { status: 400, code: "invalid_header", field: "Upgrade" })
+        // nor is one whose ticket is in its address, which logs keep, or who would have the ticket answered as the protocol
+        const [real, secret] = path.protocols
+        const inAddress = `${path.path}?ticket=${secret.replace("vmfabric.ticket.", "")}`
+        for (const wrong of [
+          { path: inAddress, protocols: [real, real] },
+          { path: path.path, protocols: [secret, real] }
+        ] as const) {
+          const headers = { "sec-websocket-protocol": wrong.protocols.join(", ") }
+          const refused = yield* ask("GET", wrong.path.replace("/api/v1", ""), ada, undefined, headers)
+          assert.deepInclude(refused.json, { status: 400, code: "invalid_header", field: "sec-websocket-protocol" })
+          assert.notInclude(JSON.stringify(refused.json), "vmc_")
+        }
         // at the same moment: one gets in
         const both = yield* Effect.all([open(path, ada), open(path, ada)], { concurrency: 2 })
         const refused = both.find((one): one is Answer => "status" in one)
         const line = both.find((one): one is Heard => "socket" in one)
         assert.deepInclude(refused?.json, { status: 403, code: "ticket_refused" })
         assert(line !== undefined)
+        assert.strictEqual(line.socket.protocol, "vmfabric.console")
+        assert.notInclude(line.socket.url, "vmc_")
         line.socket.send(Buffer.from("echo wri"))
         line.socket.send('tten\r"')
         yield* hears(line, "written\r\n")
@@ -195,8 +225,8 @@ describe("a VM's serial console", () => {
         for (const who of [bob, yield* someone("ada", "operator"), ada]) {
           assert.deepInclude(yield* open(stolen, who), { status: 403 })
         }
-        const other = (yield* ticket(ada)).replace("/console?", "/vnc?")
-        assert.deepInclude(yield* open(other, ada), { status: 403 })
+        const other = yield* ticket(ada)
+        assert.deepInclude(yield* open({ ...other, path: "/api/v1/vms/1/vnc" }, ada), { status: 403 })
         // nor may those who may only look
         const eve = yield* someone("eve", "viewer")
         assert.deepInclude((yield* ask("POST", "/vms/1/console-tickets", eve, { kind: "serial" })).json, {
@@ -266,7 +296,7 @@ describe("a VM's serial console", () => {
         assert.deepInclude(yield* Effect.promise(() => line.closed), { code: 1009 })
 
         // one message that never ends
-        const path = yield* World.eventually(ticket(ada))
+        const { path, protocols } = yield* World.eventually(ticket(ada))
         const cut = yield* Effect.promise(
           () =>
             new Promise<number>((done) => {
@@ -276,7 +306,8 @@ describe("a VM's serial console", () => {
               raw.on("close", () => done(sent))
               raw.write(
                 `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nauthorization: ${ada.authorization}\r\nupgrade: websocket\r\n` +
-                  "connection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                  "connection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+                  `sec-websocket-protocol: ${protocols.join(", ")}\r\n\r\n`
               )
               raw.once("data", () => {
                 const head = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0x06, 0, 0, 0, 1, 2, 3, 4])

@@ -56,7 +56,7 @@ describe("a VM's console", () => {
       assert.strictEqual(log.headers.get("content-type"), "application/octet-stream")
       assert.strictEqual(log.headers.get("x-content-type-options"), "nosniff")
       assert.strictEqual(log.headers.get("cache-control"), "no-store")
-      assert.match(log.headers.get("vmfabric-next") ?? "", /^\d+\.[0-9a-f]{12}\.24$/)
+      assert.match(log.headers.get("vmfabric-next") ?? "", /^\d+\.[0-9a-f]{12}\.24\.\d+$/)
       assert.strictEqual((yield* get("/vms/1/console-log?bytes=7")).body, "login: ")
       for (const query of ["bytes=0", "bytes=1048577", "bytes=x", "lines=7", "after=7"]) {
         assert.deepInclude((yield* ask("GET", `/vms/1/console-log?${query}`)).json, { status: 400 }, query)

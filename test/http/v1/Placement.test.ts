@@ -94,6 +94,34 @@ describe("rules through the API", () => {
   )
 
   it.scopedLive(
+    "of a group are kept where all of it can be, though the first alone had a better place, and a plan says the same",
+    () =>
+      Effect.gen(function* () {
+        // the roomiest host is alone in its rack, and the rack of the others has room for more
+        const { hosts, ...others } = App.fleet(4, 20)
+        const mixed = hosts.map((host, index) =>
+          index === 0 ? { ...host, labels: { rack: "a" } } : { ...host, limit: { ram: 400 }, labels: { rack: "b" } }
+        )
+        const app = yield* App.make({ ...others, hosts: mixed })
+        const near = { group: "g", rules: [{ kind: "near", over: "rack" }] }
+        const wanted = { ...one("g", near), count: 22 }
+        const plan = yield* app.ask("POST", "/vms/batch?plan=true", wanted)
+        assert.strictEqual(plan.status, 200, JSON.stringify(plan.json))
+        assert.strictEqual((yield* app.ask("POST", "/vms/batch", wanted)).status, 202)
+        const at = App.items(yield* app.get("/vms")).map(({ hostId }) => Number(hostId))
+        assert.lengthOf(at, 22)
+        assert.notInclude(at, 1)
+        const more = yield* app.ask("POST", "/vms/batch", { ...wanted, name: "h", count: 3 })
+        assert.strictEqual(more.status, 409)
+        assert.match(
+          String(more.json.detail),
+          /^none of the 3 VMs is created, for no host can take number 3 beside those/
+        )
+      }),
+    patience
+  )
+
+  it.scopedLive(
     "are part of plans, shown with the VM, changed later, and told when they do not hold",
     () =>
       Effect.gen(function* () {

@@ -62,6 +62,12 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   NoFeasibleHost: [new Errors.NoFeasibleHost({ refusals: [] }), 409, "no_feasible_host"],
   PoolFull: [new Errors.PoolFull({ pool: "vms", wanted: 1, promised: 1, limit: 1, available: 1 }), 409, "pool_full"],
   KeyReused: [new Errors.KeyReused({ key: "k" }), 409, "key_reused"],
+  KeySpent: [new Errors.KeySpent({ key: "k", made: "user ada" }), 409, "key_spent"],
+  SecretNotKept: [
+    new Errors.SecretNotKept({ key: "k", made: "token 7 (nightly) of ada", instead: "remove it and make another" }),
+    409,
+    "secret_not_kept"
+  ],
   NotRetryable: [
     new Errors.NotRetryable({ operationId, reason: "it has not ended: wait for its end", by: null }),
     409,
@@ -274,7 +280,7 @@ const refusals: ReadonlyArray<
   ["GET", "/hosts/9", {}, 404, "host_not_found", "pmid : 9 does not exist"],
   ["GET", `/operations/${operationId}`, {}, 404, "operation_not_found", `operation : ${operationId} does not exist`],
   ["GET", "/nothing", {}, 404, "route_not_found", "there is no route GET /api/v1/nothing"],
-  ["DELETE", "/hosts", {}, 404, "route_not_found", "there is no route DELETE /api/v1/hosts"],
+  ["DELETE", "/hosts", {}, 405, "method_not_allowed", "there is no route DELETE /api/v1/hosts: it has GET, POST"],
   ["GET", `/vms/${"7".repeat(3000)}`, {}, 400, "invalid_argument", "id: expected a whole number from 1 on", "id"],
   ["GET", "", {}, 404, "route_not_found", "there is no route GET /api/v1"]
 ]
@@ -292,6 +298,7 @@ describe("a request that cannot be answered", () => {
         assert.notInclude(String(json.detail), "\n", what)
         assert.isBelow(String(json.detail).length, 200, what)
         assert.strictEqual(headers.get("content-type"), "application/problem+json", what)
+        assert.strictEqual(headers.get("allow"), status === 405 ? "GET, POST" : null, what)
       }
     })
   )

@@ -1,31 +1,25 @@
 /** Requests that are sent again with their key: whatever they begin, it is begun once. */
 import * as HttpApi from "@effect/platform/HttpApi"
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as AST from "effect/SchemaAST"
 import { api } from "../../../src/api/Api.ts"
+import { type Principal, UserName } from "../../../src/domain/Identity.ts"
+import { OperationId } from "../../../src/domain/Ids.ts"
+import { Inventory } from "../../../src/services/Inventory.ts"
+import { Operations } from "../../../src/services/Operations.ts"
 import * as App from "./App.ts"
 
-/** POSTs of which each one is as good as the first: they look, they say whom one is, or what they make can be there once. */
-const withoutKey = new Set([
-  // another ticket, which ends by itself
-  "createConsoleTicket",
-  "signIn",
-  "lookAtHost",
-  "examineHosts",
-  "pingWebhook",
-  "cancelOperation",
-  // refused the second time, in words that name what is there: an address, an id, a name or a source is one thing's
-  "addHost",
-  "createInstanceType",
-  "createUser",
-  "createImage",
-  // a secret is shown once, and is nowhere kept as it is
-  "createToken",
-  "createWebhook",
-  "rotateWebhookSecret"
-])
+/** POSTs of which each one is as good as the first, and why. */
+const withoutKey: Readonly<Record<string, string>> = {
+  createConsoleTicket: "another ticket, which ends by itself",
+  signIn: "another session, of whoever has the password",
+  lookAtHost: "a look",
+  examineHosts: "a look",
+  pingWebhook: "a test, that is to be sent each time"
+}
 
 const key = (value: string) => ({ "idempotency-key": value, prefer: "wait=20" })
 
@@ -49,7 +43,7 @@ describe("Idempotency-Key", () => {
         if (!taken) without.push(endpoint.name)
       }
     })
-    assert.deepStrictEqual(new Set(without), withoutKey)
+    assert.sameMembers(without, Object.keys(withoutKey))
   })
 
   it.scopedLive("of a reboot leads to that reboot, one after the other and at once", () =>
@@ -115,6 +109,162 @@ describe("Idempotency-Key", () => {
       assert.deepInclude(applied.json, { kind: "PowerOffVm", state: "done" })
       assert.strictEqual((yield* apply).json.id, applied.json.id)
       assert.strictEqual(yield* count, before + 1)
+    })
+  )
+})
+
+/** What is made without an operation, what else the same key could be tried for, and where all of its kind are. */
+const makers: ReadonlyArray<{
+  readonly path: string
+  readonly body: object
+  readonly other: object
+  readonly list: string
+  readonly status?: number
+  /** its name in paths */
+  readonly id?: string
+}> = [
+  {
+    path: "/users",
+    body: { name: "ada", role: "admin" },
+    other: { name: "bob", role: "viewer" },
+    list: "/users",
+    id: "name"
+  },
+  {
+    path: "/users",
+    body: { name: "eve", role: "viewer", password: "a canary in a coal mine" },
+    other: { name: "eve", role: "viewer", password: "another canary there" },
+    list: "/users",
+    id: "name"
+  },
+  { path: "/tokens", body: { name: "ci", owner: "ada" }, other: { name: "cd", owner: "ada" }, list: "/tokens" },
+  {
+    path: "/webhooks",
+    body: { url: "https://receiver.example/" },
+    other: { url: "https://other.example/" },
+    list: "/webhooks"
+  },
+  {
+    path: "/hosts",
+    body: { address: { user: "root", host: "h9" } },
+    other: { address: { user: "root", host: "h8" } },
+    list: "/hosts"
+  },
+  {
+    path: "/instance-types",
+    body: { cpu: 3, ram: 1024, disk: 1 },
+    other: { cpu: 4, ram: 1024, disk: 1 },
+    list: "/instance-types"
+  },
+  { path: "/images", body: { name: "debian", size: 4096 }, other: { name: "debian", size: 8192 }, list: "/images" }
+]
+
+describe("Idempotency-Key of what begins no operation", () => {
+  it.scopedLive(
+    "makes one, however often and at once; another request with it is refused; what is gone is not made anew",
+    () =>
+      Effect.gen(function* () {
+        const { ask, get } = yield* App.make()
+        const all = (list: string) => Effect.map(get(list), (answer) => App.items(answer).length)
+        for (const [number, { body, id = "id", list, other, path }] of makers.entries()) {
+          const headers = key(`make-${number}`)
+          const before = yield* all(list)
+          const many = yield* Effect.replicateEffect(ask("POST", path, body, headers), 50, { concurrency: "unbounded" })
+          const first = many[0] ?? assert.fail("nothing was answered")
+          assert.strictEqual(first.status, 201, JSON.stringify(first.json))
+          // secrets among it
+          for (const { json, status } of many)
+            assert.deepStrictEqual({ json, status }, { json: first.json, status: 201 })
+          assert.deepInclude((yield* ask("POST", path, body, headers)).json, { [id]: first.json[id] })
+          assert.strictEqual(yield* all(list), before + 1, path)
+          for (const [path2, body2] of [
+            [path, other],
+            ["/vms", { name: "web", instanceType: 1 }]
+          ] as const) {
+            const { json } = yield* ask("POST", path2, body2, headers)
+            assert.deepInclude(json, { status: 409, code: "key_reused" }, `${path} ${path2}`)
+          }
+          assert.strictEqual(yield* all(list), before + 1, path)
+        }
+        for (const [number, { body, id = "id", path }] of [...makers.entries()].toReversed()) {
+          const made = yield* ask("POST", path, body, key(`make-${number}`))
+          if (path === "/instance-types") continue
+          // the last admin stays
+          if (made.json.name === "ada") continue
+          yield* ask("DELETE", `${path}/${String(made.json[id])}`)
+          const { json } = yield* ask("POST", path, body, key(`make-${number}`))
+          assert.deepInclude(json, { status: 409, code: "key_spent" }, path)
+          assert.include(json.detail, String(made.json[id]))
+        }
+      })
+  )
+
+  it.scopedLive("of a user's password keeps nothing of that password", () =>
+    Effect.gen(function* () {
+      const { ask, context } = yield* App.make()
+      const password = "a canary in a coal mine"
+      yield* ask("POST", "/users", { name: "ada", role: "admin", password }, key("canary"))
+      const led = yield* Context.get(context, Inventory).keyed({
+        key: "canary",
+        fingerprint: JSON.stringify([
+          "local",
+          "admin",
+          "POST",
+          "/api/v1/users",
+          JSON.stringify({ name: "ada", role: "admin", password: "<redacted>" })
+        ])
+      })
+      assert.deepStrictEqual(led, { _tag: "Thing", thing: "user", id: "ada" })
+    })
+  )
+
+  it.scopedLive("of a token tells its secret to nobody with another role or name", () =>
+    Effect.gen(function* () {
+      let who: Principal = App.admin
+      const { ask } = yield* App.make(undefined, () => who)
+      yield* ask("POST", "/users", { name: "ada", role: "admin" })
+      who = { user: UserName.make("ada"), role: "admin", via: "session", tokenId: null }
+      const create = ask("POST", "/tokens", { name: "ci" }, key("mine"))
+      const made = yield* create
+      assert.deepInclude(made.json, { owner: "ada", role: "admin" })
+      for (const other of [{ ...who, role: "viewer" } as const, { ...who, user: UserName.make("bob") } as const]) {
+        const me = who
+        who = other
+        const { json } = yield* create
+        assert.deepInclude(json, { status: 409, code: "key_reused" })
+        assert.notProperty(json, "secret")
+        who = me
+      }
+      assert.strictEqual((yield* create).json.secret, made.json.secret)
+    })
+  )
+
+  it.scopedLive("of a new secret for a webhook gives it one", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* App.make()
+      const { json: created } = yield* ask("POST", "/webhooks", { url: "https://receiver.example/" })
+      const rotate = ask("POST", "/webhooks/1/secret", undefined, key("rotate"))
+      const first = yield* rotate
+      assert.notStrictEqual(first.json.secret, created.secret)
+      assert.strictEqual((yield* rotate).json.secret, first.json.secret)
+      const { json } = yield* ask("POST", "/webhooks/1/secret", undefined, key("again"))
+      assert.notStrictEqual(json.secret, first.json.secret)
+    })
+  )
+
+  it.scopedLive("of a cancellation shows the operation also when it has ended", () =>
+    Effect.gen(function* () {
+      const { ask, context } = yield* App.make(App.fleet(1, 10))
+      const { json: operation } = yield* ask("POST", "/vms", { name: "web", instanceType: 1 })
+      const cancel = ask("POST", `/operations/${String(operation.id)}/cancel`, undefined, key("stop"))
+      const asked = yield* cancel
+      assert.strictEqual(asked.json.id, operation.id, JSON.stringify(asked.json))
+      yield* Effect.ignore(Context.get(context, Operations).await(OperationId.make(String(operation.id))))
+      const again = yield* cancel
+      assert.strictEqual(again.status, 200, JSON.stringify(again.json))
+      assert.deepInclude(again.json, { id: operation.id, cancelAsked: true })
+      const { json } = yield* ask("POST", `/operations/${String(operation.id)}/cancel`)
+      assert.deepInclude(json, { status: 409, code: "not_cancellable" })
     })
   )
 })

@@ -1,6 +1,10 @@
 /** ETags, and changes that depend on them. */
+import * as HttpApi from "@effect/platform/HttpApi"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as AST from "effect/SchemaAST"
+import { api } from "../../../src/api/Api.ts"
 import * as App from "./App.ts"
 
 type Asked = Effect.Effect.Success<ReturnType<typeof App.make>>
@@ -39,10 +43,46 @@ const resources: ReadonlyArray<{
       ["PATCH", { url: "https://other.example/" }],
       ["PATCH", { types: null }]
     ]
+  },
+  {
+    path: "/users/bob",
+    change: ({ ask }) => ask("PATCH", "/users/bob", { role: "viewer" }),
+    attempts: [
+      ["PATCH", { role: "operator" }],
+      ["PATCH", { disabled: true }]
+    ]
   }
 ]
 
+/** What is done to a part of one, or ends it. */
+const others: ReadonlyArray<readonly [resource: string, method: string, path: string, body?: object]> = [
+  ["/users/bob", "PUT", "/users/bob/password", { password: "correct horse battery staple" }],
+  ["/tokens/1", "DELETE", "/tokens/1"],
+  ["/users/bob", "DELETE", "/users/bob"]
+]
+
+/** Changes and removals that no ETag guards, and why. */
+const unguarded: Readonly<Record<string, string>> = {
+  sendImage: "`Upload-Offset` says where it goes on",
+  signOut: "it ends what asks"
+}
+
 describe("If-Match", () => {
+  it("is taken by every change and every removal", () => {
+    const without: Array<string> = []
+    HttpApi.reflect(api, {
+      onGroup: () => undefined,
+      onEndpoint: ({ endpoint }) => {
+        if (endpoint.method === "GET" || endpoint.method === "POST") return
+        const taken = Option.exists(endpoint.headersSchema, ({ ast }) =>
+          AST.getPropertySignatures(ast).some(({ name }) => name === "if-match")
+        )
+        if (!taken) without.push(endpoint.name)
+      }
+    })
+    assert.sameMembers(without, Object.keys(unguarded))
+  })
+
   it.scopedLive("refuses what was decided on an older state, and changes nothing then", () =>
     Effect.gen(function* () {
       const asked = yield* App.make()
@@ -50,6 +90,9 @@ describe("If-Match", () => {
       yield* done("POST", "/vms", { name: "web", instanceType: 1 })
       yield* done("POST", "/volumes", { name: "a", size: 1 })
       yield* ask("POST", "/webhooks", { url: "https://receiver.example/hooks" })
+      yield* ask("POST", "/users", { name: "ada", role: "admin" })
+      yield* ask("POST", "/users", { name: "bob", role: "operator" })
+      yield* ask("POST", "/tokens", { name: "ci", owner: "bob" })
       for (const { attempts, change, path } of resources) {
         const before = etagOf(yield* get(path))
         assert.strictEqual(etagOf(yield* get(path)), before)
@@ -71,6 +114,13 @@ describe("If-Match", () => {
         assert.notStrictEqual(etagOf(yield* get(path)), etagOf(after))
         const [last, given] = attempts.at(-1) ?? ["GET"]
         assert.strictEqual((yield* ask(last, path, given, { "if-match": "*", prefer: "wait=20" })).status, 200)
+      }
+      for (const [resource, method, path, body] of others) {
+        const etag = etagOf(yield* get(resource))
+        const refused = yield* ask(method, path, body, { "if-match": '"x"' })
+        assert.deepInclude(refused.json, { status: 412, code: "has_changed" }, `${method} ${path}`)
+        assert.strictEqual(etagOf(yield* get(resource)), etag)
+        assert.strictEqual((yield* ask(method, path, body, { "if-match": etag })).status, 204, `${method} ${path}`)
       }
       // there is nothing to be done any more, so there is nothing to expect
       assert.strictEqual((yield* ask("DELETE", "/vms/1", undefined, { "if-match": '"x"' })).status, 204)
