@@ -222,7 +222,7 @@ const allEnded = (world: World.Whole) =>
 /** No operation is left, and hosts, pool and inventory are one. */
 const atRest = Effect.fnUntraced(function* (world: World.Whole) {
   yield* allEnded(world)
-  yield* Effect.sandbox(World.agree(world)).pipe(
+  yield* Effect.sandbox(Effect.zipRight(World.agree(world), World.told(world))).pipe(
     Effect.retry(Schedule.spaced("500 millis").pipe(Schedule.upTo("30 seconds"))),
     Effect.unsandbox
   )

@@ -22,7 +22,6 @@ import * as Ids from "../../src/domain/Ids.ts"
 import { isKept } from "../../src/domain/Image.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
-import * as DomainXml from "../../src/libvirt/DomainXml.ts"
 import * as Xml from "../../src/libvirt/Xml.ts"
 import type { Hypervisor } from "../../src/services/Hypervisor.ts"
 import type { ImageLibrary } from "../../src/services/ImageLibrary.ts"
@@ -33,6 +32,7 @@ import type { Storage } from "../../src/services/Storage.ts"
 import * as Cluster from "../../src/simulator/Cluster.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
 import type * as SimulatedHost from "../../src/simulator/SimulatedHost.ts"
+import * as Domains from "./Domains.ts"
 import * as Writes from "./Writes.ts"
 
 const address = (host: string) => ({ user: "root", host, port: 22 })
@@ -251,8 +251,8 @@ const agreeOnPool = Effect.fnUntraced(function* (world: World, vms: ReadonlyArra
 
 /**
  * What should be: VMs that have been made, one domain and one disk for each, nothing promised beside them; volumes at rest, in the domains of the VMs
- * that they are attached to and in no others, running and defined, and open in the pool where a domain runs with them; nothing else in
- * the folders, the pool and the controller's own, no parts, no marks of what has not ended; on each host one secret at most.
+ * that they are attached to and in no others, running and defined, and open in the pool where a domain runs with them; domains with the title, the
+ * size, the NICs, the seed and the start with their host that the inventory has of their VMs; nothing else in the folders, the pool and the controller's own, no parts, no marks of what has not ended; on each host one secret at most.
  */
 export const agree = Effect.fn("World.agree")(function* (world: World) {
   const inventory = yield* Inventory
@@ -311,11 +311,8 @@ export const agree = Effect.fn("World.agree")(function* (world: World) {
       assert.strictEqual(vm.hostId, id, `the host of ${domain.name}`)
       const wanted = volumes.flatMap(({ id, vmId }) => (vmId === vm.id ? [Number(id)] : [])).toSorted((a, b) => a - b)
       assert.deepStrictEqual(volumesIn(domain.persistent), wanted, `${domain.name}, its definition`)
-      if (domain.persistent !== null) {
-        const { cpu, ram } = DomainXml.shape(domain.persistent)
-        const { disk: _, ...size } = vm.resources
-        assert.deepStrictEqual({ cpu, ram }, size, `${domain.name}, its size`)
-      }
+      Domains.agree(vm, usage[index]!.host, domain)
+      yield* Domains.agreeOnSeed(world, vm)
       if (domain.live !== null)
         assert.deepStrictEqual(volumesIn(domain.live.definition), wanted, `${domain.name}, as it runs`)
     }
@@ -338,6 +335,29 @@ export const agree = Effect.fn("World.agree")(function* (world: World) {
     volumes.filter(({ hostId }) => hostId === null)
   )
 })
+
+/** What is told of VMs is so: what they do, and where that is not what is wanted of them. It is told a moment after it has become so. */
+export const told = Effect.fn("World.told")(function* (world: World) {
+  const vms = yield* Effect.flatMap(Inventory, (inventory) => inventory.vms())
+  const domains = new Map(world.hosts.flatMap(({ state }) => [...state.domains]))
+  for (const vm of vms) {
+    const domain = domains.get(vm.uuid)
+    assert(domain !== undefined, `${vm.domainName} is there`)
+    yield* Domains.told(vm, domain)
+  }
+})
+
+/** What VMs do, and what they would read that they are called, on their hosts. */
+export const hostsOf = (world: World) => {
+  const domains = new Map(world.hosts.flatMap(({ state }) => [...state.domains]))
+  return {
+    power: (vm: Vm) => {
+      const domain = domains.get(vm.uuid)
+      return domain === undefined ? undefined : Domains.powerOf(domain)
+    },
+    hostname: (vm: Vm) => Domains.hostnameIn(world, vm)
+  }
+}
 
 /** Looks again until `check` holds, for ten seconds at most; then fails with what it found. */
 export const eventually = <A, E, R>(check: Effect.Effect<A, E, R>) =>

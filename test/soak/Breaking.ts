@@ -45,12 +45,15 @@ export interface Options {
   /** milliseconds that a call takes when all is well */
   readonly pace: number
   readonly note: (line: string) => Effect.Effect<void>
+  /** These domains, by name, are about to be running or not running by something else than an operation. */
+  readonly disturb: (domains: ReadonlyArray<string>) => void
 }
 
-export const make = ({ ceph, cluster, hosts, killEvery, note, pace }: Options) => {
+export const make = ({ ceph, cluster, disturb, hosts, killEvery, note, pace }: Options) => {
   const host = Effect.map(below(hosts.length), (index) => {
-    const { faults, guests, hostname } = hosts[index]!
-    return { faults, guests, name: hostname }
+    const { faults, guests, hostname, state } = hosts[index]!
+    const disturbAll = Effect.sync(() => disturb([...state.domains.values()].map(({ name }) => name)))
+    return { faults, guests, disturbAll, name: hostname }
   })
   const procedures = ceph ? onDomains : [...onDomains, ...onFiles]
   const moment = Effect.map(Random.nextBoolean, (early) => (early ? ("before" as const) : ("after" as const)))
@@ -153,10 +156,12 @@ export const make = ({ ceph, cluster, hosts, killEvery, note, pace }: Options) =
     [
       1,
       Effect.gen(function* () {
-        const { faults, name } = yield* host
+        const { disturbAll, faults, name } = yield* host
         yield* note(`FAULT ${name} loses power`)
+        yield* disturbAll
         yield* faults.losePower
         yield* Effect.sleep(yield* interval(15))
+        yield* disturbAll
         yield* faults.bootAgain
       })
     ],
@@ -177,15 +182,16 @@ export const make = ({ ceph, cluster, hosts, killEvery, note, pace }: Options) =
         const guest = yield* pick(guests())
         if (guest === undefined) return
         yield* note(`FAULT ${guest.name} crashes on ${name}`)
+        disturb([guest.name])
         yield* faults.crashGuest(guest.name)
       })
     ],
     [
       2,
       Effect.gen(function* () {
-        const { faults, name } = yield* host
+        const { disturbAll, faults, name } = yield* host
         yield* note(`FAULT what loses its power on ${name} will be started by hand`)
-        yield* faults.onCall("DOMAIN_DESTROY", "after", faults.startByHand, { nth: 1 })
+        yield* faults.onCall("DOMAIN_DESTROY", "after", Effect.zipRight(disturbAll, faults.startByHand), { nth: 1 })
       })
     ],
     [

@@ -47,6 +47,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       return ask(`${what} VM ${vm.id}`, vm, act(vm.id), (answer) => after(vm, answer))
     })
 
+  /** how often each had been disturbed when its power was last asked for */
+  const disturbed = new WeakMap<KnownVm, number>()
   const power = (
     what: string,
     then: WantedPower | "same",
@@ -56,10 +58,14 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       what,
       (vm) => {
         if (then !== "same") vm.power = "unsure"
+        vm.does = "unsure"
+        disturbed.set(vm, vm.disturbed)
       },
       (id) => Effect.flatMap(Power, (it) => act(it, id)),
       (vm) => {
-        if (then !== "same") vm.power = then
+        if (then === "same") return
+        vm.power = then
+        if (disturbed.get(vm) === vm.disturbed) vm.does = then
       }
     )
 
@@ -90,13 +96,28 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
     ],
     [
       2,
+      Effect.flatMap(Random.nextBoolean, (autostart) =>
+        onVm(
+          autostart ? "start with its host" : "not start with its host",
+          () => {},
+          (id) => Effect.flatMap(Vms, (it) => it.change(id, { autostart })),
+          () => {}
+        )
+      )
+    ],
+    [
+      2,
       Effect.suspend(() => {
         const hostname = name()
         return onVm(
           `tell it is ${hostname}`,
-          () => {},
+          (vm) => {
+            vm.hostname = null
+          },
           (id) => Effect.flatMap(Vms, (it) => it.setCloudInit(id, { hostname })),
-          () => {}
+          (vm) => {
+            vm.hostname = hostname
+          }
         )
       })
     ],
@@ -104,13 +125,18 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       2,
       onVm(
         "resize",
-        () => {},
+        (vm) => {
+          vm.cpu = null
+        },
         (id) =>
           Effect.gen(function* () {
             const type = yield* pick(yield* (yield* InstanceTypes).list())
             if (type !== undefined) yield* (yield* Vms).resize(id, type.tid)
+            return type?.cpu ?? null
           }),
-        () => {}
+        (vm, cpu) => {
+          vm.cpu = cpu
+        }
       )
     ],
     // an image of it, which then goes again
@@ -169,16 +195,22 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       2,
       onVm(
         "pull or plug a cable of",
-        () => {},
+        (vm) => {
+          vm.link = null
+        },
         (id) =>
           Effect.gen(function* () {
             const vms = yield* Vms
             const nics = yield* Nics
             const nic = yield* pick((yield* vms.get(id)).nics)
             const link = (yield* Random.nextBoolean) ? "up" : "down"
-            if (nic !== undefined) yield* nics.setLink(id, nic.id, link)
+            if (nic === undefined) return null
+            yield* nics.setLink(id, nic.id, link)
+            return { nic: nic.id, link }
           }),
-        () => {}
+        (vm, set) => {
+          vm.link = set
+        }
       )
     ]
   ]

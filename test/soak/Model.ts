@@ -12,6 +12,14 @@ export type Fate = "here" | "gone" | "unsure"
 export const nicsOf = ({ nics }: Vm): KnownVm["nics"] =>
   nics.every(({ releaseAsked, state }) => state === "attached" && !releaseAsked) ? nics.map(({ id }) => id) : null
 
+/** What there is on the hosts. */
+export interface Hosts {
+  /** undefined: there is none */
+  readonly power: (vm: Vm) => WantedPower | undefined
+  /** what cloud-init would read at the next boot */
+  readonly hostname: (vm: Vm) => string
+}
+
 interface Known {
   /** how many ask for something of it at this moment */
   users: number
@@ -28,6 +36,16 @@ export interface KnownVm extends Known {
   name: string | null
   /** the numbers of its NICs; null: unsure */
   nics: ReadonlyArray<number> | null
+  /** what it does on its host, since it was said to be done; `unsure` also when something else than an operation may have changed that */
+  does: WantedPower | "unsure"
+  /** how often something else than an operation may have changed what it does */
+  disturbed: number
+  /** what cloud-init calls it, of those that were told so; null: unsure */
+  hostname: string | null
+  /** vCPUs; null: unsure */
+  cpu: number | null
+  /** the link of one of its NICs that was set; null: unsure */
+  link: { readonly nic: number; readonly link: string } | null
 }
 
 export interface KnownVolume extends Known {
@@ -54,6 +72,11 @@ export class Model {
       power: "running",
       name,
       nics: nicsOf(vm),
+      does: "unsure",
+      disturbed: 0,
+      hostname: null,
+      cpu: vm.resources.cpu,
+      link: null,
       users: 0,
       clashed: false
     }
@@ -69,21 +92,43 @@ export class Model {
     return made
   }
 
+  /** Something else than an operation may have changed what these do; each is the name of a domain. */
+  disturb(domains: ReadonlyArray<string>): void {
+    for (const vm of this.vms.values()) {
+      if (!domains.includes(`vm-${vm.id}`)) continue
+      vm.does = "unsure"
+      vm.disturbed++
+    }
+  }
+
   /** A VM that goes takes itself out of its volumes. */
   release(id: VmId): void {
     for (const volume of this.volumes.values()) if (volume.vm === id || volume.vm === "unsure") volume.vm = "unsure"
   }
 
   /** What the fabric has, held against what was promised; afterwards nothing is unsure. Gives one line for each broken promise. */
-  settle(vms: ReadonlyArray<Vm>, volumes: ReadonlyArray<Volume>): ReadonlyArray<string> {
+  settle(vms: ReadonlyArray<Vm>, volumes: ReadonlyArray<Volume>, hosts: Hosts): ReadonlyArray<string> {
     const broken: Array<string> = []
     const byId = new Map(vms.map((vm) => [vm.id, vm]))
-    for (const { fate, id, name, nics, power } of this.vms.values()) {
+    for (const { cpu, does, fate, hostname, id, link, name, nics, power } of this.vms.values()) {
       if (fate === "here" && !byId.has(id)) broken.push(`VM ${id} was promised and is not there`)
       if (fate === "gone" && byId.has(id)) broken.push(`VM ${id} was destroyed and is there`)
       const vm = byId.get(id)
       if (vm === undefined || fate !== "here") continue
       if (power !== "unsure" && vm.state !== power) broken.push(`VM ${id} is ${vm.state}, not ${power}`)
+      if (does !== "unsure" && hosts.power(vm) !== does) {
+        broken.push(`VM ${id} is ${hosts.power(vm) ?? "gone"} on its host, not ${does}`)
+      }
+      if (hostname !== null && hosts.hostname(vm) !== hostname) {
+        broken.push(`VM ${id} reads that it is ${hosts.hostname(vm)}, not ${hostname}`)
+      }
+      if (cpu !== null && vm.resources.cpu !== cpu) {
+        broken.push(`VM ${id} has ${vm.resources.cpu} vCPUs, not ${cpu}`)
+      }
+      const linked = vm.nics.find((nic) => nic.id === link?.nic)
+      if (link !== null && linked !== undefined && linked.link !== link.link) {
+        broken.push(`NIC ${link.nic} of VM ${id} is ${linked.link}, not ${link.link}`)
+      }
       if (name !== null && vm.name !== name) broken.push(`VM ${id} is called ${vm.name}, not ${name}`)
       const now = vm.nics.map((nic) => nic.id)
       if (nics !== null && String(now) !== String(nics)) {
@@ -111,7 +156,11 @@ export class Model {
       }
     }
     this.vms.clear()
-    for (const vm of vms) this.vm(vm).power = isSettled(vm.state) ? vm.state : "unsure"
+    for (const vm of vms) {
+      const known = this.vm(vm)
+      known.power = isSettled(vm.state) ? vm.state : "unsure"
+      known.does = hosts.power(vm) === known.power ? known.power : "unsure"
+    }
     for (const { id, size, vmId } of live.values()) {
       this.volumes.set(id, { id, fate: "here", size, vm: vmId, users: 0, clashed: false })
     }

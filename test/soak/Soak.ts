@@ -28,6 +28,7 @@ import * as ObserverLive from "../../layers/ObserverLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import { defaultConfig } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import type { OperationKind } from "../../src/domain/Operation.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -439,9 +440,18 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   ]
   const act = Effect.flatten(weighed(actions))
 
-  const breakage = Breaking.make({ ...settings, ...world, note })
+  const breakage = Breaking.make({ ...settings, ...world, note, disturb: (domains) => model.disturb(domains) })
 
   const unbroken = Effect.suspend(() => broken[0] ?? Effect.void)
+
+  /** Whether the last of these operations on the VM did not come to its end. */
+  const failed = (kind: OperationKind, vmId: Ids.VmId) =>
+    Effect.flatMap(Operations, (operations) =>
+      Effect.map(
+        operations.list({ kind, vmId, limit: 1 }),
+        ([last]) => last !== undefined && last.operation.state !== "done"
+      )
+    )
 
   /** When all is well again everything has to end, and to be as it was promised. */
   const settle = Effect.gen(function* () {
@@ -474,11 +484,28 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
       "every operation ends",
       Effect.forEach(refused, ({ id }) => vms.destroy(id), { discard: true })
     )
+    // and so is what a VM was to be told, or to be called, which is wanted from then on
+    yield* within(
+      "every operation ends",
+      Effect.forEach(
+        yield* inventory.vms(),
+        Effect.fnUntraced(function* ({ autostart, id, name }) {
+          if (yield* failed("ConfigureVm", id)) yield* vms.change(id, { name, autostart })
+          if (yield* failed("SetCloudInit", id)) {
+            const { hostname } = yield* inventory.cloudInit(id)
+            yield* vms.setCloudInit(id, hostname === null ? {} : { hostname })
+          }
+        }),
+        { discard: true }
+      )
+    )
     yield* within(
       "hosts are as the inventory says",
-      Effect.sandbox(Effect.provideService(World.agree(world), Inventory, inventory))
+      Effect.sandbox(
+        Effect.provideService(Effect.zipRight(World.agree(world), World.told(world)), Inventory, inventory)
+      )
     )
-    const untrue = model.settle(yield* inventory.vms(), yield* inventory.volumes())
+    const untrue = model.settle(yield* inventory.vms(), yield* inventory.volumes(), World.hostsOf(world))
     if (untrue.length > 0) return yield* violation("promises are kept", untrue.join("; "))
     yield* unbroken
     counts.settlements++
