@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import { existsSync } from "node:fs"
 import { connect, createServer, type Socket } from "node:net"
 import { join } from "node:path"
+import type { Response } from "playwright-core"
 import { vi } from "vitest"
 import * as Browsers from "./Browser.ts"
 import { type Gui, heading, isLive, served } from "./Harness.ts"
@@ -60,11 +61,13 @@ describe.skipIf(Browsers.isMissing)("its files (needs chromium)", () => {
       const fresh = await gui().browser.newContext()
       const sizes: Array<Promise<number>> = []
       const page = await fresh.newPage()
-      page.on("response", (response) => {
+      const count = (response: Response) => {
         if (response.url().endsWith(".js")) sizes.push(response.headerValue("content-length").then(Number))
-      })
+      }
+      page.on("response", count)
       await page.goto(`${gui().url}/ui${path}`)
       await isLive(page)
+      page.off("response", count)
       const all = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
       assert.isAbove(all, 100_000, path)
       assert.isAtMost(all, 300_000, path)
