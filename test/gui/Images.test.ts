@@ -18,8 +18,9 @@ let folder: string
 let remote: string
 let server: Server
 
-/** A raw disk of several parts, none like another. */
+/** A raw disk of several parts, none like another, which could be booted: what is text alone is none. */
 const disk = Buffer.alloc(9 * 1024 * 1024, "a disk, not an empty one. ")
+disk.set([0x55, 0xaa], 510)
 const sum = createHash("sha256").update(disk).digest("hex")
 
 beforeAll(async () => {

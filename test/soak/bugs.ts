@@ -123,7 +123,7 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "a key that was used makes another VM",
     file: "layers/sql/RequestKeys.ts",
-    find: "  return operation.id === replaces ? null : operation\n",
+    find: "  return before.operation.id === request.replaces ? null : before.operation\n",
     replace: "  return null\n"
   },
   {
