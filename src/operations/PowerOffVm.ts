@@ -20,11 +20,11 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
         description: `Take the power from ${vm.domainName}.`,
         act: Effect.gen(function* () {
           const { power, reason } = yield* VmSaga.lookAt(subject)
+          const isOff = VmSaga.isOff(power)
+          // first: one that keeps its power goes on to be started by its host
+          if (!isOff) yield* hypervisor.powerOff(host, { uuid: vm.uuid, domainName: vm.domainName })
           if (power !== "absent") yield* VmSaga.stayOff(subject)
-          if (!VmSaga.isOff(power)) {
-            return yield* hypervisor.powerOff(host, { uuid: vm.uuid, domainName: vm.domainName })
-          }
-          yield* VmSaga.tell(subject, `it was off already${reason === null ? "" : `: ${reason}`}`)
+          if (isOff) yield* VmSaga.tell(subject, `it was off already${reason === null ? "" : `: ${reason}`}`)
         })
       }
     ],

@@ -45,14 +45,16 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
             {
               name: "power off",
               description: `Take the power from ${vm.domainName} if it still runs.`,
-              act: Effect.flatMap(VmSaga.lookAt(subject), ({ power }) =>
-                VmSaga.isOff(power)
-                  ? Effect.void
-                  : Effect.zipRight(
-                      Effect.zipRight(VmSaga.stayOff(subject), hypervisor.powerOff(host, domain)),
-                      VmSaga.tell(subject, `its guest had not shut down within ${time}, so its power was taken`)
-                    )
-              )
+              act: Effect.gen(function* () {
+                const { power } = yield* VmSaga.lookAt(subject)
+                const isOff = VmSaga.isOff(power)
+                if (!isOff) yield* hypervisor.powerOff(host, domain)
+                // also when the process ended in between
+                if (power !== "absent") yield* VmSaga.stayOff(subject)
+                if (!isOff) {
+                  yield* VmSaga.tell(subject, `its guest had not shut down within ${time}, so its power was taken`)
+                }
+              })
             } as const
           ]
         : [])

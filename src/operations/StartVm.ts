@@ -28,8 +28,9 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
         act: Effect.gen(function* () {
           const { power } = yield* VmSaga.lookAt(subject)
           const domain = { uuid: vm.uuid, domainName: vm.domainName }
-          if (vm.autostart) yield* hypervisor.setAutostart(host, domain, true)
           yield* hypervisor.start(host, domain)
+          // then: one that cannot be started is not started by its host either
+          if (vm.autostart) yield* hypervisor.setAutostart(host, domain, true)
           const outcome = already[power]
           if (outcome !== undefined) yield* VmSaga.tell(subject, outcome)
         })

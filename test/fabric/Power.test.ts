@@ -138,6 +138,30 @@ describe("the power of a VM", () => {
       yield* told("stopped")
     }))
 
+  test("one whose host does not take or give power is started with its host, or not, as before", (world) =>
+    Effect.gen(function* () {
+      const { faults, state } = world.hosts[0]!
+      const starts = () => [...state.domains.values()].map(({ autostart }) => autostart)
+      const denied = Effect.fnUntraced(function* (
+        procedure: "DOMAIN_DESTROY" | "DOMAIN_CREATE_WITH_FLAGS",
+        use: (power: Power["Type"]) => Effect.Effect<void, { readonly message: string }>
+      ) {
+        const before = starts()
+        yield* faults.fail(procedure, { code: 1, message: "no more pixie dust", nth: 1 })
+        assert.include((yield* Effect.flip(power(use))).message, "no more pixie dust")
+        // at once, and not when somebody has seen that it is not so
+        assert.deepStrictEqual(starts(), before)
+      })
+      yield* Effect.flatMap(Vms, (vms) => Effect.orDie(vms.change(vmId, { autostart: true })))
+      yield* denied("DOMAIN_DESTROY", (it) => it.powerOff(vmId))
+      yield* faults.ignorePowerButton("vm-1", true)
+      yield* denied("DOMAIN_DESTROY", (it) => it.shutDown(vmId, { within: 1 }))
+      yield* told("running")
+      yield* power((it) => it.powerOff(vmId))
+      yield* denied("DOMAIN_CREATE_WITH_FLAGS", (it) => it.start(vmId))
+      yield* told("stopped")
+    }))
+
   test("a slow guest is waited for", (world) =>
     Effect.gen(function* () {
       yield* world.hosts[0]!.faults.slowToTurnOff("vm-1", "1500 millis")
