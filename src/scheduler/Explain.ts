@@ -85,7 +85,9 @@ const amount = (resource: Resources.Name, value: number): string => {
     case "cpu":
       return String(value)
     case "ram":
-      return value % 1024 === 0 ? `${value / 1024} GiB` : `${value} MiB`
+      if (value % 1024 === 0) return `${value / 1024} GiB`
+      // of much a tenth of a GiB is exact enough, and no less than it is
+      return value < 10 * 1024 ? `${value} MiB` : `${Math.ceil((value / 1024) * 10) / 10} GiB`
     case "disk":
       return `${value} GiB`
   }

@@ -30,7 +30,7 @@ describe("a thousand requests for a VM at once, each by itself", () => {
           assert.strictEqual(json.code, "no_feasible_host")
           assert.match(
             String(json.detail),
-            /^no host can take the VM: 10 hosts: memory short by 100000 MiB; what would help: root@test-\d+ lacks only 100000 MiB of memory$/
+            /^no host can take the VM: 10 hosts: memory short by 97.7 GiB; what would help: root@test-\d+ lacks only 97.7 GiB of memory$/
           )
         }
 
