@@ -28,6 +28,17 @@ export interface Target {
   readonly orMore?: number
 }
 
+/** Figures of what runs on simulated hosts, which they say, each of one value. */
+export const simulated =
+  (section: string) =>
+  (what: string, unit: string, value: number, target?: Pick<Target, "kind" | "value">): Figure => ({
+    section,
+    what: `${what} (simulated)`,
+    unit,
+    values: [value],
+    ...(target === undefined ? {} : { target: { of: "median", ...target } })
+  })
+
 export const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1

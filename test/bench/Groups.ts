@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as App from "../http/v1/App.ts"
 import * as Contract from "../http/v1/Contract.ts"
-import type { Figure } from "./Figure.ts"
+import { simulated } from "./Figure.ts"
 import { BenchError } from "./Process.ts"
 
 const section = "groups"
@@ -111,18 +111,7 @@ export const measure = Effect.gen(function* () {
     const most = Contract.members(capacity)
     return Object.entries(Contract.members(promised)).some(([name, amount]) => Number(amount) > Number(most[name]))
   })
-  const figure = (
-    what: string,
-    unit: string,
-    value: number,
-    target?: Pick<NonNullable<Figure["target"]>, "kind" | "value">
-  ): Figure => ({
-    section,
-    what: `${what} (simulated)`,
-    unit,
-    values: [value],
-    ...(target === undefined ? {} : { target: { of: "median", ...target } })
-  })
+  const figure = simulated(section)
   const none = { kind: "at most", value: 0 } as const
   return [
     figure(`VMs placed of ${expected + beyond} asked for at once, on 1,000 hosts`, "VMs", vms.length, {

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Figure } from "./Figure.ts"
+import { simulated } from "./Figure.ts"
 import { BenchError, run } from "./Process.ts"
 import * as Program from "./Program.ts"
 
@@ -58,18 +58,7 @@ export const measure = Effect.gen(function* () {
   const well = yield* creating(10_000, 0)
   const hung = yield* creating(3000, 100)
   const standing = yield* program(Standing, "--hosts", "1000", "--standing", "20000", "--within", "40")
-  const figure = (
-    what: string,
-    unit: string,
-    value: number,
-    target?: Pick<NonNullable<Figure["target"]>, "kind" | "value">
-  ): Figure => ({
-    section,
-    what: `${what} (simulated)`,
-    unit,
-    values: [value],
-    ...(target === undefined ? {} : { target: { of: "median", ...target } })
-  })
+  const figure = simulated(section)
   return [
     figure("10,000 VMs on 1,000 hosts, 150 arriving a second", "VMs/s", well.perSecond, {
       kind: "at least",

@@ -2,52 +2,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
-import { Host } from "../../src/domain/Host.ts"
-import { DomainUuid, HostId, ImageId, InstanceTypeId, VmId } from "../../src/domain/Ids.ts"
+import { HostId } from "../../src/domain/Ids.ts"
 import * as Placement from "../../src/domain/Placement.ts"
-import * as Resources from "../../src/domain/Resources.ts"
-import { Vm } from "../../src/domain/Vm.ts"
+import type { Vm } from "../../src/domain/Vm.ts"
 import * as Engine from "../../src/scheduler/Engine.ts"
 import * as Arranging from "../../src/scheduler/Arranging.ts"
 import * as Kept from "../../src/scheduler/Kept.ts"
 import * as Violations from "../../src/scheduler/Violations.ts"
 import type { Candidate } from "../../src/services/Scheduler.ts"
-import { candidate, request } from "../contracts/SchedulerContract.ts"
-
-const size = { cpu: 1, ram: 1, disk: 1 }
-
-interface Place {
-  readonly room: number
-  readonly labels: Readonly<Record<string, string>>
-}
-
-const fleetOf = (places: ReadonlyArray<Place>): ReadonlyArray<Candidate> =>
-  places.map(({ labels, room }, index) => {
-    const one = candidate(
-      index + 1,
-      Resources.map(() => room)
-    )
-    return { ...one, host: new Host({ ...one.host, config: { ...one.host.config, labels } }) }
-  })
+import { request } from "../contracts/SchedulerContract.ts"
+import { after, fleetOf, type Place, size, vmOf } from "./Fleet.ts"
 
 const placementOf = (asked: Placement.Asked): Placement.Placement | null => Either.getOrThrow(Placement.make(asked))
-
-/** With one more on the host. */
-const after = (
-  candidates: ReadonlyArray<Candidate>,
-  id: HostId,
-  placement: Placement.Placement | null
-): ReadonlyArray<Candidate> =>
-  candidates.map((one) =>
-    one.host.id === id
-      ? {
-          ...one,
-          promised: Resources.map((name) => one.promised[name] + size[name]),
-          vms: one.vms + 1,
-          groups: [...(one.groups ?? []), ...Placement.countedIn(placement)]
-        }
-      : one
-  )
 
 const wanted = (placement: Placement.Placement | null, following?: number) => ({
   ...request(size),
@@ -75,21 +41,6 @@ const together = (
   }
   return hosts
 }
-
-const vmOf = (id: number, hostId: HostId, placement: Placement.Placement | null): Vm =>
-  new Vm({
-    id: VmId.make(id),
-    uuid: DomainUuid.make(`00000000-0000-4000-8000-${String(id).padStart(12, "0")}`),
-    name: `vm${id}`,
-    instanceType: InstanceTypeId.make(1),
-    imageId: ImageId.make(100),
-    hostId,
-    resources: size,
-    driver: "dir",
-    nics: [],
-    state: "running",
-    placement
-  })
 
 /** Must-rules that do not hold, as they are told of VMs that are there. */
 const violated = (vms: ReadonlyArray<Vm>, candidates: ReadonlyArray<Candidate>): number =>

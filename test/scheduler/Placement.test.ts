@@ -2,40 +2,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
-import { Host } from "../../src/domain/Host.ts"
-import { DomainUuid, HostId, ImageId, InstanceTypeId, VmId } from "../../src/domain/Ids.ts"
+import { VmId } from "../../src/domain/Ids.ts"
 import * as Placement from "../../src/domain/Placement.ts"
-import * as Resources from "../../src/domain/Resources.ts"
-import { Vm } from "../../src/domain/Vm.ts"
+import type { Vm } from "../../src/domain/Vm.ts"
 import * as Kept from "../../src/scheduler/Kept.ts"
 import * as Violations from "../../src/scheduler/Violations.ts"
 import type { Candidate } from "../../src/services/Scheduler.ts"
-import { candidate, request } from "../contracts/SchedulerContract.ts"
-
-const size = { cpu: 1, ram: 1, disk: 1 }
+import { request } from "../contracts/SchedulerContract.ts"
+import { after, fleetOf, size, vmOf } from "./Fleet.ts"
 
 /** Hosts with room for so many VMs each, in these racks; null: with no such label. */
 const hostsIn = (racks: ReadonlyArray<string | null>, room: number): ReadonlyArray<Candidate> =>
-  racks.map((rack, index) => {
-    const one = candidate(index + 1, { cpu: room, ram: room, disk: room })
-    const labels: Record<string, string> = rack === null ? {} : { rack }
-    return { ...one, host: new Host({ ...one.host, config: { ...one.host.config, labels } }) }
-  })
-
-const vmOf = (id: number, hostId: HostId, placement: Placement.Placement | null): Vm =>
-  new Vm({
-    id: VmId.make(id),
-    uuid: DomainUuid.make(`00000000-0000-4000-8000-${String(id).padStart(12, "0")}`),
-    name: `vm${id}`,
-    instanceType: InstanceTypeId.make(1),
-    imageId: ImageId.make(100),
-    hostId,
-    resources: size,
-    driver: "dir",
-    nics: [],
-    state: "running",
-    placement
-  })
+  fleetOf(racks.map((rack) => ({ room, labels: rack === null ? {} : { rack } })))
 
 /** What is there, and a scheduler that follows it. */
 const makeWorld = (racks: ReadonlyArray<string | null>, room = 100) => {
@@ -54,17 +32,7 @@ const makeWorld = (racks: ReadonlyArray<string | null>, room = 100) => {
     }
     assert.isFalse(Kept.reasons(wanted, hosts).has(placed.hostId))
     vms.push(vmOf(vms.length + 1, placed.hostId, placement))
-    const names = Placement.countedIn(placement)
-    hosts = hosts.map((one) =>
-      one.host.id === placed.hostId
-        ? {
-            ...one,
-            promised: Resources.map((name) => one.promised[name] + size[name]),
-            vms: one.vms + 1,
-            ...(names.length === 0 ? {} : { groups: [...(one.groups ?? []), ...names] })
-          }
-        : one
-    )
+    hosts = after(hosts, placed.hostId, placement)
     return placed.hostId
   }
   const violated = () =>
