@@ -1,5 +1,5 @@
 /**
- * Twenty bugs for the recovery code, each of a kind that such code really has. The soak has to find every one: `npm run soak:bugs`.
+ * Bugs for the recovery code, each of a kind that such code really has. The soak has to find every one: `npm run soak:bugs`.
  */
 
 /** `find` stands exactly once in `file`. */
@@ -131,5 +131,127 @@ export const bugs: ReadonlyArray<Bug> = [
     file: "layers/HypervisorDisks.ts",
     find: "      } else if (hadTurn && find(persistent, disk) === undefined) {",
     replace: "      } else if (live !== null || (hadTurn && find(persistent, disk) === undefined)) {"
+  },
+  {
+    name: "a VM that was stopped on purpose is started by its host",
+    file: "src/operations/VmSaga.ts",
+    find: "  vm.autostart ? hypervisor.setAutostart(host, { uuid: vm.uuid, domainName: vm.domainName }, false) : Effect.void",
+    replace: "  Effect.void"
+  },
+  {
+    name: "a VM that is started again is no more started by its host",
+    file: "src/operations/StartVm.ts",
+    find: "          if (vm.autostart) yield* hypervisor.setAutostart(host, domain, true)\n",
+    replace: ""
+  },
+  {
+    name: "one that is off is told to start with its host",
+    file: "src/operations/ConfigureVm.ts",
+    find: "const autostart = vm.startsWithHost",
+    replace: "const autostart = vm.autostart"
+  },
+  {
+    name: "a running domain keeps its old title",
+    file: "layers/HypervisorLive.ts",
+    find: "yield* set(impact.live | impact.config).pipe(",
+    replace: "yield* set(impact.config).pipe("
+  },
+  {
+    name: "that a VM is to be off is forgotten",
+    file: "src/operations/ShutDownVm.ts",
+    find: 'succeeded: inventory.setVmPower(vm.id, "stopped")',
+    replace: "succeeded: Effect.void"
+  },
+  {
+    name: "a VM whose power is taken while it is paused stays paused in the inventory",
+    file: "layers/InventoryLive.ts",
+    find: "if (!vm.settled || vm.state === power) return vm\n",
+    replace: 'if (!vm.settled || vm.state !== "running") return vm\n'
+  },
+  {
+    name: "a paused VM that is reset is wanted running",
+    file: "src/operations/ResetVm.ts",
+    find: "      act: hypervisor.reset(host, { uuid: vm.uuid, domainName: vm.domainName })\n",
+    replace:
+      "      act: hypervisor.reset(host, { uuid: vm.uuid, domainName: vm.domainName }).pipe(Effect.zipRight(hypervisor.resume(host, { uuid: vm.uuid, domainName: vm.domainName })))\n"
+  },
+  {
+    name: "a NIC that could not be attached stays in the domain",
+    file: "src/operations/AttachNic.ts",
+    find: "        undo: nic === null ? Effect.void : hypervisor.detachNic(host, domain, NicSaga.refOf(nic))\n",
+    replace: ""
+  },
+  {
+    name: "a NIC that could not be attached stays with its VM",
+    file: "src/operations/AttachNic.ts",
+    find: "    failed: settle(null)\n",
+    replace: "    failed: Effect.void\n"
+  },
+  {
+    name: "a guest that holds a NIC loses it in the inventory",
+    file: "src/operations/DetachNic.ts",
+    find: 'failed: settle({ state: "attached", releaseAsked: true })',
+    replace: "failed: settle(null)"
+  },
+  {
+    name: "only the running domain lets go of a NIC, not its definition",
+    file: "layers/HypervisorNics.ts",
+    find: "      } else if (defined === undefined) return\n",
+    replace: "      } else if (live !== null || defined === undefined) return\n"
+  },
+  {
+    name: "a link that could not be set stays half set",
+    file: "src/operations/SetNicLink.ts",
+    find: "        undo: Effect.asVoid(set(formerLink))\n",
+    replace: ""
+  },
+  {
+    name: "a VM that could not be resized has its new size",
+    file: "src/operations/ResizeVm.ts",
+    find: "          yield* define({ cpu, ram })\n        }),\n        undo: define(vm.resources)\n",
+    replace: "          yield* define({ cpu, ram })\n        })\n"
+  },
+  {
+    name: "a VM that could not be resized keeps what was promised for that",
+    file: "layers/InventoryLive.ts",
+    find: "          yield* updateReservation(cpu, ram, id)\n          if (to === null) return { result: before, hosts: [before.hostId] }\n",
+    replace:
+      "          if (to === null) return { result: before, hosts: [before.hostId] }\n          yield* updateReservation(cpu, ram, id)\n"
+  },
+  {
+    name: "a seed that a cut connection left half written is taken for whole",
+    file: "layers/StorageDirSeeds.ts",
+    find: "      yield* send(host, action, there, whole(content))\n",
+    replace: "      if (replaces) yield* send(host, action, there, whole(content))\n"
+  },
+  {
+    name: "the seed of a VM that could not be created stays",
+    file: "src/operations/CreateVm.ts",
+    find: "        undo: driver.deleteSeed(host, vm.id, operationId)\n",
+    replace: ""
+  },
+  {
+    name: "the hold on a disk that could not be published stays",
+    file: "src/operations/PublishImage.ts",
+    find: "        undo: release,\n",
+    replace: ""
+  },
+  {
+    name: "the file of an image that could not be published stays",
+    file: "src/operations/PublishImage.ts",
+    find: "        undo: store.remove(source),\n",
+    replace: ""
+  },
+  {
+    name: "an image that could not be published stays in the inventory",
+    file: "src/operations/PublishImage.ts",
+    find: "failed: inventory.dropImage(image.id)",
+    replace: "failed: Effect.void"
+  },
+  {
+    name: "what the console has said of a VM that was gone already stays",
+    file: "layers/HypervisorLive.ts",
+    find: "    }\n    yield* forgetConsole(host, action, domain)\n",
+    replace: "      yield* forgetConsole(host, action, domain)\n    }\n"
   }
 ]
