@@ -42,8 +42,8 @@ const portOf = Effect.fnUntraced(function* (host: SimulatedHost.SimulatedHost) {
   return address.port
 })
 
-/** One host, one image, one type; `arguments` are what the program is started with. */
-export const make = Effect.gen(function* () {
+/** One host with its disks in a pool or in a folder, one image, two types; `arguments` are what the program is started with. */
+export const makeWith = Effect.fnUntraced(function* ({ ceph }: { readonly ceph: boolean }) {
   const folder = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "vmfabric-served-"))),
     (path) => Effect.sync(() => rmSync(path, { recursive: true }))
@@ -51,7 +51,15 @@ export const make = Effect.gen(function* () {
   const cluster = yield* Cluster.make()
   const fleet = yield* Fleet.make({
     hosts: [
-      { hostname: "sim-1", ceph: cluster, bootTime: "20 millis", releaseTime: "10 millis" },
+      {
+        hostname: "sim-1",
+        ceph: cluster,
+        cpus: 64,
+        memory: 64 * 1024 ** 3,
+        bootTime: "20 millis",
+        shutdownTime: "20 millis",
+        releaseTime: "10 millis"
+      },
       { hostname: "sim-images", cephCommands: cluster }
     ]
   })
@@ -70,19 +78,23 @@ export const make = Effect.gen(function* () {
   return {
     hosts: [host],
     cluster,
+    imageFolder: `${database}.images`,
     database,
     folder,
     arguments: [
       ["--database", database],
       ["--ssh-key", file("key", fleet.credentials.privateKeys[0] ?? "")],
       ["--known-hosts", file("known_hosts", `${knownHosts}\n`)],
-      ["--ceph-pool", cluster.pool, "--ceph-host", `root@127.0.0.1:${imagesPort}`],
+      ceph ? ["--ceph-pool", cluster.pool, "--ceph-host", `root@127.0.0.1:${imagesPort}`] : [],
       file("machines", `root@127.0.0.1:${port}\n`),
       file("images", `root@127.0.0.1:${imagesPort}:/images/test.img name=test\n`),
-      file("types", JSON.stringify({ types: [{ tid: 1, cpu: 1, ram: 1024, disk: 1 }] }))
+      file("types", JSON.stringify({ types: [1, 2].map((tid) => ({ tid, cpu: tid, ram: 512 * tid, disk: 1 })) }))
     ].flat()
   }
 })
+
+/** Its disks are in a pool. */
+export const make = makeWith({ ceph: true })
 
 export type Served = Effect.Effect.Success<typeof make>
 
@@ -97,7 +109,7 @@ export const look = <A, E>(served: Served, use: Effect.Effect<A, E, Inventory | 
     return yield* Effect.provide(use, AppLive.persistence(copy))
   })
 
-/** Waits until no operation is left, and hosts, pool and inventory are one: for a minute at most, since it is real time that passes. */
+/** Waits until no operation is left, and hosts, pool and inventory are one: for two minutes at most, since it is real time that passes. */
 export const atRest = (served: Served) =>
   Effect.sandbox(
     look(
@@ -109,6 +121,7 @@ export const atRest = (served: Served) =>
           []
         )
         yield* World.agree(served)
+        yield* World.told(served)
       })
     )
-  ).pipe(Effect.retry(Schedule.spaced("20 millis").pipe(Schedule.upTo("1 minute"))), Effect.unsandbox)
+  ).pipe(Effect.retry(Schedule.spaced("100 millis").pipe(Schedule.upTo("2 minutes"))), Effect.unsandbox)
