@@ -169,11 +169,10 @@ export const bugs: ReadonlyArray<Bug> = [
     replace: 'if (!vm.settled || vm.state !== "running") return vm\n'
   },
   {
-    name: "a paused VM that is reset is wanted running",
+    name: "a reset takes the power and does not give it again",
     file: "src/operations/ResetVm.ts",
-    find: "      act: hypervisor.reset(host, { uuid: vm.uuid, domainName: vm.domainName })\n",
-    replace:
-      "      act: hypervisor.reset(host, { uuid: vm.uuid, domainName: vm.domainName }).pipe(Effect.zipRight(hypervisor.resume(host, { uuid: vm.uuid, domainName: vm.domainName })))\n"
+    find: "act: hypervisor.reset(",
+    replace: "act: hypervisor.powerOff("
   },
   {
     name: "a NIC that could not be attached stays in the domain",
