@@ -210,7 +210,7 @@ const everywhere = Effect.fnUntraced(function* (where: "in a pool" | "on the hos
       const fibers = yield* Effect.forEach(asked, ({ ask, kind }) => {
         // one that fails before it is at its point is asked for again
         const ended = Effect.flatMap(ask, (answer) =>
-          isBegun(answer) ? Asks.done(client, Effect.succeed(answer)) : Effect.void
+          isBegun(answer) ? Effect.asVoid(Asks.done(client, Effect.succeed(answer))) : Effect.void
         )
         return Effect.map(Effect.forkScoped(Effect.exit(stubbornly(ended))), (fiber) => ({ fiber, kind }))
       })
