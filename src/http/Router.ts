@@ -18,6 +18,7 @@ import * as Guard from "./Guard.ts"
 import * as Gui from "./Gui.ts"
 import * as Health from "./Health.ts"
 import * as Insight from "./Insight.ts"
+import * as Json from "./Json.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Needs from "./Needs.ts"
 import * as Original from "./Original.ts"
@@ -55,7 +56,7 @@ const undecodable = (request: HttpServerRequest.HttpServerRequest): HttpServerRe
     ? Problems.respond(
         new Problem.NotFound({ status: 404, code: "route_not_found", title: "There is no such route", detail })
       )
-    : HttpServerResponse.unsafeJson({ error: detail }, { status: 404 })
+    : Json.answer({ error: detail }, { status: 404 })
 }
 
 /** The server it is served on, which would answer such a path with nothing at all. */
@@ -88,7 +89,10 @@ export interface Options extends Omit<Guard.Options, "needs"> {
 /** Serves the routes, guarded, on whatever `HttpServer` is provided. @since 0.4.0 @category layers */
 export const layerWith = ({ traced = false, ...guarding }: Options) =>
   HttpLayerRouter.serve(
-    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Gui.layer, Guard.layer({ ...guarding, needs })),
+    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Gui.layer).pipe(
+      // first, and so before all that answers
+      Layer.provide(Guard.layer({ ...guarding, needs }))
+    ),
     {
       disableLogger: true,
       disableListenLog: true,

@@ -418,7 +418,7 @@ const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.u
 
 /** A request that is only to be planned must not be done because nobody here plans it. */
 const isPlanRefused = (url: string, endpoint: Endpoint | undefined): P.Problem | undefined => {
-  if (endpoint === undefined || has(endpoint.urlParamsSchema, "plan")) return undefined
+  if (!url.includes("?") || endpoint === undefined || has(endpoint.urlParamsSchema, "plan")) return undefined
   const query = queryOf(url)
   const asked = ["plan", "plan_id"].find((name) => query.has(name))
   if (asked === undefined) return undefined
@@ -434,22 +434,33 @@ const isPlanRefused = (url: string, endpoint: Endpoint | undefined): P.Problem |
  *
  * @since 0.4.0 @category layers
  */
-export const middleware = HttpLayerRouter.middleware((endpoint) =>
-  Effect.gen(function* () {
-    const request = yield* HttpServerRequest.HttpServerRequest
-    const asked = yield* current
-    const unplanned = isPlanRefused(request.url, asked)
-    if (unplanned !== undefined) return respond(unplanned)
-    if (HttpMethod.hasBody(request.method) && Option.isSome(asked?.payloadSchema ?? Option.none())) {
+export const middleware = HttpLayerRouter.middleware((endpoint) => {
+  const bounded = HttpIncomingMessage.withMaxBodySize(endpoint, Option.some(maxBody))
+  const withBody = Effect.fnUntraced(function* (
+    request: HttpServerRequest.HttpServerRequest,
+    asked: Endpoint | undefined
+  ) {
+    if (Option.isSome(asked?.payloadSchema ?? Option.none())) {
       if (asked !== undefined && Context.get(asked.annotations, BodyOptional) && (yield* hasNoBody(request))) {
         return yield* Effect.provideService(endpoint, HttpServerRequest.HttpServerRequest, withEmptyBody(request))
       }
       const refused = isBodyRefused(request, asked)
       if (refused !== undefined) return respond(refused)
     }
-    return yield* HttpIncomingMessage.withMaxBodySize(endpoint, Option.some(maxBody))
-  }).pipe(Effect.catchAllCause(failed))
-).layer
+    return yield* bounded
+  })
+  // most requests have no body: with as few steps as can be
+  return Effect.catchAllCause(
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+      Effect.flatMap(current, (asked) => {
+        const unplanned = isPlanRefused(request.url, asked)
+        if (unplanned !== undefined) return Effect.succeed(respond(unplanned))
+        return HttpMethod.hasBody(request.method) ? withBody(request, asked) : endpoint
+      })
+    ),
+    failed
+  )
+}).layer
 
 /** The paths of the API, as its router finds them, by each method that they have. */
 const paths = HttpLayerRouter.FindMyWay.make<void>()
