@@ -55,6 +55,11 @@ const digest = (secret: Redacted.Redacted): Buffer => createHash("sha256").updat
 
 const isUserName = Schema.is(UserName)
 
+const mayNotYet =
+  "would be able to sign in, and no admin would: give an admin a password or a token of the role admin before"
+const mayNoMore =
+  "is the last admin who can sign in, and others can: give an admin another password or token of the role admin before"
+
 const lastAdmin = (name: UserName) =>
   new Errors.UserConflict({ name, reason: "is the last admin: make somebody else one first" })
 
@@ -212,6 +217,19 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
 
   const knownUser = (name: string) => (isUserName(name) ? users.get(name) : undefined)
 
+  /**
+   * A change within its transaction, refused when it would leave somebody who can sign in and no admin who can: while there is nobody who could, whoever
+   * works on this machine is admin, and then they are not.
+   */
+  const keepingAdmins = <A, E, R>(name: UserName, reason: string, change: Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const before = yield* Identities.isLockedOut(sql, now)
+      const result = yield* change
+      if (!before && (yield* Identities.isLockedOut(sql, now))) return yield* new Errors.UserConflict({ name, reason })
+      return result
+    })
+
   /** Off every request's path. What cannot be stored now is stored next time. */
   const store = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
@@ -302,18 +320,22 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const createdAt = yield* Clock.currentTimeMillis
       const stored = yield* writeSimply(
         `create user ${name}`,
-        Effect.gen(function* () {
-          const row = yield* Identities.insertUser(sql, { name, role, passwordHash, disabled: false, createdAt })
-          if (row === null) return yield* new Errors.UserConflict({ name, reason: "exists already" })
-          if (role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
-            return yield* new Errors.UserConflict({
-              name,
-              reason: "cannot be the first one with this role: nobody could administer, so create an admin before"
-            })
-          }
-          yield* confirm(userOf(row))
-          return row
-        }),
+        keepingAdmins(
+          name,
+          mayNotYet,
+          Effect.gen(function* () {
+            const row = yield* Identities.insertUser(sql, { name, role, passwordHash, disabled: false, createdAt })
+            if (row === null) return yield* new Errors.UserConflict({ name, reason: "exists already" })
+            if (role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
+              return yield* new Errors.UserConflict({
+                name,
+                reason: "cannot be the first one with this role: nobody could administer, so create an admin before"
+              })
+            }
+            yield* confirm(userOf(row))
+            return row
+          })
+        ),
         keepUser
       )
       return userOf(stored)
@@ -328,26 +350,30 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const passwordHash = password === undefined ? undefined : yield* passwords.hash(password)
       const { row } = yield* writeSimply(
         `change user ${name}`,
-        Effect.gen(function* () {
-          const before = yield* Identities.user(sql, name)
-          if (before === null) return yield* new Errors.UserNotFound({ name })
-          if (check !== undefined) yield* check(userOf(before))
-          const row = {
-            ...before,
-            role: role ?? before.role,
-            passwordHash: passwordHash ?? before.passwordHash,
-            disabled: disabled ?? before.disabled
-          }
-          const administers = (one: Identities.UserRow) => one.role === "admin" && !one.disabled
-          if (administers(before) && !administers(row) && !(yield* Identities.otherAdmin(sql, name))) {
-            return yield* lastAdmin(name)
-          }
-          yield* Identities.updateUser(sql, row)
-          const ends = row.role !== before.role || row.passwordHash !== before.passwordHash
-          if (ends) yield* Identities.deleteSessionsOf(sql, name)
-          yield* confirm({ before: userOf(before), after: userOf(row) })
-          return { row, ends }
-        }),
+        keepingAdmins(
+          name,
+          role === undefined && disabled !== true ? mayNotYet : mayNoMore,
+          Effect.gen(function* () {
+            const before = yield* Identities.user(sql, name)
+            if (before === null) return yield* new Errors.UserNotFound({ name })
+            if (check !== undefined) yield* check(userOf(before))
+            const row = {
+              ...before,
+              role: role ?? before.role,
+              passwordHash: passwordHash ?? before.passwordHash,
+              disabled: disabled ?? before.disabled
+            }
+            const administers = (one: Identities.UserRow) => one.role === "admin" && !one.disabled
+            if (administers(before) && !administers(row) && !(yield* Identities.otherAdmin(sql, name))) {
+              return yield* lastAdmin(name)
+            }
+            yield* Identities.updateUser(sql, row)
+            const ends = row.role !== before.role || row.passwordHash !== before.passwordHash
+            if (ends) yield* Identities.deleteSessionsOf(sql, name)
+            yield* confirm({ before: userOf(before), after: userOf(row) })
+            return { row, ends }
+          })
+        ),
         ({ ends, row }) => {
           keepUser(row)
           if (ends) dropSessions(({ user }) => user === name)
@@ -359,14 +385,18 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
     removeUser: Effect.fn("Identity.removeUser")((name, check, confirm = unconfirmed) =>
       writeSimply(
         `remove user ${name}`,
-        Effect.gen(function* () {
-          const before = yield* Identities.user(sql, name)
-          if (before === null) return yield* new Errors.UserNotFound({ name })
-          if (check !== undefined) yield* check(userOf(before))
-          if (before.role === "admin" && !(yield* Identities.otherAdmin(sql, name))) return yield* lastAdmin(name)
-          yield* Identities.deleteUser(sql, name)
-          yield* confirm(userOf(before))
-        }),
+        keepingAdmins(
+          name,
+          mayNoMore,
+          Effect.gen(function* () {
+            const before = yield* Identities.user(sql, name)
+            if (before === null) return yield* new Errors.UserNotFound({ name })
+            if (check !== undefined) yield* check(userOf(before))
+            if (before.role === "admin" && !(yield* Identities.otherAdmin(sql, name))) return yield* lastAdmin(name)
+            yield* Identities.deleteUser(sql, name)
+            yield* confirm(userOf(before))
+          })
+        ),
         () => {
           users.delete(name)
           dropTokens(({ owner }) => owner === name)
@@ -388,7 +418,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       if (name.length < 1 || name.length > 255) {
         return yield* new Errors.InvalidArgument({
           field: "name",
-          problem: `has ${name.length} characters`,
+          problem: `has ${name.length} ${name.length === 1 ? "character" : "characters"}`,
           expected: "1 to 255"
         })
       }
@@ -404,21 +434,25 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const hash = digest(secret).toString("hex")
       const row = yield* writeSimply(
         `create a token of ${owner}`,
-        Effect.gen(function* () {
-          const user = yield* Identities.user(sql, owner)
-          if (user === null) return yield* new Errors.UserNotFound({ name: owner })
-          if (!allows(user.role, role)) {
-            return yield* new Errors.NotAllowed({
-              reason: `a token of ${owner} can have the role ${user.role} at most, not ${role}`
-            })
-          }
-          if ((yield* Identities.countTokens(sql, owner)) >= mostTokens) {
-            return yield* new Errors.NotAllowed({ reason: `${owner} has ${mostTokens} tokens: remove one first` })
-          }
-          const made = yield* Identities.insertToken(sql, { hash, name, owner, role, createdAt, expiresAt })
-          yield* confirm(tokenOf(made))
-          return made
-        }),
+        keepingAdmins(
+          owner,
+          mayNotYet,
+          Effect.gen(function* () {
+            const user = yield* Identities.user(sql, owner)
+            if (user === null) return yield* new Errors.UserNotFound({ name: owner })
+            if (!allows(user.role, role)) {
+              return yield* new Errors.NotAllowed({
+                reason: `a token of ${owner} can have the role ${user.role} at most, not ${role}`
+              })
+            }
+            if ((yield* Identities.countTokens(sql, owner)) >= mostTokens) {
+              return yield* new Errors.NotAllowed({ reason: `${owner} has ${mostTokens} tokens: remove one first` })
+            }
+            const made = yield* Identities.insertToken(sql, { hash, name, owner, role, createdAt, expiresAt })
+            yield* confirm(tokenOf(made))
+            return made
+          })
+        ),
         keepToken
       )
       return { token: tokenOf(row), secret }
@@ -431,7 +465,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           const before = yield* Identities.token(sql, id)
           if (before === null) return yield* new Errors.TokenNotFound({ tokenId: id })
           if (check !== undefined) yield* check(tokenOf(before))
-          yield* Identities.deleteToken(sql, id)
+          yield* keepingAdmins(before.owner, mayNoMore, Identities.deleteToken(sql, id))
           yield* confirm(tokenOf(before))
         }),
         () => dropTokens((token) => token.id === id)

@@ -4,6 +4,7 @@
  * @since 0.4.0
  */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -334,6 +335,10 @@ const cutOff = new InvalidArgument({
   expected: "the rest of it, from what `received` of the image says on"
 })
 
+/** How many bytes a body is said to have; undefined: that is not said. */
+const lengthOf = ({ headers }: HttpServerRequest.HttpServerRequest): number | undefined =>
+  headers["content-length"] === undefined ? undefined : Number(headers["content-length"])
+
 const images = HttpApiBuilder.group(api, "images", (handlers) =>
   Effect.gen(function* () {
     const images = yield* ImageIntake
@@ -370,7 +375,8 @@ const images = HttpApiBuilder.group(api, "images", (handlers) =>
             images.send(
               path.id,
               headers["upload-offset"],
-              Stream.mapError(request.stream, () => cutOff)
+              Stream.mapError(request.stream, () => cutOff),
+              lengthOf(request)
             ),
             shown(path.id, headers.prefer)
           )

@@ -19,12 +19,10 @@ describe("VMs", () => {
       yield* done("POST", "/vms", { name: "web", instanceType: 1, tags: ["prod"], description: "ünïcode" })
       const quick = yield* get("/vms/1")
       assert.deepInclude(quick.json, { id: 1, name: "web", tags: ["prod"], description: "ünïcode" })
-      for (const other of ["/vms/1?x", "/vms/01"]) {
-        const slow = yield* send(`/api/v1${other}`)
-        assert.strictEqual(slow.status, 200, other)
-        assert.deepStrictEqual(slow.body, quick.body)
-        assert.deepStrictEqual([...slow.headers], [...quick.headers])
-      }
+      const slow = yield* send("/api/v1/vms/01")
+      assert.strictEqual(slow.status, 200)
+      assert.deepStrictEqual(slow.body, quick.body)
+      assert.deepStrictEqual([...slow.headers], [...quick.headers])
       const none = yield* send("/api/v1/vms/2")
       assert.deepStrictEqual(none.body, (yield* send("/api/v1/vms/02")).body)
       assert.deepInclude(none.json, { status: 404, code: "vm_not_found" })
