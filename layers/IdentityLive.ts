@@ -320,22 +320,22 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const createdAt = yield* Clock.currentTimeMillis
       const stored = yield* writeSimply(
         `create user ${name}`,
-        keepingAdmins(
-          name,
-          mayNotYet,
-          Effect.gen(function* () {
-            const row = yield* Identities.insertUser(sql, { name, role, passwordHash, disabled: false, createdAt })
-            if (row === null) return yield* new Errors.UserConflict({ name, reason: "exists already" })
-            if (role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
-              return yield* new Errors.UserConflict({
-                name,
-                reason: "cannot be the first one with this role: nobody could administer, so create an admin before"
-              })
-            }
-            yield* confirm(userOf(row))
-            return row
-          })
-        ),
+        Effect.gen(function* () {
+          const row = yield* keepingAdmins(
+            name,
+            mayNotYet,
+            Identities.insertUser(sql, { name, role, passwordHash, disabled: false, createdAt })
+          )
+          if (row === null) return yield* new Errors.UserConflict({ name, reason: "exists already" })
+          if (role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
+            return yield* new Errors.UserConflict({
+              name,
+              reason: "cannot be the first one with this role: nobody could administer, so create an admin before"
+            })
+          }
+          yield* confirm(userOf(row))
+          return row
+        }),
         keepUser
       )
       return userOf(stored)
@@ -350,30 +350,27 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const passwordHash = password === undefined ? undefined : yield* passwords.hash(password)
       const { row } = yield* writeSimply(
         `change user ${name}`,
-        keepingAdmins(
-          name,
-          role === undefined && disabled !== true ? mayNotYet : mayNoMore,
-          Effect.gen(function* () {
-            const before = yield* Identities.user(sql, name)
-            if (before === null) return yield* new Errors.UserNotFound({ name })
-            if (check !== undefined) yield* check(userOf(before))
-            const row = {
-              ...before,
-              role: role ?? before.role,
-              passwordHash: passwordHash ?? before.passwordHash,
-              disabled: disabled ?? before.disabled
-            }
-            const administers = (one: Identities.UserRow) => one.role === "admin" && !one.disabled
-            if (administers(before) && !administers(row) && !(yield* Identities.otherAdmin(sql, name))) {
-              return yield* lastAdmin(name)
-            }
-            yield* Identities.updateUser(sql, row)
-            const ends = row.role !== before.role || row.passwordHash !== before.passwordHash
-            if (ends) yield* Identities.deleteSessionsOf(sql, name)
-            yield* confirm({ before: userOf(before), after: userOf(row) })
-            return { row, ends }
-          })
-        ),
+        Effect.gen(function* () {
+          const before = yield* Identities.user(sql, name)
+          if (before === null) return yield* new Errors.UserNotFound({ name })
+          if (check !== undefined) yield* check(userOf(before))
+          const row = {
+            ...before,
+            role: role ?? before.role,
+            passwordHash: passwordHash ?? before.passwordHash,
+            disabled: disabled ?? before.disabled
+          }
+          const administers = (one: Identities.UserRow) => one.role === "admin" && !one.disabled
+          if (administers(before) && !administers(row) && !(yield* Identities.otherAdmin(sql, name))) {
+            return yield* lastAdmin(name)
+          }
+          const reason = role === undefined && disabled !== true ? mayNotYet : mayNoMore
+          yield* keepingAdmins(name, reason, Identities.updateUser(sql, row))
+          const ends = row.role !== before.role || row.passwordHash !== before.passwordHash
+          if (ends) yield* Identities.deleteSessionsOf(sql, name)
+          yield* confirm({ before: userOf(before), after: userOf(row) })
+          return { row, ends }
+        }),
         ({ ends, row }) => {
           keepUser(row)
           if (ends) dropSessions(({ user }) => user === name)
@@ -385,18 +382,14 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
     removeUser: Effect.fn("Identity.removeUser")((name, check, confirm = unconfirmed) =>
       writeSimply(
         `remove user ${name}`,
-        keepingAdmins(
-          name,
-          mayNoMore,
-          Effect.gen(function* () {
-            const before = yield* Identities.user(sql, name)
-            if (before === null) return yield* new Errors.UserNotFound({ name })
-            if (check !== undefined) yield* check(userOf(before))
-            if (before.role === "admin" && !(yield* Identities.otherAdmin(sql, name))) return yield* lastAdmin(name)
-            yield* Identities.deleteUser(sql, name)
-            yield* confirm(userOf(before))
-          })
-        ),
+        Effect.gen(function* () {
+          const before = yield* Identities.user(sql, name)
+          if (before === null) return yield* new Errors.UserNotFound({ name })
+          if (check !== undefined) yield* check(userOf(before))
+          if (before.role === "admin" && !(yield* Identities.otherAdmin(sql, name))) return yield* lastAdmin(name)
+          yield* keepingAdmins(name, mayNoMore, Identities.deleteUser(sql, name))
+          yield* confirm(userOf(before))
+        }),
         () => {
           users.delete(name)
           dropTokens(({ owner }) => owner === name)
@@ -434,25 +427,25 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const hash = digest(secret).toString("hex")
       const row = yield* writeSimply(
         `create a token of ${owner}`,
-        keepingAdmins(
-          owner,
-          mayNotYet,
-          Effect.gen(function* () {
-            const user = yield* Identities.user(sql, owner)
-            if (user === null) return yield* new Errors.UserNotFound({ name: owner })
-            if (!allows(user.role, role)) {
-              return yield* new Errors.NotAllowed({
-                reason: `a token of ${owner} can have the role ${user.role} at most, not ${role}`
-              })
-            }
-            if ((yield* Identities.countTokens(sql, owner)) >= mostTokens) {
-              return yield* new Errors.NotAllowed({ reason: `${owner} has ${mostTokens} tokens: remove one first` })
-            }
-            const made = yield* Identities.insertToken(sql, { hash, name, owner, role, createdAt, expiresAt })
-            yield* confirm(tokenOf(made))
-            return made
-          })
-        ),
+        Effect.gen(function* () {
+          const user = yield* Identities.user(sql, owner)
+          if (user === null) return yield* new Errors.UserNotFound({ name: owner })
+          if (!allows(user.role, role)) {
+            return yield* new Errors.NotAllowed({
+              reason: `a token of ${owner} can have the role ${user.role} at most, not ${role}`
+            })
+          }
+          if ((yield* Identities.countTokens(sql, owner)) >= mostTokens) {
+            return yield* new Errors.NotAllowed({ reason: `${owner} has ${mostTokens} tokens: remove one first` })
+          }
+          const made = yield* keepingAdmins(
+            owner,
+            mayNotYet,
+            Identities.insertToken(sql, { hash, name, owner, role, createdAt, expiresAt })
+          )
+          yield* confirm(tokenOf(made))
+          return made
+        }),
         keepToken
       )
       return { token: tokenOf(row), secret }
