@@ -37,6 +37,7 @@ import * as Logs from "../observability/Logs.ts"
 import { Readiness } from "../observability/Readiness.ts"
 import * as Admission from "./Admission.ts"
 import * as Listening from "./Listening.ts"
+import * as Stopping from "./Stopping.ts"
 
 const logs = Logs.make(process.stdout.isTTY)
 
@@ -46,6 +47,8 @@ const announce = (config: AppConfig.AppConfig["Type"], scheme: "http" | "https")
       const { listen } = config
       const drain = AppConfig.drainOf(config)
       const { stop } = yield* Readiness
+      // before what is told first: it counts from the end of that
+      yield* Stopping.bounded
       // built last, so it is told first
       yield* Effect.addFinalizer(() =>
         Effect.gen(function* () {
