@@ -248,10 +248,9 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           const bodies = itemsOf(all.body).filter((item) => ids.has(String(idOf(item))))
           yield* list(view, items, { items: bodies, next: null, total: items.length }, "none was created")
           if (failures > 0) {
-            return yield* new Refused({
-              why: "failed",
-              message: `${failures} of ${operations.length} VMs could not be created: vmfabric operation list --kind CreateVm --state failed says why`
-            })
+            const failed = `${failures} of ${operations.length} VMs could not be created: vmfabric operation list --kind CreateVm --state failed says why`
+            if (refused === null) return yield* new Refused({ why: "failed", message: failed })
+            yield* note(failed)
           }
         }
         if (refused !== null) {
