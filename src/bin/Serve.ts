@@ -7,6 +7,7 @@ import * as Command from "@effect/cli/Command"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
+import { isPlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as Runtime from "@effect/platform/Runtime"
@@ -29,6 +30,7 @@ import * as SshLive from "../../layers/SshLive.ts"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Cli from "../cli/Cli.ts"
 import { exit } from "../cli/Failure.ts"
+import * as Files from "../cli/Files.ts"
 import * as AppConfig from "../config/AppConfig.ts"
 import * as InputFiles from "../config/InputFiles.ts"
 import * as Router from "../http/Router.ts"
@@ -188,7 +190,12 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
     traced: Option.isSome(config.otlpEndpoint)
   }
   const server = (tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)).pipe(
-    Layer.mapError((error) => (error._tag === "ServeError" ? Listening.explained(config.listen, error.cause) : error))
+    Layer.mapError((error) => {
+      if (error._tag === "ServeError") return Listening.explained(config.listen, error.cause)
+      return error._tag === "TlsError" && isPlatformError(error.cause)
+        ? new Server.TlsError({ message: `${error.message}: ${Files.why(error.cause)}`, cause: error.cause })
+        : error
+    })
   )
   const serve = <E, R>(app: Layer.Layer<AppLive.App, E, R>) =>
     announce(config, tls === null ? "http" : "https").pipe(
