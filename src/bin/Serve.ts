@@ -229,7 +229,11 @@ const tell = (error: { readonly message: string }) => Effect.logError(error.mess
 
 const main = Effect.gen(function* () {
   // the library takes a flag that it does not know for a file
-  const problem = Cli.problem(process.argv.slice(2))
+  const args = process.argv.slice(2)
+  const fs = yield* FileSystem.FileSystem
+  const misspelt = Cli.misspelt(args)
+  const isFile = misspelt !== undefined && (yield* Effect.orElseSucceed(fs.exists(args[0] ?? ""), () => false))
+  const problem = (isFile ? undefined : misspelt) ?? Cli.problem(args)
   if (problem !== undefined) {
     yield* Console.error(`vmfabric: ${problem}`)
     return yield* Effect.fail(ValidationError.invalidValue(HelpDoc.p(problem)))

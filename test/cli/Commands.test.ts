@@ -788,6 +788,17 @@ describe("contexts", () => {
       assert.deepInclude(json(again.out), { id: 101, name: "debian-12", state: "available", received: null })
       assert.match((yield* run("image", "list")).out, /^101 +debian-12 +available +raw /m)
 
+      for (const [path, what] of [
+        ["/dev/zero", "a device or socket"],
+        [files, "a folder"]
+      ]) {
+        const endless = yield* run("image", "upload", path ?? "")
+        assert.deepStrictEqual(
+          [endless.status, endless.err],
+          [2, `vmfabric: ${path} is ${what}: name a regular file\n`]
+        )
+      }
+
       writeFileSync(file, "KDMV")
       const refused = yield* run("image", "upload", file, "--name", "vmdk")
       assert.strictEqual(refused.status, 1)
