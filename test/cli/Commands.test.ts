@@ -381,6 +381,34 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("do to several what can be done, wait for it, and say what became of each of them", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("vm", "create", "--name", "n", "--type", "1", "--count", "3")
+      yield* run("vm", "pause", "n-1")
+      for (const [verb, kind, after] of [
+        ["reboot", "RebootVm", "running"],
+        ["stop", "ShutDownVm", "stopped"]
+      ] as const) {
+        const some = yield* run("vm", verb, "n-1", "n-2")
+        assert.strictEqual(some.status, 1, some.all)
+        assert.match(some.err, /^VM 1 was not begun: vmid : 1 is paused/m)
+        assert.match(some.err, /^vmfabric: 1 of 2 was not begun: VM 1$/m)
+        assert.match(some.out, new RegExp(`${kind} +vm 2 +done`))
+        assert.match((yield* run("vm", "get", "n-2")).out, new RegExp(`^state +${after}$`, "m"))
+      }
+      const begun = yield* run("vm", "stop", "n-1", "n-3", "--no-wait", "-o", "json")
+      assert.strictEqual(begun.status, 1)
+      assert.lengthOf(JSON.parse(begun.out).items, 1)
+      yield* run("vm", "power-off", "n-1")
+      const none = yield* run("vm", "pause", "n-1", "n-2")
+      assert.deepStrictEqual([none.status, none.out], [1, ""], none.all)
+      for (const id of [1, 2])
+        assert.match(none.err, new RegExp(`^VM ${id} was not begun: vmid : ${id} is stopped`, "m"))
+      assert.match(none.err, /^vmfabric: 2 of 2 were not begun: VM 1, 2$/m)
+    })
+  )
+
   it.scopedLive("say in words where VMs are to be, and show it", () =>
     Effect.gen(function* () {
       const { run } = yield* shell
@@ -759,6 +787,17 @@ describe("contexts", () => {
       const again = yield* run("image", "upload", file, "--resume", "101", "-o", "json")
       assert.deepInclude(json(again.out), { id: 101, name: "debian-12", state: "available", received: null })
       assert.match((yield* run("image", "list")).out, /^101 +debian-12 +available +raw /m)
+
+      for (const [path, what] of [
+        ["/dev/zero", "a device or socket"],
+        [files, "a folder"]
+      ]) {
+        const endless = yield* run("image", "upload", path ?? "")
+        assert.deepStrictEqual(
+          [endless.status, endless.err],
+          [2, `vmfabric: ${path} is ${what}: name a regular file\n`]
+        )
+      }
 
       writeFileSync(file, "KDMV")
       const refused = yield* run("image", "upload", file, "--name", "vmdk")
