@@ -26,6 +26,7 @@ import {
   User,
   UserName
 } from "../src/domain/Identity.ts"
+import * as Quota from "../src/domain/Quota.ts"
 import { Identity } from "../src/services/Identity.ts"
 import { Database } from "./Database.ts"
 import * as Passwords from "./Passwords.ts"
@@ -291,7 +292,10 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
 
     users: Effect.sync(() => [...users.values()].map(userOf).toSorted((a, b) => (a.name < b.name ? -1 : 1))),
 
-    createUser: Effect.fn("Identity.createUser")(function* ({ name, password, role }, confirm = unconfirmed) {
+    createUser: Effect.fn("Identity.createUser")(function* (
+      { name, password, quota = {}, role },
+      confirm = unconfirmed
+    ) {
       if (name === localUser) {
         return yield* new Errors.UserConflict({
           name,
@@ -303,7 +307,14 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const stored = yield* writeSimply(
         `create user ${name}`,
         Effect.gen(function* () {
-          const row = yield* Identities.insertUser(sql, { name, role, passwordHash, disabled: false, createdAt })
+          const row = yield* Identities.insertUser(sql, {
+            name,
+            role,
+            passwordHash,
+            disabled: false,
+            quota: Identities.quotaOf(Quota.changed(Quota.unlimited, quota)),
+            createdAt
+          })
           if (row === null) return yield* new Errors.UserConflict({ name, reason: "exists already" })
           if (role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
             return yield* new Errors.UserConflict({
@@ -321,7 +332,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
 
     changeUser: Effect.fn("Identity.changeUser")(function* (
       name,
-      { disabled, password, role },
+      { disabled, password, quota = {}, role },
       check,
       confirm = unconfirmed
     ) {
@@ -336,7 +347,8 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
             ...before,
             role: role ?? before.role,
             passwordHash: passwordHash ?? before.passwordHash,
-            disabled: disabled ?? before.disabled
+            disabled: disabled ?? before.disabled,
+            quota: Identities.quotaOf(Quota.changed(before.quota ?? Quota.unlimited, quota))
           }
           const administers = (one: Identities.UserRow) => one.role === "admin" && !one.disabled
           if (administers(before) && !administers(row) && !(yield* Identities.otherAdmin(sql, name))) {
