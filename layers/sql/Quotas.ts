@@ -16,10 +16,11 @@ import * as Rows from "./Rows.ts"
 const quotaRows = Rows.table("users", "name", Schema.Struct({ quota: Rows.QuotaJson }))
 
 const Count = Schema.Int.pipe(Schema.between(0, Number.MAX_SAFE_INTEGER))
-const useRows = Rows.table(
+const useRows = Rows.tableOf(
   "(use)",
   "owner",
-  Schema.Struct({ owner: UserName, vms: Count, cpu: Count, ram: Count, volumes: Count, volumeSize: Count })
+  Schema.Struct({ owner: UserName, vms: Count, cpu: Count, ram: Count, volumes: Count, volumeSize: Count }),
+  ({ owner, ...use }) => ({ owner, use })
 )
 
 /** Of everybody who has something, or of one. */
@@ -64,14 +65,14 @@ export const make = (statement: Database["Type"]["statement"]): Quotas => {
 
   const used = (user: UserName) =>
     Effect.flatMap(selectUse(user, user), ([row]) =>
-      row === undefined ? Effect.succeed(Quota.nothing) : Effect.map(useRows.one(row), ({ owner: _, ...use }) => use)
+      row === undefined ? Effect.succeed(Quota.nothing) : Effect.map(useRows.one(row), ({ use }) => use)
     )
 
   return {
     used,
     all: Effect.map(
       Effect.flatMap(selectUses(), useRows.all),
-      (rows) => new Map(rows.map(({ owner, ...use }) => [owner, use]))
+      (rows) => new Map(rows.map(({ owner, use }) => [owner, use]))
     ),
     check: Effect.fnUntraced(function* (user, asked, planned = Quota.nothing) {
       if (user === null) return

@@ -56,7 +56,10 @@ export const Exceeded = Schema.Array(Schema.Literal(...Domain.names))
 /** What a user's view has of it. Absent: the controller is older than quotas. @since 0.9.0 @category schemas */
 export const ofUser = {
   quota: optional(Quota, "how much they may have"),
-  used: optional(QuotaUse, "how much they have at this moment; `ETag` is not of that"),
+  used: optional(
+    QuotaUse,
+    "how much they have at this moment, memory in MiB and volumes in GiB; `ETag` is not of that"
+  ),
   exceeded: optional(
     Exceeded,
     "of what they have more than they may, for the quota was lowered: all of it stays, and there can be no more of that until there is less"
