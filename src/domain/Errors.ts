@@ -277,7 +277,7 @@ export class NicNotFound extends Schema.TaggedError<NicNotFound>()("NicNotFound"
   nic: Schema.Int
 }) {
   override get message(): string {
-    return `vmid : ${this.vmId} has no NIC ${this.nic}: its list of NICs shows which it has`
+    return `VM ${this.vmId} has no NIC ${this.nic}: its list of NICs shows which it has`
   }
 }
 
@@ -299,7 +299,7 @@ export class MacTaken extends Schema.TaggedError<MacTaken>()("MacTaken", {
   vmId: Ids.VmId
 }) {
   override get message(): string {
-    return `vmid : ${this.vmId} has a NIC with the address ${this.mac}: give another one, or none to have one made`
+    return `VM ${this.vmId} has a NIC with the address ${this.mac}: give another one, or none to have one made`
   }
 }
 
