@@ -26,6 +26,7 @@ import {
   User,
   UserName
 } from "../src/domain/Identity.ts"
+import * as Quota from "../src/domain/Quota.ts"
 import { Identity } from "../src/services/Identity.ts"
 import { Database } from "./Database.ts"
 import * as Passwords from "./Passwords.ts"
@@ -309,7 +310,10 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
 
     users: Effect.sync(() => [...users.values()].map(userOf).toSorted((a, b) => (a.name < b.name ? -1 : 1))),
 
-    createUser: Effect.fn("Identity.createUser")(function* ({ name, password, role }, confirm = unconfirmed) {
+    createUser: Effect.fn("Identity.createUser")(function* (
+      { name, password, quota = {}, role },
+      confirm = unconfirmed
+    ) {
       if (name === localUser) {
         return yield* new Errors.UserConflict({
           name,
@@ -324,7 +328,14 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           const row = yield* keepingAdmins(
             name,
             mayNotYet,
-            Identities.insertUser(sql, { name, role, passwordHash, disabled: false, createdAt })
+            Identities.insertUser(sql, {
+              name,
+              role,
+              passwordHash,
+              disabled: false,
+              quota: Identities.quotaOf(Quota.changed(Quota.unlimited, quota)),
+              createdAt
+            })
           )
           if (row === null) return yield* new Errors.UserConflict({ name, reason: "exists already" })
           if (role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
@@ -343,7 +354,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
 
     changeUser: Effect.fn("Identity.changeUser")(function* (
       name,
-      { disabled, password, role },
+      { disabled, password, quota = {}, role },
       check,
       confirm = unconfirmed
     ) {
@@ -358,7 +369,8 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
             ...before,
             role: role ?? before.role,
             passwordHash: passwordHash ?? before.passwordHash,
-            disabled: disabled ?? before.disabled
+            disabled: disabled ?? before.disabled,
+            quota: Identities.quotaOf(Quota.changed(before.quota ?? Quota.unlimited, quota))
           }
           const administers = (one: Identities.UserRow) => one.role === "admin" && !one.disabled
           if (administers(before) && !administers(row) && !(yield* Identities.otherAdmin(sql, name))) {

@@ -48,6 +48,7 @@ export const view: View<Vm> = {
     { title: "RAM MIB", of: ({ resources }) => resources.ram, wide: true },
     { title: "DISK GIB", of: ({ resources }) => resources.disk, wide: true },
     { title: "MAC", of: ({ mac }) => mac, wide: true },
+    { title: "OWNER", of: ({ owner = null }) => owner, wide: true },
     {
       title: "ADDRESSES",
       of: ({ addresses }) => addresses?.map(({ address }) => address).join(",") ?? null,

@@ -12,6 +12,7 @@ import type { Token, User } from "../domain/Identity.ts"
 import type { Image } from "../domain/Image.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
 import type { Operation } from "../domain/Operation.ts"
+import { isUnlimited } from "../domain/Quota.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
 import type { Webhook } from "../domain/Webhook.ts"
@@ -71,8 +72,9 @@ export const ofOperation = (operation: Operation): string => {
 export const ofWebhook = ({ id, types, url }: Webhook): string => of("webhook", id, url, types)
 
 /** @since 0.8.0 @category getters */
-export const ofUser = ({ createdAt, disabled, hasPassword, name, role }: User): string =>
-  of("user", name, createdAt, role, disabled, hasPassword)
+export const ofUser = ({ createdAt, disabled, hasPassword, name, quota, role }: User): string =>
+  // one whom nothing limits keeps the revision that they had before there were quotas
+  of("user", name, createdAt, role, disabled, hasPassword, ...(isUnlimited(quota) ? [] : [quota]))
 
 /** @since 0.8.0 @category getters */
 export const ofToken = ({ createdAt, expiresAt, id, name, owner, role }: Token): string =>

@@ -9,6 +9,7 @@ import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -20,6 +21,7 @@ import * as Problem from "../api/Problem.ts"
 import { cookieName } from "../api/Session.ts"
 import type { PersistenceError } from "../domain/Errors.ts"
 import { allows, localUser, type Principal, type Role } from "../domain/Identity.ts"
+import { Asker } from "../fabric/Asker.ts"
 import { Identity } from "../services/Identity.ts"
 import * as Connection from "./Connection.ts"
 import { Limits } from "./Limits.ts"
@@ -326,6 +328,10 @@ const clientWentAway = 499
 
 // --- all of it ------------------------------------------------------------------------------------------------------
 
+/** What handlers and use cases know of whoever asks. */
+const asking = (principal: Principal | null) =>
+  Context.make(CurrentPrincipal, principal).pipe(Context.add(Asker, principal?.user ?? null))
+
 const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) => {
   const { needs, rateLimit } = options
   const rates = new Limits(rateLimit, 2 * rateLimit)
@@ -387,7 +393,7 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
     now: number
   ): Effect.Effect<Response, E, R> => {
     // what it costs is only spent where it is asked for
-    const handled = need.asksWho ? Effect.provideService(handler, CurrentPrincipal, principal) : handler
+    const handled = need.asksWho ? Effect.provide(handler, asking(principal)) : handler
     if (!need.changes && !need.comparesPassword) return handled
     const key = counted(from)
     if (need.comparesPassword) {

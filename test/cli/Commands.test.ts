@@ -861,6 +861,44 @@ describe("contexts", () => {
     })
   )
 
+  it.scopedLive("a user has a quota, sees how much of it is used, and is told what it does not allow", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("user", "create", "root", "--role", "admin")
+      const quota = ["--quota", "vms=2", "--quota", "ram=none", "--quota", "volumeSize=100"]
+      const created = yield* run("user", "create", "ada", "--role", "operator", ...quota)
+      assert.strictEqual(created.status, 0, created.err)
+      assert.match(created.out, /^vms +0 of 2\ncpu +0\nram mib +0\nvolumes +0\nvolumes gib +0 of 100$/m)
+      const changed = yield* run("user", "set", "ada", "--quota", "vms=none", "--quota", "cpu=4", "-o", "json")
+      assert.deepInclude(JSON.parse(changed.out), {
+        role: "operator",
+        quota: { vms: null, cpu: 4, ram: null, volumes: null, volumeSize: 100 }
+      })
+      assert.match((yield* run("user", "list", "-o", "wide")).out, /^ada .* 0 of 4 /m)
+      for (const wrong of ["vms", "vms=", "vms=-1", "vms=1.5", "gpus=1"]) {
+        const refused = yield* run("user", "set", "ada", "--quota", wrong)
+        assert.strictEqual(refused.status, 2)
+        assert.include(
+          refused.err,
+          `--quota ${wrong}: expected vms=N, cpu=N, ram=N, volumes=N, volumeSize=N, N a whole number or none`
+        )
+      }
+      const nothing = yield* run("user", "set", "ada")
+      assert.strictEqual(nothing.status, 2)
+      assert.include(nothing.err, "nothing of the user is to be different: give --role ROLE or --quota WHAT=N")
+
+      // whoever asks is no user, and is not limited; what they make is theirs
+      yield* run("vm", "create", "--name", "web", "--type", "1")
+      assert.match((yield* run("vm", "get", "web")).out, /^owner +local$/m)
+      yield* run("volume", "create", "--name", "data", "--size", "1")
+      assert.match((yield* run("volume", "list", "-o", "wide")).out, /OWNER *\n.* local *$/m)
+      assert.match((yield* run("whoami")).out, /^vms +1$/m)
+      // lowered below what is there
+      const planned = yield* run("user", "set", "ada", "--quota", "cpu=0", "--plan")
+      assert.match(planned.out, /\+quota: 0 vCPUs/)
+    })
+  )
+
   it.scopedLive("a user is disabled and enabled, but not the last admin", () =>
     Effect.gen(function* () {
       const { run } = yield* shell

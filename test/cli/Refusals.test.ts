@@ -152,7 +152,7 @@ describe("refusals", () => {
           "  2 hosts: memory short by 12 GiB",
           "  root@h3: it is in maintenance",
           "what would help:",
-          "  root@h3 has room for it, and is in maintenance (vmfabric host maintenance root@h3 off)",
+          "  root@h3 has room for it, and is in maintenance: take it out of maintenance (vmfabric host maintenance root@h3 off)",
           ...smaller
         ])
         yield* done("host", "maintenance", "h3", "off")

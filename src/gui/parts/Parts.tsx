@@ -63,7 +63,8 @@ export const State = ({ tone, why, word }: Shown) => (
 export const Failure = ({ words }: { readonly words: Words }) => (
   <div className="note bad" role="alert">
     <strong>{words.title}</strong>
-    <p>{words.detail}</p>
+    {/* the list below says the rest of the sentence */}
+    <p>{words.refusal?.problem ?? words.detail}</p>
     {words.refusal === null ? null : <Refusal refusal={words.refusal} />}
   </div>
 )

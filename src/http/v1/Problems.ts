@@ -51,6 +51,7 @@ type Standing =
   | Errors.VolumeConflict
   | Errors.NoFeasibleHost
   | Errors.PoolFull
+  | Errors.QuotaExceeded
   | Errors.KeyReused
   | Errors.KeySpent
   | Errors.SecretNotKept
@@ -207,6 +208,14 @@ export function of(error: Known): P.Problem {
       })
     case "PoolFull":
       return conflict("pool_full", "The pool has no room", message)
+    case "QuotaExceeded":
+      return new P.Conflict({
+        status: 409,
+        code: "quota_exceeded",
+        title: "The quota does not allow it",
+        detail: message,
+        short: error.short
+      })
     case "KeyReused":
       return conflict("key_reused", "The key was used before", message)
     case "KeySpent":

@@ -61,6 +61,11 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   VolumeConflict: [new Errors.VolumeConflict({ volumeId, reason: "is deleted" }), 409, "volume_conflict"],
   NoFeasibleHost: [new Errors.NoFeasibleHost({ refusals: [] }), 409, "no_feasible_host"],
   PoolFull: [new Errors.PoolFull({ pool: "vms", wanted: 1, promised: 1, limit: 1, available: 1 }), 409, "pool_full"],
+  QuotaExceeded: [
+    new Errors.QuotaExceeded({ user: "ada", short: [{ resource: "vms", has: 20, used: 20, asked: 1 }] }),
+    409,
+    "quota_exceeded"
+  ],
   KeyReused: [new Errors.KeyReused({ key: "k" }), 409, "key_reused"],
   KeySpent: [new Errors.KeySpent({ key: "k", made: "user ada" }), 409, "key_spent"],
   SecretNotKept: [
