@@ -95,6 +95,19 @@ export const otherAdmin = (sql: SqlClient.SqlClient, name: UserName) =>
     (rows) => rows.length > 0
   )
 
+/** Whether somebody has what lets them sign in, and no admin has. @since 0.9.0 @category statements */
+export const isLockedOut = (sql: SqlClient.SqlClient, now: number) => {
+  const good = sql`(t.expires_at is null or t.expires_at > ${now})`
+  return Effect.map(
+    sql<Rows.Row>`select count(*) as anybody, coalesce(sum(role = 'admin' and (
+        password_hash is not null or exists (select 1 from tokens t where t.owner = u.name and t.role = 'admin' and ${good})
+      )), 0) as admins
+      from users u where u.disabled = 0
+        and (password_hash is not null or exists (select 1 from tokens t where t.owner = u.name and ${good}))`,
+    ([row]) => Number(row?.["anybody"] ?? 0) > 0 && Number(row?.["admins"] ?? 0) === 0
+  )
+}
+
 /** @since 0.4.0 @category statements */
 export const updateUser = (sql: SqlClient.SqlClient, { disabled, name, passwordHash, role }: UserRow) =>
   sql`update users set role = ${role}, password_hash = ${passwordHash}, disabled = ${disabled ? 1 : 0} where name = ${name}`

@@ -92,6 +92,18 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
   cut: Schema.optionalWith(Schema.Int, { exact: true }),
   why: Schema.optionalWith(Refusal, { exact: true })
 }) {
+  /** The same of one that is created with others, all or none. @since 0.9.0 */
+  beside(number: number, of: number): NoFeasibleHost {
+    const { cut, refusals, ruled = false, why } = this
+    return new NoFeasibleHost({
+      refusals,
+      ruled,
+      ...(cut === undefined ? {} : { cut }),
+      ...(why === undefined ? {} : { why }),
+      together: { number, of }
+    })
+  }
+
   /** What is refused, in a few words. @since 0.7.0 */
   get problem(): string {
     const { together: group } = this

@@ -22,8 +22,7 @@ export type Expect = (revision: string) => boolean
 const of = (...wanted: ReadonlyArray<unknown>): string =>
   createHash("sha256").update(JSON.stringify(wanted)).digest("base64url").slice(0, 22)
 
-/** @since 0.4.0 @category getters */
-export const ofVm = (vm: Vm): string =>
+const makeOfVm = (vm: Vm): string =>
   of("VM", vm.id, vm.uuid, vm.name, vm.instanceType, vm.imageId, vm.hostId, vm.state, vm.onCrash, [
     vm.protected,
     vm.autostart,
@@ -34,6 +33,18 @@ export const ofVm = (vm: Vm): string =>
     // one of which nothing is said keeps the revision that it had before there were rules
     ...(vm.placement === null ? [] : [vm.placement])
   ])
+
+/** A VM that is changed is another value, and one that is asked for is often asked for again. */
+const ofVms = new WeakMap<Vm, string>()
+
+/** @since 0.4.0 @category getters */
+export const ofVm = (vm: Vm): string => {
+  const known = ofVms.get(vm)
+  if (known !== undefined) return known
+  const revision = makeOfVm(vm)
+  ofVms.set(vm, revision)
+  return revision
+}
 
 /** @since 0.6.0 @category getters */
 export const ofCloudInit = (vm: Vm, { revision }: CloudInit): string => of("cloud-init", vm.id, revision)

@@ -510,15 +510,7 @@ export const layer = Layer.effect(
           ...one,
           place: (usage: ReadonlyArray<HostUsage>) =>
             Effect.mapError(place(usage), (error) =>
-              error._tag === "NoFeasibleHost"
-                ? new Errors.NoFeasibleHost({
-                    refusals: error.refusals,
-                    ruled: error.ruled ?? false,
-                    ...(error.cut === undefined ? {} : { cut: error.cut }),
-                    ...(error.why === undefined ? {} : { why: error.why }),
-                    together: { number: index + 1, of: requests.length }
-                  })
-                : error
+              error._tag === "NoFeasibleHost" ? error.beside(index + 1, requests.length) : error
             )
         }))
         const admitted = yield* Effect.uninterruptible(

@@ -105,6 +105,16 @@ const unauthenticated = (refused: Refused, wrong: boolean): Response =>
     { "www-authenticate": 'Bearer realm="vmfabric"' }
   )
 
+/** The original's routes change things by GET, and so HEAD, which is said to be safe, would. */
+const notByHead = (refused: Refused): Response =>
+  answer(
+    refused,
+    { status: 405, detail: "this changes something, which is not done by HEAD: use GET or POST" },
+    {
+      allow: "GET, POST"
+    }
+  )
+
 const notAllowed = (refused: Refused, { role, user }: Principal, needed: Role): Response =>
   answer(
     refused,
@@ -410,6 +420,9 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
       const wait = rates.take(principal?.user ?? counted(from), now)
       if (wait > 0)
         return Effect.succeed(tooMany(refusedAs(request, need), wait, `more than ${rateLimit} requests a second came`))
+    }
+    if (request.method === "HEAD" && need.changes && !hasProblems(request.url)) {
+      return Effect.succeed(notByHead(refusedAs(request, need)))
     }
     if (role !== "nobody") {
       if (principal === null) return Effect.succeed(unauthenticated(refusedAs(request, need), false))

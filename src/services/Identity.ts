@@ -89,7 +89,7 @@ export class Identity extends Context.Tag("vmfabric/Identity")<
 
     /** By id; `owner` limits to one user's. */
     readonly tokens: (owner?: UserName) => Effect.Effect<ReadonlyArray<Token>, PersistenceError>
-    /** `NotAllowed`: the role is more than the owner has. */
+    /** `NotAllowed`: the role is more than the owner has; `UserConflict`: the owner could sign in then, and no admin could. */
     readonly createToken: (
       token: {
         readonly name: string
@@ -99,12 +99,13 @@ export class Identity extends Context.Tag("vmfabric/Identity")<
         readonly expiresAt: number | null
       },
       confirm?: Confirm<Token>
-    ) => Effect.Effect<NewToken, InvalidArgument | UserNotFound | NotAllowed | PersistenceError>
+    ) => Effect.Effect<NewToken, InvalidArgument | UserNotFound | UserConflict | NotAllowed | PersistenceError>
+    /** `UserConflict`: no admin could sign in without it, and somebody else could. */
     readonly removeToken: (
       id: TokenId,
       check?: Check<Token>,
       confirm?: Confirm<Token>
-    ) => Effect.Effect<void, TokenNotFound | HasChanged | PersistenceError>
+    ) => Effect.Effect<void, TokenNotFound | UserConflict | HasChanged | PersistenceError>
 
     readonly audit: (entry: Omit<AuditEntry, "id" | "time">) => Effect.Effect<void, PersistenceError>
     /** The newest first, those before `before` (all: null). */

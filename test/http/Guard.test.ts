@@ -101,6 +101,45 @@ describe("the guard, route by route", () => {
     })
   )
 
+  it.scopedLive("answers HEAD as GET, but where that changes something", () =>
+    Effect.gen(function* () {
+      const { admins, ask, fabric } = yield* Guarded.make()
+      const headers = yield* admins
+      for (const path of ["/healthz", "/openapi.json", "/vm/list", "/api/v1/vms/7", "/ui/", "/metrics"]) {
+        const got = yield* ask("GET", path, { headers })
+        const head = yield* ask("HEAD", path, { headers })
+        assert.deepStrictEqual([path, head.status, head.text], [path, got.status, ""])
+        assert.strictEqual(head.headers["content-type"], got.headers["content-type"])
+      }
+      assert.strictEqual((yield* ask("HEAD", "/healthz")).status, 200)
+      assert.strictEqual((yield* ask("HEAD", "/vm/list")).status, 401)
+      assert.strictEqual((yield* ask("HEAD", "/nothing", { headers })).status, 404)
+      const before = fabric.calls.length
+      const refused = yield* ask("HEAD", "/volume/destroy?volumeid=7", { headers })
+      assert.deepStrictEqual([refused.status, refused.headers["allow"]], [405, "GET, POST"])
+      assert.lengthOf(fabric.calls, before)
+    })
+  )
+
+  it.scopedLive("stands before the read that is answered before the router, too", () =>
+    Effect.gen(function* () {
+      const { admins, ask, fabric, someone } = yield* Guarded.make({ rateLimit: 1 })
+      yield* admins
+      const path = "/api/v1/vms/7"
+      assert.deepInclude(JSON.parse((yield* ask("GET", path)).text), { code: "unauthenticated" })
+      const headers = yield* someone("viewer")
+      const foreign = yield* ask("GET", path, { headers: { ...headers, origin: "http://evil.example" } })
+      assert.deepInclude(JSON.parse(foreign.text), { code: "foreign_origin" })
+      const renamed = yield* ask("GET", path, { headers: { ...headers, host: "evil.example" } })
+      assert.deepInclude(JSON.parse(renamed.text), { code: "unknown_host" })
+      assert.deepStrictEqual(fabric.calls, [])
+      assert.deepInclude(JSON.parse((yield* ask("GET", path, { headers })).text), { name: "web" })
+      assert.strictEqual((yield* ask("GET", path, { headers })).status, 200)
+      assert.strictEqual((yield* ask("GET", path, { headers })).status, 429)
+      assert.deepStrictEqual(fabric.calls, ["read 7", "read 7"])
+    })
+  )
+
   it.scopedLive(
     "refuses the original's routes in the shape that their failures have, as clients read only the body",
     () =>
