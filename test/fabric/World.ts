@@ -131,6 +131,12 @@ export const remains = (world: World) => ({
   ].toSorted()
 })
 
+/** Names of the domains of which a host keeps what their consoles have said. */
+const logged = ({ state }: SimulatedHost.SimulatedHost): ReadonlyArray<string> => [
+  ...new Set([...state.files.files.keys()].flatMap((path) => logOf(path) ?? []))
+]
+const logOf = (path: string) => /^\/var\/log\/libvirt\/qemu\/(.+)\.serial\.log(?:\.\d)?$/.exec(path)?.[1]
+
 /** Paths of the image files that the controller keeps. */
 export const kept = ({ imageFolder }: World): ReadonlyArray<string> =>
   imageFolder === undefined || !existsSync(imageFolder)
@@ -253,7 +259,8 @@ const agreeOnPool = Effect.fnUntraced(function* (world: World, vms: ReadonlyArra
 /**
  * What should be: users with what they own, VMs that have been made, one domain and one disk for each, nothing promised beside them; volumes at rest, in the domains of the VMs
  * that they are attached to and in no others, running and defined, and open in the pool where a domain runs with them; domains with the title, the
- * size, the NICs, the seed and the start with their host that the inventory has of their VMs; nothing else in the folders, the pool and the controller's own, no parts, no marks of what has not ended; on each host one secret at most.
+ * size, the NICs, the seed and the start with their host that the inventory has of their VMs; nothing else in the folders, the pool and the controller's own, no parts, no marks of what has not
+ * ended; on each host one secret at most, and no console log of a domain that is gone.
  */
 export const agree = Effect.fn("World.agree")(function* (world: World) {
   const inventory = yield* Inventory
@@ -325,6 +332,12 @@ export const agree = Effect.fn("World.agree")(function* (world: World) {
       if (domain.live !== null)
         assert.deepStrictEqual(volumesIn(domain.live.definition), wanted, `${domain.name}, as it runs`)
     }
+    const there = new Set([...host.state.domains.values()].map(({ name }) => name))
+    assert.deepStrictEqual(
+      logged(host).filter((name) => !there.has(name)),
+      [],
+      `console logs of domains that are gone on ${host.hostname}`
+    )
     yield* agreeOnFiles(
       host,
       vms.filter(({ driver, hostId }) => driver === "dir" && hostId === id),

@@ -50,6 +50,7 @@ import * as World from "../fabric/World.ts"
 import * as Breaking from "./Breaking.ts"
 import { below, interval, pick, weighed } from "./Chance.ts"
 import * as Daily from "./Daily.ts"
+import * as Flat from "./Flat.ts"
 import { type Fate, type KnownVm, type KnownVolume, Model } from "./Model.ts"
 
 export interface Settings {
@@ -69,6 +70,8 @@ export interface Settings {
   readonly settleEvery: number
   /** as many VMs, and as many volumes, may there be before clients rather destroy one than create one: a long soak would else only ever grow */
   readonly things: number
+  /** settlements between two samples of what this process holds, which has to stay as much; 0: that is not looked at */
+  readonly sampleEvery: number
   /** milliseconds that a call to a daemon or to the pool takes: what takes no time is never in the middle of anything when something breaks */
   readonly pace: number
 }
@@ -83,6 +86,7 @@ export const defaults: Settings = {
   killEvery: 30,
   settleEvery: 250,
   things: 24,
+  sampleEvery: 0,
   pace: 40
 }
 
@@ -95,6 +99,7 @@ export type Invariant =
   | "promises are kept"
   | "hosts are as the inventory says"
   | "nobody has more than they may"
+  | "nothing grows"
 
 /** What a soak has found. `seed` and the same settings bring it about again. */
 export class Violation extends Data.TaggedError("Violation")<{
@@ -123,6 +128,8 @@ export interface Report {
   readonly checks: number
   /** seconds */
   readonly virtual: number
+  /** what the process held, in the order of time */
+  readonly samples: ReadonlyArray<Flat.Sample>
 }
 
 /** as the simulated hosts have them */
@@ -215,6 +222,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   const model = new Model()
   const counts = { requests: 0, succeeded: 0, refused: 0, cutOff: 0, faults: 0, lives: 0, settlements: 0, checks: 0 }
   const broken: Array<Violation> = []
+  const samples: Array<Flat.Sample> = []
   const began = yield* Clock.currentTimeMillis
 
   const note = (line: string) => Effect.map(Clock.currentTimeMillis, (now) => log(`${Virtual.formatTime(now)} ${line}`))
@@ -284,10 +292,11 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     const name = `m${++names}`
     const vms = yield* Vms
     const onCrash = (yield* Random.nextBoolean) ? ("restart" as const) : ("leave" as const)
+    const autostart = yield* Random.nextBoolean
     yield* ask(
       `create VM ${name}`,
       [],
-      vms.create({ name, instanceType: type, onCrash, idempotencyKey: name }),
+      vms.create({ name, instanceType: type, onCrash, autostart, idempotencyKey: name }),
       (vm) => {
         model.vm(vm)
       }
@@ -450,11 +459,12 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
         if (vm !== undefined) yield* ask(`repair VM ${vm.id}`, [], reality.repair(vm.id), () => {})
       })
     ],
+    // as often as all else
     ...Daily.make({
       known: Effect.suspend(() => known(model.vms)),
       ask: (what, vm, effect, after) => ask(what, [vm], effect, after),
       name: () => `n${++names}`
-    })
+    }).map(([weight, action]) => [weight * 2, action] as const)
   ]
   const act = Effect.flatten(weighed(actions))
 
@@ -535,6 +545,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     counts.settlements++
     counts.checks += model.vms.size + model.volumes.size
     yield* note(`SETTLED ${model.vms.size} VMs, ${model.volumes.size} volumes`)
+    if (settings.sampleEvery > 0 && counts.settlements % settings.sampleEvery === 0) samples.push(Flat.measure())
   })
 
   /** Faults go on whatever becomes of the controller. */
@@ -597,8 +608,10 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     yield* live
     yield* unbroken
   }
+  const grown = Flat.grown(samples)
+  if (grown !== null) return yield* violation("nothing grows", grown)
   const virtual = ((yield* Clock.currentTimeMillis) - began) / 1000
-  return { ...counts, virtual } satisfies Report
+  return { ...counts, virtual, samples } satisfies Report
 }, Effect.scoped)
 
 /** In virtual time, by the settings' seed. */
