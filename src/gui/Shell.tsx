@@ -135,8 +135,9 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
     if (signedOut) refresh()
   }, [signedOut, refresh])
   const { pathname } = useLocation()
-  // on a phone there are more pages than there is room for
+  // on a phone there are more pages than there is room for; elsewhere it would only have all of it laid out once more
   useEffect(() => {
+    if (!matchMedia("(max-width: 720px)").matches) return
     document
       .querySelector('nav[aria-label="Pages"] [aria-current]')
       ?.scrollIntoView({ block: "nearest", inline: "center" })
