@@ -147,10 +147,10 @@ const Where = ({ vm }: { readonly vm: Vm }) => {
   // where it is may be another place by now, and other rules may be broken there
   const read = useRead(placementAtom(vm.id), [vm.hostId, broken])
   return (
-    <>
+    <div className="stack">
       <Rules vm={vm} repair={Result.isSuccess(read) ? read.value.repair : null} />
       <Why read={read} />
-    </>
+    </div>
   )
 }
 

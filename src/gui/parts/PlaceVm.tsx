@@ -3,7 +3,7 @@
  *
  * @since 0.9.0
  */
-import { Atom, Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { Atom, Result, useAtomValue } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -15,7 +15,7 @@ import type { VmId } from "../../domain/Ids.ts"
 import * as Domain from "../../domain/Placement.ts"
 import { calls, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
-import { useRead } from "../state/Read.ts"
+import { ifMatch, type ReadNow, revised, useRevised } from "../state/Revised.ts"
 import type { Commanded } from "./Commands.ts"
 import { FormDialog } from "./FormDialog.tsx"
 import { Failure, Loading, useSettled, useSnapshot } from "./Parts.tsx"
@@ -28,24 +28,9 @@ import {
   placementWords
 } from "./PlacementFields.tsx"
 
-/** A VM, and the revision that it is of. */
-interface Read {
-  readonly vm: Vm
-  /** null: of no known one */
-  readonly revision: string | null
-}
-
-const readAtom = Atom.family((id: VmId) =>
-  runtime.atom(
-    Effect.gen(function* () {
-      const { vms } = yield* calls
-      const [vm, { headers }] = yield* vms.getVm({ path: { id }, withResponse: true })
-      return { vm, revision: headers["etag"] ?? null }
-    })
-  )
+const readAtom = revised((id: VmId) =>
+  Effect.flatMap(calls, ({ vms }) => vms.getVm({ path: { id }, withResponse: true }))
 )
-
-const headersOf = (revision: string | null) => (revision === null ? {} : { "if-match": revision })
 
 const decodeChange = Schema.decode(Schema.parseJson(VmChange))
 
@@ -66,20 +51,19 @@ const isSame = Schema.equivalence(Schema.NullOr(Domain.Placement))
 
 /** All of it is sent, so it is refused when somebody else has changed the VM since it was read; then it is read again. */
 const commandOf = (
-  { revision, vm: { id, name, placement } }: Read,
+  { guarded, revision, value: { id, name, placement } }: ReadNow<Vm>,
   form: PlacementForm,
-  there: Snapshot["vms"],
-  readAgain: () => void
+  there: Snapshot["vms"]
 ): Commanded => {
   const asked = askedOf(form, there)
   const isNothing = Object.keys(asked).length === 0
   const body = { placement: isNothing ? null : asked }
-  const headers = headersOf(revision)
+  const headers = ifMatch(revision)
   return {
     label: `Change the rules of ${name}`,
     method: "PATCH",
     path: `/vms/${id}`,
-    ...(revision === null ? {} : { headers: { "If-Match": revision } }),
+    ...headers.shown,
     body,
     words: [
       "vm",
@@ -94,10 +78,12 @@ const commandOf = (
             ...(asked.rules === undefined && placement !== null && placement.rules.length > 0 ? ["--no-rules"] : [])
           ])
     ],
-    run: Effect.gen(function* () {
-      const payload = yield* payloadOf(VmChange, body)
-      return yield* (yield* calls).vms.changeVm({ path: { id }, payload, headers })
-    }).pipe(Effect.tapErrorTag("PreconditionFailed", () => Effect.sync(readAgain)))
+    run: guarded(
+      Effect.gen(function* () {
+        const payload = yield* payloadOf(VmChange, body)
+        return yield* (yield* calls).vms.changeVm({ path: { id }, payload, headers: headers.sent })
+      })
+    )
   }
 }
 
@@ -114,7 +100,9 @@ const Preview = ({ id, question }: { readonly id: VmId; readonly question: strin
       {Result.builder(read)
         .onInitial(() => <Loading />)
         .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
-        .onSuccess((answer) => ("changes" in answer ? <pre className="plan">{linesOf(answer).join("\n")}</pre> : null))
+        .onSuccess((answer) =>
+          "changes" in answer ? <pre className="change">{linesOf(answer).join("\n")}</pre> : null
+        )
         .render()}
     </section>
   )
@@ -132,34 +120,27 @@ const Now = ({ placement }: { readonly placement: Vm["placement"] }) => (
 /** @since 0.9.0 @category components */
 export const PlaceVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () => void }) => {
   const { vms } = useSnapshot()
-  const atom = readAtom(vm.id)
-  const result = useRead(atom, [])
-  const readAgain = useAtomRefresh(atom)
-  const read = Result.getOrElse(result, (): Read => ({ vm, revision: null }))
+  const read = useRevised(readAtom(vm.id), vm)
   const [form, setForm] = useState(() => placementForm(vm.placement, vms))
-  const action = commandOf(read, form, vms, readAgain)
+  const action = commandOf(read, form, vms)
   const sayable = isPlaceable(form, vms)
   const wanted = Either.getOrElse(Domain.make(askedOf(form, vms)), () => undefined)
-  const differs = wanted === undefined || !isSame(wanted, read.vm.placement)
+  const differs = wanted === undefined || !isSame(wanted, read.value.placement)
   return (
     <FormDialog
       title={`Rules of ${vm.name}`}
       button="Save"
       action={action}
-      ready={sayable && differs && Result.isSuccess(result) && !result.waiting}
+      ready={sayable && differs && read.isRead}
       onClose={onClose}
     >
       <p>
         Where it has to be, and where it had better be. It stays where it is: what does not hold there is told on its
         page, with the moves that would make it hold.
       </p>
-      {Result.isFailure(result) ? (
-        <Failure words={wordsOfCause(result.cause)} />
-      ) : (
-        <Now placement={read.vm.placement} />
-      )}
+      {read.words === null ? <Now placement={read.value.placement} /> : <Failure words={read.words} />}
       <PlacementFields placement={form} put={setForm} />
-      {sayable && differs && Result.isSuccess(result) ? (
+      {sayable && differs && read.isRead ? (
         <Preview id={vm.id} question={[read.revision ?? "", JSON.stringify(action.body)].join("\n")} />
       ) : null}
     </FormDialog>
