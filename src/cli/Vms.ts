@@ -282,7 +282,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
       label: Verb.text("label", "KEY=VALUE", "Puts a label on it; may be repeated.").pipe(Options.repeated),
       unlabel: Verb.text("unlabel", "KEY", "Takes a label from it; may be repeated.").pipe(Options.repeated),
       placed: Options.all(Placement.options),
-      anywhere: Verb.toggle("anywhere", "Takes its group and all its rules away."),
+      taken: Options.all(Placement.taking),
       noWait: Verb.noWait
     }),
     args: word,
@@ -299,7 +299,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         const { etag } = response.headers
         const words = tag.length + untag.length > 0
         const tags = [...new Set([...before.tags, ...tag])].filter((one) => !untag.includes(one))
-        const placement = yield* Placement.changed(given.placed, given.anywhere, before.placement)
+        const placement = yield* Placement.changed(given.placed, given.taken, before.placement)
         const payload = {
           ...Verb.given("name", rename),
           ...Verb.given("onCrash", onCrash),

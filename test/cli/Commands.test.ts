@@ -441,6 +441,16 @@ describe("commands", () => {
       assert.match(changed.out, /^placement +group db; must be not with VMs 1, 2$/m)
       assert.match(changed.out, /^violated +must be not with VMs 1, 2: VM 1 \(web-1\) is on .*, too$/m)
       assert.match((yield* good("vm", "set", "db", "--group", "sql")).out, /^placement +group sql; must be not with/m)
+      assert.match((yield* good("vm", "set", "db", "--no-group")).out, /^placement +must be not with VMs 1, 2$/m)
+      yield* good("vm", "set", "db", "--group", "sql")
+      assert.match((yield* good("vm", "set", "db", "--no-rules")).out, /^placement +group sql$/m)
+      for (const given of [
+        ["--no-group", "--group", "x"],
+        ["--no-rules", "--must", "near web"]
+      ]) {
+        const { err, status } = yield* run("vm", "set", "db", ...given)
+        assert.deepStrictEqual([status, err.includes(`${given[0]} takes`)], [2, true], err)
+      }
       assert.match((yield* good("vm", "set", "db", "--anywhere")).out, /^placement +-$/m)
       assert.include(
         (yield* run("vm", "set", "db", "--anywhere", "--group", "x")).err,

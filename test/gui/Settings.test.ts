@@ -226,6 +226,61 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await row.waitFor({ state: "detached" })
     }))
 
+  it("what somebody else has changed since a dialog was opened is left as it is", () =>
+    assertAt("/users", async (page) => {
+      const { context, url } = gui()
+      const asked = async (method: "POST" | "PATCH", path: string, data: object) => {
+        const answer = await context.request.fetch(`${url}/api/v1/users${path}`, { method, data })
+        assert.isTrue(answer.ok(), await answer.text())
+      }
+      await asked("POST", "", { name: "bob", role: "viewer" })
+      await page.reload()
+      const dialog = page.getByRole("dialog")
+      const refused = dialog.getByText("Somebody else has changed it")
+      // of no use without what the list does not tell
+      const isGuarded = async () => {
+        await dialog.getByText("As commands").click()
+        await dialog.getByText(/-H 'If-Match: "[^"]+"'/).waitFor()
+      }
+      await choose(page, "Actions of bob", "Change the role…")
+      await dialog.getByLabel("Role", { exact: true }).selectOption("admin")
+      await isGuarded()
+      await asked("PATCH", "/bob", { role: "operator" })
+      await dialog.getByRole("button", { name: "Make bob an admin", exact: true }).click()
+      await refused.waitFor()
+      await dialog.getByText("By now the role is operator.").waitFor()
+      await look(page, "users-changed")
+      await dialog.getByRole("button", { name: "Make bob an admin", exact: true }).click()
+      await dialog.waitFor({ state: "detached" })
+      await page.getByRole("row", { name: /^bob admin/ }).waitFor()
+
+      await choose(page, "Actions of bob", "Disable…")
+      await isGuarded()
+      await asked("PATCH", "/bob", { disabled: true })
+      await dialog.getByRole("button", { name: "Disable", exact: true }).click()
+      await refused.waitFor()
+      await dialog.getByText("Somebody else has done it by now.").waitFor()
+      assert.isTrue(await dialog.getByRole("button", { name: "Disable", exact: true }).isDisabled())
+      await dialog.getByRole("button", { name: "Cancel" }).click()
+
+      await choose(page, "Actions of bob", "Set the password…")
+      await dialog.getByLabel("New password", { exact: true }).fill(password)
+      await dialog.getByLabel("New password again").fill(password)
+      await isGuarded()
+      await asked("PATCH", "/bob", { disabled: false })
+      await dialog.getByRole("button", { name: "Set the password" }).click()
+      await refused.waitFor()
+      await dialog.getByRole("button", { name: "Cancel" }).click()
+
+      await choose(page, "Actions of bob", "Remove…")
+      await isGuarded()
+      await asked("PATCH", "/bob", { role: "viewer" })
+      await dialog.getByLabel(/Type bob/).fill("bob")
+      await dialog.getByRole("button", { name: "Remove bob", exact: true }).click()
+      await page.getByRole("list", { name: "What was asked for" }).getByText("Somebody else has changed it").waitFor()
+      await page.getByRole("row", { name: /^bob/ }).waitFor()
+    }))
+
   it("a token of a narrower role is told once, opens the door, and is revoked", () =>
     assertAt("", async (page) => {
       await page.getByRole("button", { name: "New token" }).click()
@@ -246,6 +301,8 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByRole("row", { name: /nightly ada viewer/ }).waitFor()
       await look(page, "tokens")
       await page.getByRole("button", { name: "Revoke… nightly" }).click()
+      await page.getByText("As commands").click()
+      await page.getByText(/-H 'If-Match: "[^"]+"'/).waitFor()
       await page.getByRole("button", { name: "Revoke nightly", exact: true }).click()
       await page.getByText("No tokens yet").waitFor()
       assert.strictEqual((await me(secret)).status, 401)
@@ -263,9 +320,8 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
         assert.strictEqual(await page.getByRole("link", { name: "Users" }).count(), 0)
         await page.getByRole("button", { name: "New token" }).click()
         await page.getByLabel("What it may").waitFor()
-        assert.deepStrictEqual(await page.getByLabel("What it may").locator("option").allTextContents(), [
-          "viewer: sees everything but secrets"
-        ])
+        assert.deepStrictEqual(await page.getByLabel("What it may").locator("option").allTextContents(), ["viewer"])
+        await page.getByText(/^viewer: sees everything but secrets\. Never more/).waitFor()
         assert.strictEqual(await page.getByLabel("Whose it is").count(), 0)
         await page.getByRole("button", { name: "Cancel" }).click()
         await page.getByRole("button", { name: "Change your password…" }).click()

@@ -7,20 +7,26 @@ import { Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
 import { type ReactNode, useState } from "react"
 import { NewUser, type User } from "../../api/Users.ts"
-import { Role } from "../../domain/Identity.ts"
+import { Role, type UserName } from "../../domain/Identity.ts"
 import { calls, payloadOf } from "../state/Api.ts"
+import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { meAtom, ofWhoLooks } from "../state/Session.ts"
-import { AdminsOnly, hidden, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
+import { AdminsOnly, hidden, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded, useDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { Empty, Sure, useTitle } from "../parts/Parts.tsx"
+import { Empty, Failure, Sure, useTitle } from "../parts/Parts.tsx"
 import { areLimits, changeOf, limitsOf, QuotaFields, quotaWords, Uses, usesOf } from "../parts/QuotaFields.tsx"
 import { briefly } from "../parts/Words.ts"
 
 const usersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUsers()))
+
+/** One of them: the list has no revisions. */
+const userAtom = revised((name: UserName) =>
+  Effect.flatMap(calls, ({ users }) => users.getUser({ path: { name }, withResponse: true }))
+)
 
 const NewUserDialog = ({
   first,
@@ -83,6 +89,7 @@ const NewUserDialog = ({
       />
       <ChoiceField
         label="Role"
+        hint={meant(role)}
         value={role}
         onChange={setRole}
         options={rolesWithin("admin").filter(([one]) => !first || one === "admin")}
@@ -108,34 +115,39 @@ const NewUserDialog = ({
 const QuotaDialog = ({
   onClose,
   onDone,
-  user: { name, quota, used }
+  user
 }: {
   readonly user: User
   readonly onClose: () => void
   readonly onDone: () => void
 }) => {
-  const [limits, setLimits] = useState(limitsOf(quota))
-  const change = changeOf(limits, quota)
+  const { name } = user
+  const [limits, setLimits] = useState(limitsOf(user.quota))
+  const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
+  const headers = ifMatch(revision)
+  const change = changeOf(limits, value.quota)
   const action: Commanded = {
     label: `Set the quota of ${name}`,
     method: "PATCH",
     path: `/users/${name}`,
+    ...headers.shown,
     body: { quota: change },
     words: ["user", "set", name, ...quotaWords(change)],
-    run: Effect.asVoid(
-      Effect.flatMap(calls, ({ users }) => users.changeUser({ path: { name }, payload: { quota: change } }))
-    )
+    run: Effect.flatMap(calls, ({ users }) =>
+      users.changeUser({ path: { name }, payload: { quota: change }, headers: headers.sent })
+    ).pipe(guarded, Effect.asVoid)
   }
   return (
     <FormDialog
       title={`Quota of ${name}`}
       button="Set the quota"
       action={action}
-      ready={areLimits(limits) && Object.keys(change).length > 0}
+      ready={isRead && areLimits(limits) && Object.keys(change).length > 0}
       onClose={onClose}
       onDone={onDone}
     >
-      <QuotaFields limits={limits} onChange={setLimits} used={used} />
+      {words === null ? null : <Failure words={words} />}
+      <QuotaFields limits={limits} onChange={setLimits} used={value.used} />
     </FormDialog>
   )
 }
@@ -151,19 +163,33 @@ const RoleDialog = ({
 }) => {
   const [role, setRole] = useState<Role>(user.role)
   const { name } = user
+  const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
+  const headers = ifMatch(revision)
   const action: Commanded = {
     label: `Make ${name} ${role === "viewer" ? "a" : "an"} ${role}`,
     method: "PATCH",
     path: `/users/${name}`,
+    ...headers.shown,
     body: { role },
     words: ["user", "set", name, "--role", role],
-    run: Effect.asVoid(Effect.flatMap(calls, ({ users }) => users.changeUser({ path: { name }, payload: { role } })))
+    run: Effect.flatMap(calls, ({ users }) =>
+      users.changeUser({ path: { name }, payload: { role }, headers: headers.sent })
+    ).pipe(guarded, Effect.asVoid)
   }
   return (
-    <FormDialog title={`Role of ${name}`} action={action} ready={role !== user.role} onClose={onClose} onDone={onDone}>
+    <FormDialog
+      title={`Role of ${name}`}
+      action={action}
+      ready={isRead && role !== value.role}
+      onClose={onClose}
+      onDone={onDone}
+    >
+      {words === null ? null : <Failure words={words} />}
+      {value.role === user.role ? null : <p className="note warn">By now the role is {value.role}.</p>}
       <p className="quiet">They have to sign in again. Their tokens can never do more than they can.</p>
       <ChoiceField
         label="Role"
+        hint={meant(role)}
         value={role}
         onChange={(value) => setRole(Role.literals.find((one) => one === value) ?? user.role)}
         options={rolesWithin("admin")}
@@ -175,25 +201,39 @@ const RoleDialog = ({
 const DisableDialog = ({
   onClose,
   onDone,
-  user: { disabled, name }
+  user
 }: {
   readonly user: User
   readonly onClose: () => void
   readonly onDone: () => void
 }) => {
+  const { name } = user
+  const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
+  const { disabled } = user
+  const headers = ifMatch(revision)
   const verb = disabled ? "Enable" : "Disable"
   const action: Commanded = {
     label: `${verb} ${name}`,
     method: "PATCH",
     path: `/users/${name}`,
+    ...headers.shown,
     body: { disabled: !disabled },
     words: ["user", disabled ? "enable" : "disable", name],
-    run: Effect.asVoid(
-      Effect.flatMap(calls, ({ users }) => users.changeUser({ path: { name }, payload: { disabled: !disabled } }))
-    )
+    run: Effect.flatMap(calls, ({ users }) =>
+      users.changeUser({ path: { name }, payload: { disabled: !disabled }, headers: headers.sent })
+    ).pipe(guarded, Effect.asVoid)
   }
   return (
-    <FormDialog title={`${verb} ${name}`} button={verb} action={action} ready onClose={onClose} onDone={onDone}>
+    <FormDialog
+      title={`${verb} ${name}`}
+      button={verb}
+      action={action}
+      ready={isRead && value.disabled === disabled}
+      onClose={onClose}
+      onDone={onDone}
+    >
+      {words === null ? null : <Failure words={words} />}
+      {value.disabled === disabled ? null : <p className="note warn">Somebody else has done it by now.</p>}
       <p>
         {disabled
           ? "They can sign in again, and all their tokens that have not expired are good again."
@@ -203,13 +243,46 @@ const DisableDialog = ({
   )
 }
 
-const remove = ({ name }: User): Commanded => ({
-  label: `Remove ${name}`,
-  method: "DELETE",
-  path: `/users/${name}`,
-  words: ["user", "remove", name],
-  run: Effect.flatMap(calls, ({ users }) => users.removeUser({ path: { name } }))
-})
+const OthersPassword = ({
+  onClose,
+  onDone,
+  user
+}: {
+  readonly user: User
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const read = useRevised(userAtom(user.name), user)
+  return <PasswordDialog name={user.name} read={read} onClose={onClose} onDone={onDone} />
+}
+
+const RemoveDialog = ({
+  onClose,
+  onDone,
+  user
+}: {
+  readonly user: User
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const { name } = user
+  const { isRead, revision, words } = useRevised(userAtom(name), user)
+  const headers = ifMatch(revision)
+  const action: Commanded = {
+    label: `Remove ${name}`,
+    method: "DELETE",
+    path: `/users/${name}`,
+    ...headers.shown,
+    words: ["user", "remove", name],
+    run: Effect.flatMap(calls, ({ users }) => users.removeUser({ path: { name }, headers: headers.sent }))
+  }
+  return (
+    <Sure action={action} name={name} ready={isRead} onClose={onClose} onDone={onDone}>
+      {words === null ? null : <Failure words={words} />}
+      <p>All their tokens and sessions end at once. What they made stays.</p>
+    </Sure>
+  )
+}
 
 const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
   const refresh = useAtomRefresh(usersAtom)
@@ -256,8 +329,7 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
               {
                 name: "Set the password…",
                 disabled: false,
-                act: () =>
-                  open((close) => <PasswordDialog name={user.name} own={false} onClose={close} onDone={refresh} />)
+                act: () => open((close) => <OthersPassword user={user} onClose={close} onDone={refresh} />)
               }
             ],
             [
@@ -270,12 +342,7 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
                 name: "Remove…",
                 danger: true,
                 disabled: false,
-                act: () =>
-                  open((close) => (
-                    <Sure action={remove(user)} name={user.name} onClose={close} onDone={refresh}>
-                      <p>All their tokens and sessions end at once. What they made stays.</p>
-                    </Sure>
-                  ))
+                act: () => open((close) => <RemoveDialog user={user} onClose={close} onDone={refresh} />)
               }
             ]
           ]}

@@ -108,6 +108,14 @@ export const Refusal = ({ refusal }: { readonly refusal: NonNullable<Words["refu
   </>
 )
 
+/** The first of a page: what it is, and what can be done with all of it. @since 0.9.0 @category components */
+export const Head = ({ actions, title }: { readonly title: string; readonly actions: ReactNode }) => (
+  <div className="head">
+    <h1>{title}</h1>
+    <div className="actions">{actions}</div>
+  </div>
+)
+
 /** @since 0.7.0 @category components */
 export const Empty = ({ children, title }: { readonly title: string; readonly children: ReactNode }) => (
   <div className="empty">
@@ -265,12 +273,15 @@ export const Typed = ({
   children,
   onClose,
   onSure,
+  ready = true,
   title,
   word
 }: {
   readonly title: string
   readonly button: string
   readonly word: string
+  /** whether what it needs is there */
+  readonly ready?: boolean
   /** what is done then */
   readonly actions: ReadonlyArray<Command>
   readonly onClose: () => void
@@ -285,7 +296,7 @@ export const Typed = ({
         className="field"
         onSubmit={(event) => {
           event.preventDefault()
-          if (typed !== word) return
+          if (typed !== word || !ready) return
           onClose()
           onSure()
         }}
@@ -302,7 +313,7 @@ export const Typed = ({
           onChange={(event) => setTyped(event.target.value)}
         />
         <div className="row">
-          <button type="submit" className="button danger" disabled={typed !== word}>
+          <button type="submit" className="button danger" disabled={typed !== word || !ready}>
             {button}
           </button>
           <button type="button" className="button" onClick={onClose}>
@@ -320,10 +331,13 @@ export const Sure = ({
   children,
   name,
   onClose,
-  onDone
+  onDone,
+  ready = true
 }: {
   readonly action: Commanded
   readonly name: string
+  /** whether what it needs is there */
+  readonly ready?: boolean
   readonly onClose: () => void
   /** when it was answered */
   readonly onDone?: () => void
@@ -336,6 +350,7 @@ export const Sure = ({
       actions={[action]}
       button={action.label}
       word={name}
+      ready={ready}
       onClose={onClose}
       onSure={() => void begin(action).then(onDone)}
     >
