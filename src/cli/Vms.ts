@@ -19,7 +19,7 @@ import * as Inspections from "./Inspections.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
 import * as Placement from "./Placement.ts"
-import { answered, ask, list, one, time, toneOf, type View } from "./Output.ts"
+import { answered, ask, list, note, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Placements from "./Placements.ts"
 import * as Power from "./Power.ts"
@@ -48,6 +48,7 @@ export const view: View<Vm> = {
     { title: "RAM MIB", of: ({ resources }) => resources.ram, wide: true },
     { title: "DISK GIB", of: ({ resources }) => resources.disk, wide: true },
     { title: "MAC", of: ({ mac }) => mac, wide: true },
+    { title: "OWNER", of: ({ owner = null }) => owner, wide: true },
     {
       title: "ADDRESSES",
       of: ({ addresses }) => addresses?.map(({ address }) => address).join(",") ?? null,
@@ -248,10 +249,9 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           const bodies = itemsOf(all.body).filter((item) => ids.has(String(idOf(item))))
           yield* list(view, items, { items: bodies, next: null, total: items.length }, "none was created")
           if (failures > 0) {
-            return yield* new Refused({
-              why: "failed",
-              message: `${failures} of ${operations.length} VMs could not be created: vmfabric operation list --kind CreateVm --state failed says why`
-            })
+            const failed = `${failures} of ${operations.length} VMs could not be created: vmfabric operation list --kind CreateVm --state failed says why`
+            if (refused === null) return yield* new Refused({ why: "failed", message: failed })
+            yield* note(failed)
           }
         }
         if (refused !== null) {

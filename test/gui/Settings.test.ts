@@ -208,6 +208,79 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByRole("row", { name: /^bob/ }).waitFor()
     }))
 
+  it("a user has a quota, which is seen by them and by admins, and what it does not allow is said where it is asked for", () =>
+    assertAt("/users", async (page) => {
+      await page.getByRole("button", { name: "New user" }).click()
+      await page.getByLabel("Name").fill("quinn")
+      await page.getByLabel("Role", { exact: true }).selectOption("operator")
+      await page.getByLabel("Password").fill(password)
+      await page.getByLabel("VMs", { exact: true }).fill("2")
+      await page.getByLabel("GiB of volumes").fill("50")
+      await page.getByText("As commands").click()
+      await page
+        .getByText(
+          "vmfabric user create quinn --role operator --password-file file --quota vms=2 --quota volumeSize=50"
+        )
+        .waitFor()
+      await look(page, "user-new-quota")
+      await page.getByRole("button", { name: "Create user", exact: true }).click()
+      await page
+        .getByRole("row", { name: /^quinn operator/ })
+        .getByText("0 of 2 VMs, 0 GiB of 50 GiB of volumes")
+        .waitFor()
+
+      const window = await gui().opened()
+      await enter(gui(), window, "quinn")
+      await assertAt(
+        "",
+        async (own) => {
+          await own.getByText("Your quota: 0 of 2 VMs, 0 GiB of 50 GiB of volumes").waitFor()
+          for (const name of ["one", "two"]) {
+            const made = await window.request.post(`${gui().url}/api/v1/vms`, {
+              data: { name, instanceType: 1 },
+              headers: { prefer: "wait=20" }
+            })
+            assert.strictEqual(made.status(), 200, await made.text())
+          }
+          await own.goto(`${gui().url}/ui/vms/new`)
+          const asked = own.waitForResponse((response) => (response.request().postData() ?? "").includes('"three"'))
+          await own.getByLabel("Name", { exact: true }).fill("three")
+          await asked
+          await own.getByText("The quota does not allow it").waitFor()
+          await own.getByText(/^the quota of quinn has 2 VMs \(2 used, 1 more asked for\): ask for less/i).waitFor()
+          await look(own, "create-over-quota")
+          await own.goto(`${gui().url}/ui/vms`)
+          await own.getByRole("link", { name: "one", exact: true }).click()
+          await own
+            .getByRole("definition")
+            .filter({ hasText: /^quinn$/ })
+            .waitFor()
+        },
+        window
+      )
+
+      await page.reload()
+      const row = page.getByRole("row", { name: /^quinn operator/ })
+      await row.getByText("2 of 2 VMs").waitFor()
+      await choose(page, "Actions of quinn", "Set the quota…")
+      const set = page.getByRole("button", { name: "Set the quota", exact: true })
+      assert.isTrue(await set.isDisabled())
+      await page.getByLabel("VMs", { exact: true }).fill("1")
+      await page.getByText("Less than they have: it stays, and there can be no more of it.").waitFor()
+      await page.getByLabel("GiB of volumes").fill("")
+      await page.getByText("As commands").click()
+      await page.getByText("vmfabric user set quinn --quota vms=1 --quota volumeSize=none").waitFor()
+      await page.getByText('{"quota":{"vms":1,"volumeSize":null}}').waitFor()
+      await look(page, "user-quota")
+      await set.click()
+      await row.getByText("2 of 1 VMs").waitFor()
+      await look(page, "users-over-quota")
+      await choose(page, "Actions of quinn", "Remove…")
+      await page.getByLabel(/Type quinn/).fill("quinn")
+      await page.getByRole("button", { name: "Remove quinn", exact: true }).click()
+      await row.waitFor({ state: "detached" })
+    }))
+
   it("a token of a narrower role is told once, opens the door, and is revoked", () =>
     assertAt("", async (page) => {
       await page.getByRole("button", { name: "New token" }).click()

@@ -5,6 +5,7 @@
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -101,6 +102,26 @@ const becomes = (
     Effect.unsandbox
   )
 
+/** Waits until the host is reached again, then until all of that is told; says how long both take. */
+const reached = Effect.fnUntraced(function* (
+  what: string,
+  expected: ReadonlyArray<readonly [what: string, ...expected: Parameters<typeof becomes>]>
+) {
+  const monitor = yield* HostMonitor
+  const [first] = expected
+  assert(first !== undefined)
+  const [up] = yield* Effect.timed(monitor.awaitUp(first[1].hostId).pipe(Effect.timeout("120 seconds")))
+  const times = yield* Effect.forEach(
+    expected,
+    ([of, ...expected]) =>
+      Effect.map(Effect.timed(becomes(...expected)), ([took]) => `${of} ${Duration.toMillis(took).toFixed(0)} ms`),
+    { concurrency: "unbounded" }
+  )
+  yield* Effect.log(
+    `${what}: reached ${Duration.toMillis(up).toFixed(0)} ms after that was over; told from then on after: ${times.join(", ")}`
+  ).pipe(Logger.withMinimumLogLevel(LogLevel.Info))
+})
+
 describe.concurrent("on real hosts it is told", () => {
   test("what people do to a VM by hand", (host) =>
     Effect.gen(function* () {
@@ -189,32 +210,48 @@ describe.concurrent("on real hosts it is told", () => {
     Effect.gen(function* () {
       const monitor = yield* HostMonitor
       const { name, vm: web } = yield* vm(host, "web")
+      const changed = yield* vm(host, "changed")
+      const started = yield* vm(host, "started")
+      yield* virsh(host, "destroy", started.name)
+      yield* becomes(started.vm, "stopped", "somebody powered it off")
       yield* becomes(web, "running", null)
       const cutAt = yield* Clock.currentTimeMillis
       yield* Effect.addFinalizer(() => Effect.orDie(Lab.lab("mend", host)))
       yield* Lab.lab("cut", host)
       yield* kill(host, name)
+      yield* virsh(host, "suspend", changed.name)
+      yield* virsh(host, "desc", changed.name, "--title", "--config", "mine")
+      yield* virsh(host, "start", started.name)
       const down = Effect.map(monitor.statuses, (statuses) => statuses.get(web.hostId)?._tag !== "Up")
       yield* Lab.eventually("the host is not up", down, (isDown) => isDown, "180 seconds")
       // as it was seen before
       assert.strictEqual((yield* told(web)).power, "running")
       yield* Effect.sleep(Math.max(0, cutAt + 30_000 - (yield* Clock.currentTimeMillis)))
       yield* Lab.lab("mend", host)
-      yield* monitor.awaitUp(web.hostId).pipe(Effect.timeout("120 seconds"))
-      yield* becomes(web, "crashed", "its QEMU crashed or was killed")
+      yield* reached("its network was cut for 30 s", [
+        ["that a QEMU was killed", web, "crashed", "its QEMU crashed or was killed"],
+        ["that a domain was started", started.vm, "running", null],
+        [
+          "that one was paused and renamed",
+          changed.vm,
+          "paused",
+          "paused by somebody",
+          ["power: running → paused", "title: changed → mine"]
+        ]
+      ])
     }))
 
   test("what a libvirtd that was away has forgotten", (host) =>
     Effect.gen(function* () {
-      const monitor = yield* HostMonitor
       const { name, vm: stopped } = yield* vm(host, "stopped")
       yield* virsh(host, "destroy", name)
       yield* becomes(stopped, "stopped", "somebody powered it off")
       yield* Effect.addFinalizer(() => Effect.orDie(Lab.lab("start-libvirtd", host)))
       yield* Lab.lab("stop-libvirtd", host)
       yield* Lab.lab("start-libvirtd", host)
-      yield* monitor.awaitUp(stopped.hostId).pipe(Effect.timeout("120 seconds"))
-      yield* becomes(stopped, "stopped", "somebody powered it off")
+      yield* reached("its libvirtd was away", [
+        ["what it has forgotten", stopped, "stopped", "somebody powered it off"]
+      ])
       assert.include(yield* virsh(host, "domstate", name, "--reason"), "unknown")
     }))
 })

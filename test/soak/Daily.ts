@@ -47,8 +47,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       return ask(`${what} VM ${vm.id}`, vm, act(vm.id), (answer) => after(vm, answer))
     })
 
-  /** how often each had been disturbed when its power was last asked for */
-  const disturbed = new WeakMap<KnownVm, number>()
+  /** what each did, and how often it had been disturbed, when its power was last asked for */
+  const asked = new WeakMap<KnownVm, Pick<KnownVm, "does" | "disturbed">>()
   const power = (
     what: string,
     then: WantedPower | "same",
@@ -57,15 +57,15 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
     onVm(
       what,
       (vm) => {
+        asked.set(vm, { does: vm.does, disturbed: vm.disturbed })
         if (then !== "same") vm.power = "unsure"
         vm.does = "unsure"
-        disturbed.set(vm, vm.disturbed)
       },
       (id) => Effect.flatMap(Power, (it) => act(it, id)),
       (vm) => {
-        if (then === "same") return
-        vm.power = then
-        if (disturbed.get(vm) === vm.disturbed) vm.does = then
+        if (then !== "same") vm.power = then
+        const before = asked.get(vm)
+        if (before?.disturbed === vm.disturbed) vm.does = then === "same" ? before.does : then
       }
     )
 
@@ -75,7 +75,7 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
     [2, power("shut down", "stopped", (it, id) => it.shutDown(id, { within: 5 }))],
     [2, power("power off", "stopped", (it, id) => it.powerOff(id))],
     [2, power("reboot", "same", (it, id) => it.reboot(id, { within: 5 }))],
-    [1, power("reset", "same", (it, id) => it.reset(id))],
+    [2, power("reset", "same", (it, id) => it.reset(id))],
     [2, power("pause", "paused", (it, id) => it.pause(id))],
     [2, power("resume", "running", (it, id) => it.resume(id))],
     [
@@ -122,7 +122,7 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       })
     ],
     [
-      2,
+      4,
       onVm(
         "resize",
         (vm) => {
@@ -156,7 +156,7 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       })
     ],
     [
-      3,
+      6,
       onVm(
         "attach a NIC to",
         (vm) => {
@@ -172,7 +172,7 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       )
     ],
     [
-      3,
+      5,
       onVm(
         "detach a NIC from",
         (vm) => {
@@ -192,7 +192,7 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       )
     ],
     [
-      2,
+      4,
       onVm(
         "pull or plug a cable of",
         (vm) => {

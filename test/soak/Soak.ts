@@ -28,11 +28,15 @@ import * as ObserverLive from "../../layers/ObserverLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import { defaultConfig } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import { UserName } from "../../src/domain/Identity.ts"
 import type { OperationKind } from "../../src/domain/Operation.ts"
+import * as Quota from "../../src/domain/Quota.ts"
+import { Asker } from "../../src/fabric/Asker.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import type { Hypervisor } from "../../src/services/Hypervisor.ts"
+import { Identity } from "../../src/services/Identity.ts"
 import type { ImageLibrary } from "../../src/services/ImageLibrary.ts"
 import type { ImageStore } from "../../src/services/ImageStore.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
@@ -46,6 +50,7 @@ import * as World from "../fabric/World.ts"
 import * as Breaking from "./Breaking.ts"
 import { below, interval, pick, weighed } from "./Chance.ts"
 import * as Daily from "./Daily.ts"
+import * as Flat from "./Flat.ts"
 import { type Fate, type KnownVm, type KnownVolume, Model } from "./Model.ts"
 
 export interface Settings {
@@ -65,6 +70,8 @@ export interface Settings {
   readonly settleEvery: number
   /** as many VMs, and as many volumes, may there be before clients rather destroy one than create one: a long soak would else only ever grow */
   readonly things: number
+  /** settlements between two samples of what this process holds, which has to stay as much; 0: that is not looked at */
+  readonly sampleEvery: number
   /** milliseconds that a call to a daemon or to the pool takes: what takes no time is never in the middle of anything when something breaks */
   readonly pace: number
 }
@@ -79,6 +86,7 @@ export const defaults: Settings = {
   killEvery: 30,
   settleEvery: 250,
   things: 24,
+  sampleEvery: 0,
   pace: 40
 }
 
@@ -90,6 +98,8 @@ export type Invariant =
   | "one key makes one VM"
   | "promises are kept"
   | "hosts are as the inventory says"
+  | "nobody has more than they may"
+  | "nothing grows"
 
 /** What a soak has found. `seed` and the same settings bring it about again. */
 export class Violation extends Data.TaggedError("Violation")<{
@@ -118,12 +128,21 @@ export interface Report {
   readonly checks: number
   /** seconds */
   readonly virtual: number
+  /** what the process held, in the order of time */
+  readonly samples: ReadonlyArray<Flat.Sample>
 }
 
 /** as the simulated hosts have them */
 const networks = { lan: { kind: "bridge", name: "br0" } } as const
 const address = (host: string) => ({ user: "root", host, port: 22 })
 const type = Ids.InstanceTypeId.make(1)
+
+/** Who asks every other time, and may have few of what there may be: also a short soak comes up against that. */
+const limited = UserName.make("ada")
+const quotaOf = ({ things }: Settings): Quota.Quota => {
+  const few = Math.ceil(things / 12)
+  return { vms: few, cpu: few + 1, ram: null, volumes: few, volumeSize: 3 * few }
+}
 
 /** What an assertion compared, whose own words leave out most of it; a line of its own. */
 const differenceOf = (cause: Cause.Cause<unknown>): string => {
@@ -162,13 +181,19 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
   const kept = yield* folder
   const imageFolder = join(kept, "images")
   const store = ImageStoreLive.layer({ folder: imageFolder, paths: [], allow: [] })
+  const database = join(kept, "vmfabric.sqlite")
+  yield* Effect.gen(function* () {
+    const identity = yield* Identity
+    yield* identity.createUser({ name: UserName.make("root"), role: "admin" })
+    yield* identity.createUser({ name: limited, role: "operator", quota: quotaOf(settings) })
+  }).pipe(Effect.provide(AppLive.persistence(database)), Effect.orDie)
   const life = AppLive.layerOver<
     Hypervisor | Storage | ImageLibrary | ImageStore,
     never,
     Ssh | Inventory | FileSystem.FileSystem
   >({
     fleet: config,
-    persistence: AppLive.persistence(join(kept, "vmfabric.sqlite")),
+    persistence: AppLive.persistence(database),
     drivers: AppLive.drivers(settings.ceph ? Fleet.cephOf(cluster, address("sim-images")) : null).pipe(
       Layer.merge(store)
     ),
@@ -197,6 +222,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   const model = new Model()
   const counts = { requests: 0, succeeded: 0, refused: 0, cutOff: 0, faults: 0, lives: 0, settlements: 0, checks: 0 }
   const broken: Array<Violation> = []
+  const samples: Array<Flat.Sample> = []
   const began = yield* Clock.currentTimeMillis
 
   const note = (line: string) => Effect.map(Clock.currentTimeMillis, (now) => log(`${Virtual.formatTime(now)} ${line}`))
@@ -266,10 +292,11 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     const name = `m${++names}`
     const vms = yield* Vms
     const onCrash = (yield* Random.nextBoolean) ? ("restart" as const) : ("leave" as const)
+    const autostart = yield* Random.nextBoolean
     yield* ask(
       `create VM ${name}`,
       [],
-      vms.create({ name, instanceType: type, onCrash, idempotencyKey: name }),
+      vms.create({ name, instanceType: type, onCrash, autostart, idempotencyKey: name }),
       (vm) => {
         model.vm(vm)
       }
@@ -432,11 +459,12 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
         if (vm !== undefined) yield* ask(`repair VM ${vm.id}`, [], reality.repair(vm.id), () => {})
       })
     ],
+    // as often as all else
     ...Daily.make({
       known: Effect.suspend(() => known(model.vms)),
       ask: (what, vm, effect, after) => ask(what, [vm], effect, after),
       name: () => `n${++names}`
-    })
+    }).map(([weight, action]) => [weight * 2, action] as const)
   ]
   const act = Effect.flatten(weighed(actions))
 
@@ -454,6 +482,12 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     )
 
   /** When all is well again everything has to end, and to be as it was promised. */
+  const withinQuota = Effect.gen(function* () {
+    const used = yield* Effect.flatMap(Inventory, ({ use }) => Effect.orDie(use(limited)))
+    const more = Quota.showExceeded(limited, quotaOf(settings), used)
+    if (more !== null) return yield* violation("nobody has more than they may", more)
+  })
+
   const settle = Effect.gen(function* () {
     const inventory = yield* Inventory
     const operations = yield* Operations
@@ -511,6 +545,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     counts.settlements++
     counts.checks += model.vms.size + model.volumes.size
     yield* note(`SETTLED ${model.vms.size} VMs, ${model.volumes.size} volumes`)
+    if (settings.sampleEvery > 0 && counts.settlements % settings.sampleEvery === 0) samples.push(Flat.measure())
   })
 
   /** Faults go on whatever becomes of the controller. */
@@ -537,7 +572,9 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     const arriving = Effect.gen(function* () {
       while (counts.requests < until) {
         counts.requests++
-        yield* FiberSet.run(clients, act)
+        const owner = counts.requests % 2 === 0 ? limited : null
+        const asked = Effect.zipRight(Effect.provideService(act, Asker, owner), withinQuota)
+        yield* FiberSet.run(clients, asked)
         yield* Effect.sleep(yield* interval(1 / settings.perSecond))
       }
       const now = yield* Clock.currentTimeMillis
@@ -571,8 +608,10 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     yield* live
     yield* unbroken
   }
+  const grown = Flat.grown(samples)
+  if (grown !== null) return yield* violation("nothing grows", grown)
   const virtual = ((yield* Clock.currentTimeMillis) - began) / 1000
-  return { ...counts, virtual } satisfies Report
+  return { ...counts, virtual, samples } satisfies Report
 }, Effect.scoped)
 
 /** In virtual time, by the settings' seed. */

@@ -1,5 +1,5 @@
 /**
- * Twenty bugs for the recovery code, each of a kind that such code really has. The soak has to find every one: `npm run soak:bugs`.
+ * Bugs for the recovery code, each of a kind that such code really has. The soak has to find every one: `npm run soak:bugs`.
  */
 
 /** `find` stands exactly once in `file`. */
@@ -131,5 +131,71 @@ export const bugs: ReadonlyArray<Bug> = [
     file: "layers/HypervisorDisks.ts",
     find: "      } else if (hadTurn && find(persistent, disk) === undefined) {",
     replace: "      } else if (live !== null || (hadTurn && find(persistent, disk) === undefined)) {"
+  },
+  {
+    name: "a VM that was stopped on purpose is started by its host",
+    file: "src/operations/VmSaga.ts",
+    find: "  vm.autostart ? hypervisor.setAutostart(host, { uuid: vm.uuid, domainName: vm.domainName }, false) : Effect.void",
+    replace: "  Effect.void"
+  },
+  {
+    name: "a VM that is started again is no more started by its host",
+    file: "src/operations/StartVm.ts",
+    find: "          if (vm.autostart) yield* hypervisor.setAutostart(host, domain, true)\n",
+    replace: ""
+  },
+  {
+    name: "one that is off is told to start with its host",
+    file: "src/operations/ConfigureVm.ts",
+    find: "const autostart = vm.startsWithHost",
+    replace: "const autostart = vm.autostart"
+  },
+  {
+    name: "a running domain keeps its old title",
+    file: "layers/HypervisorLive.ts",
+    find: "yield* set(impact.live | impact.config).pipe(",
+    replace: "yield* set(impact.config).pipe("
+  },
+  {
+    name: "that a VM is to be off is forgotten",
+    file: "src/operations/ShutDownVm.ts",
+    find: 'succeeded: inventory.setVmPower(vm.id, "stopped")',
+    replace: "succeeded: Effect.void"
+  },
+  {
+    name: "a VM whose power is taken while it is paused stays paused in the inventory",
+    file: "layers/InventoryLive.ts",
+    find: "if (!vm.settled || vm.state === power) return vm\n",
+    replace: 'if (!vm.settled || vm.state !== "running") return vm\n'
+  },
+  {
+    name: "a NIC that could not be attached stays in the domain",
+    file: "src/operations/AttachNic.ts",
+    find: "        undo: nic === null ? Effect.void : hypervisor.detachNic(host, domain, NicSaga.refOf(nic))\n",
+    replace: ""
+  },
+  {
+    name: "a NIC that could not be attached stays with its VM",
+    file: "src/operations/AttachNic.ts",
+    find: "    failed: settle(null)\n",
+    replace: "    failed: Effect.void\n"
+  },
+  {
+    name: "a guest that holds a NIC loses it in the inventory",
+    file: "src/operations/DetachNic.ts",
+    find: 'failed: settle({ state: "attached", releaseAsked: true })',
+    replace: "failed: settle(null)"
+  },
+  {
+    name: "only the running domain lets go of a NIC, not its definition",
+    file: "layers/HypervisorNics.ts",
+    find: "      } else if (defined === undefined) return\n",
+    replace: "      } else if (live !== null || defined === undefined) return\n"
+  },
+  {
+    name: "a link that could not be set stays half set",
+    file: "src/operations/SetNicLink.ts",
+    find: "        undo: Effect.asVoid(set(formerLink))\n",
+    replace: ""
   }
 ]

@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** Short soaks in rough weather: a controller that is killed again and again, or has to go on for long; every third with disks on the hosts. */
 const soaks =
-  "--seeds 60 --operations 300 --settle-every 150 --rate 3 --fault-every 1 --kill-every 8,60 --folders-every 3".split(
+  "--seeds 60 --operations 300 --settle-every 75 --rate 3 --fault-every 1 --kill-every 8,60 --folders-every 3".split(
     " "
   )
 

@@ -1,11 +1,13 @@
 /**
  * `npm run soak -- --seed 7 --operations 100000`: a long soak, or many short ones (`--seeds 20`), each told in one line. A violation is told with its
- * seed and the end of its log, and ends it with status 1; the same seed and settings bring it about again.
+ * seed and the end of its log, and ends it with status 1; the same seed and settings bring it about again. In each soak it is sampled at rest what the
+ * process holds (`--sample-every N` settlements; 0: never), which must not grow.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
 import { closeSync, openSync, readdirSync, writeSync } from "node:fs"
 import { parseArgs } from "node:util"
+import * as Flat from "./Flat.ts"
 import * as Soak from "./Soak.ts"
 
 const { values } = parseArgs({
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     "kill-every": { type: "string", default: String(Soak.defaults.killEvery) },
     "settle-every": { type: "string", default: String(Soak.defaults.settleEvery) },
     things: { type: "string", default: String(Soak.defaults.things) },
+    "sample-every": { type: "string", default: "1" },
     pace: { type: "string", default: String(Soak.defaults.pace) },
     folders: { type: "boolean", default: false },
     "folders-every": { type: "string", default: "0" },
@@ -71,6 +74,7 @@ const one = (seed: number) =>
       killEvery: turn("kill-every", seed),
       settleEvery: number("settle-every"),
       things: number("things"),
+      sampleEvery: number("sample-every"),
       pace: number("pace")
     }
     const report = yield* Soak.virtually(settings, log).pipe(
@@ -78,6 +82,9 @@ const one = (seed: number) =>
       Effect.ensuring(Effect.sync(() => file !== null && closeSync(file)))
     )
     const seconds = (performance.now() - began) / 1000
+    if (report.samples.length >= Flat.fewest) {
+      say(`  held at rest, over ${report.samples.length} samples: ${Flat.course(report.samples)}`)
+    }
     say(
       `seed ${seed}: ${report.requests} requests (${report.succeeded} done, ${report.refused} refused, ${report.cutOff} cut off), ` +
         `${report.faults} faults, ${report.lives} lives of the controller, ${report.settlements} times all ${report.checks} promises were true; ` +

@@ -20,10 +20,14 @@ import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded, SecretDialog, useDialog } from "../parts/FormDialog.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { Empty, Failure, useTitle } from "../parts/Parts.tsx"
+import { Uses } from "../parts/QuotaFields.tsx"
 import { briefly, moment } from "../parts/Words.ts"
 
 /** Their owners' names, for an admin who is nobody's account. */
 const ownersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUsers()))
+
+/** How much of one's quota is used at this moment. */
+const heldAtom = ofWhoLooks(Effect.flatMap(calls, ({ session }) => session.whoAmI()))
 
 const tokensAtom = ofWhoLooks(Effect.flatMap(calls, ({ tokens }) => tokens.listTokens()))
 
@@ -263,6 +267,15 @@ const Account = ({ me }: { readonly me: typeof Me.Type }) => {
       <p>
         <strong>{me.user}</strong>, {means[me.role]}
       </p>
+      {me.user === localUser || me.quota === undefined ? null : (
+        <Loaded atom={heldAtom}>
+          {(held) => (
+            <p>
+              Your quota: <Uses of={held} />
+            </p>
+          )}
+        </Loaded>
+      )}
       {me.user === localUser ? (
         <p className="quiet">
           Whoever is on the controller&apos;s own machine is an admin as long as nobody could sign in. That ends with

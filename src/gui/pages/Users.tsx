@@ -18,6 +18,7 @@ import { FormDialog, Loaded, useDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { Empty, Failure, Sure, useTitle } from "../parts/Parts.tsx"
+import { areLimits, changeOf, limitsOf, QuotaFields, quotaWords, Uses, usesOf } from "../parts/QuotaFields.tsx"
 import { briefly } from "../parts/Words.ts"
 
 const usersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUsers()))
@@ -39,21 +40,25 @@ const NewUserDialog = ({
   const [name, setName] = useState("")
   const [role, setRole] = useState<string>(first ? "admin" : "viewer")
   const [password, setPassword] = useState("")
+  const [limits, setLimits] = useState(limitsOf())
+  const change = changeOf(limits)
+  const quota = Object.keys(change).length === 0 ? {} : { quota: change }
   const action: Commanded = {
     label: `Create user ${name}`,
     method: "POST",
     path: "/users",
-    body: { name, role, ...(password === "" ? {} : { password: hidden }) },
+    body: { name, role, ...(password === "" ? {} : { password: hidden }), ...quota },
     words: [
       "user",
       "create",
       name === "" ? "NAME" : name,
       "--role",
       role,
-      ...(password === "" ? [] : ["--password-file", "file"])
+      ...(password === "" ? [] : ["--password-file", "file"]),
+      ...quotaWords(change)
     ],
     run: Effect.gen(function* () {
-      const payload = yield* payloadOf(NewUser, { name, role, ...(password === "" ? {} : { password }) })
+      const payload = yield* payloadOf(NewUser, { name, role, ...(password === "" ? {} : { password }), ...quota })
       const { users } = yield* calls
       yield* users.createUser({ payload })
     }).pipe(Effect.asVoid)
@@ -63,7 +68,7 @@ const NewUserDialog = ({
       title="New user"
       button="Create user"
       action={action}
-      ready={name !== "" && (!first || password !== "")}
+      ready={name !== "" && (!first || password !== "") && areLimits(limits)}
       onClose={onClose}
       onDone={onDone}
     >
@@ -101,6 +106,49 @@ const NewUserDialog = ({
         value={password}
         onChange={setPassword}
       />
+      {/* the first one administers, and is not limited for it */}
+      {first ? null : <QuotaFields limits={limits} onChange={setLimits} />}
+    </FormDialog>
+  )
+}
+
+const QuotaDialog = ({
+  onClose,
+  onDone,
+  user
+}: {
+  readonly user: User
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const { name } = user
+  const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
+  const { quota, used } = value
+  const headers = ifMatch(revision)
+  const [limits, setLimits] = useState(limitsOf(user.quota))
+  const change = changeOf(limits, quota)
+  const action: Commanded = {
+    label: `Set the quota of ${name}`,
+    method: "PATCH",
+    path: `/users/${name}`,
+    ...headers.shown,
+    body: { quota: change },
+    words: ["user", "set", name, ...quotaWords(change)],
+    run: Effect.flatMap(calls, ({ users }) =>
+      users.changeUser({ path: { name }, payload: { quota: change }, headers: headers.sent })
+    ).pipe(guarded, Effect.asVoid)
+  }
+  return (
+    <FormDialog
+      title={`Quota of ${name}`}
+      button="Set the quota"
+      action={action}
+      ready={isRead && areLimits(limits) && Object.keys(change).length > 0}
+      onClose={onClose}
+      onDone={onDone}
+    >
+      {words === null ? null : <Failure words={words} />}
+      <QuotaFields limits={limits} onChange={setLimits} used={used} />
     </FormDialog>
   )
 }
@@ -253,6 +301,7 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
       className: "extra-phone",
       shown: ({ hasPassword }) => (hasPassword ? "with a password" : "no: only tokens")
     },
+    { key: "quota", name: "Quota", className: "extra", title: usesOf, shown: (user) => <Uses of={user} /> },
     {
       key: "created",
       name: "Created",
@@ -272,6 +321,11 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
                 name: "Change the role…",
                 disabled: false,
                 act: () => open((close) => <RoleDialog user={user} onClose={close} onDone={refresh} />)
+              },
+              {
+                name: "Set the quota…",
+                disabled: false,
+                act: () => open((close) => <QuotaDialog user={user} onClose={close} onDone={refresh} />)
               },
               {
                 name: "Set the password…",

@@ -30,6 +30,7 @@ import {
 } from "../parts/Parts.tsx"
 import { count, counted, gibibytes, mebibytes, moment, vmState } from "../parts/Words.ts"
 import { OperationRow } from "../parts/OperationRow.tsx"
+import { Owner } from "../parts/QuotaFields.tsx"
 
 // what is above is shown first
 const Charts = lazy(() => again(() => import("../vm/Charts.tsx")).then((module) => ({ default: module.Charts })))
@@ -371,6 +372,7 @@ export const OneVm = (): ReactNode => {
             <dd>{image?.name ?? `image ${vm.imageId}`}</dd>
             <dt>Created</dt>
             <dd>{moment(vm.createdAt)}</dd>
+            <Owner of={vm} />
             <dt>When it crashes</dt>
             <dd>{crash[vm.onCrash]}</dd>
             <dt>When its host boots</dt>

@@ -63,7 +63,8 @@ export const State = ({ tone, why, word }: Shown) => (
 export const Failure = ({ words }: { readonly words: Words }) => (
   <div className="note bad" role="alert">
     <strong>{words.title}</strong>
-    <p>{words.detail}</p>
+    {/* the list below says the rest of the sentence */}
+    <p>{words.refusal?.problem ?? words.detail}</p>
     {words.refusal === null ? null : <Refusal refusal={words.refusal} />}
   </div>
 )
@@ -126,7 +127,8 @@ export const Empty = ({ children, title }: { readonly title: string; readonly ch
 const kinds = {
   VM: { to: "/vms", all: "Show all VMs", why: "It was destroyed, its creation failed, or it never was." },
   host: { to: "/hosts", all: "Show all hosts", why: "It was removed, or it never was." },
-  volume: { to: "/volumes", all: "Show all volumes", why: "It was purged, its creation failed, or it never was." }
+  volume: { to: "/volumes", all: "Show all volumes", why: "It was purged, its creation failed, or it never was." },
+  operation: { to: "/operations", all: "Show all operations", why: "It never was: the address may be mistyped." }
 } as const
 
 /** What an address names that is not there, or not any more. @since 0.8.0 @category components */
