@@ -153,6 +153,61 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByRole("row", { name: /^ci/ }).waitFor({ state: "detached" })
     }))
 
+  it("what somebody else has changed since a dialog was opened is left as it is", () =>
+    assertAt("/users", async (page) => {
+      const { context, url } = gui()
+      const asked = async (method: "POST" | "PATCH", path: string, data: object) => {
+        const answer = await context.request.fetch(`${url}/api/v1/users${path}`, { method, data })
+        assert.isTrue(answer.ok(), await answer.text())
+      }
+      await asked("POST", "", { name: "bob", role: "viewer" })
+      await page.reload()
+      const dialog = page.getByRole("dialog")
+      const refused = dialog.getByText("Somebody else has changed it")
+      // of no use without what the list does not tell
+      const isGuarded = async () => {
+        await dialog.getByText("As commands").click()
+        await dialog.getByText(/-H 'If-Match: "[^"]+"'/).waitFor()
+      }
+      await choose(page, "Actions of bob", "Change the role…")
+      await dialog.getByLabel("Role", { exact: true }).selectOption("admin")
+      await isGuarded()
+      await asked("PATCH", "/bob", { role: "operator" })
+      await dialog.getByRole("button", { name: "Make bob an admin", exact: true }).click()
+      await refused.waitFor()
+      await dialog.getByText("By now the role is operator.").waitFor()
+      await look(page, "users-changed")
+      await dialog.getByRole("button", { name: "Make bob an admin", exact: true }).click()
+      await dialog.waitFor({ state: "detached" })
+      await page.getByRole("row", { name: /^bob admin/ }).waitFor()
+
+      await choose(page, "Actions of bob", "Disable…")
+      await isGuarded()
+      await asked("PATCH", "/bob", { disabled: true })
+      await dialog.getByRole("button", { name: "Disable", exact: true }).click()
+      await refused.waitFor()
+      await dialog.getByText("Somebody else has done it by now.").waitFor()
+      assert.isTrue(await dialog.getByRole("button", { name: "Disable", exact: true }).isDisabled())
+      await dialog.getByRole("button", { name: "Cancel" }).click()
+
+      await choose(page, "Actions of bob", "Set the password…")
+      await dialog.getByLabel("New password", { exact: true }).fill(password)
+      await dialog.getByLabel("New password again").fill(password)
+      await isGuarded()
+      await asked("PATCH", "/bob", { disabled: false })
+      await dialog.getByRole("button", { name: "Set the password" }).click()
+      await refused.waitFor()
+      await dialog.getByRole("button", { name: "Cancel" }).click()
+
+      await choose(page, "Actions of bob", "Remove…")
+      await isGuarded()
+      await asked("PATCH", "/bob", { role: "viewer" })
+      await dialog.getByLabel(/Type bob/).fill("bob")
+      await dialog.getByRole("button", { name: "Remove bob", exact: true }).click()
+      await page.getByRole("list", { name: "What was asked for" }).getByText("Somebody else has changed it").waitFor()
+      await page.getByRole("row", { name: /^bob/ }).waitFor()
+    }))
+
   it("a user has a quota, which is seen by them and by admins, and what it does not allow is said where it is asked for", () =>
     assertAt("/users", async (page) => {
       await page.getByRole("button", { name: "New user" }).click()
@@ -224,61 +279,6 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByLabel(/Type quinn/).fill("quinn")
       await page.getByRole("button", { name: "Remove quinn", exact: true }).click()
       await row.waitFor({ state: "detached" })
-    }))
-
-  it("what somebody else has changed since a dialog was opened is left as it is", () =>
-    assertAt("/users", async (page) => {
-      const { context, url } = gui()
-      const asked = async (method: "POST" | "PATCH", path: string, data: object) => {
-        const answer = await context.request.fetch(`${url}/api/v1/users${path}`, { method, data })
-        assert.isTrue(answer.ok(), await answer.text())
-      }
-      await asked("POST", "", { name: "bob", role: "viewer" })
-      await page.reload()
-      const dialog = page.getByRole("dialog")
-      const refused = dialog.getByText("Somebody else has changed it")
-      // of no use without what the list does not tell
-      const isGuarded = async () => {
-        await dialog.getByText("As commands").click()
-        await dialog.getByText(/-H 'If-Match: "[^"]+"'/).waitFor()
-      }
-      await choose(page, "Actions of bob", "Change the role…")
-      await dialog.getByLabel("Role", { exact: true }).selectOption("admin")
-      await isGuarded()
-      await asked("PATCH", "/bob", { role: "operator" })
-      await dialog.getByRole("button", { name: "Make bob an admin", exact: true }).click()
-      await refused.waitFor()
-      await dialog.getByText("By now the role is operator.").waitFor()
-      await look(page, "users-changed")
-      await dialog.getByRole("button", { name: "Make bob an admin", exact: true }).click()
-      await dialog.waitFor({ state: "detached" })
-      await page.getByRole("row", { name: /^bob admin/ }).waitFor()
-
-      await choose(page, "Actions of bob", "Disable…")
-      await isGuarded()
-      await asked("PATCH", "/bob", { disabled: true })
-      await dialog.getByRole("button", { name: "Disable", exact: true }).click()
-      await refused.waitFor()
-      await dialog.getByText("Somebody else has done it by now.").waitFor()
-      assert.isTrue(await dialog.getByRole("button", { name: "Disable", exact: true }).isDisabled())
-      await dialog.getByRole("button", { name: "Cancel" }).click()
-
-      await choose(page, "Actions of bob", "Set the password…")
-      await dialog.getByLabel("New password", { exact: true }).fill(password)
-      await dialog.getByLabel("New password again").fill(password)
-      await isGuarded()
-      await asked("PATCH", "/bob", { disabled: false })
-      await dialog.getByRole("button", { name: "Set the password" }).click()
-      await refused.waitFor()
-      await dialog.getByRole("button", { name: "Cancel" }).click()
-
-      await choose(page, "Actions of bob", "Remove…")
-      await isGuarded()
-      await asked("PATCH", "/bob", { role: "viewer" })
-      await dialog.getByLabel(/Type bob/).fill("bob")
-      await dialog.getByRole("button", { name: "Remove bob", exact: true }).click()
-      await page.getByRole("list", { name: "What was asked for" }).getByText("Somebody else has changed it").waitFor()
-      await page.getByRole("row", { name: /^bob/ }).waitFor()
     }))
 
   it("a token of a narrower role is told once, opens the door, and is revoked", () =>

@@ -122,10 +122,11 @@ const QuotaDialog = ({
   readonly onDone: () => void
 }) => {
   const { name } = user
-  const [limits, setLimits] = useState(limitsOf(user.quota))
   const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
+  const { quota, used } = value
   const headers = ifMatch(revision)
-  const change = changeOf(limits, value.quota)
+  const [limits, setLimits] = useState(limitsOf(user.quota))
+  const change = changeOf(limits, quota)
   const action: Commanded = {
     label: `Set the quota of ${name}`,
     method: "PATCH",
@@ -147,7 +148,7 @@ const QuotaDialog = ({
       onDone={onDone}
     >
       {words === null ? null : <Failure words={words} />}
-      <QuotaFields limits={limits} onChange={setLimits} used={value.used} />
+      <QuotaFields limits={limits} onChange={setLimits} used={used} />
     </FormDialog>
   )
 }
