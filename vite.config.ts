@@ -23,12 +23,30 @@ const xtermWithoutInlineStyles: Plugin = {
   }
 }
 
+/**
+ * Chromium reads functions twice unless it is told that they are called at once: with this it makes all of them ready beside the page's own thread, while the
+ * file is still coming. Other browsers take it for the comment that it is.
+ */
+const readAtOnce: Plugin = {
+  name: "read-at-once",
+  apply: "build",
+  generateBundle: {
+    // it has to be the first of the file
+    order: "post",
+    handler(_, files) {
+      for (const file of Object.values(files)) {
+        if (file.type === "chunk" && file.isEntry) file.code = `//# allFunctionsCalledOnLoad\n${file.code}`
+      }
+    }
+  }
+}
+
 // what the controller serves under /ui/; see src/http/Gui.ts
 export default defineConfig({
   root: "src/gui",
   base: "/ui/",
   publicDir: false,
-  plugins: [react(), xtermWithoutInlineStyles],
+  plugins: [react(), xtermWithoutInlineStyles, readAtOnce],
   resolve: { conditions: ["vmfabric-source", "module", "browser"] },
   // of package.json only the few words that the API's description has
   json: { namedExports: true, stringify: false },

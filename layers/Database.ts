@@ -121,7 +121,7 @@ const typed =
       isOther(error)
         ? error
         : // the driver's own error says more than the client's around it
-          new PersistenceError({ action, cause: error instanceof SqlError ? (error.cause ?? error) : error })
+          new PersistenceError({ action, cause: damaged(error instanceof SqlError ? (error.cause ?? error) : error) })
     )
 
 /** A reason of ours, in place of the driver's. */
@@ -144,8 +144,7 @@ const explain = (error: unknown): unknown => {
     if (inner.cause === undefined) return inner
     inner = inner.cause
   }
-  const code = inner instanceof Error && "code" in inner ? inner.code : undefined
-  switch (code) {
+  switch (codeOf(inner)) {
     case "SQLITE_BUSY":
       return new Unusable({
         message: "another process has it open, and one database serves one controller only",
@@ -153,9 +152,46 @@ const explain = (error: unknown): unknown => {
       })
     case "SQLITE_NOTADB":
       return new Unusable({ message: "it is not a SQLite database", cause: error })
+    case "SQLITE_CANTOPEN":
+      return new Unusable({
+        message: `it, or what SQLite keeps beside it (-wal), is no file that can be opened: ${another}`,
+        cause: error
+      })
     default:
-      return inner
+      return damaged(inner)
   }
+}
+
+const another = "name another by --database"
+
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
+
+/** What SQLite finds at any time, in a file that was cut off or written over. */
+const damaged = (error: unknown): unknown =>
+  codeOf(error)?.startsWith("SQLITE_CORRUPT") === true
+    ? new Unusable({
+        message:
+          "it is damaged (sqlite3 FILE 'PRAGMA integrity_check' tells where): end the controller and put a copy of it back, " +
+          "without the -wal and -shm files beside it, or save what is left by sqlite3 FILE .recover",
+        cause: error
+      })
+    : error
+
+/** The system's own words, without the call and the name that stand around them. */
+const systemWords = (error: NodeJS.ErrnoException) => error.message.replace(/^[A-Z]+: (.*?), \w+(?: '.*')?$/s, "$1")
+
+/** Why the file's mode cannot be set: but for a system that is read-only, it is somebody else's. */
+const notOurs = async (filename: string, error: NodeJS.ErrnoException): Promise<Unusable> => {
+  if (error.code !== "EPERM") {
+    return new Unusable({ message: `it cannot be kept from others (${systemWords(error)}): ${another}`, cause: error })
+  }
+  const { uid } = await fs.stat(filename)
+  const own = process.geteuid?.()
+  return new Unusable({
+    message: `it is the file of user ${uid}, and this is user ${own}: run as that user, or have it given to this one (chown ${own}), or ${another}`,
+    cause: error
+  })
 }
 
 /** Made before SQLite sees it, so that at no moment others can read it. */
@@ -169,7 +205,10 @@ const prepareFile = (filename: string) =>
         (error: NodeJS.ErrnoException) => {
           if (error.code === "ENOENT")
             throw new Unusable({ message: `the folder ${folder} does not exist`, cause: error })
-          throw error
+          throw new Unusable({
+            message: `the folder ${folder} cannot be looked at (${systemWords(error)}): ${another}`,
+            cause: error
+          })
         }
       )
       if (!isFolder) throw new Unusable({ message: `${folder} is not a folder` })
@@ -180,11 +219,20 @@ const prepareFile = (filename: string) =>
         },
         (error: NodeJS.ErrnoException) => {
           if (error.code === "EEXIST") return false
-          throw error
+          throw new Unusable({
+            message: `no file can be made in ${folder} (${systemWords(error)}): ${another}`,
+            cause: error
+          })
         }
       )
+      if (created) return
+      const found = await fs.stat(filename)
+      if (found.isDirectory()) throw new Unusable({ message: `it is a folder: ${another}, of a file` })
+      if (!found.isFile()) throw new Unusable({ message: `it is no regular file: ${another}` })
       // by name: opening and closing a database that this process has open would drop SQLite's locks on it
-      if (!created) await fs.chmod(filename, 0o600)
+      await fs.chmod(filename, 0o600).catch(async (error: NodeJS.ErrnoException) => {
+        throw await notOurs(filename, error)
+      })
     },
     catch: (cause) => cause
   })

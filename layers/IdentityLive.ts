@@ -26,6 +26,7 @@ import {
   User,
   UserName
 } from "../src/domain/Identity.ts"
+import * as Quota from "../src/domain/Quota.ts"
 import { Identity } from "../src/services/Identity.ts"
 import { Database } from "./Database.ts"
 import * as Passwords from "./Passwords.ts"
@@ -54,6 +55,11 @@ const newSecret = (prefix: string): string => prefix + randomBytes(32).toString(
 const digest = (secret: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(secret)).digest()
 
 const isUserName = Schema.is(UserName)
+
+const mayNotYet =
+  "would be able to sign in, and no admin would: give an admin a password or a token of the role admin before"
+const mayNoMore =
+  "is the last admin who can sign in, and others can: give an admin another password or token of the role admin before"
 
 const lastAdmin = (name: UserName) =>
   new Errors.UserConflict({ name, reason: "is the last admin: make somebody else one first" })
@@ -212,6 +218,19 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
 
   const knownUser = (name: string) => (isUserName(name) ? users.get(name) : undefined)
 
+  /**
+   * A change within its transaction, refused when it would leave somebody who can sign in and no admin who can: while there is nobody who could, whoever
+   * works on this machine is admin, and then they are not.
+   */
+  const keepingAdmins = <A, E, R>(name: UserName, reason: string, change: Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const before = yield* Identities.isLockedOut(sql, now)
+      const result = yield* change
+      if (!before && (yield* Identities.isLockedOut(sql, now))) return yield* new Errors.UserConflict({ name, reason })
+      return result
+    })
+
   /** Off every request's path. What cannot be stored now is stored next time. */
   const store = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
@@ -291,7 +310,10 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
 
     users: Effect.sync(() => [...users.values()].map(userOf).toSorted((a, b) => (a.name < b.name ? -1 : 1))),
 
-    createUser: Effect.fn("Identity.createUser")(function* ({ name, password, role }, confirm = unconfirmed) {
+    createUser: Effect.fn("Identity.createUser")(function* (
+      { name, password, quota = {}, role },
+      confirm = unconfirmed
+    ) {
       if (name === localUser) {
         return yield* new Errors.UserConflict({
           name,
@@ -303,7 +325,18 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const stored = yield* writeSimply(
         `create user ${name}`,
         Effect.gen(function* () {
-          const row = yield* Identities.insertUser(sql, { name, role, passwordHash, disabled: false, createdAt })
+          const row = yield* keepingAdmins(
+            name,
+            mayNotYet,
+            Identities.insertUser(sql, {
+              name,
+              role,
+              passwordHash,
+              disabled: false,
+              quota: Identities.quotaOf(Quota.changed(Quota.unlimited, quota)),
+              createdAt
+            })
+          )
           if (row === null) return yield* new Errors.UserConflict({ name, reason: "exists already" })
           if (role !== "admin" && !(yield* Identities.otherAdmin(sql, name))) {
             return yield* new Errors.UserConflict({
@@ -321,7 +354,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
 
     changeUser: Effect.fn("Identity.changeUser")(function* (
       name,
-      { disabled, password, role },
+      { disabled, password, quota = {}, role },
       check,
       confirm = unconfirmed
     ) {
@@ -336,13 +369,15 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
             ...before,
             role: role ?? before.role,
             passwordHash: passwordHash ?? before.passwordHash,
-            disabled: disabled ?? before.disabled
+            disabled: disabled ?? before.disabled,
+            quota: Identities.quotaOf(Quota.changed(before.quota ?? Quota.unlimited, quota))
           }
           const administers = (one: Identities.UserRow) => one.role === "admin" && !one.disabled
           if (administers(before) && !administers(row) && !(yield* Identities.otherAdmin(sql, name))) {
             return yield* lastAdmin(name)
           }
-          yield* Identities.updateUser(sql, row)
+          const reason = role === undefined && disabled !== true ? mayNotYet : mayNoMore
+          yield* keepingAdmins(name, reason, Identities.updateUser(sql, row))
           const ends = row.role !== before.role || row.passwordHash !== before.passwordHash
           if (ends) yield* Identities.deleteSessionsOf(sql, name)
           yield* confirm({ before: userOf(before), after: userOf(row) })
@@ -364,7 +399,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           if (before === null) return yield* new Errors.UserNotFound({ name })
           if (check !== undefined) yield* check(userOf(before))
           if (before.role === "admin" && !(yield* Identities.otherAdmin(sql, name))) return yield* lastAdmin(name)
-          yield* Identities.deleteUser(sql, name)
+          yield* keepingAdmins(name, mayNoMore, Identities.deleteUser(sql, name))
           yield* confirm(userOf(before))
         }),
         () => {
@@ -388,7 +423,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       if (name.length < 1 || name.length > 255) {
         return yield* new Errors.InvalidArgument({
           field: "name",
-          problem: `has ${name.length} characters`,
+          problem: `has ${name.length} ${name.length === 1 ? "character" : "characters"}`,
           expected: "1 to 255"
         })
       }
@@ -415,7 +450,11 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           if ((yield* Identities.countTokens(sql, owner)) >= mostTokens) {
             return yield* new Errors.NotAllowed({ reason: `${owner} has ${mostTokens} tokens: remove one first` })
           }
-          const made = yield* Identities.insertToken(sql, { hash, name, owner, role, createdAt, expiresAt })
+          const made = yield* keepingAdmins(
+            owner,
+            mayNotYet,
+            Identities.insertToken(sql, { hash, name, owner, role, createdAt, expiresAt })
+          )
           yield* confirm(tokenOf(made))
           return made
         }),
@@ -431,7 +470,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           const before = yield* Identities.token(sql, id)
           if (before === null) return yield* new Errors.TokenNotFound({ tokenId: id })
           if (check !== undefined) yield* check(tokenOf(before))
-          yield* Identities.deleteToken(sql, id)
+          yield* keepingAdmins(before.owner, mayNoMore, Identities.deleteToken(sql, id))
           yield* confirm(tokenOf(before))
         }),
         () => dropTokens((token) => token.id === id)

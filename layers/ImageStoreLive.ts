@@ -93,7 +93,15 @@ const disk = <A>(source: ImageSource, action: string, run: () => Promise<A>): Ef
 
 const decimal = new Intl.NumberFormat("en", { maximumFractionDigits: 1 })
 
-const inGib = (bytes: number): string => `${decimal.format(bytes / gib)} GiB`
+const units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+
+/** In the unit that fits, as `976.6 KiB`. */
+const sized = (bytes: number): string => {
+  const scale = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
+  return `${decimal.format(bytes / 1024 ** scale)} ${units[scale] ?? ""}`
+}
+
+const heldBack = `${sized(reserve)} of what is free there is kept for all else`
 
 const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
   Effect.sync(() => {
@@ -126,7 +134,9 @@ const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
         catch: (cause) => conflict(`cannot be kept in ${folder} (${messageOf(cause)})`)
       })
       if (size > left) {
-        return yield* conflict(`of ${inGib(size)} has no room in ${folder}, where ${inGib(Math.max(0, left))} are left`)
+        return yield* conflict(
+          `of ${sized(size)} has no room in ${folder}, where there is room for ${sized(Math.max(0, left))}: ${heldBack}`
+        )
       }
       return { host: null, path: join(folder, `${file}.image`) }
     })
@@ -314,6 +324,12 @@ const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
         }
         if (!URL.canParse(location, url.href)) throw refused(source, `it could not be fetched: ${host} leads to no URL`)
         const next = new URL(location, url)
+        if (!/^https?:$/.test(next.protocol)) {
+          throw refused(
+            source,
+            `it could not be fetched: ${host} leads to ${next.protocol}, which is none of http or https`
+          )
+        }
         if (secure && next.protocol === "http:") {
           throw refused(source, `it could not be fetched: ${host} leads from https to http`)
         }
@@ -326,8 +342,15 @@ const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
       const response = await open(source, url, signal)
       try {
         const { headers } = response
-        const most = Math.min(largest, await room())
-        const tooLarge = (size: string) => refused(source, `it has ${size}, and no more than ${inGib(most)} are taken`)
+        const left = Math.max(0, await room())
+        const most = Math.min(largest, left)
+        const tooLarge = (size: string) =>
+          refused(
+            source,
+            left < largest
+              ? `it has ${size}, and there is room for ${sized(left)} in ${folder}: ${heldBack}`
+              : `it has ${size}, and no more than ${sized(largest)} are taken`
+          )
         const encoding = headers["content-encoding"]
         if (encoding !== undefined && encoding !== "identity") {
           throw refused(
@@ -336,7 +359,7 @@ const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
           )
         }
         const announced = Number(headers["content-length"] ?? 0)
-        if (announced > most) throw tooLarge(inGib(announced))
+        if (announced > most) throw tooLarge(sized(announced))
         let size = 0
         const bounded = new Transform({
           transform: (chunk: Buffer, _, done) => {

@@ -15,6 +15,7 @@ import type { HostId, VmId } from "../src/domain/Ids.ts"
 import type { NewNic, Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
 import { countedIn } from "../src/domain/Placement.ts"
+import * as Quota from "../src/domain/Quota.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
 import { changed, Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
 import {
@@ -42,13 +43,14 @@ import * as Nics from "./sql/Nics.ts"
 import * as Observations from "./sql/Observations.ts"
 import * as Operations from "./sql/Operations.ts"
 import * as Pages from "./sql/Pages.ts"
+import * as Quotas from "./sql/Quotas.ts"
 import * as RequestKeys from "./sql/RequestKeys.ts"
 import * as Rows from "./sql/Rows.ts"
 import * as Volumes from "./sql/Volumes.ts"
 
 const vmColumnNames =
   "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, state, on_crash, protected, autostart, " +
-  "description, tags, labels, placement, applied, created_at"
+  "description, tags, labels, placement, applied, created_at, owner"
 
 /** What a VM has of which nothing is said. */
 const unsaid = (name: string): VmSettings => ({
@@ -136,10 +138,10 @@ const make = Effect.gen(function* () {
 
   const insertVm = statement(`insert into vms
     (uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, pool, state, on_crash, protected, autostart, description,
-      tags, labels, placement, created_at, updated_at)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?, ?) returning ${vmColumnNames}`)
+      tags, labels, placement, owner, created_at, updated_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning ${vmColumnNames}`)
   const insertReservation = statement(
-    "insert into reservations (vm_id, host_id, cpu, ram, disk, groups) values (?, ?, ?, ?, ?, ?)"
+    "insert into reservations (vm_id, host_id, cpu, ram, disk, groups, owner) values (?, ?, ?, ?, ?, ?, ?)"
   )
 
   const nicRows = Nics.make(statement)
@@ -148,7 +150,9 @@ const make = Effect.gen(function* () {
 
   const explanations = Explanations.make(sql, statement)
 
-  const volumeRows = Volumes.make(sql, { operations, usage: usages.one, vm: vmRow })
+  const quotas = Quotas.make(statement)
+
+  const volumeRows = Volumes.make(sql, { operations, quotas, usage: usages.one, vm: vmRow })
   const volumes = yield* InventoryVolumes.make(database, volumeRows, usages)
 
   const updateState = statement(`update vms set state = ?, updated_at = ?,
@@ -219,6 +223,9 @@ const make = Effect.gen(function* () {
     // it may have been retired since it was looked up
     if ((yield* typeRow(tid))?.retired === true) return yield* typeNotFound(tid)
     if ((yield* imageRow(request.imageId))?.state !== "available") return yield* imageNotFound(request.imageId)
+    const { following = 0, owner = null, planned, replaces } = request
+    if (replaces !== undefined) yield* quotas.disown(replaces)
+    yield* quotas.check(owner, Quota.ofVms(request.instanceType, 1 + following), planned)
     const usage = yield* usages
     const hostId = yield* place(usage)
     if (!usage.some(({ host }) => host.id === hostId)) {
@@ -230,10 +237,10 @@ const make = Effect.gen(function* () {
     const { driver, pool } = request.disk
     const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, Rows.encodeNics(nics)]
     const settings = changed(unsaid(request.name), { ...request.settings, onCrash: request.onCrash })
-    const rows = yield* insertVm(...shape, driver, pool, ...settingsOf(settings), now, now)
+    const rows = yield* insertVm(...shape, driver, pool, ...settingsOf(settings), owner, now, now)
     const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
     yield* nicRows.keep(vm.id, nics, nics.length + 1)
-    yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0, groupsOf(vm))
+    yield* insertReservation(vm.id, hostId, cpu, ram, pool === null ? disk : 0, groupsOf(vm), owner)
     if (pool !== null) yield* volumeRows.checkPool(pool, disk, request.besides)
     if (request.cloudInit !== undefined) yield* cloudInits.put(vm.id, request.cloudInit)
     const explanation = request.explain === undefined ? null : yield* request.explain(usage, hostId)
@@ -241,7 +248,7 @@ const make = Effect.gen(function* () {
     const detail = request.cloudInit === undefined ? {} : { cloudInit: true }
     const operation = yield* operations.insert({ kind: "CreateVm", vmId: vm.id, detail }, now)
     if (key !== undefined) yield* RequestKeys.keep(sql, key, { _tag: "Operation", operation }, now)
-    if (request.replaces !== undefined) yield* operations.replace(request.replaces, operation.id)
+    if (replaces !== undefined) yield* operations.replace(replaces, operation.id)
     if (confirm !== undefined) yield* confirm({ vm, operation })
     return { vm, operation, hostId }
   })
@@ -583,6 +590,7 @@ const make = Effect.gen(function* () {
             const promised = { ...usage.promised, cpu: usage.promised.cpu - cpu, ram: usage.promised.ram - ram }
             yield* check(vm, type, { ...usage, promised, vms: usage.vms - 1 })
             const now = yield* Clock.currentTimeMillis
+            yield* quotas.check(vm.owner, { ...Quota.nothing, cpu: type.cpu - cpu, ram: type.ram - ram })
             yield* updateReservation(Math.max(cpu, type.cpu), Math.max(ram, type.ram), id)
             const detail = { type: tid, cpu: type.cpu, ram: type.ram }
             const operation = yield* operations.insert({ kind: "ResizeVm", vmId: id, detail }, now)
@@ -731,6 +739,8 @@ const make = Effect.gen(function* () {
           Effect.zipRight(RequestKeys.led(sql, key), RequestKeys.keep(sql, key, led, now))
         )
       ).pipe(Effect.asVoid),
+    uses: Effect.withSpan(read("read what users have", quotas.all), "Inventory.uses"),
+    use: Effect.fn("Inventory.use")((user) => read(`read what ${user} has`, quotas.used(user))),
     keyed: Effect.fn("Inventory.keyed")((key) => read("read what a request led to", RequestKeys.led(sql, key))),
     operation: (id) => read(`read operation ${id}`, operations.byId(id))
   })

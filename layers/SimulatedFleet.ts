@@ -171,6 +171,8 @@ export const populate = (
         InstanceTypeNotFound: Effect.die,
         ImageNotFound: Effect.die,
         PoolFull: Effect.die,
+        // they are nobody's
+        QuotaExceeded: Effect.die,
         MacTaken: Effect.die,
         KeyReused: Effect.die
       })

@@ -7,6 +7,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { AuditEntry, Role, Token, TokenId, type User, UserName } from "../../src/domain/Identity.ts"
+import { isUnlimited, unlimited } from "../../src/domain/Quota.ts"
 import * as Rows from "./Rows.ts"
 
 /** @since 0.4.0 @category rows */
@@ -15,6 +16,8 @@ export const UserRow = Schema.Struct({
   role: Role,
   passwordHash: Schema.propertySignature(Schema.NullOr(Schema.String)).pipe(Schema.fromKey("password_hash")),
   disabled: Rows.Flag,
+  /** null: as much as there is */
+  quota: Schema.NullOr(Rows.QuotaJson),
   createdAt: Schema.propertySignature(Schema.Int).pipe(Schema.fromKey("created_at"))
 })
 /** @since 0.4.0 @category rows */
@@ -62,9 +65,13 @@ const tokenRows = Rows.table("tokens", "id", TokenRow)
 const sessionRows = Rows.table("sessions", "user", SessionRow)
 const auditRows = Rows.table("audit", "id", AuditRow)
 
+const columnsOf = (sql: SqlClient.SqlClient) => sql.literal("name, role, password_hash, disabled, quota, created_at")
+
+const quotaColumn = ({ quota }: UserRow): string | null => (quota === null ? null : Rows.encodeQuota(quota))
+
 /** @since 0.4.0 @category statements */
 export const users = (sql: SqlClient.SqlClient) =>
-  Effect.flatMap(sql<Rows.Row>`select name, role, password_hash, disabled, created_at from users`, userRows.all)
+  Effect.flatMap(sql<Rows.Row>`select ${columnsOf(sql)} from users`, userRows.all)
 
 /** @since 0.4.0 @category statements */
 export const tokens = (sql: SqlClient.SqlClient) => Effect.flatMap(sql<Rows.Row>`select * from tokens`, tokenRows.all)
@@ -75,16 +82,15 @@ export const sessions = (sql: SqlClient.SqlClient) =>
 
 /** Null: the name is taken. @since 0.4.0 @category statements */
 export const insertUser = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, user: UserRow) {
-  const [row] = yield* sql<Rows.Row>`insert into users (name, role, password_hash, created_at)
-    values (${user.name}, ${user.role}, ${user.passwordHash}, ${user.createdAt})
-    on conflict (name) do nothing returning name, role, password_hash, disabled, created_at`
+  const [row] = yield* sql<Rows.Row>`insert into users (name, role, password_hash, quota, created_at)
+    values (${user.name}, ${user.role}, ${user.passwordHash}, ${quotaColumn(user)}, ${user.createdAt})
+    on conflict (name) do nothing returning ${columnsOf(sql)}`
   return row === undefined ? null : yield* userRows.one(row)
 })
 
 /** Null: there is no such user. @since 0.4.0 @category statements */
 export const user = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, name: UserName) {
-  const [row] =
-    yield* sql<Rows.Row>`select name, role, password_hash, disabled, created_at from users where name = ${name}`
+  const [row] = yield* sql<Rows.Row>`select ${columnsOf(sql)} from users where name = ${name}`
   return row === undefined ? null : yield* userRows.one(row)
 })
 
@@ -95,9 +101,25 @@ export const otherAdmin = (sql: SqlClient.SqlClient, name: UserName) =>
     (rows) => rows.length > 0
   )
 
+/** Whether somebody has what lets them sign in, and no admin has. @since 0.9.0 @category statements */
+export const isLockedOut = (sql: SqlClient.SqlClient, now: number) => {
+  const good = sql`(t.expires_at is null or t.expires_at > ${now})`
+  return Effect.map(
+    sql<Rows.Row>`select count(*) as anybody, coalesce(sum(role = 'admin' and (
+        password_hash is not null or exists (select 1 from tokens t where t.owner = u.name and t.role = 'admin' and ${good})
+      )), 0) as admins
+      from users u where u.disabled = 0
+        and (password_hash is not null or exists (select 1 from tokens t where t.owner = u.name and ${good}))`,
+    ([row]) => Number(row?.["anybody"] ?? 0) > 0 && Number(row?.["admins"] ?? 0) === 0
+  )
+}
+
 /** @since 0.4.0 @category statements */
-export const updateUser = (sql: SqlClient.SqlClient, { disabled, name, passwordHash, role }: UserRow) =>
-  sql`update users set role = ${role}, password_hash = ${passwordHash}, disabled = ${disabled ? 1 : 0} where name = ${name}`
+export const updateUser = (sql: SqlClient.SqlClient, user: UserRow) => {
+  const { disabled, name, passwordHash, role } = user
+  return sql`update users set role = ${role}, password_hash = ${passwordHash}, disabled = ${disabled ? 1 : 0},
+    quota = ${quotaColumn(user)} where name = ${name}`
+}
 
 /** With tokens and sessions. @since 0.4.0 @category statements */
 export const deleteUser = (sql: SqlClient.SqlClient, name: UserName) => sql`delete from users where name = ${name}`
@@ -207,11 +229,16 @@ export const userFields = ({
   disabled,
   name,
   passwordHash,
+  quota,
   role
 }: UserRow): ConstructorParameters<typeof User>[0] => ({
   name,
   role,
   hasPassword: passwordHash !== null,
   disabled,
-  createdAt
+  createdAt,
+  quota: quota ?? unlimited
 })
+
+/** As it is stored: one that limits nothing is none. @since 0.9.0 @category conversions */
+export const quotaOf = (quota: User["quota"]): UserRow["quota"] => (isUnlimited(quota) ? null : quota)

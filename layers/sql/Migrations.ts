@@ -666,6 +666,21 @@ const keyedThings = Effect.gen(function* () {
   yield* sql`create index request_keys_age on request_keys (created_at)`
 })
 
+/**
+ * Who had VMs and volumes made, by name, and how much users may have: JSON, null: as much as there is. What is there already is nobody's. Sums are made
+ * of the indexes alone.
+ */
+const quotas = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table users add column quota text`
+  yield* sql`alter table vms add column owner text`
+  yield* sql`alter table volumes add column owner text`
+  yield* sql`alter table reservations add column owner text`
+  yield* sql`create index reservations_owner on reservations (owner, cpu, ram) where owner is not null`
+  yield* sql`create index volumes_owner on volumes (owner, size)
+    where owner is not null and state not in ('purged', 'failed')`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -689,7 +704,8 @@ export const migrations = {
   "0021_retries": retries,
   "0022_disabled_users": disabledUsers,
   "0023_webhook_deliveries": deliveries,
-  "0024_keyed_things": keyedThings
+  "0024_keyed_things": keyedThings,
+  "0025_quotas": quotas
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

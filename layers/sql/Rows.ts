@@ -13,11 +13,13 @@ import { Host, HostConfig, HostFacts, HostOrigin } from "../../src/domain/Host.t
 import * as Ids from "../../src/domain/Ids.ts"
 import { Image, ImageConfig, ImageContent, ImageOrigin, ImageState, ImageWanted } from "../../src/domain/Image.ts"
 import { InstanceType, KnownType } from "../../src/domain/InstanceType.ts"
+import { UserName } from "../../src/domain/Identity.ts"
 import { ThingKind } from "../../src/domain/Keyed.ts"
 import { Nic, NicId } from "../../src/domain/Nic.ts"
 import { Operation, OperationDetail, OperationKind, OperationState } from "../../src/domain/Operation.ts"
 import { Placement } from "../../src/domain/Placement.ts"
 import { Pool } from "../../src/domain/Pool.ts"
+import { Quota } from "../../src/domain/Quota.ts"
 import { Resources } from "../../src/domain/Resources.ts"
 import { Description, Labels, OnCrash, Tags, Vm, VmApplied, VmName, VmSeen, VmState } from "../../src/domain/Vm.ts"
 import { Snapshot, Volume } from "../../src/domain/Volume.ts"
@@ -75,6 +77,8 @@ const ImageWantedJson = Schema.parseJson(ImageWanted)
 const OperationDetailJson = Schema.parseJson(OperationDetail)
 const VmAppliedJson = Schema.parseJson(VmApplied)
 const PlacementJson = Schema.parseJson(Placement)
+/** @since 0.9.0 @category schemas */
+export const QuotaJson = Schema.parseJson(Quota)
 const VmNicsJson = Schema.parseJson(Schema.Array(Nic))
 
 /** @since 0.1.0 @category encoding */
@@ -87,6 +91,9 @@ export const encodeImageConfig = Schema.encodeSync(ImageConfigJson)
 export const encodeImageContent = Schema.encodeSync(ImageContentJson)
 /** @since 0.7.0 @category encoding */
 export const encodeImageWanted = Schema.encodeSync(ImageWantedJson)
+
+/** @since 0.9.0 @category encoding */
+export const encodeQuota = Schema.encodeSync(QuotaJson)
 
 /** @since 0.7.0 @category encoding */
 export const encodePlacement = Schema.encodeSync(PlacementJson)
@@ -217,7 +224,8 @@ const VmColumns = Schema.Struct({
   labels: Schema.parseJson(Labels),
   placement: Schema.NullOr(PlacementJson),
   applied: Schema.NullOr(VmAppliedJson),
-  created_at: Schema.Int
+  created_at: Schema.Int,
+  owner: Schema.NullOr(UserName)
 })
 /** @since 0.1.0 @category rows */
 export const vms = tableOf(
@@ -266,7 +274,8 @@ const VolumeRow = Schema.Struct({
   sourceId: Schema.propertySignature(Volume.fields.sourceId).pipe(Schema.fromKey("source_id")),
   pristine: Flag,
   releaseAsked: Schema.propertySignature(Flag).pipe(Schema.fromKey("release_asked")),
-  purgeAt: Schema.propertySignature(Volume.fields.purgeAt).pipe(Schema.fromKey("purge_at"))
+  purgeAt: Schema.propertySignature(Volume.fields.purgeAt).pipe(Schema.fromKey("purge_at")),
+  owner: Schema.NullOr(UserName)
 })
 /** @since 0.2.0 @category rows */
 export const volumes = tableOf("volumes", "id", VolumeRow, (columns) => new Volume(columns, unchecked))

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Errors from "../../src/domain/Errors.ts"
 import type { HostId, SnapshotId, VmId, VolumeId } from "../../src/domain/Ids.ts"
 import { limitOf } from "../../src/domain/Pool.ts"
+import * as Quota from "../../src/domain/Quota.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
 import type {
@@ -21,6 +22,7 @@ import type {
   VolumeView
 } from "../../src/services/Inventory.ts"
 import * as Operations from "./Operations.ts"
+import type { Quotas } from "./Quotas.ts"
 import * as Rows from "./Rows.ts"
 
 const gibibyte = 1024 ** 3
@@ -32,13 +34,14 @@ const reserve = 0.05
 export interface Surroundings {
   readonly usage: (id: HostId) => Effect.Effect<ReadonlyArray<HostUsage>, SqlError>
   readonly operations: Operations.Operations
+  readonly quotas: Quotas
   readonly vm: (id: VmId) => Effect.Effect<Vm, SqlError | Errors.VmNotFound>
 }
 
 /** @since 0.2.0 @category constructors */
 export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
   const columns = sql.literal(
-    "id, name, size, driver, host_id, state, vm_id, target, source_id, pristine, release_asked, purge_at"
+    "id, name, size, driver, host_id, state, vm_id, target, source_id, pristine, release_asked, purge_at, owner"
   )
   const snapshotColumns = sql.literal("id, volume_id, name, size, state")
   const live = sql.literal("state not in ('purged', 'failed')")
@@ -185,6 +188,8 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
 
   const apply = Effect.fnUntraced(function* (before: Volume, change: VolumeChange, now: number) {
     const { sum: promised } = yield* promisedTo(before.id)
+    const more = (change.size ?? before.size) - before.size
+    if (more > 0) yield* around.quotas.check(before.owner, { ...Quota.nothing, volumeSize: more })
     const volume = yield* write(before, change, now)
     if (change.snapshot !== undefined) {
       const { id, state } = change.snapshot
@@ -277,15 +282,17 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
     now: number
   ) {
     const source = request.sourceId === null ? null : yield* sourceOf(request.sourceId)
+    const { owner = null } = request
+    yield* around.quotas.check(owner, Quota.ofVolume(request.size))
     const hostId = yield* place(source)
     const { driver, pool } = request.disk
     if ((hostId === null) === (pool === null)) {
       return yield* Effect.dieMessage(`a volume of driver ${driver} needs either a pool or a host`)
     }
     const rows = yield* sql<Rows.Row>`insert into volumes
-      (name, size, driver, pool, host_id, state, source_id, pristine, promised, created_at, updated_at)
+      (name, size, driver, pool, host_id, state, source_id, pristine, promised, owner, created_at, updated_at)
       values (${request.name}, ${request.size}, ${driver}, ${pool}, ${hostId}, 'creating', ${request.sourceId},
-        ${source === null ? 1 : 0}, 0, ${now}, ${now})
+        ${source === null ? 1 : 0}, 0, ${owner}, ${now}, ${now})
       returning ${columns}`
     const volume = yield* Rows.volumes.one(yield* Rows.only(rows, "the volume was not written"))
     // whoever chose the host has seen to it that there is room

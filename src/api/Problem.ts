@@ -9,6 +9,7 @@ import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as Schema from "effect/Schema"
 import * as Explanation from "../domain/Explanation.ts"
+import * as Quota from "../domain/Quota.ts"
 
 /** @since 0.4.0 @category constants */
 export const contentType = "application/problem+json"
@@ -155,6 +156,7 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
       "volume_conflict",
       "no_feasible_host",
       "pool_full",
+      "quota_exceeded",
       "key_reused",
       "key_spent",
       "secret_not_kept",
@@ -184,7 +186,18 @@ export class Conflict extends Schema.TaggedError<Conflict>("Problem409")(
     ),
     refusal: Schema.optionalWith(PlacementRefusal, { exact: true }).annotations({
       description: "of `no_feasible_host`: what bars which hosts, and what would help"
-    })
+    }),
+    short: Schema.optionalWith(
+      Schema.Array(
+        Schema.Struct({
+          resource: Quota.Shortage.fields.resource,
+          has: Schema.Int.annotations({ description: "how much of it the quota has" }),
+          used: Schema.Int.annotations({ description: "how much of that is used" }),
+          asked: Schema.Int.annotations({ description: "how much more was asked for" })
+        })
+      ).annotations({ description: "of `quota_exceeded`: what there is too little of" }),
+      { exact: true }
+    )
   },
   of(409, "Conflict", "It cannot be done as things are; nothing was changed, and `detail` says what stands in the way.")
 ) {

@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { ComparesPassword, Needs } from "./Access.ts"
 import * as Problem from "./Problem.ts"
+import * as Quotas from "./Quotas.ts"
 import { Role } from "./Users.ts"
 
 /** The cookie that holds a session's secret. @since 0.4.0 @category constants */
@@ -60,11 +61,14 @@ export const Me = Schema.Struct({
     description:
       "how it is known; `loopback`: the request comes from the controller's own machine, and nobody could sign in yet"
   }),
-  tokenId: Schema.NullOr(Identity.TokenId).annotations({ description: "number of the token; null: without one" })
+  tokenId: Schema.NullOr(Identity.TokenId).annotations({ description: "number of the token; null: without one" }),
+  ...Quotas.ofUser
 }).annotations({
   identifier: "Me",
   description: "Who a request is from.",
-  examples: [{ user: Identity.UserName.make("ada"), role: "operator", via: "session", tokenId: null }]
+  examples: [
+    { user: Identity.UserName.make("ada"), role: "operator", via: "session", tokenId: null, ...Quotas.example }
+  ]
 })
 
 /** @since 0.4.0 @category groups */
@@ -74,7 +78,7 @@ export const group = HttpApiGroup.make("session")
       .addSuccess(Me)
       .annotate(Needs, "viewer")
       .annotate(OpenApi.Summary, "Who am I")
-      .annotate(OpenApi.Description, "Who the request is from, and what they may.")
+      .annotate(OpenApi.Description, "Who the request is from, what they may, and how much of their quota they have.")
   )
   .add(
     HttpApiEndpoint.post("signIn", "/session")

@@ -11,9 +11,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { ComparesPassword, Needs } from "./Access.ts"
-import { IfMatch, making, strict } from "./Common.ts"
+import { IfMatch, making, optional, strict } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
+import * as Quotas from "./Quotas.ts"
 
 /** @since 0.4.0 @category schemas */
 export const Role = Identity.Role.annotations({
@@ -43,7 +44,8 @@ export const User = Schema.Struct({
     description:
       "whether they are shut out: no password, session or token of theirs opens the door meanwhile, and all of it stays"
   }),
-  createdAt: Schema.DateTimeUtc.annotations({ description: "ISO 8601, UTC" })
+  createdAt: Schema.DateTimeUtc.annotations({ description: "ISO 8601, UTC" }),
+  ...Quotas.ofUser
 }).annotations({ identifier: "User", description: "A person, or a program with an account." })
 /** @since 0.4.0 @category schemas */
 export type User = typeof User.Type
@@ -53,7 +55,8 @@ const example: User = {
   role: "operator",
   hasPassword: true,
   disabled: false,
-  createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z")
+  createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
+  ...Quotas.example
 }
 
 /** @since 0.4.0 @category schemas */
@@ -65,13 +68,14 @@ export const Users = Schema.Struct({
 export const NewUser = Schema.Struct({
   name,
   role: Role,
-  password: Schema.optionalWith(Password, { exact: true })
+  password: Schema.optionalWith(Password, { exact: true }),
+  quota: optional(Quotas.QuotaChange, "how much they may have; absent: as much as there is")
 }).annotations({
   identifier: "NewUser",
   description: "A user to be created. Without a password only tokens open the door.",
   examples: [
     { name: example.name, role: "operator", password: Redacted.make("correct horse battery staple") },
-    { name: Identity.UserName.make("ci-runner"), role: "operator" }
+    { name: Identity.UserName.make("ci-runner"), role: "operator", quota: { vms: 20, cpu: 40 } }
   ]
 })
 /** @since 0.4.0 @category schemas */
@@ -83,11 +87,15 @@ export const UserChange = Schema.Struct({
   disabled: Schema.optionalWith(Schema.Boolean, { exact: true }).annotations({
     description:
       "`true`: shut out from now on; `false`: let in again, with all sessions and tokens that have not expired"
-  })
+  }),
+  quota: optional(
+    Quotas.QuotaChange,
+    "how much they may have; it may be less than they have: then there can be no more"
+  )
 }).annotations({
   identifier: "UserChange",
   description: "What is to be different; what is absent stays.",
-  examples: [{ role: "viewer" }, { disabled: true }],
+  examples: [{ role: "viewer" }, { disabled: true }, { quota: { vms: 20, ram: null } }],
   ...strict
 })
 /** @since 0.4.0 @category schemas */
@@ -143,7 +151,10 @@ export const group = HttpApiGroup.make("users")
       .addError(Problem.NotFound)
       .annotate(Needs, "admin")
       .annotate(OpenApi.Summary, "Get a user")
-      .annotate(OpenApi.Description, "One user, by name. `ETag` is of all that is shown.")
+      .annotate(
+        OpenApi.Description,
+        "One user, by name, with what they may have and what they have. `ETag` is of all that is shown but `used` and `exceeded`."
+      )
   )
   .add(
     HttpApiEndpoint.patch("changeUser", "/users/:name")
@@ -158,12 +169,14 @@ export const group = HttpApiGroup.make("users")
       .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
       .annotate(Needs, "admin")
-      .annotate(OpenApi.Summary, "Change a user's role, or disable or enable a user")
+      .annotate(OpenApi.Summary, "Change a user's role or quota, or disable or enable a user")
       .annotate(
         OpenApi.Description,
         "Another role ends the user's sessions; tokens of a higher role have the new one from then on. A user that is disabled is shut out at once, " +
           "with all sessions, tokens, event streams and consoles, and signing in is answered as with a wrong password; what is theirs stays, and is as before " +
-          "when they are enabled. The last admin stays one and is not disabled, and nobody disables themselves."
+          "when they are enabled. The last admin stays one and is not disabled, and nobody disables themselves. " +
+          "A quota is of VMs and volumes that the user had made, by whatever session or token, and is held by every request that would make more of them. It may be " +
+          "less than what is there: `exceeded` of the answer says so, all of it stays, and more is refused as `quota_exceeded`."
       )
   )
   .add(
@@ -199,7 +212,10 @@ export const group = HttpApiGroup.make("users")
       .addError(Problem.PreconditionFailed)
       .annotate(Needs, "admin")
       .annotate(OpenApi.Summary, "Remove a user")
-      .annotate(OpenApi.Description, "With all tokens and sessions. The last admin stays.")
+      .annotate(
+        OpenApi.Description,
+        "With all tokens and sessions. The last admin stays. VMs and volumes that they had made stay, too, with their name as `owner`: in no quota, unless there is a user of that name again."
+      )
   )
   .pipe(Problem.general)
   .annotate(OpenApi.Title, "Users")

@@ -9,6 +9,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
+import { UserName } from "../domain/Identity.ts"
 import { NicId, nicSlots } from "../domain/Nic.ts"
 import * as Domain from "../domain/Vm.ts"
 import { Resources } from "../domain/Resources.ts"
@@ -41,6 +42,7 @@ import { Operation } from "./Operations.ts"
 import { NewPlacement, Placement, Violation } from "./Placement.ts"
 import { begun, Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
+import { ownerMeans } from "./Quotas.ts"
 
 const State = oneOf(Domain.VmState.literals, "VmState")
 const ListedState = oneOf(Domain.ListedVmState.literals, "ListedVmState")
@@ -105,6 +107,7 @@ export const Vm = Schema.Struct({
     "its rules that do not hold where it is, at this moment: they may have been changed, or its host's labels, or others of its group"
   ),
   createdAt: field(Time, "when it was admitted"),
+  owner: optional(Schema.NullOr(UserName), ownerMeans),
   seen: field(Schema.NullOr(VmSeen), "as true as `hostStatus`; null: it was never seen yet"),
   hostStatus: field(
     Schema.Literal("connecting", "up", "suspect", "down"),

@@ -8,6 +8,7 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
+import { UserName } from "../domain/Identity.ts"
 import * as Ids from "../domain/Ids.ts"
 import * as Domain from "../domain/Volume.ts"
 import {
@@ -28,6 +29,7 @@ import {
 } from "./Common.ts"
 import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
+import { ownerMeans } from "./Quotas.ts"
 import { NewSnapshot, SnapshotList } from "./Snapshots.ts"
 
 const State = oneOf(Domain.VolumeState.literals, "VolumeState")
@@ -46,7 +48,8 @@ export const Volume = Schema.Struct({
   target: field(Schema.NullOr(Schema.String), "its place in that VM, as in `vdb`"),
   serial: field(Schema.String, "what a guest finds it by"),
   snapshotId: field(Schema.NullOr(Ids.SnapshotId), "the snapshot it was made from; null: none"),
-  purgeAt: field(Schema.NullOr(Time), "when it is purged from the trash; null: it is not there")
+  purgeAt: field(Schema.NullOr(Time), "when it is purged from the trash; null: it is not there"),
+  owner: optional(Schema.NullOr(UserName), ownerMeans)
 }).annotations({ identifier: "Volume", description: "A block device that exists apart from VMs." })
 /** @since 0.4.0 @category schemas */
 export type Volume = typeof Volume.Type
@@ -62,7 +65,8 @@ const example: Volume = {
   target: null,
   serial: "volume-3",
   snapshotId: null,
-  purgeAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z")
+  purgeAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
+  owner: UserName.make("ada")
 }
 
 /** @since 0.4.0 @category schemas */

@@ -23,7 +23,7 @@ const Url = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(2000)).anno
 /** At least one: a webhook that is told of nothing is a mistake. */
 const Types = Schema.NullOr(
   Schema.Array(oneOf(EventType.literals)).pipe(
-    Schema.minItems(1, { message: () => ({ message: "expected at least one type of event", override: true }) })
+    Schema.minItems(1, { message: () => "expected at least one type of event" })
   )
 )
 

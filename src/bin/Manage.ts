@@ -27,9 +27,15 @@ import { Network } from "../cli/Session.ts"
 import * as Tree from "../cli/Tree.ts"
 
 // who reads no further, such as head, ends the program without a word
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? exit.done : exit.failed))
-}
+const lost = (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? exit.done : exit.failed)
+process.stderr.on("error", lost)
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") {
+    const why = error.message.replace(/^[A-Z]+: (.*?), \w+$/, "$1")
+    process.stderr.write(`vmfabric: standard output cannot be written, and is not whole: ${why}\n`)
+  }
+  lost(error)
+})
 
 /** One line of standard input; `echo` to where what is typed is shown. */
 const line = (question: string, echo: boolean): Effect.Effect<string, Refused> =>

@@ -7,6 +7,7 @@ import * as Command from "@effect/cli/Command"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
+import { isPlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as Runtime from "@effect/platform/Runtime"
@@ -29,6 +30,7 @@ import * as SshLive from "../../layers/SshLive.ts"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Cli from "../cli/Cli.ts"
 import { exit } from "../cli/Failure.ts"
+import * as Files from "../cli/Files.ts"
 import * as AppConfig from "../config/AppConfig.ts"
 import * as InputFiles from "../config/InputFiles.ts"
 import * as Router from "../http/Router.ts"
@@ -37,6 +39,7 @@ import * as Logs from "../observability/Logs.ts"
 import { Readiness } from "../observability/Readiness.ts"
 import * as Admission from "./Admission.ts"
 import * as Listening from "./Listening.ts"
+import * as Stopping from "./Stopping.ts"
 
 const logs = Logs.make(process.stdout.isTTY)
 
@@ -46,6 +49,8 @@ const announce = (config: AppConfig.AppConfig["Type"], scheme: "http" | "https")
       const { listen } = config
       const drain = AppConfig.drainOf(config)
       const { stop } = yield* Readiness
+      // before what is told first: it counts from the end of that
+      yield* Stopping.bounded
       // built last, so it is told first
       yield* Effect.addFinalizer(() =>
         Effect.gen(function* () {
@@ -188,7 +193,12 @@ const run = Effect.fn("vmfabric")(function* ({ config, files, simulation: asked 
     traced: Option.isSome(config.otlpEndpoint)
   }
   const server = (tls === null ? Server.layer(config.listen) : Server.layerTls(config.listen, tls)).pipe(
-    Layer.mapError((error) => (error._tag === "ServeError" ? Listening.explained(config.listen, error.cause) : error))
+    Layer.mapError((error) => {
+      if (error._tag === "ServeError") return Listening.explained(config.listen, error.cause)
+      return error._tag === "TlsError" && isPlatformError(error.cause)
+        ? new Server.TlsError({ message: `${error.message}: ${Files.why(error.cause)}`, cause: error.cause })
+        : error
+    })
   )
   const serve = <E, R>(app: Layer.Layer<AppLive.App, E, R>) =>
     announce(config, tls === null ? "http" : "https").pipe(
@@ -222,7 +232,11 @@ const tell = (error: { readonly message: string }) => Effect.logError(error.mess
 
 const main = Effect.gen(function* () {
   // the library takes a flag that it does not know for a file
-  const problem = Cli.problem(process.argv.slice(2))
+  const args = process.argv.slice(2)
+  const fs = yield* FileSystem.FileSystem
+  const misspelt = Cli.misspelt(args)
+  const isFile = misspelt !== undefined && (yield* Effect.orElseSucceed(fs.exists(args[0] ?? ""), () => false))
+  const problem = (isFile ? undefined : misspelt) ?? Cli.problem(args)
   if (problem !== undefined) {
     yield* Console.error(`vmfabric: ${problem}`)
     return yield* Effect.fail(ValidationError.invalidValue(HelpDoc.p(problem)))

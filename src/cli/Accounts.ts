@@ -6,23 +6,90 @@
 import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Cookies from "@effect/platform/Cookies"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { hostname } from "node:os"
 import { cookieName, type Me } from "../api/Session.ts"
 import type { Token } from "../api/Tokens.ts"
 import type { User } from "../api/Users.ts"
 import { Role } from "../domain/Identity.ts"
+import * as Quota from "../domain/Quota.ts"
 import * as Contexts from "./Contexts.ts"
 import { Refused } from "./Failure.ts"
-import { answered, ask, note, one, time, type View } from "./Output.ts"
+import { answered, ask, type Column, note, one, time, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
 import { Screen } from "./Screen.ts"
 import * as Session from "./Session.ts"
 import * as Verb from "./Verb.ts"
+
+/** As in `7 of 20`. */
+const usedOf =
+  (name: Quota.Name) =>
+  ({ quota, used }: Pick<User, "quota" | "used">): string | null => {
+    if (used === undefined) return null
+    const has = quota?.[name] ?? null
+    return has === null ? String(used[name]) : `${used[name]} of ${has}`
+  }
+
+const quotaTitles: Readonly<Record<Quota.Name, string>> = {
+  vms: "VMS",
+  cpu: "CPU",
+  ram: "RAM MIB",
+  volumes: "VOLUMES",
+  volumeSize: "VOLUMES GIB"
+}
+
+/** What they have, and may have. */
+const quotaColumns = Quota.names.map((name): Column<Pick<User, "exceeded" | "quota" | "used">> => ({
+  title: quotaTitles[name],
+  of: usedOf(name),
+  tone: ({ exceeded = [] }) => (exceeded.includes(name) ? "bad" : undefined),
+  wide: true
+}))
+
+/** Shown, and told of what they have more than they may. */
+const asked = <E, R>(call: Effect.Effect<[User, HttpClientResponse.HttpClientResponse], E, R>) =>
+  Effect.gen(function* () {
+    const answer = yield* answered(call)
+    yield* one(userView, answer)
+    const { name, quota, used } = answer.value
+    const more = quota === undefined || used === undefined ? null : Quota.showExceeded(name, quota, used)
+    if (more !== null) yield* note(more)
+  })
+
+const limitsExpected = Quota.names.map((name) => `${name}=N`).join(", ")
+
+const quotaOption = Verb.text(
+  "quota",
+  "WHAT=N",
+  `How much they may have: ${limitsExpected}, or none in place of N for as much as there is. ram in MiB, volumeSize in GiB of all volumes together. May be repeated.`
+).pipe(Options.repeated)
+
+const isQuotaName = Schema.is(Schema.Literal(...Quota.names))
+
+const quotaOf = (all: ReadonlyArray<string>): Effect.Effect<{ readonly quota?: Quota.Change }, Refused> => {
+  const limits = all.map((text) => {
+    const at = text.indexOf("=")
+    const [name, amount] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)]
+    if (!isQuotaName(name) || !/^(?:none|[0-9]{1,15})$/.test(amount)) return text
+    return [name, amount === "none" ? null : Number(amount)] as const
+  })
+  const wrong = limits.find((one) => typeof one === "string")
+  if (wrong !== undefined) {
+    return new Refused({
+      why: "usage",
+      message: `--quota ${wrong}: expected ${limitsExpected}, N a whole number or none`,
+      field: "quota"
+    })
+  }
+  const known = limits.flatMap((one) => (typeof one === "string" ? [] : [one]))
+  return Effect.succeed(known.length === 0 ? {} : { quota: Object.fromEntries(known) })
+}
 
 const userView: View<User> = {
   name: ({ name }) => name,
@@ -31,7 +98,8 @@ const userView: View<User> = {
     { title: "ROLE", of: ({ role }) => role },
     { title: "PASSWORD", of: ({ hasPassword }) => (hasPassword ? "set" : "none") },
     { title: "DISABLED", of: ({ disabled }) => disabled },
-    { title: "CREATED", of: ({ createdAt }) => time(createdAt) }
+    { title: "CREATED", of: ({ createdAt }) => time(createdAt) },
+    ...quotaColumns
   ]
 }
 
@@ -100,7 +168,7 @@ export const user: Verb.Noun = {
         Effect.gen(function* () {
           const name = yield* Resolve.user(text)
           const { users } = yield* Session.client
-          yield* ask(userView, users.getUser({ path: { name }, withResponse: true }))
+          yield* asked(users.getUser({ path: { name }, withResponse: true }))
         })
     }),
     Verb.make({
@@ -111,28 +179,35 @@ export const user: Verb.Noun = {
         role,
         passwordFile: Options.optional(
           Verb.text("password-file", "FILE", "File with the password, which nobody else may read.")
-        )
+        ),
+        quota: quotaOption
       }),
       args: word,
-      run: ({ passwordFile, role }, text) =>
+      run: ({ passwordFile, quota, role }, text) =>
         Effect.gen(function* () {
           const name = yield* Resolve.user(text)
           const password = Option.isNone(passwordFile) ? {} : { password: yield* passwordOf(passwordFile, "") }
           const { users } = yield* Session.client
-          yield* ask(userView, users.createUser({ payload: { name, role, ...password }, withResponse: true }))
+          const payload = { name, role, ...password, ...(yield* quotaOf(quota)) }
+          yield* asked(users.createUser({ payload, withResponse: true }))
         })
     }),
     Verb.make({
       name: "set",
-      about: "Change a user's role; ends the user's sessions.",
+      about: "Change a user's role, which ends their sessions, or how much they may have.",
       endpoints: ["changeUser"],
-      options: Options.all({ role }),
+      options: Options.all({ role: Options.optional(role), quota: quotaOption }),
       args: word,
-      run: ({ role }, text) =>
+      run: ({ quota, role }, text) =>
         Effect.gen(function* () {
           const name = yield* Resolve.user(text)
+          const payload = { ...Verb.given("role", role), ...(yield* quotaOf(quota)) }
+          if (Object.keys(payload).length === 0) {
+            const message = "nothing of the user is to be different: give --role ROLE or --quota WHAT=N"
+            return yield* new Refused({ why: "usage", message })
+          }
           const { users } = yield* Session.client
-          yield* ask(userView, users.changeUser({ path: { name }, payload: { role }, withResponse: true }))
+          yield* asked(users.changeUser({ path: { name }, payload, withResponse: true }))
         })
     }),
     setDisabled("disable", "Shut a user out at once, with all sessions and tokens; nothing is lost."),
@@ -289,7 +364,8 @@ const meView: View<typeof Me.Type> = {
     { title: "USER", of: ({ user }) => user },
     { title: "ROLE", of: ({ role }) => role },
     { title: "VIA", of: ({ via }) => via },
-    { title: "TOKEN", of: ({ tokenId }) => tokenId }
+    { title: "TOKEN", of: ({ tokenId }) => tokenId },
+    ...quotaColumns
   ]
 }
 
@@ -423,7 +499,7 @@ export const whoami: Verb.Noun = {
   verbs: [
     Verb.make({
       name: "whoami",
-      about: "Show who you are to the controller, and what you may.",
+      about: "Show who you are to the controller, what you may, and how much of your quota you have.",
       endpoints: ["whoAmI"],
       options: Verb.noOptions,
       args: Args.none,

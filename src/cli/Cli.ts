@@ -24,6 +24,7 @@ import type { InputPaths } from "../config/InputFiles.ts"
 import type { InvalidArgument } from "../domain/Errors.ts"
 import { UserName } from "../domain/Identity.ts"
 import * as Flags from "./Flags.ts"
+import { controllers, words } from "./Words.ts"
 
 /** A fleet that exists in this process only. @since 0.3.0 @category models */
 export interface Simulation {
@@ -518,6 +519,20 @@ export const command = <E, R, EB = never, RB = never, EP = never, RP = never>(
 }
 
 const descriptor = command(() => Effect.void).descriptor
+
+/**
+ * What is like a word of a client's, where a controller's first file would be; undefined: it may be a file. To be asked where there is no file of
+ * that name.
+ *
+ * @since 0.9.0 @category conversions
+ */
+export const misspelt = ([first = "", second = ""]: ReadonlyArray<string>): string | undefined => {
+  if (!/^[a-z][a-z-]*$/.test(first) || controllers.some((word) => word === first)) return undefined
+  const meant = Flags.nearest(first, words)
+  if (meant === undefined) return undefined
+  const whole = /^[a-z][a-z-]*$/.test(second) ? `${meant} ${second}` : meant
+  return `there is no command ${first}, and no file of that name: did you mean ${whole}? (vmfabric --help)`
+}
 
 /** What is wrong with the flags in a controller's words, before and after its command; undefined: nothing. @since 0.8.0 @category conversions */
 export const problem = (args: ReadonlyArray<string>): string | undefined => {

@@ -3,10 +3,12 @@
  *
  * @since 0.5.0
  */
+import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as Data from "effect/Data"
 import * as Schema from "effect/Schema"
 import * as Problem from "../api/Problem.ts"
 import { showBarred } from "../domain/Explanation.ts"
+import { codeOf, hungUp, noTls } from "../client/Errors.ts"
 import type * as Errors from "../client/Errors.ts"
 import { plain } from "./Text.ts"
 
@@ -76,13 +78,42 @@ export const statusOf = (failure: Failure): number => {
   }
 }
 
+const untrusted = [
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+]
+
+/** What to do about a controller that cannot be reached, by what its connection failed with. */
+const elsewhere = ({ cause, message }: Errors.Unreachable): string => {
+  const code = codeOf(cause) ?? ""
+  if (untrusted.includes(code)) {
+    return (
+      "; if it is the right controller, give its certificate, or that of the authority it is from, by --ca-file FILE " +
+      "(PEM) or VMFABRIC_CA_FILE"
+    )
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return "; its certificate is for other names: give one of those by --url, or have it one for this name (--tls-cert)"
+  }
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
+    return "; the controller needs another certificate (--tls-cert), or this machine's clock is wrong"
+  }
+  if (message.endsWith(noTls)) return "; give its address by --url http://…"
+  const secure = cause instanceof HttpClientError.RequestError && cause.request.url.startsWith("https:")
+  if (message.endsWith(hungUp) && !secure) return "; if it speaks TLS, give its address by --url https://…"
+  return "; another address is given by --url, --context or VMFABRIC_URL"
+}
+
 /** What to do about it, where the failure does not say. */
 const adviceOf = (failure: Failure): string => {
   switch (failure._tag) {
     case "Unauthenticated":
       return failure.code === "unauthenticated" ? "; sign in by vmfabric login, or give --token-file" : ""
     case "Unreachable":
-      return "; another address is given by --url, --context or VMFABRIC_URL"
+      return elsewhere(failure)
     case "UnexpectedAnswer":
       return "; is the address that of a controller?"
     case "OperationFailed":

@@ -7,7 +7,8 @@ import type { PlatformError } from "@effect/platform/Error"
 import * as Predicate from "effect/Predicate"
 import { Refused } from "./Failure.ts"
 
-const why = (error: PlatformError): string => {
+/** In few words. @since 0.9.0 @category conversions */
+export const why = (error: PlatformError): string => {
   if (error._tag === "BadArgument") return "that is no name of a file"
   if (error.reason === "NotFound") return "there is no such file"
   if (error.reason === "PermissionDenied") return "you may not read it"

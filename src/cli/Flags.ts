@@ -19,6 +19,23 @@ export interface Flag {
   readonly repeated: boolean
 }
 
+/** What a command takes without a flag, in the order it is given. @since 0.9.0 @category constructors */
+export const bareOf = (usage: Usage.Usage): ReadonlyArray<string> => {
+  switch (usage._tag) {
+    case "Empty":
+    case "Mixed":
+      return []
+    case "Named":
+      return usage.names.flatMap((name) => /^<(.*)>$/.exec(name)?.[1] ?? [])
+    case "Optional":
+    case "Repeated":
+      return bareOf(usage.usage)
+    case "Alternation":
+    case "Concat":
+      return [...bareOf(usage.left), ...bareOf(usage.right)]
+  }
+}
+
 /** Values that say something by being empty: all else is empty by mistake, as of a variable that is not set. */
 const clearable = ["--description"]
 
@@ -87,11 +104,15 @@ export const nearest = (word: string, known: ReadonlyArray<string>): string | un
 
 /**
  * What is wrong with the flags in a command's words, up to `--`; undefined: nothing. The library drops an empty value without a word where a flag
- * may be repeated, which would make of a narrow command a wide one.
+ * may be repeated, which would make of a narrow command a wide one. `bare`: what the command takes without a flag.
  *
  * @since 0.8.0 @category conversions
  */
-export const problem = (flags: ReadonlyArray<Flag>, args: ReadonlyArray<string>): string | undefined => {
+export const problem = (
+  flags: ReadonlyArray<Flag>,
+  args: ReadonlyArray<string>,
+  bare: ReadonlyArray<string> = []
+): string | undefined => {
   const known = flags.flatMap(({ names }) => names)
   const given = new Set<Flag>()
   for (let index = 0; index < args.length; index += 1) {
@@ -102,6 +123,9 @@ export const problem = (flags: ReadonlyArray<Flag>, args: ReadonlyArray<string>)
     const name = equals === -1 ? word : word.slice(0, equals)
     const flag = flags.find(({ names }) => names.includes(name))
     if (flag === undefined) {
+      if (bare.includes(name.replace(/^-+/, ""))) {
+        return `there is no flag ${name} here: ${name.replace(/^-+/, "")} is given without one`
+      }
       const meant = nearest(name, known)
       return `there is no flag ${name} here${meant === undefined ? "" : `: did you mean ${meant}?`}`
     }

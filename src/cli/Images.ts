@@ -257,7 +257,14 @@ export const noun: Verb.Noun = {
         Effect.gen(function* () {
           const { images } = yield* client
           const fs = yield* FileSystem.FileSystem
-          const size = Number((yield* Effect.mapError(fs.stat(file), unreadable(file))).size)
+          const found = yield* Effect.mapError(fs.stat(file), unreadable(file))
+          // a device or a pipe may never end, and is read more than once
+          if (found.type !== "File") {
+            const what =
+              found.type === "Directory" ? "a folder" : found.type === "FIFO" ? "a pipe" : "a device or socket"
+            return yield* new Refused({ why: "usage", message: `${file} is ${what}: name a regular file` })
+          }
+          const size = Number(found.size)
           const begin = Effect.gen(function* () {
             const base = file.slice(file.lastIndexOf("/") + 1).replace(/(?<=.)\.[^.]*$/, "")
             const payload = {

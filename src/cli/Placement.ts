@@ -104,26 +104,45 @@ export const given = Effect.fn("Placement.given")(function* (given: Given) {
   return Object.keys(asked).length === 0 ? {} : { placement: asked }
 })
 
+/** What is taken from a VM that is there. @since 0.9.0 @category options */
+export const taking = {
+  anywhere: Verb.toggle("anywhere", "Takes its group and all its rules away."),
+  noGroup: Verb.toggle("no-group", "Takes it out of its group; its rules stay."),
+  noRules: Verb.toggle("no-rules", "Takes all its rules away; it stays in its group.")
+}
+
+/** @since 0.9.0 @category models */
+export interface Taken {
+  readonly anywhere: boolean
+  readonly noGroup: boolean
+  readonly noRules: boolean
+}
+
 /** What is to be instead of what is there: rules in place of all rules, the group in place of the group. @since 0.7.0 @category conversions */
 export const changed = Effect.fn("Placement.changed")(function* (
   given: Given,
-  anywhere: boolean,
+  { anywhere, noGroup, noRules }: Taken,
   before: Placement | null
 ) {
   const rules = yield* rulesOf(given)
-  const isSaid = Option.isSome(given.group) || rules.length > 0
-  if (anywhere && isSaid) {
-    return yield* new Refused({
-      why: "usage",
-      message: "--anywhere takes group and rules away: give it without --group, --must and --should",
-      field: "anywhere"
-    })
+  const both = (field: string, message: string) => new Refused({ why: "usage", message, field })
+  if (anywhere && (Option.isSome(given.group) || rules.length > 0)) {
+    return yield* both(
+      "anywhere",
+      "--anywhere takes group and rules away: give it without --group, --must and --should"
+    )
+  }
+  if (noGroup && Option.isSome(given.group)) {
+    return yield* both("no-group", "--no-group takes the group away: give it without --group")
+  }
+  if (noRules && rules.length > 0) {
+    return yield* both("no-rules", "--no-rules takes all rules away: give it without --must and --should")
   }
   if (anywhere) return { placement: null }
-  if (!isSaid) return {}
+  if (!noGroup && !noRules && Option.isNone(given.group) && rules.length === 0) return {}
   const asked: Asked = {
-    group: Option.getOrElse(given.group, () => before?.group ?? null),
-    rules: rules.length > 0 ? rules : (before?.rules ?? [])
+    group: noGroup ? null : Option.getOrElse(given.group, () => before?.group ?? null),
+    rules: rules.length > 0 || noRules ? rules : (before?.rules ?? [])
   }
   return { placement: asked }
 })

@@ -7,12 +7,13 @@ import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Operation } from "../api/Operations.ts"
 import type * as Client from "../client/Client.ts"
 import type { VmId } from "../domain/Ids.ts"
-import { type Failure, Refused } from "./Failure.ts"
+import { type Failure, lines, Refused, sentence } from "./Failure.ts"
 import * as Operations from "./Operations.ts"
 import { answered, list, note } from "./Output.ts"
 import type { Planning } from "./Planning.ts"
@@ -27,7 +28,7 @@ type Calls = Client.Groups["vms"]
 type Doing<A> = Effect.Effect<A, Failure, Session | Needs | Screen>
 
 /** Begins it for one VM. */
-type Call = (calls: Calls, id: VmId) => Doing<[Operation | void, HttpClientResponse.HttpClientResponse]>
+type Call = (calls: Calls, id: VmId) => Doing<[Operation, HttpClientResponse.HttpClientResponse]>
 
 /** Ids or names of VMs, at least one. */
 const words = Args.text({ name: "vm" }).pipe(
@@ -63,23 +64,45 @@ const toAll = (
     if (plan) {
       return yield* new Refused({ why: "usage", message: "--plan plans for one VM at a time: give one", field: "vm" })
     }
-    const begun = yield* Effect.forEach([...new Set(ids)], (id) => answered(call(vms, id)), { concurrency: 16 })
-    const all = begun.flatMap(({ value }) => (value === undefined ? [] : [value]))
-    const ended = noWait ? [] : yield* Progress.waitAll(all)
+    // one that cannot be begun keeps none of the others from it, nor from being waited for
+    const asked = yield* Effect.forEach(
+      new Set(ids),
+      (id) => Effect.map(Effect.either(answered(call(vms, id))), (answer) => ({ id, answer })),
+      { concurrency: 16 }
+    )
+    const begun = asked.flatMap(({ answer }) => (Either.isRight(answer) ? [answer.right] : []))
+    const refused = asked.flatMap(({ answer, id }) => (Either.isLeft(answer) ? [{ id, why: answer.left }] : []))
+    const [one] = refused
+    if (one !== undefined && begun.length === 0 && new Set(refused.map(({ why }) => sentence(why))).size === 1) {
+      return yield* Effect.fail(one.why)
+    }
+    for (const { id, why } of refused) {
+      yield* Effect.forEach(lines(why), (line, index) => note(index === 0 ? `VM ${id} was not begun: ${line}` : line))
+    }
+    const ended = noWait || begun.length === 0 ? [] : yield* Progress.waitAll(begun.map(({ value }) => value))
     const { operations } = yield* client
     const now = noWait
       ? begun
-      : yield* Effect.forEach(all, ({ id }) => answered(operations.getOperation({ path: { id }, withResponse: true })))
+      : yield* Effect.forEach(begun, ({ value: { id } }) =>
+          answered(operations.getOperation({ path: { id }, withResponse: true }))
+        )
     yield* list(
       Operations.view,
-      now.flatMap(({ value }) => (value === undefined ? [] : [value])),
+      now.map(({ value }) => value),
       { items: now.map(({ body }) => body), next: null },
       "none was begun"
     )
     const failures = ended.filter(Exit.isFailure).length
-    if (failures > 0) {
-      return yield* new Refused({ why: "failed", message: `${failures} of ${all.length} failed: ERROR says why` })
-    }
+    const told = [
+      ...(failures === 0 ? [] : [`${failures} of ${begun.length} failed: ERROR says why`]),
+      ...(refused.length === 0
+        ? []
+        : [
+            `${refused.length} of ${asked.length} ${refused.length === 1 ? "was" : "were"} not begun: ` +
+              `VM ${refused.map(({ id }) => id).join(", ")}`
+          ])
+    ]
+    if (told.length > 0) return yield* new Refused({ why: "failed", message: told.join("; ") })
   })
 
 const patience = {

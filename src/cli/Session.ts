@@ -18,6 +18,7 @@ import * as Redacted from "effect/Redacted"
 import * as Client from "../client/Client.ts"
 import * as Contexts from "./Contexts.ts"
 import { Refused } from "./Failure.ts"
+import * as Files from "./Files.ts"
 
 /** How results are shown. @since 0.5.0 @category models */
 export const modes = ["table", "wide", "json", "yaml", "name"] as const
@@ -161,10 +162,18 @@ const keepingBody = (response: HttpClientResponse.HttpClientResponse) => {
 export const authorityOf = Effect.fn("Session.authorityOf")(function* (caFile: string | undefined) {
   if (caFile === undefined) return undefined
   const fs = yield* FileSystem.FileSystem
-  return yield* Effect.mapError(
-    fs.readFileString(caFile),
-    () => new Refused({ why: "usage", message: `${caFile} cannot be read: expected a PEM file`, field: "ca-file" })
-  )
+  const text = yield* Effect.mapError(fs.readFileString(caFile), Files.unreadable(caFile, "ca-file"))
+  // Node takes whatever it is given, and then trusts nobody
+  if (!/^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/m.test(text)) {
+    return yield* new Refused({
+      why: "usage",
+      message:
+        `${caFile} has no certificate in it: expected a PEM file with that of the controller's authority, ` +
+        "or with the controller's own, which begins with -----BEGIN CERTIFICATE-----",
+      field: "ca-file"
+    })
+  }
+  return text
 })
 
 /** A client of a controller, that tries for so long. `around`: what is done to each of its requests. @since 0.5.0 @category constructors */

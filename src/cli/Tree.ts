@@ -272,8 +272,14 @@ const ofNoun = ({ about, name, verbs }: Verb.Noun) =>
 
 // -------------------------------------------------------------------------------------------------------------------- run
 
-const wordsOf = (error: ValidationError.ValidationError) =>
-  Help.uncoloured(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim().replace(/\.$/, "")
+const wordsOf = (error: ValidationError.ValidationError, asked: Asked) => {
+  const text = Help.uncoloured(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim().replace(/\.$/, "")
+  const missing = /^Missing argument <(.+)>$/.exec(text)?.[1]
+  if (missing === undefined || asked._tag !== "Run") return text
+  // one that may be meant for it is a flag of every command
+  const url = asked.args.includes("--url") ? "; --url is the address of the controller" : ""
+  return `${missing} is missing: expected vmfabric ${asked.path} ${missing.toUpperCase()}${url}`
+}
 
 const asksForJson = (args: ReadonlyArray<string>) =>
   args.some(
@@ -361,7 +367,8 @@ const perform = (
       case "Run": {
         if (asked.args.some(isHelp)) return yield* print(ofCommand(asked.path, asked.verb.descriptor))
         // the library would take a flag it does not know for an argument
-        const problem = Flags.problem(Flags.of(CommandDescriptor.getUsage(asked.verb.descriptor)), asked.args)
+        const usage = CommandDescriptor.getUsage(asked.verb.descriptor)
+        const problem = Flags.problem(Flags.of(usage), asked.args, Flags.bareOf(usage))
         if (problem !== undefined)
           return yield* new Refused({ why: "usage", message: `${problem} (vmfabric ${asked.path} --help)` })
         const parsed = yield* CommandDescriptor.parse(asked.verb.descriptor, [asked.verb.name, ...asked.args], config)
@@ -388,7 +395,7 @@ export const run = (
       Effect.as<number>(exit.done),
       Effect.catchAll((error) => {
         const failure: Failure = ValidationError.isValidationError(error)
-          ? new Refused({ why: "usage", message: `${wordsOf(error)}${known}` })
+          ? new Refused({ why: "usage", message: `${wordsOf(error, asked)}${known}` })
           : error
         const told = failure._tag === "Ended" ? Effect.void : tell(failure, asksForJson(args))
         return Effect.as(told, statusOf(failure))

@@ -116,6 +116,8 @@ export const switches = [
   "no-autostart",
   "retired",
   "anywhere",
+  "no-group",
+  "no-rules",
   "repair"
 ] as const
 

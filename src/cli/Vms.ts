@@ -19,7 +19,7 @@ import * as Inspections from "./Inspections.ts"
 import * as Networks from "./Networks.ts"
 import * as Operations from "./Operations.ts"
 import * as Placement from "./Placement.ts"
-import { answered, ask, list, one, time, toneOf, type View } from "./Output.ts"
+import { answered, ask, list, note, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Placements from "./Placements.ts"
 import * as Power from "./Power.ts"
@@ -48,6 +48,7 @@ export const view: View<Vm> = {
     { title: "RAM MIB", of: ({ resources }) => resources.ram, wide: true },
     { title: "DISK GIB", of: ({ resources }) => resources.disk, wide: true },
     { title: "MAC", of: ({ mac }) => mac, wide: true },
+    { title: "OWNER", of: ({ owner = null }) => owner, wide: true },
     {
       title: "ADDRESSES",
       of: ({ addresses }) => addresses?.map(({ address }) => address).join(",") ?? null,
@@ -248,10 +249,9 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           const bodies = itemsOf(all.body).filter((item) => ids.has(String(idOf(item))))
           yield* list(view, items, { items: bodies, next: null, total: items.length }, "none was created")
           if (failures > 0) {
-            return yield* new Refused({
-              why: "failed",
-              message: `${failures} of ${operations.length} VMs could not be created: vmfabric operation list --kind CreateVm --state failed says why`
-            })
+            const failed = `${failures} of ${operations.length} VMs could not be created: vmfabric operation list --kind CreateVm --state failed says why`
+            if (refused === null) return yield* new Refused({ why: "failed", message: failed })
+            yield* note(failed)
           }
         }
         if (refused !== null) {
@@ -282,7 +282,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
       label: Verb.text("label", "KEY=VALUE", "Puts a label on it; may be repeated.").pipe(Options.repeated),
       unlabel: Verb.text("unlabel", "KEY", "Takes a label from it; may be repeated.").pipe(Options.repeated),
       placed: Options.all(Placement.options),
-      anywhere: Verb.toggle("anywhere", "Takes its group and all its rules away."),
+      taken: Options.all(Placement.taking),
       noWait: Verb.noWait
     }),
     args: word,
@@ -299,7 +299,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
         const { etag } = response.headers
         const words = tag.length + untag.length > 0
         const tags = [...new Set([...before.tags, ...tag])].filter((one) => !untag.includes(one))
-        const placement = yield* Placement.changed(given.placed, given.anywhere, before.placement)
+        const placement = yield* Placement.changed(given.placed, given.taken, before.placement)
         const payload = {
           ...Verb.given("name", rename),
           ...Verb.given("onCrash", onCrash),

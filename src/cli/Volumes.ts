@@ -34,7 +34,8 @@ const view: View<Volume> = {
     { title: "DRIVER", of: ({ driver }) => driver },
     { title: "SERIAL", of: ({ serial }) => serial, wide: true },
     { title: "SNAPSHOT", of: ({ snapshotId }) => snapshotId, wide: true },
-    { title: "PURGED AT", of: ({ purgeAt }) => time(purgeAt), wide: true }
+    { title: "PURGED AT", of: ({ purgeAt }) => time(purgeAt), wide: true },
+    { title: "OWNER", of: ({ owner = null }) => owner, wide: true }
   ]
 }
 

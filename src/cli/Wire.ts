@@ -14,7 +14,7 @@ import type { Duplex } from "node:stream"
 import { createWebSocketStream, WebSocket } from "ws"
 import { protocolsOf } from "../api/Consoles.ts"
 import * as Problem from "../api/Problem.ts"
-import { Unreachable } from "../client/Errors.ts"
+import { reasonOf, Unreachable } from "../client/Errors.ts"
 import { Refused } from "./Failure.ts"
 import { authorityOf, type Target } from "./Session.ts"
 
@@ -80,7 +80,7 @@ export const open = Effect.fn("Wire.open")(function* (
   yield* Effect.async<void, WireError>((resume) => {
     socket.once("open", () => resume(Effect.void))
     // stays: what it reports after that, its close does, too
-    socket.on("error", (error) => resume(new Unreachable({ reason: error.message })))
+    socket.on("error", (error) => resume(new Unreachable({ reason: reasonOf(error), cause: error })))
     socket.once("unexpected-response", (_request, response) => {
       let body = ""
       response.setEncoding("utf8")

@@ -176,9 +176,9 @@ export type AnyCall = (request?: AnyRequest) => Effect.Effect<unknown, unknown>
 export type AnyGroups = Record<string, Record<string, AnyCall>>
 
 /** The types of endpoints are known one by one only; what is done with each of them is the same. */
-function loose(group: object): Record<string, AnyCall>
-function loose(group: unknown): unknown {
-  return group
+function loose(groups: object): AnyGroups
+function loose(groups: unknown): unknown {
+  return groups
 }
 function strict(groups: AnyGroups): Groups
 function strict(groups: unknown): unknown {
@@ -220,29 +220,37 @@ const ofApi = (response: HttpClientResponse.HttpClientResponse) =>
     ? Effect.succeed(response)
     : new HttpClientError.ResponseError({ request: response.request, response, reason: "StatusCode" })
 
-/** What makes a group's calls, when the first of them is asked for: of all at once it would take a browser's start a while. */
-type Made = ReadonlyMap<string, Effect.Effect<Record<string, AnyCall>>>
+interface Made {
+  readonly call: AnyCall
+  readonly keyed: boolean
+}
 
-/** Each endpoint of the client, called with what is asked for and what goes without saying. */
-const callsOf = (made: Made, patience: Duration.Duration): Groups => {
+/** The API with one endpoint alone: a client of all of it, or of a group, is made of schemas of a hundred others, which takes a browser's start a while. */
+const alone = (group: ApiGroups[string], endpoint: Endpoint) =>
+  Object.assign(HttpApi.make("vmfabric").add({ ...group, endpoints: { [endpoint.name]: endpoint } }), {
+    errorSchema: api.errorSchema
+  })
+
+type ApiGroups = typeof api.groups
+
+/** Each endpoint of the client, called with what is asked for and what goes without saying. Each is made when it is called first. */
+const callsOf = (
+  make: (group: ApiGroups[string], endpoint: Endpoint) => Effect.Effect<Made>,
+  patience: Duration.Duration
+): Groups => {
   const groups: AnyGroups = {}
-  for (const { endpoints, identifier } of Object.values(api.groups)) {
-    const group = made.get(identifier)
-    if (group === undefined) continue
+  for (const group of Object.values(api.groups)) {
     const calls: Record<string, AnyCall> = {}
-    for (const endpoint of Object.values<Endpoint>(endpoints)) {
-      const keyed = takesKey(endpoint)
-      const safe = keyed || endpoint.method === "GET"
+    for (const endpoint of Object.values<Endpoint>(group.endpoints)) {
+      const made = make(group, endpoint)
       calls[endpoint.name] = (request = {}) =>
-        Effect.flatMap(group, (its) => {
-          const call = its[endpoint.name]
-          if (call === undefined) return Effect.dieMessage(`the client has no ${identifier}.${endpoint.name}`)
+        Effect.flatMap(made, ({ call, keyed }) => {
           const headers = { ...(keyed ? { "idempotency-key": newKey() } : {}), ...request.headers }
           const answer = Effect.mapError(call({ urlParams: {}, ...request, headers }), told)
-          return safe ? Effect.retry(answer, again(patience)) : answer
+          return keyed || endpoint.method === "GET" ? Effect.retry(answer, again(patience)) : answer
         })
     }
-    groups[identifier] = calls
+    groups[group.identifier] = calls
   }
   return strict(groups)
 }
@@ -269,19 +277,30 @@ export const make = Effect.fnUntraced(function* ({ patience: given = "30 seconds
     )
   )
   const httpClient = HttpClient.transformResponse(http, Effect.flatMap(ofApi))
-  const made = new Map<string, Effect.Effect<Record<string, AnyCall>>>()
-  for (const { identifier } of Object.values(api.groups)) {
-    const group = HttpApiClient.group(api, {
-      group: identifier,
-      httpClient,
-      transformResponse: Effect.mapError((error) =>
-        ParseResult.isParseError(error) ? new UnexpectedAnswer({ status: null, reason: issueOf(error).text }) : error
-      )
+  const made = new Map<string, Made>()
+  const makeCall = (group: ApiGroups[string], endpoint: Endpoint): Effect.Effect<Made> => {
+    const { identifier } = group
+    const key = `${identifier}.${endpoint.name}`
+    return Effect.suspend(() => {
+      const before = made.get(key)
+      if (before !== undefined) return Effect.succeed(before)
+      const its = HttpApiClient.makeWith(alone(group, endpoint), {
+        httpClient,
+        transformResponse: Effect.mapError((error) =>
+          ParseResult.isParseError(error) ? new UnexpectedAnswer({ status: null, reason: issueOf(error).text }) : error
+        )
+      })
+      return Effect.flatMap(its, (calls) => {
+        const call = loose(calls)[identifier]?.[endpoint.name]
+        if (call === undefined) return Effect.dieMessage(`the client has no ${key}`)
+        const now = { call, keyed: takesKey(endpoint) }
+        made.set(key, now)
+        return Effect.succeed(now)
+      })
     })
-    made.set(identifier, yield* Effect.cached(Effect.map(group, loose)))
   }
-  const groups = callsOf(made, patience)
-  const once = callsOf(made, Duration.zero)
+  const groups = callsOf(makeCall, patience)
+  const once = callsOf(makeCall, Duration.zero)
 
   const events = ({ after, types, ...filter }: EventOptions = {}): Stream.Stream<Event, EventsError> =>
     Effect.map(Ref.make(after), (cursor) => {

@@ -50,11 +50,27 @@ export class OperationFailed extends Schema.TaggedError<OperationFailed>("vmfabr
 /** Whatever a client fails with. @since 0.4.0 @category errors */
 export type Failure = Problem.Problem | Unreachable | UnexpectedAnswer | OperationFailed
 
+/** An https address where none but http is spoken. @since 0.9.0 @category constants */
+export const noTls = "what answers there speaks no TLS"
+
+/** As where TLS is spoken, and the address is an http one. @since 0.9.0 @category constants */
+export const hungUp = "it hung up without an answer"
+
 /** What node says is in the cause of what fetch says. @since 0.4.0 @category constructors */
 export const reasonOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
   if (error.cause instanceof Error) return reasonOf(error.cause)
+  // OpenSSL's words are of its own files and lines, and Node's of its sockets
+  if (/wrong version number|packet length too long|http request/.test(error.message)) return noTls
+  if (error.message === "socket hang up" || error.message === "other side closed") return hungUp
   return error.message !== "" ? error.message : "code" in error ? String(error.code) : error.name
+}
+
+/** What Node or OpenSSL calls it, as in `ECONNREFUSED` or `CERT_HAS_EXPIRED`; null: it has no name. @since 0.9.0 @category constructors */
+export const codeOf = (error: unknown): string | null => {
+  if (!(error instanceof Error)) return null
+  const inner = codeOf(error.cause)
+  return inner ?? ("code" in error && typeof error.code === "string" ? error.code : null)
 }
 
 /** A request that is refused before it is sent, in the words the controller would have. @since 0.4.0 @category constructors */

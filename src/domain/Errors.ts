@@ -6,6 +6,7 @@
 import * as Schema from "effect/Schema"
 import { Refusal, showBarred } from "./Explanation.ts"
 import * as Ids from "./Ids.ts"
+import * as Quota from "./Quota.ts"
 
 /** A parameter that cannot be used. @since 0.1.0 @category errors */
 export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("InvalidArgument", {
@@ -92,6 +93,18 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
   cut: Schema.optionalWith(Schema.Int, { exact: true }),
   why: Schema.optionalWith(Refusal, { exact: true })
 }) {
+  /** The same of one that is created with others, all or none. @since 0.9.0 */
+  beside(number: number, of: number): NoFeasibleHost {
+    const { cut, refusals, ruled = false, why } = this
+    return new NoFeasibleHost({
+      refusals,
+      ruled,
+      ...(cut === undefined ? {} : { cut }),
+      ...(why === undefined ? {} : { why }),
+      together: { number, of }
+    })
+  }
+
   /** What is refused, in a few words. @since 0.7.0 */
   get problem(): string {
     const { together: group } = this
@@ -276,7 +289,7 @@ export class NicNotFound extends Schema.TaggedError<NicNotFound>()("NicNotFound"
   nic: Schema.Int
 }) {
   override get message(): string {
-    return `vmid : ${this.vmId} has no NIC ${this.nic}: its list of NICs shows which it has`
+    return `VM ${this.vmId} has no NIC ${this.nic}: its list of NICs shows which it has`
   }
 }
 
@@ -298,7 +311,7 @@ export class MacTaken extends Schema.TaggedError<MacTaken>()("MacTaken", {
   vmId: Ids.VmId
 }) {
   override get message(): string {
-    return `vmid : ${this.vmId} has a NIC with the address ${this.mac}: give another one, or none to have one made`
+    return `VM ${this.vmId} has a NIC with the address ${this.mac}: give another one, or none to have one made`
   }
 }
 
@@ -345,6 +358,25 @@ export class PoolFull extends Schema.TaggedError<PoolFull>()("PoolFull", {
     return this.promised + this.wanted > this.limit
       ? `pool ${this.pool} has no room for ${this.wanted} GiB: ${this.promised} of ${this.limit} GiB are promised`
       : `pool ${this.pool} is full: only ${this.available} GiB can still be written`
+  }
+}
+
+/** More is asked for than a user may have. @since 0.9.0 @category errors */
+export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>()("QuotaExceeded", {
+  /** whose quota it is: who is asking, or whose VM or volume is to be larger */
+  user: Schema.String,
+  /** at least one */
+  short: Schema.Array(Quota.Shortage)
+}) {
+  override get message(): string {
+    const each = this.short.map(({ asked, has, resource, used }) => {
+      const told = (amount: number) => Quota.quantity(resource, amount)
+      return `${Quota.show(resource, has)} (${told(used)} used, ${told(asked)} more asked for)`
+    })
+    const vms = this.short.some(({ resource }) => resource !== "volumes" && resource !== "volumeSize")
+    const volumes = this.short.some(({ resource }) => resource === "volumes" || resource === "volumeSize")
+    const free = [...(vms ? ["destroy VMs"] : []), ...(volumes ? ["destroy and purge volumes"] : [])].join(" and ")
+    return `the quota of ${this.user} has ${each.join(" and ")}: ask for less, ${free} that ${this.user} does not need, or have an admin raise the quota`
   }
 }
 

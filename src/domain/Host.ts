@@ -178,7 +178,8 @@ export class Host extends Schema.Class<Host>("Host")({
 
   /** Of both kinds of labels; undefined: it has none of that key. */
   label(key: string): string | undefined {
-    return traitOf(this.facts, key) ?? this.config.labels[key]
+    const { labels } = this.config
+    return traitOf(this.facts, key) ?? (Object.hasOwn(labels, key) ? labels[key] : undefined)
   }
 
   /** Facts, capped by the limits, times overcommit: what is reserved is part of it. Null until the host was reached once. */

@@ -4,6 +4,7 @@
  * @since 0.4.0
  */
 import * as Schema from "effect/Schema"
+import * as Quota from "./Quota.ts"
 
 /**
  * `viewer` sees everything but secrets; `operator` also changes VMs, volumes, snapshots and their operations; `admin` also changes hosts,
@@ -55,7 +56,12 @@ export class User extends Schema.Class<User>("User")({
   hasPassword: Schema.Boolean,
   /** shut out until an admin enables them: nothing of theirs opens the door, and all of it stays */
   disabled: Schema.Boolean,
-  createdAt: Schema.Int
+  createdAt: Schema.Int,
+  /** how much they may have */
+  quota: Quota.Quota.pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => Quota.unlimited)
+  )
 }) {}
 
 /** An API token without its secret, which is shown once. Times in milliseconds since 1970. @since 0.4.0 @category models */

@@ -66,8 +66,16 @@ export const inspect = (ends: ImageEnds, declared?: ImageFormat): Either.Either<
       "it is text, as an error page is that came instead of it: declare format=raw if it is a raw disk"
     )
   }
-  return Either.right({ format: "raw", virtualSize: Math.ceil(fileSize / 512) * 512 })
+  if (declared === undefined && fileSize < sectorSize) {
+    return Either.left(
+      `it has ${fileSize === 1 ? "1 byte" : `${fileSize} bytes`}, and no disk is smaller than a sector of ${sectorSize}: ` +
+        "put the image there again, or declare format=raw if it is a raw disk"
+    )
+  }
+  return Either.right({ format: "raw", virtualSize: Math.ceil(fileSize / sectorSize) * sectorSize })
 }
+
+const sectorSize = 512
 
 const maximumSize = 64 * 1024 ** 4
 
@@ -276,12 +284,29 @@ const isVmdkDescriptor = (head: Uint8Array): boolean => {
   return /^\s*# *Disk *DescriptorFile/i.test(start) || /^(?:#[^\n]*\n|[ \t]*\r?\n)*[ \t]*version *= *[0-9]/i.test(start)
 }
 
-/** Whether all of its first sector is UTF-8 that people write: no disk begins so, and what a web server says of a file it has not does. */
+/** How text begins that says itself how it is written; UTF-8 needs none. */
+const byteOrderMarks = [
+  ["utf-16le", [0xff, 0xfe]],
+  ["utf-16be", [0xfe, 0xff]]
+] as const
+
+/**
+ * Whether all of its first sector is text that people write, in UTF-8, in UTF-16 with its mark, or in one of the encodings with a byte a character: no
+ * disk begins so, and what a web server says of a file it has not does.
+ */
 const isText = (head: Uint8Array): boolean => {
+  const sector = head.subarray(0, sectorSize)
+  const marked = byteOrderMarks.find(([, mark]) => startsWith(sector, 0, mark))
   // a sector may end within a character
-  const start = new TextDecoder().decode(head.subarray(0, 512), { stream: true })
-  return !/[^\t\n\f\r\x20-\x7e\xa0-\ufffc]/u.test(start)
+  const start = new TextDecoder(marked?.[0]).decode(sector, { stream: true })
+  if (start !== "" && !/[^\t\n\f\r\x20-\x7e\xa0-\ufffc\u{10000}-\u{10ffff}]/u.test(start)) return true
+  const control = sector.some((byte) => byte < 0x20 && !blanks.includes(byte))
+  // most of a page is its markup, and not all of a disk that was erased to ones
+  const plain = sector.filter((byte) => byte < 0x7f).length
+  return !control && !sector.includes(0x7f) && 2 * plain > sector.length
 }
+
+const blanks: ReadonlyArray<number> = text("\t\n\f\r")
 
 const recogniseEnd = (tail: Uint8Array): string | undefined => {
   // old versions of Virtual PC wrote 511 bytes of footer

@@ -2,6 +2,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { UserName } from "./Identity.ts"
 import * as Ids from "./Ids.ts"
 import { Nic } from "./Nic.ts"
 import { Placement } from "./Placement.ts"
@@ -207,6 +208,11 @@ export class Vm extends Schema.Class<Vm>("Vm")({
   createdAt: Schema.Int.pipe(
     Schema.propertySignature,
     Schema.withConstructorDefault(() => 0)
+  ),
+  /** who had it made, and in whose quota it counts; null: nobody that is known */
+  owner: Schema.NullOr(UserName).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
   )
 }) {
   /** the libvirt domain's name */

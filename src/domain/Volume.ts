@@ -4,6 +4,7 @@
  * @since 0.2.0
  */
 import * as Schema from "effect/Schema"
+import { UserName } from "./Identity.ts"
 import * as Ids from "./Ids.ts"
 import { DriverName } from "./Pool.ts"
 import { VmName } from "./Vm.ts"
@@ -74,7 +75,12 @@ export class Volume extends Schema.Class<Volume>("Volume")({
   /** a detach was asked for that the guest has not obeyed yet */
   releaseAsked: Schema.Boolean,
   /** milliseconds since 1970: when a deleted volume is purged */
-  purgeAt: Schema.NullOr(Schema.Int)
+  purgeAt: Schema.NullOr(Schema.Int),
+  /** who had it made, and in whose quota it counts; null: nobody that is known */
+  owner: Schema.NullOr(UserName).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  )
 }) {
   /** what the guest finds it by, and what device aliases are made of: at most 20 characters */
   get serial(): string {

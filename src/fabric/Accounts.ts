@@ -4,13 +4,44 @@
  * @since 0.8.0
  */
 import * as Effect from "effect/Effect"
-import type { TokenId, UserName } from "../domain/Identity.ts"
+import { type PersistenceError, UserNotFound } from "../domain/Errors.ts"
+import type { TokenId, User, UserName } from "../domain/Identity.ts"
+import * as Quota from "../domain/Quota.ts"
 import { Identity } from "../services/Identity.ts"
+import { Inventory } from "../services/Inventory.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Revision from "./Revision.ts"
 
 type Service = Identity["Type"]
+
+/** A user, and what they have of what quotas are of. @since 0.9.0 @category models */
+export interface UserReport {
+  readonly user: User
+  readonly used: Quota.Use
+}
+
+/** @since 0.9.0 @category use cases */
+export const report = (user: User): Effect.Effect<UserReport, PersistenceError, Inventory> =>
+  Effect.flatMap(Inventory, ({ use }) => Effect.map(use(user.name), (used) => ({ user, used })))
+
+/** All users, by name. @since 0.9.0 @category use cases */
+export const reports: Effect.Effect<ReadonlyArray<UserReport>, PersistenceError, Identity | Inventory> = Effect.gen(
+  function* () {
+    const { users } = yield* Identity
+    const uses = yield* Effect.flatMap(Inventory, (inventory) => inventory.uses)
+    return (yield* users).map((user) => ({ user, used: uses.get(user.name) ?? Quota.nothing }))
+  }
+)
+
+/** One user, by name. @since 0.9.0 @category use cases */
+export const named = (name: UserName): Effect.Effect<User, UserNotFound | PersistenceError, Identity> =>
+  Effect.flatMap(Identity, ({ users }) =>
+    Effect.flatMap(users, (all) => {
+      const user = all.find((one) => one.name === name)
+      return user === undefined ? new UserNotFound({ name }) : Effect.succeed(user)
+    })
+  )
 
 /** @since 0.8.0 @category use cases */
 export const createUser = Effect.fn("Accounts.createUser")(function* (user: Parameters<Service["createUser"]>[0]) {

@@ -39,9 +39,12 @@ const followed = (request: CreateVms, index: number) =>
 /** Each as it is planned, one after the other. @since 0.5.0 @category use cases */
 export const rehearsals = (vms: Vms["Type"], request: CreateVms) => {
   const { idempotencyKey: _, ...each } = request
-  return Array.from({ length: request.count }, (_, index) =>
-    vms.create({ ...each, ...followed(request, index), name: `${each.name}-${index + 1}` })
-  )
+  return Array.from({ length: request.count }, (_, index) => {
+    const one = vms.create({ ...each, ...followed(request, index), name: `${each.name}-${index + 1}` })
+    return isWhole(request)
+      ? Effect.catchTag(one, "NoFeasibleHost", (error) => Effect.fail(error.beside(index + 1, request.count)))
+      : one
+  })
 }
 
 const keyOf = (key: string | undefined, number: number, count: number) =>

@@ -19,6 +19,7 @@ import type { Nic } from "../domain/Nic.ts"
 import { formatSource as formatNetwork } from "../domain/Network.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
 import { showAll } from "../domain/Placement.ts"
+import * as Quota from "../domain/Quota.ts"
 import * as Resources from "../domain/Resources.ts"
 import { type Labels, Vm } from "../domain/Vm.ts"
 import type { Webhook } from "../domain/Webhook.ts"
@@ -565,16 +566,20 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
   }
   if (made.user !== undefined) {
     const { after, before, password = false } = made.user
-    const text = ({ disabled, hasPassword, role }: User, sessions: string | null, also: string) =>
+    const name = (after ?? before)?.name ?? ""
+    // it is how much they have before and after; of one that is removed nothing is held any more
+    const used = after === null ? null : ((yield* inventory.uses).get(after.name) ?? Quota.nothing)
+    const text = ({ disabled, hasPassword, quota, role }: User, sessions: string | null, also: string) =>
       lines({
         role,
         "may sign in": disabled ? "no" : "yes",
         password: hasPassword ? `set${also}` : "none",
+        quota: Quota.isUnlimited(quota) ? null : Quota.showAll(quota),
+        exceeded: used === null ? null : Quota.showExceeded(name, quota, used),
         sessions
       })
     // another role ends them, too
     const ends = before !== null && after !== null && (password || before.role !== after.role)
-    const name = (after ?? before)?.name ?? ""
     add(
       change(
         "record",

@@ -13,6 +13,7 @@ import { showWish } from "../domain/Network.ts"
 import type { Nic } from "../domain/Nic.ts"
 import type { Operation } from "../domain/Operation.ts"
 import { showAll } from "../domain/Placement.ts"
+import * as Quota from "../domain/Quota.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
@@ -107,10 +108,11 @@ export const ofType = ({ retired, tid, ...size }: KnownType): Facts => ({
 })
 
 /** @since 0.8.0 @category getters */
-export const ofUser = ({ disabled, hasPassword, name, role }: User): Facts => ({
+export const ofUser = ({ disabled, hasPassword, name, quota, role }: User): Facts => ({
   [`user ${name}: role`]: role,
   [`user ${name}: may sign in`]: disabled ? "no" : "yes",
-  [`user ${name}: password`]: hasPassword ? "set" : "none"
+  [`user ${name}: password`]: hasPassword ? "set" : "none",
+  [`user ${name}: quota`]: Quota.showAll(quota)
 })
 
 /** @since 0.8.0 @category getters */

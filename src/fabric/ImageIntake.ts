@@ -67,12 +67,13 @@ export class ImageIntake extends Context.Tag("vmfabric/ImageIntake")<
     readonly add: (image: AddImage) => Effect.Effect<Image, AddError>
     /**
      * Goes on with one that is being sent: bytes from `offset` on, where what is there has to end. What has come stays, however this ends. Once all are
-     * there it is checked in the background.
+     * there it is checked in the background. `announced`: how many bytes they are, where that is known before: what would be too many is not begun.
      */
     readonly send: (
       id: ImageId,
       offset: number,
-      bytes: Stream.Stream<Uint8Array, Errors.InvalidArgument>
+      bytes: Stream.Stream<Uint8Array, Errors.InvalidArgument>,
+      announced?: number
     ) => Effect.Effect<
       ImageReport,
       | Errors.InvalidArgument
@@ -288,13 +289,19 @@ const make = Effect.gen(function* () {
   const send = Effect.fn("ImageIntake.send")(function* (
     id: ImageId,
     offset: number,
-    bytes: Stream.Stream<Uint8Array, Errors.InvalidArgument>
+    bytes: Stream.Stream<Uint8Array, Errors.InvalidArgument>,
+    announced = 0
   ) {
     const image = yield* present(id)
     const { config, state, wanted } = image
     const conflict = (reason: string) => new Errors.ImageConflict({ image: `${id} (${config.name})`, reason })
     if (state !== "uploading" || wanted.size === undefined) {
       return yield* conflict(`is not being sent: it is ${state === "quarantine" ? "in quarantine" : state}`)
+    }
+    if (offset + announced > wanted.size) {
+      return yield* conflict(
+        `would have more than the ${wanted.size} bytes that were announced: send ${Math.max(0, wanted.size - offset)} from ${offset} on, and no more`
+      )
     }
     const now = yield* store.append(config.source, offset, wanted.size, bytes).pipe(
       // named by its file there

@@ -17,6 +17,7 @@ import type { Token, User } from "../domain/Identity.ts"
 import type { Image } from "../domain/Image.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
 import type { Operation, OperationKind } from "../domain/Operation.ts"
+import { nothing, type Use } from "../domain/Quota.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
 import type { Webhook } from "../domain/Webhook.ts"
@@ -86,6 +87,8 @@ export interface Mode {
   ) => Effect.Effect<HostId, Errors.NoFeasibleHost>
   /** GiB of a pool that others of the same plan take. */
   readonly besides: () => number
+  /** What others of the same plan take of the asker's quota. */
+  readonly planned: () => Use
   /** Told what is depended on, before anything is decided by it. */
   readonly depends: (facts: () => Facts) => Effect.Effect<void>
   /** Told what was written, before it is committed. */
@@ -98,6 +101,7 @@ const doing: Mode = {
   waits: true,
   choose: (_, request, candidates, place) => place(request, candidates),
   besides: () => 0,
+  planned: () => nothing,
   depends: () => Effect.void,
   confirm: () => Effect.void,
   inSequence: (parts) => Effect.all(parts, { discard: true })

@@ -18,6 +18,7 @@ import * as Errors from "../domain/Errors.ts"
 import type { HostId } from "../domain/Ids.ts"
 import type { OperationKind } from "../domain/Operation.ts"
 import { countedIn } from "../domain/Placement.ts"
+import * as Quota from "../domain/Quota.ts"
 import * as Resources from "../domain/Resources.ts"
 import * as Uuid from "../domain/Uuid.ts"
 import { Volume } from "../domain/Volume.ts"
@@ -180,6 +181,7 @@ const makeDraft = (pinned: Kept | null) => {
     { readonly resources: Resources.Resources; readonly vms: number; readonly groups: ReadonlyArray<string> }
   >()
   let pooled = 0
+  let counted = Quota.nothing
 
   const mode: Intent.Mode = {
     waits: false,
@@ -211,6 +213,7 @@ const makeDraft = (pinned: Kept | null) => {
       return hostId
     }),
     besides: () => pooled,
+    planned: () => counted,
     depends: (found) =>
       Effect.suspend(() => {
         const now = found()
@@ -222,7 +225,11 @@ const makeDraft = (pinned: Kept | null) => {
       Effect.suspend(() => {
         const one = result()
         made.push(one)
-        if (one.vm !== undefined && one.vm.before === null) pooled += one.vm.after.resources.disk
+        if (one.vm !== undefined && one.vm.before === null) {
+          const { resources } = one.vm.after
+          pooled += resources.disk
+          counted = Quota.plus(counted, Quota.ofVms(resources))
+        }
         return Intent.stop(new Intent.Rehearsed())
       }),
     inSequence: (parts) =>
@@ -344,6 +351,9 @@ const movedBy = (error: unknown): Errors.Moved | null => {
     return { what: `operation ${error.operationId}`, planned: "such that it can be cancelled", now: error.message }
   }
   if (error instanceof Errors.PoolFull) return { what: `pool ${error.pool}`, planned: "has room", now: error.message }
+  if (error instanceof Errors.QuotaExceeded) {
+    return { what: `quota of ${error.user}`, planned: "has room", now: error.message }
+  }
   if (error instanceof Errors.NoFeasibleHost) return { what: "hosts", planned: "one can take it", now: error.message }
   return null
 }
@@ -465,6 +475,7 @@ export const layer = Layer.effect(
             choose: ({ name }, wanted, candidates, place) =>
               Effect.suspend(() => (begun ? place(wanted, candidates) : pin(kept, name, wanted, candidates, place))),
             besides: () => 0,
+            planned: () => Quota.nothing,
             depends: (facts) => until(() => stillSo(kept, facts()), Effect.void),
             confirm: (made) =>
               until(() => {

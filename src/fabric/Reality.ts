@@ -110,7 +110,8 @@ export const layer = Layer.effect(
     })
 
     return Reality.of({
-      vm: Effect.fn("Reality.vm")(function* (id) {
+      // the hot path: no span
+      vm: Effect.fnUntraced(function* (id) {
         const vm = yield* inventory.vm(id)
         const [only] = yield* report([vm], yield* inventory.drift({ vm: id }))
         return only ?? (yield* Effect.dieMessage(`no report of VM ${id}`))

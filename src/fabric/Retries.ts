@@ -10,10 +10,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Errors from "../domain/Errors.ts"
+import type { UserName } from "../domain/Identity.ts"
 import type { OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import { Operation, type OperationDetail, type OperationKind } from "../domain/Operation.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
+import { Asker } from "./Asker.ts"
 import * as Bond from "./Bond.ts"
 import { ImagePublishing, type PublishError } from "./ImagePublishing.ts"
 import type * as Intent from "./Intent.ts"
@@ -57,6 +59,10 @@ const refuse = ({ id }: Pick<Operation, "id">, reason: string, by: OperationId |
 
 const retriedBy = (operation: Pick<Operation, "id">, by: OperationId) =>
   refuse(operation, `operation ${by} is its retry already: retry that one if it has failed, too`, by)
+
+/** Made for whom it was to be made, whoever has it retried. */
+const ownedBy = <A, E>(owner: UserName | null, creation: Effect.Effect<A, E>) =>
+  owner === null ? creation : Effect.provideService(creation, Asker, owner)
 
 /** Whether it has failed, and nothing else has taken its place. */
 const check = (operation: Operation): Effect.Effect<void, Errors.NotRetryable> => {
@@ -150,8 +156,8 @@ export const layer = Layer.effect(
           )
         }
         const vm = yield* inventory.vmRecord(id)
-        const { autostart, description, imageId, instanceType, labels, name, onCrash, placement, tags } = vm
-        yield* vms.create({
+        const { autostart, description, imageId, instanceType, labels, name, onCrash, owner, placement, tags } = vm
+        const again = vms.create({
           name,
           instanceType,
           imageId,
@@ -164,6 +170,7 @@ export const layer = Layer.effect(
           placement,
           nics: vm.nics.map(({ mac, model, network, vlan }) => ({ network, vlan, mac, model }))
         })
+        yield* ownedBy(owner, again)
       })
     )
 
@@ -217,8 +224,8 @@ export const layer = Layer.effect(
       // it is kept with the VM already, and is written once more
       SetCloudInit: ofVm((id) => vms.setCloudInit(id, { reapply: false })),
       CreateVolume: ofVolume((id) =>
-        Effect.flatMap(inventory.volumeRecord(id), ({ name, size, sourceId }) =>
-          volumes.create({ name, size, ...(sourceId === null ? {} : { source: sourceId }) })
+        Effect.flatMap(inventory.volumeRecord(id), ({ name, owner, size, sourceId }) =>
+          ownedBy(owner, volumes.create({ name, size, ...(sourceId === null ? {} : { source: sourceId }) }))
         )
       ),
       DestroyVolume: ofVolume((id) => volumes.destroy(id)),

@@ -12,6 +12,7 @@ import type { Token, User } from "../domain/Identity.ts"
 import type { Image } from "../domain/Image.ts"
 import type { KnownType } from "../domain/InstanceType.ts"
 import type { Operation } from "../domain/Operation.ts"
+import { isUnlimited } from "../domain/Quota.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Snapshot, Volume } from "../domain/Volume.ts"
 import type { Webhook } from "../domain/Webhook.ts"
@@ -22,8 +23,7 @@ export type Expect = (revision: string) => boolean
 const of = (...wanted: ReadonlyArray<unknown>): string =>
   createHash("sha256").update(JSON.stringify(wanted)).digest("base64url").slice(0, 22)
 
-/** @since 0.4.0 @category getters */
-export const ofVm = (vm: Vm): string =>
+const makeOfVm = (vm: Vm): string =>
   of("VM", vm.id, vm.uuid, vm.name, vm.instanceType, vm.imageId, vm.hostId, vm.state, vm.onCrash, [
     vm.protected,
     vm.autostart,
@@ -34,6 +34,18 @@ export const ofVm = (vm: Vm): string =>
     // one of which nothing is said keeps the revision that it had before there were rules
     ...(vm.placement === null ? [] : [vm.placement])
   ])
+
+/** A VM that is changed is another value, and one that is asked for is often asked for again. */
+const ofVms = new WeakMap<Vm, string>()
+
+/** @since 0.4.0 @category getters */
+export const ofVm = (vm: Vm): string => {
+  const known = ofVms.get(vm)
+  if (known !== undefined) return known
+  const revision = makeOfVm(vm)
+  ofVms.set(vm, revision)
+  return revision
+}
 
 /** @since 0.6.0 @category getters */
 export const ofCloudInit = (vm: Vm, { revision }: CloudInit): string => of("cloud-init", vm.id, revision)
@@ -60,8 +72,9 @@ export const ofOperation = (operation: Operation): string => {
 export const ofWebhook = ({ id, types, url }: Webhook): string => of("webhook", id, url, types)
 
 /** @since 0.8.0 @category getters */
-export const ofUser = ({ createdAt, disabled, hasPassword, name, role }: User): string =>
-  of("user", name, createdAt, role, disabled, hasPassword)
+export const ofUser = ({ createdAt, disabled, hasPassword, name, quota, role }: User): string =>
+  // one whom nothing limits keeps the revision that they had before there were quotas
+  of("user", name, createdAt, role, disabled, hasPassword, ...(isUnlimited(quota) ? [] : [quota]))
 
 /** @since 0.8.0 @category getters */
 export const ofToken = ({ createdAt, expiresAt, id, name, owner, role }: Token): string =>

@@ -14,6 +14,7 @@ import * as Seed from "../cloudinit/Seed.ts"
 import { type CloudInit, hostnameOf } from "../domain/CloudInit.ts"
 import * as Errors from "../domain/Errors.ts"
 import { Host } from "../domain/Host.ts"
+import type { UserName } from "../domain/Identity.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../domain/Ids.ts"
 import type { Image } from "../domain/Image.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
@@ -38,6 +39,7 @@ import { HostMonitor } from "../services/HostMonitor.ts"
 import { type HostUsage, Inventory, type NewSettings, type RequestKey, type VmBegun } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Storage } from "../services/Storage.ts"
+import { Asker } from "./Asker.ts"
 import * as Begun from "./Begun.ts"
 import * as Candidates from "./Candidates.ts"
 import * as Facts from "./Facts.ts"
@@ -78,6 +80,7 @@ export type CreateError =
   | Errors.ImageNotFound
   | Errors.NoFeasibleHost
   | Errors.PoolFull
+  | Errors.QuotaExceeded
   | Errors.MacTaken
   | Errors.KeyReused
   | Errors.StorageError
@@ -102,6 +105,7 @@ export type ResizeError =
   | Errors.VmNotFound
   | Errors.VmConflict
   | Errors.InstanceTypeNotFound
+  | Errors.QuotaExceeded
   | Errors.HasChanged
   | Errors.OperationFailed
   | Errors.PersistenceError
@@ -125,7 +129,7 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
   Vms,
   {
     /**
-     * Places a VM and waits until it runs. A host that stops answering in between is left, and the VM placed anew on another. Interrupting
+     * Places a VM, which is whoever's asks, and waits until it runs. A host that stops answering in between is left, and the VM placed anew on another. Interrupting
      * the wait does not interrupt the creation.
      */
     readonly create: (request: CreateVm) => Effect.Effect<Vm, CreateError>
@@ -152,7 +156,7 @@ export class Vms extends Context.Tag("vmfabric/Vms")<
     readonly change: (id: VmId, change: ChangeVm, expect?: Revision.Expect) => Effect.Effect<Vm, ChangeError>
     /**
      * Gives one that is off the vCPUs and the memory of another instance type, on the host where it is; its root disk stays as large as it is.
-     * `VmConflict`: it is not off, or its host has no room for what is more, and what helps is said. `HasChanged`: its revision is not the expected
+     * `VmConflict`: it is not off, or its host has no room for what is more, and what helps is said. `QuotaExceeded`: its owner may not have as much more. `HasChanged`: its revision is not the expected
      * one.
      *
      * @since 0.8.0
@@ -317,6 +321,8 @@ export const layer = Layer.effect(
       readonly cloudInit: CloudInit | undefined
       /** undefined: it is alone */
       readonly following: number | undefined
+      /** null: nobody in particular */
+      readonly owner: UserName | null
     }
 
     /** What the inventory is asked for; `lost` are hosts that fell silent under an earlier try, `replaces` is the operation of the last of those. */
@@ -328,7 +334,9 @@ export const layer = Layer.effect(
     ) {
       const statuses = yield* monitor.statuses
       const intent = yield* Intent.Intent
-      const { cloudInit, following, image, ...wanted } = request
+      const { cloudInit, image, ...wanted } = request
+      // what is made anew is made alone
+      const following = replaces === undefined ? request.following : undefined
       const given = wanted.nics.flatMap(({ mac }) => mac ?? [])
       const networks = Nics.wishes(wanted.nics)
       const { placement = null } = wanted.settings
@@ -344,8 +352,7 @@ export const layer = Layer.effect(
         exclude: lost,
         ...(networks.length === 0 ? {} : { networks }),
         ...ruled,
-        // what is made anew is made alone
-        ...(following === undefined || replaces !== undefined ? {} : { following })
+        ...(following === undefined ? {} : { following })
       }
       const place = (usage: ReadonlyArray<HostUsage>) =>
         Effect.zipRight(
@@ -366,6 +373,8 @@ export const layer = Layer.effect(
         request: {
           ...wanted,
           ...(cloudInit === undefined ? {} : { cloudInit }),
+          following: following ?? 0,
+          planned: intent.planned(),
           imageId: image.id,
           ...Keys.field(key, replaces),
           ...(replaces === undefined ? {} : { replaces }),
@@ -460,7 +469,8 @@ export const layer = Layer.effect(
       const key = yield* Keys.make(idempotencyKey, said)
       const type = yield* inventory.type(instanceType)
       const image = yield* pickImage(imageId)
-      const wanted: Wanted = { name, instanceType: type, image, onCrash, nics, settings, cloudInit, following }
+      const owner = yield* Asker
+      const wanted: Wanted = { name, instanceType: type, image, onCrash, nics, settings, cloudInit, following, owner }
       return { wanted, key }
     })
 
@@ -510,15 +520,7 @@ export const layer = Layer.effect(
           ...one,
           place: (usage: ReadonlyArray<HostUsage>) =>
             Effect.mapError(place(usage), (error) =>
-              error._tag === "NoFeasibleHost"
-                ? new Errors.NoFeasibleHost({
-                    refusals: error.refusals,
-                    ruled: error.ruled ?? false,
-                    ...(error.cut === undefined ? {} : { cut: error.cut }),
-                    ...(error.why === undefined ? {} : { why: error.why }),
-                    together: { number: index + 1, of: requests.length }
-                  })
-                : error
+              error._tag === "NoFeasibleHost" ? error.beside(index + 1, requests.length) : error
             )
         }))
         const admitted = yield* Effect.uninterruptible(

@@ -22,6 +22,7 @@ import {
 } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Storage } from "../services/Storage.ts"
+import { Asker } from "./Asker.ts"
 import * as Begun from "./Begun.ts"
 import * as Candidates from "./Candidates.ts"
 import * as Facts from "./Facts.ts"
@@ -50,6 +51,9 @@ export interface CreateVolume {
 export type ChangeError =
   Errors.VolumeNotFound | Errors.VolumeConflict | Errors.OperationFailed | Errors.PersistenceError
 
+/** What growing one can fail with besides. @since 0.9.0 @category errors */
+export type GrowError = Errors.InvalidArgument | Errors.PoolFull | Errors.QuotaExceeded | Errors.StorageError
+
 /** @since 0.2.0 @category errors */
 export type CreateError =
   | Errors.InvalidArgument
@@ -57,6 +61,7 @@ export type CreateError =
   | Errors.VolumeConflict
   | Errors.NoFeasibleHost
   | Errors.PoolFull
+  | Errors.QuotaExceeded
   | Errors.KeyReused
   | Errors.StorageError
   | Errors.OperationFailed
@@ -71,6 +76,7 @@ export type CreateError =
 export class Volumes extends Context.Tag("vmfabric/Volumes")<
   Volumes,
   {
+    /** It is whoever's asks. */
     readonly create: (request: CreateVolume) => Effect.Effect<Volume, CreateError>
     /** One that was destroyed is told too, as long as its id is known. */
     readonly get: (id: VolumeId) => Effect.Effect<Volume, Errors.VolumeNotFound | Errors.PersistenceError>
@@ -96,21 +102,15 @@ export class Volumes extends Context.Tag("vmfabric/Volumes")<
     ) => Effect.Effect<Volume, ChangeError | Errors.VmNotFound | Errors.PoolFull>
     /** Waits until the guest lets go; when it does not in time, the volume stays attached, and the failure says so. */
     readonly detach: (id: VolumeId) => Effect.Effect<void, ChangeError>
-    /** To `size` GiB. A guest that has it sees the new size. Never smaller. */
-    readonly grow: (
-      id: VolumeId,
-      size: number
-    ) => Effect.Effect<Volume, ChangeError | Errors.InvalidArgument | Errors.PoolFull | Errors.StorageError>
+    /** To `size` GiB, which its owner's quota has to have room for. A guest that has it sees the new size. Never smaller. */
+    readonly grow: (id: VolumeId, size: number) => Effect.Effect<Volume, ChangeError | GrowError>
     readonly rename: (id: VolumeId, name: string) => Effect.Effect<Volume, ChangeError | Errors.InvalidArgument>
     /** Grows it, then renames it; what is absent stays. `HasChanged`: its revision is not the expected one. */
     readonly edit: (
       id: VolumeId,
       change: { readonly name?: string; readonly size?: number },
       expect?: Revision.Expect
-    ) => Effect.Effect<
-      Volume,
-      ChangeError | Errors.HasChanged | Errors.InvalidArgument | Errors.PoolFull | Errors.StorageError
-    >
+    ) => Effect.Effect<Volume, ChangeError | Errors.HasChanged | GrowError>
 
     /**
      * The content at this moment: as after a power cut where a guest is writing. With a key repeating the request is harmless: it is the same
@@ -131,7 +131,9 @@ export class Volumes extends Context.Tag("vmfabric/Volumes")<
       expect?: Revision.Expect
     ) => Effect.Effect<void, ChangeError | Errors.HasChanged | Errors.SnapshotNotFound>
     /** Content and size become the snapshot's. Refused while a running VM has the volume. */
-    readonly revert: (id: SnapshotId) => Effect.Effect<Volume, ChangeError | Errors.SnapshotNotFound | Errors.PoolFull>
+    readonly revert: (
+      id: SnapshotId
+    ) => Effect.Effect<Volume, ChangeError | Errors.SnapshotNotFound | Errors.PoolFull | Errors.QuotaExceeded>
   }
 >() {}
 
@@ -219,11 +221,18 @@ export const layer = (options: { readonly undoWindow: number }) =>
 
       /** For what needs no VM and no more room: those refusals cannot come. */
       const ofSnapshot = (id: VolumeId, rule: Rules.Rule, key?: RequestKey) =>
-        Effect.catchTag(changeWith(id, null, rule, key), "VmNotFound", "PoolFull", Effect.die)
+        Effect.catchTag(changeWith(id, null, rule, key), "VmNotFound", "PoolFull", "QuotaExceeded", Effect.die)
 
       /** The same for what is about no snapshot that is there already. */
       const inPlace = (id: VolumeId, rule: Rules.Rule) =>
-        Effect.catchTag(change(id, null, rule), "VmNotFound", "PoolFull", "SnapshotNotFound", Effect.die)
+        Effect.catchTag(
+          change(id, null, rule),
+          "VmNotFound",
+          "PoolFull",
+          "QuotaExceeded",
+          "SnapshotNotFound",
+          Effect.die
+        )
 
       /** Whether its snapshots are copies, as are clones of those, which need them no more. */
       const hasCopies = (volume: Volume) => storage.driver(volume.driver).pool === null
@@ -288,9 +297,10 @@ export const layer = (options: { readonly undoWindow: number }) =>
         else yield* pools.refresh
         const intent = yield* Intent.Intent
         const disk = { driver: driver.name, pool: driver.pool }
+        const owner = yield* Asker
         const admitted = yield* inventory
           .admitVolume(
-            { ...Keys.field(key), name: request.name, size, disk, sourceId: request.source ?? null },
+            { ...Keys.field(key), name: request.name, size, disk, sourceId: request.source ?? null, owner },
             Effect.fnUntraced(function* (usage, source) {
               yield* intent.depends(() => ({
                 ...Facts.ofStorage(disk),
@@ -328,7 +338,10 @@ export const layer = (options: { readonly undoWindow: number }) =>
         restore: Effect.fn("Volumes.restore")((id) => Effect.zipRight(inPlace(id, Rules.restore), get(id))),
         purge: Effect.fn("Volumes.purge")(purge),
         attach: Effect.fn("Volumes.attach")((id, vmId) =>
-          Effect.zipRight(Effect.catchTag(change(id, vmId, Rules.attach), "SnapshotNotFound", Effect.die), get(id))
+          Effect.zipRight(
+            Effect.catchTag(change(id, vmId, Rules.attach), "SnapshotNotFound", "QuotaExceeded", Effect.die),
+            get(id)
+          )
         ),
         detach: Effect.fn("Volumes.detach")((id) => Effect.asVoid(inPlace(id, Rules.detach))),
         grow: Effect.fn("Volumes.grow")(function* (id, size) {

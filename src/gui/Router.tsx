@@ -3,7 +3,7 @@
  *
  * @since 0.7.0
  */
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link } from "@tanstack/react-router"
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link, notFound } from "@tanstack/react-router"
 import { Overview } from "./pages/Overview.tsx"
 import { again } from "./parts/Again.ts"
 import { Empty } from "./parts/Parts.tsx"
@@ -56,6 +56,11 @@ const some =
     return known
   }
 
+/** Only an id as it is written everywhere leads to a thing: 0x4 and 4.0 would be numbers, too. */
+const beforeLoad = ({ params }: { readonly params: { readonly id: string } }) => {
+  if (!/^[1-9][0-9]*$/.test(params.id)) throw notFound()
+}
+
 const rootRoute = createRootRoute({ component: Shell, notFoundComponent: Nowhere })
 
 const getParentRoute = () => rootRoute
@@ -68,9 +73,9 @@ const vms = createRoute({
   validateSearch: some("q", "state", "host", "attention", "sort")
 })
 const create = createRoute({ getParentRoute, path: "/vms/new", component: CreatePage })
-const oneVm = createRoute({ getParentRoute, path: "/vms/$id", component: OneVmPage })
-const vmConsole = createRoute({ getParentRoute, path: "/vms/$id/console", component: ConsolePage })
-const vmScreen = createRoute({ getParentRoute, path: "/vms/$id/screen", component: ScreenPage })
+const oneVm = createRoute({ getParentRoute, path: "/vms/$id", component: OneVmPage, beforeLoad })
+const vmConsole = createRoute({ getParentRoute, path: "/vms/$id/console", component: ConsolePage, beforeLoad })
+const vmScreen = createRoute({ getParentRoute, path: "/vms/$id/screen", component: ScreenPage, beforeLoad })
 const volumes = createRoute({
   getParentRoute,
   path: "/volumes",
@@ -91,7 +96,7 @@ const events = createRoute({
   getParentRoute,
   path: "/events",
   component: EventsPage,
-  validateSearch: some("kind", "vm", "volume", "host", "image", "operation")
+  validateSearch: some("kind", "type", "vm", "volume", "host", "image", "operation")
 })
 const networks = createRoute({ getParentRoute, path: "/networks", component: NetworksPage })
 const oneNetwork = createRoute({ getParentRoute, path: "/networks/$name", component: OneNetworkPage })

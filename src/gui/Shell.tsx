@@ -135,11 +135,18 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
     if (signedOut) refresh()
   }, [signedOut, refresh])
   const { pathname } = useLocation()
-  // on a phone there are more pages than there is room for
+  // on a phone there are more pages than there is room for; elsewhere it would only have all of it laid out once more
   useEffect(() => {
-    document
-      .querySelector('nav[aria-label="Pages"] [aria-current]')
-      ?.scrollIntoView({ block: "nearest", inline: "center" })
+    const phone = matchMedia("(max-width: 720px)")
+    const show = () => {
+      if (!phone.matches) return
+      document
+        .querySelector('nav[aria-label="Pages"] [aria-current]')
+        ?.scrollIntoView({ block: "nearest", inline: "center" })
+    }
+    show()
+    phone.addEventListener("change", show)
+    return () => phone.removeEventListener("change", show)
   }, [pathname])
   return (
     <div className="frame">

@@ -9,6 +9,7 @@ import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -20,6 +21,7 @@ import * as Problem from "../api/Problem.ts"
 import { cookieName } from "../api/Session.ts"
 import type { PersistenceError } from "../domain/Errors.ts"
 import { allows, localUser, type Principal, type Role } from "../domain/Identity.ts"
+import { Asker } from "../fabric/Asker.ts"
 import { Identity } from "../services/Identity.ts"
 import * as Connection from "./Connection.ts"
 import { Limits } from "./Limits.ts"
@@ -103,6 +105,16 @@ const unauthenticated = (refused: Refused, wrong: boolean): Response =>
       })
     ),
     { "www-authenticate": 'Bearer realm="vmfabric"' }
+  )
+
+/** The original's routes change things by GET, and so HEAD, which is said to be safe, would. */
+const notByHead = (refused: Refused): Response =>
+  answer(
+    refused,
+    { status: 405, detail: "this changes something, which is not done by HEAD: use GET or POST" },
+    {
+      allow: "GET, POST"
+    }
   )
 
 const notAllowed = (refused: Refused, { role, user }: Principal, needed: Role): Response =>
@@ -316,6 +328,10 @@ const clientWentAway = 499
 
 // --- all of it ------------------------------------------------------------------------------------------------------
 
+/** What handlers and use cases know of whoever asks. */
+const asking = (principal: Principal | null) =>
+  Context.make(CurrentPrincipal, principal).pipe(Context.add(Asker, principal?.user ?? null))
+
 const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) => {
   const { needs, rateLimit } = options
   const rates = new Limits(rateLimit, 2 * rateLimit)
@@ -377,7 +393,7 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
     now: number
   ): Effect.Effect<Response, E, R> => {
     // what it costs is only spent where it is asked for
-    const handled = need.asksWho ? Effect.provideService(handler, CurrentPrincipal, principal) : handler
+    const handled = need.asksWho ? Effect.provide(handler, asking(principal)) : handler
     if (!need.changes && !need.comparesPassword) return handled
     const key = counted(from)
     if (need.comparesPassword) {
@@ -410,6 +426,9 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
       const wait = rates.take(principal?.user ?? counted(from), now)
       if (wait > 0)
         return Effect.succeed(tooMany(refusedAs(request, need), wait, `more than ${rateLimit} requests a second came`))
+    }
+    if (request.method === "HEAD" && need.changes && !hasProblems(request.url)) {
+      return Effect.succeed(notByHead(refusedAs(request, need)))
     }
     if (role !== "nobody") {
       if (principal === null) return Effect.succeed(unauthenticated(refusedAs(request, need), false))

@@ -6,6 +6,7 @@
 import * as HttpApi from "@effect/platform/HttpApi"
 import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import type * as HttpMethod from "@effect/platform/HttpMethod"
 import * as Context from "effect/Context"
 import { ComparesPassword, Needs, Recorded } from "../api/Access.ts"
 import type { Role } from "../domain/Identity.ts"
@@ -25,7 +26,7 @@ export interface Need {
 
 /** @since 0.4.0 @category models */
 export interface Entry {
-  readonly method: string
+  readonly method: HttpMethod.HttpMethod
   readonly path: HttpLayerRouter.PathInput
   readonly need: Need
 }
@@ -80,7 +81,11 @@ const open: ReadonlyArray<HttpLayerRouter.PathInput> = [
   "/ui/*"
 ]
 
-const entry = (method: string, path: HttpLayerRouter.PathInput, need: Partial<Need> & Pick<Need, "role">): Entry => ({
+const entry = (
+  method: HttpMethod.HttpMethod,
+  path: HttpLayerRouter.PathInput,
+  need: Partial<Need> & Pick<Need, "role">
+): Entry => ({
   method,
   path,
   need: { changes: false, comparesPassword: false, asksWho: need.changes === true, failed: {}, ...need }
@@ -92,7 +97,7 @@ const isOriginal = (path: string): path is Failures.Path => path in original
 export const plain: ReadonlyArray<Entry> = [
   ...Object.entries(original).flatMap(([path, role]) =>
     isOriginal(path)
-      ? ["GET", "POST"].map((method) =>
+      ? (["GET", "POST"] as const).map((method) =>
           entry(method, path, { role, changes: role !== "viewer", failed: Failures.shapes[path] })
         )
       : []

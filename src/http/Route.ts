@@ -7,18 +7,12 @@
 import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Errors from "../domain/Errors.ts"
 import * as Failures from "./Failures.ts"
+import * as Json from "./Json.ts"
 import * as Parameters from "./Parameters.ts"
-
-/** As a string, which Node sends in one piece with the head; bytes are a second piece, and cost some of the throughput. */
-const json = (body: object): HttpServerResponse.HttpServerResponse => {
-  const text = JSON.stringify(body)
-  return HttpServerResponse.raw(text, { contentType: "application/json", contentLength: Buffer.byteLength(text) })
-}
 
 /** Far above what any parameter may be. */
 const maxBody = 64 * 1024
@@ -79,12 +73,12 @@ export const make = <E extends { readonly message: string }, R>(
   const failed = Failures.shapes[path]
   const effect = parameters.pipe(
     Effect.flatMap(handler),
-    Effect.map(json),
-    Effect.catchAll((error) => Effect.succeed(json({ ...failed, error: error.message }))),
+    Effect.map((body) => Json.answer(body)),
+    Effect.catchAll((error) => Effect.succeed(Json.answer({ ...failed, error: error.message }))),
     Effect.catchAllDefect((defect) =>
       Effect.as(
         Effect.annotateLogs(Effect.logError("a request failed unexpectedly", defect), { path }),
-        json({ ...failed, error: "internal error: the controller's log says more" })
+        Json.answer({ ...failed, error: "internal error: the controller's log says more" })
       )
     )
   )

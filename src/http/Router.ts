@@ -18,6 +18,7 @@ import * as Guard from "./Guard.ts"
 import * as Gui from "./Gui.ts"
 import * as Health from "./Health.ts"
 import * as Insight from "./Insight.ts"
+import * as Json from "./Json.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Needs from "./Needs.ts"
 import * as Original from "./Original.ts"
@@ -26,8 +27,26 @@ import * as Traces from "./Traces.ts"
 import * as Api from "./v1/Api.ts"
 import * as Problems from "./v1/Problems.ts"
 
-const unknownRoute = (request: HttpServerRequest.HttpServerRequest) =>
-  HttpServerResponse.json(
+/** HEAD is not among them: it finds what GET finds. */
+const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const
+
+/** What is served outside of the API, by each method. */
+const served = HttpLayerRouter.FindMyWay.make<void>({ maxParamLength: Number.MAX_SAFE_INTEGER })
+for (const { method, path } of Needs.plain) served.on(method, path, undefined)
+
+const wrongMethod = (request: HttpServerRequest.HttpServerRequest, allowed: ReadonlyArray<string>) =>
+  Json.answer(
+    { error: `${Secrets.pathOf(request.url)} has no ${request.method}: use ${allowed.join(" or ")}` },
+    { status: 405, headers: { allow: allowed.join(", ") } }
+  )
+
+const unknownRoute = (request: HttpServerRequest.HttpServerRequest) => {
+  const allowed = methods.filter((method) => served.find(method, request.url) !== undefined)
+  return Effect.succeed(allowed.length > 0 ? wrongMethod(request, allowed) : noRoute(request))
+}
+
+const noRoute = (request: HttpServerRequest.HttpServerRequest) =>
+  Json.answer(
     {
       error:
         `there is no route ${request.method} ${Secrets.pathOf(request.url)}; ` +
@@ -36,12 +55,12 @@ const unknownRoute = (request: HttpServerRequest.HttpServerRequest) =>
     { status: 404 }
   )
 
-const notFound = HttpLayerRouter.add("*", "/*", unknownRoute)
+const notFound = HttpLayerRouter.addAll(methods.map((method) => HttpLayerRouter.route(method, "/*", unknownRoute)))
 
 /** A browser is led to the web interface; for everybody else there is nothing. */
 const root = HttpLayerRouter.add("GET", "/", (request) => {
   const led = Gui.fromRoot(request)
-  return led === null ? unknownRoute(request) : Effect.succeed(led)
+  return led === null ? Effect.succeed(noRoute(request)) : Effect.succeed(led)
 })
 
 /** The original's routes and those in its manner, without a server and without a guard. @since 0.1.0 @category layers */
@@ -55,7 +74,7 @@ const undecodable = (request: HttpServerRequest.HttpServerRequest): HttpServerRe
     ? Problems.respond(
         new Problem.NotFound({ status: 404, code: "route_not_found", title: "There is no such route", detail })
       )
-    : HttpServerResponse.unsafeJson({ error: detail }, { status: 404 })
+    : Json.answer({ error: detail }, { status: 404 })
 }
 
 /** The server it is served on, which would answer such a path with nothing at all. */
@@ -88,7 +107,10 @@ export interface Options extends Omit<Guard.Options, "needs"> {
 /** Serves the routes, guarded, on whatever `HttpServer` is provided. @since 0.4.0 @category layers */
 export const layerWith = ({ traced = false, ...guarding }: Options) =>
   HttpLayerRouter.serve(
-    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Gui.layer, Guard.layer({ ...guarding, needs })),
+    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Gui.layer).pipe(
+      // first, and so before all that answers
+      Layer.provide(Guard.layer({ ...guarding, needs }))
+    ),
     {
       disableLogger: true,
       disableListenLog: true,

@@ -837,7 +837,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     for (const selector of shape.selectors) {
       const { rule } = selector
       if (rule.kind !== "hosts" || selector.points !== null || matches(selector, slot)) continue
-      const value = host.labels[rule.label]
+      const value = Object.hasOwn(host.labels, rule.label) ? host.labels[rule.label] : undefined
       const reason = value === undefined ? `it has no label ${rule.label}` : `its ${rule.label} is ${value}`
       blocks.push({ _tag: "Rule", rule, reason })
     }

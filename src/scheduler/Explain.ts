@@ -447,7 +447,7 @@ export const showRepair = (repair: Repair, words: Words = plainly): string => {
       return `${repair.host} could take it if ${repair.rules.length === 1 ? "this" : "these"} need not hold: ${repair.rules.map(words.rule).join("; ")}`
     case "Open":
       return repair.reason === Refusals.inMaintenance
-        ? `${repair.host} has room for it, and is in maintenance`
+        ? `${repair.host} has room for it, and is in maintenance: take it out of maintenance`
         : `${repair.host} has room for it once it is up: ${repair.reason}`
     case "Unplug":
       return `${repair.host} could take it without NICs on ${[...new Set(repair.wishes.map(Network.showWish))].join(" and ")}`

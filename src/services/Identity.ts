@@ -17,6 +17,7 @@ import type {
   UserNotFound
 } from "../domain/Errors.ts"
 import type { AuditEntry, Principal, Role, Token, TokenId, User, UserName } from "../domain/Identity.ts"
+import type { Change as QuotaChange } from "../domain/Quota.ts"
 import type { Confirm } from "./Inventory.ts"
 
 /** Looks at what is to be changed in the transaction that changes it. @since 0.8.0 @category models */
@@ -67,16 +68,23 @@ export class Identity extends Context.Tag("vmfabric/Identity")<
         readonly name: UserName
         readonly role: Role
         readonly password?: Redacted.Redacted
+        /** what is absent is not limited */
+        readonly quota?: QuotaChange
       },
       confirm?: Confirm<User>
     ) => Effect.Effect<User, InvalidArgument | UserConflict | PersistenceError>
     /**
      * What is absent stays. A new password or another role ends the user's sessions. While a user is disabled no session and no token of theirs is
-     * good, and they are when that is over. The last admin that is not disabled stays one.
+     * good, and they are when that is over. The last admin that is not disabled stays one. A quota may be less than what is there: then there can be no more.
      */
     readonly changeUser: (
       name: UserName,
-      change: { readonly role?: Role; readonly password?: Redacted.Redacted; readonly disabled?: boolean },
+      change: {
+        readonly role?: Role
+        readonly password?: Redacted.Redacted
+        readonly disabled?: boolean
+        readonly quota?: QuotaChange
+      },
       check?: Check<User>,
       confirm?: Confirm<UserChanged>
     ) => Effect.Effect<User, InvalidArgument | UserNotFound | UserConflict | HasChanged | PersistenceError>
@@ -89,7 +97,7 @@ export class Identity extends Context.Tag("vmfabric/Identity")<
 
     /** By id; `owner` limits to one user's. */
     readonly tokens: (owner?: UserName) => Effect.Effect<ReadonlyArray<Token>, PersistenceError>
-    /** `NotAllowed`: the role is more than the owner has. */
+    /** `NotAllowed`: the role is more than the owner has; `UserConflict`: the owner could sign in then, and no admin could. */
     readonly createToken: (
       token: {
         readonly name: string
@@ -99,12 +107,13 @@ export class Identity extends Context.Tag("vmfabric/Identity")<
         readonly expiresAt: number | null
       },
       confirm?: Confirm<Token>
-    ) => Effect.Effect<NewToken, InvalidArgument | UserNotFound | NotAllowed | PersistenceError>
+    ) => Effect.Effect<NewToken, InvalidArgument | UserNotFound | UserConflict | NotAllowed | PersistenceError>
+    /** `UserConflict`: no admin could sign in without it, and somebody else could. */
     readonly removeToken: (
       id: TokenId,
       check?: Check<Token>,
       confirm?: Confirm<Token>
-    ) => Effect.Effect<void, TokenNotFound | HasChanged | PersistenceError>
+    ) => Effect.Effect<void, TokenNotFound | UserConflict | HasChanged | PersistenceError>
 
     readonly audit: (entry: Omit<AuditEntry, "id" | "time">) => Effect.Effect<void, PersistenceError>
     /** The newest first, those before `before` (all: null). */

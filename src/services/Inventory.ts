@@ -9,6 +9,7 @@ import type * as Option from "effect/Option"
 import type * as Errors from "../domain/Errors.ts"
 import type { CloudInit } from "../domain/CloudInit.ts"
 import type { Explained, Explanation } from "../domain/Explanation.ts"
+import type { UserName } from "../domain/Identity.ts"
 import type { ThingKind } from "../domain/Keyed.ts"
 import type { Host, HostConfig, HostFacts } from "../domain/Host.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
@@ -25,6 +26,7 @@ import type {
 import type { InstanceType, KnownType } from "../domain/InstanceType.ts"
 import type { Operation, OperationDetail, OperationKind } from "../domain/Operation.ts"
 import type { DriverName, Pool } from "../domain/Pool.ts"
+import type { Use } from "../domain/Quota.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Drift, DriftField } from "../domain/Drift.ts"
 import type { OnCrash, Power, Vm, VmChange, VmSeen, VmSettings, VmState, WantedPower } from "../domain/Vm.ts"
@@ -202,6 +204,7 @@ export type AdmitError =
   | Errors.ImageNotFound
   | Errors.InstanceTypeNotFound
   | Errors.PoolFull
+  | Errors.QuotaExceeded
   | Errors.MacTaken
   | Errors.KeyReused
   | Errors.PersistenceError
@@ -222,6 +225,12 @@ export interface AdmitVm {
   readonly nics?: ReadonlyArray<NewNic>
   /** absent: what is usual */
   readonly cloudInit?: CloudInit
+  /** whose it will be; null, absent: nobody's */
+  readonly owner?: UserName | null
+  /** how many of the same are asked for with it, of which all or none may be had; absent: none */
+  readonly following?: number
+  /** what counts in the owner's quota besides, and is not written yet; absent: nothing */
+  readonly planned?: Use
   /** GiB of the pool that are taken besides, by what is not written yet; absent: none */
   readonly besides?: number
   /** asked when the host is chosen: why it is that one, which is kept with the VM; null, absent: nothing is */
@@ -235,6 +244,8 @@ export interface AdmitVolume {
   readonly size: number
   readonly disk: KeptWith
   readonly sourceId: SnapshotId | null
+  /** whose it will be; null, absent: nobody's */
+  readonly owner?: UserName | null
 }
 
 /** What is to be done with a VM's NICs. @since 0.6.0 @category models */
@@ -442,7 +453,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
 
     /**
      * One transaction: `place` chooses a host from what is promised at this moment (hosts in id order), then the VM (`creating`),
-     * its reservation and a pending `CreateVm` operation are written. A failure of `place` writes nothing, nor does a pool without room, nor
+     * its reservation and a pending `CreateVm` operation are written. A failure of `place` writes nothing, nor does a quota or a pool without room, nor
      * an instance type that was retired, or an image that was deleted, meanwhile.
      * A key that was used before gives what it led to then, and writes nothing.
      */
@@ -518,8 +529,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
 
     /**
      * One transaction: a pending `ResizeVm` operation is written, and from then on the larger of what the VM has and of what that instance type has is
-     * promised to it. `check` sees what else is promised on its host; a failure of it, or of `confirm`, changes nothing. The type's disk is none of
-     * it. `VmBusy`: another operation on it, or on a volume with it, has not ended.
+     * promised to it. `check` sees what else is promised on its host; a failure of it, or of `confirm`, changes nothing, nor does its owner's quota when it has no
+     * room for what is more. The type's disk is none of it. `VmBusy`: another operation on it, or on a volume with it, has not ended.
      *
      * @since 0.8.0
      */
@@ -530,7 +541,12 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<VmChanged>
     ) => Effect.Effect<
       Operation,
-      E | Errors.VmNotFound | Errors.VmBusy | Errors.InstanceTypeNotFound | Errors.PersistenceError
+      | E
+      | Errors.VmNotFound
+      | Errors.VmBusy
+      | Errors.InstanceTypeNotFound
+      | Errors.QuotaExceeded
+      | Errors.PersistenceError
     >
     /** What it is from then on, and what is promised to it; null: what it was. @since 0.8.0 */
     readonly settleResize: (
@@ -597,7 +613,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
 
     /**
      * One transaction: `place` chooses the host that will have the volume (null for one in a pool), then the volume (`creating`) and a
-     * pending `CreateVolume` operation are written. A failure of `place` writes nothing, nor does a pool without room.
+     * pending `CreateVolume` operation are written. A failure of `place` writes nothing, nor does a quota or a pool without room.
      */
     readonly admitVolume: <E>(
       request: AdmitVolume,
@@ -605,11 +621,11 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       confirm?: Confirm<{ readonly volume: Volume; readonly operation: Operation }>
     ) => Effect.Effect<
       { readonly volume: Volume; readonly operation: Operation },
-      E | Errors.PoolFull | Errors.SnapshotNotFound | Errors.KeyReused | Errors.PersistenceError
+      E | Errors.PoolFull | Errors.QuotaExceeded | Errors.SnapshotNotFound | Errors.KeyReused | Errors.PersistenceError
     >
     /**
      * One transaction: `decide` sees the volume, and the VM when one is named, as they are at this moment, and says what becomes of it. A
-     * failure of it changes nothing, nor does a change for which pool or host has no room. `VolumeBusy`: an operation on the volume has
+     * failure of it changes nothing, nor does a change for which its owner's quota, the pool or the host has no room. `VolumeBusy`: an operation on the volume has
      * not ended. `VmBusy`: the VM that it is to be attached to, or detached from, is being repaired or told something by cloud-init. A key that was used before gives what it led to then, and changes nothing.
      */
     readonly changeVolume: <E>(
@@ -627,6 +643,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
       | Errors.VmBusy
       | Errors.VmNotFound
       | Errors.PoolFull
+      | Errors.QuotaExceeded
       | Errors.VolumeConflict
       | Errors.PersistenceError
     >
@@ -663,6 +680,16 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly setPool: (pool: Pool) => Effect.Effect<void, Errors.PersistenceError>
     /** Those that have been looked at. */
     readonly pools: Effect.Effect<ReadonlyArray<PoolReport>, Errors.PersistenceError>
+
+    /**
+     * What each user has of what quotas are of: whoever has nothing is not in it. VMs count from their admission until they are destroyed or their creation has
+     * been undone, volumes until they are purged.
+     *
+     * @since 0.9.0
+     */
+    readonly uses: Effect.Effect<ReadonlyMap<UserName, Use>, Errors.PersistenceError>
+    /** The same of one. @since 0.9.0 */
+    readonly use: (user: UserName) => Effect.Effect<Use, Errors.PersistenceError>
 
     /**
      * `by` becomes the retry of `of`, which has failed. For a `Confirm` alone, whose transaction it is a part of: `by` is the operation that is written

@@ -4,9 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { simulated } from "./Figure.ts"
+import { type Figure, simulated } from "./Figure.ts"
 import { BenchError, run } from "./Process.ts"
 import * as Program from "./Program.ts"
+import * as Starting from "./Starting.ts"
 
 const section = "scale"
 
@@ -18,6 +19,7 @@ const Creating = Schema.parseJson(
     cpuOfOne: Schema.Number,
     p50: Schema.Number,
     p99: Schema.Number,
+    others: Schema.Struct({ creates: Schema.Number, p50: Schema.Number, p99: Schema.Number }),
     mebibytes: Schema.Number
   })
 )
@@ -53,10 +55,15 @@ const creating = (creates: number, hung: number) =>
     "80"
   )
 
+const few = 3000
+
 export const measure = Effect.gen(function* () {
   yield* build
+  yield* Program.build
   const well = yield* creating(10_000, 0)
-  const hung = yield* creating(3000, 100)
+  // the same many, with and without
+  const calm = yield* creating(few, 0)
+  const hung = yield* creating(few, 100)
   const standing = yield* program(Standing, "--hosts", "1000", "--standing", "20000", "--within", "40")
   const figure = simulated(section)
   return [
@@ -70,10 +77,21 @@ export const measure = Effect.gen(function* () {
     figure("CPU of one of them", "ms", well.cpuOfOne),
     figure("refused, or not there after 80 s", "VMs", well.failed + well.unfinished, { kind: "at most", value: 0 }),
     figure("the process then", "MiB", well.mebibytes),
-    figure("3,000 VMs with 100 of the hosts hanging", "VMs/s", hung.perSecond),
+    figure(`${few} VMs with 100 of the hosts hanging`, "VMs/s", hung.perSecond),
     figure("one of them, p99", "ms", hung.p99),
+    figure(`${few} VMs with none hanging, p99`, "ms", calm.p99),
+    {
+      ...figure(`of ${hung.others.creates} that a hanging host had no part in, p99`, "ms", hung.others.p99),
+      against: {
+        peer: "none hanging",
+        ratio: hung.others.p99 / calm.p99,
+        difference: hung.others.p99 - calm.p99
+      },
+      target: { of: "ratio", kind: "at most", value: 1.1 }
+    } satisfies Figure,
     figure("start with 20,000 VMs that run", "ms", standing.ready, { kind: "at most", value: 2000 }),
     figure("until all of them have been seen", "ms", standing.seen, { kind: "at most", value: 10_000 }),
-    figure("the process then", "MiB", standing.mebibytes, { kind: "at most", value: 300 })
+    figure("the process then", "MiB", standing.mebibytes, { kind: "at most", value: 300 }),
+    ...(yield* Starting.measure(section))
   ]
 })

@@ -18,7 +18,9 @@ import * as AppLive from "../../layers/AppLive.ts"
 import * as SshLive from "../../layers/SshLive.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
+import type { OperationId } from "../../src/domain/Ids.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
+import { Operations } from "../../src/services/Operations.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
 import { BenchError } from "./Process.ts"
 import * as ScaleFleet from "./ScaleFleet.ts"
@@ -41,6 +43,29 @@ const mebibytes = () => process.memoryUsage().rss / 1024 ** 2
 
 const quantile = (sorted: Float64Array, q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0
+
+const nameOf = (i: number) => `vm-${i}`
+
+/** Names of those that were placed on one of the first hosts, if only for a while. */
+const onHung = Effect.fnUntraced(function* (hung: number) {
+  const inventory = yield* Inventory
+  const operations = yield* Operations
+  const names = new Set<string>()
+  let before: OperationId | undefined
+  if (hung === 0) return names
+  while (true) {
+    const page = yield* operations.list({ kind: "CreateVm", limit: 1000, ...(before === undefined ? {} : { before }) })
+    for (const {
+      operation: { vmId }
+    } of page) {
+      if (vmId === null) continue
+      const { hostId, name } = yield* inventory.vmRecord(vmId)
+      if (hostId <= hung) names.add(name)
+    }
+    before = page.at(-1)?.operation.id
+    if (before === undefined) return names
+  }
+})
 
 /** Creates that arrive whether or not earlier ones have ended. Those that have not when time is up count as if they ended then. */
 const creating = Effect.gen(function* () {
@@ -66,7 +91,7 @@ const creating = Effect.gen(function* () {
       yield* FiberSet.run(
         clients,
         Effect.gen(function* () {
-          const outcome = yield* Effect.either(vms.create({ name: `vm-${i}`, instanceType: type.tid }))
+          const outcome = yield* Effect.either(vms.create({ name: nameOf(i), instanceType: type.tid }))
           if (outcome._tag === "Left") failed++
           took.set(i, performance.now() - due(i))
         })
@@ -80,7 +105,14 @@ const creating = Effect.gen(function* () {
   const cpu = process.cpuUsage(cpuBefore)
   const running = took.size - failed
   const memory = mebibytes()
-  const sorted = Float64Array.from({ length: creates }, (_, i) => took.get(i) ?? Math.max(0, ended - due(i))).sort()
+  const tookOf = (i: number) => took.get(i) ?? Math.max(0, ended - due(i))
+  const sorted = Float64Array.from({ length: creates }, (_, i) => tookOf(i)).sort()
+  const touched = yield* onHung(Number(values.hung))
+  const others = Float64Array.from(
+    Array.from({ length: creates }, (_, i) => i)
+      .filter((i) => !touched.has(nameOf(i)))
+      .map(tookOf)
+  ).sort()
   return {
     hosts: Number(values.hosts),
     hung: Number(values.hung),
@@ -91,6 +123,7 @@ const creating = Effect.gen(function* () {
     cpuOfOne: (cpu.user + cpu.system) / 1000 / Math.max(1, took.size),
     p50: quantile(sorted, 0.5),
     p99: quantile(sorted, 0.99),
+    others: { creates: others.length, p50: quantile(others, 0.5), p99: quantile(others, 0.99) },
     mebibytesBefore: before,
     mebibytes: memory
   }

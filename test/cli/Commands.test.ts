@@ -381,6 +381,34 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("do to several what can be done, wait for it, and say what became of each of them", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("vm", "create", "--name", "n", "--type", "1", "--count", "3")
+      yield* run("vm", "pause", "n-1")
+      for (const [verb, kind, after] of [
+        ["reboot", "RebootVm", "running"],
+        ["stop", "ShutDownVm", "stopped"]
+      ] as const) {
+        const some = yield* run("vm", verb, "n-1", "n-2")
+        assert.strictEqual(some.status, 1, some.all)
+        assert.match(some.err, /^VM 1 was not begun: vmid : 1 is paused/m)
+        assert.match(some.err, /^vmfabric: 1 of 2 was not begun: VM 1$/m)
+        assert.match(some.out, new RegExp(`${kind} +vm 2 +done`))
+        assert.match((yield* run("vm", "get", "n-2")).out, new RegExp(`^state +${after}$`, "m"))
+      }
+      const begun = yield* run("vm", "stop", "n-1", "n-3", "--no-wait", "-o", "json")
+      assert.strictEqual(begun.status, 1)
+      assert.lengthOf(JSON.parse(begun.out).items, 1)
+      yield* run("vm", "power-off", "n-1")
+      const none = yield* run("vm", "pause", "n-1", "n-2")
+      assert.deepStrictEqual([none.status, none.out], [1, ""], none.all)
+      for (const id of [1, 2])
+        assert.match(none.err, new RegExp(`^VM ${id} was not begun: vmid : ${id} is stopped`, "m"))
+      assert.match(none.err, /^vmfabric: 2 of 2 were not begun: VM 1, 2$/m)
+    })
+  )
+
   it.scopedLive("say in words where VMs are to be, and show it", () =>
     Effect.gen(function* () {
       const { run } = yield* shell
@@ -413,6 +441,16 @@ describe("commands", () => {
       assert.match(changed.out, /^placement +group db; must be not with VMs 1, 2$/m)
       assert.match(changed.out, /^violated +must be not with VMs 1, 2: VM 1 \(web-1\) is on .*, too$/m)
       assert.match((yield* good("vm", "set", "db", "--group", "sql")).out, /^placement +group sql; must be not with/m)
+      assert.match((yield* good("vm", "set", "db", "--no-group")).out, /^placement +must be not with VMs 1, 2$/m)
+      yield* good("vm", "set", "db", "--group", "sql")
+      assert.match((yield* good("vm", "set", "db", "--no-rules")).out, /^placement +group sql$/m)
+      for (const given of [
+        ["--no-group", "--group", "x"],
+        ["--no-rules", "--must", "near web"]
+      ]) {
+        const { err, status } = yield* run("vm", "set", "db", ...given)
+        assert.deepStrictEqual([status, err.includes(`${given[0]} takes`)], [2, true], err)
+      }
       assert.match((yield* good("vm", "set", "db", "--anywhere")).out, /^placement +-$/m)
       assert.include(
         (yield* run("vm", "set", "db", "--anywhere", "--group", "x")).err,
@@ -760,6 +798,17 @@ describe("contexts", () => {
       assert.deepInclude(json(again.out), { id: 101, name: "debian-12", state: "available", received: null })
       assert.match((yield* run("image", "list")).out, /^101 +debian-12 +available +raw /m)
 
+      for (const [path, what] of [
+        ["/dev/zero", "a device or socket"],
+        [files, "a folder"]
+      ]) {
+        const endless = yield* run("image", "upload", path ?? "")
+        assert.deepStrictEqual(
+          [endless.status, endless.err],
+          [2, `vmfabric: ${path} is ${what}: name a regular file\n`]
+        )
+      }
+
       writeFileSync(file, "KDMV")
       const refused = yield* run("image", "upload", file, "--name", "vmdk")
       assert.strictEqual(refused.status, 1)
@@ -819,6 +868,44 @@ describe("contexts", () => {
       assert.strictEqual((yield* run("type", "retire", "2")).status, 0)
       assert.strictEqual((yield* run("type", "list", "-o", "name")).out, "1\n")
       assert.match((yield* run("type", "list", "--retired", "-o", "wide")).out, /^ *2 +2 +2048 +20 +api +true/m)
+    })
+  )
+
+  it.scopedLive("a user has a quota, sees how much of it is used, and is told what it does not allow", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("user", "create", "root", "--role", "admin")
+      const quota = ["--quota", "vms=2", "--quota", "ram=none", "--quota", "volumeSize=100"]
+      const created = yield* run("user", "create", "ada", "--role", "operator", ...quota)
+      assert.strictEqual(created.status, 0, created.err)
+      assert.match(created.out, /^vms +0 of 2\ncpu +0\nram mib +0\nvolumes +0\nvolumes gib +0 of 100$/m)
+      const changed = yield* run("user", "set", "ada", "--quota", "vms=none", "--quota", "cpu=4", "-o", "json")
+      assert.deepInclude(JSON.parse(changed.out), {
+        role: "operator",
+        quota: { vms: null, cpu: 4, ram: null, volumes: null, volumeSize: 100 }
+      })
+      assert.match((yield* run("user", "list", "-o", "wide")).out, /^ada .* 0 of 4 /m)
+      for (const wrong of ["vms", "vms=", "vms=-1", "vms=1.5", "gpus=1"]) {
+        const refused = yield* run("user", "set", "ada", "--quota", wrong)
+        assert.strictEqual(refused.status, 2)
+        assert.include(
+          refused.err,
+          `--quota ${wrong}: expected vms=N, cpu=N, ram=N, volumes=N, volumeSize=N, N a whole number or none`
+        )
+      }
+      const nothing = yield* run("user", "set", "ada")
+      assert.strictEqual(nothing.status, 2)
+      assert.include(nothing.err, "nothing of the user is to be different: give --role ROLE or --quota WHAT=N")
+
+      // whoever asks is no user, and is not limited; what they make is theirs
+      yield* run("vm", "create", "--name", "web", "--type", "1")
+      assert.match((yield* run("vm", "get", "web")).out, /^owner +local$/m)
+      yield* run("volume", "create", "--name", "data", "--size", "1")
+      assert.match((yield* run("volume", "list", "-o", "wide")).out, /OWNER *\n.* local *$/m)
+      assert.match((yield* run("whoami")).out, /^vms +1$/m)
+      // lowered below what is there
+      const planned = yield* run("user", "set", "ada", "--quota", "cpu=0", "--plan")
+      assert.match(planned.out, /\+quota: 0 vCPUs/)
     })
   )
 

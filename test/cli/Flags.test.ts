@@ -13,6 +13,29 @@ const shell = Effect.map(Typed.make({ VMFABRIC_URL: "http://127.0.0.1:1" }), ({ 
   return { config, run, refused }
 })
 
+describe("what is given without a flag", () => {
+  it.scopedLive("is told by its name when it is missing, or given as a flag", () =>
+    Effect.gen(function* () {
+      const { refused } = yield* shell
+      for (const [args, expected] of [
+        [["vm", "get"], "vm is missing: expected vmfabric vm get VM (vmfabric vm get --help)"],
+        [["image", "upload"], "file is missing: expected vmfabric image upload FILE (vmfabric image upload --help)"],
+        [["vm", "stop"], "vm is missing: expected vmfabric vm stop VM (vmfabric vm stop --help)"],
+        [
+          ["webhook", "create", "--url", "https://receiver.example/hooks"],
+          "address is missing: expected vmfabric webhook create ADDRESS; --url is the address of the controller (vmfabric webhook create --help)"
+        ],
+        [
+          ["webhook", "create", "--address", "https://receiver.example/hooks"],
+          "there is no flag --address here: address is given without one (vmfabric webhook create --help)"
+        ]
+      ] as const) {
+        assert.strictEqual(yield* refused(...args), expected)
+      }
+    })
+  )
+})
+
 describe("flags", () => {
   it.scopedLive("with an empty value are refused, so that a variable that is not set makes no list of all", () =>
     Effect.gen(function* () {

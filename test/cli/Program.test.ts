@@ -2,9 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { build } from "esbuild"
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
+import { closeSync, existsSync, openSync, symlinkSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import * as Served from "../client/Served.ts"
 import { fromSource } from "../program/Program.ts"
+import * as Typed from "./Typed.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 
@@ -28,12 +31,12 @@ const inputs = (entry: string, external: ReadonlyArray<string>) =>
     )
   })
 
-const run = (args: ReadonlyArray<string>) =>
+const run = (args: ReadonlyArray<string>, cwd: string = root) =>
   Effect.async<{ readonly status: unknown; readonly out: string; readonly err: string }>((resume) => {
     execFile(
       process.execPath,
-      [...fromSource, "src/bin/vmfabric.ts", ...args],
-      { cwd: root, timeout: 60_000 },
+      [...fromSource, join(root, "src/bin/vmfabric.ts"), ...args],
+      { cwd, timeout: 60_000 },
       (error, out, err) => resume(Effect.succeed({ status: error === null ? 0 : error.code, out, err }))
     )
   })
@@ -65,6 +68,52 @@ describe("the program", () => {
         assert.deepStrictEqual([missing.status, missing.out], [3, ""])
         assert.strictEqual((yield* run(["vm", "get"])).status, 2)
         assert.strictEqual((yield* run(["vm", "list", "--url", "http://127.0.0.1:1"])).status, 5)
+      }),
+    120_000
+  )
+
+  it.scopedLive(
+    "takes the words of a client's command that is misspelt for no files, unless there is one",
+    () =>
+      Effect.gen(function* () {
+        const words = ["vms", "get", "3"]
+        assert.deepStrictEqual(yield* run([...words, "-o", "json"]), {
+          status: 2,
+          out: "",
+          err: "vmfabric: there is no command vms, and no file of that name: did you mean vm get? (vmfabric --help)\n"
+        })
+        const folder = yield* Typed.folder
+        writeFileSync(join(folder, "vms"), "no machine\n")
+        // what loads the sources is looked up from there
+        symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
+        const { err, out, status } = yield* run(words, folder)
+        assert.strictEqual(status, 1)
+        assert.match(out + err, /vms:1: .*machine.* is not a key=value word/s)
+      }),
+    120_000
+  )
+
+  it.scopedLive.skipIf(!existsSync("/dev/full"))(
+    "says it when its results cannot be written",
+    () =>
+      Effect.gen(function* () {
+        const full = yield* Effect.acquireRelease(
+          Effect.sync(() => openSync("/dev/full", "w")),
+          (file) => Effect.sync(() => closeSync(file))
+        )
+        const ended = yield* Effect.async<readonly [status: number | null, err: string]>((resume) => {
+          const args = [...fromSource, "src/bin/vmfabric.ts", "--version"]
+          const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", full, "pipe"] })
+          let err = ""
+          child.stderr?.on("data", (chunk: Buffer) => {
+            err += chunk.toString()
+          })
+          child.on("close", (status) => resume(Effect.succeed([status, err])))
+        })
+        assert.deepStrictEqual(ended, [
+          1,
+          "vmfabric: standard output cannot be written, and is not whole: no space left on device\n"
+        ])
       }),
     120_000
   )

@@ -65,7 +65,7 @@ const shell = Effect.fn("shell")(function* (config: FleetConfig) {
     })
   const create = (type: number, ...more: ReadonlyArray<string>) =>
     refused("vm", "create", "--name", "new", "--type", String(type), ...more)
-  return { ...typed, reach, update, done, refused, create }
+  return { ...typed, served, reach, update, done, refused, create }
 })
 
 const type1 = "instance type 1 (1 vCPU, 1 GiB of memory, 10 GiB of disk) (--type 1)"
@@ -78,6 +78,20 @@ const smaller = [
 ]
 
 describe("refusals", () => {
+  it.scopedLive("of many VMs are told beside those that failed later", () =>
+    Effect.gen(function* () {
+      const { run, served } = yield* shell(fleet)
+      yield* served.refuse
+      const { err, status } = yield* run("vm", "create", "--name", "n", "--type", "3", "--count", "5")
+      assert.strictEqual(status, 1)
+      assert.match(
+        err,
+        /^3 of 3 VMs could not be created: vmfabric operation list --kind CreateVm --state failed says why$/m
+      )
+      assert.match(err, /^vmfabric: 2 of 5 VMs were not begun: no host can take the VM$/m)
+    })
+  )
+
   it.scopedLive(
     "say in more than ten cases what stands in the way on which hosts, and what to do next",
     () =>
@@ -138,7 +152,7 @@ describe("refusals", () => {
           "  2 hosts: memory short by 12 GiB",
           "  root@h3: it is in maintenance",
           "what would help:",
-          "  root@h3 has room for it, and is in maintenance (vmfabric host maintenance root@h3 off)",
+          "  root@h3 has room for it, and is in maintenance: take it out of maintenance (vmfabric host maintenance root@h3 off)",
           ...smaller
         ])
         yield* done("host", "maintenance", "h3", "off")

@@ -21,6 +21,7 @@ import * as StorageLive from "../../layers/StorageLive.ts"
 import * as StorageTest from "../../layers/StorageTest.ts"
 import { CurrentPrincipal } from "../../src/api/Access.ts"
 import { UserName } from "../../src/domain/Identity.ts"
+import { Asker } from "../../src/fabric/Asker.ts"
 import * as Server from "../../src/http/Server.ts"
 import * as Api from "../../src/http/v1/Api.ts"
 import { type FleetConfig, Inventory } from "../../src/services/Inventory.ts"
@@ -34,7 +35,7 @@ const asAdmin = (seen: Array<string>, tokens: Set<string | undefined>) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers, url }) => {
       seen.push(url)
       tokens.add(headers["authorization"])
-      return Effect.provideService(endpoint, CurrentPrincipal, admin)
+      return Effect.provide(endpoint, Context.make(CurrentPrincipal, admin).pipe(Context.add(Asker, admin.user)))
     })
   ).layer
 

@@ -18,7 +18,7 @@ const messageOf = <R>(effect: Effect.Effect<unknown, { readonly message: string 
 /** An admin without a password, so that others can be made. */
 const withAdmin = Effect.gen(function* () {
   const identity = yield* Identity
-  yield* identity.createUser({ name: name("root"), role: "admin" })
+  yield* identity.createUser({ name: name("root"), role: "admin", password })
   return identity
 })
 
@@ -43,7 +43,7 @@ export const identityContract = <E>(title: string, layer: Layer.Layer<Identity, 
         yield* TestClock.adjust("30 seconds")
         assert.isFalse(yield* identity.anybody)
         assert.isTrue(Option.isNone(yield* identity.byToken(short.secret)))
-        const eternal = yield* token("root", "viewer")
+        const eternal = yield* token("root", "admin")
         assert.isTrue(yield* identity.anybody)
         yield* identity.removeToken(eternal.token.id)
         assert.isFalse(yield* identity.anybody)
@@ -153,7 +153,7 @@ export const identityContract = <E>(title: string, layer: Layer.Layer<Identity, 
         assert.isTrue(Option.isNone(yield* identity.signIn("ada", other)))
         assert.isTrue(Option.isNone(yield* identity.signIn("nobody", password)))
         assert.isTrue(Option.isNone(yield* identity.signIn("No Name!", password)))
-        assert.isTrue(Option.isNone(yield* identity.signIn("root", password)))
+        assert.isTrue(Option.isNone(yield* identity.signIn("eve", password)))
         const session = Option.getOrThrow(yield* identity.signIn("ada", password))
         assert.strictEqual(session.expiresAt, 12 * 3600_000)
         const principal = { user: name("ada"), role: "operator", via: "session", tokenId: null } as const
@@ -293,6 +293,41 @@ export const identityContract = <E>(title: string, layer: Layer.Layer<Identity, 
         )
         assert.deepStrictEqual(outcomes.map(({ _tag }) => _tag).toSorted(), ["Left", "Right"])
         assert.deepStrictEqual((yield* identity.users).map(({ role }) => role).toSorted(), ["admin", "viewer"])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("lets nobody sign in while no admin can, and keeps one who can while others can", () =>
+      Effect.gen(function* () {
+        const identity = yield* Identity
+        yield* identity.createUser({ name: name("root"), role: "admin" })
+        yield* identity.createUser({ name: name("ada"), role: "operator" })
+        const notYet = "user ada would be able to sign in, and no admin would"
+        const refused = <A, E extends { readonly message: string }, R>(of: Effect.Effect<A, E, R>, said: string) =>
+          Effect.map(messageOf(of), (message) => assert.include(message, said))
+        yield* refused(token("ada", "operator"), notYet)
+        yield* refused(identity.changeUser(name("ada"), { password }), notYet)
+        yield* refused(identity.createUser({ name: name("bob"), role: "viewer", password }), "user bob would be able")
+        // a token that may not administer does not help
+        yield* refused(token("root", "viewer"), "user root would be able to sign in, and no admin would")
+        assert.isFalse(yield* identity.anybody)
+        assert.deepStrictEqual(yield* identity.tokens(), [])
+
+        const ours = yield* token("root", "admin")
+        const theirs = yield* token("ada", "operator")
+        const noMore = "user root is the last admin who can sign in, and others can"
+        yield* refused(identity.removeToken(ours.token.id), noMore)
+        yield* identity.createUser({ name: name("eve"), role: "admin" })
+        // eve is one, too, and cannot sign in
+        yield* refused(identity.removeUser(name("root")), noMore)
+        yield* refused(identity.changeUser(name("root"), { disabled: true }), noMore)
+        yield* refused(identity.changeUser(name("root"), { role: "viewer" }), noMore)
+        assert.isTrue(Option.isSome(yield* identity.byToken(ours.secret)))
+        const another = yield* token("root", "admin")
+        yield* identity.removeToken(ours.token.id)
+        // when nobody else can any more
+        yield* identity.removeToken(theirs.token.id)
+        yield* identity.removeToken(another.token.id)
+        assert.isFalse(yield* identity.anybody)
       }).pipe(Effect.provide(layer))
     )
 

@@ -62,7 +62,7 @@ describe("a VM's NICs", () => {
           const taken = yield* Effect.flip(create("b", [{ mac }]))
           assert.strictEqual(
             taken.message,
-            `vmid : ${vm.id} has a NIC with the address ${mac}: give another one, or none to have one made`
+            `VM ${vm.id} has a NIC with the address ${mac}: give another one, or none to have one made`
           )
           yield* vms.destroy(vm.id)
           assert.strictEqual((yield* create("b", [{ mac }])).mac, mac)

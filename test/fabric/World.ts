@@ -20,6 +20,7 @@ import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import { defaultConfig, type HostConfig } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import { isKept } from "../../src/domain/Image.ts"
+import * as Quota from "../../src/domain/Quota.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
 import * as Xml from "../../src/libvirt/Xml.ts"
@@ -256,7 +257,7 @@ const agreeOnPool = Effect.fnUntraced(function* (world: World, vms: ReadonlyArra
 })
 
 /**
- * What should be: VMs that have been made, one domain and one disk for each, nothing promised beside them; volumes at rest, in the domains of the VMs
+ * What should be: users with what they own, VMs that have been made, one domain and one disk for each, nothing promised beside them; volumes at rest, in the domains of the VMs
  * that they are attached to and in no others, running and defined, and open in the pool where a domain runs with them; domains with the title, the
  * size, the NICs, the seed and the start with their host that the inventory has of their VMs; nothing else in the folders, the pool and the controller's own, no parts, no marks of what has not
  * ended; on each host one secret at most, and no console log of a domain that is gone.
@@ -305,6 +306,14 @@ export const agree = Effect.fn("World.agree")(function* (world: World) {
     const roots = there.reduce((all, vm) => all + (vm.driver === "dir" ? vm.resources.disk : 0), 0)
     assert.strictEqual(promised.disk, roots + disks, `GiB promised on ${host.name}`)
   }
+  const owned = new Map<string, Quota.Use>()
+  const count = (owner: string | null, use: Quota.Use) => {
+    if (owner !== null) owned.set(owner, Quota.plus(owned.get(owner) ?? Quota.nothing, use))
+  }
+  for (const { owner, resources } of vms) count(owner, Quota.ofVms(resources))
+  for (const { owner, size } of volumes) count(owner, Quota.ofVolume(size))
+  const byOwner = (uses: ReadonlyMap<string, Quota.Use>) => Object.fromEntries([...uses].toSorted())
+  assert.deepStrictEqual(byOwner(yield* inventory.uses), byOwner(owned), "what users have")
   for (const { pool, promised } of yield* inventory.pools) {
     const disks = vms.reduce((all, vm) => all + (vm.driver === "dir" ? 0 : vm.resources.disk), 0)
     const sizes = volumes.reduce((all, { hostId, size }) => all + (hostId === null ? size : 0), 0)

@@ -187,4 +187,45 @@ describe.skipIf(Browsers.isMissing)("what an address names that is not there (ne
         await page.getByRole("link", { name: `Show all ${what}s` }).click()
         await page.waitForURL(`**/ui${path}`)
       }))
+
+  it("is said of an operation, of what is no id, and of what is only like the id of a VM", async () => {
+    const id = await gui().made("like")
+    await assertAt("/operations/xyz", async (page) => {
+      await page.getByRole("heading", { name: "There is no such operation", exact: true }).waitFor()
+      await page.getByRole("link", { name: "Show all operations" }).click()
+      await page.waitForURL("**/ui/operations")
+    })
+    for (const text of [`0x${id.toString(16)}`, `0${id}`, `${id}.0`, `${id}e0`, `%20${id}`]) {
+      for (const page of ["", "/console", "/screen"]) {
+        await assertAt(`/vms/${text}${page}`, (page) => heading(page, "There is no such page"))
+      }
+    }
+  })
+
+  it("is said of what events are asked for, with a way to all of them", async () => {
+    await gui().made("eventful")
+    for (const [query, words] of [
+      ["kind=bogus", "There are no events of the kind “bogus”"],
+      ["type=bogus", "There are no events of the type “bogus”"],
+      ["vm=abc", "“abc” is no id of a VM"],
+      ["volume=0x1", "“0x1” is no id of a volume"],
+      ["operation=7", "“7” is no id of an operation"]
+    ]) {
+      await assertAt(`/events?${query}`, async (page) => {
+        await page
+          .getByRole("alert")
+          .getByText(words ?? "")
+          .waitFor()
+        await page.getByRole("link", { name: "Show all events" }).click()
+        await page.waitForURL("**/ui/events")
+        await page.getByRole("table", { name: "events" }).getByText("eventful").first().waitFor()
+      })
+    }
+    await assertAt("/events?type=operation.created", async (page) => {
+      await page.getByRole("table", { name: "events" }).getByText("was asked for").first().waitFor()
+      assert.strictEqual(await page.getByText("is being created").count(), 0)
+      await page.getByRole("link", { name: "Of operation.created only" }).click()
+      await page.getByText("is being created").first().waitFor()
+    })
+  })
 })

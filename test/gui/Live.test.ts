@@ -1,9 +1,7 @@
 /** Two people at the web interface, each in a browser of their own: what one does, the other sees. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import type { Page } from "playwright-core"
 import { vi } from "vitest"
 import * as Relay from "../bench/Relay.ts"
@@ -91,33 +89,34 @@ describe.skipIf(Browsers.isMissing)("two browsers (needs chromium)", () => {
 const decodeCount = Schema.decodeUnknownSync(Schema.Struct({ result: Schema.Struct({ value: Schema.Int }) }))
 
 describe.skipIf(Browsers.isMissing)("a page that stays open (needs chromium)", () => {
-  it("keeps nothing of the moments that have passed, however much happens", async () => {
-    const scope = await Effect.runPromise(Scope.make())
-    try {
-      const { url } = await gui().another(["simulate", "--hosts", "3", "--vms", "400", "--seed", "3"])
-      const relay = await Effect.runPromise(Scope.extend(Relay.started(url), scope))
-      const context = await gui().opened()
-      const page = await context.newPage()
-      await page.goto(`${relay.url}/ui/vms`)
-      await isLive(page)
-      relay.pace(500)
-      // some hundred moments of which each was shown
-      await vi.waitFor(() => assert.isAbove(relay.told().events, 3000), { timeout: 60_000, interval: 200 })
-      const session = await context.newCDPSession(page)
-      const { result } = await session.send("Runtime.evaluate", { expression: "Map.prototype" })
-      const { objects } = await session.send("Runtime.queryObjects", { prototypeObjectId: result.objectId ?? "" })
-      const listsOfVms = await session.send("Runtime.callFunctionOn", {
-        objectId: objects.objectId ?? "",
-        functionDeclaration: `function () {
+  it.scopedLive("keeps nothing of the moments that have passed, however much happens", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Effect.promise(() =>
+        gui().another(["simulate", "--hosts", "3", "--vms", "400", "--seed", "3"])
+      )
+      const relay = yield* Relay.started(url)
+      const value = yield* Effect.promise(async () => {
+        const context = await gui().opened()
+        const page = await context.newPage()
+        await page.goto(`${relay.url}/ui/vms`)
+        await isLive(page)
+        relay.pace(500)
+        // some hundred moments of which each was shown
+        await vi.waitFor(() => assert.isAbove(relay.told().events, 3000), { timeout: 60_000, interval: 200 })
+        const session = await context.newCDPSession(page)
+        const { result } = await session.send("Runtime.evaluate", { expression: "Map.prototype" })
+        const { objects } = await session.send("Runtime.queryObjects", { prototypeObjectId: result.objectId ?? "" })
+        const listsOfVms = await session.send("Runtime.callFunctionOn", {
+          objectId: objects.objectId ?? "",
+          functionDeclaration: `function () {
           return this.filter((one) => one.size >= 400 && one.values().next().value?.violations !== undefined).length
         }`,
-        returnByValue: true
+          returnByValue: true
+        })
+        return decodeCount(listsOfVms).result.value
       })
-      const { value } = decodeCount(listsOfVms).result
       assert.isAbove(value, 0)
       assert.isBelow(value, 20)
-    } finally {
-      await Effect.runPromise(Scope.close(scope, Exit.void))
-    }
-  })
+    })
+  )
 })

@@ -58,5 +58,13 @@ export const lookWide = async (page: Page, name: string) => {
     await page.emulateMedia({ colorScheme })
     await pictured(page, `${name}-wall-${colorScheme}`)
   }
+  const used: unknown = await page.evaluate(
+    `(() => {
+      const parts = [...document.querySelectorAll(".page > .grid, .page > .card, .page > .scroll")]
+      return parts.length === 0 ? null : Math.max(...parts.map((one) => one.getBoundingClientRect().right))
+    })()`
+  )
+  // a page that is a form stands where one looks for it
+  if (used !== null) assert.isAbove(Number(used), wall.width - 100, `${name} on a wall`)
   await page.setViewportSize(desk)
 }

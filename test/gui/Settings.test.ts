@@ -153,6 +153,134 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByRole("row", { name: /^ci/ }).waitFor({ state: "detached" })
     }))
 
+  it("what somebody else has changed since a dialog was opened is left as it is", () =>
+    assertAt("/users", async (page) => {
+      const { context, url } = gui()
+      const asked = async (method: "POST" | "PATCH", path: string, data: object) => {
+        const answer = await context.request.fetch(`${url}/api/v1/users${path}`, { method, data })
+        assert.isTrue(answer.ok(), await answer.text())
+      }
+      await asked("POST", "", { name: "bob", role: "viewer" })
+      await page.reload()
+      const dialog = page.getByRole("dialog")
+      const refused = dialog.getByText("Somebody else has changed it")
+      // of no use without what the list does not tell
+      const isGuarded = async () => {
+        await dialog.getByText("As commands").click()
+        await dialog.getByText(/-H 'If-Match: "[^"]+"'/).waitFor()
+      }
+      await choose(page, "Actions of bob", "Change the role…")
+      await dialog.getByLabel("Role", { exact: true }).selectOption("admin")
+      await isGuarded()
+      await asked("PATCH", "/bob", { role: "operator" })
+      await dialog.getByRole("button", { name: "Make bob an admin", exact: true }).click()
+      await refused.waitFor()
+      await dialog.getByText("By now the role is operator.").waitFor()
+      await look(page, "users-changed")
+      await dialog.getByRole("button", { name: "Make bob an admin", exact: true }).click()
+      await dialog.waitFor({ state: "detached" })
+      await page.getByRole("row", { name: /^bob admin/ }).waitFor()
+
+      await choose(page, "Actions of bob", "Disable…")
+      await isGuarded()
+      await asked("PATCH", "/bob", { disabled: true })
+      await dialog.getByRole("button", { name: "Disable", exact: true }).click()
+      await refused.waitFor()
+      await dialog.getByText("Somebody else has done it by now.").waitFor()
+      assert.isTrue(await dialog.getByRole("button", { name: "Disable", exact: true }).isDisabled())
+      await dialog.getByRole("button", { name: "Cancel" }).click()
+
+      await choose(page, "Actions of bob", "Set the password…")
+      await dialog.getByLabel("New password", { exact: true }).fill(password)
+      await dialog.getByLabel("New password again").fill(password)
+      await isGuarded()
+      await asked("PATCH", "/bob", { disabled: false })
+      await dialog.getByRole("button", { name: "Set the password" }).click()
+      await refused.waitFor()
+      await dialog.getByRole("button", { name: "Cancel" }).click()
+
+      await choose(page, "Actions of bob", "Remove…")
+      await isGuarded()
+      await asked("PATCH", "/bob", { role: "viewer" })
+      await dialog.getByLabel(/Type bob/).fill("bob")
+      await dialog.getByRole("button", { name: "Remove bob", exact: true }).click()
+      await page.getByRole("list", { name: "What was asked for" }).getByText("Somebody else has changed it").waitFor()
+      await page.getByRole("row", { name: /^bob/ }).waitFor()
+    }))
+
+  it("a user has a quota, which is seen by them and by admins, and what it does not allow is said where it is asked for", () =>
+    assertAt("/users", async (page) => {
+      await page.getByRole("button", { name: "New user" }).click()
+      await page.getByLabel("Name").fill("quinn")
+      await page.getByLabel("Role", { exact: true }).selectOption("operator")
+      await page.getByLabel("Password").fill(password)
+      await page.getByLabel("VMs", { exact: true }).fill("2")
+      await page.getByLabel("GiB of volumes").fill("50")
+      await page.getByText("As commands").click()
+      await page
+        .getByText(
+          "vmfabric user create quinn --role operator --password-file file --quota vms=2 --quota volumeSize=50"
+        )
+        .waitFor()
+      await look(page, "user-new-quota")
+      await page.getByRole("button", { name: "Create user", exact: true }).click()
+      await page
+        .getByRole("row", { name: /^quinn operator/ })
+        .getByText("0 of 2 VMs, 0 GiB of 50 GiB of volumes")
+        .waitFor()
+
+      const window = await gui().opened()
+      await enter(gui(), window, "quinn")
+      await assertAt(
+        "",
+        async (own) => {
+          await own.getByText("Your quota: 0 of 2 VMs, 0 GiB of 50 GiB of volumes").waitFor()
+          for (const name of ["one", "two"]) {
+            const made = await window.request.post(`${gui().url}/api/v1/vms`, {
+              data: { name, instanceType: 1 },
+              headers: { prefer: "wait=20" }
+            })
+            assert.strictEqual(made.status(), 200, await made.text())
+          }
+          await own.goto(`${gui().url}/ui/vms/new`)
+          const asked = own.waitForResponse((response) => (response.request().postData() ?? "").includes('"three"'))
+          await own.getByLabel("Name", { exact: true }).fill("three")
+          await asked
+          await own.getByText("The quota does not allow it").waitFor()
+          await own.getByText(/^the quota of quinn has 2 VMs \(2 used, 1 more asked for\): ask for less/i).waitFor()
+          await look(own, "create-over-quota")
+          await own.goto(`${gui().url}/ui/vms`)
+          await own.getByRole("link", { name: "one", exact: true }).click()
+          await own
+            .getByRole("definition")
+            .filter({ hasText: /^quinn$/ })
+            .waitFor()
+        },
+        window
+      )
+
+      await page.reload()
+      const row = page.getByRole("row", { name: /^quinn operator/ })
+      await row.getByText("2 of 2 VMs").waitFor()
+      await choose(page, "Actions of quinn", "Set the quota…")
+      const set = page.getByRole("button", { name: "Set the quota", exact: true })
+      assert.isTrue(await set.isDisabled())
+      await page.getByLabel("VMs", { exact: true }).fill("1")
+      await page.getByText("Less than they have: it stays, and there can be no more of it.").waitFor()
+      await page.getByLabel("GiB of volumes").fill("")
+      await page.getByText("As commands").click()
+      await page.getByText("vmfabric user set quinn --quota vms=1 --quota volumeSize=none").waitFor()
+      await page.getByText('{"quota":{"vms":1,"volumeSize":null}}').waitFor()
+      await look(page, "user-quota")
+      await set.click()
+      await row.getByText("2 of 1 VMs").waitFor()
+      await look(page, "users-over-quota")
+      await choose(page, "Actions of quinn", "Remove…")
+      await page.getByLabel(/Type quinn/).fill("quinn")
+      await page.getByRole("button", { name: "Remove quinn", exact: true }).click()
+      await row.waitFor({ state: "detached" })
+    }))
+
   it("a token of a narrower role is told once, opens the door, and is revoked", () =>
     assertAt("", async (page) => {
       await page.getByRole("button", { name: "New token" }).click()
@@ -173,6 +301,8 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByRole("row", { name: /nightly ada viewer/ }).waitFor()
       await look(page, "tokens")
       await page.getByRole("button", { name: "Revoke… nightly" }).click()
+      await page.getByText("As commands").click()
+      await page.getByText(/-H 'If-Match: "[^"]+"'/).waitFor()
       await page.getByRole("button", { name: "Revoke nightly", exact: true }).click()
       await page.getByText("No tokens yet").waitFor()
       assert.strictEqual((await me(secret)).status, 401)
@@ -190,9 +320,8 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
         assert.strictEqual(await page.getByRole("link", { name: "Users" }).count(), 0)
         await page.getByRole("button", { name: "New token" }).click()
         await page.getByLabel("What it may").waitFor()
-        assert.deepStrictEqual(await page.getByLabel("What it may").locator("option").allTextContents(), [
-          "viewer: sees everything but secrets"
-        ])
+        assert.deepStrictEqual(await page.getByLabel("What it may").locator("option").allTextContents(), ["viewer"])
+        await page.getByText(/^viewer: sees everything but secrets\. Never more/).waitFor()
         assert.strictEqual(await page.getByLabel("Whose it is").count(), 0)
         await page.getByRole("button", { name: "Cancel" }).click()
         await page.getByRole("button", { name: "Change your password…" }).click()

@@ -7,6 +7,7 @@ import * as Secrets from "../../src/http/Secrets.ts"
 import * as Needs from "../../src/http/Needs.ts"
 import { api } from "../../src/api/Api.ts"
 import * as World from "../fabric/World.ts"
+import * as Quota from "../../src/domain/Quota.ts"
 import * as Guarded from "./Guarded.ts"
 
 // hashing passwords takes its time, and several in a row take it on a busy machine
@@ -98,6 +99,45 @@ describe("the guard, route by route", () => {
       const old401 = yield* ask("GET", "/vm/list")
       assert.strictEqual(old401.headers["www-authenticate"], 'Bearer realm="vmfabric"')
       assert.match(old401.text, /^\{"vms":\[\],"error":"who asks is not known: /)
+    })
+  )
+
+  it.scopedLive("answers HEAD as GET, but where that changes something", () =>
+    Effect.gen(function* () {
+      const { admins, ask, fabric } = yield* Guarded.make()
+      const headers = yield* admins
+      for (const path of ["/healthz", "/openapi.json", "/vm/list", "/api/v1/vms/7", "/ui/", "/metrics"]) {
+        const got = yield* ask("GET", path, { headers })
+        const head = yield* ask("HEAD", path, { headers })
+        assert.deepStrictEqual([path, head.status, head.text], [path, got.status, ""])
+        assert.strictEqual(head.headers["content-type"], got.headers["content-type"])
+      }
+      assert.strictEqual((yield* ask("HEAD", "/healthz")).status, 200)
+      assert.strictEqual((yield* ask("HEAD", "/vm/list")).status, 401)
+      assert.strictEqual((yield* ask("HEAD", "/nothing", { headers })).status, 404)
+      const before = fabric.calls.length
+      const refused = yield* ask("HEAD", "/volume/destroy?volumeid=7", { headers })
+      assert.deepStrictEqual([refused.status, refused.headers["allow"]], [405, "GET, POST"])
+      assert.lengthOf(fabric.calls, before)
+    })
+  )
+
+  it.scopedLive("stands before the read that is answered before the router, too", () =>
+    Effect.gen(function* () {
+      const { admins, ask, fabric, someone } = yield* Guarded.make({ rateLimit: 1 })
+      yield* admins
+      const path = "/api/v1/vms/7"
+      assert.deepInclude(JSON.parse((yield* ask("GET", path)).text), { code: "unauthenticated" })
+      const headers = yield* someone("viewer")
+      const foreign = yield* ask("GET", path, { headers: { ...headers, origin: "http://evil.example" } })
+      assert.deepInclude(JSON.parse(foreign.text), { code: "foreign_origin" })
+      const renamed = yield* ask("GET", path, { headers: { ...headers, host: "evil.example" } })
+      assert.deepInclude(JSON.parse(renamed.text), { code: "unknown_host" })
+      assert.deepStrictEqual(fabric.calls, [])
+      assert.deepInclude(JSON.parse((yield* ask("GET", path, { headers })).text), { name: "web" })
+      assert.strictEqual((yield* ask("GET", path, { headers })).status, 200)
+      assert.strictEqual((yield* ask("GET", path, { headers })).status, 429)
+      assert.deepStrictEqual(fabric.calls, ["read 7", "read 7"])
     })
   )
 
@@ -301,7 +341,15 @@ describe("who is on this machine", () => {
     Effect.gen(function* () {
       const { ask, json, someone } = yield* Guarded.make()
       const me = Effect.map(ask("GET", "/api/v1/session"), ({ text }): unknown => JSON.parse(text))
-      assert.deepStrictEqual(yield* me, { user: "local", role: "admin", via: "loopback", tokenId: null })
+      assert.deepStrictEqual(yield* me, {
+        user: "local",
+        role: "admin",
+        via: "loopback",
+        tokenId: null,
+        quota: Quota.unlimited,
+        used: Quota.nothing,
+        exceeded: []
+      })
       const refusal = yield* json("POST", "/api/v1/tokens", { name: "mine" })
       assert.deepInclude(JSON.parse(refusal.text), { status: 400, code: "invalid_argument", field: "owner" })
       assert.match(refusal.text, /there is none yet: create one with POST \/api\/v1\/users/)
@@ -438,7 +486,7 @@ describe("sessions and passwords", () => {
       assert.notMatch(cookie, /; Secure/i)
       const headers = { cookie: `other=1; ${cookie.split(";")[0]}` }
       const me = yield* ask("GET", "/api/v1/session", { headers })
-      assert.deepStrictEqual(JSON.parse(me.text), { user: "ada", role: "admin", via: "session", tokenId: null })
+      assert.deepInclude(JSON.parse(me.text), { user: "ada", role: "admin", via: "session", tokenId: null })
       assert.strictEqual((yield* ask("GET", "/vm/list", { headers })).status, 200)
       const out = yield* ask("DELETE", "/api/v1/session", { headers })
       assert.strictEqual(out.status, 204)

@@ -80,7 +80,15 @@ const makeFabric = () => {
         return id === 7 ? Effect.void : new Errors.VolumeNotFound({ volumeId: id })
       }
     }),
-    Layer.mock(Reality, { vms: Effect.succeed([]) }),
+    Layer.mock(Reality, {
+      vms: Effect.succeed([]),
+      vm: (id) => {
+        calls.push(`read ${id}`)
+        return id === vm.id
+          ? Effect.succeed({ vm, seen: null, host: { _tag: "Up" }, drift: [], addresses: null, violations: [] })
+          : new Errors.VmNotFound({ vmId: id })
+      }
+    }),
     Layer.mock(InstanceTypes, {}),
     Layer.mock(ImageIntake, {}),
     Layer.mock(ImagePublishing, {}),

@@ -117,6 +117,16 @@ describe("the original's routes", () => {
     }
   })
 
+  it("names the methods of a route that has others", async () => {
+    for (const path of ["/vm/list", "/pm/list"]) {
+      for (const method of ["PUT", "DELETE", "OPTIONS"]) {
+        const { body, status } = await ask(path, { method })
+        assert.strictEqual(status, 405, path)
+        assert.strictEqual(errorOf(body), `${path} has no ${method}: use GET or POST`)
+      }
+    }
+  })
+
   it("answers whatever it is asked with its documented shape", async () => {
     const value = fc.oneof(
       fc.string({ unit: "binary", maxLength: 300 }),

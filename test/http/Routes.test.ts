@@ -77,6 +77,9 @@ const least = (method: string, path: string): Least => {
   return method === "GET" || !path.startsWith("/api/") ? "viewer" : "operator"
 }
 
+/** Those say that there is nothing. */
+const nothing = ["/*", "/api/v1", "/api/v1/*"]
+
 interface Route {
   readonly method: string
   readonly path: string
@@ -86,18 +89,21 @@ interface Route {
 const given = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const routes: Array<Route> = []
-    const anyMethod: Array<string> = []
+    const anything: Array<Route> = []
     const prototype: HttpLayerRouter.FindMyWay.Router<unknown> = Object.getPrototypeOf(
       HttpLayerRouter.FindMyWay.make<unknown>()
     )
     const { on } = prototype
     const spy = vi.spyOn(prototype, "on").mockImplementation(function (this: typeof prototype, methods, path, handler) {
-      if (typeof methods === "string") routes.push({ method: methods, path })
-      else anyMethod.push(path)
+      for (const method of typeof methods === "string" ? [methods] : methods) {
+        const route = { method, path }
+        if (nothing.includes(path)) anything.push(route)
+        else routes.push(route)
+      }
       return on.call(this, methods, path, handler)
     })
     return effect.pipe(
-      Effect.map((made) => ({ made, routes, anyMethod })),
+      Effect.map((made) => ({ made, routes, anything })),
       Effect.ensuring(Effect.sync(() => spy.mockRestore()))
     )
   })
@@ -130,7 +136,7 @@ describe("every route", () => {
 
   it.scopedLive("lets through who has the role, and nobody else, nothing foreign and no other name", () =>
     Effect.gen(function* () {
-      const { anyMethod, made, routes } = yield* given(Guarded.make())
+      const { anything, made, routes } = yield* given(Guarded.make())
       const { admins, ask, forward, now, someone } = made
       const admin = yield* admins
       const headers = { admin, viewer: yield* someone("viewer"), operator: yield* someone("operator") }
@@ -141,8 +147,11 @@ describe("every route", () => {
       const known = Needs.make(needed)
       const names = (all: ReadonlyArray<Route>) => all.map(({ method, path }) => `${method} ${path}`).toSorted()
       assert.deepStrictEqual(names(routes), names(needed), "what is on the router is what is known to need something")
-      // those say that there is nothing
-      assert.sameMembers(anyMethod, ["/*", "/api/v1", "/api/v1/*"])
+      const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+      assert.sameMembers(
+        names(anything),
+        nothing.flatMap((path) => methods.map((method) => `${method} ${path}`))
+      )
       const table = [...routes, { method: "GET", path: "/nothing" }, { method: "GET", path: "/api/v1/nothing" }]
       assert.isAbove(table.length, 160)
 

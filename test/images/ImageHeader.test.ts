@@ -275,8 +275,15 @@ describe("raw", () => {
   it("a shell script that is no cloop image", () =>
     assert.deepStrictEqual(inspect(ascii("#!/bin/sh\nversion() { :; }\n")), facts("raw", 4096)))
   it("is rounded up to whole sectors", () => {
-    assert.deepStrictEqual(inspect(Uint8Array.of(1)), facts("raw", 512))
+    assert.deepStrictEqual(inspect(Uint8Array.of(1), "raw"), facts("raw", 512))
     assert.deepStrictEqual(inspect(new Uint8Array(513)), facts("raw", 1024))
+  })
+  it("has at least a sector, but for whoever says that it is raw", () => {
+    for (const bytes of [new Uint8Array(1), new Uint8Array(511), Buffer.from([0xff, 0x20]), Buffer.from("\u001b[1m")]) {
+      assert.match(refusal(bytes), /^it has \d+ bytes?, and no disk is smaller than a sector of 512: /)
+      assert.deepStrictEqual(inspect(bytes, "raw"), facts("raw", 512))
+    }
+    assert.deepStrictEqual(inspect(new Uint8Array(512)), facts("raw", 512))
   })
   it("is no text, such as what a server says of a file that it has not, but for whoever says that it is", () => {
     const page = "<!doctype html><title>Not found</title>\n"
@@ -286,9 +293,62 @@ describe("raw", () => {
       assert.match(refusal(bytes), /^it is text, as an error page is/)
       assert.deepStrictEqual(inspect(bytes, "raw"), facts("raw", Math.ceil(bytes.length / 512) * 512))
     }
-    for (const bytes of [Buffer.from(`${page}\0`), Buffer.from([0xff, 0x20]), Buffer.from("\u001b[1mbold")]) {
-      assert.deepStrictEqual(inspect(bytes), facts("raw", 512))
+    for (const start of [`${page}\0`, "\u001b[1mbold", "\u007f"]) {
+      assert.deepStrictEqual(inspect(Buffer.from(start.padEnd(512, "x"))), facts("raw", 512), start)
     }
+  })
+  it("is no text in other encodings than UTF-8", () => {
+    const page =
+      "<html><head><title>Nicht verf\u00fcgbar</title></head>\r\n<body>Die Datei ist f\u00fcr Sie gesperrt</body>\r\n"
+    const marked = `\ufeff${page.repeat(20)}`
+    for (const bytes of [
+      Buffer.from(page, "latin1"),
+      Buffer.from(page.repeat(20), "latin1"),
+      // quotation marks of windows-1252
+      Buffer.from(`<p>\u0093kein\u0094</p>`.repeat(100), "latin1"),
+      Buffer.from(marked, "utf16le"),
+      Buffer.from(marked, "utf16le").swap16(),
+      Buffer.from(`\ufeff${page}\u{1f4be}`, "utf16le"),
+      Buffer.from(marked),
+      Buffer.from(`${page}\u{1f4be}`.repeat(20))
+    ]) {
+      assert.match(refusal(bytes), /^it is text, as an error page is/)
+      assert.strictEqual(Either.isRight(inspect(bytes, "raw")), true)
+    }
+  })
+  it("are disks, whatever stands in their first sector", () => {
+    const sector = (...parts: ReadonlyArray<readonly [at: number, bytes: ReadonlyArray<number>]>) => {
+      const disk = new Uint8Array(4096)
+      for (const [at, bytes] of parts) disk.set(bytes, at)
+      return disk
+    }
+    const code = Array.from({ length: 440 }, (_, index) => (index * 37 + 11) % 256)
+    const disks = {
+      "a boot record with a partition": sector([0, code], [446, [0x80, 1, 1, 0, 0x83]], [510, [0x55, 0xaa]]),
+      "GPT behind its protective record": sector(
+        [450, [0xee]],
+        [510, [0x55, 0xaa]],
+        [512, Array.from(Buffer.from("EFI PART"))]
+      ),
+      "ext4, which leaves its first sectors empty": sector([1024 + 56, [0x53, 0xef]]),
+      XFS: sector([0, [...Buffer.from("XFSB"), 0, 0, 0x10, 0]]),
+      FAT: sector([0, [0xeb, 0x3c, 0x90, ...Buffer.from("mkfs.fat")]], [510, [0x55, 0xaa]]),
+      swap: sector([4086, Array.from(Buffer.from("SWAPSPACE2"))]),
+      "erased to ones": new Uint8Array(4096).fill(0xff),
+      "a mark of UTF-16 by chance": sector([0, [0xff, 0xfe, ...code]])
+    }
+    for (const [what, disk] of Object.entries(disks)) assert.deepStrictEqual(inspect(disk), facts("raw", 4096), what)
+  })
+  it("random bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 512, maxLength: 512 }), fc.constantFrom(0, 1, 0x1b), (bytes, byte) => {
+        // one control character in a sector is enough
+        bytes[100] = byte
+        const known = inspect(bytes, "raw")
+        assert.deepStrictEqual(inspect(bytes), known)
+      }),
+      { numRuns: 2000 }
+    )
   })
   it("an empty file", () => assert.match(refusal(new Uint8Array()), /^the file is empty/))
   it("longer than 64 TiB", () =>

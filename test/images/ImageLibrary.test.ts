@@ -300,7 +300,8 @@ for (const [where, layer] of Object.entries(layers)) {
         for (const length of [7, 511, 512, 262_144, 1_048_575, 1_048_576, 1_048_577, 3_000_001]) {
           const bytes = noise(length, length)
           yield* files.put(`${length}`, bytes)
-          const image = yield* offered.offer(files.config(`${length}`))
+          // what is less than a sector is a disk only because that is said
+          const image = yield* offered.offer({ ...files.config(`${length}`), format: "raw" })
           const content = yield* library.resolve(image)
           const read = yield* collect(library.read(image, content))
           assert.isTrue(read.equals(bytes), `${length} bytes`)

@@ -210,6 +210,8 @@ describe("a URL", () => {
             return response.writeHead(302, { location: "/whole" }).end()
           case "/whole":
             return response.end(bytes)
+          case "/file":
+            return response.writeHead(302, { location: "file:///etc/passwd" }).end()
           case "/announced":
             return response.writeHead(200, { "content-length": 10_000_000 }).end()
           case "/endless": {
@@ -231,7 +233,8 @@ describe("a URL", () => {
       assert.deepStrictEqual(readFileSync(source.path), bytes)
       assert.strictEqual((yield* images.received(source)).size, bytes.length)
       for (const [path, reason] of [
-        ["announced", /it has 0 GiB, and no more than 0 GiB are taken/],
+        ["announced", /it has 9.5 MiB, and no more than 976.6 KiB are taken/],
+        ["file", /^it could not be fetched: 127\.0\.0\.1 leads to file:, which is none of http or https$/],
         ["endless", /it has more, and no more than/],
         ["cut", /could not be fetched/],
         ["compressed", /it comes as "gzip"/],
@@ -322,7 +325,10 @@ describe("what is sent", () => {
       assert.isTrue(existsSync(known.path))
       assert.isTrue(existsSync(join(known.path, "..", "README")))
       const full = yield* Effect.flip(images.place("tiny", Number.MAX_SAFE_INTEGER))
-      assert.match(full.message, /^image "tiny" of [0-9.,]+ GiB has no room in .*, where [0-9.,]+ GiB are left$/)
+      assert.match(
+        full.message,
+        /^image "tiny" of [0-9.,]+ (?:GiB|TiB) has no room in .*, where there is room for [0-9.,]+ [A-Za-z]+: 1 GiB of what is free there is kept for all else$/
+      )
     })
   )
 })

@@ -102,12 +102,84 @@ describe("the file", () => {
         `the database failed to open ${text}/x: ${text} is not a folder`
       )
 
-      assert.match(yield* refusal(folder), /^the database failed to open .*: unable to open database file$/)
+      assert.strictEqual(
+        yield* refusal(folder),
+        `the database failed to open ${folder}: it is a folder: name another by --database, of a file`
+      )
+      assert.strictEqual(fs.statSync(folder).mode & 0o777, 0o700)
+      assert.strictEqual(
+        yield* refusal("/dev/null"),
+        "the database failed to open /dev/null: it is no regular file: name another by --database"
+      )
+      // where nobody can make a file, not even root
+      assert.strictEqual(
+        yield* refusal("/proc/x.sqlite"),
+        "the database failed to open /proc/x.sqlite: no file can be made in /proc (no such file or directory): name another by --database"
+      )
       assert.match(yield* refusal(""), /: its name is empty$/)
 
       const foreign = path.join(folder, "foreign.sqlite")
       yield* edit(foreign, "create table hosts (id integer)")
       assert.match(yield* refusal(foreign), /foreign.sqlite: table hosts already exists$/)
+    })
+  )
+
+  it.scoped("that is damaged is told as that, with how to get it back", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryFile
+      yield* Effect.provide(Effect.asVoid(Inventory), layerOn(filename))
+      const whole = fs.statSync(filename).size
+      const words =
+        "it is damaged (sqlite3 FILE 'PRAGMA integrity_check' tells where): end the controller and put a copy of it back, " +
+        "without the -wal and -shm files beside it, or save what is left by sqlite3 FILE .recover"
+      fs.truncateSync(filename, Math.floor(whole / 3))
+      assert.strictEqual(yield* refusal(filename), `the database failed to open ${filename}: ${words}`)
+
+      // what is found to be so only when it is read
+      const later = yield* temporaryFile
+      yield* Effect.gen(function* () {
+        const { read, sql } = yield* Database.Database
+        const [{ rootpage } = { rootpage: 0 }] = yield* sql<{
+          rootpage: number
+        }>`select rootpage from sqlite_master where name = 'vms'`
+        return [rootpage, yield* read("look", sql`select 1`)] as const
+      }).pipe(
+        Effect.provide(Database.layer({ filename: later })),
+        Effect.map(([rootpage]) => {
+          const file = fs.openSync(later, "r+")
+          fs.writeSync(file, Buffer.alloc(4096, 0xff), 0, 4096, (rootpage - 1) * 4096)
+          fs.closeSync(file)
+        })
+      )
+      const broken = Effect.gen(function* () {
+        const { read, sql } = yield* Database.Database
+        yield* read("list the VMs", sql`select * from vms`)
+      }).pipe(Effect.provide(Database.layer({ filename: later })))
+      assert.strictEqual((yield* Effect.flip(broken)).message, `the database failed to list the VMs: ${words}`)
+    })
+  )
+
+  it.scoped("of another user is told as that", () =>
+    Effect.gen(function* () {
+      const root = process.geteuid?.() === 0
+      const folder = yield* temporaryFolder
+      const own = path.join(folder, "x.sqlite")
+      const nobody = 65534
+      if (root) {
+        fs.chmodSync(folder, 0o755)
+        fs.writeFileSync(own, "")
+        yield* Effect.acquireRelease(
+          Effect.sync(() => process.seteuid?.(nobody)),
+          () => Effect.sync(() => process.seteuid?.(0))
+        )
+      }
+      const user = root ? nobody : process.geteuid?.()
+      const filename = root ? own : "/etc/passwd"
+      assert.strictEqual(
+        yield* refusal(filename),
+        `the database failed to open ${filename}: it is the file of user 0, and this is user ${user}: run as that user, ` +
+          `or have it given to this one (chown ${user}), or name another by --database`
+      )
     })
   )
 

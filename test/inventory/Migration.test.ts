@@ -99,6 +99,7 @@ const withApplied = (vms: ReadonlyArray<Row>): ReadonlyArray<Row> =>
     tags: "[]",
     labels: "{}",
     placement: null,
+    owner: null,
     applied:
       row["state"] === "running" || row["state"] === "destroying"
         ? JSON.stringify({ name: row["name"], cpu: row["cpu"], ram: row["ram"] })
@@ -122,7 +123,7 @@ describe("a database of version 0001", () => {
         instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
         images: extended(rows, "images", fromFile),
         vms: withApplied(extended(rows, "vms", { driver: "dir", pool: null })),
-        reservations: extended(rows, "reservations", { groups: null }),
+        reservations: extended(rows, "reservations", { groups: null, owner: null }),
         operations: extended(rows, "operations", {
           volume_id: null,
           snapshot_id: null,
@@ -241,7 +242,8 @@ describe("a database of version 0001", () => {
         { migration_id: 21, name: "retries" },
         { migration_id: 22, name: "disabled_users" },
         { migration_id: 23, name: "webhook_deliveries" },
-        { migration_id: 24, name: "keyed_things" }
+        { migration_id: 24, name: "keyed_things" },
+        { migration_id: 25, name: "quotas" }
       ])
     })
   )
@@ -363,7 +365,8 @@ describe("a database of version 0002", () => {
           instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
           images: extended(rows, "images", fromFile),
           vms: withApplied(rows["vms"] ?? []),
-          reservations: extended(rows, "reservations", { groups: null }),
+          volumes: extended(rows, "volumes", { owner: null }),
+          reservations: extended(rows, "reservations", { groups: null, owner: null }),
           operations: extended(rows, "operations", {
             cancel_asked: 0,
             replaced_by: null,

@@ -334,4 +334,19 @@ describe("the command line", () => {
       assert.match(output, /images:2: image .*evil\.qcow2 cannot be used: .*backing/)
     })
   )
+
+  it.scopedLive("a certificate that cannot be read is told with why", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      for (const [cert, why] of [
+        [join(dir, "none.pem"), "there is no such file"],
+        [dir, "it is a folder"]
+      ]) {
+        const files = ["--tls-cert", cert ?? "", "--tls-key", join(dir, "key.pem")]
+        const { output, status } = yield* Program.toEnd(["--listen", "127.0.0.1:0", ...files])
+        assert.strictEqual(status, 1)
+        assert.include(output, `the TLS certificate ${cert} cannot be read: ${why}`)
+      }
+    })
+  )
 })

@@ -626,7 +626,7 @@ describe("Engine", () => {
     assert.deepStrictEqual(
       Explain.toldRefusal(full, [type]).repairs.map(({ kind, text }) => [kind, text]),
       [
-        ["host", "node6 has room for it, and is in maintenance"],
+        ["host", "node6 has room for it, and is in maintenance: take it out of maintenance"],
         ["type", "node2 could take it as instance type 7 (2 vCPUs, 2560 MiB of memory, 10 GiB of disk)"],
         ["room", "node1 lacks only 512 MiB of memory"]
       ]

@@ -28,11 +28,15 @@ import * as ObserverLive from "../../layers/ObserverLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
 import { defaultConfig } from "../../src/domain/Host.ts"
 import * as Ids from "../../src/domain/Ids.ts"
+import { UserName } from "../../src/domain/Identity.ts"
 import type { OperationKind } from "../../src/domain/Operation.ts"
+import * as Quota from "../../src/domain/Quota.ts"
+import { Asker } from "../../src/fabric/Asker.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import type { Hypervisor } from "../../src/services/Hypervisor.ts"
+import { Identity } from "../../src/services/Identity.ts"
 import type { ImageLibrary } from "../../src/services/ImageLibrary.ts"
 import type { ImageStore } from "../../src/services/ImageStore.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
@@ -94,6 +98,7 @@ export type Invariant =
   | "one key makes one VM"
   | "promises are kept"
   | "hosts are as the inventory says"
+  | "nobody has more than they may"
   | "nothing grows"
 
 /** What a soak has found. `seed` and the same settings bring it about again. */
@@ -132,6 +137,13 @@ const networks = { lan: { kind: "bridge", name: "br0" } } as const
 const address = (host: string) => ({ user: "root", host, port: 22 })
 const type = Ids.InstanceTypeId.make(1)
 
+/** Who asks every other time, and may have few of what there may be: also a short soak comes up against that. */
+const limited = UserName.make("ada")
+const quotaOf = ({ things }: Settings): Quota.Quota => {
+  const few = Math.ceil(things / 12)
+  return { vms: few, cpu: few + 1, ram: null, volumes: few, volumeSize: 3 * few }
+}
+
 /** What an assertion compared, whose own words leave out most of it; a line of its own. */
 const differenceOf = (cause: Cause.Cause<unknown>): string => {
   const first = Cause.squash(cause)
@@ -169,13 +181,19 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
   const kept = yield* folder
   const imageFolder = join(kept, "images")
   const store = ImageStoreLive.layer({ folder: imageFolder, paths: [], allow: [] })
+  const database = join(kept, "vmfabric.sqlite")
+  yield* Effect.gen(function* () {
+    const identity = yield* Identity
+    yield* identity.createUser({ name: UserName.make("root"), role: "admin" })
+    yield* identity.createUser({ name: limited, role: "operator", quota: quotaOf(settings) })
+  }).pipe(Effect.provide(AppLive.persistence(database)), Effect.orDie)
   const life = AppLive.layerOver<
     Hypervisor | Storage | ImageLibrary | ImageStore,
     never,
     Ssh | Inventory | FileSystem.FileSystem
   >({
     fleet: config,
-    persistence: AppLive.persistence(join(kept, "vmfabric.sqlite")),
+    persistence: AppLive.persistence(database),
     drivers: AppLive.drivers(settings.ceph ? Fleet.cephOf(cluster, address("sim-images")) : null).pipe(
       Layer.merge(store)
     ),
@@ -464,6 +482,12 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     )
 
   /** When all is well again everything has to end, and to be as it was promised. */
+  const withinQuota = Effect.gen(function* () {
+    const used = yield* Effect.flatMap(Inventory, ({ use }) => Effect.orDie(use(limited)))
+    const more = Quota.showExceeded(limited, quotaOf(settings), used)
+    if (more !== null) return yield* violation("nobody has more than they may", more)
+  })
+
   const settle = Effect.gen(function* () {
     const inventory = yield* Inventory
     const operations = yield* Operations
@@ -548,7 +572,9 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     const arriving = Effect.gen(function* () {
       while (counts.requests < until) {
         counts.requests++
-        yield* FiberSet.run(clients, act)
+        const owner = counts.requests % 2 === 0 ? limited : null
+        const asked = Effect.zipRight(Effect.provideService(act, Asker, owner), withinQuota)
+        yield* FiberSet.run(clients, asked)
         yield* Effect.sleep(yield* interval(1 / settings.perSecond))
       }
       const now = yield* Clock.currentTimeMillis

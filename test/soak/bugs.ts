@@ -169,12 +169,6 @@ export const bugs: ReadonlyArray<Bug> = [
     replace: 'if (!vm.settled || vm.state !== "running") return vm\n'
   },
   {
-    name: "a reset takes the power and does not give it again",
-    file: "src/operations/ResetVm.ts",
-    find: "act: hypervisor.reset(",
-    replace: "act: hypervisor.powerOff("
-  },
-  {
     name: "a NIC that could not be attached stays in the domain",
     file: "src/operations/AttachNic.ts",
     find: "        undo: nic === null ? Effect.void : hypervisor.detachNic(host, domain, NicSaga.refOf(nic))\n",
@@ -203,54 +197,5 @@ export const bugs: ReadonlyArray<Bug> = [
     file: "src/operations/SetNicLink.ts",
     find: "        undo: Effect.asVoid(set(formerLink))\n",
     replace: ""
-  },
-  {
-    name: "a VM that could not be resized has its new size",
-    file: "src/operations/ResizeVm.ts",
-    find: "          yield* define({ cpu, ram })\n        }),\n        undo: define(vm.resources)\n",
-    replace: "          yield* define({ cpu, ram })\n        })\n"
-  },
-  {
-    name: "a VM that could not be resized keeps what was promised for that",
-    file: "layers/InventoryLive.ts",
-    find: "          yield* updateReservation(cpu, ram, id)\n          if (to === null) return { result: before, hosts: [before.hostId] }\n",
-    replace:
-      "          if (to === null) return { result: before, hosts: [before.hostId] }\n          yield* updateReservation(cpu, ram, id)\n"
-  },
-  {
-    name: "a seed that a cut connection left half written is taken for whole",
-    file: "layers/StorageDirSeeds.ts",
-    find: "      yield* send(host, action, there, whole(content))\n",
-    replace: "      if (replaces) yield* send(host, action, there, whole(content))\n"
-  },
-  {
-    name: "the seed of a VM that could not be created stays",
-    file: "src/operations/CreateVm.ts",
-    find: "        undo: driver.deleteSeed(host, vm.id, operationId)\n",
-    replace: ""
-  },
-  {
-    name: "the hold on a disk that could not be published stays",
-    file: "src/operations/PublishImage.ts",
-    find: "        undo: release,\n",
-    replace: ""
-  },
-  {
-    name: "the file of an image that could not be published stays",
-    file: "src/operations/PublishImage.ts",
-    find: "        undo: store.remove(source),\n",
-    replace: ""
-  },
-  {
-    name: "an image that could not be published stays in the inventory",
-    file: "src/operations/PublishImage.ts",
-    find: "failed: inventory.dropImage(image.id)",
-    replace: "failed: Effect.void"
-  },
-  {
-    name: "what the console has said of a VM that was gone already stays",
-    file: "layers/HypervisorLive.ts",
-    find: "    }\n    yield* forgetConsole(host, action, domain)\n",
-    replace: "      yield* forgetConsole(host, action, domain)\n    }\n"
   }
 ]

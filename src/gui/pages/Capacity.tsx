@@ -13,7 +13,7 @@ import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 import { cli } from "../parts/Commands.ts"
 import { ChoiceField } from "../parts/Field.tsx"
-import { CopyButton, Failure, Loading, Refusal, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { CopyButton, Failure, Head, Loading, Refusal, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { bytes, count, counted, gibibytes, mebibytes } from "../parts/Words.ts"
 
@@ -306,14 +306,14 @@ export const Capacity = (): ReactNode => {
   const read = useRead(fitsAtom, [hosts], 2000)
   return (
     <div className="page narrow">
-      <div className="head">
-        <h1>Capacity</h1>
-        <div className="actions">
+      <Head
+        title="Capacity"
+        actions={
           <Link to="/types" className="button">
             Instance types
           </Link>
-        </div>
-      </div>
+        }
+      />
       {Result.builder(read)
         .onInitial(() => (
           <div className="grid wide">

@@ -182,7 +182,8 @@ const Barred = ({ title, words }: { readonly title: string; readonly words: Word
   <>
     <div className="note warn">
       <strong>{title}</strong>
-      <p>{words.detail}</p>
+      {/* the list below says the rest of the sentence */}
+      <p>{words.refusal?.problem ?? words.detail}</p>
     </div>
     {words.refusal === null ? null : <Refusal refusal={words.refusal} />}
   </>

@@ -11,6 +11,8 @@ import * as Schema from "effect/Schema"
 import { type ReactNode, useEffect, useState } from "react"
 import { type Event, type EventPage, Parameters as ParametersSchema } from "../../api/Events.ts"
 import * as Problem from "../../api/Problem.ts"
+import { EventType } from "../../domain/Event.ts"
+import { OperationId } from "../../domain/Ids.ts"
 import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { groups, mark, sentence } from "../parts/EventWords.ts"
@@ -23,6 +25,7 @@ import { briefly, count, moment } from "../parts/Words.ts"
 const resources = ["vm", "volume", "host", "image", "operation"] as const
 
 interface Search {
+  readonly type?: string | undefined
   readonly kind?: string | undefined
   readonly vm?: string | undefined
   readonly volume?: string | undefined
@@ -30,6 +33,40 @@ interface Search {
   readonly image?: string | undefined
   readonly operation?: string | undefined
 }
+
+const isType = Schema.is(EventType)
+
+/** What is wrong with what the address asks for; null: nothing. */
+const wrongIn = (search: Search): Words | null => {
+  const words = (detail: string): Words => ({
+    title: "There can be none like that",
+    detail,
+    field: null,
+    refusal: null
+  })
+  const { kind, type } = search
+  if (kind !== undefined && !Object.hasOwn(groups, kind)) {
+    return words(`There are no events of the kind “${kind}”: there are ${Object.keys(groups).join(", ")}.`)
+  }
+  if (type !== undefined && !isType(type)) {
+    return words(`There are no events of the type “${type}”: there are ${EventType.literals.join(", ")}.`)
+  }
+  for (const what of resources) {
+    const id = search[what]
+    const form = what === "operation" ? isOperation : isNumber
+    if (id === undefined || form(id)) continue
+    const [thing, expected] =
+      what === "operation"
+        ? (["an operation", "a UUID"] as const)
+        : ([what === "image" ? "an image" : what === "vm" ? "a VM" : `a ${what}`, "a number, as in 7"] as const)
+    return words(`“${id}” is no id of ${thing}: it is ${expected}.`)
+  }
+  return null
+}
+
+const isOperation = Schema.is(OperationId)
+
+const isNumber = (text: string): boolean => /^[1-9][0-9]{0,15}$/.test(text)
 
 /** Whether an event is one that the address asks for. */
 const isAsked =
@@ -40,6 +77,7 @@ const isAsked =
     const group = search.kind === undefined ? undefined : groups[search.kind]
     return (
       (group === undefined || group[1].includes(type)) &&
+      (search.type === undefined || search.type === type) &&
       is(search.vm, vmId) &&
       is(search.volume, volumeId) &&
       is(search.host, hostId) &&
@@ -78,9 +116,10 @@ interface Wanted {
 const read = ({ search, to }: Wanted) =>
   Effect.gen(function* () {
     const { events } = yield* calls
-    const { kind, ...about } = search
-    const said = Object.entries(about).filter(([, value]) => value !== undefined)
-    const types = kind === undefined ? undefined : groups[kind]?.[1]
+    const { kind, type } = search
+    // the router hands on all that an address says
+    const said = resources.flatMap((what) => (search[what] === undefined ? [] : [[what, search[what]] as const]))
+    const types = kind === undefined ? (type === undefined ? undefined : [type]) : groups[kind]?.[1]
     const found: Array<Event> = []
     const step = said.length === 0 && types === undefined ? 2 * enough : wide
     let from = to + 1
@@ -136,7 +175,7 @@ const useEvents = (search: Search, { connection, recent }: Snapshot) => {
     const { from, items } = exit.value
     setOlder({ of, from, to: known?.to ?? first, items: [...(known?.items ?? []), ...items] })
   }
-  const missing = known === null && first !== null && connection._tag === "live"
+  const missing = known === null && first !== null && connection._tag === "live" && wrongIn(search) === null
   useEffect(() => {
     if (missing) void more()
     // what it reads with is of this very moment
@@ -271,6 +310,7 @@ export const Events = (): ReactNode => {
   const search = useSearch({ from: "/events" })
   const navigate = useNavigate({ from: "/events" })
   const { asking, isAll, isLoaded, more, shown, words } = useEvents(search, snapshot)
+  const wrong = wrongIn(search)
   const set = (name: "kind" | (typeof resources)[number], value: string) =>
     void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
   const older = (
@@ -285,7 +325,7 @@ export const Events = (): ReactNode => {
         <span className="quiet">
           {isLoaded ? `${count(shown.length)}${isAll ? ", back to the oldest that is kept" : ""}` : ""}
         </span>
-        <div className="actions">{isAll ? null : older}</div>
+        <div className="actions">{isAll || wrong !== null ? null : older}</div>
       </div>
       <div className="filters">
         <Filter
@@ -296,6 +336,11 @@ export const Events = (): ReactNode => {
           options={Object.entries(groups).map(([name, [words]]) => [name, words])}
         />
         <ByName snapshot={snapshot} onFound={set} />
+        {search.type === undefined ? null : (
+          <Link from="/events" to="/events" search={{ ...search, type: undefined }} className="button">
+            Of {search.type} only ✕
+          </Link>
+        )}
         {resources.map((what) => {
           const id = search[what]
           return id === undefined ? null : (
@@ -305,8 +350,17 @@ export const Events = (): ReactNode => {
           )
         })}
       </div>
-      {words === null ? null : <Failure words={words} />}
-      {shown.length > 0 ? (
+      {words === null || wrong !== null ? null : <Failure words={words} />}
+      {wrong !== null ? (
+        <>
+          <Failure words={wrong} />
+          <p>
+            <Link to="/events" search={{}} className="button">
+              Show all events
+            </Link>
+          </p>
+        </>
+      ) : shown.length > 0 ? (
         <Table kind="events" label="events" columns={columns(snapshot)} rows={shown} keyOf={({ id }) => String(id)} />
       ) : isLoaded ? (
         <Empty title={isAll ? "Nothing like that happened" : "Nothing like that happened lately"}>

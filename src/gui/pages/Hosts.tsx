@@ -233,8 +233,8 @@ export const OneHost = (): ReactNode => {
           <h2 id="capacity">Capacity</h2>
           <Meters {...host} />
           <p className="quiet small">
-            Promised at most {count(host.overcommit.cpu)} times its processors, {count(host.overcommit.ram)} times its
-            memory, {count(host.overcommit.disk)} times its disk.
+            Promised at most {count(host.overcommit.cpu)} × its processors, {count(host.overcommit.ram)} × its memory,{" "}
+            {count(host.overcommit.disk)} × its disk.
             {host.reserved.cpu + host.reserved.ram + host.reserved.disk === 0
               ? null
               : ` Of that is kept free: ${counted(host.reserved.cpu, "vCPU")}, ${mebibytes(host.reserved.ram)}, ${gibibytes(host.reserved.disk)}.`}

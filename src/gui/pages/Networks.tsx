@@ -3,7 +3,7 @@
  *
  * @since 0.8.0
  */
-import { Atom, Result, useAtomRefresh } from "@effect-atom/atom-react"
+import { Atom, Result } from "@effect-atom/atom-react"
 import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { type ReactNode, useState } from "react"
@@ -13,11 +13,12 @@ import type { HostId } from "../../domain/Ids.ts"
 import { formatSource, type NetworkSource } from "../../domain/Network.ts"
 import { calls, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
+import { ifMatch, type ReadNow, revised, useRevised } from "../state/Revised.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { VmNamed } from "../parts/Named.tsx"
 import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
 import type { Commanded } from "../parts/Commands.ts"
-import { Dialog, Empty, Failure, Loading, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { Empty, Failure, Loading, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { count, counted, type Shown, vmState } from "../parts/Words.ts"
 
@@ -41,41 +42,28 @@ const useFresh = <A, E>(atom: Atom.Atom<Result.Result<A, E>>): Result.Result<A, 
 
 // ------------------------------------------------------------------------------------------------------------- changes
 
-/** A host's settings, and the revision that they are of. */
-const settingsAtom = Atom.family((id: HostId) =>
-  runtime.atom(
-    Effect.gen(function* () {
-      const { hosts } = yield* calls
-      const [host, { headers }] = yield* hosts.getHost({ path: { id }, withResponse: true })
-      return { host, revision: headers["etag"] ?? null }
-    })
-  )
+/** A host's settings. */
+const settingsAtom = revised((id: HostId) =>
+  Effect.flatMap(calls, ({ hosts }) => hosts.getHost({ path: { id }, withResponse: true }))
 )
-
-interface Settings {
-  readonly host: Host
-  /** null: of no known one */
-  readonly revision: string | null
-}
 
 /**
  * The host's networks with this one, or without it. All of them are sent, so it is refused when somebody else has changed them since they were
  * read; then they are read again.
  */
 const changeOf = (
-  { host, revision }: Settings,
+  { guarded, revision, value: host }: ReadNow<Host>,
   name: string,
-  source: NetworkSource | null,
-  readAgain: () => void
+  source: NetworkSource | null
 ): Commanded => {
-  const headers = revision === null ? {} : { "if-match": revision }
+  const headers = ifMatch(revision)
   const { [name]: _, ...others } = host.networks
   const body = { networks: source === null ? others : { ...others, [name]: source } }
   return {
     label: source === null ? `Take ${name} from ${host.name}` : `Give ${host.name} the network ${name}`,
     method: "PATCH",
     path: `/hosts/${host.id}`,
-    ...(revision === null ? {} : { headers: { "If-Match": revision } }),
+    ...headers.shown,
     body,
     words: [
       "host",
@@ -83,10 +71,13 @@ const changeOf = (
       `id:${host.id}`,
       ...(source === null ? ["--remove", `network.${name}`] : [`network.${name}=${formatSource(source)}`])
     ],
-    run: Effect.gen(function* () {
-      const payload = yield* payloadOf(HostChange, body)
-      return yield* (yield* calls).hosts.changeHost({ path: { id: host.id }, payload, headers, urlParams: {} })
-    }).pipe(Effect.tapErrorTag("PreconditionFailed", () => Effect.sync(readAgain)))
+    run: guarded(
+      Effect.gen(function* () {
+        const payload = yield* payloadOf(HostChange, body)
+        const { hosts } = yield* calls
+        return yield* hosts.changeHost({ path: { id: host.id }, payload, headers: headers.sent, urlParams: {} })
+      })
+    )
   }
 }
 
@@ -105,17 +96,14 @@ const NewNetwork = ({
   const [kind, setKind] = useState<NetworkSource["kind"]>("bridge")
   const [what, setWhat] = useState("")
   const host = hosts.find(({ id }) => String(id) === chosen) ?? hosts[0]
-  const atom = settingsAtom(host.id)
-  const read = useRead(atom, [])
-  const settings = Result.getOrElse(read, () => ({ host, revision: null }))
-  const readAgain = useAtomRefresh(atom)
-  const is = settings.host.networks[name]
+  const settings = useRevised(settingsAtom(host.id), host)
+  const is = settings.value.networks[name]
   return (
     <FormDialog
       title={given === "" ? "New network" : `${given} on another host`}
       button="Add network"
-      action={changeOf(settings, name === "" ? "NAME" : name, { kind, name: what === "" ? "br0" : what }, readAgain)}
-      ready={name !== "" && what !== "" && is === undefined && Result.isSuccess(read) && !read.waiting}
+      action={changeOf(settings, name === "" ? "NAME" : name, { kind, name: what === "" ? "br0" : what })}
+      ready={name !== "" && what !== "" && is === undefined && settings.isRead}
       onClose={onClose}
     >
       <p className="quiet">
@@ -137,7 +125,7 @@ const NewNetwork = ({
         onChange={setName}
         placeholder="lan"
       />
-      {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : null}
+      {settings.words === null ? null : <Failure words={settings.words} />}
       <ChoiceField
         label="What it is there"
         value={kind}
@@ -207,18 +195,10 @@ const Removing = ({
   readonly name: string
   readonly onClose: () => void
 }) => {
-  const atom = settingsAtom(host.id)
-  const read = useRead(atom, [])
-  const readAgain = useAtomRefresh(atom)
-  if (!Result.isSuccess(read) || read.waiting) {
-    return (
-      <Dialog title={`Take ${name} from ${host.name}?`} actions={[]} onClose={onClose}>
-        {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : <Loading />}
-      </Dialog>
-    )
-  }
+  const settings = useRevised(settingsAtom(host.id), host)
   return (
-    <Sure action={changeOf(read.value, name, null, readAgain)} name={name} onClose={onClose}>
+    <Sure action={changeOf(settings, name, null)} name={name} ready={settings.isRead} onClose={onClose}>
+      {settings.words === null ? null : <Failure words={settings.words} />}
       <p>
         No new NIC is plugged in there. VMs that have one keep it, and cannot be started there again while the network
         is missing.

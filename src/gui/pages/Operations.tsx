@@ -20,6 +20,7 @@ import {
   Empty,
   Failure,
   Loading,
+  Missing,
   State,
   useBegin,
   useRole,
@@ -177,6 +178,7 @@ export const Operations = (): ReactNode => {
 // ------------------------------------------------------------------------------------------------------------------ one
 
 const decodeId = Schema.decode(OperationId)
+const isId = Schema.is(OperationId)
 
 /** One that is not at hand, as it is; again while it has not ended. */
 const operationAtom = Atom.family((id: string) =>
@@ -263,7 +265,13 @@ export const OneOperation = (): ReactNode => {
     return (
       <div className="page narrow">
         <h1>Operation</h1>
-        {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : <Loading />}
+        {!isId(id) ? (
+          <Missing what="operation" />
+        ) : Result.isFailure(read) ? (
+          <Failure words={wordsOfCause(read.cause)} />
+        ) : (
+          <Loading />
+        )}
       </div>
     )
   }

@@ -7,7 +7,7 @@ import { Link } from "@tanstack/react-router"
 import type { ReactNode } from "react"
 import type { Host } from "../../api/Hosts.ts"
 import type { Snapshot } from "../state/Live.ts"
-import { Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { Head, Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { HostTile, Meters, NoHosts } from "../parts/HostParts.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
 import { count, counted, hostState, vmState } from "../parts/Words.ts"
@@ -136,14 +136,14 @@ export const Overview = (): ReactNode => {
   const { connection, hosts, operations } = snapshot
   return (
     <div className="page narrow">
-      <div className="head">
-        <h1>Overview</h1>
-        <div className="actions">
+      <Head
+        title="Overview"
+        actions={
           <Link to="/vms/new" className="button primary">
             Create VM
           </Link>
-        </div>
-      </div>
+        }
+      />
       {connection._tag === "loading" ? (
         <Loading />
       ) : hosts.size === 0 ? (

@@ -12,17 +12,22 @@ import type { Me } from "../../api/Session.ts"
 import { NewToken, type Token } from "../../api/Tokens.ts"
 import { allows, localUser, type UserName } from "../../domain/Identity.ts"
 import { calls, payloadOf } from "../state/Api.ts"
+import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { meAtom, ofWhoLooks } from "../state/Session.ts"
-import { means, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
+import { means, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded, SecretDialog, useDialog } from "../parts/FormDialog.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { Empty, useTitle } from "../parts/Parts.tsx"
+import { Empty, Failure, useTitle } from "../parts/Parts.tsx"
+import { Uses } from "../parts/QuotaFields.tsx"
 import { briefly, moment } from "../parts/Words.ts"
 
 /** Their owners' names, for an admin who is nobody's account. */
 const ownersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUsers()))
+
+/** How much of one's quota is used at this moment. */
+const heldAtom = ofWhoLooks(Effect.flatMap(calls, ({ session }) => session.whoAmI()))
 
 const tokensAtom = ofWhoLooks(Effect.flatMap(calls, ({ tokens }) => tokens.listTokens()))
 
@@ -91,7 +96,7 @@ const NewTokenDialog = ({
       />
       <ChoiceField
         label="What it may"
-        hint="Never more than its owner may; the least that does is best."
+        hint={`${meant(role)}. Never more than its owner may; the least that does is best.`}
         value={role}
         onChange={setRole}
         options={rolesWithin(me.role)}
@@ -109,13 +114,38 @@ const NewTokenDialog = ({
   )
 }
 
-const revoke = ({ id, name }: Token): Commanded => ({
-  label: `Revoke ${name}`,
-  method: "DELETE",
-  path: `/tokens/${id}`,
-  words: ["token", "revoke", `id:${id}`],
-  run: Effect.flatMap(calls, ({ tokens }) => tokens.removeToken({ path: { id } }))
-})
+/** One of them: the list has no revisions. */
+const tokenAtom = revised((id: Token["id"]) =>
+  Effect.flatMap(calls, ({ tokens }) => tokens.getToken({ path: { id }, withResponse: true }))
+)
+
+const RevokeDialog = ({
+  onClose,
+  onDone,
+  token
+}: {
+  readonly token: Token
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const { id, name } = token
+  const { guarded, isRead, revision, words } = useRevised(tokenAtom(id), token)
+  const headers = ifMatch(revision)
+  const action: Commanded = {
+    label: `Revoke ${name}`,
+    method: "DELETE",
+    path: `/tokens/${id}`,
+    ...headers.shown,
+    words: ["token", "revoke", `id:${id}`],
+    run: guarded(Effect.flatMap(calls, ({ tokens }) => tokens.removeToken({ path: { id }, headers: headers.sent })))
+  }
+  return (
+    <FormDialog title={`Revoke ${name}?`} danger action={action} ready={isRead} onClose={onClose} onDone={onDone}>
+      {words === null ? null : <Failure words={words} />}
+      <p>Whatever uses it is refused from that moment on. A token that was revoked does not come back.</p>
+    </FormDialog>
+  )
+}
 
 const columns = (me: typeof Me.Type, ask: (token: Token) => void): ReadonlyArray<Column<Token>> => [
   { key: "name", name: "For", tone: "main-cell", shown: ({ name }) => name, title: ({ name }) => name },
@@ -152,12 +182,7 @@ const Tokens = ({ me, owners }: { readonly me: typeof Me.Type; readonly owners: 
   const [dialog, open] = useDialog()
   const [secret, setSecret] = useState<{ readonly name: string; readonly secret: string } | null>(null)
   const nobody = me.user === localUser && owners.length === 0
-  const ask = (token: Token) =>
-    open((close) => (
-      <FormDialog title={`Revoke ${token.name}?`} danger action={revoke(token)} onClose={close} onDone={refresh}>
-        <p>Whatever uses it is refused from that moment on. A token that was revoked does not come back.</p>
-      </FormDialog>
-    ))
+  const ask = (token: Token) => open((close) => <RevokeDialog token={token} onClose={close} onDone={refresh} />)
   return (
     <>
       <div className="head">
@@ -233,7 +258,7 @@ const Account = ({ me }: { readonly me: typeof Me.Type }) => {
           <button
             type="button"
             className="button tiny"
-            onClick={() => open((close) => <PasswordDialog name={me.user} own onClose={close} />)}
+            onClick={() => open((close) => <PasswordDialog name={me.user} read={null} onClose={close} />)}
           >
             Change your password…
           </button>
@@ -242,6 +267,15 @@ const Account = ({ me }: { readonly me: typeof Me.Type }) => {
       <p>
         <strong>{me.user}</strong>, {means[me.role]}
       </p>
+      {me.user === localUser || me.quota === undefined ? null : (
+        <Loaded atom={heldAtom}>
+          {(held) => (
+            <p>
+              Your quota: <Uses of={held} />
+            </p>
+          )}
+        </Loaded>
+      )}
       {me.user === localUser ? (
         <p className="quiet">
           Whoever is on the controller&apos;s own machine is an admin as long as nobody could sign in. That ends with

@@ -43,9 +43,14 @@ const creation = ({ cpu, disk, memory }: Form): Commanded => {
   }
 }
 
+const amounts = [
+  { key: "cpu", label: "vCPUs", min: 1, autoFocus: true },
+  { key: "memory", label: "Memory in GiB", hint: "0.5 is 512 MiB.", min: 0, step: "any" },
+  { key: "disk", label: "Root disk in GiB", min: 1 }
+] as const
+
 const NewType = ({ onClose, onDone }: { readonly onClose: () => void; readonly onDone: () => void }) => {
   const [form, setForm] = useState<Form>({ cpu: "2", memory: "4", disk: "20" })
-  const put = (change: Partial<Form>) => setForm((now) => ({ ...now, ...change }))
   return (
     <FormDialog
       title="New instance type"
@@ -59,33 +64,16 @@ const NewType = ({ onClose, onDone }: { readonly onClose: () => void; readonly o
         It stays as it is made, so that VMs that have it are all alike: for another size make another, and retire this
         one.
       </p>
-      <TextField
-        label="vCPUs"
-        type="number"
-        required
-        autoFocus
-        min={1}
-        value={form.cpu}
-        onChange={(cpu) => put({ cpu })}
-      />
-      <TextField
-        label="Memory in GiB"
-        hint="0.5 is 512 MiB."
-        type="number"
-        step="any"
-        required
-        min={0}
-        value={form.memory}
-        onChange={(memory) => put({ memory })}
-      />
-      <TextField
-        label="Root disk in GiB"
-        type="number"
-        required
-        min={1}
-        value={form.disk}
-        onChange={(disk) => put({ disk })}
-      />
+      {amounts.map(({ key, ...field }) => (
+        <TextField
+          key={key}
+          {...field}
+          type="number"
+          required
+          value={form[key]}
+          onChange={(value) => setForm((now) => ({ ...now, [key]: value }))}
+        />
+      ))}
     </FormDialog>
   )
 }

@@ -7,19 +7,26 @@ import { Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
 import { type ReactNode, useState } from "react"
 import { NewUser, type User } from "../../api/Users.ts"
-import { Role } from "../../domain/Identity.ts"
+import { Role, type UserName } from "../../domain/Identity.ts"
 import { calls, payloadOf } from "../state/Api.ts"
+import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { meAtom, ofWhoLooks } from "../state/Session.ts"
-import { AdminsOnly, hidden, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
+import { AdminsOnly, hidden, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded, useDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { Empty, Sure, useTitle } from "../parts/Parts.tsx"
+import { Empty, Failure, Sure, useTitle } from "../parts/Parts.tsx"
+import { areLimits, changeOf, limitsOf, QuotaFields, quotaWords, Uses, usesOf } from "../parts/QuotaFields.tsx"
 import { briefly } from "../parts/Words.ts"
 
 const usersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUsers()))
+
+/** One of them: the list has no revisions. */
+const userAtom = revised((name: UserName) =>
+  Effect.flatMap(calls, ({ users }) => users.getUser({ path: { name }, withResponse: true }))
+)
 
 const NewUserDialog = ({
   first,
@@ -33,21 +40,25 @@ const NewUserDialog = ({
   const [name, setName] = useState("")
   const [role, setRole] = useState<string>(first ? "admin" : "viewer")
   const [password, setPassword] = useState("")
+  const [limits, setLimits] = useState(limitsOf())
+  const change = changeOf(limits)
+  const quota = Object.keys(change).length === 0 ? {} : { quota: change }
   const action: Commanded = {
     label: `Create user ${name}`,
     method: "POST",
     path: "/users",
-    body: { name, role, ...(password === "" ? {} : { password: hidden }) },
+    body: { name, role, ...(password === "" ? {} : { password: hidden }), ...quota },
     words: [
       "user",
       "create",
       name === "" ? "NAME" : name,
       "--role",
       role,
-      ...(password === "" ? [] : ["--password-file", "file"])
+      ...(password === "" ? [] : ["--password-file", "file"]),
+      ...quotaWords(change)
     ],
     run: Effect.gen(function* () {
-      const payload = yield* payloadOf(NewUser, { name, role, ...(password === "" ? {} : { password }) })
+      const payload = yield* payloadOf(NewUser, { name, role, ...(password === "" ? {} : { password }), ...quota })
       const { users } = yield* calls
       yield* users.createUser({ payload })
     }).pipe(Effect.asVoid)
@@ -57,7 +68,7 @@ const NewUserDialog = ({
       title="New user"
       button="Create user"
       action={action}
-      ready={name !== "" && (!first || password !== "")}
+      ready={name !== "" && (!first || password !== "") && areLimits(limits)}
       onClose={onClose}
       onDone={onDone}
     >
@@ -78,6 +89,7 @@ const NewUserDialog = ({
       />
       <ChoiceField
         label="Role"
+        hint={meant(role)}
         value={role}
         onChange={setRole}
         options={rolesWithin("admin").filter(([one]) => !first || one === "admin")}
@@ -94,6 +106,49 @@ const NewUserDialog = ({
         value={password}
         onChange={setPassword}
       />
+      {/* the first one administers, and is not limited for it */}
+      {first ? null : <QuotaFields limits={limits} onChange={setLimits} />}
+    </FormDialog>
+  )
+}
+
+const QuotaDialog = ({
+  onClose,
+  onDone,
+  user
+}: {
+  readonly user: User
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const { name } = user
+  const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
+  const { quota, used } = value
+  const headers = ifMatch(revision)
+  const [limits, setLimits] = useState(limitsOf(user.quota))
+  const change = changeOf(limits, quota)
+  const action: Commanded = {
+    label: `Set the quota of ${name}`,
+    method: "PATCH",
+    path: `/users/${name}`,
+    ...headers.shown,
+    body: { quota: change },
+    words: ["user", "set", name, ...quotaWords(change)],
+    run: Effect.flatMap(calls, ({ users }) =>
+      users.changeUser({ path: { name }, payload: { quota: change }, headers: headers.sent })
+    ).pipe(guarded, Effect.asVoid)
+  }
+  return (
+    <FormDialog
+      title={`Quota of ${name}`}
+      button="Set the quota"
+      action={action}
+      ready={isRead && areLimits(limits) && Object.keys(change).length > 0}
+      onClose={onClose}
+      onDone={onDone}
+    >
+      {words === null ? null : <Failure words={words} />}
+      <QuotaFields limits={limits} onChange={setLimits} used={used} />
     </FormDialog>
   )
 }
@@ -109,19 +164,33 @@ const RoleDialog = ({
 }) => {
   const [role, setRole] = useState<Role>(user.role)
   const { name } = user
+  const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
+  const headers = ifMatch(revision)
   const action: Commanded = {
     label: `Make ${name} ${role === "viewer" ? "a" : "an"} ${role}`,
     method: "PATCH",
     path: `/users/${name}`,
+    ...headers.shown,
     body: { role },
     words: ["user", "set", name, "--role", role],
-    run: Effect.asVoid(Effect.flatMap(calls, ({ users }) => users.changeUser({ path: { name }, payload: { role } })))
+    run: Effect.flatMap(calls, ({ users }) =>
+      users.changeUser({ path: { name }, payload: { role }, headers: headers.sent })
+    ).pipe(guarded, Effect.asVoid)
   }
   return (
-    <FormDialog title={`Role of ${name}`} action={action} ready={role !== user.role} onClose={onClose} onDone={onDone}>
+    <FormDialog
+      title={`Role of ${name}`}
+      action={action}
+      ready={isRead && role !== value.role}
+      onClose={onClose}
+      onDone={onDone}
+    >
+      {words === null ? null : <Failure words={words} />}
+      {value.role === user.role ? null : <p className="note warn">By now the role is {value.role}.</p>}
       <p className="quiet">They have to sign in again. Their tokens can never do more than they can.</p>
       <ChoiceField
         label="Role"
+        hint={meant(role)}
         value={role}
         onChange={(value) => setRole(Role.literals.find((one) => one === value) ?? user.role)}
         options={rolesWithin("admin")}
@@ -133,25 +202,39 @@ const RoleDialog = ({
 const DisableDialog = ({
   onClose,
   onDone,
-  user: { disabled, name }
+  user
 }: {
   readonly user: User
   readonly onClose: () => void
   readonly onDone: () => void
 }) => {
+  const { name } = user
+  const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
+  const { disabled } = user
+  const headers = ifMatch(revision)
   const verb = disabled ? "Enable" : "Disable"
   const action: Commanded = {
     label: `${verb} ${name}`,
     method: "PATCH",
     path: `/users/${name}`,
+    ...headers.shown,
     body: { disabled: !disabled },
     words: ["user", disabled ? "enable" : "disable", name],
-    run: Effect.asVoid(
-      Effect.flatMap(calls, ({ users }) => users.changeUser({ path: { name }, payload: { disabled: !disabled } }))
-    )
+    run: Effect.flatMap(calls, ({ users }) =>
+      users.changeUser({ path: { name }, payload: { disabled: !disabled }, headers: headers.sent })
+    ).pipe(guarded, Effect.asVoid)
   }
   return (
-    <FormDialog title={`${verb} ${name}`} button={verb} action={action} ready onClose={onClose} onDone={onDone}>
+    <FormDialog
+      title={`${verb} ${name}`}
+      button={verb}
+      action={action}
+      ready={isRead && value.disabled === disabled}
+      onClose={onClose}
+      onDone={onDone}
+    >
+      {words === null ? null : <Failure words={words} />}
+      {value.disabled === disabled ? null : <p className="note warn">Somebody else has done it by now.</p>}
       <p>
         {disabled
           ? "They can sign in again, and all their tokens that have not expired are good again."
@@ -161,13 +244,46 @@ const DisableDialog = ({
   )
 }
 
-const remove = ({ name }: User): Commanded => ({
-  label: `Remove ${name}`,
-  method: "DELETE",
-  path: `/users/${name}`,
-  words: ["user", "remove", name],
-  run: Effect.flatMap(calls, ({ users }) => users.removeUser({ path: { name } }))
-})
+const OthersPassword = ({
+  onClose,
+  onDone,
+  user
+}: {
+  readonly user: User
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const read = useRevised(userAtom(user.name), user)
+  return <PasswordDialog name={user.name} read={read} onClose={onClose} onDone={onDone} />
+}
+
+const RemoveDialog = ({
+  onClose,
+  onDone,
+  user
+}: {
+  readonly user: User
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const { name } = user
+  const { isRead, revision, words } = useRevised(userAtom(name), user)
+  const headers = ifMatch(revision)
+  const action: Commanded = {
+    label: `Remove ${name}`,
+    method: "DELETE",
+    path: `/users/${name}`,
+    ...headers.shown,
+    words: ["user", "remove", name],
+    run: Effect.flatMap(calls, ({ users }) => users.removeUser({ path: { name }, headers: headers.sent }))
+  }
+  return (
+    <Sure action={action} name={name} ready={isRead} onClose={onClose} onDone={onDone}>
+      {words === null ? null : <Failure words={words} />}
+      <p>All their tokens and sessions end at once. What they made stays.</p>
+    </Sure>
+  )
+}
 
 const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
   const refresh = useAtomRefresh(usersAtom)
@@ -185,6 +301,7 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
       className: "extra-phone",
       shown: ({ hasPassword }) => (hasPassword ? "with a password" : "no: only tokens")
     },
+    { key: "quota", name: "Quota", className: "extra", title: usesOf, shown: (user) => <Uses of={user} /> },
     {
       key: "created",
       name: "Created",
@@ -206,10 +323,14 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
                 act: () => open((close) => <RoleDialog user={user} onClose={close} onDone={refresh} />)
               },
               {
+                name: "Set the quota…",
+                disabled: false,
+                act: () => open((close) => <QuotaDialog user={user} onClose={close} onDone={refresh} />)
+              },
+              {
                 name: "Set the password…",
                 disabled: false,
-                act: () =>
-                  open((close) => <PasswordDialog name={user.name} own={false} onClose={close} onDone={refresh} />)
+                act: () => open((close) => <OthersPassword user={user} onClose={close} onDone={refresh} />)
               }
             ],
             [
@@ -222,12 +343,7 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
                 name: "Remove…",
                 danger: true,
                 disabled: false,
-                act: () =>
-                  open((close) => (
-                    <Sure action={remove(user)} name={user.name} onClose={close} onDone={refresh}>
-                      <p>All their tokens and sessions end at once. What they made stays.</p>
-                    </Sure>
-                  ))
+                act: () => open((close) => <RemoveDialog user={user} onClose={close} onDone={refresh} />)
               }
             ]
           ]}

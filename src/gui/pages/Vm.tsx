@@ -8,13 +8,14 @@ import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { lazy, type ReactNode, Suspense, useState } from "react"
 import { again } from "../parts/Again.ts"
-import type { RuleRepair } from "../../api/Placements.ts"
+import type { RuleRepair, VmPlacement } from "../../api/Placements.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { VmId } from "../../domain/Ids.ts"
+import { show as showRule } from "../../domain/Placement.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 import { destroyOf, powerOf } from "../parts/VmActions.ts"
-import { DestroyVm, VmMenu } from "../parts/VmMenu.tsx"
+import { DestroyVm, PlaceVm, VmMenu } from "../parts/VmMenu.tsx"
 import {
   Failure,
   Loading,
@@ -29,6 +30,7 @@ import {
 } from "../parts/Parts.tsx"
 import { count, counted, gibibytes, mebibytes, moment, vmState } from "../parts/Words.ts"
 import { OperationRow } from "../parts/OperationRow.tsx"
+import { Owner } from "../parts/QuotaFields.tsx"
 
 // what is above is shown first
 const Charts = lazy(() => again(() => import("../vm/Charts.tsx")).then((module) => ({ default: module.Charts })))
@@ -76,62 +78,124 @@ const Repair = ({ repair }: { readonly repair: RuleRepair }) => (
   </>
 )
 
-const Why = ({ vm }: { readonly vm: Vm }) => {
-  const broken = vm.violations.map(({ rule }) => rule).join()
-  // where it is may be another place by now, and other rules may be broken there
-  const read = useRead(placementAtom(vm.id), [vm.hostId, broken])
+/** Its rules, whether each holds where it is, and what would make those hold that do not. */
+const Rules = ({ repair, vm }: { readonly vm: Vm; readonly repair: RuleRepair | null }) => {
+  const viewer = useRole() === "viewer"
+  const [changing, setChanging] = useState(false)
+  const { group, rules } = vm.placement ?? { group: null, rules: [] }
+  const own = new Set(rules.map(showRule))
+  // told of rules that it had a moment ago
+  const others = vm.violations.filter(({ rule }) => !own.has(rule))
   return (
-    <section className="card" aria-labelledby="why">
-      <h2 id="why">Why it is where it is</h2>
-      {vm.violations.map(({ reason, rule, strength }) => (
+    <section className="card" aria-labelledby="rules">
+      <header>
+        <h2 id="rules">Where it has to be</h2>
+        <button type="button" className="button tiny" disabled={viewer} onClick={() => setChanging(true)}>
+          Change…<span className="sr"> where it has to be</span>
+        </button>
+      </header>
+      {vm.placement === null ? (
+        <p className="quiet">Wherever there is room: it is in no group, and has no rules.</p>
+      ) : null}
+      {group === null ? null : (
+        <p>
+          It is in the group <strong>{group}</strong>
+          {rules.length === 0 ? ", and has no rules of its own." : "."}
+        </p>
+      )}
+      {rules.length === 0 ? null : (
+        <ul className="list">
+          {rules.map((rule, index) => {
+            const words = showRule(rule)
+            const broken = vm.violations.find((one) => one.rule === words)
+            const tone = rule.strength === "must" ? "bad" : "warn"
+            return (
+              // rules have no names, and may be there twice
+              <li key={`${words} ${index}`}>
+                <span>It {words}</span>
+                <span className="end">
+                  {broken === undefined ? (
+                    <State tone="ok" word="holds" why={null} />
+                  ) : (
+                    <State tone={tone} word="does not hold" why={broken.reason} />
+                  )}
+                </span>
+                {broken === undefined ? null : <span className="why">{broken.reason}</span>}
+              </li>
+            )
+          })}
+        </ul>
+      )}
+      {others.map(({ reason, rule, strength }) => (
         <div key={rule} className={`note ${strength === "must" ? "bad" : "warn"}`}>
           <strong>It {rule}</strong>
           <p>{reason}</p>
         </div>
       ))}
-      {Result.isSuccess(read) && read.value.repair !== null && vm.violations.length > 0 ? (
-        <Repair repair={read.value.repair} />
+      {repair !== null && vm.violations.length > 0 ? <Repair repair={repair} /> : null}
+      {changing ? (
+        <Suspense>
+          <PlaceVm vm={vm} onClose={() => setChanging(false)} />
+        </Suspense>
       ) : null}
-      {Result.builder(read)
-        .onInitial(() => <Loading />)
-        .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
-        .onSuccess(({ explanation, placedAt }) =>
-          explanation === null ? (
-            <p className="quiet">Nothing is known of that: it was placed before that was kept.</p>
-          ) : (
-            <>
-              {vm.violations.length === 0 ? null : <h3>When it was placed there</h3>}
-              <p>{explanation.decided}</p>
-              <p className="quiet small">
-                {placedAt === null ? "" : `${moment(placedAt)}: `}
-                {count(explanation.candidates)} of {counted(explanation.hosts, "host")} could take it.
-              </p>
-              <ul className="list">
-                {explanation.best.map(({ host, hostId, score, terms }) => (
-                  <li key={hostId}>
-                    <Link to="/hosts/$id" params={{ id: String(hostId) }}>
-                      {host}
-                    </Link>
-                    <span className="quiet small">
-                      {terms.map(({ of, points }) => `${of} ${points.toFixed(2)}`).join(", ")}
-                    </span>
-                    <span className="end">{score.toFixed(2)}</span>
-                  </li>
-                ))}
-                {explanation.barred.map(({ count: hosts, host, reasons }) => (
-                  <li key={host}>
-                    <span>{hosts === 1 ? host : `${host} and ${hosts - 1} more`}</span>
-                    <span className="quiet">{reasons.join(", ")}</span>
-                  </li>
-                ))}
-              </ul>
-            </>
-          )
-        )
-        .render()}
     </section>
   )
 }
+
+/** Where it has to be, and why it is where it is. */
+const Where = ({ vm }: { readonly vm: Vm }) => {
+  const broken = vm.violations.map(({ rule }) => rule).join()
+  // where it is may be another place by now, and other rules may be broken there
+  const read = useRead(placementAtom(vm.id), [vm.hostId, broken])
+  return (
+    <div className="stack">
+      <Rules vm={vm} repair={Result.isSuccess(read) ? read.value.repair : null} />
+      <Why read={read} />
+    </div>
+  )
+}
+
+const Why = ({ read }: { readonly read: Result.Result<VmPlacement, unknown> }) => (
+  <section className="card" aria-labelledby="why">
+    <h2 id="why">Why it is where it is</h2>
+    {Result.builder(read)
+      .onInitial(() => <Loading />)
+      .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
+      .onSuccess(({ explanation, placedAt }) =>
+        explanation === null ? (
+          <p className="quiet">Nothing is known of that: it was placed before that was kept.</p>
+        ) : (
+          <>
+            <p>{explanation.decided}</p>
+            <p className="quiet small">
+              {placedAt === null ? "" : `${moment(placedAt)}: `}
+              {count(explanation.candidates)} of {counted(explanation.hosts, "host")} could take it.
+            </p>
+            <ul className="list">
+              {explanation.best.map(({ host, hostId, score, terms }) => (
+                <li key={hostId}>
+                  <Link to="/hosts/$id" params={{ id: String(hostId) }}>
+                    {host}
+                  </Link>
+                  <span className="quiet small">
+                    {terms.map(({ of, points }) => `${of} ${points.toFixed(2)}`).join(", ")}
+                  </span>
+                  <span className="end">{score.toFixed(2)}</span>
+                </li>
+              ))}
+              {explanation.barred.map(({ count: hosts, host, reasons }) => (
+                <li key={host}>
+                  <span>{hosts === 1 ? host : `${host} and ${hosts - 1} more`}</span>
+                  <span className="quiet">{reasons.join(", ")}</span>
+                </li>
+              ))}
+            </ul>
+          </>
+        )
+      )
+      .render()}
+  </section>
+)
 
 const Nics = ({ vm }: { readonly vm: Vm }) => {
   const read = useRead(nicsAtom(vm.id), [JSON.stringify(vm.nics), vm.seen?.power])
@@ -308,6 +372,7 @@ export const OneVm = (): ReactNode => {
             <dd>{image?.name ?? `image ${vm.imageId}`}</dd>
             <dt>Created</dt>
             <dd>{moment(vm.createdAt)}</dd>
+            <Owner of={vm} />
             <dt>When it crashes</dt>
             <dd>{crash[vm.onCrash]}</dd>
             <dt>When its host boots</dt>
@@ -332,7 +397,7 @@ export const OneVm = (): ReactNode => {
             </dd>
           </dl>
         </section>
-        <Why vm={vm} />
+        <Where vm={vm} />
         <section className="card" aria-labelledby="disks">
           <h2 id="disks">Disks</h2>
           <ul className="list">

@@ -19,6 +19,7 @@ import { Filter, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded, useDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
+import { Owner } from "../parts/QuotaFields.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { NameDialog, VolumeMenu, volumeState } from "../parts/VolumeMenu.tsx"
 import { Commands, Empty, Loading, Missing, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
@@ -323,6 +324,7 @@ export const OneVolume = (): ReactNode => {
             <dd>{keptOn(volume, snapshot)}</dd>
             <dt>Made from</dt>
             <dd>{snapshotId === null ? "nothing: it was empty" : `snapshot ${snapshotId}`}</dd>
+            <Owner of={volume} />
             <dt>Serial</dt>
             <dd>
               <code>{serial}</code>

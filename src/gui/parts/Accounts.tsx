@@ -6,15 +6,17 @@
 import { Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import { type ReactNode, useState } from "react"
-import { NewPassword } from "../../api/Users.ts"
+import { NewPassword, type User } from "../../api/Users.ts"
 import { allows, Role, type UserName } from "../../domain/Identity.ts"
 import { calls, payloadOf } from "../state/Api.ts"
+import { ifMatch, type ReadNow } from "../state/Revised.ts"
 import { meAtom } from "../state/Session.ts"
 import type { Commanded } from "./Commands.ts"
 import { TextField } from "./Field.tsx"
 import { FormDialog } from "./FormDialog.tsx"
-import { Empty, useRole } from "./Parts.tsx"
+import { Empty, Failure, useRole } from "./Parts.tsx"
 
 /** Pages of the settings, those that the role has. @since 0.8.0 @category components */
 export const Tabs = () => {
@@ -49,7 +51,13 @@ export const means = {
 
 /** Those that somebody may give, the least first. @since 0.8.0 @category formatting */
 export const rolesWithin = (role: Role): ReadonlyArray<readonly [value: Role, shown: string]> =>
-  Role.literals.filter((one) => allows(role, one)).map((one) => [one, means[one]])
+  Role.literals.filter((one) => allows(role, one)).map((one) => [one, one])
+
+/** Below a choice of those, which has no room for it on a phone. @since 0.9.0 @category formatting */
+export const meant = (role: string): string => {
+  const found = Role.literals.find((one) => one === role)
+  return found === undefined ? "" : means[found]
+}
 
 /** In commands, in place of what was typed. @since 0.8.0 @category constants */
 export const hidden = "…"
@@ -59,13 +67,16 @@ export const PasswordDialog = ({
   name,
   onClose,
   onDone,
-  own
+  read
 }: {
   readonly name: UserName
-  readonly own: boolean
+  /** null: it is one's own, which is changed whatever else is */
+  readonly read: ReadNow<User> | null
   readonly onClose: () => void
   readonly onDone?: () => void
 }) => {
+  const own = read === null
+  const headers = ifMatch(read?.revision ?? null)
   const refresh = useAtomRefresh(meAtom)
   const [current, setCurrent] = useState("")
   const [password, setPassword] = useState("")
@@ -74,26 +85,28 @@ export const PasswordDialog = ({
     label: `Set the password of ${name}`,
     method: "PUT",
     path: `/users/${name}/password`,
+    ...headers.shown,
     body: { password: hidden, ...(own ? { current: hidden } : {}) },
     words: ["user", "password", name, "--password-file", "new", ...(own ? ["--current-file", "present"] : [])],
     run: Effect.gen(function* () {
       const payload = yield* payloadOf(NewPassword, { password, ...(current === "" ? {} : { current }) })
       const { users } = yield* calls
-      yield* users.setPassword({ path: { name }, payload })
-    })
+      yield* users.setPassword({ path: { name }, payload, headers: headers.sent })
+    }).pipe(read?.guarded ?? identity)
   }
   return (
     <FormDialog
       title={own ? "Your password" : `Password of ${name}`}
       button="Set the password"
       action={action}
-      ready={password !== "" && password === again}
+      ready={password !== "" && password === again && (own || read.isRead)}
       onClose={onClose}
       onDone={() => {
         if (own) refresh()
         onDone?.()
       }}
     >
+      {own || read.words === null ? null : <Failure words={read.words} />}
       <p className="quiet">{own ? "You" : "They"} have to sign in again everywhere. Tokens stay as they are.</p>
       {own ? (
         <TextField

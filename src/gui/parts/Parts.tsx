@@ -63,7 +63,8 @@ export const State = ({ tone, why, word }: Shown) => (
 export const Failure = ({ words }: { readonly words: Words }) => (
   <div className="note bad" role="alert">
     <strong>{words.title}</strong>
-    <p>{words.detail}</p>
+    {/* the list below says the rest of the sentence */}
+    <p>{words.refusal?.problem ?? words.detail}</p>
     {words.refusal === null ? null : <Refusal refusal={words.refusal} />}
   </div>
 )
@@ -107,6 +108,14 @@ export const Refusal = ({ refusal }: { readonly refusal: NonNullable<Words["refu
   </>
 )
 
+/** The first of a page: what it is, and what can be done with all of it. @since 0.9.0 @category components */
+export const Head = ({ actions, title }: { readonly title: string; readonly actions: ReactNode }) => (
+  <div className="head">
+    <h1>{title}</h1>
+    <div className="actions">{actions}</div>
+  </div>
+)
+
 /** @since 0.7.0 @category components */
 export const Empty = ({ children, title }: { readonly title: string; readonly children: ReactNode }) => (
   <div className="empty">
@@ -118,7 +127,8 @@ export const Empty = ({ children, title }: { readonly title: string; readonly ch
 const kinds = {
   VM: { to: "/vms", all: "Show all VMs", why: "It was destroyed, its creation failed, or it never was." },
   host: { to: "/hosts", all: "Show all hosts", why: "It was removed, or it never was." },
-  volume: { to: "/volumes", all: "Show all volumes", why: "It was purged, its creation failed, or it never was." }
+  volume: { to: "/volumes", all: "Show all volumes", why: "It was purged, its creation failed, or it never was." },
+  operation: { to: "/operations", all: "Show all operations", why: "It never was: the address may be mistyped." }
 } as const
 
 /** What an address names that is not there, or not any more. @since 0.8.0 @category components */
@@ -263,12 +273,15 @@ export const Typed = ({
   children,
   onClose,
   onSure,
+  ready = true,
   title,
   word
 }: {
   readonly title: string
   readonly button: string
   readonly word: string
+  /** whether what it needs is there */
+  readonly ready?: boolean
   /** what is done then */
   readonly actions: ReadonlyArray<Command>
   readonly onClose: () => void
@@ -283,7 +296,7 @@ export const Typed = ({
         className="field"
         onSubmit={(event) => {
           event.preventDefault()
-          if (typed !== word) return
+          if (typed !== word || !ready) return
           onClose()
           onSure()
         }}
@@ -300,7 +313,7 @@ export const Typed = ({
           onChange={(event) => setTyped(event.target.value)}
         />
         <div className="row">
-          <button type="submit" className="button danger" disabled={typed !== word}>
+          <button type="submit" className="button danger" disabled={typed !== word || !ready}>
             {button}
           </button>
           <button type="button" className="button" onClick={onClose}>
@@ -318,10 +331,13 @@ export const Sure = ({
   children,
   name,
   onClose,
-  onDone
+  onDone,
+  ready = true
 }: {
   readonly action: Commanded
   readonly name: string
+  /** whether what it needs is there */
+  readonly ready?: boolean
   readonly onClose: () => void
   /** when it was answered */
   readonly onDone?: () => void
@@ -334,6 +350,7 @@ export const Sure = ({
       actions={[action]}
       button={action.label}
       word={name}
+      ready={ready}
       onClose={onClose}
       onSure={() => void begin(action).then(onDone)}
     >

@@ -4,8 +4,8 @@
  * @since 0.8.0
  */
 import { useMemo } from "react"
-import type { AskedRule, Strength } from "../../domain/Placement.ts"
-import { most } from "../../domain/Placement.ts"
+import type { Vm } from "../../api/Vms.ts"
+import { type Asked, type AskedRule, most, type Strength } from "../../domain/Placement.ts"
 import type { VmId } from "../../domain/Ids.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { ChoiceField, TextField } from "./Field.tsx"
@@ -28,6 +28,15 @@ export interface RuleForm {
   readonly vms: string
   readonly skew: string
   readonly weight: string
+  /** of a rule that is there: what it has, for as long as that is filled in as it was: values may have commas within, and VMs may be gone */
+  readonly valuesWere: Exact<string>
+  readonly vmsWere: Exact<VmId>
+}
+
+/** What a text stands for. */
+interface Exact<A> {
+  readonly text: string
+  readonly of: ReadonlyArray<A>
 }
 
 /** @since 0.8.0 @category models */
@@ -60,6 +69,10 @@ const vmsOf = (text: string, vms: Snapshot["vms"]) => {
 /** A rule as the API and as the command line have it, or what is still to be said. */
 type Made = { readonly rule: AskedRule; readonly words: string; readonly missing: null } | { readonly missing: string }
 
+/** What was not touched is what it was. */
+const exactly = <A,>(text: string, { of, text: before }: Exact<A>): ReadonlyArray<A> | null =>
+  of.length > 0 && text === before ? of : null
+
 const made = (form: RuleForm, own: string, vms: Snapshot["vms"]): Made => {
   const { kind, strength } = form
   const weighs = strength === "should" && form.weight !== ""
@@ -77,7 +90,7 @@ const made = (form: RuleForm, own: string, vms: Snapshot["vms"]): Made => {
     case "on":
     case "notOn": {
       const label = form.label.trim()
-      const values = parts(form.values)
+      const values = exactly(form.values, form.valuesWere) ?? parts(form.values)
       if (label === "" || values.length === 0) return { missing: "Say the label of hosts, and its values." }
       return done(
         { ...said, kind, label, values },
@@ -87,7 +100,8 @@ const made = (form: RuleForm, own: string, vms: Snapshot["vms"]): Made => {
       )
     }
     case "notWith": {
-      const { ids, unknown } = vmsOf(form.vms, vms)
+      const were = exactly(form.vms, form.vmsWere)
+      const { ids, unknown } = were === null ? vmsOf(form.vms, vms) : { ids: were, unknown: [] }
       if (unknown.length > 0) return { missing: `There is no VM ${unknown.join(", ")}.` }
       if (ids.length === 0) return { missing: "Say which VMs, by names or ids." }
       return done({ ...said, kind, vms: ids }, "not with", ids.map((id) => `id:${id}`).join(","))
@@ -119,11 +133,59 @@ const made = (form: RuleForm, own: string, vms: Snapshot["vms"]): Made => {
 const all = ({ group, rules }: PlacementForm, vms: Snapshot["vms"]) =>
   rules.map((rule) => made(rule, group.trim(), vms))
 
+const ruleForm: Omit<RuleForm, "key"> = {
+  strength: "must",
+  kind: "apart",
+  group: "",
+  over: "",
+  label: "",
+  values: "",
+  vms: "",
+  skew: "",
+  weight: "",
+  valuesWere: { text: "", of: [] },
+  vmsWere: { text: "", of: [] }
+}
+
+/** Of one that is there; what need not be said is not. @since 0.9.0 @category conversions */
+export const placementForm = (placement: Vm["placement"], vms: Snapshot["vms"]): PlacementForm => {
+  if (placement === null) return anywhere
+  const called = (id: VmId) => {
+    const name = vms.get(id)?.name ?? String(id)
+    const { ids, unknown } = vmsOf(name, vms)
+    // a name that is a number, or has commas, is no word for it
+    return unknown.length === 0 && ids.length === 1 && ids[0] === id ? name : String(id)
+  }
+  const rules = placement.rules.map((rule, index): RuleForm => {
+    const { strength, weight } = rule
+    const said = { ...ruleForm, key: index + 1, strength, weight: weight === undefined ? "" : String(weight) }
+    if ("label" in rule) {
+      const values = rule.values.join(", ")
+      return { ...said, kind: rule.kind, label: rule.label, values, valuesWere: { text: values, of: rule.values } }
+    }
+    if ("vms" in rule) {
+      const text = rule.vms.map(called).join(", ")
+      return { ...said, kind: rule.kind, vms: text, vmsWere: { text, of: rule.vms } }
+    }
+    const group = rule.group === placement.group ? "" : rule.group
+    if (rule.kind === "evenly") {
+      return { ...said, kind: rule.kind, group, over: rule.over, skew: rule.skew === 1 ? "" : String(rule.skew) }
+    }
+    return { ...said, kind: rule.kind, group, over: rule.over === "host" ? "" : rule.over }
+  })
+  return { group: placement.group ?? "", rules }
+}
+
 /** What is not said yet is left out of it. @since 0.8.0 @category conversions */
-export const placementOf = (form: PlacementForm, vms: Snapshot["vms"]) => {
+export const askedOf = (form: PlacementForm, vms: Snapshot["vms"]): Asked => {
   const group = form.group.trim()
   const rules = all(form, vms).flatMap((one) => (one.missing === null ? [one.rule] : []))
-  const asked = { ...(group === "" ? {} : { group }), ...(rules.length === 0 ? {} : { rules }) }
+  return { ...(group === "" ? {} : { group }), ...(rules.length === 0 ? {} : { rules }) }
+}
+
+/** The same of one that is to be made. @since 0.8.0 @category conversions */
+export const placementOf = (form: PlacementForm, vms: Snapshot["vms"]) => {
+  const asked = askedOf(form, vms)
   return Object.keys(asked).length === 0 ? {} : { placement: asked }
 }
 
@@ -140,7 +202,7 @@ export const isPlaceable = (form: PlacementForm, vms: Snapshot["vms"]): boolean 
 const kinds: ReadonlyArray<readonly [Kind, string]> = [
   ["apart", "be apart from a group"],
   ["near", "be near a group"],
-  ["evenly", "be spread evenly with a group"],
+  ["evenly", "spread evenly with a group"],
   ["on", "be on hosts with a label"],
   ["notOn", "not be on hosts with a label"],
   ["notWith", "not be with certain VMs"]
@@ -287,18 +349,7 @@ export const PlacementFields = ({
   const { vms } = useSnapshot()
   const known = useKnown()
   const { group, rules } = placement
-  const blank: RuleForm = {
-    key: Math.max(0, ...rules.map(({ key }) => key)) + 1,
-    strength: "must",
-    kind: "apart",
-    group: "",
-    over: "",
-    label: "",
-    values: "",
-    vms: "",
-    skew: "",
-    weight: ""
-  }
+  const blank: RuleForm = { ...ruleForm, key: Math.max(0, ...rules.map(({ key }) => key)) + 1 }
   return (
     <>
       <TextField

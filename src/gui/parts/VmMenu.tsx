@@ -25,12 +25,15 @@ const EditVm = lazy(() => again(() => import("./EditVm.tsx")).then((module) => (
 
 const ResizeVm = lazy(() => again(() => import("./ResizeVm.tsx")).then((module) => ({ default: module.ResizeVm })))
 
+/** @since 0.9.0 @category components */
+export const PlaceVm = lazy(() => again(() => import("./PlaceVm.tsx")).then((module) => ({ default: module.PlaceVm })))
+
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
   const begin = useBegin()
   const navigate = useNavigate()
   const role = useRole()
-  const [shown, setShown] = useState<"edit" | "resize" | "destroy" | "commands" | null>(null)
+  const [shown, setShown] = useState<"edit" | "resize" | "place" | "destroy" | "commands" | null>(null)
   const close = () => setShown(null)
   const entries = () => [
     powerOf(vm).map((action) => ({
@@ -51,6 +54,7 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
     [
       { name: "Edit…", disabled: role === "viewer", act: () => setShown("edit") },
       { name: "Resize…", disabled: role === "viewer", act: () => setShown("resize") },
+      { name: "Rules…", disabled: role === "viewer", act: () => setShown("place") },
       { name: "Copy as curl or CLI…", disabled: false, act: () => setShown("commands") },
       { name: "Destroy…", disabled: role === "viewer", danger: true, act: () => setShown("destroy") }
     ]
@@ -66,6 +70,11 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
       {shown === "resize" ? (
         <Suspense>
           <ResizeVm vm={vm} onClose={close} />
+        </Suspense>
+      ) : null}
+      {shown === "place" ? (
+        <Suspense>
+          <PlaceVm vm={vm} onClose={close} />
         </Suspense>
       ) : null}
       {shown === "destroy" ? <DestroyVm vm={vm} onClose={close} /> : null}

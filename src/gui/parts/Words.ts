@@ -44,15 +44,20 @@ export const bytes = (value: number): string => {
   return unit === undefined ? counted(value, "byte") : `${count(value / 1024 ** step)} ${unit}`
 }
 
-const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })
-const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" })
+const formatter = (options: Intl.DateTimeFormatOptions) => {
+  // a page without times does not wait for what names months
+  let made: Intl.DateTimeFormat | undefined
+  return (time: DateTime.Utc): string => (made ??= new Intl.DateTimeFormat(undefined, options)).format(time.epochMillis)
+}
+const day = formatter({ dateStyle: "medium", timeStyle: "medium" })
+const hour = formatter({ timeStyle: "medium" })
 
 /** In the viewer's zone. @since 0.7.0 @category formatting */
-export const moment = (time: DateTime.Utc): string => day.format(time.epochMillis)
+export const moment = (time: DateTime.Utc): string => day(time)
 
 /** Of today the time alone. @since 0.7.0 @category formatting */
 export const briefly = (time: DateTime.Utc): string =>
-  (new Date(time.epochMillis).toDateString() === new Date().toDateString() ? hour : day).format(time.epochMillis)
+  (new Date(time.epochMillis).toDateString() === new Date().toDateString() ? hour : day)(time)
 
 /** @since 0.7.0 @category formatting */
 export const lasted = ({ createdAt, endedAt }: Pick<Operation, "createdAt" | "endedAt">): string => {

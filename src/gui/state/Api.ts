@@ -12,6 +12,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Client from "../../client/Client.ts"
 import { type Failure, invalidOf } from "../../client/Errors.ts"
@@ -52,6 +53,8 @@ const isFailure = (error: unknown): error is Failure => error instanceof Error &
 /** @since 0.7.0 @category conversions */
 export const wordsOf = (error: unknown): Words => {
   const said = { field: null, refusal: null }
+  // of what was asked for: it was never sent
+  if (ParseResult.isParseError(error)) return wordsOf(invalidOf(error))
   if (!isFailure(error)) return { title: "Something went wrong", detail: String(error), ...said }
   switch (error._tag) {
     case "Unreachable":

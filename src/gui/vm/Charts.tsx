@@ -123,7 +123,8 @@ const optionsOf = ({ lines, least, shown, title }: Chart, at: HTMLElement): uPlo
       }))
     ],
     axes: [
-      { ...axis, size: 40 },
+      // the lowest value's words reach below the line
+      { ...axis, size: 44, gap: 9 },
       {
         ...axis,
         size: 72,

@@ -19,6 +19,7 @@ import * as Plans from "../../fabric/Plans.ts"
 import { type MadeError, type RequestError, Requests } from "../../fabric/Requests.ts"
 import type * as Told from "../../fabric/Told.ts"
 import { Operations } from "../../services/Operations.ts"
+import * as Json from "../Json.ts"
 import * as Problems from "./Problems.ts"
 import * as Views from "./Views.ts"
 
@@ -48,7 +49,7 @@ export const applied = (wait: number | undefined): Record<string, string> =>
 const encode = Schema.encodeSync(Operation)
 
 const respond = (report: OperationReport, wait: number | undefined) =>
-  HttpServerResponse.unsafeJson(encode(Views.operation(report)), {
+  Json.answer(encode(Views.operation(report)), {
     status: report.operation.ended ? 200 : 202,
     headers: { location: `${prefix}/operations/${report.operation.id}`, ...applied(wait) }
   })

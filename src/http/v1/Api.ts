@@ -13,6 +13,7 @@ import * as Docs from "./Docs.ts"
 import * as Handlers from "./Handlers.ts"
 import * as Identity from "./Identity.ts"
 import * as Inspections from "./Inspections.ts"
+import * as OneVm from "./OneVm.ts"
 import * as Placements from "./Placements.ts"
 import * as Problems from "./Problems.ts"
 import * as Statistics from "./Statistics.ts"
@@ -27,7 +28,7 @@ const events = HttpApiBuilder.group(api, "events", (handlers) => handlers.handle
  */
 export const routerConfig = { maxParamLength: Number.MAX_SAFE_INTEGER }
 
-/** Every endpoint, `/openapi.json` and `/docs`. @since 0.4.0 @category layers */
+/** Every endpoint, `/openapi.json` and `/docs`. Provide the guard to it, so that it stands before all of them. @since 0.4.0 @category layers */
 export const layer = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(api).pipe(
     Layer.provide(
@@ -44,6 +45,7 @@ export const layer = Layer.mergeAll(
     ),
     Layer.provide(Problems.middleware)
   ),
+  OneVm.layer,
   Problems.notFound(prefix),
   Docs.layer
 )

@@ -4,6 +4,7 @@
  * @since 0.4.0
  */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -38,11 +39,13 @@ import type { OnCrash } from "../../domain/Vm.ts"
 import type { NewSettings, VmFilter, VmOrder } from "../../services/Inventory.ts"
 import { Operations } from "../../services/Operations.ts"
 import * as Answers from "./Answers.ts"
+import * as Json from "../Json.ts"
+import * as OneVm from "./OneVm.ts"
 import * as Pages from "./Pages.ts"
 import { told } from "./Problems.ts"
 import * as HostSettings from "./HostSettings.ts"
 import * as Problems from "./Problems.ts"
-import { expectation, headersOf, tagged } from "./Revisions.ts"
+import { expectation, tagged } from "./Revisions.ts"
 import * as Views from "./Views.ts"
 
 /** What lists of VMs are asked with. */
@@ -80,7 +83,7 @@ const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing
   const after = yield* Pages.position(cursor, sort, order.by === "name" ? "string" : "number")
   const page = yield* reality.page({ ...filter, ...(host === undefined ? {} : { host }) }, order, after, limit)
   const view: typeof VmPage.Encoded = Pages.view(page, sort, Views.vm)
-  return HttpServerResponse.unsafeJson(view)
+  return Json.answer(view)
 })
 
 const encodeBatch = Schema.encodeSync(Batch)
@@ -92,10 +95,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
     const power = yield* Power
     const answers = yield* Answers.make
 
-    const one = Effect.fnUntraced(function* (id: Ids.VmId) {
-      const report = yield* reality.vm(id)
-      return HttpServerResponse.unsafeJson(Views.vm(report), { headers: headersOf(Revision.ofVm(report.vm)) })
-    })
+    const one = (id: Ids.VmId) => Effect.map(reality.vm(id), OneVm.answer)
 
     /** Its parameters, as the use case names them. */
     const wanted = ({
@@ -143,7 +143,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
               operations: reports.map(Views.operation),
               refused: refused === null ? null : { count: refused.count, problem: Problems.of(refused.error) }
             })
-            return HttpServerResponse.unsafeJson(body, {
+            return Json.answer(body, {
               status: reports.every(({ operation }) => operation.ended) ? 200 : 202,
               headers: Answers.applied(wait)
             })
@@ -335,6 +335,10 @@ const cutOff = new InvalidArgument({
   expected: "the rest of it, from what `received` of the image says on"
 })
 
+/** How many bytes a body is said to have; undefined: that is not said. */
+const lengthOf = ({ headers }: HttpServerRequest.HttpServerRequest): number | undefined =>
+  headers["content-length"] === undefined ? undefined : Number(headers["content-length"])
+
 const images = HttpApiBuilder.group(api, "images", (handlers) =>
   Effect.gen(function* () {
     const images = yield* ImageIntake
@@ -371,7 +375,8 @@ const images = HttpApiBuilder.group(api, "images", (handlers) =>
             images.send(
               path.id,
               headers["upload-offset"],
-              Stream.mapError(request.stream, () => cutOff)
+              Stream.mapError(request.stream, () => cutOff),
+              lengthOf(request)
             ),
             shown(path.id, headers.prefer)
           )

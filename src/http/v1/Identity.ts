@@ -31,10 +31,12 @@ import {
   type User,
   type UserName
 } from "../../domain/Identity.ts"
+import * as Quota from "../../domain/Quota.ts"
 import * as Accounts from "../../fabric/Accounts.ts"
 import * as Revision from "../../fabric/Revision.ts"
 import * as Told from "../../fabric/Told.ts"
 import { Identity, type NewToken } from "../../services/Identity.ts"
+import { Inventory } from "../../services/Inventory.ts"
 import * as Connection from "../Connection.ts"
 import * as Answers from "./Answers.ts"
 import { told } from "./Problems.ts"
@@ -55,13 +57,16 @@ const me = Effect.flatMap(CurrentPrincipal, (principal) =>
     : Effect.succeed(principal)
 )
 
-const userView = ({ createdAt, disabled, hasPassword, name, role }: User): Users.User => ({
-  name,
-  role,
-  hasPassword,
-  disabled,
-  createdAt: DateTime.unsafeMake(createdAt)
+const quotaView = ({ used, user: { quota } }: { readonly used: Quota.Use; readonly user: Pick<User, "quota"> }) => ({
+  quota,
+  used,
+  exceeded: Quota.exceeded(quota, used)
 })
+
+const userView = (report: Accounts.UserReport): Users.User => {
+  const { createdAt, disabled, hasPassword, name, role } = report.user
+  return { name, role, hasPassword, disabled, createdAt: DateTime.unsafeMake(createdAt), ...quotaView(report) }
+}
 
 const timeOrNull = (time: number | null) => (time === null ? null : DateTime.unsafeMake(time))
 
@@ -81,14 +86,6 @@ const forbidden = (reason: string) => new Errors.NotAllowed({ reason })
 
 // --- users ----------------------------------------------------------------------------------------------------------
 
-const userNamed = (name: UserName) =>
-  Effect.flatMap(Identity, ({ users }) =>
-    Effect.flatMap(users, (all) => {
-      const user = all.find((one) => one.name === name)
-      return user === undefined ? new Errors.UserNotFound({ name }) : Effect.succeed(user)
-    })
-  )
-
 /**
  * Whoever has somebody's session or token must not become that user for good by it: the present password is asked for, and a token that may
  * less than its owner is not enough.
@@ -98,7 +95,7 @@ const mayHavePassword = Effect.fnUntraced(function* (name: UserName, current: Re
   const { role, user } = yield* me
   if (role === "admin") return
   if (user !== name) return yield* told(forbidden("only an admin can set the password of somebody else"))
-  const own = yield* told(userNamed(name))
+  const own = yield* told(Accounts.named(name))
   if (own.role !== role) {
     return yield* told(
       forbidden(`a token with the role ${role} cannot set the password of a user with the role ${own.role}`)
@@ -113,20 +110,21 @@ const users = HttpApiBuilder.group(api, "users", (handlers) =>
   Effect.gen(function* () {
     const identity = yield* Identity
     const { decide, made } = yield* Answers.make
-    const one = (user: User) => Effect.as(tagged(Revision.ofUser(user)), userView(user))
+    const shown = (user: User) => Effect.map(Accounts.report(user), userView)
+    const one = (user: User) => Effect.zipRight(tagged(Revision.ofUser(user)), shown(user))
     return handlers
-      .handle("listUsers", () => told(Effect.map(identity.users, (all) => ({ items: all.map(userView) }))))
+      .handle("listUsers", () => told(Effect.map(Accounts.reports, (all) => ({ items: all.map(userView) }))))
       .handle("createUser", (asked) => {
         const { name, password } = asked.payload
         // a password is kept as its hash only: whether it is the same one is found out by that
         const again = Effect.fnUntraced(function* (_: string, key: string) {
-          const user = yield* Effect.catchTag(userNamed(name), "UserNotFound", () => Effect.succeed(null))
+          const user = yield* Effect.catchTag(Accounts.named(name), "UserNotFound", () => Effect.succeed(null))
           const same = user === null || password === undefined || (yield* identity.isPassword(name, password))
           return same ? user : yield* new Errors.KeyReused({ key })
         })
-        return told(decide(asked, made(asked, Accounts.createUser(asked.payload), again), Effect.map(userView)))
+        return told(decide(asked, made(asked, Accounts.createUser(asked.payload), again), Effect.flatMap(shown)))
       })
-      .handle("getUser", ({ path }) => told(Effect.flatMap(userNamed(path.name), one)))
+      .handle("getUser", ({ path }) => told(Effect.flatMap(Accounts.named(path.name), one)))
       .handle("changeUser", (asked) =>
         Effect.gen(function* () {
           const { user } = yield* me
@@ -194,7 +192,7 @@ const tokenToBe = Effect.fnUntraced(function* ({ expiresAt = null, name, owner, 
     return yield* told(forbidden("only an admin can make tokens for somebody else"))
   }
   // a role that nobody said must not be too much for the owner
-  const as = role ?? (whose === mine.user ? mine.role : lesser(mine.role, (yield* told(userNamed(whose))).role))
+  const as = role ?? (whose === mine.user ? mine.role : lesser(mine.role, (yield* told(Accounts.named(whose))).role))
   if (!allows(mine.role, as)) {
     return yield* told(
       forbidden(`${mine.user} asks with the role ${mine.role}, so the new token cannot have the role ${as}`)
@@ -262,7 +260,15 @@ const tokens = HttpApiBuilder.group(api, "tokens", (handlers) =>
 
 // --- session --------------------------------------------------------------------------------------------------------
 
-const whoAmI = () => me
+const whoAmI = () =>
+  Effect.gen(function* () {
+    const mine = yield* me
+    const own = yield* told(
+      Effect.catchTag(Accounts.named(mine.user), "UserNotFound", () => Effect.succeed({ quota: Quota.unlimited }))
+    )
+    const { use } = yield* Inventory
+    return { ...mine, ...quotaView({ user: own, used: yield* told(use(mine.user)) }) }
+  })
 
 /** With TLS here, or in front of us. */
 const cookieOptions = (request: HttpServerRequest.HttpServerRequest) => ({

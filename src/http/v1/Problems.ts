@@ -51,6 +51,7 @@ type Standing =
   | Errors.VolumeConflict
   | Errors.NoFeasibleHost
   | Errors.PoolFull
+  | Errors.QuotaExceeded
   | Errors.KeyReused
   | Errors.KeySpent
   | Errors.SecretNotKept
@@ -207,6 +208,14 @@ export function of(error: Known): P.Problem {
       })
     case "PoolFull":
       return conflict("pool_full", "The pool has no room", message)
+    case "QuotaExceeded":
+      return new P.Conflict({
+        status: 409,
+        code: "quota_exceeded",
+        title: "The quota does not allow it",
+        detail: message,
+        short: error.short
+      })
     case "KeyReused":
       return conflict("key_reused", "The key was used before", message)
     case "KeySpent":
@@ -303,19 +312,40 @@ const has = (schema: Option.Option<Schema.Schema.All>, field: string) =>
 const queryOf = (url: string): URLSearchParams =>
   new URLSearchParams(url.includes("?") ? url.slice(url.indexOf("?") + 1) : "")
 
-/** How much of a refused value is shown. */
-const shown = 120
+/** How much is said of what is wrong with one field: messages of ours may have what was given in them. */
+const shown = 500
 
-/** What a decoder says where nobody has given it words, without the notation of types. `whole`: it is about all of a body. */
+const isLiteral = (expected: string): boolean => /^(?:"[^"]*"|-?[0-9.]+)$/.test(expected)
+
+/** What is expected, without the notation of types. `whole`: of all of a body. */
+const expectation = (expected: string, whole: boolean): string => {
+  if (whole) return "a JSON object"
+  if (/^(?:readonly|ReadonlyArray)\b/.test(expected)) return "a list"
+  if (expected === "boolean") return "true or false"
+  if (expected.startsWith("an array of "))
+    return expected.replace("an array of ", "a list of ").replace("item(s)", "items")
+  if (/^[A-Z][A-Za-z]*$/.test(expected)) return `an object as the API's description has ${expected}`
+  if (expected.includes('" | "')) return either(expected.split(" | "))
+  if (!expected.startsWith("{")) return expected
+  const names = [...expected.matchAll(/readonly "?([^":?[\]]+)"?\??:/g)].map(([, name]) => name)
+  return names.length === 0 ? "an object" : `an object with ${names.join(", ")}`
+}
+
+const either = (words: ReadonlyArray<string>): string =>
+  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1) ?? ""}`
+
+const expectedIn = (said: string): string | undefined => /^Expected ([^]*?), actual [^]*$/.exec(said)?.[1]
+
+/**
+ * What a decoder says where nobody has given it words. What was given instead is never said: it may be a password of the wrong type, and what is said is
+ * kept in the record of who did what.
+ */
 const inWords = (said: string, whole: boolean): string => {
-  if (/^Unable to decode [^]* into a number$/.test(said)) return "expected a number"
-  const expected = /^Expected ([^]*), actual [^]*$/.exec(said)?.[1]
-  if (expected === undefined) return said
-  if (whole) return "expected a JSON object"
-  if (/^(?:readonly|ReadonlyArray)\b/.test(expected)) return "expected a list"
-  if (!expected.startsWith("{")) return said
-  const names = [...expected.matchAll(/readonly "?([^":?]+)"?\??:/g)].map(([, name]) => name)
-  return names.length === 0 ? "expected an object" : `expected an object with ${names.join(", ")}`
+  const into = /^Unable to decode [^]* into an? ([A-Za-z.]+)$/.exec(said)?.[1]
+  if (into !== undefined)
+    return `expected a ${into.startsWith("DateTime") ? "time, such as 2026-12-31T12:00:00Z" : into}`
+  const expected = expectedIn(said)
+  return expected === undefined ? said : `expected ${expectation(expected, whole)}`
 }
 
 /** One sentence about the first of what is wrong. */
@@ -327,12 +357,17 @@ const undecodable = (
   const [issue] = issues
   if (issue === undefined) return invalid("invalid_argument", "the request cannot be understood")
   const path = issue.path.map(String)
-  const words = inWords(issue.message, path.length === 0)
+  const field = path.join(".")
+  // of a choice the decoder says what is wrong with each
+  const choices = issues.flatMap(({ message, path }) => {
+    const expected = expectedIn(message)
+    return expected !== undefined && isLiteral(expected) && path.map(String).join(".") === field ? [expected] : []
+  })
+  const words = choices.length > 1 ? `expected ${either(choices)}` : inWords(issue.message, path.length === 0)
   const said = issue._tag === "Unexpected" ? "is not known here" : words.charAt(0).toLowerCase() + words.slice(1)
   const problem = said.length > shown ? `${said.slice(0, shown)}…` : said
   const [first] = path
   if (first === undefined) return invalid("invalid_body", `the body cannot be used: ${problem}`)
-  const field = path.join(".")
   const detail = `${field}${problem.startsWith("is ") ? "" : ":"} ${problem}`
   if (endpoint !== undefined) {
     if (issue._tag !== "Unexpected" && has(endpoint.headersSchema, first))
@@ -386,15 +421,42 @@ const isBodyRefused = (
     : invalid("invalid_header", "Content-Type: expected application/json", "Content-Type")
 }
 
+/** What cannot be read is told as wherever else a body is read. */
+const textOf = (request: HttpServerRequest.HttpServerRequest) =>
+  Effect.orDie(HttpIncomingMessage.withMaxBodySize(request.text, Option.some(maxBody)))
+
 /** By the body itself: what a server, or its test, hands on need not announce a length. One that announces too much is not read. */
 const hasNoBody = (request: HttpServerRequest.HttpServerRequest) =>
   Number(request.headers["content-length"] ?? 0) > maxBody
     ? Effect.succeed(false)
-    : // what cannot be read is told as wherever else a body is read
-      Effect.map(
-        Effect.orDie(HttpIncomingMessage.withMaxBodySize(request.text, Option.some(maxBody))),
-        (text) => text === ""
-      )
+    : Effect.map(textOf(request), (text) => text === "")
+
+const noBody = invalid("invalid_body", "this request takes no body: send it without")
+
+/** More than anything that is asked for has; what decodes and tells is recursive. */
+const deepest = 64
+
+const tooDeep = invalid("invalid_body", `the body has lists or objects in each other, more than ${deepest} of them`)
+
+/** It would be lost where the body is decoded. */
+const noName = invalid("invalid_body", "the body has something under the name __proto__, which nothing may have")
+
+/** Whether a text, as JSON, has more in each other than that. */
+const isTooDeep = (text: string): boolean => {
+  let depth = 0
+  let quoted = false
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (quoted) {
+      if (c === 0x5c) i++
+      else if (c === 0x22) quoted = false
+    } else if (c === 0x22) quoted = true
+    else if (c === 0x5b || c === 0x7b) {
+      if (++depth > deepest) return true
+    } else if (c === 0x5d || c === 0x7d) depth--
+  }
+  return false
+}
 
 /** The request as if the body, which it does not have, were `{}`. */
 const withEmptyBody = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest =>
@@ -416,12 +478,18 @@ const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.u
   return respond(internal)
 })
 
-/** A request that is only to be planned must not be done because nobody here plans it. */
-const isPlanRefused = (url: string, endpoint: Endpoint | undefined): P.Problem | undefined => {
-  if (endpoint === undefined || has(endpoint.urlParamsSchema, "plan")) return undefined
+/** What the query asks for and the endpoint does not know: one that is only to be planned must not be done because nobody here plans it. */
+const isQueryRefused = (url: string, endpoint: Endpoint | undefined): P.Problem | undefined => {
+  if (!url.includes("?") || endpoint === undefined || has(endpoint.urlParamsSchema, "plan")) return undefined
   const query = queryOf(url)
   const asked = ["plan", "plan_id"].find((name) => query.has(name))
-  if (asked === undefined) return undefined
+  if (asked === undefined) {
+    // those with parameters refuse others by themselves
+    const [unknown] = Option.isNone(endpoint.urlParamsSchema) ? query.keys() : []
+    return unknown === undefined
+      ? undefined
+      : invalid("invalid_argument", `${unknown.slice(0, 80)} is not known here`, unknown.slice(0, 80))
+  }
   return invalid(
     "invalid_argument",
     `${asked}: this request cannot be planned; nothing was done, send it without`,
@@ -429,27 +497,55 @@ const isPlanRefused = (url: string, endpoint: Endpoint | undefined): P.Problem |
   )
 }
 
+/** An endpoint's own problems are encoded by its schema, which knows of no headers. */
+const withRetryAfter = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse =>
+  response.status === 503 && response.headers["retry-after"] === undefined
+    ? HttpServerResponse.setHeader(response, "retry-after", String(retryAfter))
+    : response
+
 /**
  * Around every endpoint of the API: bodies are bounded and JSON, and whatever the endpoint itself has no words for is a problem, too.
  *
  * @since 0.4.0 @category layers
  */
-export const middleware = HttpLayerRouter.middleware((endpoint) =>
-  Effect.gen(function* () {
-    const request = yield* HttpServerRequest.HttpServerRequest
-    const asked = yield* current
-    const unplanned = isPlanRefused(request.url, asked)
-    if (unplanned !== undefined) return respond(unplanned)
-    if (HttpMethod.hasBody(request.method) && Option.isSome(asked?.payloadSchema ?? Option.none())) {
-      if (asked !== undefined && Context.get(asked.annotations, BodyOptional) && (yield* hasNoBody(request))) {
-        return yield* Effect.provideService(endpoint, HttpServerRequest.HttpServerRequest, withEmptyBody(request))
-      }
-      const refused = isBodyRefused(request, asked)
-      if (refused !== undefined) return respond(refused)
+export const middleware = HttpLayerRouter.middleware((endpoint) => {
+  const told = Effect.map(endpoint, withRetryAfter)
+  const bounded = HttpIncomingMessage.withMaxBodySize(told, Option.some(maxBody))
+  const withBody = Effect.fnUntraced(function* (
+    request: HttpServerRequest.HttpServerRequest,
+    asked: Endpoint | undefined
+  ) {
+    if (asked === undefined) return yield* bounded
+    if (Option.isNone(asked.payloadSchema)) {
+      if (yield* hasNoBody(request)) return yield* bounded
+      const empty = yield* Effect.map(textOf(request), (text) => /^\s*\{\s*\}\s*$/.test(text))
+      return empty ? yield* bounded : respond(noBody)
     }
-    return yield* HttpIncomingMessage.withMaxBodySize(endpoint, Option.some(maxBody))
-  }).pipe(Effect.catchAllCause(failed))
-).layer
+    if (Context.get(asked.annotations, BodyOptional) && (yield* hasNoBody(request))) {
+      return yield* Effect.provideService(told, HttpServerRequest.HttpServerRequest, withEmptyBody(request))
+    }
+    const refused = isBodyRefused(request, asked)
+    if (refused !== undefined) return respond(refused)
+    // it is kept by the request, for whoever decodes it
+    if (!takesBytes(asked)) {
+      const text = yield* textOf(request)
+      if (isTooDeep(text)) return respond(tooDeep)
+      if (/"__proto__"\s*:/.test(text)) return respond(noName)
+    }
+    return yield* bounded
+  })
+  // most requests have no body: with as few steps as can be
+  return Effect.catchAllCause(
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+      Effect.flatMap(current, (asked) => {
+        const refused = isQueryRefused(request.url, asked)
+        if (refused !== undefined) return Effect.succeed(respond(refused))
+        return HttpMethod.hasBody(request.method) ? withBody(request, asked) : told
+      })
+    ),
+    failed
+  )
+}).layer
 
 /** The paths of the API, as its router finds them, by each method that they have. */
 const paths = HttpLayerRouter.FindMyWay.make<void>()
@@ -477,7 +573,10 @@ const unknown = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
 /** What is under the prefix and no endpoint. @since 0.4.0 @category layers */
 export const notFound = (prefix: `/${string}`) =>
   HttpLayerRouter.addAll(
-    ([prefix, `${prefix}/*`] as const).map((path) =>
-      HttpLayerRouter.route("*", path, (request) => Effect.succeed(unknown(request)))
+    // HEAD is not among them: it finds what GET finds
+    ([prefix, `${prefix}/*`] as const).flatMap((path) =>
+      (["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const).map((method) =>
+        HttpLayerRouter.route(method, path, (request) => Effect.succeed(unknown(request)))
+      )
     )
   )

@@ -114,6 +114,7 @@ export const vm = ({ addresses, drift, host, seen, violations, vm }: VmReport): 
   placement: vm.placement,
   violations: violations.map(violation),
   createdAt: text(vm.createdAt),
+  owner: vm.owner,
   seen: seen === null ? null : { power: seen.power, reason: seen.reason, since: text(seen.since) },
   hostStatus: statuses[host._tag],
   hostReason: reasonOf(host),
@@ -265,7 +266,8 @@ export const volume = (volume: Volume) => ({
   target: volume.target,
   serial: volume.serial,
   snapshotId: volume.sourceId,
-  purgeAt: timeOrNull(volume.purgeAt)
+  purgeAt: timeOrNull(volume.purgeAt),
+  owner: volume.owner
 })
 
 /** A state that nobody is shown: such an image is not found. */

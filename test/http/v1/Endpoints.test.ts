@@ -13,6 +13,22 @@ import * as World from "../../fabric/World.ts"
 import * as App from "./App.ts"
 
 describe("VMs", () => {
+  it.scopedLive("are answered one by one as by their endpoint, which an id that is written otherwise is left to", () =>
+    Effect.gen(function* () {
+      const { done, get, send } = yield* App.make()
+      yield* done("POST", "/vms", { name: "web", instanceType: 1, tags: ["prod"], description: "ünïcode" })
+      const quick = yield* get("/vms/1")
+      assert.deepInclude(quick.json, { id: 1, name: "web", tags: ["prod"], description: "ünïcode" })
+      const slow = yield* send("/api/v1/vms/01")
+      assert.strictEqual(slow.status, 200)
+      assert.deepStrictEqual(slow.body, quick.body)
+      assert.deepStrictEqual([...slow.headers], [...quick.headers])
+      const none = yield* send("/api/v1/vms/2")
+      assert.deepStrictEqual(none.body, (yield* send("/api/v1/vms/02")).body)
+      assert.deepInclude(none.json, { status: 404, code: "vm_not_found" })
+    })
+  )
+
   it.scopedLive("have words on them, by which they are found, and are protected", () =>
     Effect.gen(function* () {
       const { ask, done, get } = yield* App.make()

@@ -188,7 +188,7 @@ export const run = Effect.fn("Fuzz.run")(function* (
     yield* ask("POST", "/vms/batch", { name: "web", instanceType: 1, count: 4 }, { prefer: "wait=20" })
     for (const name of ["data", "logs", "old"]) yield* done("POST", "/volumes", { name, size: 1 })
     yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
-    yield* ask("POST", "/users", { name: "ada", role: "admin" })
+    yield* ask("POST", "/users", { name: "ada", role: "admin", password: "the first admin of all" })
     yield* ask("POST", "/tokens", { name: "ci", owner: "ada" })
     yield* ask("POST", "/webhooks", { url: "https://receiver.example/" })
     for (const call of requests) {

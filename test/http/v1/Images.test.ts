@@ -57,6 +57,10 @@ describe("an image that is sent", () => {
       assert.deepInclude((yield* get("/images/101")).json, { received: 100_000 })
       const tooMuch = yield* send(app, 101, 100_000, bytes)
       assert.deepInclude(tooMuch.json, { status: 409, code: "image_conflict" })
+      const announced = yield* send(app, 101, 100_000, bytes, { "content-length": String(bytes.length) })
+      assert.deepInclude(announced.json, { status: 409, code: "image_conflict" })
+      assert.include(String(announced.json.detail), `send ${bytes.length - 100_000} from 100000 on, and no more`)
+      assert.deepInclude((yield* get("/images/101")).json, { received: 100_000 })
       const whole = yield* send(app, 101, 100_000, bytes.subarray(100_000))
       assert.deepInclude(whole.json, {
         state: "available",

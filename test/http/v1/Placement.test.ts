@@ -117,6 +117,12 @@ describe("rules through the API", () => {
           String(more.json.detail),
           /^none of the 3 VMs is created, for no host can take number 3 beside those/
         )
+        const planned = yield* app.ask("POST", "/vms/batch?plan=true", { ...wanted, name: "h", count: 3 })
+        assert.deepStrictEqual(planned.json, more.json)
+        // not what every object has
+        const rules = [{ kind: "on", label: "constructor", values: ["x"] }]
+        const odd = yield* app.ask("POST", "/vms", one("odd", { rules }))
+        assert.include(String(odd.json.detail), "it has no label constructor")
       }),
     patience
   )
@@ -230,7 +236,7 @@ describe("rules through the API", () => {
           "placement.rules.0.group is not said, and the VM is in no group: expected the group that the rule is about, or the VM's own in placement.group",
           "placement.rules.0.vms has 4711, which is no VM: expected ids of VMs that exist",
           `placement.group: expected ${name}`,
-          'placement.rules.0.kind: expected "on" | "notOn" | "near" | "apart" | "notWith" | "evenly", actual "close"',
+          'placement.rules.0.kind: expected "on", "notOn", "near", "apart", "notWith" or "evenly"',
           "placement.rules.0.ovr is not known here",
           "placement.rules.0.over is missing"
         ])

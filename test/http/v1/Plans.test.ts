@@ -63,7 +63,7 @@ const requests: ReadonlyArray<
   ["hosts.removeHost", "DELETE", "/hosts/4"],
   ["instanceTypes.createInstanceType", "POST", "/instance-types", { cpu: 2, ram: 2048, disk: 20 }],
   ["instanceTypes.retireInstanceType", "DELETE", "/instance-types/1"],
-  ["users.createUser", "POST", "/users", { name: "ada", role: "admin" }],
+  ["users.createUser", "POST", "/users", { name: "ada", role: "admin", password: "the first admin of all" }],
   [
     "users.changeUser",
     "PATCH",
@@ -244,7 +244,7 @@ describe("a plan of users, tokens and webhooks", () => {
     Effect.gen(function* () {
       const app = yield* App.make()
       const { ask } = app
-      yield* ask("POST", "/users", { name: "ada", role: "admin" })
+      yield* ask("POST", "/users", { name: "ada", role: "admin", password: "the first admin of all" })
       yield* ask("POST", "/users", { name: "bob", role: "operator", password: "a canary in a coal mine" })
       yield* ask("POST", "/tokens", { name: "ci", owner: "bob" })
       yield* ask("POST", "/webhooks", { url: "https://receiver.example/" })
@@ -301,7 +301,7 @@ describe("a plan of users, tokens and webhooks", () => {
   it.scopedLive("is not applied when they have become something else, and says what has moved", () =>
     Effect.gen(function* () {
       const { ask } = yield* App.make()
-      yield* ask("POST", "/users", { name: "ada", role: "admin" })
+      yield* ask("POST", "/users", { name: "ada", role: "admin", password: "the first admin of all" })
       yield* ask("POST", "/users", { name: "bob", role: "operator" })
       yield* ask("POST", "/tokens", { name: "ci", owner: "bob" })
       yield* ask("POST", "/webhooks", { url: "https://receiver.example/" })

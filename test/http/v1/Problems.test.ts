@@ -61,6 +61,11 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   VolumeConflict: [new Errors.VolumeConflict({ volumeId, reason: "is deleted" }), 409, "volume_conflict"],
   NoFeasibleHost: [new Errors.NoFeasibleHost({ refusals: [] }), 409, "no_feasible_host"],
   PoolFull: [new Errors.PoolFull({ pool: "vms", wanted: 1, promised: 1, limit: 1, available: 1 }), 409, "pool_full"],
+  QuotaExceeded: [
+    new Errors.QuotaExceeded({ user: "ada", short: [{ resource: "vms", has: 20, used: 20, asked: 1 }] }),
+    409,
+    "quota_exceeded"
+  ],
   KeyReused: [new Errors.KeyReused({ key: "k" }), 409, "key_reused"],
   KeySpent: [new Errors.KeySpent({ key: "k", made: "user ada" }), 409, "key_spent"],
   SecretNotKept: [
@@ -95,6 +100,27 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   PersistenceError: [new Errors.PersistenceError({ action: "read", cause: new Error("full") }), 503, "database"]
 }
 
+describe("what is refused", () => {
+  it.scopedLive("is not said: it may be a password, or user data, of the wrong type", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* App.make()
+      const canary = "hunter2hunter2"
+      for (const [method, path, body] of [
+        ["POST", "/users", { name: "eve", role: "admin", password: [canary] }],
+        ["PUT", "/users/eve/password", { password: { [canary]: canary } }],
+        ["PUT", "/users/eve/password", canary],
+        ["POST", "/session", { name: "eve", password: { word: canary } }],
+        ["POST", "/vms", { name: "a", instanceType: 1, userData: [canary] }],
+        ["POST", "/vms", { name: "a", instanceType: canary }]
+      ] as const) {
+        const answer = yield* ask(method, path, Object(body))
+        assert.strictEqual(answer.status, 400, path)
+        assert.notInclude(JSON.stringify(answer.body), canary)
+      }
+    })
+  )
+})
+
 describe("an error of the domain", () => {
   it("is a problem with a code of its own and its sentence", () => {
     for (const [error, status, code] of Object.values(table)) {
@@ -115,6 +141,8 @@ describe("an error of the domain", () => {
 })
 
 const json = { "content-type": "application/json" }
+
+const nested = (depth: number) => `{"name":${"[".repeat(depth)}${"]".repeat(depth)}}`
 
 /** What is asked, and what is told of it. */
 const refusals: ReadonlyArray<
@@ -280,6 +308,63 @@ const refusals: ReadonlyArray<
   ["GET", "/hosts/9", {}, 404, "host_not_found", "pmid : 9 does not exist"],
   ["GET", `/operations/${operationId}`, {}, 404, "operation_not_found", `operation : ${operationId} does not exist`],
   ["GET", "/nothing", {}, 404, "route_not_found", "there is no route GET /api/v1/nothing"],
+  ["POST", "/vms", { body: nested(100_000), headers: json }, 400, "invalid_body", "more than 64 of them"],
+  ["POST", "/vms", { body: nested(60), headers: json }, 400, "invalid_body", "name: expected", "name"],
+  [
+    "POST",
+    "/users",
+    { body: '{"name":"eve","role":"god"}', headers: json },
+    400,
+    "invalid_body",
+    'role: expected "viewer", "operator" or "admin"',
+    "role"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":1,"protected":"x"}', headers: json },
+    400,
+    "invalid_body",
+    "protected: expected true or false",
+    "protected"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":1,"labels":[]}', headers: json },
+    400,
+    "invalid_body",
+    "labels: expected an object",
+    "labels"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":1,"labels":{"__proto__":"x"}}', headers: json },
+    400,
+    "invalid_body",
+    "__proto__, which nothing may have"
+  ],
+  [
+    "POST",
+    "/tokens",
+    { body: '{"name":"a","expiresAt":"x"}', headers: json },
+    400,
+    "invalid_body",
+    "expiresAt: expected a time, such as 2026-",
+    "expiresAt"
+  ],
+  [
+    "POST",
+    "/webhooks",
+    { body: '{"url":"https://a.b","types":["x"]}', headers: json },
+    400,
+    "invalid_body",
+    "types.0",
+    "types.0"
+  ],
+  ["POST", "/vms/1/start", { body: '{"x":1}', headers: json }, 400, "invalid_body", "this request takes no body"],
+  ["GET", "/images?x=1", {}, 400, "invalid_argument", "x is not known here", "x"],
   ["DELETE", "/hosts", {}, 405, "method_not_allowed", "there is no route DELETE /api/v1/hosts: it has GET, POST"],
   ["GET", `/vms/${"7".repeat(3000)}`, {}, 400, "invalid_argument", "id: expected a whole number from 1 on", "id"],
   ["GET", "", {}, 404, "route_not_found", "there is no route GET /api/v1"]
@@ -296,8 +381,9 @@ describe("a request that cannot be answered", () => {
         assert.strictEqual(json.field, field, what)
         assert.include(String(json.detail), detail, what)
         assert.notInclude(String(json.detail), "\n", what)
-        assert.isBelow(String(json.detail).length, 200, what)
+        assert.isBelow(String(json.detail).length, 300, what)
         assert.strictEqual(headers.get("content-type"), "application/problem+json", what)
+        assert.strictEqual(headers.get("retry-after"), status === 503 ? "5" : null, what)
         assert.strictEqual(headers.get("allow"), status === 405 ? "GET, POST" : null, what)
       }
     })

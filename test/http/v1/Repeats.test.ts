@@ -125,7 +125,7 @@ const makers: ReadonlyArray<{
 }> = [
   {
     path: "/users",
-    body: { name: "ada", role: "admin" },
+    body: { name: "ada", role: "admin", password: "the first admin of all" },
     other: { name: "bob", role: "viewer" },
     list: "/users",
     id: "name"
@@ -222,7 +222,7 @@ describe("Idempotency-Key of what begins no operation", () => {
     Effect.gen(function* () {
       let who: Principal = App.admin
       const { ask } = yield* App.make(undefined, () => who)
-      yield* ask("POST", "/users", { name: "ada", role: "admin" })
+      yield* ask("POST", "/users", { name: "ada", role: "admin", password: "the first admin of all" })
       who = { user: UserName.make("ada"), role: "admin", via: "session", tokenId: null }
       const create = ask("POST", "/tokens", { name: "ci" }, key("mine"))
       const made = yield* create

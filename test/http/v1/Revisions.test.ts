@@ -90,7 +90,7 @@ describe("If-Match", () => {
       yield* done("POST", "/vms", { name: "web", instanceType: 1 })
       yield* done("POST", "/volumes", { name: "a", size: 1 })
       yield* ask("POST", "/webhooks", { url: "https://receiver.example/hooks" })
-      yield* ask("POST", "/users", { name: "ada", role: "admin" })
+      yield* ask("POST", "/users", { name: "ada", role: "admin", password: "the first admin of all" })
       yield* ask("POST", "/users", { name: "bob", role: "operator" })
       yield* ask("POST", "/tokens", { name: "ci", owner: "bob" })
       for (const { attempts, change, path } of resources) {

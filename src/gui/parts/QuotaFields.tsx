@@ -1,0 +1,136 @@
+/**
+ * How much a user may have, and has.
+ *
+ * @since 0.9.0
+ */
+import type { ReactNode } from "react"
+import type { User } from "../../api/Users.ts"
+import type { Vm } from "../../api/Vms.ts"
+import * as Quota from "../../domain/Quota.ts"
+import { TextField } from "./Field.tsx"
+import { count, gibibytes, mebibytes } from "./Words.ts"
+
+/** What is filled in; empty: as much as there is. @since 0.9.0 @category models */
+export type Limits = Readonly<Record<Quota.Name, string>>
+
+/** What a view has of it. @since 0.9.0 @category models */
+export type Held = Pick<User, "exceeded" | "quota" | "used">
+
+const labels: Readonly<Record<Quota.Name, string>> = {
+  vms: "VMs",
+  cpu: "vCPUs",
+  ram: "Memory in MiB",
+  volumes: "Volumes",
+  volumeSize: "GiB of volumes"
+}
+
+const each = <A,>(of: (name: Quota.Name) => A) => ({
+  vms: of("vms"),
+  cpu: of("cpu"),
+  ram: of("ram"),
+  volumes: of("volumes"),
+  volumeSize: of("volumeSize")
+})
+
+/** @since 0.9.0 @category constructors */
+export const limitsOf = (quota: Quota.Quota = Quota.unlimited): Limits =>
+  each((name) => (quota[name] === null ? "" : String(quota[name])))
+
+/** Null: no limit; undefined: that is none. */
+const limitOf = (text: string): number | null | undefined =>
+  text.trim() === "" ? null : /^[0-9]{1,15}$/.test(text.trim()) ? Number(text) : undefined
+
+/** Whether all that is filled in can be. @since 0.9.0 @category predicates */
+export const areLimits = (limits: Limits): boolean => Quota.names.every((name) => limitOf(limits[name]) !== undefined)
+
+/** What becomes different. @since 0.9.0 @category conversions */
+export const changeOf = (limits: Limits, before: Quota.Quota = Quota.unlimited): Quota.Change =>
+  Object.fromEntries(
+    Quota.names.flatMap((name) => {
+      const limit = limitOf(limits[name])
+      return limit === undefined || limit === before[name] ? [] : [[name, limit]]
+    })
+  )
+
+/** The same on the command line. @since 0.9.0 @category conversions */
+export const quotaWords = (change: Quota.Change): ReadonlyArray<string> =>
+  Quota.names.flatMap((name) => {
+    const limit = change[name]
+    return limit === undefined ? [] : ["--quota", `${name}=${limit ?? "none"}`]
+  })
+
+const quantity = (name: Quota.Name, amount: number): string =>
+  name === "ram" ? mebibytes(amount) : name === "volumeSize" ? gibibytes(amount) : count(amount)
+
+const nouns: Readonly<Record<Quota.Name, string>> = {
+  vms: "VMs",
+  cpu: "vCPUs",
+  ram: "of memory",
+  volumes: "volumes",
+  volumeSize: "of volumes"
+}
+
+/** How much of what is limited they have, as in `7 of 20 VMs`. @since 0.9.0 @category formatting */
+export const usesOf = ({ quota = Quota.unlimited, used = Quota.nothing }: Held): string => {
+  const limited = Quota.names.filter((name) => quota[name] !== null)
+  return limited.length === 0
+    ? "no limit"
+    : limited
+        .map((name) => `${quantity(name, used[name])} of ${quantity(name, quota[name] ?? 0)} ${nouns[name]}`)
+        .join(", ")
+}
+
+/** In one line, and in another tone where it is more than they may. @since 0.9.0 @category components */
+export const Uses = ({ of }: { readonly of: Held }): ReactNode => (
+  <span className={(of.exceeded ?? []).length > 0 ? "over" : undefined}>{usesOf(of)}</span>
+)
+
+/** Among the facts of a VM or a volume: in whose quota it counts. @since 0.9.0 @category components */
+export const Owner = ({ of: { owner } }: { readonly of: Pick<Vm, "owner"> }): ReactNode =>
+  // a controller that is older says nothing of it
+  owner === undefined ? null : (
+    <>
+      <dt>Owner</dt>
+      <dd>{owner ?? "nobody that is known"}</dd>
+    </>
+  )
+
+/** @since 0.9.0 @category components */
+export const QuotaFields = ({
+  limits,
+  onChange,
+  used
+}: {
+  readonly limits: Limits
+  readonly onChange: (limits: Limits) => void
+  /** what they have; undefined: nothing is said of it */
+  readonly used?: Quota.Use | undefined
+}): ReactNode => (
+  <fieldset className="several">
+    <legend>Quota</legend>
+    <p className="quiet small">What is left empty is not limited. VMs and volumes count for whoever had them made.</p>
+    <div className="pair">
+      {Quota.names.map((name) => {
+        const limit = limitOf(limits[name])
+        const wrong =
+          limit === undefined
+            ? "A whole number, or nothing."
+            : limit !== null && used !== undefined && used[name] > limit
+              ? "Less than they have: it stays, and there can be no more of it."
+              : null
+        return (
+          <TextField
+            key={name}
+            label={labels[name]}
+            {...(used === undefined ? {} : { hint: `They have ${quantity(name, used[name])}.` })}
+            wrong={wrong}
+            type="number"
+            min={0}
+            value={limits[name]}
+            onChange={(value) => onChange({ ...limits, [name]: value })}
+          />
+        )
+      })}
+    </div>
+  </fieldset>
+)

@@ -1,0 +1,26 @@
+/**
+ * Answers in JSON.
+ *
+ * @since 0.9.0
+ */
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+
+/** @since 0.9.0 @category models */
+export interface Options {
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/**
+ * As a string, which Node sends in one piece with the head; bytes are a second piece, and cost some of the throughput.
+ *
+ * @since 0.9.0 @category constructors
+ */
+export const answer = (body: object, options: Options = {}): HttpServerResponse.HttpServerResponse => {
+  const text = JSON.stringify(body)
+  return HttpServerResponse.raw(text, {
+    ...options,
+    contentType: "application/json",
+    contentLength: Buffer.byteLength(text)
+  })
+}
