@@ -12,15 +12,13 @@ export interface Options {
 }
 
 /**
- * As a string, which Node sends in one piece with the head; bytes are a second piece, and cost some of the throughput.
+ * A text that is JSON. As a string, which Node sends in one piece with the head; bytes are a second piece, and cost some of the throughput.
  *
  * @since 0.9.0 @category constructors
  */
-export const answer = (body: object, options: Options = {}): HttpServerResponse.HttpServerResponse => {
-  const text = JSON.stringify(body)
-  return HttpServerResponse.raw(text, {
-    ...options,
-    contentType: "application/json",
-    contentLength: Buffer.byteLength(text)
-  })
-}
+export const text = (json: string, options: Options = {}): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.raw(json, { ...options, contentType: "application/json", contentLength: Buffer.byteLength(json) })
+
+/** @since 0.9.0 @category constructors */
+export const answer = (body: object, options?: Options): HttpServerResponse.HttpServerResponse =>
+  text(JSON.stringify(body), options)

@@ -15,6 +15,7 @@ import {
   type VolumeDisk,
   volumeSlots
 } from "../services/Hypervisor.ts"
+import * as SerialLog from "./SerialLog.ts"
 import * as Xml from "./Xml.ts"
 
 /** The namespace of what we write into a domain's metadata. @since 0.1.0 @category constants */
@@ -34,12 +35,11 @@ export interface Ownership {
  */
 export const serialLog = (domainName: string): string => `/var/log/libvirt/qemu/${domainName}.serial.log`
 
-/** As many old ones as virtlogd may reasonably be told to keep (`max_backups`). */
-const rotated = Array.from({ length: 10 }, (_, number) => `.${number}`)
-
 /** It, and what virtlogd may have made of it. @since 0.8.0 @category constants */
-export const serialLogs = (domainName: string): ReadonlyArray<string> =>
-  ["", ...rotated].map((end) => serialLog(domainName) + end)
+export const serialLogs = (domainName: string): ReadonlyArray<string> => {
+  const log = serialLog(domainName)
+  return [log, ...SerialLog.older(log)]
+}
 
 /**
  * A domain for `DOMAIN_DEFINE_XML_FLAGS`, made for `facts.arch` and `facts.domainType` of the host it is defined on. Every value

@@ -22,8 +22,13 @@ const windowLength = 256
 
 const head: FileRange = { from: 0, length: headLength }
 
-/** virtlogd keeps three by default, and some installations a few more. */
-const backups = [0, 1, 2, 3, 4]
+/**
+ * What virtlogd may have made of a log when it grew, the newest first: as many as it may reasonably be told to keep (`max_backups`), where three are usual.
+ *
+ * @since 0.9.0 @category constants
+ */
+export const older = (path: string): ReadonlyArray<string> =>
+  Array.from({ length: 10 }, (_, number) => `${path}.${number}`)
 
 const hashOf = (head: Uint8Array, before: Uint8Array) =>
   createHash("sha256").update(head).update(before).digest("hex").slice(0, 12)
@@ -51,11 +56,11 @@ export const tail = <E>(read: Read<E>, path: string, bytes: number): Effect.Effe
     const { modified, size } = Option.getOrElse(newest, () => ({ modified: 0, size: 0 }))
     const parts = [last]
     let missing = bytes - last.length
-    for (const number of backups) {
+    for (const file of older(path)) {
       if (missing <= 0) break
-      const older = yield* read(`${path}.${number}`, [{ from: -missing, length: missing }])
-      if (Option.isNone(older)) break
-      const [part = nothing] = older.value.pieces
+      const asked = yield* read(file, [{ from: -missing, length: missing }])
+      if (Option.isNone(asked)) break
+      const [part = nothing] = asked.value.pieces
       parts.unshift(part)
       missing -= part.length
     }
@@ -78,7 +83,7 @@ export const after = <E>(
     const known = parse(cursor)
     const from = Math.max(0, known.offset - windowLength)
     const window = known.offset - from
-    const files = [path, ...backups.map((number) => `${path}.${number}`)]
+    const files = [path, ...older(path)]
     /** Those that are there and may have it, the newest first. */
     const seen: Array<string> = []
     let found: { readonly at: number; readonly file: FileRead } | undefined

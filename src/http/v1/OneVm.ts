@@ -17,7 +17,7 @@ import * as Views from "./Views.ts"
 
 /** @since 0.9.0 @category conversions */
 export const answer = (report: VmReport): HttpServerResponse.HttpServerResponse =>
-  Json.answer(Views.vm(report), { headers: headersOf(Revision.ofVm(report.vm)) })
+  Json.text(Views.vmText(report), { headers: headersOf(Revision.ofVm(report.vm)) })
 
 const path = `${prefix}/vms/`
 const plainId = /^[1-9][0-9]{0,14}$/

@@ -121,6 +121,32 @@ export const vm = ({ addresses, drift, host, seen, violations, vm }: VmReport): 
   drift: drift.length
 })
 
+/** Of a VM, with what it is shown with: of a value that is another when it changes, or by the number that is shown. */
+interface Shown extends Pick<VmReport, "addresses" | "host" | "seen"> {
+  readonly drift: number
+  readonly text: string
+}
+
+const shown = new WeakMap<VmReport["vm"], Shown>()
+
+/**
+ * The same as JSON. Lists are read again and again, and little of them changes meanwhile: the text of a VM is kept until something that it tells is
+ * another. What violates rules depends on other VMs and on hosts, too, and is told anew.
+ *
+ * @since 0.9.0 @category views
+ */
+export const vmText = (report: VmReport): string => {
+  const { addresses, drift, host, seen, violations } = report
+  if (violations.length > 0) return JSON.stringify(vm(report))
+  const kept = shown.get(report.vm)
+  if (kept?.seen === seen && kept.host === host && kept.addresses === addresses && kept.drift === drift.length) {
+    return kept.text
+  }
+  const text = JSON.stringify(vm(report))
+  shown.set(report.vm, { addresses, host, seen, drift: drift.length, text })
+  return text
+}
+
 /** @since 0.6.0 @category views */
 export const nic = ({ addresses, nic, source }: NicReport) => ({
   ...nic,
