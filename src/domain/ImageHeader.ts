@@ -296,6 +296,8 @@ const byteOrderMarks = [
  */
 const isText = (head: Uint8Array): boolean => {
   const sector = head.subarray(0, sectorSize)
+  // whatever is before it: a disk that can be booted, or one with partitions
+  if (startsWith(sector, 510, [0x55, 0xaa])) return false
   const marked = byteOrderMarks.find(([, mark]) => startsWith(sector, 0, mark))
   // a sector may end within a character
   const start = new TextDecoder(marked?.[0]).decode(sector, { stream: true })

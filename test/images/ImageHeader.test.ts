@@ -334,6 +334,10 @@ describe("raw", () => {
       XFS: sector([0, [...Buffer.from("XFSB"), 0, 0, 0x10, 0]]),
       FAT: sector([0, [0xeb, 0x3c, 0x90, ...Buffer.from("mkfs.fat")]], [510, [0x55, 0xaa]]),
       swap: sector([4086, Array.from(Buffer.from("SWAPSPACE2"))]),
+      "a boot record whose code is a sentence": sector(
+        [0, Array.from(Buffer.from("a disk, not an empty one. ".repeat(20)).subarray(0, 510))],
+        [510, [0x55, 0xaa]]
+      ),
       "erased to ones": new Uint8Array(4096).fill(0xff),
       "a mark of UTF-16 by chance": sector([0, [0xff, 0xfe, ...code]])
     }
