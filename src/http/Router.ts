@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Further from "./Further.ts"
 import { api } from "../api/Api.ts"
 import * as Problem from "../api/Problem.ts"
+import * as AnyMethod from "./AnyMethod.ts"
 import * as Guard from "./Guard.ts"
 import * as Gui from "./Gui.ts"
 import * as Health from "./Health.ts"
@@ -27,9 +28,6 @@ import * as Traces from "./Traces.ts"
 import * as Api from "./v1/Api.ts"
 import * as Problems from "./v1/Problems.ts"
 
-/** HEAD is not among them: it finds what GET finds. */
-const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const
-
 /** What is served outside of the API, by each method. */
 const served = HttpLayerRouter.FindMyWay.make<void>({ maxParamLength: Number.MAX_SAFE_INTEGER })
 for (const { method, path } of Needs.plain) served.on(method, path, undefined)
@@ -41,8 +39,8 @@ const wrongMethod = (request: HttpServerRequest.HttpServerRequest, allowed: Read
   )
 
 const unknownRoute = (request: HttpServerRequest.HttpServerRequest) => {
-  const allowed = methods.filter((method) => served.find(method, request.url) !== undefined)
-  return Effect.succeed(allowed.length > 0 ? wrongMethod(request, allowed) : noRoute(request))
+  const allowed = AnyMethod.methods.filter((method) => served.find(method, request.url) !== undefined)
+  return allowed.length > 0 ? wrongMethod(request, allowed) : noRoute(request)
 }
 
 const noRoute = (request: HttpServerRequest.HttpServerRequest) =>
@@ -55,12 +53,12 @@ const noRoute = (request: HttpServerRequest.HttpServerRequest) =>
     { status: 404 }
   )
 
-const notFound = HttpLayerRouter.addAll(methods.map((method) => HttpLayerRouter.route(method, "/*", unknownRoute)))
+const notFound = HttpLayerRouter.addAll(AnyMethod.routes("/*", unknownRoute))
 
 /** A browser is led to the web interface; for everybody else there is nothing. */
 const root = HttpLayerRouter.add("GET", "/", (request) => {
   const led = Gui.fromRoot(request)
-  return led === null ? Effect.succeed(noRoute(request)) : Effect.succeed(led)
+  return Effect.succeed(led ?? noRoute(request))
 })
 
 /** The original's routes and those in its manner, without a server and without a guard. @since 0.1.0 @category layers */

@@ -9,34 +9,20 @@ import * as Stream from "effect/Stream"
 import { VmNotFound } from "../../src/domain/Errors.ts"
 import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import { UserName } from "../../src/domain/Identity.ts"
+import type { Vm } from "../../src/domain/Vm.ts"
 import * as Ids from "../../src/domain/Ids.ts"
-import * as Nic from "../../src/domain/Nic.ts"
-import { Vm } from "../../src/domain/Vm.ts"
 import * as Reach from "../../src/fabric/Reach.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Consoles } from "../../src/services/Consoles.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Hypervisor } from "../../src/services/Hypervisor.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
+import * as Given from "../domain/Vm.ts"
 import * as World from "./World.ts"
 
 const ada = { user: UserName.make("ada"), role: "operator", via: "session", tokenId: null } as const
 
-const web = (uuid: string) =>
-  Vm.make({
-    id: Ids.VmId.make(7),
-    uuid: Ids.DomainUuid.make(uuid),
-    name: "web",
-    instanceType: Ids.InstanceTypeId.make(1),
-    imageId: Ids.ImageId.make(100),
-    hostId: Ids.HostId.make(1),
-    resources: { cpu: 1, ram: 512, disk: 1 },
-    driver: "dir",
-    nics: [Nic.usual("52:54:00:00:00:01")],
-    state: "running",
-    onCrash: "leave",
-    applied: null
-  })
+const web = (uuid: string) => Given.named("web", uuid)
 
 describe("a ticket", () => {
   it.scopedLive("is for the very VM it was asked for, not for another that is called and numbered like it", () => {

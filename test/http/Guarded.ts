@@ -12,10 +12,7 @@ import * as EventLogTest from "../../layers/EventLogTest.ts"
 import * as IdentityTest from "../../layers/IdentityTest.ts"
 import * as WebhooksTest from "../../layers/WebhooksTest.ts"
 import * as Errors from "../../src/domain/Errors.ts"
-import * as Ids from "../../src/domain/Ids.ts"
-import * as Nic from "../../src/domain/Nic.ts"
 import { type Role, UserName } from "../../src/domain/Identity.ts"
-import { Vm } from "../../src/domain/Vm.ts"
 import type * as Guard from "../../src/http/Guard.ts"
 import * as Router from "../../src/http/Router.ts"
 import * as Server from "../../src/http/Server.ts"
@@ -40,21 +37,9 @@ import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import { Identity } from "../../src/services/Identity.ts"
 import { Operations } from "../../src/services/Operations.ts"
+import * as Vm from "../domain/Vm.ts"
 
-const vm = Vm.make({
-  id: Ids.VmId.make(7),
-  uuid: Ids.DomainUuid.make("00112233-4455-6677-8899-aabbccddeeff"),
-  name: "web",
-  instanceType: Ids.InstanceTypeId.make(1),
-  imageId: Ids.ImageId.make(100),
-  hostId: Ids.HostId.make(1),
-  resources: { cpu: 1, ram: 512, disk: 1 },
-  driver: "dir",
-  nics: [Nic.usual("52:54:00:00:00:01")],
-  state: "running",
-  onCrash: "leave",
-  applied: null
-})
+const vm = Vm.named("web")
 
 /** What the guard lets through to it is in `calls`. What is not here answers with an internal error, which is through, too. */
 const makeFabric = () => {

@@ -112,15 +112,14 @@ const NewUserDialog = ({
   )
 }
 
-const QuotaDialog = ({
-  onClose,
-  onDone,
-  user
-}: {
+/** What a dialog about a user is opened with. */
+interface OfUser {
   readonly user: User
   readonly onClose: () => void
   readonly onDone: () => void
-}) => {
+}
+
+const QuotaDialog = ({ onClose, onDone, user }: OfUser) => {
   const { name } = user
   const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
   const { quota, used } = value
@@ -153,15 +152,7 @@ const QuotaDialog = ({
   )
 }
 
-const RoleDialog = ({
-  onClose,
-  onDone,
-  user
-}: {
-  readonly user: User
-  readonly onClose: () => void
-  readonly onDone: () => void
-}) => {
+const RoleDialog = ({ onClose, onDone, user }: OfUser) => {
   const [role, setRole] = useState<Role>(user.role)
   const { name } = user
   const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
@@ -199,15 +190,7 @@ const RoleDialog = ({
   )
 }
 
-const DisableDialog = ({
-  onClose,
-  onDone,
-  user
-}: {
-  readonly user: User
-  readonly onClose: () => void
-  readonly onDone: () => void
-}) => {
+const DisableDialog = ({ onClose, onDone, user }: OfUser) => {
   const { name } = user
   const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
   const { disabled } = user
@@ -244,28 +227,12 @@ const DisableDialog = ({
   )
 }
 
-const OthersPassword = ({
-  onClose,
-  onDone,
-  user
-}: {
-  readonly user: User
-  readonly onClose: () => void
-  readonly onDone: () => void
-}) => {
+const OthersPassword = ({ onClose, onDone, user }: OfUser) => {
   const read = useRevised(userAtom(user.name), user)
   return <PasswordDialog name={user.name} read={read} onClose={onClose} onDone={onDone} />
 }
 
-const RemoveDialog = ({
-  onClose,
-  onDone,
-  user
-}: {
-  readonly user: User
-  readonly onClose: () => void
-  readonly onDone: () => void
-}) => {
+const RemoveDialog = ({ onClose, onDone, user }: OfUser) => {
   const { name } = user
   const { isRead, revision, words } = useRevised(userAtom(name), user)
   const headers = ifMatch(revision)

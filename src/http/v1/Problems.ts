@@ -25,6 +25,7 @@ import { BodyOptional } from "../../api/Access.ts"
 import { api } from "../../api/Api.ts"
 import * as P from "../../api/Problem.ts"
 import type * as Errors from "../../domain/Errors.ts"
+import * as AnyMethod from "../AnyMethod.ts"
 import * as Secrets from "../Secrets.ts"
 
 type Missing =
@@ -553,8 +554,7 @@ HttpApi.reflect(api, {
   onGroup: () => undefined,
   onEndpoint: ({ endpoint: { method, path } }) => paths.on(method, path, undefined)
 })
-const methodsOf = (path: string) =>
-  (["GET", "POST", "PUT", "PATCH", "DELETE"] as const).filter((method) => paths.find(method, path) !== undefined)
+const methodsOf = (path: string) => AnyMethod.methods.filter((method) => paths.find(method, path) !== undefined)
 
 const unknown = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
   const path = Secrets.pathOf(url)
@@ -572,11 +572,4 @@ const unknown = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
 
 /** What is under the prefix and no endpoint. @since 0.4.0 @category layers */
 export const notFound = (prefix: `/${string}`) =>
-  HttpLayerRouter.addAll(
-    // HEAD is not among them: it finds what GET finds
-    ([prefix, `${prefix}/*`] as const).flatMap((path) =>
-      (["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const).map((method) =>
-        HttpLayerRouter.route(method, path, (request) => Effect.succeed(unknown(request)))
-      )
-    )
-  )
+  HttpLayerRouter.addAll(([prefix, `${prefix}/*`] as const).flatMap((path) => AnyMethod.routes(path, unknown)))

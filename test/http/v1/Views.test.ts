@@ -1,29 +1,11 @@
 /** What is shown of things, as text that is kept. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Ids from "../../../src/domain/Ids.ts"
-import * as Nic from "../../../src/domain/Nic.ts"
-import { Vm } from "../../../src/domain/Vm.ts"
 import type { VmReport } from "../../../src/fabric/Reality.ts"
 import * as Views from "../../../src/http/v1/Views.ts"
-
-const made = (name: string) =>
-  Vm.make({
-    id: Ids.VmId.make(7),
-    uuid: Ids.DomainUuid.make("00112233-4455-6677-8899-aabbccddeeff"),
-    name,
-    instanceType: Ids.InstanceTypeId.make(1),
-    imageId: Ids.ImageId.make(100),
-    hostId: Ids.HostId.make(1),
-    resources: { cpu: 1, ram: 512, disk: 1 },
-    driver: "dir",
-    nics: [Nic.usual("52:54:00:00:00:01")],
-    state: "running",
-    onCrash: "leave",
-    applied: null
-  })
+import * as Vm from "../../domain/Vm.ts"
 
 const base: VmReport = {
-  vm: made("web"),
+  vm: Vm.named("web"),
   seen: null,
   host: { _tag: "Up" },
   drift: [],
@@ -56,7 +38,7 @@ describe("the text of a VM", () => {
       { addresses: [{ mac: "52:54:00:00:00:01", address: "192.0.2.7", prefix: 24, source: "agent" }] },
       { violations: [{ rule, reason: "it has 1 of db" }] },
       { violations: [{ rule, reason: "it has 2 of db" }] },
-      { vm: made("db") }
+      { vm: Vm.named("db") }
     ]
     const shown = (report: VmReport) => JSON.stringify(Views.vm(report))
     const told = new Set<string>()
