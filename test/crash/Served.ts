@@ -42,6 +42,12 @@ const portOf = Effect.fnUntraced(function* (host: SimulatedHost.SimulatedHost) {
   return address.port
 })
 
+/** The instance types that the program is given. */
+export const types = [
+  { tid: 1, cpu: 1, ram: 512, disk: 1 },
+  { tid: 2, cpu: 2, ram: 1024, disk: 1 }
+] as const
+
 /** One host with its disks in a pool or in a folder, one image, two types; `arguments` are what the program is started with. */
 export const makeWith = Effect.fnUntraced(function* ({ ceph }: { readonly ceph: boolean }) {
   const folder = yield* Effect.acquireRelease(
@@ -88,7 +94,7 @@ export const makeWith = Effect.fnUntraced(function* ({ ceph }: { readonly ceph: 
       ceph ? ["--ceph-pool", cluster.pool, "--ceph-host", `root@127.0.0.1:${imagesPort}`] : [],
       file("machines", `root@127.0.0.1:${port}\n`),
       file("images", `root@127.0.0.1:${imagesPort}:/images/test.img name=test\n`),
-      file("types", JSON.stringify({ types: [1, 2].map((tid) => ({ tid, cpu: tid, ram: 512 * tid, disk: 1 })) }))
+      file("types", JSON.stringify({ types }))
     ].flat()
   }
 })

@@ -107,7 +107,8 @@ describe.skipIf(Browsers.isMissing)("the web interface on real hosts (needs chro
           await row(page, "data").getByText("attached").waitFor(patience)
           await at("/vms/1/console")
           await connected(page)
-          await page.keyboard.type("ls /dev/disk/by-id\n")
+          // what is attached to the domain is found by the guest a moment later
+          await page.keyboard.type("until ls /dev/disk/by-id | grep volume-; do sleep 1; done\n")
           await rows(page).getByText("virtio-volume-1").first().waitFor(patience)
         })
         assert.include(yield* inGuest(host, 1, "ls /dev/disk/by-id"), "virtio-volume-1")

@@ -58,7 +58,7 @@ describe("a quota for five", () => {
           Effect.forEach(
             Array.from({ length: wanted }, (_, index) => index),
             (index) => {
-              const body = { name: `${round}-${index}`, instanceType: 1 }
+              const body = { name: `${round}-${index}`, instanceType: tid }
               const asked = ask(url, "POST", "/vms", body, tokens[index % tokens.length], prefer)
               return Effect.either(Effect.tap(asked, answered))
             },
@@ -70,7 +70,14 @@ describe("a quota for five", () => {
           )
         const used = (url: string) =>
           Effect.map(ask(url, "GET", "/users/ada", undefined, admin), ({ json }) => json.used)
-        const of = (count: number) => ({ vms: count, cpu: count, ram: 1024 * count, volumes: 0, volumeSize: 0 })
+        const [{ tid, cpu, ram }] = Served.types
+        const of = (count: number) => ({
+          vms: count,
+          cpu: cpu * count,
+          ram: ram * count,
+          volumes: 0,
+          volumeSize: 0
+        })
 
         // killed as soon as so many were answered, at their beginning or at their end
         for (const [round, [answers, prefer]] of (
