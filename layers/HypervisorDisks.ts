@@ -13,6 +13,7 @@ import {
   type DiskPresence,
   type DiskSource,
   type DomainRef,
+  noDomain,
   type VolumeDisk,
   volumeSlots
 } from "../src/services/Hypervisor.ts"
@@ -106,7 +107,7 @@ export const make = (libvirt: Libvirt["Type"], domains: DomainSides.Domains, opt
 
   const attachDisk = Effect.fn("Hypervisor.attachDisk")(function* (host: Host, domain: DomainRef, disk: Attached) {
     const action = `attach ${nameOf(disk)} to ${domain.domainName}`
-    const absent = failure(host, action, "it has no such domain")
+    const absent = failure(host, action, noDomain)
     if (!(yield* present(host, action, domain))) return yield* absent
     const xml = yield* render(host, action, DomainXml.volumeDisk(disk))
     let refused: LibvirtError | undefined
@@ -203,7 +204,7 @@ export const make = (libvirt: Libvirt["Type"], domains: DomainSides.Domains, opt
     const seen = (yield* present(host, action, domain))
       ? yield* look(host, action, domain)
       : Option.none<DomainSides.Seen<DomainXml.Disk>>()
-    if (Option.isNone(seen)) return yield* failure(host, action, "it has no such domain")
+    if (Option.isNone(seen)) return yield* failure(host, action, noDomain)
     const { live } = seen.value
     if (live === null) return yield* failure(host, action, `${domain.domainName} does not run`)
     const found = find(live, disk)

@@ -22,7 +22,8 @@ import {
   type DomainPower as Powered,
   type DomainRef,
   type DomainSpec,
-  Hypervisor
+  Hypervisor,
+  noDomain
 } from "../src/services/Hypervisor.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
 import { Ssh } from "../src/services/Ssh.ts"
@@ -197,7 +198,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
 
   const start = Effect.fn("Hypervisor.start")(function* (host: Host, domain: DomainRef) {
     const action = `start ${domain.domainName}`
-    if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
+    if (!(yield* present(host, action, domain))) return yield* failure(host, action, noDomain)
     const started = yield* Effect.either(raw(host, "DOMAIN_CREATE_WITH_FLAGS", { dom: wire(domain), flags: 0 }))
     if (started._tag === "Right") return
     const refused = fromLibvirt(host, action)(started.left)
@@ -354,7 +355,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     change: (definition: Xml.Element) => Xml.Element | undefined
   ) {
     const action = `change the definition of ${domain.domainName}`
-    if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
+    if (!(yield* present(host, action, domain))) return yield* failure(host, action, noDomain)
     // without its secrets the passwords that somebody gave its screen would be lost
     const args = { dom: wire(domain), flags: HostCalls.describing.inactive | HostCalls.describing.secure }
     const { xml } = yield* call(host, action, "DOMAIN_GET_XML_DESC", args)
@@ -367,7 +368,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
 
   const rename = Effect.fn("Hypervisor.rename")(function* (host: Host, domain: DomainRef, title: string) {
     const action = `rename ${domain.domainName}`
-    if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
+    if (!(yield* present(host, action, domain))) return yield* failure(host, action, noDomain)
     const set = (which: number) =>
       raw(host, "DOMAIN_SET_METADATA", {
         dom: wire(domain),
@@ -389,7 +390,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
 
   const setAutostart = Effect.fn("Hypervisor.setAutostart")(function* (host: Host, domain: DomainRef, on: boolean) {
     const action = `have ${domain.domainName} ${on ? "" : "not "}started when it boots`
-    if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
+    if (!(yield* present(host, action, domain))) return yield* failure(host, action, noDomain)
     yield* call(host, action, "DOMAIN_SET_AUTOSTART", { dom: wire(domain), autostart: on ? 1 : 0 })
   })
 

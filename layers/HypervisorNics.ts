@@ -13,7 +13,14 @@ import type { Host } from "../src/domain/Host.ts"
 import { type LinkState, nicSlots } from "../src/domain/Nic.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { code, failure, render } from "../src/libvirt/HostErrors.ts"
-import type { DiskPresence, DomainNic, DomainRef, GuestAddress, NicRef } from "../src/services/Hypervisor.ts"
+import {
+  type DiskPresence,
+  type DomainNic,
+  type DomainRef,
+  type GuestAddress,
+  type NicRef,
+  noDomain
+} from "../src/services/Hypervisor.ts"
 import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
 import * as DeviceRelease from "./DeviceRelease.ts"
 import { isMissing, unlessBusy } from "./DeviceRelease.ts"
@@ -54,7 +61,7 @@ export const make = (libvirt: Libvirt["Type"], domains: DomainSides.Domains, opt
 
   const attachNic = Effect.fn("Hypervisor.attachNic")(function* (host: Host, domain: DomainRef, nic: DomainNic) {
     const action = `attach ${nameOf(nic)} to ${domain.domainName}`
-    const absent = failure(host, action, "it has no such domain")
+    const absent = failure(host, action, noDomain)
     if (!(yield* present(host, action, domain))) return yield* absent
     const xml = yield* render(host, action, DomainXml.nic(nic))
     let refused: LibvirtError | undefined

@@ -13,7 +13,7 @@ import { GuestIgnores, type HostError } from "../src/domain/Errors.ts"
 import type { Host } from "../src/domain/Host.ts"
 import { code, failure, fromLibvirt } from "../src/libvirt/HostErrors.ts"
 import { inWords } from "../src/operations/Retry.ts"
-import type { DomainRef, DomainState, Hypervisor } from "../src/services/Hypervisor.ts"
+import { type DomainRef, type DomainState, type Hypervisor, noDomain } from "../src/services/Hypervisor.ts"
 import type { Libvirt, LibvirtError } from "../src/services/Libvirt.ts"
 import * as DomainSides from "./DomainSides.ts"
 import * as HostCalls from "./HostCalls.ts"
@@ -93,11 +93,7 @@ export const make = (
         const state = Option.getOrUndefined(yield* stateOf(host, action, domain))
         if (state === undefined || state === "shutoff" || state === "crashed") {
           if (!reboots) return
-          return yield* failure(
-            host,
-            action,
-            state === undefined ? "it has no such domain" : "it does not run: start it"
-          )
+          return yield* failure(host, action, state === undefined ? noDomain : "it does not run: start it")
         }
         const hindrance = deaf[state]
         if (hindrance !== undefined) return yield* failure(host, action, hindrance)
@@ -131,7 +127,7 @@ export const make = (
     (host: Host, domain: DomainRef): Effect.Effect<void, HostError> =>
       Effect.gen(function* () {
         const action = `${what} ${domain.domainName}`
-        if (!(yield* present(host, action, domain))) return yield* failure(host, action, "it has no such domain")
+        if (!(yield* present(host, action, domain))) return yield* failure(host, action, noDomain)
         const done = yield* Effect.either(call(host, domain))
         if (done._tag === "Right") return
         const refused = fromLibvirt(host, action)(done.left)
@@ -148,7 +144,7 @@ export const make = (
       const action = `${what} ${domain.domainName}`
       if (!(yield* present(host, action, domain))) {
         if (name === "shutDown") return
-        return yield* failure(host, action, "it has no such domain")
+        return yield* failure(host, action, noDomain)
       }
       yield* ask(host, action, domain, wishes[name], within)
     })

@@ -34,6 +34,7 @@ import {
   type GuestAddress,
   Hypervisor,
   type NicRef,
+  noDomain,
   type ShapeNic,
   type VolumeDisk,
   volumeSlots
@@ -297,7 +298,7 @@ const make = Effect.gen(function* () {
 
   const needRunning = Effect.fnUntraced(function* (host: Host, action: string, ref: DomainRef) {
     const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-    if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+    if (domain === undefined) return yield* fail(host, action, noDomain)
     if (!isRunning(domain)) return yield* fail(host, action, "it does not run: start it")
     return domain
   })
@@ -379,7 +380,7 @@ const make = Effect.gen(function* () {
     start: Effect.fn("Hypervisor.start")(function* (host: Host, ref: DomainRef) {
       const action = `start ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-      if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+      if (domain === undefined) return yield* fail(host, action, noDomain)
       if (domain.state === "running" || domain.state === "blocked") return
       yield* domain.state === "paused"
         ? put(host, ref.uuid, { ...domain, state: "running", reason: null }, "resumed")
@@ -470,7 +471,7 @@ const make = Effect.gen(function* () {
     ) {
       const action = `attach ${nameOf(disk)} to ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-      if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+      if (domain === undefined) return yield* fail(host, action, noDomain)
       for (const disks of isRunning(domain) ? [domain.live, domain.persistent] : [domain.persistent]) {
         if (has(disks, disk)) continue
         const there = disks.find(({ target }) => target === disk.target)
@@ -532,7 +533,7 @@ const make = Effect.gen(function* () {
     growDisk: Effect.fn("Hypervisor.growDisk")(function* (host: Host, ref: DomainRef, disk: VolumeDisk, size: number) {
       const action = `grow ${nameOf(disk)} in ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-      if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+      if (domain === undefined) return yield* fail(host, action, noDomain)
       if (!isRunning(domain)) return yield* fail(host, action, `${domain.name} does not run`)
       if (!has(domain.live, disk)) return yield* fail(host, action, `${domain.name} runs without it`)
       const grow = (disks: ReadonlyArray<TestDisk>) =>
@@ -543,7 +544,7 @@ const make = Effect.gen(function* () {
     attachNic: Effect.fn("Hypervisor.attachNic")(function* (host: Host, ref: DomainRef, nic: DomainNic) {
       const action = `attach ${nicName(nic)} to ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, noDomain)
       const { spec } = domain
       for (const nics of isRunning(domain) ? [domain.liveNics, spec.nics] : [spec.nics]) {
         if (has(nics, nic) || nics.length < nicSlots) continue
@@ -627,7 +628,7 @@ const make = Effect.gen(function* () {
     ) {
       const action = `change the definition of ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, noDomain)
       const { cpu, ram, title } = shape
       const spec = { ...domain.spec, title, resources: { ...domain.spec.resources, cpu, ram } }
       const running = isRunning(domain) ? (domain.runs ?? domain.spec) : null
@@ -636,20 +637,20 @@ const make = Effect.gen(function* () {
     rename: Effect.fn("Hypervisor.rename")(function* (host: Host, ref: DomainRef, title: string) {
       const action = `rename ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, noDomain)
       const runs = domain.runs === null ? null : { ...domain.runs, title }
       yield* put(host, ref.uuid, { ...domain, runs, spec: { ...domain.spec, title } }, "annotated")
     }),
     setAutostart: Effect.fn("Hypervisor.setAutostart")(function* (host: Host, ref: DomainRef, on: boolean) {
       const action = `have ${ref.domainName} ${on ? "" : "not "}started when it boots`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-      if (domain === undefined) return yield* fail(host, action, "it has no such domain")
+      if (domain === undefined) return yield* fail(host, action, noDomain)
       yield* set(host, ref.uuid, { ...domain, autostart: on })
     }),
     provideSeed: Effect.fn("Hypervisor.provideSeed")(function* (host: Host, ref: DomainRef, seed: DiskSource) {
       const action = `change the definition of ${ref.domainName}`
       const domain = Option.getOrUndefined(yield* owned(host, action, ref))
-      if (domain === undefined || domain.spec === null) return yield* fail(host, action, "it has no such domain")
+      if (domain === undefined || domain.spec === null) return yield* fail(host, action, noDomain)
       const there = domain.spec.seed ?? null
       if (there !== null && sourceOf(there) === sourceOf(seed)) return
       const running = isRunning(domain) ? (domain.runs ?? domain.spec) : null

@@ -44,7 +44,7 @@ import * as StorageDirDisks from "./StorageDirDisks.ts"
 import * as StorageDirPool from "./StorageDirPool.ts"
 import * as StorageDirSeeds from "./StorageDirSeeds.ts"
 import * as StorageDirVolumes from "./StorageDirVolumes.ts"
-import { makeCopies, type Options, rootCapacity, rootSerial, withProgress } from "./StorageDriver.ts"
+import { makeCopies, type Options, rootCapacity, rootSerial, withoutRoot, withProgress } from "./StorageDriver.ts"
 
 type Pool = StorageDirPool.Pool
 type File = StorageDirPool.File
@@ -270,6 +270,20 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
       serial: rootSerial(vmId)
     })
 
+  const openRoot = Effect.fn("Storage.openRoot")(function* (host: Host, vmId: VmId) {
+    const action = `open the root disk of vm-${vmId}`
+    const pool = yield* ready(host, action)
+    // what others did to the folder counts
+    yield* refresh(host, action, pool)
+    const file = yield* lookup(host, action, pool, rootName(vmId))
+    if (Option.isNone(file)) {
+      return yield* failure(host, action, `there is no ${rootName(vmId)} in ${host.config.path}: ${withoutRoot}`)
+    }
+    const users = yield* usersOf(host, action, file.value.key)
+    if (users.length > 0) return yield* failure(host, action, `${users.join(", ")} has it open: stop that first`)
+    return yield* describeRoot(host, vmId)
+  })
+
   const deleteRoot = Effect.fn("Storage.deleteRoot")(function* (host: Host, vmId: VmId, madeBy?: OperationId) {
     const action = `delete the root disk of vm-${vmId}`
     const pool = yield* ready(host, action)
@@ -313,6 +327,7 @@ export const make: (options: Options) => Effect.Effect<Dir, never, Libvirt | Ima
       removeImage,
       createRoot,
       describeRoot,
+      openRoot,
       deleteRoot,
       listRoots,
       ...StorageDirSeeds.make(libvirt, folder),

@@ -44,6 +44,7 @@ export type VolumePart = Omit<
   | "removeImage"
   | "createRoot"
   | "describeRoot"
+  | "openRoot"
   | "deleteRoot"
   | "listRoots"
 >
@@ -55,6 +56,9 @@ export const gibibyte = 1024 ** 3
 export { capacity as seedCapacity } from "../src/cloudinit/Seed.ts"
 
 export { rootSerial, seedSerial } from "../src/domain/Vm.ts"
+
+/** What helps when a VM has no root disk. @since 0.9.0 @category constants */
+export const withoutRoot = "bring it back there, or destroy the VM and create another"
 
 /** Bytes of a root disk: whole KiB, which is what libvirt passes on to qemu-img. @since 0.2.0 @category getters */
 export const rootCapacity = (size: number, virtualSize: number): number =>

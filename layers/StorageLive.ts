@@ -34,6 +34,7 @@ const missing = (name: DriverName, known: ReadonlyArray<StorageDriver>): Storage
     removeImage: failing,
     createRoot: failing,
     describeRoot: failing,
+    openRoot: failing,
     deleteRoot: failing,
     listRoots: failing,
     writeSeed: failing,

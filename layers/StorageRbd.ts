@@ -28,7 +28,7 @@ import { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
 import type { RootRequest, StorageDriver } from "../src/services/Storage.ts"
 import * as SingleFlight from "./SingleFlight.ts"
-import { makeCopies, type Options, rootCapacity, rootSerial, withProgress } from "./StorageDriver.ts"
+import { makeCopies, type Options, rootCapacity, rootSerial, withoutRoot, withProgress } from "./StorageDriver.ts"
 import * as StorageRbdDisks from "./StorageRbdDisks.ts"
 import * as StorageRbdPool from "./StorageRbdPool.ts"
 import * as StorageRbdSeeds from "./StorageRbdSeeds.ts"
@@ -264,6 +264,19 @@ export const make: (
       return disk(name, rootSerial(vmId))
     })
 
+    const openRoot = Effect.fn("Storage.openRoot")(function* (host: Host, vmId: VmId) {
+      const action = `open the root disk of vm-${vmId}`
+      const name = rootName(vmId)
+      const found = yield* look(action, name)
+      if (Option.isNone(found)) {
+        return yield* failure(action, `there is no image ${name} in ${ceph.pool}: ${withoutRoot}`)
+      }
+      const users = StorageRbdPool.usersOf(found.value)
+      if (users.length > 0) return yield* failure(action, `${name} is open on ${users.join(", ")}: stop it there first`)
+      const disk = yield* access(host, action)
+      return disk(name, rootSerial(vmId))
+    })
+
     const deleteRoot = Effect.fn("Storage.deleteRoot")(function* (host: Host, vmId: VmId, madeBy?: OperationId) {
       const action = `delete the root disk of vm-${vmId}`
       const name = rootName(vmId)
@@ -305,6 +318,7 @@ export const make: (
         Effect.map(accessLater(`describe the root disk of vm-${vmId}`), (disk) =>
           disk(rootName(vmId), rootSerial(vmId))
         ),
+      openRoot,
       deleteRoot,
       listRoots,
       ...StorageRbdSeeds.make(ceph, pool),

@@ -45,7 +45,8 @@ import {
   rootCapacity,
   rootSerial,
   seedSerial,
-  whoRemains
+  whoRemains,
+  withoutRoot
 } from "./StorageDriver.ts"
 import * as StorageLive from "./StorageLive.ts"
 
@@ -319,6 +320,16 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
       return place.disk(host, name, rootSerial(vmId))
     })
 
+    const openRoot = Effect.fn("Storage.openRoot")(function* (host: Host, vmId: VmId) {
+      const action = `open the root disk of vm-${vmId}`
+      yield* reach(host)
+      const name = `vm-${vmId}-root`
+      const store = yield* place.reach(host)
+      if (!store.roots.has(vmId)) return yield* place.fail(host, action, `there is no ${name}: ${withoutRoot}`)
+      yield* refuseOpen(host, action, store, name)
+      return place.disk(host, name, rootSerial(vmId))
+    })
+
     const deleteRoot = Effect.fn("Storage.deleteRoot")(function* (host: Host, vmId: VmId, madeBy?: OperationId) {
       const action = `delete the root disk of vm-${vmId}`
       const store = yield* begin(host, action)
@@ -578,6 +589,7 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
       removeImage,
       createRoot,
       describeRoot: (host, vmId) => Effect.succeed(place.disk(host, `vm-${vmId}-root`, rootSerial(vmId))),
+      openRoot,
       deleteRoot,
       listRoots: Effect.fn("Storage.listRoots")((host: Host) =>
         Effect.map(place.reach(host), ({ roots }) => [...roots.keys()])

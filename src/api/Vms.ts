@@ -518,7 +518,8 @@ export const group = HttpApiGroup.make("vms")
           "operator",
           "Repair a VM",
           "Makes its domain what it should be, as far as nothing is taken from a running guest: title, vCPUs and memory of its definition, " +
-            "volumes that are missing, and started when it should run and does not."
+            "volumes that are missing, and started when it should run and does not. A domain that is gone is defined anew over the VM's root " +
+            "disk; without that disk it fails, and says so."
         )
       )
   )

@@ -72,7 +72,7 @@ export const noun: Verb.Noun = {
     }),
     Verb.make({
       name: "repair",
-      about: "Make a VM what it should be; then lists what still differs.",
+      about: "Make a VM what it should be, its domain defined anew if it is gone; then lists what still differs.",
       endpoints: ["repairVm"],
       options: Options.all({ noWait: Verb.noWait }),
       args: Verb.word("vm", "Id or name of the VM."),

@@ -359,7 +359,8 @@ const verbs: ReadonlyArray<Verb.Verb> = [
   ...Power.verbs(show),
   Verb.make({
     name: "repair",
-    about: "Make a VM what it should be, as far as nothing is taken from a running guest.",
+    about:
+      "Make a VM what it should be, as far as nothing is taken from a running guest; a domain that is gone is defined anew over its root disk.",
     endpoints: ["repairVm"],
     options: Options.all({ noWait: Verb.noWait }),
     args: word,

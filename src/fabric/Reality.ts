@@ -58,7 +58,7 @@ export class Reality extends Context.Tag("vmfabric/Reality")<
     ) => Effect.Effect<void, Errors.HostNotFound | Errors.HostError | Errors.StorageError | Errors.PersistenceError>
     /**
      * Makes the VM's domain what it should be, as far as nothing is taken from a running guest: title, vCPUs and memory of its definition,
-     * volumes that are missing, and started when it does not run. Waits for the end of it.
+     * which is made anew if the domain is gone, volumes that are missing, and started when it does not run. Waits for the end of it.
      */
     readonly repair: (
       id: VmId

@@ -30,6 +30,28 @@ export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domain
         })
   )
 
+/** Writes the VM's seed, unless this operation has already. `replaces`: also over one that another operation made for it. @since 0.9.0 @category steps */
+export const writeSeed = ({ driver, host, inventory, operation, vm }: VmSaga.Subject, replaces: boolean) =>
+  Effect.flatMap(inventory.cloudInit(vm.id), (cloudInit) =>
+    driver.writeSeed(host, { vmId: vm.id, operationId: operation.id, content: Seed.build(vm, cloudInit), replaces })
+  )
+
+/** Defines the VM's domain over that root disk and the seed beside it, without volumes. @since 0.9.0 @category steps */
+export const define = Effect.fnUntraced(function* (subject: VmSaga.Subject, root: DiskSource) {
+  const { driver, host, hypervisor, operation, vm } = subject
+  yield* hypervisor.define(host, {
+    uuid: vm.uuid,
+    domainName: vm.domainName,
+    vmId: vm.id,
+    title: vm.name,
+    resources: vm.resources,
+    nics: yield* NicSaga.allOnHost(hypervisor, host, vm.nics, `define ${vm.domainName}`),
+    root,
+    seed: yield* driver.describeSeed(host, vm.id),
+    operationId: operation.id
+  })
+})
+
 /** image → root disk → seed → define → start → seen running. @since 0.1.0 @category operations */
 export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)[number]> => {
   const { driver, host, hypervisor, inventory, vm } = subject
@@ -39,9 +61,6 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
   /** null: not by this process */
   let made: DiskSource | null = null
   const makeRoot = Effect.map(driver.createRoot(host, root), (disk) => (made = disk))
-  const makeSeed = Effect.flatMap(inventory.cloudInit(vm.id), (cloudInit) =>
-    driver.writeSeed(host, { vmId: vm.id, operationId, content: Seed.build(vm, cloudInit), replaces: false })
-  )
   return {
     hosts: [host],
     unreachable: "undo",
@@ -66,7 +85,7 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
       {
         name: "seed",
         description: `Write what cloud-init in ${vm.domainName} reads, beside its root disk.`,
-        act: Effect.asVoid(makeSeed),
+        act: Effect.asVoid(writeSeed(subject, false)),
         undo: driver.deleteSeed(host, vm.id, operationId)
       },
       {
@@ -74,17 +93,7 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
         description: `Define the domain ${vm.domainName}.`,
         // asked for again after a restart
         act: Effect.gen(function* () {
-          const disk = yield* made === null ? makeRoot : Effect.succeed(made)
-          yield* hypervisor.define(host, {
-            ...domain,
-            vmId: vm.id,
-            title: vm.name,
-            resources: vm.resources,
-            nics: yield* NicSaga.allOnHost(hypervisor, host, vm.nics, `define ${vm.domainName}`),
-            root: disk,
-            seed: yield* driver.describeSeed(host, vm.id),
-            operationId
-          })
+          yield* define(subject, yield* made === null ? makeRoot : Effect.succeed(made))
           if (vm.autostart) yield* hypervisor.setAutostart(host, domain, true)
         }),
         undo: VmSaga.undefine(subject, domain)

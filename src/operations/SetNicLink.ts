@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Errors from "../domain/Errors.ts"
+import { noDomain } from "../services/Hypervisor.ts"
 import * as NicSaga from "./NicSaga.ts"
 import type { Saga } from "./Saga.ts"
 import type { Subject } from "./VmSaga.ts"
@@ -35,7 +36,7 @@ export const saga = (subject: Subject): Saga<(typeof steps)[number]> => {
         description: `Set the link of ${shown} in ${vm.domainName} ${link}.`,
         act: Effect.flatMap(set(link), (found) => {
           const reason = Option.match(found, {
-            onNone: () => "it has no such domain",
+            onNone: () => noDomain,
             onSome: ({ live, persistent }) =>
               live === false || !persistent
                 ? `${vm.domainName} ${live === false ? "runs" : "is defined"} without it: remove it, and attach it again`

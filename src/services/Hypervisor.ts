@@ -120,6 +120,9 @@ export interface DomainRef {
 export type DomainState =
   "nostate" | "running" | "blocked" | "paused" | "shutdown" | "shutoff" | "crashed" | "pmsuspended"
 
+/** Why nothing can be done with a domain that is not there, one clause. @since 0.9.0 @category constants */
+export const noDomain = "it has no such domain: repair the VM, which defines it anew"
+
 /** What is there, as found on the host. `operationId` null: not made by vmfabric. @since 0.1.0 @category models */
 export interface DomainStatus {
   readonly state: DomainState

@@ -98,6 +98,8 @@ export interface StorageDriver {
   readonly deleteRoot: (host: Host, vmId: VmId, madeBy?: OperationId) => Effect.Effect<void, DriverError>
   /** What a domain on the host is given as the VM's root disk, whether or not it is there: nothing is made, changed or asked of the host. */
   readonly describeRoot: (host: Host, vmId: VmId) => Effect.Effect<DiskSource, DriverError>
+  /** The same for one that a domain is about to be given anew. Fails when it is not there, cannot be read at this moment, or is open somewhere. */
+  readonly openRoot: (host: Host, vmId: VmId) => Effect.Effect<DiskSource, DriverError>
   /** The VMs that have a root disk there: on the host, or in the pool. */
   readonly listRoots: (host: Host) => Effect.Effect<ReadonlyArray<VmId>, DriverError>
 

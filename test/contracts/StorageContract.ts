@@ -59,6 +59,8 @@ export class StorageWorld extends Context.Tag("test/StorageWorld")<
     readonly marks: (byte: number) => Buffer
     /** runs a domain on the host that has the volume open, until the scope ends; gives the domain's name */
     readonly hold: (volume: VolumeAt) => Effect.Effect<string, never, Scope.Scope>
+    /** the same with the root disk of a VM */
+    readonly holdRoot: (vmId: VmId) => Effect.Effect<string, never, Scope.Scope>
   }
 >() {}
 
@@ -328,6 +330,30 @@ export const storageContract = <E>(
           yield* driver.deleteRoot(host, vm(8))
           assert.strictEqual(yield* capacityOf(vm(8)), undefined)
           assert.deepStrictEqual(byNumber(yield* driver.listRoots(host)), [7, 21].map(vm))
+        }))
+
+      test("that is there and not in use is what a domain is given anew; one that is not there says what to do", ({
+        driver,
+        host,
+        refused,
+        root,
+        world: { holdRoot, image }
+      }) =>
+        Effect.gen(function* () {
+          const gone = yield* refused(driver.openRoot(host, vm(7)))
+          assert.match(gone, /open the root disk of vm-7: there is no (image )?vm-7-root/)
+          assert.match(gone, /: bring it back there, or destroy the VM and create another$/)
+          const made = yield* driver.createRoot(host, root(7, image, 1))
+          assert.deepStrictEqual(yield* driver.openRoot(host, vm(7)), made)
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              yield* holdRoot(vm(7))
+              assert.match(yield* refused(driver.openRoot(host, vm(7))), /open on \S+: stop|vm-99 has it open/)
+            })
+          )
+          assert.deepStrictEqual(yield* driver.openRoot(host, vm(7)), made)
+          yield* driver.deleteRoot(host, vm(7))
+          assert.strictEqual(yield* refused(driver.openRoot(host, vm(7))), gone)
         }))
 
       test("of another origin is left alone: neither taken over nor deleted as that of an operation", ({

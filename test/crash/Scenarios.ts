@@ -103,6 +103,11 @@ const takeOut: Act<void> = (world) =>
       domain.persistent = yield* Xml.parse(xml.replace(/<disk(?:(?!<\/disk>).)*ua-volume-1(?!\d).*?<\/disk>/su, ""))
     }
   })
+/** Somebody has taken the domains away with virsh. */
+const undefineAll: Act<void> = ({ hosts }) =>
+  Effect.sync(() => {
+    for (const { state } of hosts) state.domains.clear()
+  })
 /** What a guest on a host with folders would read at its next boot. */
 const seedSays =
   (hostname: string): Act<boolean> =>
@@ -313,6 +318,13 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       name: "repairing a VM that lost its volume and its guest",
       amiss: true,
       given: all(createVm, createVolume, attach, crash, takeOut),
+      work: onVm("RepairVm", { repair: ["definition", "disks", "power"] }),
+      done: both(running, isIn)
+    },
+    {
+      name: "repairing a VM whose domain somebody has undefined",
+      amiss: true,
+      given: all(createVm, createVolume, attach, crash, undefineAll),
       work: onVm("RepairVm", { repair: ["definition", "disks", "power"] }),
       done: both(running, isIn)
     }

@@ -301,6 +301,44 @@ describe("the power of a VM", () => {
       yield* told("stopped")
     }))
 
+  test("one whose domain somebody has undefined says what helps, and a repair defines it anew while there is its root disk", (world) =>
+    Effect.gen(function* () {
+      const { state } = world.hosts[0]!
+      const reality = yield* Reality
+      const lost = power((it) => it.powerOff(vmId)).pipe(
+        Effect.zipRight(Effect.sync(() => state.domains.clear())),
+        Effect.zipRight(reality.look(Ids.HostId.make(1)))
+      )
+      yield* lost
+      assert.match(
+        (yield* Effect.flip(power((it) => it.start(vmId)))).message,
+        /failed to start vm-1: it has no such domain: repair the VM, which defines it anew$/
+      )
+      yield* reality.repair(vmId)
+      assert.deepStrictEqual(yield* newest, {
+        kind: "RepairVm",
+        state: "done",
+        outcome: "vm-1 was gone, and was defined anew"
+      })
+      // it is wanted stopped
+      assert.isUndefined(guest(world))
+      yield* told("stopped")
+      yield* power((it) => it.start(vmId))
+      yield* up(world, 1)
+
+      yield* lost
+      const [path, root] = [...state.files.files].find(([path]) => path.endsWith("/vm-1-root.qcow2"))!
+      state.files.files.delete(path)
+      assert.match(
+        (yield* Effect.flip(reality.repair(vmId))).message,
+        /failed to open the root disk of vm-1: there is no vm-1-root.qcow2 in \S+: bring it back there, or destroy the VM and create another$/
+      )
+      assert.strictEqual(state.domains.size, 0)
+      state.files.files.set(path, root)
+      yield* reality.repair(vmId)
+      yield* told("stopped")
+    }))
+
   test("a stopped VM is not started when its host comes back, nor by a repair", (world) =>
     Effect.gen(function* () {
       const host = world.hosts[0]!

@@ -13,6 +13,7 @@ export const driverWith = (given: Partial<StorageDriver>): StorageDriver => ({
   removeImage: unused("removeImage"),
   createRoot: unused("createRoot"),
   describeRoot: unused("describeRoot"),
+  openRoot: unused("openRoot"),
   deleteRoot: unused("deleteRoot"),
   listRoots: unused("listRoots"),
   writeSeed: unused("writeSeed"),

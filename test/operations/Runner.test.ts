@@ -127,6 +127,8 @@ interface Given {
   readonly power?: Power
   /** before anything is done; afterwards it is as it should be */
   readonly presence?: DiskPresence
+  /** whether its host has no domain of it */
+  readonly gone?: boolean
 }
 
 const facts: HostFacts = {
@@ -162,6 +164,7 @@ const world = (given: Given) => {
     removeImage: () => Effect.succeed(true),
     createRoot: (host) => Effect.as(call(`create root${on(host)}`), source),
     describeRoot: () => Effect.succeed(source),
+    openRoot: (host) => Effect.as(call(`open root${on(host)}`), source),
     describeVolume: () => Effect.succeed(source),
     deleteRoot: (host) => call(`delete root${on(host)}`),
     listRoots: () => Effect.succeed([]),
@@ -246,7 +249,10 @@ const world = (given: Given) => {
     Layer.mock(Hypervisor, {
       define: domain("define"),
       start: domain("start"),
-      status: () => Effect.succeed(Option.some({ state: "running", operationId: operation.id })),
+      status: () =>
+        Effect.succeed(
+          given.gone === true ? Option.none() : Option.some({ state: "running", operationId: operation.id })
+        ),
       powerOff: domain("power off"),
       shutDown: domain("shut down"),
       reboot: domain("reboot"),
@@ -534,6 +540,17 @@ describe("the operations' runner", () => {
         "done"
       ])
       assert.deepStrictEqual(yield* repaired([]), ["done"])
+      const autostart = new Vm({ ...running, autostart: true })
+      assert.deepStrictEqual(yield* repaired(["definition", "power"], { vm: autostart, gone: true }), [
+        "open root on h1",
+        "write seed on h1 anew",
+        "define vm-7 on h1",
+        "outcome: vm-7 was gone, and was defined anew",
+        "autostart of vm-7 on h1",
+        "start vm-7 on h1",
+        "VM 7 is running",
+        "done"
+      ])
       // nothing is missing
       assert.deepStrictEqual(yield* repaired(["disks"], { presence: { live: true, persistent: true } }), ["done"])
       assert.deepStrictEqual(yield* repaired(["disks"], { presence: { live: null, persistent: true } }), ["done"])

@@ -121,6 +121,12 @@ export const layer = <R>(options: {
             Effect.flatMap((disk) => Holder.hold(host, disk)),
             Effect.orDie,
             Effect.provideService(Hypervisor, hypervisor)
+          ),
+        holdRoot: (vmId) =>
+          driver.describeRoot(host, vmId).pipe(
+            Effect.flatMap((disk) => Holder.hold(host, disk)),
+            Effect.orDie,
+            Effect.provideService(Hypervisor, hypervisor)
           )
       }
     })

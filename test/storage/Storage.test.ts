@@ -82,6 +82,11 @@ const layerOf = (shared: boolean) => {
           Effect.as(
             Effect.acquireRelease(setOpen(`volume-${id}`, "vm-99"), () => setOpen(`volume-${id}`, undefined)),
             "vm-99"
+          ),
+        holdRoot: (vmId) =>
+          Effect.as(
+            Effect.acquireRelease(setOpen(`vm-${vmId}-root`, "vm-99"), () => setOpen(`vm-${vmId}-root`, undefined)),
+            "vm-99"
           )
       }
     })
