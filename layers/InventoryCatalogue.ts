@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Errors from "../src/domain/Errors.ts"
 import { type ImageId, InstanceTypeId } from "../src/domain/Ids.ts"
-import type { Image, ImageOrigin } from "../src/domain/Image.ts"
+import { hindrance, type Image, type ImageOrigin } from "../src/domain/Image.ts"
 import type { KnownType } from "../src/domain/InstanceType.ts"
 import type { Inventory, NewImage } from "../src/services/Inventory.ts"
 import type { Database } from "./Database.ts"
@@ -70,10 +70,9 @@ export const make = (
     Effect.gen(function* () {
       const rows = yield* sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images order by id`
       const all = yield* Rows.images.all(rows)
-      const offered = new Set((yield* Rows.offered.all(rows)).flatMap(({ id, offered }) => (offered ? [id] : [])))
-      const present = all.filter(({ id, state }) => offered.has(id) && state !== "deleted")
+      const present = all.filter(({ state }) => state !== "deleted")
       const has = (images: ReadonlyArray<Image>) => images.flatMap(({ content }) => content?.sha256 ?? [])
-      const kept = new Set(has(all.filter(({ state }) => state !== "deleted")))
+      const kept = new Set(has(present))
       return {
         deleted: new Set(has(all).filter((sha256) => !kept.has(sha256))),
         byId: new Map(all.map((image) => [image.id, image])),
@@ -90,11 +89,25 @@ export const make = (
   })
   const imageNotFound = (id: ImageId) =>
     Effect.flatMap(
-      sql<Rows.Row>`select id, offered from images where offered = 1 and state = 'available' order by id`.pipe(
-        Effect.flatMap(Rows.offered.all)
+      Effect.flatMap(
+        sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images where state = 'available' order by id`,
+        Rows.images.all
       ),
-      (all) => new Errors.ImageNotFound({ imageId: id, known: all.map((one) => one.id) })
+      (all) =>
+        new Errors.ImageNotFound({
+          imageId: id,
+          known: all.flatMap((one) => (one.state === "available" ? [one.id] : []))
+        })
     )
+  const conflict = ({ config, id }: Image, reason: string) =>
+    new Errors.ImageConflict({ image: `${id} (${config.name})`, reason })
+  /** Fails unless VMs can be made of it. */
+  const needUsable = Effect.fnUntraced(function* (id: ImageId) {
+    const image = yield* imageRow(id)
+    if (image === null || image.state === "deleted") return yield* imageNotFound(id)
+    const reason = hindrance(image)
+    if (reason !== null) yield* conflict(image, reason)
+  })
 
   const insertImage = Effect.fnUntraced(function* ({ config, origin, state, wanted }: ImageToBe, now: number) {
     const rows = yield* sql<Rows.Row>`insert into images (source, config, position, origin, state, wanted, created_at)
@@ -161,9 +174,12 @@ export const make = (
           const before = yield* imageRow(id)
           if (before === null) return yield* imageNotFound(id)
           if (check !== undefined) yield* check(before)
-          const conflict = (reason: string) =>
-            new Errors.ImageConflict({ image: `${id} (${before.config.name})`, reason })
-          if (before.origin === "file") return yield* conflict("is given in the image file: take its line out there")
+          if (before.origin === "file" && before.state === "available") {
+            return yield* conflict(
+              before,
+              "is given in the image file: take its line out there, start the controller again, and delete it then"
+            )
+          }
           const users = yield* Effect.flatMap(
             sql<Rows.Row>`select id, name from vms
               where image_id = ${id} and state not in ('destroyed', 'failed') order by id`,
@@ -171,10 +187,11 @@ export const make = (
           )
           if (users.length > 0) {
             const need = users.length === 1 ? "needs it: destroy that VM first" : "need it: destroy those VMs first"
-            return yield* conflict(`cannot be deleted while ${Hosts.listed("VM", users)} ${need}`)
+            return yield* conflict(before, `cannot be deleted while ${Hosts.listed("VM", users)} ${need}`)
           }
           const making = yield* operations.ofImage(id)
-          if (making !== null) return yield* conflict(`is being published by operation ${making.id}: cancel that`)
+          if (making !== null)
+            return yield* conflict(before, `is being published by operation ${making.id}: cancel that`)
           yield* removeImage(id)
           if (confirm !== undefined) yield* confirm(before)
           return before
@@ -245,5 +262,5 @@ export const make = (
     images.forget()
   }
 
-  return { forget, imageNotFound, imageRow, insertImage, service, typeNotFound, typeRow }
+  return { forget, insertImage, needUsable, service, typeNotFound, typeRow }
 }

@@ -103,7 +103,7 @@ const make = Effect.gen(function* () {
   })
 
   const catalogue = Catalogue.make(database, operations)
-  const { imageNotFound, imageRow, insertImage, typeNotFound, typeRow } = catalogue
+  const { insertImage, needUsable, typeNotFound, typeRow } = catalogue
 
   const vmColumns = sql.literal(vmColumnNames)
   const isLive = sql.literal("state not in ('destroyed', 'failed')")
@@ -222,7 +222,7 @@ const make = Effect.gen(function* () {
     const { cpu, disk, ram, tid } = request.instanceType
     // it may have been retired since it was looked up
     if ((yield* typeRow(tid))?.retired === true) return yield* typeNotFound(tid)
-    if ((yield* imageRow(request.imageId))?.state !== "available") return yield* imageNotFound(request.imageId)
+    yield* needUsable(request.imageId)
     const { following = 0, owner = null, planned, replaces } = request
     if (replaces !== undefined) yield* quotas.disown(replaces)
     yield* quotas.check(owner, Quota.ofVms(request.instanceType, 1 + following), planned)

@@ -170,6 +170,7 @@ export const populate = (
       Effect.catchTags({
         InstanceTypeNotFound: Effect.die,
         ImageNotFound: Effect.die,
+        ImageConflict: Effect.die,
         PoolFull: Effect.die,
         // they are nobody's
         QuotaExceeded: Effect.die,

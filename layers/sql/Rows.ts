@@ -180,18 +180,25 @@ const ImageColumns = Schema.Struct({
   content: Schema.NullOr(ImageContentJson),
   origin: ImageOrigin,
   state: ImageState,
+  offered: Flag,
   reason: Schema.NullOr(Schema.String),
   wanted: ImageWantedJson,
   createdAt: Schema.propertySignature(Schema.Int).pipe(Schema.fromKey("created_at"))
 })
 /** @since 0.7.0 @category rows */
 export const imageColumns = "id, config, content, offered, origin, state, reason, wanted, created_at"
-/** @since 0.1.0 @category rows */
-export const images = tableOf("images", "id", ImageColumns, (columns) => new Image(columns, unchecked))
-
-const OfferedRow = Schema.Struct({ id: Ids.ImageId, offered: Flag })
-/** Whether an image is in the input files. @since 0.3.0 @category rows */
-export const offered = table("images", "id", OfferedRow)
+const withdrawn = {
+  state: "withdrawn",
+  reason: "the image file does not have it any more, so it is there only for the VMs that were made of it"
+} as const
+/** One that the file no longer has is `withdrawn`. @since 0.1.0 @category rows */
+export const images = tableOf(
+  "images",
+  "id",
+  ImageColumns,
+  ({ offered, ...image }) =>
+    new Image({ ...image, ...(offered || image.state === "deleted" ? {} : withdrawn) }, unchecked)
+)
 
 /** @since 0.1.0 @category rows */
 export const instanceTypes = table("instance_types", "tid", InstanceType)

@@ -32,7 +32,7 @@ import { begun, Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
 const Origin = Domain.ImageOrigin.annotations({ identifier: "ImageOrigin" })
-const State = Schema.Literal("uploading", "quarantine", "available", "refused").annotations({
+const State = Schema.Literal("uploading", "quarantine", "available", "refused", "withdrawn").annotations({
   identifier: "ImageState"
 })
 
@@ -58,9 +58,10 @@ export const Image = Schema.Struct({
   ),
   state: field(
     State,
-    "`uploading`: its bytes are being sent; `quarantine`: it is being fetched, published or checked; `available`: VMs can be made of it; `refused`: it cannot be used"
+    "`uploading`: its bytes are being sent; `quarantine`: it is being fetched, published or checked; `available`: VMs can be made of it; `refused`: it cannot be used; " +
+      "`withdrawn`: the image file does not have it any more, VMs that were made of it go on"
   ),
-  reason: field(Schema.NullOr(Schema.String), "why it is refused; null: it is not"),
+  reason: field(Schema.NullOr(Schema.String), "why it is refused or withdrawn; null: it is neither"),
   received: field(
     Schema.NullOr(Int),
     "bytes of its file that are there, where sending it goes on; null: all that there will be"
@@ -150,7 +151,11 @@ export const group = HttpApiGroup.make("images")
     HttpApiEndpoint.get("listImages", "/images")
       .addSuccess(ImageList)
       .annotateContext(
-        documented("viewer", "List images", "All that there are, by id: also those that cannot be used, or not yet.")
+        documented(
+          "viewer",
+          "List images",
+          "All that there are, by id: also those that cannot be used, not yet, or not any more."
+        )
       )
   )
   .add(
@@ -247,7 +252,7 @@ export const group = HttpApiGroup.make("images")
         documented(
           "operator",
           "Delete an image",
-          "Also one that is being sent, fetched or checked. Refused while VMs need it, while an operation publishes it, and for one of the image file. A file that was registered stays; what was sent, " +
+          "Also one that is being sent, fetched or checked. Refused while VMs need it, while an operation publishes it, and for one of the image file: that is withdrawn when its line is taken out, and can be deleted then. A file that was registered stays; what was sent, " +
             "fetched or published is removed from the controller's machine."
         )
       )

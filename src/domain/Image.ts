@@ -78,11 +78,12 @@ export interface Piece {
 
 /**
  * `uploading`: its bytes are being sent; `quarantine`: it is being fetched or checked, and nobody can use it yet; `available`; `refused`: it cannot be
- * used, and never can be; `deleted`: its VMs are gone, and so is it. Those of the image file are `available`.
+ * used, and never can be; `withdrawn`: the image file does not have it any more; `deleted`: its VMs are gone, and so is it. Those of the image file are
+ * `available`.
  *
  * @since 0.7.0 @category models
  */
-export const ImageState = Schema.Literal("uploading", "quarantine", "available", "refused", "deleted")
+export const ImageState = Schema.Literal("uploading", "quarantine", "available", "refused", "withdrawn", "deleted")
 /** @since 0.7.0 @category models */
 export type ImageState = typeof ImageState.Type
 
@@ -113,9 +114,27 @@ export class Image extends Schema.Class<Image>("Image")({
   content: Schema.NullOr(ImageContent),
   origin: usually(ImageOrigin, "file"),
   state: usually(ImageState, "available"),
-  /** why it is refused, one clause; null: it is not */
+  /** why it is refused or withdrawn, one clause; null: it is neither */
   reason: usually(Schema.NullOr(Schema.String), null),
   wanted: usually(ImageWanted, {}),
   /** milliseconds since 1970; of those of the image file 0 */
   createdAt: usually(Schema.Int, 0)
 }) {}
+
+/** Why no VM can be made of it, or not yet, and what to do about that, as goes on from its name; null: VMs can. @since 0.9.0 @category getters */
+export const hindrance = ({ reason, state }: Pick<Image, "reason" | "state">): string | null => {
+  switch (state) {
+    case "available":
+      return null
+    case "uploading":
+      return "is being sent: send the rest of it first"
+    case "quarantine":
+      return "is being fetched, published or checked: wait until it is available"
+    case "refused":
+      return `is refused: ${reason ?? "it cannot be used"}`
+    case "withdrawn":
+      return "is not in the image file any more: take another one, or put its line back there and start the controller again"
+    case "deleted":
+      return "was deleted: take another one"
+  }
+}

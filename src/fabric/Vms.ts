@@ -16,7 +16,7 @@ import * as Errors from "../domain/Errors.ts"
 import { Host } from "../domain/Host.ts"
 import type { UserName } from "../domain/Identity.ts"
 import type { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../domain/Ids.ts"
-import type { Image } from "../domain/Image.ts"
+import { hindrance, type Image } from "../domain/Image.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
 import type { NewNic } from "../domain/Nic.ts"
 import type { Operation } from "../domain/Operation.ts"
@@ -78,6 +78,7 @@ export type CreateError =
   | Errors.InvalidArgument
   | Errors.InstanceTypeNotFound
   | Errors.ImageNotFound
+  | Errors.ImageConflict
   | Errors.NoFeasibleHost
   | Errors.PoolFull
   | Errors.QuotaExceeded
@@ -270,8 +271,13 @@ export const layer = Layer.effect(
 
     const pickImage = Effect.fnUntraced(function* (imageId: ImageId | undefined) {
       const offered = yield* inventory.images
-      const image = imageId === undefined ? offered[0] : offered.find((i) => i.id === imageId)
-      return image ?? (yield* new Errors.ImageNotFound({ imageId: imageId ?? 0, known: offered.map((i) => i.id) }))
+      const found = imageId === undefined ? offered[0] : offered.find(({ id }) => id === imageId)
+      if (found !== undefined) return found
+      const image = (yield* inventory.allImages).find(({ id }) => id === imageId)
+      const reason = image === undefined ? null : hindrance(image)
+      return yield* image === undefined || reason === null
+        ? new Errors.ImageNotFound({ imageId: imageId ?? 0, known: offered.map(({ id }) => id) })
+        : new Errors.ImageConflict({ image: `${image.id} (${image.config.name})`, reason })
     })
 
     /** With all that was not said. */

@@ -202,6 +202,7 @@ export interface VmBegun {
 /** Why a VM is not admitted, beside what its host is chosen by. @since 0.7.0 @category errors */
 export type AdmitError =
   | Errors.ImageNotFound
+  | Errors.ImageConflict
   | Errors.InstanceTypeNotFound
   | Errors.PoolFull
   | Errors.QuotaExceeded
@@ -383,7 +384,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly images: Effect.Effect<ReadonlyArray<Image>, Errors.PersistenceError>
     /** Also one that is no longer offered. */
     readonly image: (id: ImageId) => Effect.Effect<Image, Errors.ImageNotFound | Errors.PersistenceError>
-    /** All that there are, by id, also those that cannot be used (yet); not those that were deleted or dropped from the image file. */
+    /** All that there are, by id, also those that cannot be used (yet); not those that were deleted. */
     readonly allImages: Effect.Effect<ReadonlyArray<Image>, Errors.PersistenceError>
     /** SHA-256 of images that were deleted, and that no image has any more. */
     readonly deletedContents: Effect.Effect<ReadonlySet<string>, Errors.PersistenceError>
@@ -396,7 +397,7 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /** How an image came out of its upload or its quarantine; one that was deleted meanwhile stays so. */
     readonly settleImage: (
       id: ImageId,
-      state: Exclude<ImageState, "uploading" | "deleted">,
+      state: Extract<ImageState, "quarantine" | "available" | "refused">,
       reason?: string
     ) => Effect.Effect<void, Errors.PersistenceError>
     /**

@@ -138,6 +138,49 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         }).pipe(Effect.provide(layer))
       )
 
+      it.effect("that the file does not have any more are withdrawn, and can be deleted once no VM needs them", () =>
+        Effect.gen(function* () {
+          const { inventory, vmIn } = yield* started
+          const vm = yield* vmIn("running")
+          const [first, ...others] = yield* inventory.images
+          assert(first !== undefined)
+          assert.strictEqual(vm.imageId, first.id)
+          assert.include(
+            (yield* Effect.flip(inventory.deleteImage(first.id))).message,
+            "is given in the image file: take its line out there, start the controller again, and delete it then"
+          )
+          const without = { ...fleet, images: fleet.images.filter(({ name }) => name !== first.config.name) }
+          yield* inventory.applyFleet(without)
+          assert.deepStrictEqual(yield* inventory.images, others)
+          const withdrawn = yield* inventory.image(first.id)
+          assert.deepInclude(withdrawn, {
+            state: "withdrawn",
+            reason: "the image file does not have it any more, so it is there only for the VMs that were made of it"
+          })
+          assert.deepStrictEqual(yield* inventory.allImages, [withdrawn, ...others])
+          assert.strictEqual(
+            (yield* Effect.flip(inventory.admit({ ...request("late"), imageId: first.id }, on(1)))).message,
+            `image ${first.id} (${first.config.name}) is not in the image file any more: take another one, or put its line back there and start the controller again`
+          )
+          assert.include(
+            (yield* Effect.flip(inventory.deleteImage(first.id))).message,
+            `image ${first.id} (${first.config.name}) cannot be deleted while VM ${vm.id}`
+          )
+          // its line is back
+          yield* inventory.applyFleet(fleet)
+          assert.deepStrictEqual(yield* inventory.image(first.id), first)
+
+          yield* inventory.applyFleet(without)
+          yield* inventory.setVmState(vm.id, "destroyed")
+          yield* inventory.deleteImage(first.id)
+          assert.deepStrictEqual(yield* inventory.allImages, others)
+          // what was deleted is not what a line of that file is now
+          yield* inventory.applyFleet(fleet)
+          assert.isFalse((yield* inventory.images).some(({ id }) => id === first.id))
+          assert.isTrue((yield* inventory.images).some(({ config }) => config.name === first.config.name))
+        }).pipe(Effect.provide(layer))
+      )
+
       it.effect("stand beside images that are added, which are not of the file", () =>
         Effect.gen(function* () {
           const { inventory, vmIn } = yield* started
@@ -150,8 +193,16 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           assert.deepStrictEqual(yield* inventory.images, before)
           assert.deepStrictEqual(yield* inventory.allImages, [...before, added])
           const create = inventory.admit({ ...request("own"), imageId: added.id }, on(1))
-          assert.strictEqual((yield* Effect.flip(create))._tag, "ImageNotFound")
+          assert.strictEqual(
+            (yield* Effect.flip(create)).message,
+            `image ${added.id} (own) is being fetched, published or checked: wait until it is available`
+          )
           assert.strictEqual((yield* Effect.flip(inventory.addImage(own)))._tag, "ImageConflict")
+          yield* inventory.settleImage(added.id, "refused", "it is marked corrupt")
+          assert.strictEqual(
+            (yield* Effect.flip(create)).message,
+            `image ${added.id} (own) is refused: it is marked corrupt`
+          )
 
           yield* inventory.settleImage(added.id, "available")
           // a new start with the same files keeps it; with its file among them it is refused

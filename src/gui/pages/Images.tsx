@@ -25,6 +25,8 @@ const stateOf = ({ reason, received, state }: Image, upload: Upload | undefined)
       return { tone: "ok", word: "available", why: null }
     case "refused":
       return { tone: "bad", word: "refused", why: reason }
+    case "withdrawn":
+      return { tone: "off", word: "withdrawn", why: reason }
     case "quarantine":
       return { tone: "busy", word: "being checked", why: "nobody can use it before" }
     case "uploading":
@@ -167,8 +169,8 @@ const Details = ({
 }) => (
   <Dialog title={image.name} actions={[]} onClose={onClose}>
     {image.reason === null ? null : (
-      <div className="note bad">
-        <strong>It cannot be used</strong>
+      <div className={image.state === "withdrawn" ? "note" : "note bad"}>
+        <strong>{image.state === "withdrawn" ? "No new VM is made of it" : "It cannot be used"}</strong>
         <p>{image.reason}</p>
       </div>
     )}

@@ -42,7 +42,11 @@ describe("an image that is sent", () => {
       })
       // not before it was checked
       const early = yield* ask("POST", "/vms", { name: "early", instanceType: 1, image: 101 })
-      assert.deepInclude(early.json, { status: 404, code: "image_not_found" })
+      assert.deepInclude(early.json, {
+        status: 409,
+        code: "image_conflict",
+        detail: "image 101 (debian-12) is being sent: send the rest of it first"
+      })
 
       assert.deepInclude((yield* send(app, 101, 0, bytes.subarray(0, 100_000))).json, {
         received: 100_000,
@@ -92,7 +96,8 @@ describe("an image that is sent", () => {
       assert.deepInclude(gone.json, { status: 404, code: "image_not_found" })
       assert.deepInclude((yield* ask("DELETE", "/images/100")).json, {
         status: 409,
-        detail: "image 100 (test) is given in the image file: take its line out there"
+        detail:
+          "image 100 (test) is given in the image file: take its line out there, start the controller again, and delete it then"
       })
     })
   )
@@ -106,6 +111,12 @@ describe("an image that is sent", () => {
       const other = yield* send(app, 101, 0, bytes)
       assert.deepInclude(other.json, { state: "refused" })
       assert.include(String(other.json.reason), `its SHA-256 is ${sha256(bytes)}, not 000`)
+      const made = yield* ask("POST", "/vms", { name: "made", instanceType: 1, image: 101 })
+      assert.deepInclude(made.json, {
+        status: 409,
+        code: "image_conflict",
+        detail: `image 101 (a) is refused: ${String(other.json.reason)}`
+      })
       let id = 101
       for (const { bytes, declared, name, refusal } of Hostile.all("/etc/canary")) {
         id += 1
@@ -115,7 +126,7 @@ describe("an image that is sent", () => {
         assert.strictEqual(json.state, "refused", name)
         assert.match(String(json.reason), refusal, name)
         const used = yield* ask("POST", "/vms", { name: "x", instanceType: 1, image: id })
-        assert.strictEqual(used.status, 404, name)
+        assert.strictEqual(used.status, 409, name)
       }
     })
   )
