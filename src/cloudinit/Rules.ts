@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from "yaml"
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, visit } from "yaml"
 import { type CloudInit, isHostname, longestKey, mostBytes, mostKeys, usual } from "../domain/CloudInit.ts"
 import { InvalidArgument } from "../domain/Errors.ts"
 
@@ -77,7 +77,7 @@ const kinds =
 
 /** cloud-init's other kinds by their first line, which it looks into itself. */
 const others =
-  /^(#cloud-config-archive|#cloud-config-jsonp|#cloud-boothook|#include|#include-once|#part-handler|## template: ?jinja)\s*$/
+  /^((#cloud-config-archive|#cloud-config-jsonp|#cloud-boothook|#part-handler)\s*|#include(-once)?(\s.*)?|## template: ?jinja\s*)$/i
 
 const checkMime = (field: string, text: string): Checked<void> => {
   const end = /\r?\n\r?\n/.exec(text)
@@ -106,7 +106,16 @@ const checkMime = (field: string, text: string): Checked<void> => {
 const checkUserData = (field: string, text: string): Checked<void> =>
   Effect.gen(function* () {
     yield* checkText(field, text)
-    const [first = ""] = text.split("\n", 1)
+    // cloud-init finds the kind without blanks before it, and in whatever case; a byte order mark is no blank to it
+    const blanks = /^[^\S\uFEFF]*/.exec(text)?.[0].length ?? 0
+    const [first = ""] = text.slice(blanks).split("\n", 1)
+    if (blanks > 0 && (first.startsWith("#!") || first.startsWith("##"))) {
+      return yield* refuse(
+        field,
+        `is a ${first.startsWith("#!") ? "script" : "template"} that begins at line ${lineAt(text, blanks)}, with blanks before it`,
+        "one that begins with the first character"
+      )
+    }
     if (first.startsWith("#!")) {
       // the kernel would look for an interpreter whose name ends with CR
       if (first.endsWith("\r")) {
@@ -118,7 +127,7 @@ const checkUserData = (field: string, text: string): Checked<void> =>
       }
       return
     }
-    if (/^#cloud-config\s*$/.test(first)) {
+    if (/^#cloud-config(\s+#.*|\s*)$/i.test(first)) {
       const { document, lines } = yield* parseYaml(field, text)
       const { contents } = document
       if (contents === null || isMap(contents) || (isScalar(contents) && contents.value === null)) return
@@ -134,6 +143,9 @@ const checkUserData = (field: string, text: string): Checked<void> =>
     yield* refuse(field, "begins on line 1 with nothing that cloud-init knows", kinds)
   })
 
+/** What network-config 2 has interfaces below. */
+const sections = ["ethernets", "wifis", "bonds", "bridges", "vlans"] as const
+
 const checkNetworkConfig = (field: string, text: string): Checked<void> =>
   Effect.gen(function* () {
     yield* checkText(field, text)
@@ -146,8 +158,32 @@ const checkNetworkConfig = (field: string, text: string): Checked<void> =>
     const config = isMap(inner) ? inner : contents
     const version: unknown = config.get("version")
     if (version !== 1 && version !== 2) return yield* refuse(field, "has no version that cloud-init knows", expected)
-    if (version === 1 && !isSeq(config.get("config"))) {
-      return yield* refuse(field, "is of version 1 and has no list `config`", expected)
+    const lineOf = (node: unknown): number => lines.linePos(isNode(node) ? (node.range?.[0] ?? 0) : 0).line
+    if (version === 1) {
+      const entries: unknown = config.get("config")
+      if (!isSeq(entries)) return yield* refuse(field, "is of version 1 and has no list `config`", expected)
+      const odd = entries.items.find(
+        (entry) => !isAlias(entry) && !(isMap(entry) && typeof entry.get("type") === "string")
+      )
+      if (odd !== undefined) {
+        return yield* refuse(
+          field,
+          `has at line ${lineOf(odd)} an entry of \`config\` without a type`,
+          "entries as in `{ type: physical, name: eth0 }`"
+        )
+      }
+    }
+    for (const section of version === 2 ? sections : []) {
+      const entries: unknown = config.get(section, true)
+      if (entries === undefined || isAlias(entries) || (isScalar(entries) && entries.value === null)) continue
+      const named = "names with fields, as in `ethernets: { eth0: { dhcp4: true } }`"
+      if (!isMap(entries)) {
+        return yield* refuse(field, `has at line ${lineOf(entries)} \`${section}\` without names in it`, named)
+      }
+      const odd = entries.items.find(({ value }) => !isMap(value) && !isAlias(value))
+      if (odd !== undefined) {
+        return yield* refuse(field, `has at line ${lineOf(odd.key)} an entry of \`${section}\` without fields`, named)
+      }
     }
     // such a name would become lines of its own in the files that cloud-init writes of it
     let at: number | undefined

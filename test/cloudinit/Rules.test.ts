@@ -27,13 +27,20 @@ const fine: ReadonlyArray<readonly [name: string, given: Rules.Given]> = [
   ["a script", { userData: "#!/bin/sh\nprintf '\\033[0m'\n" }],
   ["MIME", { userData: multipart.join("\n") }],
   ["MIME with CR LF", { userData: multipart.join("\r\n") }],
+  ["cloud-config in other letters", { userData: "#Cloud-Config\nx: 1\n" }],
+  ["cloud-config after blanks", { userData: "\n  #cloud-config\na: 1\n" }],
+  ["cloud-config with a comment", { userData: "#cloud-config # of mine\na: 1\n" }],
+  ["a URL", { userData: "#include http://x/\n" }],
+  ["a URL that is read once", { userData: "\n#Include-once http://x\nhttp://y\n" }],
+  ["another kind after blanks", { userData: "\n#cloud-boothook\n#!/bin/sh\n" }],
   ["another kind", { userData: "#include\nhttps://example.org/x\n" }],
   ["a template", { userData: "## template: jinja\n#cloud-config\n{% if x %}\n" }],
   ["as much as there may be", { userData: `#!/bin/sh\n${"x".repeat(mostBytes - 10)}` }],
   ["keys", { sshKeys: [key, `no-pty,command="echo \\"a b\\"" ${key}`] }],
   ["a hostname", { hostname: "web-1.example.org" }],
   ["network-config 1", { networkConfig: "version: 1\nconfig:\n  - type: physical\n    name: eth0\n" }],
-  ["network-config 2", { networkConfig: "network:\n  version: 2\n  ethernets:\n    eth0: { dhcp4: true }\n" }]
+  ["network-config 2", { networkConfig: "network:\n  version: 2\n  ethernets:\n    eth0: { dhcp4: true }\n" }],
+  ["network-config 2 without interfaces", { networkConfig: "version: 2\nrenderer: networkd\nethernets:\nbonds: {}\n" }]
 ]
 
 const broken: ReadonlyArray<readonly [name: string, given: Rules.Given, told: RegExp]> = [
@@ -46,6 +53,14 @@ const broken: ReadonlyArray<readonly [name: string, given: Rules.Given, told: Re
   ["a single value", { userData: "#cloud-config\nhunter2\n" }, /^userData is a single value at line 2/],
   ["NUL", { userData: "#!/bin/sh\n\nhunter2\0\n" }, /^userData has a character at line 3 that no text has/],
   ["half a character", { userData: "#!/bin/sh\n\ud800\n" }, /^userData has a character at line 2/],
+  ["a script after blanks", { userData: "\n#!/bin/sh\nhunter2\n" }, /^userData is a script that begins at line 2/],
+  [
+    "a template after blanks",
+    { userData: "\n## template: jinja\nhunter2\n" },
+    /^userData is a template that begins at/
+  ],
+  ["cloud-config after a byte order mark", { userData: "\uFEFF#cloud-config\n" }, /^userData begins on line 1 with/],
+  ["cloud-config on one line", { userData: "#cloud-config x: hunter2\n" }, /^userData begins on line 1 with/],
   ["a script with CR LF", { userData: "#!/bin/sh\r\nhunter2\r\n" }, /line 1 ends with CR LF/],
   ["MIME without an end", { userData: multipart.slice(0, -1).join("\n") }, /does not end \(line 7\)/],
   ["MIME without parts", { userData: multipart.slice(0, 3).join("\n") + "\nhunter2" }, /without a part/],
@@ -62,6 +77,26 @@ const broken: ReadonlyArray<readonly [name: string, given: Rules.Given, told: Re
   ["an address as a hostname", { hostname: "10.0.0.1" }, /^hostname is no hostname/],
   ["no version", { networkConfig: "ethernets: {}\n" }, /^networkConfig has no version/],
   ["version 1 without its list", { networkConfig: "version: 1\n" }, /^networkConfig is of version 1 and has no list/],
+  [
+    "interfaces without fields",
+    { networkConfig: "version: 2\nethernets: 5\n" },
+    /^networkConfig has at line 2 `ethernets` without/
+  ],
+  [
+    "an interface without fields",
+    { networkConfig: "version: 2\nbonds:\n  b: {}\n  hunter2: 5\n" },
+    /^networkConfig has at line 4 an entry of `bonds` without/
+  ],
+  [
+    "a list of interfaces",
+    { networkConfig: "network:\n  version: 2\n  ethernets:\n    - hunter2\n" },
+    /^networkConfig has at line 4 `ethernets` without/
+  ],
+  [
+    "an entry of version 1 without a type",
+    { networkConfig: "version: 1\nconfig:\n  - type: physical\n  - hunter2\n" },
+    /^networkConfig has at line 4 an entry of `config` without a type/
+  ],
   ["a network that is no YAML", { networkConfig: "version: 2\nx: {\n" }, /^networkConfig is no YAML at line/],
   [
     "a line end in a name",
