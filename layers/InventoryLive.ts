@@ -119,6 +119,15 @@ const make = Effect.gen(function* () {
     lastSeen.delete(vm.id)
     differing.delete(vm.id)
   }
+  const rememberSeen = (noted: ReadonlyArray<Observations.Noted>): void => {
+    for (const { drift, seen, vmId } of noted) {
+      if (seen !== undefined) lastSeen.set(vmId, seen)
+      if (drift !== undefined) {
+        if (drift.size === 0) differing.delete(vmId)
+        else differing.set(vmId, drift)
+      }
+    }
+  }
   const stored = sql<Rows.Row>`select ${vmColumns} from vms where ${isLive} order by id`
   for (const vm of yield* read("read the VMs", Effect.flatMap(stored, Rows.vms.all))) remember(vm)
   const sights = yield* read("read what was seen of the VMs", observations.all)
@@ -689,16 +698,22 @@ const make = Effect.gen(function* () {
       )
     }),
 
-    setVmPower: Effect.fn("Inventory.setVmPower")(function* (id, power) {
+    setVmPower: Effect.fn("Inventory.setVmPower")(function* (id, power, seen) {
       const now = yield* Clock.currentTimeMillis
       yield* writeSimply(
         `want VM ${id} ${power}`,
         Effect.gen(function* () {
           const vm = yield* Effect.orDie(vmRow(id))
-          if (!vm.settled || vm.state === power) return vm
-          return yield* Rows.vms.one(yield* Rows.only(yield* updatePower(power, now, id), `VM ${id} does not exist`))
+          if (!vm.settled) return { vm, noted: [] }
+          const noted = seen === undefined ? [] : yield* observations.observe([{ vmId: id, seen, drift: null }], now)
+          if (vm.state === power) return { vm, noted }
+          const rows = yield* updatePower(power, now, id)
+          return { vm: yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`)), noted }
         }),
-        remember
+        ({ noted, vm }) => {
+          remember(vm)
+          rememberSeen(noted)
+        }
       )
     }),
     setOutcome: Effect.fn("Inventory.setOutcome")((id, outcome) =>
@@ -706,15 +721,9 @@ const make = Effect.gen(function* () {
     ),
 
     observe: Effect.fn("Inventory.observe")((observed, now) =>
-      writeSimply("remember what was seen of VMs", observations.observe(observed, now), (noted) => {
-        for (const { drift, seen, vmId } of noted) {
-          if (seen !== undefined) lastSeen.set(vmId, seen)
-          if (drift !== undefined) {
-            if (drift.size === 0) differing.delete(vmId)
-            else differing.set(vmId, drift)
-          }
-        }
-      }).pipe(Effect.asVoid)
+      writeSimply("remember what was seen of VMs", observations.observe(observed, now), rememberSeen).pipe(
+        Effect.asVoid
+      )
     ),
     // as it is at any moment: a copy of it would be made for each VM that is asked for
     seen: Effect.succeed(lastSeen),

@@ -69,6 +69,24 @@ export const VmSeen = Schema.Struct({
 /** @since 0.3.0 @category models */
 export type VmSeen = typeof VmSeen.Type
 
+/**
+ * How libvirt's words are told of one whose power somebody took, or who paused it. It does not know who that was: ours are told so by the operations
+ * themselves.
+ *
+ * @since 0.9.0 @category constants
+ */
+export const byHand = { stopped: "somebody powered it off", paused: "paused by somebody" } as const
+/** The same where it was an operation. @since 0.9.0 @category constants */
+export const byOperation = { stopped: "an operation powered it off", paused: "paused by an operation" } as const
+
+/** Whether what is told of it comes from libvirt alone, who cannot tell whether it was us. @since 0.9.0 @category predicates */
+export const isByHand = ({ power, reason }: Pick<VmSeen, "power" | "reason">): boolean =>
+  (power === "stopped" || power === "paused") && reason === byHand[power]
+
+/** Whether an operation has told that it was that. @since 0.9.0 @category predicates */
+export const isByOperation = ({ power, reason }: Pick<VmSeen, "power" | "reason">): boolean =>
+  (power === "stopped" || power === "paused") && reason === byOperation[power]
+
 /** What our last operation on its domain made it. @since 0.3.0 @category models */
 export const VmApplied = Schema.Struct({ name: Schema.String, cpu: Schema.Int, ram: Schema.Int })
 /** @since 0.3.0 @category models */

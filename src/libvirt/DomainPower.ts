@@ -3,7 +3,7 @@
  *
  * @since 0.3.0
  */
-import type { Power } from "../domain/Vm.ts"
+import { byHand, type Power } from "../domain/Vm.ts"
 import * as DomainXml from "./DomainXml.ts"
 
 /** virDomainRunningReason: what is not said is nothing to say. */
@@ -18,7 +18,7 @@ const running: Readonly<Record<number, string>> = {
 
 /** virDomainPausedReason */
 const paused: Readonly<Record<number, string>> = {
-  1: "paused by somebody",
+  1: byHand.paused,
   2: "paused for a migration",
   3: "paused while its state is saved",
   4: "paused for a memory dump",
@@ -37,7 +37,7 @@ const paused: Readonly<Record<number, string>> = {
 /** virDomainShutoffReason; 0 is said of one that has never run, and of any that libvirt's daemon finds stopped when it starts. */
 const stopped: Readonly<Record<number, string>> = {
   1: "the guest shut itself down",
-  2: "somebody powered it off",
+  2: byHand.stopped,
   4: "it was migrated to another host",
   5: "its state was saved, and it was stopped, by somebody",
   6: "its start failed",

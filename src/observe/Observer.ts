@@ -21,7 +21,7 @@ import type { Host } from "../domain/Host.ts"
 import { type HostId, VmId } from "../domain/Ids.ts"
 import type { OperationDetail } from "../domain/Operation.ts"
 import * as Places from "../domain/Places.ts"
-import type { Vm, VmSeen } from "../domain/Vm.ts"
+import { isByHand, isByOperation, type Vm, type VmSeen } from "../domain/Vm.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { type DomainPower, Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory, type Observation } from "../services/Inventory.ts"
@@ -136,6 +136,10 @@ const settle = (
   before: VmSeen | undefined,
   { power, reason }: DomainPower
 ): Pick<VmSeen, "power" | "reason"> => {
+  // libvirt does not know who that was, and we do
+  if (isByHand({ power, reason }) && before?.power === power && isByOperation(before)) {
+    return { power, reason: before.reason }
+  }
   if (power !== "stopped" || reason !== null) return { power, reason }
   switch (before?.power) {
     case undefined:
@@ -296,12 +300,14 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
   // --------------------------------------------------------------------------------------------------------------- looking
 
   /**
-   * Notes the powers of a host's VMs. `found` undefined: no such domain, which is no news of one that something is being done with.
+   * Notes the powers of a host's VMs, as they were asked for at `asked` (milliseconds since 1970): what was seen since is newer. `found` undefined: no such
+   * domain, which is no news of one that something is being done with.
    */
   const note = Effect.fnUntraced(function* (
     vms: ReadonlyArray<Vm>,
     found: (vm: Vm) => DomainPower | undefined,
-    inFlight: ReadonlySet<VmId>
+    inFlight: ReadonlySet<VmId>,
+    asked: number
   ) {
     const seen = yield* inventory.seen
     const news: Array<Observation & { readonly seen: Pick<VmSeen, "power" | "reason"> }> = []
@@ -310,7 +316,10 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       const domain = found(vm)
       if (!vm.settled || (domain === undefined && inFlight.has(vm.id))) continue
       const before = seen.get(vm.id)
-      const now = domain === undefined ? { power: "absent" as const, reason: null } : settle(vm, before, domain)
+      if (before !== undefined && before.since > asked) continue
+      const sight = domain === undefined ? { power: "absent" as const, reason: null } : settle(vm, before, domain)
+      // it may be what is being done with it: that says so itself when it has ended
+      const now = inFlight.has(vm.id) && isByHand(sight) ? { ...sight, reason: null } : sight
       if (now.power === "crashed") crashed.push([vm, now])
       if (before?.power === now.power && before.reason === now.reason) continue
       news.push({ vmId: vm.id, seen: now, drift: null })
@@ -435,12 +444,13 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
   /** All powers of a host in one call. */
   const sweep = Effect.fnUntraced(function* (host: Host) {
     const before = yield* busy
+    const asked = yield* Clock.currentTimeMillis
     const powers = yield* hypervisor.powers(host)
     const inFlight = new Set([...before, ...(yield* busy)])
     const vms = yield* inventory.vms({ host: host.id })
     const byUuid = new Map<string, DomainPower>(powers.map((domain) => [domain.uuid, domain]))
     const found = ({ uuid }: Vm) => byUuid.get(uuid)
-    yield* note(vms, found, inFlight)
+    yield* note(vms, found, inFlight, asked)
     return { vms, powers, found }
   })
 
@@ -543,10 +553,11 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     // what it is when it is there counts
     if (vm.state === "creating") return yield* later(vm, 500, at)
     if (!vm.settled) return
+    const asked = yield* Clock.currentTimeMillis
     const power = yield* hypervisor.power(host, vm)
     const [newest] = yield* journal.list({ vmId: vm.id, limit: 1 })
     const inFlight = newest !== undefined && !newest.ended
-    yield* note([vm], () => Option.getOrUndefined(power), new Set(inFlight ? [vm.id] : []))
+    yield* note([vm], () => Option.getOrUndefined(power), new Set(inFlight ? [vm.id] : []), asked)
     const differs = yield* inventory.drift({ vm: vm.id })
     if (inFlight) {
       // whether it is as it should be is asked when that has ended

@@ -44,7 +44,7 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
         limit: Duration.sum(within, limits.step)
       }
     ],
-    succeeded: inventory.setVmPower(vm.id, "running"),
+    succeeded: inventory.setVmPower(vm.id, "running", VmSaga.running),
     failed: Effect.void
   }
 }

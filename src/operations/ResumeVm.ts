@@ -2,6 +2,7 @@
  * @since 0.6.0
  */
 import * as Effect from "effect/Effect"
+import { byHand, byOperation } from "../domain/Vm.ts"
 import type { Saga } from "./Saga.ts"
 import * as VmSaga from "./VmSaga.ts"
 
@@ -10,7 +11,7 @@ export const steps = ["resume"] as const
 
 /** One clause on a pause that nobody asked for; null: somebody did. */
 const hint = (reason: string | null): string | null =>
-  reason === null || reason === "paused by somebody"
+  reason === null || reason === byHand.paused || reason === byOperation.paused
     ? null
     : `it was ${reason}, and will be again unless what led to that is mended`
 
@@ -32,7 +33,7 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
         })
       }
     ],
-    succeeded: inventory.setVmPower(vm.id, "running"),
+    succeeded: inventory.setVmPower(vm.id, "running", VmSaga.running),
     failed: Effect.void
   }
 }

@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { byOperation } from "../domain/Vm.ts"
 import * as Retry from "./Retry.ts"
 import { limits, type Saga } from "./Saga.ts"
 import * as VmSaga from "./VmSaga.ts"
@@ -21,9 +22,12 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
   const { force, within } = VmSaga.patienceOf(operation)
   const domain = { uuid: vm.uuid, domainName: vm.domainName }
   const time = Retry.inWords(within)
+  let seen: VmSaga.Sight | undefined
   const tellHow = Effect.gen(function* () {
-    const { power, reason } = yield* VmSaga.lookAt(subject)
+    const found = yield* VmSaga.lookAt(subject)
+    const { power, reason } = found
     if (!VmSaga.isOff(power)) return
+    seen = found
     if (power !== "absent") yield* VmSaga.stayOff(subject)
     yield* VmSaga.tell(subject, reason ?? "it did not run")
   })
@@ -52,6 +56,7 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
                 // also when the process ended in between
                 if (power !== "absent") yield* VmSaga.stayOff(subject)
                 if (!isOff) {
+                  seen = { power: "stopped", reason: byOperation.stopped }
                   yield* VmSaga.tell(subject, `its guest had not shut down within ${time}, so its power was taken`)
                 }
               })
@@ -59,7 +64,7 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
           ]
         : [])
     ],
-    succeeded: inventory.setVmPower(vm.id, "stopped"),
+    succeeded: Effect.suspend(() => inventory.setVmPower(vm.id, "stopped", seen)),
     failed: Effect.void
   }
 }

@@ -41,7 +41,7 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
         act: CreateVm.seenRunning(hypervisor, host, vm)
       }
     ],
-    succeeded: inventory.setVmPower(vm.id, "running"),
+    succeeded: inventory.setVmPower(vm.id, "running", VmSaga.running),
     failed: Effect.void
   }
 }

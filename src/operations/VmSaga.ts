@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import type { HostError, PersistenceError } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Operation } from "../domain/Operation.ts"
-import type { Power, Vm, VmSeen } from "../domain/Vm.ts"
+import { isByHand, type Power, type Vm, type VmSeen } from "../domain/Vm.ts"
 import type { DomainRef, Hypervisor } from "../services/Hypervisor.ts"
 import type { Inventory } from "../services/Inventory.ts"
 import type { StorageDriver } from "../services/Storage.ts"
@@ -34,11 +34,32 @@ export const patienceOf = ({ detail }: Operation): { readonly within: Duration.D
   force: detail.force ?? true
 })
 
-/** What the host says that the VM's domain does. @since 0.6.0 @category steps */
-export const lookAt = ({ host, hypervisor, vm }: Subject): Effect.Effect<Pick<VmSeen, "power" | "reason">, HostError> =>
-  Effect.map(
+/** What a VM is seen to be. @since 0.9.0 @category models */
+export type Sight = Pick<VmSeen, "power" | "reason">
+
+/** What one is seen to be that was given power, or let go on. @since 0.9.0 @category constants */
+export const running: Sight = { power: "running", reason: null }
+
+/**
+ * What the host says that the VM's domain does. Its libvirt knows nothing of who took its power or paused it: where that was an operation, what
+ * is remembered of it says so.
+ *
+ * @since 0.6.0 @category steps
+ */
+export const lookAt = ({ host, hypervisor, inventory, vm }: Subject): Effect.Effect<Sight, HostError> =>
+  Effect.flatMap(
     hypervisor.power(host, { uuid: vm.uuid, domainName: vm.domainName }),
-    Option.getOrElse(() => ({ power: "absent" as const, reason: null }))
+    Option.match({
+      onNone: () => Effect.succeed({ power: "absent" as const, reason: null }),
+      onSome: ({ power, reason }) => {
+        const now: Sight = { power, reason }
+        if (!isByHand(now)) return Effect.succeed(now)
+        return Effect.map(inventory.seen, (seen): Sight => {
+          const before = seen.get(vm.id)
+          return { power, reason: before?.power === power ? (before.reason ?? reason) : reason }
+        })
+      }
+    })
   )
 
 /** Whether there is nothing that its power could be taken from. @since 0.6.0 @category predicates */

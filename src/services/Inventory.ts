@@ -594,8 +594,15 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
      * `destroyed` makes the VM's volumes available again. `running`, `stopped`, `paused`: what was wanted of the VM has been applied.
      */
     readonly setVmState: (id: VmId, state: VmState) => Effect.Effect<void, Errors.PersistenceError>
-    /** What is wanted of the power of a VM that is there, and nothing else; one that is being destroyed is left as it is. */
-    readonly setVmPower: (id: VmId, power: WantedPower) => Effect.Effect<void, Errors.PersistenceError>
+    /**
+     * What is wanted of the power of a VM that is there; one that is being destroyed is left as it is. `seen`: what its host says of it after that, which is
+     * remembered in the same transaction.
+     */
+    readonly setVmPower: (
+      id: VmId,
+      power: WantedPower,
+      seen?: NonNullable<Observation["seen"]>
+    ) => Effect.Effect<void, Errors.PersistenceError>
     /** How an operation came about, one clause; what was said before is replaced. */
     readonly setOutcome: (id: OperationId, outcome: string) => Effect.Effect<void, Errors.PersistenceError>
 

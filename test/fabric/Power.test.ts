@@ -232,7 +232,35 @@ describe("the power of a VM", () => {
       assert.strictEqual((yield* newest).outcome, null)
       yield* told("stopped")
       yield* power((it) => it.powerOff(vmId))
-      assert.strictEqual((yield* newest).outcome, "it was off already: somebody powered it off")
+      assert.strictEqual((yield* newest).outcome, "it was off already: an operation powered it off")
+      yield* power((it) => it.shutDown(vmId))
+      assert.strictEqual((yield* newest).outcome, "an operation powered it off")
+    }))
+
+  test("what an operation has done is seen when it is done, and told as its own", (world) =>
+    Effect.gen(function* () {
+      const reality = yield* Reality
+      const sight = Effect.map(reality.vm(vmId), ({ seen }) => [seen?.power, seen?.reason])
+      const look = reality.look(Ids.HostId.make(1))
+      for (const [ask, ...then] of [
+        [(it: Power["Type"]) => it.pause(vmId), "paused", "paused by an operation"],
+        [(it: Power["Type"]) => it.resume(vmId), "running", null],
+        [(it: Power["Type"]) => it.powerOff(vmId), "stopped", "an operation powered it off"],
+        [(it: Power["Type"]) => it.start(vmId), "running", null]
+      ] as const) {
+        yield* power(ask)
+        assert.deepStrictEqual(yield* sight, then)
+        // its host's own words do not say who it was
+        yield* look
+        assert.deepStrictEqual(yield* sight, then)
+      }
+      const [host] = world.hosts
+      const vm = yield* Effect.flatMap(Vms, (vms) => vms.get(vmId))
+      yield* Watching.virsh(host!, "DESTROY", vm)
+      yield* told("stopped", ["power: running → stopped"])
+      assert.deepStrictEqual(yield* sight, ["stopped", "somebody powered it off"])
+      yield* power((it) => it.shutDown(vmId))
+      assert.deepStrictEqual(yield* sight, ["stopped", "somebody powered it off"])
     }))
 
   test("a paused VM stays paused, and that is no difference, until it is resumed", (world) =>

@@ -130,7 +130,7 @@ export const make = (each: Each = () => Effect.void) => {
                 changeNics: (id, decide, key, confirm) =>
                   around("changeNics", inventory.changeNics(id, decide, key, confirm), theirs),
                 settleNic: (id, nic, outcome) => around("settleNic", inventory.settleNic(id, nic, outcome)),
-                setVmPower: (id, power) => around(`setVmPower ${power}`, inventory.setVmPower(id, power)),
+                setVmPower: (id, power, seen) => around(`setVmPower ${power}`, inventory.setVmPower(id, power, seen)),
                 setOutcome: (id, outcome) => around("setOutcome", inventory.setOutcome(id, outcome)),
                 setVmState: (id, state) => around(`setVmState ${state}`, inventory.setVmState(id, state)),
                 publishImage: (of, decide, confirm) =>

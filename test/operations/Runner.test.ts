@@ -216,7 +216,11 @@ const world = (given: Given) => {
       setVmState: (id, state) => call(`VM ${id} is ${state}`),
       settleNic: (_, nic, outcome) => call(`NIC ${nic}: ${JSON.stringify(outcome)}`),
       settleResize: (id, to) => call(`VM ${id} is of type ${to?.instanceType ?? "1, as before"}`),
-      setVmPower: (id, power) => call(`VM ${id} is wanted ${power}`),
+      setVmPower: (id, power, seen) =>
+        call(
+          `VM ${id} is wanted ${power}, and seen ${seen?.power}${(seen?.reason ?? null) === null ? "" : `: ${seen?.reason}`}`
+        ),
+      seen: Effect.succeed(new Map()),
       setOutcome: (_, outcome) => call(`outcome: ${outcome}`),
       settleVolume: (id, change) => call(`volume ${id}: ${JSON.stringify(change)}`),
       settleImage: (id, state) => call(`image ${id} is ${state}`),
@@ -361,14 +365,14 @@ const expected: Record<
     ]
   ],
   SetCloudInit: [{}, ["write seed on h1 anew", "provide seed to vm-7 on h1", "done"]],
-  StartVm: [{}, ["start vm-7 on h1", "outcome: it ran already", "VM 7 is wanted running", "done"]],
+  StartVm: [{}, ["start vm-7 on h1", "outcome: it ran already", "VM 7 is wanted running, and seen running", "done"]],
   ShutDownVm: [
     { detail: { within: 5 } },
     [
       "shut down vm-7 on h1",
       "power off vm-7 on h1",
       "outcome: its guest had not shut down within 5 seconds, so its power was taken",
-      "VM 7 is wanted stopped",
+      "VM 7 is wanted stopped, and seen stopped: an operation powered it off",
       "done"
     ]
   ],
@@ -384,14 +388,22 @@ const expected: Record<
     },
     ["redefine as test_vm 4 4096 vm-7 on h1", "VM 7 is of type 2", "done"]
   ],
-  PowerOffVm: [{}, ["power off vm-7 on h1", "VM 7 is wanted stopped", "done"]],
+  PowerOffVm: [
+    {},
+    ["power off vm-7 on h1", "VM 7 is wanted stopped, and seen stopped: an operation powered it off", "done"]
+  ],
   RebootVm: [
     {},
-    ["reboot vm-7 on h1", "outcome: its guest started anew when it was asked to", "VM 7 is wanted running", "done"]
+    [
+      "reboot vm-7 on h1",
+      "outcome: its guest started anew when it was asked to",
+      "VM 7 is wanted running, and seen running",
+      "done"
+    ]
   ],
   ResetVm: [{}, ["reset vm-7 on h1", "done"]],
-  PauseVm: [{}, ["pause vm-7 on h1", "VM 7 is wanted paused", "done"]],
-  ResumeVm: [{}, ["resume vm-7 on h1", "outcome: it ran already", "VM 7 is wanted running", "done"]],
+  PauseVm: [{}, ["pause vm-7 on h1", "VM 7 is wanted paused, and seen paused: paused by an operation", "done"]],
+  ResumeVm: [{}, ["resume vm-7 on h1", "outcome: it ran already", "VM 7 is wanted running, and seen running", "done"]],
   RepairVm: [
     {
       vm: new Vm({ ...vm, state: "running" }),

@@ -159,14 +159,14 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "that a VM is to be off is forgotten",
     file: "src/operations/ShutDownVm.ts",
-    find: 'succeeded: inventory.setVmPower(vm.id, "stopped")',
+    find: 'succeeded: Effect.suspend(() => inventory.setVmPower(vm.id, "stopped", seen))',
     replace: "succeeded: Effect.void"
   },
   {
     name: "a VM whose power is taken while it is paused stays paused in the inventory",
     file: "layers/InventoryLive.ts",
-    find: "if (!vm.settled || vm.state === power) return vm\n",
-    replace: 'if (!vm.settled || vm.state !== "running") return vm\n'
+    find: "if (vm.state === power) return { vm, noted }\n",
+    replace: 'if (vm.state !== "running") return { vm, noted }\n'
   },
   {
     name: "a NIC that could not be attached stays in the domain",
