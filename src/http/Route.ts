@@ -41,14 +41,26 @@ const withForm = Effect.fnUntraced(function* (
   return all
 })
 
+/** `application/json` of `Application/JSON; charset=utf-8`; empty: it was not said. */
+const mediaType = (request: HttpServerRequest.HttpServerRequest): string =>
+  (request.headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? ""
+
 /** A form's fields count like the URL's; one that is in both is given twice. Every request passes here, so without a generator. */
 const parameters = Effect.flatMap(HttpServerRequest.ParsedSearchParams, (inUrl: Parameters.Parameters) =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-    request.method === "POST" && (request.headers["content-type"] ?? "").startsWith(formType)
-      ? withForm(request, inUrl)
-      : Effect.succeed(inUrl)
+    request.method === "POST" && mediaType(request) === formType ? withForm(request, inUrl) : Effect.succeed(inUrl)
   )
 )
+
+/** What is missing may stand in a body that is none of a form: that it is not read here is said then. */
+const explained = (error: { readonly message: string }) =>
+  Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
+    const type = mediaType(request)
+    const isUnread = request.method === "POST" && type !== "" && type !== formType
+    return isUnread && error instanceof Errors.InvalidArgument && error.problem === "is missing"
+      ? `${error.message}; a body of ${type} is not read here, only a form (${formType})`
+      : error.message
+  })
 
 /**
  * The header that makes repeating a request harmless: the same key is the same request. Absent: `undefined`.
@@ -74,7 +86,7 @@ export const make = <E extends { readonly message: string }, R>(
   const effect = parameters.pipe(
     Effect.flatMap(handler),
     Effect.map((body) => Json.answer(body)),
-    Effect.catchAll((error) => Effect.succeed(Json.answer({ ...failed, error: error.message }))),
+    Effect.catchAll((error) => Effect.map(explained(error), (told) => Json.answer({ ...failed, error: told }))),
     Effect.catchAllDefect((defect) =>
       Effect.as(
         Effect.annotateLogs(Effect.logError("a request failed unexpectedly", defect), { path }),

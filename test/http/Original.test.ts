@@ -56,6 +56,21 @@ describe("the original's routes", () => {
     ])
   })
 
+  it("takes a form's media type in whatever case, and says so where a body of another is not read", async () => {
+    const post = (type: string, body: string, path = "/vm/destroy") =>
+      ask(path, { method: "POST", body, headers: { "content-type": type } })
+    for (const type of ["APPLICATION/X-WWW-FORM-URLENCODED", "application/x-www-form-urlencoded ; charset=UTF-8"]) {
+      assert.deepStrictEqual((await post(type, "vmid=38201")).body, { status: 1 }, type)
+    }
+    assert.deepStrictEqual((await post("Application/JSON; charset=utf-8", '{"vmid":38201}')).body, {
+      status: 0,
+      error:
+        "vmid is missing: expected vmid=…; a body of application/json is not read here, only a form (application/x-www-form-urlencoded)"
+    })
+    // who has said all in the URL may send what they like
+    assert.deepStrictEqual((await post("application/json", "{}", "/vm/destroy?vmid=38201")).body, { status: 1 })
+  })
+
   it("refuses a parameter given in the URL and in the form", async () => {
     const body = new URLSearchParams({ name: "b" })
     const answer = await ask("/vm/create?name=a&instance_type=1", { method: "POST", body })
