@@ -112,9 +112,15 @@ export const attach = (view: VolumeView): Decision<Errors.VmNotFound | Errors.Vm
     return Either.right({ ...begun, operation: { kind: "AttachVolume", vmId: vm.id } })
   }
   if (!volume.pristine || view.snapshots.length > 0) {
+    const why =
+      view.snapshots.length > 0
+        ? "has snapshots"
+        : volume.sourceId === null
+          ? "has been used"
+          : "was made of a snapshot"
     return conflict(
       volume,
-      `is kept on pm ${volume.hostId} and vmid ${vm.id} runs on pm ${vm.hostId}: without Ceph a volume that has been used ` +
+      `is kept on pm ${volume.hostId} and vmid ${vm.id} runs on pm ${vm.hostId}: without Ceph a volume that ${why} ` +
         `stays on its host, so attach it to a VM there`
     )
   }

@@ -94,7 +94,7 @@ export class Volumes extends Context.Tag("vmfabric/Volumes")<
     readonly purge: (id: VolumeId) => Effect.Effect<void, ChangeError>
     /**
      * To a VM, running or not; the guest finds it by its serial. Attached to that VM already is fine, to another is refused. A volume that
-     * is kept on a host and was never attached goes along to the VM's host; one that was stays.
+     * is kept on a host, empty and without snapshots, goes along to the VM's host; one that has been used or is a clone stays.
      */
     readonly attach: (
       id: VolumeId,

@@ -314,12 +314,15 @@ describe("attach", () => {
       hostId: elsewhere.hostId,
       operation: { kind: "AttachVolume", vmId: vm.id, detail: { formerHost: hostId } }
     })
-    const stays =
-      "volumeid : 3 is kept on pm 1 and vmid 7 runs on pm 2: without Ceph a volume that has been used stays on its host, " +
+    const stays = (why: string) =>
+      `volumeid : 3 is kept on pm 1 and vmid 7 runs on pm 2: without Ceph a volume that ${why} stays on its host, ` +
       "so attach it to a VM there"
-    assert.strictEqual(refusal(Rules.attach(view({ volume: volumeWith({ pristine: false }), vm: elsewhere }))), stays)
-    // its snapshots would stay behind
-    assert.strictEqual(refusal(Rules.attach(view({ vm: elsewhere, ...ready }))), stays)
+    const refused = (volume: Partial<Volume>) =>
+      refusal(Rules.attach(view({ volume: volumeWith({ pristine: false, ...volume }), vm: elsewhere })))
+    assert.strictEqual(refused({}), stays("has been used"))
+    // what it holds would stay behind, and so would its snapshots
+    assert.strictEqual(refused({ sourceId: Ids.SnapshotId.make(5) }), stays("was made of a snapshot"))
+    assert.strictEqual(refusal(Rules.attach(view({ vm: elsewhere, ...ready }))), stays("has snapshots"))
   })
 })
 
