@@ -13,6 +13,7 @@ import type { InstanceType } from "../api/InstanceTypes.ts"
 import type { Pool } from "../api/Pools.ts"
 import * as InputFiles from "../config/InputFiles.ts"
 import type { HostConfig } from "../domain/Host.ts"
+import { showAllRequired } from "../domain/Placement.ts"
 import { Refused } from "./Failure.ts"
 import { answered, ask, list, note, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
@@ -79,6 +80,12 @@ const view: View<Host> = {
     },
     { title: "SETTINGS", of: (host) => InputFiles.formatMachine(configOf(host)), wide: true }
   ]
+}
+
+/** Lists leave out what one is told of its processor. */
+const wholeView: View<Host> = {
+  ...view,
+  columns: [...view.columns, { title: "CPU FEATURES", of: ({ facts }) => facts?.features?.join(" ") ?? null }]
 }
 
 const word = Verb.word("host", "Id, name or address of the host.")
@@ -221,7 +228,12 @@ export const noun: Verb.Noun = {
         Effect.gen(function* () {
           const id = yield* Resolve.host(text)
           const { hosts } = yield* client
-          yield* Pages.single(view, watch, { types, host: id }, hosts.getHost({ path: { id }, withResponse: true }))
+          yield* Pages.single(
+            wholeView,
+            watch,
+            { types, host: id },
+            hosts.getHost({ path: { id }, withResponse: true })
+          )
         })
     }),
     addVerb,
@@ -295,6 +307,7 @@ const typeView: View<InstanceType> = {
     { title: "CPU", of: ({ cpu }) => cpu },
     { title: "RAM MIB", of: ({ ram }) => ram },
     { title: "DISK GIB", of: ({ disk }) => disk },
+    { title: "REQUIRES", of: ({ requires }) => showAllRequired(requires) },
     { title: "FROM", of: ({ origin }) => origin },
     { title: "RETIRED", of: ({ retired }) => retired, wide: true }
   ]

@@ -204,10 +204,11 @@ export const layer = Layer.effect(
           const most = left === null ? fit.more : Math.floor(left / fit.type.disk)
           return most < fit.more ? { ...fit, more: most, limit: "pool" } : fit
         })
-        const guests = (yield* inventory.vms()).map(({ driver, hostId, id, name, nics, resources }) => ({
+        const guests = (yield* inventory.vms()).map(({ driver, hostId, id, name, nics, placement, resources }) => ({
           id,
           name,
           hostId,
+          placement,
           resources: Resources.onHost(resources, storage.driver(driver).pool),
           networks: Nics.wishes(nics)
         }))

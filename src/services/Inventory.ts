@@ -179,8 +179,12 @@ export interface Published extends PublishView {
   readonly operation: Operation
 }
 
-/** An instance type to be; `tid` absent: the next that was never given. @since 0.7.0 @category models */
-export interface NewType extends Omit<InstanceType, "tid"> {
+/**
+ * An instance type to be; `tid` absent: the next that was never given. It requires nothing of its host, which only types of the file do.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface NewType extends Omit<InstanceType, "tid" | "requires"> {
   readonly tid?: InstanceTypeId
 }
 

@@ -446,7 +446,7 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
     const one = Effect.fnUntraced(function* (id: HostId) {
       const report = yield* hosts.get(id)
       yield* tagged(Revision.ofHost(report.host))
-      return Views.host(report)
+      return Views.wholeHost(report)
     })
     return handlers
       .handle("listHosts", () => told(Effect.map(hosts.list, (all) => ({ items: all.map(Views.host) }))))
