@@ -281,16 +281,11 @@ export const noun: Verb.Noun = {
       endpoints: ["listHostVms"],
       options: Vms.listing,
       args: word,
-      run: ({ name, page, sort, state, type, watch }, text) =>
+      run: ({ page, watch, ...filters }, text) =>
         Effect.gen(function* () {
           const id = yield* Resolve.host(text)
           const { hosts } = yield* client
-          const filter = {
-            ...(yield* Resolve.maybe("type", type, Resolve.type)),
-            ...Verb.given("name", name),
-            ...Verb.given("state", state),
-            ...Verb.given("sort", sort)
-          }
+          const filter = yield* Vms.asked(filters)
           yield* Pages.show(Vms.view, page, watch, Vms.events, "there are no such VMs", (at) =>
             hosts.listHostVms({ path: { id }, urlParams: { ...filter, ...at }, withResponse: true })
           )

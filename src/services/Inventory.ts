@@ -55,15 +55,16 @@ export interface VmFilter {
   readonly state?: VmState
   readonly host?: HostId
   readonly type?: InstanceTypeId
+  readonly owner?: UserName
   /** all of them */
   readonly tags?: ReadonlyArray<string>
   /** `value` null: whatever it is */
   readonly label?: { readonly key: string; readonly value: string | null }
 }
 
-/** Names are compared by code point. @since 0.4.0 @category models */
+/** Names are compared by code point; by owner those that are nobody's are the least. @since 0.4.0 @category models */
 export interface VmOrder {
-  readonly by: "id" | "name" | "created"
+  readonly by: "id" | "name" | "created" | "owner"
   readonly descending: boolean
 }
 
@@ -73,6 +74,7 @@ export interface VolumeFilter {
   readonly name?: string
   readonly state?: VolumeState
   readonly vm?: VmId
+  readonly owner?: UserName
 }
 
 /** Where a page ended: its last one, by what it is in order. @since 0.4.0 @category models */

@@ -13,6 +13,7 @@ import type { DriftField } from "../../src/domain/Drift.ts"
 import { HasChanged, NoFeasibleHost } from "../../src/domain/Errors.ts"
 import type { Host } from "../../src/domain/Host.ts"
 import { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../../src/domain/Ids.ts"
+import { UserName } from "../../src/domain/Identity.ts"
 import type { InstanceType } from "../../src/domain/InstanceType.ts"
 import * as Placement from "../../src/domain/Placement.ts"
 import * as Resources from "../../src/domain/Resources.ts"
@@ -1206,6 +1207,29 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           assert.deepStrictEqual(yield* pages("created", true, 4), [[5, 4, 3, 2], [1]])
           const { items } = yield* inventory.vmPage({}, byId, null, 1)
           assert.deepStrictEqual(items, [yield* inventory.vm(VmId.make(1))])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("are of those that somebody had made, or in the order of who had", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          const [ada, bob] = [UserName.make("ada"), UserName.make("bob")]
+          for (const [name, owner] of [
+            ["v1", bob],
+            ["v2", ada],
+            ["v3", null],
+            ["v4", ada],
+            ["w5", ada]
+          ] as const) {
+            yield* inventory.admit({ ...request(name), owner }, on(1))
+          }
+          assert.deepStrictEqual(yield* walk({ owner: ada }, byId, 2), { pages: [[2, 4], [5]], total: 3 })
+          assert.deepStrictEqual(yield* walk({ owner: ada, name: "v" }, byId, 2), { pages: [[2, 4]], total: 2 })
+          assert.deepStrictEqual(yield* walk({ owner: UserName.make("eve") }, byId, 2), { pages: [[]], total: 0 })
+          const pages = (descending: boolean) =>
+            Effect.map(walk({}, { by: "owner", descending }, 2), ({ pages }) => pages)
+          assert.deepStrictEqual(yield* pages(false), [[3, 2], [4, 5], [1]])
+          assert.deepStrictEqual(yield* pages(true), [[1, 5], [4, 2], [3]])
         }).pipe(Effect.provide(layer))
       )
 
