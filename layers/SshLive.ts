@@ -281,7 +281,9 @@ export const layer = (
 ): Layer.Layer<Ssh, never, SshDialer | FileSystem.FileSystem> =>
   Layer.scoped(
     Ssh,
-    Effect.flatMap(FileSystem.FileSystem, (fs) => make(sourceOfFiles(fs, options), { ...defaultSettings, ...settings }))
+    Effect.flatMap(FileSystem.FileSystem, (fs) => sourceOfFiles(fs, options)).pipe(
+      Effect.flatMap((source) => make(source, { ...defaultSettings, ...settings }))
+    )
   )
 
 /** SSH with keys and known hosts given as text. @since 0.1.0 @category layers */
