@@ -271,7 +271,7 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
   })
 
 /**
- * SSH with keys and known hosts from files, read at each connection attempt.
+ * SSH with keys and known hosts from files, read anew for each connection attempt but those that begin within a tenth of a second.
  *
  * @since 0.1.0 @category layers
  */
