@@ -125,7 +125,7 @@ const make = Effect.gen(function* () {
   const stored = sql<Rows.Row>`select ${vmColumns} from vms where ${isLive} order by id`
   for (const vm of yield* read("read the VMs", Effect.flatMap(stored, Rows.vms.all))) remember(vm)
   const sights = yield* read("read what was seen of the VMs", observations.all)
-  for (const { vmId, ...seen } of sights.seen) lastSeen.set(vmId, seen)
+  for (const { power, reason, since, vmId } of sights.seen) lastSeen.set(vmId, { power, reason, since })
   for (const [vmId, fields] of sights.drift) differing.set(vmId, fields)
 
   yield* write(
