@@ -369,7 +369,17 @@ const make = (options: Options): Effect.Effect<ImageStore["Type"]> =>
           }
         })
         await fs.promises.mkdir(folder, { recursive: true, mode: 0o700 })
-        await pipeline(response, bounded, fs.createWriteStream(source.path, { flags: "w", mode: 0o600 }), { signal })
+        const written = fs.createWriteStream(source.path, { flags: "w", mode: 0o600 })
+        await pipeline(response, bounded, written, { signal }).catch((cause: unknown) => {
+          const isCut = response.errored !== null && response.errored === cause && !signal.aborted
+          if (!isCut || cause instanceof ImageRefused) throw cause
+          const of = announced === 0 ? "" : ` of ${sized(announced)}`
+          throw refused(
+            source,
+            `it could not be fetched: the connection was cut when ${sized(size)}${of} had come: delete it, and add it again`,
+            cause
+          )
+        })
         const file = await fs.promises.open(source.path, "r+")
         await file.datasync().finally(() => file.close())
       } finally {

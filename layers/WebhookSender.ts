@@ -93,6 +93,7 @@ export const parseUrl = (text: string, options: Options): Either.Either<string, 
   if (url.protocol !== "https:" && url.protocol !== "http:") return refuse("is none of https", form)
   // whoever lists webhooks would see them; the signature says who sends
   if (url.username !== "" || url.password !== "") return refuse("has a user name or a password", "none in it")
+  if (url.port === "0") return refuse("has the port 0, where nobody can be", "a port from 1 to 65535, or none")
   if (url.hash !== "") return refuse("has a fragment", "nothing after a #")
   const secure = url.protocol === "https:"
   const host = Outbound.hostOf(url)

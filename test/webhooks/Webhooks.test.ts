@@ -470,6 +470,7 @@ describe("webhooks", () => {
         ["http://receiver.example", "is without TLS"],
         ["https://ada:secret@receiver.example", "has a user name or a password"],
         ["https://receiver.example/#a", "has a fragment"],
+        ["https://receiver.example:0/", "has the port 0"],
         ["https://127.0.0.1/", "which is no public address"],
         ["https://2130706433/", "which is no public address"],
         ["https://0x7f.1/", "which is no public address"],
