@@ -133,7 +133,8 @@ const header = (description: string) => Schema.optionalWith(Schema.String, { exa
 /** @since 0.4.0 @category parameters */
 export const Prefer = {
   prefer: header(
-    "`wait=N`: answer when the operation has ended, or after N seconds (at most 300; 30 unless it is said) if it has not"
+    "`wait=N`: answer when the operation has ended, or after N seconds (at most 300; 30 unless it is said) if it has not. What is no " +
+      "whole number is passed over (RFC 7240); `Preference-Applied` of the answer says for how long it waited"
   )
 }
 

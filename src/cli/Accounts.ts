@@ -88,6 +88,14 @@ const quotaOf = (all: ReadonlyArray<string>): Effect.Effect<{ readonly quota?: Q
     })
   }
   const known = limits.flatMap((one) => (typeof one === "string" ? [] : [one]))
+  const twice = known.find(([name], index) => known.findIndex((one) => one[0] === name) !== index)
+  if (twice !== undefined) {
+    return new Refused({
+      why: "usage",
+      message: `--quota ${twice[0]} is given twice: expected it once`,
+      field: "quota"
+    })
+  }
   return Effect.succeed(known.length === 0 ? {} : { quota: Object.fromEntries(known) })
 }
 

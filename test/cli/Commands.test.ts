@@ -909,6 +909,9 @@ describe("contexts", () => {
           `--quota ${wrong}: expected vms=N, cpu=N, ram=N, volumes=N, volumeSize=N, N a whole number or none`
         )
       }
+      const twice = yield* run("user", "set", "ada", "--quota", "vms=20", "--quota", "vms=3")
+      assert.strictEqual(twice.status, 2)
+      assert.include(twice.err, "--quota vms is given twice: expected it once")
       const nothing = yield* run("user", "set", "ada")
       assert.strictEqual(nothing.status, 2)
       assert.include(nothing.err, "nothing of the user is to be different: give --role ROLE or --quota WHAT=N")
