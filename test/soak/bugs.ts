@@ -197,5 +197,23 @@ export const bugs: ReadonlyArray<Bug> = [
     file: "src/operations/SetNicLink.ts",
     find: "        undo: Effect.asVoid(set(formerLink))\n",
     replace: ""
+  },
+  {
+    name: "a VM that could not be resized has its new size",
+    file: "src/operations/ResizeVm.ts",
+    find: "failed: inventory.settleResize(vm.id, null)",
+    replace: "failed: inventory.settleResize(vm.id, { instanceType: type, cpu, ram })"
+  },
+  {
+    name: "a VM that could not be resized keeps what was promised for that",
+    file: "src/operations/ResizeVm.ts",
+    find: "    failed: inventory.settleResize(vm.id, null)\n",
+    replace: "    failed: Effect.void\n"
+  },
+  {
+    name: "what cloud-init is told is not written",
+    file: "src/operations/SetCloudInit.ts",
+    find: "act: Effect.asVoid(write)",
+    replace: "act: Effect.void"
   }
 ]
