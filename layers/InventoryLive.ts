@@ -720,8 +720,13 @@ const make = Effect.gen(function* () {
     seen: Effect.succeed(lastSeen),
     drift: (filter) =>
       Effect.sync(() => {
-        const vms = filter?.vm === undefined ? [...differing.keys()].sort((a, b) => a - b) : [filter.vm]
-        return vms.flatMap((id) => [...(differing.get(id)?.values() ?? [])].sort(byField))
+        const vms = filter?.vms ?? [...differing.keys()].sort((a, b) => a - b)
+        const found: Array<Drift> = []
+        for (const id of vms) {
+          const fields = differing.get(id)
+          if (fields !== undefined) found.push(...[...fields.values()].sort(byField))
+        }
+        return found
       }),
 
     ...volumes.service,

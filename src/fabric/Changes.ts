@@ -468,7 +468,7 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
     }
     if (operation?.kind === "RepairVm") {
       // nothing is taken away
-      for (const { field, kind, seen, wanted } of yield* inventory.drift({ vm: vm.after.id })) {
+      for (const { field, kind, seen, wanted } of yield* inventory.drift({ vms: [vm.after.id] })) {
         if (wanted === null || operation.detail.repair?.includes(kind) !== true) continue
         const told = kind === "power" ? "power" : kind === "disks" ? "disk" : "domain"
         const target = `${field} of domain ${domainName} on ${host.name}`

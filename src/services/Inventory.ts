@@ -609,7 +609,9 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /** What was last seen of the VMs that exist; those never seen are not in it. */
     readonly seen: Effect.Effect<ReadonlyMap<VmId, VmSeen>>
     /** By VM, then field. */
-    readonly drift: (filter?: { readonly vm?: VmId }) => Effect.Effect<ReadonlyArray<Drift>, Errors.PersistenceError>
+    readonly drift: (filter?: {
+      readonly vms?: ReadonlyArray<VmId>
+    }) => Effect.Effect<ReadonlyArray<Drift>, Errors.PersistenceError>
 
     /**
      * One transaction: `place` chooses the host that will have the volume (null for one in a pool), then the volume (`creating`) and a

@@ -926,7 +926,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
             [field("vcpus", "4"), field("memory", null, { kind: "disks", applied: "1", wanted: null })],
             100
           )
-          const told = (filter?: { readonly vm: VmId }) =>
+          const told = (filter?: { readonly vms: ReadonlyArray<VmId> }) =>
             Effect.map(inventory.drift(filter), (all) => all.map((one) => [one.vmId, one.field, one.seen, one.since]))
           assert.deepStrictEqual(yield* told(), [
             [1, "memory", null, 100],
@@ -934,7 +934,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
             [3, "vcpus", "4", 100]
           ])
           assert.deepStrictEqual(
-            { ...(yield* inventory.drift({ vm: first }))[0] },
+            { ...(yield* inventory.drift({ vms: [first] }))[0] },
             {
               vmId: first,
               kind: "disks",
@@ -947,20 +947,20 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           )
           // another value is still a difference since then; one that is gone is gone, and new when it comes back
           yield* observe(first, [field("vcpus", "8"), field("title", "x")], 200)
-          assert.deepStrictEqual(yield* told({ vm: first }), [
+          assert.deepStrictEqual(yield* told({ vms: [first] }), [
             [1, "title", "x", 200],
             [1, "vcpus", "8", 100]
           ])
           yield* observe(first, null, 300)
-          assert.strictEqual((yield* told({ vm: first })).length, 2)
+          assert.strictEqual((yield* told({ vms: [first] })).length, 2)
           yield* observe(first, [], 400)
-          assert.deepStrictEqual(yield* told({ vm: first }), [])
+          assert.deepStrictEqual(yield* told({ vms: [first] }), [])
           yield* observe(first, [field("vcpus", "8")], 500)
           assert.deepStrictEqual(yield* told(), [
             [1, "vcpus", "8", 500],
             [3, "vcpus", "4", 100]
           ])
-          assert.deepStrictEqual(yield* told({ vm: second }), [])
+          assert.deepStrictEqual(yield* told({ vms: [second] }), [])
         }).pipe(Effect.provide(layer))
       )
 
