@@ -146,7 +146,7 @@ export const IfMatch = {
 export const IdempotencyKey = {
   "idempotency-key": header(
     "1 to 255 visible ASCII characters, made up by the client: repeating the request with the same key leads to what it led to before. " +
-      "Kept for a week"
+      "Kept for a week, for each user apart"
   )
 }
 

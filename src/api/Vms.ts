@@ -365,8 +365,8 @@ export const group = HttpApiGroup.make("vms")
           "operator",
           "Create many VMs",
           "As many as there is room for; when that is for none of them, it fails. With rules in `placement` it is all of them, admitted at one " +
-            "moment, or none. With an `Idempotency-Key` (of at most 250 characters) those " +
-            "that were begun are not begun again, and those that were refused are tried again."
+            "moment, or none. With an `Idempotency-Key` those " +
+            "that were begun are not begun again, and those that were refused are tried again; a key that another request had makes none."
         )
       )
   )
