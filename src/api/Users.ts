@@ -76,7 +76,8 @@ export const NewUser = Schema.Struct({
   examples: [
     { name: example.name, role: "operator", password: Redacted.make("correct horse battery staple") },
     { name: Identity.UserName.make("ci-runner"), role: "operator", quota: { vms: 20, cpu: 40 } }
-  ]
+  ],
+  ...strict
 })
 /** @since 0.4.0 @category schemas */
 export type NewUser = typeof NewUser.Type
@@ -110,7 +111,8 @@ export const NewPassword = Schema.Struct({
 }).annotations({
   identifier: "NewPassword",
   description: "A password in place of the present one.",
-  examples: [{ password: Redacted.make("correct horse battery staple"), current: Redacted.make("what it was before") }]
+  examples: [{ password: Redacted.make("correct horse battery staple"), current: Redacted.make("what it was before") }],
+  ...strict
 })
 /** @since 0.4.0 @category schemas */
 export type NewPassword = typeof NewPassword.Type
