@@ -154,5 +154,7 @@ export const IdempotencyKey = {
 export const making = Schema.Struct(IdempotencyKey)
 /** @since 0.4.0 @category parameters */
 export const creating = Schema.Struct({ ...IdempotencyKey, ...Prefer })
+/** Of what is done to something. @since 0.9.0 @category parameters */
+export const acting = Schema.Struct({ ...IdempotencyKey, ...IfMatch, ...Prefer })
 /** @since 0.4.0 @category parameters */
 export const changing = Schema.Struct({ ...IfMatch, ...Prefer })

@@ -17,21 +17,19 @@ import {
   accepted,
   amountInBody,
   bodyOptional,
+  acting,
   changing,
   creating,
   documented,
   field,
   id,
-  IdempotencyKey,
   idInBody,
-  IfMatch,
   Int,
   Name,
   oneOf,
   optional,
   pageOf,
   paging,
-  Prefer,
   strict,
   Time
 } from "./Common.ts"
@@ -310,10 +308,11 @@ const power = <const Name extends string>(name: Name, path: `/vms/:id/${string}`
   HttpApiEndpoint.post(name, path)
     .setPath(byId)
     .setUrlParams(planning)
-    .setHeaders(creating)
+    .setHeaders(acting)
     .pipe(begun)
     .addError(Problem.NotFound)
     .addError(Problem.Conflict)
+    .addError(Problem.PreconditionFailed)
 
 /** @since 0.4.0 @category groups */
 export const group = HttpApiGroup.make("vms")
@@ -419,9 +418,7 @@ export const group = HttpApiGroup.make("vms")
   )
   .add(
     power("resizeVm", "/vms/:id/resize")
-      .setHeaders(Schema.Struct({ ...IdempotencyKey, ...IfMatch, ...Prefer }))
       .setPayload(NewSize)
-      .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
       .annotateContext(
         documented(
@@ -509,10 +506,11 @@ export const group = HttpApiGroup.make("vms")
     HttpApiEndpoint.post("repairVm", "/vms/:id/repair")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(creating)
+      .setHeaders(acting)
       .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .annotateContext(
         documented(
           "operator",
