@@ -216,7 +216,7 @@ export const group = HttpApiGroup.make("users")
       .annotate(OpenApi.Summary, "Remove a user")
       .annotate(
         OpenApi.Description,
-        "With all tokens and sessions. The last admin stays. VMs and volumes that they had made stay, too, with their name as `owner`: in no quota, unless there is a user of that name again."
+        "With all tokens and sessions. The last admin stays, and nobody removes themselves. VMs and volumes that they had made stay, too, with their name as `owner`: in no quota, unless there is a user of that name again."
       )
   )
   .pipe(Problem.general)
