@@ -25,6 +25,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { PersistenceError } from "../src/domain/Errors.ts"
 import * as Places from "../src/domain/Places.ts"
+import * as Paced from "../src/observability/Paced.ts"
 import * as Meters from "../src/observability/Meters.ts"
 import { Readiness } from "../src/observability/Readiness.ts"
 import * as Migrations from "./sql/Migrations.ts"
@@ -107,10 +108,7 @@ const nothing = (): void => undefined
  * A commit holds up the whole process until the disk has it. What arrived meanwhile (answers of hosts, requests) is heard first, so that the
  * writes it leads to share the next commit instead of each having one.
  */
-const whatElseArrived = Effect.async<void>((resume) => {
-  const immediate = setImmediate(() => resume(Effect.void))
-  return Effect.sync(() => clearImmediate(immediate))
-})
+const whatElseArrived = Paced.others
 
 const isOther = <E>(error: E): error is Exclude<E, SqlError> => !(error instanceof SqlError)
 

@@ -46,6 +46,8 @@ export interface Options {
 export const defaults: Options = { release: DeviceRelease.defaults, ask: HypervisorPower.askDefaults }
 
 const flags = {
+  /** virConnectBaselineCPUFlags */
+  expandFeatures: 0x1,
   /** virDomainDefineFlags */
   validate: 0x1,
   /** virDomainUndefineFlagsValues: MANAGED_SAVE, SNAPSHOTS_METADATA, NVRAM, CHECKPOINTS_METADATA */
@@ -140,6 +142,27 @@ const make = Effect.fnUntraced(function* (options: Options) {
         )
   }
 
+  /**
+   * What the processor has that guests get there, its model's own features among them, which capabilities leave out. A libvirt that cannot say
+   * it for that architecture leaves what capabilities name; null: it is not known.
+   */
+  const featuresOf = Effect.fnUntraced(function* (
+    host: Host,
+    action: string,
+    capabilities: HostXml.Capabilities,
+    domainType: HostFacts["domainType"]
+  ) {
+    const processor = DomainXml.guestProcessor(capabilities, domainType)
+    if (processor === null) return null
+    const xml = yield* render(host, action, processor)
+    const told = yield* Effect.either(
+      raw(host, "CONNECT_BASELINE_CPU", { xmlCPUs: [xml], flags: flags.expandFeatures })
+    )
+    if (told._tag === "Right") return yield* parse(host, action, told.right.cpu, HostXml.readFeatures)
+    if (told.left.reason._tag !== "LibvirtRefused") return yield* Effect.fail(fromLibvirt(host, action)(told.left))
+    return domainType === "kvm" && capabilities.features.length > 0 ? capabilities.features.toSorted() : null
+  })
+
   const facts = Effect.fn("Hypervisor.facts")(function* (host: Host) {
     const action = "tell what it is"
     const { capabilities, hostname, node, offer, pool, version } = yield* Effect.all(
@@ -158,6 +181,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
     if (capabilities.uuid === null) {
       return yield* failure(host, action, "its libvirt knows no uuid of the machine: set host_uuid in libvirtd.conf")
     }
+    const domainType = yield* domainTypeOf(host, action, capabilities)
+    const features = yield* featuresOf(host, action, capabilities, domainType)
     const facts: HostFacts = {
       hostname: hostname.hostname,
       uuid: capabilities.uuid,
@@ -169,7 +194,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
       },
       arch: capabilities.arch,
       processor: capabilities.processor,
-      domainType: yield* domainTypeOf(host, action, capabilities),
+      ...(features === null ? {} : { features }),
+      domainType,
       ...offer
     }
     return facts

@@ -85,7 +85,10 @@ export interface TestDomain {
 /** @since 0.1.0 @category models */
 export interface TestHost {
   /** what a host is made of; `network` and `domainType` of its facts follow from these and from its configuration */
-  readonly machine: Pick<HostFacts, "hostname" | "uuid" | "libvirtVersion" | "resources" | "arch" | "processor">
+  readonly machine: Pick<
+    HostFacts,
+    "hostname" | "uuid" | "libvirtVersion" | "resources" | "arch" | "processor" | "features"
+  >
   readonly networks: ReadonlyArray<string>
   /** all bridges that it has */
   readonly bridges: ReadonlyArray<string>
@@ -146,7 +149,8 @@ const newHost = (host: Host): TestHost => {
       libvirtVersion: "9.0.0",
       resources: { cpu: 8, ram: 32 * 1024, disk: 500 },
       arch: "x86_64",
-      processor: { model: "EPYC-Rome", vendor: "AMD" }
+      processor: { model: "EPYC-Rome", vendor: "AMD" },
+      features: ["aes", "avx", "avx2", "sse2", "sse4.2", "svm"]
     },
     networks: ["default"],
     bridges: ["br0", "br12"],

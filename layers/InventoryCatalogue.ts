@@ -10,7 +10,8 @@ import * as Option from "effect/Option"
 import * as Errors from "../src/domain/Errors.ts"
 import { type ImageId, InstanceTypeId } from "../src/domain/Ids.ts"
 import type { Image, ImageOrigin } from "../src/domain/Image.ts"
-import type { KnownType } from "../src/domain/InstanceType.ts"
+import type { InstanceType, KnownType } from "../src/domain/InstanceType.ts"
+import type { Required } from "../src/domain/Placement.ts"
 import type { Inventory, NewImage } from "../src/services/Inventory.ts"
 import type { Database } from "./Database.ts"
 import * as Fleet from "./sql/Fleet.ts"
@@ -41,23 +42,33 @@ export const make = (
       forget: () => void (kept = Option.none())
     }
   }
+  /** what types of the file require: it is read at every start, and VMs have what was required of them when they were made */
+  let required: ReadonlyMap<InstanceTypeId, Required> = new Map()
+  const requiring = <A extends InstanceType>(type: A): A => {
+    const requires = required.get(type.tid)
+    return requires === undefined ? type : { ...type, requires }
+  }
   const offeredTypes = keeping(
     "read the types",
     Effect.flatMap(
       sql<Rows.Row>`select tid, cpu, ram, disk from instance_types where offered = 1 and retired = 0
         order by origin <> 'file', position, tid`,
-      Rows.instanceTypes.all
+      Effect.fnUntraced(function* (rows) {
+        return (yield* Rows.instanceTypes.all(rows)).map(requiring)
+      })
     )
   )
   const typeColumns = "tid, cpu, ram, disk, origin, offered, retired"
   const selectType = statement(`select ${typeColumns} from instance_types where tid = ?`)
   const typeRow = Effect.fnUntraced(function* (tid: InstanceTypeId) {
     const [row] = yield* selectType(tid)
-    return row === undefined ? null : yield* Rows.knownTypes.one(row)
+    return row === undefined ? null : requiring(yield* Rows.knownTypes.one(row))
   })
   const allTypes = Effect.flatMap(
     sql<Rows.Row>`select ${sql.literal(typeColumns)} from instance_types order by tid`,
-    Rows.knownTypes.all
+    Effect.fnUntraced(function* (rows) {
+      return (yield* Rows.knownTypes.all(rows)).map(requiring)
+    })
   )
   const typeNotFound = (tid: InstanceTypeId) =>
     Effect.flatMap(
@@ -245,5 +256,11 @@ export const make = (
     images.forget()
   }
 
-  return { forget, imageNotFound, imageRow, insertImage, service, typeNotFound, typeRow }
+  /** After the input files were applied. */
+  const applied = (types: ReadonlyArray<InstanceType>) => {
+    required = new Map(types.flatMap(({ requires, tid }) => (requires === undefined ? [] : [[tid, requires]])))
+    forget()
+  }
+
+  return { applied, forget, imageNotFound, imageRow, insertImage, service, typeNotFound, typeRow }
 }

@@ -14,7 +14,7 @@ import { formatAddress } from "../src/domain/Host.ts"
 import type { HostId, VmId } from "../src/domain/Ids.ts"
 import type { NewNic, Nic } from "../src/domain/Nic.ts"
 import type { Operation } from "../src/domain/Operation.ts"
-import { countedIn } from "../src/domain/Placement.ts"
+import { changed as placed, countedIn, ofType } from "../src/domain/Placement.ts"
 import * as Quota from "../src/domain/Quota.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
 import { changed, Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
@@ -64,6 +64,9 @@ const unsaid = (name: string): VmSettings => ({
   placement: null
 })
 
+const placementText = (placement: Vm["placement"]): string | null =>
+  placement === null ? null : Rows.encodePlacement(placement)
+
 /** All but the name, as their columns have them. */
 const settingsOf = (settings: VmSettings) => [
   settings.onCrash,
@@ -72,7 +75,7 @@ const settingsOf = (settings: VmSettings) => [
   settings.description,
   JSON.stringify(settings.tags),
   JSON.stringify(settings.labels),
-  settings.placement === null ? null : Rows.encodePlacement(settings.placement)
+  placementText(settings.placement)
 ]
 
 const groupsOf = ({ placement }: Vm): string | null => Rows.encodeGroups(countedIn(placement))
@@ -122,7 +125,7 @@ const make = Effect.gen(function* () {
   const stored = sql<Rows.Row>`select ${vmColumns} from vms where ${isLive} order by id`
   for (const vm of yield* read("read the VMs", Effect.flatMap(stored, Rows.vms.all))) remember(vm)
   const sights = yield* read("read what was seen of the VMs", observations.all)
-  for (const { vmId, ...seen } of sights.seen) lastSeen.set(vmId, seen)
+  for (const { power, reason, since, vmId } of sights.seen) lastSeen.set(vmId, { power, reason, since })
   for (const [vmId, fields] of sights.drift) differing.set(vmId, fields)
 
   yield* write(
@@ -160,7 +163,7 @@ const make = Effect.gen(function* () {
     where id = ? returning ${vmColumnNames}`)
   const updateSettings = statement(`update vms set name = ?, on_crash = ?, protected = ?, autostart = ?,
     description = ?, tags = ?, labels = ?, placement = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
-  const updateSize = statement(`update vms set tid = ?, cpu = ?, ram = ?,
+  const updateSize = statement(`update vms set tid = ?, cpu = ?, ram = ?, placement = ?,
     applied = json_object('name', name, 'cpu', ?, 'ram', ?), updated_at = ? where id = ? returning ${vmColumnNames}`)
   const updateReservation = statement("update reservations set cpu = ?, ram = ? where vm_id = ?")
   const updatePower = statement(`update vms set state = ?, updated_at = ? where id = ? returning ${vmColumnNames}`)
@@ -321,7 +324,7 @@ const make = Effect.gen(function* () {
 
   return Inventory.of({
     applyFleet: Effect.fn("Inventory.applyFleet")((fleet: FleetConfig) =>
-      changingAllHosts("apply the input files", Fleet.apply(sql, fleet), catalogue.forget)
+      changingAllHosts("apply the input files", Fleet.apply(sql, fleet), () => catalogue.applied(fleet.types))
     ),
 
     hosts: Effect.sync(() => [...usages.all.values()]),
@@ -554,7 +557,11 @@ const make = Effect.gen(function* () {
           const before = yield* vmRow(id)
           if (!before.exists) return yield* new Errors.VmNotFound({ vmId: id })
           if (check !== undefined) yield* check(before)
-          const settings = changed(before, change)
+          const { placement } = change
+          const settings = changed(
+            before,
+            placement === undefined ? change : { ...change, placement: placed(before.placement, placement) }
+          )
           // asked for again it is told again: the first time may have come to nothing
           const told = change.name !== undefined || change.autostart !== undefined
           const unfinished = told ? yield* unfinishedWith(id) : null
@@ -595,7 +602,8 @@ const make = Effect.gen(function* () {
             const detail = { type: tid, cpu: type.cpu, ram: type.ram }
             const operation = yield* operations.insert({ kind: "ResizeVm", vmId: id, detail }, now)
             const resources = { ...vm.resources, cpu: type.cpu, ram: type.ram }
-            const after = new Vm({ ...vm, instanceType: tid, resources }, { disableValidation: true })
+            const placement = ofType(vm.placement, tid, type.requires)
+            const after = new Vm({ ...vm, instanceType: tid, resources, placement }, { disableValidation: true })
             if (confirm !== undefined) yield* confirm({ before: vm, after, operation })
             return { result: operation, hosts: [vm.hostId] }
           }),
@@ -612,7 +620,9 @@ const make = Effect.gen(function* () {
           const { cpu, ram } = to ?? before.resources
           yield* updateReservation(cpu, ram, id)
           if (to === null) return { result: before, hosts: [before.hostId] }
-          const rows = yield* updateSize(to.instanceType, cpu, ram, cpu, ram, now, id)
+          const type = yield* typeRow(to.instanceType)
+          const placement = ofType(before.placement, to.instanceType, type?.requires)
+          const rows = yield* updateSize(to.instanceType, cpu, ram, placementText(placement), cpu, ram, now, id)
           const after = yield* Rows.vms.one(yield* Rows.only(rows, `VM ${id} does not exist`))
           return { result: after, hosts: [after.hostId] }
         }),
@@ -720,8 +730,13 @@ const make = Effect.gen(function* () {
     seen: Effect.succeed(lastSeen),
     drift: (filter) =>
       Effect.sync(() => {
-        const vms = filter?.vm === undefined ? [...differing.keys()].sort((a, b) => a - b) : [filter.vm]
-        return vms.flatMap((id) => [...(differing.get(id)?.values() ?? [])].sort(byField))
+        const vms = filter?.vms ?? [...differing.keys()].sort((a, b) => a - b)
+        const found: Array<Drift> = []
+        for (const id of vms) {
+          const fields = differing.get(id)
+          if (fields !== undefined) found.push(...[...fields.values()].sort(byField))
+        }
+        return found
       }),
 
     ...volumes.service,

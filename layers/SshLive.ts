@@ -271,7 +271,7 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
   })
 
 /**
- * SSH with keys and known hosts from files, read at each connection attempt.
+ * SSH with keys and known hosts from files, read anew for each connection attempt but those that begin within a tenth of a second.
  *
  * @since 0.1.0 @category layers
  */
@@ -281,7 +281,9 @@ export const layer = (
 ): Layer.Layer<Ssh, never, SshDialer | FileSystem.FileSystem> =>
   Layer.scoped(
     Ssh,
-    Effect.flatMap(FileSystem.FileSystem, (fs) => make(sourceOfFiles(fs, options), { ...defaultSettings, ...settings }))
+    Effect.flatMap(FileSystem.FileSystem, (fs) => sourceOfFiles(fs, options)).pipe(
+      Effect.flatMap((source) => make(source, { ...defaultSettings, ...settings }))
+    )
   )
 
 /** SSH with keys and known hosts given as text. @since 0.1.0 @category layers */

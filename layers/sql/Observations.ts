@@ -78,7 +78,7 @@ export const make = (statement: Database["Type"]["statement"]) => {
     const existing = yield* Effect.flatMap(selectExisting(asked), Rows.vmIds.all)
     const known = new Set(existing.map(({ vmId }) => vmId))
     const seenBefore = yield* Effect.flatMap(selectSeen(asked), Rows.seen.all)
-    const seen = new Map(seenBefore.map(({ vmId, ...one }) => [vmId, one]))
+    const seen = new Map(seenBefore.map(({ power, reason, since, vmId }) => [vmId, { power, reason, since }]))
     const driftBefore = yield* Effect.flatMap(selectDrift(asked), Rows.drift.all)
     const byVmBefore = byVm(driftBefore)
     const drift = new Map(byVmBefore)

@@ -18,10 +18,21 @@ const beyond = "\u{10FFFF}"
 const begins = (sql: SqlClient.SqlClient, name: string | undefined) =>
   name === undefined || name === "" ? [] : [sql`name >= ${name}`, sql`name < ${name + beyond}`]
 
-const columns = { id: "id", name: "name", created: "created_at" } as const
+// nobody's come first
+const columns = { id: "id", name: "name", created: "created_at", owner: "coalesce(owner, '')" } as const
 
-const valueOf = (vm: Vm, by: VmOrder["by"]): string | number =>
-  by === "id" ? vm.id : by === "name" ? vm.name : vm.createdAt
+const valueOf = (vm: Vm, by: VmOrder["by"]): string | number => {
+  switch (by) {
+    case "id":
+      return vm.id
+    case "name":
+      return vm.name
+    case "created":
+      return vm.createdAt
+    case "owner":
+      return vm.owner ?? ""
+  }
+}
 
 /** One more than the page has tells whether there is another. */
 const cut = <A extends { readonly id: number }>(
@@ -54,7 +65,7 @@ export const vms = (
   after: Position | null,
   limit: number
 ): Effect.Effect<Page<Vm>, SqlError> => {
-  const { host, label, name, state, tags = [], type } = filter
+  const { host, label, name, owner, state, tags = [], type } = filter
   const by = sql.literal(columns[order.by])
   const way = sql.literal(order.descending ? "desc" : "asc")
   const further = sql.literal(order.descending ? "<" : ">")
@@ -64,6 +75,7 @@ export const vms = (
     ...(state === undefined ? [] : [sql`state = ${state}`]),
     ...(host === undefined ? [] : [sql`host_id = ${host}`]),
     ...(type === undefined ? [] : [sql`tid = ${type}`]),
+    ...(owner === undefined ? [] : [sql`owner = ${owner}`]),
     ...tags.map((tag) => sql`exists (select 1 from json_each(vms.tags) where value = ${tag})`),
     ...(label === undefined
       ? []
@@ -81,6 +93,7 @@ export const vms = (
     (state === undefined || vm.state === state) &&
     (host === undefined || vm.hostId === host) &&
     (type === undefined || vm.instanceType === type) &&
+    (owner === undefined || vm.owner === owner) &&
     tags.every((tag) => vm.tags.includes(tag)) &&
     (label === undefined ||
       (Object.hasOwn(vm.labels, label.key) && (label.value === null || vm.labels[label.key] === label.value)))
@@ -89,6 +102,7 @@ export const vms = (
     state === undefined &&
     host === undefined &&
     type === undefined &&
+    owner === undefined &&
     tags.length === 0 &&
     label === undefined
   return Effect.map(
@@ -112,18 +126,20 @@ export const volumes = (
   after: Position | null,
   limit: number
 ): Effect.Effect<Page<Volume>, SqlError> => {
-  const { name, state, vm } = filter
+  const { name, owner, state, vm } = filter
   const conditions = [
     sql.literal("state not in ('purged', 'failed')"),
     ...begins(sql, name),
     ...(state === undefined ? [] : [sql`state = ${state}`]),
     ...(vm === undefined ? [] : [sql`vm_id = ${vm}`]),
+    ...(owner === undefined ? [] : [sql`owner = ${owner}`]),
     ...(after === null ? [] : [sql`id > ${after.id}`])
   ]
   const isIn = (volume: Volume) =>
     (name === undefined || volume.name.startsWith(name)) &&
     (state === undefined || volume.state === state) &&
-    (vm === undefined || volume.vmId === vm)
+    (vm === undefined || volume.vmId === vm) &&
+    (owner === undefined || volume.owner === owner)
   return Effect.map(
     sql<Row>`select id from volumes where ${sql.and(conditions)} order by id limit ${limit + 1}`,
     (rows) =>

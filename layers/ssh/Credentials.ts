@@ -81,8 +81,22 @@ const combine = (parts: ReadonlyArray<Identities>): Identities => ({
   notes: parts.flatMap((part) => part.notes)
 })
 
-/** Files that are read at each attempt, and the agent. @since 0.5.0 @category constructors */
-export const sourceOfFiles = (fs: FileSystem.FileSystem, options: Options): Source => {
+/**
+ * What was read is as good as read again for so long: many hosts are tried at the same time. Less than anybody takes to accept a key and try
+ * again.
+ */
+const asGoodAsNew = "100 millis"
+
+/** Files that are read anew for each attempt, or for all that begin at the same time, and the agent. @since 0.5.0 @category constructors */
+export const sourceOfFiles = (fs: FileSystem.FileSystem, options: Options): Effect.Effect<Source> => {
+  const { identities, trust } = readingFiles(fs, options)
+  return Effect.all({
+    identities: Effect.cachedWithTTL(identities, asGoodAsNew),
+    trust: Effect.cachedWithTTL(trust, asGoodAsNew)
+  })
+}
+
+const readingFiles = (fs: FileSystem.FileSystem, options: Options): Source => {
   const fromAgent = Option.map(options.agentSocket, (agent): Identities => ({
     methods: [(username) => ({ type: "agent", username, agent })],
     notes: [`the agent at ${agent}`]

@@ -52,7 +52,10 @@ export const Host = Schema.Struct({
   promised: field(Resources, "what is promised to VMs and volumes"),
   free: field(Resources, "what can still be promised"),
   vms: field(Int, "how many VMs it has"),
-  facts: field(Schema.NullOr(Domain.HostFacts), "what it said of itself when it was last reached; null: it never was"),
+  facts: field(
+    Schema.NullOr(Domain.HostFacts),
+    "what it said of itself when it was last reached; null: it never was. Lists of hosts leave out its `features`"
+  ),
   origin: field(
     Domain.HostOrigin,
     "`file`: its settings are in the machine file, and are changed there; `api`: it was added, and is changed and removed, here"
@@ -71,7 +74,7 @@ export const Host = Schema.Struct({
   traits: field(
     Schema.Record({ key: Schema.String, value: Schema.String }),
     "labels that it has by itself, as it said when it was last reached: `host.arch`, `host.virt` (`kvm` or `qemu`, by which its guests run), " +
-      "`host.cpu.model` and `host.cpu.vendor`. Rules ask for them as for labels"
+      "`host.cpu.model` and `host.cpu.vendor`. Rules ask for them as for labels, and for each of `features` as `host.cpu.feature.NAME`, which is `yes` or not there"
   )
 }).annotations({ identifier: "Host", description: "A server VMs run on." })
 /** @since 0.4.0 @category schemas */

@@ -9,6 +9,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import * as Domain from "../domain/InstanceType.ts"
+import { Required } from "../domain/Placement.ts"
 import {
   amountInBody,
   documented,
@@ -34,6 +35,10 @@ export const InstanceType = Schema.Struct({
   cpu: field(Int, "vCPUs"),
   ram: field(Int, "MiB"),
   disk: field(Int, "GiB of the root disk"),
+  requires: field(
+    Required,
+    "what a host has to have for VMs of this type: of each of these labels, those that hosts have by themselves among them, one of the values. Empty: nothing"
+  ),
   origin: field(Origin, "`file`: the types file has it; `api`: it was made by a request"),
   retired: field(Schema.Boolean, "new VMs cannot have it; those that have it keep what they were made with")
 }).annotations({ identifier: "InstanceType", description: "A size a VM can have." })
@@ -42,7 +47,7 @@ export type InstanceType = typeof InstanceType.Type
 
 /** @since 0.4.0 @category schemas */
 export const InstanceTypeList = listOf(InstanceType, "InstanceTypeList", [
-  { id: Ids.InstanceTypeId.make(1), cpu: 2, ram: 4096, disk: 20, origin: "file", retired: false }
+  { id: Ids.InstanceTypeId.make(1), cpu: 2, ram: 4096, disk: 20, requires: {}, origin: "file", retired: false }
 ])
 
 /** @since 0.7.0 @category schemas */
@@ -121,4 +126,7 @@ export const group = HttpApiGroup.make("instanceTypes")
   )
   .pipe(Problem.general)
   .annotate(OpenApi.Title, "Instance types")
-  .annotate(OpenApi.Description, "The sizes VMs can have: those of the types file, and those made by requests.")
+  .annotate(
+    OpenApi.Description,
+    "The sizes VMs can have: those of the types file, which alone can require something of hosts, and those made by requests."
+  )

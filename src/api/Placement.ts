@@ -107,7 +107,11 @@ const shownOn = <const Kind extends "on" | "notOn">(kind: Kind, means: string) =
     kind: kindOf(kind, means),
     ...shown,
     label: field(Schema.String, "of hosts"),
-    values: field(Schema.Array(Schema.String), "any of them")
+    values: field(Schema.Array(Schema.String), "any of them"),
+    type: optional(
+      Ids.InstanceTypeId,
+      "the instance type that requires it: it stays whatever else is said, until the VM has another type. Absent: it was said of the VM"
+    )
   })
 
 const shownBy = <const Kind extends "near" | "apart">(kind: Kind, means: string) =>

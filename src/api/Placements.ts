@@ -178,11 +178,14 @@ export const TypeFit = Schema.Struct({
   cpu: field(Int, "vCPUs"),
   ram: field(Int, "MiB"),
   disk: field(Int, "GiB of the root disk"),
-  more: field(Int, "how many more of it fit, if nothing else were placed and no rules given"),
+  more: field(
+    Int,
+    "how many more of it fit on hosts that have what it requires, if nothing else were placed and no rules given"
+  ),
   hosts: field(Int, "on how many hosts there is room for one or more"),
   limit: field(
     Schema.NullOr(Schema.Literal("cpu", "ram", "disk", "pool")),
-    "what is used up first, on most hosts; `pool`: what all hosts share; null: no host takes new VMs"
+    "what is used up first, on most hosts; `pool`: what all hosts share; null: no host takes new VMs of it"
   )
 }).annotations({ identifier: "TypeFit", description: "How many more of an instance type fit." })
 
@@ -332,7 +335,7 @@ export const group = HttpApiGroup.make("placements")
           "viewer",
           "Tell what more fits",
           "Of each instance type how many more fit now, by what is promised, and which single host's VMs would not fit on the others that are up. That " +
-            "they would is certain; that they would not means that none of two ways of placing them did. Networks are looked at, rules about groups are not."
+            "they would is certain; that they would not means that none of two ways of placing them did. Networks are looked at, and what instance types require of hosts; rules are not."
         )
       )
   )

@@ -4,8 +4,17 @@
  * @since 0.9.0
  */
 import * as Schema from "effect/Schema"
+import { UserName } from "../domain/Identity.ts"
 import * as Domain from "../domain/Quota.ts"
 import { amountInBody, optional, strict } from "./Common.ts"
+
+/** Whose a list is to be of. @since 0.9.0 @category parameters */
+export const ownedBy = UserName.annotations({
+  message: () => ({
+    message: "expected the name of a user: 1 to 64 of a-z 0-9 _ . @ -, beginning with a letter",
+    override: true
+  })
+})
 
 const means: Readonly<Record<Domain.Name, string>> = {
   vms: "VMs that they had made",

@@ -40,7 +40,7 @@ import { Operation } from "./Operations.ts"
 import { NewPlacement, Placement, Violation } from "./Placement.ts"
 import { begun, Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
-import { ownerMeans } from "./Quotas.ts"
+import { ownedBy, ownerMeans } from "./Quotas.ts"
 
 const State = oneOf(Domain.VmState.literals, "VmState")
 const ListedState = oneOf(Domain.ListedVmState.literals, "ListedVmState")
@@ -256,6 +256,7 @@ export const listing = {
   name: optional(Schema.String.pipe(Schema.maxLength(255)), "only those whose name begins like this"),
   state: optional(ListedState, "only those in this state"),
   type: optional(id(Ids.InstanceTypeId), "only those of this instance type"),
+  owner: optional(ownedBy, "only those that this user had made"),
   tag: optional(
     Schema.String.pipe(Schema.pattern(/^[a-z0-9._-]{1,63}(?:,[a-z0-9._-]{1,63}){0,31}$/)).annotations({
       message: () => ({ message: "expected a tag, or several with commas between them", override: true })
@@ -269,8 +270,8 @@ export const listing = {
     "`KEY=VALUE`: only those with this label; `KEY`: whatever its value is"
   ),
   sort: optional(
-    oneOf(["id", "-id", "name", "-name", "created", "-created"], "VmSort"),
-    "by what; `-`: descending. `id` unless it is said; names are compared by code point"
+    oneOf(["id", "-id", "name", "-name", "created", "-created", "owner", "-owner"], "VmSort"),
+    "by what; `-`: descending. `id` unless it is said; names are compared by code point, and those that are nobody's are the least by owner"
   )
 }
 

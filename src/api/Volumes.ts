@@ -30,7 +30,7 @@ import {
 } from "./Common.ts"
 import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
-import { ownerMeans } from "./Quotas.ts"
+import { ownedBy, ownerMeans } from "./Quotas.ts"
 import { NewSnapshot, SnapshotList } from "./Snapshots.ts"
 
 const State = oneOf(Domain.VolumeState.literals, "VolumeState")
@@ -122,7 +122,8 @@ export const group = HttpApiGroup.make("volumes")
           ...paging,
           name: optional(Schema.String.pipe(Schema.maxLength(255)), "only those whose name begins like this"),
           state: optional(ListedState, "only those in this state"),
-          vm: optional(id(Ids.VmId), "only those that this VM has")
+          vm: optional(id(Ids.VmId), "only those that this VM has"),
+          owner: optional(ownedBy, "only those that this user had made")
         }).annotations(strict)
       )
       .addSuccess(VolumePage)

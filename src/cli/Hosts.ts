@@ -13,6 +13,7 @@ import type { InstanceType } from "../api/InstanceTypes.ts"
 import type { Pool } from "../api/Pools.ts"
 import * as InputFiles from "../config/InputFiles.ts"
 import type { HostConfig } from "../domain/Host.ts"
+import { showAllRequired } from "../domain/Placement.ts"
 import { Refused } from "./Failure.ts"
 import { answered, ask, list, note, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
@@ -79,6 +80,12 @@ const view: View<Host> = {
     },
     { title: "SETTINGS", of: (host) => InputFiles.formatMachine(configOf(host)), wide: true }
   ]
+}
+
+/** Lists leave out what one is told of its processor. */
+const wholeView: View<Host> = {
+  ...view,
+  columns: [...view.columns, { title: "CPU FEATURES", of: ({ facts }) => facts?.features?.join(" ") ?? null }]
 }
 
 const word = Verb.word("host", "Id, name or address of the host.")
@@ -221,7 +228,12 @@ export const noun: Verb.Noun = {
         Effect.gen(function* () {
           const id = yield* Resolve.host(text)
           const { hosts } = yield* client
-          yield* Pages.single(view, watch, { types, host: id }, hosts.getHost({ path: { id }, withResponse: true }))
+          yield* Pages.single(
+            wholeView,
+            watch,
+            { types, host: id },
+            hosts.getHost({ path: { id }, withResponse: true })
+          )
         })
     }),
     addVerb,
@@ -269,16 +281,11 @@ export const noun: Verb.Noun = {
       endpoints: ["listHostVms"],
       options: Vms.listing,
       args: word,
-      run: ({ name, page, sort, state, type, watch }, text) =>
+      run: ({ page, watch, ...filters }, text) =>
         Effect.gen(function* () {
           const id = yield* Resolve.host(text)
           const { hosts } = yield* client
-          const filter = {
-            ...(yield* Resolve.maybe("type", type, Resolve.type)),
-            ...Verb.given("name", name),
-            ...Verb.given("state", state),
-            ...Verb.given("sort", sort)
-          }
+          const filter = yield* Vms.asked(filters)
           yield* Pages.show(Vms.view, page, watch, Vms.events, "there are no such VMs", (at) =>
             hosts.listHostVms({ path: { id }, urlParams: { ...filter, ...at }, withResponse: true })
           )
@@ -295,6 +302,7 @@ const typeView: View<InstanceType> = {
     { title: "CPU", of: ({ cpu }) => cpu },
     { title: "RAM MIB", of: ({ ram }) => ram },
     { title: "DISK GIB", of: ({ disk }) => disk },
+    { title: "REQUIRES", of: ({ requires }) => showAllRequired(requires) },
     { title: "FROM", of: ({ origin }) => origin },
     { title: "RETIRED", of: ({ retired }) => retired, wide: true }
   ]

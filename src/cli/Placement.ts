@@ -7,7 +7,7 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { VmId } from "../domain/Ids.ts"
-import type { Asked, AskedRule, Placement } from "../domain/Placement.ts"
+import { type Asked, type AskedRule, own, type Placement } from "../domain/Placement.ts"
 import { Refused } from "./Failure.ts"
 import * as Resolve from "./Resolve.ts"
 import * as Verb from "./Verb.ts"
@@ -142,7 +142,8 @@ export const changed = Effect.fn("Placement.changed")(function* (
   if (!noGroup && !noRules && Option.isNone(given.group) && rules.length === 0) return {}
   const asked: Asked = {
     group: noGroup ? null : Option.getOrElse(given.group, () => before?.group ?? null),
-    rules: rules.length > 0 || noRules ? rules : (before?.rules ?? [])
+    // what its type requires stays by itself
+    rules: rules.length > 0 || noRules ? rules : (own(before)?.rules ?? [])
   }
   return { placement: asked }
 })

@@ -100,12 +100,40 @@ export const listing = Options.all({
   name: Options.optional(Verb.text("name", "BEGINNING", "Only those whose name begins like this.")),
   state: Options.optional(Verb.choice("state", ListedVmState.literals, "Only those in this state.")),
   type: Options.optional(Verb.text("type", "TYPE", "Only those of this instance type.")),
+  owner: Options.optional(Verb.text("owner", "USER", "Only those that this user had made.")),
   tag: Verb.text("tag", "TAG", "Only those with this tag; repeated: with all of them.").pipe(Options.repeated),
   label: Options.optional(Verb.text("label", "KEY[=VALUE]", "Only those with this label.")),
   sort: Options.optional(
-    Verb.choice("sort", ["id", "-id", "name", "-name", "created", "-created"], "By what; with - the other way round.")
+    Verb.choice(
+      "sort",
+      ["id", "-id", "name", "-name", "created", "-created", "owner", "-owner"],
+      "By what; with - the other way round."
+    )
   ),
   watch: Verb.watch
+})
+
+type Listing = typeof listing extends Options.Options<infer A> ? A : never
+
+/** What a list is asked for by those. @since 0.9.0 @category conversions */
+export const asked = Effect.fn("Vms.asked")(function* ({
+  label,
+  name,
+  owner,
+  sort,
+  state,
+  tag,
+  type
+}: Omit<Listing, "page" | "watch">) {
+  return {
+    ...(yield* Resolve.maybe("type", type, Resolve.type)),
+    ...(yield* Resolve.maybe("owner", owner, Resolve.user)),
+    ...Verb.given("name", name),
+    ...Verb.given("state", state),
+    ...(tag.length === 0 ? {} : { tag: tag.join(",") }),
+    ...Verb.given("label", label),
+    ...Verb.given("sort", sort)
+  }
 })
 
 const word = Verb.word("vm", "Id or name of the VM.")
@@ -154,18 +182,10 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     endpoints: ["listVms"],
     options: Options.all({ listing, host: Options.optional(Verb.text("host", "HOST", "Only those on this host.")) }),
     args: Args.none,
-    run: ({ host, listing: { label, name, page, sort, state, tag, type, watch } }) =>
+    run: ({ host, listing: { page, watch, ...filters } }) =>
       Effect.gen(function* () {
         const { vms } = yield* client
-        const filter = {
-          ...(yield* Resolve.maybe("host", host, Resolve.host)),
-          ...(yield* Resolve.maybe("type", type, Resolve.type)),
-          ...Verb.given("name", name),
-          ...Verb.given("state", state),
-          ...(tag.length === 0 ? {} : { tag: tag.join(",") }),
-          ...Verb.given("label", label),
-          ...Verb.given("sort", sort)
-        }
+        const filter = { ...(yield* Resolve.maybe("host", host, Resolve.host)), ...(yield* asked(filters)) }
         yield* Pages.show(view, page, watch, events, "there are no such VMs", (at) =>
           vms.listVms({ urlParams: { ...filter, ...at }, withResponse: true })
         )

@@ -159,14 +159,16 @@ export const noun: Verb.Noun = {
         name: Options.optional(Verb.text("name", "BEGINNING", "Only those whose name begins like this.")),
         state: Options.optional(Verb.choice("state", ListedVolumeState.literals, "Only those in this state.")),
         vm: Options.optional(Verb.text("vm", "VM", "Only those that this VM has.")),
+        owner: Options.optional(Verb.text("owner", "USER", "Only those that this user had made.")),
         watch: Verb.watch
       }),
       args: Args.none,
-      run: ({ name, page, state, vm, watch }) =>
+      run: ({ name, owner, page, state, vm, watch }) =>
         Effect.gen(function* () {
           const { volumes } = yield* client
           const filter = {
             ...(yield* Resolve.maybe("vm", vm, Resolve.vm)),
+            ...(yield* Resolve.maybe("owner", owner, Resolve.user)),
             ...Verb.given("name", name),
             ...Verb.given("state", state)
           }

@@ -22,6 +22,7 @@ import { isIPv4, isIPv6 } from "node:net"
 import * as Host from "../domain/Host.ts"
 import * as Image from "../domain/Image.ts"
 import { InstanceType } from "../domain/InstanceType.ts"
+import { HostLabel, most, type Required, Values, words as placed } from "../domain/Placement.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { FleetConfig } from "../services/Inventory.ts"
@@ -561,6 +562,8 @@ const isTypeField = {
   disk: Schema.is(InstanceType.fields.disk)
 }
 
+const isRequired = { label: Schema.is(HostLabel), values: Schema.is(Values) }
+
 const typeKeys = ["tid", "cpu", "ram", "disk"] as const
 
 const typeExpected: Record<(typeof typeKeys)[number], string> = {
@@ -569,6 +572,9 @@ const typeExpected: Record<(typeof typeKeys)[number], string> = {
   ram: "a whole number of MiB from 16 to 67108864",
   disk: "a whole number of GiB from 1 to 1048576"
 }
+
+const requiresForm =
+  '{"LABEL":"VALUE"}, as {"host.virt":"kvm","host.cpu.feature.avx512f":"yes"}: labels of hosts, each with a value or a list of values'
 
 const typesForm = '{"types":[{"tid":1,"cpu":1,"ram":512,"disk":1}, …]}'
 
@@ -600,8 +606,10 @@ export const parseTypes = (text: string, file = "vm_types"): Parsed<InstanceType
     value: LocatedJson.Located,
     at: string,
     keys: ReadonlyArray<K>,
-    form: string
+    form: string,
+    also: ReadonlyArray<string> = []
   ): ReadonlyMap<string, LocatedJson.Located> => {
+    const known = [...keys, ...also]
     const found = new Map<string, LocatedJson.Located>()
     if (value.type !== "object") {
       add(value, `${at === "" ? "the file" : at} is ${describe(value)}`, form)
@@ -609,8 +617,7 @@ export const parseTypes = (text: string, file = "vm_types"): Parsed<InstanceType
     }
     const path = (key: string) => (at === "" ? key : `${at}.${key}`)
     for (const { key, place, value: member } of value.members) {
-      if (!keys.some((known) => known === key))
-        add(place, `${path(quote(key))} is not a key`, `only ${keys.join(", ")}`)
+      if (!known.some((one) => one === key)) add(place, `${path(quote(key))} is not a key`, `only ${known.join(", ")}`)
       else if (found.has(key)) add(place, `${path(key)} is given twice`, "each key once")
       else found.set(key, member)
     }
@@ -630,11 +637,37 @@ export const parseTypes = (text: string, file = "vm_types"): Parsed<InstanceType
     return conclude([], problems)
   }
   if (list.items.length === 0) add(list, "types is empty", "at least one type")
+  /** What a type requires of its host; undefined: nothing, or it is wrong, which is reported. */
+  const requirements = (value: LocatedJson.Located | undefined, at: string): Required | undefined => {
+    if (value === undefined) return undefined
+    if (value.type !== "object") {
+      add(value, `${at} is ${describe(value)}`, requiresForm)
+      return undefined
+    }
+    if (value.members.length > most.required) {
+      add(value, `${at} has ${value.members.length} labels`, `at most ${most.required}`)
+    }
+    const labels = new Map<string, ReadonlyArray<string>>()
+    for (const { key, place, value: wanted } of value.members) {
+      const values = wanted.type === "array" ? wanted.items : [wanted]
+      const texts = values.flatMap((one) => (one.type === "string" ? [one.value] : []))
+      if (!isRequired.label(key)) add(place, `${at} has ${quote(key)}`, placed.label)
+      else if (labels.has(key)) add(place, `${at}.${key} is given twice`, "each label once")
+      else if (texts.length < values.length || !isRequired.values(texts)) {
+        add(
+          wanted,
+          `${at}.${key} is ${wanted.type === "array" ? "a list of other things" : describe(wanted)}`,
+          `a text of 1 to 255 characters, or a list of 1 to ${most.values} such texts, none with a control character`
+        )
+      } else labels.set(key, texts)
+    }
+    return labels.size === 0 ? undefined : Object.fromEntries(labels)
+  }
   const types: Array<InstanceType> = []
   const seen = new Map<number, number>()
   list.items.forEach((item, index) => {
     const at = `types[${index}]`
-    const found = members(item, at, typeKeys, '{"tid":1,"cpu":1,"ram":512,"disk":1}')
+    const found = members(item, at, typeKeys, '{"tid":1,"cpu":1,"ram":512,"disk":1}', ["requires"])
     const amount = <A extends number>(
       key: (typeof typeKeys)[number],
       is: (value: unknown) => value is A
@@ -654,15 +687,18 @@ export const parseTypes = (text: string, file = "vm_types"): Parsed<InstanceType
       if (before === undefined) seen.set(tid, index)
       else add(found.get("tid") ?? item, `${at}.tid is ${tid}, as types[${before}].tid is`, "a tid only once")
     }
+    const requires = requirements(found.get("requires"), `${at}.requires`)
     if (tid !== undefined && cpu !== undefined && ram !== undefined && disk !== undefined)
-      types.push({ tid, cpu, ram, disk })
+      types.push({ tid, cpu, ram, disk, ...(requires === undefined ? {} : { requires }) })
   })
   return conclude(types, problems)
 }
 
 /** A file that `parseTypes` reads back as the same types. @since 0.1.0 @category formatting */
 export const formatTypes = (types: ReadonlyArray<InstanceType>): string =>
-  `{"types":[\n${types.map(({ cpu, disk, ram, tid }) => `  ${JSON.stringify({ tid, cpu, ram, disk })}`).join(",\n")}\n]}\n`
+  `{"types":[\n${types
+    .map(({ cpu, disk, ram, requires, tid }) => `  ${JSON.stringify({ tid, cpu, ram, disk, requires })}`)
+    .join(",\n")}\n]}\n`
 
 // --- files ----------------------------------------------------------------------------------------------------------
 

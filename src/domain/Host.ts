@@ -105,6 +105,8 @@ export const HostFacts = Schema.Struct({
     Schema.Struct({ model: Schema.NullOr(Schema.String), vendor: Schema.NullOr(Schema.String) }),
     { exact: true }
   ),
+  /** what the processor has that guests get there, as libvirt names it: `avx512f`; absent: it is not known */
+  features: Schema.optionalWith(Schema.Array(Schema.String), { exact: true }),
   /** the domain type to use, `auto` already resolved */
   domainType: Schema.Literal("kvm", "qemu"),
   /** the network of NICs that name none; null: such NICs are left out here */
@@ -123,6 +125,18 @@ export type HostFacts = typeof HostFacts.Type
  */
 export const traitNames = ["host.arch", "host.virt", "host.cpu.model", "host.cpu.vendor"] as const
 
+/**
+ * What a feature of the processor that guests get there is as a label, before its name: `host.cpu.feature.avx512f` has the value `yes`, and one
+ * that is not there is no label. They are too many to be among `traits`.
+ *
+ * @since 0.9.0 @category constants
+ */
+export const featureLabel = "host.cpu.feature."
+
+/** Of a host's `features`, one by its label; undefined: it is another label, or not there. @since 0.9.0 @category getters */
+export const featureOf = (features: ReadonlyArray<string>, label: string): "yes" | undefined =>
+  label.startsWith(featureLabel) && features.includes(label.slice(featureLabel.length)) ? "yes" : undefined
+
 /** The key of a label that a host can be given. @since 0.8.0 @category constants */
 export const labelPattern = /^(?!host\.)[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$/
 
@@ -137,7 +151,7 @@ const traitOf = (facts: HostFacts | null, label: string): string | undefined => 
     case "host.cpu.vendor":
       return facts?.processor?.vendor ?? undefined
     default:
-      return undefined
+      return featureOf(facts?.features ?? [], label)
   }
 }
 

@@ -3,9 +3,11 @@
  */
 import * as Schema from "effect/Schema"
 import * as Ids from "./Ids.ts"
+import { Required } from "./Placement.ts"
 
 /**
- * A VM's size as a user chooses it: `cpu` in vCPUs (1 to 1,024), `ram` in MiB (16 to 64 TiB), `disk` in GiB (1 to 1 PiB).
+ * A VM's size as a user chooses it: `cpu` in vCPUs (1 to 1,024), `ram` in MiB (16 to 64 TiB), `disk` in GiB (1 to 1 PiB). `requires`: what a host
+ * has to have, by its labels; absent: nothing.
  *
  * @since 0.1.0 @category models
  */
@@ -13,7 +15,8 @@ export const InstanceType = Schema.Struct({
   tid: Ids.InstanceTypeId,
   cpu: Schema.Int.pipe(Schema.between(1, 1024)),
   ram: Schema.Int.pipe(Schema.between(16, 64 * 1024 * 1024)),
-  disk: Schema.Int.pipe(Schema.between(1, 1024 * 1024))
+  disk: Schema.Int.pipe(Schema.between(1, 1024 * 1024)),
+  requires: Schema.optionalWith(Required, { exact: true })
 }).annotations({ identifier: "InstanceType" })
 /** @since 0.1.0 @category models */
 export type InstanceType = typeof InstanceType.Type

@@ -6,10 +6,11 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { InvalidArgument } from "./Errors.ts"
-import { VmId } from "./Ids.ts"
+import { InstanceTypeId, VmId } from "./Ids.ts"
+import { featureLabel } from "./Host.ts"
 
-/** Most rules that a VM has, most values and VMs of one, and the highest numbers in one. @since 0.7.0 @category constants */
-export const most = { rules: 16, values: 64, vms: 64, skew: 1000, weight: 100 } as const
+/** Most rules that are said of a VM, most values and VMs of one, most labels that a type requires, and the highest numbers in one. @since 0.7.0 @category constants */
+export const most = { rules: 16, values: 64, vms: 64, required: 16, skew: 1000, weight: 100 } as const
 
 /** The name of a group of VMs: 1 to 63 of a-z, 0-9, `.`, `_` and `-`, a letter or digit at its ends. @since 0.7.0 @category models */
 export const GroupName = Schema.String.pipe(Schema.pattern(/^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/))
@@ -47,13 +48,21 @@ const common = { strength: Strength, weight: Schema.optionalWith(Weight, { exact
  * - `evenly`: in a place where the group then has at most `skew` more than in the place where it has fewest, of all places with a host
  *   that is in use and that the VM's networks and must-rules about hosts allow.
  *
+ * `type`: the VM's instance type requires it, of which only another type can rid it.
+ *
  * A place is a host (`over` is `host`), or all hosts with the same value of the label that `over` names; a host without that label is in no
  * place, and a must-rule keeps off it.
  *
  * @since 0.7.0 @category models
  */
 export const Rule = Schema.Union(
-  Schema.Struct({ ...common, kind: Schema.Literal("on", "notOn"), label: HostLabel, values: Values }),
+  Schema.Struct({
+    ...common,
+    kind: Schema.Literal("on", "notOn"),
+    label: HostLabel,
+    values: Values,
+    type: Schema.optionalWith(InstanceTypeId, { exact: true })
+  }),
   Schema.Struct({ ...common, kind: Schema.Literal("near", "apart"), group: GroupName, over: HostLabel }),
   Schema.Struct({ ...common, kind: Schema.Literal("notWith"), vms: Others }),
   Schema.Struct({ ...common, kind: Schema.Literal("evenly"), group: GroupName, over: HostLabel, skew: Skew })
@@ -64,10 +73,44 @@ export type Rule = typeof Rule.Type
 /** `group` null: it is in none. @since 0.7.0 @category models */
 export const Placement = Schema.Struct({
   group: Schema.NullOr(GroupName),
-  rules: Schema.Array(Rule).pipe(Schema.maxItems(most.rules))
+  rules: Schema.Array(Rule).pipe(Schema.maxItems(most.rules + most.required))
 })
 /** @since 0.7.0 @category models */
 export type Placement = typeof Placement.Type
+
+/** What an instance type requires of a host: of each of these labels one of the values. @since 0.9.0 @category models */
+export const Required = Schema.Record({ key: HostLabel, value: Values }).pipe(
+  Schema.filter((labels) => Object.keys(labels).length <= most.required)
+)
+/** @since 0.9.0 @category models */
+export type Required = typeof Required.Type
+
+/** The must-rules that VMs of a type have. @since 0.9.0 @category conversions */
+export const required = (type: InstanceTypeId, labels: Required = {}): ReadonlyArray<Rule & { readonly kind: "on" }> =>
+  Object.entries(labels).map(([label, values]) => ({ strength: "must", kind: "on", label, values, type }))
+
+/** Whether a VM has it by its type. @since 0.9.0 @category predicates */
+export const isOfType = (rule: Rule): boolean => "type" in rule && rule.type !== undefined
+
+const orNull = (group: string | null, rules: ReadonlyArray<Rule>): Placement | null =>
+  group === null && rules.length === 0 ? null : { group, rules }
+
+/** What is said of a VM itself, without what its type requires. @since 0.9.0 @category conversions */
+export const own = (placement: Placement | null): Placement | null =>
+  placement === null
+    ? null
+    : orNull(
+        placement.group,
+        placement.rules.filter((rule) => !isOfType(rule))
+      )
+
+/** The same of a VM of that type. @since 0.9.0 @category conversions */
+export const ofType = (placement: Placement | null, type: InstanceTypeId, labels?: Required): Placement | null =>
+  orNull(placement?.group ?? null, [...(own(placement)?.rules ?? []), ...required(type, labels)])
+
+/** What is said of it from now on, with what its type has required of it all along. @since 0.9.0 @category conversions */
+export const changed = (before: Placement | null, said: Placement | null): Placement | null =>
+  orNull(said?.group ?? null, [...(own(said)?.rules ?? []), ...(before?.rules ?? []).filter(isOfType)])
 
 /**
  * A rule as it is asked for: without a strength it is a must-rule, without a group it is about the VM's own, without `over` about hosts, and
@@ -156,7 +199,36 @@ export const make = ({ group = null, rules = [] }: Asked): Either.Either<Placeme
 /** As in `must be apart from web over rack`. @since 0.7.0 @category formatting */
 export const show = (rule: Rule): string => {
   const worth = rule.weight === undefined ? "" : ` (weight ${rule.weight})`
-  return `${rule.strength} be ${what(rule)}${worth}`
+  const of = "type" in rule && rule.type !== undefined ? ` (instance type ${rule.type} requires it)` : ""
+  return `${rule.strength} be ${what(rule)}${worth}${of}`
+}
+
+/** As in `CPU feature avx512f` and `host.virt=kvm`. @since 0.9.0 @category formatting */
+export const showRequired = (label: string, values: ReadonlyArray<string>): string =>
+  label.startsWith(featureLabel) && values.length === 1 && values[0] === "yes"
+    ? `CPU feature ${label.slice(featureLabel.length)}`
+    : `${label}=${values.join(",")}`
+
+/** As in `host.virt=kvm, CPU feature avx512f`; null: it requires nothing. @since 0.9.0 @category formatting */
+export const showAllRequired = (labels: Required = {}): string | null => {
+  const all = Object.entries(labels)
+  return all.length === 0 ? null : all.map(([label, values]) => showRequired(label, values)).join(", ")
+}
+
+/**
+ * Why a host is none for VMs of a type, one clause, of one label that it requires; `value` undefined: the host has no such label. null: it has what
+ * is required.
+ *
+ * @since 0.9.0 @category formatting
+ */
+export const showUnmet = (
+  { label, type, values }: Rule & { readonly kind: "on" | "notOn" },
+  value: string | undefined
+): string | null => {
+  if (value !== undefined && values.includes(value)) return null
+  const requires = `which instance type ${type ?? ""} requires`
+  const shown = showRequired(label, values)
+  return value === undefined ? `lacks ${shown}, ${requires}` : `has ${label}=${value}, not ${shown}, ${requires}`
 }
 
 const what = (rule: Rule): string => {

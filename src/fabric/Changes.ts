@@ -18,7 +18,7 @@ import type { KnownType } from "../domain/InstanceType.ts"
 import type { Nic } from "../domain/Nic.ts"
 import { formatSource as formatNetwork } from "../domain/Network.ts"
 import { Operation, type OperationKind } from "../domain/Operation.ts"
-import { showAll } from "../domain/Placement.ts"
+import { showAll, showAllRequired } from "../domain/Placement.ts"
 import * as Quota from "../domain/Quota.ts"
 import * as Resources from "../domain/Resources.ts"
 import { type Labels, Vm } from "../domain/Vm.ts"
@@ -468,7 +468,7 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
     }
     if (operation?.kind === "RepairVm") {
       // nothing is taken away
-      for (const { field, kind, seen, wanted } of yield* inventory.drift({ vm: vm.after.id })) {
+      for (const { field, kind, seen, wanted } of yield* inventory.drift({ vms: [vm.after.id] })) {
         if (wanted === null || operation.detail.repair?.includes(kind) !== true) continue
         const told = kind === "power" ? "power" : kind === "disks" ? "disk" : "domain"
         const target = `${field} of domain ${domainName} on ${host.name}`
@@ -559,6 +559,7 @@ export const of = Effect.fn("Changes.of")(function* (ports: Kinds.Ports, given: 
     const text = ({ origin, retired, ...size }: KnownType) =>
       lines({
         size: Facts.amounts(size),
+        requires: showAllRequired(size.requires),
         from: origin === "file" ? "the types file" : "the API",
         state: retired ? "retired" : "on offer"
       })

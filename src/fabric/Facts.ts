@@ -12,7 +12,7 @@ import type { InstanceType, KnownType } from "../domain/InstanceType.ts"
 import { showWish } from "../domain/Network.ts"
 import type { Nic } from "../domain/Nic.ts"
 import type { Operation } from "../domain/Operation.ts"
-import { showAll } from "../domain/Placement.ts"
+import { showAll, showAllRequired } from "../domain/Placement.ts"
 import * as Quota from "../domain/Quota.ts"
 import type { Resources } from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
@@ -25,6 +25,11 @@ const listed = (all: ReadonlyArray<string>): string => (all.length === 0 ? "none
 
 /** @since 0.5.0 @category formatting */
 export const amounts = ({ cpu, disk, ram }: Resources): string => `${cpu} vCPUs, ${ram} MiB, ${disk} GiB`
+
+const typeText = (type: Pick<InstanceType, "cpu" | "disk" | "ram" | "requires">): string => {
+  const requires = showAllRequired(type.requires)
+  return `${amounts(type)}${requires === null ? "" : `, on hosts with ${requires}`}`
+}
 
 /** As in `1 (52:54:00:12:34:56) on lan`. @since 0.6.0 @category formatting */
 export const nicText = (nic: Nic): string => {
@@ -104,7 +109,7 @@ export const ofImage = ({ config, id, state }: Image): Facts => ({ [`image ${id}
 
 /** @since 0.7.0 @category getters */
 export const ofType = ({ retired, tid, ...size }: KnownType): Facts => ({
-  [`instance type ${tid}`]: `${amounts(size)}, ${retired ? "retired" : "on offer"}`
+  [`instance type ${tid}`]: `${typeText(size)}, ${retired ? "retired" : "on offer"}`
 })
 
 /** @since 0.8.0 @category getters */
@@ -139,7 +144,7 @@ export const ofNewVm = (type: InstanceType, image: Image, disk: KeptWith): Facts
 })
 
 /** How large those of a type become. @since 0.8.0 @category getters */
-export const ofSize = (type: InstanceType): Facts => ({ [`instance type ${type.tid}`]: amounts(type) })
+export const ofSize = (type: InstanceType): Facts => ({ [`instance type ${type.tid}`]: typeText(type) })
 
 /** What new disks and volumes are kept with. @since 0.5.0 @category getters */
 export const ofStorage = ({ driver, pool }: KeptWith): Facts => ({

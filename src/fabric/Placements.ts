@@ -14,6 +14,7 @@ import { limitOf } from "../domain/Pool.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { Vm } from "../domain/Vm.ts"
 import type { Volume } from "../domain/Volume.ts"
+import * as Paced from "../observability/Paced.ts"
 import * as FitsOf from "../scheduler/Fits.ts"
 import * as Rebalance from "../scheduler/Rebalance.ts"
 import type { Policy } from "../scheduler/Score.ts"
@@ -24,7 +25,6 @@ import type { Candidate } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Candidates from "./Candidates.ts"
 import * as Nics from "./Nics.ts"
-import * as Paced from "./Paced.ts"
 
 /**
  * Must-rules of a VM that do not hold, the moves that would make them, and the names of the hosts. The plan has the VM in `stuck` when they do not
@@ -204,10 +204,11 @@ export const layer = Layer.effect(
           const most = left === null ? fit.more : Math.floor(left / fit.type.disk)
           return most < fit.more ? { ...fit, more: most, limit: "pool" } : fit
         })
-        const guests = (yield* inventory.vms()).map(({ driver, hostId, id, name, nics, resources }) => ({
+        const guests = (yield* inventory.vms()).map(({ driver, hostId, id, name, nics, placement, resources }) => ({
           id,
           name,
           hostId,
+          placement,
           resources: Resources.onHost(resources, storage.driver(driver).pool),
           networks: Nics.wishes(nics)
         }))

@@ -115,13 +115,13 @@ export const layer = Layer.effect(
       // the hot path: no span
       vm: Effect.fnUntraced(function* (id) {
         const vm = yield* inventory.vm(id)
-        const [only] = yield* report([vm], yield* inventory.drift({ vm: id }))
+        const [only] = yield* report([vm], yield* inventory.drift({ vms: [id] }))
         return only ?? (yield* Effect.dieMessage(`no report of VM ${id}`))
       }),
       page: Effect.fn("Reality.page")(function* (...query) {
         const page = yield* inventory.vmPage(...query)
-        const drift = yield* Effect.forEach(page.items, ({ id }) => inventory.drift({ vm: id }))
-        return { ...page, items: yield* report(page.items, drift.flat()) }
+        const drift = yield* inventory.drift({ vms: page.items.map(({ id }) => id) })
+        return { ...page, items: yield* report(page.items, drift) }
       }),
       vms: Effect.flatMap(Effect.all([inventory.vms(), inventory.drift()]), ([vms, drift]) => report(vms, drift)),
       drift: inventory.drift(),
@@ -139,7 +139,7 @@ export const layer = Layer.effect(
           readonly operation: Operation
         }) {
           // what was seen is no part of the transaction
-          const drift = yield* inventory.drift({ vm: id })
+          const drift = yield* inventory.drift({ vms: [id] })
           const volumes = yield* inventory.volumes({ vm: id })
           yield* intent.depends(() => ({
             ...Facts.ofVm(vm),

@@ -13,6 +13,7 @@ import * as Errors from "../domain/Errors.ts"
 import type { UserName } from "../domain/Identity.ts"
 import type { OperationId, SnapshotId, VmId, VolumeId } from "../domain/Ids.ts"
 import { Operation, type OperationDetail, type OperationKind } from "../domain/Operation.ts"
+import { own } from "../domain/Placement.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Asker } from "./Asker.ts"
@@ -167,7 +168,8 @@ export const layer = Layer.effect(
           description,
           tags,
           labels,
-          placement,
+          // what its type requires, its type says again
+          placement: own(placement),
           nics: vm.nics.map(({ mac, model, network, vlan }) => ({ network, vlan, mac, model }))
         })
         yield* ownedBy(owner, again)

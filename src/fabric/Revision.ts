@@ -60,8 +60,8 @@ export const ofHost = ({ config, id, maintenance }: Host): string => of("host", 
 /** @since 0.4.0 @category getters */
 export const ofImage = ({ config, id, state }: Image): string => of("image", id, config, state)
 /** @since 0.4.0 @category getters */
-export const ofInstanceType = ({ cpu, disk, ram, retired, tid }: KnownType): string =>
-  of("type", tid, cpu, ram, disk, retired)
+export const ofInstanceType = ({ cpu, disk, ram, requires, retired, tid }: KnownType): string =>
+  of("type", tid, cpu, ram, disk, retired, ...(requires === undefined ? [] : [requires]))
 /** @since 0.4.0 @category getters */
 export const ofOperation = (operation: Operation): string => {
   const { cancelAsked, error, id, outcome, replacedBy, retriedBy, state } = operation

@@ -477,7 +477,18 @@ export const layer = Layer.effect(
       const type = yield* inventory.type(instanceType)
       const image = yield* pickImage(imageId)
       const owner = yield* Asker
-      const wanted: Wanted = { name, instanceType: type, image, onCrash, nics, settings, cloudInit, following, owner }
+      const placed = Placement.ofType(placement, type.tid, type.requires)
+      const wanted: Wanted = {
+        name,
+        instanceType: type,
+        image,
+        onCrash,
+        nics,
+        settings: placed === null ? words : { ...words, placement: placed },
+        cloudInit,
+        following,
+        owner
+      }
       return { wanted, key }
     })
 
@@ -590,6 +601,15 @@ export const layer = Layer.effect(
               return yield* new Errors.VmConflict({
                 vmId: id,
                 reason: `is ${vm.state}: shut it down, and resize it then`
+              })
+            }
+            const unmet = Placement.required(to.tid, to.requires).flatMap(
+              (rule) => Placement.showUnmet(rule, others.host.label(rule.label)) ?? []
+            )
+            if (unmet.length > 0) {
+              return yield* new Errors.VmConflict({
+                vmId: id,
+                reason: `cannot be of that type on its host: ${others.host.name} ${unmet.join(", and ")}`
               })
             }
             const more = (name: "cpu" | "ram") => (to[name] > vm.resources[name] ? to[name] : 0)

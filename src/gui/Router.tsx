@@ -70,7 +70,7 @@ const vms = createRoute({
   getParentRoute,
   path: "/vms",
   component: VmsPage,
-  validateSearch: some("q", "state", "host", "attention", "sort")
+  validateSearch: some("q", "state", "host", "owner", "attention", "sort")
 })
 const create = createRoute({ getParentRoute, path: "/vms/new", component: CreatePage })
 const oneVm = createRoute({ getParentRoute, path: "/vms/$id", component: OneVmPage, beforeLoad })
@@ -80,7 +80,7 @@ const volumes = createRoute({
   getParentRoute,
   path: "/volumes",
   component: VolumesPage,
-  validateSearch: some("q", "state")
+  validateSearch: some("q", "state", "owner")
 })
 const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage })
 const hosts = createRoute({ getParentRoute, path: "/hosts", component: HostsPage })

@@ -3,7 +3,6 @@
  *
  * @since 0.4.0
  */
-import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import { IncomingMessage } from "node:http"
 import { TLSSocket } from "node:tls"
 
@@ -20,7 +19,7 @@ const plain = (address: string | undefined): string =>
   address === undefined ? "" : address.startsWith("::ffff:") ? address.slice(7) : address
 
 /** @since 0.4.0 @category constructors */
-export const of = ({ source }: HttpServerRequest.HttpServerRequest): Connection =>
+export const of = ({ source }: { readonly source: unknown }): Connection =>
   source instanceof IncomingMessage
     ? {
         remote: plain(source.socket.remoteAddress),

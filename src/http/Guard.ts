@@ -4,6 +4,7 @@
  *
  * @since 0.4.0
  */
+import * as Headers from "@effect/platform/Headers"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
@@ -12,9 +13,11 @@ import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import type { IncomingMessage } from "node:http"
 import { isIPv6 } from "node:net"
 import { CurrentPrincipal } from "../api/Access.ts"
 import * as Problem from "../api/Problem.ts"
@@ -42,7 +45,11 @@ export interface Options {
 
 // --- answers --------------------------------------------------------------------------------------------------------
 
-type Request = HttpServerRequest.HttpServerRequest
+/** What is looked at of a request. */
+interface Request extends Pick<HttpServerRequest.HttpServerRequest, "cookies" | "headers" | "url"> {
+  readonly method: string
+  readonly source: unknown
+}
 type Response = HttpServerResponse.HttpServerResponse
 
 /** Routes whose failures are problems; all others have `{…,"error":…}`. @since 0.5.0 @category predicates */
@@ -411,6 +418,27 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
     })
   }
 
+  /** Null: they may, and that was one of the requests that they may make. */
+  const refusal = (
+    request: Request,
+    from: string,
+    principal: Principal | null,
+    need: Need,
+    now: number
+  ): Response | null => {
+    const { role } = need
+    if (principal?.via !== "loopback") {
+      const wait = rates.take(principal?.user ?? counted(from), now)
+      if (wait > 0) return tooMany(refusedAs(request, need), wait, `more than ${rateLimit} requests a second came`)
+    }
+    if (request.method === "HEAD" && need.changes && !hasProblems(request.url)) {
+      return notByHead(refusedAs(request, need))
+    }
+    if (role === "nobody") return null
+    if (principal === null) return unauthenticated(refusedAs(request, need), false)
+    return allows(principal.role, role) ? null : notAllowed(refusedAs(request, need), principal, role)
+  }
+
   const admit = <E, R>(
     handler: Effect.Effect<Response, E, R>,
     request: Request,
@@ -419,31 +447,17 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
     need: Need,
     now: number
   ): Effect.Effect<Response, E, R> => {
-    const { role } = need
-    if (given === "wrong" && role !== "nobody") return refuseWrong(request, from, need, now)
+    if (given === "wrong" && need.role !== "nobody") return refuseWrong(request, from, need, now)
     const principal = given === "wrong" ? null : given
-    if (principal?.via !== "loopback") {
-      const wait = rates.take(principal?.user ?? counted(from), now)
-      if (wait > 0)
-        return Effect.succeed(tooMany(refusedAs(request, need), wait, `more than ${rateLimit} requests a second came`))
-    }
-    if (request.method === "HEAD" && need.changes && !hasProblems(request.url)) {
-      return Effect.succeed(notByHead(refusedAs(request, need)))
-    }
-    if (role !== "nobody") {
-      if (principal === null) return Effect.succeed(unauthenticated(refusedAs(request, need), false))
-      if (!allows(principal.role, role)) {
-        const refused = notAllowed(refusedAs(request, need), principal, role)
-        return need.changes
-          ? Effect.as(record(request, from, principal, refused.status, failure(refused)), refused)
-          : Effect.succeed(refused)
-      }
-    }
-    return run(handler, request, from, principal, need, now)
+    const refused = refusal(request, from, principal, need, now)
+    if (refused === null) return run(handler, request, from, principal, need, now)
+    return need.changes && refused.status === 403
+      ? Effect.as(record(request, from, principal, refused.status, failure(refused)), refused)
+      : Effect.succeed(refused)
   }
 
   /** Every request passes here, so with as few steps as can be. */
-  return <E, R>(handler: Effect.Effect<Response, E, R>) =>
+  const middleware = <E, R>(handler: Effect.Effect<Response, E, R>) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const connection = Connection.of(request)
       const need = needs(request.method, request.url)
@@ -454,12 +468,43 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
         onSuccess: (given) => admit(handler, request, connection.remote, given, need, clock.unsafeCurrentTimeMillis())
       })
     })
+
+  const admits = (incoming: IncomingMessage): boolean => {
+    const { headers, method = "", url = "" } = incoming
+    if (headers.cookie !== undefined) return false
+    const request: Request = { cookies: {}, headers: Headers.fromInput(headers), method, source: incoming, url }
+    const need = needs(method, url)
+    if (need.changes || need.comparesPassword) return false
+    const connection = Connection.of(request)
+    if (strangeHost(request, need, connection, options) !== null) return false
+    if (fromForeignPage(request, need, connection) !== null) return false
+    const given = Effect.runSyncExit(who(request, connection, options, identity))
+    if (given._tag === "Failure" || given.value === null || given.value === "wrong") return false
+    return refusal(request, connection.remote, given.value, need, clock.unsafeCurrentTimeMillis()) === null
+  }
+
+  return { admission: Admission.of({ admits }), middleware }
 }
+
+/**
+ * Whether a read is let in, at once: for answers that are made before there is a fiber for the request. What is not is asked again by the guard
+ * itself, which then answers it: requests with a cookie, all that change something, and all that it refuses.
+ *
+ * @since 0.9.0 @category services
+ */
+export class Admission extends Context.Tag("vmfabric/http/Guard/Admission")<
+  Admission,
+  { readonly admits: (request: IncomingMessage) => boolean }
+>() {}
 
 /** Before every route of the router it is merged with, whether added before or after it. @since 0.4.0 @category layers */
 export const layer = (options: Options) =>
-  HttpLayerRouter.use((router) =>
-    Effect.flatMap(Effect.zip(Identity, Effect.clock), ([identity, clock]) =>
-      router.addGlobalMiddleware(make(options, identity, clock))
-    )
+  Layer.effect(
+    Admission,
+    Effect.gen(function* () {
+      const router = yield* HttpLayerRouter.HttpRouter
+      const { admission, middleware } = make(options, yield* Identity, yield* Effect.clock)
+      yield* router.addGlobalMiddleware(middleware)
+      return admission
+    })
   )

@@ -8,6 +8,7 @@
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as Effect from "effect/Effect"
 import * as Ids from "../domain/Ids.ts"
+import type { InstanceType } from "../domain/InstanceType.ts"
 import { OnCrash } from "../domain/Vm.ts"
 import type { Volume } from "../domain/Volume.ts"
 import { Hosts } from "../fabric/Hosts.ts"
@@ -57,6 +58,9 @@ export const volumeBody = ({ id, name, size, state, vmId }: Volume) => {
   }
 }
 
+/** As the original has types: what they require of hosts is none of it. */
+const asEver = ({ cpu, disk, ram, tid }: InstanceType) => ({ tid, cpu, ram, disk })
+
 /** @since 0.1.0 @category layers */
 export const layer = HttpLayerRouter.addAll(
   Effect.gen(function* () {
@@ -98,7 +102,7 @@ export const layer = HttpLayerRouter.addAll(
           return { status: 1 }
         })
       ),
-      ...Route.make("/vm/types", () => Effect.map(images.types, (types) => ({ types }))),
+      ...Route.make("/vm/types", () => Effect.map(images.types, (types) => ({ types: types.map(asEver) }))),
       ...Route.make("/image/list", () =>
         Effect.map(images.list, (all) => ({ images: all.map(({ config, id }) => ({ id, name: config.name })) }))
       ),

@@ -9,8 +9,10 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import * as Further from "./Further.ts"
 import { api } from "../api/Api.ts"
 import * as Problem from "../api/Problem.ts"
@@ -26,6 +28,7 @@ import * as Original from "./Original.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Traces from "./Traces.ts"
 import * as Api from "./v1/Api.ts"
+import * as OneVm from "./v1/OneVm.ts"
 import * as Problems from "./v1/Problems.ts"
 
 /** What is served outside of the API, by each method. */
@@ -75,7 +78,10 @@ const undecodable = (request: HttpServerRequest.HttpServerRequest): HttpServerRe
     : Json.answer({ error: detail }, { status: 404 })
 }
 
-/** The server it is served on, which would answer such a path with nothing at all. */
+/**
+ * The server it is served on, which would answer such a path with nothing at all. Each request's context is its own alone: the routes have the
+ * services they need with them, and what is served with all of them copies and compares them at each step that adds something.
+ */
 const answering = Layer.effect(
   HttpServer.HttpServer,
   Effect.map(HttpServer.HttpServer, (server) =>
@@ -87,7 +93,8 @@ const answering = Layer.effect(
           (error) => error instanceof HttpServerError.RouteNotFound,
           (error) => Effect.succeed(undecodable(error.request))
         )
-        return middleware === undefined ? server.serve(answered) : server.serve(answered, middleware)
+        const serving = middleware === undefined ? server.serve(answered) : server.serve(answered, middleware)
+        return Effect.mapInputContext(serving, Context.pick(Scope.Scope))
       }
     })
   )
@@ -105,7 +112,15 @@ export interface Options extends Omit<Guard.Options, "needs"> {
 /** Serves the routes, guarded, on whatever `HttpServer` is provided. @since 0.4.0 @category layers */
 export const layerWith = ({ traced = false, ...guarding }: Options) =>
   HttpLayerRouter.serve(
-    Layer.mergeAll(routes, Api.layer, Health.layer, Metrics.layer, Gui.layer).pipe(
+    Layer.mergeAll(
+      routes,
+      Api.layer,
+      Health.layer,
+      Metrics.layer,
+      Gui.layer,
+      // it would have no span
+      traced ? Layer.empty : OneVm.layer
+    ).pipe(
       // first, and so before all that answers
       Layer.provide(Guard.layer({ ...guarding, needs }))
     ),

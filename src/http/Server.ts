@@ -5,11 +5,14 @@
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type * as Scope from "effect/Scope"
+import type { EventEmitter } from "node:events"
+import { createServer, IncomingMessage, type Server, ServerResponse } from "node:http"
 import { createServer as createTlsServer } from "node:https"
 import type { Socket } from "node:net"
 import { createSecureContext } from "node:tls"
@@ -30,6 +33,38 @@ export interface TlsFiles {
 
 /** @since 0.4.0 @category errors */
 export class TlsError extends Data.TaggedError("TlsError")<{ readonly message: string; readonly cause?: unknown }> {}
+
+/** Whether it has answered the request; one that it has not is left to the application. @since 0.9.0 @category models */
+export type Answers = (request: IncomingMessage, response: ServerResponse) => boolean
+
+/**
+ * Has requests be answered where they come in, before there is a fiber for them, as long as the scope lives. There is one such way at most: the last
+ * that was given.
+ *
+ * @since 0.9.0 @category services
+ */
+export class ShortWay extends Context.Tag("vmfabric/http/Server/ShortWay")<
+  ShortWay,
+  (answers: Answers) => Effect.Effect<void, never, Scope.Scope>
+>() {}
+
+const shortWayOf = (server: Server): ShortWay["Type"] => {
+  const nobody: Answers = () => false
+  let answers = nobody
+  const emitter: EventEmitter = server
+  const emit = emitter.emit.bind(server)
+  server.emit = (event: string, ...values: Array<unknown>): boolean => {
+    const [request, response] = values
+    return event === "request" && request instanceof IncomingMessage && response instanceof ServerResponse
+      ? answers(request, response) || emit(event, ...values)
+      : emit(event, ...values)
+  }
+  return (given) =>
+    Effect.acquireRelease(
+      Effect.sync(() => void (answers = given)),
+      () => Effect.sync(() => void (answers = nobody))
+    )
+}
 
 /** It listens before anybody serves: what comes in between waits, where Node would drop it and leave its client without an answer for ever. */
 const keepEarly = (server: Server): void => {
@@ -68,8 +103,17 @@ const draining = (server: Server): Server => {
   return server
 }
 
+const serving = (make: () => Server, listen: Listen) =>
+  Layer.suspend(() => {
+    const server = draining(make())
+    return Layer.merge(
+      NodeHttpServer.layer(() => server, listen),
+      Layer.succeed(ShortWay, shortWayOf(server))
+    )
+  })
+
 /** Listens at once; fails when the address is taken. @since 0.1.0 @category layers */
-export const layer = (listen: Listen) => NodeHttpServer.layer(() => draining(createServer()), listen)
+export const layer = (listen: Listen) => serving(createServer, listen)
 
 const readPem = (what: string, file: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(file)).pipe(
@@ -92,6 +136,6 @@ export const layerTls = (listen: Listen, files: TlsFiles) =>
           })
       })
       const options = { ...pem, minVersion: "TLSv1.2" as const, handshakeTimeout: 10_000 }
-      return NodeHttpServer.layer(() => draining(createTlsServer(options)), listen)
+      return serving(() => createTlsServer(options), listen)
     })
   )

@@ -15,6 +15,7 @@ import {
   type VolumeDisk,
   volumeSlots
 } from "../services/Hypervisor.ts"
+import type { Capabilities } from "./HostXml.ts"
 import * as SerialLog from "./SerialLog.ts"
 import * as Xml from "./Xml.ts"
 
@@ -197,6 +198,31 @@ export const processor = ({ arch, domainType }: Pick<HostFacts, "arch" | "domain
   if (arch !== "x86_64") return null
   return Xml.element("cpu", { mode: "custom", match: "exact", check: "none" }, [
     Xml.element("model", { fallback: "forbid" }, ["Nehalem"])
+  ])
+}
+
+/**
+ * What guests of a host have as their processor, as CONNECT_BASELINE_CPU is asked about it: under KVM the host's, else the one that is emulated.
+ * null: it is not known.
+ *
+ * @since 0.9.0 @category constructors
+ */
+export const guestProcessor = (
+  { arch, features, processor: { model, vendor } }: Pick<Capabilities, "arch" | "features" | "processor">,
+  domainType: HostFacts["domainType"]
+): Xml.Element | null => {
+  const emulated = domainType === "kvm" ? null : processor({ arch, domainType })
+  const name = emulated === null ? model : (Xml.textOf(Xml.child(emulated, "model")) ?? null)
+  if (name === null || (domainType !== "kvm" && emulated === null)) return null
+  return Xml.element("cpu", {}, [
+    Xml.element("arch", {}, [arch]),
+    Xml.element("model", {}, [name]),
+    ...(emulated === null
+      ? [
+          vendor === null ? null : Xml.element("vendor", {}, [vendor]),
+          ...features.map((feature) => Xml.element("feature", { name: feature }))
+        ]
+      : [])
   ])
 }
 

@@ -12,6 +12,8 @@ export interface Capabilities {
   readonly arch: string
   /** of its processor, as `EPYC-Rome` and `AMD`; null: libvirt knows none */
   readonly processor: { readonly model: string | null; readonly vendor: string | null }
+  /** what it has beside those of its model */
+  readonly features: ReadonlyArray<string>
   /** domain types for full virtualization of a guest of the host's own architecture: `qemu`, `kvm`, … */
   readonly domainTypes: ReadonlyArray<string>
 }
@@ -33,9 +35,21 @@ export const readCapabilities = (root: Xml.Element): Capabilities | undefined =>
       model: Xml.textOf(Xml.find(root, "host", "cpu", "model")) ?? null,
       vendor: Xml.textOf(Xml.find(root, "host", "cpu", "vendor")) ?? null
     },
+    features: featuresIn(Xml.find(root, "host", "cpu") ?? root),
     domainTypes: [...new Set(offered)]
   }
 }
+
+const featuresIn = (cpu: Xml.Element): ReadonlyArray<string> =>
+  Xml.children(cpu, "feature").flatMap((feature) => {
+    // what a host has says no policy
+    const policy = Xml.attribute(feature, "policy") ?? "require"
+    return policy === "require" || policy === "force" ? (Xml.attribute(feature, "name") ?? []) : []
+  })
+
+/** From CONNECT_BASELINE_CPU, asked to name them all: what such a processor has. `undefined`: no processor. @since 0.9.0 @category getters */
+export const readFeatures = (root: Xml.Element): ReadonlyArray<string> | undefined =>
+  root.name === "cpu" ? [...new Set(featuresIn(root))].toSorted() : undefined
 
 /** From INTERFACE_GET_XML_DESC: `ethernet`, `bridge`, … `undefined`: no interface. @since 0.6.0 @category getters */
 export const readInterface = (root: Xml.Element): { readonly name: string; readonly type: string } | undefined => {

@@ -23,6 +23,7 @@ import * as Errors from "../domain/Errors.ts"
 import { type Host, HostConfig, type HostStatus, type Sign } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Places from "../domain/Places.ts"
+import * as Paced from "../observability/Paced.ts"
 import { type HostEvent, HostMonitor, type HostStatusChange } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory } from "../services/Inventory.ts"
@@ -41,6 +42,8 @@ interface Watched {
   up: Deferred.Deferred<void>
   /** completed to end the present wait or watch and look at once */
   recheck: Deferred.Deferred<void>
+  /** how often in a row it was tried and was not up for good */
+  tries: number
   /** whether the last contact found no answer, or none in time */
   silent: boolean
   /** since when it is up, or was the last time */
@@ -61,6 +64,8 @@ const limits = {
   pause: { first: 250, longest: 1000, refused: 5000 },
   /** tries a second over all hosts that are not up: each costs milliseconds, and the controller has other things to do */
   tries: 40,
+  /** and over those that have not been down for long, which are tried sooner */
+  soon: { tries: 100, doublings: 7 },
   /** a contact that takes longer makes us ask its sshd */
   doubt: 1000,
   /** and for so long libvirt may take to say what the host is before that counts as silence */
@@ -86,6 +91,9 @@ const contacts = {
   fresh: { places: 12, held: Duration.millis(500) },
   silent: { places: 4, held: Duration.millis(250) }
 }
+
+/** Hosts that are begun with at once, before others are let in. */
+const atOnce = 8
 
 const sameSettings = Schema.equivalence(HostConfig)
 
@@ -319,19 +327,25 @@ export const make = Effect.gen(function* () {
     return yield* Effect.raceFirst(listen(entry), stay)
   })
 
-  const pause = Effect.fnUntraced(function* (entry: Watched, tries: number) {
+  const pause = Effect.fnUntraced(function* (entry: Watched) {
     const refused = entry.status._tag === "Down" && entry.status.signs.libvirt === "answers"
     let others = 0
-    for (const { status } of watched.values()) if (status._tag !== "Up") others++
+    let soon = 0
+    for (const one of watched.values()) {
+      const { _tag } = one.status
+      if (_tag !== "Up") others++
+      // those that nobody has tried yet come first, and wait for none of these
+      if ((_tag === "Suspect" || _tag === "Down") && one.tries < limits.soon.doublings) soon++
+    }
     const longest = Math.max(refused ? limits.pause.refused : limits.pause.longest, (others * 1000) / limits.tries)
     const jitter = yield* Random.nextRange(0.8, 1.2)
-    return Math.min(limits.pause.first * 2 ** Math.min(tries, 10), longest) * jitter
+    const wanted = Math.min(limits.pause.first * 2 ** Math.min(entry.tries, 10), longest)
+    return Math.max(wanted, (soon * 1000) / limits.soon.tries) * jitter
   })
 
   /** For ever. */
   const keep = (entry: Watched): Effect.Effect<never> =>
     Effect.gen(function* () {
-      let tries = 0
       while (true) {
         const recheck = yield* Deferred.make<void>()
         entry.recheck = recheck
@@ -346,11 +360,13 @@ export const make = Effect.gen(function* () {
             yield* setSuspect(entry, { reason: reasonOf(error), signs: Signs.unknown })
           }
           const now = yield* Clock.currentTimeMillis
-          tries = now - entry.upSince < limits.steady ? tries + 1 : 0
-          if (tries === 0) continue
+          entry.tries = now - entry.upSince < limits.steady ? entry.tries + 1 : 0
+          if (entry.tries === 0) continue
         } else if (error === null) continue
         else yield* judge(entry, error, 0, lost)
-        yield* Effect.raceFirst(Effect.sleep(yield* pause(entry, tries++)), Deferred.await(recheck))
+        const wait = yield* pause(entry)
+        entry.tries++
+        yield* Effect.raceFirst(Effect.sleep(wait), Deferred.await(recheck))
       }
     }).pipe(Effect.annotateLogs({ host: entry.host.name, pmid: entry.host.id }))
 
@@ -364,6 +380,7 @@ export const make = Effect.gen(function* () {
       tried: yield* Deferred.make<void>(),
       up: yield* Deferred.make<void>(),
       recheck: yield* Deferred.make<void>(),
+      tries: 0,
       silent: false,
       upSince: Number.NEGATIVE_INFINITY,
       falls: [],
@@ -391,7 +408,16 @@ export const make = Effect.gen(function* () {
   })
 
   for (const { host } of yield* inventory.hosts) yield* enter(host)
-  for (const entry of watched.values()) yield* begin(entry)
+  // a few at a time: who asks for something while a large fleet is reached does not wait until all of it has been begun with
+  yield* Effect.forEach(
+    [...watched.values()],
+    (entry, index) =>
+      Effect.zipRight(
+        index % atOnce === 0 ? Paced.others : Effect.void,
+        Effect.suspend(() => (watched.get(entry.host.id) === entry ? begin(entry) : Effect.void))
+      ),
+    { discard: true }
+  ).pipe(Effect.forkScoped)
 
   const refreshing = yield* Effect.makeSemaphore(1)
   const refresh = Effect.gen(function* () {

@@ -547,7 +547,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     const [newest] = yield* journal.list({ vmId: vm.id, limit: 1 })
     const inFlight = newest !== undefined && !newest.ended
     yield* note([vm], () => Option.getOrUndefined(power), new Set(inFlight ? [vm.id] : []))
-    const differs = yield* inventory.drift({ vm: vm.id })
+    const differs = yield* inventory.drift({ vms: [vm.id] })
     if (inFlight) {
       // whether it is as it should be is asked when that has ended
       return differs.length === 0 && Option.exists(power, ({ power }) => power === "running")

@@ -10,6 +10,7 @@ import * as Errors from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
 import type { Operation, OperationReport, Progress } from "../domain/Operation.ts"
 import * as Meters from "../observability/Meters.ts"
+import * as Paced from "../observability/Paced.ts"
 import { Readiness } from "../observability/Readiness.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
@@ -65,6 +66,9 @@ const settled = (driven: Driven): Effect.Effect<Settled> =>
 
 /** With a second on its host for each, so many are begun a second; on one processor they are all a few seconds old then. */
 const places: Places.Options = { count: 256, patience: "4 seconds" }
+
+/** Unfinished operations that are begun with at once at a start, before others are let in. */
+const takenUpAtOnce = 16
 
 /** Interrupted with its scope: what runs then is left as its journal says and taken up by the next `resume`. @since 0.1.0 @category constructors */
 export const make = Effect.gen(function* () {
@@ -204,9 +208,6 @@ export const make = Effect.gen(function* () {
     if (outcome._tag === "Failed") return yield* failure(id, outcome.reason, true, outcome.unreachableHost)
   })
 
-  const takeUp = (operation: Operation) =>
-    all.has(operation.id) ? Effect.void : Effect.flatMap(start(operation), ({ takenUp }) => Deferred.await(takenUp))
-
   const report = (operation: Operation): OperationReport => ({
     operation,
     progress: operation.ended ? null : (all.get(operation.id)?.progress ?? null)
@@ -226,7 +227,17 @@ export const make = Effect.gen(function* () {
     await: awaitEnd,
     resume: Effect.gen(function* () {
       const unfinished = yield* journal.unfinished
-      const takeAll = Effect.forEach(unfinished, takeUp, { concurrency: "unbounded", discard: true })
+      const takeAll = Effect.gen(function* () {
+        const turns: Array<Effect.Effect<void>> = []
+        for (const [index, operation] of unfinished.entries()) {
+          // requests are answered meanwhile, however many there are
+          if (index > 0 && index % takenUpAtOnce === 0) yield* Paced.others
+          if (all.has(operation.id)) continue
+          const { takenUp } = yield* start(operation)
+          turns.push(Deferred.await(takenUp))
+        }
+        yield* Effect.all(turns, { discard: true })
+      })
       yield* Effect.forkIn(Effect.zipRight(takeAll, taken), scope)
       if (unfinished.length > 0) yield* Effect.log(`resuming ${unfinished.length} unfinished operations`)
       return unfinished.length

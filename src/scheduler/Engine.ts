@@ -9,7 +9,7 @@
  * @since 0.7.0
  */
 import * as Either from "effect/Either"
-import type { Host, HostStatus } from "../domain/Host.ts"
+import { featureLabel, featureOf, type Host, type HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
@@ -36,6 +36,8 @@ export interface EngineHost {
   readonly headroom: Resources.Resources
   readonly closed: string | null
   readonly labels: Readonly<Record<string, string>>
+  /** of the processor that guests get there: labels as `featureOf` has them, but too many to be kept as such; absent: none is known */
+  readonly features?: ReadonlyArray<string>
   readonly offer: Network.Offer | null
 }
 
@@ -47,8 +49,15 @@ export const fromHost = (host: Host, status: HostStatus): EngineHost => ({
   headroom: host.reserved,
   closed: Refusals.closed(host, status),
   labels: { ...host.config.labels, ...host.traits },
+  features: host.facts?.features ?? none,
   offer: host.facts
 })
+
+const none: ReadonlyArray<string> = []
+
+/** Of both kinds; undefined: it has none of that key. */
+const labelOf = ({ features = none, labels }: EngineHost, key: string): string | undefined =>
+  featureOf(features, key) ?? (Object.hasOwn(labels, key) ? labels[key] : undefined)
 
 /** The host chosen, and its points. @since 0.7.0 @category models */
 export interface Choice {
@@ -366,6 +375,8 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
   /** the groups with members on a slot, and how many */
   const groupsOf: Array<Map<string, number>> = []
   const columns = new Map<string, Column>()
+  /** those of features that some rule asked for */
+  const featured: Array<{ readonly label: string; readonly column: Column }> = []
   const wishes = new Map<string, Wish>()
   const groups = new Map<string, Group>()
   const indices = new Map<string, Index>()
@@ -411,7 +422,17 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     if (known !== undefined) return known
     const column: Column = { ids: new Map(), at: integers(room) }
     columns.set(label, column)
+    // a feature is looked for when the first rule asks for it, and from then on
+    if (label.startsWith(featureLabel)) {
+      featured.push({ label, column })
+      for (const [slot, host] of hosts.entries()) if (host !== undefined) fill(label, column, slot, host)
+    }
     return column
+  }
+
+  const fill = (label: string, column: Column, slot: number, { features = none }: EngineHost): void => {
+    const value = featureOf(features, label)
+    column.at[slot] = value === undefined ? -1 : valueOf(column, value)
   }
 
   const valueOf = (column: Column, value: string): number => {
@@ -837,7 +858,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     for (const selector of shape.selectors) {
       const { rule } = selector
       if (rule.kind !== "hosts" || selector.points !== null || matches(selector, slot)) continue
-      const value = Object.hasOwn(host.labels, rule.label) ? host.labels[rule.label] : undefined
+      const value = labelOf(host, rule.label)
       const reason = value === undefined ? `it has no label ${rule.label}` : `its ${rule.label} is ${value}`
       blocks.push({ _tag: "Rule", rule, reason })
     }
@@ -1077,7 +1098,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       const known = slots.get(host.id)
       const slot = known ?? vacant.pop() ?? hosts.length
       if (slot >= room) grow()
-      const labels = hosts[slot]?.labels ?? {}
+      const { features: before = none, labels = {} } = hosts[slot] ?? {}
       if (known === undefined) {
         slots.set(host.id, slot)
         groupsOf[slot] = new Map()
@@ -1097,6 +1118,10 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
         // they are counted again by the new labels when somebody asks
         for (const name of groupsOf[slot]?.keys() ?? []) groups.get(name)?.byColumn.clear()
       }
+      if (featured.length > 0 && (known === undefined || before !== host.features)) {
+        for (const { column, label } of featured) fill(label, column, slot, host)
+        for (const name of groupsOf[slot]?.keys() ?? []) groups.get(name)?.byColumn.clear()
+      }
       for (const wish of wishes.values()) wish.at[slot] = 0
       changed(slot)
     },
@@ -1105,6 +1130,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       if (slot === undefined) return false
       for (const [name, members] of groupsOf[slot] ?? []) for (let i = 0; i < members; i++) join(name, slot, -1)
       for (const label of Object.keys(hosts[slot]?.labels ?? {})) columnOf(label).at[slot] = -1
+      for (const { column } of featured) column.at[slot] = -1
       for (const resource of Resources.names) promised[resource][slot] = 0
       open[slot] = 0
       hosts[slot] = undefined

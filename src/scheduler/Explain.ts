@@ -8,6 +8,7 @@ import * as Domain from "../domain/Explanation.ts"
 import type { HostId } from "../domain/Ids.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
 import * as Network from "../domain/Network.ts"
+import { required } from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { BarredHosts, Block, Engine, Term, Verdict } from "./Engine.ts"
 import * as Pieces from "./Pieces.ts"
@@ -76,6 +77,8 @@ export interface Refusal {
 export interface NamedType {
   readonly name: string
   readonly resources: Resources.Resources
+  /** what it requires of its host; absent: nothing */
+  readonly rules?: ReadonlyArray<Rules.Rule>
 }
 
 const shownAs: Record<Resources.Name, string> = { cpu: "vCPUs", ram: "memory", disk: "disk" }
@@ -356,7 +359,7 @@ export const refusing = function* (
   const sets = new Map<string, ReadonlySet<Rules.Rule>>()
   yield* Pieces.each(verdicts, lookedAtAtOnce, ({ blocks }) => {
     const broken = blocks.flatMap((block) => (block._tag === "Rule" ? [block.rule] : []))
-    if (broken.length === 0 || broken.length < blocks.length) return
+    if (broken.length === 0 || broken.length < blocks.length || broken.some(Rules.isOfType)) return
     sets.set(rules.flatMap((rule, i) => (broken.includes(rule) ? [i] : [])).join(" "), new Set(broken))
   })
   const smallest = [...sets.values()].toSorted((a, b) => a.size - b.size)
@@ -393,7 +396,11 @@ export const refusing = function* (
 
   /** What hosts have left that want nothing else. */
   const left = verdicts.flatMap(({ blocks, hostId }) => {
-    const free = blocks.every(({ _tag }) => _tag === "Short") ? engine.free(hostId) : undefined
+    // another type does not require what this one does
+    const isMatterOfType = blocks.every(
+      (block) => block._tag === "Short" || (block._tag === "Rule" && Rules.isOfType(block.rule))
+    )
+    const free = isMatterOfType ? engine.free(hostId) : undefined
     return free === undefined ? [] : [free]
   })
   const isSomewhere = (size: Resources.Resources) =>
@@ -403,11 +410,12 @@ export const refusing = function* (
   const nearest = types.toSorted(
     (a, b) => distance(a.resources, request.resources) - distance(b.resources, request.resources)
   )
-  for (const { name, resources } of nearest) {
+  const itself = rules.filter((rule) => !Rules.isOfType(rule))
+  for (const { name, resources, rules: required = [] } of nearest) {
     if (like.length === few) break
     yield
     // each size that is placed has a ranking of its own
-    const at = isSomewhere(resources) ? placed({ ...request, resources }) : undefined
+    const at = isSomewhere(resources) ? placed({ ...request, resources, rules: [...itself, ...required] }) : undefined
     if (at !== undefined) like.push({ _tag: "Type", type: name, ...at })
   }
 
@@ -491,7 +499,22 @@ const toldRepair = (repair: Repair, types: ReadonlyArray<InstanceType>, words: W
 
 /** The types as `refusal` wants them: by their numbers. @since 0.7.0 @category conversions */
 export const named = (types: ReadonlyArray<InstanceType>): ReadonlyArray<NamedType> =>
-  types.map(({ cpu, disk, ram, tid }) => ({ name: String(tid), resources: { cpu, ram, disk } }))
+  types.map(({ cpu, disk, ram, requires, tid }) => ({
+    name: String(tid),
+    resources: { cpu, ram, disk },
+    ...(requires === undefined
+      ? {}
+      : {
+          rules: required(tid, requires).map(({ label, strength, values }): Rules.Rule => ({
+            strength,
+            kind: "hosts",
+            label,
+            is: "in",
+            values,
+            type: tid
+          }))
+        })
+  }))
 
 /** As a user is told it; `types` are those that were `named`. @since 0.7.0 @category conversions */
 export const toldRefusal = (

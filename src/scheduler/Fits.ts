@@ -1,7 +1,7 @@
 /**
  * What else would fit, and whether what is there would fit without a host.
  *
- * Rules about groups are not looked at: what they allow depends on how their members come to lie.
+ * Of rules only what instance types require of hosts is looked at: what rules about groups allow depends on how their members come to lie.
  *
  * @since 0.7.0
  */
@@ -9,6 +9,7 @@ import * as Either from "effect/Either"
 import type { HostId, VmId } from "../domain/Ids.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
 import * as Network from "../domain/Network.ts"
+import * as Placement from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { Candidate } from "../services/Scheduler.ts"
 import * as Refusals from "./Refusals.ts"
@@ -33,6 +34,7 @@ export interface Guest {
   readonly hostId: HostId
   readonly resources: Resources.Resources
   readonly networks: ReadonlyArray<Network.Wish>
+  readonly placement: Placement.Placement | null
 }
 
 /** A host without which some of its `guests` would have no place: `homeless`, for which none was found. @since 0.7.0 @category models */
@@ -53,19 +55,28 @@ const freeOf = (candidate: Candidate): Resources.Resources | null => {
   return isOpen(candidate) ? Resources.map((name) => Math.max(0, (host.capacity?.[name] ?? 0) - promised[name])) : null
 }
 
+/** Whether it has what a type requires. */
+const meets = ({ host }: Candidate, required: ReadonlyArray<Placement.Rule & { readonly kind: "on" | "notOn" }>) =>
+  required.every((rule) => Placement.showUnmet(rule, host.label(rule.label)) === null)
+
 /** `size`: what a VM of the type takes of its host. @since 0.7.0 @category getters */
 export const types = (
   candidates: ReadonlyArray<Candidate>,
   all: ReadonlyArray<InstanceType>,
   size: (type: InstanceType) => Resources.Resources
 ): ReadonlyArray<Fit> => {
-  const free = candidates.flatMap((candidate) => freeOf(candidate) ?? [])
+  const free = candidates.flatMap((candidate) => {
+    const left = freeOf(candidate)
+    return left === null ? [] : [{ candidate, left }]
+  })
   return all.map((type) => {
     const wants = size(type)
+    const required = Placement.required(type.tid, type.requires)
     const limits = { cpu: 0, ram: 0, disk: 0 }
     let more = 0
     let hosts = 0
-    for (const left of free) {
+    for (const { candidate, left } of free) {
+      if (!meets(candidate, required)) continue
       let fit = Number.POSITIVE_INFINITY
       let limit: Resources.Name = "cpu"
       for (const name of Resources.names) {
@@ -124,14 +135,18 @@ export const losses = (
   }
 
   const plugs = new Map<string, Uint8Array>()
-  /** By host: 1, if all can be plugged in; null: on every host. */
-  const pluggable = (wishes: ReadonlyArray<Network.Wish>): Uint8Array | null => {
-    if (wishes.length === 0) return null
-    const key = JSON.stringify(wishes.map(({ network, vlan }) => [network, vlan]))
+  /** By host: 1, if all can be plugged in and it has what the type requires; null: every host does. */
+  const allowing = ({ networks: wishes, placement }: Guest): Uint8Array | null => {
+    const required = (placement?.rules ?? []).flatMap((rule) =>
+      "label" in rule && Placement.isOfType(rule) ? [rule] : []
+    )
+    if (wishes.length === 0 && required.length === 0) return null
+    const key = JSON.stringify([wishes.map(({ network, vlan }) => [network, vlan]), required])
     const known = plugs.get(key)
     if (known !== undefined) return known
-    const made = Uint8Array.from(hosts, ({ candidate: { host } }) => {
-      const { facts } = host
+    const made = Uint8Array.from(hosts, ({ candidate }) => {
+      const { facts } = candidate.host
+      if (!meets(candidate, required)) return 0
       return facts === null || wishes.every((wish) => Either.isRight(Network.connect(facts, wish))) ? 1 : 0
     })
     plugs.set(key, made)
@@ -148,13 +163,14 @@ export const losses = (
   /** Those for which there is no room, and all is as it was. `tight`: where least is left, else where most was at first. */
   const homelessOf = (all: ReadonlyArray<Guest>, without: number, tight: boolean): ReadonlyArray<Guest> => {
     const taken: Array<readonly [host: number, Resources.Resources]> = []
-    const homeless = all.filter(({ networks, resources }) => {
-      const plugged = pluggable(networks)
+    const homeless = all.filter((guest) => {
+      const { resources } = guest
+      const allowed = allowing(guest)
       let chosen = -1
       for (let step = 0; step < hosts.length; step++) {
         // those with least left are the last ones
         const host = tight ? hosts.length - 1 - step : step
-        if (host === without || (plugged !== null && plugged[host] !== 1) || !fits(host, resources)) continue
+        if (host === without || (allowed !== null && allowed[host] !== 1) || !fits(host, resources)) continue
         chosen = host
         break
       }

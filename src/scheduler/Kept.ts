@@ -5,7 +5,7 @@
  */
 import type { HostRefusal } from "../domain/Errors.ts"
 import type { Explanation, Refusal } from "../domain/Explanation.ts"
-import type { HostId } from "../domain/Ids.ts"
+import type { HostId, InstanceTypeId } from "../domain/Ids.ts"
 import type { InstanceType } from "../domain/InstanceType.ts"
 import * as Placements from "../domain/Placement.ts"
 import * as Resources from "../domain/Resources.ts"
@@ -92,7 +92,9 @@ const asKnown = (rule: Placements.Rule): Known => {
   const known = (rule: Rule): Known => ({ rule, isClaim: false, said, tell })
   switch (rule.kind) {
     case "on":
-      return known({ ...strength, kind: "hosts", label: rule.label, is: "in", values: rule.values })
+      return rule.type === undefined
+        ? known({ ...strength, kind: "hosts", label: rule.label, is: "in", values: rule.values })
+        : asRequired(rule, rule.type)
     case "notOn":
       return known({ ...strength, kind: "hosts", label: rule.label, is: "not in", values: rule.values })
     case "near":
@@ -102,6 +104,17 @@ const asKnown = (rule: Placements.Rule): Known => {
       return known({ ...strength, kind: "notWith", group: together(rule.vms) })
     case "evenly":
       return known({ ...strength, kind: "evenly", group: rule.group, over: topology(rule.over), skew: rule.skew })
+  }
+}
+
+const asRequired = (asked: Placements.Rule & { readonly kind: "on" | "notOn" }, type: InstanceTypeId): Known => {
+  const { label, values } = asked
+  const said = Placements.showUnmet(asked, undefined) ?? ""
+  return {
+    rule: { ...must, kind: "hosts", label, is: "in", values, type },
+    isClaim: false,
+    said,
+    tell: (_, { host }) => Placements.showUnmet(asked, host.label(label)) ?? said
   }
 }
 

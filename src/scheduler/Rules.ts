@@ -3,7 +3,7 @@
  *
  * @since 0.7.0
  */
-import type { HostId } from "../domain/Ids.ts"
+import type { HostId, InstanceTypeId } from "../domain/Ids.ts"
 import type { Wish } from "../domain/Network.ts"
 import type { Resources } from "../domain/Resources.ts"
 
@@ -40,11 +40,16 @@ export type Rule = Strength &
         readonly label: string
         readonly is: "in" | "not in"
         readonly values: ReadonlyArray<string>
+        /** whose it is: nothing but another type helps against it. Absent: nobody's in particular */
+        readonly type?: InstanceTypeId
       }
     | { readonly kind: "near" | "apart"; readonly group: string; readonly over: Topology }
     | { readonly kind: "notWith"; readonly group: string }
     | { readonly kind: "evenly"; readonly group: string; readonly over: Topology; readonly skew: number }
   )
+
+/** Whether the instance type requires it. @since 0.9.0 @category predicates */
+export const isOfType = (rule: Rule): boolean => rule.kind === "hosts" && rule.type !== undefined
 
 /** @since 0.7.0 @category models */
 export interface Request {

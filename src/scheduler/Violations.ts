@@ -112,6 +112,7 @@ const judged = (
     if ("label" in rule) {
       if (!isOff(rule, vm.hostId)) return null
       const value = labelOf(vm.hostId, rule.label)
+      if (rule.type !== undefined) return `${host} ${Placement.showUnmet(rule, value) ?? ""}`
       return value === undefined ? `${host} has no label ${rule.label}` : `${rule.label} of ${host} is ${value}`
     }
     if ("vms" in rule) {

@@ -55,15 +55,16 @@ export interface VmFilter {
   readonly state?: VmState
   readonly host?: HostId
   readonly type?: InstanceTypeId
+  readonly owner?: UserName
   /** all of them */
   readonly tags?: ReadonlyArray<string>
   /** `value` null: whatever it is */
   readonly label?: { readonly key: string; readonly value: string | null }
 }
 
-/** Names are compared by code point. @since 0.4.0 @category models */
+/** Names are compared by code point; by owner those that are nobody's are the least. @since 0.4.0 @category models */
 export interface VmOrder {
-  readonly by: "id" | "name" | "created"
+  readonly by: "id" | "name" | "created" | "owner"
   readonly descending: boolean
 }
 
@@ -73,6 +74,7 @@ export interface VolumeFilter {
   readonly name?: string
   readonly state?: VolumeState
   readonly vm?: VmId
+  readonly owner?: UserName
 }
 
 /** Where a page ended: its last one, by what it is in order. @since 0.4.0 @category models */
@@ -184,8 +186,12 @@ export interface Published extends PublishView {
   readonly operation: Operation
 }
 
-/** An instance type to be; `tid` absent: the next that was never given. @since 0.7.0 @category models */
-export interface NewType extends Omit<InstanceType, "tid"> {
+/**
+ * An instance type to be; `tid` absent: the next that was never given. It requires nothing of its host, which only types of the file do.
+ *
+ * @since 0.7.0 @category models
+ */
+export interface NewType extends Omit<InstanceType, "tid" | "requires"> {
   readonly tid?: InstanceTypeId
 }
 
@@ -614,7 +620,9 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     /** What was last seen of the VMs that exist; those never seen are not in it. */
     readonly seen: Effect.Effect<ReadonlyMap<VmId, VmSeen>>
     /** By VM, then field. */
-    readonly drift: (filter?: { readonly vm?: VmId }) => Effect.Effect<ReadonlyArray<Drift>, Errors.PersistenceError>
+    readonly drift: (filter?: {
+      readonly vms?: ReadonlyArray<VmId>
+    }) => Effect.Effect<ReadonlyArray<Drift>, Errors.PersistenceError>
 
     /**
      * One transaction: `place` chooses the host that will have the volume (null for one in a pool), then the volume (`creating`) and a

@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import * as Xml from "../libvirt/Xml.ts"
 import type { Machine } from "./HostState.ts"
 import { print } from "./PrintXml.ts"
+import * as Processors from "./Processors.ts"
 import { code, from, refuse, type Refusal } from "./Refusal.ts"
 
 const emulator = "/usr/bin/qemu-system-x86_64"
@@ -104,8 +105,18 @@ export const domainCapabilities = (type: string, machineType: string): string =>
     ])
   )
 
-/** CONNECT_BASELINE_CPU: processors of one model have it, and others nothing in common. @since 0.7.0 @category procedures */
-export const baseline = (processors: ReadonlyArray<string>): Either.Either<{ readonly cpu: string }, Refusal> => {
+const expandFeatures = 1
+
+/**
+ * CONNECT_BASELINE_CPU: processors of one model have it, and others nothing in common. Of its features those that the model has are told when
+ * they are asked for.
+ *
+ * @since 0.7.0 @category procedures
+ */
+export const baseline = (
+  processors: ReadonlyArray<string>,
+  flags = 0
+): Either.Either<{ readonly cpu: string }, Refusal> => {
   const models = new Set(
     processors.map((text) =>
       Either.getOrUndefined(Either.map(Xml.parse(text), (root) => Xml.textOf(Xml.child(root, "model"))))
@@ -114,7 +125,14 @@ export const baseline = (processors: ReadonlyArray<string>): Either.Either<{ rea
   const [model] = models
   return models.size === 1 && model !== undefined
     ? Either.right({
-        cpu: print(e("cpu", { mode: "custom", match: "exact" }, [e("model", { fallback: "forbid" }, [model])]))
+        cpu: print(
+          e("cpu", { mode: "custom", match: "exact" }, [
+            e("model", { fallback: "forbid" }, [model]),
+            ...((flags & expandFeatures) === 0 ? [] : Processors.featuresOf(model)).map((name) =>
+              e("feature", { policy: "require", name })
+            )
+          ])
+        )
       })
     : Either.left(refuse(code.operationFailed, from.cpu, "CPUs are incompatible"))
 }

@@ -226,7 +226,7 @@ export const make = (daemon: Daemon): Handlers => {
     CONNECT_GET_HOSTNAME: () => Effect.succeed({ hostname: host.machine.hostname }),
     CONNECT_GET_URI: () => Effect.succeed({ uri: "qemu:///system" }),
     CONNECT_GET_CAPABILITIES: () => Effect.succeed({ capabilities: Capabilities.capabilities(host.machine) }),
-    CONNECT_BASELINE_CPU: ({ xmlCPUs }) => answer(() => Capabilities.baseline(xmlCPUs)),
+    CONNECT_BASELINE_CPU: ({ flags, xmlCPUs }) => answer(() => Capabilities.baseline(xmlCPUs, flags)),
     CONNECT_GET_DOMAIN_CAPABILITIES: ({ machine, virttype }) =>
       Effect.suspend(() => {
         const type = virttype ?? (host.machine.kvm ? "kvm" : "qemu")

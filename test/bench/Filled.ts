@@ -63,7 +63,7 @@ export const filled = Effect.fnUntraced(function* (
     "fill",
     Effect.gen(function* () {
       const numbers = sql.literal(
-        `with recursive n(i) as (select 1 union all select i + 1 from n where i < ${vms}) insert into`
+        `with recursive n(i) as (select 1 where ${vms} > 0 union all select i + 1 from n where i < ${vms}) insert into`
       )
       const mac = sql.literal(`printf('52:54:00:%02x:%02x:%02x', i / 65536, i / 256 % 256, i % 256)`)
       const uuid = sql.literal(`printf('00000000-0000-4000-8000-%012x', i)`)
@@ -72,6 +72,7 @@ export const filled = Effect.fnUntraced(function* (
         select ${uuid}, 'vm-' || i, 1, 100, 1 + i % ${hosts}, 1, 512, 5,
           json_array(json_object('id', 1, 'mac', ${mac}, 'network', null, 'vlan', null, 'model', 'virtio', 'link', 'up',
             'state', 'attached')), 'dir', 'running', json_object('name', 'vm-' || i, 'cpu', 1, 'ram', 512), 1, 1 from n`
+      yield* sql`insert into vm_seen (vm_id, power, since) select id, 'running', 1 from vms`
       yield* sql`${numbers} nic_macs (mac, vm_id) select ${mac}, i from n`
       yield* sql`insert into reservations (vm_id, host_id, cpu, ram, disk) select id, host_id, cpu, ram, disk from vms`
       yield* sql`${numbers} operations (id, kind, vm_id, state, created_at, finished_at)

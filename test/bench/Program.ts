@@ -11,7 +11,7 @@ export const output = `${root}dist/bench`
 
 const built = `${output}/build`
 
-/** Compiles the checkout to a folder of its own. */
+/** Compiles and bundles the checkout to a folder of its own. */
 export const build = Effect.gen(function* () {
   mkdirSync(output, { recursive: true })
   yield* run([
@@ -22,6 +22,7 @@ export const build = Effect.gen(function* () {
     "--outDir",
     built
   ])
+  yield* run(["env", `OUT=${built}`, "npm", "run", "--silent", "bundle"])
 })
 
 /** Bundles programs of this folder to `output`: what reads TypeScript is not among what is measured. */

@@ -87,7 +87,7 @@ interface Section {
 const sections: ReadonlyArray<Section> = [
   {
     name: "scheduler",
-    about: "placements a second on 200 and 10,000 hosts, and by the engine on 1,000 to 100,000",
+    about: "placements a second of CPU time on 200 and 10,000 hosts, and by the engine on 1,000 to 100,000",
     tools: [],
     lab: "none",
     minutes: 3,

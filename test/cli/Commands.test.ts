@@ -486,6 +486,22 @@ describe("commands", () => {
       })
       assert.strictEqual((yield* good("vm", "list", "--tag", "edge", "--label", "tier=1", "-o", "name")).out, "1\n")
       assert.strictEqual((yield* good("vm", "list", "--label", "team", "-o", "name")).out, "")
+      // a host's list is narrowed by the same
+      assert.strictEqual((yield* good("host", "vms", "1", "--label", "team", "-o", "name")).out, "")
+      assert.strictEqual((yield* good("host", "vms", "1", "--tag", "edge", "-o", "name")).out, "1\n")
+      yield* good("volume", "create", "--name", "data", "--size", "1")
+      for (const list of [
+        ["vm", "list"],
+        ["host", "vms", "1"],
+        ["volume", "list"]
+      ]) {
+        assert.strictEqual((yield* good(...list, "--owner", "local", "-o", "name")).out, "1\n")
+        assert.strictEqual((yield* good(...list, "--owner", "eve", "-o", "name")).out, "")
+        const wrong = yield* run(...list, "--owner", "Eve")
+        assert.deepInclude(wrong, { status: 2 })
+        assert.include(wrong.err, "is no user's name")
+      }
+      assert.strictEqual((yield* good("vm", "list", "--sort", "-owner", "-o", "name")).out, "1\n")
       assert.match((yield* good("vm", "set", "front", "--description", "of the shop")).out, /^tags +edge$/m)
       assert.strictEqual((yield* run("vm", "set", "front")).status, 2)
       assert.strictEqual((yield* run("vm", "set", "front", "--protect", "--unprotect")).status, 2)

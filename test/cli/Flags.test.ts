@@ -100,7 +100,13 @@ describe("flags", () => {
       yield* says("there is no flag --colour here", "vm", "list", "--colour")
       const states = "creating, running, stopped, paused or destroying"
       yield* says(`--state is "bogus": expected ${states}`, "vm", "list", "--state", "bogus")
-      yield* says('--sort is "age": expected id, -id, name, -name, created or -created', "vm", "list", "--sort", "age")
+      yield* says(
+        '--sort is "age": expected id, -id, name, -name, created, -created, owner or -owner',
+        "vm",
+        "list",
+        "--sort",
+        "age"
+      )
       yield* says('-o is "xml": expected table, wide, json, yaml or name', "vm", "list", "-o", "xml")
       yield* says('--on-crash is "cry": expected leave or restart', "vm", "set", "a", "--on-crash", "cry")
       assert.match(

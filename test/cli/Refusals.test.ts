@@ -329,6 +329,65 @@ describe("refusals", () => {
   )
 
   it.scopedLive(
+    "and instance types require what hosts say of themselves, which stays with their VMs until they have another type",
+    () =>
+      Effect.gen(function* () {
+        const requires = { "host.cpu.feature.avx512f": ["yes"], "host.virt": ["kvm"] }
+        const vector = { tid: InstanceTypeId.make(7), cpu: 1, ram: 1024, disk: 10, requires }
+        const plain = { tid: InstanceTypeId.make(8), cpu: 1, ram: 2048, disk: 10 }
+        const { create, done, reach, run, update } = yield* shell({ ...fleet, types: [vector, plain] })
+        assert.match(yield* done("type", "get", "7"), /^requires +CPU feature avx512f, host.virt=kvm$/m)
+        const lacks = "lacks CPU feature avx512f, which instance type 7 requires"
+        assert.deepStrictEqual(yield* create(7), [
+          "vmfabric: no host can take the VM",
+          `  3 hosts: ${lacks}`,
+          "what would help:",
+          "  root@h1 could take it as instance type 8 (1 vCPU, 2 GiB of memory, 10 GiB of disk) (--type 8)"
+        ])
+        assert.match((yield* run("fits")).all, /^ *7 +1 +1024 +10 +0 +0 +-$/m)
+
+        const h2 = HostId.make(2)
+        const has = (features: ReadonlyArray<string>) =>
+          Effect.zipRight(
+            update(h2, (there) => ({ ...there, machine: { ...there.machine, features } })),
+            Effect.zipRight(reach(h2, "cut off"), reach(h2, null))
+          )
+        yield* has(["avx512f", "sse2"])
+        assert.match(yield* done("host", "get", "h2"), /^cpu features +avx512f sse2$/m)
+        yield* done("vm", "create", "--name", "a", "--type", "7", "--group", "g", "--must", "not on rack=r9")
+        yield* done("vm", "create", "--name", "b", "--type", "7")
+        const where = (name: string) =>
+          Effect.map(done("vm", "get", name), (out) => /^host +(.*)$/m.exec(out)?.[1]?.trim() ?? out)
+        assert.deepStrictEqual([yield* where("a"), yield* where("b")], ["2", "2"])
+        assert.match((yield* run("fits")).all, /^ *7 +1 +1024 +10 +6 +1 +vCPUs$/m)
+
+        // what it requires is not said by anybody, and nobody takes it away
+        const rules = (name: string) =>
+          Effect.map(done("vm", "get", name), (out) => /^placement +(.*)$/m.exec(out)?.[1]?.trim() ?? null)
+        const required =
+          "must be on host.cpu.feature.avx512f=yes (instance type 7 requires it); must be on host.virt=kvm (instance type 7 requires it)"
+        assert.strictEqual(yield* rules("a"), `group g; must be not on rack=r9; ${required}`)
+        yield* done("vm", "set", "a", "--group", "h")
+        assert.strictEqual(yield* rules("a"), `group h; must be not on rack=r9; ${required}`)
+        yield* done("vm", "set", "a", "--anywhere")
+        assert.strictEqual(yield* rules("a"), required)
+
+        yield* has(["sse2"])
+        assert.include(yield* done("vm", "get", "b"), `root@h2 ${lacks}`)
+        yield* done("vm", "stop", "b")
+        yield* done("vm", "resize", "b", "--type", "8")
+        assert.notMatch((yield* rules("b")) ?? "", /must/)
+        const back = yield* run("vm", "resize", "b", "--type", "7")
+        assert.strictEqual(back.status === 0, false)
+        assert.include(back.all, `cannot be of that type on its host: root@h2 ${lacks}`)
+        yield* has(["avx512f"])
+        yield* done("vm", "resize", "b", "--type", "7")
+        assert.strictEqual(yield* rules("b"), required)
+      }),
+    120_000
+  )
+
+  it.scopedLive(
     "and rules ask for what hosts say of themselves as they ask for labels",
     () =>
       Effect.gen(function* () {

@@ -246,6 +246,52 @@ describe("types file", () => {
 
   const form = '{"tid":1,"cpu":1,"ram":512,"disk":1}'
   describe("tells what is wrong", () => {
+    const requiring = (requires: string) => type(`{"tid":1,"cpu":1,"ram":512,"disk":1,"requires":${requires}}`)
+    assert.deepStrictEqual<unknown>(
+      value(
+        InputFiles.parseTypes(
+          requiring('{"host.virt":"kvm","host.cpu.model":["EPYC-Rome","EPYC-Milan"],"__proto__":"x"}')
+        )
+      ),
+      [
+        {
+          tid: 1,
+          cpu: 1,
+          ram: 512,
+          disk: 1,
+          requires: Object.fromEntries([
+            ["host.virt", ["kvm"]],
+            ["host.cpu.model", ["EPYC-Rome", "EPYC-Milan"]],
+            ["__proto__", ["x"]]
+          ])
+        }
+      ]
+    )
+    assert.deepStrictEqual<unknown>(value(InputFiles.parseTypes(requiring("{}"))), [
+      { tid: 1, cpu: 1, ram: 512, disk: 1 }
+    ])
+    const text =
+      "expected a text of 1 to 255 characters, or a list of 1 to 64 such texts, none with a control character"
+    const of = "types[0].requires"
+    tells(InputFiles.parseTypes, [
+      [
+        requiring('"kvm"'),
+        `${f}:1:58: ${of} is the text "kvm": expected {"LABEL":"VALUE"}, as {"host.virt":"kvm","host.cpu.feature.avx512f":"yes"}: labels of hosts, each with a value or a list of values`
+      ],
+      [requiring('{"a":1}'), `${f}:1:63: ${of}.a is 1: ${text}`],
+      [requiring('{"a":[]}'), `${f}:1:63: ${of}.a is a list of other things: ${text}`],
+      [requiring('{"a":["x",true]}'), `${f}:1:63: ${of}.a is a list of other things: ${text}`],
+      [requiring('{"a":""}'), `${f}:1:63: ${of}.a is the text "": ${text}`],
+      [requiring('{"a":"x","a":"y"}'), `${f}:1:67: ${of}.a is given twice: expected each label once`],
+      [
+        requiring('{"a b":"x"}'),
+        `${f}:1:59: ${of} has "a b": expected the key of a label of hosts: 1 to 63 characters without blanks and =`
+      ],
+      [
+        requiring(JSON.stringify(Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, "x"])))),
+        `${f}:1:58: ${of} has 17 labels: expected at most 16`
+      ]
+    ])
     tells(InputFiles.parseTypes, [
       ["", `${f}:1:1: the file ends here: expected a JSON value`],
       ['{"types":\n  [{"tid" 1}]}', `${f}:2:11: "1" cannot stand here: expected a colon after the key`],
@@ -269,11 +315,11 @@ describe("types file", () => {
       [type('{"tid":1,"cpu":1,"ram":512}'), `${f}:1:11: types[0].disk is missing: expected ${form}`],
       [
         type('{"tid":1,"cpu":1,"ram":512,"disk":1,"gpu":1}'),
-        `${f}:1:47: types[0]."gpu" is not a key: expected only tid, cpu, ram, disk`
+        `${f}:1:47: types[0]."gpu" is not a key: expected only tid, cpu, ram, disk, requires`
       ],
       [
         type('{"tid":1,"cpu":1,"ram":512,"disk":1,"__proto__":1}'),
-        `${f}:1:47: types[0]."__proto__" is not a key: expected only tid, cpu, ram, disk`
+        `${f}:1:47: types[0]."__proto__" is not a key: expected only tid, cpu, ram, disk, requires`
       ],
       [
         type('{"tid":1,"tid":2,"cpu":1,"ram":512,"disk":1}'),
@@ -318,10 +364,14 @@ describe("for any text", () => {
     ...'{ } [ ] , : "types" "tid" 1 -0 1e9 null true "cpu" "ram" "disk" {"tid":1,"cpu":1,"ram":512,"disk":1}'.split(" ")
   )
   const number = fc.constantFrom<unknown>(1, 16, 512, 1024, 1.5, 0, -1, 2 ** 53, 1e300, "1", null, [])
+  const requires = fc.dictionary(fc.constantFrom("host.virt", "rack", ""), fc.constantFrom<unknown>("a", ["a"], []))
   const nearlyTypes = fc
-    .array(fc.record({ tid: fc.nat(), cpu: number, ram: number, disk: number }, { requiredKeys: ["tid", "cpu"] }), {
-      maxLength: 2
-    })
+    .array(
+      fc.record({ tid: fc.nat(), cpu: number, ram: number, disk: number, requires }, { requiredKeys: ["tid", "cpu"] }),
+      {
+        maxLength: 2
+      }
+    )
     .map((types) => JSON.stringify({ types }))
   const texts = fc.oneof(
     fc.string({ unit: "binary" }),

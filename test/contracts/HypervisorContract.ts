@@ -214,6 +214,8 @@ export const hypervisorContract = <E>(name: string, layer: Layer.Layer<Hyperviso
         assert.isAbove(facts.resources.disk, 0)
         assert.strictEqual(facts.arch, "x86_64")
         assert.strictEqual(facts.network, world.network)
+        // of its model: capabilities do not name them
+        assert.includeMembers([...(facts.features ?? [])], ["sse2", "sse4.2"])
         assert.deepStrictEqual(facts, host.facts)
       }))
 

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
@@ -12,6 +13,9 @@ import type { DriftField } from "../../src/domain/Drift.ts"
 import { HasChanged, NoFeasibleHost } from "../../src/domain/Errors.ts"
 import type { Host } from "../../src/domain/Host.ts"
 import { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../../src/domain/Ids.ts"
+import { UserName } from "../../src/domain/Identity.ts"
+import type { InstanceType } from "../../src/domain/InstanceType.ts"
+import * as Placement from "../../src/domain/Placement.ts"
 import * as Resources from "../../src/domain/Resources.ts"
 import type { Power, Vm, VmSeen, VmState } from "../../src/domain/Vm.ts"
 import * as Kept from "../../src/scheduler/Kept.ts"
@@ -102,11 +106,67 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         }).pipe(Effect.provide(layer))
       )
 
+      it.effect("say what types require, which VMs keep until they have another type", () =>
+        Effect.gen(function* () {
+          const { inventory, journal, vmIn } = yield* started
+          const requires = { "host.virt": ["kvm"], rack: ["a", "b"] }
+          const [first, second] = fleet.types
+          if (first === undefined || second === undefined) return assert.fail("there are two types")
+          const types = [{ ...first, requires }, second]
+          yield* inventory.applyFleet({ ...fleet, types })
+          assert.deepStrictEqual(yield* inventory.types, types)
+          assert.deepStrictEqual((yield* inventory.type(first.tid)).requires, requires)
+          assert.deepStrictEqual(
+            (yield* inventory.knownTypes).map(({ requires, tid }) => [tid, requires]),
+            [
+              [second.tid, undefined],
+              [first.tid, requires]
+            ]
+          )
+
+          const vm = yield* vmIn("stopped")
+          const own = Placement.make({ group: "g", rules: [{ kind: "on", label: "disk", values: ["ssd"] }] })
+          const said = Either.getOrThrow(own)
+          yield* inventory.changeVm(vm.id, { placement: said })
+          const { beginResize, settleResize } = inventory
+          const sized = (to: InstanceType) => ({ instanceType: to.tid, cpu: to.cpu, ram: to.ram })
+          yield* beginResize(
+            vm.id,
+            first.tid,
+            (_, to) => Effect.sync(() => assert.deepStrictEqual(to.requires, requires)),
+            ({ after }) =>
+              Effect.sync(() =>
+                assert.deepStrictEqual(after.placement, Placement.ofType(said, first.tid, requires), "as it is to be")
+              )
+          ).pipe(Effect.flatMap(({ id }) => journal.record(id, { state: { to: "done" } })))
+          assert.deepStrictEqual((yield* inventory.vm(vm.id)).placement, said, "it is not resized yet")
+          yield* settleResize(vm.id, sized(first))
+          const rules = Effect.map(inventory.vm(vm.id), ({ placement }) => placement?.rules.map(Placement.show))
+          const required = [
+            "must be on host.virt=kvm (instance type 2 requires it)",
+            "must be on rack=a,b (instance type 2 requires it)"
+          ]
+          assert.deepStrictEqual(yield* rules, ["must be on disk=ssd", ...required])
+
+          // what is said of a VM is not what its type requires
+          yield* inventory.changeVm(vm.id, { placement: null })
+          assert.deepStrictEqual(yield* rules, required)
+          // neither does the file change what VMs have
+          yield* inventory.applyFleet(fleet)
+          assert.deepStrictEqual(yield* inventory.types, fleet.types)
+          assert.deepStrictEqual(yield* rules, required)
+          yield* settleResize(vm.id, null)
+          assert.deepStrictEqual(yield* rules, required)
+          yield* settleResize(vm.id, sized(second))
+          assert.deepStrictEqual((yield* inventory.vm(vm.id)).placement, null)
+        }).pipe(Effect.provide(layer))
+      )
+
       it.effect("stand beside types that are made, whose ids they may not have", () =>
         Effect.gen(function* () {
           const { inventory, vmIn } = yield* started
           const made = yield* inventory.createType({ cpu: 8, ram: 8192, disk: 80 })
-          const free = Math.max(...fleet.types.map(({ tid }) => tid)) + 1
+          const free = InstanceTypeId.make(Math.max(...fleet.types.map(({ tid }) => tid)) + 1)
           assert.deepStrictEqual(made, { tid: free, cpu: 8, ram: 8192, disk: 80, origin: "api", retired: false })
           const size = { tid: made.tid, cpu: 8, ram: 8192, disk: 80 }
           assert.deepStrictEqual(yield* inventory.types, [...fleet.types, size])
@@ -923,7 +983,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
             [field("vcpus", "4"), field("memory", null, { kind: "disks", applied: "1", wanted: null })],
             100
           )
-          const told = (filter?: { readonly vm: VmId }) =>
+          const told = (filter?: { readonly vms: ReadonlyArray<VmId> }) =>
             Effect.map(inventory.drift(filter), (all) => all.map((one) => [one.vmId, one.field, one.seen, one.since]))
           assert.deepStrictEqual(yield* told(), [
             [1, "memory", null, 100],
@@ -931,7 +991,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
             [3, "vcpus", "4", 100]
           ])
           assert.deepStrictEqual(
-            { ...(yield* inventory.drift({ vm: first }))[0] },
+            { ...(yield* inventory.drift({ vms: [first] }))[0] },
             {
               vmId: first,
               kind: "disks",
@@ -944,20 +1004,20 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           )
           // another value is still a difference since then; one that is gone is gone, and new when it comes back
           yield* observe(first, [field("vcpus", "8"), field("title", "x")], 200)
-          assert.deepStrictEqual(yield* told({ vm: first }), [
+          assert.deepStrictEqual(yield* told({ vms: [first] }), [
             [1, "title", "x", 200],
             [1, "vcpus", "8", 100]
           ])
           yield* observe(first, null, 300)
-          assert.strictEqual((yield* told({ vm: first })).length, 2)
+          assert.strictEqual((yield* told({ vms: [first] })).length, 2)
           yield* observe(first, [], 400)
-          assert.deepStrictEqual(yield* told({ vm: first }), [])
+          assert.deepStrictEqual(yield* told({ vms: [first] }), [])
           yield* observe(first, [field("vcpus", "8")], 500)
           assert.deepStrictEqual(yield* told(), [
             [1, "vcpus", "8", 500],
             [3, "vcpus", "4", 100]
           ])
-          assert.deepStrictEqual(yield* told({ vm: second }), [])
+          assert.deepStrictEqual(yield* told({ vms: [second] }), [])
         }).pipe(Effect.provide(layer))
       )
 
@@ -1147,6 +1207,29 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           assert.deepStrictEqual(yield* pages("created", true, 4), [[5, 4, 3, 2], [1]])
           const { items } = yield* inventory.vmPage({}, byId, null, 1)
           assert.deepStrictEqual(items, [yield* inventory.vm(VmId.make(1))])
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("are of those that somebody had made, or in the order of who had", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          const [ada, bob] = [UserName.make("ada"), UserName.make("bob")]
+          for (const [name, owner] of [
+            ["v1", bob],
+            ["v2", ada],
+            ["v3", null],
+            ["v4", ada],
+            ["w5", ada]
+          ] as const) {
+            yield* inventory.admit({ ...request(name), owner }, on(1))
+          }
+          assert.deepStrictEqual(yield* walk({ owner: ada }, byId, 2), { pages: [[2, 4], [5]], total: 3 })
+          assert.deepStrictEqual(yield* walk({ owner: ada, name: "v" }, byId, 2), { pages: [[2, 4]], total: 2 })
+          assert.deepStrictEqual(yield* walk({ owner: UserName.make("eve") }, byId, 2), { pages: [[]], total: 0 })
+          const pages = (descending: boolean) =>
+            Effect.map(walk({}, { by: "owner", descending }, 2), ({ pages }) => pages)
+          assert.deepStrictEqual(yield* pages(false), [[3, 2], [4, 5], [1]])
+          assert.deepStrictEqual(yield* pages(true), [[1, 5], [4, 2], [3]])
         }).pipe(Effect.provide(layer))
       )
 

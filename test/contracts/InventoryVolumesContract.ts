@@ -8,6 +8,7 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Errors from "../../src/domain/Errors.ts"
 import { HostId, ImageId, type OperationId, SnapshotId, VmId, VolumeId } from "../../src/domain/Ids.ts"
+import { UserName } from "../../src/domain/Identity.ts"
 import type { Operation, OperationKind } from "../../src/domain/Operation.ts"
 import type { Pool } from "../../src/domain/Pool.ts"
 import * as Resources from "../../src/domain/Resources.ts"
@@ -442,6 +443,10 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
         assert.deepStrictEqual(yield* page({ vm: vm.id }, null, 3), [[1], null, 1])
         assert.deepStrictEqual(yield* page({ state: "deleted" }, null, 3), [[2], null, 1])
         assert.deepStrictEqual(yield* page({ name: "nobody" }, null, 3), [[], null, 0])
+        const ada = UserName.make("ada")
+        assert.deepStrictEqual(yield* page({ owner: ada }, null, 3), [[], null, 0])
+        for (const where of [1, null]) yield* inventory.admitVolume({ ...request(where), owner: ada }, at(where))
+        assert.deepStrictEqual(yield* page({ owner: ada }, null, 1), [[5], 5, 2])
       }).pipe(Effect.provide(layer))
     )
 

@@ -123,7 +123,7 @@ export const told = Effect.fnUntraced(function* (vm: Vm, domain: Domain) {
   const seen = (yield* inventory.seen).get(vm.id)?.power
   assert.strictEqual(withoutCause(seen), power, `what is told of the power of ${vm.domainName}`)
   assert.deepStrictEqual(
-    (yield* inventory.drift({ vm: vm.id })).map(({ field, seen, wanted }) => ({
+    (yield* inventory.drift({ vms: [vm.id] })).map(({ field, seen, wanted }) => ({
       field,
       seen: withoutCause(seen),
       wanted

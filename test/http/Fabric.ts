@@ -226,7 +226,9 @@ export const make = () => {
           )
         ),
         get: (id) => new Errors.ImageNotFound({ imageId: id, known: [] }),
-        types: Effect.succeed([{ tid: Ids.InstanceTypeId.make(1), cpu: 1, ram: 512, disk: 1 }]),
+        types: Effect.succeed([
+          { tid: Ids.InstanceTypeId.make(1), cpu: 1, ram: 512, disk: 1, requires: { "host.virt": ["kvm"] } }
+        ]),
         type: (tid) => new Errors.InstanceTypeNotFound({ tid, known: [] })
       })
     ),

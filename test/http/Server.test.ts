@@ -127,6 +127,41 @@ describe("the HTTP server", () => {
     })
   )
 
+  it.scopedLive("answers what has a short way by that, and all else, or when it is over, by the application", () =>
+    Effect.gen(function* () {
+      const context = yield* Layer.build(Server.layer(listen))
+      const route = HttpLayerRouter.add("GET", "/*", HttpServerResponse.text("application"))
+      yield* Layer.build(
+        HttpLayerRouter.serve(route, { disableLogger: true, disableListenLog: true }).pipe(
+          Layer.provide(Layer.succeedContext(context))
+        )
+      )
+      const text = (path: string) => Effect.promise(async () => await (await fetch(`${urlOf(context)}${path}`)).text())
+      const told = Effect.forEach(["/short", "/long"], text)
+      const before = yield* told
+      const during = yield* Effect.scoped(
+        Effect.zipRight(
+          Context.get(
+            context,
+            Server.ShortWay
+          )(({ url }, response) => {
+            if (url === "/short") response.end("at once")
+            return url === "/short"
+          }),
+          told
+        )
+      )
+      assert.deepStrictEqual(
+        [before, during, yield* told],
+        [
+          ["application", "application"],
+          ["at once", "application"],
+          ["application", "application"]
+        ]
+      )
+    })
+  )
+
   it.scopedLive("refuses a form beyond 64 KiB in the route's own shape", () =>
     Effect.gen(function* () {
       const context = yield* Layer.build(

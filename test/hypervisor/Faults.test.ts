@@ -18,6 +18,7 @@ import { Libvirt } from "../../src/services/Libvirt.ts"
 import { Storage } from "../../src/services/Storage.ts"
 import { given, imageNamed } from "../storage/Given.ts"
 import * as ScriptedImages from "../storage/ScriptedImages.ts"
+import * as Processors from "../../src/simulator/Processors.ts"
 import * as Simulated from "./Simulated.ts"
 
 const { here: host } = Simulated
@@ -73,6 +74,7 @@ describe("facts", () => {
         resources: { cpu: 8, ram: 32 * 1024, disk: 500 },
         arch: "x86_64",
         processor: { model: "EPYC-Rome", vendor: "AMD" },
+        features: [...Processors.featuresOf("EPYC-Rome")],
         domainType: "kvm",
         network: "default",
         networks: [{ name: "default", source: { kind: "libvirt", name: "default" }, vlans: null, problem: null }]
@@ -87,6 +89,26 @@ describe("facts", () => {
       assert.include(inactive.message, 'its libvirt network "default" is not active')
       simulated.state.networks.clear()
       assert.strictEqual((yield* hypervisor.facts(host)).network, null)
+    }))
+
+  test("of guests' processors are those of what they run on; a libvirt that cannot name a model's leaves what capabilities name", ({
+    hypervisor,
+    simulated
+  }) =>
+    Effect.gen(function* () {
+      const features = Effect.map(hypervisor.facts(host), (facts) => facts.features)
+      assert.include((yield* features) ?? [], "avx2")
+      const emulated = yield* hypervisor.facts(configured({ virt: "qemu" }))
+      assert.deepStrictEqual(emulated.features, [...Processors.featuresOf("Nehalem")])
+      assert.notInclude(emulated.features ?? [], "avx2")
+
+      yield* simulated.faults.fail("CONNECT_BASELINE_CPU", { code: 3, message: "not for this architecture" })
+      assert.isUndefined(yield* features)
+      yield* simulated.faults.lieAbout("CONNECT_GET_CAPABILITIES", ({ capabilities }) => ({
+        capabilities: capabilities.replace("</vendor>", "</vendor><feature name='vme'/><feature name='aes'/>")
+      }))
+      yield* simulated.faults.fail("CONNECT_BASELINE_CPU", { code: 3, message: "not for this architecture" })
+      assert.deepStrictEqual(yield* features, ["aes", "vme"])
     }))
 
   test("a virtualization that is not there is refused", ({ hypervisor, simulated }) =>

@@ -82,7 +82,7 @@ const told = (vm: Vm) =>
   Effect.gen(function* () {
     const inventory = yield* Inventory
     const seen = (yield* inventory.seen).get(vm.id)
-    const drift = yield* inventory.drift({ vm: vm.id })
+    const drift = yield* inventory.drift({ vms: [vm.id] })
     return {
       power: seen?.power,
       reason: seen?.reason,

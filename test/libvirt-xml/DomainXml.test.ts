@@ -446,13 +446,44 @@ describe("reading what libvirt prints", () => {
   })
 
   it("capabilities", () => {
-    assert.deepStrictEqual(HostXml.readCapabilities(sample("capabilities")), {
+    const read = HostXml.readCapabilities(sample("capabilities"))
+    assert.strictEqual(read?.features.length, 74)
+    assert.includeMembers([...(read?.features ?? [])], ["vme", "avx512f"])
+    assert.notInclude(read?.features ?? [], "sse2", "that one is of its model")
+    assert.deepStrictEqual(read === undefined ? undefined : { ...read, features: [] }, {
       uuid: "aaaaaaaa-1111-4222-8333-444444444444",
       arch: "x86_64",
       processor: { model: "kvm64", vendor: "AMD" },
+      features: [],
       domainTypes: ["qemu", "kvm"]
     })
     assert.strictEqual(HostXml.readCapabilities(sample("pool-dir")), undefined)
+  })
+
+  it("what guests get as their processor: the host's under KVM, the emulated one in software", () => {
+    const read = HostXml.readCapabilities(sample("capabilities"))
+    if (read === undefined) return assert.fail("they are capabilities")
+    const text = (domainType: "kvm" | "qemu", of = read) => {
+      const processor = DomainXml.guestProcessor(of, domainType)
+      return processor === null ? null : Either.getOrThrow(Xml.render(processor))
+    }
+    const one = { ...read, features: ["vme", "ht"] }
+    assert.strictEqual(
+      text("kvm", one),
+      '<cpu><arch>x86_64</arch><model>kvm64</model><vendor>AMD</vendor><feature name="vme"/><feature name="ht"/></cpu>'
+    )
+    assert.strictEqual(text("qemu", one), "<cpu><arch>x86_64</arch><model>Nehalem</model></cpu>")
+    assert.isNull(text("kvm", { ...read, processor: { model: null, vendor: null } }))
+    assert.isNull(text("qemu", { ...read, arch: "aarch64" }), "libvirt's own choice")
+  })
+
+  it("all that a processor has, its model's features among them", () => {
+    const features = HostXml.readFeatures(sample("baseline-cpu"))
+    assert.strictEqual(features?.length, 100)
+    assert.includeMembers([...(features ?? [])], ["sse2", "avx512f"])
+    const disabled = "<cpu><feature policy='disable' name='svm'/><feature policy='force' name='aes'/></cpu>"
+    assert.deepStrictEqual(HostXml.readFeatures(Either.getOrThrow(Xml.parse(disabled))), ["aes"])
+    assert.strictEqual(HostXml.readFeatures(sample("pool-dir")), undefined)
   })
 
   it("a network", () => {

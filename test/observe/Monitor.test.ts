@@ -568,7 +568,13 @@ describe("the host monitor", () => {
         Object.assign(one, { libvirt: notListening, ssh: new SshUnreachable({ reason: "refused" }) })
       const asked = () => gone.reduce((sum, one) => sum + one.asked, 0)
       yield* monitor.settled
-      yield* Effect.sleep("30 seconds")
+      const first = asked()
+      assert.isAtMost(first, 400, "all have been tried before one is tried again")
+      yield* Effect.sleep("10 seconds")
+      const again = (asked() - first) / 10
+      assert.isBelow(again, 130, "not sooner, either, because they have not been down for long")
+      assert.isAbove(again, 50)
+      yield* Effect.sleep("20 seconds")
       const before = asked()
       yield* Effect.sleep("30 seconds")
       const tries = (asked() - before) / 30

@@ -59,7 +59,7 @@ export const make = Effect.fn("Watching.make")(function* (options: {
 export const told = Effect.fn(function* ({ id }: Pick<Vm, "id">) {
   const inventory = yield* Inventory
   const seen = (yield* inventory.seen).get(id)
-  const drift = yield* inventory.drift({ vm: id })
+  const drift = yield* inventory.drift({ vms: [id] })
   return {
     power: seen?.power,
     reason: seen?.reason,

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import { HostId, InstanceTypeId, VmId } from "../../src/domain/Ids.ts"
+import * as Placement from "../../src/domain/Placement.ts"
 import * as Resources from "../../src/domain/Resources.ts"
 import * as Fits from "../../src/scheduler/Fits.ts"
 import type { Candidate } from "../../src/services/Scheduler.ts"
@@ -17,7 +18,7 @@ const candidate = (
   id: number,
   capacity: Resources.Resources,
   promised: Resources.Resources,
-  more: { readonly maintenance?: boolean; readonly lan?: boolean } = {}
+  more: { readonly maintenance?: boolean; readonly lan?: boolean; readonly avx?: boolean } = {}
 ): Candidate => ({
   host: new Host({
     id: HostId.make(id),
@@ -33,6 +34,7 @@ const candidate = (
       resources: capacity,
       arch: "x86_64",
       domainType: "kvm",
+      features: more.avx === true ? ["sse2", "avx"] : ["sse2"],
       network: "default",
       networks:
         more.lan === true ? [{ name: "lan", source: { kind: "bridge", name: "br0" }, vlans: null, problem: null }] : []
@@ -45,20 +47,24 @@ const candidate = (
 
 const capacity = { cpu: 8, ram: 8192, disk: 80 }
 
+const type = { tid: InstanceTypeId.make(1), cpu: 2, ram: 1024, disk: 7 }
+const vector = { ...type, tid: InstanceTypeId.make(2), requires: { "host.cpu.feature.avx": ["yes"] } }
+
 const lan = { network: "lan", vlan: null }
 
 /** Hosts of which some have a network, and VMs on them, which may be too many for them. */
 const worlds = FastCheck.record({
-  hosts: FastCheck.array(FastCheck.record({ maintenance: FastCheck.boolean(), lan: FastCheck.boolean() }), {
-    minLength: 1,
-    maxLength: 4
-  }),
+  hosts: FastCheck.array(
+    FastCheck.record({ maintenance: FastCheck.boolean(), lan: FastCheck.boolean(), avx: FastCheck.boolean() }),
+    { minLength: 1, maxLength: 4 }
+  ),
   guests: FastCheck.array(
     FastCheck.record({
       host: FastCheck.nat(3),
       cpu: FastCheck.integer({ min: 1, max: 4 }),
       ram: FastCheck.constantFrom(512, 1024, 2048, 4096),
-      onLan: FastCheck.boolean()
+      onLan: FastCheck.boolean(),
+      needsAvx: FastCheck.boolean()
     }),
     { maxLength: 10 }
   )
@@ -84,18 +90,21 @@ describe("Fits", () => {
     let survived = 0
     FastCheck.assert(
       FastCheck.property(worlds, ({ guests: given, hosts }) => {
-        const guests = given.map(({ cpu, host, onLan, ram }, i): Fits.Guest => ({
+        const guests = given.map(({ cpu, host, needsAvx, onLan, ram }, i): Fits.Guest => ({
           id: VmId.make(i + 1),
           name: `vm${i + 1}`,
           hostId: HostId.make((host % hosts.length) + 1),
           resources: { cpu, ram, disk: 1 },
-          networks: onLan ? [lan] : []
+          networks: onLan ? [lan] : [],
+          placement: needsAvx ? Placement.ofType(null, vector.tid, vector.requires) : null
         }))
         const candidates = hosts.map((more, i) =>
           candidate(i + 1, capacity, sum(guestsOn(guests, HostId.make(i + 1))), more)
         )
         const lossOf = Fits.losses(candidates, guests)
-        const has = (host: HostId, { networks }: Fits.Guest) => networks.length === 0 || hosts[host - 1]?.lan === true
+        const has = (host: HostId, { networks, placement }: Fits.Guest) =>
+          (networks.length === 0 || hosts[host - 1]?.lan === true) &&
+          (placement === null || hosts[host - 1]?.avx === true)
         for (const one of candidates) {
           const there = guestsOn(guests, one.host.id)
           const free = new Map(
@@ -125,19 +134,20 @@ describe("Fits", () => {
             "the others have room"
           )
         }
-        const type = { tid: InstanceTypeId.make(1), cpu: 2, ram: 1024, disk: 7 }
-        const each = candidates.map(({ host, promised }) => {
-          let fit = 0
-          if (host.maintenance) return fit
-          while (Resources.names.every((name) => promised[name] + (fit + 1) * type[name] <= capacity[name])) fit++
-          return fit
-        })
-        const [told] = Fits.types(candidates, [type], ({ cpu, disk, ram }) => ({ cpu, disk, ram }))
-        assert.strictEqual(
-          told?.more,
-          each.reduce((all, one) => all + one, 0)
-        )
-        assert.strictEqual(told?.hosts, each.filter((one) => one > 0).length)
+        for (const one of [type, vector]) {
+          const each = candidates.map(({ host, promised }) => {
+            let fit = 0
+            if (host.maintenance || (one === vector && hosts[host.id - 1]?.avx !== true)) return fit
+            while (Resources.names.every((name) => promised[name] + (fit + 1) * type[name] <= capacity[name])) fit++
+            return fit
+          })
+          const [told] = Fits.types(candidates, [one], ({ cpu, disk, ram }) => ({ cpu, disk, ram }))
+          assert.strictEqual(
+            told?.more,
+            each.reduce((all, one) => all + one, 0)
+          )
+          assert.strictEqual(told?.hosts, each.filter((one) => one > 0).length)
+        }
       }),
       { numRuns: 2000 }
     )

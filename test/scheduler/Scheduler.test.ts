@@ -3,11 +3,13 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as SchedulerLive from "../../layers/SchedulerLive.ts"
 import * as SchedulerTest from "../../layers/SchedulerTest.ts"
-import { Host } from "../../src/domain/Host.ts"
-import { HostId } from "../../src/domain/Ids.ts"
+import { Host, type HostFacts } from "../../src/domain/Host.ts"
+import { HostId, InstanceTypeId, VmId } from "../../src/domain/Ids.ts"
+import * as Placement from "../../src/domain/Placement.ts"
 import * as Resources from "../../src/domain/Resources.ts"
 import * as Kept from "../../src/scheduler/Kept.ts"
 import type { Policy } from "../../src/scheduler/Score.ts"
+import * as Violations from "../../src/scheduler/Violations.ts"
 import { type Candidate, Scheduler } from "../../src/services/Scheduler.ts"
 import {
   arbitraryCandidates,
@@ -256,4 +258,103 @@ describe("SchedulerTest", () => {
       )
     }).pipe(Effect.provide(SchedulerTest.layerScripted([3, 2, 3].map((id) => HostId.make(id)))))
   )
+})
+
+describe("what an instance type requires", () => {
+  const tid = InstanceTypeId.make(7)
+  const requires = { "host.cpu.feature.avx512f": ["yes"], "host.virt": ["kvm"] }
+  const size = { cpu: 1, ram: 1, disk: 1 }
+  const types = [
+    { tid, ...size, requires },
+    { tid: InstanceTypeId.make(8), ...size },
+    { tid: InstanceTypeId.make(9), ...size, requires: { "host.cpu.feature.amx-tile": ["yes"] } }
+  ]
+  const on = (id: number, features: ReadonlyArray<string> | null, more: Partial<HostFacts> = {}): Candidate => {
+    const bare = candidate(id, has)
+    const { facts } = bare.host
+    if (facts === null) return bare
+    const told = { ...facts, ...(features === null ? {} : { features }), ...more }
+    return { ...bare, host: new Host({ ...bare.host, facts: told }) }
+  }
+  const wanted = { ...request(size), placement: Placement.ofType(null, tid, requires) ?? { group: null, rules: [] } }
+  const placed = (kept: Kept.Kept, hosts: ReadonlyArray<Candidate>) => {
+    const placement = kept.place(wanted, hosts)
+    return placement._tag === "Placed" ? placement.hostId : null
+  }
+
+  it("is looked for on hosts that come, change and go after it was asked for the first time", () => {
+    const kept = Kept.make()
+    const plain = on(1, ["sse2"])
+    const vector = on(2, ["avx512f", "sse2"])
+    assert.isNull(placed(kept, [plain]))
+    assert.strictEqual(placed(kept, [plain, vector]), HostId.make(2))
+    assert.isNull(placed(kept, [plain, on(2, ["sse2"])]), "it is told of another processor")
+    assert.strictEqual(placed(kept, [plain, vector]), HostId.make(2))
+    assert.isNull(placed(kept, [plain]), "it has gone")
+    // in the place of the one that has gone
+    assert.isNull(placed(kept, [plain, on(3, null)]))
+    assert.strictEqual(placed(kept, [plain, on(3, null), on(4, ["avx512f"])]), HostId.make(4))
+    assert.isNull(placed(kept, [plain, on(4, ["avx512f"], { domainType: "qemu" })]))
+  })
+
+  it("is told of each host and of all together, and only other types help against it", () => {
+    const hosts = [
+      on(1, ["sse2"]),
+      on(2, ["sse2"], { domainType: "qemu" }),
+      on(3, ["avx512f"], { domainType: "qemu" }),
+      on(4, null)
+    ]
+    const avx = "lacks CPU feature avx512f, which instance type 7 requires"
+    const virt = "has host.virt=qemu, not host.virt=kvm, which instance type 7 requires"
+    assert.deepStrictEqual(
+      [...Kept.reasons(wanted, hosts)],
+      [avx, `${avx}, ${virt}`, virt, avx].map((reason, i) => [HostId.make(i + 1), reason])
+    )
+    const refusal = Kept.make().refuse(wanted, hosts, types)
+    assert.deepStrictEqual(refusal.barred, [
+      { count: 2, host: "root@node1", reasons: [avx] },
+      { count: 1, host: "root@node2", reasons: [avx, virt] },
+      { count: 1, host: "root@node3", reasons: [virt] }
+    ])
+    // not as type 9, which none of them could have
+    assert.deepStrictEqual(
+      refusal.repairs.map(({ kind, type }) => [kind, type]),
+      [["type", InstanceTypeId.make(8)]]
+    )
+    const away = { ...on(5, ["avx512f"]), host: new Host({ ...on(5, ["avx512f"]).host, maintenance: true }) }
+    assert.deepStrictEqual(
+      Kept.make()
+        .refuse(wanted, [...hosts, away], types)
+        .repairs.map(({ host, kind }) => [kind, host]),
+      [
+        ["host", "root@node5"],
+        ["type", "root@node1"]
+      ]
+    )
+  })
+
+  it("is required of VMs that want nothing of their host when they are to be of that type instead", () => {
+    const large = { cpu: 1000, ram: 1, disk: 1 }
+    const repairs = (hosts: ReadonlyArray<Candidate>) =>
+      Kept.make()
+        .refuse(request(large), hosts, types)
+        .repairs.flatMap(({ host, type }) => (type === undefined ? [] : [[Number(type), host]]))
+    assert.deepStrictEqual(repairs([on(1, ["sse2"]), on(2, ["avx512f"])]), [
+      [7, "root@node2"],
+      [8, "root@node1"]
+    ])
+  })
+
+  it("does not hold any more when its host loses it, and then that is said", () => {
+    const vm = { id: VmId.make(1), name: "a", hostId: HostId.make(1), nics: [], placement: wanted.placement }
+    const told = (host: Candidate) =>
+      (Violations.of([vm], [vm], [host]).get(vm.id) ?? []).map(
+        ({ reason, rule }) => `${Placement.show(rule)}: ${reason}`
+      )
+    assert.deepStrictEqual(told(on(1, ["avx512f"])), [])
+    assert.deepStrictEqual(told(on(1, ["sse2"])), [
+      "must be on host.cpu.feature.avx512f=yes (instance type 7 requires it): " +
+        "root@node1 lacks CPU feature avx512f, which instance type 7 requires"
+    ])
+  })
 })

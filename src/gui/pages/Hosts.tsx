@@ -11,6 +11,7 @@ import type { ReactNode } from "react"
 import type { Finding, Host } from "../../api/Hosts.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+import { useRead } from "../state/Read.ts"
 import type { Commanded } from "../parts/Commands.ts"
 import {
   CommandsButton,
@@ -162,6 +163,26 @@ export const Hosts = (): ReactNode => {
   )
 }
 
+/** With what a list of hosts leaves out. */
+const hostAtom = Atom.family((id: HostId) =>
+  runtime.atom(Effect.flatMap(calls, ({ hosts }) => hosts.getHost({ path: { id } })))
+)
+
+/** What guests there find in their processor. `facts` as they are listed: when they are others it is read again. */
+const Features = ({ facts, id }: { readonly facts: Host["facts"]; readonly id: HostId }): ReactNode => {
+  const read = useRead(hostAtom(id), [facts])
+  if (Result.isFailure(read)) return <Failure words={wordsOfCause(read.cause)} />
+  if (!Result.isSuccess(read)) return "…"
+  const features = read.value.facts?.features ?? []
+  if (features.length === 0) return "not known"
+  return (
+    <details>
+      <summary>{count(features.length)}, for rules and instance types to ask for</summary>
+      <code>{features.join(" ")}</code>
+    </details>
+  )
+}
+
 /** @since 0.7.0 @category components */
 export const OneHost = (): ReactNode => {
   const { id } = useParams({ from: "/hosts/$id" })
@@ -255,6 +276,10 @@ export const OneHost = (): ReactNode => {
             <dd>
               {host.traits["host.cpu.model"] ?? "not known"}
               {host.traits["host.cpu.vendor"] === undefined ? null : ` by ${host.traits["host.cpu.vendor"]}`}
+            </dd>
+            <dt>Its features for guests</dt>
+            <dd>
+              <Features id={host.id} facts={facts} />
             </dd>
             <dt>libvirt</dt>
             <dd>{facts?.libvirtVersion ?? "not known yet"}</dd>

@@ -8,6 +8,7 @@ import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { type ReactNode, useState } from "react"
 import { type InstanceType, NewInstanceType } from "../../api/InstanceTypes.ts"
+import { showAllRequired } from "../../domain/Placement.ts"
 import { calls, payloadOf, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 import { typesAtom } from "../state/Types.ts"
@@ -101,6 +102,12 @@ const columns = (admin: boolean, ask: (line: Line) => void): ReadonlyArray<Colum
     shown: ({ type: { cpu, ram } }) => `${counted(cpu, "vCPU")}, ${mebibytes(ram)}`
   },
   { key: "disk", name: "Root disk", className: "right", shown: ({ type: { disk } }) => gibibytes(disk) },
+  {
+    key: "requires",
+    name: "Hosts with",
+    className: "extra",
+    shown: ({ type: { requires } }) => showAllRequired(requires) ?? "anything"
+  },
   { key: "id", name: "Id", className: "right extra-phone", tone: "quiet", shown: ({ type: { id } }) => String(id) },
   { key: "vms", name: "VMs", className: "right extra-phone", shown: ({ vms }) => count(vms) },
   {

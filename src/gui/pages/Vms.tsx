@@ -12,6 +12,7 @@ import { BulkBar, BulkResult } from "../parts/Bulk.tsx"
 import { CheckField, Filter } from "../parts/Field.tsx"
 import { type Head, type Row, RowTable } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
+import { OwnerFilter } from "../parts/OwnerFilter.tsx"
 import { Empty, Loading, State, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { count, gibibytes, mebibytes, vmState } from "../parts/Words.ts"
 import * as Found from "../state/Found.ts"
@@ -146,6 +147,7 @@ export const Vms = (): ReactNode => {
     matches: (vm) => {
       if (search.state !== undefined && vm.state !== search.state) return false
       if (search.host !== undefined && String(vm.hostId) !== search.host) return false
+      if (search.owner !== undefined && vm.owner !== search.owner) return false
       const attention = vmState(vm).tone === "bad" || vm.drift > 0 || vm.violations.length > 0
       if (search.attention !== undefined && !attention) return false
       if (words.length === 0) return true
@@ -214,7 +216,7 @@ export const Vms = (): ReactNode => {
     return row
   }
   const there = vms.size + coming.vms
-  const set = (name: "state" | "host" | "attention", value: string) =>
+  const set = (name: "state" | "host" | "owner" | "attention", value: string) =>
     void navigate({ search: (all) => ({ ...all, [name]: value === "" ? undefined : value }), replace: true })
 
   return (
@@ -253,6 +255,7 @@ export const Vms = (): ReactNode => {
           onChange={(value) => set("host", value)}
           options={[...hosts.values()].map(({ id, name }) => [String(id), name])}
         />
+        <OwnerFilter all={vms} value={search.owner} onChange={(value) => set("owner", value)} />
         <CheckField
           label="Needs attention"
           checked={search.attention !== undefined}

@@ -22,6 +22,7 @@ import { OperationRow } from "../parts/OperationRow.tsx"
 import { Owner } from "../parts/QuotaFields.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { NameDialog, VolumeMenu, volumeState } from "../parts/VolumeMenu.tsx"
+import { OwnerFilter } from "../parts/OwnerFilter.tsx"
 import { Commands, Empty, Loading, Missing, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { count, gibibytes, moment } from "../parts/Words.ts"
 
@@ -106,13 +107,14 @@ export const Volumes = (): ReactNode => {
   const navigate = useNavigate({ from: "/volumes" })
   const role = useRole()
   const [dialog, open] = useDialog()
-  const { q = "", state } = search
+  const { owner, q = "", state } = search
   const shown = [...volumes.values()].filter(
     (one) =>
       (one.name.toLowerCase().includes(q.toLowerCase()) || `id:${one.id}` === q) &&
-      (state === undefined || one.state === state)
+      (state === undefined || one.state === state) &&
+      (owner === undefined || one.owner === owner)
   )
-  const set = (name: "q" | "state", value: string) =>
+  const set = (name: "q" | "state" | "owner", value: string) =>
     void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
   const create = (
     <button
@@ -151,6 +153,7 @@ export const Volumes = (): ReactNode => {
             .filter((one) => one !== "purged")
             .map((one) => [one, one === "deleted" ? "in the trash" : one])}
         />
+        <OwnerFilter all={volumes} value={owner} onChange={(value) => set("owner", value)} />
       </div>
       {connection._tag === "loading" || (shown.length === 0 && coming.volumes > 0) ? (
         <Loading />

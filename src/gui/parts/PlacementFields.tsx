@@ -5,7 +5,7 @@
  */
 import { useMemo } from "react"
 import type { Vm } from "../../api/Vms.ts"
-import { type Asked, type AskedRule, most, type Strength } from "../../domain/Placement.ts"
+import { type Asked, type AskedRule, most, own, type Strength } from "../../domain/Placement.ts"
 import type { VmId } from "../../domain/Ids.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { ChoiceField, TextField } from "./Field.tsx"
@@ -156,7 +156,8 @@ export const placementForm = (placement: Vm["placement"], vms: Snapshot["vms"]):
     // a name that is a number, or has commas, is no word for it
     return unknown.length === 0 && ids.length === 1 && ids[0] === id ? name : String(id)
   }
-  const rules = placement.rules.map((rule, index): RuleForm => {
+  // what its type requires stays by itself
+  const rules = (own(placement)?.rules ?? []).map((rule, index): RuleForm => {
     const { strength, weight } = rule
     const said = { ...ruleForm, key: index + 1, strength, weight: weight === undefined ? "" : String(weight) }
     if ("label" in rule) {

@@ -13,7 +13,6 @@ import * as Docs from "./Docs.ts"
 import * as Handlers from "./Handlers.ts"
 import * as Identity from "./Identity.ts"
 import * as Inspections from "./Inspections.ts"
-import * as OneVm from "./OneVm.ts"
 import * as Placements from "./Placements.ts"
 import * as Problems from "./Problems.ts"
 import * as Statistics from "./Statistics.ts"
@@ -45,7 +44,6 @@ export const layer = Layer.mergeAll(
     ),
     Layer.provide(Problems.middleware)
   ),
-  OneVm.layer,
   Problems.notFound(prefix),
   Docs.layer
 )

@@ -48,7 +48,11 @@ const makePage = Effect.promise(async () => {
 export const layer = HttpLayerRouter.addAll(
   Effect.gen(function* () {
     const page = yield* Effect.cached(makePage)
-    const document = HttpServerResponse.text(JSON.stringify(OpenApi.fromApi(api)), { contentType: "application/json" })
+    const document = yield* Effect.cached(
+      Effect.sync(() =>
+        HttpServerResponse.text(JSON.stringify(OpenApi.fromApi(api)), { contentType: "application/json" })
+      )
+    )
     return [HttpLayerRouter.route("GET", "/openapi.json", document), HttpLayerRouter.route("GET", "/docs", page)]
   })
 )

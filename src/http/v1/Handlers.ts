@@ -63,7 +63,9 @@ const orders = {
   name: { by: "name", descending: false },
   "-name": { by: "name", descending: true },
   created: { by: "created", descending: false },
-  "-created": { by: "created", descending: true }
+  "-created": { by: "created", descending: true },
+  owner: { by: "owner", descending: false },
+  "-owner": { by: "owner", descending: true }
 } as const
 
 /** `KEY=VALUE`, or `KEY`. */
@@ -80,7 +82,7 @@ const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing
     ...(label === undefined ? {} : { label: labelOf(label) })
   }
   const order = orders[sort]
-  const after = yield* Pages.position(cursor, sort, order.by === "name" ? "string" : "number")
+  const after = yield* Pages.position(cursor, sort, order.by === "name" || order.by === "owner" ? "string" : "number")
   const page = yield* reality.page({ ...filter, ...(host === undefined ? {} : { host }) }, order, after, limit)
   const { items, ...further } = Pages.view(page, sort, Views.vmText)
   const rest: Omit<typeof VmPage.Encoded, "items"> = further
@@ -513,7 +515,7 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
     const one = Effect.fnUntraced(function* (id: HostId) {
       const report = yield* hosts.get(id)
       yield* tagged(Revision.ofHost(report.host))
-      return Views.host(report)
+      return Views.wholeHost(report)
     })
     return handlers
       .handle("listHosts", () => told(Effect.map(hosts.list, (all) => ({ items: all.map(Views.host) }))))

@@ -16,7 +16,7 @@ import {
 import type { Vm } from "../../api/Vms.ts"
 import type { Drift } from "../../domain/Drift.ts"
 import type { GuestReading } from "../../domain/Guest.ts"
-import type { HostStatus } from "../../domain/Host.ts"
+import type { HostFacts, HostStatus } from "../../domain/Host.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import { formatSource, type Image, isPublished } from "../../domain/Image.ts"
 import type { KnownType } from "../../domain/InstanceType.ts"
@@ -320,7 +320,17 @@ export const image = ({ image: { config, content, id, origin, reason, state, wan
 })
 
 /** @since 0.4.0 @category views */
-export const instanceType = ({ tid, ...type }: KnownType) => ({ id: tid, ...type })
+export const instanceType = ({ requires = {}, tid, ...type }: KnownType) => ({ id: tid, requires, ...type })
+
+/** They are about a hundred: those who ask for all hosts do not ask for them. */
+const withoutFeatures = (facts: HostFacts | null) => {
+  if (facts === null) return null
+  const { features: _, ...others } = facts
+  return others
+}
+
+/** With all that it said of itself. @since 0.9.0 @category views */
+export const wholeHost = (report: HostReport) => ({ ...host(report), facts: report.host.facts })
 
 /** @since 0.4.0 @category views */
 export const host = ({ capacity, free, host, promised, status, vms }: HostReport) => ({
@@ -336,7 +346,7 @@ export const host = ({ capacity, free, host, promised, status, vms }: HostReport
   promised,
   free,
   vms,
-  facts: host.facts,
+  facts: withoutFeatures(host.facts),
   origin: host.origin,
   virt: host.config.virt,
   overcommit: host.config.overcommit,

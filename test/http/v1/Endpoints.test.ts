@@ -275,7 +275,7 @@ describe("instance types", () => {
     Effect.gen(function* () {
       const { ask, done, get } = yield* App.make()
       const made = yield* ask("POST", "/instance-types", { cpu: 2, ram: 2048, disk: 20 })
-      const type = { id: 2, cpu: 2, ram: 2048, disk: 20, origin: "api", retired: false }
+      const type = { id: 2, cpu: 2, ram: 2048, disk: 20, requires: {}, origin: "api", retired: false }
       assert.strictEqual(made.status, 201)
       assert.deepStrictEqual(made.json, type)
       assert.deepStrictEqual((yield* ask("POST", "/instance-types", { id: 9, cpu: 1, ram: 512, disk: 1 })).json.id, 9)
@@ -323,7 +323,7 @@ describe("what the files say", () => {
     Effect.gen(function* () {
       const { ask, done, get } = yield* App.make()
       yield* done("POST", "/vms", { name: "web", instanceType: 1 })
-      const type = { id: 1, cpu: 1, ram: 1024, disk: 10, origin: "file", retired: false }
+      const type = { id: 1, cpu: 1, ram: 1024, disk: 10, requires: {}, origin: "file", retired: false }
       assert.deepStrictEqual(App.items(yield* get("/instance-types")), [type])
       assert.deepStrictEqual((yield* get("/instance-types/1")).json, type)
       assert.deepStrictEqual(App.items(yield* get("/images")), [(yield* get("/images/100")).json])

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Paced from "../../src/fabric/Paced.ts"
+import * as Paced from "../../src/observability/Paced.ts"
 
 describe("Paced", () => {
   it.live("lets in what arrives in the event loop, and gives the result", () =>
