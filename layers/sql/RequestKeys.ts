@@ -24,8 +24,8 @@ const operationColumns = Rows.operationColumns
 
 /** Nobody in particular; no user is called so. */
 const nobody = ""
-/** Whose keys of before 0026 are may not be known: they are found by whoever asks. No user is called so. @since 0.9.0 @category constants */
-export const anybody = "*"
+/** Whose keys of before 0026 are may not be known: they are found by whoever asks. No user is called so. */
+const anybody = "*"
 
 /** All that are asked for with that key, as one request; undefined: it is asked for alone. */
 const whole = ({ among, asker, key }: RequestKey): RequestKey | undefined =>
