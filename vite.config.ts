@@ -1,5 +1,8 @@
 import react from "@vitejs/plugin-react"
+import { fileURLToPath } from "node:url"
 import { defineConfig, type Plugin } from "vite"
+
+const ahead = fileURLToPath(new URL("src/gui/state/Ahead.ts", import.meta.url))
 
 /** What of xterm the policy of the pages forbids, and what stands in its place: how often it is there, so that another version is looked at. */
 const inlineStyles = [
@@ -24,6 +27,23 @@ const xtermWithoutInlineStyles: Plugin = {
 }
 
 /**
+ * Effect looks once at an error's stack, to see whether a minifier took a function of its away; this one does not. To tell on which line of a file of one line
+ * it stands a browser reads the whole file again, which is a fifth of what this page's start costs it.
+ */
+const withoutStackAtStart: Plugin = {
+  name: "without-stack-at-start",
+  apply: "build",
+  transform(code, id) {
+    if (!id.endsWith("/effect/dist/esm/Utils.js")) return null
+    const looked =
+      /standard\.effect_internal_function\(\(\) => new Error\(\)\.stack\)\?\.includes\("effect_internal_function"\) === true/g
+    const all = code.match(looked)?.length ?? 0
+    if (all !== 1) this.error(`effect looks at a stack ${all} times at its start, not once: is it another version?`)
+    return { code: code.replace(looked, "true"), map: null }
+  }
+}
+
+/**
  * Chromium reads functions twice unless it is told that they are called at once: with this it makes all of them ready beside the page's own thread, while the
  * file is still coming. Other browsers take it for the comment that it is.
  */
@@ -41,12 +61,49 @@ const readAtOnce: Plugin = {
   }
 }
 
+/**
+ * Runs what asks ahead as a script of its own, before the rest, and tells it what files each page is made of beside those that are here anyway.
+ */
+const askAhead: Plugin = {
+  name: "ask-ahead",
+  apply: "build",
+  buildStart() {
+    this.emitFile({ type: "chunk", id: ahead, name: "ahead" })
+  },
+  transformIndexHtml: {
+    order: "post",
+    handler(html, { bundle = {} }) {
+      const chunks = Object.values(bundle).filter((file) => file.type === "chunk")
+      const needed = (file: string, seen: Set<string>): Set<string> => {
+        if (!seen.has(file)) {
+          seen.add(file)
+          for (const one of chunks) if (one.fileName === file) for (const other of one.imports) needed(other, seen)
+        }
+        return seen
+      }
+      const first = chunks.find(({ facadeModuleId }) => facadeModuleId === ahead)
+      const entry = chunks.find(({ facadeModuleId }) => facadeModuleId?.endsWith("/index.html"))
+      if (first === undefined || entry === undefined) throw new Error("the web interface has no first script")
+      const here = needed(entry.fileName, new Set())
+      const pages = chunks.flatMap(({ facadeModuleId, fileName }) => {
+        const page = /\/pages\/(\w+)\.tsx$/.exec(facadeModuleId ?? "")?.[1]
+        if (page === undefined) return []
+        const files = [...needed(fileName, new Set())].filter((file) => !here.has(file)).map((file) => `/ui/${file}`)
+        return [`<meta name="page" data-page="${page.toLowerCase()}" content="${files.join(" ")}" />`]
+      })
+      const script = `<script type="module" async crossorigin src="/ui/${first.fileName}"></script>`
+      // before the rest is asked for
+      return html.replace(/ *<script/, (rest) => `    ${[...pages, script].join("\n    ")}\n${rest}`)
+    }
+  }
+}
+
 // what the controller serves under /ui/; see src/http/Gui.ts
 export default defineConfig({
   root: "src/gui",
   base: "/ui/",
   publicDir: false,
-  plugins: [react(), xtermWithoutInlineStyles, readAtOnce],
+  plugins: [react(), xtermWithoutInlineStyles, withoutStackAtStart, readAtOnce, askAhead],
   resolve: { conditions: ["vmfabric-source", "module", "browser"] },
   // of package.json only the few words that the API's description has
   json: { namedExports: true, stringify: false },

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -79,19 +80,31 @@ export const make = (
   const images = keeping(
     "read the images",
     Effect.gen(function* () {
-      const rows = yield* sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images order by id`
-      const all = yield* Rows.images.all(rows)
-      const present = all.filter(({ state }) => state !== "deleted")
-      const has = (images: ReadonlyArray<Image>) => images.flatMap(({ content }) => content?.sha256 ?? [])
-      const kept = new Set(has(present))
+      // those that were deleted are ever more: one of them is read when it is asked for
+      const rows = yield* sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images
+        where state <> 'deleted' order by id`
+      const present = yield* Rows.images.all(rows)
       return {
-        deleted: new Set(has(all).filter((sha256) => !kept.has(sha256))),
-        byId: new Map(all.map((image) => [image.id, image])),
+        byId: new Map(present.map((image) => [image.id, image])),
         present,
         offered: present.filter(({ state }) => state === "available")
       }
     })
   )
+  const deletedContents = keeping(
+    "read what deleted images were",
+    Effect.gen(function* () {
+      const rows = yield* sql<Rows.Row>`select ${sql.literal(Rows.imageColumns)} from images where content is not null`
+      const [kept, deleted] = Array.partition(yield* Rows.images.all(rows), ({ state }) => state === "deleted")
+      const has = (images: ReadonlyArray<Image>) => images.flatMap(({ content }) => content?.sha256 ?? [])
+      const needed = new Set(has(kept))
+      return new Set(has(deleted).filter((sha256) => !needed.has(sha256)))
+    })
+  )
+  const forgetImages = () => {
+    images.forget()
+    deletedContents.forget()
+  }
 
   const selectImage = statement(`select ${Rows.imageColumns} from images where id = ?`)
   const imageRow = Effect.fnUntraced(function* (id: ImageId) {
@@ -135,14 +148,13 @@ export const make = (
   const service = {
     images: Effect.map(images.get, ({ offered }) => offered),
     image: (id) =>
-      Effect.flatMap(images.get, ({ byId, offered }) => {
-        const image = byId.get(id)
-        return image === undefined
-          ? new Errors.ImageNotFound({ imageId: id, known: offered.map((one) => one.id) })
-          : Effect.succeed(image)
+      Effect.gen(function* () {
+        const { byId, offered } = yield* images.get
+        const image = byId.get(id) ?? (yield* read(`read image ${id}`, imageRow(id)))
+        return image ?? (yield* new Errors.ImageNotFound({ imageId: id, known: offered.map((one) => one.id) }))
       }),
     allImages: Effect.map(images.get, ({ present }) => present),
-    deletedContents: Effect.map(images.get, ({ deleted }) => deleted),
+    deletedContents: deletedContents.get,
     addImage: (image, check, confirm) =>
       write(
         "add an image",
@@ -164,7 +176,7 @@ export const make = (
           if (confirm !== undefined) yield* confirm(made)
           return made
         }),
-        images.forget
+        forgetImages
       ).pipe(Effect.withSpan("Inventory.addImage")),
     settleImage: Effect.fn("Inventory.settleImage")((id, state, reason) =>
       write(
@@ -172,11 +184,11 @@ export const make = (
         Effect.asVoid(
           sql`update images set state = ${state}, reason = ${reason ?? null} where id = ${id} and state <> 'deleted'`
         ),
-        images.forget
+        forgetImages
       )
     ),
     dropImage: Effect.fn("Inventory.dropImage")((id) =>
-      write(`drop image ${id}`, Effect.asVoid(removeImage(id)), images.forget)
+      write(`drop image ${id}`, Effect.asVoid(removeImage(id)), forgetImages)
     ),
     deleteImage: (id, check, confirm) =>
       write(
@@ -207,7 +219,7 @@ export const make = (
           if (confirm !== undefined) yield* confirm(before)
           return before
         }),
-        images.forget
+        forgetImages
       ).pipe(Effect.withSpan("Inventory.deleteImage")),
     setImageContent: Effect.fn("Inventory.setImageContent")((id, content) =>
       write(
@@ -216,7 +228,7 @@ export const make = (
           sql<Rows.Row>`update images set content = ${Rows.encodeImageContent(content)} where id = ${id} returning id`,
           (rows) => Effect.asVoid(Rows.only(rows, `image ${id} does not exist`))
         ),
-        images.forget
+        forgetImages
       )
     ),
 
@@ -270,7 +282,7 @@ export const make = (
 
   const forget = () => {
     offeredTypes.forget()
-    images.forget()
+    forgetImages()
   }
 
   /** After the input files were applied. */

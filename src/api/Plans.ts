@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import { accepted, field, Flag, Int, optional, strict, Time } from "./Common.ts"
 import { Kind, Operation } from "./Operations.ts"
+import { Violation } from "./Placement.ts"
 import * as Problem from "./Problem.ts"
 
 const PlanId = Schema.String.pipe(
@@ -72,6 +73,13 @@ export const PlannedChange = Schema.Struct({
   diff: field(Schema.String, "from `before` to `after`, as a unified diff")
 }).annotations({ identifier: "PlannedChange", description: "One thing that would be different." })
 
+/** @since 0.9.0 @category schemas */
+export const PlannedViolation = Schema.Struct({
+  vmId: Ids.VmId,
+  name: field(Schema.String, "of the VM"),
+  ...Violation.fields
+}).annotations({ identifier: "PlannedViolation", description: "A rule that would not hold where its VM is." })
+
 /** @since 0.5.0 @category schemas */
 export const Plan = Schema.Struct({
   id: field(PlanId, "for `plan_id`"),
@@ -85,6 +93,10 @@ export const Plan = Schema.Struct({
     "what was planned"
   ),
   placements: field(Schema.Array(Placement), "where what is new goes; none where no host is chosen"),
+  violations: field(
+    Schema.Array(PlannedViolation),
+    "of a VM that is there and gets other rules: those that would not hold where it is, for it stays there"
+  ),
   steps: field(Schema.Array(PlannedStep), "what would be done, in this order; none where nothing has to be begun"),
   changes: field(
     Schema.Array(PlannedChange),
@@ -110,6 +122,7 @@ export const Plan = Schema.Struct({
       expiresAt: DateTime.unsafeMake("2026-01-02T03:14:05.006Z"),
       request: { method: "PATCH", path: "/api/v1/volumes/3", summary: "Rename or grow a volume" },
       placements: [],
+      violations: [],
       steps: [
         {
           number: 1,

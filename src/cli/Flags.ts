@@ -104,14 +104,15 @@ export const nearest = (word: string, known: ReadonlyArray<string>): string | un
 
 /**
  * What is wrong with the flags in a command's words, up to `--`; undefined: nothing. The library drops an empty value without a word where a flag
- * may be repeated, which would make of a narrow command a wide one. `bare`: what the command takes without a flag.
+ * may be repeated, which would make of a narrow command a wide one. `bare`: what the command takes without a flag; `noun`: what it is about.
  *
  * @since 0.8.0 @category conversions
  */
 export const problem = (
   flags: ReadonlyArray<Flag>,
   args: ReadonlyArray<string>,
-  bare: ReadonlyArray<string> = []
+  bare: ReadonlyArray<string> = [],
+  noun: string | null = null
 ): string | undefined => {
   const known = flags.flatMap(({ names }) => names)
   const given = new Set<Flag>()
@@ -123,8 +124,12 @@ export const problem = (
     const name = equals === -1 ? word : word.slice(0, equals)
     const flag = flags.find(({ names }) => names.includes(name))
     if (flag === undefined) {
-      if (bare.includes(name.replace(/^-+/, ""))) {
-        return `there is no flag ${name} here: ${name.replace(/^-+/, "")} is given without one`
+      const called = name.replace(/^-+/, "")
+      // what a thing is called by says which it is
+      const without = ["name", "id"].includes(called) && noun !== null && !bare.includes(called) ? noun : called
+      if (bare.includes(without)) {
+        const meant = without === called ? called : `the ${without}'s ${called}`
+        return `there is no flag ${name} here: ${meant} is given without one`
       }
       const meant = nearest(name, known)
       return `there is no flag ${name} here${meant === undefined ? "" : `: did you mean ${meant}?`}`

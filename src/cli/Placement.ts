@@ -7,7 +7,7 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { VmId } from "../domain/Ids.ts"
-import { type Asked, type AskedRule, own, type Placement } from "../domain/Placement.ts"
+import { type Asked, type AskedRule, own, type Placement, readValues } from "../domain/Placement.ts"
 import { Refused } from "./Failure.ts"
 import * as Resolve from "./Resolve.ts"
 import * as Verb from "./Verb.ts"
@@ -30,7 +30,7 @@ export const options = {
   must: Verb.text(
     "must",
     "RULE",
-    `Where it has to be; may be repeated: ${written}. LABEL is a label of hosts, as in rack, and GROUP its own unless it is said.`
+    `Where it has to be; may be repeated: ${written}. LABEL is a label of hosts, as in rack, and GROUP its own unless it is said. A VALUE with commas stands in double quotes, as in 'on row="1, left",2'.`
   ).pipe(Options.repeated),
   should: Verb.text(
     "should",
@@ -51,23 +51,30 @@ type Strength = "must" | "should"
 const parse = Effect.fnUntraced(function* (strength: Strength, text: string) {
   const refused = (message: string) =>
     new Refused({ why: "usage", message: `--${strength} ${JSON.stringify(text)}: ${message}`, field: strength })
-  const words = text.trim().replace(/\s+/g, " ")
-  const weighted = strength === "should" ? /^(.*) weight (\d+(?:\.\d+)?)$/.exec(words) : null
-  const rule = weighted?.[1] ?? words
+  const weighted = strength === "should" ? /^(.*)\s+weight\s+(\d+(?:\.\d+)?)$/s.exec(text.trim()) : null
+  const whole = weighted?.[1] ?? text.trim()
+  const rule = whole.replace(/\s+/g, " ")
   const weight = weighted?.[2]
   const said = { strength, ...(weight === undefined ? {} : { weight: Number(weight) }) }
   const maybe = <K extends "group" | "over">(key: K, value: string | undefined) =>
     Verb.given(key, Option.fromNullable(value))
 
-  const on = /^(not )?on ([^=\s]+)=(.+)$/.exec(rule)
+  // blanks of a value are its own
+  const on = /^(not\s+)?on\s+([^=\s]+)=(.+)$/s.exec(whole)
   const others = /^not with (.+)$/.exec(rule)
   const apart = /^apart(?: from (\S+))?(?: over (\S+))?$/.exec(rule)
   const near = /^near(?: (?!over )(\S+))?(?: over (\S+))?$/.exec(rule)
   const evenly = /^evenly(?: with (\S+))? over (\S+)(?: by (\d{1,6}))?$/.exec(rule)
   let made: AskedRule
   if (on !== null) {
-    const [, not, label = "", values = ""] = on
-    made = { ...said, kind: not === undefined ? "on" : "notOn", label, values: values.split(",") }
+    const [, not, label = "", list = ""] = on
+    const values = readValues(list)
+    if (values === null) {
+      return yield* refused(
+        'a value in double quotes has to end with one, and a comma may follow: expected as in on row="1, left",2'
+      )
+    }
+    made = { ...said, kind: not === undefined ? "on" : "notOn", label, values }
   } else if (others !== null) {
     const vms: ReadonlyArray<VmId> = yield* Effect.forEach((others[1] ?? "").split(","), (vm) => Resolve.vm(vm.trim()))
     made = { ...said, kind: "notWith", vms }

@@ -161,6 +161,15 @@ const steps: View<Step> = {
   ]
 }
 
+const violations: View<Plan["violations"][number]> = {
+  name: ({ name }) => name,
+  columns: [
+    { title: "VM", of: ({ name }) => name },
+    { title: "WOULD NOT HOLD", of: ({ rule }) => `it ${rule}`, tone: () => "bad" },
+    { title: "BECAUSE", of: ({ reason }) => reason }
+  ]
+}
+
 const painted = (line: string, colour: boolean): string => {
   const text = Text.plain(line)
   if (!colour || !/^[+-]/.test(text)) return text
@@ -193,6 +202,7 @@ export const show = Effect.fn("Planning.show")(function* (answer: Answer<Plan>) 
         .join("")
     )
   }
+  yield* section(violations, value.violations)
   if (value.steps.length === 0 && value.changes.length === 0) yield* err("nothing would be done\n")
   if (value.alike > 0) yield* out(`\nand ${value.alike} more like these\n`)
   if (value.refused !== null) {

@@ -368,7 +368,8 @@ const perform = (
         if (asked.args.some(isHelp)) return yield* print(ofCommand(asked.path, asked.verb.descriptor))
         // the library would take a flag it does not know for an argument
         const usage = CommandDescriptor.getUsage(asked.verb.descriptor)
-        const problem = Flags.problem(Flags.of(usage), asked.args, Flags.bareOf(usage))
+        const [noun = ""] = asked.path.split(" ")
+        const problem = Flags.problem(Flags.of(usage), asked.args, Flags.bareOf(usage), noun)
         if (problem !== undefined)
           return yield* new Refused({ why: "usage", message: `${problem} (vmfabric ${asked.path} --help)` })
         const parsed = yield* CommandDescriptor.parse(asked.verb.descriptor, [asked.verb.name, ...asked.args], config)

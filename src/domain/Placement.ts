@@ -231,12 +231,37 @@ export const showUnmet = (
   return value === undefined ? `lacks ${shown}, ${requires}` : `has ${label}=${value}, not ${shown}, ${requires}`
 }
 
+/** The value of a label as it stands in a list of such: in double quotes where it would be read as something else. */
+const quoted = (value: string): string =>
+  /[",]|^\s|\s$|\s{2}|\sweight\s/.test(value) ? `"${value.replace(/["\\]/g, "\\$&")}"` : value
+
+/** Values of a label as people write them: `r1,"r2, left"`. @since 0.9.0 @category formatting */
+export const showValues = (values: ReadonlyArray<string>): string => values.map(quoted).join(",")
+
+/**
+ * What `showValues` has written, or a person: in double quotes a value may have commas and blanks at its ends, and `\"` and `\\` stand for `"` and `\` there.
+ * null: a quote is not ended, or more comes after it.
+ *
+ * @since 0.9.0 @category conversions
+ */
+export const readValues = (text: string): ReadonlyArray<string> | null => {
+  const values: Array<string> = []
+  const next = /\s*(?:"((?:[^"\\]|\\.)*)"\s*|([^",][^,]*|))(,|$)/y
+  for (;;) {
+    const found = next.exec(text)
+    if (found === null) return null
+    const [, inQuotes, plain = "", end] = found
+    values.push(inQuotes === undefined ? plain.trim() : inQuotes.replace(/\\(.)/g, "$1"))
+    if (end === "") return values
+  }
+}
+
 const what = (rule: Rule): string => {
   switch (rule.kind) {
     case "on":
-      return `on ${rule.label}=${rule.values.join(",")}`
+      return `on ${rule.label}=${showValues(rule.values)}`
     case "notOn":
-      return `not on ${rule.label}=${rule.values.join(",")}`
+      return `not on ${rule.label}=${showValues(rule.values)}`
     case "near":
       return `near ${rule.group} over ${rule.over}`
     case "apart":

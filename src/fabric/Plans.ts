@@ -15,15 +15,17 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Errors from "../domain/Errors.ts"
-import type { HostId } from "../domain/Ids.ts"
+import type { HostId, VmId } from "../domain/Ids.ts"
 import type { OperationKind } from "../domain/Operation.ts"
-import { countedIn } from "../domain/Placement.ts"
+import { countedIn, showAll } from "../domain/Placement.ts"
 import * as Quota from "../domain/Quota.ts"
 import * as Resources from "../domain/Resources.ts"
 import * as Uuid from "../domain/Uuid.ts"
 import { Volume } from "../domain/Volume.ts"
 import type { Ports } from "../operations/Kinds.ts"
 import { reasons } from "../scheduler/Kept.ts"
+import * as Violations from "../scheduler/Violations.ts"
+import { HostMonitor } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { ImageLibrary } from "../services/ImageLibrary.ts"
 import { ImageStore } from "../services/ImageStore.ts"
@@ -31,6 +33,7 @@ import { Inventory } from "../services/Inventory.ts"
 import type { Candidate, PlacementRequest, Scheduler } from "../services/Scheduler.ts"
 import { Storage } from "../services/Storage.ts"
 import * as Begun from "./Begun.ts"
+import * as Candidates from "./Candidates.ts"
 import * as Changes from "./Changes.ts"
 import * as Intent from "./Intent.ts"
 
@@ -60,6 +63,12 @@ export interface Placement {
   readonly total: number
 }
 
+/** A rule that would not hold where its VM is. @since 0.9.0 @category models */
+export interface Broken extends Violations.Violation {
+  readonly vmId: VmId
+  readonly name: string
+}
+
 /**
  * `expiresAt` in milliseconds since 1970. `alike`: how many more of the same kind it makes, of which steps and changes are not shown. `refused`: how
  * many of those asked for would not be begun, and why; null: all would.
@@ -70,6 +79,8 @@ export interface Plan<E = never> extends Changes.Outcome {
   readonly id: string
   readonly expiresAt: number
   readonly placements: ReadonlyArray<Placement>
+  /** of VMs that are there and get other rules: which of them do not hold where they are */
+  readonly violations: ReadonlyArray<Broken>
   readonly alike: number
   readonly refused: { readonly count: number; readonly error: E } | null
 }
@@ -395,6 +406,8 @@ export const layer = Layer.effect(
       store: yield* ImageStore,
       library: yield* ImageLibrary
     }
+    const monitor = yield* HostMonitor
+    const candidatesOf = Candidates.make()
     const plans = new Map<string, Kept>()
 
     const keep = (plan: Kept, now: number) => {
@@ -415,6 +428,22 @@ export const layer = Layer.effect(
         changes.push(...outcome.changes)
       }
       return { steps, changes }
+    })
+
+    const brokenOf = Effect.fnUntraced(function* (
+      made: ReadonlyArray<Intent.Made>
+    ): Effect.fn.Return<ReadonlyArray<Broken>, Errors.PersistenceError> {
+      const changed = made.flatMap(({ vm }) =>
+        vm === undefined || vm.before === null || showAll(vm.before.placement) === showAll(vm.after.placement)
+          ? []
+          : [vm.after]
+      )
+      if (changed.length === 0) return []
+      const candidates = candidatesOf(yield* ports.inventory.hosts, yield* monitor.statuses)
+      const after = new Map(changed.map((vm) => [vm.id, vm]))
+      const all = (yield* ports.inventory.vms()).map((vm) => after.get(vm.id) ?? vm)
+      const broken = Violations.of(changed, all, candidates)
+      return changed.flatMap(({ id, name }) => (broken.get(id) ?? []).map((one) => ({ ...one, vmId: id, name })))
     })
 
     const plan = Effect.fn("Plans.plan")(function* <A, E, R>(
@@ -442,13 +471,14 @@ export const layer = Layer.effect(
         done++
       }
       const outcome = yield* outcomeOf(draft.made.slice(0, shown))
+      const violations = yield* brokenOf(draft.made)
       const now = yield* Clock.currentTimeMillis
       const id = yield* Uuid.make
       const expiresAt = now + Duration.toMillis(lifetime)
       const parts = draft.made.map(({ operation }) => operation?.kind ?? null)
       keep({ id, request, expiresAt, facts: draft.facts, hosts: draft.hosts, parts, size: done, appliedBy: null }, now)
       const alike = Math.max(0, draft.made.length - shown)
-      return { id, expiresAt, ...outcome, placements: draft.placements, alike, refused } satisfies Plan<E>
+      return { id, expiresAt, ...outcome, placements: draft.placements, violations, alike, refused } satisfies Plan<E>
     })
 
     const apply = Effect.fn("Plans.apply")(function* (id: string, request: Request) {

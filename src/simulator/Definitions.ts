@@ -62,8 +62,8 @@ const pack = (tree: Xml.Element): string => {
 const unpack = (packed: string): Xml.Element =>
   read(inflateRawSync(Buffer.from(packed, "latin1"), { dictionary: pattern ?? Buffer.alloc(0) }).toString())
 
-/** Those that are trees, the one used longest ago first. */
-const recent = new Set<Definition>()
+/** Those that are trees, the one used longest ago first. What nobody else has is gone, though it was used of late. */
+const recent = new Set<WeakRef<Definition>>()
 
 /** A tree like any other to those who look at it, and to those who copy it; unpacked when somebody does. */
 class Definition implements Xml.Element {
@@ -72,6 +72,7 @@ class Definition implements Xml.Element {
   declare readonly children: Xml.Element["children"]
   #tree: Xml.Element | undefined
   #packed = ""
+  readonly #self = new WeakRef(this)
 
   // its own, and the same functions for all: what is its prototype's is not copied, and functions of its own take more room than it does
   static readonly #parts: PropertyDescriptorMap & ThisType<Definition> = {
@@ -98,7 +99,7 @@ class Definition implements Xml.Element {
 
   /** It is needed no more. */
   drop(): void {
-    recent.delete(this)
+    recent.delete(this.#self)
   }
 
   #whole(): Xml.Element {
@@ -107,14 +108,19 @@ class Definition implements Xml.Element {
     return tree
   }
 
+  #pack(): void {
+    if (this.#tree !== undefined) this.#packed = pack(this.#tree)
+    this.#tree = undefined
+  }
+
   #use(): void {
-    recent.delete(this)
-    recent.add(this)
+    recent.delete(this.#self)
+    recent.add(this.#self)
     if (recent.size <= unpacked) return
     for (const oldest of recent) {
       recent.delete(oldest)
-      if (oldest.#tree !== undefined) oldest.#packed = pack(oldest.#tree)
-      oldest.#tree = undefined
+      const one = oldest.deref()
+      if (one !== undefined) one.#pack()
       return
     }
   }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -261,9 +262,10 @@ export const make = (options: Options): Effect.Effect<SimulatedHost, never, Scop
       const libvirtd = yield* SimulatedLibvirt.make({ state, gate, guests: guests.control }).pipe(Scope.extend(own))
       return { ...libvirtd, stop: Effect.zipRight(libvirtd.stop, Scope.close(own, Exit.void)) }
     }).pipe(
-      // whoever starts it, it runs as the host does
+      // whoever starts it, it runs as the host does, and keeps nothing of theirs
       Effect.interruptible,
-      Effect.provide(runtime)
+      Effect.provide(runtime),
+      Effect.mapInputContext((_theirs: Context.Context<never>) => runtime.context)
     )
     let daemon: SimulatedLibvirt.Libvirtd | undefined = yield* startDaemon
 

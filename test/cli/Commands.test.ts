@@ -442,6 +442,13 @@ describe("commands", () => {
       assert.match(changed.out, /^violated +must be not with VMs 1, 2: VM 1 \(web-1\) is on .*, too$/m)
       assert.match((yield* good("vm", "set", "db", "--group", "sql")).out, /^placement +group sql; must be not with/m)
       assert.match((yield* good("vm", "set", "db", "--no-group")).out, /^placement +must be not with VMs 1, 2$/m)
+      const quoted = yield* good("vm", "set", "db", "--should", 'not  on rack="r1,  left", r2 weight 3')
+      assert.match(quoted.out, /^placement +should be not on rack="r1, {2}left",r2 \(weight 3\)$/m)
+      const told = yield* good("vm", "set", "db", "--must", "on rack=r1", "--plan")
+      assert.match(told.out, /^VM +WOULD NOT HOLD +BECAUSE\ndb +it must be on rack=r1 +.* has no label rack$/m)
+      const open = yield* run("vm", "set", "db", "--must", 'on rack="r1,r2')
+      assert.deepStrictEqual([open.status, open.out], [2, ""])
+      assert.include(open.err, "a value in double quotes has to end with one")
       yield* good("vm", "set", "db", "--group", "sql")
       assert.match((yield* good("vm", "set", "db", "--no-rules")).out, /^placement +group sql$/m)
       for (const given of [

@@ -28,7 +28,16 @@ describe("what is given without a flag", () => {
         [
           ["webhook", "create", "--address", "https://receiver.example/hooks"],
           "there is no flag --address here: address is given without one (vmfabric webhook create --help)"
-        ]
+        ],
+        [
+          ["user", "create", "--name", "ann"],
+          "there is no flag --name here: the user's name is given without one (vmfabric user create --help)"
+        ],
+        [
+          ["vm", "get", "--id=3"],
+          "there is no flag --id here: the vm's id is given without one (vmfabric vm get --help)"
+        ],
+        [["webhook", "create", "--name", "mine"], "there is no flag --name here (vmfabric webhook create --help)"]
       ] as const) {
         assert.strictEqual(yield* refused(...args), expected)
       }

@@ -678,6 +678,41 @@ describe("a plan", () => {
     )
   )
 
+  it.scopedLive(
+    "of other rules tells which of them would not hold where the VM is, and the VM's answer then says the same",
+    () =>
+      inWorld((world) =>
+        Effect.gen(function* () {
+          yield* createVm(world)
+          const plans = yield* Plans.Plans
+          const vms = yield* Vms
+          const reality = yield* Reality
+          const rules = [
+            { kind: "on", label: "rack", values: ["a, b"] } as const,
+            { kind: "apart", group: "db" } as const
+          ]
+          const placement = { group: "web", rules }
+          const change = vms.change(vmId, { placement })
+          const before = yield* Dump.of(world.database)
+          const plan = yield* plans.plan(request, [change])
+          assert.strictEqual(yield* Dump.of(world.database), before)
+          const told = plan.violations.map(({ name, reason, rule, vmId }) => [vmId, name, rule.kind, reason])
+          assert.lengthOf(told, 1)
+          assert.deepStrictEqual(told[0]?.slice(0, 3), [vmId, "web", "on"])
+          assert.match(String(told[0]?.[3]), / has no label rack$/)
+          yield* change
+          const { violations } = yield* reality.vm(vmId)
+          assert.deepStrictEqual(
+            violations,
+            plan.violations.map(({ reason, rule }) => ({ rule, reason }))
+          )
+          // what has nothing to do with rules says nothing of them
+          const named = yield* plans.plan(request, [vms.change(vmId, { description: "other" })])
+          assert.deepStrictEqual(named.violations, [])
+        })
+      )
+  )
+
   it.scopedLive("of many VMs shows where each goes, as if those before it were there", () =>
     inWorld((world) =>
       Effect.gen(function* () {

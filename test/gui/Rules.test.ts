@@ -88,7 +88,7 @@ describe.skipIf(Browsers.isMissing)("a VM's rules (needs chromium)", () => {
         group: "placed",
         rules: [
           { kind: "apart" },
-          // commas are how the form tells values apart
+          // commas are how the form tells values apart, but for those in quotes
           { kind: "notOn", label: "rack", values: ["r1, left", "r2"] },
           { kind: "notWith", strength: "should", weight: 2, vms: [other] }
         ]
@@ -106,7 +106,11 @@ describe.skipIf(Browsers.isMissing)("a VM's rules (needs chromium)", () => {
       await dialog.getByText(/^It is now: group placed; must be apart from placed over host; /).waitFor()
       assert.strictEqual(await rule(3).getByLabel("VMs").inputValue(), "placed-2")
       assert.strictEqual(await rule(3).getByLabel("How much it counts").inputValue(), "2")
+      assert.strictEqual(await rule(2).getByLabel("Values").inputValue(), '"r1, left", r2')
       assert.isTrue(await save.isDisabled())
+      await rule(2).getByLabel("Values").fill('"r1, left')
+      await rule(2).getByText("A value in double quotes has to end with one.").waitFor()
+      await rule(2).getByLabel("Values").fill('"r1, left", r2')
       // what is there, otherwise
       await rule(1).getByLabel("Over").fill("rack")
       await rule(2).getByLabel("Rule 2").selectOption("should")
@@ -143,6 +147,11 @@ describe.skipIf(Browsers.isMissing)("a VM's rules (needs chromium)", () => {
       assert.include(curl, '{"strength":"should","kind":"notOn","label":"rack","values":["r1, left","r2"]}')
       assert.include(cli, `vm set id:${id} --group placed --must 'apart over rack'`)
       assert.include(cli, `--must 'evenly over host by 3' --should 'on rack=r1,r9' --must 'not with id:${other}'`)
+      assert.include(cli, `--should 'not on rack="r1, left",r2'`)
+      // what it says beside the others is told of the place where it is
+      const broken = plan.getByRole("list", { name: "Would not hold where it is" })
+      await broken.getByText(/^must be apart from placed over rack: .* has no label rack$/).waitFor()
+      await broken.getByText(/^should be on rack=r1,r9: .* has no label rack$/).waitFor()
       await lookWhole(page, "vm-rules-edit")
       await save.click()
       await dialog.waitFor({ state: "detached" })

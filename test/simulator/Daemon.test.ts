@@ -1,12 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import { createHash } from "node:crypto"
 import * as Packet from "../../src/libvirt/Packet.ts"
 import { qcow2Header } from "../../src/simulator/HostFiles.ts"
 import * as SimulatedHost from "../../src/simulator/SimulatedHost.ts"
+import * as Flat from "../soak/Flat.ts"
 import * as RawClient from "./RawClient.ts"
 
 const uuid = "00112233-4455-6677-8899-aabbccddeeff"
@@ -501,6 +505,47 @@ describe("faults", () => {
     })
   )
 })
+
+class Whoever extends Context.Tag("test/Whoever")<Whoever, string>() {}
+
+it.scopedLive("a daemon works for itself, and not for whoever started it", () =>
+  Effect.gen(function* () {
+    const host = yield* make()
+    yield* host.faults.stopLibvirtd
+    yield* Effect.provideService(host.faults.startLibvirtd, Whoever, "somebody who is gone by now")
+    const client = yield* connect(host)
+    const found = yield* Deferred.make<string | null>()
+    const look = Effect.contextWith((context: Context.Context<never>) =>
+      Option.getOrNull(Context.getOption(context, Whoever))
+    )
+    const tell = Effect.flatMap(look, (whoever) => Deferred.succeed(found, whoever))
+    yield* host.faults.onCall("DOMAIN_DEFINE_XML_FLAGS", "before", tell)
+    yield* define(client)
+    assert.isNull(yield* Deferred.await(found))
+  })
+)
+
+/** What runs there, by a reference that does not keep it. */
+const weakly = ({ state }: SimulatedHost.SimulatedHost) =>
+  new WeakRef(state.domains.get(uuid)?.live?.definition ?? assert.fail("it runs"))
+
+it.scopedLive("a host keeps nothing of what ran", () =>
+  Effect.gen(function* () {
+    const host = yield* make()
+    const client = yield* connect(host)
+    yield* define(client)
+    yield* create(client)
+    const ran = weakly(host)
+    yield* client.call("DOMAIN_DESTROY", { dom })
+    // it is in the middle of its start
+    const look = Effect.sync(() => {
+      Flat.measure()
+      return ran.deref() === undefined
+    })
+    const patience = Schedule.spaced("50 millis").pipe(Schedule.upTo("5 seconds"))
+    assert.isTrue(yield* Effect.repeat(look, { until: (gone) => gone, schedule: patience }).pipe(Effect.zipRight(look)))
+  })
+)
 
 it.scopedLive("the same seed gives the same host", () =>
   Effect.gen(function* () {

@@ -20,6 +20,12 @@ const onDomains: ReadonlyArray<ProcedureName> = [
   "DOMAIN_DETACH_DEVICE_ALIAS",
   "DOMAIN_DETACH_DEVICE_FLAGS",
   "DOMAIN_UPDATE_DEVICE_FLAGS",
+  "DOMAIN_SHUTDOWN_FLAGS",
+  "DOMAIN_RESET",
+  "DOMAIN_SUSPEND",
+  "DOMAIN_RESUME",
+  "DOMAIN_SET_AUTOSTART",
+  "DOMAIN_SET_METADATA",
   "DOMAIN_GET_STATE",
   "DOMAIN_GET_XML_DESC"
 ]
@@ -32,7 +38,8 @@ const requests = [
   "rename",
   "moveToTrash",
   "purge",
-  "createSnapshot"
+  "createSnapshot",
+  "removeSnapshot"
 ] as const
 
 export interface Options {
@@ -59,7 +66,7 @@ export const make = ({ ceph, cluster, disturb, hosts, killEvery, note, pace }: O
   const moment = Effect.map(Random.nextBoolean, (early) => (early ? ("before" as const) : ("after" as const)))
 
   // several at a time, since most of what goes wrong for users does so in the middle of something
-  const several = 4
+  const several = 6
   const refusals = Effect.gen(function* () {
     const { faults, name } = yield* host
     for (let i = 0; i < several; i++) {

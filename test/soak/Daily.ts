@@ -21,8 +21,8 @@ interface Refusal {
 }
 
 export interface Options<V> {
-  /** One of the VMs that are known to be there. */
-  readonly known: Effect.Effect<KnownVm | undefined>
+  /** One of the VMs that are known to be there; mostly one that is sensible, where there is one. */
+  readonly known: (sensible?: (vm: KnownVm) => boolean) => Effect.Effect<KnownVm | undefined>
   /** Asks for something of one; `after` when it was done and nobody else asked meanwhile. */
   readonly ask: <A>(
     what: string,
@@ -39,9 +39,10 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
     what: string,
     before: (vm: KnownVm) => void,
     act: (id: VmId) => Effect.Effect<A, Refusal, Needs>,
-    after: (vm: KnownVm, answer: A) => void
+    after: (vm: KnownVm, answer: A) => void,
+    sensible?: (vm: KnownVm) => boolean
   ) =>
-    Effect.flatMap(known, (vm) => {
+    Effect.flatMap(known(sensible), (vm) => {
       if (vm === undefined) return Effect.void
       before(vm)
       return ask(`${what} VM ${vm.id}`, vm, act(vm.id), (answer) => after(vm, answer))
@@ -65,9 +66,24 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       (vm) => {
         if (then !== "same") vm.power = then
         const before = asked.get(vm)
-        if (before?.disturbed === vm.disturbed) vm.does = then === "same" ? before.does : then
+        if (before?.disturbed !== vm.disturbed) return
+        if (then !== "same") vm.does = then
+        else if (before.does !== "unsure") vm.does = before.does
+        // its host refuses that where nothing runs
+        else if (vm.power === "running") vm.does = "running"
       }
     )
+
+  /** Gives the vCPUs that it then has. */
+  const resize = (id: VmId) =>
+    Effect.gen(function* () {
+      const vms = yield* Vms
+      const { instanceType } = yield* vms.get(id)
+      const types = yield* (yield* InstanceTypes).list()
+      const type = yield* pick(types.filter(({ tid }) => tid !== instanceType))
+      if (type !== undefined) yield* vms.resize(id, type.tid)
+      return type?.cpu ?? null
+    })
 
   const actions: ReadonlyArray<readonly [weight: number, action: Effect.Effect<unknown, V, Needs>]> = [
     // what is off is turned on more often than what is on is turned off, or else nothing would run before long
@@ -122,26 +138,48 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
       })
     ],
     [
-      4,
+      3,
       onVm(
         "resize",
         (vm) => {
           vm.cpu = null
         },
+        resize,
+        (vm, cpu) => {
+          vm.cpu = cpu
+        },
+        ({ power }) => power === "stopped"
+      )
+    ],
+    // as whoever is told to shut it down first
+    [
+      3,
+      onVm(
+        "power off, resize and start",
+        (vm) => {
+          asked.set(vm, { does: vm.does, disturbed: vm.disturbed })
+          vm.power = "unsure"
+          vm.does = "unsure"
+          vm.cpu = null
+        },
         (id) =>
           Effect.gen(function* () {
-            const type = yield* pick(yield* (yield* InstanceTypes).list())
-            if (type !== undefined) yield* (yield* Vms).resize(id, type.tid)
-            return type?.cpu ?? null
+            const power = yield* Power
+            yield* power.powerOff(id)
+            const cpu = yield* resize(id)
+            yield* power.start(id)
+            return cpu
           }),
         (vm, cpu) => {
+          vm.power = "running"
+          if (asked.get(vm)?.disturbed === vm.disturbed) vm.does = "running"
           vm.cpu = cpu
         }
       )
     ],
     // an image of it, which then goes again
     [
-      2,
+      4,
       Effect.suspend(() => {
         const called = name()
         return onVm(

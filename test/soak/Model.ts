@@ -61,6 +61,8 @@ export interface KnownVolume extends Known {
 export class Model {
   readonly vms = new Map<VmId, KnownVm>()
   readonly volumes = new Map<VolumeId, KnownVolume>()
+  /** how often something else than an operation may have changed what any do */
+  disturbances = 0
 
   vm(vm: Vm): KnownVm {
     const { id, name } = vm
@@ -94,6 +96,7 @@ export class Model {
 
   /** Something else than an operation may have changed what these do; each is the name of a domain. */
   disturb(domains: ReadonlyArray<string>): void {
+    this.disturbances++
     for (const vm of this.vms.values()) {
       if (!domains.includes(`vm-${vm.id}`)) continue
       vm.does = "unsure"

@@ -205,6 +205,9 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
   return { hosts: names.map((name) => fleet.host(name)!), imageFolder, config, life, cluster }
 })
 
+/** Of these there is much to undo in the middle. */
+const undone: ReadonlyArray<OperationKind> = ["CreateVm", "AttachVolume", "PublishVm"]
+
 /** seconds between a last request and the mending of all, on average */
 const afterLast = 30
 
@@ -276,10 +279,11 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   ) => pick([...all.values()].filter(({ fate }) => fates.includes(fate)))
 
   /** What makes sense, but not always. */
-  const usually = (sensible: (volume: KnownVolume) => boolean) =>
+  const usually = <A extends KnownVm | KnownVolume>(all: ReadonlyMap<unknown, A>, sensible: (one: A) => boolean) =>
     Effect.gen(function* () {
-      const here = [...model.volumes.values()].filter(({ fate }) => fate === "here")
+      const here = [...all.values()].filter(({ fate }) => fate === "here")
       const some = here.filter(sensible)
+      if (some.length === here.length) return yield* pick(here)
       return yield* pick(some.length === 0 || (yield* below(8)) === 0 ? here : some)
     })
 
@@ -293,12 +297,14 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     const vms = yield* Vms
     const onCrash = (yield* Random.nextBoolean) ? ("restart" as const) : ("leave" as const)
     const autostart = yield* Random.nextBoolean
+    const before = model.disturbances
     yield* ask(
       `create VM ${name}`,
       [],
       vms.create({ name, instanceType: type, onCrash, autostart, idempotencyKey: name }),
       (vm) => {
-        model.vm(vm)
+        const made = model.vm(vm)
+        if (model.disturbances === before) made.does = "running"
       }
     )
   })
@@ -331,7 +337,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     })
   })
   const attach = Effect.gen(function* () {
-    const volume = yield* usually(({ vm }) => vm === null)
+    const volume = yield* usually(model.volumes, ({ vm }) => vm === null)
     const vm = yield* known(model.vms)
     if (volume === undefined || vm === undefined) return
     const volumes = yield* Volumes
@@ -341,7 +347,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     })
   })
   const detach = Effect.gen(function* () {
-    const volume = yield* usually(({ vm }) => vm !== null && vm !== "unsure")
+    const volume = yield* usually(model.volumes, ({ vm }) => vm !== null && vm !== "unsure")
     if (volume === undefined) return
     const volumes = yield* Volumes
     volume.vm = "unsure"
@@ -443,8 +449,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
       Effect.gen(function* () {
         const operations = yield* Operations
         const running = yield* Effect.orElseSucceed(operations.list({ ended: false, limit: 50 }), () => [])
-        // those that can be undone in the middle
-        const some = running.filter(({ operation: { kind } }) => kind === "CreateVm" || kind === "AttachVolume")
+        const some = running.filter(({ operation: { kind } }) => undone.includes(kind))
         const one = yield* pick(some.length === 0 || (yield* below(4)) === 0 ? running : some)
         // what becomes of it is told to whoever waits for it
         if (one !== undefined)
@@ -461,7 +466,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     ],
     // as often as all else
     ...Daily.make({
-      known: Effect.suspend(() => known(model.vms)),
+      known: (sensible = () => true) => usually(model.vms, sensible),
       ask: (what, vm, effect, after) => ask(what, [vm], effect, after),
       name: () => `n${++names}`
     }).map(([weight, action]) => [weight * 2, action] as const)

@@ -197,5 +197,35 @@ export const bugs: ReadonlyArray<Bug> = [
     file: "src/operations/SetNicLink.ts",
     find: "        undo: Effect.asVoid(set(formerLink))\n",
     replace: ""
+  },
+  {
+    name: "a VM that could not be resized has its new size",
+    file: "src/operations/ResizeVm.ts",
+    find: "failed: inventory.settleResize(vm.id, null)",
+    replace: "failed: inventory.settleResize(vm.id, { instanceType: type, cpu, ram })"
+  },
+  {
+    name: "a VM that could not be resized keeps what was promised for that",
+    file: "src/operations/ResizeVm.ts",
+    find: "    failed: inventory.settleResize(vm.id, null)\n",
+    replace: "    failed: Effect.void\n"
+  },
+  {
+    name: "what cloud-init is told is not written",
+    file: "src/operations/SetCloudInit.ts",
+    find: "act: Effect.asVoid(write)",
+    replace: "act: Effect.void"
+  },
+  {
+    name: "the seed of a VM that could not be created stays",
+    file: "src/operations/CreateVm.ts",
+    find: "        undo: driver.deleteSeed(host, vm.id, operationId)\n",
+    replace: ""
+  },
+  {
+    name: "what the console of a VM that is gone has said stays",
+    file: "layers/HypervisorLive.ts",
+    find: "    yield* forgetConsole(host, action, domain)\n",
+    replace: ""
   }
 ]

@@ -8,25 +8,19 @@ import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { bugs, type Bug } from "./bugs.ts"
+import * as Finding from "./Finding.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** Short soaks in rough weather: a controller that is killed again and again, or has to go on for long; every third with disks on the hosts. */
+const seeds = 60
 const soaks =
-  "--seeds 60 --operations 300 --settle-every 75 --rate 3 --fault-every 1 --kill-every 8,60 --folders-every 3".split(
+  `--seeds ${seeds} --operations 300 --settle-every 75 --rate 3 --fault-every 1 --kill-every 8,60 --folders-every 3 --sample-every 0`.split(
     " "
   )
 
 /** All of them have to be over by then, on a processor that is busy otherwise too. */
 const minutes = 20
-
-interface Finding {
-  /** null: not found, for the reason in `told` */
-  readonly invariant: string | null
-  readonly seed: string
-  readonly requests: string
-  readonly told: string
-}
 
 const plant = (from: string, to: string, { file, find, name, replace }: Bug): void => {
   cpSync(from, to, { recursive: true, verbatimSymlinks: true })
@@ -39,26 +33,7 @@ const plant = (from: string, to: string, { file, find, name, replace }: Bug): vo
   )
 }
 
-const violation =
-  /seed (?<seed>[0-9]+), after (?<requests>[0-9]+) requests, against "(?<invariant>[^"]+)": (?<told>[^\n]*)/
-const stuck = /the run with seed (?<seed>[0-9]+) (?<told>waits at .* for something that will never come)/
-
-/** What a process that soaks has told. One that cannot even begin has found nothing. */
-const read = (said: string, code: number | null): Finding => {
-  const {
-    invariant = null,
-    requests = "",
-    seed = "",
-    told = ""
-  } = (violation.exec(said) ?? stuck.exec(said))?.groups ?? {}
-  if (invariant !== null) return { invariant, seed, requests, told }
-  if (told !== "") return { invariant: "something happens", seed, requests, told }
-  if (code === 0) return { invariant: null, seed, requests, told: "every seed is green" }
-  const why = code === null ? `not over after ${minutes} minutes` : `the soak itself failed: ${said.slice(-1000)}`
-  return { invariant: null, seed, requests, told: why }
-}
-
-const soak = (cwd: string): Promise<Finding> =>
+const soak = (cwd: string): Promise<Finding.Finding> =>
   new Promise((resolve, reject) => {
     const run = spawn(
       process.execPath,
@@ -66,12 +41,16 @@ const soak = (cwd: string): Promise<Finding> =>
       { cwd, stdio: ["ignore", "pipe", "pipe"], timeout: minutes * 60_000, killSignal: "SIGKILL" }
     )
     let said = ""
+    const began = performance.now()
     for (const stream of [run.stdout, run.stderr]) {
       stream.setEncoding("utf8")
       stream.on("data", (part: string) => (said += part))
     }
     run.on("error", reject)
-    run.on("close", (code) => resolve(read(said, code)))
+    run.on("close", (code, signal) => {
+      const late = performance.now() - began >= minutes * 60_000
+      resolve(Finding.read(said, seeds, late ? { minutes } : { code, signal }))
+    })
   })
 
 const folder = mkdtempSync(join(tmpdir(), "vmfabric-bugs-"))

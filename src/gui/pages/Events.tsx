@@ -225,6 +225,7 @@ const columns = (snapshot: Snapshot): ReadonlyArray<Column<Event>> => [
   {
     key: "about",
     name: "About",
+    className: "lines",
     tone: "main-cell",
     shown: (event) => <About event={event} snapshot={snapshot} />
   },
@@ -232,6 +233,7 @@ const columns = (snapshot: Snapshot): ReadonlyArray<Column<Event>> => [
   {
     key: "what",
     name: "What happened",
+    className: "lines",
     title: (event) => sentence(event, snapshot),
     shown: (event) =>
       event.operationId === null ? (

@@ -86,6 +86,7 @@ const columns: ReadonlyArray<Column<Operation>> = [
   {
     key: "kind",
     name: "Operation",
+    className: "lines",
     tone: "main-cell",
     shown: (one) => (
       <Link to="/operations/$id" params={{ id: one.id }}>
@@ -94,7 +95,7 @@ const columns: ReadonlyArray<Column<Operation>> = [
     )
   },
   { key: "state", name: "State", shown: (one) => <State {...operationState(one)} /> },
-  { key: "about", name: "About", shown: (one) => <Target operation={one} /> },
+  { key: "about", name: "About", className: "lines", shown: (one) => <Target operation={one} /> },
   {
     key: "why",
     name: "Why",

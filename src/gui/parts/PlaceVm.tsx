@@ -91,6 +91,20 @@ const commandOf = (
 const linesOf = ({ changes }: Plan) =>
   changes.flatMap(({ diff }) => diff.split("\n").filter((line) => /^[-+](?![-+]{2} )/.test(line)))
 
+const Broken = ({ violations }: Pick<Plan, "violations">) =>
+  violations.length === 0 ? null : (
+    <>
+      <h3 id="broken">Would not hold where it is</h3>
+      <ul aria-labelledby="broken">
+        {violations.map(({ reason, rule }) => (
+          <li key={rule}>
+            {rule}: {reason}
+          </li>
+        ))}
+      </ul>
+    </>
+  )
+
 /** What the controller says to it before it is asked for. */
 const Preview = ({ id, question }: { readonly id: VmId; readonly question: string }) => {
   const read = useAtomValue(planAtom(id)(useSettled(question, 250)))
@@ -101,7 +115,12 @@ const Preview = ({ id, question }: { readonly id: VmId; readonly question: strin
         .onInitial(() => <Loading />)
         .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
         .onSuccess((answer) =>
-          "changes" in answer ? <pre className="change">{linesOf(answer).join("\n")}</pre> : null
+          "changes" in answer ? (
+            <>
+              <pre className="change">{linesOf(answer).join("\n")}</pre>
+              <Broken violations={answer.violations} />
+            </>
+          ) : null
         )
         .render()}
     </section>

@@ -5,7 +5,7 @@
  */
 import { useMemo } from "react"
 import type { Vm } from "../../api/Vms.ts"
-import { type Asked, type AskedRule, most, own, type Strength } from "../../domain/Placement.ts"
+import { type Asked, type AskedRule, most, own, readValues, showValues, type Strength } from "../../domain/Placement.ts"
 import type { VmId } from "../../domain/Ids.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { ChoiceField, TextField } from "./Field.tsx"
@@ -22,14 +22,13 @@ export interface RuleForm {
   readonly group: string
   readonly over: string
   readonly label: string
-  /** with commas between them */
+  /** with commas between them, those with commas within in double quotes */
   readonly values: string
   /** ids or names, with commas between them */
   readonly vms: string
   readonly skew: string
   readonly weight: string
-  /** of a rule that is there: what it has, for as long as that is filled in as it was: values may have commas within, and VMs may be gone */
-  readonly valuesWere: Exact<string>
+  /** of a rule that is there: what it has, for as long as that is filled in as it was: VMs may be gone */
   readonly vmsWere: Exact<VmId>
 }
 
@@ -90,13 +89,14 @@ const made = (form: RuleForm, own: string, vms: Snapshot["vms"]): Made => {
     case "on":
     case "notOn": {
       const label = form.label.trim()
-      const values = exactly(form.values, form.valuesWere) ?? parts(form.values)
+      const values = readValues(form.values)?.filter((value) => value !== "")
+      if (values === undefined) return { missing: "A value in double quotes has to end with one." }
       if (label === "" || values.length === 0) return { missing: "Say the label of hosts, and its values." }
       return done(
         { ...said, kind, label, values },
         ...(kind === "on" ? [] : ["not"]),
         "on",
-        `${label}=${values.join(",")}`
+        `${label}=${showValues(values)}`
       )
     }
     case "notWith": {
@@ -143,7 +143,6 @@ const ruleForm: Omit<RuleForm, "key"> = {
   vms: "",
   skew: "",
   weight: "",
-  valuesWere: { text: "", of: [] },
   vmsWere: { text: "", of: [] }
 }
 
@@ -161,8 +160,8 @@ export const placementForm = (placement: Vm["placement"], vms: Snapshot["vms"]):
     const { strength, weight } = rule
     const said = { ...ruleForm, key: index + 1, strength, weight: weight === undefined ? "" : String(weight) }
     if ("label" in rule) {
-      const values = rule.values.join(", ")
-      return { ...said, kind: rule.kind, label: rule.label, values, valuesWere: { text: values, of: rule.values } }
+      const values = rule.values.map((value) => showValues([value])).join(", ")
+      return { ...said, kind: rule.kind, label: rule.label, values }
     }
     if ("vms" in rule) {
       const text = rule.vms.map(called).join(", ")
@@ -299,7 +298,7 @@ const Rule = ({
             />
             <TextField
               label="Values"
-              known={valuesOf(rule.label.trim())}
+              known={valuesOf(rule.label.trim()).map((value) => showValues([value]))}
               placeholder="r1, r2"
               value={rule.values}
               onChange={(values) => put({ values })}

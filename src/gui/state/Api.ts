@@ -17,6 +17,7 @@ import * as Schema from "effect/Schema"
 import * as Client from "../../client/Client.ts"
 import { type Failure, invalidOf } from "../../client/Errors.ts"
 import * as Problem from "../../api/Problem.ts"
+import { fetchAhead } from "./Ahead.ts"
 
 /** `HttpClient` by paths of this controller, for its streams. @since 0.7.0 @category services */
 export class Here extends Context.Tag("vmfabric/gui/Here")<Here, HttpClient.HttpClient>() {}
@@ -24,10 +25,14 @@ export class Here extends Context.Tag("vmfabric/gui/Here")<Here, HttpClient.Http
 const here = Layer.effect(
   Here,
   Effect.map(HttpClient.HttpClient, HttpClient.mapRequest(HttpClientRequest.prependUrl(location.origin)))
-).pipe(Layer.provide(FetchHttpClient.layer))
+)
 
 // what does not answer is told at once, and tried again by whoever looks
-const layer = Layer.merge(Client.layer({ url: location.origin, patience: "2 seconds" }), here)
+const client = Layer.effect(Client.Client, Client.make({ url: location.origin, patience: "2 seconds" }))
+
+const http = Layer.provide(FetchHttpClient.layer, Layer.succeed(FetchHttpClient.Fetch, fetchAhead))
+
+const layer = Layer.provide(Layer.merge(client, here), http)
 
 /** What everything here that asks the controller runs on. @since 0.7.0 @category runtimes */
 export const runtime = Atom.runtime(layer)

@@ -361,13 +361,14 @@ export const host = ({ capacity, free, host, promised, status, vms }: HostReport
 
 /** @since 0.5.0 @category views */
 export const plan = <E extends Problems.Known>(
-  { expiresAt, refused, ...plan }: Plan<E>,
+  { expiresAt, refused, violations, ...plan }: Plan<E>,
   { method, path }: Pick<Request, "method" | "path">,
   summary: string
 ) => ({
   ...plan,
   expiresAt: time(expiresAt),
   request: { method, path, summary },
+  violations: violations.map(({ name, vmId, ...broken }) => ({ vmId, name, ...violation(broken) })),
   refused: refused === null ? null : { count: refused.count, problem: Problems.of<Problems.Known>(refused.error) }
 })
 
