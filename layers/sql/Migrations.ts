@@ -681,6 +681,54 @@ const quotas = Effect.gen(function* () {
     where owner is not null and state not in ('purged', 'failed')`
 })
 
+/**
+ * Keys are their asker's; `*`: it was not kept whose it is. Of what many were asked for with one key there was a key for each, `key/number`: now there is the
+ * number, and 0 for all of it, which is the same request as long as it says the same.
+ */
+const askers = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`create table request_keys_next (
+    asker text not null,
+    key text not null,
+    number integer not null,
+    fingerprint text not null,
+    operation_id text references operations (id),
+    thing text,
+    thing_id text,
+    created_at integer not null,
+    primary key (asker, key, number),
+    check ((operation_id is null) <> (thing is null) and (thing is null) = (thing_id is null))
+  ) strict, without rowid`
+  // what makes a thing says who asks, and what makes a VM or a volume has its owner
+  yield* sql`insert into request_keys_next
+    select coalesce(case
+        when not json_valid(k.fingerprint) then null
+        when k.thing is not null then k.fingerprint ->> '$[0]'
+        when k.fingerprint ->> '$[0]' = 'VM' then v.owner
+        when k.fingerprint ->> '$[0]' = 'volume' then w.owner
+      end, '*'), k.key, 0, k.fingerprint, k.operation_id, k.thing, k.thing_id, k.created_at
+    from request_keys k left join operations o on o.id = k.operation_id
+      left join vms v on v.id = o.vm_id left join volumes w on w.id = o.volume_id`
+  const parts = yield* sql<{ asker: string; key: string; fingerprint: string }>`select asker, key, fingerprint
+    from request_keys_next where json_valid(fingerprint) and fingerprint ->> '$[0]' = 'VM'
+      and json_type(fingerprint, '$[5]') = 'integer'`
+  for (const { asker, fingerprint, key } of parts) {
+    const number = /[0-9]+$/.exec(key)?.[0] ?? ""
+    const all = key.slice(0, -`/${number}`.length)
+    yield* sql`update request_keys_next set key = ${all}, number = ${Number(number)}
+      where asker = ${asker} and key = ${key} and number = 0`
+    yield* sql`insert into request_keys_next
+      select asker, key, 0, json_set(fingerprint, '$[0]', 'VMs', '$[1]',
+          substr(fingerprint ->> '$[1]', 1, length(fingerprint ->> '$[1]') - ${`-${number}`.length})),
+        operation_id, thing, thing_id, created_at
+      from request_keys_next where asker = ${asker} and key = ${all} and fingerprint = ${fingerprint}
+      on conflict do nothing`
+  }
+  yield* sql`drop table request_keys`
+  yield* sql`alter table request_keys_next rename to request_keys`
+  yield* sql`create index request_keys_age on request_keys (created_at)`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -705,7 +753,8 @@ export const migrations = {
   "0022_disabled_users": disabledUsers,
   "0023_webhook_deliveries": deliveries,
   "0024_keyed_things": keyedThings,
-  "0025_quotas": quotas
+  "0025_quotas": quotas,
+  "0026_askers": askers
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -1,6 +1,9 @@
 /**
  * What the keys of requests led to. All of it runs in the caller's transaction.
  *
+ * A key is its asker's. With one that many are asked for with, each of them has a row with its number, and number 0 is all of it: the operation of the first
+ * that was begun.
+ *
  * @since 0.3.0
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
@@ -19,13 +22,23 @@ const operationColumns = Rows.operationColumns
   .map((column) => `o.${column}`)
   .join(", ")
 
-/** What the request led to before; null: it is new. @since 0.8.0 @category statements */
-export const led = Effect.fnUntraced(function* (
+/** Nobody in particular; no user is called so. */
+const nobody = ""
+/** Whose keys of before 0026 are may not be known: they are found by whoever asks. No user is called so. */
+const anybody = "*"
+
+/** All that are asked for with that key, as one request; undefined: it is asked for alone. */
+const whole = ({ among, asker, key }: RequestKey): RequestKey | undefined =>
+  among === undefined ? undefined : { key, fingerprint: among.fingerprint, ...(asker === undefined ? {} : { asker }) }
+
+const one = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
-  { fingerprint, key }: RequestKey
+  { among, asker, fingerprint, key }: RequestKey
 ): Effect.fn.Return<Led | null, Errors.KeyReused | SqlError> {
   const [row] = yield* sql<Rows.Row>`select key, fingerprint, thing, thing_id, ${sql.literal(operationColumns)}
-    from request_keys k left join operations o on o.id = k.operation_id where k.key = ${key}`
+    from request_keys k left join operations o on o.id = k.operation_id
+    where k.asker in (${asker ?? nobody}, ${anybody}) and k.key = ${key} and k.number = ${among?.number ?? 0}
+    order by k.asker = ${anybody} limit 1`
   if (row === undefined) return null
   const known = yield* Rows.requestKeys.one(row)
   if (known.fingerprint !== fingerprint) return yield* new Errors.KeyReused({ key })
@@ -34,6 +47,16 @@ export const led = Effect.fnUntraced(function* (
     ? { _tag: "Operation", operation: yield* Rows.operations.one(row) }
     : { _tag: "Thing", thing, id: thingId }
 })
+
+/** What the request led to before; null: it is new. @since 0.8.0 @category statements */
+export const led = (
+  sql: SqlClient.SqlClient,
+  request: RequestKey
+): Effect.Effect<Led | null, Errors.KeyReused | SqlError> => {
+  const all = whole(request)
+  // another request's key is so for each of many, also for one that is new
+  return all === undefined ? one(sql, request) : Effect.zipRight(one(sql, all), one(sql, request))
+}
 
 /** The operation that the request led to before; null: it is new, or is tried anew. @since 0.3.0 @category statements */
 export const find = Effect.fnUntraced(function* (
@@ -50,13 +73,24 @@ export const find = Effect.fnUntraced(function* (
 })
 
 /** `now` in milliseconds since 1970. @since 0.3.0 @category statements */
-export const keep = (sql: SqlClient.SqlClient, { fingerprint, key }: RequestKey, led: Led, now: number) => {
+export const keep = Effect.fnUntraced(function* (
+  sql: SqlClient.SqlClient,
+  request: RequestKey,
+  led: Led,
+  now: number
+): Effect.fn.Return<void, SqlError> {
+  const { among, asker, fingerprint, key } = request
   const [operation, thing, id] = led._tag === "Operation" ? [led.operation.id, null, null] : [null, led.thing, led.id]
-  return sql`insert into request_keys (key, fingerprint, operation_id, thing, thing_id, created_at)
-    values (${key}, ${fingerprint}, ${operation}, ${thing}, ${id}, ${now})
-    on conflict (key) do update set operation_id = excluded.operation_id, thing = excluded.thing, thing_id = excluded.thing_id,
-      created_at = excluded.created_at`
-}
+  yield* sql`insert into request_keys (asker, key, number, fingerprint, operation_id, thing, thing_id, created_at)
+    values (${asker ?? nobody}, ${key}, ${among?.number ?? 0}, ${fingerprint}, ${operation}, ${thing}, ${id}, ${now})
+    on conflict (asker, key, number) do update set operation_id = excluded.operation_id, thing = excluded.thing,
+      thing_id = excluded.thing_id, created_at = excluded.created_at`
+  if (among === undefined) return
+  // as old as the youngest of them, so that it is not forgotten before
+  yield* sql`insert into request_keys (asker, key, number, fingerprint, operation_id, thing, thing_id, created_at)
+    values (${asker ?? nobody}, ${key}, 0, ${among.fingerprint}, ${operation}, ${thing}, ${id}, ${now})
+    on conflict (asker, key, number) do update set created_at = excluded.created_at`
+})
 
 /** Drops those that are too old to come again. @since 0.3.0 @category statements */
 export const forget = (sql: SqlClient.SqlClient, now: number) =>

@@ -146,7 +146,7 @@ export const IfMatch = {
 export const IdempotencyKey = {
   "idempotency-key": header(
     "1 to 255 visible ASCII characters, made up by the client: repeating the request with the same key leads to what it led to before. " +
-      "Kept for a week"
+      "Kept for a week, for each user apart"
   )
 }
 
@@ -154,5 +154,7 @@ export const IdempotencyKey = {
 export const making = Schema.Struct(IdempotencyKey)
 /** @since 0.4.0 @category parameters */
 export const creating = Schema.Struct({ ...IdempotencyKey, ...Prefer })
+/** Of what is done to something. @since 0.9.0 @category parameters */
+export const acting = Schema.Struct({ ...IdempotencyKey, ...IfMatch, ...Prefer })
 /** @since 0.4.0 @category parameters */
 export const changing = Schema.Struct({ ...IfMatch, ...Prefer })

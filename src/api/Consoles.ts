@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import { ConsoleKind } from "../domain/Console.ts"
 import * as Ids from "../domain/Ids.ts"
 import { Recorded } from "./Access.ts"
-import { documented, field, id, oneOf, optional, Time } from "./Common.ts"
+import { documented, field, id, oneOf, optional, strict, Time } from "./Common.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.7.0 @category schemas */
@@ -29,7 +29,8 @@ export const NewConsoleTicket = Schema.Struct({
 }).annotations({
   identifier: "NewConsoleTicket",
   description: "What a ticket is to open.",
-  examples: [{ kind: "serial" }]
+  examples: [{ kind: "serial" }],
+  ...strict
 })
 /** @since 0.7.0 @category schemas */
 export type NewConsoleTicket = typeof NewConsoleTicket.Type

@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import * as Domain from "../domain/Nic.ts"
-import { amountInBody, changing, creating, documented, field, id, Int, oneOf, optional, strict } from "./Common.ts"
+import { acting, amountInBody, changing, documented, field, id, Int, oneOf, optional, strict } from "./Common.ts"
 import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
@@ -153,11 +153,12 @@ export const group = HttpApiGroup.make("nics")
     HttpApiEndpoint.post("addNic", "/vms/:id/nics")
       .setPath(ofVm)
       .setUrlParams(planning)
-      .setHeaders(creating)
+      .setHeaders(acting)
       .setPayload(NewNic)
       .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
       .annotateContext(
         documented(

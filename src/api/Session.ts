@@ -12,6 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { ComparesPassword, Needs } from "./Access.ts"
+import { strict } from "./Common.ts"
 import * as Problem from "./Problem.ts"
 import * as Quotas from "./Quotas.ts"
 import { Role } from "./Users.ts"
@@ -26,7 +27,8 @@ export const SignIn = Schema.Struct({
 }).annotations({
   identifier: "SignIn",
   description: "Who wants to sign in.",
-  examples: [{ name: "ada", password: Redacted.make("correct horse battery staple") }]
+  examples: [{ name: "ada", password: Redacted.make("correct horse battery staple") }],
+  ...strict
 })
 /** @since 0.4.0 @category schemas */
 export type SignIn = typeof SignIn.Type

@@ -9,7 +9,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import * as Domain from "../domain/Volume.ts"
-import { changing, creating, documented, field, id, listOf, Name, strict } from "./Common.ts"
+import { acting, changing, documented, field, id, listOf, Name, strict } from "./Common.ts"
 import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
@@ -63,10 +63,11 @@ export const group = HttpApiGroup.make("snapshots")
     HttpApiEndpoint.post("revertToSnapshot", "/snapshots/:id/revert")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(creating)
+      .setHeaders(acting)
       .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .annotateContext(
         documented(
           "operator",

@@ -76,7 +76,8 @@ export const NewUser = Schema.Struct({
   examples: [
     { name: example.name, role: "operator", password: Redacted.make("correct horse battery staple") },
     { name: Identity.UserName.make("ci-runner"), role: "operator", quota: { vms: 20, cpu: 40 } }
-  ]
+  ],
+  ...strict
 })
 /** @since 0.4.0 @category schemas */
 export type NewUser = typeof NewUser.Type
@@ -110,7 +111,8 @@ export const NewPassword = Schema.Struct({
 }).annotations({
   identifier: "NewPassword",
   description: "A password in place of the present one.",
-  examples: [{ password: Redacted.make("correct horse battery staple"), current: Redacted.make("what it was before") }]
+  examples: [{ password: Redacted.make("correct horse battery staple"), current: Redacted.make("what it was before") }],
+  ...strict
 })
 /** @since 0.4.0 @category schemas */
 export type NewPassword = typeof NewPassword.Type
@@ -214,7 +216,7 @@ export const group = HttpApiGroup.make("users")
       .annotate(OpenApi.Summary, "Remove a user")
       .annotate(
         OpenApi.Description,
-        "With all tokens and sessions. The last admin stays. VMs and volumes that they had made stay, too, with their name as `owner`: in no quota, unless there is a user of that name again."
+        "With all tokens and sessions. The last admin stays, and nobody removes themselves. VMs and volumes that they had made stay, too, with their name as `owner`: in no quota, unless there is a user of that name again."
       )
   )
   .pipe(Problem.general)

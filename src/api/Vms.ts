@@ -17,21 +17,19 @@ import {
   accepted,
   amountInBody,
   bodyOptional,
+  acting,
   changing,
   creating,
   documented,
   field,
   id,
-  IdempotencyKey,
   idInBody,
-  IfMatch,
   Int,
   Name,
   oneOf,
   optional,
   pageOf,
   paging,
-  Prefer,
   strict,
   Time
 } from "./Common.ts"
@@ -311,10 +309,11 @@ const power = <const Name extends string>(name: Name, path: `/vms/:id/${string}`
   HttpApiEndpoint.post(name, path)
     .setPath(byId)
     .setUrlParams(planning)
-    .setHeaders(creating)
+    .setHeaders(acting)
     .pipe(begun)
     .addError(Problem.NotFound)
     .addError(Problem.Conflict)
+    .addError(Problem.PreconditionFailed)
 
 /** @since 0.4.0 @category groups */
 export const group = HttpApiGroup.make("vms")
@@ -366,8 +365,8 @@ export const group = HttpApiGroup.make("vms")
           "operator",
           "Create many VMs",
           "As many as there is room for; when that is for none of them, it fails. With rules in `placement` it is all of them, admitted at one " +
-            "moment, or none. With an `Idempotency-Key` (of at most 250 characters) those " +
-            "that were begun are not begun again, and those that were refused are tried again."
+            "moment, or none. With an `Idempotency-Key` those " +
+            "that were begun are not begun again, and those that were refused are tried again; a key that another request had makes none."
         )
       )
   )
@@ -420,9 +419,7 @@ export const group = HttpApiGroup.make("vms")
   )
   .add(
     power("resizeVm", "/vms/:id/resize")
-      .setHeaders(Schema.Struct({ ...IdempotencyKey, ...IfMatch, ...Prefer }))
       .setPayload(NewSize)
-      .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
       .annotateContext(
         documented(
@@ -510,10 +507,11 @@ export const group = HttpApiGroup.make("vms")
     HttpApiEndpoint.post("repairVm", "/vms/:id/repair")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(creating)
+      .setHeaders(acting)
       .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .annotateContext(
         documented(
           "operator",

@@ -13,6 +13,7 @@ import * as Ids from "../domain/Ids.ts"
 import * as Domain from "../domain/Volume.ts"
 import {
   amountInBody,
+  acting,
   changing,
   creating,
   documented,
@@ -198,12 +199,13 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("attachVolume", "/volumes/:id/attach")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(creating)
+      .setHeaders(acting)
       .setPayload(Attachment)
       .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
       .annotateContext(
         documented(
@@ -218,10 +220,11 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("detachVolume", "/volumes/:id/detach")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(creating)
+      .setHeaders(acting)
       .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .annotateContext(
         documented(
           "operator",
@@ -234,22 +237,24 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("restoreVolume", "/volumes/:id/restore")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(creating)
+      .setHeaders(acting)
       .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .annotateContext(documented("operator", "Restore a volume", "Back from the trash. 204: it is not there."))
   )
   .add(
     HttpApiEndpoint.post("purgeVolume", "/volumes/:id/purge")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(creating)
+      .setHeaders(acting)
       .pipe(begun)
       .addSuccess(Schema.Void, { status: 204 })
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .annotateContext(
         documented(
           "operator",
@@ -269,11 +274,12 @@ export const group = HttpApiGroup.make("volumes")
     HttpApiEndpoint.post("createSnapshot", "/volumes/:id/snapshots")
       .setPath(byId)
       .setUrlParams(planning)
-      .setHeaders(creating)
+      .setHeaders(acting)
       .setPayload(NewSnapshot)
       .pipe(begun)
       .addError(Problem.NotFound)
       .addError(Problem.Conflict)
+      .addError(Problem.PreconditionFailed)
       .addError(Problem.TooLarge)
       .annotateContext(
         documented(

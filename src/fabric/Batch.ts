@@ -47,8 +47,9 @@ export const rehearsals = (vms: Vms["Type"], request: CreateVms) => {
   })
 }
 
-const keyOf = (key: string | undefined, number: number, count: number) =>
-  key === undefined ? {} : { idempotencyKey: `${key}/${number}`, of: count }
+/** The key is all of theirs: what it was used for before is the same request, or none of them is made. */
+const keyOf = (idempotencyKey: string | undefined, number: number, count: number) =>
+  idempotencyKey === undefined ? {} : { idempotencyKey, among: { number, count } }
 
 /**
  * Fails when none can be begun. As it was planned: all that the plan makes can be begun at one moment, or it fails and none is; what is in the way of

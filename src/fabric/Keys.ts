@@ -7,20 +7,33 @@ import * as Effect from "effect/Effect"
 import { InvalidArgument } from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
 import type { RequestKey } from "../services/Inventory.ts"
+import { Asker } from "./Asker.ts"
 
 const isKey = (key: string): boolean => /^[\x21-\x7e]{1,255}$/.test(key)
 
+/** All that a request says, in a fixed order. */
+type Said = ReadonlyArray<string | number | null>
+
 /**
- * What the inventory keeps of a request's key; undefined: it has none. `request`: all that the request says, in a fixed order.
+ * What the inventory keeps of a request's key, which is whoever asks's; undefined: it has none. `request`: all that the request says, in a fixed order; `among`:
+ * which of many it is that are asked for with that key, and all that these say.
  *
  * @since 0.3.0 @category constructors
  */
 export const make = (
   key: string | undefined,
-  request: ReadonlyArray<string | number | null>
+  request: Said,
+  among?: { readonly number: number; readonly request: Said }
 ): Effect.Effect<RequestKey | undefined, InvalidArgument> => {
   if (key === undefined) return Effect.succeed(key)
-  if (isKey(key)) return Effect.succeed({ key, fingerprint: JSON.stringify(request) })
+  if (isKey(key)) {
+    return Effect.map(Asker, (asker) => ({
+      key,
+      asker,
+      fingerprint: JSON.stringify(request),
+      ...(among === undefined ? {} : { among: { number: among.number, fingerprint: JSON.stringify(among.request) } })
+    }))
+  }
   return new InvalidArgument({
     field: "Idempotency-Key",
     problem:

@@ -59,14 +59,12 @@ export class Nics extends Context.Tag("vmfabric/Nics")<
   {
     /** By their numbers, with the addresses that the VM's host knows at this moment; it is waited for some seconds only. */
     readonly list: (id: VmId) => Effect.Effect<NicReports, Errors.VmNotFound | Errors.PersistenceError>
-    /** Gives it one more, and waits until its domain has it. `NicConflict`: its host cannot plug it in, or it has as many as it can have. */
+    /** Gives it one more, and waits until its domain has it. `NicConflict`: its host cannot plug it in, or it has as many as it can have. `HasChanged`: the VM's revision is not the expected one. */
     readonly attach: (
       id: VmId,
-      request: AttachNic
-    ) => Effect.Effect<
-      Nic.Nic,
-      Exclude<ChangeError, Errors.HasChanged> | Errors.InvalidArgument | Errors.MacTaken | Errors.KeyReused
-    >
+      request: AttachNic,
+      expect?: Revision.Expect
+    ) => Effect.Effect<Nic.Nic, ChangeError | Errors.InvalidArgument | Errors.MacTaken | Errors.KeyReused>
     /**
      * Takes one from it, and waits until its guest has let go; one that does not keeps it. `HasChanged`: the VM's revision is not the expected
      * one.
@@ -200,13 +198,13 @@ export const layer = Layer.effect(
         }))
         return { nics, unread: Either.isLeft(read) ? read.left : null }
       }),
-      attach: Effect.fn("Nics.attach")(function* (id, { idempotencyKey, ...wanted }) {
+      attach: Effect.fn("Nics.attach")(function* (id, { idempotencyKey, ...wanted }, expect) {
         yield* check([wanted])
         const key = yield* Keys.make(idempotencyKey, ["NIC", id, said([wanted])])
         const given = wanted.mac === undefined ? [] : [wanted.mac]
         const { after, operation } = yield* change(
           id,
-          (vm, host) => Effect.zipRight(settled(vm), attachable(vm, host, wanted)),
+          (vm, host) => Effect.zipRight(asExpected(vm, expect), attachable(vm, host, wanted)),
           key,
           given
         )

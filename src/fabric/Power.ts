@@ -16,6 +16,7 @@ import * as Begun from "./Begun.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Queue from "./Queue.ts"
+import * as Revision from "./Revision.ts"
 
 /**
  * How long a guest has for what it is asked, in seconds (absent: 90), and whether it is done without the guest when that is over (absent: yes).
@@ -31,11 +32,12 @@ export interface Patience {
 export const longestPatience = 3600
 
 /** @since 0.6.0 @category errors */
-export type PowerError = Errors.VmNotFound | Errors.VmConflict | Errors.OperationFailed | Errors.PersistenceError
+export type PowerError =
+  Errors.VmNotFound | Errors.VmConflict | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError
 
 /**
  * Each begins when what else is being done with the VM has ended, and waits for its own end. What is wanted of the VM's power is kept from then
- * on. `VmConflict`: it makes no sense in the state the VM is in, and what does is said.
+ * on. `VmConflict`: it makes no sense in the state the VM is in, and what does is said. `HasChanged`: the VM's revision is not the expected one.
  *
  * @since 0.6.0 @category services
  */
@@ -43,18 +45,26 @@ export class Power extends Context.Tag("vmfabric/Power")<
   Power,
   {
     /** One that runs is left running; one that is paused goes on. */
-    readonly start: (id: VmId) => Effect.Effect<void, PowerError>
+    readonly start: (id: VmId, expect?: Revision.Expect) => Effect.Effect<void, PowerError>
     /** The guest is asked to; the operation's `outcome` says whether it has, or its power was taken. */
-    readonly shutDown: (id: VmId, patience?: Patience) => Effect.Effect<void, PowerError | Errors.InvalidArgument>
+    readonly shutDown: (
+      id: VmId,
+      patience?: Patience,
+      expect?: Revision.Expect
+    ) => Effect.Effect<void, PowerError | Errors.InvalidArgument>
     /** The power is taken without asking the guest. */
-    readonly powerOff: (id: VmId) => Effect.Effect<void, PowerError>
+    readonly powerOff: (id: VmId, expect?: Revision.Expect) => Effect.Effect<void, PowerError>
     /** The guest is asked to start anew; the operation's `outcome` says whether it has, or was reset. */
-    readonly reboot: (id: VmId, patience?: Patience) => Effect.Effect<void, PowerError | Errors.InvalidArgument>
+    readonly reboot: (
+      id: VmId,
+      patience?: Patience,
+      expect?: Revision.Expect
+    ) => Effect.Effect<void, PowerError | Errors.InvalidArgument>
     /** The guest begins anew without being asked; a paused one stays paused. */
-    readonly reset: (id: VmId) => Effect.Effect<void, PowerError>
+    readonly reset: (id: VmId, expect?: Revision.Expect) => Effect.Effect<void, PowerError>
     /** The guest stands still and keeps its memory. */
-    readonly pause: (id: VmId) => Effect.Effect<void, PowerError>
-    readonly resume: (id: VmId) => Effect.Effect<void, PowerError>
+    readonly pause: (id: VmId, expect?: Revision.Expect) => Effect.Effect<void, PowerError>
+    readonly resume: (id: VmId, expect?: Revision.Expect) => Effect.Effect<void, PowerError>
   }
 >() {}
 
@@ -89,11 +99,17 @@ export const layer = Layer.effect(
     const operations = yield* Operations
     const queue = yield* Queue.Queue
 
-    const run = Effect.fnUntraced(function* (id: VmId, kind: PowerKind, detail: OperationDetail = {}) {
+    const run = Effect.fnUntraced(function* (
+      id: VmId,
+      kind: PowerKind,
+      expect?: Revision.Expect,
+      detail: OperationDetail = {}
+    ) {
       const intent = yield* Intent.Intent
-      const check = (vm: Vm): Effect.Effect<void, Errors.VmConflict> => {
+      const expected = Revision.checkVm(expect)
+      const check = (vm: Vm): Effect.Effect<void, Errors.VmConflict | Errors.HasChanged> => {
         const reason = isSettled(vm.state) ? senseless[kind][vm.state] : `is ${vm.state}: it can only be destroyed`
-        return reason === undefined ? Effect.void : new Errors.VmConflict({ vmId: id, reason })
+        return reason === undefined ? (expected?.(vm) ?? Effect.void) : new Errors.VmConflict({ vmId: id, reason })
       }
       const confirm = ({ operation, vm }: VmBegun) =>
         Effect.zipRight(
@@ -112,17 +128,17 @@ export const layer = Layer.effect(
 
     const asking =
       (kind: "ShutDownVm" | "RebootVm") =>
-      (id: VmId, patience: Patience = {}) =>
-        Effect.zipRight(checkPatience(patience), run(id, kind, patience))
+      (id: VmId, patience: Patience = {}, expect?: Revision.Expect) =>
+        Effect.zipRight(checkPatience(patience), run(id, kind, expect, patience))
 
     return Power.of({
-      start: Effect.fn("Power.start")((id) => run(id, "StartVm")),
+      start: Effect.fn("Power.start")((id, expect) => run(id, "StartVm", expect)),
       shutDown: Effect.fn("Power.shutDown")(asking("ShutDownVm")),
-      powerOff: Effect.fn("Power.powerOff")((id) => run(id, "PowerOffVm")),
+      powerOff: Effect.fn("Power.powerOff")((id, expect) => run(id, "PowerOffVm", expect)),
       reboot: Effect.fn("Power.reboot")(asking("RebootVm")),
-      reset: Effect.fn("Power.reset")((id) => run(id, "ResetVm")),
-      pause: Effect.fn("Power.pause")((id) => run(id, "PauseVm")),
-      resume: Effect.fn("Power.resume")((id) => run(id, "ResumeVm"))
+      reset: Effect.fn("Power.reset")((id, expect) => run(id, "ResetVm", expect)),
+      pause: Effect.fn("Power.pause")((id, expect) => run(id, "PauseVm", expect)),
+      resume: Effect.fn("Power.resume")((id, expect) => run(id, "ResumeVm", expect))
     })
   })
 ).pipe(Layer.provide(Queue.layer))

@@ -24,6 +24,7 @@ import * as Candidates from "./Candidates.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
 import * as Queue from "./Queue.ts"
+import * as Revision from "./Revision.ts"
 
 /** A VM with what was last seen of it: as true as the status of its host. `seen` null: never yet. @since 0.3.0 @category models */
 export interface VmReport {
@@ -58,11 +59,12 @@ export class Reality extends Context.Tag("vmfabric/Reality")<
     ) => Effect.Effect<void, Errors.HostNotFound | Errors.HostError | Errors.StorageError | Errors.PersistenceError>
     /**
      * Makes the VM's domain what it should be, as far as nothing is taken from a running guest: title, vCPUs and memory of its definition,
-     * volumes that are missing, and started when it does not run. Waits for the end of it.
+     * volumes that are missing, and started when it does not run. Waits for the end of it. `HasChanged`: the VM's revision is not the expected one.
      */
     readonly repair: (
-      id: VmId
-    ) => Effect.Effect<void, Errors.VmNotFound | Errors.OperationFailed | Errors.PersistenceError>
+      id: VmId,
+      expect?: Revision.Expect
+    ) => Effect.Effect<void, Errors.VmNotFound | Errors.HasChanged | Errors.OperationFailed | Errors.PersistenceError>
   }
 >() {}
 
@@ -125,8 +127,9 @@ export const layer = Layer.effect(
       drift: inventory.drift(),
       foreign: observer.foreign,
       look: Effect.fn("Reality.look")((id) => Effect.zipRight(inventory.host(id), observer.look(id))),
-      repair: Effect.fn("Reality.repair")(function* (id) {
+      repair: Effect.fn("Reality.repair")(function* (id, expect) {
         yield* inventory.vm(id)
+        const check = Revision.checkVm(expect)
         const intent = yield* Intent.Intent
         const confirm = Effect.fnUntraced(function* ({
           operation,
@@ -147,7 +150,7 @@ export const layer = Layer.effect(
         }, Effect.orDie)
         const operation = yield* queue.whenFree(
           { vmId: id },
-          inventory.beginOnVm(id, "RepairVm", { repair: everything }, confirm).pipe(
+          inventory.beginOnVm(id, "RepairVm", { repair: everything }, confirm, check).pipe(
             Effect.tap((operation) => Begun.start(operations, operation)),
             Effect.uninterruptible
           )

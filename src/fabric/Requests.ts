@@ -84,7 +84,7 @@ export const layer = Layer.effect(
       repeated: (led: Led) => Effect.Effect<B, E2, R2>
     ) =>
       inTurn(
-        key.key,
+        JSON.stringify([key.asker ?? null, key.key]),
         Effect.fnUntraced(function* (leave: Effect.Effect<void>) {
           const now = yield* Clock.currentTimeMillis
           const before = yield* inventory.keyed(key)

@@ -194,13 +194,13 @@ export const layer = Layer.effect(
     const again: Readonly<Record<OperationKind, Again>> = {
       CreateVm: create,
       DestroyVm: ofVm((id) => vms.destroy(id)),
-      StartVm: ofVm(power.start),
+      StartVm: ofVm((id) => power.start(id)),
       ShutDownVm: ofVm((id, detail) => power.shutDown(id, patience(detail))),
-      PowerOffVm: ofVm(power.powerOff),
+      PowerOffVm: ofVm((id) => power.powerOff(id)),
       RebootVm: ofVm((id, detail) => power.reboot(id, patience(detail))),
-      ResetVm: ofVm(power.reset),
-      PauseVm: ofVm(power.pause),
-      ResumeVm: ofVm(power.resume),
+      ResetVm: ofVm((id) => power.reset(id)),
+      PauseVm: ofVm((id) => power.pause(id)),
+      ResumeVm: ofVm((id) => power.resume(id)),
       // it is wanted already: its domain is told once more
       ConfigureVm: ofVm((id) =>
         Effect.flatMap(inventory.vm(id), ({ autostart, name }) => vms.change(id, { name, autostart }))
@@ -208,7 +208,7 @@ export const layer = Layer.effect(
       ResizeVm: ofVm((id, { type }, operation) =>
         type === undefined ? without(operation, "type") : vms.resize(id, type)
       ),
-      RepairVm: ofVm(reality.repair),
+      RepairVm: ofVm((id) => reality.repair(id)),
       CleanVm: (operation) =>
         refuse(
           operation,
@@ -231,19 +231,19 @@ export const layer = Layer.effect(
         )
       ),
       DestroyVolume: ofVolume((id) => volumes.destroy(id)),
-      RestoreVolume: ofVolume(volumes.restore),
-      PurgeVolume: ofVolume(volumes.purge),
+      RestoreVolume: ofVolume((id) => volumes.restore(id)),
+      PurgeVolume: ofVolume((id) => volumes.purge(id)),
       AttachVolume: ofVolume((id, _, operation) =>
         operation.vmId === null ? without(operation, "VM") : volumes.attach(id, operation.vmId)
       ),
-      DetachVolume: ofVolume(volumes.detach),
+      DetachVolume: ofVolume((id) => volumes.detach(id)),
       GrowVolume: ofVolume((id, { size }, operation) =>
         size === undefined ? without(operation, "size") : volumes.grow(id, size)
       ),
       RenameVolume: ofVolume((id, { name }, operation) =>
         name === undefined ? without(operation, "name") : volumes.rename(id, name)
       ),
-      RevertVolume: ofSnapshot(volumes.revert),
+      RevertVolume: ofSnapshot((id) => volumes.revert(id)),
       CreateSnapshot: ofVolume((id, _, operation) =>
         operation.snapshotId === null
           ? without(operation, "snapshot")

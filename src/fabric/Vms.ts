@@ -67,8 +67,8 @@ export interface CreateVm extends Omit<NewSettings, "placement">, CloudInitRules
   /** absent: one on the default network of whatever host it comes to; none: an empty list */
   readonly nics?: ReadonlyArray<NewNic>
   readonly idempotencyKey?: string
-  /** one of so many that are asked for with one key */
-  readonly of?: number
+  /** which of so many it is that are asked for with one key, from 1 on: its name ends in that number. @since 0.9.0 */
+  readonly among?: { readonly number: number; readonly count: number }
   /** how many of the same come after it, all or none of them */
   readonly following?: number
 }
@@ -433,6 +433,7 @@ export const layer = Layer.effect(
     /** What a request asks for, checked, and its key. */
     const prepared = Effect.fnUntraced(function* (request: CreateVm) {
       const {
+        among,
         following,
         hostname,
         idempotencyKey,
@@ -440,7 +441,6 @@ export const layer = Layer.effect(
         instanceType,
         name,
         networkConfig,
-        of,
         onCrash = "leave",
         ...others
       } = request
@@ -460,13 +460,20 @@ export const layer = Layer.effect(
         instanceType,
         imageId ?? null,
         onCrash,
-        ...(of === undefined ? [] : [of]),
+        ...(among === undefined ? [] : [among.count]),
         ...(nics === usualNics ? [] : [Nics.said(nics)]),
         ...more,
         // it may be secret, and keys outlive the VM
         ...(isTold ? [createHash("sha256").update(JSON.stringify(told)).digest("base64url")] : [])
       ]
-      const key = yield* Keys.make(idempotencyKey, said)
+      const [, , ...saidOfAll] = said
+      const key = yield* Keys.make(
+        idempotencyKey,
+        said,
+        among === undefined
+          ? undefined
+          : { number: among.number, request: ["VMs", name.slice(0, -`-${among.number}`.length), ...saidOfAll] }
+      )
       const type = yield* inventory.type(instanceType)
       const image = yield* pickImage(imageId)
       const owner = yield* Asker

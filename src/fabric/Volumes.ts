@@ -88,20 +88,25 @@ export class Volumes extends Context.Tag("vmfabric/Volumes")<
      * clones of its snapshots. Repeating it is fine. `HasChanged`: its revision is not the expected one.
      */
     readonly destroy: (id: VolumeId, expect?: Revision.Expect) => Effect.Effect<void, ChangeError | Errors.HasChanged>
-    /** Back from the trash. One that is not there is left as it is. */
-    readonly restore: (id: VolumeId) => Effect.Effect<Volume, ChangeError>
-    /** Out of the trash for good, without waiting for the window to pass. */
-    readonly purge: (id: VolumeId) => Effect.Effect<void, ChangeError>
+    /** Back from the trash. One that is not there is left as it is. `HasChanged`: its revision is not the expected one. */
+    readonly restore: (id: VolumeId, expect?: Revision.Expect) => Effect.Effect<Volume, ChangeError | Errors.HasChanged>
+    /** Out of the trash for good, without waiting for the window to pass. `HasChanged`: its revision is not the expected one. */
+    readonly purge: (id: VolumeId, expect?: Revision.Expect) => Effect.Effect<void, ChangeError | Errors.HasChanged>
     /**
      * To a VM, running or not; the guest finds it by its serial. Attached to that VM already is fine, to another is refused. A volume that
-     * is kept on a host and was never attached goes along to the VM's host; one that was stays.
+     * is kept on a host and was never attached goes along to the VM's host; one that was stays. `HasChanged`: the volume's revision is not the expected
+     * one.
      */
     readonly attach: (
       id: VolumeId,
-      vmId: VmId
-    ) => Effect.Effect<Volume, ChangeError | Errors.VmNotFound | Errors.PoolFull>
-    /** Waits until the guest lets go; when it does not in time, the volume stays attached, and the failure says so. */
-    readonly detach: (id: VolumeId) => Effect.Effect<void, ChangeError>
+      vmId: VmId,
+      expect?: Revision.Expect
+    ) => Effect.Effect<Volume, ChangeError | Errors.HasChanged | Errors.VmNotFound | Errors.PoolFull>
+    /**
+     * Waits until the guest lets go; when it does not in time, the volume stays attached, and the failure says so. `HasChanged`: its revision is not the
+     * expected one.
+     */
+    readonly detach: (id: VolumeId, expect?: Revision.Expect) => Effect.Effect<void, ChangeError | Errors.HasChanged>
     /** To `size` GiB, which its owner's quota has to have room for. A guest that has it sees the new size. Never smaller. */
     readonly grow: (id: VolumeId, size: number) => Effect.Effect<Volume, ChangeError | GrowError>
     readonly rename: (id: VolumeId, name: string) => Effect.Effect<Volume, ChangeError | Errors.InvalidArgument>
@@ -114,13 +119,14 @@ export class Volumes extends Context.Tag("vmfabric/Volumes")<
 
     /**
      * The content at this moment: as after a power cut where a guest is writing. With a key repeating the request is harmless: it is the same
-     * snapshot that is waited for, or the same failure.
+     * snapshot that is waited for, or the same failure. `HasChanged`: the volume's revision is not the expected one.
      */
     readonly snapshot: (
       id: VolumeId,
       name: string,
-      idempotencyKey?: string
-    ) => Effect.Effect<Snapshot, ChangeError | Errors.InvalidArgument | Errors.KeyReused>
+      idempotencyKey?: string,
+      expect?: Revision.Expect
+    ) => Effect.Effect<Snapshot, ChangeError | Errors.HasChanged | Errors.InvalidArgument | Errors.KeyReused>
     readonly getSnapshot: (id: SnapshotId) => Effect.Effect<Snapshot, Errors.SnapshotNotFound | Errors.PersistenceError>
     readonly snapshots: (
       id: VolumeId
@@ -130,10 +136,14 @@ export class Volumes extends Context.Tag("vmfabric/Volumes")<
       id: SnapshotId,
       expect?: Revision.Expect
     ) => Effect.Effect<void, ChangeError | Errors.HasChanged | Errors.SnapshotNotFound>
-    /** Content and size become the snapshot's. Refused while a running VM has the volume. */
+    /** Content and size become the snapshot's. Refused while a running VM has the volume. `HasChanged`: the snapshot's revision is not the expected one. */
     readonly revert: (
-      id: SnapshotId
-    ) => Effect.Effect<Volume, ChangeError | Errors.SnapshotNotFound | Errors.PoolFull | Errors.QuotaExceeded>
+      id: SnapshotId,
+      expect?: Revision.Expect
+    ) => Effect.Effect<
+      Volume,
+      ChangeError | Errors.HasChanged | Errors.SnapshotNotFound | Errors.PoolFull | Errors.QuotaExceeded
+    >
   }
 >() {}
 
@@ -215,9 +225,9 @@ export const layer = (options: { readonly undoWindow: number }) =>
         snapshot: snapshot ?? view?.snapshots.find((one) => one.snapshot.id === operation?.snapshotId)?.snapshot ?? null
       })
 
-      /** The same where nothing is expected, and there is no key. */
+      /** The same where there is no key. */
       const change = (id: VolumeId, vmId: VmId | null, rule: Rules.Rule) =>
-        Effect.catchTag(changeWith(id, vmId, rule), "HasChanged", "KeyReused", Effect.die)
+        Effect.catchTag(changeWith(id, vmId, rule), "KeyReused", Effect.die)
 
       /** For what needs no VM and no more room: those refusals cannot come. */
       const ofSnapshot = (id: VolumeId, rule: Rules.Rule, key?: RequestKey) =>
@@ -320,7 +330,8 @@ export const layer = (options: { readonly undoWindow: number }) =>
         return yield* Effect.orDie(inventory.volumeRecord(admitted.volume.id))
       })
 
-      const purge = (id: VolumeId) => Effect.asVoid(inPlace(id, Rules.purge))
+      const purge = (id: VolumeId, expect?: Revision.Expect) =>
+        Effect.asVoid(inPlace(id, Rules.expecting(expect, Rules.purge)))
 
       const get = (id: VolumeId) => inventory.volume(id)
 
@@ -335,25 +346,40 @@ export const layer = (options: { readonly undoWindow: number }) =>
           const begun = yield* Effect.catchTag(ofSnapshot(id, rule), "SnapshotNotFound", "KeyReused", Effect.die)
           if (begun.operation !== null && options.undoWindow === 0) yield* purge(id)
         }),
-        restore: Effect.fn("Volumes.restore")((id) => Effect.zipRight(inPlace(id, Rules.restore), get(id))),
+        restore: Effect.fn("Volumes.restore")((id, expect) =>
+          Effect.zipRight(inPlace(id, Rules.expecting(expect, Rules.restore)), get(id))
+        ),
         purge: Effect.fn("Volumes.purge")(purge),
-        attach: Effect.fn("Volumes.attach")((id, vmId) =>
+        attach: Effect.fn("Volumes.attach")((id, vmId, expect) =>
           Effect.zipRight(
-            Effect.catchTag(change(id, vmId, Rules.attach), "SnapshotNotFound", "QuotaExceeded", Effect.die),
+            Effect.catchTag(
+              change(id, vmId, Rules.expecting(expect, Rules.attach)),
+              "SnapshotNotFound",
+              "QuotaExceeded",
+              Effect.die
+            ),
             get(id)
           )
         ),
-        detach: Effect.fn("Volumes.detach")((id) => Effect.asVoid(inPlace(id, Rules.detach))),
+        detach: Effect.fn("Volumes.detach")((id, expect) =>
+          Effect.asVoid(inPlace(id, Rules.expecting(expect, Rules.detach)))
+        ),
         grow: Effect.fn("Volumes.grow")(function* (id, size) {
           yield* checkSize(size)
           const volume = yield* get(id)
           if (!hasCopies(volume)) yield* pools.refresh
-          yield* Effect.catchTag(change(id, null, Rules.grow(size)), "VmNotFound", "SnapshotNotFound", Effect.die)
+          yield* Effect.catchTag(
+            change(id, null, Rules.grow(size)),
+            "VmNotFound",
+            "SnapshotNotFound",
+            "HasChanged",
+            Effect.die
+          )
           return yield* get(id)
         }),
         rename: Effect.fn("Volumes.rename")(function* (id, name) {
           yield* checkName(name)
-          yield* inPlace(id, Rules.rename(name))
+          yield* Effect.catchTag(inPlace(id, Rules.rename(name)), "HasChanged", Effect.die)
           return yield* get(id)
         }),
         edit: Effect.fn("Volumes.edit")(function* (id, { name, size }, expect) {
@@ -380,14 +406,14 @@ export const layer = (options: { readonly undoWindow: number }) =>
           return yield* get(id)
         }),
         getSnapshot: inventory.snapshot,
-        snapshot: Effect.fn("Volumes.snapshot")(function* (id, name, idempotencyKey) {
+        snapshot: Effect.fn("Volumes.snapshot")(function* (id, name, idempotencyKey, expect) {
           yield* checkName(name)
           const key = yield* Keys.make(idempotencyKey, ["snapshot", id, name])
           const seen = yield* inventory.seen
+          const rule: Rules.Rule = (view) => Rules.snapshot(name, hasCopies(view.volume), seen)(view)
           const { snapshot } = yield* Effect.catchTag(
-            ofSnapshot(id, (view) => Rules.snapshot(name, hasCopies(view.volume), seen)(view), key),
+            ofSnapshot(id, Rules.expecting(expect, rule), key),
             "SnapshotNotFound",
-            "HasChanged",
             Effect.die
           )
           if (snapshot === null) return yield* Effect.dieMessage(`no snapshot of volume ${id} was written`)
@@ -400,10 +426,11 @@ export const layer = (options: { readonly undoWindow: number }) =>
           const rule = Rules.expecting(expect, Rules.destroySnapshot(id, hasCopies(volume)), id)
           yield* Effect.catchTag(ofSnapshot(volumeId, rule), "KeyReused", Effect.die)
         }),
-        revert: Effect.fn("Volumes.revert")(function* (id) {
+        revert: Effect.fn("Volumes.revert")(function* (id, expect) {
           const { volumeId } = yield* inventory.snapshot(id)
           const seen = yield* inventory.seen
-          yield* Effect.catchTag(change(volumeId, null, Rules.revert(id, seen)), "VmNotFound", Effect.die)
+          const rule = Rules.expecting(expect, Rules.revert(id, seen), id)
+          yield* Effect.catchTag(change(volumeId, null, rule), "VmNotFound", Effect.die)
           return yield* get(volumeId)
         })
       })

@@ -97,12 +97,17 @@ export interface KeptWith {
 }
 
 /**
- * What makes repeating a request harmless: the same key with the same fingerprint is the same request.
+ * What makes repeating a request harmless: the same key with the same fingerprint is the same request. Keys are of whoever asks: the same one of two of
+ * them is two.
  *
  * @since 0.3.0 @category models
  */
 export interface RequestKey {
   readonly key: string
+  /** absent or null: nobody in particular. @since 0.9.0 */
+  readonly asker?: UserName | null
+  /** which of those it is that are asked for with one key, from 1 on, and the fingerprint of all of it. Absent: it is asked for alone. @since 0.9.0 */
+  readonly among?: { readonly number: number; readonly fingerprint: string }
   /** of everything the request says */
   readonly fingerprint: string
   /** the operation it led to before, which has failed and is tried anew on another host */

@@ -625,6 +625,17 @@ describe("a disabled user", () => {
           code: "user_conflict",
           detail: "user the-admin cannot disable themselves: ask another admin to"
         })
+        // also where another admin is left, and when it is only planned
+        assert.strictEqual((yield* json("PATCH", "/api/v1/users/ada", { role: "admin" }, headers)).status, 200)
+        for (const path of ["/api/v1/users/the-admin", "/api/v1/users/the-admin?plan=true"]) {
+          const removed = yield* ask("DELETE", path, { headers })
+          assert.deepInclude(JSON.parse(removed.text), {
+            status: 409,
+            code: "user_conflict",
+            detail: "user the-admin cannot remove themselves: ask another admin to"
+          })
+        }
+        assert.strictEqual((yield* json("PATCH", "/api/v1/users/ada", { role: "operator" }, headers)).status, 200)
         assert.strictEqual((yield* json("PATCH", "/api/v1/users/ada", { disabled: true }, token)).status, 403)
         assert.strictEqual((yield* json("PATCH", "/api/v1/users/nobody", { disabled: true }, headers)).status, 404)
         assert.strictEqual((yield* json("PATCH", "/api/v1/users/ada", { disable: true }, headers)).status, 400)

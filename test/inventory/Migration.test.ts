@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as path from "node:path"
 import * as Database from "../../layers/Database.ts"
 import { migrations } from "../../layers/sql/Migrations.ts"
+import { UserName } from "../../src/domain/Identity.ts"
 import { HostId, ImageId, OperationId, VmId } from "../../src/domain/Ids.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
@@ -243,7 +244,8 @@ describe("a database of version 0001", () => {
         { migration_id: 22, name: "disabled_users" },
         { migration_id: 23, name: "webhook_deliveries" },
         { migration_id: 24, name: "keyed_things" },
-        { migration_id: 25, name: "quotas" }
+        { migration_id: 25, name: "quotas" },
+        { migration_id: 26, name: "askers" }
       ])
     })
   )
@@ -486,6 +488,97 @@ describe("a database of version 0003", () => {
           ["vm.drift", 1, null, 1, '{"count":0,"fields":""}'],
           ["vm.changed", 2, null, 1, '{"name":"vm-creating","state":"running","hostId":1}']
         ])
+      }).pipe(Effect.provide(layerOn(filename)))
+    })
+  )
+})
+
+describe("keys of a database of version 0025", () => {
+  const { "0026_askers": _, ...before } = migrations
+  const said = {
+    hers: ["VM", "web", 1, null, "leave"],
+    one: ["VM", "zz-1", 1, null, "leave", 2, "{}"],
+    two: ["VM", "zz-2", 1, null, "leave", 2, "{}"],
+    data: ["volume", "data", 1, null],
+    off: ["POST", "/api/v1/vms/1/power-off", "null"],
+    token: ["bob", "admin", "POST", "/api/v1/tokens", "{}"]
+  }
+  const kept = (key: string, fingerprint: ReadonlyArray<unknown>, operation: number | null, thing: string | null) =>
+    `insert into request_keys values ('${key}', '${JSON.stringify(fingerprint)}',
+      ${operation === null ? "null" : `'${operationId(operation)}'`},
+      ${thing === null ? "null, null" : `'${thing}', '7'`}, ${Number.MAX_SAFE_INTEGER})`
+
+  it.scoped("are their owners', whoever's where that was not kept, and one for all of a batch", () =>
+    Effect.gen(function* () {
+      const { filename } = yield* earlier(
+        { "0001_initial": migrations["0001_initial"], "0002_volumes": migrations["0002_volumes"] },
+        secondStatements,
+        []
+      )
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const sql = Context.get(yield* Layer.build(SqliteClient.layer({ filename })), SqlClient.SqlClient)
+          yield* Migrator.make({})({ loader: Migrator.fromRecord(before) }).pipe(
+            Effect.provideService(SqlClient.SqlClient, sql)
+          )
+          for (const statement of [
+            "update vms set owner = 'ada' where id in (1, 3)",
+            "update volumes set owner = 'bob' where id = 1",
+            kept("k", said.hers, 1, null),
+            // one of a batch is nobody's, and the other one ada's
+            kept("b/1", said.one, 2, null),
+            kept("b/2", said.two, 5, null),
+            kept("v", said.data, 6, null),
+            kept("o", said.off, 3, null),
+            kept("t", said.token, null, "token"),
+            kept("odd", ["x"], 4, null),
+            `update request_keys set fingerprint = 'no JSON' where key = 'odd'`
+          ])
+            yield* sql.unsafe(statement)
+        })
+      )
+      const all = JSON.stringify(["VMs", "zz", ...said.one.slice(2)])
+      yield* Effect.gen(function* () {
+        const inventory = yield* Inventory
+        const { read, sql } = yield* Database.Database
+        const rows = yield* read("look", sql<Row>`select * from request_keys order by key, asker, number`)
+        assert.deepStrictEqual(
+          rows.map(({ asker, fingerprint, key, number, operation_id: operation, thing, thing_id: id }) => [
+            asker,
+            key,
+            number,
+            fingerprint,
+            operation ?? `${String(thing)} ${String(id)}`
+          ]),
+          [
+            ["*", "b", 0, all, operationId(5)],
+            ["*", "b", 2, JSON.stringify(said.two), operationId(5)],
+            ["ada", "b", 0, all, operationId(2)],
+            ["ada", "b", 1, JSON.stringify(said.one), operationId(2)],
+            ["ada", "k", 0, JSON.stringify(said.hers), operationId(1)],
+            ["*", "o", 0, JSON.stringify(said.off), operationId(3)],
+            ["*", "odd", 0, "no JSON", operationId(4)],
+            ["bob", "t", 0, JSON.stringify(said.token), "token 7"],
+            ["bob", "v", 0, JSON.stringify(said.data), operationId(6)]
+          ]
+        )
+        assert.deepStrictEqual(yield* read("check", sql`pragma foreign_key_check`), [])
+        const led = (asker: string | null, key: string, said: ReadonlyArray<unknown>, number?: number) =>
+          inventory.keyed({
+            key,
+            asker: asker === null ? null : UserName.make(asker),
+            fingerprint: JSON.stringify(said),
+            ...(number === undefined ? {} : { among: { number, fingerprint: all } })
+          })
+        assert.deepInclude(yield* led("ada", "k", said.hers), { _tag: "Operation" })
+        for (const other of ["bob", null]) assert.isNull(yield* led(other, "k", said.hers))
+        assert.deepInclude(yield* led("ada", "b", said.one, 1), { _tag: "Operation" })
+        for (const whoever of ["ada", "bob", null]) {
+          assert.deepInclude(yield* led(whoever, "b", said.two, 2), { _tag: "Operation" })
+          assert.deepInclude(yield* led(whoever, "o", said.off), { _tag: "Operation" })
+          assert.strictEqual((yield* Effect.flip(led(whoever, "o", said.hers)))._tag, "KeyReused")
+        }
+        assert.deepStrictEqual(yield* led("bob", "t", said.token), { _tag: "Thing", thing: "token", id: "7" })
       }).pipe(Effect.provide(layerOn(filename)))
     })
   )

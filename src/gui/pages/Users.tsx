@@ -309,7 +309,7 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
               {
                 name: "Remove…",
                 danger: true,
-                disabled: false,
+                disabled: user.name === mine,
                 act: () => open((close) => <RemoveDialog user={user} onClose={close} onDone={refresh} />)
               }
             ]

@@ -14,6 +14,7 @@ import type { Planning } from "../../api/Plans.ts"
 import { InvalidArgument, type PlanOutdated, SecretNotKept } from "../../domain/Errors.ts"
 import type { OperationId } from "../../domain/Ids.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
+import { Asker } from "../../fabric/Asker.ts"
 import * as Begun from "../../fabric/Begun.ts"
 import * as Plans from "../../fabric/Plans.ts"
 import { type MadeError, type RequestError, Requests } from "../../fabric/Requests.ts"
@@ -47,6 +48,9 @@ export const applied = (wait: number | undefined): Record<string, string> =>
   wait === undefined ? {} : { "preference-applied": `wait=${wait}` }
 
 const encode = Schema.encodeSync(Operation)
+
+/** Two who use the same key have two. */
+const ofAsker = (key: string) => Effect.map(Asker, (asker) => JSON.stringify([asker, key]))
 
 const respond = (report: OperationReport, wait: number | undefined) =>
   Json.answer(encode(Views.operation(report)), {
@@ -167,11 +171,13 @@ export const make = Effect.gen(function* () {
     const key = asked.headers["idempotency-key"]
     return made(
       asked,
-      key === undefined ? useCase : Effect.tap(useCase, (value) => told.remember(key, value)),
+      key === undefined
+        ? useCase
+        : Effect.tap(useCase, (value) => Effect.flatMap(ofAsker(key), (mine) => told.remember(mine, value))),
       Effect.fnUntraced(function* (id, key) {
         const name = yield* named(id)
         if (name === null) return null
-        return (yield* told.recall(key)) ?? (yield* new SecretNotKept({ key, ...name }))
+        return (yield* told.recall(yield* ofAsker(key))) ?? (yield* new SecretNotKept({ key, ...name }))
       })
     )
   }

@@ -89,6 +89,12 @@ const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing
   return Json.text(`{"items":[${items.join(",")}],${JSON.stringify(rest).slice(1)}`)
 })
 
+/** With what `If-Match` expects. */
+const withExpectation = <A, E, R>(
+  { headers }: { readonly headers: { readonly "if-match"?: string } },
+  useCase: (expect: Revision.Expect | undefined) => Effect.Effect<A, E, R>
+) => Effect.flatMap(expectation(headers["if-match"]), useCase)
+
 const encodeBatch = Schema.encodeSync(Batch)
 
 const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
@@ -157,34 +163,70 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       .handle("changeVm", (asked) =>
         answers.begun(
           asked,
-          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            vms.change(asked.path.id, asked.payload, expect)
-          ),
+          withExpectation(asked, (expect) => vms.change(asked.path.id, asked.payload, expect)),
           () => one(asked.path.id)
         )
       )
       .handle("destroyVm", (asked) =>
         answers.begun(
           asked,
-          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => vms.destroy(asked.path.id, expect))
+          withExpectation(asked, (expect) => vms.destroy(asked.path.id, expect))
         )
       )
       .handle("resizeVm", (asked) =>
         answers.begun(
           asked,
-          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            vms.resize(asked.path.id, asked.payload.instanceType, expect)
-          )
+          withExpectation(asked, (expect) => vms.resize(asked.path.id, asked.payload.instanceType, expect))
         )
       )
-      .handle("startVm", (asked) => answers.begun(asked, power.start(asked.path.id)))
-      .handle("shutDownVm", (asked) => answers.begun(asked, power.shutDown(asked.path.id, asked.payload)))
-      .handle("powerOffVm", (asked) => answers.begun(asked, power.powerOff(asked.path.id)))
-      .handle("rebootVm", (asked) => answers.begun(asked, power.reboot(asked.path.id, asked.payload)))
-      .handle("resetVm", (asked) => answers.begun(asked, power.reset(asked.path.id)))
-      .handle("pauseVm", (asked) => answers.begun(asked, power.pause(asked.path.id)))
-      .handle("resumeVm", (asked) => answers.begun(asked, power.resume(asked.path.id)))
-      .handle("repairVm", (asked) => answers.begun(asked, reality.repair(asked.path.id)))
+      .handle("startVm", (asked) =>
+        answers.begun(
+          asked,
+          withExpectation(asked, (expect) => power.start(asked.path.id, expect))
+        )
+      )
+      .handle("shutDownVm", (asked) =>
+        answers.begun(
+          asked,
+          withExpectation(asked, (expect) => power.shutDown(asked.path.id, asked.payload, expect))
+        )
+      )
+      .handle("powerOffVm", (asked) =>
+        answers.begun(
+          asked,
+          withExpectation(asked, (expect) => power.powerOff(asked.path.id, expect))
+        )
+      )
+      .handle("rebootVm", (asked) =>
+        answers.begun(
+          asked,
+          withExpectation(asked, (expect) => power.reboot(asked.path.id, asked.payload, expect))
+        )
+      )
+      .handle("resetVm", (asked) =>
+        answers.begun(
+          asked,
+          withExpectation(asked, (expect) => power.reset(asked.path.id, expect))
+        )
+      )
+      .handle("pauseVm", (asked) =>
+        answers.begun(
+          asked,
+          withExpectation(asked, (expect) => power.pause(asked.path.id, expect))
+        )
+      )
+      .handle("resumeVm", (asked) =>
+        answers.begun(
+          asked,
+          withExpectation(asked, (expect) => power.resume(asked.path.id, expect))
+        )
+      )
+      .handle("repairVm", (asked) =>
+        answers.begun(
+          asked,
+          withExpectation(asked, (expect) => reality.repair(asked.path.id, expect))
+        )
+      )
       .handle("getCloudInit", ({ path }) =>
         told(
           vms.cloudInit(path.id).pipe(
@@ -196,9 +238,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       .handle("changeCloudInit", (asked) =>
         answers.begun(
           asked,
-          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            vms.setCloudInit(asked.path.id, asked.payload, expect)
-          )
+          withExpectation(asked, (expect) => vms.setCloudInit(asked.path.id, asked.payload, expect))
         )
       )
       .handle("listVmDrift", ({ path }) =>
@@ -227,21 +267,22 @@ const nics = HttpApiBuilder.group(api, "nics", (handlers) =>
       .handle("listNics", ({ path }) =>
         told(Effect.map(nics.list(path.id), ({ nics, unread }) => ({ items: nics.map(Views.nic), unread })))
       )
-      .handle("addNic", (asked) => created(asked, nics.attach(asked.path.id, { ...asked.payload, ...keyOf(asked) })))
+      .handle("addNic", (asked) =>
+        created(
+          asked,
+          withExpectation(asked, (expect) => nics.attach(asked.path.id, { ...asked.payload, ...keyOf(asked) }, expect))
+        )
+      )
       .handle("changeNic", (asked) =>
         begun(
           asked,
-          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            nics.setLink(asked.path.id, asked.path.nic, asked.payload.link, expect)
-          )
+          withExpectation(asked, (expect) => nics.setLink(asked.path.id, asked.path.nic, asked.payload.link, expect))
         )
       )
       .handle("removeNic", (asked) =>
         begun(
           asked,
-          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            nics.detach(asked.path.id, asked.path.nic, expect)
-          )
+          withExpectation(asked, (expect) => nics.detach(asked.path.id, asked.path.nic, expect))
         )
       )
   })
@@ -289,24 +330,47 @@ const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
       .handle("changeVolume", (asked) =>
         begun(
           asked,
-          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            volumes.edit(asked.path.id, asked.payload, expect)
-          )
+          withExpectation(asked, (expect) => volumes.edit(asked.path.id, asked.payload, expect))
         )
       )
       .handle("destroyVolume", (asked) =>
         begun(
           asked,
-          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => volumes.destroy(asked.path.id, expect))
+          withExpectation(asked, (expect) => volumes.destroy(asked.path.id, expect))
         )
       )
-      .handle("attachVolume", (asked) => begun(asked, volumes.attach(asked.path.id, asked.payload.vm)))
-      .handle("detachVolume", (asked) => begun(asked, volumes.detach(asked.path.id)))
-      .handle("restoreVolume", (asked) => begun(asked, volumes.restore(asked.path.id)))
-      .handle("purgeVolume", (asked) => begun(asked, volumes.purge(asked.path.id)))
+      .handle("attachVolume", (asked) =>
+        begun(
+          asked,
+          withExpectation(asked, (expect) => volumes.attach(asked.path.id, asked.payload.vm, expect))
+        )
+      )
+      .handle("detachVolume", (asked) =>
+        begun(
+          asked,
+          withExpectation(asked, (expect) => volumes.detach(asked.path.id, expect))
+        )
+      )
+      .handle("restoreVolume", (asked) =>
+        begun(
+          asked,
+          withExpectation(asked, (expect) => volumes.restore(asked.path.id, expect))
+        )
+      )
+      .handle("purgeVolume", (asked) =>
+        begun(
+          asked,
+          withExpectation(asked, (expect) => volumes.purge(asked.path.id, expect))
+        )
+      )
       .handle("listSnapshots", ({ path }) => told(Effect.map(volumes.snapshots(path.id), (items) => ({ items }))))
       .handle("createSnapshot", (asked) =>
-        created(asked, volumes.snapshot(asked.path.id, asked.payload.name, keyOf(asked).idempotencyKey))
+        created(
+          asked,
+          withExpectation(asked, (expect) =>
+            volumes.snapshot(asked.path.id, asked.payload.name, keyOf(asked).idempotencyKey, expect)
+          )
+        )
       )
   })
 )
@@ -322,12 +386,15 @@ const snapshots = HttpApiBuilder.group(api, "snapshots", (handlers) =>
       .handle("destroySnapshot", (asked) =>
         begun(
           asked,
-          Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            volumes.destroySnapshot(asked.path.id, expect)
-          )
+          withExpectation(asked, (expect) => volumes.destroySnapshot(asked.path.id, expect))
         )
       )
-      .handle("revertToSnapshot", (asked) => begun(asked, volumes.revert(asked.path.id)))
+      .handle("revertToSnapshot", (asked) =>
+        begun(
+          asked,
+          withExpectation(asked, (expect) => volumes.revert(asked.path.id, expect))
+        )
+      )
   })
 )
 
@@ -389,7 +456,7 @@ const images = HttpApiBuilder.group(api, "images", (handlers) =>
         told(
           decide(
             asked,
-            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => images.remove(asked.path.id, expect)),
+            withExpectation(asked, (expect) => images.remove(asked.path.id, expect)),
             Effect.as(HttpServerResponse.empty({ status: 204 }))
           )
         )
@@ -431,7 +498,7 @@ const instanceTypes = HttpApiBuilder.group(api, "instanceTypes", (handlers) =>
         told(
           decide(
             asked,
-            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => types.retire(asked.path.id, expect)),
+            withExpectation(asked, (expect) => types.retire(asked.path.id, expect)),
             Effect.map(Views.instanceType)
           )
         )
@@ -457,7 +524,7 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
         told(
           decide(
             asked,
-            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            withExpectation(asked, (expect) =>
               Effect.flatMap(hosts.get(asked.path.id), ({ host }) =>
                 hosts.change(asked.path.id, HostSettings.ofChange(asked.payload, host), expect)
               )
@@ -481,7 +548,7 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
         told(
           decide(
             asked,
-            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => hosts.remove(asked.path.id, expect)),
+            withExpectation(asked, (expect) => hosts.remove(asked.path.id, expect)),
             Effect.as(HttpServerResponse.empty({ status: 204 }))
           )
         )

@@ -84,6 +84,13 @@ const noContent = Effect.as(HttpServerResponse.empty({ status: 204 }))
 
 const forbidden = (reason: string) => new Errors.NotAllowed({ reason })
 
+/** Whoever shuts themselves out cannot take it back. */
+const isAnother = Effect.fnUntraced(function* (name: UserName, what: "disable" | "remove") {
+  const { user } = yield* me
+  if (user !== name) return
+  return yield* told(new Errors.UserConflict({ name, reason: `cannot ${what} themselves: ask another admin to` }))
+})
+
 // --- users ----------------------------------------------------------------------------------------------------------
 
 /**
@@ -127,11 +134,7 @@ const users = HttpApiBuilder.group(api, "users", (handlers) =>
       .handle("getUser", ({ path }) => told(Effect.flatMap(Accounts.named(path.name), one)))
       .handle("changeUser", (asked) =>
         Effect.gen(function* () {
-          const { user } = yield* me
-          if (asked.payload.disabled === true && user === asked.path.name) {
-            const reason = "cannot disable themselves: ask another admin to"
-            return yield* told(new Errors.UserConflict({ name: user, reason }))
-          }
+          if (asked.payload.disabled === true) yield* isAnother(asked.path.name, "disable")
           const change = Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
             Accounts.changeUser(asked.path.name, asked.payload, expect)
           )
@@ -149,15 +152,13 @@ const users = HttpApiBuilder.group(api, "users", (handlers) =>
         })
       )
       .handle("removeUser", (asked) =>
-        told(
-          decide(
-            asked,
-            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-              Accounts.removeUser(asked.path.name, expect)
-            ),
-            noContent
+        Effect.gen(function* () {
+          yield* isAnother(asked.path.name, "remove")
+          const removal = Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
+            Accounts.removeUser(asked.path.name, expect)
           )
-        )
+          return yield* told(decide(asked, removal, noContent))
+        })
       )
   })
 )

@@ -498,6 +498,22 @@ const isQueryRefused = (url: string, endpoint: Endpoint | undefined): P.Problem 
   )
 }
 
+/** What is only to be done to one as it was read must not be done to whatever it is now because nobody here compares. */
+const isConditionRefused = (
+  { headers, method }: HttpServerRequest.HttpServerRequest,
+  endpoint: Endpoint | undefined
+): P.Problem | undefined =>
+  headers["if-match"] === undefined ||
+  method === "GET" ||
+  endpoint === undefined ||
+  has(endpoint.headersSchema, "if-match")
+    ? undefined
+    : invalid(
+        "invalid_header",
+        "If-Match: this request compares no ETag; nothing was done, send it without",
+        "If-Match"
+      )
+
 /** An endpoint's own problems are encoded by its schema, which knows of no headers. */
 const withRetryAfter = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse =>
   response.status === 503 && response.headers["retry-after"] === undefined
@@ -539,7 +555,7 @@ export const middleware = HttpLayerRouter.middleware((endpoint) => {
   return Effect.catchAllCause(
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
       Effect.flatMap(current, (asked) => {
-        const refused = isQueryRefused(request.url, asked)
+        const refused = isQueryRefused(request.url, asked) ?? isConditionRefused(request, asked)
         if (refused !== undefined) return Effect.succeed(respond(refused))
         return HttpMethod.hasBody(request.method) ? withBody(request, asked) : told
       })

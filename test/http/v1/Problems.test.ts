@@ -1,12 +1,17 @@
 /** What goes wrong, and what is told of it. */
+import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
 import { request } from "node:http"
 import * as AppTest from "../../../layers/AppTest.ts"
+import { api, prefix } from "../../../src/api/Api.ts"
 import * as Problem from "../../../src/api/Problem.ts"
 import * as Errors from "../../../src/domain/Errors.ts"
 import * as Ids from "../../../src/domain/Ids.ts"
@@ -15,6 +20,7 @@ import * as Server from "../../../src/http/Server.ts"
 import * as Api from "../../../src/http/v1/Api.ts"
 import * as Problems from "../../../src/http/v1/Problems.ts"
 import * as App from "./App.ts"
+import * as Contract from "./Contract.ts"
 
 const operationId = Ids.OperationId.make("11111111-2222-4333-8444-555555555555")
 const vmId = Ids.VmId.make(7)
@@ -117,6 +123,64 @@ describe("what is refused", () => {
         assert.strictEqual(answer.status, 400, path)
         assert.notInclude(JSON.stringify(answer.body), canary)
       }
+    })
+  )
+})
+
+/** Every payload of the API that is JSON, as its own examples have it. */
+const payloads: ReadonlyArray<{
+  readonly name: string
+  readonly method: string
+  readonly path: string
+  readonly body: unknown
+}> = (() => {
+  const found: Array<(typeof payloads)[number]> = []
+  HttpApi.reflect(api, {
+    onGroup: () => undefined,
+    onEndpoint: ({ endpoint, payloads }) => {
+      for (const { ast, encoding } of payloads.values()) {
+        if (encoding.kind !== "Json") continue
+        const { method, name } = endpoint
+        const path = endpoint.path
+          .slice(prefix.length)
+          .replace(/:(name|nic|id)/g, (_, part) => (part === "name" ? "ada" : "1"))
+        const examples = Option.getOrElse(AST.getExamplesAnnotation(ast), (): ReadonlyArray<unknown> => [])
+        for (const example of examples) {
+          found.push({
+            name,
+            method,
+            path,
+            body: Schema.encodeUnknownSync(Schema.make<unknown, unknown, never>(ast))(example)
+          })
+        }
+        if (examples.length === 0) found.push({ name, method, path, body: {} })
+      }
+    }
+  })
+  return found
+})()
+
+describe("a field that is not known", () => {
+  it("is looked for in every payload", () => {
+    const names = new Set(payloads.map(({ name }) => name))
+    assert.includeMembers(
+      [...names],
+      ["createVm", "createVms", "createToken", "createUser", "setPassword", "signIn", "createConsoleTicket", "rebootVm"]
+    )
+    assert.isAbove(names.size, 22)
+  })
+
+  it.scopedLive("is refused, and named", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* App.make()
+      const taken: Array<string> = []
+      for (const { body, method, name, path } of payloads) {
+        const { json } = yield* ask(method, path, { ...Contract.members(body), mispelt: 1 })
+        if (json.code !== "invalid_body" || json.field !== "mispelt") {
+          taken.push(`${name} ${JSON.stringify(body)}: ${JSON.stringify(json)}`)
+        }
+      }
+      assert.deepStrictEqual(taken, [])
     })
   )
 })

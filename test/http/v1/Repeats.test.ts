@@ -84,6 +84,102 @@ describe("Idempotency-Key", () => {
     })
   )
 
+  it.scopedLive("is a batch's as a whole: with another request, or as another one's, none of it is made", () =>
+    Effect.gen(function* () {
+      const { ask, count, get } = yield* made
+      const batch = { name: "zz", instanceType: 1, count: 2 }
+      const long = "k".repeat(255)
+      for (const name of ["batch", long]) {
+        const first = yield* ask("POST", "/vms/batch", batch, key(name))
+        assert.strictEqual(first.status, 200, JSON.stringify(first.json))
+        assert.deepStrictEqual((yield* ask("POST", "/vms/batch", batch, key(name))).json, first.json)
+      }
+      yield* ask("POST", "/vms", { name: "one", instanceType: 1 }, key("single"))
+      const before = yield* count
+      const { total } = (yield* get("/vms")).json
+      for (const [path, body, name] of [
+        ["/vms/batch", { ...batch, count: 3 }, "batch"],
+        ["/vms/batch", { ...batch, count: 1 }, "batch"],
+        ["/vms/batch", { ...batch, count: 4, name: "xx" }, "batch"],
+        ["/vms/batch", { ...batch, instanceType: 2 }, "batch"],
+        ["/vms", { name: "zz-1", instanceType: 1 }, "batch"],
+        ["/vms/1/power-off", undefined, "batch"],
+        ["/vms/batch", batch, "single"],
+        ["/vms/batch", { ...batch, placement: { group: "g", rules: [{ kind: "apart", over: "host" }] } }, "single"]
+      ] as const) {
+        const { json } = yield* ask("POST", path, body, key(name))
+        assert.deepInclude(json, { status: 409, code: "key_reused" }, `${path} ${JSON.stringify(body)}`)
+        assert.include(json.detail, `Idempotency-Key ${name} was used`)
+      }
+      assert.strictEqual((yield* get("/vms")).json.total, total)
+      assert.strictEqual(yield* count, before)
+      // what one of a batch might be called is another key
+      const { json } = yield* ask("POST", "/vms", { name: "other", instanceType: 1 }, key("batch/1"))
+      assert.deepInclude(json, { kind: "CreateVm", state: "done" })
+    })
+  )
+
+  it.scopedLive("of two batches at once is one's, and the other makes none", () =>
+    Effect.gen(function* () {
+      const { ask, get } = yield* made
+      const answers = yield* Effect.forEach(
+        [2, 3],
+        (count) => ask("POST", "/vms/batch", { name: "web", instanceType: 1, count }, key("both")),
+        { concurrency: "unbounded" }
+      )
+      assert.sameMembers(
+        answers.map(({ status }) => status),
+        [200, 409]
+      )
+      const { json } = answers.find(({ status }) => status === 200) ?? assert.fail("neither was begun")
+      assert.strictEqual(json.refused, null)
+      assert(Array.isArray(json.operations))
+      assert.strictEqual((yield* get("/vms")).json.total, 1 + json.operations.length)
+    })
+  )
+
+  it.scopedLive("is each user's own, whatever is asked for with it", () =>
+    Effect.gen(function* () {
+      const user = (name: string): Principal => ({
+        user: UserName.make(name),
+        role: "admin",
+        via: "session",
+        tokenId: null
+      })
+      let who = App.admin
+      const { ask } = yield* App.make(App.fleet(2, 40), () => who)
+      const as = (name: string) => {
+        who = user(name)
+      }
+      for (const name of ["root", "bob", "ada"]) yield* ask("POST", "/users", { name, role: "admin" })
+      for (const [number, [path, body]] of (
+        [
+          ["/vms", { name: "web", instanceType: 1 }],
+          ["/vms/batch", { name: "many", instanceType: 1, count: 2 }],
+          ["/volumes", { name: "data", size: 1 }],
+          ["/volumes/1/snapshots", { name: "then" }],
+          ["/vms/1/nics", {}],
+          ["/vms/1/reboot", { force: true }],
+          ["/tokens", { name: "ci" }],
+          ["/webhooks", { url: "https://receiver.example/" }],
+          ["/instance-types", { cpu: 3, ram: 1024, disk: 1 }]
+        ] as const
+      ).entries()) {
+        const asked = ask("POST", path, body, key(`mine-${number}`))
+        as("bob")
+        const his = yield* asked
+        assert.oneOf(his.status, [200, 201], `${path} ${JSON.stringify(his.json)}`)
+        as("ada")
+        const hers = yield* asked
+        assert.strictEqual(hers.status, his.status, `${path} ${JSON.stringify(hers.json)}`)
+        assert.notDeepEqual(hers.json, his.json, path)
+        assert.deepStrictEqual((yield* asked).json, hers.json, path)
+        as("bob")
+        assert.deepStrictEqual((yield* asked).json, his.json, path)
+      }
+    })
+  )
+
   it.scopedLive("keeps no refusal", () =>
     Effect.gen(function* () {
       const { ask } = yield* made
@@ -206,6 +302,7 @@ describe("Idempotency-Key of what begins no operation", () => {
       yield* ask("POST", "/users", { name: "ada", role: "admin", password }, key("canary"))
       const led = yield* Context.get(context, Inventory).keyed({
         key: "canary",
+        asker: App.admin.user,
         fingerprint: JSON.stringify([
           "local",
           "admin",
@@ -227,14 +324,19 @@ describe("Idempotency-Key of what begins no operation", () => {
       const create = ask("POST", "/tokens", { name: "ci" }, key("mine"))
       const made = yield* create
       assert.deepInclude(made.json, { owner: "ada", role: "admin" })
-      for (const other of [{ ...who, role: "viewer" } as const, { ...who, user: UserName.make("bob") } as const]) {
-        const me = who
-        who = other
-        const { json } = yield* create
-        assert.deepInclude(json, { status: 409, code: "key_reused" })
-        assert.notProperty(json, "secret")
-        who = me
-      }
+      yield* ask("POST", "/users", { name: "bob", role: "admin" })
+      const me = who
+      who = { ...me, role: "viewer" }
+      const { json } = yield* create
+      assert.deepInclude(json, { status: 409, code: "key_reused" })
+      assert.notProperty(json, "secret")
+      // his own key, and his own token
+      who = { ...me, user: UserName.make("bob") }
+      const his = yield* create
+      assert.deepInclude(his.json, { owner: "bob", role: "admin" })
+      assert.notStrictEqual(his.json.secret, made.json.secret)
+      assert.strictEqual((yield* create).json.secret, his.json.secret)
+      who = me
       assert.strictEqual((yield* create).json.secret, made.json.secret)
     })
   )

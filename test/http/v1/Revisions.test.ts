@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as AST from "effect/SchemaAST"
-import { api } from "../../../src/api/Api.ts"
+import { api, prefix } from "../../../src/api/Api.ts"
 import * as App from "./App.ts"
 
 type Asked = Effect.Effect.Success<ReturnType<typeof App.make>>
@@ -61,6 +61,30 @@ const others: ReadonlyArray<readonly [resource: string, method: string, path: st
   ["/users/bob", "DELETE", "/users/bob"]
 ]
 
+/** What is done to something that has a revision, each possible when those before it are done. */
+const actions: ReadonlyArray<readonly [resource: string, path: string, body?: object]> = [
+  ["/vms/1", "/vms/1/nics", {}],
+  ["/vms/1", "/vms/1/pause"],
+  ["/vms/1", "/vms/1/resume"],
+  ["/vms/1", "/vms/1/reset"],
+  ["/vms/1", "/vms/1/reboot", { force: true }],
+  ["/vms/1", "/vms/1/repair"],
+  ["/vms/1", "/vms/1/shut-down", {}],
+  ["/vms/1", "/vms/1/start"],
+  ["/vms/1", "/vms/1/power-off"],
+  ["/vms/1", "/vms/1/resize", { instanceType: 2 }],
+  ["/volumes/1", "/volumes/1/snapshots", { name: "monday" }],
+  ["/snapshots/1", "/snapshots/1/revert"],
+  ["/volumes/1", "/volumes/1/attach", { vm: 1 }],
+  ["/volumes/1", "/volumes/1/detach"],
+  ["/volumes/2", "/volumes/2/restore"],
+  ["/volumes/3", "/volumes/3/purge"]
+]
+
+/** Whether a request can say which revision it is about. */
+const compares = ({ headersSchema }: { readonly headersSchema: Option.Option<{ readonly ast: AST.AST }> }) =>
+  Option.exists(headersSchema, ({ ast }) => AST.getPropertySignatures(ast).some(({ name }) => name === "if-match"))
+
 /** Changes and removals that no ETag guards, and why. */
 const unguarded: Readonly<Record<string, string>> = {
   sendImage: "`Upload-Offset` says where it goes on",
@@ -74,14 +98,56 @@ describe("If-Match", () => {
       onGroup: () => undefined,
       onEndpoint: ({ endpoint }) => {
         if (endpoint.method === "GET" || endpoint.method === "POST") return
-        const taken = Option.exists(endpoint.headersSchema, ({ ast }) =>
-          AST.getPropertySignatures(ast).some(({ name }) => name === "if-match")
-        )
-        if (!taken) without.push(endpoint.name)
+        if (!compares(endpoint)) without.push(endpoint.name)
       }
     })
     assert.sameMembers(without, Object.keys(unguarded))
   })
+
+  it.scopedLive("refuses what is done to another than was read, and is refused where it is not compared", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make(App.fleet(1, 10))
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      for (const name of ["a", "b", "c"]) yield* done("POST", "/volumes", { name, size: 1 })
+      for (const id of [2, 3]) yield* done("DELETE", `/volumes/${id}`)
+      for (const [resource, path, body] of actions) {
+        const etag = etagOf(yield* get(resource))
+        const operations = (yield* get("/operations")).json.items
+        for (const planned of ["", "?plan=true"]) {
+          const refused = yield* ask("POST", path + planned, body, { "if-match": '"x"' })
+          assert.deepInclude(refused.json, { status: 412, code: "has_changed" }, path)
+        }
+        const unclear = yield* ask("POST", path, body, { "if-match": "x" })
+        assert.deepInclude(unclear.json, { status: 400, code: "invalid_header", field: "If-Match" }, path)
+        assert.deepStrictEqual((yield* get("/operations")).json.items, operations, path)
+        assert.strictEqual(etagOf(yield* get(resource)), etag, path)
+        const answer = yield* ask("POST", path, body, { "if-match": etag, prefer: "wait=20" })
+        assert.deepInclude(answer.json, { state: "done" }, `${path} ${JSON.stringify(answer.json)}`)
+      }
+
+      const others: Array<{ readonly method: string; readonly path: string }> = []
+      const known = new Set<string>()
+      HttpApi.reflect(api, {
+        onGroup: () => undefined,
+        onEndpoint: ({ endpoint }) => {
+          const path = endpoint.path.slice(prefix.length)
+          if (endpoint.method === "GET") return
+          if (!compares(endpoint)) others.push({ method: endpoint.method, path })
+          else if (endpoint.method === "POST") known.add(path)
+        }
+      })
+      assert.sameMembers([...known], [...new Set(actions.map(([, path]) => path.replace(/[0-9]+/, ":id")))])
+      const silent: Array<string> = []
+      for (const { method, path } of others) {
+        const body = method === "POST" ? { name: "web", instanceType: 1, count: 1 } : undefined
+        const at = path.replace(/:[a-z]+/g, "1")
+        const { json } = yield* ask(method, at, body, { "if-match": '"x"' })
+        if (json.status !== 400 || json.field !== "If-Match") silent.push(`${method} ${path}: ${JSON.stringify(json)}`)
+      }
+      assert.deepStrictEqual(silent, [])
+      assert.strictEqual((yield* get("/vms")).json.total, 1)
+    })
+  )
 
   it.scopedLive("refuses what was decided on an older state, and changes nothing then", () =>
     Effect.gen(function* () {
