@@ -25,6 +25,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/lab/**", "node_modules/**"],
     globalSetup: ["test/crash/globalSetup.ts"],
+    setupFiles: ["test/check/Equality.ts"],
     reporters: ["default", ["json", { outputFile: "dist/test/unit.json" }]],
     // one processor would be left to vitest itself, which has little to do
     maxWorkers: "100%",

@@ -890,7 +890,7 @@ describe("contexts", () => {
       assert.strictEqual((yield* run("type", "create", ...size, "--id", "2")).status, 1)
       assert.strictEqual((yield* run("type", "retire", "2")).status, 0)
       assert.strictEqual((yield* run("type", "list", "-o", "name")).out, "1\n")
-      assert.match((yield* run("type", "list", "--retired", "-o", "wide")).out, /^ *2 +2 +2048 +20 +api +true/m)
+      assert.match((yield* run("type", "list", "--retired", "-o", "wide")).out, /^ *2 +2 +2048 +20 +- +api +true/m)
     })
   )
 

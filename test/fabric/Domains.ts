@@ -2,7 +2,6 @@
  * What the inventory says of a VM beside its disks, held against its domain on the simulated host: title, size, start with the host, NICs, power,
  * and what cloud-init reads.
  */
-import { assert } from "chai"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Iso9660 from "../../src/cloudinit/Iso9660.ts"
@@ -17,6 +16,7 @@ import { Inventory } from "../../src/services/Inventory.ts"
 import type * as Cluster from "../../src/simulator/Cluster.ts"
 import * as HostState from "../../src/simulator/HostState.ts"
 import type * as SimulatedHost from "../../src/simulator/SimulatedHost.ts"
+import { assert } from "../check/Equality.ts"
 
 interface Places {
   readonly hosts: ReadonlyArray<SimulatedHost.SimulatedHost>

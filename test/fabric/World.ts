@@ -3,7 +3,6 @@
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
-import { assert } from "chai"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -33,6 +32,7 @@ import type { Storage } from "../../src/services/Storage.ts"
 import * as Cluster from "../../src/simulator/Cluster.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
 import type * as SimulatedHost from "../../src/simulator/SimulatedHost.ts"
+import { assert } from "../check/Equality.ts"
 import * as Domains from "./Domains.ts"
 import * as Writes from "./Writes.ts"
 

@@ -7,6 +7,7 @@ export default defineConfig({
   test: {
     include: ["test/lab/**/*.lab.test.ts"],
     globalSetup: ["test/lab/globalSetup.ts"],
+    setupFiles: ["test/check/Equality.ts"],
     reporters: ["default", ["json", { outputFile: "dist/test/lab.json" }]],
     fileParallelism: false,
     maxConcurrency: 10,

@@ -1,5 +1,5 @@
 /** A strict reader of Prometheus' text format 0.0.4: what it cannot read it throws about, with the line. */
-import { assert } from "chai"
+import { assert } from "../check/Equality.ts"
 
 export interface Read {
   readonly name: string

@@ -2,7 +2,6 @@
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
-import { assert } from "chai"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -16,6 +15,7 @@ import { InstanceTypeId } from "../../../src/domain/Ids.ts"
 import { Asker } from "../../../src/fabric/Asker.ts"
 import * as Api from "../../../src/http/v1/Api.ts"
 import type { FleetConfig } from "../../../src/services/Inventory.ts"
+import { assert } from "../../check/Equality.ts"
 import * as Contract from "./Contract.ts"
 
 /** Hosts, each with memory for so many VMs of type 1; type 2 has twice of it. */

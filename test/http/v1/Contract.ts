@@ -1,5 +1,5 @@
 /** Whether an answer is one that the OpenAPI document has. A small part of JSON Schema, and all of it that the document uses. */
-import { assert } from "chai"
+import { assert } from "../../check/Equality.ts"
 
 type Json = Readonly<Record<string, unknown>>
 

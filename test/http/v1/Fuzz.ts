@@ -1,5 +1,5 @@
 /** Requests that nobody would write, made from the OpenAPI document, and what is answered to them. */
-import { assert } from "chai"
+import { assert } from "../../check/Equality.ts"
 import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
 import * as App from "./App.ts"
