@@ -103,7 +103,7 @@ describe("the package", () => {
   it("has the web interface, and needs nothing for it", async () => {
     const gui = join(folder, "node_modules/vmfabric/dist/gui")
     const page = await readFile(join(gui, "index.html"), "utf8")
-    const [, script = ""] = /src="\/ui\/(assets\/[^"]+\.js)"/.exec(page) ?? []
+    const [, script = ""] = /src="\/ui\/(assets\/index-[^"]+\.js)"/.exec(page) ?? []
     assert.isAbove((await readFile(join(gui, script))).length, 100_000)
     const { dependencies }: { readonly dependencies: Record<string, string> } = JSON.parse(
       await readFile(join(folder, "node_modules/vmfabric/package.json"), "utf8")
