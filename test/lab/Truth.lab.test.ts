@@ -19,6 +19,7 @@ import * as SshLive from "../../layers/SshLive.ts"
 import * as InputFiles from "../../src/config/InputFiles.ts"
 import { HostId, ImageId, InstanceTypeId } from "../../src/domain/Ids.ts"
 import type { Power, Vm } from "../../src/domain/Vm.ts"
+import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
@@ -164,7 +165,18 @@ describe.concurrent("on real hosts it is told", () => {
       yield* kill(host, name)
       yield* becomes(web, "crashed", "its QEMU crashed or was killed")
       yield* virsh(host, "undefine", name)
-      yield* becomes(web, "absent", null, ["domain: defined → null", "power: running → absent"])
+      const gone = ["domain: defined → null", "power: running → absent"]
+      yield* becomes(web, "absent", null, gone)
+      // over the root disk that is left a repair defines it anew; without one it changes nothing
+      const { repair } = yield* Reality
+      const root = `/var/lib/vmfabric/${name}-root.qcow2`
+      yield* Lab.onHost(host, "mv", root, `${root}.away`)
+      assert.include((yield* Effect.flip(repair(web.id))).message, `there is no ${name}-root.qcow2`)
+      yield* becomes(web, "absent", null, gone)
+      yield* Lab.onHost(host, "mv", `${root}.away`, root)
+      yield* repair(web.id)
+      yield* becomes(web, "running", null)
+      assert.include(yield* inGuest(host, web.id, "echo it-is-$((40 + 2))"), "it-is-42")
     }))
 
   test("that the storage of a disk failed", (host) =>
