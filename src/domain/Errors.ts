@@ -8,18 +8,7 @@ import { Refusal, showBarred } from "./Explanation.ts"
 import * as Ids from "./Ids.ts"
 import * as Quota from "./Quota.ts"
 
-/** A parameter that cannot be used. @since 0.1.0 @category errors */
-export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("InvalidArgument", {
-  field: Schema.String,
-  /** what is wrong with it */
-  problem: Schema.String,
-  /** what would be right */
-  expected: Schema.String
-}) {
-  override get message(): string {
-    return `${this.field} ${this.problem}: expected ${this.expected}`
-  }
-}
+export { InvalidArgument } from "./InvalidArgument.ts"
 
 /** Nothing has the id, of whatever kind: no id is as large. @since 0.8.0 @category errors */
 export class NoSuchId extends Schema.TaggedError<NoSuchId>()("NoSuchId", {

@@ -5,7 +5,7 @@
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { InvalidArgument } from "./Errors.ts"
+import { InvalidArgument } from "./InvalidArgument.ts"
 import { InstanceTypeId, VmId } from "./Ids.ts"
 import { featureLabel } from "./Host.ts"
 
