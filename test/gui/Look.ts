@@ -25,6 +25,11 @@ const wall = { width: 3840, height: 2160 }
 
 const pictured = (page: Page, name: string) => page.screenshot({ path: join(Browsers.pictures, `${name}.png`) })
 
+/** Rows of lists with more cells than their list has columns at this width. */
+const brokenRows = `[...document.querySelectorAll(".table .tr")]
+  .filter((row) => getComputedStyle(row).gridTemplateRows.split(" ").length > 1)
+  .map((row) => row.textContent)`
+
 /** In light and dark, on a desk and on a phone: pictures for people, and axe on each of the four. */
 export const look = async (page: Page, name: string) => {
   for (const [size, viewport] of [["desk", desk] as const, ["phone", phone] as const]) {
@@ -36,6 +41,7 @@ export const look = async (page: Page, name: string) => {
     }
     const wide: unknown = await page.evaluate("document.documentElement.scrollWidth")
     assert.isAtMost(Number(wide), viewport.width, `${name} on a ${size}`)
+    assert.deepStrictEqual(await page.evaluate(brokenRows), [], `${name} on a ${size}`)
   }
   await page.setViewportSize(desk)
 }
