@@ -335,6 +335,8 @@ const clientWentAway = 499
 
 // --- all of it ------------------------------------------------------------------------------------------------------
 
+const notAdmitted = Effect.succeed(false)
+
 /** What handlers and use cases know of whoever asks. */
 const asking = (principal: Principal | null) =>
   Context.make(CurrentPrincipal, principal).pipe(Context.add(Asker, principal?.user ?? null))
@@ -469,18 +471,22 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
       })
     })
 
-  const admits = (incoming: IncomingMessage): boolean => {
+  const admits = (incoming: IncomingMessage): Effect.Effect<boolean, PersistenceError> => {
     const { headers, method = "", url = "" } = incoming
-    if (headers.cookie !== undefined) return false
+    if (headers.cookie !== undefined) return notAdmitted
     const request: Request = { cookies: {}, headers: Headers.fromInput(headers), method, source: incoming, url }
     const need = needs(method, url)
-    if (need.changes || need.comparesPassword) return false
+    if (need.changes || need.comparesPassword) return notAdmitted
     const connection = Connection.of(request)
-    if (strangeHost(request, need, connection, options) !== null) return false
-    if (fromForeignPage(request, need, connection) !== null) return false
-    const given = Effect.runSyncExit(who(request, connection, options, identity))
-    if (given._tag === "Failure" || given.value === null || given.value === "wrong") return false
-    return refusal(request, connection.remote, given.value, need, clock.unsafeCurrentTimeMillis()) === null
+    if (strangeHost(request, need, connection, options) !== null) return notAdmitted
+    if (fromForeignPage(request, need, connection) !== null) return notAdmitted
+    return Effect.map(
+      who(request, connection, options, identity),
+      (given) =>
+        given !== null &&
+        given !== "wrong" &&
+        refusal(request, connection.remote, given, need, clock.unsafeCurrentTimeMillis()) === null
+    )
   }
 
   return { admission: Admission.of({ admits }), middleware }
@@ -494,7 +500,7 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
  */
 export class Admission extends Context.Tag("vmfabric/http/Guard/Admission")<
   Admission,
-  { readonly admits: (request: IncomingMessage) => boolean }
+  { readonly admits: (request: IncomingMessage) => Effect.Effect<boolean, PersistenceError> }
 >() {}
 
 /** Before every route of the router it is merged with, whether added before or after it. @since 0.4.0 @category layers */

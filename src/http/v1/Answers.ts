@@ -17,11 +17,13 @@ import type { OperationReport } from "../../domain/Operation.ts"
 import { Asker } from "../../fabric/Asker.ts"
 import * as Begun from "../../fabric/Begun.ts"
 import * as Plans from "../../fabric/Plans.ts"
+import type { Expect } from "../../fabric/Revision.ts"
 import { type MadeError, type RequestError, Requests } from "../../fabric/Requests.ts"
 import type * as Told from "../../fabric/Told.ts"
 import { Operations } from "../../services/Operations.ts"
 import * as Json from "../Json.ts"
 import * as Problems from "./Problems.ts"
+import { withExpectation } from "./Revisions.ts"
 import * as Views from "./Views.ts"
 
 const longest = 300
@@ -182,6 +184,15 @@ export const make = Effect.gen(function* () {
     )
   }
 
+  /**
+   * What the use case began: 202 while it has not ended, 200 when it has, waited for as `Prefer` says. 204, or what `otherwise` gives: nothing had to be begun.
+   */
+  const begun = <A, E extends Problems.Known, R, B = never, E2 extends Problems.Known = never, R2 = never>(
+    asked: Asked,
+    useCase: Effect.Effect<A, E, R>,
+    otherwise?: () => Effect.Effect<B, E2, R2>
+  ) => created(asked, once(asked, useCase), otherwise)
+
   return {
     begin,
     made,
@@ -190,14 +201,13 @@ export const make = Effect.gen(function* () {
     plan,
     application,
     decide,
-    /**
-     * What the use case began: 202 while it has not ended, 200 when it has, waited for as `Prefer` says. 204, or what `otherwise` gives: nothing had to be begun.
-     */
-    begun: <A, E extends Problems.Known, R, B = never, E2 extends Problems.Known = never, R2 = never>(
-      asked: Asked,
-      useCase: Effect.Effect<A, E, R>,
+    begun,
+    /** The same for a use case that is given what `If-Match` expects. */
+    begunIfMatch: <A, E extends Problems.Known, R, B = never, E2 extends Problems.Known = never, R2 = never>(
+      asked: Asked & Parameters<typeof withExpectation>[0],
+      useCase: (expect: Expect | undefined) => Effect.Effect<A, E, R>,
       otherwise?: () => Effect.Effect<B, E2, R2>
-    ) => created(asked, once(asked, useCase), otherwise),
+    ) => begun(asked, withExpectation(asked, useCase), otherwise),
     /** The same for a use case that keeps the request's key itself. */
     created,
     /** The same for an operation that is under way already. */

@@ -45,7 +45,7 @@ import * as Pages from "./Pages.ts"
 import { told } from "./Problems.ts"
 import * as HostSettings from "./HostSettings.ts"
 import * as Problems from "./Problems.ts"
-import { expectation, tagged } from "./Revisions.ts"
+import { tagged, withExpectation } from "./Revisions.ts"
 import * as Views from "./Views.ts"
 
 /** What lists of VMs are asked with. */
@@ -88,12 +88,6 @@ const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing
   const rest: Omit<typeof VmPage.Encoded, "items"> = further
   return Json.text(`{"items":[${items.join(",")}],${JSON.stringify(rest).slice(1)}`)
 })
-
-/** With what `If-Match` expects. */
-const withExpectation = <A, E, R>(
-  { headers }: { readonly headers: { readonly "if-match"?: string } },
-  useCase: (expect: Revision.Expect | undefined) => Effect.Effect<A, E, R>
-) => Effect.flatMap(expectation(headers["if-match"]), useCase)
 
 const encodeBatch = Schema.encodeSync(Batch)
 
@@ -161,72 +155,28 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
       )
       .handle("getVm", ({ path }) => told(one(path.id)))
       .handle("changeVm", (asked) =>
-        answers.begun(
+        answers.begunIfMatch(
           asked,
-          withExpectation(asked, (expect) => vms.change(asked.path.id, asked.payload, expect)),
+          (expect) => vms.change(asked.path.id, asked.payload, expect),
           () => one(asked.path.id)
         )
       )
-      .handle("destroyVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => vms.destroy(asked.path.id, expect))
-        )
-      )
+      .handle("destroyVm", (asked) => answers.begunIfMatch(asked, (expect) => vms.destroy(asked.path.id, expect)))
       .handle("resizeVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => vms.resize(asked.path.id, asked.payload.instanceType, expect))
-        )
+        answers.begunIfMatch(asked, (expect) => vms.resize(asked.path.id, asked.payload.instanceType, expect))
       )
-      .handle("startVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => power.start(asked.path.id, expect))
-        )
-      )
+      .handle("startVm", (asked) => answers.begunIfMatch(asked, (expect) => power.start(asked.path.id, expect)))
       .handle("shutDownVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => power.shutDown(asked.path.id, asked.payload, expect))
-        )
+        answers.begunIfMatch(asked, (expect) => power.shutDown(asked.path.id, asked.payload, expect))
       )
-      .handle("powerOffVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => power.powerOff(asked.path.id, expect))
-        )
-      )
+      .handle("powerOffVm", (asked) => answers.begunIfMatch(asked, (expect) => power.powerOff(asked.path.id, expect)))
       .handle("rebootVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => power.reboot(asked.path.id, asked.payload, expect))
-        )
+        answers.begunIfMatch(asked, (expect) => power.reboot(asked.path.id, asked.payload, expect))
       )
-      .handle("resetVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => power.reset(asked.path.id, expect))
-        )
-      )
-      .handle("pauseVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => power.pause(asked.path.id, expect))
-        )
-      )
-      .handle("resumeVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => power.resume(asked.path.id, expect))
-        )
-      )
-      .handle("repairVm", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => reality.repair(asked.path.id, expect))
-        )
-      )
+      .handle("resetVm", (asked) => answers.begunIfMatch(asked, (expect) => power.reset(asked.path.id, expect)))
+      .handle("pauseVm", (asked) => answers.begunIfMatch(asked, (expect) => power.pause(asked.path.id, expect)))
+      .handle("resumeVm", (asked) => answers.begunIfMatch(asked, (expect) => power.resume(asked.path.id, expect)))
+      .handle("repairVm", (asked) => answers.begunIfMatch(asked, (expect) => reality.repair(asked.path.id, expect)))
       .handle("getCloudInit", ({ path }) =>
         told(
           vms.cloudInit(path.id).pipe(
@@ -236,10 +186,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
         )
       )
       .handle("changeCloudInit", (asked) =>
-        answers.begun(
-          asked,
-          withExpectation(asked, (expect) => vms.setCloudInit(asked.path.id, asked.payload, expect))
-        )
+        answers.begunIfMatch(asked, (expect) => vms.setCloudInit(asked.path.id, asked.payload, expect))
       )
       .handle("listVmDrift", ({ path }) =>
         told(Effect.map(reality.vm(path.id), ({ drift }) => ({ items: drift.map(Views.drift) })))
@@ -262,7 +209,7 @@ const keyOf = ({
 const nics = HttpApiBuilder.group(api, "nics", (handlers) =>
   Effect.gen(function* () {
     const nics = yield* Nics
-    const { begun, created } = yield* Answers.make
+    const { begunIfMatch, created } = yield* Answers.make
     return handlers
       .handle("listNics", ({ path }) =>
         told(Effect.map(nics.list(path.id), ({ nics, unread }) => ({ items: nics.map(Views.nic), unread })))
@@ -274,16 +221,10 @@ const nics = HttpApiBuilder.group(api, "nics", (handlers) =>
         )
       )
       .handle("changeNic", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => nics.setLink(asked.path.id, asked.path.nic, asked.payload.link, expect))
-        )
+        begunIfMatch(asked, (expect) => nics.setLink(asked.path.id, asked.path.nic, asked.payload.link, expect))
       )
       .handle("removeNic", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => nics.detach(asked.path.id, asked.path.nic, expect))
-        )
+        begunIfMatch(asked, (expect) => nics.detach(asked.path.id, asked.path.nic, expect))
       )
   })
 )
@@ -304,7 +245,7 @@ const networks = HttpApiBuilder.group(api, "networks", (handlers) =>
 const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
   Effect.gen(function* () {
     const volumes = yield* Volumes
-    const { begun, created } = yield* Answers.make
+    const { begunIfMatch, created } = yield* Answers.make
     return handlers
       .handle("listVolumes", ({ urlParams: { cursor, limit = Pages.usual, ...filter } }) =>
         told(
@@ -328,41 +269,15 @@ const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
         )
       )
       .handle("changeVolume", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => volumes.edit(asked.path.id, asked.payload, expect))
-        )
+        begunIfMatch(asked, (expect) => volumes.edit(asked.path.id, asked.payload, expect))
       )
-      .handle("destroyVolume", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => volumes.destroy(asked.path.id, expect))
-        )
-      )
+      .handle("destroyVolume", (asked) => begunIfMatch(asked, (expect) => volumes.destroy(asked.path.id, expect)))
       .handle("attachVolume", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => volumes.attach(asked.path.id, asked.payload.vm, expect))
-        )
+        begunIfMatch(asked, (expect) => volumes.attach(asked.path.id, asked.payload.vm, expect))
       )
-      .handle("detachVolume", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => volumes.detach(asked.path.id, expect))
-        )
-      )
-      .handle("restoreVolume", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => volumes.restore(asked.path.id, expect))
-        )
-      )
-      .handle("purgeVolume", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => volumes.purge(asked.path.id, expect))
-        )
-      )
+      .handle("detachVolume", (asked) => begunIfMatch(asked, (expect) => volumes.detach(asked.path.id, expect)))
+      .handle("restoreVolume", (asked) => begunIfMatch(asked, (expect) => volumes.restore(asked.path.id, expect)))
+      .handle("purgeVolume", (asked) => begunIfMatch(asked, (expect) => volumes.purge(asked.path.id, expect)))
       .handle("listSnapshots", ({ path }) => told(Effect.map(volumes.snapshots(path.id), (items) => ({ items }))))
       .handle("createSnapshot", (asked) =>
         created(
@@ -378,23 +293,15 @@ const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
 const snapshots = HttpApiBuilder.group(api, "snapshots", (handlers) =>
   Effect.gen(function* () {
     const volumes = yield* Volumes
-    const { begun } = yield* Answers.make
+    const { begunIfMatch } = yield* Answers.make
     return handlers
       .handle("getSnapshot", ({ path }) =>
         told(Effect.tap(volumes.getSnapshot(path.id), (snapshot) => tagged(Revision.ofSnapshot(snapshot))))
       )
       .handle("destroySnapshot", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => volumes.destroySnapshot(asked.path.id, expect))
-        )
+        begunIfMatch(asked, (expect) => volumes.destroySnapshot(asked.path.id, expect))
       )
-      .handle("revertToSnapshot", (asked) =>
-        begun(
-          asked,
-          withExpectation(asked, (expect) => volumes.revert(asked.path.id, expect))
-        )
-      )
+      .handle("revertToSnapshot", (asked) => begunIfMatch(asked, (expect) => volumes.revert(asked.path.id, expect)))
   })
 )
 

@@ -40,7 +40,7 @@ import { Inventory } from "../../services/Inventory.ts"
 import * as Connection from "../Connection.ts"
 import * as Answers from "./Answers.ts"
 import { told } from "./Problems.ts"
-import { expectation, tagged } from "./Revisions.ts"
+import { expectation, tagged, withExpectation } from "./Revisions.ts"
 
 const wrongPassword = (detail: string) =>
   new Problem.Unauthenticated({ status: 401, code: "bad_credentials", title: "Wrong credentials", detail })
@@ -135,9 +135,7 @@ const users = HttpApiBuilder.group(api, "users", (handlers) =>
       .handle("changeUser", (asked) =>
         Effect.gen(function* () {
           if (asked.payload.disabled === true) yield* isAnother(asked.path.name, "disable")
-          const change = Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            Accounts.changeUser(asked.path.name, asked.payload, expect)
-          )
+          const change = withExpectation(asked, (expect) => Accounts.changeUser(asked.path.name, asked.payload, expect))
           return yield* told(decide(asked, change, Effect.flatMap(one)))
         })
       )
@@ -145,18 +143,14 @@ const users = HttpApiBuilder.group(api, "users", (handlers) =>
         Effect.gen(function* () {
           const { current, password } = asked.payload
           yield* mayHavePassword(asked.path.name, current)
-          const change = Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            Accounts.changeUser(asked.path.name, { password }, expect)
-          )
+          const change = withExpectation(asked, (expect) => Accounts.changeUser(asked.path.name, { password }, expect))
           return yield* told(decide(asked, change, noContent))
         })
       )
       .handle("removeUser", (asked) =>
         Effect.gen(function* () {
           yield* isAnother(asked.path.name, "remove")
-          const removal = Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-            Accounts.removeUser(asked.path.name, expect)
-          )
+          const removal = withExpectation(asked, (expect) => Accounts.removeUser(asked.path.name, expect))
           return yield* told(decide(asked, removal, noContent))
         })
       )

@@ -58,9 +58,11 @@ export const layer = Layer.scopedDiscard(
       const runSync = Runtime.runSyncExit(yield* Effect.runtime())
       yield* shortWay.value((request, response) => {
         const id = askedFor(request)
-        if (id === null || !admission.admits(request)) return false
-        const found = runSync(reality.vm(id))
-        if (found._tag === "Failure") return false
+        if (id === null) return false
+        const found = runSync(
+          Effect.flatMap(admission.admits(request), (admitted) => (admitted ? reality.vm(id) : Effect.succeed(null)))
+        )
+        if (found._tag === "Failure" || found.value === null) return false
         const { headers, text } = partsOf(found.value)
         response.writeHead(200, { ...headers, ...Json.headersOf(text) })
         response.end(text)

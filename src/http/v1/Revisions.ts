@@ -37,3 +37,9 @@ export const expectation = (ifMatch: string | undefined): Effect.Effect<Expect |
   )
   return Effect.succeed((revision) => expected.has(revision))
 }
+
+/** With what the request's `If-Match` expects. @since 0.9.0 @category combinators */
+export const withExpectation = <A, E, R>(
+  { headers }: { readonly headers: { readonly "if-match"?: string } },
+  useCase: (expect: Expect | undefined) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | InvalidArgument, R> => Effect.flatMap(expectation(headers["if-match"]), useCase)

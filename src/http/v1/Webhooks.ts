@@ -15,7 +15,7 @@ import * as Told from "../../fabric/Told.ts"
 import { type Sealed, Webhooks } from "../../services/Webhooks.ts"
 import * as Answers from "./Answers.ts"
 import { told as problems } from "./Problems.ts"
-import { expectation, tagged } from "./Revisions.ts"
+import { tagged, withExpectation } from "./Revisions.ts"
 
 const timeOrNull = (milliseconds: number | null) => (milliseconds === null ? null : DateTime.unsafeMake(milliseconds))
 
@@ -74,9 +74,7 @@ export const layer = HttpApiBuilder.group(api, "webhooks", (handlers) =>
         problems(
           answers.decide(
             asked,
-            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) =>
-              Hooks.change(asked.path.id, asked.payload, expect)
-            ),
+            withExpectation(asked, (expect) => Hooks.change(asked.path.id, asked.payload, expect)),
             Effect.flatMap(one)
           )
         )
@@ -103,7 +101,7 @@ export const layer = HttpApiBuilder.group(api, "webhooks", (handlers) =>
         problems(
           answers.decide(
             asked,
-            Effect.flatMap(expectation(asked.headers["if-match"]), (expect) => Hooks.remove(asked.path.id, expect)),
+            withExpectation(asked, (expect) => Hooks.remove(asked.path.id, expect)),
             noContent
           )
         )
