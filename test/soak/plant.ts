@@ -90,9 +90,11 @@ const next = async (): Promise<void> => {
     rmSync(copy, { recursive: true })
     const seconds = ((performance.now() - began) / 1000).toFixed(0)
     if (invariant === null) missed++
-    process.stdout.write(
-      `${index + 1}. ${bug.name}: ${invariant === null ? "NOT FOUND" : "found"}: ${told.slice(0, 160)}\n`
-    )
+    const found =
+      invariant === null
+        ? "NOT FOUND"
+        : `found by seed ${seed}${requests === "" ? "" : ` after ${requests} requests`}, in ${seconds} s`
+    process.stdout.write(`${index + 1}. ${bug.name}: ${found}: ${told.slice(0, 160)}\n`)
     rows[index] = [String(index + 1), bug.name, bug.file, invariant ?? "NOT FOUND", seed, requests, seconds]
   }
 }
