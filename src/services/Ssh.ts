@@ -132,6 +132,13 @@ export class Ssh extends Context.Tag("vmfabric/Ssh")<
       options?: { readonly timeout?: Duration.DurationInput; readonly maxOutput?: number }
     ) => Effect.Effect<ExecResult, SshError>
 
+    /**
+     * The connection and nothing more: at once when it is there, else it is made. Whether there is any point in asking the host for something.
+     *
+     * @since 0.10.0
+     */
+    readonly connect: (address: HostAddress) => Effect.Effect<void, SshError>
+
     /** Runs a program and streams its stdout with backpressure; fails at the end when it exits with another status than 0. */
     readonly stream: (
       address: HostAddress,
