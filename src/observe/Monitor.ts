@@ -23,6 +23,7 @@ import * as Errors from "../domain/Errors.ts"
 import { type Host, HostConfig, type HostStatus, type Sign } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Places from "../domain/Places.ts"
+import * as HostErrors from "../libvirt/HostErrors.ts"
 import * as Paced from "../observability/Paced.ts"
 import { type HostEvent, HostMonitor, type HostStatusChange } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
@@ -305,6 +306,14 @@ export const make = Effect.gen(function* () {
       )
     )
 
+  /** What all else goes over: a host that nothing listens on is asked for that and for nothing more. */
+  const reach = (entry: Watched): Effect.Effect<void, Errors.HostUnreachable> =>
+    Option.match(ssh, {
+      onNone: () => Effect.void,
+      onSome: ({ connect }) =>
+        Effect.mapError(connect(entry.host.config.address), (error) => HostErrors.unconnected(entry.host, error))
+    })
+
   /** Has the host be up, and ends when it no longer can be. */
   const attend = Effect.fnUntraced(function* (entry: Watched) {
     const kind = entry.silent ? "silent" : "fresh"
@@ -316,8 +325,11 @@ export const make = Effect.gen(function* () {
     )
     yield* Effect.fork(places[kind].within(place))
     yield* Deferred.await(admitted)
+    const doubting = yield* Effect.fork(doubt(entry))
+    yield* reach(entry)
     const stay = Effect.gen(function* () {
-      yield* Effect.raceFirst(learn(entry), doubt(entry))
+      yield* learn(entry)
+      yield* Fiber.interrupt(doubting)
       yield* Deferred.succeed(reached, undefined)
       yield* prove(entry)
       yield* setUp(entry)

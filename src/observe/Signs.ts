@@ -10,7 +10,7 @@ import type { HostError } from "../domain/Errors.ts"
 import type { Host, Sign, Signs } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import { LibvirtError } from "../services/Libvirt.ts"
-import type { Ssh, SshError } from "../services/Ssh.ts"
+import { type Ssh, SshError } from "../services/Ssh.ts"
 import * as Banner from "../ssh/Banner.ts"
 
 /** Of one way, with a clause for people where there is something to say. @since 0.3.0 @category models */
@@ -101,12 +101,19 @@ export const askPeer = (ssh: Ssh["Type"], peer: Host, host: Host): Effect.Effect
   })
 }
 
-/** What a failure to use its libvirt says of its sshd and of libvirt. @since 0.3.0 @category conversions */
+/** Of a connection that could not be made, libvirt has not been asked. A missing answer is asked for once more. */
+const ofConnecting = (error: SshError): { readonly ssh: Answer; readonly libvirt: Answer } => {
+  const ssh = ofSsh(error)
+  return { ssh: ssh.sign === "silent" ? nothing : ssh, libvirt: nothing }
+}
+
+/** What a failure to use its libvirt, or its sshd, says of its sshd and of libvirt. @since 0.3.0 @category conversions */
 export const ofError = (error: HostError): { readonly ssh: Answer; readonly libvirt: Answer } => {
   const detail = error._tag === "HostUnreachable" ? error.reason : error.message
   const libvirt = (sign: Sign): Answer => ({ sign, detail: detail.replace(/^libvirt /, "it ") })
   if (error._tag === "HostFailure") return { ssh: { sign: "answers", detail: null }, libvirt: libvirt("answers") }
   const cause = error.cause
+  if (cause instanceof SshError) return ofConnecting(cause)
   if (!(cause instanceof LibvirtError)) return { ssh: nothing, libvirt: libvirt("silent") }
   const { reason } = cause
   switch (reason._tag) {
@@ -120,11 +127,8 @@ export const ofError = (error: HostError): { readonly ssh: Answer; readonly libv
       // of a session that was open, it says nothing about why
       if (cause.procedure !== "connect") return { ssh: nothing, libvirt: libvirt("silent") }
       if (reason.ssh === undefined) return { ssh: { sign: "answers", detail: null }, libvirt: libvirt("refuses") }
-      const ssh = ofSsh(reason.ssh)
-      // a missing answer is asked for once more
-      return ssh.sign === "silent"
-        ? { ssh: nothing, libvirt: nothing }
-        : { ssh, libvirt: ssh.sign === "answers" ? libvirt("refuses") : nothing }
+      const told = ofConnecting(reason.ssh)
+      return told.ssh.sign === "answers" ? { ssh: told.ssh, libvirt: libvirt("refuses") } : told
     }
   }
 }

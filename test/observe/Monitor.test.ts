@@ -50,7 +50,8 @@ interface Behaviour {
   heard: "banner" | "silent" | SshChannelRefused
   /** lets go of those that wait for an answer */
   readonly back: Effect.Latch
-  /** contacts begun */
+  /** connections wanted, and contacts begun over one */
+  dialled: number
   asked: number
   /** breaks what it is listened to by */
   broken: Deferred.Deferred<never, HostUnreachable>
@@ -92,6 +93,7 @@ const world = Effect.fnUntraced(function* (
       ssh: "answers",
       heard: "banner",
       back: Effect.unsafeMakeLatch(false),
+      dialled: 0,
       asked: 0,
       broken
     }))
@@ -101,8 +103,11 @@ const world = Effect.fnUntraced(function* (
   const probes: Array<string> = []
   /** hosts that answer, and are just being asked what they are */
   const contacts = { now: 0, most: 0 }
-  const sshError = (address: HostAddress, action: string, reason: typeof SshErrorReason.Type) =>
-    new SshError({ host: formatAddress(address), action, reason })
+  const sshError = (address: HostAddress, action: string, reason: typeof SshErrorReason.Type) => {
+    const cause = Object.assign(new Error("connect"), { code: "ECONNREFUSED" })
+    const refused = reason._tag === "SshUnreachable" && reason.reason.startsWith("nothing listens")
+    return new SshError({ host: formatAddress(address), action, reason, ...(refused ? { cause } : {}) })
+  }
 
   const hypervisor = Layer.mock(Hypervisor, {
     facts: (host) =>
@@ -129,6 +134,13 @@ const world = Effect.fnUntraced(function* (
       options.kept === false ? new PersistenceError({ action: "write", cause: new Error("disk full") }) : Effect.void
   })
   const ssh = Layer.mock(Ssh, {
+    connect: (address) =>
+      Effect.suspend(() => {
+        const behaviour = of(address)
+        behaviour.dialled++
+        if (behaviour.ssh === "answers") return Effect.void
+        return behaviour.ssh === "silent" ? behaviour.back.await : sshError(address, "connect", behaviour.ssh)
+      }),
     exec: (address, argv, more) =>
       Effect.suspend(() => {
         const { ssh } = of(address)
@@ -468,11 +480,11 @@ describe("the host monitor", () => {
         const { at, breaks, monitor, status } = yield* world(2)
         yield* monitor.settled
         yield* pass(10_000)
-        const cause = Object.assign(new Error("connect"), { code: "ECONNREFUSED" })
-        const error = new SshError({ host: "root@h1", action: "connect", reason, cause })
-        at(1).libvirt = new LibvirtDisconnected({ reason: error.message, ssh: error })
+        at(1).ssh = reason
+        const { asked } = at(1)
         yield* breaks(1)
         yield* pass(500)
+        assert.strictEqual(at(1).asked, asked, "nothing is asked of one that cannot be reached")
         const down = yield* status(1)
         assert.strictEqual(down._tag, "Down")
         assert.strictEqual(reasonOf(down), expected)
@@ -565,8 +577,8 @@ describe("the host monitor", () => {
       const { at, hosts, monitor, status } = yield* world(400)
       const gone = hosts.map((_, n) => at(n + 1))
       for (const one of gone)
-        Object.assign(one, { libvirt: notListening, ssh: new SshUnreachable({ reason: "refused" }) })
-      const asked = () => gone.reduce((sum, one) => sum + one.asked, 0)
+        Object.assign(one, { ssh: new SshUnreachable({ reason: "nothing listens there (port 22)" }) })
+      const asked = () => gone.reduce((sum, one) => sum + one.dialled, 0)
       yield* monitor.settled
       const first = asked()
       assert.isAtMost(first, 400, "all have been tried before one is tried again")
