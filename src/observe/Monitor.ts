@@ -63,8 +63,8 @@ const limits = {
   facts: 60_000,
   /** between tries to reach a host that is not up: doubled from the first to the longest */
   pause: { first: 250, longest: 1000, refused: 5000 },
-  /** tries a second over all hosts that are not up: each costs milliseconds, and the controller has other things to do */
-  tries: 40,
+  /** tries a second over all hosts that are not up: a hundred of them are found again within two seconds, more of them take longer */
+  tries: 60,
   /** and over those that have not been down for long, which are tried sooner */
   soon: { tries: 100, doublings: 7 },
   /** a contact that takes longer makes us ask its sshd */
