@@ -136,7 +136,7 @@ const applyImages = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, confi
 const applyTypes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, types: FleetConfig["types"]) {
   const problems: Array<string> = []
   const known = yield* Effect.flatMap(
-    sql<Rows.Row>`select tid, cpu, ram, disk, origin, offered, retired from instance_types`,
+    sql<Rows.Row>`select ${sql.literal(Rows.knownTypeColumns)} from instance_types`,
     Rows.knownTypes.all
   )
   const byTid = new Map(known.map((row) => [row.tid, row]))
@@ -167,8 +167,11 @@ const applyTypes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, types:
         )
       }
     }
-    yield* sql`insert into instance_types (tid, cpu, ram, disk, position) values (${tid}, ${cpu}, ${ram}, ${disk}, ${position})
-      on conflict (tid) do update set cpu = ${cpu}, ram = ${ram}, disk = ${disk}, position = ${position}, offered = 1`
+    const requires = Rows.encodeRequired(type.requires)
+    yield* sql`insert into instance_types (tid, cpu, ram, disk, requires, position)
+      values (${tid}, ${cpu}, ${ram}, ${disk}, ${requires}, ${position})
+      on conflict (tid) do update set cpu = ${cpu}, ram = ${ram}, disk = ${disk}, requires = ${requires},
+        position = ${position}, offered = 1`
   }
   return problems
 })

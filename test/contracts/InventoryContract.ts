@@ -180,6 +180,24 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           )
           assert.strictEqual((yield* Effect.flip(inventory.createType(size)))._tag, "InstanceTypeConflict")
 
+          // what it requires is kept as it was said, and is not what the file says of others
+          const requires = { "host.virt": ["kvm"], rack: ["a", "b"] }
+          const choosy = yield* inventory.createType({ cpu: 1, ram: 512, disk: 1, requires })
+          assert.deepStrictEqual(choosy.requires, requires)
+          const easy = yield* inventory.createType({ cpu: 1, ram: 512, disk: 1, requires: {} })
+          assert.notProperty(easy, "requires")
+          yield* inventory.applyFleet(fleet)
+          assert.deepStrictEqual(
+            (yield* inventory.knownTypes).flatMap(({ requires, tid }) =>
+              requires === undefined ? [] : [[tid, requires]]
+            ),
+            [[choosy.tid, requires]]
+          )
+          assert.deepStrictEqual((yield* inventory.type(choosy.tid)).requires, requires)
+          const placed = yield* inventory.admit({ ...request("choosy"), instanceType: choosy }, on(1))
+          assert.strictEqual(placed.vm.instanceType, choosy.tid)
+          assert.deepStrictEqual((yield* inventory.retireType(choosy.tid)).requires, requires)
+
           // retired for good, and VMs that have it stay
           const [first] = fleet.types
           assert(first !== undefined)
