@@ -10,6 +10,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Errors from "../../src/domain/Errors.ts"
+import type { UserName } from "../../src/domain/Identity.ts"
 import type { Operation } from "../../src/domain/Operation.ts"
 import type { Led, RequestKey } from "../../src/services/Inventory.ts"
 import * as Rows from "./Rows.ts"
@@ -93,5 +94,17 @@ export const keep = Effect.fnUntraced(function* (
 })
 
 /** Drops those that are too old to come again. @since 0.3.0 @category statements */
+/**
+ * Of a user who is removed: another one of that name is somebody else. Their own keys are gone with them, and what led to them leads to nobody any more.
+ *
+ * @since 0.10.0 @category statements
+ */
+export const disown = (sql: SqlClient.SqlClient, name: UserName) =>
+  Effect.zipRight(
+    sql`delete from request_keys where asker = ${name}`,
+    // no user is called so
+    sql`update request_keys set thing_id = ${`${name}, who was removed`} where thing = 'user' and thing_id = ${name}`
+  )
+
 export const forget = (sql: SqlClient.SqlClient, now: number) =>
   sql`delete from request_keys where created_at < ${now - kept}`

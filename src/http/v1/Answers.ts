@@ -163,12 +163,13 @@ export const make = Effect.gen(function* () {
     })
   }
 
-  /** The same for what tells a secret. `named`: what has it, and what is to be done when it did not arrive; null: it is there no more. */
+  /** The same for what tells a secret. `idOf`: the id of what has it; `named`: what has it, and what is to be done when it did not arrive; null: it is there no more. */
   const sealed = <A, E, R, E2, R2>(
     asked: Asked,
     told: Told.Told<A>,
     useCase: Effect.Effect<A, E, R>,
     named: (id: string) => Effect.Effect<{ readonly made: string; readonly instead: string } | null, E2, R2>
+    idOf: (value: A) => string,
   ) => {
     const key = asked.headers["idempotency-key"]
     return made(
@@ -179,7 +180,9 @@ export const make = Effect.gen(function* () {
       Effect.fnUntraced(function* (id, key) {
         const name = yield* named(id)
         if (name === null) return null
-        return (yield* told.recall(yield* ofAsker(key))) ?? (yield* new SecretNotKept({ key, ...name }))
+        const value = yield* told.recall(yield* ofAsker(key))
+        // that of the key may be what somebody of that name was told before they were removed
+        return value !== null && idOf(value) === id ? value : yield* new SecretNotKept({ key, ...name })
       })
     )
   }

@@ -363,6 +363,61 @@ describe("Idempotency-Key of what begins no operation", () => {
       assert.strictEqual(asked.json.id, operation.id, JSON.stringify(asked.json))
       yield* Effect.ignore(Context.get(context, Operations).await(OperationId.make(String(operation.id))))
       const again = yield* cancel
+  it.scopedLive("of a user who was removed is spent, also when another one has the name by now", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* App.make()
+      yield* ask("POST", "/users", { name: "root", role: "admin", password: "the first admin of all" })
+      const create = ask("POST", "/users", { name: "cy", role: "operator", quota: { vms: 2 } }, key("u2"))
+      assert.deepInclude((yield* create).json, { name: "cy", role: "operator" })
+      assert.strictEqual((yield* create).status, 201)
+      yield* ask("DELETE", "/users/cy")
+      const another = yield* ask("POST", "/users", { name: "cy", role: "viewer" })
+      assert.deepInclude(another.json, { name: "cy", role: "viewer" })
+      const { json } = yield* create
+      assert.deepInclude(json, { status: 409, code: "key_spent" })
+      assert.include(json.detail, "user cy, who was removed")
+      // and of one who was removed twice
+      yield* ask("DELETE", "/users/cy")
+      assert.deepInclude((yield* create).json, { status: 409, code: "key_spent" })
+    })
+  )
+
+  it.scopedLive("of a user who was removed is not that of the next one of the name, nor are secrets", () =>
+    Effect.gen(function* () {
+      let who: Principal = App.admin
+      const { ask, get } = yield* App.make(App.fleet(1, 10), () => who)
+      const asAda = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.suspend(() => {
+          who = { user: UserName.make("ada"), role: "operator", via: "session", tokenId: null }
+          return Effect.ensuring(
+            effect,
+            Effect.sync(() => {
+              who = App.admin
+            })
+          )
+        })
+      yield* ask("POST", "/users", { name: "root", role: "admin", password: "the first admin of all" })
+      const ada = ask("POST", "/users", { name: "ada", role: "operator" })
+      const vm = asAda(ask("POST", "/vms", { name: "web", instanceType: 1 }, key("k1")))
+      const reboot = asAda(ask("POST", "/vms/1/reboot", { force: true }, key("k2")))
+      const token = asAda(ask("POST", "/tokens", { name: "ci" }, key("k3")))
+      yield* ada
+      const hers = yield* Effect.all([vm, reboot, token])
+      assert.deepStrictEqual(
+        (yield* Effect.all([vm, reboot, token])).map(({ json }) => json),
+        hers.map(({ json }) => json)
+      )
+      yield* ask("DELETE", "/users/ada")
+      yield* ada
+      for (const [index, again] of (yield* Effect.all([vm, reboot, token])).entries()) {
+        assert.oneOf(again.status, [200, 201], JSON.stringify(again.json))
+        assert.notStrictEqual(again.json.id, hers[index]?.json.id)
+      }
+      assert.strictEqual((yield* get("/vms")).json.total, 2)
+      assert.notStrictEqual((yield* token).json.secret, hers[2].json.secret)
+    })
+  )
+
       assert.strictEqual(again.status, 200, JSON.stringify(again.json))
       assert.deepInclude(again.json, { id: operation.id, cancelAsked: true })
       const { json } = yield* ask("POST", `/operations/${String(operation.id)}/cancel`)
