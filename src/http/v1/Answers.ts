@@ -16,6 +16,7 @@ import type { OperationId } from "../../domain/Ids.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
 import { Asker } from "../../fabric/Asker.ts"
 import * as Begun from "../../fabric/Begun.ts"
+import * as Keys from "../../fabric/Keys.ts"
 import * as Plans from "../../fabric/Plans.ts"
 import type { Expect } from "../../fabric/Revision.ts"
 import { type MadeError, type RequestError, Requests } from "../../fabric/Requests.ts"
@@ -71,7 +72,7 @@ export const make = Effect.gen(function* () {
   const requestOf = Effect.fnUntraced(function* ({ payload = null }: Pick<Asked, "payload">) {
     const { method, url } = yield* HttpServerRequest.HttpServerRequest
     const principal = yield* CurrentPrincipal
-    return { owner: principal?.user ?? "", method, path: url.split("?")[0] ?? "", content: JSON.stringify(payload) }
+    return { owner: principal?.user ?? "", method, path: Keys.pathOf(url), content: Keys.canonical(payload) }
   })
 
   /** The plan of one use case, or of several. */
@@ -168,8 +169,8 @@ export const make = Effect.gen(function* () {
     asked: Asked,
     told: Told.Told<A>,
     useCase: Effect.Effect<A, E, R>,
-    named: (id: string) => Effect.Effect<{ readonly made: string; readonly instead: string } | null, E2, R2>
     idOf: (value: A) => string,
+    named: (id: string) => Effect.Effect<{ readonly made: string; readonly instead: string } | null, E2, R2>
   ) => {
     const key = asked.headers["idempotency-key"]
     return made(

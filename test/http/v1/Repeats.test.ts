@@ -84,6 +84,54 @@ describe("Idempotency-Key", () => {
     })
   )
 
+  it.scopedLive("is the same request's however that is written", () =>
+    Effect.gen(function* () {
+      const { ask, count, send } = yield* made
+      const more = { labels: { a: "1", b: "2" }, tags: ["x"] }
+      const first = yield* ask("POST", "/vms", { name: "lo", instanceType: 1, ...more }, key("lab"))
+      assert.deepInclude(first.json, { state: "done" })
+      const usual = {
+        onCrash: "leave",
+        autostart: false,
+        description: "",
+        placement: null,
+        protected: false,
+        nics: [{}]
+      }
+      const plain = yield* ask("POST", "/vms", { name: "pl", instanceType: 1 }, key("plain"))
+      const before = yield* count
+      for (const body of [
+        { tags: ["x"], labels: { b: "2", a: "1" }, instanceType: 1, name: "lo" },
+        { name: "lo", instanceType: 1, ...usual, ...more }
+      ]) {
+        const { json } = yield* ask("POST", "/vms", body, key("lab"))
+        assert.strictEqual(json.id, first.json.id, JSON.stringify(json))
+      }
+      const said = yield* ask(
+        "POST",
+        "/vms",
+        { name: "pl", instanceType: 1, ...usual, tags: [], labels: {} },
+        key("plain")
+      )
+      assert.strictEqual(said.json.id, plain.json.id, JSON.stringify(said.json))
+      for (const other of [
+        { labels: { a: "2", b: "1" } },
+        { tags: ["y"] },
+        { protected: true },
+        { onCrash: "restart" }
+      ]) {
+        const { json } = yield* ask("POST", "/vms", { name: "lo", instanceType: 1, ...more, ...other }, key("lab"))
+        assert.deepInclude(json, { code: "key_reused" }, JSON.stringify(other))
+      }
+      assert.strictEqual(yield* count, before)
+      const off = yield* ask("POST", "/vms/1/power-off", undefined, key("off"))
+      for (const url of ["//api/v1/vms/1/power-off", "//api/v1//vms/1/power-off/", "//api/v1/vms/1/power%2Doff"]) {
+        const { json, status } = yield* send(url, { method: "POST", headers: key("off") })
+        assert.deepStrictEqual([status, json.id], [200, off.json.id], url)
+      }
+    })
+  )
+
   it.scopedLive("is a batch's as a whole: with another request, or as another one's, none of it is made", () =>
     Effect.gen(function* () {
       const { ask, count, get } = yield* made
@@ -315,54 +363,6 @@ describe("Idempotency-Key of what begins no operation", () => {
     })
   )
 
-  it.scopedLive("of a token tells its secret to nobody with another role or name", () =>
-    Effect.gen(function* () {
-      let who: Principal = App.admin
-      const { ask } = yield* App.make(undefined, () => who)
-      yield* ask("POST", "/users", { name: "ada", role: "admin", password: "the first admin of all" })
-      who = { user: UserName.make("ada"), role: "admin", via: "session", tokenId: null }
-      const create = ask("POST", "/tokens", { name: "ci" }, key("mine"))
-      const made = yield* create
-      assert.deepInclude(made.json, { owner: "ada", role: "admin" })
-      yield* ask("POST", "/users", { name: "bob", role: "admin" })
-      const me = who
-      who = { ...me, role: "viewer" }
-      const { json } = yield* create
-      assert.deepInclude(json, { status: 409, code: "key_reused" })
-      assert.notProperty(json, "secret")
-      // his own key, and his own token
-      who = { ...me, user: UserName.make("bob") }
-      const his = yield* create
-      assert.deepInclude(his.json, { owner: "bob", role: "admin" })
-      assert.notStrictEqual(his.json.secret, made.json.secret)
-      assert.strictEqual((yield* create).json.secret, his.json.secret)
-      who = me
-      assert.strictEqual((yield* create).json.secret, made.json.secret)
-    })
-  )
-
-  it.scopedLive("of a new secret for a webhook gives it one", () =>
-    Effect.gen(function* () {
-      const { ask } = yield* App.make()
-      const { json: created } = yield* ask("POST", "/webhooks", { url: "https://receiver.example/" })
-      const rotate = ask("POST", "/webhooks/1/secret", undefined, key("rotate"))
-      const first = yield* rotate
-      assert.notStrictEqual(first.json.secret, created.secret)
-      assert.strictEqual((yield* rotate).json.secret, first.json.secret)
-      const { json } = yield* ask("POST", "/webhooks/1/secret", undefined, key("again"))
-      assert.notStrictEqual(json.secret, first.json.secret)
-    })
-  )
-
-  it.scopedLive("of a cancellation shows the operation also when it has ended", () =>
-    Effect.gen(function* () {
-      const { ask, context } = yield* App.make(App.fleet(1, 10))
-      const { json: operation } = yield* ask("POST", "/vms", { name: "web", instanceType: 1 })
-      const cancel = ask("POST", `/operations/${String(operation.id)}/cancel`, undefined, key("stop"))
-      const asked = yield* cancel
-      assert.strictEqual(asked.json.id, operation.id, JSON.stringify(asked.json))
-      yield* Effect.ignore(Context.get(context, Operations).await(OperationId.make(String(operation.id))))
-      const again = yield* cancel
   it.scopedLive("of a user who was removed is spent, also when another one has the name by now", () =>
     Effect.gen(function* () {
       const { ask } = yield* App.make()
@@ -418,6 +418,54 @@ describe("Idempotency-Key of what begins no operation", () => {
     })
   )
 
+  it.scopedLive("of a token tells its secret to nobody with another role or name", () =>
+    Effect.gen(function* () {
+      let who: Principal = App.admin
+      const { ask } = yield* App.make(undefined, () => who)
+      yield* ask("POST", "/users", { name: "ada", role: "admin", password: "the first admin of all" })
+      who = { user: UserName.make("ada"), role: "admin", via: "session", tokenId: null }
+      const create = ask("POST", "/tokens", { name: "ci" }, key("mine"))
+      const made = yield* create
+      assert.deepInclude(made.json, { owner: "ada", role: "admin" })
+      yield* ask("POST", "/users", { name: "bob", role: "admin" })
+      const me = who
+      who = { ...me, role: "viewer" }
+      const { json } = yield* create
+      assert.deepInclude(json, { status: 409, code: "key_reused" })
+      assert.notProperty(json, "secret")
+      // his own key, and his own token
+      who = { ...me, user: UserName.make("bob") }
+      const his = yield* create
+      assert.deepInclude(his.json, { owner: "bob", role: "admin" })
+      assert.notStrictEqual(his.json.secret, made.json.secret)
+      assert.strictEqual((yield* create).json.secret, his.json.secret)
+      who = me
+      assert.strictEqual((yield* create).json.secret, made.json.secret)
+    })
+  )
+
+  it.scopedLive("of a new secret for a webhook gives it one", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* App.make()
+      const { json: created } = yield* ask("POST", "/webhooks", { url: "https://receiver.example/" })
+      const rotate = ask("POST", "/webhooks/1/secret", undefined, key("rotate"))
+      const first = yield* rotate
+      assert.notStrictEqual(first.json.secret, created.secret)
+      assert.strictEqual((yield* rotate).json.secret, first.json.secret)
+      const { json } = yield* ask("POST", "/webhooks/1/secret", undefined, key("again"))
+      assert.notStrictEqual(json.secret, first.json.secret)
+    })
+  )
+
+  it.scopedLive("of a cancellation shows the operation also when it has ended", () =>
+    Effect.gen(function* () {
+      const { ask, context } = yield* App.make(App.fleet(1, 10))
+      const { json: operation } = yield* ask("POST", "/vms", { name: "web", instanceType: 1 })
+      const cancel = ask("POST", `/operations/${String(operation.id)}/cancel`, undefined, key("stop"))
+      const asked = yield* cancel
+      assert.strictEqual(asked.json.id, operation.id, JSON.stringify(asked.json))
+      yield* Effect.ignore(Context.get(context, Operations).await(OperationId.make(String(operation.id))))
+      const again = yield* cancel
       assert.strictEqual(again.status, 200, JSON.stringify(again.json))
       assert.deepInclude(again.json, { id: operation.id, cancelAsked: true })
       const { json } = yield* ask("POST", `/operations/${String(operation.id)}/cancel`)
