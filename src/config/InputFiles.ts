@@ -250,9 +250,8 @@ const isName = (host: string): boolean =>
 const wholeNumber = (text: string): number | undefined =>
   /^(?:0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : undefined
 
-/** the identity of a host: names ignore case, IPv6 addresses have many spellings */
-const endpoint = ({ host, port }: Host.HostAddress): string =>
-  `${host.includes(":") ? new URL(`ssh://[${host}]`).hostname : host.toLowerCase()} ${port}`
+/** the identity of a host */
+const endpoint = ({ host, port }: Host.HostAddress): string => `${Host.canonicalHost(host)} ${port}`
 
 const networkKey = /^network\.[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/
 

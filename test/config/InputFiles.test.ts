@@ -123,6 +123,10 @@ describe("machine file", () => {
 
   // CVE-2023-51385 and its kin: nothing that a program further down could take for an option or a command
   for (const address of [
+      [
+        "root@[::ffff:127.0.0.1]\nroot@127.0.0.1",
+        `${f}:2: 127.0.0.1 with port 22 is already on line 1: expected each only once`
+      ],
     "-oProxyCommand=x@h1",
     "root@-oProxyCommand=x",
     "root@a;b",
