@@ -103,7 +103,8 @@ export const askPeer = (ssh: Ssh["Type"], peer: Host, host: Host): Effect.Effect
 
 /** What a failure to use its libvirt says of its sshd and of libvirt. @since 0.3.0 @category conversions */
 export const ofError = (error: HostError): { readonly ssh: Answer; readonly libvirt: Answer } => {
-  const detail = error._tag === "HostUnreachable" ? error.reason : error.message
+  // whoever reads it is told of which host it is
+  const detail = error._tag === "HostUnreachable" ? error.reason : `it failed to ${error.action}: ${error.reason}`
   const libvirt = (sign: Sign): Answer => ({ sign, detail: detail.replace(/^libvirt /, "it ") })
   if (error._tag === "HostFailure") return { ssh: { sign: "answers", detail: null }, libvirt: libvirt("answers") }
   const cause = error.cause
