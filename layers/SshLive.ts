@@ -20,7 +20,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ClientChannel } from "ssh2"
 import { formatAddress, HostAddress } from "../src/domain/Host.ts"
-import { Ssh, SshAuthenticationFailed, SshError, SshUnreachable } from "../src/services/Ssh.ts"
+import { Ssh, SshError, SshNoKey, SshUnreachable } from "../src/services/Ssh.ts"
 import { SshDialer } from "../src/services/SshDialer.ts"
 import * as Meters from "../src/observability/Meters.ts"
 import * as Trail from "../src/observability/Trail.ts"
@@ -63,8 +63,9 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
       Effect.gen(function* () {
         const identities = yield* source.identities
         if (identities.methods.length === 0) {
-          const reason = `there is no key to log in with: ${identities.notes.join("; ")}`
-          return yield* Effect.fail(failure(formatAddress(address), "connect", new SshAuthenticationFailed({ reason })))
+          const reason = `the controller has no key to log in with: ${identities.notes.join("; ")}`
+          const missing = new SshNoKey({ reason, none: identities.none === true })
+          return yield* Effect.fail(failure(formatAddress(address), "connect", missing))
         }
         const trust = yield* source.trust
         const sock = yield* dialer.dial(address)

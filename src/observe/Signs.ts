@@ -17,6 +17,8 @@ import * as Banner from "../ssh/Banner.ts"
 export interface Answer {
   readonly sign: Sign
   readonly detail: string | null
+  /** it is the controller's own fault, and so it is the same of all hosts */
+  readonly own?: true
 }
 
 /** What a round of asking has shown. @since 0.3.0 @category models */
@@ -26,6 +28,8 @@ export interface Finding {
   readonly reason: string
   /** more than one missing answer says so; else another round has to agree */
   readonly certain: boolean
+  /** it is the controller's own fault, and so it is the same of all hosts */
+  readonly own?: true
 }
 
 /** @since 0.3.0 @category constants */
@@ -54,6 +58,8 @@ const ofSsh = (error: SshError): Answer => {
     case "SshHostKeyRefused":
     case "SshAuthenticationFailed":
       return { sign: "refuses", detail: error.message.replace(`${error.host}: `, "") }
+    case "SshNoKey":
+      return { sign: "refuses", detail: reason.reason, own: true }
     case "SshChannelRefused":
     case "SshCommandFailed":
     case "SshFileRefused":
@@ -149,7 +155,9 @@ export const conclude = ({ libvirt, peers, ssh }: Asked): Option.Option<Finding>
     case "unknown":
       return libvirt.sign === "unknown" ? Option.none() : found("unknown", true, detail)
     case "refuses":
-      return found("unknown", true, ssh.detail ?? "its sshd refuses")
+      return Option.map(found("unknown", true, ssh.detail ?? "its sshd refuses"), (finding) =>
+        ssh.own === true ? { ...finding, own: ssh.own } : finding
+      )
     case "answers":
       switch (libvirt.sign) {
         case "unknown":
