@@ -279,7 +279,11 @@ export const group = HttpApiGroup.make("hosts")
       .addSuccess(Host)
       .addError(Problem.NotFound)
       .annotateContext(
-        documented("viewer", "Get a host", "`ETag` is of its settings and of `maintenance`, not of what is seen.")
+        documented(
+          "viewer",
+          "Get a host",
+          "Of its `ETag`, `If-Match` compares its settings and `maintenance`, not what is seen."
+        )
       )
   )
   .add(
