@@ -20,7 +20,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ClientChannel } from "ssh2"
 import { formatAddress, HostAddress } from "../src/domain/Host.ts"
-import { Ssh, SshAuthenticationFailed, SshError, SshUnreachable } from "../src/services/Ssh.ts"
+import { Ssh, SshError, SshNoKey, SshUnreachable } from "../src/services/Ssh.ts"
 import { SshDialer } from "../src/services/SshDialer.ts"
 import * as Meters from "../src/observability/Meters.ts"
 import * as Trail from "../src/observability/Trail.ts"
@@ -66,13 +66,14 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
       Effect.flatMap(source.identities, (identities) => {
         keyed = identities.methods.length > 0
         if (keyed) return Effect.succeed(identities)
-        const reason = `there is no key to log in with: ${identities.notes.join("; ")}`
-        return Effect.fail(failure(formatAddress(address), "connect", new SshAuthenticationFailed({ reason })))
+        const reason = `the controller has no key to log in with: ${identities.notes.join("; ")}`
+        const missing = new SshNoKey({ reason, none: identities.none === true })
+        return Effect.fail(failure(formatAddress(address), "connect", missing))
       })
 
     const connect = (address: HostAddress) =>
       Effect.gen(function* () {
-        // without a key nobody is dialled; with one, no file is read for a host that nothing listens on
+// without a key nobody is dialled; with one, no file is read for a host that nothing listens on
         if (!keyed) yield* identitiesFor(address)
         const sock = yield* dialer.dial(address)
         const identities = yield* identitiesFor(address)

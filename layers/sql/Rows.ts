@@ -158,6 +158,8 @@ export const HostRow = Schema.Struct({
   active: Flag,
   origin: HostOrigin
 })
+/** @since 0.10.0 @category rows */
+export type HostRow = typeof HostRow.Type
 /** @since 0.1.0 @category rows */
 export const hosts = table("hosts", "id", HostRow)
 

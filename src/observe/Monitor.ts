@@ -144,7 +144,10 @@ export const make = Effect.gen(function* () {
     if (before._tag !== "Suspect" || before.reason !== reason) yield* Effect.log(`host is suspect: ${reason}`)
   })
 
-  const setDown = Effect.fnUntraced(function* (entry: Watched, { reason, signs }: Omit<Signs.Finding, "certain">) {
+  /** What is wrong with the controller itself, as it was told last: one line, and not one of each host; undefined: nothing is. */
+  let ownFault: string | undefined
+
+  const setDown = Effect.fnUntraced(function* (entry: Watched, { own, reason, signs }: Omit<Signs.Finding, "certain">) {
     const before = entry.status
     const now = yield* Clock.currentTimeMillis
     yield* leaveUp(entry)
@@ -153,7 +156,11 @@ export const make = Effect.gen(function* () {
     }
     become(entry, { _tag: "Down", reason, signs, since: before._tag === "Down" ? before.since : now })
     yield* Deferred.succeed(entry.tried, undefined)
-    if (before._tag !== "Down" || before.reason !== reason) yield* Effect.logWarning(`host is down: ${reason}`)
+    if (before._tag === "Down" && before.reason === reason) return
+    if (own !== true) return yield* Effect.logWarning(`host is down: ${reason}`)
+    if (ownFault === reason) return yield* Effect.logDebug(`host is down: ${reason}`)
+    ownFault = reason
+    yield* Effect.logWarning(`no host can be logged in to: ${reason}`)
   })
 
   const setUp = Effect.fnUntraced(function* (entry: Watched) {
@@ -162,6 +169,7 @@ export const make = Effect.gen(function* () {
     entry.peers = undefined
     if (entry.status._tag === "Up") return
     become(entry, { _tag: "Up" })
+    ownFault = undefined
     entry.upSince = yield* Clock.currentTimeMillis
     yield* Deferred.succeed(entry.tried, undefined)
     yield* Effect.log("host is up")

@@ -17,6 +17,8 @@ import * as Banner from "../ssh/Banner.ts"
 export interface Answer {
   readonly sign: Sign
   readonly detail: string | null
+  /** it is the controller's own fault, and so it is the same of all hosts */
+  readonly own?: true
 }
 
 /** What a round of asking has shown. @since 0.3.0 @category models */
@@ -26,6 +28,8 @@ export interface Finding {
   readonly reason: string
   /** more than one missing answer says so; else another round has to agree */
   readonly certain: boolean
+  /** it is the controller's own fault, and so it is the same of all hosts */
+  readonly own?: true
 }
 
 /** @since 0.3.0 @category constants */
@@ -54,6 +58,8 @@ const ofSsh = (error: SshError): Answer => {
     case "SshHostKeyRefused":
     case "SshAuthenticationFailed":
       return { sign: "refuses", detail: error.message.replace(`${error.host}: `, "") }
+    case "SshNoKey":
+      return { sign: "refuses", detail: reason.reason, own: true }
     case "SshChannelRefused":
     case "SshCommandFailed":
     case "SshFileRefused":
@@ -109,7 +115,8 @@ const ofConnecting = (error: SshError): { readonly ssh: Answer; readonly libvirt
 
 /** What a failure to use its libvirt, or its sshd, says of its sshd and of libvirt. @since 0.3.0 @category conversions */
 export const ofError = (error: HostError): { readonly ssh: Answer; readonly libvirt: Answer } => {
-  const detail = error._tag === "HostUnreachable" ? error.reason : error.message
+  // whoever reads it is told of which host it is
+  const detail = error._tag === "HostUnreachable" ? error.reason : `it failed to ${error.action}: ${error.reason}`
   const libvirt = (sign: Sign): Answer => ({ sign, detail: detail.replace(/^libvirt /, "it ") })
   if (error._tag === "HostFailure") return { ssh: { sign: "answers", detail: null }, libvirt: libvirt("answers") }
   const cause = error.cause
@@ -152,7 +159,9 @@ export const conclude = ({ libvirt, peers, ssh }: Asked): Option.Option<Finding>
     case "unknown":
       return libvirt.sign === "unknown" ? Option.none() : found("unknown", true, detail)
     case "refuses":
-      return found("unknown", true, ssh.detail ?? "its sshd refuses")
+      return Option.map(found("unknown", true, ssh.detail ?? "its sshd refuses"), (finding) =>
+        ssh.own === true ? { ...finding, own: ssh.own } : finding
+      )
     case "answers":
       switch (libvirt.sign) {
         case "unknown":

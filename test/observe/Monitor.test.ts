@@ -31,6 +31,7 @@ import {
   SshChannelRefused,
   SshError,
   type SshErrorReason,
+  SshNoKey,
   SshTimeout,
   SshUnreachable
 } from "../../src/services/Ssh.ts"
@@ -492,6 +493,35 @@ describe("the host monitor", () => {
       }))
   }
 
+  test("that the controller has no key is said once, not of each host, and again when it had one", () =>
+    Effect.gen(function* () {
+      const { at, breaks, lines, monitor, status } = yield* world(20)
+      yield* monitor.settled
+      yield* pass(10_000)
+      lines.length = 0
+      const reason = new SshNoKey({ reason: "the controller has no key to log in with: none was given", none: true })
+      const all = Array.from({ length: 20 }, (_, index) => index + 1)
+      const lose = Effect.forEach(
+        all,
+        (n) => {
+          const error = new SshError({ host: `root@h${n}`, action: "connect", reason })
+          at(n).libvirt = new LibvirtDisconnected({ reason: error.message, ssh: error })
+          return breaks(n)
+        },
+        { discard: true }
+      )
+      const said = () => lines.filter((line) => line.includes("no key to log in with"))
+      yield* lose
+      yield* pass(20_000)
+      for (const n of all) assert.strictEqual(reasonOf(yield* status(n)), reason.reason)
+      assert.deepStrictEqual(said(), [`no host can be logged in to: ${reason.reason}`])
+      for (const n of all) at(n).libvirt = "answers"
+      yield* pass(20_000)
+      yield* lose
+      yield* pass(20_000)
+      assert.lengthOf(said(), 2)
+    }))
+
   test("a host that cannot be used says why, and is not asked so often", () =>
     Effect.gen(function* () {
       const { at, monitor, status } = yield* world(1)
@@ -502,7 +532,7 @@ describe("the host monitor", () => {
       yield* pass(500)
       const down = yield* status(1)
       assert.strictEqual(down._tag, "Down")
-      assert.strictEqual(reasonOf(down), "host root@h1 failed to tell what it is: it has no network")
+      assert.strictEqual(reasonOf(down), "it failed to tell what it is: it has no network")
       yield* pass(10_000)
       const { asked } = at(1)
       yield* pass(60_000)

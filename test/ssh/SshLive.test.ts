@@ -534,9 +534,13 @@ describe.each(["tcp", "memory"] as const)("SshLive over %s", (transport) => {
       failsWith(refused, "SshAuthenticationFailed")
       assert.include(refused.message, fingerprints[0] ?? "")
       const garbage = yield* Effect.flip(run(["not a key"]))
-      assert.include(failsWith(garbage, "SshAuthenticationFailed").reason, "key 1 is no usable private key")
+      assert.include(failsWith(garbage, "SshNoKey").reason, "key 1 is no usable private key")
+      assert.isFalse(failsWith(garbage, "SshNoKey").none)
       const none = yield* Effect.flip(run([]))
-      failsWith(none, "SshAuthenticationFailed")
+      assert.deepInclude(failsWith(none, "SshNoKey"), {
+        reason: "the controller has no key to log in with: none was given",
+        none: true
+      })
     })
   )
 
