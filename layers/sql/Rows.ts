@@ -387,6 +387,10 @@ const RetriedRow = Schema.Struct({ id: Ids.OperationId, retried_by: Schema.NullO
 /** What is the retry of an operation. @since 0.8.0 @category rows */
 export const retried = table("operations", "id", RetriedRow)
 
+const BusyRow = Schema.Struct({ vm_id: Ids.VmId })
+/** VMs that something is done with. @since 0.10.0 @category rows */
+export const busy = table("operations", "vm_id", BusyRow)
+
 const StepRow = Schema.Struct({
   phase: Schema.Literal("do", "undo"),
   name: Schema.String,
