@@ -31,6 +31,7 @@ import {
   type PublishView,
   type VmBegun
 } from "../src/services/Inventory.ts"
+import { ById } from "./ById.ts"
 import { Database } from "./Database.ts"
 import * as Catalogue from "./InventoryCatalogue.ts"
 import * as InventoryVolumes from "./InventoryVolumes.ts"
@@ -111,13 +112,12 @@ const make = Effect.gen(function* () {
   const vmColumns = sql.literal(vmColumnNames)
   const isLive = sql.literal("state not in ('destroyed', 'failed')")
 
-  /** In id order without sorting: new ids are the highest, and a Map keeps its keys in the order in which they came. */
-  const existing = new Map<VmId, Vm>()
+  const existing = new ById<VmId, Vm>()
   const observations = Observations.make(statement)
   const lastSeen = new Map<VmId, VmSeen>()
   const differing = new Map<VmId, ReadonlyMap<string, Drift>>()
   const remember = (vm: Vm): void => {
-    if (vm.exists) return void existing.set(vm.id, vm)
+    if (vm.exists) return existing.set(vm)
     existing.delete(vm.id)
     lastSeen.delete(vm.id)
     differing.delete(vm.id)
@@ -333,7 +333,7 @@ const make = Effect.gen(function* () {
 
   return Inventory.of({
     applyFleet: Effect.fn("Inventory.applyFleet")((fleet: FleetConfig) =>
-      changingAllHosts("apply the input files", Fleet.apply(sql, fleet), () => catalogue.applied(fleet.types))
+      changingAllHosts("apply the input files", Fleet.apply(sql, fleet), catalogue.forget)
     ),
 
     hosts: Effect.sync(() => [...usages.all.values()]),
@@ -675,12 +675,17 @@ const make = Effect.gen(function* () {
       }),
     vms: (filter) =>
       Effect.sync(() => {
-        const all = [...existing.values()]
+        const all = [...existing]
         return filter?.host === undefined ? all : all.filter((vm) => vm.hostId === filter.host)
       }),
-    vmPage: Effect.fn("Inventory.vmPage")((filter, order, after, limit) =>
-      read("read a page of VMs", Pages.vms(sql, existing, filter, order, after, limit))
-    ),
+    // the hot path: no span
+    vmPage: (filter, order, after, limit) =>
+      order.by === "id"
+        ? Effect.sync(() => Pages.vmsById(existing, filter, order.descending, after, limit))
+        : Effect.withSpan(
+            read("read a page of VMs", Pages.vms(sql, existing, filter, order, after, limit)),
+            "Inventory.vmPage"
+          ),
 
     setVmState: Effect.fn("Inventory.setVmState")(function* (id, state) {
       const now = yield* Clock.currentTimeMillis

@@ -9,6 +9,7 @@ import * as Errors from "../src/domain/Errors.ts"
 import type { VolumeId } from "../src/domain/Ids.ts"
 import type { Volume } from "../src/domain/Volume.ts"
 import type { Inventory } from "../src/services/Inventory.ts"
+import { ById } from "./ById.ts"
 import type { Database } from "./Database.ts"
 import * as Fleet from "./sql/Fleet.ts"
 import type * as HostUsages from "./sql/HostUsages.ts"
@@ -38,11 +39,10 @@ export const make = Effect.fnUntraced(function* (
   volumeRows: ReturnType<typeof Volumes.make>,
   usages: HostUsages.HostUsages
 ) {
-  /** As with VMs, but for the order: one that is restored comes back among the others. */
-  const existingVolumes = new Map<VolumeId, Volume>()
+  const existingVolumes = new ById<VolumeId, Volume>()
   const rememberVolume = (volume: Volume): void => {
     if (volume.state === "purged" || volume.state === "failed") existingVolumes.delete(volume.id)
-    else existingVolumes.set(volume.id, volume)
+    else existingVolumes.set(volume)
   }
   for (const volume of yield* read("read the volumes", volumeRows.all)) rememberVolume(volume)
 
@@ -110,12 +110,8 @@ export const make = Effect.fnUntraced(function* (
       }),
     volumeRecord: Effect.fn("Inventory.volumeRecord")((id) => read(`read volume ${id}`, volumeRows.find(id))),
     volumes: (filter) =>
-      Effect.sync(() =>
-        [...existingVolumes.values()].filter(({ vmId }) => filter?.vm === undefined || vmId === filter.vm)
-      ),
-    volumePage: Effect.fn("Inventory.volumePage")((filter, after, limit) =>
-      read("read a page of volumes", Pages.volumes(sql, existingVolumes, filter, after, limit))
-    ),
+      Effect.sync(() => [...existingVolumes].filter(({ vmId }) => filter?.vm === undefined || vmId === filter.vm)),
+    volumePage: (filter, after, limit) => Effect.sync(() => Pages.volumes(existingVolumes, filter, after, limit)),
     volumesToPurge: Effect.fn("Inventory.volumesToPurge")((now) =>
       read("read the volumes to purge", volumeRows.due(now))
     ),

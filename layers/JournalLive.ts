@@ -8,10 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { type Entry, Journal } from "../src/services/Journal.ts"
-import type { OperationId } from "../src/domain/Ids.ts"
-import type { Operation } from "../src/domain/Operation.ts"
+import type { OperationId, VmId } from "../src/domain/Ids.ts"
 import { Database } from "./Database.ts"
 import * as Rows from "./sql/Rows.ts"
+
+const nobody: ReadonlySet<VmId> = new Set()
 
 const make = Effect.gen(function* () {
   const { read, sql, statement, writeSimply } = yield* Database
@@ -54,26 +55,30 @@ const make = Effect.gen(function* () {
   const selectUnfinished = statement(`select ${Rows.operationColumns} from operations
     where state not in ('done', 'failed') order by seq`)
 
-  /** Asked for at every look at a VM, and most of them are as they were then: those are not decoded again. */
-  let decoded: ReadonlyMap<unknown, Operation> = new Map()
-  const unfinished = Effect.fnUntraced(function* (rows: ReadonlyArray<Rows.Row>) {
-    const found = new Map<unknown, Operation>()
-    for (const row of rows) {
-      const before = decoded.get(row.id)
-      const same =
-        before?.state === row.state && before?.error === row.error && before?.cancelAsked === (row.cancel_asked === 1)
-      found.set(row.id, before !== undefined && same ? before : yield* Rows.operations.one(row))
-    }
-    decoded = found
-    return [...found.values()]
-  })
+  // of each of the two kinds there is an index: what it costs does not grow with what is unfinished
+  const selectBusy = statement(`with asked (id) as (select value from json_each(?))
+    select vm_id from operations
+      where vm_id in asked and volume_id is null and state not in ('done', 'failed')
+    union
+    select vm_id from operations
+      where vm_id in asked and volume_id is not null and state not in ('done', 'failed')`)
 
   return Journal.of({
     unfinished: Effect.withSpan(
-      read("read the unfinished operations", Effect.flatMap(selectUnfinished(), unfinished)),
+      read("read the unfinished operations", Effect.flatMap(selectUnfinished(), Rows.operations.all)),
       "Journal.unfinished"
     ),
     // the hot path: no spans, and the writer itself does what is written
+    busy: (vms) =>
+      vms.length === 0
+        ? Effect.succeed(nobody)
+        : read(
+            "read which VMs are busy",
+            Effect.map(
+              Effect.flatMap(selectBusy(JSON.stringify(vms)), Rows.busy.all),
+              (rows) => new Set(rows.map(({ vm_id }) => vm_id))
+            )
+          ),
     steps: (id) => read(`read the steps of operation ${id}`, Effect.flatMap(selectSteps(id), Rows.steps.all)),
     history: Effect.fn("Journal.history")((id) =>
       read(`read what the steps of operation ${id} came to`, Effect.flatMap(selectHistory(id), Rows.stepReports.all))

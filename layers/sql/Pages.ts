@@ -1,16 +1,17 @@
 /**
- * Lists page by page. The database is asked for ids only, from an index and from where the page before ended; what they are is in memory,
- * and so is their number.
+ * Lists page by page, from where the page before ended. What is in them is in memory, and so is their number; of those that are not by id the
+ * database is asked for ids, from an index.
  *
  * @since 0.4.0
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import { VmId, VolumeId } from "../../src/domain/Ids.ts"
+import { VmId, type VolumeId } from "../../src/domain/Ids.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
 import type { Page, Position, VmFilter, VmOrder, VolumeFilter } from "../../src/services/Inventory.ts"
+import type { ById } from "../ById.ts"
 
 /** Whatever comes after a prefix is less than this. */
 const beyond = "\u{10FFFF}"
@@ -56,10 +57,44 @@ interface Row {
   readonly id: number
 }
 
+const everyVm = (): boolean => true
+
+const isVmIn = ({ host, label, name, owner, state, tags = [], type }: VmFilter): ((vm: Vm) => boolean) => {
+  const conditions: ReadonlyArray<((vm: Vm) => boolean) | false> = [
+    name !== undefined && ((vm) => vm.name.startsWith(name)),
+    state !== undefined && ((vm) => vm.state === state),
+    host !== undefined && ((vm) => vm.hostId === host),
+    type !== undefined && ((vm) => vm.instanceType === type),
+    owner !== undefined && ((vm) => vm.owner === owner),
+    tags.length > 0 && ((vm) => tags.every((tag) => vm.tags.includes(tag))),
+    label !== undefined &&
+      ((vm) => Object.hasOwn(vm.labels, label.key) && (label.value === null || vm.labels[label.key] === label.value))
+  ]
+  const asked = conditions.filter((condition) => condition !== false)
+  return asked.length === 0 ? everyVm : (vm) => asked.every((counts) => counts(vm))
+}
+
+/** @since 0.10.0 @category constructors */
+export const vmsById = (
+  existing: ById<VmId, Vm>,
+  filter: VmFilter,
+  descending: boolean,
+  after: Position | null,
+  limit: number
+): Page<Vm> => {
+  const isIn = isVmIn(filter)
+  return cut(
+    existing.following(after?.id ?? null, descending, limit + 1, isIn),
+    limit,
+    isIn === everyVm ? existing.size : count(existing, isIn),
+    ({ id }) => id
+  )
+}
+
 /** @since 0.4.0 @category statements */
 export const vms = (
   sql: SqlClient.SqlClient,
-  existing: ReadonlyMap<VmId, Vm>,
+  existing: ById<VmId, Vm>,
   filter: VmFilter,
   order: VmOrder,
   after: Position | null,
@@ -82,72 +117,38 @@ export const vms = (
       : label.value === null
         ? [sql`exists (select 1 from json_each(vms.labels) where key = ${label.key})`]
         : [sql`exists (select 1 from json_each(vms.labels) where key = ${label.key} and value = ${label.value})`]),
-    ...(after === null
-      ? []
-      : [
-          order.by === "id" ? sql`id ${further} ${after.id}` : sql`(${by}, id) ${further} (${after.value}, ${after.id})`
-        ])
+    ...(after === null ? [] : [sql`(${by}, id) ${further} (${after.value}, ${after.id})`])
   ]
-  const isIn = (vm: Vm) =>
-    (name === undefined || vm.name.startsWith(name)) &&
-    (state === undefined || vm.state === state) &&
-    (host === undefined || vm.hostId === host) &&
-    (type === undefined || vm.instanceType === type) &&
-    (owner === undefined || vm.owner === owner) &&
-    tags.every((tag) => vm.tags.includes(tag)) &&
-    (label === undefined ||
-      (Object.hasOwn(vm.labels, label.key) && (label.value === null || vm.labels[label.key] === label.value)))
-  const isAll =
-    name === undefined &&
-    state === undefined &&
-    host === undefined &&
-    type === undefined &&
-    owner === undefined &&
-    tags.length === 0 &&
-    label === undefined
+  const isIn = isVmIn(filter)
   return Effect.map(
-    sql<Row>`select id from vms where ${sql.and(conditions)}
-      order by ${order.by === "id" ? sql`id ${way}` : sql`${by} ${way}, id ${way}`} limit ${limit + 1}`,
+    sql<Row>`select id from vms where ${sql.and(conditions)} order by ${by} ${way}, id ${way} limit ${limit + 1}`,
     (rows) =>
       cut(
         rows.flatMap(({ id }) => existing.get(VmId.make(id)) ?? []),
         limit,
-        isAll ? existing.size : count(existing.values(), isIn),
+        isIn === everyVm ? existing.size : count(existing, isIn),
         (vm) => valueOf(vm, order.by)
       )
   )
 }
 
-/** @since 0.4.0 @category statements */
+/** By id. @since 0.4.0 @category constructors */
 export const volumes = (
-  sql: SqlClient.SqlClient,
-  existing: ReadonlyMap<VolumeId, Volume>,
+  existing: ById<VolumeId, Volume>,
   filter: VolumeFilter,
   after: Position | null,
   limit: number
-): Effect.Effect<Page<Volume>, SqlError> => {
+): Page<Volume> => {
   const { name, owner, state, vm } = filter
-  const conditions = [
-    sql.literal("state not in ('purged', 'failed')"),
-    ...begins(sql, name),
-    ...(state === undefined ? [] : [sql`state = ${state}`]),
-    ...(vm === undefined ? [] : [sql`vm_id = ${vm}`]),
-    ...(owner === undefined ? [] : [sql`owner = ${owner}`]),
-    ...(after === null ? [] : [sql`id > ${after.id}`])
-  ]
   const isIn = (volume: Volume) =>
     (name === undefined || volume.name.startsWith(name)) &&
     (state === undefined || volume.state === state) &&
     (vm === undefined || volume.vmId === vm) &&
     (owner === undefined || volume.owner === owner)
-  return Effect.map(
-    sql<Row>`select id from volumes where ${sql.and(conditions)} order by id limit ${limit + 1}`,
-    (rows) =>
-      cut(
-        rows.flatMap(({ id }) => existing.get(VolumeId.make(id)) ?? []),
-        limit,
-        count(existing.values(), isIn),
-        ({ id }) => id
-      )
+  return cut(
+    existing.following(after?.id ?? null, false, limit + 1, isIn),
+    limit,
+    count(existing, isIn),
+    ({ id }) => id
   )
 }

@@ -28,8 +28,8 @@ import * as Original from "./Original.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Traces from "./Traces.ts"
 import * as Api from "./v1/Api.ts"
-import * as OneVm from "./v1/OneVm.ts"
 import * as Problems from "./v1/Problems.ts"
+import * as VmReads from "./v1/VmReads.ts"
 
 /** What is served outside of the API, by each method. */
 const served = HttpLayerRouter.FindMyWay.make<void>({ maxParamLength: Number.MAX_SAFE_INTEGER })
@@ -118,8 +118,8 @@ export const layerWith = ({ traced = false, ...guarding }: Options) =>
       Health.layer,
       Metrics.layer,
       Gui.layer,
-      // it would have no span
-      traced ? Layer.empty : OneVm.layer
+      // they would have no span
+      traced ? Layer.empty : VmReads.layer
     ).pipe(
       // first, and so before all that answers
       Layer.provide(Guard.layer({ ...guarding, needs }))

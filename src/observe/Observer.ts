@@ -7,10 +7,8 @@
  * @since 0.3.0
  */
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
@@ -102,28 +100,6 @@ interface Looked {
   readonly mend: ReadonlyArray<DriftKind>
 }
 
-/** Whoever asks while an answer is under way gets the next one: none is older than its question. */
-const nextAnswer = <A, E>(ask: Effect.Effect<A, E>) =>
-  Effect.gen(function* () {
-    const scope = yield* Effect.scope
-    const turn = yield* Effect.makeSemaphore(1)
-    let next: Deferred.Deferred<A, E> | undefined
-    return Effect.suspend(() => {
-      if (next !== undefined) return Deferred.await(next)
-      const mine = Deferred.unsafeMake<A, E>(FiberId.none)
-      next = mine
-      return Effect.suspend(() => {
-        next = undefined
-        return ask
-      }).pipe(
-        turn.withPermits(1),
-        Effect.intoDeferred(mine),
-        Effect.forkIn(scope),
-        Effect.zipRight(Deferred.await(mine))
-      )
-    })
-  })
-
 const short = (text: string): string => createHash("sha256").update(text).digest("base64url").slice(0, 22)
 
 /**
@@ -207,10 +183,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
   const inBackground = (effect: Effect.Effect<unknown, LookError>) =>
     quietly(effect).pipe(Effect.withTracerEnabled(false), Effect.forkIn(scope), Effect.asVoid)
 
-  /** VMs with an operation that has not ended, on them or on a volume with them. */
-  const busy: Effect.Effect<ReadonlySet<VmId>, Errors.PersistenceError> = yield* nextAnswer(
-    Effect.map(journal.unfinished, (all) => new Set(all.flatMap(({ vmId }) => (vmId === null ? [] : [vmId]))))
-  )
+  const isBusy = (id: VmId) => Effect.map(journal.busy([id]), (busy) => busy.has(id))
 
   const isUp = (id: HostId) => Effect.map(monitor.statuses, (statuses) => statuses.get(id)?._tag === "Up")
 
@@ -346,7 +319,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     const known = looked.get(vm.id)
     // what is known of a VM that goes is forgotten with it
     looked.delete(vm.id)
-    if ((yield* busy).has(vm.id)) return
+    if (yield* isBusy(vm.id)) return
     if (vm.state === "destroying") return yield* begin(vm, "DestroyVm", "it is to be gone, and its host refused that")
     if (!vm.settled) return
     const volumes = yield* inventory.volumes({ vm: vm.id })
@@ -370,7 +343,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       ? yield* hypervisor.detail(host, vm.uuid)
       : Option.flatMap(glance, ({ detail }) => Option.fromNullable(detail))
     const now = yield* Effect.option(inventory.vm(vm.id))
-    if (Option.isNone(now) || (yield* busy).has(vm.id)) return
+    if (Option.isNone(now) || (yield* isBusy(vm.id))) return
     // it came or went in between
     if (Option.isSome(detail) !== Option.isSome(power)) return yield* later(vm, 100)
     const seen = Option.match(power, {
@@ -443,6 +416,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
 
   /** All powers of a host in one call. */
   const sweep = Effect.fnUntraced(function* (host: Host) {
+    const busy = Effect.flatMap(inventory.vms({ host: host.id }), (vms) => journal.busy(vms.map(({ id }) => id)))
     const before = yield* busy
     const asked = yield* Clock.currentTimeMillis
     const powers = yield* hypervisor.powers(host)

@@ -60,6 +60,8 @@ export class Journal extends Context.Tag("vmfabric/Journal")<
   {
     /** Operations that have not ended, oldest first. */
     readonly unfinished: Effect.Effect<ReadonlyArray<Operation>, PersistenceError>
+    /** Those of the VMs with an operation that has not ended, on them or on a volume with them. @since 0.10.0 */
+    readonly busy: (vms: ReadonlyArray<VmId>) => Effect.Effect<ReadonlySet<VmId>, PersistenceError>
     /** The operation's steps in the order they were first started. */
     readonly steps: (id: OperationId) => Effect.Effect<ReadonlyArray<StepRecord>, PersistenceError>
     /** The same, with when each was, and why it failed. */

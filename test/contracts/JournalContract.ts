@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
-import { HostId, ImageId, OperationId } from "../../src/domain/Ids.ts"
+import { HostId, ImageId, OperationId, type VmId } from "../../src/domain/Ids.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal, type OperationFilter } from "../../src/services/Journal.ts"
 import { dir, fleet, type } from "../inventory/Fleet.ts"
@@ -114,6 +114,38 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
             ["CreateSnapshot", ofVm.vmId, id, snapshot!.id, detail]
           ]
         )
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("tells which of some VMs something is done with, on them or on a volume with them", () =>
+      Effect.gen(function* () {
+        const { begin, inventory, journal } = yield* started
+        const operations = [yield* begin, yield* begin, yield* begin]
+        const [first, second, third] = operations.map(({ vmId }) => vmId!)
+        const busy = (...vms: ReadonlyArray<VmId | undefined>) =>
+          Effect.map(journal.busy(vms.flatMap((id) => id ?? [])), (found) => [...found].sort((a, b) => a - b))
+        assert.deepStrictEqual(yield* busy(first, third), [first, third])
+        for (const { id } of operations) yield* journal.record(id, { state: { to: "done" } })
+        assert.deepStrictEqual(yield* busy(first, second, third), [])
+        const { operation: made, volume } = yield* inventory.admitVolume(
+          { name: "data", size: 1, disk: dir, sourceId: null },
+          () => Effect.succeed(HostId.make(1))
+        )
+        // a volume that is with no VM
+        assert.deepStrictEqual(yield* busy(first, second, third), [])
+        yield* journal.record(made.id, { state: { to: "done" } })
+        const { operation } = yield* inventory.changeVolume(volume.id, second!, () =>
+          Effect.succeed({
+            state: "attaching",
+            attachment: { vmId: second!, target: "vdb" },
+            operation: { kind: "AttachVolume", vmId: second! }
+          })
+        )
+        assert.deepStrictEqual(yield* busy(first, second, third), [second])
+        assert.deepStrictEqual(yield* busy(first), [])
+        assert.deepStrictEqual(yield* busy(), [])
+        yield* journal.record(operation!.id, { state: { to: "failed" } })
+        assert.deepStrictEqual(yield* busy(first, second, third), [])
       }).pipe(Effect.provide(layer))
     )
 

@@ -387,6 +387,16 @@ export const hostsOf = (world: World) => {
 export const virtually = <A, E>(use: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E | Virtual.Stuck> =>
   Virtual.run(1, Effect.scoped(use))
 
+/** Which of its guest's starts, by whomever, that VM is in: another one as soon as it begins anew; undefined: it does not run. */
+export const startOf = ({ hosts }: World, id: Ids.VmId): string | undefined => {
+  for (const { state } of hosts) {
+    for (const { live, name } of state.domains.values()) {
+      if (name === `vm-${id}` && live !== null) return `${live.started} ${live.id} ${live.guest.boots}`
+    }
+  }
+  return undefined
+}
+
 /** Looks again until `check` holds, for ten seconds at most; then fails with what it found. */
 export const eventually = <A, E, R>(check: Effect.Effect<A, E, R>) =>
   Effect.sandbox(check).pipe(

@@ -40,6 +40,7 @@ import { Operations } from "../../src/services/Operations.ts"
 import * as Vm from "../domain/Vm.ts"
 
 const vm = Vm.named("web")
+const report = { vm, seen: null, host: { _tag: "Up" }, drift: [], addresses: null, violations: [] } as const
 
 /** What the guard lets through to it is in `calls`. What is not here answers with an internal error, which is through, too. */
 const makeFabric = () => {
@@ -69,9 +70,11 @@ const makeFabric = () => {
       vms: Effect.succeed([]),
       vm: (id) => {
         calls.push(`read ${id}`)
-        return id === vm.id
-          ? Effect.succeed({ vm, seen: null, host: { _tag: "Up" }, drift: [], addresses: null, violations: [] })
-          : new Errors.VmNotFound({ vmId: id })
+        return id === vm.id ? Effect.succeed(report) : new Errors.VmNotFound({ vmId: id })
+      },
+      page: (_filter, _order, after, limit) => {
+        calls.push(`page of ${limit} after ${after?.id ?? "none"}`)
+        return Effect.succeed({ items: [report, report], next: { value: vm.id, id: vm.id }, total: 3 })
       }
     }),
     Layer.mock(InstanceTypes, {}),

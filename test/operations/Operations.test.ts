@@ -137,6 +137,7 @@ const make = (
         unfinished: Effect.sync(() =>
           [...rows.values()].map(({ operation }) => operation).filter(({ ended }) => !ended)
         ),
+        busy: () => Effect.succeed(new Set()),
         steps: (id) => Effect.sync(() => rows.get(id)!.steps.map((step) => ({ ...step }))),
         history: () => Effect.succeed([]),
         record: (id, { ended, started, state }) =>

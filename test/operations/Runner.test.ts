@@ -230,6 +230,7 @@ const world = (given: Given) => {
       Journal,
       Journal.of({
         unfinished: Effect.succeed([operation]),
+        busy: () => Effect.succeed(new Set()),
         steps: () => Effect.sync(() => [...steps]),
         history: () => Effect.succeed([]),
         record: (_, { ended, started, state }) =>

@@ -70,6 +70,7 @@ export const make = (options: { readonly alwaysUp?: boolean } = {}) => {
 
   const journal = Journal.of({
     unfinished: Effect.succeed([]),
+    busy: () => Effect.succeed(new Set()),
     steps: () => Effect.sync(() => rows.map((row) => ({ ...row }))),
     history: () => Effect.succeed([]),
     record: (_, entry) =>

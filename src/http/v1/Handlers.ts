@@ -4,7 +4,7 @@
  * @since 0.4.0
  */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
-import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -13,9 +13,8 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { api } from "../../api/Api.ts"
 import type { Planning } from "../../api/Plans.ts"
-import { Batch, type VmPage } from "../../api/Vms.ts"
+import { Batch } from "../../api/Vms.ts"
 import { InvalidArgument } from "../../domain/Errors.ts"
-import type { HostId } from "../../domain/Ids.ts"
 import * as Ids from "../../domain/Ids.ts"
 import type { NewNic } from "../../domain/Nic.ts"
 import * as BatchOf from "../../fabric/Batch.ts"
@@ -36,58 +35,17 @@ import { Vms } from "../../fabric/Vms.ts"
 import { Volumes } from "../../fabric/Volumes.ts"
 import type { Asked } from "../../domain/Placement.ts"
 import type { OnCrash } from "../../domain/Vm.ts"
-import type { NewSettings, VmFilter, VmOrder } from "../../services/Inventory.ts"
+import type { NewSettings } from "../../services/Inventory.ts"
 import { Operations } from "../../services/Operations.ts"
 import * as Answers from "./Answers.ts"
 import * as Json from "../Json.ts"
-import * as OneVm from "./OneVm.ts"
 import * as Pages from "./Pages.ts"
 import { told } from "./Problems.ts"
 import * as HostSettings from "./HostSettings.ts"
 import * as Problems from "./Problems.ts"
-import { tagged, withExpectation } from "./Revisions.ts"
+import { tagged, unlessKnown, withExpectation } from "./Revisions.ts"
 import * as Views from "./Views.ts"
-
-/** What lists of VMs are asked with. */
-interface VmListing extends Omit<VmFilter, "host" | "tags" | "label"> {
-  readonly tag?: string
-  readonly label?: string
-  readonly limit?: number
-  readonly cursor?: string
-  readonly sort?: VmOrder["by"] | `-${VmOrder["by"]}`
-}
-
-const orders = {
-  id: { by: "id", descending: false },
-  "-id": { by: "id", descending: true },
-  name: { by: "name", descending: false },
-  "-name": { by: "name", descending: true },
-  created: { by: "created", descending: false },
-  "-created": { by: "created", descending: true },
-  owner: { by: "owner", descending: false },
-  "-owner": { by: "owner", descending: true }
-} as const
-
-/** `KEY=VALUE`, or `KEY`. */
-const labelOf = (text: string) => {
-  const at = text.indexOf("=")
-  return at === -1 ? { key: text, value: null } : { key: text.slice(0, at), value: text.slice(at + 1) }
-}
-
-const pageOfVms = Effect.fnUntraced(function* (reality: Reality["Type"], listing: VmListing, host?: HostId) {
-  const { cursor, label, limit = Pages.usual, sort = "id", tag, ...others } = listing
-  const filter: VmFilter = {
-    ...others,
-    ...(tag === undefined ? {} : { tags: tag.split(",") }),
-    ...(label === undefined ? {} : { label: labelOf(label) })
-  }
-  const order = orders[sort]
-  const after = yield* Pages.position(cursor, sort, order.by === "name" || order.by === "owner" ? "string" : "number")
-  const page = yield* reality.page({ ...filter, ...(host === undefined ? {} : { host }) }, order, after, limit)
-  const { items, ...further } = Pages.view(page, sort, Views.vmText)
-  const rest: Omit<typeof VmPage.Encoded, "items"> = further
-  return Json.text(`{"items":[${items.join(",")}],${JSON.stringify(rest).slice(1)}`)
-})
+import * as VmReads from "./VmReads.ts"
 
 const encodeBatch = Schema.encodeSync(Batch)
 
@@ -98,7 +56,10 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
     const power = yield* Power
     const answers = yield* Answers.make
 
-    const one = (id: Ids.VmId) => Effect.map(reality.vm(id), OneVm.answer)
+    const one = (id: Ids.VmId) =>
+      Effect.zipWith(reality.vm(id), HttpServerRequest.HttpServerRequest, (report, request) =>
+        unlessKnown(request, VmReads.answer(report))
+      )
 
     /** Its parameters, as the use case names them. */
     const wanted = ({
@@ -118,7 +79,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
     } & Omit<NewSettings, "placement">) => ({ ...given, ...(image === undefined ? {} : { imageId: image }) })
 
     return handlers
-      .handle("listVms", ({ urlParams: { host, ...listing } }) => told(pageOfVms(reality, listing, host)))
+      .handle("listVms", ({ urlParams: { host, ...listing } }) => told(VmReads.page(reality, listing, host)))
       .handle("createVm", (asked) => answers.created(asked, vms.create({ ...wanted(asked.payload), ...keyOf(asked) })))
       .handle("createVms", ({ headers, payload, urlParams }) =>
         told(
@@ -419,7 +380,7 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
     const examinations = yield* Examinations
     const { decide, made } = yield* Answers.make
     const reality = yield* Reality
-    const one = Effect.fnUntraced(function* (id: HostId) {
+    const one = Effect.fnUntraced(function* (id: Ids.HostId) {
       const report = yield* hosts.get(id)
       yield* tagged(Revision.ofHost(report.host))
       return Views.wholeHost(report)
@@ -465,7 +426,7 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
       )
       .handle("lookAtHost", ({ path }) => told(Effect.zipRight(reality.look(path.id), one(path.id))))
       .handle("listHostVms", ({ path, urlParams }) =>
-        told(Effect.zipRight(hosts.get(path.id), pageOfVms(reality, urlParams, path.id)))
+        told(Effect.zipRight(hosts.get(path.id), VmReads.page(reality, urlParams, path.id)))
       )
   })
 )
