@@ -207,7 +207,7 @@ export const show = (rule: Rule): string => {
 export const showRequired = (label: string, values: ReadonlyArray<string>): string =>
   label.startsWith(featureLabel) && values.length === 1 && values[0] === "yes"
     ? `CPU feature ${label.slice(featureLabel.length)}`
-    : `${label}=${values.join(",")}`
+    : `${label}=${showValues(values)}`
 
 /** As in `host.virt=kvm, CPU feature avx512f`; null: it requires nothing. @since 0.9.0 @category formatting */
 export const showAllRequired = (labels: Required = {}): string | null => {
@@ -228,7 +228,9 @@ export const showUnmet = (
   if (value !== undefined && values.includes(value)) return null
   const requires = `which instance type ${type ?? ""} requires`
   const shown = showRequired(label, values)
-  return value === undefined ? `lacks ${shown}, ${requires}` : `has ${label}=${value}, not ${shown}, ${requires}`
+  return value === undefined
+    ? `lacks ${shown}, ${requires}`
+    : `has ${label}=${showValues([value])}, not ${shown}, ${requires}`
 }
 
 /** The value of a label as it stands in a list of such: in double quotes where it would be read as something else. */
