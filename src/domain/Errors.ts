@@ -345,8 +345,8 @@ export class PoolFull extends Schema.TaggedError<PoolFull>()("PoolFull", {
 }) {
   override get message(): string {
     return this.promised + this.wanted > this.limit
-      ? `pool ${this.pool} has no room for ${this.wanted} GiB: ${this.promised} of ${this.limit} GiB are promised`
-      : `pool ${this.pool} is full: only ${this.available} GiB can still be written`
+      ? `pool ${this.pool} has no room for ${this.wanted} GiB: ${this.promised} of ${this.limit} GiB are promised: ask for less, ${free}, or have the controller started with a higher --ceph-overcommit`
+      : `pool ${this.pool} is full: only ${this.available} GiB can still be written: ${free}, or add disks to Ceph`
   }
 }
 
