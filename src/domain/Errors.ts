@@ -345,6 +345,7 @@ export class PoolFull extends Schema.TaggedError<PoolFull>()("PoolFull", {
   available: Schema.Number
 }) {
   override get message(): string {
+    const free = "destroy VMs that are not needed, and destroy and purge such volumes (the trash counts)"
     return this.promised + this.wanted > this.limit
       ? `pool ${this.pool} has no room for ${this.wanted} GiB: ${this.promised} of ${this.limit} GiB are promised: ask for less, ${free}, or have the controller started with a higher --ceph-overcommit`
       : `pool ${this.pool} is full: only ${this.available} GiB can still be written: ${free}, or add disks to Ceph`
@@ -538,7 +539,9 @@ export class SecretNotKept extends Schema.TaggedError<SecretNotKept>()("SecretNo
 /** The database could not be read or written. @since 0.1.0 @category errors */
 export class PersistenceError extends Schema.TaggedError<PersistenceError>()("PersistenceError", {
   action: Schema.String,
-  cause: Schema.Defect
+  cause: Schema.Defect,
+  /** whether it stays so until somebody has done what the cause says. Absent: trying again may do */
+  lasting: Schema.optionalWith(Schema.Boolean, { exact: true })
 }) {
   override get message(): string {
     return `the database failed to ${this.action}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
