@@ -40,6 +40,14 @@ const ofSsh = (error: SshError): Verdict => {
         seen,
         means: "Its sshd knows none of the controller's keys: put the public one into the account's authorized_keys."
       }
+    case "SshNoKey":
+      return {
+        level: "failure",
+        seen: reason.reason,
+        means:
+          "The host was not even asked: the controller needs a key of its own, whose public part is in the account's authorized_keys, or another one, given with --ssh-key FILE.",
+        ...(reason.none ? { mend: "ssh-keygen -t ed25519" } : {})
+      }
     default:
       return {
         level: "failure",

@@ -31,6 +31,7 @@ import { Identity } from "../src/services/Identity.ts"
 import { Database } from "./Database.ts"
 import * as Passwords from "./Passwords.ts"
 import * as Identities from "./sql/Identities.ts"
+import * as RequestKeys from "./sql/RequestKeys.ts"
 
 /** @since 0.4.0 @category models */
 export interface Options {
@@ -400,6 +401,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           if (check !== undefined) yield* check(userOf(before))
           if (before.role === "admin" && !(yield* Identities.otherAdmin(sql, name))) return yield* lastAdmin(name)
           yield* keepingAdmins(name, mayNoMore, Identities.deleteUser(sql, name))
+          yield* RequestKeys.disown(sql, name)
           yield* confirm(userOf(before))
         }),
         () => {

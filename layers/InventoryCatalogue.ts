@@ -11,8 +11,6 @@ import * as Option from "effect/Option"
 import * as Errors from "../src/domain/Errors.ts"
 import { type ImageId, InstanceTypeId } from "../src/domain/Ids.ts"
 import { hindrance, type Image, type ImageOrigin } from "../src/domain/Image.ts"
-import type { InstanceType, KnownType } from "../src/domain/InstanceType.ts"
-import type { Required } from "../src/domain/Placement.ts"
 import type { Inventory, NewImage } from "../src/services/Inventory.ts"
 import type { Database } from "./Database.ts"
 import * as Fleet from "./sql/Fleet.ts"
@@ -43,33 +41,22 @@ export const make = (
       forget: () => void (kept = Option.none())
     }
   }
-  /** what types of the file require: it is read at every start, and VMs have what was required of them when they were made */
-  let required: ReadonlyMap<InstanceTypeId, Required> = new Map()
-  const requiring = <A extends InstanceType>(type: A): A => {
-    const requires = required.get(type.tid)
-    return requires === undefined ? type : { ...type, requires }
-  }
   const offeredTypes = keeping(
     "read the types",
     Effect.flatMap(
-      sql<Rows.Row>`select tid, cpu, ram, disk from instance_types where offered = 1 and retired = 0
+      sql<Rows.Row>`select tid, cpu, ram, disk, requires from instance_types where offered = 1 and retired = 0
         order by origin <> 'file', position, tid`,
-      Effect.fnUntraced(function* (rows) {
-        return (yield* Rows.instanceTypes.all(rows)).map(requiring)
-      })
+      Rows.instanceTypes.all
     )
   )
-  const typeColumns = "tid, cpu, ram, disk, origin, offered, retired"
-  const selectType = statement(`select ${typeColumns} from instance_types where tid = ?`)
+  const selectType = statement(`select ${Rows.knownTypeColumns} from instance_types where tid = ?`)
   const typeRow = Effect.fnUntraced(function* (tid: InstanceTypeId) {
     const [row] = yield* selectType(tid)
-    return row === undefined ? null : requiring(yield* Rows.knownTypes.one(row))
+    return row === undefined ? null : yield* Rows.knownTypes.one(row)
   })
   const allTypes = Effect.flatMap(
-    sql<Rows.Row>`select ${sql.literal(typeColumns)} from instance_types order by tid`,
-    Effect.fnUntraced(function* (rows) {
-      return (yield* Rows.knownTypes.all(rows)).map(requiring)
-    })
+    sql<Rows.Row>`select ${sql.literal(Rows.knownTypeColumns)} from instance_types order by tid`,
+    Rows.knownTypes.all
   )
   const typeNotFound = (tid: InstanceTypeId) =>
     Effect.flatMap(
@@ -246,7 +233,7 @@ export const make = (
       write(
         "create an instance type",
         Effect.gen(function* () {
-          const { cpu, disk, ram } = type
+          const { cpu, disk, ram, requires } = type
           const highest = Math.max(0, ...(yield* allTypes).map(({ tid }) => tid))
           const tid = type.tid ?? InstanceTypeId.make(Math.min(highest + 1, Number.MAX_SAFE_INTEGER))
           const known = yield* typeRow(tid)
@@ -255,9 +242,10 @@ export const make = (
             const reason = `is there already (${where}${known.retired ? ", and retired" : ""}): types are never changed, give another id`
             return yield* new Errors.InstanceTypeConflict({ tid, reason })
           }
-          yield* sql`insert into instance_types (tid, cpu, ram, disk, position, origin)
-            values (${tid}, ${cpu}, ${ram}, ${disk}, 0, 'api')`
-          const made: KnownType = { tid, cpu, ram, disk, origin: "api", retired: false }
+          const rows = yield* sql<Rows.Row>`insert into instance_types (tid, cpu, ram, disk, requires, position, origin)
+            values (${tid}, ${cpu}, ${ram}, ${disk}, ${Rows.encodeRequired(requires)}, 0, 'api')
+            returning ${sql.literal(Rows.knownTypeColumns)}`
+          const made = yield* Rows.knownTypes.one(yield* Rows.only(rows, "the instance type was not written"))
           if (confirm !== undefined) yield* confirm(made)
           return made
         }),
@@ -285,11 +273,5 @@ export const make = (
     forgetImages()
   }
 
-  /** After the input files were applied. */
-  const applied = (types: ReadonlyArray<InstanceType>) => {
-    required = new Map(types.flatMap(({ requires, tid }) => (requires === undefined ? [] : [[tid, requires]])))
-    forget()
-  }
-
-  return { applied, forget, insertImage, needUsable, service, typeNotFound, typeRow }
+  return { forget, insertImage, needUsable, service, typeNotFound, typeRow }
 }

@@ -333,7 +333,7 @@ const make = Effect.gen(function* () {
 
   return Inventory.of({
     applyFleet: Effect.fn("Inventory.applyFleet")((fleet: FleetConfig) =>
-      changingAllHosts("apply the input files", Fleet.apply(sql, fleet), () => catalogue.applied(fleet.types))
+      changingAllHosts("apply the input files", Fleet.apply(sql, fleet), catalogue.forget)
     ),
 
     hosts: Effect.sync(() => [...usages.all.values()]),

@@ -20,6 +20,7 @@ import { connect } from "node:net"
 import type { Duplex } from "node:stream"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
 import * as Places from "../src/domain/Places.ts"
+import * as Unstacked from "../src/domain/Unstacked.ts"
 import type { Args, ProcedureName } from "../src/libvirt/Procedures.ts"
 import * as RpcClient from "../src/libvirt/RpcClient.ts"
 import * as Meters from "../src/observability/Meters.ts"
@@ -55,9 +56,12 @@ type Dial = (address: HostAddress) => Effect.Effect<Duplex, LibvirtError, Scope.
 const failure = (address: HostAddress, procedure: string) => (reason: LibvirtErrorReason) => {
   const cause = reason._tag === "LibvirtDisconnected" ? reason.ssh : undefined
   // refusals are answers like others, and made as often: they need not be checked against their own type
-  return new LibvirtError(
-    { host: formatAddress(address), procedure, reason, ...(cause === undefined ? {} : { cause }) },
-    { disableValidation: true }
+  return Unstacked.make(
+    () =>
+      new LibvirtError(
+        { host: formatAddress(address), procedure, reason, ...(cause === undefined ? {} : { cause }) },
+        { disableValidation: true }
+      )
   )
 }
 

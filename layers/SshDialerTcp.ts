@@ -9,15 +9,16 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { connect, isIP, type Socket } from "node:net"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
-import { SshError, SshTimeout, SshUnreachable } from "../src/services/Ssh.ts"
+import { type SshError, SshTimeout, SshUnreachable } from "../src/services/Ssh.ts"
 import { SshDialer } from "../src/services/SshDialer.ts"
+import { failure } from "./ssh/Connection.ts"
 
 const limit = Duration.seconds(10)
 /**
  * The kernel asks a host that does not answer again after 1, 3 and 7 seconds, and so could be the last to notice that it is back. A new socket
  * asks at once.
  */
-const anew = Duration.seconds(2)
+const patience = Duration.seconds(2)
 
 const explanations: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
@@ -30,74 +31,80 @@ const explanations: Readonly<Record<string, string>> = {
 }
 
 const refused = (address: HostAddress, cause: NodeJS.ErrnoException): SshError =>
-  new SshError({
-    host: formatAddress(address),
-    action: "connect",
-    reason: new SshUnreachable({
-      reason: `${explanations[cause.code ?? ""] ?? cause.message} (port ${address.port})`
-    }),
+  failure(
+    formatAddress(address),
+    "connect",
+    new SshUnreachable({ reason: `${explanations[cause.code ?? ""] ?? cause.message} (port ${address.port})` }),
     cause
-  })
+  )
 
-const opened = (address: HostAddress, socket: Socket): Effect.Effect<void, SshError> =>
-  Effect.async<void, SshError>((resume) => {
-    const onConnect = () => {
-      socket.off("error", onError)
-      resume(Effect.void)
+const late = (address: HostAddress): SshError =>
+  failure(formatAddress(address), "connect", new SshTimeout({ after: Duration.format(limit) }))
+
+/**
+ * In real time, whatever the Clock, as the kernel's own. No effect for each step: a fleet that is not there is dialled for ever, and that is to cost
+ * little more than the system's call.
+ */
+const connected = (address: HostAddress, opened: (socket: Socket) => void): Effect.Effect<Socket, SshError> =>
+  Effect.async((resume) => {
+    let again: NodeJS.Timeout | undefined
+    let ended = false
+    const begin = (): Socket => {
+      const socket = connect({ host: address.host, port: address.port })
+      opened(socket)
+      // Nagle and delayed acknowledgements together cost 40 ms a request: 14 times slower
+      socket.setNoDelay(true)
+      socket.once("connect", () => {
+        end()
+        resume(Effect.succeed(socket))
+      })
+      // an error that nobody listens for would end the process; whoever holds the socket sees it close
+      socket.on("error", (cause) => {
+        if (ended || socket !== current) return
+        end()
+        resume(Effect.fail(refused(address, cause)))
+      })
+      const anew = () => {
+        // the answer of a name server comes whether or not it is waited for
+        if (ended) return
+        again = setTimeout(() => {
+          current.destroy()
+          current = begin()
+        }, Duration.toMillis(patience))
+      }
+      // when its address is known, at once if that was given
+      if (isIP(address.host) === 0) socket.once("lookup", anew)
+      else anew()
+      return socket
     }
-    const onError = (cause: Error) => {
-      socket.off("connect", onConnect)
-      resume(Effect.fail(refused(address, cause)))
+    const overdue = setTimeout(() => {
+      end()
+      current.destroy()
+      resume(Effect.fail(late(address)))
+    }, Duration.toMillis(limit))
+    const end = () => {
+      ended = true
+      clearTimeout(again)
+      clearTimeout(overdue)
     }
-    socket.once("connect", onConnect)
-    socket.once("error", onError)
+    let current = begin()
     return Effect.sync(() => {
-      socket.off("connect", onConnect)
-      socket.off("error", onError)
+      end()
+      current.destroy()
     })
   })
 
-const late = (address: HostAddress, after: Duration.Duration): SshError =>
-  new SshError({
-    host: formatAddress(address),
-    action: "connect",
-    reason: new SshTimeout({ after: Duration.format(after) })
-  })
-
-/** When its address is known, at once if that was given. */
-const resolved = (address: HostAddress, socket: Socket): Effect.Effect<void> =>
-  isIP(address.host) !== 0
-    ? Effect.void
-    : Effect.async((resume) => {
-        const onLookup = () => resume(Effect.void)
-        socket.once("lookup", onLookup)
-        return Effect.sync(() => socket.off("lookup", onLookup))
-      })
-
-const attempt = (address: HostAddress): Effect.Effect<Socket, SshError, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const socket = connect({ host: address.host, port: address.port })
-      // Nagle and delayed acknowledgements together cost 40 ms a request: 14 times slower
-      socket.setNoDelay(true)
-      // an error between two listeners would end the process; whoever holds the socket sees it close
-      socket.on("error", () => {})
-      return socket
-    }),
-    (socket) => Effect.sync(() => socket.destroy())
-  ).pipe(
-    Effect.tap((socket) =>
-      opened(address, socket).pipe(
-        Effect.raceFirst(Effect.zipRight(resolved(address, socket), Effect.delay(late(address, anew), anew))),
-        Effect.onError(() => Effect.sync(() => socket.destroy()))
-      )
-    )
-  )
-
 const dial = (address: HostAddress): Effect.Effect<Socket, SshError, Scope.Scope> =>
-  attempt(address).pipe(
-    Effect.retry({ while: ({ reason }) => reason._tag === "SshTimeout" }),
-    Effect.timeoutFail({ duration: limit, onTimeout: () => late(address, limit) })
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      let last: Socket | undefined
+      const close = Effect.sync(() => void last?.destroy())
+      return restore(connected(address, (socket) => void (last = socket))).pipe(
+        // also one that was connected in the moment of the interruption
+        Effect.onError(() => close),
+        Effect.zipLeft(Effect.addFinalizer(() => close))
+      )
+    })
   )
 
 /** TCP without Nagle's delay; 10 seconds to connect. @since 0.1.0 @category layers */

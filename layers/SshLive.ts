@@ -20,7 +20,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ClientChannel } from "ssh2"
 import { formatAddress, HostAddress } from "../src/domain/Host.ts"
-import { Ssh, SshAuthenticationFailed, SshError, SshUnreachable } from "../src/services/Ssh.ts"
+import { Ssh, SshError, SshNoKey, SshUnreachable } from "../src/services/Ssh.ts"
 import { SshDialer } from "../src/services/SshDialer.ts"
 import * as Meters from "../src/observability/Meters.ts"
 import * as Trail from "../src/observability/Trail.ts"
@@ -59,15 +59,25 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
     const scope = yield* Effect.scope
     const entries = new Map<string, Entry>()
 
+    /** whether there was a key to log in with the last time */
+    let keyed = false
+
+    const identitiesFor = (address: HostAddress) =>
+      Effect.flatMap(source.identities, (identities) => {
+        keyed = identities.methods.length > 0
+        if (keyed) return Effect.succeed(identities)
+        const reason = `the controller has no key to log in with: ${identities.notes.join("; ")}`
+        const missing = new SshNoKey({ reason, none: identities.none === true })
+        return Effect.fail(failure(formatAddress(address), "connect", missing))
+      })
+
     const connect = (address: HostAddress) =>
       Effect.gen(function* () {
-        const identities = yield* source.identities
-        if (identities.methods.length === 0) {
-          const reason = `there is no key to log in with: ${identities.notes.join("; ")}`
-          return yield* Effect.fail(failure(formatAddress(address), "connect", new SshAuthenticationFailed({ reason })))
-        }
-        const trust = yield* source.trust
+// without a key nobody is dialled; with one, no file is read for a host that nothing listens on
+        if (!keyed) yield* identitiesFor(address)
         const sock = yield* dialer.dial(address)
+        const identities = yield* identitiesFor(address)
+        const trust = yield* source.trust
         return yield* handshake(address, sock, trust, identities, settings)
       })
 
@@ -108,18 +118,11 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
         Effect.interruptible,
         Effect.onExit((exit) => {
           if (entry.attempt === attempt) entry.attempt = undefined
-          const closing = failure(
-            formatAddress(address),
-            "connect",
-            new SshUnreachable({ reason: "SSH is shutting down" })
-          )
           // those who wait are told why; a failed attempt is their failure, not this fiber's
-          return Deferred.done(
-            attempt,
-            Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)
-              ? Exit.failCause(exit.cause)
-              : Exit.fail(closing)
-          )
+          if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause))
+            return Deferred.failCause(attempt, exit.cause)
+          const closing = new SshUnreachable({ reason: "SSH is shutting down" })
+          return Deferred.fail(attempt, failure(formatAddress(address), "connect", closing))
         }),
         Effect.exit
       )
@@ -170,6 +173,8 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
       })
 
     return Ssh.of({
+      connect: (address) => Effect.asVoid(connectionTo(address)),
+
       exec: (address, argv, options) => {
         const host = formatAddress(address)
         const action = `exec ${argv[0]}`

@@ -243,6 +243,8 @@ const make = (fleet: Fleet, settings: Settings) =>
     const destroy = (stream: Duplex) => void stream.destroy()
 
     return Ssh.of({
+      connect: (address) => Effect.asVoid(connectionTo(address)),
+
       exec: (address, argv, options) => {
         const action = `exec ${argv[0]}`
         const host = formatAddress(address)

@@ -7,11 +7,12 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Errors from "../../src/domain/Errors.ts"
-import { formatAddress } from "../../src/domain/Host.ts"
+import { canonicalHost, formatAddress } from "../../src/domain/Host.ts"
 import type { InstanceTypeId } from "../../src/domain/Ids.ts"
 import { formatSource, type ImageSource } from "../../src/domain/Image.ts"
 import type { Resources } from "../../src/domain/Resources.ts"
 import type { FleetConfig, KeptWith } from "../../src/services/Inventory.ts"
+import * as Hosts from "./Hosts.ts"
 import { listed, machineOf, whatIsOn } from "./Hosts.ts"
 import * as Rows from "./Rows.ts"
 
@@ -57,7 +58,7 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
     sql<Rows.Row>`select id, host, port, config, active, origin from hosts`,
     Rows.hosts.all
   )
-  const byMachine = new Map(known.map((row) => [machineOf(row), row]))
+  const byMachine = Hosts.byMachine(known)
 
   const kept = new Set<number>()
   for (const config of configs) {
@@ -65,7 +66,7 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
     const text = Rows.encodeHostConfig(config)
     if (row === undefined) {
       yield* sql`insert into hosts (host, port, config)
-        values (${config.address.host.toLowerCase()}, ${config.address.port}, ${text})`
+        values (${canonicalHost(config.address.host)}, ${config.address.port}, ${text})`
       continue
     }
     kept.add(row.id)
@@ -108,8 +109,12 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
 
 const applyImages = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, configs: FleetConfig["images"]) {
   const problems: Array<string> = []
-  const known = yield* Effect.flatMap(sql<Rows.Row>`select id, source, config, origin from images`, Rows.imageKeys.all)
-  const bySource = new Map(known.map((row) => [row.source, row]))
+  const known = yield* Effect.flatMap(
+    sql<Rows.Row>`select id, source, config, origin from images
+      where state <> 'deleted'`,
+    Rows.imageKeys.all
+  )
+  const bySource = new Map(known.map((row) => [sourceOf(row.config.source), row]))
   yield* sql`update images set offered = 0 where origin = 'file'`
   for (const [position, config] of configs.entries()) {
     const source = sourceOf(config.source)
@@ -136,7 +141,7 @@ const applyImages = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, confi
 const applyTypes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, types: FleetConfig["types"]) {
   const problems: Array<string> = []
   const known = yield* Effect.flatMap(
-    sql<Rows.Row>`select tid, cpu, ram, disk, origin, offered, retired from instance_types`,
+    sql<Rows.Row>`select ${sql.literal(Rows.knownTypeColumns)} from instance_types`,
     Rows.knownTypes.all
   )
   const byTid = new Map(known.map((row) => [row.tid, row]))
@@ -167,8 +172,11 @@ const applyTypes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, types:
         )
       }
     }
-    yield* sql`insert into instance_types (tid, cpu, ram, disk, position) values (${tid}, ${cpu}, ${ram}, ${disk}, ${position})
-      on conflict (tid) do update set cpu = ${cpu}, ram = ${ram}, disk = ${disk}, position = ${position}, offered = 1`
+    const requires = Rows.encodeRequired(type.requires)
+    yield* sql`insert into instance_types (tid, cpu, ram, disk, requires, position)
+      values (${tid}, ${cpu}, ${ram}, ${disk}, ${requires}, ${position})
+      on conflict (tid) do update set cpu = ${cpu}, ram = ${ram}, disk = ${disk}, requires = ${requires},
+        position = ${position}, offered = 1`
   }
   return problems
 })

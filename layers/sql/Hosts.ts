@@ -6,13 +6,21 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Errors from "../../src/domain/Errors.ts"
-import { formatAddress, type Host, type HostAddress, type HostConfig } from "../../src/domain/Host.ts"
+import { canonicalHost, formatAddress, type Host, type HostAddress, type HostConfig } from "../../src/domain/Host.ts"
 import type { HostId } from "../../src/domain/Ids.ts"
 import * as Rows from "./Rows.ts"
 
-/** Names are case-insensitive; the user does not tell one machine from another. @since 0.7.0 @category formatting */
+/** However its address is written; the user does not tell one machine from another. @since 0.7.0 @category formatting */
 export const machineOf = (address: Pick<HostAddress, "host" | "port">): string =>
-  `${address.host.toLowerCase()}:${address.port}`
+  `${canonicalHost(address.host)}:${address.port}`
+
+/** Before 0.10 one machine could be two hosts, by two spellings of its address: the one that is used comes first, and of these the machine file's. */
+const byUse = (a: Rows.HostRow, b: Rows.HostRow) =>
+  Number(b.active) - Number(a.active) || Number(b.origin === "file") - Number(a.origin === "file") || a.id - b.id
+
+/** Each machine and its host. @since 0.10.0 @category reading */
+export const byMachine = (rows: ReadonlyArray<Rows.HostRow>): ReadonlyMap<string, Rows.HostRow> =>
+  new Map(rows.toSorted((a, b) => byUse(b, a)).map((row) => [machineOf(row), row]))
 
 /** `VMs 1 (web), 2 (db)`, or `volumes 7 (data)`; five at most. @since 0.2.0 @category formatting */
 export const listed = (
@@ -71,10 +79,11 @@ const atAddress = (sql: SqlClient.SqlClient, address: HostAddress) =>
   Effect.map(
     Effect.flatMap(
       sql<Rows.Row>`select id, host, port, config, active, origin from hosts
-        where host = ${address.host.toLowerCase()} and port = ${address.port}`,
+        where port = ${address.port} and (host = ${canonicalHost(address.host)} or host like '%:%')`,
       Rows.hosts.all
     ),
-    ([row]) => row
+    // an IPv6 address may be written there in another way
+    (rows) => byMachine(rows).get(machineOf(address))
   )
 
 /**
@@ -94,7 +103,7 @@ export const add = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
   const text = Rows.encodeHostConfig(config)
   if (row === undefined) {
     yield* sql`insert into hosts (host, port, config, origin)
-      values (${config.address.host.toLowerCase()}, ${config.address.port}, ${text}, 'api')`
+      values (${canonicalHost(config.address.host)}, ${config.address.port}, ${text}, 'api')`
   } else {
     yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null, maintenance = 0, origin = 'api'
       where id = ${row.id}`

@@ -729,6 +729,12 @@ const askers = Effect.gen(function* () {
   yield* sql`create index request_keys_age on request_keys (created_at)`
 })
 
+/** JSON: what a type requires of hosts; null: nothing. Those of the types file are written at every start. */
+const requiringTypes = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table instance_types add column requires text`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -754,7 +760,8 @@ export const migrations = {
   "0023_webhook_deliveries": deliveries,
   "0024_keyed_things": keyedThings,
   "0025_quotas": quotas,
-  "0026_askers": askers
+  "0026_askers": askers,
+  "0027_requiring_types": requiringTypes
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -10,7 +10,9 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Errors from "../../src/domain/Errors.ts"
+import type { UserName } from "../../src/domain/Identity.ts"
 import type { Operation } from "../../src/domain/Operation.ts"
+import * as Keys from "../../src/fabric/Keys.ts"
 import type { Led, RequestKey } from "../../src/services/Inventory.ts"
 import * as Rows from "./Rows.ts"
 
@@ -41,7 +43,7 @@ const one = Effect.fnUntraced(function* (
     order by k.asker = ${anybody} limit 1`
   if (row === undefined) return null
   const known = yield* Rows.requestKeys.one(row)
-  if (known.fingerprint !== fingerprint) return yield* new Errors.KeyReused({ key })
+  if (!Keys.isSame(known.fingerprint, fingerprint)) return yield* new Errors.KeyReused({ key })
   const { thing, thingId } = known
   return thing === null || thingId === null
     ? { _tag: "Operation", operation: yield* Rows.operations.one(row) }
@@ -91,6 +93,18 @@ export const keep = Effect.fnUntraced(function* (
     values (${asker ?? nobody}, ${key}, 0, ${among.fingerprint}, ${operation}, ${thing}, ${id}, ${now})
     on conflict (asker, key, number) do update set created_at = excluded.created_at`
 })
+
+/**
+ * Of a user who is removed: another one of that name is somebody else. Their own keys are gone with them, and what led to them leads to nobody any more.
+ *
+ * @since 0.10.0 @category statements
+ */
+export const disown = (sql: SqlClient.SqlClient, name: UserName) =>
+  Effect.zipRight(
+    sql`delete from request_keys where asker = ${name}`,
+    // no user is called so
+    sql`update request_keys set thing_id = ${`${name}, who was removed`} where thing = 'user' and thing_id = ${name}`
+  )
 
 /** Drops those that are too old to come again. @since 0.3.0 @category statements */
 export const forget = (sql: SqlClient.SqlClient, now: number) =>

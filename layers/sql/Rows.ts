@@ -17,7 +17,7 @@ import { UserName } from "../../src/domain/Identity.ts"
 import { ThingKind } from "../../src/domain/Keyed.ts"
 import { Nic, NicId } from "../../src/domain/Nic.ts"
 import { Operation, OperationDetail, OperationKind, OperationState } from "../../src/domain/Operation.ts"
-import { Placement } from "../../src/domain/Placement.ts"
+import { Placement, Required } from "../../src/domain/Placement.ts"
 import { Pool } from "../../src/domain/Pool.ts"
 import { Quota } from "../../src/domain/Quota.ts"
 import { Resources } from "../../src/domain/Resources.ts"
@@ -116,6 +116,7 @@ const ImageWantedJson = Schema.parseJson(ImageWanted)
 const OperationDetailJson = Schema.parseJson(OperationDetail)
 const VmAppliedJson = Schema.parseJson(VmApplied)
 const PlacementJson = Schema.parseJson(Placement)
+const RequiredJson = Schema.parseJson(Required)
 /** @since 0.9.0 @category schemas */
 export const QuotaJson = Schema.parseJson(Quota)
 const VmNicsJson = Schema.parseJson(Schema.Array(Nic))
@@ -137,6 +138,11 @@ export const encodeQuota = Schema.encodeSync(QuotaJson)
 /** @since 0.7.0 @category encoding */
 export const encodePlacement = Schema.encodeSync(PlacementJson)
 
+const encodeLabels = Schema.encodeSync(RequiredJson)
+/** null: nothing is required. @since 0.10.0 @category encoding */
+export const encodeRequired = (labels: Required | undefined): string | null =>
+  labels === undefined || Object.keys(labels).length === 0 ? null : encodeLabels(labels)
+
 /** @since 0.6.0 @category encoding */
 export const encodeNics = Schema.encodeSync(VmNicsJson)
 
@@ -152,6 +158,8 @@ export const HostRow = Schema.Struct({
   active: Flag,
   origin: HostOrigin
 })
+/** @since 0.10.0 @category rows */
+export type HostRow = typeof HostRow.Type
 /** @since 0.1.0 @category rows */
 export const hosts = table("hosts", "id", HostRow)
 
@@ -239,16 +247,31 @@ export const images = tableOf(
     new Image({ ...image, ...(offered || image.state === "deleted" ? {} : withdrawn) }, unchecked)
 )
 
-/** @since 0.1.0 @category rows */
-export const instanceTypes = table("instance_types", "tid", InstanceType)
+const requires = { requires: Schema.NullOr(RequiredJson) }
+const requiring = (requires: Required | null): Pick<InstanceType, "requires"> => (requires === null ? {} : { requires })
 
-const KnownTypeRow = Schema.Struct({ ...KnownType.fields, offered: Flag, retired: Flag })
+const InstanceTypeRow = Schema.Struct({ ...InstanceType.fields, ...requires })
+/** @since 0.1.0 @category rows */
+export const instanceTypes = tableOf(
+  "instance_types",
+  "tid",
+  InstanceTypeRow,
+  ({ requires, ...type }): InstanceType => ({ ...type, ...requiring(requires) })
+)
+
+/** @since 0.10.0 @category rows */
+export const knownTypeColumns = "tid, cpu, ram, disk, requires, origin, offered, retired"
+const KnownTypeRow = Schema.Struct({ ...KnownType.fields, ...requires, offered: Flag, retired: Flag })
 /** One that the file no longer has is as one that was retired. @since 0.7.0 @category rows */
 export const knownTypes = tableOf(
   "instance_types",
   "tid",
   KnownTypeRow,
-  ({ offered, retired, ...type }): KnownType => ({ ...type, retired: retired || !offered })
+  ({ offered, requires, retired, ...type }): KnownType => ({
+    ...type,
+    ...requiring(requires),
+    retired: retired || !offered
+  })
 )
 
 /** Of which each VM has its own. */

@@ -11,6 +11,7 @@ import type { Duplex } from "node:stream"
 import ssh2, { type Client, type ServerHostKeyAlgorithm } from "ssh2"
 import { formatAddress, type HostAddress } from "../../src/domain/Host.ts"
 import * as Places from "../../src/domain/Places.ts"
+import * as Unstacked from "../../src/domain/Unstacked.ts"
 import {
   SshAuthenticationFailed,
   SshChannelRefused,
@@ -129,7 +130,9 @@ const makeConnection = (host: string, client: Client, scope: Scope.Scope, settin
 
 /** What failed at a host, while what was done. @since 0.5.0 @category constructors */
 export const failure = (host: string, action: string, reason: SshError["reason"], cause?: unknown): SshError =>
-  new SshError({ host, action, reason, ...(cause === undefined ? {} : { cause }) })
+  Unstacked.make(
+    () => new SshError({ host, action, reason, ...(cause === undefined ? {} : { cause }) }, { disableValidation: true })
+  )
 
 /** What whoever uses a connection is told when it is lost. @since 0.5.0 @category constructors */
 export const lostError = (connection: Connection, action: string, lost: Lost): SshError =>

@@ -34,6 +34,8 @@ export interface Identities {
   readonly methods: ReadonlyArray<(username: string) => AnyAuthMethod>
   /** what is offered, and why others are not, each one clause for the error message */
   readonly notes: ReadonlyArray<string>
+  /** there is no key at all, not even one that cannot be used */
+  readonly none?: true
 }
 
 /** Host keys that are known. `problem`: why the file could not be read. @since 0.5.0 @category models */
@@ -140,7 +142,7 @@ const readingFiles = (fs: FileSystem.FileSystem, options: Options): Source => {
     Effect.map((all) =>
       all.notes.length > 0
         ? all
-        : { ...all, notes: [`there is no key in ${options.homeDirectory}/.ssh and no ssh-agent`] }
+        : { ...all, notes: [`there is none in ${options.homeDirectory}/.ssh and no ssh-agent`], none: true as const }
     )
   )
 
@@ -177,5 +179,7 @@ export const sourceOfText = (credentials: Credentials): Source => {
       Either.getOrElse(withKey(text, `key ${index + 1}`), (problem): Identities => ({ methods: [], notes: [problem] }))
     )
   )
-  return { identities: Effect.succeed(identities), trust: Effect.succeed(trust) }
+  const given: Identities =
+    identities.notes.length > 0 ? identities : { ...identities, notes: ["none was given"], none: true }
+  return { identities: Effect.succeed(given), trust: Effect.succeed(trust) }
 }

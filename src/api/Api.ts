@@ -35,12 +35,32 @@ export const prefix = "/api/v1"
 const text = { type: "string" }
 const location = { description: "where the operation is", schema: text }
 const applied = { description: "`wait=N`, when `Prefer` asked for it", schema: text }
-const etag = { description: "what is wanted of it, as one word: for `If-Match`", schema: text }
+const etag = {
+  description:
+    "what is wanted of it, as one word, a dot, and what all of this answer is: `If-Match` compares the first, `If-None-Match` both",
+  schema: text
+}
+const ifNoneMatch = {
+  name: "If-None-Match",
+  in: "header",
+  required: false,
+  description: "the `ETag` of an answer that is at hand: when this one would be the same, it is 304 without a body",
+  schema: text
+}
 const retryAfter = { description: "seconds to wait before trying again", schema: { type: "integer" } }
 
 interface Response {
   description?: string
   headers?: object
+}
+
+/** What is read with an `ETag` is not sent again to whom has it already. */
+const completeRead = (operation: Record<string, unknown>) => {
+  operation.parameters = [...(Array.isArray(operation.parameters) ? operation.parameters : []), ifNoneMatch]
+  operation.responses = {
+    ...members(operation.responses),
+    304: { description: "It is as `If-None-Match` says that it is known.", headers: { ETag: etag } }
+  }
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
@@ -58,7 +78,7 @@ const isPlannable = (operation: unknown) => {
 }
 
 const isOne = (operation: unknown) =>
-  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation|Webhook|User|Token)$/.test(
+  /\.(get|change)(Vm|Volume|Snapshot|Host|Image|InstanceType|Operation|Webhook|User|Token)$|\.getCloudInit$/.test(
     String(members(operation).operationId)
   )
 
@@ -91,6 +111,7 @@ const complete = (spec: Record<string, unknown>) => {
           response.headers = { "Retry-After": retryAfter }
         }
       }
+      if (method === "get" && isOne(operation) && isObject(operation)) completeRead(operation)
     }
   }
   return {

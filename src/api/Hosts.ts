@@ -125,10 +125,10 @@ const kept = (unit: string) =>
   )
 const label = Schema.Record({
   key: Schema.String.pipe(Schema.pattern(Domain.labelPattern)),
-  value: Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{0,255}$/u))
+  value: Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{1,255}$/u))
 }).annotations(
   says(
-    "expected labels, each with a key of letters, digits, and any of _ . / - inside (63 at most; host. at the start is for what hosts say of themselves), and a text of 255 characters at most"
+    "expected labels, each with a key of letters, digits, and any of _ . / - inside (63 at most; host. at the start is for what hosts say of themselves), and a text of 1 to 255 characters"
   )
 )
 
@@ -279,7 +279,11 @@ export const group = HttpApiGroup.make("hosts")
       .addSuccess(Host)
       .addError(Problem.NotFound)
       .annotateContext(
-        documented("viewer", "Get a host", "`ETag` is of its settings and of `maintenance`, not of what is seen.")
+        documented(
+          "viewer",
+          "Get a host",
+          "Of its `ETag`, `If-Match` compares its settings and `maintenance`, not what is seen."
+        )
       )
   )
   .add(

@@ -9,7 +9,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import * as Domain from "../domain/InstanceType.ts"
-import { Required } from "../domain/Placement.ts"
+import { HostLabel, HostLabelValue, most, Required, Values, words } from "../domain/Placement.ts"
 import {
   amountInBody,
   documented,
@@ -50,6 +50,20 @@ export const InstanceTypeList = listOf(InstanceType, "InstanceTypeList", [
   { id: Ids.InstanceTypeId.make(1), cpu: 2, ram: 4096, disk: 20, requires: {}, origin: "file", retired: false }
 ])
 
+/** One value may stand for a list of it, as in the types file. */
+const AskedValues = Schema.transform(Schema.Union(HostLabelValue, Values), Values, {
+  strict: true,
+  decode: (asked) => (typeof asked === "string" ? [asked] : asked),
+  encode: (values) => values
+})
+
+const AskedRequired = Schema.Record({
+  key: amountInBody(HostLabel, words.label),
+  value: amountInBody(AskedValues, `a value, or ${words.values}`)
+}).pipe(
+  Schema.filter((labels) => Object.keys(labels).length <= most.required || `expected at most ${most.required} labels`)
+)
+
 /** @since 0.7.0 @category schemas */
 export const NewInstanceType = Schema.Struct({
   cpu: field(amountInBody(Domain.InstanceType.fields.cpu, "a whole number from 1 to 1024"), "vCPUs"),
@@ -58,11 +72,19 @@ export const NewInstanceType = Schema.Struct({
     amountInBody(Domain.InstanceType.fields.disk, "a whole number from 1 to 1048576"),
     "GiB of the root disk"
   ),
+  requires: optional(
+    AskedRequired,
+    "what a host has to have for VMs of this type: by labels, those that hosts have by themselves among them, a value or a list of values, one of which it has to " +
+      `be; at most ${most.required} labels. Absent: nothing`
+  ),
   id: optional(idInBody(Ids.InstanceTypeId), "absent: the next that was never given")
 }).annotations({
   identifier: "NewInstanceType",
   description: "A size that VMs are to have.",
-  examples: [{ cpu: 2, ram: 4096, disk: 20 }],
+  examples: [
+    { cpu: 2, ram: 4096, disk: 20 },
+    { cpu: 8, ram: 16_384, disk: 50, requires: { "host.virt": ["kvm"], "host.cpu.feature.avx512f": ["yes"] } }
+  ],
   ...strict
 })
 
@@ -94,8 +116,8 @@ export const group = HttpApiGroup.make("instanceTypes")
         documented(
           "admin",
           "Create an instance type",
-          "At once, and kept when the controller starts again. It is never changed: whoever wants another size makes another type. Refused for an id " +
-            "that there is, or was."
+          "At once, and kept when the controller starts again. It is never changed: whoever wants another size, or other hosts for it, makes another type. What " +
+            "it requires are must-rules of its VMs. Refused for an id that there is, or was."
         )
       )
   )
@@ -128,5 +150,5 @@ export const group = HttpApiGroup.make("instanceTypes")
   .annotate(OpenApi.Title, "Instance types")
   .annotate(
     OpenApi.Description,
-    "The sizes VMs can have: those of the types file, which alone can require something of hosts, and those made by requests."
+    "The sizes VMs can have: those of the types file, and those made by requests. Both can require something of hosts."
   )

@@ -24,10 +24,11 @@ const NetworkName = Schema.String.annotations({
   jsonSchema: { type: "string", maxLength: 63 }
 })
 const Vlan = amountInBody(Network.Vlan, "a whole number from 1 to 4094")
-const Mac = Domain.MacAddress.annotations({
-  description: "the address of one card, in lower case",
-  jsonSchema: { type: "string", pattern: "^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$" },
-  ...says("expected the address of one card in lower case, as 52:54:00:12:34:56")
+const isMac = Schema.is(Domain.MacAddress)
+const Mac = Schema.String.pipe(Schema.filter((mac) => isMac(Domain.normalMac(mac)))).annotations({
+  description: "the address of one card; kept in lower case, however it is written",
+  jsonSchema: { type: "string", pattern: "^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$" },
+  ...says("expected the address of one card, as 52:54:00:12:34:56")
 })
 
 const modelMeans =

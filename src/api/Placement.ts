@@ -16,10 +16,7 @@ const Over = amountInBody(Domain.HostLabel, words.over)
 const Label = amountInBody(Domain.HostLabel, words.label)
 const Weight = amountInBody(Domain.Weight, `a number from 0 to ${most.weight}`)
 const Skew = amountInBody(Domain.Skew, `a whole number from 1 to ${most.skew}`)
-const Values = amountInBody(
-  Schema.Array(Domain.HostLabelValue).pipe(Schema.minItems(1), Schema.maxItems(most.values)),
-  `1 to ${most.values} values of 1 to 255 characters each, none of them a control character`
-)
+const Values = amountInBody(Domain.Values, words.values)
 const Others = amountInBody(
   Schema.Array(idInBody(Ids.VmId)).pipe(Schema.minItems(1), Schema.maxItems(most.vms)),
   `1 to ${most.vms} ids of VMs`

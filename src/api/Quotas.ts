@@ -67,7 +67,7 @@ export const ofUser = {
   quota: optional(Quota, "how much they may have"),
   used: optional(
     QuotaUse,
-    "how much they have at this moment, memory in MiB and volumes in GiB; `ETag` is not of that"
+    "how much they have at this moment, memory in MiB and volumes in GiB; `If-Match` does not compare that"
   ),
   exceeded: optional(
     Exceeded,

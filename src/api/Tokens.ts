@@ -140,7 +140,7 @@ export const group = HttpApiGroup.make("tokens")
       .annotate(OpenApi.Summary, "Get a token")
       .annotate(
         OpenApi.Description,
-        "One's own; an admin sees anybody's. Without its secret. `ETag` is of all but its last use."
+        "One's own; an admin sees anybody's. Without its secret. Of its `ETag`, `If-Match` compares all but its last use."
       )
   )
   .add(

@@ -155,7 +155,7 @@ export const group = HttpApiGroup.make("users")
       .annotate(OpenApi.Summary, "Get a user")
       .annotate(
         OpenApi.Description,
-        "One user, by name, with what they may have and what they have. `ETag` is of all that is shown but `used` and `exceeded`."
+        "One user, by name, with what they may have and what they have. Of its `ETag`, `If-Match` compares all that is shown but `used` and `exceeded`."
       )
   )
   .add(

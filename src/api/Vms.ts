@@ -375,7 +375,9 @@ export const group = HttpApiGroup.make("vms")
       .setPath(byId)
       .addSuccess(Vm)
       .addError(Problem.NotFound)
-      .annotateContext(documented("viewer", "Get a VM", "`ETag` is of what is wanted of it, not of what is seen."))
+      .annotateContext(
+        documented("viewer", "Get a VM", "Of its `ETag`, `If-Match` compares what is wanted of it, not what is seen.")
+      )
   )
   .add(
     HttpApiEndpoint.patch("changeVm", "/vms/:id")

@@ -193,7 +193,11 @@ export const group = HttpApiGroup.make("webhooks")
       .addSuccess(Webhook)
       .addError(Problem.NotFound)
       .annotateContext(
-        documented("admin", "Get a webhook", "And how its deliveries go. `ETag` is of `url` and `types` only.")
+        documented(
+          "admin",
+          "Get a webhook",
+          "And how its deliveries go. Of its `ETag`, `If-Match` compares `url` and `types` only."
+        )
       )
   )
   .add(

@@ -17,6 +17,7 @@ import { showAllRequired } from "../domain/Placement.ts"
 import { Refused } from "./Failure.ts"
 import { answered, ask, list, note, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
+import * as Placement from "./Placement.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
 import * as Statistics from "./Statistics.ts"
@@ -339,13 +340,25 @@ export const type: Verb.Noun = {
         cpu: Verb.number("cpu", "N", "vCPUs."),
         ram: Verb.number("ram", "MIB", "Memory in MiB."),
         disk: Verb.number("disk", "GIB", "Root disk in GiB."),
+        requires: Verb.text(
+          "requires",
+          "LABEL=VALUE,…",
+          "A label of hosts that its VMs are to be on, with the values that do; may be repeated, for each label. As in host.virt=kvm and " +
+            "host.cpu.feature.avx512f=yes; a VALUE with commas stands in double quotes."
+        ).pipe(Options.repeated),
         id: Options.optional(Verb.number("id", "ID", "Its id; the next that was never given unless it is said."))
       }),
       args: Args.none,
-      run: ({ cpu, disk, id, ram }) =>
+      run: ({ cpu, disk, id, ram, requires }) =>
         Effect.gen(function* () {
           const { instanceTypes } = yield* client
-          const payload = { cpu, ram, disk, ...(yield* Resolve.maybe("id", Option.map(id, String), Resolve.type)) }
+          const payload = {
+            cpu,
+            ram,
+            disk,
+            ...(yield* Placement.required(requires)),
+            ...(yield* Resolve.maybe("id", Option.map(id, String), Resolve.type))
+          }
           yield* ask(typeView, instanceTypes.createInstanceType({ payload, urlParams: {}, withResponse: true }))
         })
     }),

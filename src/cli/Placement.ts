@@ -154,3 +154,24 @@ export const changed = Effect.fn("Placement.changed")(function* (
   }
   return { placement: asked }
 })
+
+/** What a new instance type requires of hosts, `LABEL=VALUE,…` each; nothing when nothing is said. @since 0.10.0 @category conversions */
+export const required = Effect.fnUntraced(function* (all: ReadonlyArray<string>) {
+  const labels = new Map<string, ReadonlyArray<string>>()
+  for (const text of all) {
+    const refused = (message: string) =>
+      new Refused({ why: "usage", message: `--requires ${JSON.stringify(text)}: ${message}`, field: "requires" })
+    const [, label, list = ""] = /^([^=\s]+)=(.+)$/s.exec(text) ?? []
+    if (label === undefined) return yield* refused("expected LABEL=VALUE,… as in host.virt=kvm")
+    if (labels.has(label))
+      return yield* refused(`${label} is said twice: give all its values at once, as in ${label}=a,b`)
+    const values = readValues(list)
+    if (values === null) {
+      return yield* refused(
+        'a value in double quotes has to end with one, and a comma may follow: expected as in row="1, left",2'
+      )
+    }
+    labels.set(label, values)
+  }
+  return labels.size === 0 ? {} : { requires: Object.fromEntries(labels) }
+})

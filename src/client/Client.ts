@@ -32,7 +32,16 @@ import * as Problem from "../api/Problem.ts"
 import { EventId, EventType } from "../domain/Event.ts"
 import type { ConsolePart } from "../domain/Console.ts"
 import type { OperationId, VmId } from "../domain/Ids.ts"
-import { again, invalid, invalidOf, issueOf, OperationFailed, UnexpectedAnswer, type Unreachable } from "./Errors.ts"
+import {
+  again,
+  invalid,
+  invalidBodyOf,
+  invalidOf,
+  issueOf,
+  OperationFailed,
+  UnexpectedAnswer,
+  type Unreachable
+} from "./Errors.ts"
 import * as ConsoleStream from "./ConsoleStream.ts"
 import * as EventStream from "./EventStream.ts"
 
@@ -198,21 +207,33 @@ const takesKey = ({ headersSchema }: Endpoint) =>
   Option.isSome(headersSchema) &&
   AST.getPropertySignatures(headersSchema.value.ast).some(({ name }) => name === "idempotency-key")
 
-/** What the request says is checked before it is sent; what the answer says, in `make`. */
-const told = (error: unknown): unknown => {
-  if (ParseResult.isParseError(error)) return invalidOf(error)
-  if (error instanceof HttpClientError.RequestError) {
-    return error.reason === "InvalidUrl"
-      ? invalid(`the url is none: ${error.methodAndUrl}`, "url")
-      : EventStream.lost(error)
-  }
-  if (error instanceof HttpClientError.ResponseError) {
-    return error.reason === "StatusCode" || error.cause instanceof SyntaxError
-      ? EventStream.unexpected(error.response)
-      : EventStream.lost(error)
-  }
-  return error
+const isIn = (name: string, part: unknown): boolean => typeof part === "object" && part !== null && name in part
+
+/** Whether it is the body that is wrong, as the controller would say. */
+const isOfBody = ({ path, payload, urlParams }: AnyRequest, error: ParseResult.ParseError): boolean => {
+  const [first = ""] = issueOf(error).field.split(".")
+  return isIn(first, payload) && !isIn(first, path) && !isIn(first, urlParams)
 }
+
+/** What the request says is checked before it is sent; what the answer says, in `make`. */
+const told =
+  (request: AnyRequest) =>
+  (error: unknown): unknown => {
+    if (ParseResult.isParseError(error)) {
+      return isOfBody(request, error) ? invalidBodyOf(error) : invalidOf(error)
+    }
+    if (error instanceof HttpClientError.RequestError) {
+      return error.reason === "InvalidUrl"
+        ? invalid(`the url is none: ${error.methodAndUrl}`, "url")
+        : EventStream.lost(error)
+    }
+    if (error instanceof HttpClientError.ResponseError) {
+      return error.reason === "StatusCode" || error.cause instanceof SyntaxError
+        ? EventStream.unexpected(error.response)
+        : EventStream.lost(error)
+    }
+    return error
+  }
 
 /** What is in the way answers in its own way, also with a status that the API has. */
 const ofApi = (response: HttpClientResponse.HttpClientResponse) =>
@@ -246,7 +267,7 @@ const callsOf = (
       calls[endpoint.name] = (request = {}) =>
         Effect.flatMap(made, ({ call, keyed }) => {
           const headers = { ...(keyed ? { "idempotency-key": newKey() } : {}), ...request.headers }
-          const answer = Effect.mapError(call({ urlParams: {}, ...request, headers }), told)
+          const answer = Effect.mapError(call({ urlParams: {}, ...request, headers }), told(request))
           return keyed || endpoint.method === "GET" ? Effect.retry(answer, again(patience)) : answer
         })
     }

@@ -21,7 +21,7 @@ import { api } from "../api/Api.ts"
 import { Event } from "../api/Events.ts"
 import { Operation } from "../api/Operations.ts"
 import * as Client from "./Client.ts"
-import { type Failure, invalidOf } from "./Errors.ts"
+import { type Failure, invalidBodyOf } from "./Errors.ts"
 
 /** What a call rejects with. @since 0.4.0 @category errors */
 export class ClientError extends Error {
@@ -175,7 +175,7 @@ const plainly = (
   return (request = {}) =>
     Effect.gen(function* () {
       const payload = Option.isSome(decode)
-        ? yield* Effect.mapError(decode.value(request.payload), invalidOf)
+        ? yield* Effect.mapError(decode.value(request.payload), invalidBodyOf)
         : undefined
       const answer = yield* call({ ...request, ...(payload === undefined ? {} : { payload }) })
       if (request.withResponse !== true || !Array.isArray(answer)) return yield* Effect.orDie(encode(answer))

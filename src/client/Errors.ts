@@ -9,6 +9,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { Operation } from "../api/Operations.ts"
 import * as Problem from "../api/Problem.ts"
+import * as Wording from "../api/Wording.ts"
 
 /** No answer, or only a part of one: whether the request took effect is not known. @since 0.4.0 @category errors */
 export class Unreachable extends Schema.TaggedError<Unreachable>("vmfabric/client/Unreachable")("Unreachable", {
@@ -73,28 +74,42 @@ export const codeOf = (error: unknown): string | null => {
   return inner ?? ("code" in error && typeof error.code === "string" ? error.code : null)
 }
 
+const titles = {
+  invalid_argument: "A parameter cannot be used",
+  invalid_body: "The body cannot be used"
+} as const
+
 /** A request that is refused before it is sent, in the words the controller would have. @since 0.4.0 @category constructors */
-export const invalid = (detail: string, field: string): Problem.InvalidRequest =>
+export const invalid = (
+  detail: string,
+  field: string,
+  code: keyof typeof titles = "invalid_argument"
+): Problem.InvalidRequest =>
   new Problem.InvalidRequest({
     status: 400,
-    code: "invalid_argument",
-    title: "A parameter cannot be used",
+    code,
+    title: titles[code],
     detail,
     ...(field === "" ? {} : { field })
   })
 
 /** What is wrong first, and where. @since 0.4.0 @category constructors */
 export const issueOf = (error: ParseResult.ParseError): { readonly field: string; readonly text: string } => {
-  const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
-  const field = issue?.path.map(String).join(".") ?? ""
-  return { field, text: `${field === "" ? "it" : field} cannot be used: ${issue?.message ?? error.message}` }
+  const { detail, field } = Wording.of(ParseResult.ArrayFormatter.formatErrorSync(error)) ?? {
+    detail: error.message,
+    field: ""
+  }
+  return { field, text: detail }
 }
 
-/** @since 0.4.0 @category constructors */
-export const invalidOf = (error: ParseResult.ParseError): Problem.InvalidRequest => {
+/** Of what a request has in its path, its query or its headers; `code`: or in its body. @since 0.4.0 @category constructors */
+export const invalidOf = (error: ParseResult.ParseError, code?: keyof typeof titles): Problem.InvalidRequest => {
   const { field, text } = issueOf(error)
-  return invalid(text, field)
+  return invalid(text, field, code)
 }
+
+/** Of a request's body. @since 0.10.0 @category constructors */
+export const invalidBodyOf = (error: ParseResult.ParseError): Problem.InvalidRequest => invalidOf(error, "invalid_body")
 
 const retryAfterOf = (error: unknown): number => {
   if (

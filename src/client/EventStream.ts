@@ -8,6 +8,7 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as UrlParams from "@effect/platform/UrlParams"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
@@ -73,7 +74,7 @@ export const unexpected = ({ headers, status }: HttpClientResponse.HttpClientRes
 /** The network's own words. @since 0.4.0 @category constructors */
 export const lost = (cause: unknown): Unreachable => new Unreachable({ reason: reasonOf(cause), cause })
 
-const cutOff = new Unreachable({ reason: "the stream of events was cut off" })
+const cutOff = () => new Unreachable({ reason: "the stream of events was cut off" })
 
 const encode = Schema.encode(ParametersSchema)
 
@@ -103,9 +104,9 @@ export const listen = <A, I>(
     }
     if (!(response.headers["content-type"] ?? "").startsWith(streamType)) return yield* unexpected(response)
     return Stream.mapError(response.stream, lost).pipe(
-      Stream.timeoutFail(() => cutOff, silence),
+      Stream.timeoutFailCause(() => Cause.fail(cutOff()), silence),
       messages,
-      Stream.concat(Stream.fail(cutOff))
+      Stream.concat(Stream.failSync(cutOff))
     )
   }).pipe(Stream.unwrap)
 

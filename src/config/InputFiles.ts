@@ -22,7 +22,7 @@ import { isIPv4, isIPv6 } from "node:net"
 import * as Host from "../domain/Host.ts"
 import * as Image from "../domain/Image.ts"
 import { InstanceType } from "../domain/InstanceType.ts"
-import { HostLabel, most, type Required, Values, words as placed } from "../domain/Placement.ts"
+import { HostLabel, HostLabelValue, most, type Required, Values, words as placed } from "../domain/Placement.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { FleetConfig } from "../services/Inventory.ts"
@@ -84,11 +84,21 @@ interface Fault {
 
 // --- lines and words ------------------------------------------------------------------------------------------------
 
+/** what looks like a blank or like nothing, and is a part of the word that it stands in */
+const invisible = /(?! )[\p{Zs}\u200B\uFEFF]/u
+
+const codeOf = (character: string): string =>
+  `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`
+
+const unseen = (character: string): Fault => ({
+  problem: `there is an invisible character (${codeOf(character)})`,
+  expected: "a blank in its place, or quotes around the word that it is a part of"
+})
+
 const words = (line: string): Either.Either<ReadonlyArray<string>, Fault> => {
   const control = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.exec(line.replaceAll("\t", " "))
   if (control !== null) {
-    const code = (control[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")
-    return Either.left({ problem: `there is a control character (U+${code})`, expected: "readable text" })
+    return Either.left({ problem: `there is a control character (${codeOf(control[0])})`, expected: "readable text" })
   }
   const found: Array<string> = []
   let word: string | undefined
@@ -110,6 +120,8 @@ const words = (line: string): Either.Either<ReadonlyArray<string>, Fault> => {
       word = undefined
     } else if (c === "#" && word === undefined) {
       return Either.right(found)
+    } else if (invisible.test(c)) {
+      return Either.left(unseen(c))
     } else word = (word ?? "") + c
   }
   if (quoted) return Either.left({ problem: "a quote is not closed", expected: 'a closing " on the same line' })
@@ -119,7 +131,7 @@ const words = (line: string): Either.Either<ReadonlyArray<string>, Fault> => {
 
 /** as it has to be written so that `words` gives it back */
 const writeWord = (word: string): string =>
-  /[ \t"#]/.test(word) || word === "" ? `"${word.replace(/["\\]/g, "\\$&")}"` : word
+  /[ \t"#]/.test(word) || invisible.test(word) || word === "" ? `"${word.replace(/["\\]/g, "\\$&")}"` : word
 
 const withoutMark = (text: string): string => (text.startsWith("\uFEFF") ? text.slice(1) : text)
 
@@ -250,9 +262,8 @@ const isName = (host: string): boolean =>
 const wholeNumber = (text: string): number | undefined =>
   /^(?:0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : undefined
 
-/** the identity of a host: names ignore case, IPv6 addresses have many spellings */
-const endpoint = ({ host, port }: Host.HostAddress): string =>
-  `${host.includes(":") ? new URL(`ssh://[${host}]`).hostname : host.toLowerCase()} ${port}`
+/** the identity of a host */
+const endpoint = ({ host, port }: Host.HostAddress): string => `${Host.canonicalHost(host)} ${port}`
 
 const networkKey = /^network\.[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$/
 
@@ -270,6 +281,7 @@ const machineKeys = [
 const machineWords = `${machineKeys.join("=, ")}=, network.<name>=, or label.<key>=, with the key of letters, digits, and any of _ . / - inside, and not with host. at its start`
 
 const isNetwork = Schema.is(Network.NetworkName)
+const isLabelValue = Schema.is(HostLabelValue)
 const isVirt = Schema.is(Host.VirtualizationType)
 const isRatio = Schema.is(Host.HostConfig.fields.overcommit.fields.cpu)
 const isPath = Schema.is(Host.HostConfig.fields.path)
@@ -288,7 +300,7 @@ const limitUnits: Record<Resources.Name, string> = { cpu: "vCPUs", ram: "MiB", d
  * | `cpu`, `ram`, `disk` | at most so much of the machine is used (vCPUs, MiB, GiB) | all it has |
  * | `overcommit.cpu`, `.ram`, `.disk` | how many times that may be promised, 0.1 to 1000 | 4, 1, 1 |
  * | `reserved.cpu`, `.ram`, `.disk` | of that so much is kept free (vCPUs, MiB, GiB) | nothing |
- * | `label.<key>` | any text; keys that begin with `host.` are the host's own | |
+ * | `label.<key>` | any text of 1 to 255 characters; keys that begin with `host.` are the host's own | |
  *
  * @since 0.1.0 @category parsing
  */
@@ -308,7 +320,9 @@ const machine = (
   faults: Array<Fault>
 ): Host.HostConfig | undefined => {
   const address = parseAddress(first)
-  if (Either.isLeft(address)) {
+  const blank = invisible.exec(first)
+  if (blank !== null) faults.push(unseen(blank[0]))
+  else if (Either.isLeft(address)) {
     const { expected, problem } = address.left
     faults.push({ problem, expected: expected === addressForm ? `${addressForm}, then key=value words` : expected })
   }
@@ -378,6 +392,9 @@ const machine = (
     return reserved === undefined ? [] : [reserved]
   })
   const ratios = { cpu: overcommit("cpu"), ram: overcommit("ram"), disk: overcommit("disk") }
+  for (const key of pairs.keys()) {
+    if (key.startsWith("label.")) given(key, only(isLabelValue), "a text of 1 to 255 characters")
+  }
   if (Either.isLeft(address)) return undefined
   const defaults = Host.defaultConfig(address.right)
   return {

@@ -28,6 +28,23 @@ export const formatAddress = (address: HostAddress): string => {
   return `${address.user}@${host}${address.port === 22 ? "" : `:${address.port}`}`
 }
 
+const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/
+
+/**
+ * By which a machine is known, however its address is written: names ignore case, IPv6 addresses have many spellings, and an IPv4 address in an IPv6 one
+ * (`::ffff:…`) is that IPv4 address. An IPv6 address is without brackets.
+ *
+ * @since 0.10.0 @category formatting
+ */
+export const canonicalHost = (host: string): string => {
+  const url = host.includes(":") ? `ssh://[${host}]` : ""
+  if (!URL.canParse(url)) return host.toLowerCase()
+  const bare = new URL(url).hostname.slice(1, -1)
+  const [, high, low] = mapped.exec(bare) ?? []
+  if (high === undefined || low === undefined) return bare
+  return [high, low].flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff]).join(".")
+}
+
 /**
  * How QEMU runs guests: `kvm` by the processor, `qemu` in software, `auto` by what the host's capabilities offer.
  *

@@ -19,6 +19,9 @@ export const MacAddress = Schema.String.pipe(
   Schema.filter((mac) => mac !== "00:00:00:00:00:00")
 ).annotations({ identifier: "MacAddress" })
 
+/** As it is kept: many devices print theirs in capitals. @since 0.10.0 @category conversions */
+export const normalMac = (mac: string): string => mac.toLowerCase()
+
 /**
  * What the guest takes it for: `virtio` is fast and needs a driver that Windows has not got by itself; `e1000e` is Intel's, which every system
  * knows. Both are PCI Express, as all slots of our domains are.
@@ -61,6 +64,7 @@ export type Nic = typeof Nic.Type
 export interface NewNic {
   readonly network?: string | null
   readonly vlan?: number | null
+  /** kept in lower case, however it is written */
   readonly mac?: string
   readonly model?: NicModel
 }

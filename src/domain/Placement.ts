@@ -147,7 +147,8 @@ const areOthers = Schema.is(Others)
 export const words = {
   group: "1 to 63 of a-z, 0-9, ., _ and -, with a letter or digit at its ends",
   label: "the key of a label of hosts: 1 to 63 characters without blanks and =",
-  over: "host, or the key of a label of hosts, as in rack"
+  over: "host, or the key of a label of hosts, as in rack",
+  values: `1 to ${most.values} values of 1 to 255 characters each, none of them a control character`
 } as const
 
 /**
@@ -176,8 +177,7 @@ export const make = ({ group = null, rules = [] }: Asked): Either.Either<Placeme
     if ("label" in rule) {
       if (!isLabel(rule.label)) return wrong(`${at}.label`, `is ${JSON.stringify(rule.label)}`, words.label)
       if (!areValues(rule.values)) {
-        const expected = `1 to ${most.values} values of 1 to 255 characters each, none of them a control character`
-        return wrong(`${at}.values`, "cannot be values of a label", expected)
+        return wrong(`${at}.values`, "cannot be values of a label", words.values)
       }
       made.push({ ...said, kind: rule.kind, label: rule.label, values: rule.values })
     } else if ("vms" in rule) {

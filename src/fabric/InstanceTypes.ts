@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Errors from "../domain/Errors.ts"
 import type { InstanceTypeId } from "../domain/Ids.ts"
 import { InstanceType, type KnownType } from "../domain/InstanceType.ts"
+import { HostLabel, most, Required, Values, words } from "../domain/Placement.ts"
 import { Inventory, type NewType } from "../services/Inventory.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
@@ -27,7 +28,7 @@ export class InstanceTypes extends Context.Tag("vmfabric/InstanceTypes")<
     readonly get: (
       tid: InstanceTypeId
     ) => Effect.Effect<KnownType, Errors.InstanceTypeNotFound | Errors.PersistenceError>
-    /** Makes one, which is never changed. `InstanceTypeConflict`: there is or was one of that id. */
+    /** Makes one, which is never changed, nor what it requires of hosts. `InstanceTypeConflict`: there is or was one of that id. */
     readonly create: (
       type: NewType
     ) => Effect.Effect<KnownType, Errors.InvalidArgument | Errors.InstanceTypeConflict | Errors.PersistenceError>
@@ -58,6 +59,21 @@ const checkSize = (type: NewType): Effect.Effect<void, Errors.InvalidArgument> =
     : new Errors.InvalidArgument({ field: wrong, problem: `is ${type[wrong]}`, expected: ranges[wrong].expected })
 }
 
+const isLabel = Schema.is(HostLabel)
+const areValues = Schema.is(Values)
+
+const checkRequired = (labels: Required = {}): Effect.Effect<void, Errors.InvalidArgument> => {
+  const wrong = (field: string, problem: string, expected: string) =>
+    new Errors.InvalidArgument({ field, problem, expected })
+  const all = Object.entries(labels)
+  if (all.length > most.required) return wrong("requires", `has ${all.length} labels`, `at most ${most.required}`)
+  for (const [label, values] of all) {
+    if (!isLabel(label)) return wrong("requires", `has ${JSON.stringify(label)}`, words.label)
+    if (!areValues(values)) return wrong(`requires.${label}`, "cannot be values of a label", words.values)
+  }
+  return Effect.void
+}
+
 /** @since 0.7.0 @category layers */
 export const layer = Layer.effect(
   InstanceTypes,
@@ -73,6 +89,7 @@ export const layer = Layer.effect(
       }),
       create: Effect.fn("InstanceTypes.create")(function* (type) {
         yield* checkSize(type)
+        yield* checkRequired(type.requires)
         const intent = yield* Intent.Intent
         return yield* inventory.createType(type, (after) =>
           intent.confirm(() => ({ operation: null, type: { before: null, after } }))

@@ -4,6 +4,7 @@
  * @since 0.3.0
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { InvalidArgument } from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
 import type { RequestKey } from "../services/Inventory.ts"
@@ -11,7 +12,7 @@ import { Asker } from "./Asker.ts"
 
 const isKey = (key: string): boolean => /^[\x21-\x7e]{1,255}$/.test(key)
 
-/** All that a request says, in a fixed order. */
+/** All that a request says, in a fixed order. What is the same of it is found by `isSame`. */
 type Said = ReadonlyArray<string | number | null>
 
 /**
@@ -49,3 +50,83 @@ export const make = (
 /** The fields of a request with that key. @since 0.3.0 @category conversions */
 export const field = (key: RequestKey | undefined, replaces?: OperationId): { readonly key?: RequestKey } =>
   key === undefined ? {} : { key: replaces === undefined ? key : { ...key, replaces } }
+
+// ------------------------------------------------------------------------------------------------- what is the same request
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const fromJson = Option.liftThrowable((text: string): unknown => JSON.parse(text))
+
+/**
+ * JSON with the members of each object in one order: whoever writes them in another says the same. Of what is none of JSON's, what it is there.
+ *
+ * @since 0.10.0 @category formatting
+ */
+export const canonical = (value: unknown): string => {
+  const ordered = (value: unknown): string => {
+    if (Array.isArray(value)) return `[${value.map(ordered).join(",")}]`
+    if (!isObject(value)) return JSON.stringify(value)
+    const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
+    return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${ordered(member)}`).join(",")}}`
+  }
+  return ordered(JSON.parse(JSON.stringify(value ?? null)))
+}
+
+const decoded = Option.liftThrowable(decodeURI)
+
+/** Of a URL, as the router understands it: without the query, and with one slash where there are several. @since 0.10.0 @category formatting */
+export const pathOf = (url: string): string => {
+  const path = (url.split("?", 1)[0] ?? "").replace(/\/{2,}/g, "/").replace(/(?<=.)\/$/, "")
+  return Option.getOrElse(decoded(path), () => path)
+}
+
+/** What a new VM is without a word; that a request says so explicitly makes it no other one. */
+const unsaid: Readonly<Record<string, string>> = {
+  autostart: "false",
+  description: '""',
+  labels: "{}",
+  placement: "null",
+  protected: "false",
+  tags: "[]"
+}
+
+/** One NIC of which nothing is said, as `Nics.said` has it. */
+const usualNics = "[[null,null,null,null]]"
+
+/** A new VM's settings or NICs; none: they are what is usual. */
+const ofVm = (part: unknown): ReadonlyArray<unknown> => {
+  if (typeof part !== "string") return [part]
+  if (part === usualNics) return []
+  const settings = part.startsWith("{") ? Option.getOrNull(fromJson(part)) : null
+  if (!isObject(settings)) return [part]
+  const said = Object.entries(settings).filter(([name, value]) => canonical(value) !== unsaid[name])
+  return said.length === 0 ? [] : [canonical(Object.fromEntries(said))]
+}
+
+const methods = new Set<unknown>(["POST", "PUT", "PATCH", "DELETE"])
+
+/** A request by its method, its path and its content, whoever asks. */
+const ofRequest = (said: ReadonlyArray<unknown>): ReadonlyArray<unknown> =>
+  said.map((part, index) => {
+    if (typeof part !== "string") return part
+    if (methods.has(said[index - 1])) return pathOf(part)
+    if (!methods.has(said[index - 2])) return part
+    return Option.match(fromJson(part), { onNone: () => part, onSome: canonical })
+  })
+
+const comparable = (fingerprint: string): string => {
+  const said = Option.getOrNull(fromJson(fingerprint))
+  if (!Array.isArray(said)) return fingerprint
+  const [what] = said
+  // the name and the type, which are texts of their own, come before what is looked into
+  const same = what === "VM" || what === "VMs" ? [...said.slice(0, 4), ...said.slice(4).flatMap(ofVm)] : ofRequest(said)
+  return JSON.stringify(same)
+}
+
+/**
+ * Whether two fingerprints are of the same request, however its members are ordered, whether it says what would be so anyway, and however its path is written.
+ *
+ * @since 0.10.0 @category predicates
+ */
+export const isSame = (one: string, other: string): boolean => one === other || comparable(one) === comparable(other)

@@ -84,13 +84,16 @@ const isMac = Schema.is(Nic.MacAddress)
 const isNetwork = Schema.is(Network.NetworkName)
 const isVlan = Schema.is(Network.Vlan)
 
-/** Whether NICs that are asked for can be at all, wherever. @since 0.6.0 @category predicates */
-export const check = (wanted: ReadonlyArray<Nic.NewNic>): Effect.Effect<void, Errors.InvalidArgument> => {
+/** NICs that are asked for as they are kept; fails for those that cannot be at all, wherever. @since 0.10.0 @category predicates */
+export const checked = (
+  asked: ReadonlyArray<Nic.NewNic>
+): Effect.Effect<ReadonlyArray<Nic.NewNic>, Errors.InvalidArgument> => {
   const bad = (field: string, problem: string, expected: string) =>
     new Errors.InvalidArgument({ field, problem, expected })
-  if (wanted.length > Nic.nicSlots) {
-    return bad("nics", `has ${wanted.length} of them`, `at most ${Nic.nicSlots}: each takes a slot of its own`)
+  if (asked.length > Nic.nicSlots) {
+    return bad("nics", `has ${asked.length} of them`, `at most ${Nic.nicSlots}: each takes a slot of its own`)
   }
+  const wanted = asked.map((nic) => (nic.mac === undefined ? nic : { ...nic, mac: Nic.normalMac(nic.mac) }))
   const macs = new Set<string>()
   for (const { mac, network, vlan } of wanted) {
     if (network !== undefined && network !== null && !isNetwork(network)) {
@@ -101,12 +104,12 @@ export const check = (wanted: ReadonlyArray<Nic.NewNic>): Effect.Effect<void, Er
     }
     if (mac === undefined) continue
     if (!isMac(mac)) {
-      return bad("mac", `is ${JSON.stringify(mac)}`, "the address of one card in lower case, as 52:54:00:12:34:56")
+      return bad("mac", `is ${JSON.stringify(mac)}`, "the address of one card, as 52:54:00:12:34:56")
     }
     if (macs.has(mac)) return bad("mac", `${mac} is given twice`, "an address of its own for each NIC")
     macs.add(mac)
   }
-  return Effect.void
+  return Effect.succeed(wanted)
 }
 
 /** What a scheduler is asked to find for them: the default network is no condition, as VMs do without one. @since 0.6.0 @category getters */
@@ -198,8 +201,8 @@ export const layer = Layer.effect(
         }))
         return { nics, unread: Either.isLeft(read) ? read.left : null }
       }),
-      attach: Effect.fn("Nics.attach")(function* (id, { idempotencyKey, ...wanted }, expect) {
-        yield* check([wanted])
+      attach: Effect.fn("Nics.attach")(function* (id, { idempotencyKey, ...asked }, expect) {
+        const [wanted = asked] = yield* checked([asked])
         const key = yield* Keys.make(idempotencyKey, ["NIC", id, said([wanted])])
         const given = wanted.mac === undefined ? [] : [wanted.mac]
         const { after, operation } = yield* change(

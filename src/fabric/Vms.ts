@@ -450,9 +450,9 @@ export const layer = Layer.effect(
         onCrash = "leave",
         ...others
       } = request
-      const { nics = usualNics, placement: asked = null, sshKeys, userData, ...words } = others
+      const { nics: askedNics = usualNics, placement: asked = null, sshKeys, userData, ...words } = others
       yield* checkName(name)
-      yield* Nics.check(nics)
+      const nics = yield* Nics.checked(askedNics)
       yield* checkWords(words)
       const placement = yield* placementOf(asked)
       const settings: NewSettings = placement === null ? words : { ...words, placement }
@@ -467,7 +467,7 @@ export const layer = Layer.effect(
         imageId ?? null,
         onCrash,
         ...(among === undefined ? [] : [among.count]),
-        ...(nics === usualNics ? [] : [Nics.said(nics)]),
+        ...(askedNics === usualNics ? [] : [Nics.said(nics)]),
         ...more,
         // it may be secret, and keys outlive the VM
         ...(isTold ? [createHash("sha256").update(JSON.stringify(told)).digest("base64url")] : [])

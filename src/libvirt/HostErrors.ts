@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { HostFailure, type HostError, HostUnreachable } from "../domain/Errors.ts"
 import type { Host } from "../domain/Host.ts"
+import * as Unstacked from "../domain/Unstacked.ts"
 import type { LibvirtError } from "../services/Libvirt.ts"
+import type { SshError } from "../services/Ssh.ts"
 import * as Xml from "./Xml.ts"
 
 /** virErrorNumber: those that are decided on. @since 0.1.0 @category constants */
@@ -56,16 +58,20 @@ export const fromLibvirt =
     }
   }
 
+/** A host with which there is no SSH connection. @since 0.10.0 @category constructors */
+export const unconnected = (host: Host, error: SshError): HostUnreachable =>
+  unreachable(host, withoutName(error), error)
+
 // the sentence begins with the host's name already
 const withoutName = (ssh: { readonly host: string; readonly message: string }): string =>
   ssh.message.startsWith(`${ssh.host}: `) ? ssh.message.slice(ssh.host.length + 2) : ssh.message
 
 const unreachable = (host: Host, reason: string, cause: unknown): HostUnreachable =>
-  new HostUnreachable({ host: host.name, reason, cause })
+  Unstacked.make(() => new HostUnreachable({ host: host.name, reason, cause }, { disableValidation: true }))
 
 /** @since 0.1.0 @category constructors */
 export const failure = (host: Host, action: string, reason: string, cause?: unknown): HostFailure =>
-  new HostFailure({ host: host.name, action, reason, ...(cause === undefined ? {} : { cause }) })
+  Unstacked.make(() => new HostFailure({ host: host.name, action, reason, ...(cause === undefined ? {} : { cause }) }))
 
 /** XML to send. A value that XML cannot carry is a failure to do `action`. @since 0.1.0 @category conversions */
 export const render = (host: Host, action: string, xml: Xml.Element): Effect.Effect<string, HostFailure> =>

@@ -23,6 +23,7 @@ import * as Errors from "../domain/Errors.ts"
 import { type Host, HostConfig, type HostStatus, type Sign } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Places from "../domain/Places.ts"
+import * as HostErrors from "../libvirt/HostErrors.ts"
 import * as Paced from "../observability/Paced.ts"
 import { type HostEvent, HostMonitor, type HostStatusChange } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
@@ -62,8 +63,8 @@ const limits = {
   facts: 60_000,
   /** between tries to reach a host that is not up: doubled from the first to the longest */
   pause: { first: 250, longest: 1000, refused: 5000 },
-  /** tries a second over all hosts that are not up: each costs milliseconds, and the controller has other things to do */
-  tries: 40,
+  /** tries a second over all hosts that are not up: a hundred of them are found again within two seconds, more of them take longer */
+  tries: 60,
   /** and over those that have not been down for long, which are tried sooner */
   soon: { tries: 100, doublings: 7 },
   /** a contact that takes longer makes us ask its sshd */
@@ -84,13 +85,13 @@ const limits = {
 
 /**
  * Hosts whose first contact may be under way at the same time, so that a fleet that is reached again all at once does not bring the controller to
- * its knees. A place is held until the host has said what it is, but never for long. Those that were silent the last time have places of their own,
+ * its knees. A place is held until the host has said what it is, but never for long (milliseconds). Those that were silent the last time have places of their own,
  * where they keep nobody waiting but each other.
  */
 const contacts = {
-  fresh: { places: 12, held: Duration.millis(500) },
-  silent: { places: 4, held: Duration.millis(250) }
-}
+  fresh: { places: 12, held: 500 },
+  silent: { places: 4, held: 250 }
+} as const
 
 /** Hosts that are begun with at once, before others are let in. */
 const atOnce = 8
@@ -143,7 +144,10 @@ export const make = Effect.gen(function* () {
     if (before._tag !== "Suspect" || before.reason !== reason) yield* Effect.log(`host is suspect: ${reason}`)
   })
 
-  const setDown = Effect.fnUntraced(function* (entry: Watched, { reason, signs }: Omit<Signs.Finding, "certain">) {
+  /** What is wrong with the controller itself, as it was told last: one line, and not one of each host; undefined: nothing is. */
+  let ownFault: string | undefined
+
+  const setDown = Effect.fnUntraced(function* (entry: Watched, { own, reason, signs }: Omit<Signs.Finding, "certain">) {
     const before = entry.status
     const now = yield* Clock.currentTimeMillis
     yield* leaveUp(entry)
@@ -152,7 +156,11 @@ export const make = Effect.gen(function* () {
     }
     become(entry, { _tag: "Down", reason, signs, since: before._tag === "Down" ? before.since : now })
     yield* Deferred.succeed(entry.tried, undefined)
-    if (before._tag !== "Down" || before.reason !== reason) yield* Effect.logWarning(`host is down: ${reason}`)
+    if (before._tag === "Down" && before.reason === reason) return
+    if (own !== true) return yield* Effect.logWarning(`host is down: ${reason}`)
+    if (ownFault === reason) return yield* Effect.logDebug(`host is down: ${reason}`)
+    ownFault = reason
+    yield* Effect.logWarning(`no host can be logged in to: ${reason}`)
   })
 
   const setUp = Effect.fnUntraced(function* (entry: Watched) {
@@ -161,6 +169,7 @@ export const make = Effect.gen(function* () {
     entry.peers = undefined
     if (entry.status._tag === "Up") return
     become(entry, { _tag: "Up" })
+    ownFault = undefined
     entry.upSince = yield* Clock.currentTimeMillis
     yield* Deferred.succeed(entry.tried, undefined)
     yield* Effect.log("host is up")
@@ -235,10 +244,8 @@ export const make = Effect.gen(function* () {
     yield* agreed || entry.status._tag === "Down" ? setDown(entry, finding) : setSuspect(entry, finding)
   })
 
-  /** While a contact takes its time. */
-  const doubt = Effect.fnUntraced(function* (entry: Watched) {
-    const began = (yield* Clock.currentTimeMillis) - lag.lost()
-    yield* Effect.sleep(limits.doubt)
+  /** While a contact takes its time, since `began`. */
+  const doubt = Effect.fnUntraced(function* (entry: Watched, began: number) {
     while (true) {
       yield* judge(entry, null, (yield* Clock.currentTimeMillis) - lag.lost() - began)
       yield* Effect.sleep(limits.round)
@@ -305,27 +312,58 @@ export const make = Effect.gen(function* () {
       )
     )
 
-  /** Has the host be up, and ends when it no longer can be. */
-  const attend = Effect.fnUntraced(function* (entry: Watched) {
-    const kind = entry.silent ? "silent" : "fresh"
-    const admitted = yield* Deferred.make<void>()
-    const reached = yield* Deferred.make<void>()
-    const place = Effect.zipRight(
-      Deferred.succeed(admitted, undefined),
-      Effect.timeoutOption(Deferred.await(reached), contacts[kind].held)
-    )
-    yield* Effect.fork(places[kind].within(place))
-    yield* Deferred.await(admitted)
-    const stay = Effect.gen(function* () {
-      yield* Effect.raceFirst(learn(entry), doubt(entry))
-      yield* Deferred.succeed(reached, undefined)
-      yield* prove(entry)
-      yield* setUp(entry)
-      return yield* learn(entry).pipe(Effect.delay(limits.facts), Effect.forever)
+  /** What all else goes over: a host that nothing listens on is asked for that and for nothing more. */
+  const reach = (entry: Watched): Effect.Effect<void, Errors.HostUnreachable> =>
+    Option.match(ssh, {
+      onNone: () => Effect.void,
+      onSome: ({ connect }) =>
+        Effect.mapError(connect(entry.host.config.address), (error) => HostErrors.unconnected(entry.host, error))
     })
-    // listened to first, so that nothing happens between what is looked at once it is up and what is told from then on
-    return yield* Effect.raceFirst(listen(entry), stay)
-  })
+
+  /** Has the host be up, and ends when it no longer can be. */
+  const attend = (entry: Watched) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const kind = entry.silent ? "silent" : "fresh"
+        let held = false
+        const release = Effect.suspend(() => {
+          if (!held) return Effect.void
+          held = false
+          return places[kind].leave
+        })
+        const watcher = Effect.gen(function* () {
+          const began = (yield* Clock.currentTimeMillis) - lag.lost()
+          yield* Effect.sleep(contacts[kind].held)
+          yield* release
+          yield* Effect.sleep(limits.doubt - contacts[kind].held)
+          return yield* doubt(entry, began)
+        })
+        const contact = Effect.gen(function* () {
+          const watching = yield* Effect.fork(watcher)
+          yield* reach(entry)
+          const stay = Effect.gen(function* () {
+            yield* learn(entry)
+            yield* Fiber.interrupt(watching)
+            yield* release
+            yield* prove(entry)
+            yield* setUp(entry)
+            return yield* learn(entry).pipe(Effect.delay(limits.facts), Effect.forever)
+          })
+          // listened to first, so that nothing happens between what is looked at once it is up and what is told from then on
+          return yield* Effect.raceFirst(listen(entry), stay)
+        })
+        return Effect.zipRight(
+          places[kind].enter(restore),
+          Effect.ensuring(
+            Effect.suspend(() => {
+              held = true
+              return restore(contact)
+            }),
+            release
+          )
+        )
+      })
+    )
 
   const pause = Effect.fnUntraced(function* (entry: Watched) {
     const refused = entry.status._tag === "Down" && entry.status.signs.libvirt === "answers"
@@ -346,13 +384,23 @@ export const make = Effect.gen(function* () {
   /** For ever. */
   const keep = (entry: Watched): Effect.Effect<never> =>
     Effect.gen(function* () {
+      let wait = 0
       while (true) {
         const recheck = yield* Deferred.make<void>()
         entry.recheck = recheck
         const began = yield* Clock.currentTimeMillis
-        const lost = lag.lost()
         const wasUp = entry.status._tag === "Up"
-        const error = yield* Effect.raceFirst(Effect.flip(attend(entry)), Effect.as(Deferred.await(recheck), null))
+        let lost = lag.lost()
+        const attempt = Effect.suspend(() => {
+          lost = lag.lost()
+          return Effect.flip(attend(entry))
+        })
+        // in one race: it is run again and again for a host that is not there
+        const error = yield* Effect.raceFirst(
+          wait === 0 ? attempt : Effect.zipRight(Effect.sleep(wait), attempt),
+          Effect.as(Deferred.await(recheck), null)
+        )
+        wait = 0
         const isUp = entry.status._tag === "Up"
         if (isUp || wasUp || entry.upSince >= began) {
           // somebody's report has made it suspect, or it is now: a new contact tells whether that is anything
@@ -364,9 +412,9 @@ export const make = Effect.gen(function* () {
           if (entry.tries === 0) continue
         } else if (error === null) continue
         else yield* judge(entry, error, 0, lost)
-        const wait = yield* pause(entry)
+        if (yield* Deferred.isDone(recheck)) continue
+        wait = yield* pause(entry)
         entry.tries++
-        yield* Effect.raceFirst(Effect.sleep(wait), Deferred.await(recheck))
       }
     }).pipe(Effect.annotateLogs({ host: entry.host.name, pmid: entry.host.id }))
 

@@ -10,13 +10,15 @@ import type { HostError } from "../domain/Errors.ts"
 import type { Host, Sign, Signs } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import { LibvirtError } from "../services/Libvirt.ts"
-import type { Ssh, SshError } from "../services/Ssh.ts"
+import { type Ssh, SshError } from "../services/Ssh.ts"
 import * as Banner from "../ssh/Banner.ts"
 
 /** Of one way, with a clause for people where there is something to say. @since 0.3.0 @category models */
 export interface Answer {
   readonly sign: Sign
   readonly detail: string | null
+  /** it is the controller's own fault, and so it is the same of all hosts */
+  readonly own?: true
 }
 
 /** What a round of asking has shown. @since 0.3.0 @category models */
@@ -26,6 +28,8 @@ export interface Finding {
   readonly reason: string
   /** more than one missing answer says so; else another round has to agree */
   readonly certain: boolean
+  /** it is the controller's own fault, and so it is the same of all hosts */
+  readonly own?: true
 }
 
 /** @since 0.3.0 @category constants */
@@ -54,6 +58,8 @@ const ofSsh = (error: SshError): Answer => {
     case "SshHostKeyRefused":
     case "SshAuthenticationFailed":
       return { sign: "refuses", detail: error.message.replace(`${error.host}: `, "") }
+    case "SshNoKey":
+      return { sign: "refuses", detail: reason.reason, own: true }
     case "SshChannelRefused":
     case "SshCommandFailed":
     case "SshFileRefused":
@@ -101,12 +107,20 @@ export const askPeer = (ssh: Ssh["Type"], peer: Host, host: Host): Effect.Effect
   })
 }
 
-/** What a failure to use its libvirt says of its sshd and of libvirt. @since 0.3.0 @category conversions */
+/** Of a connection that could not be made, libvirt has not been asked. A missing answer is asked for once more. */
+const ofConnecting = (error: SshError): { readonly ssh: Answer; readonly libvirt: Answer } => {
+  const ssh = ofSsh(error)
+  return { ssh: ssh.sign === "silent" ? nothing : ssh, libvirt: nothing }
+}
+
+/** What a failure to use its libvirt, or its sshd, says of its sshd and of libvirt. @since 0.3.0 @category conversions */
 export const ofError = (error: HostError): { readonly ssh: Answer; readonly libvirt: Answer } => {
-  const detail = error._tag === "HostUnreachable" ? error.reason : error.message
+  // whoever reads it is told of which host it is
+  const detail = error._tag === "HostUnreachable" ? error.reason : `it failed to ${error.action}: ${error.reason}`
   const libvirt = (sign: Sign): Answer => ({ sign, detail: detail.replace(/^libvirt /, "it ") })
   if (error._tag === "HostFailure") return { ssh: { sign: "answers", detail: null }, libvirt: libvirt("answers") }
   const cause = error.cause
+  if (cause instanceof SshError) return ofConnecting(cause)
   if (!(cause instanceof LibvirtError)) return { ssh: nothing, libvirt: libvirt("silent") }
   const { reason } = cause
   switch (reason._tag) {
@@ -120,11 +134,8 @@ export const ofError = (error: HostError): { readonly ssh: Answer; readonly libv
       // of a session that was open, it says nothing about why
       if (cause.procedure !== "connect") return { ssh: nothing, libvirt: libvirt("silent") }
       if (reason.ssh === undefined) return { ssh: { sign: "answers", detail: null }, libvirt: libvirt("refuses") }
-      const ssh = ofSsh(reason.ssh)
-      // a missing answer is asked for once more
-      return ssh.sign === "silent"
-        ? { ssh: nothing, libvirt: nothing }
-        : { ssh, libvirt: ssh.sign === "answers" ? libvirt("refuses") : nothing }
+      const told = ofConnecting(reason.ssh)
+      return told.ssh.sign === "answers" ? { ssh: told.ssh, libvirt: libvirt("refuses") } : told
     }
   }
 }
@@ -148,7 +159,9 @@ export const conclude = ({ libvirt, peers, ssh }: Asked): Option.Option<Finding>
     case "unknown":
       return libvirt.sign === "unknown" ? Option.none() : found("unknown", true, detail)
     case "refuses":
-      return found("unknown", true, ssh.detail ?? "its sshd refuses")
+      return Option.map(found("unknown", true, ssh.detail ?? "its sshd refuses"), (finding) =>
+        ssh.own === true ? { ...finding, own: ssh.own } : finding
+      )
     case "answers":
       switch (libvirt.sign) {
         case "unknown":

@@ -345,6 +345,17 @@ const count = <K>(counts: Map<K, number>, key: K, by: number): void => {
   else counts.set(key, now)
 }
 
+/** Whether each name is there as often as it is among these. */
+const hasAll = (there: ReadonlyMap<string, number> | undefined, names: ReadonlyArray<string>): boolean => {
+  const left = new Map<string, number>()
+  for (const name of names) {
+    const now = left.get(name) ?? there?.get(name) ?? 0
+    if (now === 0) return false
+    left.set(name, now - 1)
+  }
+  return true
+}
+
 const isSame = (a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean => {
   const keys = Object.keys(a)
   return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key])
@@ -1176,7 +1187,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       if (slot === undefined) return false
       const there = groupsOf[slot]
       if (Resources.names.some((resource) => (promised[resource][slot] ?? 0) < resources[resource])) return false
-      if (names.some((name) => (there?.get(name) ?? 0) < names.filter((other) => other === name).length)) return false
+      if (!hasAll(there, names)) return false
       promise(slot, resources, -1)
       for (const name of names) join(name, slot, -1)
       changed(slot)

@@ -139,6 +139,23 @@ const asClaim = (name: string, { group, kind, over, skew }: Placements.Claim): K
   return { rule, isClaim: true, said, tell }
 }
 
+/**
+ * What is to be taken away and what is to be added so that one list has what the other has. A host has a name for each of its VMs and one of them has come or
+ * gone since: the others are passed over at both ends.
+ */
+const differing = (
+  before: ReadonlyArray<string>,
+  after: ReadonlyArray<string>
+): readonly [gone: ReadonlyArray<string>, come: ReadonlyArray<string>] => {
+  if (before === after) return [[], []]
+  const most = Math.min(before.length, after.length)
+  let head = 0
+  while (head < most && before[head] === after[head]) head++
+  let tail = 0
+  while (tail < most - head && before.at(-1 - tail) === after.at(-1 - tail)) tail++
+  return [before.slice(head, before.length - tail), after.slice(head, after.length - tail)]
+}
+
 /** Hosts that are learnt of, or told of, before others may be let in. */
 const learntAtOnce = 256
 
@@ -179,12 +196,11 @@ export const make = (policy: Score.Policy = "spread"): Kept => {
     known.set(host.id, candidate)
     if (before?.host !== host || before.status !== status) engine.set(Engine.fromHost(host, status))
     if (before?.promised === promised && before.groups === groups) return
-    if (before !== undefined) {
-      engine.release(host.id, before.promised, before.groups)
-      tally(before.groups ?? [], -1)
-    }
-    engine.reserve(host.id, promised, groups)
-    tally(groups ?? [], 1)
+    const [gone, come] = differing(before?.groups ?? [], groups ?? [])
+    if (before !== undefined) engine.release(host.id, before.promised, gone)
+    tally(gone, -1)
+    engine.reserve(host.id, promised, come)
+    tally(come, 1)
   }
 
   const follow = (candidates: ReadonlyArray<Candidate>): void => {

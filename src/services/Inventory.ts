@@ -187,11 +187,11 @@ export interface Published extends PublishView {
 }
 
 /**
- * An instance type to be; `tid` absent: the next that was never given. It requires nothing of its host, which only types of the file do.
+ * An instance type to be; `tid` absent: the next that was never given. `requires` absent: nothing of its host.
  *
  * @since 0.7.0 @category models
  */
-export interface NewType extends Omit<InstanceType, "tid" | "requires"> {
+export interface NewType extends Omit<InstanceType, "tid"> {
   readonly tid?: InstanceTypeId
 }
 

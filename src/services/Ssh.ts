@@ -34,6 +34,16 @@ export class SshAuthenticationFailed extends Schema.TaggedClass<SshAuthenticatio
   reason: Schema.String
 }) {}
 
+/**
+ * The controller has no key of its own to log in with: no host was asked. `none`: there is no key at all; else there are some that cannot be used.
+ *
+ * @since 0.10.0 @category errors
+ */
+export class SshNoKey extends Schema.TaggedClass<SshNoKey>()("SshNoKey", {
+  reason: Schema.String,
+  none: Schema.Boolean
+}) {}
+
 /** The server refused a channel: forwarding not allowed (code 1), nothing listens there (2), too many (4). @since 0.1.0 @category errors */
 export class SshChannelRefused extends Schema.TaggedClass<SshChannelRefused>()("SshChannelRefused", {
   reason: Schema.String,
@@ -63,6 +73,7 @@ export const SshErrorReason = Schema.Union(
   SshUnreachable,
   SshHostKeyRefused,
   SshAuthenticationFailed,
+  SshNoKey,
   SshChannelRefused,
   SshCommandFailed,
   SshFileRefused,
@@ -131,6 +142,13 @@ export class Ssh extends Context.Tag("vmfabric/Ssh")<
       argv: readonly [string, ...Array<string>],
       options?: { readonly timeout?: Duration.DurationInput; readonly maxOutput?: number }
     ) => Effect.Effect<ExecResult, SshError>
+
+    /**
+     * The connection and nothing more: at once when it is there, else it is made. Whether there is any point in asking the host for something.
+     *
+     * @since 0.10.0
+     */
+    readonly connect: (address: HostAddress) => Effect.Effect<void, SshError>
 
     /** Runs a program and streams its stdout with backpressure; fails at the end when it exits with another status than 0. */
     readonly stream: (

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
+import ssh2 from "ssh2"
 import * as Database from "../../layers/Database.ts"
 import * as InventoryLive from "../../layers/InventoryLive.ts"
 import * as JournalLive from "../../layers/JournalLive.ts"
@@ -35,7 +36,10 @@ const fleet = (hosts: number) => ({
   types: [{ tid: InstanceTypeId.make(1), cpu: 1, ram: 512, disk: 5 }]
 })
 
-/** The three files that say the same of the fleet as the database, for a controller that is started on it. */
+/**
+ * The arguments of a controller that is started on it: three files that say the same of the fleet as the database, and a key of its own to log in
+ * with. Where whoever measures has none, no host would be dialled.
+ */
 export const writeFiles = (folder: string, hosts: number): ReadonlyArray<string> => {
   const { hosts: machines, images, types } = fleet(hosts)
   const files = {
@@ -43,11 +47,18 @@ export const writeFiles = (folder: string, hosts: number): ReadonlyArray<string>
     images: images.map(({ name, source }) => `${formatSource(source)} name=${name}\n`).join(""),
     types: JSON.stringify({ types })
   }
-  return Object.entries(files).map(([name, text]) => {
+  const write = (name: string, text: string) => {
     const file = join(folder, name)
-    writeFileSync(file, text)
+    writeFileSync(file, text, { mode: 0o600 })
     return file
-  })
+  }
+  return [
+    "--ssh-key",
+    write("key", ssh2.utils.generateKeyPairSync("ed25519").private),
+    "--known-hosts",
+    write("known_hosts", ""),
+    ...Object.entries(files).map(([name, text]) => write(name, text))
+  ]
 }
 
 /** A database with `vms` that run, evenly on `hosts`, the first `unfinished` of them being repaired, as a controller at work leaves it. */

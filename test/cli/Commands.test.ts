@@ -696,7 +696,7 @@ describe("failures", () => {
       const missing = yield* run("vm", "get", "99", "-o", "json")
       assert.deepStrictEqual(json(missing.err), yield* asApi(`${served.url}/api/v1/vms/99`))
       const refused = yield* run("vm", "create", "--name", " web", "--type", "1", "-o", "json")
-      assert.deepInclude(json(refused.err), { code: "invalid_argument", field: "name" })
+      assert.deepInclude(json(refused.err), { code: "invalid_body", field: "name" })
     })
   )
 })

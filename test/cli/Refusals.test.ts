@@ -386,6 +386,35 @@ describe("refusals", () => {
         yield* has(["avx512f"])
         yield* done("vm", "resize", "b", "--type", "7")
         assert.strictEqual(yield* rules("b"), required)
+
+        // one that is made says it in the words of a rule
+        const size = ["type", "create", "--cpu", "1", "--ram", "512", "--disk", "1"] as const
+        const made = yield* done(
+          ...size,
+          "--requires",
+          'host.virt="q, w",kvm',
+          "--requires",
+          "host.cpu.feature.avx512vnni=yes"
+        )
+        const words = 'host.virt="q, w",kvm, CPU feature avx512vnni'
+        assert.include(made, words)
+        assert.include((yield* run("type", "list")).all, words)
+        assert.deepStrictEqual((yield* create(9)).slice(0, 2), [
+          "vmfabric: no host can take the VM",
+          "  3 hosts: lacks CPU feature avx512vnni, which instance type 9 requires"
+        ])
+        yield* has(["avx512vnni"])
+        yield* done("vm", "create", "--name", "c", "--type", "9")
+        assert.strictEqual(yield* where("c"), "2")
+        for (const [wrong, why] of [
+          [["row"], "expected LABEL=VALUE,… as in host.virt=kvm"],
+          [['row="1'], "a value in double quotes has to end with one"],
+          [["row=1", "row=2"], "row is said twice: give all its values at once, as in row=a,b"]
+        ] as const) {
+          const { all, status } = yield* run(...size, ...wrong.flatMap((one) => ["--requires", one]))
+          assert.strictEqual(status, 2)
+          assert.include(all, why)
+        }
       }),
     120_000
   )

@@ -92,8 +92,8 @@ describe("calls", () => {
         .pipe(Effect.catchTag("NotFound", Effect.succeed))
       assert.propertyVal(missing, "code", "vm_not_found")
       const refused = yield* Effect.flip(client.vms.createVm({ payload: { ...small, name: " web" } }))
-      assert.deepInclude(refused, { _tag: "InvalidRequest", code: "invalid_argument", field: "name" })
-      assert.match(refused.message, /^name cannot be used: expected 1 to 255 characters/)
+      assert.deepInclude(refused, { _tag: "InvalidRequest", code: "invalid_body", field: "name" })
+      assert.match(refused.message, /^name: expected 1 to 255 characters/)
     })
   )
 

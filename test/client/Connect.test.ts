@@ -58,7 +58,19 @@ describe("with promises", () => {
       assert.deepInclude(missing, { name: "ClientError", code: "vm_not_found", status: 404, field: null })
       assert.strictEqual(missing.message, missing.detail)
       const refused = yield* rejected(vms.createVm({ payload: { name: " web", instanceType: 1 } }))
-      assert.deepInclude(refused, { code: "invalid_argument", status: 400, field: "name" })
+      assert.deepInclude(refused, { code: "invalid_body", status: 400, field: "name" })
+      // in the controller's words, though it is not sent there
+      const payload = { name: "lib", instanceType: 1, foo: 1 }
+      const strange = yield* rejected(vms.createVm({ payload }))
+      assert.deepInclude(strange, { code: "invalid_body", field: "foo", detail: "foo is not known here" })
+      const answer = yield* Effect.promise(() =>
+        fetch(`${url}/api/v1/vms`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify(payload)
+        })
+      )
+      assert.deepInclude(yield* Effect.promise(() => answer.json()), { code: strange.code, detail: strange.detail })
       const unknown = yield* rejected(operations.getOperation({ path: { id: "seven" } }))
       assert.deepInclude(unknown, { code: "invalid_argument", field: "id" })
       const nowhere = connect({ url: "http://127.0.0.1:1", patience: 0 })

@@ -29,7 +29,7 @@ describe("machine file", () => {
   it("reads addresses, words, comments, blank lines, CRLF and a byte order mark", () => {
     const text =
       "\uFEFF# fleet\r\n\r\nroot@h1\r\n\t root@[2001:db8::1]:2222  virt=qemu cpu=8 overcommit.cpu=1.5 # last\r\n" +
-      'u.s-er@h-3.example.com:22 label.rack="a #1 \\"x\\"" label.empty= reserved.ram=4096 reserved.disk=0 network=vms path=/srv/vm ram=1024 disk=10 overcommit.ram=0.5 overcommit.disk=1000'
+      'u.s-er@h-3.example.com:22 label.rack="a #1 \\"x\\"" reserved.ram=4096 reserved.disk=0 network=vms path=/srv/vm ram=1024 disk=10 overcommit.ram=0.5 overcommit.disk=1000'
     const base = {
       virt: "auto",
       overcommit: { cpu: 4, ram: 1, disk: 1 },
@@ -49,7 +49,7 @@ describe("machine file", () => {
       {
         ...base,
         address: { user: "u.s-er", host: "h-3.example.com", port: 22 },
-        labels: { rack: 'a #1 "x"', empty: "" },
+        labels: { rack: 'a #1 "x"' },
         network: "vms",
         path: "/srv/vm",
         limit: { ram: 1024, disk: 10 },
@@ -60,6 +60,7 @@ describe("machine file", () => {
   })
 
   const f = "physicalMachine_file"
+  const blank = "expected a blank in its place, or quotes around the word that it is a part of"
   const form = "expected user@host or user@host:port, then key=value words"
   describe("tells what is wrong", () => {
     tells(InputFiles.parseMachines, [
@@ -107,11 +108,25 @@ describe("machine file", () => {
       ["root@h1 __proto__=red", `${f}:1: "__proto__" is not a key: ${words}`],
       ["root@h1 label.=red", `${f}:1: "label." is not a key: ${words}`],
       ["root@h1 label.host.arch=x", `${f}:1: "label.host.arch" is not a key: ${words}`],
+      ["root@h1 label.a=", `${f}:1: label.a is "": expected a text of 1 to 255 characters`],
+      ['root@h1 label.a=""', `${f}:1: label.a is "": expected a text of 1 to 255 characters`],
+      [
+        `root@h1 label.a=${"x".repeat(256)}`,
+        `${f}:1: label.a is "${"x".repeat(79)}…": expected a text of 1 to 255 characters`
+      ],
+      ["root@h1\u00a0label.a=b", `${f}:1: there is an invisible character (U+00A0): ${blank}`],
+      ["root@h1 label.a=b\u2009virt=kvm", `${f}:1: there is an invisible character (U+2009): ${blank}`],
+      ["root@h1 \ufeffvirt=kvm", `${f}:1: there is an invisible character (U+FEFF): ${blank}`],
+      ['"root@h1\u00a0label.a=b"', `${f}:1: there is an invisible character (U+00A0): ${blank}`],
       ['root@h1 label.a="red', `${f}:1: a quote is not closed: expected a closing " on the same line`],
       ["root@h1\u0000", `${f}:1: there is a control character (U+0000): expected readable text`],
       ["root@h1 label.a=\u001b[2J", `${f}:1: there is a control character (U+001B): expected readable text`],
       ["root@h1\nroot@h1", `${f}:2: h1 with port 22 is already on line 1: expected each only once`],
       ["root@h1\nother@H1:22", `${f}:2: H1 with port 22 is already on line 1: expected each only once`],
+      [
+        "root@[::ffff:127.0.0.1]\nroot@127.0.0.1",
+        `${f}:2: 127.0.0.1 with port 22 is already on line 1: expected each only once`
+      ],
       ["root@[::1]\nroot@[0:0::0:1]", `${f}:2: 0:0::0:1 with port 22 is already on line 1: expected each only once`],
       [
         "root@\nroot@h1 virt=x cpu=y\n",
@@ -461,9 +476,13 @@ describe("what is written is read back", () => {
         { minKeys: 1, maxKeys: 4, noNullPrototype: true }
       ),
       path: fc.stringMatching(/^\/[A-Za-z0-9_-]{1,60}$/),
-      labels: fc.dictionary(fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9_./-]{0,20}[A-Za-z0-9])?$/), printable, {
-        noNullPrototype: true
-      })
+      labels: fc.dictionary(
+        fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9_./-]{0,20}[A-Za-z0-9])?$/),
+        printable.filter((text) => text !== ""),
+        {
+          noNullPrototype: true
+        }
+      )
     },
     { requiredKeys: ["address", "virt", "overcommit", "limit", "path", "labels"], noNullPrototype: true }
   )

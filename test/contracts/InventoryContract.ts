@@ -180,6 +180,24 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           )
           assert.strictEqual((yield* Effect.flip(inventory.createType(size)))._tag, "InstanceTypeConflict")
 
+          // what it requires is kept as it was said, and is not what the file says of others
+          const requires = { "host.virt": ["kvm"], rack: ["a", "b"] }
+          const choosy = yield* inventory.createType({ cpu: 1, ram: 512, disk: 1, requires })
+          assert.deepStrictEqual(choosy.requires, requires)
+          const easy = yield* inventory.createType({ cpu: 1, ram: 512, disk: 1, requires: {} })
+          assert.notProperty(easy, "requires")
+          yield* inventory.applyFleet(fleet)
+          assert.deepStrictEqual(
+            (yield* inventory.knownTypes).flatMap(({ requires, tid }) =>
+              requires === undefined ? [] : [[tid, requires]]
+            ),
+            [[choosy.tid, requires]]
+          )
+          assert.deepStrictEqual((yield* inventory.type(choosy.tid)).requires, requires)
+          const placed = yield* inventory.admit({ ...request("choosy"), instanceType: choosy }, on(1))
+          assert.strictEqual(placed.vm.instanceType, choosy.tid)
+          assert.deepStrictEqual((yield* inventory.retireType(choosy.tid)).requires, requires)
+
           // retired for good, and VMs that have it stay
           const [first] = fleet.types
           assert(first !== undefined)
@@ -357,6 +375,33 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           assert.deepStrictEqual(usage.host.capacity, { cpu: 6, ram: 6144, disk: 100 })
           assert.strictEqual(usage.host.facts?.resources.cpu, 4)
           assert.strictEqual(usage.vms, 1)
+        }).pipe(Effect.provide(layer))
+      )
+
+      it.effect("are the same machines however their addresses are written", () =>
+        Effect.gen(function* () {
+          const { inventory } = yield* started
+          const six = yield* inventory.addHost(host("2001:db8:0:0:0:0:0:14"))
+          const again = yield* Effect.flip(inventory.addHost(host("2001:DB8::14")))
+          assert.include(again.message, "is pm 4 already")
+          const four = yield* inventory.addHost(host("::ffff:192.0.2.7"))
+          assert.include((yield* Effect.flip(inventory.addHost(host("192.0.2.7")))).message, `is pm ${four.id} already`)
+          const changed = yield* inventory.changeHost(six.id, () => Effect.succeed({ config: host("2001:db8::0:14") }))
+          assert.strictEqual(changed.after.config.address.host, "2001:db8::0:14")
+          yield* inventory.removeHost(six.id)
+          yield* inventory.removeHost(four.id)
+
+          // what is known of one of the machine file stays with it, in whatever way its line is written
+          const written = (...names: ReadonlyArray<string>) => ({ ...fleet, hosts: names.map((name) => host(name)) })
+          yield* inventory.applyFleet(written("a", "2001:db8::15", "198.51.100.9"))
+          const ids = hostIds(yield* inventory.hosts)
+          const [, second = HostId.make(0)] = ids
+          yield* inventory.setMaintenance(second, true)
+          yield* inventory.applyFleet(written("A", "2001:0DB8:0:0::15", "::FFFF:198.51.100.9"))
+          assert.deepStrictEqual(hostIds(yield* inventory.hosts), ids)
+          assert.isTrue((yield* inventory.host(second)).host.maintenance)
+          const twice = yield* Effect.flip(inventory.applyFleet(written("2001:db8::15", "2001:db8:0::15")))
+          assert.include(twice.message, "is given twice")
         }).pipe(Effect.provide(layer))
       )
 

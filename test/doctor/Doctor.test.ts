@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as DoctorReach from "../../layers/DoctorReach.ts"
 import * as DoctorLive from "../../layers/DoctorLive.ts"
 import * as LibvirtLive from "../../layers/LibvirtLive.ts"
 import * as SimulatedFleet from "../../layers/SimulatedFleet.ts"
@@ -10,6 +11,7 @@ import type { Check } from "../../src/domain/Doctor.ts"
 import { defaultConfig, Host } from "../../src/domain/Host.ts"
 import { HostId } from "../../src/domain/Ids.ts"
 import { Doctor } from "../../src/services/Doctor.ts"
+import { Ssh, SshAuthenticationFailed, SshError, type SshErrorReason, SshNoKey } from "../../src/services/Ssh.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
 import * as Virtual from "../../src/simulator/Virtual.ts"
 
@@ -159,6 +161,29 @@ describe("the doctor", () => {
       yield* second.faults.setBridge("br0", 1500)
       assert.deepStrictEqual((yield* found).ill, [])
     }).pipe((body) => Virtual.run(1, body))
+  )
+
+  it.effect("blames the controller, and not the host, when the controller has no key", () =>
+    Effect.gen(function* () {
+      const host = new Host({
+        id: HostId.make(1),
+        config: defaultConfig({ user: "root", host: "h1", port: 22 }),
+        facts: null
+      })
+      const seen = "the controller has no key to log in with: there is none in /root/.ssh and no ssh-agent"
+      const found = (reason: typeof SshErrorReason.Type) =>
+        Effect.flatMap(Ssh, (ssh) => DoctorReach.make(ssh).reach(host)).pipe(
+          Effect.provide(Layer.mock(Ssh, { exec: () => new SshError({ host: host.name, action: "connect", reason }) }))
+        )
+      const none = yield* found(new SshNoKey({ reason: seen, none: true }))
+      assert.deepInclude(none, { level: "failure", seen, mend: "ssh-keygen -t ed25519" })
+      assert.include(none.means ?? "", "--ssh-key FILE")
+      assert.notInclude(none.means ?? "", "Its sshd")
+      // what is there and cannot be used is mended as its note says
+      assert.notProperty(yield* found(new SshNoKey({ reason: seen, none: false })), "mend")
+      const refused = yield* found(new SshAuthenticationFailed({ reason: "no key was accepted for root: /k" }))
+      assert.include(refused.means ?? "", "Its sshd knows none of the controller's keys")
+    })
   )
 
   it.scopedLive("does not wait for a dead host with the others", () =>

@@ -66,6 +66,14 @@ describe("a VM's NICs", () => {
           )
           yield* vms.destroy(vm.id)
           assert.strictEqual((yield* create("b", [{ mac }])).mac, mac)
+          const capitals = "52:54:00:AB:CD:EF"
+          const kept = capitals.toLowerCase()
+          const c = yield* create("c", [{ mac: capitals }])
+          assert.strictEqual(c.mac, kept)
+          const nics = yield* Nics
+          const other = yield* nics.attach(c.id, { network: "lan", mac: "52:54:00:AB:CD:E0" })
+          assert.strictEqual(other.mac, "52:54:00:ab:cd:e0")
+          assert.deepInclude(yield* Effect.flip(create("d", [{ mac: capitals }])), { _tag: "MacTaken", mac: kept })
           assert.strictEqual((yield* create("none", [])).mac, null)
           yield* World.agree(world)
         }).pipe(Effect.provide(world.life))
@@ -78,7 +86,8 @@ describe("a VM's NICs", () => {
       yield* Effect.gen(function* () {
         const cases: ReadonlyArray<readonly [ReadonlyArray<NewNic>, string]> = [
           [[{ mac: "01:00:5e:00:00:01" }], "mac"],
-          [[{ mac: "52:54:00:AA:00:01" }], "mac"],
+          [[{ mac: "53:54:00:AA:00:01" }], "mac"],
+          [[{ mac: "52:54:00:aa:00:01" }, { mac: "52:54:00:AA:00:01" }], "mac"],
           [[{ mac: "52:54:00:00:00:01" }, { mac: "52:54:00:00:00:01" }], "mac"],
           [[{ network: "a b" }], "network"],
           [[{ vlan: 4095 }], "vlan"],

@@ -54,7 +54,16 @@ describe("a scheduler that minds usual sizes", () => {
           { resources: size(large), share: 1 / 2 }
         ]
       ])
-      const middle = yield* (yield* InstanceTypes).create({ cpu: 2, ram: 1024, disk: 1 })
+      const types = yield* InstanceTypes
+      for (const [requires, field] of [
+        [{ "a b": ["x"] }, "requires"],
+        [{ rack: [] }, "requires.rack"],
+        [Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, ["x"]])), "requires"]
+      ] as const) {
+        const refused = yield* Effect.flip(types.create({ cpu: 2, ram: 1024, disk: 1, requires }))
+        assert.deepInclude({ ...refused }, { _tag: "InvalidArgument", field })
+      }
+      const middle = yield* types.create({ cpu: 2, ram: 1024, disk: 1 })
       yield* create(small.tid)
       // eight VMs, and each type once more
       assert.deepStrictEqual(told.slice(1), [

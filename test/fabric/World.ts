@@ -381,6 +381,16 @@ export const hostsOf = (world: World) => {
   }
 }
 
+/** Which of its guest's starts, by whomever, that VM is in: another one as soon as it begins anew; undefined: it does not run. */
+export const startOf = ({ hosts }: World, id: Ids.VmId): string | undefined => {
+  for (const { state } of hosts) {
+    for (const { live, name } of state.domains.values()) {
+      if (name === `vm-${id}` && live !== null) return `${live.started} ${live.id} ${live.guest.boots}`
+    }
+  }
+  return undefined
+}
+
 /** Looks again until `check` holds, for ten seconds at most; then fails with what it found. */
 export const eventually = <A, E, R>(check: Effect.Effect<A, E, R>) =>
   Effect.sandbox(check).pipe(

@@ -1,6 +1,7 @@
 /** Sizes that VMs can have, what more of them fits, and what a fleet would gain by moving VMs, in a real browser. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import { Required } from "../../src/domain/Placement.ts"
 import * as Browsers from "./Browser.ts"
 import { heading, isLive, row, served, submit } from "./Harness.ts"
 import { look, lookWhole } from "./Look.ts"
@@ -10,7 +11,14 @@ const gui = served({ args: ["simulate", "--hosts", "3", "--vms", "12", "--seed",
 const decodeTypes = Schema.decodeUnknownSync(
   Schema.Struct({
     items: Schema.Array(
-      Schema.Struct({ id: Schema.Int, cpu: Schema.Int, ram: Schema.Int, disk: Schema.Int, retired: Schema.Boolean })
+      Schema.Struct({
+        id: Schema.Int,
+        cpu: Schema.Int,
+        ram: Schema.Int,
+        disk: Schema.Int,
+        requires: Required,
+        retired: Schema.Boolean
+      })
     )
   })
 )
@@ -41,10 +49,28 @@ describe.skipIf(Browsers.isMissing)("instance types (needs chromium)", () => {
         .waitFor()
       await look(page, "types-refused")
       await page.getByLabel("Root disk in GiB").fill("7")
+      const create = page.getByRole("dialog").getByRole("button", { name: "Create" })
+      const required = (number: number) => page.getByRole("group", { name: `Requirement ${number}` })
+      for (const number of [1, 2]) {
+        await page.getByRole("button", { name: "Require a label of hosts" }).click()
+        await required(number).getByText("Say the label of hosts, and its values.").waitFor()
+        assert.isTrue(await create.isDisabled())
+        await required(number).getByLabel("Hosts with the label").fill("host.virt")
+        await required(number).getByLabel("One of the values").fill('kvm, "q, w"')
+      }
+      await required(2).getByText("This label is said above: give all its values there.").waitFor()
+      await look(page, "types-requiring")
+      await page.getByRole("button", { name: "Remove requirement 2" }).click()
+      await page
+        .getByText(`vmfabric type create --cpu 3 --ram 1536 --disk 7 --requires 'host.virt=kvm,"q, w"'`)
+        .waitFor()
       await submit(page, "Create")
-      await row(page, "3 vCPUs, 1.5 GiB").waitFor()
+      await row(page, "3 vCPUs, 1.5 GiB").getByText('host.virt=kvm,"q, w"').waitFor()
       const made = decodeTypes((await gui().ask("GET", "/instance-types")).answer).items.find(({ cpu }) => cpu === 3)
-      assert.deepInclude({ ...made }, { cpu: 3, ram: 1536, disk: 7, retired: false })
+      assert.deepInclude(
+        { ...made },
+        { cpu: 3, ram: 1536, disk: 7, requires: { "host.virt": ["kvm", "q, w"] }, retired: false }
+      )
       // what is new is offered, though no event told of it
       await page.getByRole("link", { name: "VMs" }).click()
       await page.getByRole("link", { name: "Create VM" }).click()

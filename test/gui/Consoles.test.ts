@@ -77,6 +77,26 @@ describe.skipIf(Browsers.isMissing)("a serial console (needs chromium)", () => {
     await assertAt(`/vms/${id}/console`, (page) => isSaid(page, "hello-there"))
   })
 
+  it("gives its guest what is typed once it is connected, also before what was printed is there", async () => {
+    const id = await gui().made("early")
+    await assertAt(`/vms/${id}`, async (page) => {
+      let goOn = () => {}
+      const held = new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+      await page.route(/console-log/, async (route) => {
+        await held
+        await route.continue()
+      })
+      await page.getByRole("link", { name: "Console", exact: true }).first().click()
+      await connected(page)
+      await page.keyboard.type("echo at-once\n")
+      goOn()
+      await isUp(page)
+      await isSaid(page, "at-once")
+    })
+  })
+
   it("is one's at a time: another is told who has it, takes it over, and the first is told by whom", async () => {
     const id = await gui().made("shared")
     await assertAt(`/vms/${id}/console`, async (first) => {

@@ -23,6 +23,12 @@ const gui = served({
 const assertAt: Gui["assertAt"] = (...all) => gui().assertAt(...all)
 
 const decodeProblem = Schema.decodeUnknownSync(Schema.Struct({ detail: Schema.String }))
+const decodePage = Schema.decodeUnknownSync(
+  Schema.Struct(
+    { items: Schema.Array(Schema.Record({ key: Schema.String, value: Schema.Unknown })) },
+    { key: Schema.String, value: Schema.Unknown }
+  )
+)
 const decodeVm = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.Int, name: Schema.String, state: Schema.String }))
 describe.skipIf(Browsers.isMissing)("its files (needs chromium)", () => {
   it("are nobody's but this controller's: a policy without inline script, nothing of other sites, and no cache of the page", async () => {
@@ -191,6 +197,37 @@ describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
       await destroy()
       await page.getByText("There is no such VM").waitFor()
     })
+  })
+
+  it("are listed with their owners and by them, but on phones", async () => {
+    const window = await gui().opened()
+    // the third is nobody's
+    await window.route(/\/api\/v1\/vms\?/, async (route) => {
+      const response = await route.fetch()
+      const owners = ["zoe", "ada", null]
+      const { items, ...rest } = decodePage(await response.json())
+      await route.fulfill({
+        response,
+        json: { ...rest, items: items.slice(0, 3).map((vm, i) => ({ ...vm, owner: owners[i] })), next: null }
+      })
+    })
+    await assertAt(
+      "/vms",
+      async (page) => {
+        await isLive(page)
+        const head = page.getByRole("columnheader", { name: "Owner" })
+        const listed = () => page.locator(".table.vms .tbody .tr > :nth-child(5)").allTextContents()
+        await head.getByRole("button").click()
+        await page.waitForURL(/sort=owner/)
+        assert.deepStrictEqual(await listed(), ["–", "ada", "zoe"])
+        await head.getByRole("button").click()
+        await page.waitForURL(/sort=-owner/)
+        assert.deepStrictEqual(await listed(), ["zoe", "ada", "–"])
+        await page.setViewportSize({ width: 360, height: 740 })
+        assert.isFalse(await head.isVisible())
+      },
+      window
+    )
   })
 
   it("are searched and filtered by the address, which keeps what was typed", () =>

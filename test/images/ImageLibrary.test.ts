@@ -120,6 +120,7 @@ const sshOfThisMachine: Layer.Layer<Ssh, never, FileSystem.FileSystem> = Layer.e
         reason: new SshCommandFailed({ exitCode, signal: null, stderr })
       })
     return Ssh.of({
+      connect: () => Effect.void,
       exec: (_address, argv, options) =>
         Effect.async((resume) => {
           const [program, ...args] = argv

@@ -326,6 +326,7 @@ describe("the file", () => {
           77
         )
         yield* inventory.setMaintenance(HostId.make(2), true)
+        yield* inventory.createType({ cpu: 1, ram: 512, disk: 1, requires: { "host.virt": ["kvm"] } })
         yield* journal.askCancel(operation.id)
         yield* inventory.setVmState(destroyed.vm.id, "destroyed")
         yield* inventory.setPool(pool(10, { used: 1.5, overcommit: 2.5 }))
@@ -346,6 +347,7 @@ describe("the file", () => {
       }).pipe(Effect.provide(layerOn(filename)))
       const after = yield* Effect.provide(everything(before.operation), layerOn(filename))
       assert.deepStrictEqual(after, before)
+      assert.deepStrictEqual(after.types.at(-1)?.requires, { "host.virt": ["kvm"] })
       assert.deepStrictEqual(
         after.volumes.map(({ id }) => id),
         [1, 3].map((id) => VolumeId.make(id))

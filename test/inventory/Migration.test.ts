@@ -121,7 +121,7 @@ describe("a database of version 0001", () => {
       assert.deepStrictEqual(after, {
         ...rows,
         hosts: extended(rows, "hosts", { maintenance: 0, origin: "file" }),
-        instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
+        instance_types: extended(rows, "instance_types", { origin: "file", retired: 0, requires: null }),
         images: extended(rows, "images", fromFile),
         vms: withApplied(extended(rows, "vms", { driver: "dir", pool: null })),
         reservations: extended(rows, "reservations", { groups: null, owner: null }),
@@ -245,7 +245,8 @@ describe("a database of version 0001", () => {
         { migration_id: 23, name: "webhook_deliveries" },
         { migration_id: 24, name: "keyed_things" },
         { migration_id: 25, name: "quotas" },
-        { migration_id: 26, name: "askers" }
+        { migration_id: 26, name: "askers" },
+        { migration_id: 27, name: "requiring_types" }
       ])
     })
   )
@@ -364,7 +365,7 @@ describe("a database of version 0002", () => {
         assert.deepStrictEqual(yield* read("read all", readAll(sql, secondTables)), {
           ...rows,
           hosts: extended(rows, "hosts", { maintenance: 0, origin: "file" }),
-          instance_types: extended(rows, "instance_types", { origin: "file", retired: 0 }),
+          instance_types: extended(rows, "instance_types", { origin: "file", retired: 0, requires: null }),
           images: extended(rows, "images", fromFile),
           vms: withApplied(rows["vms"] ?? []),
           volumes: extended(rows, "volumes", { owner: null }),
@@ -494,7 +495,7 @@ describe("a database of version 0003", () => {
 })
 
 describe("keys of a database of version 0025", () => {
-  const { "0026_askers": _, ...before } = migrations
+  const { "0026_askers": _, "0027_requiring_types": __, ...before } = migrations
   const said = {
     hers: ["VM", "web", 1, null, "leave"],
     one: ["VM", "zz-1", 1, null, "leave", 2, "{}"],

@@ -107,6 +107,8 @@ describe.skipIf(Browsers.isMissing)("the web interface on real hosts (needs chro
           await row(page, "data").getByText("attached").waitFor(patience)
           await at("/vms/1/console")
           await connected(page)
+          // what was printed before is shown again, and what is typed meanwhile is not heard
+          await rows(page).getByText("it-is-42").first().waitFor(patience)
           // what is attached to the domain is found by the guest a moment later
           await page.keyboard.type("until ls /dev/disk/by-id | grep volume-; do sleep 1; done\n")
           await rows(page).getByText("virtio-volume-1").first().waitFor(patience)

@@ -61,6 +61,7 @@ const world = (
       })
     const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
     const ssh = Layer.succeed(Ssh, {
+      connect: () => Effect.void,
       exec: () => Effect.dieMessage("no programs here"),
       stream: () => Stream.dieMessage("no programs here"),
       readFile: () => Effect.dieMessage("no files here"),

@@ -31,6 +31,7 @@ import {
   SshChannelRefused,
   SshError,
   type SshErrorReason,
+  SshNoKey,
   SshTimeout,
   SshUnreachable
 } from "../../src/services/Ssh.ts"
@@ -50,7 +51,8 @@ interface Behaviour {
   heard: "banner" | "silent" | SshChannelRefused
   /** lets go of those that wait for an answer */
   readonly back: Effect.Latch
-  /** contacts begun */
+  /** connections wanted, and contacts begun over one */
+  dialled: number
   asked: number
   /** breaks what it is listened to by */
   broken: Deferred.Deferred<never, HostUnreachable>
@@ -92,6 +94,7 @@ const world = Effect.fnUntraced(function* (
       ssh: "answers",
       heard: "banner",
       back: Effect.unsafeMakeLatch(false),
+      dialled: 0,
       asked: 0,
       broken
     }))
@@ -101,8 +104,11 @@ const world = Effect.fnUntraced(function* (
   const probes: Array<string> = []
   /** hosts that answer, and are just being asked what they are */
   const contacts = { now: 0, most: 0 }
-  const sshError = (address: HostAddress, action: string, reason: typeof SshErrorReason.Type) =>
-    new SshError({ host: formatAddress(address), action, reason })
+  const sshError = (address: HostAddress, action: string, reason: typeof SshErrorReason.Type) => {
+    const cause = Object.assign(new Error("connect"), { code: "ECONNREFUSED" })
+    const refused = reason._tag === "SshUnreachable" && reason.reason.startsWith("nothing listens")
+    return new SshError({ host: formatAddress(address), action, reason, ...(refused ? { cause } : {}) })
+  }
 
   const hypervisor = Layer.mock(Hypervisor, {
     facts: (host) =>
@@ -129,6 +135,13 @@ const world = Effect.fnUntraced(function* (
       options.kept === false ? new PersistenceError({ action: "write", cause: new Error("disk full") }) : Effect.void
   })
   const ssh = Layer.mock(Ssh, {
+    connect: (address) =>
+      Effect.suspend(() => {
+        const behaviour = of(address)
+        behaviour.dialled++
+        if (behaviour.ssh === "answers") return Effect.void
+        return behaviour.ssh === "silent" ? behaviour.back.await : sshError(address, "connect", behaviour.ssh)
+      }),
     exec: (address, argv, more) =>
       Effect.suspend(() => {
         const { ssh } = of(address)
@@ -468,17 +481,46 @@ describe("the host monitor", () => {
         const { at, breaks, monitor, status } = yield* world(2)
         yield* monitor.settled
         yield* pass(10_000)
-        const cause = Object.assign(new Error("connect"), { code: "ECONNREFUSED" })
-        const error = new SshError({ host: "root@h1", action: "connect", reason, cause })
-        at(1).libvirt = new LibvirtDisconnected({ reason: error.message, ssh: error })
+        at(1).ssh = reason
+        const { asked } = at(1)
         yield* breaks(1)
         yield* pass(500)
+        assert.strictEqual(at(1).asked, asked, "nothing is asked of one that cannot be reached")
         const down = yield* status(1)
         assert.strictEqual(down._tag, "Down")
         assert.strictEqual(reasonOf(down), expected)
         assert.strictEqual(signsOf(down)?.ssh, "refuses")
       }))
   }
+
+  test("that the controller has no key is said once, not of each host, and again when it had one", () =>
+    Effect.gen(function* () {
+      const { at, breaks, lines, monitor, status } = yield* world(20)
+      yield* monitor.settled
+      yield* pass(10_000)
+      lines.length = 0
+      const reason = new SshNoKey({ reason: "the controller has no key to log in with: none was given", none: true })
+      const all = Array.from({ length: 20 }, (_, index) => index + 1)
+      const lose = Effect.forEach(
+        all,
+        (n) => {
+          const error = new SshError({ host: `root@h${n}`, action: "connect", reason })
+          at(n).libvirt = new LibvirtDisconnected({ reason: error.message, ssh: error })
+          return breaks(n)
+        },
+        { discard: true }
+      )
+      const said = () => lines.filter((line) => line.includes("no key to log in with"))
+      yield* lose
+      yield* pass(20_000)
+      for (const n of all) assert.strictEqual(reasonOf(yield* status(n)), reason.reason)
+      assert.deepStrictEqual(said(), [`no host can be logged in to: ${reason.reason}`])
+      for (const n of all) at(n).libvirt = "answers"
+      yield* pass(20_000)
+      yield* lose
+      yield* pass(20_000)
+      assert.lengthOf(said(), 2)
+    }))
 
   test("a host that cannot be used says why, and is not asked so often", () =>
     Effect.gen(function* () {
@@ -490,7 +532,7 @@ describe("the host monitor", () => {
       yield* pass(500)
       const down = yield* status(1)
       assert.strictEqual(down._tag, "Down")
-      assert.strictEqual(reasonOf(down), "host root@h1 failed to tell what it is: it has no network")
+      assert.strictEqual(reasonOf(down), "it failed to tell what it is: it has no network")
       yield* pass(10_000)
       const { asked } = at(1)
       yield* pass(60_000)
@@ -560,13 +602,28 @@ describe("the host monitor", () => {
       assert.lengthOf(yield* up, 1000)
     }))
 
+  test("100 hosts that nothing listens on and that are back are up within two seconds, all of them", () =>
+    Effect.gen(function* () {
+      const { at, hosts, monitor } = yield* world(100)
+      const all = hosts.map((_, n) => at(n + 1))
+      for (const one of all) one.ssh = new SshUnreachable({ reason: "nothing listens there (port 22)" })
+      yield* monitor.settled
+      yield* Effect.sleep("30 seconds")
+      for (const one of all) one.ssh = "answers"
+      yield* Effect.sleep("2 seconds")
+      assert.lengthOf(
+        [...(yield* monitor.statuses).values()].filter(({ _tag }) => _tag === "Up"),
+        100
+      )
+    }))
+
   test("400 hosts that nothing listens on are not tried 400 times a second, and one that is back is noticed", () =>
     Effect.gen(function* () {
       const { at, hosts, monitor, status } = yield* world(400)
       const gone = hosts.map((_, n) => at(n + 1))
       for (const one of gone)
-        Object.assign(one, { libvirt: notListening, ssh: new SshUnreachable({ reason: "refused" }) })
-      const asked = () => gone.reduce((sum, one) => sum + one.asked, 0)
+        Object.assign(one, { ssh: new SshUnreachable({ reason: "nothing listens there (port 22)" }) })
+      const asked = () => gone.reduce((sum, one) => sum + one.dialled, 0)
       yield* monitor.settled
       const first = asked()
       assert.isAtMost(first, 400, "all have been tried before one is tried again")
@@ -578,8 +635,8 @@ describe("the host monitor", () => {
       const before = asked()
       yield* Effect.sleep("30 seconds")
       const tries = (asked() - before) / 30
-      assert.isBelow(tries, 60)
-      assert.isAbove(tries, 20)
+      assert.isBelow(tries, 70)
+      assert.isAbove(tries, 50)
       revive(at(200))
       yield* Effect.sleep("15 seconds")
       assert.strictEqual((yield* status(200))._tag, "Up")

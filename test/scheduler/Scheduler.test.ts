@@ -390,3 +390,58 @@ describe("what an instance type requires", () => {
     ])
   })
 })
+
+describe("names that VMs are counted under", () => {
+  const names = FastCheck.array(FastCheck.constantFrom("web", "db", "cache"), { maxLength: 12 })
+  const apart = (strength: Placement.Strength) =>
+    ({ group: null, rules: [{ kind: "apart", strength, group: "web", over: "host" }] }) satisfies Placement.Placement
+
+  it("are followed by what has come and gone, as if all were told anew", () => {
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.array(FastCheck.tuple(names, names), { minLength: 1, maxLength: 12 }),
+        FastCheck.constantFrom("must" as const, "should" as const),
+        (rounds, strength) => {
+          const kept = Kept.make()
+          for (const round of rounds) {
+            const candidates = round.map((groups, i) => ({
+              ...candidate(i + 1, has, {
+                promised: Resources.map((name) => groups.length * small[name]),
+                vms: groups.length
+              }),
+              groups
+            }))
+            const asked = { ...request(small), placement: apart(strength) }
+            assert.deepStrictEqual(kept.place(asked, candidates), Kept.make().place(asked, candidates))
+          }
+        }
+      )
+    )
+  })
+
+  it("are read a few times each when one more comes, however many are on the host", () => {
+    const kept = Kept.make()
+    let reads = 0
+    const told = (groups: ReadonlyArray<string>): Candidate => ({
+      ...candidate(1, { cpu: 1e6, ram: 1e9, disk: 1e6 }, { vms: groups.length }),
+      groups: new Proxy(groups, {
+        get: (target, key, receiver): unknown => {
+          reads++
+          return Reflect.get(target, key, receiver)
+        }
+      })
+    })
+    const asked = { ...request(small), placement: apart("should") }
+    const groups = Array.from({ length: 2000 }, (_, i) => `group-${i % 20}`).toSorted()
+    kept.place(asked, [told(groups)])
+    reads = 0
+    kept.place(asked, [told(["group-0", ...groups])])
+    assert.isBelow(reads, 20 * groups.length)
+    // what has gone is not counted any more
+    assert.strictEqual(
+      kept.place({ ...asked, placement: { ...apart("must") } }, [told(["web", ...groups])])._tag,
+      "Refused"
+    )
+    assert.strictEqual(kept.place({ ...asked, placement: { ...apart("must") } }, [told(groups)])._tag, "Placed")
+  })
+})

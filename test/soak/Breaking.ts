@@ -10,7 +10,13 @@ import type * as Cluster from "../../src/simulator/Cluster.ts"
 import type { SimulatedHost } from "../../src/simulator/SimulatedHost.ts"
 import { below, interval, pick, weighed } from "./Chance.ts"
 
-const onFiles: ReadonlyArray<ProcedureName> = ["STORAGE_VOL_CREATE_XML", "STORAGE_VOL_DELETE", "STORAGE_VOL_UPLOAD"]
+const onFiles: ReadonlyArray<ProcedureName> = [
+  "STORAGE_VOL_CREATE_XML",
+  "STORAGE_VOL_CREATE_XML_FROM",
+  "STORAGE_VOL_DELETE",
+  "STORAGE_VOL_DOWNLOAD",
+  "STORAGE_VOL_UPLOAD"
+]
 const onDomains: ReadonlyArray<ProcedureName> = [
   "DOMAIN_DEFINE_XML_FLAGS",
   "DOMAIN_UNDEFINE_FLAGS",
@@ -21,6 +27,7 @@ const onDomains: ReadonlyArray<ProcedureName> = [
   "DOMAIN_DETACH_DEVICE_FLAGS",
   "DOMAIN_UPDATE_DEVICE_FLAGS",
   "DOMAIN_SHUTDOWN_FLAGS",
+  "DOMAIN_REBOOT",
   "DOMAIN_RESET",
   "DOMAIN_SUSPEND",
   "DOMAIN_RESUME",
@@ -39,8 +46,17 @@ const requests = [
   "moveToTrash",
   "purge",
   "createSnapshot",
-  "removeSnapshot"
+  "protectSnapshot",
+  "readSnapshot",
+  "removeSnapshot",
+  "rollback",
+  "restore"
 ] as const
+
+/** A call that somebody's request comes to: to the daemon of a host, or to the pool. */
+export type Call =
+  | { readonly on: "host"; readonly procedure: ProcedureName }
+  | { readonly on: "pool"; readonly request: (typeof requests)[number] }
 
 export interface Options {
   readonly hosts: ReadonlyArray<SimulatedHost>
@@ -232,6 +248,25 @@ export const make = ({ ceph, cluster, disturb, hosts, killEvery, note, pace }: O
       : [])
   ]
 
+  /**
+   * The next of these calls is refused, on the host of the domain of that name or by the pool, and half the time it takes effect all the same. What goes
+   * wrong anywhere at any time seldom meets what is seldom asked for.
+   */
+  const spoil = Effect.fnUntraced(function* (domain: string, calls: ReadonlyArray<Call>) {
+    const call = yield* pick(calls)
+    const at = hosts.find(({ state }) => [...state.domains.values()].some(({ name }) => name === domain))
+    if (call === undefined || at === undefined) return
+    const effect = yield* Random.nextBoolean
+    const after = effect ? " after doing it" : ""
+    if (call.on === "pool") {
+      yield* note(`FAULT the pool will refuse ${call.request}${after}`)
+      yield* pool.fail(call.request, { errno: "EIO", nth: 1, effect })
+    } else {
+      yield* note(`FAULT ${at.hostname} will refuse ${call.procedure}${after}`)
+      yield* at.faults.fail(call.procedure, { code: 38, message: "something went wrong", int1: 5, nth: 1, effect })
+    }
+  })
+
   /** Whole, and as fast as can be expected. */
   const mend = Effect.gen(function* () {
     yield* pool.clear
@@ -250,6 +285,7 @@ export const make = ({ ceph, cluster, disturb, hosts, killEvery, note, pace }: O
   return {
     /** One of them; what it breaks is whole again after a while. */
     draw: weighed(faults),
+    spoil,
     dying,
     mend
   }

@@ -5,16 +5,16 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { VmId } from "../../src/domain/Ids.ts"
 import type { WantedPower } from "../../src/domain/Vm.ts"
-import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
-import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
 import { Power } from "../../src/fabric/Power.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
+import type { ProcedureName } from "../../src/libvirt/Procedures.ts"
+import type * as Breaking from "./Breaking.ts"
 import { pick } from "./Chance.ts"
 import { type KnownVm, nicsOf } from "./Model.ts"
 
-export type Needs = ImageIntake | ImagePublishing | InstanceTypes | Nics | Power | Vms
+export type Needs = InstanceTypes | Nics | Power | Vms
 
 interface Refusal {
   readonly message: string
@@ -32,20 +32,32 @@ export interface Options<V> {
   ) => Effect.Effect<void, V, Needs>
   /** A name that was never given. */
   readonly name: () => string
+  /** One of the calls that come next to the host of the VM may be refused. */
+  readonly spoil: (vm: VmId, calls: ReadonlyArray<Breaking.Call>) => Effect.Effect<void>
+  /** Which of its guest's starts the VM is in, by what is on the hosts; undefined: it does not run. */
+  readonly startOf: (vm: VmId) => string | undefined
+  /** Something was said to a client that is not so. */
+  readonly untrue: (what: string) => void
 }
 
-export const make = <V>({ ask, known, name }: Options<V>) => {
+const onHost = (...procedures: ReadonlyArray<ProcedureName>): ReadonlyArray<Breaking.Call> =>
+  procedures.map((procedure) => ({ on: "host", procedure }))
+
+export const make = <V>({ ask, known, name, spoil, startOf, untrue }: Options<V>) => {
+  /** `meets`: calls that it comes to */
   const onVm = <A>(
     what: string,
     before: (vm: KnownVm) => void,
     act: (id: VmId) => Effect.Effect<A, Refusal, Needs>,
     after: (vm: KnownVm, answer: A) => void,
+    meets: ReadonlyArray<Breaking.Call>,
     sensible?: (vm: KnownVm) => boolean
   ) =>
     Effect.flatMap(known(sensible), (vm) => {
       if (vm === undefined) return Effect.void
       before(vm)
-      return ask(`${what} VM ${vm.id}`, vm, act(vm.id), (answer) => after(vm, answer))
+      const asked = ask(`${what} VM ${vm.id}`, vm, act(vm.id), (answer) => after(vm, answer))
+      return Effect.zipRight(spoil(vm.id, meets), asked)
     })
 
   /** what each did, and how often it had been disturbed, when its power was last asked for */
@@ -53,6 +65,7 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
   const power = (
     what: string,
     then: WantedPower | "same",
+    procedure: ProcedureName,
     act: (power: Power["Type"], id: VmId) => Effect.Effect<void, Refusal>
   ) =>
     onVm(
@@ -71,8 +84,20 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
         else if (before.does !== "unsure") vm.does = before.does
         // its host refuses that where nothing runs
         else if (vm.power === "running") vm.does = "running"
-      }
+      },
+      onHost(procedure)
     )
+
+  /** However many others ask meanwhile, and whatever goes wrong: who is told that it was reset is told of something that has been. */
+  const reset = (power: Power["Type"], id: VmId) =>
+    Effect.suspend(() => {
+      const before = startOf(id)
+      return Effect.tap(power.reset(id), () => {
+        if (before !== undefined && startOf(id) === before) {
+          untrue(`VM ${id} was said to be reset, and its guest has not begun anew`)
+        }
+      })
+    })
 
   /** Gives the vCPUs that it then has. */
   const resize = (id: VmId) =>
@@ -87,13 +112,13 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
 
   const actions: ReadonlyArray<readonly [weight: number, action: Effect.Effect<unknown, V, Needs>]> = [
     // what is off is turned on more often than what is on is turned off, or else nothing would run before long
-    [6, power("start", "running", (it, id) => it.start(id))],
-    [2, power("shut down", "stopped", (it, id) => it.shutDown(id, { within: 5 }))],
-    [2, power("power off", "stopped", (it, id) => it.powerOff(id))],
-    [2, power("reboot", "same", (it, id) => it.reboot(id, { within: 5 }))],
-    [2, power("reset", "same", (it, id) => it.reset(id))],
-    [2, power("pause", "paused", (it, id) => it.pause(id))],
-    [2, power("resume", "running", (it, id) => it.resume(id))],
+    [6, power("start", "running", "DOMAIN_CREATE_WITH_FLAGS", (it, id) => it.start(id))],
+    [2, power("shut down", "stopped", "DOMAIN_SHUTDOWN_FLAGS", (it, id) => it.shutDown(id, { within: 5 }))],
+    [2, power("power off", "stopped", "DOMAIN_DESTROY", (it, id) => it.powerOff(id))],
+    [2, power("reboot", "same", "DOMAIN_REBOOT", (it, id) => it.reboot(id, { within: 5 }))],
+    [2, power("reset", "same", "DOMAIN_RESET", reset)],
+    [2, power("pause", "paused", "DOMAIN_SUSPEND", (it, id) => it.pause(id))],
+    [2, power("resume", "running", "DOMAIN_RESUME", (it, id) => it.resume(id))],
     [
       3,
       Effect.suspend(() => {
@@ -106,7 +131,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           (id) => Effect.flatMap(Vms, (it) => it.change(id, { name: called })),
           (vm) => {
             vm.name = called
-          }
+          },
+          onHost("DOMAIN_SET_METADATA")
         )
       })
     ],
@@ -117,7 +143,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           autostart ? "start with its host" : "not start with its host",
           () => {},
           (id) => Effect.flatMap(Vms, (it) => it.change(id, { autostart })),
-          () => {}
+          () => {},
+          onHost("DOMAIN_SET_AUTOSTART")
         )
       )
     ],
@@ -133,7 +160,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           (id) => Effect.flatMap(Vms, (it) => it.setCloudInit(id, { hostname })),
           (vm) => {
             vm.hostname = hostname
-          }
+          },
+          onHost("DOMAIN_GET_XML_DESC")
         )
       })
     ],
@@ -148,6 +176,7 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
         (vm, cpu) => {
           vm.cpu = cpu
         },
+        onHost("DOMAIN_DEFINE_XML_FLAGS"),
         ({ power }) => power === "stopped"
       )
     ],
@@ -174,24 +203,9 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           vm.power = "running"
           if (asked.get(vm)?.disturbed === vm.disturbed) vm.does = "running"
           vm.cpu = cpu
-        }
+        },
+        onHost("DOMAIN_DEFINE_XML_FLAGS")
       )
-    ],
-    // an image of it, which then goes again
-    [
-      4,
-      Effect.suspend(() => {
-        const called = name()
-        return onVm(
-          `publish ${called} of`,
-          () => {},
-          (vm) =>
-            Effect.flatMap(Effect.all([ImagePublishing, ImageIntake]), ([publishing, images]) =>
-              Effect.flatMap(publishing.publish({ name: called, vm }), ({ id }) => images.remove(id))
-            ),
-          () => {}
-        )
-      })
     ],
     [
       6,
@@ -206,7 +220,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           ),
         (vm, now) => {
           vm.nics = nicsOf(now)
-        }
+        },
+        onHost("DOMAIN_ATTACH_DEVICE_FLAGS")
       )
     ],
     [
@@ -226,7 +241,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           }),
         (vm, now) => {
           vm.nics = nicsOf(now)
-        }
+        },
+        onHost("DOMAIN_DETACH_DEVICE_ALIAS", "DOMAIN_DETACH_DEVICE_FLAGS")
       )
     ],
     [
@@ -248,7 +264,8 @@ export const make = <V>({ ask, known, name }: Options<V>) => {
           }),
         (vm, set) => {
           vm.link = set
-        }
+        },
+        onHost("DOMAIN_UPDATE_DEVICE_FLAGS")
       )
     ]
   ]

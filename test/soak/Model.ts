@@ -1,7 +1,8 @@
 /**
  * What a soak's clients know: what they were promised, and what they cannot know because an answer did not come or two of them asked at once.
  */
-import type { VmId, VolumeId } from "../../src/domain/Ids.ts"
+import type { ImageId, VmId, VolumeId } from "../../src/domain/Ids.ts"
+import { type Image, isPublished } from "../../src/domain/Image.ts"
 import { isSettled, type Vm, type WantedPower } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
 
@@ -58,9 +59,24 @@ export interface KnownVolume extends Known {
   vm: VmId | null | "unsure"
 }
 
+/** An image that was published of a VM's disk. */
+export interface KnownImage extends Known {
+  readonly id: ImageId
+  fate: Fate
+}
+
+/** What the fabric has. */
+export interface Fabric {
+  readonly vms: ReadonlyArray<Vm>
+  readonly volumes: ReadonlyArray<Volume>
+  /** also those that were deleted */
+  readonly images: ReadonlyArray<Image>
+}
+
 export class Model {
   readonly vms = new Map<VmId, KnownVm>()
   readonly volumes = new Map<VolumeId, KnownVolume>()
+  readonly images = new Map<ImageId, KnownImage>()
   /** how often something else than an operation may have changed what any do */
   disturbances = 0
 
@@ -94,6 +110,10 @@ export class Model {
     return made
   }
 
+  image(id: ImageId): void {
+    if (!this.images.has(id)) this.images.set(id, { id, fate: "here", users: 0, clashed: false })
+  }
+
   /** Something else than an operation may have changed what these do; each is the name of a domain. */
   disturb(domains: ReadonlyArray<string>): void {
     this.disturbances++
@@ -110,8 +130,8 @@ export class Model {
   }
 
   /** What the fabric has, held against what was promised; afterwards nothing is unsure. Gives one line for each broken promise. */
-  settle(vms: ReadonlyArray<Vm>, volumes: ReadonlyArray<Volume>, hosts: Hosts): ReadonlyArray<string> {
-    const broken: Array<string> = []
+  settle({ images, vms, volumes }: Fabric, hosts: Hosts): ReadonlyArray<string> {
+    const broken = [...this.settleImages(images)]
     const byId = new Map(vms.map((vm) => [vm.id, vm]))
     for (const { cpu, does, fate, hostname, id, link, name, nics, power } of this.vms.values()) {
       if (fate === "here" && !byId.has(id)) broken.push(`VM ${id} was promised and is not there`)
@@ -170,6 +190,19 @@ export class Model {
     for (const id of trashed) {
       this.volumes.set(id, { id, fate: "gone", size: null, vm: null, users: 0, clashed: false })
     }
+    return broken
+  }
+
+  private settleImages(images: ReadonlyArray<Image>): ReadonlyArray<string> {
+    const there = new Set(
+      images.filter(({ origin, state }) => isPublished(origin) && state !== "deleted").map(({ id }) => id)
+    )
+    const broken = [...this.images.values()].flatMap(({ fate, id }) => {
+      if (fate === "here" && !there.has(id)) return [`image ${id} was published and is not there`]
+      return fate === "gone" && there.has(id) ? [`image ${id} was deleted and is there`] : []
+    })
+    this.images.clear()
+    for (const id of there) this.image(id)
     return broken
   }
 }

@@ -9,7 +9,7 @@ const rough = { ...Soak.defaults, operations: 80, settleEvery: 40, perSecond: 10
 
 describe("a soak", () => {
   for (const [seed, ceph] of [
-    [1, true],
+    [9, true],
     [2, false],
     [3, true]
   ] as const) {
@@ -37,15 +37,15 @@ describe("a soak", () => {
             yield* Soak.virtually({ ...rough, operations: 40, seed }, (line) => void lines.push(line))
             return lines.join("\n")
           })
-        const first = yield* log(7)
-        assert.strictEqual(yield* log(7), first)
+        const first = yield* log(9)
+        assert.strictEqual(yield* log(9), first)
         assert.notStrictEqual(yield* log(8), first)
       }),
     120_000
   )
 
-  it("has thirty-six bugs to find, and each still has its place", () => {
-    assert.lengthOf(bugs, 36)
+  it("has forty-four bugs to find, and each still has its place", () => {
+    assert.lengthOf(bugs, 44)
     for (const { file, find, name } of bugs) {
       const text = readFileSync(new URL(`../../${file}`, import.meta.url), "utf8")
       assert.lengthOf(text.split(find), 2, `${name}: ${file}`)

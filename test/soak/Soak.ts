@@ -32,6 +32,9 @@ import { UserName } from "../../src/domain/Identity.ts"
 import type { OperationKind } from "../../src/domain/Operation.ts"
 import * as Quota from "../../src/domain/Quota.ts"
 import { Asker } from "../../src/fabric/Asker.ts"
+import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
+import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
@@ -51,7 +54,8 @@ import * as Breaking from "./Breaking.ts"
 import { below, interval, pick, weighed } from "./Chance.ts"
 import * as Daily from "./Daily.ts"
 import * as Flat from "./Flat.ts"
-import { type Fate, type KnownVm, type KnownVolume, Model } from "./Model.ts"
+import * as Images from "./Images.ts"
+import { type Fate, type KnownImage, type KnownVm, type KnownVolume, Model } from "./Model.ts"
 
 export interface Settings {
   readonly seed: number
@@ -99,6 +103,7 @@ export type Invariant =
   | "promises are kept"
   | "hosts are as the inventory says"
   | "nobody has more than they may"
+  | "all can be done when all is well"
   | "nothing grows"
 
 /** What a soak has found. `seed` and the same settings bring it about again. */
@@ -112,6 +117,8 @@ export class Violation extends Data.TaggedError("Violation")<{
     return `seed ${this.seed}, after ${this.requests} requests, against "${this.invariant}": ${this.what}`
   }
 }
+
+type Thing = KnownVm | KnownVolume | KnownImage
 
 class Unfinished extends Data.TaggedError("Unfinished")<{ readonly message: string }> {}
 
@@ -153,6 +160,9 @@ const differenceOf = (cause: Cause.Cause<unknown>): string => {
     : ""
 }
 
+/** Without the zeros at its end. */
+const trimmed = (disk: Uint8Array) => disk.subarray(0, disk.findLastIndex((byte) => byte !== 0) + 1)
+
 /** A disk that forgets nothing need not be asked to: what is soaked is what survives a process, not a power cut. */
 const folder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "vmfabric-soak-"))),
@@ -169,7 +179,8 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
       { hostname: "sim-images", cephCommands: cluster }
     ]
   })
-  yield* fleet.host("sim-images")!.putFile("/images/test.img", Fleet.diskImage(64 * 1024, 1))
+  const disk = Fleet.diskImage(64 * 1024, 1)
+  yield* fleet.host("sim-images")!.putFile("/images/test.img", disk)
   const config = {
     hosts: names.map((name) => ({ ...defaultConfig(address(name)), networks })),
     images: [{ name: "test", source: { host: address("sim-images"), path: "/images/test.img" } }],
@@ -202,7 +213,7 @@ const makeWorld = Effect.fnUntraced(function* (settings: Settings) {
     // most of the time would else go into looking at the same few domains again and again
     observer: { round: { ...ObserverLive.defaults.round, perSecond: 2 } }
   }).pipe(Layer.provide(SimulatedFleet.layerMemory(fleet)), Layer.provide(NodeContext.layer))
-  return { hosts: names.map((name) => fleet.host(name)!), imageFolder, config, life, cluster }
+  return { hosts: names.map((name) => fleet.host(name)!), imageFolder, config, life, cluster, disk: trimmed(disk) }
 })
 
 /** Of these there is much to undo in the middle. */
@@ -242,7 +253,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   /** A request on things that are known: `before` says what is unsure from now on, `after` what is sure when nobody else asked meanwhile. */
   const ask = <A, E extends { readonly message: string }, R>(
     what: string,
-    things: ReadonlyArray<KnownVm | KnownVolume>,
+    things: ReadonlyArray<Thing>,
     effect: Effect.Effect<A, E, R>,
     after: (answer: A) => void
   ) =>
@@ -273,13 +284,11 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
       }
     })
 
-  const known = <A extends KnownVm | KnownVolume>(
-    all: ReadonlyMap<unknown, A>,
-    fates: ReadonlyArray<Fate> = ["here"]
-  ) => pick([...all.values()].filter(({ fate }) => fates.includes(fate)))
+  const known = <A extends Thing>(all: ReadonlyMap<unknown, A>, fates: ReadonlyArray<Fate> = ["here"]) =>
+    pick([...all.values()].filter(({ fate }) => fates.includes(fate)))
 
   /** What makes sense, but not always. */
-  const usually = <A extends KnownVm | KnownVolume>(all: ReadonlyMap<unknown, A>, sensible: (one: A) => boolean) =>
+  const usually = <A extends Thing>(all: ReadonlyMap<unknown, A>, sensible: (one: A) => boolean) =>
     Effect.gen(function* () {
       const here = [...all.values()].filter(({ fate }) => fate === "here")
       const some = here.filter(sensible)
@@ -288,10 +297,23 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     })
 
   /** Whether there are as many as there may be. */
-  const full = (all: ReadonlyMap<unknown, KnownVm | KnownVolume>) =>
+  const full = (all: ReadonlyMap<unknown, Thing>) =>
     Effect.sync(() => [...all.values()].filter(({ fate }) => fate !== "gone").length >= settings.things)
 
   let names = 0
+  const name = () => `n${++names}`
+
+  const breakage = Breaking.make({ ...settings, ...world, note, disturb: (domains) => model.disturb(domains) })
+
+  /** About as often as anything else goes wrong, but at most with every fourth request. */
+  const spoiled = settings.faultEvery === 0 ? 0 : Math.min(1 / 4, 2 / (settings.faultEvery * settings.perSecond))
+  const spoil = (vm: Ids.VmId, calls: ReadonlyArray<Breaking.Call>) =>
+    Effect.flatMap(Random.next, (drawn) => {
+      if (drawn >= spoiled) return Effect.void
+      counts.faults++
+      return breakage.spoil(`vm-${vm}`, calls)
+    })
+
   const createVm = Effect.gen(function* () {
     const name = `m${++names}`
     const vms = yield* Vms
@@ -387,7 +409,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   const actions: ReadonlyArray<
     readonly [
       weight: number,
-      action: Effect.Effect<unknown, Violation, Daily.Needs | Volumes | Operations | Reality | Inventory>
+      action: Effect.Effect<unknown, Violation, Daily.Needs | Images.Needs | Volumes | Operations | Reality | Inventory>
     ]
   > = [
     [20, Effect.if(full(model.vms), { onTrue: () => destroyVm, onFalse: () => createVm })],
@@ -468,12 +490,25 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     ...Daily.make({
       known: (sensible = () => true) => usually(model.vms, sensible),
       ask: (what, vm, effect, after) => ask(what, [vm], effect, after),
-      name: () => `n${++names}`
-    }).map(([weight, action]) => [weight * 2, action] as const)
+      name,
+      spoil,
+      startOf: (id) => World.startOf(world, id),
+      untrue: (what) => void broken.push(violation("promises are kept", what))
+    }).map(([weight, action]) => [weight * 2, action] as const),
+    ...Images.make({
+      type,
+      ceph: settings.ceph,
+      vm: usually(model.vms, ({ power }) => power === "stopped"),
+      image: Effect.suspend(() => known(model.images)),
+      images: () => [...model.images.values()].filter(({ fate }) => fate !== "gone").length,
+      ask: (what, image, effect, after) => ask(what, image === null ? [] : [image], effect, after),
+      name,
+      spoil,
+      published: (id) => model.image(id),
+      made: (vm) => void model.vm(vm)
+    })
   ]
   const act = Effect.flatten(weighed(actions))
-
-  const breakage = Breaking.make({ ...settings, ...world, note, disturb: (domains) => model.disturb(domains) })
 
   const unbroken = Effect.suspend(() => broken[0] ?? Effect.void)
 
@@ -491,6 +526,27 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     const used = yield* Effect.flatMap(Inventory, ({ use }) => Effect.orDie(use(limited)))
     const more = Quota.showExceeded(limited, quotaOf(settings), used)
     if (more !== null) return yield* violation("nobody has more than they may", more)
+  })
+
+  /** What is always refused would break no promise. */
+  const use = Effect.gen(function* () {
+    const vm = yield* known(model.vms)
+    if (vm === undefined) return
+    const power = yield* Power
+    yield* Effect.gen(function* () {
+      yield* power.powerOff(vm.id)
+      const image = yield* Effect.flatMap(ImagePublishing, (it) => it.publish({ name: name(), vm: vm.id }))
+      const [untrue] = Images.untrue([image], settings.ceph ? world.disk : null)
+      if (untrue !== undefined) return yield* new Unfinished({ message: untrue })
+      yield* Effect.flatMap(ImageIntake, (it) => it.remove(image.id))
+      yield* power.start(vm.id)
+      yield* power.reset(vm.id)
+    }).pipe(
+      Effect.retry(often),
+      Effect.mapError(({ message }) => violation("all can be done when all is well", `with VM ${vm.id}: ${message}`))
+    )
+    vm.power = "running"
+    vm.does = "running"
   })
 
   const settle = Effect.gen(function* () {
@@ -544,12 +600,20 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
         Effect.provideService(Effect.zipRight(World.agree(world), World.told(world)), Inventory, inventory)
       )
     )
-    const untrue = model.settle(yield* inventory.vms(), yield* inventory.volumes(), World.hostsOf(world))
+    const images = yield* inventory.allImages
+    const untrue = [
+      ...model.settle(
+        { vms: yield* inventory.vms(), volumes: yield* inventory.volumes(), images },
+        World.hostsOf(world)
+      ),
+      ...Images.untrue(images, settings.ceph ? world.disk : null)
+    ]
     if (untrue.length > 0) return yield* violation("promises are kept", untrue.join("; "))
+    yield* use
     yield* unbroken
     counts.settlements++
-    counts.checks += model.vms.size + model.volumes.size
-    yield* note(`SETTLED ${model.vms.size} VMs, ${model.volumes.size} volumes`)
+    counts.checks += model.vms.size + model.volumes.size + model.images.size
+    yield* note(`SETTLED ${model.vms.size} VMs, ${model.volumes.size} volumes, ${model.images.size} images`)
     if (settings.sampleEvery > 0 && counts.settlements % settings.sampleEvery === 0) samples.push(Flat.measure())
   })
 

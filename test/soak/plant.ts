@@ -2,6 +2,7 @@
  * `npm run soak:bugs [n…]`: plants each bug in a copy of the sources and soaks that, seed after seed, until it is found. The checkout stays as it is.
  * Tells in a table what found each; ends with status 1 when one was not found.
  */
+import { build } from "esbuild"
 import { spawn } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
@@ -33,13 +34,32 @@ const plant = (from: string, to: string, { file, find, name, replace }: Bug): vo
   )
 }
 
-const soak = (cwd: string): Promise<Finding.Finding> =>
-  new Promise((resolve, reject) => {
-    const run = spawn(
-      process.execPath,
-      ["--conditions=vmfabric-source", "--import", "tsx", "test/soak/run.ts", ...soaks],
-      { cwd, stdio: ["ignore", "pipe", "pipe"], timeout: minutes * 60_000, killSignal: "SIGKILL" }
-    )
+/** One file is read in a second; a thousand that are to be compiled first, in many. */
+const bundle = async (cwd: string): Promise<string> => {
+  const outfile = join(cwd, "soak.mjs")
+  await build({
+    absWorkingDir: cwd,
+    entryPoints: ["test/soak/run.ts"],
+    outfile,
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    format: "esm",
+    conditions: ["vmfabric-source"],
+    logLevel: "warning"
+  })
+  return outfile
+}
+
+const soak = async (cwd: string): Promise<Finding.Finding> => {
+  const program = await bundle(cwd)
+  return await new Promise((resolve, reject) => {
+    const run = spawn(process.execPath, ["--max-semi-space-size=64", program, ...soaks], {
+      cwd,
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: minutes * 60_000,
+      killSignal: "SIGKILL"
+    })
     let said = ""
     const began = performance.now()
     for (const stream of [run.stdout, run.stderr]) {
@@ -52,6 +72,7 @@ const soak = (cwd: string): Promise<Finding.Finding> =>
       resolve(Finding.read(said, seeds, late ? { minutes } : { code, signal }))
     })
   })
+}
 
 const folder = mkdtempSync(join(tmpdir(), "vmfabric-bugs-"))
 const chosen = process.argv.slice(2).map(Number)
@@ -69,9 +90,11 @@ const next = async (): Promise<void> => {
     rmSync(copy, { recursive: true })
     const seconds = ((performance.now() - began) / 1000).toFixed(0)
     if (invariant === null) missed++
-    process.stdout.write(
-      `${index + 1}. ${bug.name}: ${invariant === null ? "NOT FOUND" : "found"}: ${told.slice(0, 160)}\n`
-    )
+    const found =
+      invariant === null
+        ? "NOT FOUND"
+        : `found by seed ${seed}${requests === "" ? "" : ` after ${requests} requests`}, in ${seconds} s`
+    process.stdout.write(`${index + 1}. ${bug.name}: ${found}: ${told.slice(0, 160)}\n`)
     rows[index] = [String(index + 1), bug.name, bug.file, invariant ?? "NOT FOUND", seed, requests, seconds]
   }
 }

@@ -44,6 +44,11 @@ const number = (name: keyof typeof values): number => {
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
 const mebibytes = () => Math.round(process.memoryUsage().rss / 1024 ** 2)
+/** seconds of a processor that this process has had, of all its threads */
+const processor = () => {
+  const { system, user } = process.cpuUsage()
+  return (user + system) / 1_000_000
+}
 const descriptors = () => readdirSync("/proc/self/fd").length
 
 /** lines that are told after a violation */
@@ -56,13 +61,15 @@ const one = (seed: number) =>
     const last: Array<string> = []
     let settled = 0
     const began = performance.now()
+    const worked = processor()
     const log = (line: string) => {
       if (file !== null) writeSync(file, `${line}\n`)
       last.push(line)
       if (last.length > tail) last.shift()
       if (!line.includes("SETTLED") || ++settled % 100 !== 0) return
       const seconds = Math.round((performance.now() - began) / 1000)
-      say(`  ${line}; ${seconds} s, ${mebibytes()} MiB, ${descriptors()} descriptors`)
+      const cpu = Math.round(processor() - worked)
+      say(`  ${line}; ${seconds} s, ${cpu} s of a processor, ${mebibytes()} MiB, ${descriptors()} descriptors`)
     }
     const settings: Soak.Settings = {
       seed,
@@ -82,13 +89,14 @@ const one = (seed: number) =>
       Effect.ensuring(Effect.sync(() => file !== null && closeSync(file)))
     )
     const seconds = (performance.now() - began) / 1000
+    const cpu = processor() - worked
     if (report.samples.length >= Flat.fewest) {
       say(`  held at rest, over ${report.samples.length} samples: ${Flat.course(report.samples)}`)
     }
     say(
       `seed ${seed}: ${report.requests} requests (${report.succeeded} done, ${report.refused} refused, ${report.cutOff} cut off), ` +
         `${report.faults} faults, ${report.lives} lives of the controller, ${report.settlements} times all ${report.checks} promises were true; ` +
-        `${Math.round(report.virtual)} s of simulated time in ${seconds.toFixed(1)} s, ${Math.round(report.requests / seconds)} requests a second, ` +
+        `${Math.round(report.virtual)} s of simulated time in ${seconds.toFixed(1)} s, ${cpu.toFixed(1)} s of a processor, ${(report.requests / cpu).toFixed(1)} requests for each of those, ` +
         `${mebibytes()} MiB, ${descriptors()} descriptors`
     )
   })

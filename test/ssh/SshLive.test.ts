@@ -1,3 +1,4 @@
+import * as FileSystem from "@effect/platform/FileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -82,6 +83,21 @@ const endOf = (socket: Duplex) =>
   )
 
 describe.each(["tcp", "memory"] as const)("SshLive over %s", (transport) => {
+  it.scopedLive("makes the connection when it is asked for nothing else, and uses that one then", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make(transport)
+      yield* Effect.gen(function* () {
+        const ssh = yield* Ssh
+        yield* ssh.connect(server.address)
+        assert.strictEqual(server.seen.logins, 1)
+        server.behaviour.exec = (_, channel) => TestServer.exit(channel, 0)
+        yield* ssh.exec(server.address, ["program"])
+        yield* ssh.connect(server.address)
+        assert.strictEqual(server.seen.dials, 1)
+      }).pipe(Effect.provide(clientOf(server)))
+    })
+  )
+
   it.scopedLive("gives output, status, signal and the end of stderr", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make(transport)
@@ -518,9 +534,13 @@ describe.each(["tcp", "memory"] as const)("SshLive over %s", (transport) => {
       failsWith(refused, "SshAuthenticationFailed")
       assert.include(refused.message, fingerprints[0] ?? "")
       const garbage = yield* Effect.flip(run(["not a key"]))
-      assert.include(failsWith(garbage, "SshAuthenticationFailed").reason, "key 1 is no usable private key")
+      assert.include(failsWith(garbage, "SshNoKey").reason, "key 1 is no usable private key")
+      assert.isFalse(failsWith(garbage, "SshNoKey").none)
       const none = yield* Effect.flip(run([]))
-      failsWith(none, "SshAuthenticationFailed")
+      assert.deepInclude(failsWith(none, "SshNoKey"), {
+        reason: "the controller has no key to log in with: none was given",
+        none: true
+      })
     })
   )
 
@@ -586,6 +606,25 @@ describe("SshLive and the network", () => {
   const overTcp = (settings: Partial<SshLive.Settings> = {}) =>
     SshLive.layerWith(known, settings).pipe(Layer.provide(SshDialerTcp.layer))
 
+  /** Whoever is dialled does not answer, and time passes as the test has it; gives those that were dialled. */
+  const silence = Effect.gen(function* () {
+    const dialled: Array<Socket> = []
+    yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        vi.spyOn(Socket.prototype, "connect").mockImplementation(function (this: Socket) {
+          dialled.push(this)
+          return this
+        })
+      ),
+      (spy) => Effect.sync(() => spy.mockRestore())
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })),
+      () => Effect.sync(() => vi.useRealTimers())
+    )
+    return dialled
+  })
+
   it.scopedLive("Nagle's delay is off", () =>
     Effect.gen(function* () {
       const spy = yield* Effect.acquireRelease(
@@ -598,6 +637,97 @@ describe("SshLive and the network", () => {
     })
   )
 
+  it.scopedLive("a host that does not answer is dialled anew every two seconds, for ten", () =>
+    Effect.gen(function* () {
+      const dialled = yield* silence
+      const { dial } = yield* SshDialer
+      const fiber = yield* Effect.fork(Effect.flip(dial({ user: "root", host: "127.0.0.1", port: 22 })))
+      yield* Effect.yieldNow()
+      for (let seconds = 0; seconds < 10; seconds += 2) {
+        assert.deepStrictEqual(
+          dialled.map(({ destroyed }) => destroyed),
+          dialled.map((_, n) => n < seconds / 2)
+        )
+        assert.lengthOf(dialled, seconds / 2 + 1)
+        vi.advanceTimersByTime(2000)
+      }
+      const late = yield* Fiber.join(fiber)
+      assert.strictEqual(failsWith(late, "SshTimeout").after, "10s")
+      assert.isTrue(dialled.every(({ destroyed }) => destroyed))
+      assert.strictEqual(vi.getTimerCount(), 0)
+    }).pipe(Effect.provide(SshDialerTcp.layer))
+  )
+
+  it.scopedLive(
+    "who no longer wants the connection leaves nothing behind, neither while it is made nor while a name is looked up",
+    () =>
+      Effect.gen(function* () {
+        const dialled = yield* silence
+        const { dial } = yield* SshDialer
+        for (const host of ["127.0.0.1", "host.invalid"]) {
+          const fiber = yield* Effect.fork(dial({ user: "root", host, port: 22 }))
+          yield* Effect.yieldNow()
+          yield* Fiber.interrupt(fiber)
+          assert.isTrue(dialled.at(-1)?.destroyed)
+          dialled.at(-1)?.emit("lookup")
+          assert.strictEqual(vi.getTimerCount(), 0)
+        }
+        assert.lengthOf(dialled, 2)
+      }).pipe(Effect.provide(SshDialerTcp.layer))
+  )
+
+  it.effect(
+    "keys and known hosts are read for a host that can be connected to, and no others; without a key nobody is dialled",
+    () =>
+      Effect.gen(function* () {
+        const reads: Array<string> = []
+        let key = ""
+        const files = FileSystem.layerNoop({
+          readFileString: (path) =>
+            Effect.sync(() => {
+              reads.push(path)
+              return path === "/key" ? key : ""
+            })
+        })
+        const address: HostAddress = { user: "root", host: "h", port: 22 }
+        let dials = 0
+        const unreachable = new SshError({
+          host: "h",
+          action: "connect",
+          reason: new SshUnreachable({ reason: "gone" })
+        })
+        const dialer = Layer.succeed(
+          SshDialer,
+          SshDialer.of({
+            dial: () =>
+              Effect.zipRight(
+                Effect.sync(() => dials++),
+                unreachable
+              )
+          })
+        )
+        const options = {
+          keyFile: Option.some("/key"),
+          knownHostsFile: "/known_hosts",
+          agentSocket: Option.none(),
+          homeDirectory: "/"
+        }
+        yield* Effect.gen(function* () {
+          const ssh = yield* Ssh
+          failsWith(yield* Effect.flip(ssh.connect(address)), "SshAuthenticationFailed")
+          assert.strictEqual(dials, 0)
+          key = TestServer.userKey.private
+          reads.length = 0
+          for (let tries = 1; tries <= 5; tries++) {
+            yield* TestClock.adjust("20 seconds")
+            failsWith(yield* Effect.flip(ssh.connect(address)), "SshUnreachable")
+            assert.strictEqual(dials, tries)
+          }
+          assert.deepStrictEqual(reads, ["/key"])
+        }).pipe(Effect.provide(SshLive.layer(options).pipe(Layer.provide([dialer, files]))))
+      })
+  )
+
   it.scopedLive("a closed port, a silent host and a name that does not exist are told apart", () =>
     Effect.gen(function* () {
       const ssh = yield* Ssh
@@ -605,6 +735,7 @@ describe("SshLive and the network", () => {
       const refused = yield* Effect.flip(ssh.exec(closed, ["true"]))
       assert.include(failsWith(refused, "SshUnreachable").reason, "nothing listens there")
       assert.isTrue(refused.cause instanceof Error)
+      assert.strictEqual(refused.stack, `SshError: ${refused.message}`, "it is kept, and would keep fibers")
       const silent = yield* TestServer.mute
       const late = yield* Effect.flip(ssh.exec(silent, ["true"]))
       failsWith(late, "SshTimeout")

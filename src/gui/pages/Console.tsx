@@ -174,7 +174,6 @@ const Serial = ({ vm }: { readonly vm: Vm }) => {
         const failed = Exit.isSuccess(exit) ? null : wordsOfCause(exit.cause).detail
         setNote(failed === null ? null : `What was printed before cannot be read: ${failed}`)
         screen.current?.show(Exit.isSuccess(exit) ? exit.value : new Uint8Array(0), live)
-        if (document.activeElement === document.body) screen.current?.terminal.focus()
       }
       screen.current?.attach(socket)
       socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
@@ -183,8 +182,10 @@ const Serial = ({ vm }: { readonly vm: Vm }) => {
         if (before === null) screen.current?.terminal.write(bytes)
         else before.push(bytes)
       })
-      // only now: what is printed in between would be in neither
       socket.addEventListener("open", () => {
+        // what is typed as soon as it says to be connected is the guest's
+        if (document.activeElement === document.body) screen.current?.terminal.focus()
+        // only now: what is printed in between would be in neither
         void showAll()
       })
       return () => {

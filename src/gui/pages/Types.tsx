@@ -8,7 +8,7 @@ import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { type ReactNode, useState } from "react"
 import { type InstanceType, NewInstanceType } from "../../api/InstanceTypes.ts"
-import { showAllRequired } from "../../domain/Placement.ts"
+import { most, readValues, showAllRequired, showValues } from "../../domain/Placement.ts"
 import { calls, payloadOf, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 import { typesAtom } from "../state/Types.ts"
@@ -16,27 +16,70 @@ import type { Commanded } from "../parts/Commands.ts"
 import { CheckField, TextField } from "../parts/Field.tsx"
 import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
 import { Empty, Failure, Loading, State, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { useKnown } from "../parts/PlacementFields.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { count, counted, gibibytes, mebibytes } from "../parts/Words.ts"
 
 const sizeOf = ({ cpu, disk, ram }: Pick<InstanceType, "cpu" | "disk" | "ram">): string =>
   `${counted(cpu, "vCPU")}, ${mebibytes(ram)}, ${gibibytes(disk)} of disk`
 
+/** A label of hosts that is required, as it is filled in. */
+interface Requirement {
+  /** in this form alone */
+  readonly key: number
+  readonly label: string
+  /** with commas between them, those with commas within in double quotes */
+  readonly values: string
+}
+
 interface Form {
   readonly cpu: string
   /** GiB */
   readonly memory: string
   readonly disk: string
+  readonly requires: ReadonlyArray<Requirement>
 }
 
-const creation = ({ cpu, disk, memory }: Form): Commanded => {
-  const body = { cpu: Number(cpu), ram: Math.round(Number(memory) * 1024), disk: Number(disk) }
+const valuesIn = ({ values }: Requirement) => readValues(values)?.filter((value) => value !== "") ?? null
+
+/** What is still to be said of one; null: nothing. */
+const missingOf = (one: Requirement, all: ReadonlyArray<Requirement>): string | null => {
+  const label = one.label.trim()
+  const values = valuesIn(one)
+  if (values === null) return "A value in double quotes has to end with one."
+  if (label === "" || values.length === 0) return "Say the label of hosts, and its values."
+  if (/[\s=]/.test(label)) return "A label has no blanks and no =."
+  return all.some(({ key, label: other }) => key < one.key && other.trim() === label)
+    ? "This label is said above: give all its values there."
+    : null
+}
+
+const creation = ({ cpu, disk, memory, requires }: Form): Commanded => {
+  const labels = requires
+    .filter((one) => missingOf(one, requires) === null)
+    .map((one) => [one.label.trim(), valuesIn(one) ?? []] as const)
+  const body = {
+    cpu: Number(cpu),
+    ram: Math.round(Number(memory) * 1024),
+    disk: Number(disk),
+    ...(labels.length === 0 ? {} : { requires: Object.fromEntries(labels) })
+  }
   return {
     label: "Create instance type",
     method: "POST",
     path: "/instance-types",
     body,
-    words: ["type", "create", "--cpu", cpu, "--ram", String(body.ram), "--disk", disk],
+    words: [
+      "type",
+      "create",
+      "--cpu",
+      cpu,
+      "--ram",
+      String(body.ram),
+      "--disk",
+      disk,
+      ...labels.flatMap(([label, values]) => ["--requires", `${label}=${showValues(values)}`])
+    ],
     run: Effect.gen(function* () {
       const payload = yield* payloadOf(NewInstanceType, body)
       yield* (yield* calls).instanceTypes.createInstanceType({ payload, urlParams: {} })
@@ -50,14 +93,76 @@ const amounts = [
   { key: "disk", label: "Root disk in GiB", min: 1 }
 ] as const
 
+const Requirements = ({
+  put,
+  requires
+}: {
+  readonly requires: ReadonlyArray<Requirement>
+  readonly put: (requires: ReadonlyArray<Requirement>) => void
+}) => {
+  const known = useKnown()
+  const changed = (key: number, change: Partial<Requirement>) =>
+    put(requires.map((one) => (one.key === key ? { ...one, ...change } : one)))
+  return (
+    <>
+      {requires.map((one, index) => (
+        <fieldset key={one.key} className="several">
+          <legend className="sr">Requirement {index + 1}</legend>
+          <div className="pair">
+            <TextField
+              label="Hosts with the label"
+              known={known.labels}
+              placeholder="host.virt"
+              value={one.label}
+              onChange={(label) => changed(one.key, { label })}
+            />
+            <TextField
+              label="One of the values"
+              known={known.valuesOf(one.label.trim()).map((value) => showValues([value]))}
+              placeholder="kvm"
+              value={one.values}
+              onChange={(values) => changed(one.key, { values })}
+            />
+          </div>
+          <div className="row">
+            <span className="quiet small">{missingOf(one, requires)}</span>
+            <button
+              type="button"
+              className="button tiny end"
+              onClick={() => put(requires.filter(({ key }) => key !== one.key))}
+            >
+              Remove<span className="sr"> requirement {index + 1}</span>
+            </button>
+          </div>
+        </fieldset>
+      ))}
+      <div className="row">
+        <button
+          type="button"
+          className="button"
+          disabled={requires.length >= most.required}
+          onClick={() =>
+            put([...requires, { key: Math.max(0, ...requires.map(({ key }) => key)) + 1, label: "", values: "" }])
+          }
+        >
+          Require a label of hosts
+        </button>
+      </div>
+    </>
+  )
+}
+
 const NewType = ({ onClose, onDone }: { readonly onClose: () => void; readonly onDone: () => void }) => {
-  const [form, setForm] = useState<Form>({ cpu: "2", memory: "4", disk: "20" })
+  const [form, setForm] = useState<Form>({ cpu: "2", memory: "4", disk: "20", requires: [] })
   return (
     <FormDialog
       title="New instance type"
       button="Create"
       action={creation(form)}
-      ready={Object.values(form).every((one) => one.trim() !== "")}
+      ready={
+        amounts.every(({ key }) => form[key].trim() !== "") &&
+        form.requires.every((one) => missingOf(one, form.requires) === null)
+      }
       onClose={onClose}
       onDone={onDone}
     >
@@ -75,6 +180,7 @@ const NewType = ({ onClose, onDone }: { readonly onClose: () => void; readonly o
           onChange={(value) => setForm((now) => ({ ...now, [key]: value }))}
         />
       ))}
+      <Requirements requires={form.requires} put={(requires) => setForm((now) => ({ ...now, requires }))} />
     </FormDialog>
   )
 }

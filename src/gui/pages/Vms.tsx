@@ -51,6 +51,13 @@ const columns: ReadonlyArray<Column> = [
     className: "extra-phone"
   },
   {
+    key: "owner",
+    name: "Owner",
+    by: ({ owner = null }) => owner ?? "",
+    shown: ({ owner = null }) => <span className="quiet">{owner ?? "–"}</span>,
+    className: "extra extra-wide"
+  },
+  {
     key: "cpu",
     name: "vCPUs",
     by: ({ resources }) => resources.cpu,

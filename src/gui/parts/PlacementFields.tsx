@@ -4,6 +4,7 @@
  * @since 0.8.0
  */
 import { useMemo } from "react"
+import type { Host } from "../../api/Hosts.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { type Asked, type AskedRule, most, own, readValues, showValues, type Strength } from "../../domain/Placement.ts"
 import type { VmId } from "../../domain/Ids.ts"
@@ -212,16 +213,24 @@ const isKind = (value: string): value is Kind => kinds.some(([kind]) => kind ===
 
 const sorted = (words: Iterable<string>): ReadonlyArray<string> => [...new Set(words)].sort()
 
-/** What hosts and VMs have already, to be chosen from. */
-const useKnown = () => {
+/** Free ones, and those that it has by itself. */
+const allLabels = ({ labels, traits }: Host): Host["labels"] => ({ ...labels, ...traits })
+
+/** What hosts and VMs have already, to be chosen from. @since 0.10.0 @category hooks */
+export const useKnown = () => {
   const { hosts, vms } = useSnapshot()
   const groups = useMemo(
     () => sorted([...vms.values()].flatMap(({ placement }) => (placement?.group ? [placement.group] : []))),
     [vms]
   )
-  const labels = useMemo(() => sorted([...hosts.values()].flatMap((host) => Object.keys(host.labels))), [hosts])
+  const labels = useMemo(() => sorted([...hosts.values()].flatMap((host) => Object.keys(allLabels(host)))), [hosts])
   const valuesOf = (label: string) =>
-    sorted([...hosts.values()].flatMap((host) => (label in host.labels ? [host.labels[label] ?? ""] : [])))
+    sorted(
+      [...hosts.values()].flatMap((host) => {
+        const labels = allLabels(host)
+        return Object.hasOwn(labels, label) ? [labels[label] ?? ""] : []
+      })
+    )
   return { groups, labels, valuesOf }
 }
 

@@ -16,6 +16,7 @@ import type { OperationId } from "../../domain/Ids.ts"
 import type { OperationReport } from "../../domain/Operation.ts"
 import { Asker } from "../../fabric/Asker.ts"
 import * as Begun from "../../fabric/Begun.ts"
+import * as Keys from "../../fabric/Keys.ts"
 import * as Plans from "../../fabric/Plans.ts"
 import type { Expect } from "../../fabric/Revision.ts"
 import { type MadeError, type RequestError, Requests } from "../../fabric/Requests.ts"
@@ -71,7 +72,7 @@ export const make = Effect.gen(function* () {
   const requestOf = Effect.fnUntraced(function* ({ payload = null }: Pick<Asked, "payload">) {
     const { method, url } = yield* HttpServerRequest.HttpServerRequest
     const principal = yield* CurrentPrincipal
-    return { owner: principal?.user ?? "", method, path: url.split("?")[0] ?? "", content: JSON.stringify(payload) }
+    return { owner: principal?.user ?? "", method, path: Keys.pathOf(url), content: Keys.canonical(payload) }
   })
 
   /** The plan of one use case, or of several. */
@@ -163,11 +164,12 @@ export const make = Effect.gen(function* () {
     })
   }
 
-  /** The same for what tells a secret. `named`: what has it, and what is to be done when it did not arrive; null: it is there no more. */
+  /** The same for what tells a secret. `idOf`: the id of what has it; `named`: what has it, and what is to be done when it did not arrive; null: it is there no more. */
   const sealed = <A, E, R, E2, R2>(
     asked: Asked,
     told: Told.Told<A>,
     useCase: Effect.Effect<A, E, R>,
+    idOf: (value: A) => string,
     named: (id: string) => Effect.Effect<{ readonly made: string; readonly instead: string } | null, E2, R2>
   ) => {
     const key = asked.headers["idempotency-key"]
@@ -179,7 +181,9 @@ export const make = Effect.gen(function* () {
       Effect.fnUntraced(function* (id, key) {
         const name = yield* named(id)
         if (name === null) return null
-        return (yield* told.recall(yield* ofAsker(key))) ?? (yield* new SecretNotKept({ key, ...name }))
+        const value = yield* told.recall(yield* ofAsker(key))
+        // that of the key may be what somebody of that name was told before they were removed
+        return value !== null && idOf(value) === id ? value : yield* new SecretNotKept({ key, ...name })
       })
     )
   }

@@ -4,7 +4,7 @@
  * @since 0.4.0
  */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
-import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -43,7 +43,7 @@ import * as Pages from "./Pages.ts"
 import { told } from "./Problems.ts"
 import * as HostSettings from "./HostSettings.ts"
 import * as Problems from "./Problems.ts"
-import { tagged, withExpectation } from "./Revisions.ts"
+import { tagged, unlessKnown, withExpectation } from "./Revisions.ts"
 import * as Views from "./Views.ts"
 import * as VmReads from "./VmReads.ts"
 
@@ -56,7 +56,10 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
     const power = yield* Power
     const answers = yield* Answers.make
 
-    const one = (id: Ids.VmId) => Effect.map(reality.vm(id), VmReads.answer)
+    const one = (id: Ids.VmId) =>
+      Effect.zipWith(reality.vm(id), HttpServerRequest.HttpServerRequest, (report, request) =>
+        unlessKnown(request, VmReads.answer(report))
+      )
 
     /** Its parameters, as the use case names them. */
     const wanted = ({

@@ -124,7 +124,9 @@ const users = HttpApiBuilder.group(api, "users", (handlers) =>
       .handle("createUser", (asked) => {
         const { name, password } = asked.payload
         // a password is kept as its hash only: whether it is the same one is found out by that
-        const again = Effect.fnUntraced(function* (_: string, key: string) {
+        const again = Effect.fnUntraced(function* (id: string, key: string) {
+          // somebody of that name who was removed: whoever has it now is another
+          if (id !== name) return null
           const user = yield* Effect.catchTag(Accounts.named(name), "UserNotFound", () => Effect.succeed(null))
           const same = user === null || password === undefined || (yield* identity.isPassword(name, password))
           return same ? user : yield* new Errors.KeyReused({ key })
@@ -229,7 +231,7 @@ const tokens = HttpApiBuilder.group(api, "tokens", (handlers) =>
           told(
             decide(
               asked,
-              sealed(asked, secrets, Accounts.createToken(token), named),
+              sealed(asked, secrets, Accounts.createToken(token), (made) => String(made.token.id), named),
               Effect.map((made) => ({ ...tokenView(made.token), secret: made.secret }))
             )
           )

@@ -24,6 +24,7 @@ import * as AST from "effect/SchemaAST"
 import { BodyOptional } from "../../api/Access.ts"
 import { api } from "../../api/Api.ts"
 import * as P from "../../api/Problem.ts"
+import * as Wording from "../../api/Wording.ts"
 import type * as Errors from "../../domain/Errors.ts"
 import * as AnyMethod from "../AnyMethod.ts"
 import * as Secrets from "../Secrets.ts"
@@ -315,69 +316,22 @@ const has = (schema: Option.Option<Schema.Schema.All>, field: string) =>
 const queryOf = (url: string): URLSearchParams =>
   new URLSearchParams(url.includes("?") ? url.slice(url.indexOf("?") + 1) : "")
 
-/** How much is said of what is wrong with one field: messages of ours may have what was given in them. */
-const shown = 500
-
-const isLiteral = (expected: string): boolean => /^(?:"[^"]*"|-?[0-9.]+)$/.test(expected)
-
-/** What is expected, without the notation of types. `whole`: of all of a body. */
-const expectation = (expected: string, whole: boolean): string => {
-  if (whole) return "a JSON object"
-  if (/^(?:readonly|ReadonlyArray)\b/.test(expected)) return "a list"
-  if (expected === "boolean") return "true or false"
-  if (expected.startsWith("an array of "))
-    return expected.replace("an array of ", "a list of ").replace("item(s)", "items")
-  if (/^[A-Z][A-Za-z]*$/.test(expected)) return `an object as the API's description has ${expected}`
-  if (expected.includes('" | "')) return either(expected.split(" | "))
-  if (!expected.startsWith("{")) return expected
-  const names = [...expected.matchAll(/readonly "?([^":?[\]]+)"?\??:/g)].map(([, name]) => name)
-  return names.length === 0 ? "an object" : `an object with ${names.join(", ")}`
-}
-
-const either = (words: ReadonlyArray<string>): string =>
-  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1) ?? ""}`
-
-const expectedIn = (said: string): string | undefined => /^Expected ([^]*?), actual [^]*$/.exec(said)?.[1]
-
-/**
- * What a decoder says where nobody has given it words. What was given instead is never said: it may be a password of the wrong type, and what is said is
- * kept in the record of who did what.
- */
-const inWords = (said: string, whole: boolean): string => {
-  const into = /^Unable to decode [^]* into an? ([A-Za-z.]+)$/.exec(said)?.[1]
-  if (into !== undefined)
-    return `expected a ${into.startsWith("DateTime") ? "time, such as 2026-12-31T12:00:00Z" : into}`
-  const expected = expectedIn(said)
-  return expected === undefined ? said : `expected ${expectation(expected, whole)}`
-}
-
 /** One sentence about the first of what is wrong. */
 const undecodable = (
   { issues }: HttpApiDecodeError,
   endpoint: Endpoint | undefined,
   query: URLSearchParams
 ): P.InvalidRequest => {
-  const [issue] = issues
-  if (issue === undefined) return invalid("invalid_argument", "the request cannot be understood")
-  const path = issue.path.map(String)
-  const field = path.join(".")
-  // of a choice the decoder says what is wrong with each
-  const choices = issues.flatMap(({ message, path }) => {
-    const expected = expectedIn(message)
-    return expected !== undefined && isLiteral(expected) && path.map(String).join(".") === field ? [expected] : []
-  })
-  const words = choices.length > 1 ? `expected ${either(choices)}` : inWords(issue.message, path.length === 0)
-  const said = issue._tag === "Unexpected" ? "is not known here" : words.charAt(0).toLowerCase() + words.slice(1)
-  const problem = said.length > shown ? `${said.slice(0, shown)}…` : said
+  const wrong = Wording.of(issues)
+  if (wrong === undefined) return invalid("invalid_argument", "the request cannot be understood")
+  const { detail, field, isUnexpected, path } = wrong
   const [first] = path
-  if (first === undefined) return invalid("invalid_body", `the body cannot be used: ${problem}`)
-  const detail = `${field}${problem.startsWith("is ") ? "" : ":"} ${problem}`
+  if (first === undefined) return invalid("invalid_body", detail)
   if (endpoint !== undefined) {
-    if (issue._tag !== "Unexpected" && has(endpoint.headersSchema, first))
-      return invalid("invalid_header", detail, field)
+    if (!isUnexpected && has(endpoint.headersSchema, first)) return invalid("invalid_header", detail, field)
     const ofUrl = has(endpoint.urlParamsSchema, first) || has(endpoint.pathSchema, first)
     // what the URL's schemas know is not what they did not expect: of that name there is something in the body then
-    if (issue._tag === "Unexpected" ? !ofUrl && query.has(first) : ofUrl) {
+    if (isUnexpected ? !ofUrl && query.has(first) : ofUrl) {
       return invalid("invalid_argument", detail, field)
     }
     if (Option.isSome(endpoint.payloadSchema)) return invalid("invalid_body", detail, field)

@@ -40,10 +40,10 @@ interface Answer {
 
 const answerOf = ({ headers, text }: Answer): HttpServerResponse.HttpServerResponse => Json.text(text, { headers })
 
-const ofOne = (report: VmReport): Answer => ({
-  text: Views.vmText(report),
-  headers: headersOf(Revision.ofVm(report.vm))
-})
+const ofOne = (report: VmReport): Answer => {
+  const text = Views.vmText(report)
+  return { text, headers: headersOf(Revision.ofVm(report.vm), text) }
+}
 
 const orders = {
   id: { by: "id", descending: false },
@@ -105,6 +105,8 @@ const askedFor = (
 ): Effect.Effect<Answer, InvalidArgument | PersistenceError | VmNotFound> | null => {
   if (method !== "GET" || !url.startsWith(list)) return null
   if (headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined) return null
+  // who may know it already is answered by the endpoint
+  if (headers["if-none-match"] !== undefined) return null
   const rest = url.slice(list.length)
   const [, id] = plainId.exec(rest) ?? []
   if (id !== undefined) return Effect.map(reality.vm(VmId.make(Number(id), { disableValidation: true })), ofOne)

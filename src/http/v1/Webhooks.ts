@@ -42,6 +42,8 @@ const one = (report: WebhookReport) => Effect.as(tagged(Revision.ofWebhook(repor
 
 const sealed = ({ report, secret }: Sealed) => ({ ...view(report), secret })
 
+const idOf = ({ report }: Sealed) => String(report.webhook.id)
+
 const noContent = Effect.as(HttpServerResponse.empty({ status: 204 }))
 
 /** @since 0.5.0 @category layers */
@@ -64,7 +66,7 @@ export const layer = HttpApiBuilder.group(api, "webhooks", (handlers) =>
         return problems(
           answers.decide(
             asked,
-            answers.sealed(asked, told, create, named("give it a new secret, or remove it and make another")),
+            answers.sealed(asked, told, create, idOf, named("give it a new secret, or remove it and make another")),
             Effect.map(sealed)
           )
         )
@@ -87,6 +89,7 @@ export const layer = HttpApiBuilder.group(api, "webhooks", (handlers) =>
               asked,
               told,
               Hooks.rotate(asked.path.id),
+              idOf,
               named("give it another one, and the receiver that: the one from before this request ends by it")
             ),
             Effect.map(sealed)

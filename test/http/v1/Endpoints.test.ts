@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as AppTest from "../../../layers/AppTest.ts"
 import { DoctorTestState } from "../../../layers/DoctorTest.ts"
 import { HypervisorTestState } from "../../../layers/HypervisorTest.ts"
 import { WebhookReceivers } from "../../../layers/WebhooksTest.ts"
@@ -314,6 +315,77 @@ describe("instance types", () => {
       )
       assert.deepStrictEqual((yield* get("/instance-types/2")).json.retired, true)
       assert.strictEqual((yield* ask("DELETE", "/instance-types/7")).status, 404)
+    })
+  )
+})
+
+describe("what instance types require", () => {
+  const size = { cpu: 1, ram: 512, disk: 1 }
+
+  it.scopedLive("is said when they are made, and binds their VMs as what types of the file do", () =>
+    Effect.gen(function* () {
+      const [first, ...others] = AppTest.fleet.hosts
+      assert(first !== undefined)
+      const hosts = [...others, { ...first, labels: { rack: "a, left" } }]
+      const { ask, done, get } = yield* App.make({ ...AppTest.fleet, hosts })
+      const made = yield* ask("POST", "/instance-types", {
+        ...size,
+        requires: { "host.virt": "kvm", rack: ["a, left", "b"] }
+      })
+      const type = {
+        id: 2,
+        ...size,
+        origin: "api",
+        retired: false,
+        requires: { "host.virt": ["kvm"], rack: ["a, left", "b"] }
+      }
+      assert.deepStrictEqual(made.json, type)
+      assert.deepStrictEqual((yield* get("/instance-types/2")).json, type)
+      assert.deepInclude(App.items(yield* get("/instance-types")), type)
+      assert.deepStrictEqual((yield* ask("POST", "/instance-types", { ...size, requires: {} })).json.requires, {})
+      yield* done("POST", "/vms", { name: "web", instanceType: 2 })
+      const placement = {
+        group: null,
+        rules: [
+          { strength: "must", kind: "on", label: "host.virt", values: ["kvm"], type: 2 },
+          { strength: "must", kind: "on", label: "rack", values: ["a, left", "b"], type: 2 }
+        ]
+      }
+      assert.deepInclude((yield* get("/vms/1")).json, { hostId: 3, placement })
+      // a retired one binds those that have it as before
+      yield* ask("DELETE", "/instance-types/2")
+      yield* ask("PATCH", "/vms/1", { placement: null })
+      assert.deepInclude((yield* get("/vms/1")).json, { placement })
+
+      yield* ask("POST", "/instance-types", { ...size, requires: { "host.cpu.feature.none-such": ["yes"] }, id: 7 })
+      const refused = (yield* ask("POST", "/vms", { name: "db", instanceType: 7 })).json
+      assert.deepInclude(refused, { status: 409, code: "no_feasible_host" })
+      assert.include(JSON.stringify(refused), "lacks CPU feature none-such, which instance type 7 requires")
+      const planned = yield* ask("POST", "/instance-types?plan=true", { ...size, requires: { rack: ["a", "b"] } })
+      assert.include(JSON.stringify(planned.json), "requires: rack=a,b")
+    })
+  )
+
+  it.scopedLive("is refused where no label of hosts is like that, with the field", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* App.make()
+      const many = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, ["x"]]))
+      const label = "the key of a label of hosts: 1 to 63 characters without blanks and ="
+      const values = "a value, or 1 to 64 values of 1 to 255 characters each, none of them a control character"
+      for (const [requires, field, expected] of [
+        ["kvm", "requires", ""],
+        [many, "requires", "at most 16 labels"],
+        [{ "a b": ["x"] }, "requires.a b", label],
+        [{ "": ["x"] }, "requires.", label],
+        [{ rack: [] }, "requires.rack", values],
+        [{ rack: "" }, "requires.rack", values],
+        [{ rack: 7 }, "requires.rack", values],
+        [{ rack: ["a\nb"] }, "requires.rack", values]
+      ] as const) {
+        const { json } = yield* ask("POST", "/instance-types", { ...size, requires })
+        assert.deepInclude(json, { status: 400, code: "invalid_body", field }, JSON.stringify(requires))
+        assert.include(String(json.detail), expected)
+      }
     })
   )
 })

@@ -84,6 +84,54 @@ describe("Idempotency-Key", () => {
     })
   )
 
+  it.scopedLive("is the same request's however that is written", () =>
+    Effect.gen(function* () {
+      const { ask, count, send } = yield* made
+      const more = { labels: { a: "1", b: "2" }, tags: ["x"] }
+      const first = yield* ask("POST", "/vms", { name: "lo", instanceType: 1, ...more }, key("lab"))
+      assert.deepInclude(first.json, { state: "done" })
+      const usual = {
+        onCrash: "leave",
+        autostart: false,
+        description: "",
+        placement: null,
+        protected: false,
+        nics: [{}]
+      }
+      const plain = yield* ask("POST", "/vms", { name: "pl", instanceType: 1 }, key("plain"))
+      const before = yield* count
+      for (const body of [
+        { tags: ["x"], labels: { b: "2", a: "1" }, instanceType: 1, name: "lo" },
+        { name: "lo", instanceType: 1, ...usual, ...more }
+      ]) {
+        const { json } = yield* ask("POST", "/vms", body, key("lab"))
+        assert.strictEqual(json.id, first.json.id, JSON.stringify(json))
+      }
+      const said = yield* ask(
+        "POST",
+        "/vms",
+        { name: "pl", instanceType: 1, ...usual, tags: [], labels: {} },
+        key("plain")
+      )
+      assert.strictEqual(said.json.id, plain.json.id, JSON.stringify(said.json))
+      for (const other of [
+        { labels: { a: "2", b: "1" } },
+        { tags: ["y"] },
+        { protected: true },
+        { onCrash: "restart" }
+      ]) {
+        const { json } = yield* ask("POST", "/vms", { name: "lo", instanceType: 1, ...more, ...other }, key("lab"))
+        assert.deepInclude(json, { code: "key_reused" }, JSON.stringify(other))
+      }
+      assert.strictEqual(yield* count, before)
+      const off = yield* ask("POST", "/vms/1/power-off", undefined, key("off"))
+      for (const url of ["//api/v1/vms/1/power-off", "//api/v1//vms/1/power-off/", "//api/v1/vms/1/power%2Doff"]) {
+        const { json, status } = yield* send(url, { method: "POST", headers: key("off") })
+        assert.deepStrictEqual([status, json.id], [200, off.json.id], url)
+      }
+    })
+  )
+
   it.scopedLive("is a batch's as a whole: with another request, or as another one's, none of it is made", () =>
     Effect.gen(function* () {
       const { ask, count, get } = yield* made
@@ -312,6 +360,61 @@ describe("Idempotency-Key of what begins no operation", () => {
         ])
       })
       assert.deepStrictEqual(led, { _tag: "Thing", thing: "user", id: "ada" })
+    })
+  )
+
+  it.scopedLive("of a user who was removed is spent, also when another one has the name by now", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* App.make()
+      yield* ask("POST", "/users", { name: "root", role: "admin", password: "the first admin of all" })
+      const create = ask("POST", "/users", { name: "cy", role: "operator", quota: { vms: 2 } }, key("u2"))
+      assert.deepInclude((yield* create).json, { name: "cy", role: "operator" })
+      assert.strictEqual((yield* create).status, 201)
+      yield* ask("DELETE", "/users/cy")
+      const another = yield* ask("POST", "/users", { name: "cy", role: "viewer" })
+      assert.deepInclude(another.json, { name: "cy", role: "viewer" })
+      const { json } = yield* create
+      assert.deepInclude(json, { status: 409, code: "key_spent" })
+      assert.include(json.detail, "user cy, who was removed")
+      // and of one who was removed twice
+      yield* ask("DELETE", "/users/cy")
+      assert.deepInclude((yield* create).json, { status: 409, code: "key_spent" })
+    })
+  )
+
+  it.scopedLive("of a user who was removed is not that of the next one of the name, nor are secrets", () =>
+    Effect.gen(function* () {
+      let who: Principal = App.admin
+      const { ask, get } = yield* App.make(App.fleet(1, 10), () => who)
+      const asAda = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.suspend(() => {
+          who = { user: UserName.make("ada"), role: "operator", via: "session", tokenId: null }
+          return Effect.ensuring(
+            effect,
+            Effect.sync(() => {
+              who = App.admin
+            })
+          )
+        })
+      yield* ask("POST", "/users", { name: "root", role: "admin", password: "the first admin of all" })
+      const ada = ask("POST", "/users", { name: "ada", role: "operator" })
+      const vm = asAda(ask("POST", "/vms", { name: "web", instanceType: 1 }, key("k1")))
+      const reboot = asAda(ask("POST", "/vms/1/reboot", { force: true }, key("k2")))
+      const token = asAda(ask("POST", "/tokens", { name: "ci" }, key("k3")))
+      yield* ada
+      const hers = yield* Effect.all([vm, reboot, token])
+      assert.deepStrictEqual(
+        (yield* Effect.all([vm, reboot, token])).map(({ json }) => json),
+        hers.map(({ json }) => json)
+      )
+      yield* ask("DELETE", "/users/ada")
+      yield* ada
+      for (const [index, again] of (yield* Effect.all([vm, reboot, token])).entries()) {
+        assert.oneOf(again.status, [200, 201], JSON.stringify(again.json))
+        assert.notStrictEqual(again.json.id, hers[index]?.json.id)
+      }
+      assert.strictEqual((yield* get("/vms")).json.total, 2)
+      assert.notStrictEqual((yield* token).json.secret, hers[2].json.secret)
     })
   )
 

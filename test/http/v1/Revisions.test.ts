@@ -6,14 +6,18 @@ import * as Option from "effect/Option"
 import * as AST from "effect/SchemaAST"
 import { api, prefix } from "../../../src/api/Api.ts"
 import * as App from "./App.ts"
+import * as Contract from "./Contract.ts"
 
 type Asked = Effect.Effect.Success<ReturnType<typeof App.make>>
 
-const etagOf = (answer: App.Answer): string => {
+const tagOf = (answer: App.Answer): string => {
   const etag = answer.headers.get("etag") ?? ""
-  assert.match(etag, /^"[A-Za-z0-9_-]{22}"$/)
+  assert.match(etag, /^"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{22}"$/)
   return etag
 }
+
+/** Of what is wanted alone, as before 0.10. */
+const etagOf = (answer: App.Answer): string => `${tagOf(answer).slice(0, 23)}"`
 
 /** What each resource can be changed by, and what makes its ETag another. */
 const resources: ReadonlyArray<{
@@ -175,7 +179,7 @@ describe("If-Match", () => {
         }
         assert.strictEqual(etagOf(yield* get(path)), etagOf(after))
         const [[method, body] = ["GET"]] = attempts
-        const headers = { "if-match": `"x", ${etagOf(after)}`, prefer: "wait=20" }
+        const headers = { "if-match": `"x", ${tagOf(after)}`, prefer: "wait=20" }
         assert.strictEqual((yield* ask(method, path, body, headers)).status, 200)
         assert.notStrictEqual(etagOf(yield* get(path)), etagOf(after))
         const [last, given] = attempts.at(-1) ?? ["GET"]
@@ -205,12 +209,14 @@ describe("If-Match", () => {
       yield* done("DELETE", "/snapshots/1", undefined, { "if-match": snapshot })
 
       yield* done("POST", "/vms", { name: "web", instanceType: 1 })
-      const { headers, json } = yield* get("/vms/1")
+      const wanted = yield* get("/vms/1")
+      const { json } = wanted
       assert.isNull(json.seen)
       yield* ask("POST", `/hosts/${String(json.hostId)}/look`)
       const seen = yield* get("/vms/1")
       assert.isNotNull(seen.json.seen)
-      assert.strictEqual(seen.headers.get("etag"), headers.get("etag"))
+      assert.strictEqual(etagOf(seen), etagOf(wanted))
+      assert.notStrictEqual(tagOf(seen), tagOf(wanted))
       const known = yield* get("/images/100")
       etagOf(known)
       etagOf(yield* get("/instance-types/1"))
@@ -231,6 +237,64 @@ describe("If-Match", () => {
         answers.map(({ status }) => status).toSorted((a, b) => a - b),
         [200, ...Array.from({ length: 9 }, () => 412)]
       )
+    })
+  )
+})
+
+describe("If-None-Match", () => {
+  it.scopedLive("of what is at hand already is answered with 304, until anything of it is another", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      const { json: operation } = yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+      yield* done("POST", "/volumes", { name: "a", size: 1 })
+      yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
+      yield* ask("POST", "/webhooks", { url: "https://receiver.example/hooks" })
+      yield* ask("POST", "/users", { name: "ada", role: "admin", password: "the first admin of all" })
+      yield* ask("POST", "/tokens", { name: "ci", owner: "ada" })
+      const paths = [
+        "/vms/1",
+        "/vms/1/cloud-init",
+        "/volumes/1",
+        "/snapshots/1",
+        "/hosts/2",
+        "/images/100",
+        "/instance-types/1",
+        `/operations/${String(operation.id)}`,
+        "/webhooks/1",
+        "/users/ada",
+        "/tokens/1"
+      ]
+      const nouns = (all: ReadonlyArray<string>) => all.map((path) => path.split("/")[1])
+      const documented = Contract.operations(App.document).flatMap(({ method, path, spec }) =>
+        method === "GET" && "304" in Contract.members(spec.responses) ? [path.slice(prefix.length)] : []
+      )
+      assert.sameMembers(nouns(documented), nouns(paths))
+      for (const path of paths) {
+        const first = yield* get(path)
+        const tag = tagOf(first)
+        for (const known of [tag, `W/${tag}`, `"x", ${tag}`, "*"]) {
+          const answer = yield* ask("GET", path, undefined, { "if-none-match": known })
+          assert.deepStrictEqual([answer.status, answer.body], [304, ""], `${path} ${known}`)
+          assert.strictEqual(answer.headers.get("etag"), tag)
+        }
+        // what is wanted alone is not all that is shown
+        for (const other of ['"x"', etagOf(first), tag.slice(1, -1)]) {
+          const answer = yield* ask("GET", path, undefined, { "if-none-match": other })
+          assert.deepStrictEqual([answer.status, answer.body], [200, first.body], `${path} ${other}`)
+        }
+      }
+      // what is promised of a host is none of its settings, and is shown
+      const host = `/hosts/${String((yield* get("/vms/1")).json.hostId)}`
+      const before = yield* get(host)
+      yield* done("DELETE", "/vms/1")
+      const after = yield* ask("GET", host, undefined, { "if-none-match": tagOf(before) })
+      assert.strictEqual(after.status, 200)
+      assert.strictEqual(etagOf(after), etagOf(before))
+      assert.notDeepEqual(after.body, before.body)
+      // a change is done, whoever knows what
+      const now = { "if-none-match": tagOf(after) }
+      assert.strictEqual((yield* ask("PATCH", host, { maintenance: true }, now)).status, 200)
+      assert.strictEqual((yield* ask("GET", "/vms/99", undefined, now)).status, 404)
     })
   )
 })

@@ -37,6 +37,23 @@ describe("a VM and a page of them", () => {
     })
   )
 
+  it.scopedLive("are not sent again to whom has them, whichever way the first one took", () =>
+    Effect.gen(function* () {
+      const { admins, ask, someone } = yield* Guarded.make()
+      yield* admins
+      const viewer = yield* someone("viewer")
+      for (const way of [one, `${one}?`]) {
+        const etag = String((yield* ask("GET", one, { headers: viewer })).headers.etag)
+        const again = yield* ask("GET", way, { headers: { ...viewer, "if-none-match": etag } })
+        assert.deepStrictEqual([again.status, again.text, again.headers.etag], [304, "", etag])
+        const other = yield* ask("GET", way, { headers: { ...viewer, "if-none-match": '"x"' } })
+        assert.strictEqual(other.status, 200)
+        // who may not see it is not told that it is the same
+        assert.strictEqual((yield* ask("GET", way, { headers: { "if-none-match": etag } })).status, 401)
+      }
+    })
+  )
+
   it.scopedLive("are what was asked for", () =>
     Effect.gen(function* () {
       const { admins, ask, fabric, someone } = yield* Guarded.make()
