@@ -31,15 +31,12 @@ const fitColumns: ReadonlyArray<Column<Fit>> = [
     key: "size",
     name: "Size",
     tone: "main-cell",
-    shown: ({ cpu, disk, ram }) => `${counted(cpu, "vCPU")}, ${mebibytes(ram)}, ${gibibytes(disk)}`
-  },
-  { key: "type", name: "Type", className: "right", shown: ({ type }) => type },
-  {
-    key: "requires",
-    name: "Requires of its host",
-    tone: "quiet",
     className: "lines",
-    shown: ({ requires }) => showAllRequired(requires) ?? "nothing"
+    shown: ({ cpu, disk, ram, requires, type }) => {
+      const needs = showAllRequired(requires)
+      const named = `type ${type}${needs === null ? "" : `, which requires ${needs}`}`
+      return `${counted(cpu, "vCPU")}, ${mebibytes(ram)}, ${gibibytes(disk)} (${named})`
+    }
   },
   {
     key: "more",
