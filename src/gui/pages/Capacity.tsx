@@ -26,17 +26,19 @@ const limits = { cpu: "vCPUs", ram: "memory", disk: "disk", pool: "the pool" } a
 
 type Fit = Fits["types"][number]
 
+/** The number first, by which those of the same size differ also where there is no room for what they require. */
+const typeOf = ({ cpu, disk, ram, requires, type }: Fit): string => {
+  const needs = showAllRequired(requires)
+  return `${type}: ${counted(cpu, "vCPU")}, ${mebibytes(ram)}, ${gibibytes(disk)}${needs === null ? "" : `, requires ${needs}`}`
+}
+
 const fitColumns: ReadonlyArray<Column<Fit>> = [
   {
     key: "size",
-    name: "Size",
+    name: "Type",
     tone: "main-cell",
-    className: "lines",
-    shown: ({ cpu, disk, ram, requires, type }) => {
-      const needs = showAllRequired(requires)
-      const named = `type ${type}${needs === null ? "" : `, which requires ${needs}`}`
-      return `${counted(cpu, "vCPU")}, ${mebibytes(ram)}, ${gibibytes(disk)} (${named})`
-    }
+    title: typeOf,
+    shown: typeOf
   },
   {
     key: "more",
