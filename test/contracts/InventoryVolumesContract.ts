@@ -355,7 +355,8 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const full = pool(100, { overcommit: 10, used: 95 * gibibyte, available: 5 * gibibyte })
           yield* inventory.setPool(full)
           const before = yield* everything
-          const message = "pool vms is full: only 5 GiB can still be written"
+          const message =
+            "pool vms is full: only 5 GiB can still be written: destroy VMs that are not needed, and destroy and purge such volumes (the trash counts), or add disks to Ceph"
           assert.strictEqual((yield* Effect.flip(inventory.admitVolume(request(null), at(null)))).message, message)
           assert.strictEqual((yield* Effect.flip(vmIn("running", 1, "web", inPool()))).message, message)
           assert.deepStrictEqual(yield* everything, before)

@@ -26,20 +26,19 @@ const limits = { cpu: "vCPUs", ram: "memory", disk: "disk", pool: "the pool" } a
 
 type Fit = Fits["types"][number]
 
+/** The number first, by which those of the same size differ also where there is no room for what they require. */
+const typeOf = ({ cpu, disk, ram, requires, type }: Fit): string => {
+  const needs = showAllRequired(requires)
+  return `${type}: ${counted(cpu, "vCPU")}, ${mebibytes(ram)}, ${gibibytes(disk)}${needs === null ? "" : `, requires ${needs}`}`
+}
+
 const fitColumns: ReadonlyArray<Column<Fit>> = [
   {
     key: "size",
-    name: "Size",
+    name: "Type",
     tone: "main-cell",
-    shown: ({ cpu, disk, ram }) => `${counted(cpu, "vCPU")}, ${mebibytes(ram)}, ${gibibytes(disk)}`
-  },
-  { key: "type", name: "Type", className: "right", shown: ({ type }) => type },
-  {
-    key: "requires",
-    name: "Requires of its host",
-    tone: "quiet",
-    className: "lines",
-    shown: ({ requires }) => showAllRequired(requires) ?? "nothing"
+    title: typeOf,
+    shown: typeOf
   },
   {
     key: "more",
