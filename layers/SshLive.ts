@@ -73,7 +73,7 @@ const make = (source: Source, settings: Settings): Effect.Effect<typeof Ssh.Serv
 
     const connect = (address: HostAddress) =>
       Effect.gen(function* () {
-// without a key nobody is dialled; with one, no file is read for a host that nothing listens on
+        // without a key nobody is dialled; with one, no file is read for a host that nothing listens on
         if (!keyed) yield* identitiesFor(address)
         const sock = yield* dialer.dial(address)
         const identities = yield* identitiesFor(address)
