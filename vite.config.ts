@@ -26,135 +26,20 @@ const xtermWithoutInlineStyles: Plugin = {
   }
 }
 
-/** Of a file of effect: what is done otherwise here, to the same end, because of what it costs a page's start. How often it is there is said, so that another version is looked at. */
-interface Quicker {
-  readonly file: string
-  /** once, unless it is said */
-  readonly times?: number
-  readonly found: string
-  readonly instead: string
-}
-
-const quicker: ReadonlyArray<Quicker> = [
-  {
-    // it looks at an error's stack, to see whether a minifier took a function of its away; this one does not. To tell on which line of a file of one line it
-    // stands a browser reads the whole file again
-    file: "Utils.js",
-    found: `standard.effect_internal_function(() => new Error().stack)?.includes("effect_internal_function") === true`,
-    instead: "true"
-  },
-  {
-    // where each service was declared, for the sentence that one is missing: the types see to that here. A browser whose tools are open, as those that tests and
-    // benches drive are, reads the whole file again for it
-    file: "internal/context.js",
-    times: 3,
-    found: "const creationError = new Error();",
-    instead: "const creationError = {};"
-  },
-  {
-    // that of an interruption is made when the file is loaded; it is seen by nobody who does not use this module
-    file: "Micro.js",
-    found: "class MicroCauseImpl extends globalThis.Error {",
-    instead: "class MicroCauseImpl {"
-  },
-  {
-    file: "Micro.js",
-    found: `super(message);
-    this._tag = _tag;
-    this.traces`,
-    instead: `this.message = message;
-    this._tag = _tag;
-    this.traces`
-  },
-  {
-    // both sides of a struct, of which only one with a field that is transformed as a field has any use
-    file: "Schema.js",
-    found: `const pss = [];
-  if (ownKeys.length > 0) {`,
-    instead: `const pss = [];
-  if (!ownKeys.some(key => isPropertySignature(fields[key]) && fields[key].ast._tag === "PropertySignatureTransformation")) {
-    for (const key of ownKeys) {
-      const field = fields[key];
-      pss.push(isPropertySignature(field)
-        ? new AST.PropertySignature(key, field.ast.type, field.ast.isOptional, true, field.ast.annotations)
-        : new AST.PropertySignature(key, field.ast, false, true));
-    }
-  } else {`
-  },
-  {
-    // all that it has are plain properties
-    file: "SchemaAST.js",
-    found: `d.annotations.value = value;
-  return Object.create(Object.getPrototypeOf(ast), d);`,
-    instead: `const copy = Object.assign(Object.create(Object.getPrototypeOf(ast)), ast);
-  copy.annotations = value;
-  return copy;`
-  },
-  {
-    file: "SchemaAST.js",
-    found: `const d = Object.getOwnPropertyDescriptors(ast);
-  const base = {`,
-    instead: "const base = {"
-  },
-  {
-    // what all schemas have is made once
-    file: "Schema.js",
-    found: `export function make(ast) {
-  return class SchemaClass {
-    [TypeId] = variance;
-    static ast = ast;
-    static annotations(annotations) {
-      return make(mergeSchemaAnnotations(this.ast, annotations));
-    }
-    static pipe() {
-      return pipeArguments(this, arguments);
-    }
-    static toString() {
-      return String(ast);
-    }
-    static Type;
-    static Encoded;
-    static Context;
-    static [TypeId] = variance;
-  };
-}
-const variance = {`,
-    instead: `export function make(ast) {
-  const made = function SchemaClass() {};
-  Object.setPrototypeOf(made, SchemaBase);
-  made.ast = ast;
-  return made;
-}
-class SchemaBase {
-  static get [TypeId]() {
-    return variance;
-  }
-  static annotations(annotations) {
-    return make(mergeSchemaAnnotations(this.ast, annotations));
-  }
-  static pipe() {
-    return pipeArguments(this, arguments);
-  }
-  static toString() {
-    return String(this.ast);
-  }
-}
-const variance = {`
-  }
-]
-
-const quickerEffect: Plugin = {
-  name: "quicker-effect",
+/**
+ * Effect looks once at an error's stack, to see whether a minifier took a function of its away; this one does not. To tell on which line of a file of one line
+ * it stands a browser reads the whole file again, which is a fifth of what this page's start costs it.
+ */
+const withoutStackAtStart: Plugin = {
+  name: "without-stack-at-start",
   apply: "build",
   transform(code, id) {
-    const file = /\/effect\/dist\/esm\/((?:internal\/)?[A-Za-z]+\.js)$/.exec(id)?.[1]
-    let changed = code
-    for (const { found, instead, times = 1 } of quicker.filter((one) => one.file === file)) {
-      const all = changed.split(found).length - 1
-      if (all !== times) this.error(`effect's ${file} has ${found} ${all} times, not ${times}: is it another version?`)
-      changed = changed.replaceAll(found, () => instead)
-    }
-    return changed === code ? null : { code: changed, map: null }
+    if (!id.endsWith("/effect/dist/esm/Utils.js")) return null
+    const looked =
+      /standard\.effect_internal_function\(\(\) => new Error\(\)\.stack\)\?\.includes\("effect_internal_function"\) === true/g
+    const all = code.match(looked)?.length ?? 0
+    if (all !== 1) this.error(`effect looks at a stack ${all} times at its start, not once: is it another version?`)
+    return { code: code.replace(looked, "true"), map: null }
   }
 }
 
@@ -218,7 +103,7 @@ export default defineConfig({
   root: "src/gui",
   base: "/ui/",
   publicDir: false,
-  plugins: [react(), xtermWithoutInlineStyles, quickerEffect, readAtOnce, askAhead],
+  plugins: [react(), xtermWithoutInlineStyles, withoutStackAtStart, readAtOnce, askAhead],
   resolve: { conditions: ["vmfabric-source", "module", "browser"] },
   // of package.json only the few words that the API's description has
   json: { namedExports: true, stringify: false },

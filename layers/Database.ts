@@ -113,13 +113,14 @@ const whatElseArrived = Paced.others
 const isOther = <E>(error: E): error is Exclude<E, SqlError> => !(error instanceof SqlError)
 
 const typed =
+  (filename: string) =>
   (action: string) =>
   <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
     Effect.mapError(effect, (error) =>
       isOther(error)
         ? error
         : // the driver's own error says more than the client's around it
-          new PersistenceError({ action, cause: damaged(error instanceof SqlError ? (error.cause ?? error) : error) })
+          failed(action, filename, error instanceof SqlError ? (error.cause ?? error) : error)
     )
 
 /** A reason of ours, in place of the driver's. */
@@ -127,7 +128,7 @@ class Unusable extends Data.TaggedError("Unusable")<{ readonly message: string; 
 
 /** Everything that goes wrong before there is a database to speak of, defects of the driver included. */
 const opening = (filename: string) => {
-  const fail = (cause: unknown) => new PersistenceError({ action: `open ${filename}`, cause: explain(cause) })
+  const fail = (cause: unknown) => failed(`open ${filename}`, filename, explain(cause))
   return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, PersistenceError, R> =>
     effect.pipe(
       Effect.mapError((error) => (error instanceof PersistenceError ? error : fail(error))),
@@ -156,7 +157,7 @@ const explain = (error: unknown): unknown => {
         cause: error
       })
     default:
-      return damaged(inner)
+      return inner
   }
 }
 
@@ -165,16 +166,30 @@ const another = "name another by --database"
 const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
 
-/** What SQLite finds at any time, in a file that was cut off or written over. */
-const damaged = (error: unknown): unknown =>
-  codeOf(error)?.startsWith("SQLITE_CORRUPT") === true
-    ? new Unusable({
-        message:
-          "it is damaged (sqlite3 FILE 'PRAGMA integrity_check' tells where): end the controller and put a copy of it back, " +
-          "without the -wal and -shm files beside it, or save what is left by sqlite3 FILE .recover",
-        cause: error
-      })
-    : error
+/** What may come at any time, and to do about it: a file that was cut off or written over, a disk that is full or fails. null: it is none of these. */
+const help = (error: unknown, filename: string): string | null => {
+  const code = codeOf(error) ?? ""
+  const folder = filename === ":memory:" ? null : path.dirname(path.resolve(filename))
+  if (code.startsWith("SQLITE_CORRUPT")) {
+    return (
+      "it is damaged (sqlite3 FILE 'PRAGMA integrity_check' tells where): end the controller and put a copy of it back, " +
+      "without the -wal and -shm files beside it, or save what is left by sqlite3 FILE .recover"
+    )
+  }
+  if (folder === null) return null
+  if (code === "SQLITE_FULL") return `the disk that its folder ${folder} is on is full: make room there`
+  if (code.startsWith("SQLITE_IOERR")) {
+    return `its folder ${folder} cannot be read or written (${code}): make room there if its disk is full, or else have the disk looked after`
+  }
+  return null
+}
+
+const failed = (action: string, filename: string, error: unknown): PersistenceError => {
+  const message = help(error, filename)
+  return message === null
+    ? new PersistenceError({ action, cause: error })
+    : new PersistenceError({ action, cause: new Unusable({ message, cause: error }), lasting: true })
+}
 
 /** The system's own words, without the call and the name that stand around them. */
 const systemWords = (error: NodeJS.ErrnoException) => error.message.replace(/^[A-Z]+: (.*?), \w+(?: '.*')?$/s, "$1")
@@ -286,6 +301,7 @@ const leave = (connection: Connection): Effect.Effect<void> =>
 const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
   const sql = yield* opening(config.filename)(connect(config.filename))
   const own = yield* opening(config.filename)(Effect.scoped(sql.reserve))
+  const told = typed(config.filename)
 
   /** The client's own line, for the same, has all who wait look up whenever it moves. */
   const turn = Places.unsafeMake(1)
@@ -311,7 +327,7 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
   ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
     Effect.flatMap(inside, (already) =>
       already ? body : turn.within(Effect.scoped(Effect.zipRight(sql.reserve, run(body))))
-    ).pipe(typed(action))
+    ).pipe(told(action))
 
   const waiting: Array<Ticket> = []
   const anyWaiting = yield* Effect.makeLatch(false)
@@ -423,7 +439,7 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
         yield* Deferred.await(settled)
         return yield* result
       })
-    ).pipe(typed(action))
+    ).pipe(told(action))
 
   const writeSimply = <A, E>(
     action: string,
@@ -466,7 +482,7 @@ const make = Effect.fnUntraced(function* (config: DatabaseConfig) {
           else done(Effect.void)
         })
       })
-    ).pipe(typed(action))
+    ).pipe(told(action))
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {

@@ -57,11 +57,18 @@ const AskedValues = Schema.transform(Schema.Union(HostLabelValue, Values), Value
   encode: (values) => values
 })
 
+const isLabel = Schema.is(HostLabel)
+
 const AskedRequired = Schema.Record({
-  key: amountInBody(HostLabel, words.label),
+  key: Schema.String,
   value: amountInBody(AskedValues, `a value, or ${words.values}`)
 }).pipe(
-  Schema.filter((labels) => Object.keys(labels).length <= most.required || `expected at most ${most.required} labels`)
+  Schema.filter((labels) => {
+    const wrong = Object.keys(labels).find((label) => !isLabel(label))
+    // a key that its own schema refuses is told as a field that nobody knows
+    if (wrong !== undefined) return { path: [wrong], message: `expected ${words.label}` }
+    return Object.keys(labels).length <= most.required || `expected at most ${most.required} labels`
+  })
 )
 
 /** @since 0.7.0 @category schemas */

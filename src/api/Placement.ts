@@ -50,7 +50,11 @@ const askedOn = <const Kind extends "on" | "notOn">(kind: Kind, means: string) =
     kind: kindOf(kind, means),
     ...asked,
     label: field(Label, "of hosts"),
-    values: field(Values, "any of them")
+    values: field(Values, "any of them"),
+    type: optional(
+      idInBody(Ids.InstanceTypeId),
+      "as it was read of a VM: the rule is taken and passed over, for what a VM's type requires is nobody else's to say"
+    )
   }).annotations(strict)
 
 const askedBy = <const Kind extends "near" | "apart">(kind: Kind, means: string) =>
@@ -85,7 +89,7 @@ export const NewPlacement = Schema.Struct({
     Schema.NullOr(Group),
     "the group that the VM is in, by a name that needs not be known before; absent or null: none"
   ),
-  rules: optional(Schema.Array(NewRule), `at most ${most.rules}`)
+  rules: optional(Schema.Array(NewRule), `at most ${most.rules}, not counting those with a \`type\``)
 }).annotations({
   identifier: "NewPlacement",
   description: "Where a VM is to be.",

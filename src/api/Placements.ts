@@ -9,6 +9,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
+import { Required } from "../domain/Placement.ts"
 import { Resources } from "../domain/Resources.ts"
 import { documented, field, id, Int, oneOf, optional, strict, Time, within } from "./Common.ts"
 import { Violation } from "./Placement.ts"
@@ -178,6 +179,7 @@ export const TypeFit = Schema.Struct({
   cpu: field(Int, "vCPUs"),
   ram: field(Int, "MiB"),
   disk: field(Int, "GiB of the root disk"),
+  requires: field(Required, "what it requires of its host: of each of these labels one of the values. Empty: nothing"),
   more: field(
     Int,
     "how many more of it fit on hosts that have what it requires, if nothing else were placed and no rules given"
@@ -220,7 +222,18 @@ export const Fits = Schema.Struct({
       hosts: 3,
       open: 3,
       reserved: { cpu: 0, ram: 12288, disk: 0 },
-      types: [{ type: Ids.InstanceTypeId.make(1), cpu: 2, ram: 4096, disk: 20, more: 17, hosts: 3, limit: "ram" }],
+      types: [
+        {
+          type: Ids.InstanceTypeId.make(1),
+          cpu: 2,
+          ram: 4096,
+          disk: 20,
+          requires: {},
+          more: 17,
+          hosts: 3,
+          limit: "ram"
+        }
+      ],
       losses: [
         {
           hostId: Ids.HostId.make(2),

@@ -6,6 +6,7 @@
 import * as Args from "@effect/cli/Args"
 import * as Effect from "effect/Effect"
 import type { Fits, RuleRepair, VmPlacement } from "../api/Placements.ts"
+import { showAllRequired } from "../domain/Placement.ts"
 import * as Moves from "./Moves.ts"
 import { answered, type Answer, list, note, one, table, time, type View, written } from "./Output.ts"
 import * as Resolve from "./Resolve.ts"
@@ -130,6 +131,7 @@ const types: View<Fits["types"][number]> = {
     { title: "VCPUS", of: ({ cpu }) => cpu },
     { title: "RAM MIB", of: ({ ram }) => ram },
     { title: "DISK GIB", of: ({ disk }) => disk },
+    { title: "REQUIRES", of: ({ requires }) => showAllRequired(requires) },
     { title: "MORE FIT", of: ({ more }) => more, tone: ({ more }) => (more === 0 ? "bad" : undefined) },
     { title: "ON HOSTS", of: ({ hosts }) => hosts },
     { title: "USED UP FIRST", of: ({ limit }) => (limit === null ? null : limits[limit]) }

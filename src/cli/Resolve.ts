@@ -163,14 +163,21 @@ export const snapshot = Effect.fn("Resolve.snapshot")(function* (text: string) {
 
 const hostId = brand(Ids.HostId, "host")
 
+/** What a host's name and another have in common when both are of one host: those of machines are alike in capitals and small letters, users' are not. */
+const folded = (name: string): string => {
+  const at = name.lastIndexOf("@") + 1
+  return name.slice(0, at) + name.slice(at).toLowerCase()
+}
+
 /** By its whole name as in `root@h1`, or by its address alone. @since 0.5.0 @category resolvers */
 export const host = Effect.fn("Resolve.host")(function* (text: string) {
   const reference = yield* parse("host", text)
   if ("id" in reference) return yield* hostId(reference.id)
   const { hosts } = yield* client
   const { items } = yield* hosts.listHosts()
-  const whole = items.filter(({ name }) => name === reference.name)
-  const named = whole.length > 0 ? whole : items.filter(({ address }) => address.host === reference.name)
+  const asked = folded(reference.name)
+  const whole = items.filter(({ name }) => folded(name) === asked)
+  const named = whole.length > 0 ? whole : items.filter(({ address }) => folded(address.host) === asked)
   return yield* only("host", reference.name, named, () => true)
 })
 

@@ -107,10 +107,7 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
   override get message(): string {
     const { problem } = this
     if (this.refusals.length === 0) return `${problem}: the fabric has no hosts`
-    if (this.ruled === true) return `${problem}: ${together(this.refusals)}`
-    const shown = this.refusals.slice(0, 20).map((r) => `pm ${r.hostId} (${r.host}): ${r.reason}`)
-    const more = this.refusals.length - shown.length
-    return `${problem}: ${shown.join("; ")}${more > 0 ? `; and ${more} more hosts` : ""}`
+    return `${problem}: ${together(this.refusals, this.ruled === true ? named : numbered)}`
   }
 
   /** The same by what bars the hosts, and the first thing that would help. @since 0.7.0 */
@@ -124,13 +121,17 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
   }
 }
 
+const named = ({ host }: HostRefusal): string => host
+
+const numbered = ({ host, hostId }: HostRefusal): string => `pm ${hostId} (${host})`
+
 /** By reason, the one of most hosts first. */
-const together = (refusals: ReadonlyArray<HostRefusal>): string => {
+const together = (refusals: ReadonlyArray<HostRefusal>, nameOf: (refusal: HostRefusal) => string): string => {
   const groups = new Map<string, Array<string>>()
-  for (const { host, reason } of refusals) {
-    const hosts = groups.get(reason)
-    if (hosts === undefined) groups.set(reason, [host])
-    else hosts.push(host)
+  for (const refusal of refusals) {
+    const hosts = groups.get(refusal.reason)
+    if (hosts === undefined) groups.set(refusal.reason, [nameOf(refusal)])
+    else hosts.push(nameOf(refusal))
   }
   const shown = [...groups]
     .toSorted(([, a], [, b]) => b.length - a.length)
@@ -344,9 +345,10 @@ export class PoolFull extends Schema.TaggedError<PoolFull>()("PoolFull", {
   available: Schema.Number
 }) {
   override get message(): string {
+    const free = "destroy VMs that are not needed, and destroy and purge such volumes (the trash counts)"
     return this.promised + this.wanted > this.limit
-      ? `pool ${this.pool} has no room for ${this.wanted} GiB: ${this.promised} of ${this.limit} GiB are promised`
-      : `pool ${this.pool} is full: only ${this.available} GiB can still be written`
+      ? `pool ${this.pool} has no room for ${this.wanted} GiB: ${this.promised} of ${this.limit} GiB are promised: ask for less, ${free}, or have the controller started with a higher --ceph-overcommit`
+      : `pool ${this.pool} is full: only ${this.available} GiB can still be written: ${free}, or add disks to Ceph`
   }
 }
 
@@ -537,7 +539,9 @@ export class SecretNotKept extends Schema.TaggedError<SecretNotKept>()("SecretNo
 /** The database could not be read or written. @since 0.1.0 @category errors */
 export class PersistenceError extends Schema.TaggedError<PersistenceError>()("PersistenceError", {
   action: Schema.String,
-  cause: Schema.Defect
+  cause: Schema.Defect,
+  /** whether it stays so until somebody has done what the cause says. Absent: trying again may do */
+  lasting: Schema.optionalWith(Schema.Boolean, { exact: true })
 }) {
   override get message(): string {
     return `the database failed to ${this.action}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`

@@ -90,7 +90,7 @@ export const required = (type: InstanceTypeId, labels: Required = {}): ReadonlyA
   Object.entries(labels).map(([label, values]) => ({ strength: "must", kind: "on", label, values, type }))
 
 /** Whether a VM has it by its type. @since 0.9.0 @category predicates */
-export const isOfType = (rule: Rule): boolean => "type" in rule && rule.type !== undefined
+export const isOfType = (rule: Rule | AskedRule): boolean => "type" in rule && rule.type !== undefined
 
 const orNull = (group: string | null, rules: ReadonlyArray<Rule>): Placement | null =>
   group === null && rules.length === 0 ? null : { group, rules }
@@ -114,12 +114,17 @@ export const changed = (before: Placement | null, said: Placement | null): Place
 
 /**
  * A rule as it is asked for: without a strength it is a must-rule, without a group it is about the VM's own, without `over` about hosts, and
- * without `skew` that is 1.
+ * without `skew` that is 1. One with a `type` was read of a VM and is its type's: nothing is asked for with it.
  *
  * @since 0.7.0 @category models
  */
 export type AskedRule = { readonly strength?: Strength; readonly weight?: number } & (
-  | { readonly kind: "on" | "notOn"; readonly label: string; readonly values: ReadonlyArray<string> }
+  | {
+      readonly kind: "on" | "notOn"
+      readonly label: string
+      readonly values: ReadonlyArray<string>
+      readonly type?: InstanceTypeId
+    }
   | { readonly kind: "near" | "apart"; readonly group?: string; readonly over?: string }
   | { readonly kind: "notWith"; readonly vms: ReadonlyArray<VmId> }
   | { readonly kind: "evenly"; readonly group?: string; readonly over: string; readonly skew?: number }
@@ -147,7 +152,7 @@ export const words = {
 } as const
 
 /**
- * What was asked for with all that was not said; null when that is nothing. Left: what is wrong with it.
+ * What was asked for with all that was not said, but for what a type requires; null when that is nothing. Left: what is wrong with it.
  *
  * @since 0.7.0 @category conversions
  */
@@ -155,9 +160,11 @@ export const make = ({ group = null, rules = [] }: Asked): Either.Either<Placeme
   const wrong = (field: string, problem: string, expected: string) =>
     Either.left(new InvalidArgument({ field: `placement.${field}`, problem, expected }))
   if (group !== null && !isGroup(group)) return wrong("group", `is ${JSON.stringify(group)}`, words.group)
-  if (rules.length > most.rules) return wrong("rules", `has ${rules.length} rules`, `at most ${most.rules}`)
+  const said = rules.filter((rule) => !isOfType(rule)).length
+  if (said > most.rules) return wrong("rules", `has ${said} rules`, `at most ${most.rules}`)
   const made: Array<Rule> = []
   for (const [i, rule] of rules.entries()) {
+    if (isOfType(rule)) continue
     const at = `rules.${i}`
     const { strength = "must", weight } = rule
     if (weight !== undefined && strength === "must") {
@@ -228,7 +235,9 @@ export const showUnmet = (
   if (value !== undefined && values.includes(value)) return null
   const requires = `which instance type ${type ?? ""} requires`
   const shown = showRequired(label, values)
-  return value === undefined ? `lacks ${shown}, ${requires}` : `has ${label}=${value}, not ${shown}, ${requires}`
+  return value === undefined
+    ? `lacks ${shown}, ${requires}`
+    : `has ${label}=${showValues([value])}, not ${shown}, ${requires}`
 }
 
 /** The value of a label as it stands in a list of such: in double quotes where it would be read as something else. */

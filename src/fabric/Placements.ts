@@ -110,6 +110,12 @@ const shown = 10
 /** After how many hosts others get their turn. */
 const turn = 16
 
+/** As many as a pool has room for too, of which so many GiB are left. `left` null: nothing is kept in one. @since 0.10.0 @category getters */
+export const inPool = (fit: FitsOf.Fit, left: number | null): TypeFit => {
+  const most = left === null ? fit.more : Math.floor(left / fit.type.disk)
+  return most < fit.more ? { ...fit, more: most, hosts: most === 0 ? 0 : fit.hosts, limit: "pool" } : fit
+}
+
 /** Why a VM cannot be moved whatever the hosts, one clause; null: it can. */
 const fixed = (vm: Vm, volumes: ReadonlyArray<Volume>, status: HostStatus): string | null => {
   if (!vm.settled) return `it is ${vm.state}`
@@ -200,10 +206,7 @@ export const layer = Layer.effect(
         const left = yield* leftOfPool
         const types = FitsOf.types(candidates, yield* inventory.types, (type) =>
           Resources.onHost(type, preferred.pool)
-        ).map((fit): TypeFit => {
-          const most = left === null ? fit.more : Math.floor(left / fit.type.disk)
-          return most < fit.more ? { ...fit, more: most, limit: "pool" } : fit
-        })
+        ).map((fit) => inPool(fit, left))
         const guests = (yield* inventory.vms()).map(({ driver, hostId, id, name, nics, placement, resources }) => ({
           id,
           name,

@@ -109,6 +109,8 @@ export interface BarredHosts {
   readonly blocks: ReadonlyArray<Block>
   /** what is short on others by more */
   readonly more: ReadonlySet<Resources.Name>
+  /** of the rules about hosts those for which all of them have the same value, or all none */
+  readonly alike: ReadonlySet<Rule>
 }
 
 /** What can be said of a request without a word for each host. @since 0.7.0 @category models */
@@ -1054,9 +1056,26 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     return best.map(({ slot }) => slot)
   }
 
+  /** The must-rules about hosts for which hosts of a group have different values. */
+  const unlikeOf = ({ of }: Tally, { selectors }: Shape): ReadonlyMap<Bar, ReadonlySet<Selector>> => {
+    const unlike = new Map<Bar, Set<Selector>>()
+    for (const selector of selectors) {
+      if (selector.points !== null) continue
+      const { at } = selector.column
+      for (const [slot, group] of of.entries()) {
+        if (group === undefined || group === "candidate" || at[slot] === at[group.first]) continue
+        const others = unlike.get(group)
+        if (others === undefined) unlike.set(group, new Set([selector]))
+        else others.add(selector)
+      }
+    }
+    return unlike
+  }
+
   const survey = (request: Request, few: number, also?: HostId): Survey => {
     const index = upToDate(request)
-    const { shape } = index
+    // that of the index has the rules of whoever asked first for the like, of another type or in other words
+    const shape = shapeOf(request)
     const rules = groupRulesAt(index, request.rules)
     const isPlain = rules.length === 0 && (request.exclude?.size ?? 0) === 0
     const tally = isPlain ? tallyOf(request, index) : emptyTally()
@@ -1066,21 +1085,26 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     if (asked !== undefined && tally.of[asked] === "candidate" && !told.includes(asked)) told.push(asked)
     const bars = [...tally.groups.values()].flatMap((alike) => [...alike.values()])
     for (const group of bars) if (group.isStale) freshen(tally, group, request.resources)
+    const unlike = unlikeOf(tally, shape)
     return {
       hosts: slots.size,
       candidates: tally.candidates,
       best: told.flatMap((slot) => verdictOf(request, shape, rules, slot)),
       barred: bars
         .toSorted((a, b) => b.count - a.count || (ids[a.first] ?? 0) - (ids[b.first] ?? 0))
-        .flatMap(({ count, first, least, most }) =>
-          verdictOf(request, shape, rules, first).map(({ blocks, host, hostId }) => ({
+        .flatMap((group) => {
+          const { count, first, least, most } = group
+          return verdictOf(request, shape, rules, first).map(({ blocks, host, hostId }) => ({
             count,
             hostId,
             host,
+            alike: new Set(
+              shape.selectors.flatMap((selector) => (unlike.get(group)?.has(selector) === true ? [] : [selector.rule]))
+            ),
             blocks: blocks.map((block) => (block._tag === "Short" ? { ...block, by: least[block.resource] } : block)),
             more: new Set(Resources.names.filter((resource) => most[resource] > least[resource]))
           }))
-        )
+        })
     }
   }
 

@@ -279,14 +279,14 @@ export const placement = (
 }
 
 /** The clauses that are true of all of them. */
-const clauses = ({ blocks, count, hostId, more }: BarredHosts, words: Words): ReadonlyArray<string> =>
+const clauses = ({ alike, blocks, count, hostId, more }: BarredHosts, words: Words): ReadonlyArray<string> =>
   blocks.filter(worthTelling(blocks, words)).map((block) => {
     const alone = [{ block, hostId }]
     switch (block._tag) {
       case "Short":
         return `${shownAs[block.resource]} short by ${amount(block.resource, block.by)}${more.has(block.resource) ? " or more" : ""}${besides([count === 1 ? keptFree(block.resource, [block]) : null])}`
       case "Rule":
-        return count === 1 ? clause(block, alone, words) : words.rule(block.rule)
+        return count === 1 || alike.has(block.rule) ? clause(block, alone, words) : words.rule(block.rule)
       case "Unknown":
       case "Excluded":
       case "Closed":

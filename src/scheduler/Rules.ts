@@ -5,6 +5,7 @@
  */
 import type { HostId, InstanceTypeId } from "../domain/Ids.ts"
 import type { Wish } from "../domain/Network.ts"
+import { showValues } from "../domain/Placement.ts"
 import type { Resources } from "../domain/Resources.ts"
 
 /**
@@ -69,7 +70,7 @@ export const show = (rule: Rule): string => {
   const start = `${rule.strength} be`
   switch (rule.kind) {
     case "hosts":
-      return `${start} on a host with ${rule.label} ${rule.is} ${rule.values.join(", ")}`
+      return `${start} on a host with ${rule.label} ${rule.is} ${showValues(rule.values)}`
     case "near":
       return `${start} near ${rule.group} over ${showTopology(rule.over)}`
     case "apart":

@@ -1,15 +1,17 @@
 /** The program as it is built: what its files load, and what a shell sees of it. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { build } from "esbuild"
 import { execFile, spawn } from "node:child_process"
-import { closeSync, existsSync, openSync, symlinkSync, writeFileSync } from "node:fs"
+import { closeSync, existsSync, openSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Served from "../client/Served.ts"
-import { fromSource } from "../program/Program.ts"
+import * as Built from "../program/Built.ts"
 import * as Typed from "./Typed.ts"
 
 const root = new URL("../..", import.meta.url).pathname
+
+beforeAll(Built.built, 120_000)
 
 /** Files of the program, with all that they import; `Serve` and `Manage` are loaded when they are needed. */
 const inputs = (entry: string, external: ReadonlyArray<string>) =>
@@ -33,11 +35,8 @@ const inputs = (entry: string, external: ReadonlyArray<string>) =>
 
 const run = (args: ReadonlyArray<string>, cwd: string = root) =>
   Effect.async<{ readonly status: unknown; readonly out: string; readonly err: string }>((resume) => {
-    execFile(
-      process.execPath,
-      [...fromSource, join(root, "src/bin/vmfabric.ts"), ...args],
-      { cwd, timeout: 60_000 },
-      (error, out, err) => resume(Effect.succeed({ status: error === null ? 0 : error.code, out, err }))
+    execFile(process.execPath, [join(root, Built.program), ...args], { cwd, timeout: 60_000 }, (error, out, err) =>
+      resume(Effect.succeed({ status: error === null ? 0 : error.code, out, err }))
     )
   })
 
@@ -84,8 +83,6 @@ describe("the program", () => {
         })
         const folder = yield* Typed.folder
         writeFileSync(join(folder, "vms"), "no machine\n")
-        // what loads the sources is looked up from there
-        symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
         const { err, out, status } = yield* run(words, folder)
         assert.strictEqual(status, 1)
         assert.match(out + err, /vms:1: .*machine.* is not a key=value word/s)
@@ -102,7 +99,7 @@ describe("the program", () => {
           (file) => Effect.sync(() => closeSync(file))
         )
         const ended = yield* Effect.async<readonly [status: number | null, err: string]>((resume) => {
-          const args = [...fromSource, "src/bin/vmfabric.ts", "--version"]
+          const args = [Built.program, "--version"]
           const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", full, "pipe"] })
           let err = ""
           child.stderr?.on("data", (chunk: Buffer) => {

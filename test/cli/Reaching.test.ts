@@ -1,12 +1,12 @@
 /** Controllers that cannot be reached, and above all by TLS: what is said, and what to do about it. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { execFile, execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { createServer as createPlain } from "node:http"
 import { createServer, type Server } from "node:https"
 import { join } from "node:path"
-import { fromSource } from "../program/Program.ts"
+import * as Built from "../program/Built.ts"
 import { folder } from "./Typed.ts"
 
 const root = new URL("../..", import.meta.url).pathname
@@ -47,12 +47,14 @@ const secure = Effect.fnUntraced(function* (name: string) {
   return { cert, key, at: yield* listening(server) }
 })
 
+beforeAll(Built.built, 120_000)
+
 /** What it says, in one line, and its status. */
 const typed = (...args: ReadonlyArray<string>) =>
   Effect.async<readonly [status: unknown, text: string]>((resume) => {
     execFile(
       process.execPath,
-      [...fromSource, "src/bin/vmfabric.ts", "type", "list", ...args],
+      [Built.program, "type", "list", ...args],
       { cwd: root, timeout: 60_000 },
       (error, _, err) => resume(Effect.succeed([error?.code ?? 0, err.replace(/^vmfabric: |\n$/g, "")]))
     )

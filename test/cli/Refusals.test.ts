@@ -272,13 +272,13 @@ describe("refusals", () => {
         // what more fits, and which host may not be lost
         const fits = yield* run("fits")
         assert.deepStrictEqual(`${fits.out}${fits.err}`.trimEnd().split("\n"), [
-          "TYPE  VCPUS  RAM MIB  DISK GIB  MORE FIT  ON HOSTS  USED UP FIRST",
-          "   1      1     1024        10         7         3  vCPUs",
-          "   2      2     8192        50         2         2  vCPUs",
-          "   3      4    24576       100         0         0  vCPUs",
-          "   4     16     4096        10         0         0  vCPUs",
-          "   5      1     1024       900         0         0  disk",
-          "   6      1    20480        10         0         0  memory",
+          "TYPE  VCPUS  RAM MIB  DISK GIB  REQUIRES  MORE FIT  ON HOSTS  USED UP FIRST",
+          "   1      1     1024        10  -                7         3  vCPUs",
+          "   2      2     8192        50  -                2         2  vCPUs",
+          "   3      4    24576       100  -                0         0  vCPUs",
+          "   4     16     4096        10  -                0         0  vCPUs",
+          "   5      1     1024       900  -                0         0  disk",
+          "   6      1    20480        10  -                0         0  memory",
           "",
           "WITHOUT HOST  VMS  NO ROOM FOR  AS",
           "root@h2 (2)     3            2  d-2 (4), d-4 (6)",
@@ -344,7 +344,7 @@ describe("refusals", () => {
           "what would help:",
           "  root@h1 could take it as instance type 8 (1 vCPU, 2 GiB of memory, 10 GiB of disk) (--type 8)"
         ])
-        assert.match((yield* run("fits")).all, /^ *7 +1 +1024 +10 +0 +0 +-$/m)
+        assert.match((yield* run("fits")).all, /^ *7 +1 +1024 +10 +CPU feature avx512f, host.virt=kvm +0 +0 +-$/m)
 
         const h2 = HostId.make(2)
         const has = (features: ReadonlyArray<string>) =>
@@ -354,12 +354,15 @@ describe("refusals", () => {
           )
         yield* has(["avx512f", "sse2"])
         assert.match(yield* done("host", "get", "h2"), /^cpu features +avx512f sse2$/m)
+        // a machine's name is the same in capitals, a user's is not
+        for (const name of ["H2", "root@H2"]) assert.match(yield* done("host", "get", name), /^id +2$/m)
+        assert.include((yield* run("host", "get", "ROOT@h2")).err, "there is no host with the name")
         yield* done("vm", "create", "--name", "a", "--type", "7", "--group", "g", "--must", "not on rack=r9")
         yield* done("vm", "create", "--name", "b", "--type", "7")
         const where = (name: string) =>
           Effect.map(done("vm", "get", name), (out) => /^host +(.*)$/m.exec(out)?.[1]?.trim() ?? out)
         assert.deepStrictEqual([yield* where("a"), yield* where("b")], ["2", "2"])
-        assert.match((yield* run("fits")).all, /^ *7 +1 +1024 +10 +6 +1 +vCPUs$/m)
+        assert.match((yield* run("fits")).all, /^ *7 +1 +1024 +10 +CPU feature avx512f, host.virt=kvm +6 +1 +vCPUs$/m)
 
         // what it requires is not said by anybody, and nobody takes it away
         const rules = (name: string) =>

@@ -1,14 +1,16 @@
 /** Commands on a real terminal: one that util-linux's `script` makes. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import * as Tools from "../check/Tools.ts"
 import * as Served from "../client/Served.ts"
-import { fromSource } from "../program/Program.ts"
+import * as Built from "../program/Built.ts"
 import * as Typed from "./Typed.ts"
 
 const root = new URL("../..", import.meta.url).pathname
-const program = [process.execPath, ...fromSource, "src/bin/vmfabric.ts"].join(" ")
+const program = [process.execPath, Built.program].join(" ")
+
+beforeAll(Built.built, 120_000)
 
 /** Machines can be loaded: this only ends what hangs. */
 const limit = 120_000

@@ -26,6 +26,11 @@ import {
 import { Journal } from "../../src/services/Journal.ts"
 import { dir, facts, fleet, host, inPool, pool, type } from "../inventory/Fleet.ts"
 
+/** What is said of a pool that is full. */
+const wayOut =
+  ": ask for less, destroy VMs that are not needed, and destroy and purge such volumes (the trash counts), " +
+  "or have the controller started with a higher --ceph-overcommit"
+
 const ids = (things: ReadonlyArray<{ readonly id: number }>) => things.map(({ id }) => id)
 
 /** `null`: in the pool. */
@@ -333,11 +338,11 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const before = yield* everything
           const refused = yield* Effect.flip(inventory.admitVolume(request(null, 3), at(null)))
           assert.deepInclude(refused, { pool: "vms", wanted: 3, promised: 13, limit: 15, available: 10 })
-          assert.strictEqual(refused.message, "pool vms has no room for 3 GiB: 13 of 15 GiB are promised")
+          assert.strictEqual(refused.message, `pool vms has no room for 3 GiB: 13 of 15 GiB are promised${wayOut}`)
           assert.deepStrictEqual(yield* everything, before)
           yield* volumeAt(null, 2)
           const vm = yield* Effect.flip(vmIn("running", 1, "db", inPool()))
-          assert.strictEqual(vm.message, "pool vms has no room for 1 GiB: 15 of 15 GiB are promised")
+          assert.strictEqual(vm.message, `pool vms has no room for 1 GiB: 15 of 15 GiB are promised${wayOut}`)
           assert.deepStrictEqual(yield* promised, [0, 0, 0, 15])
           assert.strictEqual((yield* inventory.vms()).length, 1)
         }).pipe(Effect.provide(layer))
@@ -769,7 +774,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const grow = (size: number) => change(id, { size, operation: { kind: "GrowVolume", detail: { size } } })
           const before = yield* everything
           const refused = yield* Effect.flip(grow(11))
-          assert.strictEqual(refused.message, "pool vms has no room for 7 GiB: 4 of 10 GiB are promised")
+          assert.strictEqual(refused.message, `pool vms has no room for 7 GiB: 4 of 10 GiB are promised${wayOut}`)
           assert.deepStrictEqual(yield* everything, before)
           yield* grow(10)
           assert.deepStrictEqual(yield* promised, [0, 0, 0, 10])

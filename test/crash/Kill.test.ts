@@ -13,7 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
-import { afterAll, beforeAll, inject } from "vitest"
+import { afterAll, inject } from "vitest"
 import { Client } from "../../src/client/index.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import { type Operation, OperationKind } from "../../src/domain/Operation.ts"
@@ -21,7 +21,7 @@ import * as Xml from "../../src/libvirt/Xml.ts"
 import * as Kinds from "../../src/operations/Kinds.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
-import * as Crashing from "../program/Crashing.ts"
+import * as Built from "../program/Built.ts"
 import * as Program from "../program/Program.ts"
 import * as Watching from "../observe/Watching.ts"
 import * as Asks from "./Asks.ts"
@@ -30,7 +30,6 @@ import * as Served from "./Served.ts"
 import * as Table from "./Table.ts"
 import * as Verdict from "./Verdict.ts"
 
-beforeAll(Crashing.build)
 const cells: Array<Table.Cell> = []
 afterAll(() => Table.write(inject("crashParts"), "kill", cells))
 
@@ -46,7 +45,7 @@ const betweenHosts: ReadonlyArray<string> = ["volume on its former host", "volum
 
 /** One life of the program, with somebody who asks it. */
 const begin = Effect.fnUntraced(function* (served: Served.Served, hold: string) {
-  const program = yield* Program.start(served.arguments, { entry: Crashing.entry, env: { HOLD: hold } })
+  const program = yield* Program.start(served.arguments, { entry: Built.crashing, env: { HOLD: hold } })
   // whoever asks is not to ask again: the process ends
   const client = yield* Effect.provide(Client.make({ url: program.url, patience: 0 }), FetchHttpClient.layer)
   return { program, client }

@@ -1,6 +1,8 @@
 /** Values of labels in the words of a rule. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import * as Either from "effect/Either"
+import { InstanceTypeId } from "../../src/domain/Ids.ts"
 import * as Placement from "../../src/domain/Placement.ts"
 
 describe("values of a label in words", () => {
@@ -21,5 +23,34 @@ describe("values of a label in words", () => {
     )
     assert.deepStrictEqual(Placement.readValues('r1 , "a, b" ,Xeon E5, 5" disk'), ["r1", "a, b", "Xeon E5", '5" disk'])
     for (const text of ['"a', 'r1,"a" b', '"a\\"']) assert.isNull(Placement.readValues(text), text)
+  })
+})
+
+describe("what an instance type requires", () => {
+  const type = InstanceTypeId.make(3)
+  const labels = { rack: ["a", "b,c"], "host.virt": ["kvm"] }
+  const required = Placement.required(type, labels)
+
+  it("is passed over where somebody asks for it with what was read of a VM, however much that is", () => {
+    const mine = { strength: "must", kind: "apart", group: "web", over: "host" } as const
+    assert.deepStrictEqual(
+      Placement.make({ group: "web", rules: [...required, mine] }),
+      Either.right({ group: "web", rules: [mine] })
+    )
+    assert.deepStrictEqual(Placement.make({ rules: required }), Either.right(null))
+    const many = Array.from({ length: Placement.most.rules }, () => mine)
+    assert.isTrue(Either.isRight(Placement.make({ group: "web", rules: [...many, ...required] })))
+    const wrong = Placement.make({ group: "web", rules: [...required, ...many, mine] })
+    assert.include(Either.isLeft(wrong) ? wrong.left.message : "", `has ${Placement.most.rules + 1} rules`)
+  })
+
+  it("is told with values in quotes where they have commas, and so is what a host has instead", () => {
+    assert.strictEqual(Placement.showAllRequired(labels), 'rack=a,"b,c", host.virt=kvm')
+    const [rack] = required
+    assert(rack !== undefined)
+    assert.strictEqual(
+      Placement.showUnmet(rack, "d,e"),
+      'has rack="d,e", not rack=a,"b,c", which instance type 3 requires'
+    )
   })
 })

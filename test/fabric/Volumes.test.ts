@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { vi } from "vitest"
 import * as Ids from "../../src/domain/Ids.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
@@ -11,9 +12,18 @@ import { Volumes } from "../../src/fabric/Volumes.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import * as World from "./World.ts"
 
+/** What is said of a pool that is full. */
+const wayOut =
+  ": ask for less, destroy VMs that are not needed, and destroy and purge such volumes (the trash counts), " +
+  "or have the controller started with a higher --ceph-overcommit"
+
 vi.setConfig({ testTimeout: 120_000 })
 
 const type = Ids.InstanceTypeId.make(1)
+
+/** Guests that do not let go and hosts that do not answer are waited for, for up to half a minute each. What is about many at once has real time. */
+const inVirtualTime = (name: string, use: () => Effect.Effect<void, unknown, Scope.Scope>) =>
+  it.live(name, () => World.virtually(use()))
 
 const createVms = (count: number) =>
   Effect.flatMap(Vms, (vms) =>
@@ -38,9 +48,9 @@ const guestOf = (world: World.World, name: string) =>
 
 for (const ceph of [true, false]) {
   describe(`volumes ${ceph ? "in a pool" : "on the hosts"}`, () => {
-    it.scopedLive("are attached, grow and are detached while the guest looks on", () =>
+    inVirtualTime("are attached, grow and are detached while the guest looks on", () =>
       Effect.gen(function* () {
-        const world = yield* World.make({ hosts: 2, ceph })
+        const world = yield* World.make({ transport: "memory", hosts: 2, ceph })
         yield* Effect.gen(function* () {
           const volumes = yield* Volumes
           const [vm] = yield* createVms(2)
@@ -70,9 +80,9 @@ for (const ceph of [true, false]) {
       })
     )
 
-    it.scopedLive("stay when their VM is destroyed, and come back from the trash until they are purged", () =>
+    inVirtualTime("stay when their VM is destroyed, and come back from the trash until they are purged", () =>
       Effect.gen(function* () {
-        const world = yield* World.make({ hosts: 1, ceph })
+        const world = yield* World.make({ transport: "memory", hosts: 1, ceph })
         yield* Effect.gen(function* () {
           const vms = yield* Vms
           const volumes = yield* Volumes
@@ -102,9 +112,9 @@ for (const ceph of [true, false]) {
       })
     )
 
-    it.scopedLive("without an undo window they are gone at once", () =>
+    inVirtualTime("without an undo window they are gone at once", () =>
       Effect.gen(function* () {
-        const world = yield* World.make({ hosts: 1, ceph, undoWindow: 0 })
+        const world = yield* World.make({ transport: "memory", hosts: 1, ceph, undoWindow: 0 })
         yield* Effect.gen(function* () {
           const volumes = yield* Volumes
           const { id } = yield* volumes.create({ name: "data", size: 1 })
@@ -115,9 +125,9 @@ for (const ceph of [true, false]) {
       })
     )
 
-    it.scopedLive("have snapshots, which clones are made from and to which they go back", () =>
+    inVirtualTime("have snapshots, which clones are made from and to which they go back", () =>
       Effect.gen(function* () {
-        const world = yield* World.make({ hosts: 1, ceph })
+        const world = yield* World.make({ transport: "memory", hosts: 1, ceph })
         yield* Effect.gen(function* () {
           const volumes = yield* Volumes
           const { id } = yield* volumes.create({ name: "data", size: 1 })
@@ -189,9 +199,9 @@ for (const ceph of [true, false]) {
       })
     )
 
-    it.scopedLive("a guest that refuses to let go keeps the volume, and can be asked again", () =>
+    inVirtualTime("a guest that refuses to let go keeps the volume, and can be asked again", () =>
       Effect.gen(function* () {
-        const world = yield* World.make({ hosts: 1, ceph })
+        const world = yield* World.make({ transport: "memory", hosts: 1, ceph })
         const [host] = world.hosts
         yield* Effect.gen(function* () {
           const volumes = yield* Volumes
@@ -211,9 +221,9 @@ for (const ceph of [true, false]) {
       })
     )
 
-    it.scopedLive("attached to a VM that does not run they are there when it starts", () =>
+    inVirtualTime("attached to a VM that does not run they are there when it starts", () =>
       Effect.gen(function* () {
-        const world = yield* World.make({ hosts: 1, ceph })
+        const world = yield* World.make({ transport: "memory", hosts: 1, ceph })
         const [host] = world.hosts
         yield* Effect.gen(function* () {
           const volumes = yield* Volumes
@@ -238,15 +248,15 @@ for (const ceph of [true, false]) {
 }
 
 describe("volumes in a pool", () => {
-  it.scopedLive("a pool that is promised away, or full, refuses before anything is made", () =>
+  inVirtualTime("a pool that is promised away, or full, refuses before anything is made", () =>
     Effect.gen(function* () {
-      const world = yield* World.make({ hosts: 1, ceph: true })
+      const world = yield* World.make({ transport: "memory", hosts: 1, ceph: true })
       yield* Effect.gen(function* () {
         const volumes = yield* Volumes
         const inventory = yield* Inventory
         yield* volumes.create({ name: "most", size: 1000 })
         const error = yield* Effect.flip(volumes.create({ name: "more", size: 25 }))
-        assert.strictEqual(error.message, "pool vms has no room for 25 GiB: 1000 of 1024 GiB are promised")
+        assert.strictEqual(error.message, `pool vms has no room for 25 GiB: 1000 of 1024 GiB are promised${wayOut}`)
         assert.lengthOf(yield* inventory.volumes(), 1)
         yield* World.agree(world)
         const [report] = yield* Effect.flatMap(Pools, (pools) => pools.list)
@@ -255,11 +265,11 @@ describe("volumes in a pool", () => {
     })
   )
 
-  it.scopedLive(
+  inVirtualTime(
     "OSDs that do not answer end creates and attaches in a clear error, and all is well when they are back",
     () =>
       Effect.gen(function* () {
-        const world = yield* World.make({ hosts: 1, ceph: true })
+        const world = yield* World.make({ transport: "memory", hosts: 1, ceph: true })
         yield* Effect.gen(function* () {
           const volumes = yield* Volumes
           const [vm] = yield* createVms(1)
@@ -283,9 +293,9 @@ describe("volumes in a pool", () => {
       })
   )
 
-  it.scopedLive("a guest that lets go only later is taken at its word, also when nobody was there to hear it", () =>
+  inVirtualTime("a guest that lets go only later is taken at its word, also when nobody was there to hear it", () =>
     Effect.gen(function* () {
-      const world = yield* World.make({ hosts: 1, ceph: true })
+      const world = yield* World.make({ transport: "memory", hosts: 1, ceph: true })
       const [host] = world.hosts
       const id = Ids.VolumeId.make(1)
       const isAvailable = World.eventually(
@@ -319,9 +329,9 @@ describe("volumes in a pool", () => {
     })
   )
 
-  it.scopedLive("the trash is emptied when its time has come", () =>
+  inVirtualTime("the trash is emptied when its time has come", () =>
     Effect.gen(function* () {
-      const world = yield* World.make({ hosts: 1, ceph: true, undoWindow: "1 second" })
+      const world = yield* World.make({ transport: "memory", hosts: 1, ceph: true, undoWindow: "1 second" })
       yield* Effect.gen(function* () {
         const volumes = yield* Volumes
         const { id } = yield* volumes.create({ name: "brief", size: 1 })
@@ -337,9 +347,9 @@ describe("volumes in a pool", () => {
     })
   )
 
-  it.scopedLive("one that is open elsewhere is not attached, and who has it is told", () =>
+  inVirtualTime("one that is open elsewhere is not attached, and who has it is told", () =>
     Effect.gen(function* () {
-      const world = yield* World.make({ hosts: 1, ceph: true })
+      const world = yield* World.make({ transport: "memory", hosts: 1, ceph: true })
       yield* Effect.gen(function* () {
         const volumes = yield* Volumes
         const [vm] = yield* createVms(1)
@@ -357,9 +367,9 @@ describe("volumes in a pool", () => {
 })
 
 describe("volumes on the hosts", () => {
-  it.scopedLive("one that was never attached goes along to its VM's host, one that was stays and says so", () =>
+  inVirtualTime("one that was never attached goes along to its VM's host, one that was stays and says so", () =>
     Effect.gen(function* () {
-      const world = yield* World.make({ hosts: 2 })
+      const world = yield* World.make({ transport: "memory", hosts: 2 })
       yield* Effect.gen(function* () {
         const volumes = yield* Volumes
         const [one, two] = yield* createVms(2)

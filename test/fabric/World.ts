@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, dirname, join } from "node:path"
@@ -32,6 +33,7 @@ import type { Storage } from "../../src/services/Storage.ts"
 import * as Cluster from "../../src/simulator/Cluster.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
 import type * as SimulatedHost from "../../src/simulator/SimulatedHost.ts"
+import * as Virtual from "../../src/simulator/Virtual.ts"
 import { assert } from "../check/Equality.ts"
 import * as Domains from "./Domains.ts"
 import * as Writes from "./Writes.ts"
@@ -380,6 +382,10 @@ export const hostsOf = (world: World) => {
     hostname: (vm: Vm) => Domains.hostnameIn(world, vm)
   }
 }
+
+/** A world of its own inside, whose `transport` is `memory`, in virtual time: a time limit passes as soon as nothing else is to be done. */
+export const virtually = <A, E>(use: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E | Virtual.Stuck> =>
+  Virtual.run(1, Effect.scoped(use))
 
 /** Which of its guest's starts, by whomever, that VM is in: another one as soon as it begins anew; undefined: it does not run. */
 export const startOf = ({ hosts }: World, id: Ids.VmId): string | undefined => {

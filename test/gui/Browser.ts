@@ -4,11 +4,10 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
-import { mkdir, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
-import { setTimeout } from "node:timers/promises"
 import { promisify } from "node:util"
 import { type Browser, chromium, type Page } from "playwright-core"
+import * as Built from "../program/Built.ts"
 
 export const root = new URL("../..", import.meta.url).pathname
 
@@ -39,28 +38,11 @@ export const browser: Effect.Effect<Browser, BrowserError, Scope.Scope> = Effect
   (started) => Effect.promise(() => started.close())
 )
 
-const lock = join(root, "dist/.gui-build")
-
-const isOld = async (): Promise<boolean> => Date.now() - (await stat(lock)).mtimeMs > 120_000
-
 /** Builds it, unless it is built; one at a time, for suites run beside each other. */
-export const built = async (): Promise<void> => {
-  await mkdir(join(root, "dist"), { recursive: true })
-  for (;;) {
-    try {
-      await mkdir(lock)
-      break
-    } catch {
-      if (await isOld().catch(() => false)) await rm(lock, { recursive: true, force: true })
-      await setTimeout(200)
-    }
-  }
-  try {
+export const built = (): Promise<void> =>
+  Built.inTurn("gui-build", async () => {
     await promisify(execFile)("npm", ["run", "-s", "gui"], { cwd: root })
-  } finally {
-    await rm(lock, { recursive: true, force: true })
-  }
-}
+  })
 
 /** What a page complained of: what its policy forbade, and what failed in it. */
 export const complaints = (page: Page): ReadonlyArray<string> => {

@@ -1,12 +1,12 @@
 /** The web interface of a program of its own in a real browser, on simulated hosts: what every suite here begins with. */
 import { afterAll, assert, beforeAll, beforeEach } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { mkdirSync } from "node:fs"
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core"
 import { vi } from "vitest"
+import * as Lives from "../program/Lives.ts"
 import * as Program from "../program/Program.ts"
 import * as Browsers from "./Browser.ts"
 
@@ -102,21 +102,18 @@ export const served = (given: Given): (() => Gui) => {
   vi.setConfig({ testTimeout: 180_000 })
   let browser: Browser | undefined
   let gui: Gui | undefined
-  const whole = Effect.runSync(Scope.make())
-  let scope: Scope.CloseableScope | undefined
+  const lives = Lives.make()
 
   const begin = async () => {
     if (browser === undefined) throw new Error("there is no browser")
-    if (scope !== undefined) await Effect.runPromise(Scope.close(scope, Exit.void))
-    scope = await Effect.runPromise(Scope.make())
-    gui = await Effect.runPromise(Scope.extend(begun(browser, given), scope))
+    gui = await lives.next(begun(browser, given))
     await given.prepare?.(gui)
   }
 
   beforeAll(async () => {
     await Browsers.built()
     mkdirSync(Browsers.pictures, { recursive: true })
-    browser = await Effect.runPromise(Scope.extend(Browsers.browser, whole))
+    browser = await lives.throughout(Browsers.browser)
     await begin()
   }, 120_000)
 
@@ -124,10 +121,7 @@ export const served = (given: Given): (() => Gui) => {
     if ((task.result?.retryCount ?? 0) > 0) await begin()
   }, 120_000)
 
-  afterAll(async () => {
-    if (scope !== undefined) await Effect.runPromise(Scope.close(scope, Exit.void))
-    await Effect.runPromise(Scope.close(whole, Exit.void))
-  }, 60_000)
+  afterAll(lives.end, 60_000)
 
   return () => {
     if (gui === undefined) throw new Error("asked for before any test runs")

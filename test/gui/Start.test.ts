@@ -68,30 +68,6 @@ describe.skipIf(Browsers.isMissing)("a page's start (needs chromium)", () => {
     }
   })
 
-  it("makes no error, for which a browser whose tools are open would read all of the code once more", async () => {
-    const { assertAt, opened } = gui()
-    const window = await opened()
-    await window.addInitScript(`{
-      window.made = []
-      const real = Error
-      window.Error = new Proxy(real, {
-        construct(target, args, made) {
-          window.made.push(String(args[0]) + " " + new real().stack)
-          return Reflect.construct(target, args, made)
-        }
-      })
-    }`)
-    await assertAt(
-      "/vms",
-      async (page) => {
-        await isLive(page)
-        await row(page, "Choose standing-1 ").waitFor()
-        assert.deepStrictEqual(await page.evaluate("window.made"), [])
-      },
-      window
-    )
-  })
-
   it("lists that came with a stream which broke off are not those of the next one", async () => {
     const { assertAt, made, opened } = gui()
     const window = await opened()

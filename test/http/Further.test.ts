@@ -3,6 +3,11 @@ import { afterAll } from "vitest"
 import * as Further from "../../src/http/Further.ts"
 import * as Fabric from "./Fabric.ts"
 
+/** What is said of a pool that is full. */
+const wayOut =
+  ": ask for less, destroy VMs that are not needed, and destroy and purge such volumes (the trash counts), " +
+  "or have the controller started with a higher --ceph-overcommit"
+
 const { ask, calls, dispose } = Fabric.make()
 const { errorOf, volumeIn } = Fabric
 afterAll(dispose)
@@ -64,7 +69,7 @@ const routes: Record<
     ["snapshotid=5&name=copy&size=30", { volumeid: 1 }, 'create {"name":"copy","source":5,"size":30}'],
     [
       "snapshotid=5&name=full",
-      { volumeid: 0, error: "pool vms has no room for 10 GiB: 95 of 100 GiB are promised" },
+      { volumeid: 0, error: `pool vms has no room for 10 GiB: 95 of 100 GiB are promised${wayOut}` },
       'create {"name":"full","source":5}'
     ],
     ["name=copy", { volumeid: 0, error: "snapshotid is missing: expected snapshotid=…" }],

@@ -7,6 +7,11 @@ import * as Further from "../../src/http/Further.ts"
 import * as Original from "../../src/http/Original.ts"
 import * as Fabric from "./Fabric.ts"
 
+/** What is said of a pool that is full. */
+const wayOut =
+  ": ask for less, destroy VMs that are not needed, and destroy and purge such volumes (the trash counts), " +
+  "or have the controller started with a higher --ceph-overcommit"
+
 const { ask, calls, created, dispose } = Fabric.make()
 const { errorOf, volumeIn } = Fabric
 afterAll(dispose)
@@ -253,7 +258,7 @@ describe("the original's volumes", () => {
     ],
     [
       "/volume/create?name=full&size=10",
-      { volumeid: 0, error: "pool vms has no room for 10 GiB: 95 of 100 GiB are promised" }
+      { volumeid: 0, error: `pool vms has no room for 10 GiB: 95 of 100 GiB are promised${wayOut}` }
     ],
     [
       "/volume/create?name=nowhere&size=10",

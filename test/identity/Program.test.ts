@@ -1,5 +1,5 @@
 /** Who may come in, as a user of the program meets it. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -14,18 +14,19 @@ import { UserName } from "../../src/domain/Identity.ts"
 import { Identity } from "../../src/services/Identity.ts"
 import { temporaryFolder } from "../inventory/Fleet.ts"
 import * as Listening from "../program/Listening.ts"
+import * as Built from "../program/Built.ts"
 import * as Program from "../program/Program.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 
-const fromSource = [...Program.fromSource, "src/bin/vmfabric.ts"]
+beforeAll(Built.built, 120_000)
 
 /** The two outputs apart. */
 const bootstrap = (...args: ReadonlyArray<string>) =>
   Effect.async<{ readonly status: number; readonly stdout: string; readonly stderr: string }>((resume) => {
     const child = execFile(
       process.execPath,
-      [...fromSource, "bootstrap", ...args],
+      [Built.program, "bootstrap", ...args],
       { cwd: root },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : error.code
@@ -40,7 +41,7 @@ const serve = (...args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     let output = ""
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() => spawn(process.execPath, [...fromSource, "--listen", "127.0.0.1:0", ...args], { cwd: root })),
+      Effect.sync(() => spawn(process.execPath, [Built.program, "--listen", "127.0.0.1:0", ...args], { cwd: root })),
       (process) =>
         Effect.async<void>((resume) => {
           process.once("exit", () => resume(Effect.void))

@@ -1,6 +1,7 @@
 /** The database's own promises: one owner, durable before it answers, whole or not at all, and never stuck. */
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -122,6 +123,37 @@ describe("the file", () => {
       yield* edit(foreign, "create table hosts (id integer)")
       assert.match(yield* refusal(foreign), /foreign.sqlite: table hosts already exists$/)
     })
+  )
+
+  it.scoped(
+    "whose disk is full or fails is told with the folder to make room in, for which there is no use in trying again",
+    () =>
+      Effect.gen(function* () {
+        const filename = yield* temporaryFile
+        const folder = path.dirname(filename)
+        yield* Effect.gen(function* () {
+          const { sql, write } = yield* Database.Database
+          // as a disk that has no room for another page
+          yield* sql.unsafe("pragma max_page_count = 1")
+          const full = yield* Effect.flip(write("fill it", sql`create table more as select zeroblob(1000000)`))
+          assert.deepInclude(full, { lasting: true })
+          assert.strictEqual(
+            full.message,
+            `the database failed to fill it: the disk that its folder ${folder} is on is full: make room there`
+          )
+          yield* sql.unsafe("pragma max_page_count = 100000")
+          yield* write("go on", sql`create table more (id integer)`)
+          const cause = Object.assign(new Error("disk I/O error"), { code: "SQLITE_IOERR_WRITE" })
+          const failing = yield* Effect.flip(write("change it", new SqlError({ cause })))
+          assert.deepInclude(failing, { lasting: true })
+          assert.strictEqual(
+            failing.message,
+            `the database failed to change it: its folder ${folder} cannot be read or written (SQLITE_IOERR_WRITE): make room there if its disk is full, or else have the disk looked after`
+          )
+          const other = yield* Effect.flip(write("ask it", sql`select * from nothing`))
+          assert.notProperty(other, "lasting")
+        }).pipe(Effect.provide(Database.layer({ filename })))
+      })
   )
 
   it.scoped("that is damaged is told as that, with how to get it back", () =>
@@ -540,7 +572,7 @@ describe("transactions", () => {
       const bulk = write("fill up", sql`create table big as select randomblob(100000) as b`)
       yield* insert(1)
       yield* limit(1)
-      isRefused(yield* Effect.exit(bulk), /database or disk is full$/)
+      isRefused(yield* Effect.exit(bulk), /: the disk that its folder \S+ is on is full: make room there$/)
       yield* limit(1_000_000)
       yield* bulk
       yield* fill

@@ -16,9 +16,6 @@ export const database = Effect.acquireRelease(
   (file) => Effect.sync(() => rmSync(join(file, ".."), { recursive: true }))
 )
 
-/** As users start it, built: on a busy machine that takes half as long as from source. */
-const entry = "dist/crashing/src/bin/vmfabric.js"
-
 /** Hosts for a program, and a pool for its root disks and volumes. */
 export interface Fleet {
   readonly hosts: ReadonlyArray<string>
@@ -47,7 +44,7 @@ export interface Program extends Process.Program {
 export const start = (
   file: string,
   flags: ReadonlyArray<string> = [],
-  options: Process.Options = { entry },
+  options: Process.Options = {},
   of: Fleet = fleet
 ) =>
   Effect.map(

@@ -7,7 +7,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { beforeEach } from "vitest"
 import * as Writes from "../fabric/Writes.ts"
-import * as Crashing from "../program/Crashing.ts"
+import * as Built from "../program/Built.ts"
 import type { Options } from "../program/Program.ts"
 import * as Client from "./Client.ts"
 import * as Lab from "./Lab.ts"
@@ -22,7 +22,7 @@ const gibibyte = 1024 ** 3
 const pointsOf = Effect.fnUntraced(function* (begin: typeof start, file: string, path: string) {
   const points = join(file, "..", "points")
   rmSync(points, { force: true })
-  const program = yield* begin(file, { entry: Crashing.entry, env: { POINTS: points } })
+  const program = yield* begin(file, { entry: Built.crashing, env: { POINTS: points } })
   const answer = yield* program.get(path)
   const reached = existsSync(points) ? readFileSync(points, "utf8").trim().split("\n") : []
   rmSync(points, { force: true })
@@ -55,7 +55,7 @@ const bornAndGone = Lab.beside(
         ] as const) {
           yield* Effect.gen(function* () {
             const program = yield* startOther(file, {
-              entry: Crashing.entry,
+              entry: Built.crashing,
               env: point === undefined ? {} : { CRASH_AT: point }
             })
             // what the life before it left undone
@@ -265,7 +265,7 @@ describe("kill -9 of the controller", () => {
       const side = last === back ? 0 : 1
       const due = queue[side].shift()
       const program = yield* start(file, {
-        entry: Crashing.entry,
+        entry: Built.crashing,
         env: due === undefined ? {} : { CRASH_AT: due.point }
       })
       yield* Lab.eventually("the work of the life before is finished", last.wanted(program), (done) => done)

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { TestProject } from "vitest/node"
-import * as Crashing from "../program/Crashing.ts"
+import * as Built from "../program/Built.ts"
 
 const script = fileURLToPath(new URL("../../fixtures/lab/lab.sh", import.meta.url))
 // others can be named, so that two can run the suites on one machine
@@ -26,8 +26,8 @@ declare module "vitest" {
 
 const Folder = Schema.parseJson(Schema.Struct({ dir: Schema.String }))
 
-export default (project: TestProject) => {
-  Crashing.build()
+export default async (project: TestProject) => {
+  await Built.built()
   lab("down")
   lab("up", "6")
   const status = lab("status", "--json")

@@ -221,10 +221,7 @@ describe("the host monitor over simulated hosts", () => {
         yield* vms.destroy(before.id)
         yield* hosts.setMaintenance(id(before.hostId === 1 ? 2 : 1), true)
         const refused = yield* Effect.flip(create("d"))
-        assert.include(
-          refused.message,
-          "pm 1 (root@sim-1): it is in maintenance; pm 2 (root@sim-2): it is in maintenance"
-        )
+        assert.include(refused.message, "2 hosts (pm 1 (root@sim-1), pm 2 (root@sim-2)): it is in maintenance")
         assert.isFalse((yield* hosts.setMaintenance(before.hostId, false)).host.maintenance)
         assert.strictEqual((yield* create("e")).hostId, before.hostId)
       }).pipe(Effect.provide(life))

@@ -6,6 +6,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { spawn } from "node:child_process"
+import * as Tools from "../check/Tools.ts"
+import * as Built from "./Built.ts"
 
 export class ProgramError extends Data.TaggedError("ProgramError")<{ readonly message: string }> {}
 
@@ -26,7 +28,7 @@ export interface Program {
 
 const root = new URL("../..", import.meta.url).pathname
 
-/** Another program than the one users start, built when it ends in `.js`, and what it finds in its environment. */
+/** Another program than the one users start, which is built beside it, and what it finds in its environment. */
 export interface Options {
   readonly entry?: string
   readonly env?: Readonly<Record<string, string>>
@@ -37,44 +39,50 @@ export interface Options {
 /** With strace as a grandchild: the child is the program all the same. */
 const traced = (file: string) => ["-D", "-f", "-qq", "--seccomp-bpf", "-e", "trace=open,openat,openat2", "-o", file]
 
-/** What Node needs to run a file of the sources. */
-export const fromSource = ["--conditions=vmfabric-source", "--import", "tsx"]
+/** It ends with the process that tests, also when that is killed. */
+const dying = Tools.isThere("setpriv") ? ["setpriv", "--pdeathsig", "KILL"] : []
 
-const run = (args: ReadonlyArray<string>, { entry = "src/bin/vmfabric.ts", env = {}, opened }: Options = {}) =>
+const run = (args: ReadonlyArray<string>, { entry = Built.program, env = {}, opened }: Options = {}) =>
   Effect.gen(function* () {
+    yield* Effect.promise(Built.built)
     const exited = yield* Deferred.make<number | null>()
     const listening = yield* Deferred.make<string, ProgramError>()
     let output = ""
-    const words = [...(entry.endsWith(".js") ? [] : fromSource), entry, ...args]
-    const child = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        spawn(
-          opened === undefined ? process.execPath : "strace",
-          opened === undefined ? words : [...traced(opened), process.execPath, ...words],
-          {
-            cwd: root,
-            stdio: ["ignore", "pipe", "pipe"],
-            env: { ...process.env, ...env, NO_COLOR: "1" }
-          }
-        )
-      ),
-      (process) =>
-        Effect.zipRight(
-          Effect.sync(() => process.kill("SIGKILL")),
-          Deferred.await(exited)
-        )
-    )
     const read = (chunk: Buffer) => {
       output += chunk.toString()
       const url = /listening on (http:\/\/[^\s"]+)/.exec(output)?.[1]
       if (url !== undefined) Deferred.unsafeDone(listening, Effect.succeed(url))
     }
-    child.stdout.on("data", read)
-    child.stderr.on("data", read)
-    child.on("close", (code) => {
-      Deferred.unsafeDone(listening, Effect.fail(new ProgramError({ message: `ended before it listened:\n${output}` })))
-      Deferred.unsafeDone(exited, Effect.succeed(code))
-    })
+    const [first = "", ...words] = [
+      ...dying,
+      ...(opened === undefined ? [] : ["strace", ...traced(opened)]),
+      process.execPath,
+      entry,
+      ...args
+    ]
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const started = spawn(first, words, {
+          cwd: root,
+          stdio: ["ignore", "pipe", "pipe"],
+          env: { ...process.env, ...env, NO_COLOR: "1" }
+        })
+        started.stdout.on("data", read)
+        started.stderr.on("data", read)
+        // here, since where the scope is closed already it is waited for at once
+        started.on("close", (code) => {
+          const early = new ProgramError({ message: `ended before it listened:\n${output}` })
+          Deferred.unsafeDone(listening, Effect.fail(early))
+          Deferred.unsafeDone(exited, Effect.succeed(code))
+        })
+        return started
+      }),
+      (started) =>
+        Effect.zipRight(
+          Effect.sync(() => started.kill("SIGKILL")),
+          Deferred.await(exited)
+        )
+    )
     return { child, exited, listening, output: () => output }
   })
 
@@ -83,7 +91,7 @@ export const start = Effect.fn("Program.start")(function* (args: ReadonlyArray<s
   const { child, exited, listening, output } = yield* run(["--listen", "127.0.0.1:0", ...args], options)
   const url = yield* Effect.timeoutFail(Deferred.await(listening), {
     duration: "120 seconds",
-    onTimeout: () => new ProgramError({ message: `does not listen after 30 s:\n${output()}` })
+    onTimeout: () => new ProgramError({ message: `does not listen after 2 minutes:\n${output()}` })
   })
   const program: Program = {
     url,

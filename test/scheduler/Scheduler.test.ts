@@ -333,6 +333,38 @@ describe("what an instance type requires", () => {
     )
   })
 
+  it("is told in the same words of a VM that is placed, whatever was placed before it", () => {
+    const kept = Kept.make()
+    const no = { domainType: "qemu" } as const
+    const hosts = [on(1, ["avx512f"]), on(2, ["avx512f"], no), on(3, ["avx512f"], no), on(4, ["sse2"], no)]
+    const told = (type: InstanceTypeId) => {
+      const placement = Placement.ofType(null, type, requires) ?? { group: null, rules: [] }
+      return kept.explain({ ...wanted, placement }, hosts, HostId.make(1)).barred
+    }
+    for (const type of [tid, InstanceTypeId.make(8), tid]) {
+      const of = `which instance type ${type} requires`
+      const virt = `has host.virt=qemu, not host.virt=kvm, ${of}`
+      assert.deepStrictEqual(told(type), [
+        { count: 2, host: "root@node2", reasons: [virt] },
+        { count: 1, host: "root@node4", reasons: [`lacks CPU feature avx512f, ${of}`, virt] }
+      ])
+    }
+    // of hosts that differ in it only what is true of all
+    const inRack = (id: number, rack: string) => {
+      const { host, ...more } = on(id, null)
+      return { ...more, host: new Host({ ...host, config: { ...host.config, labels: { rack } } }) }
+    }
+    const racks = Placement.ofType(null, tid, { rack: ["a"] }) ?? { group: null, rules: [] }
+    const { barred } = kept.explain(
+      { ...wanted, placement: racks },
+      [inRack(1, "a"), inRack(2, "b"), inRack(3, "c")],
+      HostId.make(1)
+    )
+    assert.deepStrictEqual(barred, [
+      { count: 2, host: "root@node2", reasons: ["lacks rack=a, which instance type 7 requires"] }
+    ])
+  })
+
   it("is required of VMs that want nothing of their host when they are to be of that type instead", () => {
     const large = { cpu: 1000, ram: 1, disk: 1 }
     const repairs = (hosts: ReadonlyArray<Candidate>) =>

@@ -66,7 +66,8 @@ export const make = <V>({ ask, known, name, spoil, startOf, untrue }: Options<V>
     what: string,
     then: WantedPower | "same",
     procedure: ProcedureName,
-    act: (power: Power["Type"], id: VmId) => Effect.Effect<void, Refusal>
+    act: (power: Power["Type"], id: VmId) => Effect.Effect<void, Refusal>,
+    sensible?: (vm: KnownVm) => boolean
   ) =>
     onVm(
       what,
@@ -85,7 +86,8 @@ export const make = <V>({ ask, known, name, spoil, startOf, untrue }: Options<V>
         // its host refuses that where nothing runs
         else if (vm.power === "running") vm.does = "running"
       },
-      onHost(procedure)
+      onHost(procedure),
+      sensible
     )
 
   /** However many others ask meanwhile, and whatever goes wrong: who is told that it was reset is told of something that has been. */
@@ -116,7 +118,8 @@ export const make = <V>({ ask, known, name, spoil, startOf, untrue }: Options<V>
     [2, power("shut down", "stopped", "DOMAIN_SHUTDOWN_FLAGS", (it, id) => it.shutDown(id, { within: 5 }))],
     [2, power("power off", "stopped", "DOMAIN_DESTROY", (it, id) => it.powerOff(id))],
     [2, power("reboot", "same", "DOMAIN_REBOOT", (it, id) => it.reboot(id, { within: 5 }))],
-    [2, power("reset", "same", "DOMAIN_RESET", reset)],
+    // its host refuses what does not run
+    [3, power("reset", "same", "DOMAIN_RESET", reset, ({ power }) => power === "running")],
     [2, power("pause", "paused", "DOMAIN_SUSPEND", (it, id) => it.pause(id))],
     [2, power("resume", "running", "DOMAIN_RESUME", (it, id) => it.resume(id))],
     [

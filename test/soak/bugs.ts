@@ -217,13 +217,6 @@ export const bugs: ReadonlyArray<Bug> = [
     replace: "        })\n"
   },
   {
-    name: "a reset that its host refused is told as done",
-    file: "src/operations/ResetVm.ts",
-    find: "      act: hypervisor.reset(host, { uuid: vm.uuid, domainName: vm.domainName })\n",
-    replace:
-      '      act: Effect.catchTag(hypervisor.reset(host, { uuid: vm.uuid, domainName: vm.domainName }), "HostFailure", () => Effect.void)\n'
-  },
-  {
     name: "what cloud-init is told is not written",
     file: "src/operations/SetCloudInit.ts",
     find: "act: Effect.asVoid(write)",
@@ -247,30 +240,6 @@ export const bugs: ReadonlyArray<Bug> = [
     find: 'succeeded: inventory.settleImage(image.id, "available")',
     replace:
       'succeeded: Effect.zipRight(Effect.orDie(store.remove(source)), inventory.settleImage(image.id, "available"))'
-  },
-  {
-    name: "a published image loses its file before it is checked",
-    file: "src/operations/PublishImage.ts",
-    find: "act: release },",
-    replace: "act: Effect.zipRight(release, store.remove(source)) },"
-  },
-  {
-    name: "an image that is published has its tables, and nothing of the disk",
-    file: "src/ceph/Qcow2.ts",
-    find: "      pieces.push(piece)\n",
-    replace: ""
-  },
-  {
-    name: "what held a disk that could not be published stays",
-    file: "src/operations/PublishImage.ts",
-    find: "        undo: release,\n",
-    replace: ""
-  },
-  {
-    name: "the file of an image that could not be published stays",
-    file: "src/operations/PublishImage.ts",
-    find: "        undo: store.remove(source),\n",
-    replace: ""
   },
   {
     name: "an image that could not be published stays in the inventory",

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import type { ReactNode } from "react"
 import type { Fits, PlannedMove, Rebalancing } from "../../api/Placements.ts"
 import type { HostId } from "../../domain/Ids.ts"
+import { showAllRequired } from "../../domain/Placement.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 import { cli } from "../parts/Commands.ts"
@@ -31,6 +32,14 @@ const fitColumns: ReadonlyArray<Column<Fit>> = [
     name: "Size",
     tone: "main-cell",
     shown: ({ cpu, disk, ram }) => `${counted(cpu, "vCPU")}, ${mebibytes(ram)}, ${gibibytes(disk)}`
+  },
+  { key: "type", name: "Type", className: "right", shown: ({ type }) => type },
+  {
+    key: "requires",
+    name: "Requires of its host",
+    tone: "quiet",
+    className: "lines",
+    shown: ({ requires }) => showAllRequired(requires) ?? "nothing"
   },
   {
     key: "more",

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import { type ReactNode, useState } from "react"
 import type { Plan } from "../../api/Plans.ts"
 import { type Batch, NewVm, NewVms } from "../../api/Vms.ts"
+import { showAllRequired } from "../../domain/Placement.ts"
 import { invalidOf } from "../../client/Errors.ts"
 import { calls, payloadOf, runtime, type Words, wordsOf, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
@@ -381,23 +382,31 @@ export const Create = (): ReactNode => {
               <legend className="field">
                 <span className="label">Size</span>
               </legend>
-              {offered.map(({ cpu, disk, id, ram }) => (
-                <label key={id}>
-                  <input
-                    type="radio"
-                    name="type"
-                    checked={form.instanceType === id}
-                    onChange={() => put({ instanceType: id })}
-                  />
-                  <span>
-                    <strong>{counted(cpu, "vCPU")}</strong>
-                    <br />
-                    <strong>{mebibytes(ram)}</strong>
-                    <br />
-                    <span className="quiet small">{gibibytes(disk)} of disk</span>
-                  </span>
-                </label>
-              ))}
+              {offered.map(({ cpu, disk, id, ram, requires }) => {
+                const needs = showAllRequired(requires)
+                return (
+                  <label key={id}>
+                    <input
+                      type="radio"
+                      name="type"
+                      checked={form.instanceType === id}
+                      onChange={() => put({ instanceType: id })}
+                    />
+                    <span>
+                      <strong>{counted(cpu, "vCPU")}</strong>
+                      <br />
+                      <strong>{mebibytes(ram)}</strong>
+                      <br />
+                      <span className="quiet small">{gibibytes(disk)} of disk</span>
+                      <br />
+                      <span className="quiet small">
+                        type {id}
+                        {needs === null ? "" : `, which requires ${needs}`}
+                      </span>
+                    </span>
+                  </label>
+                )
+              })}
             </fieldset>
             <ChoiceField
               label="Image"

@@ -15,7 +15,7 @@ import { EventType } from "../../domain/Event.ts"
 import { OperationId } from "../../domain/Ids.ts"
 import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
-import { groups, mark, sentence } from "../parts/EventWords.ts"
+import { groups, mark, sentences } from "../parts/EventWords.ts"
 import { Filter } from "../parts/Field.tsx"
 import { VmNamed, VolumeNamed } from "../parts/Named.tsx"
 import { Empty, Failure, Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
@@ -214,7 +214,7 @@ const About = ({ event, snapshot }: { readonly event: Event; readonly snapshot: 
   return operationId === null ? null : <span className="quiet">the fleet</span>
 }
 
-const columns = (snapshot: Snapshot): ReadonlyArray<Column<Event>> => [
+const columns = (snapshot: Snapshot, said: (event: Event) => string): ReadonlyArray<Column<Event>> => [
   {
     key: "time",
     name: "When",
@@ -234,13 +234,13 @@ const columns = (snapshot: Snapshot): ReadonlyArray<Column<Event>> => [
     key: "what",
     name: "What happened",
     className: "lines",
-    title: (event) => sentence(event, snapshot),
+    title: said,
     shown: (event) =>
       event.operationId === null ? (
-        sentence(event, snapshot)
+        said(event)
       ) : (
         <Link to="/operations/$id" params={{ id: event.operationId }}>
-          {sentence(event, snapshot)}
+          {said(event)}
         </Link>
       )
   }
@@ -363,7 +363,13 @@ export const Events = (): ReactNode => {
           </p>
         </>
       ) : shown.length > 0 ? (
-        <Table kind="events" label="events" columns={columns(snapshot)} rows={shown} keyOf={({ id }) => String(id)} />
+        <Table
+          kind="events"
+          label="events"
+          columns={columns(snapshot, sentences(shown, snapshot))}
+          rows={shown}
+          keyOf={({ id }) => String(id)}
+        />
       ) : isLoaded ? (
         <Empty title={isAll ? "Nothing like that happened" : "Nothing like that happened lately"}>
           <p>Whatever changes is told here at once. The newest 100,000 events are kept.</p>

@@ -5,9 +5,9 @@
  */
 import type { Event } from "../../api/Events.ts"
 import type { EventType } from "../../domain/Event.ts"
+import type { HostId } from "../../domain/Ids.ts"
 import { Kind } from "../../api/Operations.ts"
 import * as Schema from "effect/Schema"
-import type { Snapshot } from "../state/Live.ts"
 import { counted, gibibytes, kind, type Shown, type Tone } from "./Words.ts"
 
 /** What a list of events may be narrowed to, and the types that are meant. @since 0.8.0 @category constants */
@@ -61,17 +61,38 @@ const told: Readonly<Record<string, string>> = {
   failed: "failed"
 }
 
-/** After the name of what it is about. @since 0.8.0 @category formatting */
-export const sentence = ({ data, hostId, type }: Event, { hosts }: Pick<Snapshot, "hosts">): string => {
+interface Hosts {
+  readonly hosts: ReadonlyMap<HostId, { readonly name: string }>
+}
+
+/** Whether it says what is wanted of a VM. @since 0.10.0 @category predicates */
+export const isWanted = ({ type }: Event): boolean => type === "vm.created" || type === "vm.changed"
+
+/** In these a VM stays when something else of it is changed. */
+const settled = new Set(["running", "stopped", "paused"])
+
+/** `before`: the one before it of the same VM, of those that say what is wanted of it; undefined: it is not known. */
+const ofVm = (event: Event, { hosts }: Hosts, before: Event | undefined): string => {
+  const { data, hostId, type } = event
+  const state = textOf(data, "state") ?? ""
+  const host = hostId === null ? undefined : hosts.get(hostId)?.name
+  const gone = state === "destroyed" || state === "failed"
+  const is = `${wanted[state] ?? `is ${state}`}${host === undefined || gone ? "" : ` on ${host}`}`
+  if (type === "vm.created" || !settled.has(state)) return is
+  if (before === undefined) return `was changed, and ${is}`
+  if (textOf(before.data, "state") !== state || before.hostId !== hostId) return is
+  const name = textOf(data, "name")
+  return name === null || name === textOf(before.data, "name") ? "was changed" : `is called ${name} now`
+}
+
+const sentence = (event: Event, snapshot: Hosts, before: Event | undefined): string => {
+  const { data, type } = event
   const state = textOf(data, "state") ?? ""
   const reason = textOf(data, "reason")
   switch (type) {
     case "vm.created":
-    case "vm.changed": {
-      const host = hostId === null ? undefined : hosts.get(hostId)?.name
-      const gone = state === "destroyed" || state === "failed"
-      return `${wanted[state] ?? `is ${state}`}${host === undefined || gone ? "" : ` on ${host}`}`
-    }
+    case "vm.changed":
+      return ofVm(event, snapshot, before)
     case "vm.seen":
       return `was seen ${textOf(data, "power") ?? "otherwise"}${because(reason)}`
     case "vm.drift": {
@@ -110,6 +131,19 @@ export const sentence = ({ data, hostId, type }: Event, { hosts }: Pick<Snapshot
         ? "has other settings"
         : `is ${textOf(data, "status") ?? ""}${because(reason)}`
   }
+}
+
+/** What is said of each after the name of what it is about; `events` are the newest first. @since 0.10.0 @category formatting */
+export const sentences = (events: ReadonlyArray<Event>, snapshot: Hosts): ((event: Event) => string) => {
+  const before = new Map<Event["id"], Event>()
+  const later = new Map<Event["vmId"], Event>()
+  for (const event of events) {
+    if (!isWanted(event)) continue
+    const next = later.get(event.vmId)
+    if (next !== undefined) before.set(next.id, event)
+    later.set(event.vmId, event)
+  }
+  return (event) => sentence(event, snapshot, before.get(event.id))
 }
 
 const bad = new Set(["failed", "down", "crashed", "refused"])

@@ -10,7 +10,7 @@ import { useState } from "react"
 import type { Event } from "../../api/Events.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { VmId, VolumeId } from "../../domain/Ids.ts"
-import { mark, sentence } from "../parts/EventWords.ts"
+import { isWanted, mark, sentences } from "../parts/EventWords.ts"
 import { Failure, Loading, State, useSnapshot } from "../parts/Parts.tsx"
 import { briefly, gibibytes } from "../parts/Words.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
@@ -28,13 +28,17 @@ const eventsAtom = Atom.family((id: VmId) =>
     Effect.gen(function* () {
       const { events } = yield* calls
       let newest: ReadonlyArray<Event> = []
+      // what was wanted before the oldest that is shown
+      let before: ReadonlyArray<Event> = []
       let read = yield* events.listEvents({ urlParams: { vm: id, limit: page } })
       while (read.items.length > 0) {
-        newest = [...newest, ...read.items].slice(-most)
+        const all = [...newest, ...read.items]
+        newest = all.slice(-most)
+        before = [...before, ...all.slice(0, -most).filter(isWanted)].slice(-1)
         if (read.items.length < page) break
         read = yield* events.listEvents({ urlParams: { vm: id, limit: page, after: read.next } })
       }
-      return newest.toReversed()
+      return { shown: newest.toReversed(), before }
     })
   )
 )
@@ -55,21 +59,22 @@ export const Events = ({ vm }: { readonly vm: Vm }) => {
       {Result.builder(read)
         .onInitial(() => <Loading />)
         .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
-        .onSuccess((events) =>
-          events.length === 0 ? (
+        .onSuccess(({ before, shown }) => {
+          const said = sentences([...shown, ...before], snapshot)
+          return shown.length === 0 ? (
             <p className="quiet">None of those that are kept is about it.</p>
           ) : (
             <ul className="list">
-              {events.map((event) => (
+              {shown.map((event) => (
                 <li key={event.id}>
                   <State {...mark(event)} />
-                  <span className="small">{sentence(event, snapshot)}</span>
+                  <span className="small">{said(event)}</span>
                   <span className="quiet small end">{briefly(event.time)}</span>
                 </li>
               ))}
             </ul>
           )
-        )
+        })
         .render()}
     </section>
   )

@@ -259,7 +259,9 @@ export function of(error: Known): P.Problem {
     case "StorageFailure":
       return unavailable("storage_failed", "The storage fails", message)
     case "PersistenceError":
-      return unavailable("database", "The database fails", message)
+      return error.lasting === true
+        ? new P.Unavailable({ status: 503, code: "database", title: "The database fails", detail: message })
+        : unavailable("database", "The database fails", message)
   }
 }
 

@@ -207,11 +207,12 @@ export const fits = ({ hosts, losses, open, reserved, types }: FitsReport): Fits
   hosts,
   open,
   reserved,
-  types: types.map(({ hosts, limit, more, type: { cpu, disk, ram, tid } }) => ({
+  types: types.map(({ hosts, limit, more, type: { cpu, disk, ram, requires = {}, tid } }) => ({
     type: tid,
     cpu,
     ram,
     disk,
+    requires,
     more,
     hosts,
     limit

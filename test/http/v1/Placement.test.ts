@@ -243,4 +243,49 @@ describe("rules through the API", () => {
       }),
     patience
   )
+
+  it.scopedLive(
+    "can be written back as they were read, those of the VM's type among them, which stay",
+    () =>
+      Effect.gen(function* () {
+        const types = fleet.types.map((type) => (type.tid === 1 ? { ...type, requires: { rack: ["r1", "r2"] } } : type))
+        const app = yield* App.make({ ...fleet, types })
+        const made = yield* app.done("POST", "/vms", one("a", apart("web", "host")))
+        const path = `/vms/${Number(made.json.vmId)}`
+        const before = yield* app.get(path)
+        const { placement } = before.json
+        const rules = [
+          { strength: "must", kind: "apart", group: "web", over: "host" },
+          { strength: "must", kind: "on", label: "rack", values: ["r1", "r2"], type: 1 }
+        ]
+        assert.deepStrictEqual(placement, { group: "web", rules })
+        const same = yield* app.ask("PATCH", path, { placement })
+        assert.strictEqual(same.status, 200, JSON.stringify(same.json))
+        assert.deepStrictEqual(same.json.placement, placement)
+        assert.strictEqual(same.headers.get("etag"), before.headers.get("etag"))
+        // only the type's are left of it, in another order, and as a rule of another type
+        const other = rules.map((rule) => ("type" in rule ? { ...rule, type: 2, values: ["r9"] } : rule)).toReversed()
+        const less = yield* app.ask("PATCH", path, { placement: { group: null, rules: other.slice(0, 1) } })
+        assert.deepStrictEqual(less.json.placement, { group: null, rules: rules.slice(1) })
+
+        // of another's answer
+        const [apartly, required] = rules
+        const like = yield* app.done("POST", "/vms", one("b", { group: "web", rules: [required, apartly] }))
+        const copy = yield* app.get(`/vms/${Number(like.json.vmId)}`)
+        assert.deepStrictEqual(copy.json.placement, placement)
+        const plain = yield* app.done("POST", "/vms", {
+          name: "c",
+          instanceType: 2,
+          placement: { rules: other.slice(0, 1) }
+        })
+        assert.isNull((yield* app.get(`/vms/${Number(plain.json.vmId)}`)).json.placement)
+        const fits = yield* app.get("/fits")
+        assert.deepInclude(Array.isArray(fits.json.types) ? fits.json.types[0] : null, {
+          type: 1,
+          requires: { rack: ["r1", "r2"] },
+          hosts: 10
+        })
+      }),
+    patience
+  )
 })

@@ -106,6 +106,16 @@ const table: Readonly<Record<Problems.Known["_tag"], readonly [Problems.Known, s
   PersistenceError: [new Errors.PersistenceError({ action: "read", cause: new Error("full") }), 503, "database"]
 }
 
+describe("a database that fails", () => {
+  it("is worth another try, but where somebody has to do something first", () => {
+    const failed = { action: "read", cause: new Error("full") }
+    assert.propertyVal(Problems.of(new Errors.PersistenceError(failed)), "retryAfter", 5)
+    const lasting = Problems.of(new Errors.PersistenceError({ ...failed, lasting: true }))
+    assert.deepInclude(lasting, { status: 503, code: "database" })
+    assert.notProperty(lasting, "retryAfter")
+  })
+})
+
 describe("what is refused", () => {
   it.scopedLive("is not said: it may be a password, or user data, of the wrong type", () =>
     Effect.gen(function* () {

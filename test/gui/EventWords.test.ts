@@ -1,0 +1,64 @@
+/** What is said of events, with what is known of those before them. */
+import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import type { Event } from "../../src/api/Events.ts"
+import { EventId, type EventType } from "../../src/domain/Event.ts"
+import { HostId, VmId } from "../../src/domain/Ids.ts"
+import * as EventWords from "../../src/gui/parts/EventWords.ts"
+
+/** Oldest first: what is said of each. */
+const said = (
+  events: ReadonlyArray<readonly [vm: number, type: EventType, state: string, name?: string, host?: number]>
+) => {
+  const all = events
+    .map(([vm, type, state, name = "web", host = 1], i): Event => ({
+      id: EventId.make(i + 1),
+      time: DateTime.unsafeMake(i),
+      type,
+      vmId: VmId.make(vm),
+      hostId: HostId.make(host),
+      volumeId: null,
+      snapshotId: null,
+      imageId: null,
+      operationId: null,
+      data: { name, state, hostId: host }
+    }))
+    .toReversed()
+  const sentence = EventWords.sentences(all, { hosts: new Map() })
+  return all.map(sentence).toReversed()
+}
+
+describe("what is wanted of a VM", () => {
+  it("is said where it has become another, and all else is told as a change", () => {
+    assert.deepStrictEqual(
+      said([
+        [1, "vm.created", "creating"],
+        [1, "vm.changed", "running"],
+        [2, "vm.created", "creating"],
+        [1, "vm.seen", "running"],
+        [1, "vm.changed", "running"],
+        [2, "vm.changed", "running"],
+        [1, "vm.changed", "stopped"],
+        [1, "vm.changed", "stopped", "shop"],
+        [1, "vm.changed", "stopped", "shop", 2],
+        [1, "vm.changed", "destroying", "shop", 2]
+      ]),
+      [
+        "is being created",
+        "is to be running",
+        "is being created",
+        "was seen otherwise",
+        "was changed",
+        "is to be running",
+        "is to be stopped",
+        "is called shop now",
+        "is to be stopped",
+        "is being destroyed"
+      ]
+    )
+  })
+
+  it("is said of the oldest that is known, which may have changed anything", () => {
+    assert.deepStrictEqual(said([[1, "vm.changed", "running"]]), ["was changed, and is to be running"])
+  })
+})
