@@ -116,14 +116,19 @@ const askedFor = (
   if (headers["if-none-match"] !== undefined) return null
   const rest = url.slice(list.length)
   const [, id] = plainId.exec(rest) ?? []
-  if (id !== undefined) return Effect.map(reality.vm(VmId.make(Number(id), { disableValidation: true })), ofOne)
+  // nothing is asked for before it is known who asks
+  if (id !== undefined) {
+    return Effect.suspend(() => Effect.map(reality.vm(VmId.make(Number(id), { disableValidation: true })), ofOne))
+  }
   const listing = plainListing.exec(rest)
   if (listing === null) return null
   const [, limit, cursor] = listing
-  return ofPage(reality, {
-    ...(limit === undefined ? {} : { limit: Number(limit) }),
-    ...(cursor === undefined ? {} : { cursor })
-  })
+  return Effect.suspend(() =>
+    ofPage(reality, {
+      ...(limit === undefined ? {} : { limit: Number(limit) }),
+      ...(cursor === undefined ? {} : { cursor })
+    })
+  )
 }
 
 /**

@@ -70,7 +70,7 @@ describe("a VM and a page of them", () => {
 
   it.scopedLive("are refused to whom their endpoints are refused, in the same words", () =>
     Effect.gen(function* () {
-      const { admins, ask, forward, someone } = yield* Guarded.make()
+      const { admins, ask, fabric, forward, someone } = yield* Guarded.make()
       yield* admins
       const viewer = yield* someone("viewer")
       const refusals: ReadonlyArray<readonly [number, Readonly<Record<string, string>>]> = [
@@ -93,6 +93,7 @@ describe("a VM and a page of them", () => {
           assert.strictEqual(answers[0]?.text, answers[1]?.text)
         }
       }
+      assert.deepStrictEqual(fabric.calls, [])
     })
   )
 
