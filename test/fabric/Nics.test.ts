@@ -108,9 +108,9 @@ describe("a VM's NICs", () => {
         for (const name of ["a", "b", "c"]) assert.strictEqual((yield* create(name, [{ network: "dmz" }])).hostId, 1)
         assert.strictEqual((yield* create("d", [{ network: "lan" }])).hostId, 2)
         const refusal = (nic: NewNic) => Effect.map(Effect.flip(create("e", [nic])), ({ message }) => message)
-        assert.match(
+        assert.include(
           yield* refusal({ network: "lab" }),
-          /pm 1 \(root@sim-1\): it has no network lab.*pm 2 \(root@sim-2\): it has no network lab/
+          "2 hosts (pm 1 (root@sim-1), pm 2 (root@sim-2)): it has no network lab"
         )
         assert.include(
           yield* refusal({ network: "trunk", vlan: 13 }),

@@ -57,7 +57,7 @@ describe("VMs on a simulated fleet", () => {
         assert.strictEqual(refused.length, 70 - 64)
         for (const error of refused) {
           assert.strictEqual(error._tag, "NoFeasibleHost")
-          assert.match(error.message, /pm 1 \(root@sim-1\): .*memory.*pm 2 \(root@sim-2\): .*memory/)
+          assert.match(error.message, /2 hosts \(pm 1 \(root@sim-1\), pm 2 \(root@sim-2\)\): .*memory/)
         }
         yield* World.agree(world)
       }).pipe(Effect.provide(world.life))
