@@ -98,7 +98,7 @@ describe.skipIf(Browsers.isMissing)("capacity (needs chromium)", () => {
       const { types } = decodeFits((await gui().ask("GET", "/fits")).answer)
       const more = types.find(({ type }) => type === 1)?.more ?? 0
       assert.isAbove(more, 0)
-      await row(page, "1 vCPU, 512 MiB, 10 GiB").getByText(new Intl.NumberFormat("en").format(more)).waitFor()
+      await row(page, "1: 1 vCPU, 512 MiB, 10 GiB").getByText(new Intl.NumberFormat("en").format(more)).waitFor()
       await page.getByText("Whichever host is lost, its VMs fit on the others.").waitFor()
       await look(page, "capacity")
     }))

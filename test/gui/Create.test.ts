@@ -56,7 +56,7 @@ describe.skipIf(Browsers.isMissing)("a new VM (needs chromium)", () => {
       await page.getByLabel("Model 2").selectOption("e1000e")
       await page.getByLabel("MAC address 2").fill("not an address")
       await preview(page)
-        .getByText(/expected the address of one card in lower case/)
+        .getByText(/expected the address of one card, as 52:54/)
         .waitFor()
       await page.getByLabel("MAC address 2").fill("52:54:00:AA:00:01")
       await preview(page)
