@@ -113,6 +113,12 @@ interface Call {
 
 const text = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value))
 
+/** As a part of a path. `.` and `..`, however they are written, are none: a URL is without them before it is sent, and for something else. */
+const inPath = (said: string): string => {
+  const part = encodeURIComponent(said.replace(/[\ud800-\udfff]/gu, ""))
+  return /^\.{1,2}$/.test(part) ? `${part}.7` : part
+}
+
 const callOf = ({ method, path, spec }: Contract.Operation): fc.Arbitrary<Call> => {
   const parameters = list(spec.parameters).map(Contract.members)
   const values = parameters.map(({ in: where, name, schema }) =>
@@ -138,8 +144,7 @@ const callOf = ({ method, path, spec }: Contract.Operation): fc.Arbitrary<Call> 
       const headers: Record<string, string> = {}
       for (const [index, { in: where, name, required }] of parameters.entries()) {
         const said = text(given[index]) ?? ""
-        if (where === "path")
-          url = url.replace(`{${String(name)}}`, encodeURIComponent(said.replace(/[\ud800-\udfff]/gu, "")))
+        if (where === "path") url = url.replace(`{${String(name)}}`, inPath(said))
         else if (required !== true && (chance[index] ?? 0) > 0) continue
         else if (where === "query") query.append(String(name), said)
         else headers[String(name)] = said
