@@ -17,7 +17,7 @@ import type { Operation } from "../src/domain/Operation.ts"
 import { changed as placed, countedIn, ofType } from "../src/domain/Placement.ts"
 import * as Quota from "../src/domain/Quota.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
-import { changed, Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
+import { changed, unsaid, Vm, type VmSeen, type VmSettings, type VmState } from "../src/domain/Vm.ts"
 import {
   type AdmitVm,
   type Confirm,
@@ -52,18 +52,6 @@ import * as Volumes from "./sql/Volumes.ts"
 const vmColumnNames =
   "id, uuid, name, tid, image_id, host_id, cpu, ram, disk, nics, driver, state, on_crash, protected, autostart, " +
   "description, tags, labels, placement, applied, created_at, owner"
-
-/** What a VM has of which nothing is said. */
-const unsaid = (name: string): VmSettings => ({
-  name,
-  onCrash: "leave",
-  protected: false,
-  autostart: false,
-  description: "",
-  tags: [],
-  labels: {},
-  placement: null
-})
 
 const placementText = (placement: Vm["placement"]): string | null =>
   placement === null ? null : Rows.encodePlacement(placement)
@@ -248,7 +236,7 @@ const make = Effect.gen(function* () {
     const nics = yield* nicRows.ofNewVm(request.nics ?? [{}])
     const { driver, pool } = request.disk
     const shape = [uuid, request.name, tid, request.imageId, hostId, cpu, ram, disk, Rows.encodeNics(nics)]
-    const settings = changed(unsaid(request.name), { ...request.settings, onCrash: request.onCrash })
+    const settings = changed({ ...unsaid, name: request.name }, { ...request.settings, onCrash: request.onCrash })
     const rows = yield* insertVm(...shape, driver, pool, ...settingsOf(settings), owner, now, now)
     const vm = yield* Rows.vms.one(yield* Rows.only(rows, "the VM was not written"))
     yield* nicRows.keep(vm.id, nics, nics.length + 1)

@@ -151,6 +151,17 @@ export interface VmSettings {
   readonly placement: Placement | null
 }
 
+/** What a VM has of which nothing is said. @since 0.10.0 @category constants */
+export const unsaid: Omit<VmSettings, "name"> = {
+  onCrash: "leave",
+  protected: false,
+  autostart: false,
+  description: "",
+  tags: [],
+  labels: {},
+  placement: null
+}
+
 /** What is to be different; of labels those that are named, and null takes one away. @since 0.6.0 @category models */
 export interface VmChange extends Partial<Omit<VmSettings, "labels">> {
   readonly labels?: Readonly<Record<string, string | null>>

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { InvalidArgument } from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
+import { unsaid } from "../domain/Vm.ts"
 import type { RequestKey } from "../services/Inventory.ts"
 import { Asker } from "./Asker.ts"
 
@@ -81,15 +82,10 @@ export const pathOf = (url: string): string => {
   return Option.getOrElse(decoded(path), () => path)
 }
 
-/** What a new VM is without a word; that a request says so explicitly makes it no other one. */
-const unsaid: Readonly<Record<string, string>> = {
-  autostart: "false",
-  description: '""',
-  labels: "{}",
-  placement: "null",
-  protected: "false",
-  tags: "[]"
-}
+/** What a new VM is without a word, by its fields' names; that a request says so explicitly makes it no other one. */
+const usual: ReadonlyMap<string, string> = new Map(
+  Object.entries(unsaid).map(([name, value]) => [name, canonical(value)])
+)
 
 /** One NIC of which nothing is said, as `Nics.said` has it. */
 const usualNics = "[[null,null,null,null]]"
@@ -100,7 +96,7 @@ const ofVm = (part: unknown): ReadonlyArray<unknown> => {
   if (part === usualNics) return []
   const settings = part.startsWith("{") ? Option.getOrNull(fromJson(part)) : null
   if (!isObject(settings)) return [part]
-  const said = Object.entries(settings).filter(([name, value]) => canonical(value) !== unsaid[name])
+  const said = Object.entries(settings).filter(([name, value]) => canonical(value) !== usual.get(name))
   return said.length === 0 ? [] : [canonical(Object.fromEntries(said))]
 }
 

@@ -13,7 +13,7 @@ import { calls, payloadOf, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 import { typesAtom } from "../state/Types.ts"
 import type { Commanded } from "../parts/Commands.ts"
-import { CheckField, TextField } from "../parts/Field.tsx"
+import { CheckField, nextKey, TextField } from "../parts/Field.tsx"
 import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
 import { Empty, Failure, Loading, State, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { useKnown } from "../parts/PlacementFields.tsx"
@@ -141,9 +141,7 @@ const Requirements = ({
           type="button"
           className="button"
           disabled={requires.length >= most.required}
-          onClick={() =>
-            put([...requires, { key: Math.max(0, ...requires.map(({ key }) => key)) + 1, label: "", values: "" }])
-          }
+          onClick={() => put([...requires, { key: nextKey(requires), label: "", values: "" }])}
         >
           Require a label of hosts
         </button>

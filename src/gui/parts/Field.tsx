@@ -5,6 +5,10 @@
  */
 import { type ReactNode, useId } from "react"
 
+/** For one more in a form that has several of a kind. @since 0.10.0 @category conversions */
+export const nextKey = (all: ReadonlyArray<{ readonly key: number }>): number =>
+  Math.max(0, ...all.map(({ key }) => key)) + 1
+
 /** A label, what is filled in, and what is said of it. @since 0.8.0 @category components */
 export const Field = ({
   children,

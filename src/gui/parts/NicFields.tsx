@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type { Network } from "../../api/Networks.ts"
 import { NicModel, nicSlots } from "../../domain/Nic.ts"
 import { calls, runtime } from "../state/Api.ts"
-import { ChoiceField, TextField } from "./Field.tsx"
+import { ChoiceField, nextKey, TextField } from "./Field.tsx"
 import { counted } from "./Words.ts"
 
 /** As it is filled in. @since 0.8.0 @category models */
@@ -152,7 +152,7 @@ export const NicFields = ({
           type="button"
           className="button"
           disabled={nics.length >= nicSlots}
-          onClick={() => put([...nics, { key: Math.max(0, ...nics.map(({ key }) => key)) + 1, ...blank }])}
+          onClick={() => put([...nics, { key: nextKey(nics), ...blank }])}
         >
           {nics.length === 0 ? "Add a NIC" : "Add another NIC"}
         </button>

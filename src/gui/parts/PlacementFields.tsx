@@ -9,7 +9,7 @@ import type { Vm } from "../../api/Vms.ts"
 import { type Asked, type AskedRule, most, own, readValues, showValues, type Strength } from "../../domain/Placement.ts"
 import type { VmId } from "../../domain/Ids.ts"
 import type { Snapshot } from "../state/Live.ts"
-import { ChoiceField, TextField } from "./Field.tsx"
+import { ChoiceField, nextKey, TextField } from "./Field.tsx"
 import { useSnapshot } from "./Parts.tsx"
 
 type Kind = AskedRule["kind"]
@@ -358,7 +358,7 @@ export const PlacementFields = ({
   const { vms } = useSnapshot()
   const known = useKnown()
   const { group, rules } = placement
-  const blank: RuleForm = { ...ruleForm, key: Math.max(0, ...rules.map(({ key }) => key)) + 1 }
+  const blank: RuleForm = { ...ruleForm, key: nextKey(rules) }
   return (
     <>
       <TextField
