@@ -39,9 +39,13 @@ const told = ({ data, hostId, imageId, operationId, snapshotId, type, vmId, volu
   data
 ]
 
+/** Not so one that is not there yet, which is refused as well. */
 const isForgotten = (cursor: number) =>
   Effect.flatMap(EventLog, (log) =>
-    Effect.map(Effect.either(log.after(EventId.make(cursor), 1)), (found) => found._tag === "Left")
+    log.after(EventId.make(cursor), 1).pipe(
+      Effect.as(false),
+      Effect.catchTag("EventsLost", ({ oldest }) => Effect.succeed(oldest > cursor + 1))
+    )
   )
 
 /** It is forgotten in the background. */
