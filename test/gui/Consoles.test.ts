@@ -79,6 +79,8 @@ describe.skipIf(Browsers.isMissing)("a serial console (needs chromium)", () => {
 
   it("gives its guest what is typed once it is connected, also before what was printed is there", async () => {
     const id = await gui().made("early")
+    // one that is not up hears nothing
+    await assertAt(`/vms/${id}/console`, isUp)
     await assertAt(`/vms/${id}`, async (page) => {
       let goOn = () => {}
       const held = new Promise<void>((resolve) => {

@@ -104,8 +104,9 @@ class Screen {
     this.#replaying++
     this.terminal.write(log.subarray(0, log.length - overlap(log, live)), () => {
       this.#replaying--
-      this.terminal.write(live)
     })
+    // not only then: what comes meanwhile comes after it
+    this.terminal.write(live)
   }
 
   attach(socket: WebSocket): void {
