@@ -146,7 +146,12 @@ NodeRuntime.runMain(main, {
   disablePrettyLogger: true,
   disableErrorReporting: true,
   teardown: (ended, onExit) => {
-    if (Exit.isSuccess(ended)) return onExit(typeof ended.value === "number" ? ended.value : exit.done)
+    if (Exit.isSuccess(ended)) {
+      const status = typeof ended.value === "number" ? ended.value : exit.done
+      // nothing is left to be written: waiting for what Node does of itself would be for its garbage alone
+      if (process.stdout.writableLength + process.stderr.writableLength === 0) process.exit(status)
+      return onExit(status)
+    }
     if (Cause.isInterruptedOnly(ended.cause)) return onExit(exit.interrupted)
     process.stderr.write(`vmfabric: this is a mistake in vmfabric itself: ${Cause.pretty(ended.cause)}\n`)
     onExit(exit.failed)

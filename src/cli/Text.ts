@@ -3,7 +3,7 @@
  *
  * @since 0.5.0
  */
-import stringWidth from "string-width"
+import stringWidth from "fast-string-width"
 
 /** Control characters, and those that change the direction or break a line: with them a name could write what it likes over the screen. */
 const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g

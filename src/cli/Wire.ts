@@ -11,7 +11,6 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Duplex } from "node:stream"
-import { createWebSocketStream, WebSocket } from "ws"
 import { protocolsOf } from "../api/Consoles.ts"
 import * as Problem from "../api/Problem.ts"
 import { reasonOf, Unreachable } from "../client/Errors.ts"
@@ -48,6 +47,8 @@ export const open = Effect.fn("Wire.open")(function* (
   path: string,
   ticket: Redacted.Redacted<string>
 ): Effect.fn.Return<Wire, WireError, Scope.Scope | FileSystem.FileSystem> {
+  // few commands need it, and all would load it
+  const { createWebSocketStream, WebSocket } = yield* Effect.promise(() => import("ws"))
   const ca = yield* authorityOf(caFile)
   const address = `${url.replace(/^http/, "ws").replace(/\/+$/, "")}${path}`
   const closed = yield* Deferred.make<Closed>()

@@ -1,7 +1,7 @@
 /** The package as it is installed: not this folder, but what `npm pack` makes of it, in an empty project with what npm brings beside it. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join, relative, resolve } from "node:path"
 import { promisify } from "node:util"
@@ -76,6 +76,7 @@ describe("the package", () => {
     folder = await mkdtemp(join(tmpdir(), "vmfabric-package-"))
     // types are checked elsewhere
     await run(root, process.execPath, compiler, "--project", "tsconfig.build.json", "--noCheck")
+    await run(root, "npm", "run", "-s", "bundle")
     await built()
     const packed = await run(root, "npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", folder)
     await writeFile(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
@@ -98,6 +99,20 @@ describe("the package", () => {
     await writeFile(join(folder, "program.js"), program)
     const printed = await run(folder, process.execPath, "program.js")
     assert.match(printed, /^hello is running\ntrue unreachable function$/m)
+  }, 60_000)
+
+  it("has its command line in one file, whose compiled code is kept for the next command", async () => {
+    const cache = join(folder, "cache")
+    const command = ["node_modules/vmfabric/dist/src/bin/vmfabric.js", "vm", "--help"]
+    const printed = () => run(folder, "env", `XDG_CACHE_HOME=${cache}`, process.execPath, ...command)
+    const first = await printed()
+    assert.include(first, "vmfabric vm")
+    const [file = "", ...others] = await readdir(join(cache, "vmfabric"))
+    assert.deepStrictEqual(others, [])
+    const written = await stat(join(cache, "vmfabric", file))
+    assert.isAbove(written.size, 500_000)
+    assert.strictEqual(await printed(), first)
+    assert.strictEqual((await stat(join(cache, "vmfabric", file))).mtimeMs, written.mtimeMs)
   }, 60_000)
 
   it("has the web interface, and needs nothing for it", async () => {
