@@ -148,9 +148,9 @@ NodeRuntime.runMain(main, {
   teardown: (ended, onExit) => {
     if (Exit.isSuccess(ended)) {
       const status = typeof ended.value === "number" ? ended.value : exit.done
-      // nothing is left to be written: waiting for what Node does of itself would be for its garbage alone
-      if (process.stdout.writableLength + process.stderr.writableLength === 0) process.exit(status)
-      return onExit(status)
+      // all is written then, or it is told by whoever hears of errors; Node would still look after its garbage, with nobody to need it
+      process.stdout.write("", (error) => (error === null || error === undefined ? process.exit(status) : undefined))
+      return
     }
     if (Cause.isInterruptedOnly(ended.cause)) return onExit(exit.interrupted)
     process.stderr.write(`vmfabric: this is a mistake in vmfabric itself: ${Cause.pretty(ended.cause)}\n`)

@@ -77,7 +77,7 @@ const bundle = async (): Promise<void> => {
     conditions: ["vmfabric-source"],
     external: ["better-sqlite3", "ssh2"],
     minifySyntax: true,
-    banner: { js: 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);' },
+    banner: { js: 'import{createRequire as requireOf}from"node:module";const require=requireOf(import.meta.url);' },
     logLevel: "warning"
   })
   const inputs = Object.keys(metafile.inputs).filter((file) => existsSync(join(root, file)))
