@@ -9,7 +9,7 @@
  * @since 0.7.0
  */
 import * as Either from "effect/Either"
-import { featureLabel, featureOf, type Host, type HostStatus } from "../domain/Host.ts"
+import { featureLabel, featureOf, type Host, type HostStatus, ownLabels } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
@@ -871,6 +871,8 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     for (const selector of shape.selectors) {
       const { rule } = selector
       if (rule.kind !== "hosts" || selector.points !== null || matches(selector, slot)) continue
+      // what it has by itself is not known yet, which is said already
+      if (host.capacity === null && rule.label.startsWith(ownLabels)) continue
       const value = labelOf(host, rule.label)
       const reason = value === undefined ? `it has no label ${rule.label}` : `its ${rule.label} is ${value}`
       blocks.push({ _tag: "Rule", rule, reason })

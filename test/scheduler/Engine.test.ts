@@ -571,6 +571,17 @@ describe("Engine", () => {
     assert.deepStrictEqual(engine.free(host.id), { ...capacity, cpu: capacity.cpu - 1 })
   })
 
+  it("does not say what a host lacks of which nothing is known yet, but for the labels that it was given", () => {
+    const engine = Engine.make()
+    engine.set(engineHost(1, { capacity: null, labels: { rack: "b" } }))
+    const kvm: Rule = { strength: "must", kind: "hosts", label: "host.virt", is: "in", values: ["kvm"] }
+    const inA: Rule = { strength: "must", kind: "hosts", label: "rack", is: "in", values: ["a"] }
+    const { groups } = Explain.refusal(engine, { resources: { cpu: 1, ram: 1, disk: 1 }, rules: [kvm, inA] })
+    assert.deepStrictEqual(groups.map(Explain.showRefused), [
+      "node1: what it has is not known yet; it must be on a host with rack in a, and its rack is b"
+    ])
+  })
+
   it("explains a placement and a refusal in words that say what to do", () => {
     const engine = Engine.make()
     const racks = ["a", "a", "b", "b", "b"]
