@@ -90,11 +90,15 @@ const usual: ReadonlyMap<string, string> = new Map(
 /** One NIC of which nothing is said, as `Nics.said` has it. */
 const usualNics = "[[null,null,null,null]]"
 
+/** A VM keeps its tags in order of their names, in whatever they are given. */
+const inOrder = (value: unknown): unknown =>
+  isObject(value) && Array.isArray(value["tags"]) ? { ...value, tags: value["tags"].toSorted() } : value
+
 /** A new VM's settings or NICs; none: they are what is usual. */
 const ofVm = (part: unknown): ReadonlyArray<unknown> => {
   if (typeof part !== "string") return [part]
   if (part === usualNics) return []
-  const settings = part.startsWith("{") ? Option.getOrNull(fromJson(part)) : null
+  const settings = part.startsWith("{") ? inOrder(Option.getOrNull(fromJson(part))) : null
   if (!isObject(settings)) return [part]
   const said = Object.entries(settings).filter(([name, value]) => canonical(value) !== usual.get(name))
   return said.length === 0 ? [] : [canonical(Object.fromEntries(said))]
@@ -108,7 +112,7 @@ const ofRequest = (said: ReadonlyArray<unknown>): ReadonlyArray<unknown> =>
     if (typeof part !== "string") return part
     if (methods.has(said[index - 1])) return pathOf(part)
     if (!methods.has(said[index - 2])) return part
-    return Option.match(fromJson(part), { onNone: () => part, onSome: canonical })
+    return Option.match(fromJson(part), { onNone: () => part, onSome: (content) => canonical(inOrder(content)) })
   })
 
 const comparable = (fingerprint: string): string => {

@@ -28,6 +28,10 @@ const same: ReadonlyArray<readonly [one: ReadonlyArray<unknown>, other: Readonly
     ["VMs", "lo", 1, null, "leave", 2, '{"autostart":false,"tags":["x"],"placement":null}']
   ],
   [
+    ["VM", "lo", 1, null, "leave", '{"tags":["a","b"]}'],
+    ["VM", "lo", 1, null, "leave", '{"tags":["b","a"]}']
+  ],
+  [
     ["POST", "/api/v1/vms/1/shut-down", '{"force":true,"timeout":3}'],
     ["POST", "//api/v1/vms/1//shut-down/?x", '{"timeout":3,"force":true}']
   ],
@@ -42,9 +46,10 @@ const others: ReadonlyArray<readonly [one: ReadonlyArray<unknown>, other: Readon
     ["VM", "lo", 1, null, "leave", '{"labels":{"a":"1","b":"2"}}'],
     ["VM", "lo", 1, null, "leave", '{"labels":{"a":"2","b":"1"}}']
   ],
+  // only a VM's are a set
   [
-    ["VM", "lo", 1, null, "leave", '{"tags":["a","b"]}'],
-    ["VM", "lo", 1, null, "leave", '{"tags":["b","a"]}']
+    ["ada", "admin", "POST", "/api/v1/webhooks", '{"types":["a","b"]}'],
+    ["ada", "admin", "POST", "/api/v1/webhooks", '{"types":["b","a"]}']
   ],
   [
     ["VM", "lo", 1, null, "leave"],

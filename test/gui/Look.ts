@@ -21,6 +21,8 @@ const violations = async (page: Page) => {
 
 const phone = { width: 360, height: 740 }
 const desk = { width: 1440, height: 900 }
+/** Widths between the two and beyond, in pixels: windows beside others, tablets, and where columns come and go. */
+const others = [480, 768, 1024, 1120, 1240, 1920]
 const wall = { width: 3840, height: 2160 }
 
 const pictured = (page: Page, name: string) => page.screenshot({ path: join(Browsers.pictures, `${name}.png`) })
@@ -42,6 +44,12 @@ export const look = async (page: Page, name: string) => {
     const wide: unknown = await page.evaluate("document.documentElement.scrollWidth")
     assert.isAtMost(Number(wide), viewport.width, `${name} on a ${size}`)
     assert.deepStrictEqual(await page.evaluate(brokenRows), [], `${name} on a ${size}`)
+  }
+  for (const width of others) {
+    await page.setViewportSize({ width, height: desk.height })
+    const wide: unknown = await page.evaluate("document.documentElement.scrollWidth")
+    assert.isAtMost(Number(wide), width, `${name}, ${width} pixels wide`)
+    assert.deepStrictEqual(await page.evaluate(brokenRows), [], `${name}, ${width} pixels wide`)
   }
   await page.setViewportSize(desk)
 }
