@@ -133,7 +133,7 @@ export type Allowed = "yes" | "not now" | "never"
 /** @since 0.7.0 @category models */
 export interface Options {
   readonly weights?: Score.Weights
-  /** sizes that are usual, for the fragmentation term; absent: it says the same of every host */
+  /** sizes that are usual, by how often they come, for the fragmentation term; absent: it says the same of every host */
   readonly usual?: ReadonlyArray<Score.Usual>
   /** how many shapes have a ranking (about 40 bytes a host each); the one asked for longest ago makes room. Absent: 64 */
   readonly shapes?: number
@@ -381,7 +381,7 @@ interface Places {
 
 /** @since 0.7.0 @category constructors */
 export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread }: Options = {}): Engine => {
-  let usualSizes = Score.normalize(usual)
+  let usualSizes = Score.byDemand(usual)
   const slots = new Map<number, number>()
   const vacant: Array<number> = []
   const hosts: Array<EngineHost | undefined> = []
@@ -1201,7 +1201,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     judging,
     survey,
     expect: (usual) => {
-      usualSizes = Score.normalize(usual)
+      usualSizes = Score.byDemand(usual)
       // a change of no host, before which nobody knows anything
       if (weights.fragmentation > 0) forgotten = ++changes
     },
