@@ -8,8 +8,9 @@ import * as Option from "effect/Option"
 import { InvalidArgument } from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
 import { unsaid } from "../domain/Vm.ts"
-import type { RequestKey } from "../services/Inventory.ts"
+import type { Inventory, RequestKey } from "../services/Inventory.ts"
 import { Asker } from "./Asker.ts"
+import { Intent } from "./Intent.ts"
 
 const isKey = (key: string): boolean => /^[\x21-\x7e]{1,255}$/.test(key)
 
@@ -51,6 +52,23 @@ export const make = (
 /** The fields of a request with that key. @since 0.3.0 @category conversions */
 export const field = (key: RequestKey | undefined, replaces?: OperationId): { readonly key?: RequestKey } =>
   key === undefined ? {} : { key: replaces === undefined ? key : { ...key, replaces } }
+
+/**
+ * The key of what is really done. A plan has none: what the request would do is planned, and not what it has led to; but that the key is another
+ * request's is told here, for so the request would be answered. Nothing is written.
+ *
+ * @since 0.11.0 @category combinators
+ */
+export const unlessPlanned = Effect.fnUntraced(function* (
+  inventory: Pick<Inventory["Type"], "keyed">,
+  key: RequestKey | undefined
+) {
+  const { waits } = yield* Intent
+  // what does not wait is a rehearsal
+  if (key === undefined || waits) return key
+  yield* inventory.keyed(key)
+  return undefined
+})
 
 // ------------------------------------------------------------------------------------------------- what is the same request
 

@@ -102,7 +102,9 @@ export const layer = Layer.effect(
 
     return Requests.of({
       once: Effect.fn("Requests.once")(function* (idempotencyKey, request, useCase) {
-        const key = yield* Keys.make(idempotencyKey, request)
+        const key = yield* Effect.flatMap(Keys.make(idempotencyKey, request), (key) =>
+          Keys.unlessPlanned(inventory, key)
+        )
         if (key === undefined) return yield* useCase
         return yield* first(
           key,
@@ -115,7 +117,9 @@ export const layer = Layer.effect(
         )
       }),
       made: Effect.fn("Requests.made")(function* (idempotencyKey, request, useCase, again) {
-        const key = yield* Keys.make(idempotencyKey, request)
+        const key = yield* Effect.flatMap(Keys.make(idempotencyKey, request), (key) =>
+          Keys.unlessPlanned(inventory, key)
+        )
         if (key === undefined) return yield* useCase
         return yield* first(
           key,

@@ -141,8 +141,7 @@ export const make = Effect.gen(function* () {
     useCase: Effect.Effect<A, E, R>
   ): Effect.Effect<A | void, E | RequestError, R | HttpServerRequest.HttpServerRequest> => {
     const key = asked.headers["idempotency-key"]
-    // a plan has none: what it would do is asked, and not what it has led to
-    if (key === undefined || asked.urlParams.plan === true) return useCase
+    if (key === undefined) return useCase
     return Effect.flatMap(requestOf(asked), ({ content, method, path }) =>
       requests.once(key, [method, path, content], useCase)
     )
@@ -155,8 +154,7 @@ export const make = Effect.gen(function* () {
     again: (id: string, key: string) => Effect.Effect<A | null, E2, R2>
   ): Effect.Effect<A, E | E2 | MadeError, R | R2 | HttpServerRequest.HttpServerRequest> => {
     const key = asked.headers["idempotency-key"]
-    // a plan has none: what it would do is asked, and not what it has led to
-    if (key === undefined || asked.urlParams.plan === true) return useCase
+    if (key === undefined) return useCase
     return Effect.gen(function* () {
       const { content, method, owner, path } = yield* requestOf(asked)
       const role = (yield* CurrentPrincipal)?.role ?? ""
