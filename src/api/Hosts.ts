@@ -192,6 +192,11 @@ const settings = {
   labels: optional(label, "free; all of them")
 }
 
+/** What is expected where it is wrong. @since 0.11.0 @category constants */
+export const words = {
+  host: "a host name, an IPv4 address, or an IPv6 address without brackets and without a zone"
+} as const
+
 const user = Domain.HostAddress.fields.user.annotations(
   says("expected a user of letters, digits, and any of _ . - (not at the start), 32 at most")
 )
@@ -204,7 +209,7 @@ export const NewHost = Schema.Struct({
     Schema.Struct({
       user,
       host: Domain.HostAddress.fields.host.annotations({
-        ...says("expected a host name, an IPv4 or an IPv6 address"),
+        ...says(`expected ${words.host}`),
         ...means((host) => (typeof host === "string" ? Domain.canonicalHost(host) : host))
       }),
       port: optional(
