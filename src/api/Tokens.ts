@@ -11,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { Needs } from "./Access.ts"
-import { IfMatch, making, strict, usually } from "./Common.ts"
+import { IfMatch, making, strict } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import { Role } from "./Users.ts"
@@ -75,7 +75,6 @@ export const NewToken = Schema.Struct({
   identifier: "NewToken",
   description: "A token to be made.",
   examples: [{ name: example.name, role: example.role, expiresAt: example.expiresAt }],
-  ...usually({ expiresAt: null }),
   ...strict
 })
 /** @since 0.4.0 @category schemas */
