@@ -538,7 +538,12 @@ describe("sessions and passwords", () => {
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strange.id}`, undefined, full.headers), 404)
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strong.id}`, undefined, strange.headers), 403)
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${full.id}`, undefined, weak.headers), 403)
-      const listed = JSON.parse((yield* ask("GET", "/api/v1/tokens?owner=the-admin", { headers: full.headers })).text)
+      // one's own would pass for theirs
+      const anothers = yield* ask("GET", "/api/v1/tokens?owner=the-admin", { headers: full.headers })
+      assert.deepInclude(JSON.parse(anothers.text), { status: 403, code: "not_allowed" })
+      const own = yield* ask("GET", "/api/v1/tokens?owner=ada", { headers: full.headers })
+      const listed = JSON.parse((yield* ask("GET", "/api/v1/tokens", { headers: full.headers })).text)
+      assert.deepStrictEqual(JSON.parse(own.text), listed)
       assert.deepStrictEqual(new Set(listed.items.map((one: { owner: string }) => one.owner)), new Set(["ada"]))
       assert.notInclude(JSON.stringify(listed), "secret")
 

@@ -464,6 +464,30 @@ describe("a request that cannot be answered", () => {
   )
 })
 
+/** Each that reads, with something in place of what its path names. */
+const reads: Array<string> = []
+HttpApi.reflect(api, {
+  onGroup: () => undefined,
+  onEndpoint: ({ endpoint: { method, path } }) => {
+    if (method === "GET") reads.push(path.replace(/:operationId|:id/g, "1").replace(/:[a-zA-Z]+/g, "x"))
+  }
+})
+
+describe("a name in the query that an endpoint does not have", () => {
+  it.scopedLive("is told, and does not pass for one that was not given: of each that reads", () =>
+    Effect.gen(function* () {
+      const { send } = yield* App.make()
+      assert.isAbove(reads.length, 30)
+      for (const path of reads) {
+        // what a path names is looked at first
+        const known = path.startsWith(`${prefix}/operations/`) ? path.replace("/1", `/${operationId}`) : path
+        const { json } = yield* send(`${known}?bogus=1`)
+        assert.deepInclude(json, { status: 400, field: "bogus", detail: "bogus is not known here" }, known)
+      }
+    })
+  )
+})
+
 /** A server on loopback, of which one use case has a defect. */
 const served = Effect.gen(function* () {
   const lines: Array<string> = []
