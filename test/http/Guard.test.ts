@@ -712,6 +712,42 @@ describe("a stream of events", () => {
   )
 })
 
+describe("a method that a path does not have", () => {
+  it.scopedLive(
+    "is told those that it has, in the manner of its neighbours: HEAD too, unless GET changes something",
+    () =>
+      Effect.gen(function* () {
+        const { admins, ask } = yield* Guarded.make()
+        const headers = yield* admins
+        const allowed = [
+          ["/api/v1/vms/1", "GET, HEAD, PATCH, DELETE"],
+          ["/api/v1/vms?limit=1", "GET, HEAD, POST"],
+          ["/api/v1/vms/1/start", "POST"],
+          ["/vm/list", "GET, HEAD, POST"],
+          ["/volume/destroy?volumeid=7", "GET, POST"],
+          ["/metrics", "GET, HEAD"]
+        ]
+        for (const [path = "", allow] of allowed) {
+          for (const method of ["PUT", "TRACE", "PROPFIND"]) {
+            const answer = yield* ask(method, path, { headers })
+            assert.deepStrictEqual([answer.status, answer.headers["allow"]], [405, allow], `${method} ${path}`)
+            const body = JSON.parse(answer.text)
+            const words: string = path.startsWith("/api/") ? body.detail : body.error
+            assert.include(words, method)
+            assert.notInclude(words, "%")
+            if (path.startsWith("/api/")) assert.strictEqual(body.code, "method_not_allowed")
+          }
+        }
+        for (const path of ["/api/v1/nothing", "/nothing"]) {
+          const { status, text } = yield* ask("TRACE", path, { headers })
+          assert.strictEqual(status, 404)
+          assert.include(text, `there is no route TRACE ${path}`)
+          assert.notInclude(text, "each %")
+        }
+      })
+  )
+})
+
 describe("a path that cannot be decoded", () => {
   it.scopedLive("is answered in the manner of its neighbours", () =>
     Effect.gen(function* () {
