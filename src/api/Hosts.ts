@@ -179,6 +179,11 @@ const settings = {
   labels: optional(label, "free; all of them")
 }
 
+/** What is expected where it is wrong. @since 0.11.0 @category constants */
+export const words = {
+  host: "a host name, an IPv4 address, or an IPv6 address without brackets and without a zone"
+} as const
+
 const user = Domain.HostAddress.fields.user.annotations(
   says("expected a user of letters, digits, and any of _ . - (not at the start), 32 at most")
 )
@@ -188,7 +193,7 @@ export const NewHost = Schema.Struct({
   address: field(
     Schema.Struct({
       user,
-      host: Domain.HostAddress.fields.host.annotations(says("expected a host name, an IPv4 or an IPv6 address")),
+      host: Domain.HostAddress.fields.host.annotations(says(`expected ${words.host}`)),
       port: optional(
         Domain.HostAddress.fields.port.annotations(says("expected a port from 1 to 65535")),
         "of its sshd; 22 unless it is said"

@@ -68,7 +68,10 @@ export const NewToken = Schema.Struct({
   }),
   expiresAt: Schema.optionalWith(Schema.NullOr(time("from when on it is worth nothing")), {
     exact: true
-  }).annotations({ description: "absent or null: never" })
+  }).annotations({
+    description:
+      "null: never; absent: when the token does that asks for it, else never. A later time than that one's is refused"
+  })
 }).annotations({
   identifier: "NewToken",
   description: "A token to be made.",
@@ -126,7 +129,7 @@ export const group = HttpApiGroup.make("tokens")
       .annotate(OpenApi.Summary, "Create a token")
       .annotate(
         OpenApi.Description,
-        "For oneself, with at most the role one has; an admin also for others. The answer holds the secret, which is not told again: only " +
+        "For oneself, with at most the role one has; an admin also for others. One that is made with a token that expires is good for no longer. The answer holds the secret, which is not told again: only " +
           "the same request with the same key has it for 10 minutes, from the same process; later it is `secret_not_kept`, and `detail` names the token to remove."
       )
   )

@@ -199,7 +199,7 @@ export const group = HttpApiGroup.make("users")
       .annotate(
         OpenApi.Description,
         "One's own, with the present one; an admin can set anybody's. Ends the user's sessions, this one too. A token with less than its " +
-          "owner's role cannot set the owner's password. A plan says that there would be another, and is not bound to which."
+          "owner's role cannot set the owner's password, nor one that expires a first password. A plan says that there would be another, and is not bound to which."
       )
   )
   .add(

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto"
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { homedir } from "node:os"
-import { dirname, join } from "node:path"
+import { dirname, isAbsolute, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { cachedDataVersionTag } from "node:v8"
 import { Script } from "node:vm"
@@ -24,8 +24,9 @@ export const fileIn = (directory: string): string => join(directory, `client-${c
 
 /** `$XDG_CACHE_HOME/vmfabric`, or `~/.cache/vmfabric`. @since 0.11.0 @category constructors */
 export const directory = (): string => {
-  const given = process.env["XDG_CACHE_HOME"]
-  return join(given === undefined || given === "" ? join(homedir(), ".cache") : given, "vmfabric")
+  const given = process.env["XDG_CACHE_HOME"] ?? ""
+  // one that is relative is not to be heeded, by XDG's own rule
+  return join(isAbsolute(given) ? given : join(homedir(), ".cache"), "vmfabric")
 }
 
 /** What is run is code: only what nobody else can have written is taken, so that root does not run what a user left. */

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { homedir } from "node:os"
-import { dirname, join } from "node:path"
+import { dirname, isAbsolute, join } from "node:path"
 import { Refused } from "./Failure.ts"
 import * as Files from "./Files.ts"
 
@@ -44,6 +44,8 @@ const unset = (error: ConfigError) => refused("usage", `the environment cannot b
 
 /** Where the file is: `~/.config/vmfabric/contexts.json`, or below `XDG_CONFIG_HOME`. @since 0.5.0 @category constructors */
 export const file: Effect.Effect<string, Refused> = Config.option(Config.nonEmptyString("XDG_CONFIG_HOME")).pipe(
+  // one that is relative is not to be heeded, by XDG's own rule
+  Effect.map(Option.filter(isAbsolute)),
   Effect.map(Option.getOrElse(() => join(homedir(), ".config"))),
   Effect.map((folder) => join(folder, "vmfabric", "contexts.json")),
   Effect.mapError(unset)

@@ -5,8 +5,11 @@
  */
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { parseAddress } from "../config/InputFiles.ts"
+import { canonicalHost } from "../domain/Host.ts"
 import { TokenId, UserName } from "../domain/Identity.ts"
 import * as Ids from "../domain/Ids.ts"
 import { Refused } from "./Failure.ts"
@@ -163,22 +166,21 @@ export const snapshot = Effect.fn("Resolve.snapshot")(function* (text: string) {
 
 const hostId = brand(Ids.HostId, "host")
 
-/** What a host's name and another have in common when both are of one host: those of machines are alike in capitals and small letters, users' are not. */
-const folded = (name: string): string => {
-  const at = name.lastIndexOf("@") + 1
-  return name.slice(0, at) + name.slice(at).toLowerCase()
-}
-
-/** By its whole name as in `root@h1`, or by its address alone. @since 0.5.0 @category resolvers */
+/** By its whole name as in `root@h1`, or by its address alone, however either is spelt. @since 0.5.0 @category resolvers */
 export const host = Effect.fn("Resolve.host")(function* (text: string) {
   const reference = yield* parse("host", text)
   if ("id" in reference) return yield* hostId(reference.id)
+  const { name } = reference
   const { hosts } = yield* client
   const { items } = yield* hosts.listHosts()
-  const asked = folded(reference.name)
-  const whole = items.filter(({ name }) => folded(name) === asked)
-  const named = whole.length > 0 ? whole : items.filter(({ address }) => folded(address.host) === asked)
-  return yield* only("host", reference.name, named, () => true)
+  const whole = Either.getOrNull(parseAddress(name))
+  const asked = canonicalHost(whole?.host ?? name.replace(/^\[(.*)\]$/, "$1"))
+  const named = items.filter(
+    ({ address }) =>
+      canonicalHost(address.host) === asked &&
+      (whole === null || (address.user === whole.user && address.port === whole.port))
+  )
+  return yield* only("host", name, named, () => true)
 })
 
 const imageId = brand(Ids.ImageId, "image")

@@ -22,7 +22,15 @@ import { isIPv4, isIPv6 } from "node:net"
 import * as Host from "../domain/Host.ts"
 import * as Image from "../domain/Image.ts"
 import { InstanceType } from "../domain/InstanceType.ts"
-import { HostLabel, HostLabelValue, most, type Required, Values, words as placed } from "../domain/Placement.ts"
+import {
+  HostLabel,
+  HostLabelValue,
+  most,
+  type Required,
+  Values,
+  words as placed,
+  wrongRequirement
+} from "../domain/Placement.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
 import type { FleetConfig } from "../services/Inventory.ts"
@@ -676,7 +684,11 @@ export const parseTypes = (text: string, file = "vm_types"): Parsed<InstanceType
           `${at}.${key} is ${wanted.type === "array" ? "a list of other things" : describe(wanted)}`,
           `a text of 1 to 255 characters, or a list of 1 to ${most.values} such texts, none with a control character`
         )
-      } else labels.set(key, texts)
+      } else {
+        const never = wrongRequirement(key, texts)
+        if (never !== null) add(place, `${at} ${never.problem}`, never.expected)
+        else labels.set(key, texts)
+      }
     }
     return labels.size === 0 ? undefined : Object.fromEntries(labels)
   }

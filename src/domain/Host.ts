@@ -134,6 +134,9 @@ export const HostFacts = Schema.Struct({
 /** @since 0.1.0 @category models */
 export type HostFacts = typeof HostFacts.Type
 
+/** What the keys of labels begin with that hosts have by themselves: nobody can set them. @since 0.11.0 @category constants */
+export const ownLabels = "host."
+
 /**
  * What hosts have as labels by themselves, beside those that they are given: rules can ask for these, and nobody can set them. Keys that begin with
  * `host.` are theirs.

@@ -7,7 +7,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { InvalidArgument } from "./InvalidArgument.ts"
 import { InstanceTypeId, VmId } from "./Ids.ts"
-import { featureLabel } from "./Host.ts"
+import { featureLabel, labelPattern, traitNames } from "./Host.ts"
 
 /** Most rules that are said of a VM, most values and VMs of one, most labels that a type requires, and the highest numbers in one. @since 0.7.0 @category constants */
 export const most = { rules: 16, values: 64, vms: 64, required: 16, skew: 1000, weight: 100 } as const
@@ -84,6 +84,37 @@ export const Required = Schema.Record({ key: HostLabel, value: Values }).pipe(
 )
 /** @since 0.9.0 @category models */
 export type Required = typeof Required.Type
+
+const isLabelOfSome = (label: string): boolean =>
+  label.startsWith(featureLabel)
+    ? label.length > featureLabel.length
+    : labelPattern.test(label) || traitNames.some((trait) => trait === label)
+
+/**
+ * What is wrong with what is to be required, and what is expected, for an error's `problem` and `expected`; null: nothing. What no host can ever have would make
+ * a type that fits nowhere.
+ *
+ * @since 0.11.0 @category predicates
+ */
+export const wrongRequirement = (
+  label: string,
+  values: ReadonlyArray<string>
+): { readonly problem: string; readonly expected: string } | null => {
+  if (!isLabelOfSome(label)) {
+    return {
+      problem: `has ${JSON.stringify(label)}, which no host can have as a label`,
+      expected: `a label of letters, digits, and . _ / - between them, or of those that begin with host. one of ${traitNames.join(", ")}, ${featureLabel}NAME`
+    }
+  }
+  const not = label.startsWith(featureLabel) ? values.find((value) => value !== "yes") : undefined
+  if (not !== undefined) {
+    return { problem: `has ${label}=${JSON.stringify(not)}`, expected: "yes, which is the only value of a feature" }
+  }
+  const twice = values.find((value, index) => values.indexOf(value) < index)
+  return twice === undefined
+    ? null
+    : { problem: `has ${label}=${JSON.stringify(twice)} twice`, expected: "each value once" }
+}
 
 /** The must-rules that VMs of a type have. @since 0.9.0 @category conversions */
 export const required = (type: InstanceTypeId, labels: Required = {}): ReadonlyArray<Rule & { readonly kind: "on" }> =>

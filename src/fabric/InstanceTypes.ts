@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Errors from "../domain/Errors.ts"
 import type { InstanceTypeId } from "../domain/Ids.ts"
 import { InstanceType, type KnownType } from "../domain/InstanceType.ts"
-import { HostLabel, most, Required, Values, words } from "../domain/Placement.ts"
+import { HostLabel, most, Required, Values, words, wrongRequirement } from "../domain/Placement.ts"
 import { Inventory, type NewType } from "../services/Inventory.ts"
 import * as Facts from "./Facts.ts"
 import * as Intent from "./Intent.ts"
@@ -70,6 +70,8 @@ const checkRequired = (labels: Required = {}): Effect.Effect<void, Errors.Invali
   for (const [label, values] of all) {
     if (!isLabel(label)) return wrong("requires", `has ${JSON.stringify(label)}`, words.label)
     if (!areValues(values)) return wrong(`requires.${label}`, "cannot be values of a label", words.values)
+    const never = wrongRequirement(label, values)
+    if (never !== null) return wrong("requires", never.problem, never.expected)
   }
   return Effect.void
 }

@@ -9,7 +9,7 @@
  * @since 0.7.0
  */
 import * as Either from "effect/Either"
-import { featureLabel, featureOf, type Host, type HostStatus } from "../domain/Host.ts"
+import { featureLabel, featureOf, type Host, type HostStatus, ownLabels } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import * as Resources from "../domain/Resources.ts"
@@ -133,7 +133,7 @@ export type Allowed = "yes" | "not now" | "never"
 /** @since 0.7.0 @category models */
 export interface Options {
   readonly weights?: Score.Weights
-  /** sizes that are usual, for the fragmentation term; absent: it says the same of every host */
+  /** sizes that are usual, by how often they come, for the fragmentation term; absent: it says the same of every host */
   readonly usual?: ReadonlyArray<Score.Usual>
   /** how many shapes have a ranking (about 40 bytes a host each); the one asked for longest ago makes room. Absent: 64 */
   readonly shapes?: number
@@ -381,7 +381,7 @@ interface Places {
 
 /** @since 0.7.0 @category constructors */
 export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread }: Options = {}): Engine => {
-  let usualSizes = Score.normalize(usual)
+  let usualSizes = Score.byDemand(usual)
   const slots = new Map<number, number>()
   const vacant: Array<number> = []
   const hosts: Array<EngineHost | undefined> = []
@@ -871,6 +871,8 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     for (const selector of shape.selectors) {
       const { rule } = selector
       if (rule.kind !== "hosts" || selector.points !== null || matches(selector, slot)) continue
+      // what it has by itself is not known yet, which is said already
+      if (host.capacity === null && rule.label.startsWith(ownLabels)) continue
       const value = labelOf(host, rule.label)
       const reason = value === undefined ? `it has no label ${rule.label}` : `its ${rule.label} is ${value}`
       blocks.push({ _tag: "Rule", rule, reason })
@@ -1199,7 +1201,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     judging,
     survey,
     expect: (usual) => {
-      usualSizes = Score.normalize(usual)
+      usualSizes = Score.byDemand(usual)
       // a change of no host, before which nobody knows anything
       if (weights.fragmentation > 0) forgotten = ++changes
     },

@@ -13,9 +13,10 @@ import {
   rmSync,
   writeFileSync
 } from "node:fs"
-import { tmpdir } from "node:os"
+import { homedir, tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll } from "vitest"
+import { afterAll, vi } from "vitest"
+import * as CodeCache from "../../src/bin/CodeCache.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 const folder = mkdtempSync(join(tmpdir(), "vmfabric-code-cache-"))
@@ -66,6 +67,17 @@ const says = (word: string) =>
 const said = (word: string, cached: boolean) => `script.cjs ${word} object\ncached ${cached}\n`
 
 describe("code that is kept", () => {
+  it("is below XDG_CACHE_HOME unless that is relative", () => {
+    const at = (value: string) => {
+      vi.stubEnv("XDG_CACHE_HOME", value)
+      const found = CodeCache.directory()
+      vi.unstubAllEnvs()
+      return found
+    }
+    assert.strictEqual(at("/var/cache/ada"), "/var/cache/ada/vmfabric")
+    for (const value of ["", "relative", "./cache"]) assert.strictEqual(at(value), join(homedir(), ".cache/vmfabric"))
+  })
+
   it.live("is used by the next process, for whom alone it can be read", () =>
     Effect.gen(function* () {
       const { cache, file, run } = make(says("one"))

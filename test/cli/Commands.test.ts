@@ -252,6 +252,23 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("find a host by its IPv6 address, however it is spelt", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      assert.strictEqual((yield* run("host", "add", "root@[fd00::7]:2299")).status, 0)
+      const idOf = (name: string) =>
+        Effect.map(run("host", "get", name, "-o", "name"), ({ out, status }) => (status === 0 ? out : status))
+      const id = yield* idOf("root@[fd00::7]:2299")
+      for (const name of ["fd00::7", "fd00:0:0::7", "[FD00::7]", "root@[fd00:0::0:7]:2299"]) {
+        assert.strictEqual(yield* idOf(name), id, name)
+      }
+      for (const name of ["fd00::8", "root@[fd00::7]", "ada@[fd00::7]:2299"]) assert.strictEqual(yield* idOf(name), 3)
+      const mapped = yield* run("host", "add", "root@192.0.2.9")
+      assert.strictEqual(mapped.status, 0, mapped.all)
+      assert.strictEqual(yield* idOf("::ffff:192.0.2.9"), yield* idOf("192.0.2.9"))
+    })
+  )
+
   it.scopedLive("send events elsewhere, and tell of each try", () =>
     Effect.gen(function* () {
       const { run } = yield* shell

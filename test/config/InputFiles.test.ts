@@ -265,7 +265,7 @@ describe("types file", () => {
     assert.deepStrictEqual<unknown>(
       value(
         InputFiles.parseTypes(
-          requiring('{"host.virt":"kvm","host.cpu.model":["EPYC-Rome","EPYC-Milan"],"__proto__":"x"}')
+          requiring('{"host.virt":"kvm","host.cpu.model":["EPYC-Rome","EPYC-Milan"],"constructor":"x"}')
         )
       ),
       [
@@ -277,7 +277,7 @@ describe("types file", () => {
           requires: Object.fromEntries([
             ["host.virt", ["kvm"]],
             ["host.cpu.model", ["EPYC-Rome", "EPYC-Milan"]],
-            ["__proto__", ["x"]]
+            ["constructor", ["x"]]
           ])
         }
       ]
@@ -302,6 +302,11 @@ describe("types file", () => {
         requiring('{"a b":"x"}'),
         `${f}:1:59: ${of} has "a b": expected the key of a label of hosts: 1 to 63 characters without blanks and =`
       ],
+      [
+        requiring('{"__proto__":"x"}'),
+        `${f}:1:59: ${of} has "__proto__", which no host can have as a label: expected a label of letters, digits, and . _ / - between them, or of those that begin with host. one of host.arch, host.virt, host.cpu.model, host.cpu.vendor, host.cpu.feature.NAME`
+      ],
+      [requiring('{"rack":["a","b","a"]}'), `${f}:1:59: ${of} has rack="a" twice: expected each value once`],
       [
         requiring(JSON.stringify(Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, "x"])))),
         `${f}:1:58: ${of} has 17 labels: expected at most 16`

@@ -44,6 +44,24 @@ describe("what an instance type requires", () => {
     assert.include(Either.isLeft(wrong) ? wrong.left.message : "", `has ${Placement.most.rules + 1} rules`)
   })
 
+  it("is something that a host can have", () => {
+    const problem = (label: string, ...values: ReadonlyArray<string>) =>
+      Placement.wrongRequirement(label, values)?.problem ?? null
+    const good: ReadonlyArray<readonly [string, ...ReadonlyArray<string>]> = [
+      ["rack", "a", "b"],
+      ["team/zone.1", " "],
+      ["host.virt", "kvm"],
+      ["host.cpu.model", "EPYC-Rome", "EPYC-Milan"],
+      ["host.cpu.feature.avx512f", "yes"]
+    ]
+    for (const [label, ...values] of good) assert.isNull(problem(label, ...values), label)
+    for (const label of ["host.vrit", "host.cpu.feature.", "host.", '"zone', "__proto__", "-a"]) {
+      assert.strictEqual(problem(label, "x"), `has ${JSON.stringify(label)}, which no host can have as a label`)
+    }
+    assert.strictEqual(problem("zone", "a", "b", "a"), 'has zone="a" twice')
+    assert.strictEqual(problem("host.cpu.feature.avx", "no"), 'has host.cpu.feature.avx="no"')
+  })
+
   it("is told with values in quotes where they have commas, and so is what a host has instead", () => {
     assert.strictEqual(Placement.showAllRequired(labels), 'rack=a,"b,c", host.virt=kvm')
     const [rack] = required

@@ -502,6 +502,57 @@ describe("sessions and passwords", () => {
     })
   )
 
+  it.scopedLive("what is made with a token that expires is good for no longer", () =>
+    Effect.gen(function* () {
+      const { admins, identity, json } = yield* Guarded.make()
+      const admin = yield* admins
+      const ada = UserName.make("ada")
+      yield* identity.createUser({ name: ada, role: "operator" })
+      const until = "2099-01-01T00:00:00.000Z"
+      const { secret } = yield* identity.createToken({
+        name: "brief",
+        owner: ada,
+        role: "operator",
+        expiresAt: Date.parse(until)
+      })
+      const brief = { authorization: `Bearer ${Redacted.value(secret)}` }
+      const ask = (body: object, headers = brief) =>
+        Effect.map(
+          json("POST", "/api/v1/tokens", body, headers),
+          ({ status, text }) => [status, JSON.parse(text)] as const
+        )
+      const [refused, why] = yield* ask({ name: "for ever", expiresAt: null })
+      assert.strictEqual(refused, 403)
+      assert.strictEqual(
+        why.detail,
+        `ada asks with a token that expires ${until}, so the new token cannot be good for longer: say an expiresAt that is no later, or none`
+      )
+      assert.strictEqual((yield* ask({ name: "longer", expiresAt: "2099-01-01T00:00:00.001Z" }))[0], 403)
+      const [, silent] = yield* ask({ name: "silent" })
+      assert.strictEqual(silent.expiresAt, until)
+      const [, shorter] = yield* ask({ name: "shorter", expiresAt: "2098-01-01T00:00:00.000Z" })
+      assert.strictEqual(shorter.expiresAt, "2098-01-01T00:00:00.000Z")
+      const [, plain] = yield* ask({ name: "plain", owner: "ada" }, admin)
+      assert.isNull(plain.expiresAt)
+      // nor is there a password then by which one could come back
+      const password = { password: "another long password" }
+      const first = yield* json("PUT", "/api/v1/users/ada/password", password, brief)
+      assert.strictEqual(first.status, 403)
+      assert.strictEqual(
+        JSON.parse(first.text).detail,
+        `a token that expires cannot set a first password, and this one expires ${until}: ask an admin to`
+      )
+      const { secret: lasting } = yield* identity.createToken({
+        name: "lasting",
+        owner: ada,
+        role: "operator",
+        expiresAt: null
+      })
+      const headers = { authorization: `Bearer ${Redacted.value(lasting)}` }
+      assert.strictEqual((yield* json("PUT", "/api/v1/users/ada/password", password, headers)).status, 204)
+    })
+  )
+
   it.scopedLive("nobody becomes more than they are by tokens and passwords", () =>
     Effect.gen(function* () {
       const { admins, ask, identity, json } = yield* Guarded.make()

@@ -547,6 +547,42 @@ describe("Engine", () => {
     }
   )
 
+  it("leaves the last host that a large size fits on to it when it packs, be that size as rare as it may", () => {
+    const small = { cpu: 4, ram: 16, disk: 0 }
+    const large = { cpu: 48, ram: 192, disk: 0 }
+    const sizes = [
+      { resources: small, share: 49 },
+      { resources: large, share: 1 }
+    ]
+    // of vCPUs and memory alike small ones want 196 of 244
+    assert.deepStrictEqual(
+      Score.byDemand(sizes).map(({ resources, share }) => [resources, Math.round(share * 244)]),
+      [
+        [small, 196],
+        [large, 48]
+      ]
+    )
+    assert.deepStrictEqual(Score.byDemand([{ resources: Resources.zero, share: 1 }]), [])
+    // a resource that only one size wants counts as much as another: a third of 2 / 3, 1 / 5 and 0
+    const uneven = [
+      { resources: { cpu: 2, ram: 1, disk: 0 }, share: 1 },
+      { resources: { cpu: 1, ram: 4, disk: 9 }, share: 1 }
+    ]
+    assert.approximately(Score.byDemand(uneven)[0]?.share ?? 0, (2 / 3 + 1 / 5) / 3, 1e-12)
+
+    const expected = Engine.make({ weights: Score.policies.pack })
+    expected.expect(sizes)
+    for (const engine of [Engine.make({ weights: Score.policies.pack, usual: sizes }), expected]) {
+      engine.set(engineHost(1, { capacity: { cpu: 96, ram: 384, disk: 0 } }))
+      engine.set(engineHost(2, { capacity: { cpu: 32, ram: 128, disk: 0 } }))
+      engine.reserve(HostId.make(1), { cpu: 46, ram: 184, disk: 0 })
+      // the first is the fuller one, and has room for one that is large and no more
+      assert.strictEqual(engine.place({ resources: small })?.hostId, 2)
+      engine.reserve(HostId.make(1), small)
+      assert.strictEqual(engine.place({ resources: small })?.hostId, 1)
+    }
+  })
+
   it("tells the same of a host of the inventory as the scan does, and takes back no more than was promised", () => {
     const { host: plain, status } = candidate(7, has, { maintenance: true })
     const host = Host.make({ ...plain, config: { ...plain.config, reserved: { cpu: 1 } } })
@@ -569,6 +605,17 @@ describe("Engine", () => {
     assert.isFalse(engine.reserve(HostId.make(8), one))
     assert.isTrue(engine.release(host.id, one, ["web"]))
     assert.deepStrictEqual(engine.free(host.id), { ...capacity, cpu: capacity.cpu - 1 })
+  })
+
+  it("does not say what a host lacks of which nothing is known yet, but for the labels that it was given", () => {
+    const engine = Engine.make()
+    engine.set(engineHost(1, { capacity: null, labels: { rack: "b" } }))
+    const kvm: Rule = { strength: "must", kind: "hosts", label: "host.virt", is: "in", values: ["kvm"] }
+    const inA: Rule = { strength: "must", kind: "hosts", label: "rack", is: "in", values: ["a"] }
+    const { groups } = Explain.refusal(engine, { resources: { cpu: 1, ram: 1, disk: 1 }, rules: [kvm, inA] })
+    assert.deepStrictEqual(groups.map(Explain.showRefused), [
+      "node1: what it has is not known yet; it must be on a host with rack in a, and its rack is b"
+    ])
   })
 
   it("explains a placement and a refusal in words that say what to do", () => {

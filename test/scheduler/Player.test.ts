@@ -217,3 +217,26 @@ describe("the policy pack", () => {
     })
   }
 })
+
+describe("the policy balance", () => {
+  it("has hosts about as full at the first refusal as pack, and fewer of them empty on the way there", () => {
+    for (const { name, of } of fleets(30)) {
+      const seeds = [1, 2, 3]
+      const played = (strategy: Player.Strategy) => {
+        const reports = seeds.map((seed) => {
+          const { fleet, trace, usual } = of(seed)
+          return Player.play(trace, fleet, strategy, { usual, once: true })
+        })
+        const mean = (value: (report: Player.Report) => number): number =>
+          reports.reduce((sum, report) => sum + value(report) / seeds.length, 0)
+        return {
+          full: mean(({ firstRefusal, peak }) => (firstRefusal ?? peak).dominant),
+          empty: mean(({ emptyHosts }) => emptyHosts)
+        }
+      }
+      const [balance, pack] = [played("balance"), played("pack")]
+      assert.isAtLeast(balance.full, pack.full - 0.05, name)
+      assert.isBelow(balance.empty, pack.empty / 2, name)
+    }
+  })
+})

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type { HostChange, NewHost } from "../../api/Hosts.ts"
+import { type HostChange, type NewHost, words } from "../../api/Hosts.ts"
 import { parseAddress } from "../../config/InputFiles.ts"
 import { InvalidArgument } from "../../domain/Errors.ts"
 import { defaultConfig, formatAddress, type Host, type HostConfig } from "../../domain/Host.ts"
@@ -18,7 +18,9 @@ export const ofNew = ({
   ...settings
 }: NewHost): Effect.Effect<HostConfig, InvalidArgument> =>
   Either.match(parseAddress(formatAddress({ user, host, port })), {
-    onLeft: ({ expected, problem }) => new InvalidArgument({ field: "address", problem, expected }),
+    // user and port are held to their own schemas before
+    onLeft: () =>
+      new InvalidArgument({ field: "address.host", problem: `is ${JSON.stringify(host)}`, expected: words.host }),
     onRight: (address) =>
       Effect.succeed({
         ...defaultConfig(address),

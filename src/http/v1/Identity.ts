@@ -82,6 +82,8 @@ const tokenView = ({ createdAt, expiresAt, id, lastUsedAt, name, owner, role }: 
 
 const noContent = Effect.as(HttpServerResponse.empty({ status: 204 }))
 
+const inWords = (time: number) => DateTime.formatIso(DateTime.unsafeMake(time))
+
 const forbidden = (reason: string) => new Errors.NotAllowed({ reason })
 
 /** Whoever shuts themselves out cannot take it back. */
@@ -91,11 +93,19 @@ const isAnother = Effect.fnUntraced(function* (name: UserName, what: "disable" |
   return yield* told(new Errors.UserConflict({ name, reason: `cannot ${what} themselves: ask another admin to` }))
 })
 
+/** From when on the token that asks is worth nothing; null: never, or none asks. */
+const worthUntil = Effect.gen(function* () {
+  const { tokenId, user } = yield* me
+  if (tokenId === null) return null
+  const { tokens } = yield* Identity
+  return (yield* told(tokens(user))).find(({ id }) => id === tokenId)?.expiresAt ?? null
+})
+
 // --- users ----------------------------------------------------------------------------------------------------------
 
 /**
- * Whoever has somebody's session or token must not become that user for good by it: the present password is asked for, and a token that may
- * less than its owner is not enough.
+ * Whoever has somebody's session or token must not become that user for good by it: the present password is asked for, and neither a token that may
+ * less than its owner is enough, nor, where there is no password to ask for, one that expires.
  */
 const mayHavePassword = Effect.fnUntraced(function* (name: UserName, current: Redacted.Redacted | undefined) {
   const { isPassword } = yield* Identity
@@ -106,6 +116,14 @@ const mayHavePassword = Effect.fnUntraced(function* (name: UserName, current: Re
   if (own.role !== role) {
     return yield* told(
       forbidden(`a token with the role ${role} cannot set the password of a user with the role ${own.role}`)
+    )
+  }
+  const until = own.hasPassword ? null : yield* worthUntil
+  if (until !== null) {
+    return yield* told(
+      forbidden(
+        `a token that expires cannot set a first password, and this one expires ${inWords(until)}: ask an admin to`
+      )
     )
   }
   if (own.hasPassword && (current === undefined || !(yield* isPassword(name, current)))) {
@@ -169,7 +187,7 @@ const tokenOf = Effect.fnUntraced(function* (id: TokenId, { role, user }: Princi
 })
 
 /** All that the new token will be, as far as whoever asks may have it. */
-const tokenToBe = Effect.fnUntraced(function* ({ expiresAt = null, name, owner, role }: Tokens.NewToken) {
+const tokenToBe = Effect.fnUntraced(function* ({ expiresAt, name, owner, role }: Tokens.NewToken) {
   const identity = yield* Identity
   const mine = yield* me
   const whose = owner ?? mine.user
@@ -195,7 +213,17 @@ const tokenToBe = Effect.fnUntraced(function* ({ expiresAt = null, name, owner, 
       forbidden(`${mine.user} asks with the role ${mine.role}, so the new token cannot have the role ${as}`)
     )
   }
-  return { name, owner: whose, role: as, expiresAt: expiresAt === null ? null : DateTime.toEpochMillis(expiresAt) }
+  // else one that was to be good for an hour would be so for ever
+  const until = yield* worthUntil
+  const said = expiresAt === undefined ? until : expiresAt === null ? null : DateTime.toEpochMillis(expiresAt)
+  if (until !== null && (said === null || said > until)) {
+    return yield* told(
+      forbidden(
+        `${mine.user} asks with a token that expires ${inWords(until)}, so the new token cannot be good for longer: say an expiresAt that is no later, or none`
+      )
+    )
+  }
+  return { name, owner: whose, role: as, expiresAt: said }
 })
 
 const tokens = HttpApiBuilder.group(api, "tokens", (handlers) =>

@@ -465,10 +465,12 @@ describe("hosts that are added", () => {
       yield* refused("DELETE", "/hosts/1", undefined, "machine file", "remove its line")
       yield* refused("DELETE", "/hosts/4", undefined, "VM 1 (web)", "destroy")
       yield* refused("PATCH", "/hosts/4", { path: "/other" }, "VM 1 (web) has its disk in /var/lib/vmfabric")
-      assert.deepInclude((yield* ask("POST", "/hosts", { address: { user: "root", host: "256.1.1.1" } })).json, {
-        status: 400,
-        field: "address"
-      })
+      for (const host of ["256.1.1.1", "1::2::3", "[::1]", "fe80::1%eth0"]) {
+        const { json } = yield* ask("POST", "/hosts", { address: { user: "root", host, port: 2299 } })
+        assert.deepInclude(json, { status: 400, field: "address.host" })
+        const expected = "expected a host name, an IPv4 address, or an IPv6 address without brackets and without a zone"
+        assert.include(JSON.stringify(json), expected)
+      }
 
       const before = yield* get("/hosts/4")
       const changed = yield* ask("PATCH", "/hosts/4", { user: "ada", network: "lan", labels: {} })
