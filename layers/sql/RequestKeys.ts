@@ -35,7 +35,7 @@ const whole = ({ among, asker, key }: RequestKey): RequestKey | undefined =>
 
 const one = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
-  { among, asker, fingerprint, key }: RequestKey
+  { among, asker, fingerprint, formerly = fingerprint, key }: RequestKey
 ): Effect.fn.Return<Led | null, Errors.KeyReused | SqlError> {
   const [row] = yield* sql<Rows.Row>`select key, fingerprint, thing, thing_id, ${sql.literal(operationColumns)}
     from request_keys k left join operations o on o.id = k.operation_id
@@ -43,7 +43,8 @@ const one = Effect.fnUntraced(function* (
     order by k.asker = ${anybody} limit 1`
   if (row === undefined) return null
   const known = yield* Rows.requestKeys.one(row)
-  if (!Keys.isSame(known.fingerprint, fingerprint)) return yield* new Errors.KeyReused({ key })
+  const isSame = Keys.isSame(known.fingerprint, fingerprint) || Keys.isSame(known.fingerprint, formerly)
+  if (!isSame) return yield* new Errors.KeyReused({ key })
   const { thing, thingId } = known
   return thing === null || thingId === null
     ? { _tag: "Operation", operation: yield* Rows.operations.one(row) }

@@ -34,6 +34,26 @@ export const optional = <A, I>(schema: Schema.Schema<A, I>, description: string)
 /** Nothing beside what is known: a name that was misspelt must not pass for one that was not given. @since 0.4.0 @category annotations */
 export const strict = { parseOptions: { onExcessProperty: "error" } } as const
 
+/** Key of the annotation that `usually` makes. @since 0.11.0 @category annotations */
+export const Usual = Symbol.for("vmfabric/api/Usual")
+
+/**
+ * Of a struct that a request has as its body, or within it: what those of its fields are taken for that may be absent. Whoever says so explicitly says
+ * the same, to a key and to a plan.
+ *
+ * @since 0.11.0 @category annotations
+ */
+export const usually = (fields: Readonly<Record<string, unknown>>) => ({ [Usual]: fields })
+
+/** Key of the annotation that `means` makes. @since 0.11.0 @category annotations */
+export const Meaning = Symbol.for("vmfabric/api/Meaning")
+
+/** Of what may be written in several ways: in one, by which a key and a plan compare it. @since 0.11.0 @category annotations */
+export const means = (meaning: (value: unknown) => unknown) => ({ [Meaning]: meaning })
+
+/** Of a list whose order says nothing. @since 0.11.0 @category annotations */
+export const asSet = means((value) => (Array.isArray(value) ? value.toSorted() : value))
+
 /** Words in place of what a decoder would say. */
 const says = (message: string) => ({ message: () => ({ message, override: true }) })
 

@@ -13,7 +13,20 @@ import * as Domain from "../domain/Host.ts"
 import * as Ids from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import { Resources } from "../domain/Resources.ts"
-import { documented, field, id, IfMatch, Int, listOf, making, optional, strict, Time } from "./Common.ts"
+import {
+  documented,
+  field,
+  id,
+  IfMatch,
+  Int,
+  listOf,
+  making,
+  means,
+  optional,
+  strict,
+  Time,
+  usually
+} from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import * as Vms from "./Vms.ts"
@@ -188,17 +201,22 @@ const user = Domain.HostAddress.fields.user.annotations(
   says("expected a user of letters, digits, and any of _ . - (not at the start), 32 at most")
 )
 
+const { address: _, ...unsaid } = Domain.defaultConfig({ user: "root", host: "h", port: 22 })
+
 /** @since 0.7.0 @category schemas */
 export const NewHost = Schema.Struct({
   address: field(
     Schema.Struct({
       user,
-      host: Domain.HostAddress.fields.host.annotations(says(`expected ${words.host}`)),
+      host: Domain.HostAddress.fields.host.annotations({
+        ...says(`expected ${words.host}`),
+        ...means((host) => (typeof host === "string" ? Domain.canonicalHost(host) : host))
+      }),
       port: optional(
         Domain.HostAddress.fields.port.annotations(says("expected a port from 1 to 65535")),
         "of its sshd; 22 unless it is said"
       )
-    }).annotations(strict),
+    }).annotations({ ...usually({ port: 22 }), ...strict }),
     "where its sshd answers; the controller's key opens it, and its host key is known there"
   ),
   ...settings
@@ -214,6 +232,7 @@ export const NewHost = Schema.Struct({
       labels: { rack: "7" }
     }
   ],
+  ...usually({ ...unsaid, reserved: {}, network: null, networks: {} }),
   ...strict
 })
 /** @since 0.7.0 @category schemas */

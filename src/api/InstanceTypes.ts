@@ -12,6 +12,7 @@ import * as Domain from "../domain/InstanceType.ts"
 import { HostLabel, HostLabelValue, most, Required, Values, words } from "../domain/Placement.ts"
 import {
   amountInBody,
+  asSet,
   documented,
   field,
   Flag,
@@ -22,7 +23,8 @@ import {
   listOf,
   making,
   optional,
-  strict
+  strict,
+  usually
 } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
@@ -61,7 +63,7 @@ const isLabel = Schema.is(HostLabel)
 
 const AskedRequired = Schema.Record({
   key: Schema.String,
-  value: amountInBody(AskedValues, `a value, or ${words.values}`)
+  value: amountInBody(AskedValues, `a value, or ${words.values}`).annotations(asSet)
 }).pipe(
   Schema.filter((labels) => {
     const wrong = Object.keys(labels).find((label) => !isLabel(label))
@@ -92,6 +94,7 @@ export const NewInstanceType = Schema.Struct({
     { cpu: 2, ram: 4096, disk: 20 },
     { cpu: 8, ram: 16_384, disk: 50, requires: { "host.virt": ["kvm"], "host.cpu.feature.avx512f": ["yes"] } }
   ],
+  ...usually({ requires: {} }),
   ...strict
 })
 

@@ -10,7 +10,20 @@ import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import * as Network from "../domain/Network.ts"
 import * as Domain from "../domain/Nic.ts"
-import { acting, amountInBody, changing, documented, field, id, Int, oneOf, optional, strict } from "./Common.ts"
+import {
+  acting,
+  amountInBody,
+  changing,
+  documented,
+  field,
+  id,
+  Int,
+  means,
+  oneOf,
+  optional,
+  strict,
+  usually
+} from "./Common.ts"
 import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
@@ -28,6 +41,7 @@ const isMac = Schema.is(Domain.MacAddress)
 const Mac = Schema.String.pipe(Schema.filter((mac) => isMac(Domain.normalMac(mac)))).annotations({
   description: "the address of one card; kept in lower case, however it is written",
   jsonSchema: { type: "string", pattern: "^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$" },
+  ...means((mac) => (typeof mac === "string" ? Domain.normalMac(mac) : mac)),
   ...says("expected the address of one card, as 52:54:00:12:34:56")
 })
 
@@ -40,6 +54,8 @@ const like = {
   model: optional(Model, `${modelMeans}; absent: \`virtio\``)
 }
 
+const usual = { model: "virtio" }
+
 /** @since 0.6.0 @category schemas */
 export const NewNic = Schema.Struct({
   ...like,
@@ -48,6 +64,7 @@ export const NewNic = Schema.Struct({
   identifier: "NewNic",
   description: "A NIC to be attached.",
   examples: [{ network: "lan", vlan: 12 }],
+  ...usually(usual),
   ...strict
 })
 
@@ -55,6 +72,7 @@ export const NewNic = Schema.Struct({
 export const NewNicOfMany = Schema.Struct(like).annotations({
   identifier: "NewNicOfMany",
   description: "A NIC that each of them has.",
+  ...usually(usual),
   ...strict
 })
 

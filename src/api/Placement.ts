@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import * as Domain from "../domain/Placement.ts"
-import { amountInBody, field, idInBody, Int, oneOf, optional, strict } from "./Common.ts"
+import { amountInBody, field, idInBody, Int, means, oneOf, optional, strict, usually } from "./Common.ts"
 
 const { most, words } = Domain
 
@@ -45,6 +45,8 @@ const askedGroup = optional(Group, "the group it is about; absent: the VM's own"
 const kindOf = <const Kind extends Domain.Rule["kind"]>(kind: Kind, means: string) =>
   Schema.propertySignature(Schema.Literal(kind)).annotations({ description: means })
 
+const usualRule = { strength: "must", weight: 1 }
+
 const askedOn = <const Kind extends "on" | "notOn">(kind: Kind, means: string) =>
   Schema.Struct({
     kind: kindOf(kind, means),
@@ -55,7 +57,7 @@ const askedOn = <const Kind extends "on" | "notOn">(kind: Kind, means: string) =
       idInBody(Ids.InstanceTypeId),
       "as it was read of a VM: the rule is taken and passed over, for what a VM's type requires is nobody else's to say"
     )
-  }).annotations(strict)
+  }).annotations({ ...usually(usualRule), ...strict })
 
 const askedBy = <const Kind extends "near" | "apart">(kind: Kind, means: string) =>
   Schema.Struct({
@@ -63,7 +65,7 @@ const askedBy = <const Kind extends "near" | "apart">(kind: Kind, means: string)
     ...asked,
     group: askedGroup,
     over: optional(Over, `${overMeans}. Absent: \`host\``)
-  }).annotations(strict)
+  }).annotations({ ...usually({ ...usualRule, over: "host" }), ...strict })
 
 /** @since 0.7.0 @category schemas */
 export const NewRule = Schema.Union(
@@ -71,16 +73,17 @@ export const NewRule = Schema.Union(
   askedOn("notOn", notOnMeans),
   askedBy("near", nearMeans),
   askedBy("apart", apartMeans),
-  Schema.Struct({ kind: kindOf("notWith", notWithMeans), ...asked, vms: field(Others, "which exist") }).annotations(
-    strict
-  ),
+  Schema.Struct({ kind: kindOf("notWith", notWithMeans), ...asked, vms: field(Others, "which exist") }).annotations({
+    ...usually(usualRule),
+    ...strict
+  }),
   Schema.Struct({
     kind: kindOf("evenly", evenlyMeans),
     ...asked,
     group: askedGroup,
     over: field(Over, overMeans),
     skew: optional(Skew, "absent: 1")
-  }).annotations(strict)
+  }).annotations({ ...usually({ ...usualRule, skew: 1 }), ...strict })
 ).annotations({ identifier: "NewPlacementRule", description: "A rule about where a VM is to be." })
 
 /** @since 0.7.0 @category schemas */
@@ -97,6 +100,10 @@ export const NewPlacement = Schema.Struct({
     { group: "web", rules: [{ kind: "apart", over: "rack" }] },
     { rules: [{ kind: "near", strength: "should", group: "web" }] }
   ],
+  ...usually({ group: null, rules: [] }),
+  ...means((placement) =>
+    typeof placement === "object" && placement !== null && Object.keys(placement).length === 0 ? null : placement
+  ),
   ...strict
 })
 

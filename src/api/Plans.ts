@@ -23,7 +23,7 @@ export const planning = Schema.Struct({
   plan: optional(
     Flag,
     "`true`: nothing is done, and the answer is a `Plan`, or the problem that the request would be answered with. An `Idempotency-Key` " +
-      "means nothing then"
+      "is looked at, and not used: the plan tells when it is malformed or another request's"
   ),
   plan_id: optional(
     PlanId,

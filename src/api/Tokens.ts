@@ -11,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { Needs } from "./Access.ts"
-import { IfMatch, making, optional, strict } from "./Common.ts"
+import { IfMatch, making, optional, strict, usually } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import { ownedBy } from "./Quotas.ts"
@@ -76,6 +76,7 @@ export const NewToken = Schema.Struct({
   identifier: "NewToken",
   description: "A token to be made.",
   examples: [{ name: example.name, role: example.role, expiresAt: example.expiresAt }],
+  ...usually({ expiresAt: null }),
   ...strict
 })
 /** @since 0.4.0 @category schemas */

@@ -10,8 +10,9 @@ import * as DateTime from "effect/DateTime"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
+import * as Quota from "../domain/Quota.ts"
 import { ComparesPassword, Needs } from "./Access.ts"
-import { IfMatch, making, optional, strict } from "./Common.ts"
+import { IfMatch, making, optional, strict, usually } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 import * as Quotas from "./Quotas.ts"
@@ -69,7 +70,10 @@ export const NewUser = Schema.Struct({
   name,
   role: Role,
   password: Schema.optionalWith(Password, { exact: true }),
-  quota: optional(Quotas.QuotaChange, "how much they may have; absent: as much as there is")
+  quota: optional(
+    Quotas.QuotaChange.annotations(usually(Quota.unlimited)),
+    "how much they may have; absent: as much as there is"
+  )
 }).annotations({
   identifier: "NewUser",
   description: "A user to be created. Without a password only tokens open the door.",
@@ -77,6 +81,7 @@ export const NewUser = Schema.Struct({
     { name: example.name, role: "operator", password: Redacted.make("correct horse battery staple") },
     { name: Identity.UserName.make("ci-runner"), role: "operator", quota: { vms: 20, cpu: 40 } }
   ],
+  ...usually({ quota: {} }),
   ...strict
 })
 /** @since 0.4.0 @category schemas */

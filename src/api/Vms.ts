@@ -16,6 +16,7 @@ import { Resources } from "../domain/Resources.ts"
 import {
   accepted,
   amountInBody,
+  asSet,
   bodyOptional,
   acting,
   changing,
@@ -31,7 +32,8 @@ import {
   pageOf,
   paging,
   strict,
-  Time
+  Time,
+  usually
 } from "./Common.ts"
 import { CloudInit, CloudInitChange, given } from "./CloudInit.ts"
 import { DriftList } from "./Drift.ts"
@@ -57,7 +59,7 @@ const tagMeans = "1 to 63 of a-z, 0-9, ., _ and -, with a letter or digit at its
 const Tags = amountInBody(
   Schema.Array(amountInBody(Domain.Tag, tagMeans)).pipe(Schema.maxItems(Domain.most.tags)),
   `at most ${Domain.most.tags} tags, each of them ${tagMeans}`
-)
+).annotations(asSet)
 const LabelValue = amountInBody(
   Domain.LabelValue,
   `at most ${Domain.most.labelValue} characters without control characters`
@@ -178,6 +180,9 @@ const wanted = {
   ...given
 }
 
+/** An image is none of it: which one is the first may change. */
+const unsaid = { ...Domain.unsaid, nics: [{}] }
+
 const nicsOf = <A, I>(nic: Schema.Schema<A, I>) => Schema.Array(nic).pipe(Schema.maxItems(nicSlots))
 
 const nicsMean =
@@ -195,6 +200,7 @@ export const NewVm = Schema.Struct({ name: Name, ...wanted, nics: optional(nicsO
       nics: [{ network: "lan", vlan: 12 }]
     }
   ],
+  ...usually(unsaid),
   ...strict
 })
 /** @since 0.4.0 @category schemas */
@@ -210,6 +216,7 @@ export const NewVms = Schema.Struct({
   identifier: "NewVms",
   description: "VMs to be created, all alike.",
   examples: [{ count: 100, name: "web", instanceType: Ids.InstanceTypeId.make(1) }],
+  ...usually(unsaid),
   ...strict
 })
 
@@ -301,6 +308,7 @@ export const Patience = Schema.Struct({
   identifier: "Patience",
   description: "How long a guest has for what it is asked.",
   examples: [{}, { within: 300, force: false }],
+  ...usually({ within: 90, force: true }),
   ...strict
 })
 

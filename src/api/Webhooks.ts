@@ -11,7 +11,20 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { EventId, EventType } from "../domain/Event.ts"
 import * as Domain from "../domain/Webhook.ts"
-import { documented, field, id, IfMatch, Int, listOf, making, oneOf, optional, strict, Time } from "./Common.ts"
+import {
+  documented,
+  field,
+  id,
+  IfMatch,
+  Int,
+  listOf,
+  making,
+  oneOf,
+  optional,
+  strict,
+  Time,
+  usually
+} from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
@@ -89,6 +102,7 @@ export const NewWebhook = Schema.Struct({
   identifier: "NewWebhook",
   description: "Where events from now on are to be sent.",
   examples: [{ url: example.url, types: ["vm.created", "vm.changed"] }, { url: example.url }],
+  ...usually({ types: null }),
   ...strict
 })
 

@@ -36,20 +36,22 @@ export const isWhole = ({ placement }: Pick<CreateVms, "placement">): boolean =>
 const followed = (request: CreateVms, index: number) =>
   isWhole(request) ? { following: request.count - 1 - index } : {}
 
+/** The key is all of theirs: what it was used for before is the same request, or none of them is made. */
+const keyOf = (idempotencyKey: string | undefined, number: number, count: number) =>
+  idempotencyKey === undefined ? {} : { idempotencyKey, among: { number, count } }
+
 /** Each as it is planned, one after the other. @since 0.5.0 @category use cases */
 export const rehearsals = (vms: Vms["Type"], request: CreateVms) => {
-  const { idempotencyKey: _, ...each } = request
+  const { idempotencyKey, ...each } = request
   return Array.from({ length: request.count }, (_, index) => {
-    const one = vms.create({ ...each, ...followed(request, index), name: `${each.name}-${index + 1}` })
+    // it is all of theirs, so the first one finds out whether it is another request's
+    const key = index === 0 ? keyOf(idempotencyKey, 1, request.count) : {}
+    const one = vms.create({ ...each, ...key, ...followed(request, index), name: `${each.name}-${index + 1}` })
     return isWhole(request)
       ? Effect.catchTag(one, "NoFeasibleHost", (error) => Effect.fail(error.beside(index + 1, request.count)))
       : one
   })
 }
-
-/** The key is all of theirs: what it was used for before is the same request, or none of them is made. */
-const keyOf = (idempotencyKey: string | undefined, number: number, count: number) =>
-  idempotencyKey === undefined ? {} : { idempotencyKey, among: { number, count } }
 
 /**
  * Fails when none can be begun. As it was planned: all that the plan makes can be begun at one moment, or it fails and none is; what is in the way of
@@ -85,7 +87,7 @@ export const create = Effect.fn("Batch.create")(function* (
       refused: null
     } satisfies Batch
   }
-  if (plan !== undefined) yield* plan.check(rehearsals(vms, { ...request, count: plan.size }))
+  if (plan !== undefined) yield* plan.check(rehearsals(vms, { ...each, count: plan.size }))
   const planned = plan === undefined ? <A>(creation: A): A => creation : plan.run
   let error: Refusal | null = null
   const made = yield* Effect.forEach(

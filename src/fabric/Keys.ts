@@ -8,13 +8,14 @@ import * as Option from "effect/Option"
 import { InvalidArgument } from "../domain/Errors.ts"
 import type { OperationId } from "../domain/Ids.ts"
 import { unsaid } from "../domain/Vm.ts"
-import type { RequestKey } from "../services/Inventory.ts"
+import type { Inventory, RequestKey } from "../services/Inventory.ts"
 import { Asker } from "./Asker.ts"
+import { Intent } from "./Intent.ts"
 
 const isKey = (key: string): boolean => /^[\x21-\x7e]{1,255}$/.test(key)
 
-/** All that a request says, in a fixed order. What is the same of it is found by `isSame`. */
-type Said = ReadonlyArray<string | number | null>
+/** All that a request says, in a fixed order. What is the same of it is found by `isSame`. @since 0.11.0 @category models */
+export type Said = ReadonlyArray<string | number | null>
 
 /**
  * What the inventory keeps of a request's key, which is whoever asks's; undefined: it has none. `request`: all that the request says, in a fixed order; `among`:
@@ -52,6 +53,23 @@ export const make = (
 export const field = (key: RequestKey | undefined, replaces?: OperationId): { readonly key?: RequestKey } =>
   key === undefined ? {} : { key: replaces === undefined ? key : { ...key, replaces } }
 
+/**
+ * The key of what is really done. A plan has none: what the request would do is planned, and not what it has led to; but that the key is another
+ * request's is told here, for so the request would be answered. Nothing is written.
+ *
+ * @since 0.11.0 @category combinators
+ */
+export const unlessPlanned = Effect.fnUntraced(function* (
+  inventory: Pick<Inventory["Type"], "keyed">,
+  key: RequestKey | undefined
+) {
+  const { waits } = yield* Intent
+  // what does not wait is a rehearsal
+  if (key === undefined || waits) return key
+  yield* inventory.keyed(key)
+  return undefined
+})
+
 // ------------------------------------------------------------------------------------------------- what is the same request
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -87,18 +105,44 @@ const usual: ReadonlyMap<string, string> = new Map(
   Object.entries(unsaid).map(([name, value]) => [name, canonical(value)])
 )
 
-/** One NIC of which nothing is said, as `Nics.said` has it. */
+/** One NIC of which nothing is said. */
 const usualNics = "[[null,null,null,null]]"
+
+/** NICs as `Nics.said` has them: network, VLAN, address and model, of which one may not have been said. */
+const ofNics = (part: string): string => {
+  const nics = Option.getOrNull(fromJson(part))
+  if (!Array.isArray(nics)) return part
+  return JSON.stringify(
+    nics.map((nic: unknown) => (Array.isArray(nic) && nic[3] === "virtio" ? [...nic.slice(0, 3), null] : nic))
+  )
+}
 
 /** A VM keeps its tags in order of their names, in whatever they are given. */
 const inOrder = (value: unknown): unknown =>
   isObject(value) && Array.isArray(value["tags"]) ? { ...value, tags: value["tags"].toSorted() } : value
 
+/** A rule of which no weight is said has that of 1. */
+const unweighted = (rule: unknown): unknown => {
+  if (!isObject(rule) || rule["weight"] !== 1) return rule
+  const { weight: _, ...others } = rule
+  return others
+}
+
+const ofPlacement = (value: unknown): unknown => {
+  const placement = isObject(value) ? value["placement"] : null
+  return isObject(value) && isObject(placement) && Array.isArray(placement["rules"])
+    ? { ...value, placement: { ...placement, rules: placement["rules"].map(unweighted) } }
+    : value
+}
+
 /** A new VM's settings or NICs; none: they are what is usual. */
 const ofVm = (part: unknown): ReadonlyArray<unknown> => {
   if (typeof part !== "string") return [part]
-  if (part === usualNics) return []
-  const settings = part.startsWith("{") ? inOrder(Option.getOrNull(fromJson(part))) : null
+  if (part.startsWith("[[")) {
+    const nics = ofNics(part)
+    return nics === usualNics ? [] : [nics]
+  }
+  const settings = part.startsWith("{") ? ofPlacement(inOrder(Option.getOrNull(fromJson(part)))) : null
   if (!isObject(settings)) return [part]
   const said = Object.entries(settings).filter(([name, value]) => canonical(value) !== usual.get(name))
   return said.length === 0 ? [] : [canonical(Object.fromEntries(said))]
@@ -120,8 +164,11 @@ const comparable = (fingerprint: string): string => {
   if (!Array.isArray(said)) return fingerprint
   const [what] = said
   // the name and the type, which are texts of their own, come before what is looked into
-  const same = what === "VM" || what === "VMs" ? [...said.slice(0, 4), ...said.slice(4).flatMap(ofVm)] : ofRequest(said)
-  return JSON.stringify(same)
+  if (what === "VM" || what === "VMs") {
+    return JSON.stringify([...said.slice(0, 4), ...said.slice(4).flatMap(ofVm)])
+  }
+  if (what === "NIC") return JSON.stringify(said.map((part) => (typeof part === "string" ? ofNics(part) : part)))
+  return JSON.stringify(ofRequest(said))
 }
 
 /**

@@ -203,7 +203,9 @@ export const layer = Layer.effect(
       }),
       attach: Effect.fn("Nics.attach")(function* (id, { idempotencyKey, ...asked }, expect) {
         const [wanted = asked] = yield* checked([asked])
-        const key = yield* Keys.make(idempotencyKey, ["NIC", id, said([wanted])])
+        const key = yield* Effect.flatMap(Keys.make(idempotencyKey, ["NIC", id, said([wanted])]), (key) =>
+          Keys.unlessPlanned(inventory, key)
+        )
         const given = wanted.mac === undefined ? [] : [wanted.mac]
         const { after, operation } = yield* change(
           id,

@@ -31,12 +31,14 @@ export class Requests extends Context.Tag("vmfabric/Requests")<
   {
     /**
      * Runs the use case, and binds the operation that it begins to the key, in the transaction that writes it. Where the key has led to one before, that one
-     * is waited for and nothing else is done. `request`: all that it says, in a fixed order; `KeyReused`: the key was another request's.
+     * is waited for and nothing else is done. `request`: all that it says, in a fixed order; `formerly`: the same as versions before 0.11 kept it, where that differs; `KeyReused`: the key was another
+     * request's.
      */
     readonly once: <A, E, R>(
       idempotencyKey: string,
-      request: ReadonlyArray<string | number | null>,
-      useCase: Effect.Effect<A, E, R>
+      request: Keys.Said,
+      useCase: Effect.Effect<A, E, R>,
+      formerly?: Keys.Said
     ) => Effect.Effect<A | void, E | RequestError, R>
     /**
      * The same for what begins no operation: the key is bound to what the use case makes. Where it has led to something before, that is given as `again`
@@ -44,9 +46,10 @@ export class Requests extends Context.Tag("vmfabric/Requests")<
      */
     readonly made: <A, E, R, E2, R2>(
       idempotencyKey: string,
-      request: ReadonlyArray<string | number | null>,
+      request: Keys.Said,
       useCase: Effect.Effect<A, E, R>,
-      again: (id: string) => Effect.Effect<A | null, E2, R2>
+      again: (id: string) => Effect.Effect<A | null, E2, R2>,
+      formerly?: Keys.Said
     ) => Effect.Effect<A, E | E2 | MadeError, R | R2>
   }
 >() {}
@@ -77,6 +80,14 @@ export const layer = Layer.effect(
     const operations = yield* Operations
     const inTurn = Turns.make()
 
+    const keyOf = (idempotencyKey: string, request: Keys.Said, formerly: Keys.Said | undefined) =>
+      Effect.flatMap(Keys.make(idempotencyKey, request), (key) =>
+        Keys.unlessPlanned(
+          inventory,
+          key === undefined || formerly === undefined ? key : { ...key, formerly: JSON.stringify(formerly) }
+        )
+      )
+
     /** In turn: what the key has led to before, or else the use case, whose work it leads to from now on. */
     const first = <A, E, R, B, E2, R2>(
       key: RequestKey,
@@ -101,8 +112,8 @@ export const layer = Layer.effect(
       )
 
     return Requests.of({
-      once: Effect.fn("Requests.once")(function* (idempotencyKey, request, useCase) {
-        const key = yield* Keys.make(idempotencyKey, request)
+      once: Effect.fn("Requests.once")(function* (idempotencyKey, request, useCase, formerly) {
+        const key = yield* keyOf(idempotencyKey, request, formerly)
         if (key === undefined) return yield* useCase
         return yield* first(
           key,
@@ -114,8 +125,8 @@ export const layer = Layer.effect(
           })
         )
       }),
-      made: Effect.fn("Requests.made")(function* (idempotencyKey, request, useCase, again) {
-        const key = yield* Keys.make(idempotencyKey, request)
+      made: Effect.fn("Requests.made")(function* (idempotencyKey, request, useCase, again, formerly) {
+        const key = yield* keyOf(idempotencyKey, request, formerly)
         if (key === undefined) return yield* useCase
         return yield* first(
           key,

@@ -473,13 +473,14 @@ export const layer = Layer.effect(
         ...(isTold ? [createHash("sha256").update(JSON.stringify(told)).digest("base64url")] : [])
       ]
       const [, , ...saidOfAll] = said
-      const key = yield* Keys.make(
+      const given = yield* Keys.make(
         idempotencyKey,
         said,
         among === undefined
           ? undefined
           : { number: among.number, request: ["VMs", name.slice(0, -`-${among.number}`.length), ...saidOfAll] }
       )
+      const key = yield* Keys.unlessPlanned(inventory, given)
       const type = yield* inventory.type(instanceType)
       const image = yield* pickImage(imageId)
       const owner = yield* Asker

@@ -276,12 +276,10 @@ export const layer = (options: { readonly undoWindow: number }) =>
 
       const create = Effect.fn("Volumes.create")(function* (request: CreateVolume) {
         yield* checkName(request.name)
-        const key = yield* Keys.make(request.idempotencyKey, [
-          "volume",
-          request.name,
-          request.size ?? null,
-          request.source ?? null
-        ])
+        const said = ["volume", request.name, request.size ?? null, request.source ?? null]
+        const key = yield* Effect.flatMap(Keys.make(request.idempotencyKey, said), (key) =>
+          Keys.unlessPlanned(inventory, key)
+        )
         const from = request.source === undefined ? null : yield* inventory.snapshot(request.source)
         const size = request.size ?? from?.size
         if (size === undefined) {
@@ -408,7 +406,9 @@ export const layer = (options: { readonly undoWindow: number }) =>
         getSnapshot: inventory.snapshot,
         snapshot: Effect.fn("Volumes.snapshot")(function* (id, name, idempotencyKey, expect) {
           yield* checkName(name)
-          const key = yield* Keys.make(idempotencyKey, ["snapshot", id, name])
+          const key = yield* Effect.flatMap(Keys.make(idempotencyKey, ["snapshot", id, name]), (key) =>
+            Keys.unlessPlanned(inventory, key)
+          )
           const seen = yield* inventory.seen
           const rule: Rules.Rule = (view) => Rules.snapshot(name, hasCopies(view.volume), seen)(view)
           const { snapshot } = yield* Effect.catchTag(

@@ -116,6 +116,8 @@ export interface RequestKey {
   readonly among?: { readonly number: number; readonly fingerprint: string }
   /** of everything the request says */
   readonly fingerprint: string
+  /** the same as versions before 0.11 kept it; absent: they did so alike. @since 0.11.0 */
+  readonly formerly?: string
   /** the operation it led to before, which has failed and is tried anew on another host */
   readonly replaces?: OperationId
 }

@@ -32,6 +32,29 @@ const same: ReadonlyArray<readonly [one: ReadonlyArray<unknown>, other: Readonly
     ["VM", "lo", 1, null, "leave", '{"tags":["b","a"]}']
   ],
   [
+    ["VM", "lo", 1, null, "leave"],
+    ["VM", "lo", 1, null, "leave", '[[null,null,null,"virtio"]]']
+  ],
+  [
+    ["VMs", "lo", 1, null, "leave", 2, '[["lan",12,null,null],[null,null,null,"e1000e"]]'],
+    ["VMs", "lo", 1, null, "leave", 2, '[["lan",12,null,"virtio"],[null,null,null,"e1000e"]]']
+  ],
+  [
+    ["NIC", 1, '[["lan",null,null,null]]'],
+    ["NIC", 1, '[["lan",null,null,"virtio"]]']
+  ],
+  [
+    [
+      "VM",
+      "lo",
+      1,
+      null,
+      "leave",
+      '{"placement":{"group":null,"rules":[{"strength":"should","weight":1,"kind":"on"}]}}'
+    ],
+    ["VM", "lo", 1, null, "leave", '{"placement":{"group":null,"rules":[{"strength":"should","kind":"on"}]}}']
+  ],
+  [
     ["POST", "/api/v1/vms/1/shut-down", '{"force":true,"timeout":3}'],
     ["POST", "//api/v1/vms/1//shut-down/?x", '{"timeout":3,"force":true}']
   ],
@@ -58,6 +81,21 @@ const others: ReadonlyArray<readonly [one: ReadonlyArray<unknown>, other: Readon
   [
     ["VM", "lo", 1, null, "leave"],
     ["VMs", "lo", 1, null, "leave"]
+  ],
+  [
+    ["NIC", 1, '[["lan",null,null,null]]'],
+    ["NIC", 1, '[["lan",null,null,"e1000e"]]']
+  ],
+  [
+    [
+      "VM",
+      "lo",
+      1,
+      null,
+      "leave",
+      '{"placement":{"group":null,"rules":[{"strength":"should","weight":2,"kind":"on"}]}}'
+    ],
+    ["VM", "lo", 1, null, "leave", '{"placement":{"group":null,"rules":[{"strength":"should","kind":"on"}]}}']
   ],
   // what only looks like settings
   [

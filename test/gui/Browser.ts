@@ -23,6 +23,9 @@ const found = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/googl
 /** Where there is none these tests are left out; in CI there has to be one. */
 export const isMissing = found === undefined && process.env["CI"] === undefined
 
+/** The browser's program; where there is none, what it would be. */
+export const file = found ?? "chromium"
+
 /** Ended with the scope. */
 export const browser: Effect.Effect<Browser, BrowserError, Scope.Scope> = Effect.acquireRelease(
   found === undefined

@@ -345,6 +345,27 @@ describe.skipIf(Browsers.isMissing)("the connection (needs chromium)", () => {
     }
   })
 
+  it("is told to be lost, and is tried again, when the page itself makes a mistake with what it was told", async () => {
+    const page = await gui().context.newPage()
+    try {
+      await page.addInitScript(`
+        window.broken = true
+        const set = Map.prototype.set
+        Map.prototype.set = function (key, value) {
+          if (window.broken && value?.name === "standing-1") throw new TypeError("a mistake of the page's own")
+          return set.call(this, key, value)
+        }`)
+      await page.goto(`${gui().url}/ui/vms`)
+      await page.getByText(/Connection lost.*a mistake of the page's own/).waitFor()
+      await page.evaluate("window.broken = false")
+      await isLive(page)
+      await page.locator("[title=standing-1]").waitFor()
+      assert.strictEqual(await page.getByText("Connection lost").count(), 0)
+    } finally {
+      await page.close()
+    }
+  })
+
   it("that fails while a part of the page is fetched leaves no hole: it is fetched again", async () => {
     const id = await gui().made("in-parts")
     const page = await gui().context.newPage()

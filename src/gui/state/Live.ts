@@ -4,6 +4,7 @@
  * @since 0.7.0
  */
 import { Atom, Result } from "@effect-atom/atom-react"
+import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -24,7 +25,7 @@ import * as EventStream from "../../client/EventStream.ts"
 import { EventId } from "../../domain/Event.ts"
 import { HostId, OperationId, type VmId, type VolumeId } from "../../domain/Ids.ts"
 import { Power, VmState } from "../../domain/Vm.ts"
-import { calls, Here, isUnknown, runtime, type Words, wordsOf } from "./Api.ts"
+import { calls, Here, isUnknown, runtime, type Words, wordsOfCause } from "./Api.ts"
 
 /**
  * `loading`: nothing is known yet; `live`: what is shown is what is; `lost`: it is what was, and `since` when; `signedOut`: the session has ended.
@@ -392,6 +393,8 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
     const stale: Stale = { vms: new Set(), volumes: new Set(), operations: new Set(), hosts: false, images: false }
     /** what is still being listed */
     const rest = yield* FiberHandle.make<void, never>()
+    /** whether what is shown was read, and is brought up to date by the cursor's events */
+    let listed = false
     /** what was told meanwhile, and is told again in the end: a page may be of before; null: all is here */
     let meanwhile: Array<Event> | null = null
 
@@ -404,12 +407,13 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
     /** A list of all that there is, of moments after the cursor's: events from there on bring it up to date. */
     const opened = Effect.gen(function* () {
       failures = 0
-      if (snapshot.connection._tag !== "loading") {
+      if (listed) {
         yield* show({ ...snapshot, connection: { _tag: "live" } })
         return
       }
       yield* FiberHandle.clear(rest)
       const first = yield* list
+      listed = true
       meanwhile = []
       yield* show(first.snapshot)
       const vms = following(
@@ -457,6 +461,7 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
         for (const message of messages) {
           if (message.event === "lost") {
             cursor = undefined
+            listed = false
             snapshot = { ...snapshot, connection: { _tag: "loading" } }
             return yield* new Problem.Gone({ status: 410, code: "events_lost", title: "Events are lost", detail: "" })
           }
@@ -465,9 +470,9 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
           // one of a type that only a newer controller has is none of ours
           if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
         }
-        const { _tag } = snapshot.connection
-        if (_tag !== "live") yield* opened
-        if (_tag === "loading") {
+        const first = !listed
+        if (snapshot.connection._tag !== "live") yield* opened
+        if (first) {
           const after = events[0] === undefined ? (cursor ?? null) : events[0].id - 1
           yield* show({ ...snapshot, recent: { events: [], after } })
         }
@@ -499,21 +504,26 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
     )
 
     const staying: Effect.Effect<void, never, Effect.Effect.Context<typeof list>> = connected.pipe(
-      Effect.catchAll((error) => {
+      // a mistake of the page's own, too: it would say to be connecting for ever
+      Effect.catchAllCause((cause) => {
+        if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
+        const error = Option.getOrNull(Cause.failureOption(cause))
         if (isUnknown(error)) return show({ ...snapshot, connection: { _tag: "signedOut" } })
-        const loading = snapshot.connection._tag === "loading"
+        // what a mistake left half done is read anew
+        if (error === null) listed = false
+        if (!listed) cursor = undefined
         if (error instanceof Problem.Gone) {
           cursor = undefined
+          listed = false
           snapshot = { ...snapshot, connection: { _tag: "loading" } }
           return staying
         }
         const since = snapshot.connection._tag === "lost" ? snapshot.connection.since : Date.now()
         const pause = pauses[Math.min(failures++, pauses.length - 1)] ?? "4 seconds"
-        const told = loading
-          ? Effect.sync(() => {
-              cursor = undefined
-            })
-          : show({ ...snapshot, connection: { _tag: "lost", since, words: wordsOf(error) } })
+        const told =
+          snapshot.connection._tag === "loading" && error !== null
+            ? Effect.void
+            : show({ ...snapshot, connection: { _tag: "lost", since, words: wordsOfCause(cause) } })
         return Effect.zipRight(told, Effect.zipRight(Effect.sleep(pause), staying))
       })
     )

@@ -3,6 +3,7 @@
  *
  * @since 0.4.0
  */
+import type * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
@@ -52,6 +53,9 @@ export const applied = (wait: number | undefined): Record<string, string> =>
 
 const encode = Schema.encodeSync(Operation)
 
+/** What is known of the request itself. */
+type InRoute = HttpServerRequest.HttpServerRequest | HttpRouter.RouteContext
+
 /** Two who use the same key have two. */
 const ofAsker = (key: string) => Effect.map(Asker, (asker) => JSON.stringify([asker, key]))
 
@@ -72,7 +76,8 @@ export const make = Effect.gen(function* () {
   const requestOf = Effect.fnUntraced(function* ({ payload = null }: Pick<Asked, "payload">) {
     const { method, url } = yield* HttpServerRequest.HttpServerRequest
     const principal = yield* CurrentPrincipal
-    return { owner: principal?.user ?? "", method, path: Keys.pathOf(url), content: Keys.canonical(payload) }
+    const content = Keys.canonical(yield* Problems.said(payload))
+    return { owner: principal?.user ?? "", method, path: Keys.pathOf(url), content }
   })
 
   /** The plan of one use case, or of several. */
@@ -139,12 +144,11 @@ export const make = Effect.gen(function* () {
   const once = <A, E, R>(
     asked: Asked,
     useCase: Effect.Effect<A, E, R>
-  ): Effect.Effect<A | void, E | RequestError, R | HttpServerRequest.HttpServerRequest> => {
+  ): Effect.Effect<A | void, E | RequestError, R | InRoute> => {
     const key = asked.headers["idempotency-key"]
-    // a plan has none: what it would do is asked, and not what it has led to
-    if (key === undefined || asked.urlParams.plan === true) return useCase
+    if (key === undefined) return useCase
     return Effect.flatMap(requestOf(asked), ({ content, method, path }) =>
-      requests.once(key, [method, path, content], useCase)
+      requests.once(key, [method, path, content], useCase, [method, path, Keys.canonical(asked.payload)])
     )
   }
 
@@ -153,14 +157,15 @@ export const make = Effect.gen(function* () {
     asked: Asked,
     useCase: Effect.Effect<A, E, R>,
     again: (id: string, key: string) => Effect.Effect<A | null, E2, R2>
-  ): Effect.Effect<A, E | E2 | MadeError, R | R2 | HttpServerRequest.HttpServerRequest> => {
+  ): Effect.Effect<A, E | E2 | MadeError, R | R2 | InRoute> => {
     const key = asked.headers["idempotency-key"]
-    // a plan has none: what it would do is asked, and not what it has led to
-    if (key === undefined || asked.urlParams.plan === true) return useCase
+    if (key === undefined) return useCase
     return Effect.gen(function* () {
       const { content, method, owner, path } = yield* requestOf(asked)
       const role = (yield* CurrentPrincipal)?.role ?? ""
-      return yield* requests.made(key, [owner, role, method, path, content], useCase, (id) => again(id, key))
+      const by = [owner, role, method, path]
+      const formerly = [...by, Keys.canonical(asked.payload)]
+      return yield* requests.made(key, [...by, content], useCase, (id) => again(id, key), formerly)
     })
   }
 

@@ -12,7 +12,6 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { api } from "../../api/Api.ts"
-import type { Planning } from "../../api/Plans.ts"
 import { Batch } from "../../api/Vms.ts"
 import { InvalidArgument } from "../../domain/Errors.ts"
 import * as Ids from "../../domain/Ids.ts"
@@ -86,7 +85,7 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
           Effect.gen(function* () {
             const wait = Answers.waitOf(headers.prefer)
             const { count, ...each } = payload
-            const request = { ...wanted(each), ...keyOf({ headers, urlParams }), count }
+            const request = { ...wanted(each), ...keyOf({ headers }), count }
             const applied = yield* answers.application({ payload, urlParams })
             if (urlParams.plan === true) {
               return yield* answers.plan({ payload }, BatchOf.rehearsals(vms, request), BatchOf.isWhole(request))
@@ -155,17 +154,12 @@ const vms = HttpApiBuilder.group(api, "vms", (handlers) =>
   })
 )
 
-/** A plan has none: what the request would do is asked, and not what it has led to. */
 const keyOf = ({
-  headers,
-  urlParams
+  headers
 }: {
   readonly headers: { readonly "idempotency-key"?: string }
-  readonly urlParams: Planning
 }): { readonly idempotencyKey?: string } =>
-  headers["idempotency-key"] === undefined || urlParams.plan === true
-    ? {}
-    : { idempotencyKey: headers["idempotency-key"] }
+  headers["idempotency-key"] === undefined ? {} : { idempotencyKey: headers["idempotency-key"] }
 
 const nics = HttpApiBuilder.group(api, "nics", (handlers) =>
   Effect.gen(function* () {

@@ -28,6 +28,7 @@ import * as Wording from "../../api/Wording.ts"
 import type * as Errors from "../../domain/Errors.ts"
 import * as AnyMethod from "../AnyMethod.ts"
 import * as Secrets from "../Secrets.ts"
+import * as Said from "./Said.ts"
 
 type Missing =
   | Errors.VmNotFound
@@ -306,6 +307,14 @@ const current = Effect.map(HttpRouter.RouteContext, ({ route }) => endpoints.get
 export const summary = Effect.map(current, (endpoint) =>
   endpoint === undefined ? "" : Option.getOrElse(Context.getOption(endpoint.annotations, OpenApi.Summary), () => "")
 )
+
+/** What its body says, by which it is compared with another one of the same endpoint. @since 0.11.0 @category getters */
+export const said = (payload: unknown) =>
+  Effect.map(current, (endpoint) =>
+    endpoint === undefined || Option.isNone(endpoint.payloadSchema)
+      ? payload
+      : Said.of(endpoint.payloadSchema.value.ast, payload)
+  )
 
 const has = (schema: Option.Option<Schema.Schema.All>, field: string) =>
   Option.exists(schema, ({ ast }) => {

@@ -118,6 +118,40 @@ describe("a plan", () => {
     })
   )
 
+  it.scopedLive("with a key that the request would be refused for is refused for it, and nothing is kept", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* App.make()
+      const header = (key: string) => ({ "idempotency-key": key, prefer: "wait=20" })
+      const elsewhere = { cpu: 2, ram: 2048, disk: 1, id: 2 }
+      yield* ask("POST", "/instance-types", elsewhere, header("taken"))
+      const tried: Array<string> = []
+      for (const [id, method, path, body, before] of requests) {
+        if (before !== undefined) yield* ask(before[0], before[1], before[2], { prefer: "wait=20" })
+        if (plannable.some((one) => one.id === id && isParameter(one.spec, "idempotency-key"))) {
+          tried.push(id)
+          for (const key of ["", "k".repeat(300), "two words", "é"]) {
+            const { json } = yield* ask(method, `${path}?plan=true`, body, header(key))
+            assert.deepInclude(json, { status: 400, code: "invalid_header", field: "Idempotency-Key" }, `${id} ${key}`)
+          }
+          const reused = yield* ask(method, `${path}?plan=true`, body, header("taken"))
+          assert.deepInclude(reused.json, { status: 409, code: "key_reused" }, id)
+          const planned = yield* ask(method, `${path}?plan=true`, body, header(`plan of ${id}`.replaceAll(" ", "-")))
+          assert.strictEqual(planned.status, 200, `${id} ${JSON.stringify(planned.json)}`)
+        }
+        // the plan has kept no key: with the same one it is done, and another request with it is none of its own
+        const done = yield* ask(method, path, body, header(`plan-of-${id}`))
+        assert.include([200, 201, 204], done.status, `${id} ${JSON.stringify(done.json)}`)
+      }
+      assert.sameMembers(
+        tried,
+        requests.filter(([, method]) => method === "POST").map(([id]) => id)
+      )
+      // what the key has led to already is no other request's
+      const again = yield* ask("POST", "/instance-types?plan=true", elsewhere, header("taken"))
+      assert.notStrictEqual(again.json.code, "key_reused")
+    })
+  )
+
   it.scopedLive("says where a VM goes and why, its steps, and its domain", () =>
     Effect.gen(function* () {
       const { ask, get } = yield* App.make()
