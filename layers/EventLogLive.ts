@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { EventsLost, PersistenceError } from "../src/domain/Errors.ts"
 import type { Event, EventFilter, EventId } from "../src/domain/Event.ts"
-import { EventLog } from "../src/services/EventLog.ts"
+import { EventLog, type Followed } from "../src/services/EventLog.ts"
 import { Database } from "./Database.ts"
 import * as Events from "./sql/Events.ts"
 
@@ -99,22 +99,23 @@ const make = Effect.fnUntraced(function* ({ keep, pruning }: Options) {
     return found
   })
 
-  /** The next page that has any. */
+  /** What comes next, be it only that it was looked further. */
   const next = Effect.fnUntraced(function* (cursor: EventId, filter?: EventFilter) {
-    let at = cursor
     while (true) {
       // before looking: what is committed meanwhile completes it
       news ??= Deferred.unsafeMake<void>(FiberId.none)
       const changed = news
-      const { cursor: reached, events, last } = yield* page(at, pageSize, filter)
-      if (events.length > 0) return [Chunk.unsafeFromArray(events), Option.some(reached)] as const
-      if (last) yield* Deferred.await(changed)
-      at = reached
+      const { cursor: reached, events } = yield* page(cursor, pageSize, filter)
+      if (reached !== cursor) return [{ events, cursor: reached }, Option.some(reached)] as const
+      yield* Deferred.await(changed)
     }
   })
 
+  const followPages = (cursor: EventId, filter?: EventFilter): Stream.Stream<Followed, EventsLost | PersistenceError> =>
+    Stream.paginateEffect(cursor, (at) => next(at, filter))
+
   const follow = (cursor: EventId, filter?: EventFilter): Stream.Stream<Event, EventsLost | PersistenceError> =>
-    Stream.paginateChunkEffect(cursor, (at) => next(at, filter))
+    Stream.mapConcatChunk(followPages(cursor, filter), ({ events }) => Chunk.unsafeFromArray(events))
 
   // ------------------------------------------------------------------------------------------------------------- pruning
 
@@ -138,6 +139,7 @@ const make = Effect.fnUntraced(function* ({ keep, pruning }: Options) {
     latest: Effect.map(bounds, ({ latest }) => latest),
     after,
     follow,
+    followPages,
     hostStatuses: Effect.map(
       read("read what was told of hosts", events.hostStatuses),
       (rows) => new Map(rows.map(({ hostId, status }) => [hostId, status]))

@@ -111,7 +111,8 @@ export const make = Effect.fnUntraced(function* (
     volumeRecord: Effect.fn("Inventory.volumeRecord")((id) => read(`read volume ${id}`, volumeRows.find(id))),
     volumes: (filter) =>
       Effect.sync(() => [...existingVolumes].filter(({ vmId }) => filter?.vm === undefined || vmId === filter.vm)),
-    volumePage: (filter, after, limit) => Effect.sync(() => Pages.volumes(existingVolumes, filter, after, limit)),
+    volumePage: (filter, after, limit, order = { by: "id", descending: false }) =>
+      Effect.sync(() => Pages.volumes(existingVolumes, filter, order, after, limit)),
     volumesToPurge: Effect.fn("Inventory.volumesToPurge")((now) =>
       read("read the volumes to purge", volumeRows.due(now))
     ),

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import { VmId, type VolumeId } from "../../src/domain/Ids.ts"
 import type { Vm } from "../../src/domain/Vm.ts"
 import type { Volume } from "../../src/domain/Volume.ts"
-import type { Page, Position, VmFilter, VmOrder, VolumeFilter } from "../../src/services/Inventory.ts"
+import type { Page, Position, VmFilter, VmOrder, VolumeFilter, VolumeOrder } from "../../src/services/Inventory.ts"
 import type { ById } from "../ById.ts"
 
 /** Whatever comes after a prefix is less than this. */
@@ -132,10 +132,70 @@ export const vms = (
   )
 }
 
-/** By id. @since 0.4.0 @category constructors */
+/** As SQLite has it: what UTF-16 has in two units, of which each is less than some others, is more than all that it has in one. */
+const unitInOrder = (unit: number): number => (unit >= 0xe000 ? unit - 0x800 : unit >= 0xd800 ? unit + 0x2000 : unit)
+
+const byCodePoint = (a: string, b: string): number => {
+  const shorter = Math.min(a.length, b.length)
+  for (let i = 0; i < shorter; i++) {
+    const [one, other] = [a.charCodeAt(i), b.charCodeAt(i)]
+    if (one !== other) return unitInOrder(one) - unitInOrder(other)
+  }
+  return a.length - b.length
+}
+
+const compared = (a: Position, b: Position): number => {
+  const difference = typeof a.value === "number" ? a.value - Number(b.value) : byCodePoint(a.value, String(b.value))
+  return difference === 0 ? a.id - b.id : difference
+}
+
+const placeOf = (volume: Volume, by: VolumeOrder["by"]): Position => {
+  switch (by) {
+    case "id":
+      return { value: volume.id, id: volume.id }
+    case "name":
+      return { value: volume.name, id: volume.id }
+    case "size":
+      return { value: volume.size, id: volume.id }
+    case "owner":
+      return { value: volume.owner ?? "", id: volume.id }
+  }
+}
+
+/** The first so many that follow, in order: of all others no more is kept than whether they are among these. */
+const firstVolumes = (
+  existing: Iterable<Volume>,
+  { by, descending }: VolumeOrder,
+  after: Position | null,
+  most: number,
+  isIn: (volume: Volume) => boolean
+): ReadonlyArray<Volume> => {
+  const sign = descending ? -1 : 1
+  const first: Array<{ readonly place: Position; readonly volume: Volume }> = []
+  for (const volume of existing) {
+    if (!isIn(volume)) continue
+    const place = placeOf(volume, by)
+    if (after !== null && sign * compared(place, after) <= 0) continue
+    const last = first.at(-1)
+    if (first.length === most && last !== undefined && sign * compared(place, last.place) > 0) continue
+    let [from, to] = [0, first.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      const there = first[middle]
+      if (there !== undefined && sign * compared(there.place, place) < 0) from = middle + 1
+      else to = middle
+    }
+    first.splice(from, 0, { place, volume })
+    if (first.length > most) first.pop()
+  }
+  return first.map(({ volume }) => volume)
+}
+
+/** @since 0.4.0 @category constructors */
 export const volumes = (
   existing: ById<VolumeId, Volume>,
   filter: VolumeFilter,
+  order: VolumeOrder,
   after: Position | null,
   limit: number
 ): Page<Volume> => {
@@ -146,9 +206,11 @@ export const volumes = (
     (vm === undefined || volume.vmId === vm) &&
     (owner === undefined || volume.owner === owner)
   return cut(
-    existing.following(after?.id ?? null, false, limit + 1, isIn),
+    order.by === "id"
+      ? existing.following(after?.id ?? null, order.descending, limit + 1, isIn)
+      : firstVolumes(existing, order, after, limit + 1, isIn),
     limit,
     count(existing, isIn),
-    ({ id }) => id
+    (last) => placeOf(last, order.by).value
   )
 }

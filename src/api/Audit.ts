@@ -10,6 +10,7 @@ import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { Needs } from "./Access.ts"
+import { optional, strict, within } from "./Common.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.4.0 @category schemas */
@@ -66,14 +67,9 @@ export const group = HttpApiGroup.make("audit")
     HttpApiEndpoint.get("listAudit", "/audit")
       .setUrlParams(
         Schema.Struct({
-          before: Schema.optionalWith(
-            Schema.NumberFromString.pipe(Schema.int(), Schema.between(1, Number.MAX_SAFE_INTEGER)),
-            { exact: true }
-          ).annotations({ description: "only lines with a lower number; absent: the newest" }),
-          limit: Schema.optionalWith(Schema.NumberFromString.pipe(Schema.int(), Schema.between(1, page.most)), {
-            exact: true
-          }).annotations({ description: `how many at most, 1 to ${page.most}; absent: ${page.usual}` })
-        })
+          before: optional(within(1, Number.MAX_SAFE_INTEGER), "only lines with a lower number; absent: the newest"),
+          limit: optional(within(1, page.most), `how many at most, 1 to ${page.most}; absent: ${page.usual}`)
+        }).annotations(strict)
       )
       .addSuccess(AuditLines)
       .annotate(Needs, "admin")

@@ -102,6 +102,7 @@ event: vm.changed
 data: ${JSON.stringify(Schema.encodeSync(Event)(example))}
 
 : nothing happened for a while
+id: 4719
 
 `
 
@@ -118,7 +119,8 @@ export const group = HttpApiGroup.make("events")
           "Read or follow what happened",
           "The newest 100,000 events are kept, each written together with the change it tells. With `Accept: text/event-stream` the answer is a stream " +
             "(server-sent events) that does not end: `id` is the event's number, `event` its type, `data` the event as JSON, and every 15 seconds comes a " +
-            "comment. A client that was cut off goes on where it was, with `Last-Event-ID`, as browsers do by themselves; nothing is missed and nothing " +
+            "comment, with an `id` and without `data`, which is no event: up to that number nothing else is of the filter. A client that was cut off goes on " +
+            "after the last `id` it was told, of an event or not, with `Last-Event-ID`, as browsers do by themselves; nothing is missed and nothing " +
             "comes twice. When some of what follows the cursor is no longer kept, or the cursor is ahead of the newest (the database was put back " +
             "to an earlier state), the answer is 410 `events_lost`, or the stream ends with an event " +
             "`lost` whose data is that problem: list what you follow anew, then go on from the newest event. It also ends, " +
@@ -134,8 +136,7 @@ export const group = HttpApiGroup.make("events")
             in: "header",
             required: false,
             schema: { type: "string", pattern: "^[0-9]{1,16}$" },
-            description:
-              "of a stream that goes on: the number of the last event that came; it counts for more than `after`"
+            description: "of a stream that goes on: the last `id` that came; it counts for more than `after`"
           }
         ],
         responses: {

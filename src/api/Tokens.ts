@@ -11,9 +11,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Identity from "../domain/Identity.ts"
 import { Needs } from "./Access.ts"
-import { IfMatch, making, strict } from "./Common.ts"
+import { IfMatch, making, optional, strict } from "./Common.ts"
 import { Plan, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
+import { ownedBy } from "./Quotas.ts"
 import { Role } from "./Users.ts"
 
 const owner = Identity.UserName.annotations({ description: "the user whose token it is" })
@@ -106,10 +107,8 @@ export const group = HttpApiGroup.make("tokens")
     HttpApiEndpoint.get("listTokens", "/tokens")
       .setUrlParams(
         Schema.Struct({
-          owner: Schema.optionalWith(owner, { exact: true }).annotations({
-            description: "only this user's; who is no admin sees only the own ones anyway"
-          })
-        })
+          owner: optional(ownedBy, "only this user's; another's are for an admin: 403 `not_allowed`")
+        }).annotations(strict)
       )
       .addSuccess(Tokens)
       .annotate(Needs, "viewer")

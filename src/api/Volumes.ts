@@ -123,11 +123,16 @@ export const group = HttpApiGroup.make("volumes")
           name: optional(Schema.String.pipe(Schema.maxLength(255)), "only those whose name begins like this"),
           state: optional(ListedState, "only those in this state"),
           vm: optional(id(Ids.VmId), "only those that this VM has"),
-          owner: optional(ownedBy, "only those that this user had made")
+          owner: optional(ownedBy, "only those that this user had made"),
+          sort: optional(
+            oneOf(["id", "-id", "name", "-name", "size", "-size", "owner", "-owner"], "VolumeSort"),
+            "by what; `-`: descending. `id` unless it is said, which is by when they were made; names are compared by code point, and those that are " +
+              "nobody's are the least by owner"
+          )
         }).annotations(strict)
       )
       .addSuccess(VolumePage)
-      .annotateContext(documented("viewer", "List volumes", "By id, a page at a time; those in the trash too."))
+      .annotateContext(documented("viewer", "List volumes", "A page at a time; those in the trash too."))
   )
   .add(
     HttpApiEndpoint.post("createVolume", "/volumes")

@@ -286,7 +286,9 @@ export const token: Verb.Noun = {
       name: "list",
       about: "List tokens, without their secrets.",
       endpoints: ["listTokens"],
-      options: Options.all({ owner: Options.optional(Verb.text("owner", "USER", "Only this user's.")) }),
+      options: Options.all({
+        owner: Options.optional(Verb.text("owner", "USER", "Only this user's; another's are for an admin."))
+      }),
       args: Args.none,
       run: ({ owner }) =>
         Effect.gen(function* () {

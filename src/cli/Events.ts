@@ -133,7 +133,8 @@ export const noun: Verb.Noun = {
           let last = Option.isSome(after) ? yield* cursor(after.value) : yield* Watch.newest()
           const rows = table(view, [], mode, colour)
           if (mode === "table" || mode === "wide") yield* out(`${rows.head}\n`)
-          yield* client.events({ ...filter, after: last }).pipe(
+          const passed = (cursor: EventId) => Effect.sync(() => void (last = cursor))
+          yield* client.events({ ...filter, after: last, passed }).pipe(
             Stream.runForEach((event) => {
               last = event.id
               return following(view, rows, event, encode(event))

@@ -160,17 +160,25 @@ export const noun: Verb.Noun = {
         state: Options.optional(Verb.choice("state", ListedVolumeState.literals, "Only those in this state.")),
         vm: Options.optional(Verb.text("vm", "VM", "Only those that this VM has.")),
         owner: Options.optional(Verb.text("owner", "USER", "Only those that this user had made.")),
+        sort: Options.optional(
+          Verb.choice(
+            "sort",
+            ["id", "-id", "name", "-name", "size", "-size", "owner", "-owner"],
+            "By what; with - the other way round."
+          )
+        ),
         watch: Verb.watch
       }),
       args: Args.none,
-      run: ({ name, owner, page, state, vm, watch }) =>
+      run: ({ name, owner, page, sort, state, vm, watch }) =>
         Effect.gen(function* () {
           const { volumes } = yield* client
           const filter = {
             ...(yield* Resolve.maybe("vm", vm, Resolve.vm)),
             ...(yield* Resolve.maybe("owner", owner, Resolve.user)),
             ...Verb.given("name", name),
-            ...Verb.given("state", state)
+            ...Verb.given("state", state),
+            ...Verb.given("sort", sort)
           }
           yield* Pages.show(view, page, watch, events, "there are no such volumes", (at) =>
             volumes.listVolumes({ urlParams: { ...filter, ...at }, withResponse: true })

@@ -134,6 +134,13 @@ export type Groups = {
 /** Which events. @since 0.4.0 @category models */
 export interface EventOptions extends Omit<Parameters, "type" | "limit"> {
   readonly types?: ReadonlyArray<EventType>
+  /**
+   * Told now and then, after the events before it: up to that id there are no others of these, so whoever keeps where to go on keeps it, too. `after` and the last
+   * event alone may be so old, where little is of these, that what follows them is no longer kept.
+   *
+   * @since 0.11.0
+   */
+  readonly passed?: (cursor: EventId) => Effect.Effect<void>
 }
 
 /** What a stream of events fails with in the end. @since 0.4.0 @category errors */
@@ -323,12 +330,18 @@ export const make = Effect.fnUntraced(function* ({ patience: given = "30 seconds
   const groups = callsOf(makeCall, patience)
   const once = callsOf(makeCall, Duration.zero)
 
-  const events = ({ after, types, ...filter }: EventOptions = {}): Stream.Stream<Event, EventsError> =>
+  const events = ({ after, passed = () => Effect.void, types, ...filter }: EventOptions = {}): Stream.Stream<
+    Event,
+    EventsError
+  > =>
     Effect.map(Ref.make(after), (cursor) => {
       const next = ({ data = "", event, id }: EventStream.Message) => {
         if (event === "lost") return Effect.flatMap(Effect.mapError(decodeGone(data), notEvent), Effect.fail)
         const number = Number(id)
         const moved = id !== undefined && isEventId(number) ? Ref.set(cursor, number) : Effect.void
+        // a sign of life, without an event
+        if (event === undefined && isEventId(number))
+          return Effect.as(Effect.zipRight(moved, passed(number)), Option.none<Event>())
         // of a type that a newer controller has
         if (!isEventType(event)) return Effect.as(moved, Option.none<Event>())
         return Effect.zipLeft(Effect.mapBoth(decodeEvent(data), { onFailure: notEvent, onSuccess: Option.some }), moved)

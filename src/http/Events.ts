@@ -5,7 +5,6 @@
  */
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as Chunk from "effect/Chunk"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -80,25 +79,44 @@ const encodeGone = Schema.encodeSync(Problem.Gone)
 const written = (event: Event): string =>
   `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify({ ...event, time: new Date(event.time).toISOString() })}\n\n`
 
+/** A part of a stream. @since 0.11.0 @category models */
+export interface Part {
+  /** whole messages; empty: nothing is to be sent */
+  readonly text: string
+  /** what a reader who has all up to here goes on after; absent: that is not known */
+  readonly cursor?: EventId
+}
+
+const signAt = (cursor: EventId | undefined): string =>
+  // without data it is no event, and still what a client that is cut off goes on after
+  `: nothing happened for a while\n${cursor === undefined ? "" : `id: ${cursor}\n`}\n`
+
 /**
  * Server-sent events as an answer, with a sign when nothing is told for long. Ends when the sender of `request` would not be let in any more, or
- * when `events` do.
+ * when `parts` do.
  *
  * @since 0.6.0 @category conversions
  */
 export const told = (
   request: HttpServerRequest.HttpServerRequest,
-  events: Stream.Stream<string>
+  parts: Stream.Stream<Part>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, Identity> =>
   Effect.map(Identity, (identity) => {
     const good = Effect.provideService(Guard.isStillGood(request), Identity, identity)
-    const signs = Stream.as(Stream.fromSchedule(Schedule.spaced(sign)), ": nothing happened for a while\n\n")
+    const signs = Stream.as(Stream.fromSchedule(Schedule.spaced(sign)), null)
     // one that cannot be looked up now may be good
     const revoked = Effect.repeat(
       Effect.catchAll(good, () => Effect.succeed(true)),
       { schedule: Schedule.spaced(trust), while: (still) => still }
     )
-    const body = Stream.merge(events, signs, { haltStrategy: "left" }).pipe(Stream.interruptWhen(revoked))
+    const body = Stream.merge(parts, signs, { haltStrategy: "left" }).pipe(
+      // after they are in one line: a sign must not name what has not been sent before it
+      Stream.mapAccum(undefined, (cursor: EventId | undefined, part): readonly [EventId | undefined, string] =>
+        part === null ? [cursor, signAt(cursor)] : [part.cursor ?? cursor, part.text]
+      ),
+      Stream.filter((text) => text !== ""),
+      Stream.interruptWhen(revoked)
+    )
     return HttpServerResponse.stream(
       Stream.map(body, (text) => encoder.encode(text)),
       {
@@ -125,12 +143,15 @@ export const stream = (
     // whether they are there is found out before the answer begins
     yield* log.after(cursor, 1)
     // a client that is cut off before anything has happened knows where to go on, too
-    const head = Stream.make(`retry: 1000\nid: ${cursor}\n\n`)
-    const events = log.follow(cursor, filterOf(parameters)).pipe(
+    const head = Stream.make<[Part]>({ text: `retry: 1000\nid: ${cursor}\n\n`, cursor })
+    const events = log.followPages(cursor, filterOf(parameters)).pipe(
       // a page in one piece
-      Stream.mapChunks((events) => Chunk.of(Chunk.toReadonlyArray(events).map(written).join(""))),
+      Stream.map(({ cursor, events }): Part => ({ text: events.map(written).join(""), cursor })),
       Stream.catchTags({
-        EventsLost: (error) => Stream.make(`event: lost\ndata: ${JSON.stringify(encodeGone(Problems.of(error)))}\n\n`),
+        EventsLost: (error) =>
+          Stream.make<[Part]>({
+            text: `event: lost\ndata: ${JSON.stringify(encodeGone(Problems.of(error)))}\n\n`
+          }),
         PersistenceError: (error) => Stream.drain(Stream.fromEffect(Effect.logError(error.message)))
       })
     )

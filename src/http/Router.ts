@@ -31,9 +31,9 @@ import * as Api from "./v1/Api.ts"
 import * as Problems from "./v1/Problems.ts"
 import * as VmReads from "./v1/VmReads.ts"
 
-/** What is served outside of the API, by each method. */
-const served = HttpLayerRouter.FindMyWay.make<void>({ maxParamLength: Number.MAX_SAFE_INTEGER })
-for (const { method, path } of Needs.plain) served.on(method, path, undefined)
+/** What is served outside of the API, by each method, and whether that changes something. */
+const served = HttpLayerRouter.FindMyWay.make<boolean>({ maxParamLength: Number.MAX_SAFE_INTEGER })
+for (const { method, need, path } of Needs.plain) served.on(method, path, need.changes)
 
 const wrongMethod = (request: HttpServerRequest.HttpServerRequest, allowed: ReadonlyArray<string>) =>
   Json.answer(
@@ -42,7 +42,8 @@ const wrongMethod = (request: HttpServerRequest.HttpServerRequest, allowed: Read
   )
 
 const unknownRoute = (request: HttpServerRequest.HttpServerRequest) => {
-  const allowed = AnyMethod.methods.filter((method) => served.find(method, request.url) !== undefined)
+  const byHead = served.find("GET", request.url)?.handler === false
+  const allowed = AnyMethod.allowed((method) => served.find(method, request.url) !== undefined, byHead)
   return allowed.length > 0 ? wrongMethod(request, allowed) : noRoute(request)
 }
 
@@ -67,11 +68,15 @@ const root = HttpLayerRouter.add("GET", "/", (request) => {
 /** The original's routes and those in its manner, without a server and without a guard. @since 0.1.0 @category layers */
 export const routes = Layer.mergeAll(Original.layer, Further.layer, Insight.layer, root, notFound)
 
-/** A path that cannot be decoded is found by no route, not even by the one that says so. */
-const undecodable = (request: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse => {
+/**
+ * What is found by no route, not even by the one that says so: a path that cannot be decoded, or a method that none has.
+ */
+const unfound = (request: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse => {
+  const hasProblems = Guard.hasProblems(request.url)
+  if (AnyMethod.isOther(request.method)) return hasProblems ? Problems.unknown(request) : unknownRoute(request)
   const path = Secrets.pathOf(request.url)
   const detail = `there is no route ${request.method} ${path}: each % in a path is followed by two hexadecimal digits, of UTF-8`
-  return Guard.hasProblems(request.url)
+  return hasProblems
     ? Problems.respond(
         new Problem.NotFound({ status: 404, code: "route_not_found", title: "There is no such route", detail })
       )
@@ -79,7 +84,7 @@ const undecodable = (request: HttpServerRequest.HttpServerRequest): HttpServerRe
 }
 
 /**
- * The server it is served on, which would answer such a path with nothing at all. Each request's context is its own alone: the routes have the
+ * The server it is served on, which would answer such a request with nothing at all. Each request's context is its own alone: the routes have the
  * services they need with them, and what is served with all of them copies and compares them at each step that adds something.
  */
 const answering = Layer.effect(
@@ -91,7 +96,7 @@ const answering = Layer.effect(
         const answered = Effect.catchIf(
           app,
           (error) => error instanceof HttpServerError.RouteNotFound,
-          (error) => Effect.succeed(undecodable(error.request))
+          (error) => Effect.succeed(unfound(error.request))
         )
         const serving = middleware === undefined ? server.serve(answered) : server.serve(answered, middleware)
         return Effect.mapInputContext(serving, Context.pick(Scope.Scope))

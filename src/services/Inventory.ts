@@ -77,6 +77,12 @@ export interface VolumeFilter {
   readonly owner?: UserName
 }
 
+/** Names are compared by code point; by owner those that are nobody's are the least. By id is by when they were made. @since 0.11.0 @category models */
+export interface VolumeOrder {
+  readonly by: "id" | "name" | "size" | "owner"
+  readonly descending: boolean
+}
+
 /** Where a page ended: its last one, by what it is in order. @since 0.4.0 @category models */
 export interface Position {
   readonly value: string | number
@@ -678,11 +684,12 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     readonly volumeRecord: (id: VolumeId) => Effect.Effect<Volume, Errors.VolumeNotFound | Errors.PersistenceError>
     /** Those that exist for users, by id, also those in the trash; `vm` limits to one VM's. */
     readonly volumes: (filter?: { readonly vm?: VmId }) => Effect.Effect<ReadonlyArray<Volume>, Errors.PersistenceError>
-    /** Those that exist for users, by id, from `after` on and at most `limit`. */
+    /** Those that exist for users, from `after` on and at most `limit`; by id unless it is said. */
     readonly volumePage: (
       filter: VolumeFilter,
       after: Position | null,
-      limit: number
+      limit: number,
+      order?: VolumeOrder
     ) => Effect.Effect<Page<Volume>, Errors.PersistenceError>
     /** Those in the trash whose time has come. `now` in milliseconds since 1970. */
     readonly volumesToPurge: (now: number) => Effect.Effect<ReadonlyArray<VolumeId>, Errors.PersistenceError>

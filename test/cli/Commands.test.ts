@@ -526,6 +526,7 @@ describe("commands", () => {
         assert.include(wrong.err, "is no user's name")
       }
       assert.strictEqual((yield* good("vm", "list", "--sort", "-owner", "-o", "name")).out, "1\n")
+      assert.strictEqual((yield* good("volume", "list", "--sort", "-size", "-o", "name")).out, "1\n")
       assert.match((yield* good("vm", "set", "front", "--description", "of the shop")).out, /^tags +edge$/m)
       assert.strictEqual((yield* run("vm", "set", "front")).status, 2)
       assert.strictEqual((yield* run("vm", "set", "front", "--protect", "--unprotect")).status, 2)

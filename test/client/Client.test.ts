@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { Client, Ids } from "../../src/client/index.ts"
+import type { EventId } from "../../src/domain/Event.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { WebhookId } from "../../src/domain/Webhook.ts"
 import * as Served from "./Served.ts"
@@ -285,7 +286,8 @@ describe("events", () => {
         })}\r\n\r\n`
       // one of a later version, and cut off in the middle of one
       const first = `retry: 1000\nid: 5\n\n: a comment\n\n${event(6, "vm.exploded")}${event(7, "vm.changed").slice(0, 60)}`
-      const second = `id: 6\n\n${event(7, "vm.changed")}`
+      // and with a sign of life that tells how far it was looked
+      const second = `id: 6\n\n${event(7, "vm.changed")}: nothing happened for a while\nid: 4711\n\n`
       const third = `event: lost\ndata: ${JSON.stringify({
         _tag: "Gone",
         status: 410,
@@ -298,7 +300,9 @@ describe("events", () => {
       )
       const client = yield* clientOf({ url })
       const seen: Array<number> = []
-      const end = yield* client.events({ types: ["vm.changed", "vm.created"], vm: Ids.VmId.make(7) }).pipe(
+      const told: Array<number> = []
+      const passed = (cursor: EventId) => Effect.sync(() => void told.push(cursor))
+      const end = yield* client.events({ types: ["vm.changed", "vm.created"], vm: Ids.VmId.make(7), passed }).pipe(
         Stream.runForEach(({ id }) => Effect.sync(() => seen.push(id))),
         Effect.flip
       )
@@ -306,8 +310,9 @@ describe("events", () => {
       assert.deepInclude(end, { _tag: "Gone", code: "events_lost" })
       assert.deepStrictEqual(
         asked.map(({ url }) => new URL(url, "http://x").searchParams.get("after")),
-        [null, "6", "7"]
+        [null, "6", "4711"]
       )
+      assert.deepStrictEqual(told, [5, 6, 4711])
       assert.deepStrictEqual(new URL(asked[0]?.url ?? "", "http://x").searchParams.getAll("type"), [
         "vm.changed",
         "vm.created"

@@ -372,6 +372,44 @@ export const eventLogContract = <E>(
       }).pipe(Effect.provide(world))
     )
 
+    it.live("tells a follower of a filter how far it was looked, also where nothing is of that", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        yield* append(3000)
+        const pages: Array<readonly [ids: ReadonlyArray<number>, cursor: number]> = []
+        const [old, fresh] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        // nothing is of host 9
+        const following = yield* log.followPages(start, { hostId: HostId.make(9) }).pipe(
+          Stream.runForEach(({ cursor, events }) => {
+            pages.push([ids(events), cursor])
+            if (cursor === 3000) return Deferred.succeed(old, undefined)
+            return cursor === 3010 ? Deferred.succeed(fresh, undefined) : Effect.void
+          }),
+          Effect.fork
+        )
+        yield* Deferred.await(old)
+        yield* append(10)
+        yield* Deferred.await(fresh)
+        yield* Fiber.interrupt(following)
+        assert.deepStrictEqual(
+          pages.flatMap(([found]) => found),
+          []
+        )
+        const cursors = pages.map(([, cursor]) => cursor)
+        assert.deepStrictEqual(
+          cursors,
+          [...new Set(cursors)].sort((a, b) => a - b)
+        )
+        // an event that is of it is before whatever is told of what follows
+        const all = yield* log.followPages(start).pipe(
+          Stream.takeUntil(({ cursor }) => cursor === 3010),
+          Stream.runCollect
+        )
+        for (const { cursor, events } of all) assert.strictEqual(events.at(-1)?.id, cursor)
+        assert.deepStrictEqual(ids(Chunk.toReadonlyArray(all).flatMap(({ events }) => events)), range(1, 3010))
+      }).pipe(Effect.timeout("10 seconds"), Effect.provide(world))
+    )
+
     it.live("lets many follow while many write: each sees each once, in order", () =>
       Effect.gen(function* () {
         const log = yield* EventLog

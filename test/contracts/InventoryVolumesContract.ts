@@ -21,7 +21,10 @@ import {
   Inventory,
   type Publishable,
   type VolumeChange,
-  type VolumeView
+  type VolumeView,
+  type Page,
+  type Position,
+  type VolumeOrder
 } from "../../src/services/Inventory.ts"
 import { Journal } from "../../src/services/Journal.ts"
 import { dir, facts, fleet, host, inPool, pool, type } from "../inventory/Fleet.ts"
@@ -453,6 +456,45 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
         assert.deepStrictEqual(yield* page({ owner: ada }, null, 3), [[], null, 0])
         for (const where of [1, null]) yield* inventory.admitVolume({ ...request(where), owner: ada }, at(where))
         assert.deepStrictEqual(yield* page({ owner: ada }, null, 1), [[5], 5, 2])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("pages are by what they are asked to be by, each volume once, also where many are alike", () =>
+      Effect.gen(function* () {
+        const { inventory } = yield* started
+        // the last but one is before the last by UTF-16, and after it by code point
+        const names = ["b", "a", "b", "", "ab", "\u{1F600}", "\uFF21"].map((name) => `x${name}`)
+        for (const [n, name] of names.entries()) {
+          const owner = n % 3 === 0 ? {} : { owner: UserName.make(n % 3 === 1 ? "bob" : "ada") }
+          yield* inventory.admitVolume({ ...request(null), name, size: 7 - (n % 3), ...owner }, at(null))
+        }
+        const walk = Effect.fnUntraced(function* (order: VolumeOrder, limit: number) {
+          const ids: Array<number> = []
+          let after: Position | null = null
+          do {
+            const page: Page<Volume> = yield* inventory.volumePage({ name: "x" }, after, limit, order)
+            assert.strictEqual(page.total, names.length)
+            ids.push(...page.items.map(({ id }) => Number(id)))
+            after = page.next
+          } while (after !== null)
+          return ids
+        })
+        const orders = {
+          id: [1, 2, 3, 4, 5, 6, 7],
+          name: [4, 2, 5, 1, 3, 7, 6],
+          size: [3, 6, 2, 5, 1, 4, 7],
+          owner: [1, 4, 7, 3, 6, 2, 5]
+        } as const
+        for (const by of ["id", "name", "size", "owner"] as const) {
+          for (const limit of [1, 2, 3, 7, 100]) {
+            assert.deepStrictEqual(yield* walk({ by, descending: false }, limit), [...orders[by]], `${by} ${limit}`)
+            assert.deepStrictEqual(
+              yield* walk({ by, descending: true }, limit),
+              orders[by].toReversed(),
+              `-${by} ${limit}`
+            )
+          }
+        }
       }).pipe(Effect.provide(layer))
     )
 

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -156,8 +157,8 @@ const one = new Event({
 })
 
 /** Something was logged up to 7, and then there is this. */
-const scripted = (follow: EventLog["Type"]["follow"]) =>
-  Layer.mock(EventLog, { latest: Effect.succeed(EventId.make(7)), after: () => Effect.succeed([]), follow })
+const scripted = (followPages: EventLog["Type"]["followPages"]) =>
+  Layer.mock(EventLog, { latest: Effect.succeed(EventId.make(7)), after: () => Effect.succeed([]), followPages })
 
 describe("pages of events", () => {
   it.scopedLive("are read one after the other, and tell where to go on when there are no more", () =>
@@ -385,12 +386,17 @@ describe("a stream of events", () => {
     120_000
   )
 
-  it.scoped("sends a comment every 15 seconds in which nothing happens", () =>
+  it.scoped("sends a comment every 15 seconds in which nothing happens, with how far it was looked", () =>
     Effect.gen(function* () {
       const response = yield* Events.stream({}, asked).pipe(
         Effect.provide(
           Layer.merge(
-            scripted(() => Stream.never),
+            // others than what is asked for are committed after 20 seconds
+            scripted(() =>
+              Stream.fromEffect(
+                Effect.delay(Effect.succeed({ events: [], cursor: EventId.make(70) }), "20 seconds")
+              ).pipe(Stream.concat(Stream.never))
+            ),
             IdentityTest.layer
           )
         )
@@ -400,9 +406,46 @@ describe("a stream of events", () => {
       yield* TestClock.adjust("29 seconds")
       assert.isNull(yield* Fiber.poll(text).pipe(Effect.map((exit) => (exit._tag === "None" ? null : exit.value))))
       yield* TestClock.adjust("1 seconds")
-      const comment = ": nothing happened for a while\n\n"
-      assert.strictEqual(yield* Fiber.join(text), `retry: 1000\nid: 7\n\n${comment}${comment}`)
+      const sign = (id: number) => `: nothing happened for a while\nid: ${id}\n\n`
+      assert.strictEqual(yield* Fiber.join(text), `retry: 1000\nid: 7\n\n${sign(7)}${sign(70)}`)
     })
+  )
+
+  it.scoped(
+    "is gone on with by a reader of whom nothing was for long, though what followed its last event is lost",
+    () =>
+      Effect.gen(function* () {
+        const { context, url } = yield* served({ keep: 10, pruning: "1 millis" })
+        const ofNone = `${url}?vm=99999`
+        const status = (after: string) =>
+          Effect.promise(async () => {
+            const end = new AbortController()
+            const headers = { accept: "text/event-stream", "last-event-id": after }
+            const { status } = await fetch(ofNone, { headers, signal: end.signal })
+            end.abort()
+            return status
+          })
+        const begun = yield* Deferred.make<void>()
+        const quiet = yield* Effect.fork(
+          listen(`${ofNone}&after=0`, {}, (all) => {
+            Deferred.unsafeDone(begun, Effect.void)
+            return all.at(-1)?.id === "500"
+          })
+        )
+        yield* Deferred.await(begun)
+        yield* Effect.provide(append(500), context)
+        // the log and the network are as quick as they are
+        const later = Effect.zipRight(
+          TestClock.adjust("15 seconds"),
+          Effect.async<void>((resume) => void setTimeout(() => resume(Effect.void), 10))
+        )
+        yield* Effect.repeat(later, { until: () => Effect.map(Fiber.poll(quiet), Option.isSome) })
+        const told = yield* Fiber.join(quiet)
+        assert.isFalse(told.some(isEvent))
+        yield* Effect.provide(append(5), context)
+        yield* Effect.repeat(Effect.zipRight(later, status("0")), { until: (status) => status === 410 })
+        assert.strictEqual(yield* status(told.at(-1)?.id ?? ""), 200)
+      })
   )
 
   it.effect(
@@ -414,7 +457,7 @@ describe("a stream of events", () => {
             Effect.flatMap((response) => textOf(response, 100)),
             Effect.provide(
               Layer.merge(
-                scripted(() => Stream.concat(Stream.make(one), Stream.fail(error))),
+                scripted(() => Stream.concat(Stream.make({ events: [one], cursor: one.id }), Stream.fail(error))),
                 IdentityTest.layer
               )
             )

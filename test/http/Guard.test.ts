@@ -589,7 +589,12 @@ describe("sessions and passwords", () => {
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strange.id}`, undefined, full.headers), 404)
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${strong.id}`, undefined, strange.headers), 403)
       assert.strictEqual(yield* status("DELETE", `/api/v1/tokens/${full.id}`, undefined, weak.headers), 403)
-      const listed = JSON.parse((yield* ask("GET", "/api/v1/tokens?owner=the-admin", { headers: full.headers })).text)
+      // one's own would pass for theirs
+      const anothers = yield* ask("GET", "/api/v1/tokens?owner=the-admin", { headers: full.headers })
+      assert.deepInclude(JSON.parse(anothers.text), { status: 403, code: "not_allowed" })
+      const own = yield* ask("GET", "/api/v1/tokens?owner=ada", { headers: full.headers })
+      const listed = JSON.parse((yield* ask("GET", "/api/v1/tokens", { headers: full.headers })).text)
+      assert.deepStrictEqual(JSON.parse(own.text), listed)
       assert.deepStrictEqual(new Set(listed.items.map((one: { owner: string }) => one.owner)), new Set(["ada"]))
       assert.notInclude(JSON.stringify(listed), "secret")
 
@@ -755,6 +760,42 @@ describe("a stream of events", () => {
       yield* identity.changeUser(UserName.make("the-operator"), { disabled: true })
       yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(ended, ["removed", "expiring", "disabled"])))
     })
+  )
+})
+
+describe("a method that a path does not have", () => {
+  it.scopedLive(
+    "is told those that it has, in the manner of its neighbours: HEAD too, unless GET changes something",
+    () =>
+      Effect.gen(function* () {
+        const { admins, ask } = yield* Guarded.make()
+        const headers = yield* admins
+        const allowed = [
+          ["/api/v1/vms/1", "GET, HEAD, PATCH, DELETE"],
+          ["/api/v1/vms?limit=1", "GET, HEAD, POST"],
+          ["/api/v1/vms/1/start", "POST"],
+          ["/vm/list", "GET, HEAD, POST"],
+          ["/volume/destroy?volumeid=7", "GET, POST"],
+          ["/metrics", "GET, HEAD"]
+        ]
+        for (const [path = "", allow] of allowed) {
+          for (const method of ["PUT", "TRACE", "PROPFIND"]) {
+            const answer = yield* ask(method, path, { headers })
+            assert.deepStrictEqual([answer.status, answer.headers["allow"]], [405, allow], `${method} ${path}`)
+            const body = JSON.parse(answer.text)
+            const words: string = path.startsWith("/api/") ? body.detail : body.error
+            assert.include(words, method)
+            assert.notInclude(words, "%")
+            if (path.startsWith("/api/")) assert.strictEqual(body.code, "method_not_allowed")
+          }
+        }
+        for (const path of ["/api/v1/nothing", "/nothing"]) {
+          const { status, text } = yield* ask("TRACE", path, { headers })
+          assert.strictEqual(status, 404)
+          assert.include(text, `there is no route TRACE ${path}`)
+          assert.notInclude(text, "each %")
+        }
+      })
   )
 })
 

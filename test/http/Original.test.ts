@@ -142,7 +142,7 @@ describe("the original's routes", () => {
       for (const method of ["PUT", "DELETE", "OPTIONS"]) {
         const { body, status } = await ask(path, { method })
         assert.strictEqual(status, 405, path)
-        assert.strictEqual(errorOf(body), `${path} has no ${method}: use GET or POST`)
+        assert.strictEqual(errorOf(body), `${path} has no ${method}: use GET or HEAD or POST`)
       }
     }
   })

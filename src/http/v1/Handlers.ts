@@ -197,16 +197,33 @@ const networks = HttpApiBuilder.group(api, "networks", (handlers) =>
   )
 )
 
+const volumeOrders = {
+  id: { by: "id", descending: false },
+  "-id": { by: "id", descending: true },
+  name: { by: "name", descending: false },
+  "-name": { by: "name", descending: true },
+  size: { by: "size", descending: false },
+  "-size": { by: "size", descending: true },
+  owner: { by: "owner", descending: false },
+  "-owner": { by: "owner", descending: true }
+} as const
+
 const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
   Effect.gen(function* () {
     const volumes = yield* Volumes
     const { begunIfMatch, created } = yield* Answers.make
     return handlers
-      .handle("listVolumes", ({ urlParams: { cursor, limit = Pages.usual, ...filter } }) =>
+      .handle("listVolumes", ({ urlParams: { cursor, limit = Pages.usual, sort = "id", ...filter } }) =>
         told(
           Effect.gen(function* () {
-            const after = yield* Pages.position(cursor, "volume", "number")
-            return Pages.view(yield* volumes.page(filter, after, limit), "volume", Views.volume)
+            const order = volumeOrders[sort]
+            const list = sort === "id" ? "volume" : `volume ${sort}`
+            const after = yield* Pages.position(
+              cursor,
+              list,
+              order.by === "name" || order.by === "owner" ? "string" : "number"
+            )
+            return Pages.view(yield* volumes.page(filter, after, limit, order), list, Views.volume)
           })
         )
       )

@@ -242,7 +242,11 @@ const tokens = HttpApiBuilder.group(api, "tokens", (handlers) =>
       .handle("listTokens", ({ urlParams }) =>
         Effect.gen(function* () {
           const { role, user } = yield* me
-          return { items: (yield* told(identity.tokens(role === "admin" ? urlParams.owner : user))).map(tokenView) }
+          const { owner = role === "admin" ? undefined : user } = urlParams
+          if (owner !== undefined && owner !== user && role !== "admin") {
+            return yield* told(forbidden("only an admin can list the tokens of somebody else: list them without owner"))
+          }
+          return { items: (yield* told(identity.tokens(owner))).map(tokenView) }
         })
       )
       .handle("getToken", ({ path }) =>

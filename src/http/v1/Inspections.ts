@@ -72,7 +72,11 @@ export const layer = HttpApiBuilder.group(api, "inspections", (handlers) =>
             Stream.make(message("failed", cursor, JSON.stringify(encodeFailure(Problems.of(error)))))
           )
         )
-        return yield* Events.told(request, Stream.concat(Stream.make(`retry: 1000\n\n${head}`), parts))
+        const texts = Stream.concat(Stream.make(`retry: 1000\n\n${head}`), parts)
+        return yield* Events.told(
+          request,
+          Stream.map(texts, (text) => ({ text }))
+        )
       })
 
     return handlers

@@ -535,9 +535,10 @@ HttpApi.reflect(api, {
   onGroup: () => undefined,
   onEndpoint: ({ endpoint: { method, path } }) => paths.on(method, path, undefined)
 })
-const methodsOf = (path: string) => AnyMethod.methods.filter((method) => paths.find(method, path) !== undefined)
+const methodsOf = (path: string) => AnyMethod.allowed((method) => paths.find(method, path) !== undefined)
 
-const unknown = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
+/** What no endpoint is asked by: there is no such path, or it has no such method. @since 0.11.0 @category conversions */
+export const unknown = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
   const path = Secrets.pathOf(url)
   const methods = methodsOf(path)
   const there = `there is no route ${method} ${path}`

@@ -42,7 +42,8 @@ export const unlessKnown = (
 ): HttpServerResponse.HttpServerResponse => {
   const { etag } = response.headers
   const known = headers["if-none-match"]
-  if (known === undefined || etag === undefined || method !== "GET" || response.status !== 200) return response
+  const reads = method === "GET" || method === "HEAD"
+  if (known === undefined || etag === undefined || !reads || response.status !== 200) return response
   return names(known, etag) ? HttpServerResponse.empty({ status: 304, headers: { etag } }) : response
 }
 

@@ -84,7 +84,9 @@ export const make = Effect.fn("App.make")(function* (
       const type = response.headers.get("content-type")
       const body: unknown = (type ?? "").includes("json") ? JSON.parse(text) : text
       if (url.startsWith("/api/v1")) {
-        Contract.check(document, init.method ?? "GET", url, { status: response.status, type, body })
+        // what HEAD finds is what GET finds
+        const method = init.method === "HEAD" ? "GET" : (init.method ?? "GET")
+        Contract.check(document, method, url, { status: response.status, type, body })
       }
       return { status: response.status, headers: response.headers, body, json: Contract.members(body) }
     })

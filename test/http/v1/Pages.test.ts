@@ -96,3 +96,45 @@ describe("pages of VMs", () => {
     60_000
   )
 })
+
+describe("pages of volumes", () => {
+  it.scopedLive("are by what is asked for, and go on only in that order", () =>
+    Effect.gen(function* () {
+      const { ask, done, get } = yield* App.make()
+      for (const [name, size] of [
+        ["b", 2],
+        ["a", 3],
+        ["c", 1]
+      ]) {
+        yield* done("POST", "/volumes", { name, size })
+      }
+      const orders = {
+        id: "bac",
+        "-id": "cab",
+        name: "abc",
+        "-name": "cba",
+        size: "cba",
+        "-size": "abc",
+        owner: "bac",
+        "-owner": "cab"
+      }
+      for (const [sort, expected] of Object.entries(orders)) {
+        const first = yield* get(`/volumes?limit=2&sort=${sort}`)
+        const second = yield* get(`/volumes?limit=2&sort=${sort}&cursor=${String(first.json.next)}`)
+        assert.strictEqual(
+          [...App.items(first), ...App.items(second)].map(({ name }) => String(name)).join(""),
+          expected,
+          sort
+        )
+        assert.deepStrictEqual([first.json.total, second.json.next], [3, null])
+        for (const other of Object.keys(orders)) {
+          if (other === sort) continue
+          const { json } = yield* ask("GET", `/volumes?sort=${other}&cursor=${String(first.json.next)}`)
+          assert.deepInclude(json, { status: 400, field: "cursor" }, `${sort}, then ${other}`)
+        }
+      }
+      const { json } = yield* ask("GET", "/volumes?sort=created")
+      assert.deepInclude(json, { status: 400, field: "sort" })
+    })
+  )
+})

@@ -439,7 +439,7 @@ const refusals: ReadonlyArray<
   ],
   ["POST", "/vms/1/start", { body: '{"x":1}', headers: json }, 400, "invalid_body", "this request takes no body"],
   ["GET", "/images?x=1", {}, 400, "invalid_argument", "x is not known here", "x"],
-  ["DELETE", "/hosts", {}, 405, "method_not_allowed", "there is no route DELETE /api/v1/hosts: it has GET, POST"],
+  ["DELETE", "/hosts", {}, 405, "method_not_allowed", "there is no route DELETE /api/v1/hosts: it has GET, HEAD, POST"],
   ["GET", `/vms/${"7".repeat(3000)}`, {}, 400, "invalid_argument", "id: expected a whole number from 1 on", "id"],
   ["GET", "", {}, 404, "route_not_found", "there is no route GET /api/v1"]
 ]
@@ -458,7 +458,31 @@ describe("a request that cannot be answered", () => {
         assert.isBelow(String(json.detail).length, 300, what)
         assert.strictEqual(headers.get("content-type"), "application/problem+json", what)
         assert.strictEqual(headers.get("retry-after"), status === 503 ? "5" : null, what)
-        assert.strictEqual(headers.get("allow"), status === 405 ? "GET, POST" : null, what)
+        assert.strictEqual(headers.get("allow"), status === 405 ? "GET, HEAD, POST" : null, what)
+      }
+    })
+  )
+})
+
+/** Each that reads, with something in place of what its path names. */
+const reads: Array<string> = []
+HttpApi.reflect(api, {
+  onGroup: () => undefined,
+  onEndpoint: ({ endpoint: { method, path } }) => {
+    if (method === "GET") reads.push(path.replace(/:operationId|:id/g, "1").replace(/:[a-zA-Z]+/g, "x"))
+  }
+})
+
+describe("a name in the query that an endpoint does not have", () => {
+  it.scopedLive("is told, and does not pass for one that was not given: of each that reads", () =>
+    Effect.gen(function* () {
+      const { send } = yield* App.make()
+      assert.isAbove(reads.length, 30)
+      for (const path of reads) {
+        // what a path names is looked at first
+        const known = path.startsWith(`${prefix}/operations/`) ? path.replace("/1", `/${operationId}`) : path
+        const { json } = yield* send(`${known}?bogus=1`)
+        assert.deepInclude(json, { status: 400, field: "bogus", detail: "bogus is not known here" }, known)
       }
     })
   )

@@ -276,6 +276,8 @@ describe("If-None-Match", () => {
           const answer = yield* ask("GET", path, undefined, { "if-none-match": known })
           assert.deepStrictEqual([answer.status, answer.body], [304, ""], `${path} ${known}`)
           assert.strictEqual(answer.headers.get("etag"), tag)
+          const head = yield* ask("HEAD", path, undefined, { "if-none-match": known })
+          assert.deepStrictEqual([head.status, head.headers.get("etag")], [304, tag], `HEAD ${path} ${known}`)
         }
         // what is wanted alone is not all that is shown
         for (const other of ['"x"', etagOf(first), tag.slice(1, -1)]) {

@@ -111,8 +111,12 @@ const cases: ReadonlyArray<Case> = [
   {
     path: "/tokens",
     one: { name: "ci", owner: "ada" },
-    same: [{ name: "ci", owner: "ada", expiresAt: null }],
-    other: [{ name: "ci", owner: "ada", expiresAt: "2999-01-01T00:00:00.000Z" }]
+    same: [{ owner: "ada", name: "ci" }],
+    // absent is as the token is that asks
+    other: [
+      { name: "ci", owner: "ada", expiresAt: null },
+      { name: "ci", owner: "ada", expiresAt: "2999-01-01T00:00:00.000Z" }
+    ]
   },
   {
     path: "/hosts",
