@@ -150,7 +150,8 @@ const firstLoad = (browser: Browser, url: string) =>
         if (scripts.has(requestId)) bytes += encodedDataLength
       })
       await page.goto(`${url}/ui/vms`)
-      await page.waitForFunction(isUsable)
+      await live(page)
+      await page.locator(".tbody [role=row]").nth(9).waitFor()
       return bytes / 1000
     })
   }).pipe(Effect.scoped)
