@@ -5,7 +5,17 @@
  * @since 0.11.0
  */
 import { createHash } from "node:crypto"
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { createRequire } from "node:module"
 import { homedir } from "node:os"
 import { dirname, isAbsolute, join } from "node:path"
@@ -19,14 +29,17 @@ const digestSize = 32
 const digest = (source: Uint8Array, code: Uint8Array): Buffer =>
   createHash("sha256").update(source).update(code).digest()
 
-/** By its V8 and the flags it was started with. @since 0.11.0 @category constructors */
-export const fileIn = (directory: string): string => join(directory, `client-${cachedDataVersionTag()}.bin`)
-
-/** `$XDG_CACHE_HOME/vmfabric`, or `~/.cache/vmfabric`. @since 0.11.0 @category constructors */
-export const directory = (): string => {
+/**
+ * `$XDG_CACHE_HOME/vmfabric`, or `~/.cache/vmfabric`; null: there is no home, as of users of services, and none is made.
+ *
+ * @since 0.11.0 @category constructors
+ */
+export const directory = (): string | null => {
   const given = process.env["XDG_CACHE_HOME"] ?? ""
   // one that is relative is not to be heeded, by XDG's own rule
-  return join(isAbsolute(given) ? given : join(homedir(), ".cache"), "vmfabric")
+  if (isAbsolute(given)) return join(given, "vmfabric")
+  const home = homedir()
+  return existsSync(home) ? join(home, ".cache", "vmfabric") : null
 }
 
 /** What is run is code: only what nobody else can have written is taken, so that root does not run what a user left. */
@@ -39,6 +52,9 @@ const readOwn = (file: string): Buffer => {
     closeSync(descriptor)
   }
 }
+
+/** By its V8 and the flags it was started with. */
+const fileIn = (directory: string): string => join(directory, `client-${cachedDataVersionTag()}.bin`)
 
 const kept = (file: string, source: Uint8Array): Buffer | undefined => {
   try {
@@ -72,20 +88,21 @@ const keep = (file: string, source: Uint8Array, code: Uint8Array): void => {
 }
 
 /**
- * Runs the CommonJS script at `url`, and says whether its code came from `file`. If it did not, it is kept there when the process ends, with all functions that
- * were called until then. A file that cannot be read, written or trusted is as none.
+ * Runs the CommonJS script at `url`, and says whether its code was found in `directory`. If it was not, it is kept there when the process ends, with all functions
+ * that were called until then. What cannot be read, written or trusted is as none. null: it is kept nowhere.
  *
  * @since 0.11.0 @category execution
  */
-export const run = (url: URL, file: string): boolean => {
+export const run = (url: URL, directory: string | null): boolean => {
   const path = fileURLToPath(url)
   const source = readFileSync(path)
-  const cachedData = kept(file, source)
+  const file = directory === null ? null : fileIn(directory)
+  const cachedData = file === null ? undefined : kept(file, source)
   // what bundlers write is ASCII, which is read as such in a fraction of the time
   const wrapped = `(function (require, module, exports, __filename, __dirname) {${source.toString("latin1")}\n})`
   const script = new Script(wrapped, { filename: path, ...(cachedData === undefined ? {} : { cachedData }) })
   const cached = cachedData !== undefined && script.cachedDataRejected === false
-  if (!cached) process.once("exit", () => keep(file, source, script.createCachedData()))
+  if (!cached && file !== null) process.once("exit", () => keep(file, source, script.createCachedData()))
   const exports = {}
   const main: unknown = script.runInThisContext()
   if (typeof main === "function") main(createRequire(url), { exports }, exports, path, dirname(path))

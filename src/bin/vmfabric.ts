@@ -16,5 +16,5 @@ if (!isClient(process.argv.slice(2))) await import("./Serve.ts")
 else if (existsSync(bundle)) {
   // a short command's garbage is what its start leaves: a young generation that grows at once is collected half as often
   setFlagsFromString("--semi-space-growth-factor=8")
-  CodeCache.run(bundle, CodeCache.fileIn(CodeCache.directory()))
+  CodeCache.run(bundle, CodeCache.directory())
 } else await import("./Manage.ts")

@@ -13,7 +13,7 @@ import {
   rmSync,
   writeFileSync
 } from "node:fs"
-import { homedir, tmpdir } from "node:os"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, vi } from "vitest"
 import * as CodeCache from "../../src/bin/CodeCache.ts"
@@ -29,7 +29,7 @@ beforeAll(() =>
         import { pathToFileURL } from "node:url"
         import * as CodeCache from "./src/bin/CodeCache.ts"
         const [script, directory] = process.argv.slice(2)
-        console.log("cached", CodeCache.run(pathToFileURL(script), CodeCache.fileIn(directory)))`,
+        console.log("cached", CodeCache.run(pathToFileURL(script), directory))`,
       resolveDir: root,
       loader: "ts"
     },
@@ -67,15 +67,18 @@ const says = (word: string) =>
 const said = (word: string, cached: boolean) => `script.cjs ${word} object\ncached ${cached}\n`
 
 describe("code that is kept", () => {
-  it("is below XDG_CACHE_HOME unless that is relative", () => {
-    const at = (value: string) => {
+  it("is below XDG_CACHE_HOME unless that is relative, or in a home that there is", () => {
+    const at = (value: string, home = folder) => {
       vi.stubEnv("XDG_CACHE_HOME", value)
+      vi.stubEnv("HOME", home)
       const found = CodeCache.directory()
       vi.unstubAllEnvs()
       return found
     }
     assert.strictEqual(at("/var/cache/ada"), "/var/cache/ada/vmfabric")
-    for (const value of ["", "relative", "./cache"]) assert.strictEqual(at(value), join(homedir(), ".cache/vmfabric"))
+    for (const value of ["", "relative", "./cache"]) assert.strictEqual(at(value), join(folder, ".cache/vmfabric"))
+    // services run as users without one
+    assert.isNull(at("", join(folder, "nowhere")))
   })
 
   it.live("is used by the next process, for whom alone it can be read", () =>
