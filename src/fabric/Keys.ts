@@ -156,7 +156,7 @@ const ofRequest = (said: ReadonlyArray<unknown>): ReadonlyArray<unknown> =>
     if (typeof part !== "string") return part
     if (methods.has(said[index - 1])) return pathOf(part)
     if (!methods.has(said[index - 2])) return part
-    return Option.match(fromJson(part), { onNone: () => part, onSome: (content) => canonical(inOrder(content)) })
+    return Option.match(fromJson(part), { onNone: () => part, onSome: canonical })
   })
 
 const comparable = (fingerprint: string): string => {
