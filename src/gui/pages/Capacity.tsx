@@ -7,6 +7,7 @@ import { Atom, Result, useAtomRefresh } from "@effect-atom/atom-react"
 import { Link, useNavigate, useSearch } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import type { ReactNode } from "react"
+import type { Host } from "../../api/Hosts.ts"
 import type { Fits, PlannedMove, Rebalancing } from "../../api/Placements.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import { showAllRequired } from "../../domain/Placement.ts"
@@ -250,12 +251,55 @@ const Moves = ({ plan }: { readonly plan: Rebalancing }) => {
   )
 }
 
-const Plan = ({ atom }: { readonly atom: ReturnType<typeof planFor> }) => {
+/** A plan to empty a host, and what can be done today: nothing moves VMs yet. */
+const Emptying = ({ host, plan }: { readonly host: Host; readonly plan: Rebalancing }) => {
+  const isEmpty = plan.moves.length + plan.further + plan.stuck.length === 0
+  return (
+    <div className="note" role="note" aria-label="What next">
+      <strong>{isEmpty ? "It can be worked on" : "vmfabric does not move VMs yet"}</strong>
+      {isEmpty ? (
+        <p>
+          {host.maintenance
+            ? "It is in maintenance, so nothing new is placed on it."
+            : "As long as it is not in maintenance new VMs may be placed on it."}
+        </p>
+      ) : (
+        <p>
+          The moves are shown, and not done: live migration is not there yet. To work on the host today, shut down{" "}
+          <Link to="/vms" search={{ host: String(host.id) }}>
+            its {counted(host.vms, "VM")}
+          </Link>
+          , and start them again afterwards; or leave them where they are.
+          {host.maintenance ? "" : " Put it into maintenance first, so that nothing new is placed there meanwhile."}
+        </p>
+      )}
+      <p>
+        <Link to="/hosts/$id" params={{ id: String(host.id) }}>
+          To {host.name}
+        </Link>
+      </p>
+    </div>
+  )
+}
+
+const Plan = ({
+  atom,
+  host
+}: {
+  readonly atom: ReturnType<typeof planFor>
+  /** that is to be emptied; null: none is */
+  readonly host: Host | null
+}) => {
   const read = useRead(atom, [])
   return Result.builder(read)
     .onInitial(() => <Loading />)
     .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
-    .onSuccess((plan) => <Moves plan={plan} />)
+    .onSuccess((plan) => (
+      <>
+        <Moves plan={plan} />
+        {host === null ? null : <Emptying host={host} plan={plan} />}
+      </>
+    ))
     .render()
 }
 
@@ -297,7 +341,11 @@ const Rebalance = () => {
           />
         ) : null}
       </div>
-      {aim === "empty" && host === undefined ? <p className="quiet">There are no hosts yet.</p> : <Plan atom={atom} />}
+      {aim === "empty" && host === undefined ? (
+        <p className="quiet">There are no hosts yet.</p>
+      ) : (
+        <Plan atom={atom} host={aim === "empty" ? (host ?? null) : null} />
+      )}
       <div className="command">
         <pre>{command}</pre>
         <CopyButton text={command} what="the command that plans it" />

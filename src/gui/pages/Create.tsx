@@ -24,7 +24,7 @@ import {
   Loading,
   Refusal,
   useBegin,
-  useRole,
+  useLack,
   useSettled,
   useSnapshot,
   useTitle
@@ -300,7 +300,7 @@ export const Create = (): ReactNode => {
   const offered = useTypes()
   const navigate = useNavigate()
   const begin = useBegin()
-  const role = useRole()
+  const lack = useLack("operator")
   const [given, setGiven] = useState(blank)
   const [sent, setSent] = useState(false)
   const [batch, setBatch] = useState<typeof Batch.Type | null>(null)
@@ -340,7 +340,14 @@ export const Create = (): ReactNode => {
         </div>
         <h1>Create VM</h1>
       </div>
-      {connection._tag === "loading" ? (
+      {lack !== undefined ? (
+        <Empty title="This needs the role operator">
+          <p>You look as a viewer: VMs are created by operators and admins.</p>
+          <Link to="/vms" className="button">
+            Show all VMs
+          </Link>
+        </Empty>
+      ) : connection._tag === "loading" ? (
         <Loading />
       ) : offered.length === 0 || usable.length === 0 ? (
         <Empty title={offered.length === 0 ? "There are no instance types yet" : "There are no images yet"}>
@@ -464,7 +471,7 @@ export const Create = (): ReactNode => {
               </div>
             )}
             <div className="row">
-              <button type="submit" className="button primary" disabled={sent || !ready || role === "viewer"}>
+              <button type="submit" className="button primary" disabled={sent || !ready}>
                 {isMany(form) ? `Create ${counted(many ?? 1, "VM")}` : "Create VM"}
               </button>
               <CommandsButton actions={[command]} />

@@ -5,7 +5,6 @@
  */
 import { Atom, Result, useAtom } from "@effect-atom/atom-react"
 import { Link, useParams } from "@tanstack/react-router"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { ReactNode } from "react"
 import type { Finding, Host } from "../../api/Hosts.ts"
@@ -25,6 +24,8 @@ import {
   useSnapshot,
   useTitle
 } from "../parts/Parts.tsx"
+import { AddHostButton, HostButtons } from "../host/Buttons.tsx"
+import { examineAtom } from "../host/Examined.ts"
 import { HostNetworks } from "./Networks.tsx"
 import { HostCard, Meters, NoHosts } from "../parts/HostParts.tsx"
 import { count, counted, gibibytes, hostState, mebibytes, moment, vmState } from "../parts/Words.ts"
@@ -39,20 +40,6 @@ const maintain = ({ id, maintenance, name }: Host): Commanded => ({
 })
 
 // -------------------------------------------------------------------------------------------------------------- doctor
-
-/** What was found on each host; kept while the page is open, for it takes up to a minute. */
-const examineAtom = Atom.family((id: HostId) =>
-  Atom.keepAlive(
-    runtime.fn<void>()(() =>
-      Effect.flatMap(calls, ({ hosts }) =>
-        Effect.map(hosts.examineHosts({ urlParams: { host: id } }), ({ items }) => ({
-          items,
-          at: DateTime.unsafeNow()
-        }))
-      )
-    )
-  )
-)
 
 const levels = {
   ok: { tone: "ok", word: "well" },
@@ -146,6 +133,7 @@ export const Hosts = (): ReactNode => {
           <Link to="/capacity" className="button">
             What more fits
           </Link>
+          <AddHostButton />
         </div>
       </div>
       {connection._tag === "loading" ? (
@@ -229,6 +217,7 @@ export const OneHost = (): ReactNode => {
           <Link to="/events" search={{ host: id }} className="button">
             Events
           </Link>
+          <HostButtons host={host} />
           <CommandsButton actions={[change]} />
         </div>
       </div>
@@ -246,7 +235,19 @@ export const OneHost = (): ReactNode => {
       {host.maintenance ? (
         <div className="note warn">
           <strong>In maintenance</strong>
-          <p>Nothing new is placed here; what is here stays, and can be worked on.</p>
+          <p>
+            Nothing new is placed here; what is here stays, and can be worked on.
+            {host.vms === 0 ? " It is empty." : ""}
+          </p>
+          {host.vms === 0 ? null : (
+            <p>
+              VMs are not moved to other hosts yet. To empty it for a while, shut down{" "}
+              <Link to="/vms" search={{ host: String(host.id) }}>
+                its {counted(host.vms, "VM")}
+              </Link>{" "}
+              there, and start them again afterwards; or leave them as they are.
+            </p>
+          )}
         </div>
       ) : null}
       <div className="grid wide">
@@ -298,7 +299,7 @@ export const OneHost = (): ReactNode => {
                     .join(", ")}
             </dd>
             <dt>Settings</dt>
-            <dd>{host.origin === "file" ? "in the machine file" : "added by the API"}</dd>
+            <dd>{host.origin === "file" ? "in the machine file, and changed there" : "added here, or by the API"}</dd>
           </dl>
         </section>
       </div>

@@ -14,7 +14,7 @@ import { VmId } from "../../domain/Ids.ts"
 import { show as showRule } from "../../domain/Placement.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
-import { destroyOf, powerOf } from "../parts/VmActions.ts"
+import { destroyOf, powerOf, repairOf } from "../parts/VmActions.ts"
 import { DestroyVm, PlaceVm, VmMenu } from "../parts/VmMenu.tsx"
 import {
   Failure,
@@ -23,14 +23,16 @@ import {
   Refusal,
   State,
   useBegin,
-  useRole,
+  useLack,
   useSnapshot,
   useTitle,
   CommandsButton
 } from "../parts/Parts.tsx"
-import { count, counted, gibibytes, mebibytes, moment, vmState } from "../parts/Words.ts"
+import { count, counted, mebibytes, moment, vmState } from "../parts/Words.ts"
 import { OperationRow } from "../parts/OperationRow.tsx"
 import { Owner } from "../parts/QuotaFields.tsx"
+import { Disks } from "../vm/Disks.tsx"
+import { Nics } from "../vm/Nics.tsx"
 
 // what is above is shown first
 const Charts = lazy(() => again(() => import("../vm/Charts.tsx")).then((module) => ({ default: module.Charts })))
@@ -42,10 +44,6 @@ const Definition = lazy(() =>
 
 const placementAtom = Atom.family((id: VmId) =>
   runtime.atom(Effect.flatMap(calls, ({ placements }) => placements.getVmPlacement({ path: { id } })))
-)
-
-const nicsAtom = Atom.family((id: VmId) =>
-  runtime.atom(Effect.flatMap(calls, ({ nics }) => nics.listNics({ path: { id } })))
 )
 
 const driftAtom = Atom.family((id: VmId) =>
@@ -80,7 +78,7 @@ const Repair = ({ repair }: { readonly repair: RuleRepair }) => (
 
 /** Its rules, whether each holds where it is, and what would make those hold that do not. */
 const Rules = ({ repair, vm }: { readonly vm: Vm; readonly repair: RuleRepair | null }) => {
-  const viewer = useRole() === "viewer"
+  const lack = useLack("operator")
   const [changing, setChanging] = useState(false)
   const { group, rules } = vm.placement ?? { group: null, rules: [] }
   const own = new Set(rules.map(showRule))
@@ -90,7 +88,13 @@ const Rules = ({ repair, vm }: { readonly vm: Vm; readonly repair: RuleRepair | 
     <section className="card" aria-labelledby="rules">
       <header>
         <h2 id="rules">Where it has to be</h2>
-        <button type="button" className="button tiny" disabled={viewer} onClick={() => setChanging(true)}>
+        <button
+          type="button"
+          className="button tiny"
+          disabled={lack !== undefined}
+          title={lack}
+          onClick={() => setChanging(true)}
+        >
           Change…<span className="sr"> where it has to be</span>
         </button>
       </header>
@@ -197,45 +201,25 @@ const Why = ({ read }: { readonly read: Result.Result<VmPlacement, unknown> }) =
   </section>
 )
 
-const Nics = ({ vm }: { readonly vm: Vm }) => {
-  const read = useRead(nicsAtom(vm.id), [JSON.stringify(vm.nics), vm.seen?.power])
-  const addresses = (mac: string) => {
-    const all = Result.isSuccess(read) ? read.value.items.flatMap((nic) => nic.addresses) : (vm.addresses ?? [])
-    return all.filter((one) => one.mac === mac).map(({ address, prefix }) => `${address}/${prefix}`)
-  }
-  return (
-    <section className="card" aria-labelledby="nics">
-      <h2 id="nics">Network cards</h2>
-      {vm.nics.length === 0 ? <p className="quiet">It has none.</p> : null}
-      <ul className="list">
-        {vm.nics.map((nic) => (
-          <li key={nic.id}>
-            <State
-              tone={nic.link === "up" ? "ok" : "off"}
-              word={nic.link === "up" ? "link up" : "link down"}
-              why={null}
-            />
-            <span>
-              {nic.network ?? "the host's default network"}
-              {nic.vlan === null ? "" : `, VLAN ${nic.vlan}`}
-            </span>
-            <code>{nic.mac}</code>
-            <span className="quiet">{addresses(nic.mac).join(", ")}</span>
-          </li>
-        ))}
-      </ul>
-      {Result.isSuccess(read) && read.value.unread !== null ? (
-        <p className="quiet small">Its addresses could not be read: {read.value.unread}</p>
-      ) : null}
-    </section>
-  )
-}
-
 const Drift = ({ vm }: { readonly vm: Vm }) => {
   const read = useRead(driftAtom(vm.id), [vm.drift])
+  const begin = useBegin()
+  const lack = useLack("operator")
+  const repair = repairOf(vm)
   return (
     <section className="card" aria-labelledby="drift">
-      <h2 id="drift">What differs from what it should be</h2>
+      <header>
+        <h2 id="drift">What differs from what it should be</h2>
+        <button
+          type="button"
+          className="button tiny"
+          disabled={lack !== undefined || !repair.possible}
+          title={lack ?? (repair.possible ? undefined : `it is ${vm.state}`)}
+          onClick={() => void begin(repair)}
+        >
+          Repair
+        </button>
+      </header>
       <ul className="list">
         {Result.isSuccess(read)
           ? read.value.items.map(({ field, seen, since, wanted }) => (
@@ -249,6 +233,10 @@ const Drift = ({ vm }: { readonly vm: Vm }) => {
             ))
           : null}
       </ul>
+      <p className="quiet small">
+        Repairing makes it what it should be, as far as nothing is taken from a running guest: one that should run is
+        started, what is missing is put back, and what then still differs stays here.
+      </p>
     </section>
   )
 }
@@ -260,7 +248,7 @@ export const OneVm = (): ReactNode => {
   const { id } = useParams({ from: "/vms/$id" })
   const snapshot = useSnapshot()
   const begin = useBegin()
-  const role = useRole()
+  const lack = useLack("operator")
   const [destroying, setDestroying] = useState(false)
   const number = Number(id)
   const vm = Number.isSafeInteger(number) && number > 0 ? snapshot.vms.get(VmId.make(number)) : undefined
@@ -293,7 +281,6 @@ export const OneVm = (): ReactNode => {
   const state = vmState(vm)
   const actions = powerOf(vm)
   const [first, second] = actions.filter(({ possible }) => possible)
-  const volumes = [...snapshot.volumes.values()].filter(({ vmId }) => vmId === vm.id)
   const host = snapshot.hosts.get(vm.hostId)
   const image = snapshot.images.find((one) => one.id === vm.imageId)
   return (
@@ -307,7 +294,7 @@ export const OneVm = (): ReactNode => {
         </div>
         <State {...state} />
         <div className="actions">
-          {role === "viewer" ? null : (
+          {lack !== undefined ? null : (
             <>
               <Link to="/vms/$id/console" params={{ id }} className="button">
                 Console
@@ -323,7 +310,8 @@ export const OneVm = (): ReactNode => {
                 key={action.name}
                 type="button"
                 className="button"
-                disabled={role === "viewer"}
+                disabled={lack !== undefined}
+                title={lack}
                 onClick={() => void begin(action)}
               >
                 {action.name}
@@ -331,17 +319,21 @@ export const OneVm = (): ReactNode => {
             )
           )}
           <VmMenu vm={vm} label="More" />
-          <CommandsButton actions={[...actions.filter(({ possible }) => possible), destroyOf(vm)]} />
+          <CommandsButton actions={[...[...actions, repairOf(vm)].filter(({ possible }) => possible), destroyOf(vm)]} />
           <button
             type="button"
             className="button danger"
-            disabled={role === "viewer"}
+            disabled={lack !== undefined}
+            title={lack}
             onClick={() => setDestroying(true)}
           >
             Destroy…
           </button>
         </div>
       </div>
+      {lack === undefined ? null : (
+        <p className="quiet">You look at it as a viewer: what can be done with it needs the role operator.</p>
+      )}
       {state.why === null ? null : (
         <div className={`note ${state.tone === "bad" || state.tone === "warn" ? state.tone : ""}`}>
           <p>
@@ -398,27 +390,7 @@ export const OneVm = (): ReactNode => {
           </dl>
         </section>
         <Where vm={vm} />
-        <section className="card" aria-labelledby="disks">
-          <h2 id="disks">Disks</h2>
-          <ul className="list">
-            <li>
-              <span>root disk</span>
-              <span className="quiet">{vm.driver === "dir" ? "on its host" : `in ${vm.driver}`}</span>
-              <span className="end">{gibibytes(vm.resources.disk)}</span>
-            </li>
-            {volumes.map((volume) => (
-              <li key={volume.id}>
-                <Link to="/volumes" search={{ q: volume.name }}>
-                  {volume.name}
-                </Link>
-                <span className="quiet">
-                  {volume.target ?? ""} {volume.state}, serial {volume.serial}
-                </span>
-                <span className="end">{gibibytes(volume.size)}</span>
-              </li>
-            ))}
-          </ul>
-        </section>
+        <Disks vm={vm} />
         <Nics vm={vm} />
         {vm.drift === 0 ? null : <Drift vm={vm} />}
         <Suspense>

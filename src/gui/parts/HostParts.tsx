@@ -12,8 +12,8 @@ import { count, counted, gibibytes, hostState, mebibytes } from "./Words.ts"
 export const NoHosts = () => (
   <Empty title="No hosts yet">
     <p>
-      A host is any Linux server with sshd and libvirt. Add one with <code>vmfabric host add root@h1</code>, or start
-      the controller with a machine file.
+      A host is any Linux server with sshd and libvirt. Add one on the page <Link to="/hosts">Hosts</Link> or with{" "}
+      <code>vmfabric host add root@h1</code>, or start the controller with a machine file.
     </p>
   </Empty>
 )

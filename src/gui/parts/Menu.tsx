@@ -19,11 +19,13 @@ export interface MenuProps {
   readonly anchor: HTMLElement | null
   /** in groups, with a line between them */
   readonly entries: ReadonlyArray<ReadonlyArray<MenuEntry>>
+  /** said above them, as why they cannot be chosen @since 0.12.0 */
+  readonly note?: string | undefined
   readonly onClose: () => void
 }
 
 /** @since 0.7.0 @category components */
-export const MenuBox = ({ anchor, entries, label, onClose }: MenuProps) => (
+export const MenuBox = ({ anchor, entries, label, note, onClose }: MenuProps) => (
   <Ariakit.MenuProvider
     open
     setOpen={(open) => {
@@ -40,19 +42,22 @@ export const MenuBox = ({ anchor, entries, label, onClose }: MenuProps) => (
       getAnchorRect={() => anchor?.getBoundingClientRect() ?? null}
       finalFocus={anchor}
     >
-      {entries.map((group, i) => [
-        i === 0 ? null : <hr key={`line ${i}`} />,
-        ...group.map(({ act, danger, disabled, name }) => (
-          <Ariakit.MenuItem
-            key={name}
-            className={`menu-item ${danger === true ? "danger" : ""}`}
-            disabled={disabled}
-            onClick={act}
-          >
-            {name}
-          </Ariakit.MenuItem>
-        ))
-      ])}
+      <Ariakit.MenuGroup>
+        {note === undefined ? null : <Ariakit.MenuGroupLabel className="menu-note">{note}</Ariakit.MenuGroupLabel>}
+        {entries.map((group, i) => [
+          i === 0 ? null : <hr key={`line ${i}`} />,
+          ...group.map(({ act, danger, disabled, name }) => (
+            <Ariakit.MenuItem
+              key={name}
+              className={`menu-item ${danger === true ? "danger" : ""}`}
+              disabled={disabled}
+              onClick={act}
+            >
+              {name}
+            </Ariakit.MenuItem>
+          ))
+        ])}
+      </Ariakit.MenuGroup>
     </Ariakit.Menu>
   </Ariakit.MenuProvider>
 )

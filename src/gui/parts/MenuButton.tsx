@@ -13,6 +13,7 @@ const MenuBox = lazy(() => again(() => import("./Menu.tsx")).then((module) => ({
 export const MenuButton = ({
   entries,
   label,
+  note,
   shown
 }: {
   /** of the menu, as in `Actions of web-1` */
@@ -21,6 +22,8 @@ export const MenuButton = ({
   readonly shown?: string | undefined
   /** asked when it is opened: a list has many of these, and few are opened */
   readonly entries: () => ReadonlyArray<ReadonlyArray<MenuEntry>>
+  /** said above them, as why they cannot be chosen @since 0.12.0 */
+  readonly note?: string | undefined
 }) => {
   const button = useRef<HTMLButtonElement>(null)
   const [open, setOpen] = useState(false)
@@ -39,7 +42,13 @@ export const MenuButton = ({
       </button>
       {open ? (
         <Suspense>
-          <MenuBox label={label} anchor={button.current} entries={entries()} onClose={() => setOpen(false)} />
+          <MenuBox
+            label={label}
+            anchor={button.current}
+            entries={entries()}
+            note={note}
+            onClose={() => setOpen(false)}
+          />
         </Suspense>
       ) : null}
     </>

@@ -26,6 +26,12 @@ export const useRole = (): "viewer" | "operator" | "admin" => {
   return Result.isSuccess(me) ? me.value.role : "viewer"
 }
 
+/** Why what needs a role cannot be done by who looks, as a `title`; absent: it can. @since 0.12.0 @category hooks */
+export const useLack = (needed: "operator" | "admin"): string | undefined => {
+  const role = useRole()
+  return role === "admin" || role === needed ? undefined : `this needs the role ${needed}`
+}
+
 /** Begins something, and shows what becomes of it. Gives the operation; null: there is none. @since 0.7.0 @category hooks */
 export const useBegin = () => {
   const begin = useAtomSet(beginAtom, { mode: "promiseExit" })

@@ -64,6 +64,17 @@ export const powerOf = ({ id, name, seen, state }: Vm): ReadonlyArray<VmAction> 
   ]
 }
 
+/** What differs from what it should be, mended. @since 0.12.0 @category constructors */
+export const repairOf = ({ drift, id, name, state }: Vm): VmAction => ({
+  name: "Repair",
+  label: `Repair ${name}`,
+  method: "POST",
+  path: `/vms/${id}/repair`,
+  words: ["vm", "repair", `id:${id}`],
+  possible: drift > 0 && (state === "running" || state === "stopped" || state === "paused"),
+  run: Effect.flatMap(calls, ({ vms }) => vms.repairVm({ path: { id } }))
+})
+
 /** @since 0.7.0 @category constructors */
 export const destroyOf = ({ id, name, state }: Vm): VmAction => ({
   name: "Destroy",

@@ -3,11 +3,10 @@
  *
  * @since 0.8.0
  */
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { type Vm, VmChange } from "../../api/Vms.ts"
-import { invalidOf } from "../../client/Errors.ts"
 import { CheckField, LinesField, TextField } from "./Field.tsx"
+import * as Labels from "./Labels.ts"
+import { wrongWith } from "./Wrong.ts"
 
 /** As it is filled in. @since 0.8.0 @category models */
 export interface Said {
@@ -44,9 +43,7 @@ export const saidOf = (vm: Vm): Said => ({
   name: vm.name,
   description: vm.description,
   tags: vm.tags.join(" "),
-  labels: Object.entries(vm.labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join("\n"),
+  labels: Labels.linesOf(vm.labels),
   restart: vm.onCrash === "restart",
   autostart: vm.autostart,
   protect: vm.protected
@@ -55,28 +52,14 @@ export const saidOf = (vm: Vm): Said => ({
 /** @since 0.8.0 @category parsing */
 export const tagsOf = ({ tags }: Said): ReadonlyArray<string> => tags.split(/[\s,]+/).filter((one) => one !== "")
 
-/** What has no `=` has no value. @since 0.8.0 @category parsing */
-export const labelsOf = ({ labels }: Said): Readonly<Record<string, string>> =>
-  Object.fromEntries(
-    labels
-      .split("\n")
-      .map((line) => line.trim())
-      .filter((line) => line !== "")
-      .map((line) => {
-        const at = line.indexOf("=")
-        return at === -1 ? [line, ""] : [line.slice(0, at).trim(), line.slice(at + 1).trim()]
-      })
-  )
+/** @since 0.8.0 @category parsing */
+export const labelsOf = ({ labels }: Said): Readonly<Record<string, string>> => Labels.labelsOf(labels)
 
-const decode = Schema.decodeUnknown(VmChange)
+const wrong = wrongWith(VmChange)
 
 /** What the API has against it; null: nothing, or it is not said yet. */
 const wrongIn = (text: string, change: object): string | null =>
-  text.trim() === ""
-    ? null
-    : Effect.runSync(
-        Effect.match(decode(change), { onFailure: (error) => invalidOf(error).detail, onSuccess: () => null })
-      )
+  text.trim() === "" ? null : (wrong(change)?.text ?? null)
 
 const wrongName = ({ name }: Said) => wrongIn(name, { name })
 const wrongDescription = ({ description }: Said) => wrongIn(description, { description })
@@ -85,7 +68,7 @@ const wrongLabels = (said: Said) => wrongIn(said.labels, { labels: labelsOf(said
 
 /** Whether the API can take it. @since 0.8.0 @category predicates */
 export const isSayable = (said: Said): boolean =>
-  said.name !== "" && [wrongName, wrongDescription, wrongTags, wrongLabels].every((wrong) => wrong(said) === null)
+  said.name !== "" && [wrongName, wrongDescription, wrongTags, wrongLabels].every((of) => of(said) === null)
 
 /** @since 0.8.0 @category components */
 export const NameField = ({ put, said }: SaidProps) => (

@@ -8,8 +8,8 @@ import { lazy, Suspense, useState } from "react"
 import { again } from "./Again.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { MenuButton } from "./MenuButton.tsx"
-import { Commands, Sure, useBegin, useRole } from "./Parts.tsx"
-import { destroyOf, powerOf } from "./VmActions.ts"
+import { Commands, Sure, useBegin, useLack } from "./Parts.tsx"
+import { destroyOf, powerOf, repairOf } from "./VmActions.ts"
 
 /** @since 0.7.0 @category components */
 export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () => void }) => (
@@ -28,17 +28,22 @@ const ResizeVm = lazy(() => again(() => import("./ResizeVm.tsx")).then((module) 
 /** @since 0.9.0 @category components */
 export const PlaceVm = lazy(() => again(() => import("./PlaceVm.tsx")).then((module) => ({ default: module.PlaceVm })))
 
+const CloudInitVm = lazy(() =>
+  again(() => import("./CloudInitVm.tsx")).then((module) => ({ default: module.CloudInitVm }))
+)
+
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
   const begin = useBegin()
   const navigate = useNavigate()
-  const role = useRole()
-  const [shown, setShown] = useState<"edit" | "resize" | "place" | "destroy" | "commands" | null>(null)
+  const lack = useLack("operator")
+  const barred = lack !== undefined
+  const [shown, setShown] = useState<"edit" | "resize" | "place" | "cloud-init" | "destroy" | "commands" | null>(null)
   const close = () => setShown(null)
   const entries = () => [
-    powerOf(vm).map((action) => ({
+    [...powerOf(vm), repairOf(vm)].map((action) => ({
       name: action.name,
-      disabled: !action.possible || role === "viewer",
+      disabled: !action.possible || barred,
       act: () => void begin(action)
     })),
     (
@@ -48,20 +53,21 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
       ] as const
     ).map(([name, to]) => ({
       name,
-      disabled: role === "viewer",
+      disabled: barred,
       act: () => void navigate({ to, params: { id: String(vm.id) } })
     })),
     [
-      { name: "Edit…", disabled: role === "viewer", act: () => setShown("edit") },
-      { name: "Resize…", disabled: role === "viewer", act: () => setShown("resize") },
-      { name: "Rules…", disabled: role === "viewer", act: () => setShown("place") },
+      { name: "Edit…", disabled: barred, act: () => setShown("edit") },
+      { name: "Resize…", disabled: barred, act: () => setShown("resize") },
+      { name: "Rules…", disabled: barred, act: () => setShown("place") },
+      { name: "cloud-init…", disabled: barred, act: () => setShown("cloud-init") },
       { name: "Copy as curl or CLI…", disabled: false, act: () => setShown("commands") },
-      { name: "Destroy…", disabled: role === "viewer", danger: true, act: () => setShown("destroy") }
+      { name: "Destroy…", disabled: barred, danger: true, act: () => setShown("destroy") }
     ]
   ]
   return (
     <>
-      <MenuButton label={`Actions of ${vm.name}`} shown={label} entries={entries} />
+      <MenuButton label={`Actions of ${vm.name}`} shown={label} entries={entries} note={lack} />
       {shown === "edit" ? (
         <Suspense>
           <EditVm vm={vm} onClose={close} />
@@ -77,8 +83,15 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
           <PlaceVm vm={vm} onClose={close} />
         </Suspense>
       ) : null}
+      {shown === "cloud-init" ? (
+        <Suspense>
+          <CloudInitVm vm={vm} onClose={close} />
+        </Suspense>
+      ) : null}
       {shown === "destroy" ? <DestroyVm vm={vm} onClose={close} /> : null}
-      {shown === "commands" ? <Commands actions={[...powerOf(vm), destroyOf(vm)]} onClose={close} /> : null}
+      {shown === "commands" ? (
+        <Commands actions={[...powerOf(vm), repairOf(vm), destroyOf(vm)]} onClose={close} />
+      ) : null}
     </>
   )
 }

@@ -71,17 +71,17 @@ export const grow = (volume: Volume, size: number): Commanded =>
 export const rename = (volume: Volume, name: string): Commanded =>
   change(volume, `Rename ${volume.name}`, ["rename", `id:${volume.id}`, "--name", or(name, "NAME")], { name })
 
-/** @since 0.8.0 @category constructors */
-export const attach = ({ id, name }: Volume, vm: VmId | null): Commanded => ({
-  label: `Attach ${name}`,
+/** null: which one was not said yet. @since 0.8.0 @category constructors */
+export const attach = (volume: Pick<Volume, "id" | "name"> | null, vm: VmId | null): Commanded => ({
+  label: `Attach ${volume?.name ?? "a volume"}`,
   method: "POST",
-  path: `/volumes/${id}/attach`,
+  path: `/volumes/${volume?.id ?? "VOLUME"}/attach`,
   body: { vm: vm ?? "VM" },
-  words: ["volume", "attach", `id:${id}`, "--vm", vm === null ? "VM" : `id:${vm}`],
+  words: ["volume", "attach", volume === null ? "VOLUME" : `id:${volume.id}`, "--vm", vm === null ? "VM" : `id:${vm}`],
   run:
-    vm === null
+    vm === null || volume === null
       ? Effect.void
-      : Effect.flatMap(calls, ({ volumes }) => volumes.attachVolume({ path: { id }, payload: { vm } }))
+      : Effect.flatMap(calls, ({ volumes }) => volumes.attachVolume({ path: { id: volume.id }, payload: { vm } }))
 })
 
 /** @since 0.8.0 @category constructors */

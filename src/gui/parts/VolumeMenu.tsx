@@ -11,7 +11,7 @@ import type { Commanded } from "./Commands.ts"
 import { Field, TextField } from "./Field.tsx"
 import { FormDialog, useDialog } from "./FormDialog.tsx"
 import { MenuButton } from "./MenuButton.tsx"
-import { Commands, Sure, useBegin, useRole, useSnapshot } from "./Parts.tsx"
+import { Commands, Sure, useBegin, useLack, useSnapshot } from "./Parts.tsx"
 import { gibibytes, moment, type Shown } from "./Words.ts"
 
 /** @since 0.8.0 @category formatting */
@@ -144,7 +144,7 @@ const AttachDialog = ({ onClose, volume }: { readonly volume: Volume; readonly o
 export const VolumeMenu = ({ shown, volume }: { readonly volume: Volume; readonly shown?: string }) => {
   const { vms } = useSnapshot()
   const begin = useBegin()
-  const viewer = useRole() === "viewer"
+  const lack = useLack("operator")
   const [dialog, open] = useDialog()
   const { name, purgeAt, state, vmId } = volume
   const lies = state === "available"
@@ -153,7 +153,7 @@ export const VolumeMenu = ({ shown, volume }: { readonly volume: Volume; readonl
   const holder = vmId === null ? null : (vms.get(vmId)?.name ?? `VM ${vmId}`)
   const entry = (title: string, possible: boolean, act: () => void) => ({
     name: title,
-    disabled: viewer || !possible,
+    disabled: lack !== undefined || !possible,
     act
   })
   return (
@@ -161,6 +161,7 @@ export const VolumeMenu = ({ shown, volume }: { readonly volume: Volume; readonl
       <MenuButton
         label={`Actions of ${name}`}
         shown={shown}
+        note={lack}
         entries={() => [
           trashed
             ? [entry("Restore", true, () => void begin(restore(volume)))]
