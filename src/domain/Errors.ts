@@ -321,7 +321,7 @@ export class ConsoleBusy extends Schema.TaggedError<ConsoleBusy>()("ConsoleBusy"
   holder: Schema.String
 }) {
   override get message(): string {
-    return `${this.holder} has the serial console of VM ${this.vmId}, which takes one at a time: ask for it with force to take it over`
+    return `${this.holder} has the serial console of VM ${this.vmId}, which takes one at a time: it can be taken over (with force)`
   }
 }
 
