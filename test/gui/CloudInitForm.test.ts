@@ -19,14 +19,10 @@ describe("what a guest is told by cloud-init", () => {
       sshKeys: [],
       networkConfig: "version: 2\n"
     })
-    assert.deepStrictEqual(CloudInitForm.changeWords(before, form, true), [
-      "--hostname",
-      "web-2",
-      "--clear",
-      "ssh-keys",
-      "--network-config",
-      "network-config"
-    ])
+    assert.deepStrictEqual(CloudInitForm.changeWords(before, form, true), {
+      words: ["--hostname", "web-2", "--clear", "ssh-keys", "--network-config", "-"],
+      input: "version: 2\n"
+    })
     const cleared = { ...before, hostname: "", userData: " \n", sshKeys: `${key}\n${key}` }
     assert.deepStrictEqual(CloudInitForm.changeOf(before, cleared, false), {
       hostname: null,
@@ -34,22 +30,22 @@ describe("what a guest is told by cloud-init", () => {
       userData: null,
       reapply: false
     })
-    assert.deepStrictEqual(CloudInitForm.changeWords(before, cleared, false), [
-      "--clear",
-      "hostname",
-      "--ssh-key",
-      "keys.pub",
-      "--clear",
-      "user-data",
-      "--no-reapply"
-    ])
+    assert.deepStrictEqual(CloudInitForm.changeWords(before, cleared, false), {
+      words: ["--clear", "hostname", "--ssh-key", key, "--ssh-key", key, "--clear", "user-data", "--no-reapply"]
+    })
+    // standard input is read once
+    const both = { ...before, userData: "#!/bin/sh\n", networkConfig: "version: 2\n" }
+    assert.deepStrictEqual(CloudInitForm.changeWords(before, both, true), {
+      words: ["--user-data", "-", "--network-config", "network-config"],
+      input: "#!/bin/sh\n"
+    })
   })
 
   it("is done again as it is when nothing differs: blank lines and blanks around it do not", () => {
     const same = { ...before, hostname: "web-1 ", sshKeys: `\n${key}\n\n` }
     assert.isFalse(CloudInitForm.differs(before, same))
     assert.deepStrictEqual(CloudInitForm.changeOf(before, same, true), { reapply: true })
-    assert.deepStrictEqual(CloudInitForm.changeWords(before, same, true), ["--reapply"])
+    assert.deepStrictEqual(CloudInitForm.changeWords(before, same, true), { words: ["--reapply"] })
   })
 
   it("that cannot be is told at its field", () => {

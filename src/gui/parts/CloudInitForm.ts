@@ -69,17 +69,31 @@ const flags = {
   networkConfig: "network-config"
 } as const
 
-/** The same of the command line, which takes files of what has lines, after `vm cloud-init VM`. @since 0.12.0 @category conversions */
-export const changeWords = (before: CloudInitForm, form: CloudInitForm, reapply: boolean): ReadonlyArray<string> => {
+/**
+ * The same of the command line, after `vm cloud-init VM`. Standard input is read once, so where both are changed the network configuration is in a file.
+ *
+ * @since 0.12.0 @category conversions
+ */
+export const changeWords = (
+  before: CloudInitForm,
+  form: CloudInitForm,
+  reapply: boolean
+): { readonly words: ReadonlyArray<string>; readonly input?: string } => {
   const changed = differing(before, form)
-  return [
-    ...changed.flatMap((name) => {
-      if (form[name].trim() === "") return ["--clear", flags[name]]
-      if (name === "sshKeys") return ["--ssh-key", "keys.pub"]
-      return [`--${flags[name]}`, name === "hostname" ? form.hostname.trim() : flags[name]]
-    }),
-    ...(reapply ? (changed.length === 0 ? ["--reapply"] : []) : ["--no-reapply"])
-  ]
+  const texts = (["userData", "networkConfig"] as const).filter(
+    (name) => changed.includes(name) && form[name].trim() !== ""
+  )
+  const [piped] = texts
+  const words = changed.flatMap((name) => {
+    if (form[name].trim() === "") return ["--clear", flags[name]]
+    if (name === "sshKeys") return linesOf(form.sshKeys).flatMap((key) => ["--ssh-key", key])
+    if (name === "hostname") return ["--hostname", form.hostname.trim()]
+    return [`--${flags[name]}`, name === piped ? "-" : flags[name]]
+  })
+  return {
+    words: [...words, ...(reapply ? (changed.length === 0 ? ["--reapply"] : []) : ["--no-reapply"])],
+    ...(piped === undefined ? {} : { input: form[piped] })
+  }
 }
 
 const wrong = wrongWith(CloudInitChange)

@@ -31,13 +31,15 @@ const commandOf = (
 ): Commanded => {
   const body = changeOf(before, form, reapply)
   const headers = ifMatch(revision)
+  const { words, ...input } = changeWords(before, form, reapply)
   return {
     label: `Change what ${name} is told by cloud-init`,
     method: "PATCH",
     path: `/vms/${id}/cloud-init`,
     ...headers.shown,
     body,
-    words: ["vm", "cloud-init", `id:${id}`, ...changeWords(before, form, reapply)],
+    words: ["vm", "cloud-init", `id:${id}`, ...words],
+    ...input,
     run: guarded(
       Effect.gen(function* () {
         const payload = yield* payloadOf(CloudInitChange, body)
@@ -61,6 +63,8 @@ const Form = ({
   const [before, setBefore] = useState(told)
   const [form, say] = useState(() => formOf(told))
   const [reapply, setReapply] = useState(true)
+  // most of what it may be told only the controller reads closely
+  const [refused, setRefused] = useState<Words | null>(null)
   // somebody else has changed it: what was not filled in here is as they have it
   if (told !== before) {
     setBefore(told)
@@ -70,12 +74,15 @@ const Form = ({
   const was = formOf(before)
   const wrong = wrongIn(form)
   const isOther = differs(was, form)
+  const wrongAt = (field: keyof CloudInitForm) =>
+    wrong[field] ?? (refused?.field?.split(".")[0] === field ? refused.detail : null)
   return (
     <FormDialog
       title={`cloud-init of ${vm.name}`}
       button={isOther ? "Save" : "Do all of it again"}
       action={commandOf(vm, read, was, form, reapply)}
       ready={read.isRead && Object.keys(wrong).length === 0 && (isOther || reapply)}
+      onRefused={setRefused}
       onClose={onClose}
     >
       <p>
@@ -86,7 +93,7 @@ const Form = ({
       <TextField
         label="Hostname"
         hint="When it is empty it is made of the VM's name."
-        wrong={wrong.hostname ?? null}
+        wrong={wrongAt("hostname")}
         value={form.hostname}
         onChange={(hostname) => put({ hostname })}
       />
@@ -95,7 +102,7 @@ const Form = ({
         hint="Public keys, one a line, for the user that the image has for it."
         rows={2}
         placeholder="ssh-ed25519 AAAA… me@here"
-        wrong={wrong.sshKeys ?? null}
+        wrong={wrongAt("sshKeys")}
         value={form.sshKeys}
         onChange={(sshKeys) => put({ sshKeys })}
       />
@@ -103,7 +110,7 @@ const Form = ({
         label="User data"
         hint="#cloud-config YAML, a script that begins with #!, or MIME."
         rows={6}
-        wrong={wrong.userData ?? null}
+        wrong={wrongAt("userData")}
         value={form.userData}
         onChange={(userData) => put({ userData })}
       />
@@ -111,7 +118,7 @@ const Form = ({
         label="Network configuration"
         hint="cloud-init's network-config, version 1 or 2, as YAML. When it is empty its guest asks for addresses by DHCP."
         rows={4}
-        wrong={wrong.networkConfig ?? null}
+        wrong={wrongAt("networkConfig")}
         value={form.networkConfig}
         onChange={(networkConfig) => put({ networkConfig })}
       />

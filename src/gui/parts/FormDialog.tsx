@@ -20,6 +20,7 @@ export const FormDialog = ({
   danger = false,
   onClose,
   onDone,
+  onRefused,
   ready = true,
   title
 }: {
@@ -33,6 +34,8 @@ export const FormDialog = ({
   readonly onClose: () => void
   /** with the operation that does it; null: it is done */
   readonly onDone?: (operation: Operation | null) => void
+  /** with what is said to it, for a form that tells it at its field, too; null: it is no longer what it says @since 0.12.0 */
+  readonly onRefused?: (words: Words | null) => void
   readonly children: ReactNode
 }) => {
   const begin = useAtomSet(beginAtom, { mode: "promiseExit" })
@@ -44,7 +47,9 @@ export const FormDialog = ({
     const exit = await begin({ ...action, refusedHere: true, doneHere: true })
     setAsking(false)
     if (Exit.isFailure(exit)) {
-      setWords(wordsOfCause(exit.cause))
+      const refusal = wordsOfCause(exit.cause)
+      setWords(refusal)
+      onRefused?.(refusal)
       return
     }
     onClose()
@@ -56,7 +61,10 @@ export const FormDialog = ({
         className="fields"
         noValidate
         // what was refused is no longer what it says
-        onChange={() => setWords(null)}
+        onChange={() => {
+          setWords(null)
+          onRefused?.(null)
+        }}
         onSubmit={(event) => {
           event.preventDefault()
           void submit()

@@ -10,7 +10,7 @@ import { NewNic } from "../../api/Nics.ts"
 import type { Network } from "../../api/Networks.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import { NicModel, nicSlots } from "../../domain/Nic.ts"
-import { calls, runtime } from "../state/Api.ts"
+import { calls, runtime, type Words } from "../state/Api.ts"
 import { ChoiceField, nextKey, TextField } from "./Field.tsx"
 import { counted } from "./Words.ts"
 import { wrongWith } from "./Wrong.ts"
@@ -97,9 +97,12 @@ export const OneNicFields = ({
   hostId,
   many,
   nic,
-  number
+  number,
+  refused = null
 }: {
   readonly nic: NicForm
+  /** what the controller said to it; null: nothing, or it is another by now */
+  readonly refused?: Words | null
   /** after what its fields are called, where there are several of them: ` 2` */
   readonly number: string
   /** several VMs are made at a time */
@@ -115,6 +118,7 @@ export const OneNicFields = ({
     ({ hosts }) => hostId === undefined || hosts.some((one) => one.hostId === hostId)
   )
   const vlans = vlansOf(networks.find(({ name }) => name === nic.network))
+  const refusedAt = (field: string) => (refused !== null && refused.field === field ? refused.detail : null)
   return (
     <>
       <ChoiceField
@@ -133,7 +137,7 @@ export const OneNicFields = ({
           min={1}
           max={4094}
           {...(vlans === null ? {} : { hint: vlans })}
-          wrong={wrongVlan(nic)}
+          wrong={wrongVlan(nic) ?? refusedAt("vlan")}
           value={nic.vlan}
           onChange={(vlan) => change({ vlan })}
         />
@@ -156,7 +160,7 @@ export const OneNicFields = ({
               <TextField
                 label={`MAC address${number}`}
                 placeholder="made up"
-                wrong={wrongMac(nic)}
+                wrong={wrongMac(nic) ?? refusedAt("mac")}
                 value={nic.mac}
                 onChange={(mac) => change({ mac })}
               />

@@ -7,17 +7,20 @@ import { useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
 import { FormDialog } from "../parts/FormDialog.tsx"
 import { addNic } from "../parts/NicActions.ts"
+import type { Words } from "../state/Api.ts"
 import { isNic, type NicForm, OneNicFields, usualNic } from "../parts/NicFields.tsx"
 
 /** @since 0.12.0 @category components */
 export const AddNic = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () => void }) => {
   const [nic, say] = useState<NicForm>(usualNic)
+  const [refused, setRefused] = useState<Words | null>(null)
   return (
     <FormDialog
       title={`Add a NIC to ${vm.name}`}
       button="Add NIC"
       action={addNic(vm, nic)}
       ready={isNic(nic)}
+      onRefused={setRefused}
       onClose={onClose}
     >
       <p className="quiet">
@@ -29,6 +32,7 @@ export const AddNic = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () 
         number=""
         many={false}
         hostId={vm.hostId}
+        refused={refused}
         change={(part) => say((now) => ({ ...now, ...part }))}
       />
     </FormDialog>
