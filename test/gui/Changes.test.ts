@@ -21,6 +21,9 @@ const assertAt = (path: string, use: (page: Page) => Promise<void>) =>
     await use(page)
   })
 
+const decodeList = Schema.decodeUnknownSync(
+  Schema.Struct({ items: Schema.Array(Schema.Record({ key: Schema.String, value: Schema.Unknown })) })
+)
 const decodeProblem = Schema.decodeUnknownSync(Schema.Struct({ detail: Schema.String }))
 const decodeDrift = Schema.decodeUnknownSync(
   Schema.Struct({ items: Schema.Array(Schema.Struct({ vmId: Schema.Int })) })
@@ -155,7 +158,7 @@ describe.skipIf(Browsers.isMissing)("a VM's volumes (needs chromium)", () => {
       await attach.click()
       const item = disks.getByRole("listitem").filter({ hasText: "books" })
       await item.getByText(/attached/).waitFor()
-      await choose(page, "Actions of books", "Detach…")
+      await item.getByRole("button", { name: "Detach… books" }).click()
       await submit(page, "Detach books")
       await item.waitFor({ state: "detached" })
     })
@@ -264,6 +267,32 @@ describe.skipIf(Browsers.isMissing)("hosts (needs chromium)", () => {
         assert.include((await button.getAttribute("title")) ?? "", "machine file")
       }
     }))
+
+  it("one that has VMs is not removed, in the controller's words, and before that it is said", async () => {
+    const window = await gui().opened()
+    // as if it had been added: those of a simulated fleet are of its machine file
+    await window.route(/\/api\/v1\/hosts$/, async (route) => {
+      const response = await route.fetch()
+      const { items } = decodeList(await response.json())
+      await route.fulfill({ response, json: { items: items.map((host) => ({ ...host, origin: "api" })) } })
+    })
+    const { answer, status } = await gui().ask("DELETE", "/hosts/2")
+    assert.strictEqual(status, 409)
+    await gui().assertAt(
+      "/hosts/2",
+      async (page) => {
+        await isLive(page)
+        await page.getByRole("button", { name: "Remove…", exact: true }).click()
+        await page.getByText(/^It has \d+ VMs?/).waitFor()
+        await look(page, "host-remove")
+        await page.getByLabel(/Type root@sim-2/).fill("root@sim-2")
+        await page.getByRole("button", { name: "Remove root@sim-2", exact: true }).click()
+        await page.getByRole("alert").getByText(decodeProblem(answer).detail).waitFor()
+        await heading(page, "root@sim-2")
+      },
+      window
+    )
+  })
 
   it("a plan to empty one says what can be done today, and its page says the same in maintenance", async () => {
     const { hostId } = await vmOf(2)

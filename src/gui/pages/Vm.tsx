@@ -30,12 +30,13 @@ import {
 } from "../parts/Parts.tsx"
 import { count, counted, mebibytes, moment, vmState } from "../parts/Words.ts"
 import { OperationRow } from "../parts/OperationRow.tsx"
-import { Owner } from "../parts/QuotaFields.tsx"
+import { Owner } from "../parts/Owner.tsx"
 import { Disks } from "../vm/Disks.tsx"
 import { Nics } from "../vm/Nics.tsx"
 
 // what is above is shown first
 const Charts = lazy(() => again(() => import("../vm/Charts.tsx")).then((module) => ({ default: module.Charts })))
+const Drift = lazy(() => again(() => import("../vm/Drift.tsx")).then((module) => ({ default: module.Drift })))
 const Events = lazy(() => again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Events })))
 const Snapshots = lazy(() => again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Snapshots })))
 const Definition = lazy(() =>
@@ -44,10 +45,6 @@ const Definition = lazy(() =>
 
 const placementAtom = Atom.family((id: VmId) =>
   runtime.atom(Effect.flatMap(calls, ({ placements }) => placements.getVmPlacement({ path: { id } })))
-)
-
-const driftAtom = Atom.family((id: VmId) =>
-  runtime.atom(Effect.flatMap(calls, ({ vms }) => vms.listVmDrift({ path: { id } })))
 )
 
 const Repair = ({ repair }: { readonly repair: RuleRepair }) => (
@@ -201,46 +198,6 @@ const Why = ({ read }: { readonly read: Result.Result<VmPlacement, unknown> }) =
   </section>
 )
 
-const Drift = ({ vm }: { readonly vm: Vm }) => {
-  const read = useRead(driftAtom(vm.id), [vm.drift])
-  const begin = useBegin()
-  const lack = useLack("operator")
-  const repair = repairOf(vm)
-  return (
-    <section className="card" aria-labelledby="drift">
-      <header>
-        <h2 id="drift">What differs from what it should be</h2>
-        <button
-          type="button"
-          className="button tiny"
-          disabled={lack !== undefined || !repair.possible}
-          title={lack ?? (repair.possible ? undefined : `it is ${vm.state}`)}
-          onClick={() => void begin(repair)}
-        >
-          Repair
-        </button>
-      </header>
-      <ul className="list">
-        {Result.isSuccess(read)
-          ? read.value.items.map(({ field, seen, since, wanted }) => (
-              <li key={field}>
-                <strong>{field}</strong>
-                <span>
-                  is {seen ?? "not there"}, should be {wanted ?? "not there"}
-                </span>
-                <span className="quiet small end">since {moment(since)}</span>
-              </li>
-            ))
-          : null}
-      </ul>
-      <p className="quiet small">
-        Repairing makes it what it should be, as far as nothing is taken from a running guest: one that should run is
-        started, what is missing is put back, and what then still differs stays here.
-      </p>
-    </section>
-  )
-}
-
 const crash = { leave: "nothing is done", restart: "it is started again" } as const
 
 /** @since 0.7.0 @category components */
@@ -392,8 +349,8 @@ export const OneVm = (): ReactNode => {
         <Where vm={vm} />
         <Disks vm={vm} />
         <Nics vm={vm} />
-        {vm.drift === 0 ? null : <Drift vm={vm} />}
         <Suspense>
+          {vm.drift === 0 ? null : <Drift vm={vm} />}
           <Snapshots vm={vm} />
         </Suspense>
       </div>

@@ -4,31 +4,13 @@
  * @since 0.12.0
  */
 import * as Effect from "effect/Effect"
-import { NewNic } from "../../api/Nics.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { show } from "../../domain/Nic.ts"
-import { calls, payloadOf } from "../state/Api.ts"
+import { calls } from "../state/Api.ts"
 import type { Commanded } from "./Commands.ts"
-import { nicOf, type NicForm } from "./NicFields.tsx"
 
 /** As it is listed with its VM. @since 0.12.0 @category models */
 export type VmNic = Vm["nics"][number]
-
-/** @since 0.12.0 @category constructors */
-export const addNic = ({ id, name }: Vm, form: NicForm): Commanded => {
-  const body = nicOf(form, false)
-  return {
-    label: `Add a NIC to ${name}`,
-    method: "POST",
-    path: `/vms/${id}/nics`,
-    body,
-    words: ["nic", "add", `id:${id}`, ...Object.entries(body).flatMap(([key, value]) => [`--${key}`, String(value)])],
-    run: Effect.gen(function* () {
-      const payload = yield* payloadOf(NewNic, body)
-      return yield* (yield* calls).nics.addNic({ path: { id }, payload })
-    })
-  }
-}
 
 /** Its cable, out where it is in, and in where it is out. @since 0.12.0 @category constructors */
 export const plugNic = ({ id, name }: Vm, nic: VmNic): Commanded => {

@@ -5,7 +5,6 @@
  */
 import type { ReactNode } from "react"
 import type { User } from "../../api/Users.ts"
-import type { Vm } from "../../api/Vms.ts"
 import * as Quota from "../../domain/Quota.ts"
 import { TextField } from "./Field.tsx"
 import { count, gibibytes, mebibytes } from "./Words.ts"
@@ -84,16 +83,6 @@ export const usesOf = ({ quota = Quota.unlimited, used = Quota.nothing }: Held):
 export const Uses = ({ of }: { readonly of: Held }): ReactNode => (
   <span className={(of.exceeded ?? []).length > 0 ? "over" : undefined}>{usesOf(of)}</span>
 )
-
-/** Among the facts of a VM or a volume: in whose quota it counts. @since 0.9.0 @category components */
-export const Owner = ({ of: { owner } }: { readonly of: Pick<Vm, "owner"> }): ReactNode =>
-  // a controller that is older says nothing of it
-  owner === undefined ? null : (
-    <>
-      <dt>Owner</dt>
-      <dd>{owner ?? "nobody that is known"}</dd>
-    </>
-  )
 
 /** @since 0.9.0 @category components */
 export const QuotaFields = ({

@@ -12,6 +12,7 @@ import { Field, TextField } from "./Field.tsx"
 import { FormDialog, useDialog } from "./FormDialog.tsx"
 import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useLack, useSnapshot } from "./Parts.tsx"
+import { DetachVolume } from "../vm/DetachVolume.tsx"
 import { gibibytes, moment, type Shown } from "./Words.ts"
 
 /** @since 0.8.0 @category formatting */
@@ -168,14 +169,7 @@ export const VolumeMenu = ({ shown, volume }: { readonly volume: Volume; readonl
             : [
                 entry("Attach…", lies, () => open((close) => <AttachDialog volume={volume} onClose={close} />)),
                 entry("Detach…", state === "attached", () =>
-                  open((close) => (
-                    <FormDialog title={`Detach ${name}?`} action={detach(volume)} onClose={close}>
-                      <p>
-                        {holder} is asked to let go of it. Unmount it there first: what it has not written yet may be
-                        lost.
-                      </p>
-                    </FormDialog>
-                  ))
+                  open((close) => <DetachVolume volume={volume} holder={holder ?? "Its VM"} onClose={close} />)
                 ),
                 entry("Take a snapshot…", there, () =>
                   open((close) => (

@@ -6,13 +6,17 @@
 import { Link } from "@tanstack/react-router"
 import { lazy, Suspense, useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
+import type { Volume } from "../../api/Volumes.ts"
 import { again } from "../parts/Again.ts"
 import { useLack, useSnapshot } from "../parts/Parts.tsx"
-import { VolumeMenu } from "../parts/VolumeMenu.tsx"
 import { gibibytes } from "../parts/Words.ts"
 
 const AttachVolume = lazy(() =>
   again(() => import("./AttachVolume.tsx")).then((module) => ({ default: module.AttachVolume }))
+)
+
+const DetachVolume = lazy(() =>
+  again(() => import("./DetachVolume.tsx")).then((module) => ({ default: module.DetachVolume }))
 )
 
 /** @since 0.12.0 @category components */
@@ -20,6 +24,7 @@ export const Disks = ({ vm }: { readonly vm: Vm }) => {
   const { volumes } = useSnapshot()
   const lack = useLack("operator")
   const [attaching, setAttaching] = useState(false)
+  const [detaching, setDetaching] = useState<Volume | null>(null)
   return (
     <section className="card" aria-labelledby="disks">
       <header>
@@ -51,7 +56,15 @@ export const Disks = ({ vm }: { readonly vm: Vm }) => {
                 {volume.target ?? ""} {volume.state}, serial {volume.serial}
               </span>
               <span className="end">{gibibytes(volume.size)}</span>
-              <VolumeMenu volume={volume} />
+              <button
+                type="button"
+                className="button tiny"
+                disabled={lack !== undefined || volume.state !== "attached"}
+                title={lack}
+                onClick={() => setDetaching(volume)}
+              >
+                Detach…<span className="sr"> {volume.name}</span>
+              </button>
             </li>
           ))}
       </ul>
@@ -60,6 +73,11 @@ export const Disks = ({ vm }: { readonly vm: Vm }) => {
           <AttachVolume vm={vm} onClose={() => setAttaching(false)} />
         </Suspense>
       ) : null}
+      {detaching === null ? null : (
+        <Suspense>
+          <DetachVolume volume={detaching} holder={vm.name} onClose={() => setDetaching(null)} />
+        </Suspense>
+      )}
     </section>
   )
 }

@@ -10,7 +10,6 @@ import type { Vm } from "../../api/Vms.ts"
 import type { VmId } from "../../domain/Ids.ts"
 import { nicSlots, show } from "../../domain/Nic.ts"
 import { again } from "../parts/Again.ts"
-import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { plugNic, removeNic, type VmNic } from "../parts/NicActions.ts"
 import { Commands, State, useBegin, useLack } from "../parts/Parts.tsx"
@@ -18,6 +17,7 @@ import { calls, runtime } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 
 const AddNic = lazy(() => again(() => import("./AddNic.tsx")).then((module) => ({ default: module.AddNic })))
+const RemoveNic = lazy(() => again(() => import("./RemoveNic.tsx")).then((module) => ({ default: module.RemoveNic })))
 
 const nicsAtom = Atom.family((id: VmId) =>
   runtime.atom(Effect.flatMap(calls, ({ nics }) => nics.listNics({ path: { id } })))
@@ -26,7 +26,8 @@ const nicsAtom = Atom.family((id: VmId) =>
 const NicMenu = ({ nic, vm }: { readonly vm: Vm; readonly nic: VmNic }) => {
   const begin = useBegin()
   const lack = useLack("operator")
-  const [dialog, open] = useDialog()
+  const [shown, setShown] = useState<"commands" | "remove" | null>(null)
+  const close = () => setShown(null)
   const disabled = lack !== undefined || nic.state !== "attached"
   return (
     <>
@@ -45,32 +46,23 @@ const NicMenu = ({ nic, vm }: { readonly vm: Vm; readonly nic: VmNic }) => {
             {
               name: "Copy as curl or CLI…",
               disabled: false,
-              act: () => open((close) => <Commands actions={[plugNic(vm, nic), removeNic(vm, nic)]} onClose={close} />)
+              act: () => setShown("commands")
             },
             {
               name: "Remove…",
               disabled,
               danger: true,
-              act: () =>
-                open((close) => (
-                  <FormDialog
-                    title={`Remove ${show(nic)}?`}
-                    button="Remove NIC"
-                    danger
-                    action={removeNic(vm, nic)}
-                    onClose={close}
-                  >
-                    <p>
-                      A guest that runs is asked to let go of it, and loses what it has over it. When it does not in
-                      time, the NIC stays, and the operation says so.
-                    </p>
-                  </FormDialog>
-                ))
+              act: () => setShown("remove")
             }
           ]
         ]}
       />
-      {dialog}
+      {shown === "commands" ? <Commands actions={[plugNic(vm, nic), removeNic(vm, nic)]} onClose={close} /> : null}
+      {shown === "remove" ? (
+        <Suspense>
+          <RemoveNic vm={vm} nic={nic} onClose={close} />
+        </Suspense>
+      ) : null}
     </>
   )
 }
