@@ -20,7 +20,6 @@ import {
   Failure,
   Loading,
   Missing,
-  Refusal,
   State,
   useBegin,
   useLack,
@@ -36,6 +35,7 @@ import { Nics } from "../vm/Nics.tsx"
 
 // what is above is shown first
 const Charts = lazy(() => again(() => import("../vm/Charts.tsx")).then((module) => ({ default: module.Charts })))
+const Repair = lazy(() => again(() => import("../vm/RuleRepair.tsx")).then((module) => ({ default: module.Repair })))
 const Drift = lazy(() => again(() => import("../vm/Drift.tsx")).then((module) => ({ default: module.Drift })))
 const Events = lazy(() => again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Events })))
 const Snapshots = lazy(() => again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Snapshots })))
@@ -45,32 +45,6 @@ const Definition = lazy(() =>
 
 const placementAtom = Atom.family((id: VmId) =>
   runtime.atom(Effect.flatMap(calls, ({ placements }) => placements.getVmPlacement({ path: { id } })))
-)
-
-const Repair = ({ repair }: { readonly repair: RuleRepair }) => (
-  <>
-    <h3>{repair.stuck === null ? "These moves would make its rules hold" : "No moves make all its rules hold"}</h3>
-    <ol className="list">
-      {repair.moves.map(({ fromHost, name, toHost, toHostId, vmId }) => (
-        <li key={vmId}>
-          <Link to="/vms/$id" params={{ id: String(vmId) }}>
-            {name}
-          </Link>
-          <span className="quiet">from {fromHost} to</span>
-          <Link to="/hosts/$id" params={{ id: String(toHostId) }}>
-            {toHost}
-          </Link>
-        </li>
-      ))}
-    </ol>
-    {repair.further > 0 ? <p className="quiet small">and {counted(repair.further, "more move")}</p> : null}
-    {repair.stuck === null ? null : (
-      <p>
-        {repair.stuck.name}: {repair.stuck.reason}.
-      </p>
-    )}
-    {repair.stuck === null || repair.stuck.refusal === null ? null : <Refusal refusal={repair.stuck.refusal} />}
-  </>
 )
 
 /** Its rules, whether each holds where it is, and what would make those hold that do not. */
@@ -133,7 +107,11 @@ const Rules = ({ repair, vm }: { readonly vm: Vm; readonly repair: RuleRepair | 
           <p>{reason}</p>
         </div>
       ))}
-      {repair !== null && vm.violations.length > 0 ? <Repair repair={repair} /> : null}
+      {repair !== null && vm.violations.length > 0 ? (
+        <Suspense>
+          <Repair repair={repair} />
+        </Suspense>
+      ) : null}
       {changing ? (
         <Suspense>
           <PlaceVm vm={vm} onClose={() => setChanging(false)} />
