@@ -28,7 +28,7 @@ const steps = FastCheck.array(
     which: FastCheck.nat(1000),
     score: FastCheck.nat(6)
   }),
-  { maxLength: 150 }
+  { maxLength: 150, size: "max" }
 )
 
 describe("Rankings", () => {
@@ -45,7 +45,7 @@ describe("Rankings", () => {
         make(expected)
         let id = 0
         for (const { do: what, score, which } of steps) {
-          if (what === "make") make()
+          if (what === "make" && lists.length < 4) make()
           const ranking = which % lists.length
           const list = lists[ranking] ?? []
           const before = inOrder(list)[0]
@@ -83,7 +83,7 @@ describe("Rankings", () => {
           assert.deepStrictEqual(walked(rankings, number, 3), all.slice(0, 3))
         }
       }),
-      { numRuns: 500 }
+      { numRuns: 200 }
     )
   })
 
