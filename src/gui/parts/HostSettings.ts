@@ -60,16 +60,13 @@ const amountsOf = (form: HostForm, of: "limit" | "reserved") =>
     })
   )
 
-/** A field that is empty is no number: it would be 0. */
-const ratio = (text: string): number => (text.trim() === "" ? Number.NaN : Number(text))
-
 const parts = {
   virt: ({ virt }: HostForm) => virt,
   network: ({ network }: HostForm) => (network.trim() === "" ? null : network.trim()),
   path: ({ path }: HostForm) => path.trim(),
   labels: ({ labels }: HostForm) => labelsOf(labels),
   overcommit: (form: HostForm) =>
-    Object.fromEntries(Resources.names.map((name) => [name, ratio(form[`overcommit.${name}`])])),
+    Object.fromEntries(Resources.names.map((name) => [name, Number(form[`overcommit.${name}`])])),
   limit: (form: HostForm) => amountsOf(form, "limit"),
   reserved: (form: HostForm) => amountsOf(form, "reserved")
 }
