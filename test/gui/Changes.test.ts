@@ -1,7 +1,7 @@
 /** What is changed of VMs and hosts that are there, in a real browser: by those who may, and what is told to those who may not. */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { mkdtempSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Page } from "playwright-core"
@@ -10,7 +10,9 @@ import * as Browsers from "./Browser.ts"
 import { choose, heading, isLive, served, submit } from "./Harness.ts"
 import { look } from "./Look.ts"
 
-const faults = join(mkdtempSync(join(tmpdir(), "vmfabric-faults-")), "faults")
+const folder = mkdtempSync(join(tmpdir(), "vmfabric-faults-"))
+const faults = join(folder, "faults")
+afterAll(() => rmSync(folder, { recursive: true }))
 writeFileSync(faults, "at 5s: a random guest of host 1 crashes\n")
 
 const gui = served({ args: ["simulate", "--hosts", "3", "--vms", "6", "--seed", "3", "--faults", faults] })
