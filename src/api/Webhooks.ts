@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import { EventId, EventType } from "../domain/Event.ts"
 import * as Domain from "../domain/Webhook.ts"
 import {
+  asSet,
   documented,
   field,
   id,
@@ -35,9 +36,9 @@ const Url = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(2000)).anno
 
 /** At least one: a webhook that is told of nothing is a mistake. */
 const Types = Schema.NullOr(
-  Schema.Array(oneOf(EventType.literals)).pipe(
-    Schema.minItems(1, { message: () => "expected at least one type of event" })
-  )
+  Schema.Array(oneOf(EventType.literals))
+    .pipe(Schema.minItems(1, { message: () => "expected at least one type of event" }))
+    .annotations(asSet)
 )
 
 const fields = {

@@ -16,6 +16,7 @@ import { extname, join, relative, sep } from "node:path"
 import { promisify } from "node:util"
 import { gzip } from "node:zlib"
 import * as Secrets from "./Secrets.ts"
+import * as Revisions from "./v1/Revisions.ts"
 
 /** Where it begins. @since 0.7.0 @category constants */
 export const prefix = "/ui"
@@ -87,7 +88,9 @@ const read = async (folder: string): Promise<Files> => {
 
 const answer = ({ headers }: HttpServerRequest.HttpServerRequest, file: File, cache: string) => {
   const common = { ...safe, "cache-control": cache, etag: file.etag, vary: "accept-encoding" }
-  if (headers["if-none-match"] === file.etag) return HttpServerResponse.empty({ status: 304, headers: common })
+  if (Revisions.names(headers["if-none-match"] ?? "", file.etag)) {
+    return HttpServerResponse.empty({ status: 304, headers: common })
+  }
   const zips = /\bgzip\b/.test(headers["accept-encoding"] ?? "")
   return HttpServerResponse.uint8Array(zips ? file.zipped : file.bytes, {
     contentType: file.type,

@@ -31,8 +31,8 @@ export const headersOf = (revision: string, sent: Sent) => ({ etag: `"${revision
 /** Of an ETag, without its quotes. */
 const revisionIn = (tag: string): string => tag.split(mark, 1)[0] ?? tag
 
-/** Whether one of the tags is that one. What is weak is the same for who only reads (RFC 9110, 13.1.2). */
-const names = (ifNoneMatch: string, etag: string): boolean =>
+/** Whether one of the tags is that one. What is weak is the same for who only reads (RFC 9110, 13.1.2). @since 0.12.0 @category predicates */
+export const names = (ifNoneMatch: string, etag: string): boolean =>
   ifNoneMatch.trim() === "*" || ifNoneMatch.split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag)
 
 /** 304 in place of what whoever asks has already, as its `If-None-Match` says. @since 0.10.0 @category combinators */

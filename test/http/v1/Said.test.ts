@@ -100,6 +100,12 @@ const cases: ReadonlyArray<Case> = [
     other: [{ url: "https://receiver.example/", types: ["vm.created"] }]
   },
   {
+    path: "/webhooks",
+    one: { url: "https://receiver.example/", types: ["vm.created", "vm.changed"] },
+    same: [{ url: "https://receiver.example/", types: ["vm.changed", "vm.created"] }],
+    other: [{ url: "https://receiver.example/", types: ["vm.created"] }]
+  },
+  {
     path: "/users",
     one: { name: "ada", role: "admin" },
     same: [
