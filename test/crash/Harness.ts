@@ -48,6 +48,8 @@ export interface Scenario {
   readonly done: Act<boolean>
   /** From what is done back to what was given: done once more in the same world, it passes the same points. */
   readonly back: Act<unknown>
+  /** each of its points is passed in a world of its own all the same */
+  readonly alone?: true
   /** it is about something that is not as it should be; until it is done, that may be so or half mended */
   readonly amiss?: true
 }
@@ -192,8 +194,12 @@ interface Stage {
 /** In virtual time unless its hosts are reached by SSH, it takes no longer than it takes to see that it would never end. */
 const within =
   (what: string) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Error, R> =>
-    Effect.sandbox(Effect.timeout(effect, "30 minutes")).pipe(Effect.mapError((cause) => new Error(what, { cause })))
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Broken, R> =>
+    Effect.sandbox(Effect.timeout(effect, "30 minutes")).pipe(
+      Effect.mapError((cause) => new Broken({ message: what, cause }))
+    )
+
+class Broken extends Data.TaggedError("Broken")<{ readonly message: string; readonly cause: unknown }> {}
 
 /** A world of its own, in virtual time unless its hosts are reached by SSH. */
 const inWorld = <A, E>(
@@ -667,7 +673,7 @@ export const cancelled: Disturbance = {
 class Failed extends Data.TaggedError("Failed")<{
   readonly point: Point
   readonly others: number
-  readonly cause: Error
+  readonly cause: Broken
 }> {}
 
 /** Does it at all of these points, one after the other in one world; gives at how many it meant something. */
@@ -702,7 +708,7 @@ export const atEveryPoint = Effect.fnUntraced(function* (
   const isReal = setting.transport === "ssh"
   const counts = yield* Effect.forEach(
     // in real time most of it is waiting; virtual time stands still as long as others are at work
-    isReal ? about.map((point) => [point]) : [about],
+    isReal || setting.scenario.alone === true ? about.map((point) => [point]) : [about],
     (some) =>
       Effect.catchTag(inOneWorld(setting, some, disturbance), "Failed", ({ cause, others, point }) =>
         others === 0
