@@ -245,7 +245,7 @@ export const scenarios: Readonly<Record<OperationKind, NonEmptyReadonlyArray<Sce
       given: nothing,
       work: createVm,
       back: all(unmakeVm, anew),
-      // an image that a controller has left half sent is not always sent anew
+      // which points the copy of an image passes depends on what a controller that ended has left of it
       alone: true,
       done: both(
         vms((it) => Effect.map(it.list(), (found) => found.some(({ state }) => state === "running"))),
