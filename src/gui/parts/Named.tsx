@@ -12,13 +12,22 @@ import { calls, runtime } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { useSnapshot } from "./Parts.tsx"
 
+/** So many events of one thing are looked through for its name. */
+const most = 1000
+
+/** What it was called last, as its events tell, which are kept longer than it; null: none that tells it is kept. */
+const lastName = (what: "vm" | "volume", of: { readonly vm: VmId } | { readonly volume: VolumeId }) =>
+  Effect.gen(function* () {
+    const { events } = yield* calls
+    const { items } = yield* events.listEvents({ urlParams: { ...of, limit: most } })
+    const named = items.findLast(({ data, type }) => type.startsWith(`${what}.`) && typeof data["name"] === "string")
+    const name = named?.data["name"]
+    return typeof name === "string" ? name : null
+  })
+
 // names of what is gone do not change: each is read once
-const goneVm = Atom.family((id: VmId) =>
-  Atom.keepAlive(runtime.atom(Effect.flatMap(calls, ({ vms }) => vms.getVm({ path: { id } }))))
-)
-const goneVolume = Atom.family((id: VolumeId) =>
-  Atom.keepAlive(runtime.atom(Effect.flatMap(calls, ({ volumes }) => volumes.getVolume({ path: { id } }))))
-)
+const goneVm = Atom.family((id: VmId) => Atom.keepAlive(runtime.atom(lastName("vm", { vm: id }))))
+const goneVolume = Atom.family((id: VolumeId) => Atom.keepAlive(runtime.atom(lastName("volume", { volume: id }))))
 
 /** Whether what is not here by now is not there at all. */
 const isWhole = ({ coming, connection }: Snapshot, what: keyof Snapshot["coming"]): boolean =>
@@ -27,12 +36,12 @@ const isWhole = ({ coming, connection }: Snapshot, what: keyof Snapshot["coming"
 /** `otherwise`: while it is not known, or when it never was. */
 const GoneVm = ({ id, otherwise }: { readonly id: VmId; readonly otherwise: string }) => {
   const read = useAtomValue(goneVm(id))
-  return Result.isSuccess(read) ? read.value.name : otherwise
+  return Result.isSuccess(read) ? (read.value ?? otherwise) : otherwise
 }
 
 const GoneVolume = ({ id, otherwise }: { readonly id: VolumeId; readonly otherwise: string }) => {
   const read = useAtomValue(goneVolume(id))
-  return Result.isSuccess(read) ? read.value.name : otherwise
+  return Result.isSuccess(read) ? (read.value ?? otherwise) : otherwise
 }
 
 /** `name`: what it is called when it is not there. @since 0.8.0 @category components */
