@@ -172,6 +172,8 @@ export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Opti
     const wanted = secretOf(cluster)
     const found = yield* unless(host, action, "SECRET_LOOKUP_BY_UUID", { uuid: wanted.uuid }, code.noSecret)
     if (Option.isSome(found) && Equal.equals(keys.get(host.name), cluster.key)) return
+    // one that is made anew has no value, also when that is all that could be done
+    keys.delete(host.name)
     const secret = Option.isSome(found)
       ? found.value.secret
       : yield* Effect.flatMap(render(host, action, SecretXml.ceph(wanted)), (xml) =>

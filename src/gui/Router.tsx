@@ -81,7 +81,7 @@ const volumes = createRoute({
   getParentRoute,
   path: "/volumes",
   component: VolumesPage,
-  validateSearch: some("q", "state", "owner")
+  validateSearch: some("q", "state", "owner", "sort")
 })
 const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage })
 const hosts = createRoute({ getParentRoute, path: "/hosts", component: HostsPage })

@@ -1,6 +1,7 @@
 /**
  * Finds every durable point of an operation by doing it once undisturbed, then does it again for each of them with something happening
- * there, and looks at what is left.
+ * there, and looks at what is left. All points of a scenario follow each other in one world, each with what the one before it has left; one that fails is
+ * done once more in a world of its own, so that it is told whether it needs the others.
  *
  * All of it in virtual time: who waits for a host to come back waits no longer than it takes to see that nothing else is to be done.
  */
@@ -19,6 +20,7 @@ import { inject } from "vitest"
 import * as AppLive from "../../layers/AppLive.ts"
 import * as Protocol from "../../src/ceph/Protocol.ts"
 import { PersistenceError } from "../../src/domain/Errors.ts"
+import * as Ids from "../../src/domain/Ids.ts"
 import type { Operation } from "../../src/domain/Operation.ts"
 import * as Procedures from "../../src/libvirt/Procedures.ts"
 import * as Kinds from "../../src/operations/Kinds.ts"
@@ -44,11 +46,20 @@ export interface Scenario {
   readonly work: Act<unknown>
   /** whether what was asked for is so */
   readonly done: Act<boolean>
+  /** From what is done back to what was given: done once more in the same world, it passes the same points. */
+  readonly back: Act<unknown>
+  /** each of its points is passed in a world of its own all the same */
+  readonly alone?: true
   /** it is about something that is not as it should be; until it is done, that may be so or half mended */
   readonly amiss?: true
 }
 
-export type Act<A> = (world: World.Whole) => Effect.Effect<A, unknown, AppLive.App>
+export type Act<A> = (place: Place) => Effect.Effect<A, unknown, AppLive.App>
+
+/** A world, and in it what the scenario is about: the last that it was given. */
+export interface Place extends World.Whole {
+  readonly own: { image: number; vm: Ids.VmId; nic: number; volume: Ids.VolumeId; snapshot: Ids.SnapshotId }
+}
 
 // ------------------------------------------------------------------------------------------------------------------ points
 
@@ -173,30 +184,54 @@ const begin = Effect.fnUntraced(function* (world: World.Whole) {
 
 type Life = Effect.Effect.Success<ReturnType<typeof begin>>
 
+/** What the scenario is given in a world, with the controller that lives. */
+interface Stage {
+  readonly scenario: Scenario
+  readonly world: Place
+  life: Life
+}
+
+/** In virtual time unless its hosts are reached by SSH, it takes no longer than it takes to see that it would never end. */
 const within =
   (what: string) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Broken, R> =>
     Effect.sandbox(Effect.timeout(effect, "30 minutes")).pipe(
-      Effect.mapError((cause) => new Error(what, { cause })),
-      Effect.orDie
+      Effect.mapError((cause) => new Broken({ message: what, cause }))
     )
 
+class Broken extends Data.TaggedError("Broken")<{ readonly message: string; readonly cause: unknown }> {}
+
 /** A world of its own, in virtual time unless its hosts are reached by SSH. */
-const inWorld = <A>(
-  setting: Setting,
-  what: string,
-  effect: (world: World.Whole) => Effect.Effect<A, unknown, Scope.Scope>
-): Effect.Effect<A, unknown> => {
-  const { ceph, scenario, transport = "memory" } = setting
-  return Effect.flatMap(database, (file) => {
+const inWorld = <A, E>(
+  { ceph, scenario, transport = "memory" }: Setting,
+  effect: (world: Place) => Effect.Effect<A, E, Scope.Scope>
+) =>
+  Effect.flatMap(database, (file) => {
     const whole = World.make({ hosts: scenario.hosts ?? 1, ceph, transport, database: file }).pipe(
-      Effect.flatMap(effect),
-      Effect.scoped,
-      within(what)
+      Effect.flatMap((world) =>
+        effect({
+          ...world,
+          own: {
+            image: 1,
+            vm: Ids.VmId.make(1),
+            nic: 1,
+            volume: Ids.VolumeId.make(1),
+            snapshot: Ids.SnapshotId.make(1)
+          }
+        })
+      ),
+      Effect.scoped
     )
     return transport === "memory" ? Virtual.run(1, whole) : whole
   })
-}
+
+/** A world with a controller, and in it what the scenario is given. */
+const enter = Effect.fnUntraced(function* (scenario: Scenario, world: Place) {
+  const life = yield* begin(world)
+  yield* life.run(Effect.zipRight(scenario.given(world), atRestBefore(world)))
+  const stage: Stage = { scenario, world, life }
+  return stage
+})
 
 export interface Setting {
   readonly scenario: Scenario
@@ -256,39 +291,42 @@ const portrait = Effect.fnUntraced(function* (world: World.Whole) {
 const everything = { limit: 1000 }
 const operationsOf = (world: World.Whole) => Effect.flatMap(world.writes.journal, ({ list }) => list(everything))
 
-const isDone = ({ scenario }: Setting, world: World.Whole) => scenario.done(world)
-
 // ------------------------------------------------------------------------------------------------------- undisturbed
 
-/** Every point that the scenario's work passes when nothing disturbs it, and what it has left in the journal. */
+/** Does the work; gives every point that it passes. */
+const passing = Effect.fnUntraced(function* (scenario: Scenario, world: Place) {
+  const before = new Map((yield* countsOf(world)).map(({ count, what }) => [nameOf(what), count]))
+  yield* scenario.work(world)
+  const after = yield* countsOf(world)
+  assert.isTrue(yield* scenario.done(world), `${scenario.name}: done`)
+  yield* atRest(world)
+  return after.flatMap(({ count, what }) =>
+    Array.from({ length: count - (before.get(nameOf(what)) ?? 0) }, (_, nth) => nth + 1).flatMap((nth) =>
+      (["before", "after"] as const).map((moment): Point => ({ what, nth, moment }))
+    )
+  )
+})
+
+/** Every point that the scenario's work passes when nothing disturbs it, and what it has left in the journal. Once it has gone back it passes the same ones. */
 export const undisturbed = (setting: Setting) =>
-  inWorld(setting, `${setting.scenario.name}, undisturbed`, (world) =>
+  inWorld(setting, (world) =>
     Effect.gen(function* () {
       const { scenario } = setting
-      const life = yield* begin(world)
-      return yield* life.run(
+      const stage = yield* enter(scenario, world)
+      return yield* stage.life.run(
         Effect.gen(function* () {
-          yield* scenario.given(world)
-          yield* atRestBefore(world)
           const earlier = (yield* operationsOf(world)).length
-          const before = yield* countsOf(world)
-          yield* scenario.work(world)
-          const after = yield* countsOf(world)
-          assert.isTrue(yield* isDone(setting, world), `${scenario.name}: done`)
-          yield* atRest(world)
+          const points = yield* passing(scenario, world)
           const operations = (yield* operationsOf(world)).slice(0, -earlier || undefined)
           const journal = yield* world.writes.journal
           const steps = yield* Effect.forEach(operations, ({ id }) => journal.steps(id))
-          const points = after.flatMap(({ count, what }) => {
-            const passed = before.find((one) => nameOf(one.what) === nameOf(what))?.count ?? 0
-            return Array.from({ length: count - passed }, (_, nth) => nth + 1).flatMap((nth) =>
-              (["before", "after"] as const).map((moment): Point => ({ what, nth, moment }))
-            )
-          })
+          yield* goBack(stage)
+          const again = yield* passing(scenario, world)
+          assert.deepStrictEqual(again.map(shown).toSorted(), points.map(shown).toSorted(), "the points, once more")
           return { points, operations, done: steps.flat().flatMap(({ name, phase }) => (phase === "do" ? [name] : [])) }
         })
       )
-    })
+    }).pipe(within(`${setting.scenario.name}, undisturbed`), Effect.orDie)
   )
 
 /** The points alone, which the files of one run find once between them. */
@@ -317,6 +355,23 @@ const atRestBefore = (world: World.Whole) =>
     )
   )
 
+/** Every host is known to be up. */
+const allUp = Effect.gen(function* () {
+  const monitor = yield* HostMonitor
+  const hosts = yield* (yield* Inventory).hosts
+  yield* Effect.forEach(hosts, ({ host }) => monitor.awaitUp(host.id), { discard: true })
+})
+
+/** From what is done to what was given. */
+const goBack = ({ life, scenario, world }: Stage) =>
+  life.run(
+    Effect.gen(function* () {
+      yield* scenario.back(world)
+      yield* allUp
+      yield* atRestBefore(world)
+    })
+  )
+
 const procedureNames = Object.keys(Procedures.procedures).filter((name) => Procedures.isProcedureName(name))
 
 /** Every call fails once, from the moment when the last step is recorded as begun: which steps were undone, and which can be. */
@@ -328,14 +383,12 @@ export const lastStepFails = (setting: Setting) =>
         moment === "after" && what._tag === "Write" && what.label.endsWith(`do ${done.at(-1) ?? ""} started`)
     )
     assert(begun !== undefined, "the last step is begun")
-    return yield* inWorld(setting, `${setting.scenario.name}: its last step fails`, (world) =>
+    return yield* inWorld(setting, (world) =>
       Effect.gen(function* () {
         const { scenario } = setting
-        const life = yield* begin(world)
+        const { life } = yield* enter(scenario, world)
         return yield* life.run(
           Effect.gen(function* () {
-            yield* scenario.given(world)
-            yield* atRestBefore(world)
             const before = yield* portrait(world)
             const fail = Effect.zipRight(
               Effect.forEach(world.hosts, ({ faults }) =>
@@ -367,7 +420,7 @@ export const lastStepFails = (setting: Setting) =>
             if (operation.state === "failed") {
               const goesBack = saga.unreachable === "undo" && scenario.amiss === undefined
               if (goesBack) assert.deepStrictEqual(yield* portrait(world), before, "it is as before")
-              yield* finish(setting, world)
+              yield* finish(scenario, world)
             } else yield* atRest(world)
             return {
               operation,
@@ -376,7 +429,7 @@ export const lastStepFails = (setting: Setting) =>
             }
           }).pipe(Effect.provide(life.context))
         )
-      })
+      }).pipe(within(`${setting.scenario.name}: its last step fails`), Effect.orDie)
     )
   })
 
@@ -386,8 +439,8 @@ export const lastStepFails = (setting: Setting) =>
 export interface Disturbance {
   readonly name: string
   readonly at: (point: Point) => boolean
-  /** False: at this point it means nothing. */
-  readonly run: (setting: Setting, world: World.Whole, point: Point) => Effect.Effect<boolean, unknown, Scope.Scope>
+  /** From what was given to what is done. False: at this point it means nothing. */
+  readonly run: (stage: Stage, point: Point) => Effect.Effect<boolean, unknown, Scope.Scope>
 }
 
 const isCall = ({ what }: Point) => what._tag !== "Write"
@@ -399,28 +452,26 @@ const stopped = Effect.interruptible(Effect.never)
 export const ends: Disturbance = {
   name: "the controller ends",
   at: () => true,
-  run: (setting, world, point) =>
+  run: (stage, point) =>
     Effect.gen(function* () {
-      const { scenario } = setting
-      const first = yield* begin(world)
-      yield* first.run(Effect.zipRight(scenario.given(world), atRestBefore(world)))
-      const earlier = (yield* operationsOf(world)).length
+      const { life, scenario, world } = stage
+      const earlier = (yield* life.run(operationsOf(world))).length
       const reached = yield* Deferred.make<void>()
       yield* arm(world, point, Effect.zipRight(Deferred.succeed(reached, undefined), stopped))
-      const fiber = yield* Effect.fork(first.run(scenario.work(world)))
+      const fiber = yield* Effect.fork(life.run(scenario.work(world)))
       yield* Effect.raceFirst(Deferred.await(reached), Effect.ignore(Fiber.join(fiber)))
       assert.isTrue(yield* Deferred.isDone(reached), "the point is reached again")
       yield* Fiber.interrupt(fiber)
-      yield* first.end
+      yield* life.end
       yield* disarm(world)
-      const second = yield* begin(world)
-      yield* second.run(
+      stage.life = yield* begin(world)
+      yield* stage.life.run(
         Effect.gen(function* () {
           yield* allEnded(world)
           // what was not even begun has to be asked for again
-          if ((yield* operationsOf(world)).length === earlier) yield* setting.scenario.work(world)
+          if ((yield* operationsOf(world)).length === earlier) yield* scenario.work(world)
           yield* atRest(world)
-          assert.isTrue(yield* isDone(setting, world), "what was begun is done")
+          assert.isTrue(yield* scenario.done(world), "what was begun is done")
         })
       )
       return true
@@ -428,9 +479,9 @@ export const ends: Disturbance = {
 }
 
 /** Asks for it (once more), and has it. */
-const finish = Effect.fnUntraced(function* (setting: Setting, world: World.Whole) {
-  yield* setting.scenario.work(world)
-  assert.isTrue(yield* isDone(setting, world), "it is done when it is asked for once more")
+const finish = Effect.fnUntraced(function* (scenario: Scenario, world: Place) {
+  yield* scenario.work(world)
+  assert.isTrue(yield* scenario.done(world), "it is done when it is asked for once more")
   yield* atRest(world)
 })
 
@@ -456,36 +507,34 @@ interface Options {
 const survived = ({ at, halfDone = false, name, mend, ...options }: Options): Disturbance => ({
   name,
   at,
-  run: (setting, world, point) =>
-    Effect.gen(function* () {
-      const { scenario } = setting
-      const life = yield* begin(world)
-      return yield* life.run(
-        Effect.gen(function* () {
-          yield* scenario.given(world)
-          yield* atRestBefore(world)
-          const before = yield* portrait(world)
-          let reached = false
-          const mark = Effect.sync(() => {
-            reached = true
-          })
-          yield* options.arm({ life, world, point, mark })
-          const answer = yield* Effect.either(scenario.work(world))
-          assert.isTrue(reached, `the point is reached again: ${String(answer._tag === "Left" ? answer.left : "done")}`)
-          yield* disarm(world)
-          if (mend !== undefined) yield* mend(world, point)
-          yield* allEnded(world)
-          const done = yield* isDone(setting, world)
-          if (answer._tag === "Right") assert.isTrue(done, "what was said to be done is done")
-          if (done) return yield* atRest(world)
-          if (!halfDone && scenario.amiss === undefined) {
-            yield* atRest(world)
-            assert.deepStrictEqual(yield* portrait(world), before, "it is as before")
-          }
-          yield* finish(setting, world)
+  run: ({ life, scenario, world }, point) =>
+    life.run(
+      Effect.gen(function* () {
+        const before = yield* portrait(world)
+        let reached = false
+        const mark = Effect.sync(() => {
+          reached = true
         })
-      )
-    }).pipe(Effect.as(true))
+        yield* options.arm({ life, world, point, mark })
+        const answer = yield* Effect.either(scenario.work(world))
+        assert.isTrue(reached, `the point is reached again: ${String(answer._tag === "Left" ? answer.left : "done")}`)
+        yield* disarm(world)
+        if (mend !== undefined) yield* mend(world, point)
+        yield* allEnded(world)
+        const done = yield* scenario.done(world)
+        if (answer._tag === "Right") assert.isTrue(done, "what was said to be done is done")
+        if (done) {
+          yield* atRest(world)
+          return true
+        }
+        if (!halfDone && scenario.amiss === undefined) {
+          yield* atRest(world)
+          assert.deepStrictEqual(yield* portrait(world), before, "it is as before")
+        }
+        yield* finish(scenario, world)
+        return true
+      })
+    )
 })
 
 /** The connection that the call came on is lost. */
@@ -497,7 +546,9 @@ export const drops = survived({
     const drop =
       what._tag === "Call" ? world.hosts[what.host]!.faults.dropConnections : world.cluster.faults.killSessions
     return arm(world, point, Effect.zipRight(mark, drop))
-  }
+  },
+  // what was being asked of the pool just then, by whomever, has failed, and that is believed for two seconds
+  mend: (_, { what }) => (what._tag === "Request" ? Effect.sleep("2 seconds") : Effect.void)
 })
 
 const refuse = ({ moment, what }: Point, world: World.Whole, nth: number | undefined) => {
@@ -554,10 +605,7 @@ export const silent = survived({
     yield* world.images.faults.refuseConnections(false)
     yield* Effect.forEach(world.hosts, ({ faults }) => faults.startLibvirtd)
     // until it is known that they are back; of the pool nobody tells
-    if (what._tag === "Request") return yield* Effect.sleep("20 seconds")
-    const monitor = yield* HostMonitor
-    const hosts = yield* (yield* Inventory).hosts
-    yield* Effect.forEach(hosts, ({ host }) => monitor.awaitUp(host.id), { discard: true })
+    yield* what._tag === "Request" ? Effect.sleep("20 seconds") : allUp
   })
 })
 
@@ -575,56 +623,80 @@ export const unwritten = survived({
 export const cancelled: Disturbance = {
   name: "cancel is asked",
   at: () => true,
-  run: (setting, world, point) =>
-    Effect.gen(function* () {
-      const { scenario } = setting
-      const life = yield* begin(world)
-      return yield* life.run(
-        Effect.gen(function* () {
-          yield* scenario.given(world)
-          yield* atRestBefore(world)
-          const before = yield* portrait(world)
-          const operations = yield* Operations
-          const journal = yield* world.writes.journal
-          let asked: Operation | undefined
-          let refusal: unknown
-          let reached = false
-          const ask = Effect.gen(function* () {
-            reached = true
-            asked = (yield* journal.unfinished).at(-1)
-            if (asked === undefined) return
-            const answer = yield* Effect.either(operations.cancel(asked.id))
-            if (answer._tag === "Left") refusal = answer.left
-          }).pipe(Effect.orDie)
-          yield* arm(world, point, ask)
-          const answer = yield* Effect.either(scenario.work(world))
-          assert.isTrue(reached, "the point is reached again")
-          yield* disarm(world)
-          yield* allEnded(world)
-          const done = yield* isDone(setting, world)
-          if (done) yield* atRest(world)
-          if (asked === undefined || refusal !== undefined) {
-            assert.isTrue(done, "what cannot be cancelled is done")
-            return asked !== undefined
-          }
-          const [ended] = (yield* operationsOf(world)).filter(({ id }) => id === asked?.id)
-          assert.isTrue(ended?.cancelAsked, "that it was asked is written down")
-          if (ended?.state === "done") assert.isTrue(done, "what was done before it was noticed is done")
-          else {
-            assert.strictEqual(ended?.error, "it was cancelled")
-            assert.strictEqual(answer._tag, "Left", "who waits is told")
-            if (scenario.amiss === undefined) {
-              assert.isFalse(done, "what was cancelled is not done")
-              yield* atRest(world)
-              assert.deepStrictEqual(yield* portrait(world), before, "it is as before")
-            }
-            yield* finish(setting, world)
-          }
+  run: ({ life, scenario, world }, point) =>
+    life.run(
+      Effect.gen(function* () {
+        const before = yield* portrait(world)
+        const operations = yield* Operations
+        const journal = yield* world.writes.journal
+        let asked: Operation | undefined
+        let refusal: unknown
+        let reached = false
+        const ask = Effect.gen(function* () {
+          reached = true
+          asked = (yield* journal.unfinished).at(-1)
+          if (asked === undefined) return
+          const answer = yield* Effect.either(operations.cancel(asked.id))
+          if (answer._tag === "Left") refusal = answer.left
+        }).pipe(Effect.orDie)
+        yield* arm(world, point, ask)
+        const answer = yield* Effect.either(scenario.work(world))
+        assert.isTrue(reached, "the point is reached again")
+        yield* disarm(world)
+        yield* allEnded(world)
+        const done = yield* scenario.done(world)
+        if (done) yield* atRest(world)
+        if (asked === undefined || refusal !== undefined) {
+          assert.isTrue(done, "what cannot be cancelled is done")
+          return asked !== undefined
+        }
+        const [ended] = (yield* operationsOf(world)).filter(({ id }) => id === asked?.id)
+        assert.isTrue(ended?.cancelAsked, "that it was asked is written down")
+        if (ended?.state === "done") {
+          assert.isTrue(done, "what was done before it was noticed is done")
           return true
-        })
-      )
-    })
+        }
+        assert.strictEqual(ended?.error, "it was cancelled")
+        assert.strictEqual(answer._tag, "Left", "who waits is told")
+        if (scenario.amiss === undefined) {
+          assert.isFalse(done, "what was cancelled is not done")
+          yield* atRest(world)
+          assert.deepStrictEqual(yield* portrait(world), before, "it is as before")
+        }
+        yield* finish(scenario, world)
+        return true
+      })
+    )
 }
+
+/** It has failed at the point; `others`: how many were passed before it in the same world. */
+class Failed extends Data.TaggedError("Failed")<{
+  readonly point: Point
+  readonly others: number
+  readonly cause: Broken
+}> {}
+
+/** Does it at all of these points, one after the other in one world; gives at how many it meant something. */
+const inOneWorld = (setting: Setting, points: ReadonlyArray<Point>, disturbance: Disturbance) =>
+  inWorld(
+    setting,
+    Effect.fnUntraced(function* (world) {
+      const { scenario } = setting
+      let stage: Stage | undefined
+      let counted = 0
+      for (const [others, point] of points.entries()) {
+        yield* Effect.gen(function* () {
+          const here = (stage ??= yield* enter(scenario, world))
+          if (yield* disturbance.run(here, point)) counted++
+          if (others < points.length - 1) yield* goBack(here)
+        }).pipe(
+          within(`${scenario.name}: ${disturbance.name} ${shown(point)}`),
+          Effect.mapError((cause) => new Failed({ point, others, cause }))
+        )
+      }
+      return counted
+    })
+  )
 
 /** Does it at each of the points that the disturbance is about; gives at how many it meant something. */
 export const atEveryPoint = Effect.fnUntraced(function* (
@@ -632,14 +704,22 @@ export const atEveryPoint = Effect.fnUntraced(function* (
   points: ReadonlyArray<Point>,
   disturbance: Disturbance
 ) {
+  const about = points.filter(disturbance.at)
+  const isReal = setting.transport === "ssh"
   const counts = yield* Effect.forEach(
-    points.filter(disturbance.at),
-    (point) => {
-      const what = `${setting.scenario.name}: ${disturbance.name} ${shown(point)}`
-      return inWorld(setting, what, (world) => disturbance.run(setting, world, point))
-    },
     // in real time most of it is waiting; virtual time stands still as long as others are at work
-    { concurrency: setting.transport === "ssh" ? 8 : 1 }
+    isReal || setting.scenario.alone === true ? about.map((point) => [point]) : [about],
+    (some) =>
+      Effect.catchTag(inOneWorld(setting, some, disturbance), "Failed", ({ cause, others, point }) =>
+        others === 0
+          ? Effect.die(cause)
+          : Effect.flatMap(Effect.exit(inOneWorld(setting, [point], disturbance)), (alone) => {
+              const told = Exit.isSuccess(alone) ? "passes" : "fails too"
+              const message = `${cause.message}, after ${others} others in its world; in a world of its own it ${told}`
+              return Effect.die(new Error(message, { cause: cause.cause }))
+            })
+      ),
+    { concurrency: isReal ? 8 : 1 }
   )
-  return counts.filter((counted) => counted).length
+  return counts.reduce((all, count) => all + count, 0)
 })

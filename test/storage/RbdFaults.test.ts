@@ -554,6 +554,21 @@ describe("the secret", () => {
       assert.deepStrictEqual(yield* driver.openVolume(volume, elsewhere), disk)
     }))
 
+  test("that was taken away, and was made anew without its value, is given it the next time", (at) =>
+    Effect.gen(function* () {
+      const { driver, simulated } = at
+      yield* driver.createVolume(volume, request)
+      yield* driver.openVolume(volume, use)
+      const valueOf = () => [...simulated.state.secrets.values()][0]?.value ?? null
+      const before = valueOf()
+      simulated.state.secrets.clear()
+      yield* simulated.faults.fail("SECRET_SET_VALUE", { code: 1, message: "not now", nth: 1 })
+      assert.strictEqual((yield* Effect.flip(driver.openVolume(volume, use)))._tag, "HostFailure")
+      assert.isNull(valueOf())
+      yield* driver.openVolume(volume, use)
+      assert.deepStrictEqual(valueOf(), before)
+    }))
+
   test("that cannot be set is an error of the host's, without the key", (at) =>
     Effect.gen(function* () {
       const { ceph, driver, simulated } = at
