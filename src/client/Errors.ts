@@ -57,6 +57,9 @@ export const noTls = "what answers there speaks no TLS"
 /** As where TLS is spoken, and the address is an http one. @since 0.9.0 @category constants */
 export const hungUp = "it hung up without an answer"
 
+/** As of a browser, which says nothing of the reason. @since 0.12.0 @category constants */
+export const noAnswer = "there is no answer"
+
 /** What node says is in the cause of what fetch says. @since 0.4.0 @category constructors */
 export const reasonOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
@@ -64,6 +67,9 @@ export const reasonOf = (error: unknown): string => {
   // OpenSSL's words are of its own files and lines, and Node's of its sockets
   if (/wrong version number|packet length too long|http request/.test(error.message)) return noTls
   if (error.message === "socket hang up" || error.message === "other side closed") return hungUp
+  // browsers say no more than that, each in words of its own
+  if (/^(failed to fetch|networkerror when attempting to fetch|load failed|network error$)/i.test(error.message))
+    return noAnswer
   return error.message !== "" ? error.message : "code" in error ? String(error.code) : error.name
 }
 

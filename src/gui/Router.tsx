@@ -6,7 +6,8 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link, notFound } from "@tanstack/react-router"
 import { Overview } from "./pages/Overview.tsx"
 import { again } from "./parts/Again.ts"
-import { Empty } from "./parts/Parts.tsx"
+import { Empty, Failure, Loading } from "./parts/Parts.tsx"
+import { wordsOf } from "./state/Api.ts"
 import { Shell } from "./Shell.tsx"
 
 // whatever page is opened first need not wait for the others
@@ -145,9 +146,37 @@ const stringifySearch = (search: Record<string, unknown>): string => {
   return text === "" ? "" : `?${text}`
 }
 
+const Coming = () => (
+  <div className="page">
+    <Loading />
+  </div>
+)
+
+const Broken = ({ error, reset }: { readonly error: unknown; readonly reset: () => void }) => (
+  <div className="page narrow">
+    <h1>This page cannot be shown</h1>
+    <Failure words={wordsOf(error)} />
+    <div className="row">
+      <button type="button" className="button" onClick={reset}>
+        Try again
+      </button>
+      <button type="button" className="button" onClick={() => window.location.reload()}>
+        Load it all anew
+      </button>
+    </div>
+  </div>
+)
+
 /** @since 0.7.0 @category constructors */
 export const router = createRouter({
   routeTree,
+  // back is where one was: its lists by their names, all else that scrolls by where it is in the page, which for another page is its top
+  scrollRestoration: true,
+  scrollToTopSelectors: [".page"],
+  // a page that is not here yet shows that it is coming, not the one before it
+  defaultPendingComponent: Coming,
+  defaultPendingMs: 300,
+  defaultErrorComponent: Broken,
   basepath: "/ui",
   parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
   stringifySearch

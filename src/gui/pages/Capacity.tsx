@@ -6,7 +6,7 @@
 import { Atom, Result, useAtomRefresh } from "@effect-atom/atom-react"
 import { Link, useNavigate, useSearch } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
-import type { ReactNode } from "react"
+import { Fragment, type ReactNode } from "react"
 import type { Host } from "../../api/Hosts.ts"
 import type { Fits, PlannedMove, Rebalancing } from "../../api/Placements.ts"
 import type { HostId } from "../../domain/Ids.ts"
@@ -17,7 +17,7 @@ import { cli } from "../parts/Commands.ts"
 import { ChoiceField } from "../parts/Field.tsx"
 import { CopyButton, Failure, Head, Loading, Refusal, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { bytes, count, counted, gibibytes, mebibytes } from "../parts/Words.ts"
+import { bytes, count, counted, gibibytes, mebibytes, type Shown } from "../parts/Words.ts"
 
 // ---------------------------------------------------------------------------------------------------------- what fits
 
@@ -57,43 +57,68 @@ const fitColumns: ReadonlyArray<Column<Fit>> = [
   }
 ]
 
-const Losses = ({ fits: { hosts, losses, open, unsurvivable } }: { readonly fits: Fits }) => (
-  <section className="card" aria-labelledby="losses">
-    <header>
-      <h2 id="losses">If a host is lost</h2>
-      {unsurvivable === 0 ? (
-        <State tone="ok" word="any one can be" why={null} />
-      ) : (
-        <State tone="warn" word={`${count(unsurvivable)} of ${count(hosts)} cannot be`} why={null} />
+/** What is lost already comes first: each of the others is thought of alone. */
+const lossOf = (unsurvivable: number, hosts: number, down: number): Shown => {
+  const why = null
+  if (unsurvivable > 0) return { tone: "warn", word: `${count(unsurvivable)} of ${count(hosts)} cannot be`, why }
+  return down > 0
+    ? { tone: "warn", word: `${count(down)} ${down === 1 ? "is" : "are"} down now`, why }
+    : { tone: "ok", word: "any one can be", why }
+}
+
+const Losses = ({ fits: { hosts, losses, open, unsurvivable } }: { readonly fits: Fits }) => {
+  const down = [...useSnapshot().hosts.values()].filter(({ status }) => status === "down")
+  const lost = down.reduce((sum, { vms }) => sum + vms, 0)
+  return (
+    <section className="card" aria-labelledby="losses">
+      <header>
+        <h2 id="losses">If a host is lost</h2>
+        <State {...lossOf(unsurvivable, hosts, down.length)} />
+      </header>
+      {down.length === 0 ? null : (
+        <p>
+          {down.slice(0, most).map(({ id, name }, i) => (
+            <Fragment key={id}>
+              {i === 0 ? "" : ", "}
+              <Link to="/hosts/$id" params={{ id: String(id) }}>
+                {name}
+              </Link>
+            </Fragment>
+          ))}
+          {down.length > most ? ` and ${count(down.length - most)} more` : ""} {down.length === 1 ? "is" : "are"} down,
+          with {counted(lost, "VM")} that stay there: nothing starts them elsewhere.
+        </p>
       )}
-    </header>
-    <p className="quiet">
-      {unsurvivable === 0
-        ? "Whichever host is lost, its VMs fit on the others."
-        : "Without one of these, some of its VMs fit nowhere: add memory or a host, or make room on the others."}
-      {hosts === open ? "" : ` ${counted(hosts - open, "host takes", "hosts take")} no new VMs now.`}
-    </p>
-    <ul className="list">
-      {losses.map(({ homeless, host, hostId, named, vms }) => (
-        <li key={hostId}>
-          <Link to="/hosts/$id" params={{ id: String(hostId) }}>
-            {host}
-          </Link>
-          <span>
-            no room for {count(homeless)} of {counted(vms, "VM")}
-          </span>
-          <span className="quiet">
-            {named.map(({ name }) => name).join(", ")}
-            {homeless > named.length ? ` and ${count(homeless - named.length)} more` : ""}
-          </span>
-        </li>
-      ))}
-    </ul>
-    {unsurvivable > losses.length ? (
-      <p className="quiet">and {counted(unsurvivable - losses.length, "more host")}</p>
-    ) : null}
-  </section>
-)
+      <p className="quiet">
+        {unsurvivable === 0
+          ? down.length > 0
+            ? "Whichever one host is lost, its VMs alone fit on those that are up; those of two hosts may not."
+            : "Whichever host is lost, its VMs fit on the others."
+          : "Without one of these, some of its VMs fit nowhere: add memory or a host, or make room on the others."}
+        {hosts === open ? "" : ` ${counted(hosts - open, "host takes", "hosts take")} no new VMs now.`}
+      </p>
+      <ul className="list">
+        {losses.map(({ homeless, host, hostId, named, vms }) => (
+          <li key={hostId}>
+            <Link to="/hosts/$id" params={{ id: String(hostId) }}>
+              {host}
+            </Link>
+            <span>
+              no room for {count(homeless)} of {counted(vms, "VM")}
+            </span>
+            <span className="quiet">
+              {named.map(({ name }) => name).join(", ")}
+              {homeless > named.length ? ` and ${count(homeless - named.length)} more` : ""}
+            </span>
+          </li>
+        ))}
+      </ul>
+      {unsurvivable > losses.length ? (
+        <p className="quiet">and {counted(unsurvivable - losses.length, "more host")}</p>
+      ) : null}
+    </section>
+  )
+}
 
 // -------------------------------------------------------------------------------------------------------------- moves
 

@@ -372,7 +372,7 @@ export const Create = (): ReactNode => {
               void submit()
             }}
           >
-            <NameField said={form} put={put} />
+            <NameField own={null} said={form} put={put} />
             <TextField
               label="How many"
               type="number"

@@ -12,12 +12,12 @@ import { type ReactNode, useEffect, useState } from "react"
 import { type Event, type EventPage, Parameters as ParametersSchema } from "../../api/Events.ts"
 import * as Problem from "../../api/Problem.ts"
 import { EventType } from "../../domain/Event.ts"
-import { OperationId } from "../../domain/Ids.ts"
+import { OperationId, type VmId } from "../../domain/Ids.ts"
 import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { groups, mark, sentences } from "../parts/EventWords.ts"
 import { Filter } from "../parts/Field.tsx"
-import { VmNamed, VolumeNamed } from "../parts/Named.tsx"
+import { VmCalled, VmNamed, VolumeNamed } from "../parts/Named.tsx"
 import { Empty, Failure, Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { briefly, count, moment } from "../parts/Words.ts"
@@ -257,6 +257,13 @@ const nameOf = (what: (typeof resources)[number], id: string, snapshot: Snapshot
   return `${what === "vm" ? "VM" : what} ${name ?? (what === "operation" ? id.slice(0, 8) : id)}`
 }
 
+/** The VM that was called that last, of those that are gone and were heard of; null: none is known. */
+const goneCalled = (name: string, { gone, recent }: Snapshot): VmId | null =>
+  [...gone].findLast(([, one]) => one === name)?.[0] ??
+  recent.events.find(({ data, type, vmId }) => vmId !== null && type.startsWith("vm.") && data["name"] === name)
+    ?.vmId ??
+  null
+
 /** Narrows the list to one thing, by its name. */
 const ByName = ({
   onFound,
@@ -281,6 +288,11 @@ const ByName = ({
           if (found === undefined) continue
           setName("")
           return onFound(what, String(found.id))
+        }
+        const gone = goneCalled(name.trim(), snapshot)
+        if (gone !== null) {
+          setName("")
+          return onFound("vm", String(gone))
         }
         setUnknown(true)
       }}
@@ -314,7 +326,7 @@ export const Events = (): ReactNode => {
   const { asking, isAll, isLoaded, more, shown, words } = useEvents(search, snapshot)
   const wrong = wrongIn(search)
   const set = (name: "kind" | (typeof resources)[number], value: string) =>
-    void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
+    void navigate({ search: { ...search, [name]: value === "" ? undefined : value } })
   const older = (
     <button type="button" className="button" disabled={asking || !isLoaded} onClick={() => void more()}>
       Show older ones
@@ -347,7 +359,7 @@ export const Events = (): ReactNode => {
           const id = search[what]
           return id === undefined ? null : (
             <Link key={what} from="/events" to="/events" search={{ ...search, [what]: undefined }} className="button">
-              Of {nameOf(what, id, snapshot)} only ✕
+              Of {what === "vm" ? <VmCalled id={id} /> : nameOf(what, id, snapshot)} only ✕
             </Link>
           )
         })}

@@ -8,6 +8,7 @@ import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import type { ReactNode } from "react"
 import type { Finding, Host } from "../../api/Hosts.ts"
+import type { Vm } from "../../api/Vms.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
@@ -171,6 +172,72 @@ const Features = ({ facts, id }: { readonly facts: Host["facts"]; readonly id: H
   )
 }
 
+/** What becomes of its VMs while it does not answer, and what can be done. */
+const Silent = ({ host, vms }: { readonly host: Host; readonly vms: ReadonlyArray<Vm> }) => {
+  const { volumes } = useSnapshot()
+  const ids = new Set(vms.map(({ id }) => id))
+  const held = [...volumes.values()].filter(
+    ({ hostId, vmId }) => hostId === host.id || (vmId !== null && ids.has(vmId))
+  )
+  const here = held.filter(({ hostId }) => hostId !== null).length
+  const pooled = held.length - here
+  return (
+    <section className="card" aria-labelledby="silent">
+      <h2 id="silent">While it does not answer</h2>
+      {vms.length === 0 ? (
+        <p>It has no VMs. Nothing new is placed here.</p>
+      ) : (
+        <p>
+          How its{" "}
+          <Link to="/vms" search={{ host: String(host.id) }}>
+            {counted(vms.length, "VM")}
+          </Link>{" "}
+          {vms.length === 1 ? "is" : "are"} is not known: what still runs there goes on. None of them is started on
+          another host by itself, and nothing new is placed here.
+        </p>
+      )}
+      <ul className="list">
+        <li>
+          <strong>Find out</strong>
+          <span>
+            Examine it below: that tells what is wrong, and what mends it (
+            <code>vmfabric host doctor id:{host.id}</code>).
+          </span>
+        </li>
+        <li>
+          <strong>Bring it back</strong>
+          <span>
+            It is asked again and again. When it answers, its VMs are shown as they are found, and what waits for it
+            goes on; after a boot those run that start with their host, and the others can be started.
+          </span>
+        </li>
+        {vms.length === 0 ? null : (
+          <li>
+            <strong>Meanwhile</strong>
+            <span>
+              Turning its VMs on or off fails, and can be retried later. Destroying one, or taking a volume from it,
+              waits until it answers.
+            </span>
+          </li>
+        )}
+        {held.length === 0 ? null : (
+          <li>
+            <strong>Volumes</strong>
+            <span>
+              {here === 0
+                ? ""
+                : `${counted(here, "volume is", "volumes are")} on its own disks, to be had when it is back. `}
+              {pooled === 0
+                ? ""
+                : `${counted(pooled, "volume")} of its VMs ${pooled === 1 ? "is" : "are"} in a pool that is elsewhere: a snapshot of one can be cloned as a new volume, and that be attached to a VM on another host.`}
+            </span>
+          </li>
+        )}
+      </ul>
+    </section>
+  )
+}
+
 /** @since 0.7.0 @category components */
 export const OneHost = (): ReactNode => {
   const { id } = useParams({ from: "/hosts/$id" })
@@ -191,6 +258,7 @@ export const OneHost = (): ReactNode => {
   const change = maintain(host)
   const there = [...vms.values()].filter(({ hostId }) => hostId === host.id)
   const { facts, since, signs } = host
+  const isSilent = host.status === "down" || host.status === "suspect"
   return (
     <div className="page narrow">
       <div className="head">
@@ -211,9 +279,11 @@ export const OneHost = (): ReactNode => {
           >
             {host.maintenance ? "End maintenance" : "Maintenance"}
           </button>
-          <Link to="/capacity" search={{ aim: "empty", host: id }} className="button">
-            Plan to empty it
-          </Link>
+          {isSilent ? null : (
+            <Link to="/capacity" search={{ aim: "empty", host: id }} className="button">
+              Plan to empty it
+            </Link>
+          )}
           <Link to="/events" search={{ host: id }} className="button">
             Events
           </Link>
@@ -232,6 +302,7 @@ export const OneHost = (): ReactNode => {
           )}
         </div>
       )}
+      {isSilent ? <Silent host={host} vms={there} /> : null}
       {host.maintenance ? (
         <div className="note warn">
           <strong>In maintenance</strong>

@@ -12,7 +12,7 @@ import { type ReactNode, useEffect, useState } from "react"
 import { Kind, type Operation, State as OperationState, type Step } from "../../api/Operations.ts"
 import { OperationId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
-import { mostOperations } from "../state/Live.ts"
+import { useOperations } from "../state/Operations.ts"
 import { useRead } from "../state/Read.ts"
 import {
   Commands,
@@ -31,8 +31,9 @@ import type { Commanded } from "../parts/Commands.ts"
 import { Filter } from "../parts/Field.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
+import { VmCalled } from "../parts/Named.tsx"
 import { Target } from "../parts/OperationRow.tsx"
-import { briefly, count, kind, lasted, moment, operationState } from "../parts/Words.ts"
+import { briefly, count, endOf, isCancelled, kind, lasted, moment, operationState } from "../parts/Words.ts"
 
 const cancelOf = ({ id, kind: name }: Operation): Commanded => ({
   label: `Cancel ${kind(name)}`,
@@ -82,6 +83,9 @@ const Actions = ({ operation }: { readonly operation: Operation }) => {
   )
 }
 
+/** What there is to say of it beside its state. */
+const whyOf = (one: Operation): string => operationState(one).why ?? one.outcome ?? ""
+
 const columns: ReadonlyArray<Column<Operation>> = [
   {
     key: "kind",
@@ -101,8 +105,8 @@ const columns: ReadonlyArray<Column<Operation>> = [
     name: "Why",
     className: "extra",
     tone: "quiet",
-    title: ({ error, outcome }) => error ?? outcome ?? "",
-    shown: ({ error, outcome }) => error ?? outcome ?? ""
+    title: whyOf,
+    shown: whyOf
   },
   {
     key: "begun",
@@ -122,22 +126,24 @@ export const Operations = (): ReactNode => {
   const snapshot = useSnapshot()
   const search = useSearch({ from: "/operations" })
   const navigate = useNavigate({ from: "/operations" })
-  const shown = snapshot.operations.filter(
-    (one) =>
-      (search.kind === undefined || one.kind === search.kind) &&
-      (search.state === undefined || one.state === search.state) &&
-      (search.vm === undefined || String(one.vmId) === search.vm)
-  )
+  const { asking, isAll, isLoaded, more, shown, words } = useOperations(search, snapshot)
   const set = (name: "kind" | "state", value: string) =>
-    void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
+    void navigate({ search: { ...search, [name]: value === "" ? undefined : value } })
+  const older = (
+    <button type="button" className="button" disabled={asking} onClick={() => void more()}>
+      Show older ones
+    </button>
+  )
+  const isNone = snapshot.operations.length === 0
   return (
     <div className="page fills">
       <div className="head">
         <h1>Operations</h1>
         <span className="quiet">
+          {isAll ? "" : "the newest "}
           {count(shown.length)}
-          {snapshot.operations.length === mostOperations ? ` of the newest ${mostOperations}` : ""}
         </span>
+        <div className="actions">{isAll ? null : older}</div>
       </div>
       <div className="filters">
         <Filter
@@ -145,7 +151,7 @@ export const Operations = (): ReactNode => {
           all="Any state"
           value={search.state}
           onChange={(value) => set("state", value)}
-          options={OperationState.literals.map((state) => [state, state])}
+          options={[...OperationState.literals, "cancelled"].map((state) => [state, state])}
         />
         <Filter
           label="Kind"
@@ -156,17 +162,25 @@ export const Operations = (): ReactNode => {
         />
         {search.vm === undefined ? null : (
           <Link from="/operations" to="/operations" search={{ ...search, vm: undefined }} className="button">
-            Of VM {search.vm} only ✕
+            Of <VmCalled id={search.vm} /> only ✕
           </Link>
         )}
       </div>
+      {words === null ? null : <Failure words={words} />}
       {snapshot.connection._tag === "loading" ? (
         <Loading />
+      ) : shown.length === 0 && !isLoaded ? (
+        words === null ? (
+          <Loading />
+        ) : null
       ) : shown.length === 0 ? (
-        <Empty title={snapshot.operations.length === 0 ? "Nothing was done yet" : "None is like that"}>
+        <Empty
+          title={isNone ? "Nothing was done yet" : isAll ? "None is like that" : "None of the newest is like that"}
+        >
           <p>Whatever takes time is an operation: it is begun once, and driven to an end.</p>
-          <Link to={snapshot.operations.length === 0 ? "/vms/new" : "/operations"} className="button">
-            {snapshot.operations.length === 0 ? "Create a VM" : "Show all"}
+          {isAll ? null : older}
+          <Link to={isNone ? "/vms/new" : "/operations"} className="button">
+            {isNone ? "Create a VM" : "Show all"}
           </Link>
         </Empty>
       ) : (
@@ -226,11 +240,14 @@ const Steps = ({ operation }: { readonly operation: Operation }) => {
   if (Result.isFailure(read)) return <Failure words={wordsOfCause(read.cause)} />
   if (!Result.isSuccess(read)) return <Loading />
   return (
-    <ol className="list">
-      {read.value.items.map((step) => (
-        <StepRow key={`${step.phase} ${step.name}`} step={step} />
-      ))}
-    </ol>
+    <>
+      {operation.endedAt === null ? null : <p className="quiet">{endOf(operation, read.value.items)}</p>}
+      <ol className="list">
+        {read.value.items.map((step) => (
+          <StepRow key={`${step.phase} ${step.name}`} step={step} />
+        ))}
+      </ol>
+    </>
   )
 }
 
@@ -313,7 +330,12 @@ export const OneOperation = (): ReactNode => {
           {goesOn || retriable ? <CommandsButton actions={[goesOn ? cancel : retry]} /> : null}
         </div>
       </div>
-      {operation.error === null ? null : (
+      {isCancelled(operation) ? (
+        <div className="note">
+          <strong>Somebody asked for that</strong>
+          <p>{operation.error}</p>
+        </div>
+      ) : operation.error === null ? null : (
         <div className="note bad">
           <strong>Why it failed</strong>
           <p>{operation.error}</p>
@@ -328,13 +350,9 @@ export const OneOperation = (): ReactNode => {
         <section className="card" aria-labelledby="steps">
           <h2 id="steps">Steps</h2>
           {progress === null ? (
-            <p className="quiet">
-              {operation.endedAt === null
-                ? "It has not been taken up yet."
-                : operation.state === "done"
-                  ? "All that was to be done has been."
-                  : "It failed, and what it had made was undone."}
-            </p>
+            operation.endedAt === null ? (
+              <p className="quiet">It has not been taken up yet.</p>
+            ) : null
           ) : (
             <>
               <p>

@@ -9,93 +9,96 @@ import type { Host } from "../../api/Hosts.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { Head, Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { HostTile, Meters, NoHosts } from "../parts/HostParts.tsx"
-import { OperationRow } from "../parts/OperationRow.tsx"
-import { count, counted, hostState, vmState } from "../parts/Words.ts"
+import { type Matter, matters, sizeOf } from "../parts/Matters.ts"
+import { OperationRow, Target } from "../parts/OperationRow.tsx"
+import { count, counted, kind, vmCounts } from "../parts/Words.ts"
 
 const mostNamed = 8
 const mostHosts = 300
 
-interface Matter {
-  readonly key: string
-  readonly link: ReactNode
-  readonly state: ReactNode
-  readonly why: string | null
+const MatterLine = ({ matter }: { readonly matter: Matter }) => {
+  switch (matter._tag) {
+    case "host":
+      return (
+        <>
+          <Link to="/hosts/$id" params={{ id: String(matter.host.id) }}>
+            {matter.host.name}
+          </Link>
+          <State {...matter.state} why={null} />
+          <span className="quiet">{matter.why}</span>
+        </>
+      )
+    case "unseen":
+      return (
+        <>
+          <Link to="/vms" search={{ host: String(matter.hostId), state: "unknown" }}>
+            {counted(matter.vms, "VM")} there
+          </Link>
+          <State {...matter.state} why={null} />
+          <span className="quiet">how they are is not known until it answers</span>
+        </>
+      )
+    case "vm":
+      return (
+        <>
+          <Link to="/vms/$id" params={{ id: String(matter.vm.id) }}>
+            {matter.vm.name}
+          </Link>
+          <State {...matter.state} why={null} />
+          {matter.why === null ? null : <span className="quiet">{matter.why}</span>}
+        </>
+      )
+    case "operation":
+      return (
+        <>
+          <Link to="/operations/$id" params={{ id: matter.operation.id }}>
+            {kind(matter.operation.kind)}
+          </Link>
+          <Target operation={matter.operation} />
+          <State {...matter.state} />
+          {matter.why === null ? null : <span className="quiet">{matter.why}</span>}
+        </>
+      )
+  }
 }
 
-/** The worst first: hosts, then VMs that are not as they should be, then what failed in the last hour. */
-const matters = ({ hosts, operations, vms }: Snapshot): ReadonlyArray<Matter> => {
-  const all: Array<Matter> = []
-  for (const host of hosts.values()) {
-    const state = hostState(host)
-    if (state.tone !== "bad" && state.tone !== "warn") continue
-    all.push({
-      key: `host ${host.id}`,
-      link: (
-        <Link to="/hosts/$id" params={{ id: String(host.id) }}>
-          {host.name}
-        </Link>
-      ),
-      state: <State {...state} why={null} />,
-      why: state.why
-    })
+const keyOf = (matter: Matter): string => {
+  switch (matter._tag) {
+    case "host":
+      return `host ${matter.host.id}`
+    case "unseen":
+      return `unseen ${matter.hostId}`
+    case "vm":
+      return `vm ${matter.vm.id}`
+    case "operation":
+      return matter.operation.id
   }
-  for (const vm of vms.values()) {
-    const state = vmState(vm)
-    const [violation] = vm.violations
-    if (state.tone !== "bad" && vm.drift === 0 && violation === undefined) continue
-    all.push({
-      key: `vm ${vm.id}`,
-      link: (
-        <Link to="/vms/$id" params={{ id: String(vm.id) }}>
-          {vm.name}
-        </Link>
-      ),
-      state: <State {...state} why={null} />,
-      why:
-        state.tone === "bad"
-          ? state.why
-          : vm.drift > 0
-            ? `${counted(vm.drift, "field differs", "fields differ")} from what it should be`
-            : (violation?.reason ?? null)
-    })
-  }
-  const hourAgo = Date.now() - 3_600_000
-  for (const operation of operations) {
-    if (operation.state !== "failed" || operation.cancelAsked || (operation.endedAt?.epochMillis ?? 0) < hourAgo)
-      continue
-    all.push({
-      key: operation.id,
-      link: (
-        <Link to="/operations/$id" params={{ id: operation.id }}>
-          An operation failed
-        </Link>
-      ),
-      state: null,
-      why: operation.error
-    })
-  }
-  return all
 }
 
 const Attention = ({ snapshot }: { readonly snapshot: Snapshot }) => {
-  const all = matters(snapshot)
+  const all = matters(snapshot, Date.now())
+  const sum = (some: ReadonlyArray<Matter>) => some.reduce((so, one) => so + sizeOf(one), 0)
+  const rest = sum(all.slice(mostNamed))
   return (
     <section className="card" aria-labelledby="attention">
       <header>
         <h2 id="attention">Needs attention</h2>
-        <span className="quiet small">{all.length === 0 ? "" : count(all.length)}</span>
+        <span className="quiet small">{all.length === 0 ? "" : count(sum(all))}</span>
       </header>
       {all.length === 0 ? <p className="quiet">Nothing: every host and every VM is as it should be.</p> : null}
       <ul className="list">
-        {all.slice(0, mostNamed).map(({ key, link, state, why }) => (
-          <li key={key}>
-            {link}
-            {state}
-            {why === null ? null : <span className="quiet">{why}</span>}
+        {all.slice(0, mostNamed).map((matter) => (
+          <li key={keyOf(matter)}>
+            <MatterLine matter={matter} />
           </li>
         ))}
       </ul>
-      {all.length > mostNamed ? <p className="quiet">and {count(all.length - mostNamed)} more</p> : null}
+      {rest > 0 ? <p className="quiet">and {count(rest)} more</p> : null}
+      {all.some(({ _tag }) => _tag === "unseen" || _tag === "vm") ? (
+        <Link to="/vms" search={{ attention: "yes" }} className="small">
+          All VMs that need attention
+        </Link>
+      ) : null}
     </section>
   )
 }
@@ -111,14 +114,13 @@ const Capacity = ({ snapshot: { coming, hosts, vms } }: { readonly snapshot: Sna
       }),
       { cpu: 0, ram: 0, disk: 0 }
     )
-  const running = [...vms.values()].filter(({ state }) => state === "running").length
   return (
     <section className="card" aria-labelledby="capacity">
       <header>
         <h2 id="capacity">Capacity</h2>
         <span className="quiet small">
           {counted(all.length, "host")}, {counted(vms.size + coming.vms, "VM")}
-          {coming.vms > 0 ? "" : `, ${count(running)} running`}
+          {coming.vms > 0 ? "" : `: ${vmCounts(vms.values())}`}
         </span>
       </header>
       <Meters capacity={total(({ capacity }) => capacity)} promised={total(({ promised }) => promised)} />

@@ -13,6 +13,7 @@ import type { Vm } from "../../api/Vms.ts"
 import { VmId } from "../../domain/Ids.ts"
 import { show as showRule } from "../../domain/Placement.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+import { useOperations } from "../state/Operations.ts"
 import { useRead } from "../state/Read.ts"
 import { destroyOf, powerOf, repairOf } from "../parts/VmActions.ts"
 import { DestroyVm, PlaceVm, VmMenu } from "../parts/VmMenu.tsx"
@@ -27,7 +28,8 @@ import {
   useTitle,
   CommandsButton
 } from "../parts/Parts.tsx"
-import { count, counted, mebibytes, moment, vmState } from "../parts/Words.ts"
+import { count, counted, mebibytes, moment, vmSince, vmState } from "../parts/Words.ts"
+import { VmCalled } from "../parts/Named.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
 import { Owner } from "../parts/Owner.tsx"
 import { Disks } from "../vm/Disks.tsx"
@@ -188,7 +190,7 @@ export const OneVm = (): ReactNode => {
   const number = Number(id)
   const vm = Number.isSafeInteger(number) && number > 0 ? snapshot.vms.get(VmId.make(number)) : undefined
   useTitle(vm?.name ?? `VM ${id}`)
-  const operations = snapshot.operations.filter(({ vmId }) => vmId === number)
+  const { isLoaded, shown: operations, words } = useOperations({ vm: id }, snapshot)
   if (vm === undefined) {
     return (
       <div className="page narrow">
@@ -196,7 +198,9 @@ export const OneVm = (): ReactNode => {
           <div className="crumb">
             <Link to="/vms">VMs</Link>
           </div>
-          <h1>VM {id}</h1>
+          <h1>
+            <VmCalled id={id} />
+          </h1>
         </div>
         {snapshot.connection._tag === "loading" || snapshot.coming.vms > 0 ? (
           <Loading />
@@ -218,6 +222,7 @@ export const OneVm = (): ReactNode => {
   const [first, second] = actions.filter(({ possible }) => possible)
   const host = snapshot.hosts.get(vm.hostId)
   const image = snapshot.images.find((one) => one.id === vm.imageId)
+  const since = vmSince(vm, host)
   return (
     <div className="page narrow">
       <div className="head">
@@ -273,8 +278,16 @@ export const OneVm = (): ReactNode => {
         <div className={`note ${state.tone === "bad" || state.tone === "warn" ? state.tone : ""}`}>
           <p>
             {state.why}
-            {vm.seen === null ? "" : `, since ${moment(vm.seen.since)}`}
+            {since === null ? "" : `, since ${moment(since)}`}
           </p>
+          {state.is === "unknown" ? (
+            <p>
+              It is to be {vm.state}; whether it is will be known when its host answers.{" "}
+              <Link to="/hosts/$id" params={{ id: String(vm.hostId) }}>
+                What can be done about its host
+              </Link>
+            </p>
+          ) : null}
         </div>
       )}
       {vm.description === "" ? null : <p>{vm.description}</p>}
@@ -339,7 +352,8 @@ export const OneVm = (): ReactNode => {
             All of this VM
           </Link>
         </header>
-        {operations.length === 0 ? <p className="quiet">None of the newest is about it.</p> : null}
+        {words === null ? null : <Failure words={words} />}
+        {operations.length === 0 && isLoaded ? <p className="quiet">None of those that are kept is about it.</p> : null}
         <ul className="list">
           {operations.slice(0, 10).map((operation) => (
             <OperationRow key={operation.id} operation={operation} />

@@ -14,7 +14,7 @@ import { type Head, type Row, RowTable } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
 import { OwnerFilter } from "../parts/OwnerFilter.tsx"
 import { Empty, Loading, State, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
-import { count, gibibytes, mebibytes, vmState } from "../parts/Words.ts"
+import { count, gibibytes, mebibytes, needsAttention, vmState, vmWords } from "../parts/Words.ts"
 import * as Found from "../state/Found.ts"
 
 /** `by`: what the rows are put into order by; absent: they cannot be. */
@@ -126,7 +126,8 @@ const rowOf = (vm: Vm, host: string, checked: boolean, toggle: (id: VmId, on: bo
   ]
 })
 
-const states = ["running", "stopped", "paused", "creating", "destroying"] as const
+/** Those that are gone are not listed. */
+const states = vmWords.filter((word) => word !== "failed" && word !== "destroyed")
 
 /** @since 0.7.0 @category components */
 export const Vms = (): ReactNode => {
@@ -152,11 +153,10 @@ export const Vms = (): ReactNode => {
     // names of hosts are no VM's own
     key: JSON.stringify([search, sort.key === "host" ? [...hosts.values()].map(({ id, name }) => [id, name]) : []]),
     matches: (vm) => {
-      if (search.state !== undefined && vm.state !== search.state) return false
+      if (search.state !== undefined && vmState(vm).is !== search.state) return false
       if (search.host !== undefined && String(vm.hostId) !== search.host) return false
       if (search.owner !== undefined && vm.owner !== search.owner) return false
-      const attention = vmState(vm).tone === "bad" || vm.drift > 0 || vm.violations.length > 0
-      if (search.attention !== undefined && !attention) return false
+      if (search.attention !== undefined && !needsAttention(vm)) return false
       if (words.length === 0) return true
       const all = textOf(vm)
       return words.every((word) => all.includes(word))
@@ -224,7 +224,7 @@ export const Vms = (): ReactNode => {
   }
   const there = vms.size + coming.vms
   const set = (name: "state" | "host" | "owner" | "attention", value: string) =>
-    void navigate({ search: (all) => ({ ...all, [name]: value === "" ? undefined : value }), replace: true })
+    void navigate({ search: (all) => ({ ...all, [name]: value === "" ? undefined : value }) })
 
   return (
     <div className="page fills">

@@ -3,17 +3,13 @@
  *
  * @since 0.7.0
  */
-import { Atom } from "@effect-atom/atom-react"
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
-import * as Effect from "effect/Effect"
 import { type ReactNode, useState } from "react"
-import type { Snapshot as VolumeSnapshot } from "../../api/Snapshots.ts"
 import type { Volume } from "../../api/Volumes.ts"
 import { VolumeState } from "../../domain/Volume.ts"
-import type { VolumeId } from "../../domain/Ids.ts"
-import { calls, runtime } from "../state/Api.ts"
 import { compared } from "../state/Found.ts"
 import { useRead } from "../state/Read.ts"
+import { snapshotsAtom, type Taken } from "../state/Snapshots.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { clone, createVolume, destroySnapshot, publish, revert } from "../parts/VolumeActions.ts"
 import { Filter, TextField } from "../parts/Field.tsx"
@@ -155,7 +151,10 @@ export const Volumes = (): ReactNode => {
         }
   )
   const set = (name: "q" | "state" | "owner" | "sort", value: string) =>
-    void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
+    void navigate({
+      search: { ...search, [name]: value === "" ? undefined : value },
+      replace: name === "q" || name === "sort"
+    })
   const create = (
     <button
       type="button"
@@ -216,11 +215,7 @@ export const Volumes = (): ReactNode => {
 
 // ------------------------------------------------------------------------------------------------------------------ one
 
-const snapshotsAtom = Atom.family((id: VolumeId) =>
-  runtime.atom(Effect.flatMap(calls, ({ volumes }) => volumes.listSnapshots({ path: { id } })))
-)
-
-const OneSnapshot = ({ snapshot, volume }: { readonly snapshot: VolumeSnapshot; readonly volume: Volume }) => {
+const OneSnapshot = ({ taken: { at, snapshot }, volume }: { readonly taken: Taken; readonly volume: Volume }) => {
   const viewer = useRole() === "viewer"
   const [dialog, open] = useDialog()
   const { name, size, state } = snapshot
@@ -238,7 +233,10 @@ const OneSnapshot = ({ snapshot, volume }: { readonly snapshot: VolumeSnapshot; 
         word={state}
         why={state === "failed" ? "it could not be taken" : null}
       />
-      <span className="quiet">{gibibytes(size)}</span>
+      <span className="quiet">
+        {gibibytes(size)}
+        {at === null ? "" : `, of ${moment(at)}`}
+      </span>
       <span className="end">
         <MenuButton
           label={`Actions of snapshot ${name}`}
@@ -401,20 +399,19 @@ const Snapshots = ({ volume }: { readonly volume: Volume }) => {
     <section className="card" aria-labelledby="snapshots">
       <h2 id="snapshots">Snapshots</h2>
       <Loaded atom={atom}>
-        {({ items }) => {
-          const there = items.filter(({ state }) => state !== "destroyed")
-          return there.length === 0 ? (
+        {(there) =>
+          there.length === 0 ? (
             <p className="quiet">
               None. One keeps what the volume holds at a moment: to go back to, or to make volumes of.
             </p>
           ) : (
             <ul className="list">
-              {there.map((one) => (
-                <OneSnapshot key={one.id} snapshot={one} volume={volume} />
+              {there.map((taken) => (
+                <OneSnapshot key={taken.snapshot.id} taken={taken} volume={volume} />
               ))}
             </ul>
           )
-        }}
+        }
       </Loaded>
     </section>
   )

@@ -76,7 +76,7 @@ export const EditVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () 
       ready={isSayable(said) && Object.keys(action.body ?? {}).length > 0}
       onClose={onClose}
     >
-      <NameField said={said} put={put} />
+      <NameField own={vm.id} said={said} put={put} />
       <AboutFields said={said} put={put} />
       <KeepingFields said={said} put={put} />
     </FormDialog>

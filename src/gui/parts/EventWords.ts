@@ -8,7 +8,7 @@ import type { EventType } from "../../domain/Event.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import { Kind } from "../../api/Operations.ts"
 import * as Schema from "effect/Schema"
-import { counted, gibibytes, kind, type Shown, type Tone } from "./Words.ts"
+import { counted, gibibytes, isCancelled, kind, type Shown, type Tone } from "./Words.ts"
 
 /** What a list of events may be narrowed to, and the types that are meant. @since 0.8.0 @category constants */
 export const groups: Readonly<Record<string, readonly [shown: string, types: ReadonlyArray<EventType>]>> = {
@@ -85,6 +85,15 @@ const ofVm = (event: Event, { hosts }: Hosts, before: Event | undefined): string
   return name === null || name === textOf(before.data, "name") ? "was changed" : `is called ${name} now`
 }
 
+/** Of an operation: somebody asked for that, and it is so. */
+const wasCancelled = ({ data }: Event): boolean => {
+  const state = textOf(data, "state")
+  return (
+    state === "failed" &&
+    isCancelled({ state, cancelAsked: data["cancelAsked"] === true, error: textOf(data, "error") })
+  )
+}
+
 const sentence = (event: Event, snapshot: Hosts, before: Event | undefined): string => {
   const { data, type } = event
   const state = textOf(data, "state") ?? ""
@@ -113,6 +122,7 @@ const sentence = (event: Event, snapshot: Hosts, before: Event | undefined): str
     case "operation.changed": {
       const name = data["kind"]
       if (textOf(data, "retriedBy") !== null) return `${isKind(name) ? kind(name) : "An operation"} is retried`
+      if (wasCancelled(event)) return `${isKind(name) ? kind(name) : "An operation"} was cancelled`
       const asked = data["cancelAsked"] === true && state === "running" ? ", and is to be cancelled" : ""
       return `${isKind(name) ? kind(name) : "An operation"} ${told[state] ?? state}${asked}${because(textOf(data, "error"))}`
     }
@@ -155,12 +165,14 @@ const toneOf = (word: string): Tone =>
   bad.has(word) ? "bad" : warn.has(word) ? "warn" : good.has(word) ? "ok" : busy.has(word) ? "busy" : "off"
 
 /** The one word that counts, with the colour that it has everywhere. @since 0.8.0 @category formatting */
-export const mark = ({ data, type }: Event): Shown => {
+export const mark = (event: Event): Shown => {
+  const { data, type } = event
   const as = (word: string, tone = toneOf(word)): Shown => ({ tone, word, why: null })
   if (type === "vm.drift") return data["count"] === 0 ? as("no drift", "ok") : as("drift", "warn")
   if (type === "host.added" || type === "host.removed") return as(type.slice("host.".length), "off")
   if (typeof data["maintenance"] === "boolean") return as("maintenance", data["maintenance"] ? "warn" : "off")
   const word = textOf(data, type === "vm.seen" ? "power" : type === "host.changed" ? "status" : "state")
+  if (type.startsWith("operation.") && wasCancelled(event)) return as("cancelled", "off")
   if (type.startsWith("operation.") && word === "running") return as(word, "busy")
   return as(word ?? "changed")
 }

@@ -72,7 +72,10 @@ export const HostTile = ({ host }: { readonly host: Host }) => {
           {Math.round(full * 100)} %, {counted(host.vms, "VM")}
         </span>
       ) : (
-        <State {...state} />
+        <>
+          <State {...state} />
+          <span className="small">{counted(host.vms, "VM")}</span>
+        </>
       )}
     </Link>
   )

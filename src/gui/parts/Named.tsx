@@ -3,14 +3,59 @@
  *
  * @since 0.8.0
  */
+import { Atom, Result, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
-import type { VmId, VolumeId } from "../../domain/Ids.ts"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { VmId, type VolumeId } from "../../domain/Ids.ts"
+import { calls, runtime } from "../state/Api.ts"
+import type { Snapshot } from "../state/Live.ts"
 import { useSnapshot } from "./Parts.tsx"
 
+/** So many events of one thing are looked through for its name. */
+const most = 1000
+
+/** What it was called last, as its events tell, which are kept longer than it; null: none that tells it is kept. */
+const lastName = (what: "vm" | "volume", of: { readonly vm: VmId } | { readonly volume: VolumeId }) =>
+  Effect.gen(function* () {
+    const { events } = yield* calls
+    const { items } = yield* events.listEvents({ urlParams: { ...of, limit: most } })
+    const named = items.findLast(({ data, type }) => type.startsWith(`${what}.`) && typeof data["name"] === "string")
+    const name = named?.data["name"]
+    return typeof name === "string" ? name : null
+  })
+
+// names of what is gone do not change: each is read once
+const goneVm = Atom.family((id: VmId) => Atom.keepAlive(runtime.atom(lastName("vm", { vm: id }))))
+const goneVolume = Atom.family((id: VolumeId) => Atom.keepAlive(runtime.atom(lastName("volume", { volume: id }))))
+
+/** Whether what is not here by now is not there at all. */
+const isWhole = ({ coming, connection }: Snapshot, what: keyof Snapshot["coming"]): boolean =>
+  connection._tag !== "loading" && coming[what] === 0
+
+/** `otherwise`: while it is not known, or when it never was. */
+const GoneVm = ({ id, otherwise }: { readonly id: VmId; readonly otherwise: string }) => {
+  const read = useAtomValue(goneVm(id))
+  return Result.isSuccess(read) ? (read.value ?? otherwise) : otherwise
+}
+
+const GoneVolume = ({ id, otherwise }: { readonly id: VolumeId; readonly otherwise: string }) => {
+  const read = useAtomValue(goneVolume(id))
+  return Result.isSuccess(read) ? (read.value ?? otherwise) : otherwise
+}
+
 /** `name`: what it is called when it is not there. @since 0.8.0 @category components */
-export const VmNamed = ({ id, name = `VM ${id}` }: { readonly id: VmId; readonly name?: string | undefined }) => {
-  const vm = useSnapshot().vms.get(id)
-  if (vm === undefined) return <span className="quiet">{name}</span>
+export const VmNamed = ({ id, name }: { readonly id: VmId; readonly name?: string | undefined }) => {
+  const snapshot = useSnapshot()
+  const vm = snapshot.vms.get(id)
+  const known = name ?? snapshot.gone.get(id)
+  if (vm === undefined) {
+    return (
+      <span className="quiet" title={`VM ${id}, which is gone`}>
+        {known ?? (isWhole(snapshot, "vms") ? <GoneVm id={id} otherwise={`VM ${id}`} /> : `VM ${id}`)}
+      </span>
+    )
+  }
   return (
     <Link to="/vms/$id" params={{ id: String(id) }}>
       {vm.name}
@@ -18,16 +63,29 @@ export const VmNamed = ({ id, name = `VM ${id}` }: { readonly id: VmId; readonly
   )
 }
 
+const isVmId = Schema.is(VmId)
+
+/** Of an address: its name alone, also of one that is gone. @since 0.12.0 @category components */
+export const VmCalled = ({ id }: { readonly id: string }) => {
+  const snapshot = useSnapshot()
+  const number = Number(id)
+  if (!isVmId(number)) return `VM ${id}`
+  const name = snapshot.vms.get(number)?.name ?? snapshot.gone.get(number)
+  if (name !== undefined) return name
+  return isWhole(snapshot, "vms") ? <GoneVm id={number} otherwise={`VM ${id}`} /> : `VM ${id}`
+}
+
 /** `name`: what it is called when it is not there. @since 0.8.0 @category components */
-export const VolumeNamed = ({
-  id,
-  name = `volume ${id}`
-}: {
-  readonly id: VolumeId
-  readonly name?: string | undefined
-}) => {
-  const volume = useSnapshot().volumes.get(id)
-  if (volume === undefined) return <span className="quiet">{name}</span>
+export const VolumeNamed = ({ id, name }: { readonly id: VolumeId; readonly name?: string | undefined }) => {
+  const snapshot = useSnapshot()
+  const volume = snapshot.volumes.get(id)
+  if (volume === undefined) {
+    return (
+      <span className="quiet" title={`volume ${id}, which is gone`}>
+        {name ?? (isWhole(snapshot, "volumes") ? <GoneVolume id={id} otherwise={`volume ${id}`} /> : `volume ${id}`)}
+      </span>
+    )
+  }
   return (
     <Link to="/volumes/$id" params={{ id: String(id) }}>
       {volume.name}

@@ -19,16 +19,19 @@ export const Target = ({ operation }: { readonly operation: Operation }) => {
 }
 
 /** One line of a list. @since 0.7.0 @category components */
-export const OperationRow = ({ operation }: { readonly operation: Operation }) => (
-  <li>
-    <State {...operationState(operation)} />
-    <Link to="/operations/$id" params={{ id: operation.id }}>
-      {kind(operation.kind)}
-    </Link>
-    <Target operation={operation} />
-    {operation.error === null ? null : <span className="quiet">{operation.error}</span>}
-    <time className="quiet small end" dateTime={new Date(operation.createdAt.epochMillis).toISOString()}>
-      {briefly(operation.createdAt)}
-    </time>
-  </li>
-)
+export const OperationRow = ({ operation }: { readonly operation: Operation }) => {
+  const state = operationState(operation)
+  return (
+    <li>
+      <State {...state} />
+      <Link to="/operations/$id" params={{ id: operation.id }}>
+        {kind(operation.kind)}
+      </Link>
+      <Target operation={operation} />
+      {state.why === null ? null : <span className="quiet">{state.why}</span>}
+      <time className="quiet small end" dateTime={new Date(operation.createdAt.epochMillis).toISOString()}>
+        {briefly(operation.createdAt)}
+      </time>
+    </li>
+  )
+}

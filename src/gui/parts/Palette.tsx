@@ -4,10 +4,15 @@
  * @since 0.7.0
  */
 import * as Ariakit from "@ariakit/react"
+import { Result, useAtomValue } from "@effect-atom/atom-react"
 import { useNavigate } from "@tanstack/react-router"
+import * as Effect from "effect/Effect"
 import { useMemo, useState } from "react"
-import { docs } from "../state/Api.ts"
+import { calls, docs, runtime } from "../state/Api.ts"
 import { useSnapshot } from "./Parts.tsx"
+import { counted, mebibytes } from "./Words.ts"
+
+const networksAtom = runtime.atom(Effect.flatMap(calls, ({ networks }) => networks.listNetworks()))
 
 interface Entry {
   readonly key: string
@@ -19,7 +24,16 @@ interface Entry {
 const most = 30
 
 const Entries = ({ onClose }: { readonly onClose: () => void }) => {
-  const { hosts, vms, volumes } = useSnapshot()
+  const { hosts, images, types, vms, volumes } = useSnapshot()
+  const read = useAtomValue(networksAtom)
+  const networks = useMemo(
+    () =>
+      Result.getOrElse(
+        Result.map(read, ({ items }) => items),
+        () => []
+      ),
+    [read]
+  )
   const navigate = useNavigate()
   const [text, setText] = useState("")
   const found = useMemo(() => {
@@ -50,21 +64,35 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
     for (const { id, name } of hosts.values()) {
       add(`h${id}`, name, "host", () => void navigate({ to: "/hosts/$id", params: { id: String(id) } }))
     }
+    for (const { name } of networks) {
+      add(`n${name}`, name, "network", () => void navigate({ to: "/networks/$name", params: { name } }))
+    }
+    for (const { id, name } of images) add(`i${id}`, name, `image ${id}`, () => void navigate({ to: "/images" }))
+    for (const { cpu, id, ram } of types) {
+      const size = `${counted(cpu, "vCPU")}, ${mebibytes(ram)}`
+      add(`t${id}`, size, `instance type ${id}`, () => void navigate({ to: "/types" }))
+    }
+    // names need not be unique
     for (const { id, name } of volumes.values()) {
       if (entries.length >= most) break
-      add(`d${id}`, name, "volume", () => void navigate({ to: "/volumes/$id", params: { id: String(id) } }))
+      add(`d${id}`, name, `volume ${id}`, () => void navigate({ to: "/volumes/$id", params: { id: String(id) } }))
     }
-    for (const { id, name } of vms.values()) {
+    for (const { hostId, id, name } of vms.values()) {
       if (entries.length >= most) break
-      add(`v${id}`, name, "VM", () => void navigate({ to: "/vms/$id", params: { id: String(id) } }))
+      add(
+        `v${id}`,
+        name,
+        `VM ${id} on ${hosts.get(hostId)?.name ?? `host ${hostId}`}`,
+        () => void navigate({ to: "/vms/$id", params: { id: String(id) } })
+      )
     }
     return entries
-  }, [text, hosts, vms, volumes, navigate])
+  }, [text, hosts, images, networks, types, vms, volumes, navigate])
   return (
     <Ariakit.ComboboxProvider open setValue={setText}>
       <Ariakit.Combobox
         className="input"
-        placeholder="Go to a page, a VM, a volume or a host"
+        placeholder="Page, VM, volume, image, type, network, host"
         aria-label="Go to"
         autoSelect
         autoFocus
@@ -85,7 +113,9 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
           </Ariakit.ComboboxItem>
         ))}
       </Ariakit.ComboboxList>
-      {found.length === 0 ? <p className="quiet">Nothing is called that.</p> : null}
+      {found.length === 0 ? (
+        <p className="quiet">No page, VM, volume, image, instance type, network or host is called that.</p>
+      ) : null}
     </Ariakit.ComboboxProvider>
   )
 }

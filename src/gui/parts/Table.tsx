@@ -79,7 +79,14 @@ export const RowTable = ({
     overscan: 10
   })
   return (
-    <div className="scroll" ref={scroller} tabIndex={0} role="region" aria-label={`List of ${label}`}>
+    <div
+      className="scroll"
+      ref={scroller}
+      tabIndex={0}
+      role="region"
+      aria-label={`List of ${label}`}
+      data-scroll-restoration-id={`list of ${label}`}
+    >
       <div
         className={`table ${kind}`}
         role="table"

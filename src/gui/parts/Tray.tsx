@@ -8,7 +8,7 @@ import { Link } from "@tanstack/react-router"
 import { useEffect } from "react"
 import { dismissAtom, type Task, tasksAtom, type TaskState } from "../state/Tasks.ts"
 import { Failure, State } from "./Parts.tsx"
-import { operationState, type Shown } from "./Words.ts"
+import { isCancelled, operationState, type Shown } from "./Words.ts"
 
 const shown = (state: TaskState): Shown => {
   switch (state._tag) {
@@ -25,18 +25,21 @@ const shown = (state: TaskState): Shown => {
 
 const One = ({ task: { key, label, state } }: { readonly task: Task }) => {
   const dismiss = useAtomSet(dismissAtom)
-  const over = state._tag === "done" || (state._tag === "begun" && state.operation.state === "done")
+  const over =
+    state._tag === "done" ||
+    (state._tag === "begun" && (state.operation.state === "done" || isCancelled(state.operation)))
   useEffect(() => {
     if (!over) return
     const timer = setTimeout(() => dismiss(key), 6000)
     return () => clearTimeout(timer)
   }, [over, key, dismiss])
   const operation = state._tag === "begun" ? state.operation : null
+  const { why, ...told } = shown(state)
   return (
     <li className="task">
       <div className="top">
         <strong className="cut">{label}</strong>
-        <State {...shown(state)} />
+        <State {...told} why={null} />
         <button type="button" className="button plain tiny" onClick={() => dismiss(key)}>
           <span aria-hidden="true">✕</span>
           <span className="sr">Dismiss {label}</span>
@@ -55,7 +58,7 @@ const One = ({ task: { key, label, state } }: { readonly task: Task }) => {
               <span className="quiet small">{operation.progress.waiting ?? operation.progress.step}</span>
             </>
           )}
-          {operation.error === null ? null : <p>{operation.error}</p>}
+          {why === null ? null : <p>{why}</p>}
           {operation.outcome === null ? null : <p className="quiet">{operation.outcome}</p>}
           <Link to="/operations/$id" params={{ id: operation.id }} className="small">
             Show the operation

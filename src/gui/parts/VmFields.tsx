@@ -4,6 +4,9 @@
  * @since 0.8.0
  */
 import { type Vm, VmChange } from "../../api/Vms.ts"
+import type { VmId } from "../../domain/Ids.ts"
+import { useSnapshot } from "./Parts.tsx"
+import { alsoCalled } from "./Words.ts"
 import { CheckField, LinesField, TextField } from "./Field.tsx"
 import * as Labels from "./Labels.ts"
 import { wrongWith } from "./Wrong.ts"
@@ -70,10 +73,21 @@ const wrongLabels = (said: Said) => wrongIn(said.labels, { labels: labelsOf(said
 export const isSayable = (said: Said): boolean =>
   said.name !== "" && [wrongName, wrongDescription, wrongTags, wrongLabels].every((of) => of(said) === null)
 
-/** @since 0.8.0 @category components */
-export const NameField = ({ put, said }: SaidProps) => (
-  <TextField label="Name" required wrong={wrongName(said)} value={said.name} onChange={(name) => put({ name })} />
-)
+/** `own`: the VM that is called that; null: it is to be made. @since 0.8.0 @category components */
+export const NameField = ({ own, put, said }: SaidProps & { readonly own: VmId | null }) => {
+  const { vms } = useSnapshot()
+  const also = alsoCalled(said.name, vms.values(), own)
+  return (
+    <TextField
+      label="Name"
+      required
+      wrong={wrongName(said)}
+      {...(also === null ? {} : { hint: also })}
+      value={said.name}
+      onChange={(name) => put({ name })}
+    />
+  )
+}
 
 /** What people say of it, and find it by. @since 0.8.0 @category components */
 export const AboutFields = ({ put, said }: SaidProps) => (

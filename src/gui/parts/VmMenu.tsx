@@ -9,6 +9,7 @@ import { again } from "./Again.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useLack } from "./Parts.tsx"
+import { isUnseen } from "./Words.ts"
 import { destroyOf, powerOf, repairOf } from "./VmActions.ts"
 
 /** @since 0.7.0 @category components */
@@ -16,6 +17,9 @@ export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: 
   <Sure action={destroyOf(vm)} name={vm.name} onClose={onClose}>
     <p>
       Its root disk and all that is on it are gone for good. Its volumes stay, and are available again.
+      {isUnseen(vm)
+        ? ` Its host is ${vm.hostStatus}: it is destroyed when that answers again, and until then this waits and cannot be cancelled.`
+        : ""}
       {vm.protected ? " It is protected: the controller refuses until that is lifted." : ""}
     </p>
   </Sure>

@@ -5,8 +5,9 @@
  */
 import type * as DateTime from "effect/DateTime"
 import type { Host } from "../../api/Hosts.ts"
-import type { Operation } from "../../api/Operations.ts"
+import type { Operation, Step } from "../../api/Operations.ts"
 import type { Vm } from "../../api/Vms.ts"
+import type { VmId } from "../../domain/Ids.ts"
 
 /** What a colour may mean. @since 0.7.0 @category models */
 export type Tone = "ok" | "busy" | "warn" | "bad" | "off"
@@ -73,31 +74,130 @@ export const kind = (name: Operation["kind"]): string =>
     .replace(/\bvm\b/, "VM")
     .replace(/\bnic\b/, "NIC")
 
+/** Whether it came to nothing because somebody asked for that, which is no failure. @since 0.12.0 @category predicates */
+export const isCancelled = ({
+  cancelAsked,
+  error,
+  state
+}: Pick<Operation, "cancelAsked" | "error" | "state">): boolean =>
+  state === "failed" && cancelAsked && saysCancelled(error)
+
+/** Of an error: one that somebody asked to be cancelled may have failed of something else before. @since 0.12.0 @category predicates */
+export const saysCancelled = (error: string | null): boolean => error !== null && /^it was cancelled\b/.test(error)
+
+/** What the word that is shown says already, and what else there is. */
+const besides = (error: string | null): string | null => error?.replace(/^it was cancelled(; )?/, "") || null
+
 /** @since 0.7.0 @category formatting */
-export const operationState = ({ cancelAsked, error, state }: Operation): Shown => {
+export const operationState = (operation: Pick<Operation, "cancelAsked" | "error" | "state">): Shown => {
+  const { cancelAsked, error, state } = operation
   switch (state) {
     case "done":
       return { tone: "ok", word: "done", why: null }
     case "failed":
-      return { tone: "bad", word: "failed", why: error }
+      return isCancelled(operation)
+        ? { tone: "off", word: "cancelled", why: besides(error) }
+        : { tone: "bad", word: "failed", why: error }
     case "undoing":
-      return { tone: "warn", word: "undoing", why: error }
+      return cancelAsked && saysCancelled(error)
+        ? { tone: "busy", word: "being cancelled", why: besides(error) }
+        : { tone: "warn", word: "undoing", why: error }
     default:
       return { tone: "busy", word: cancelAsked ? "being cancelled" : state, why: null }
   }
 }
 
+/** How one ended, with what became of what it had made. @since 0.12.0 @category formatting */
+export const endOf = (
+  operation: Pick<Operation, "cancelAsked" | "error" | "state">,
+  steps: ReadonlyArray<Pick<Step, "phase">>
+): string => {
+  if (operation.state === "done") return "All that was to be done has been."
+  const it = isCancelled(operation) ? "It was cancelled" : "It failed"
+  if (steps.length === 0) return `${it} before it had begun anything.`
+  return steps.some(({ phase }) => phase === "undo") ? `${it}, and what it had made was undone.` : `${it}.`
+}
+
+/** What a VM is shown as, counted as and found by, the usual first; `unknown`: its host does not answer. @since 0.12.0 @category constants */
+export const vmWords = [
+  "running",
+  "stopped",
+  "paused",
+  "suspended",
+  "crashed",
+  "absent",
+  "unknown",
+  "creating",
+  "destroying",
+  "failed",
+  "destroyed"
+] as const satisfies ReadonlyArray<Vm["state"] | NonNullable<Vm["seen"]>["power"] | "unknown">
+
+/** @since 0.12.0 @category models */
+export type VmWord = (typeof vmWords)[number]
+
+/** @since 0.12.0 @category models */
+export interface VmShown extends Shown {
+  /** what `word` begins with */
+  readonly is: VmWord
+}
+
+/** Whether what was seen of it is from before, for its host does not answer. @since 0.12.0 @category predicates */
+export const isUnseen = ({ hostStatus }: Pick<Vm, "hostStatus">): boolean =>
+  hostStatus === "down" || hostStatus === "suspect"
+
 /** What is wanted of it and what is seen of it, as one. @since 0.7.0 @category formatting */
-export const vmState = ({ hostReason, hostStatus, seen, state }: Vm): Shown => {
-  if (state === "creating" || state === "destroying") return { tone: "busy", word: state, why: null }
-  if (state === "failed" || state === "destroyed") return { tone: "off", word: state, why: null }
-  if (hostStatus === "down" || hostStatus === "suspect") {
-    return { tone: "warn", word: `${state}, host ${hostStatus}`, why: hostReason }
+export const vmState = (vm: Pick<Vm, "hostReason" | "hostStatus" | "seen" | "state">): VmShown => {
+  const { hostReason, hostStatus, seen, state } = vm
+  if (state === "creating" || state === "destroying") return { is: state, tone: "busy", word: state, why: null }
+  if (state === "failed" || state === "destroyed") return { is: state, tone: "off", word: state, why: null }
+  if (isUnseen(vm)) {
+    const tone = hostStatus === "down" ? "bad" : "warn"
+    return { is: "unknown", tone, word: `unknown, host ${hostStatus}`, why: hostReason }
   }
   if (seen === null || seen.power === state) {
-    return { tone: state === "running" ? "ok" : "off", word: state, why: seen?.reason ?? null }
+    return { is: state, tone: state === "running" ? "ok" : "off", word: state, why: seen?.reason ?? null }
   }
-  return { tone: "bad", word: `${seen.power}, not ${state}`, why: seen.reason }
+  return { is: seen.power, tone: "bad", word: `${seen.power}, not ${state}`, why: seen.reason }
+}
+
+/** Since when `why` of its state is so: what is told of its host is the host's. null: not known. @since 0.12.0 @category getters */
+export const vmSince = (vm: Pick<Vm, "hostStatus" | "seen">, host: Pick<Host, "since"> | undefined) =>
+  isUnseen(vm) ? (host?.since ?? null) : (vm.seen?.since ?? null)
+
+/** Whether somebody should look at it. @since 0.12.0 @category predicates */
+export const needsAttention = (
+  vm: Pick<Vm, "drift" | "hostReason" | "hostStatus" | "seen" | "state" | "violations">
+): boolean => {
+  const { tone } = vmState(vm)
+  return tone === "bad" || tone === "warn" || vm.drift > 0 || vm.violations.length > 0
+}
+
+/** Names need not be unique, but whoever gives one twice had better know; `own`: whose it is. null: no other VM is called that. @since 0.12.0 @category formatting */
+export const alsoCalled = (name: string, vms: Iterable<Pick<Vm, "id" | "name">>, own: VmId | null): string | null => {
+  if (name === "") return null
+  const ids: Array<VmId> = []
+  for (const vm of vms) if (vm.name === name && vm.id !== own) ids.push(vm.id)
+  const [first] = ids
+  if (first === undefined) return null
+  return ids.length === 1
+    ? `VM ${first} is called that, too; it may be, and they are told apart by their ids.`
+    : `${count(ids.length)} VMs are called that, too; they may be, and are told apart by their ids.`
+}
+
+/** How many there are of each, as in `5 running, 1 crashed, 3 unknown`: those that run, and those of which that was not wanted. @since 0.12.0 @category formatting */
+export const vmCounts = (vms: Iterable<Pick<Vm, "hostReason" | "hostStatus" | "seen" | "state">>): string => {
+  const counts = new Map<VmWord, number>()
+  for (const vm of vms) {
+    const { is, tone } = vmState(vm)
+    if (is === "running" || tone === "bad" || tone === "warn") counts.set(is, (counts.get(is) ?? 0) + 1)
+  }
+  return vmWords
+    .flatMap((word) => {
+      const there = counts.get(word) ?? 0
+      return there > 0 || word === "running" ? [`${count(there)} ${word}`] : []
+    })
+    .join(", ")
 }
 
 /** @since 0.7.0 @category formatting */

@@ -48,6 +48,10 @@ export interface Snapshot {
   readonly types: ReadonlyArray<InstanceType>
   /** the newest first, at most `mostOperations` */
   readonly operations: ReadonlyArray<Operation>
+  /** whether there are operations beside those */
+  readonly hasOlder: boolean
+  /** what VMs were called that are no longer there: those that have gone since it is looked */
+  readonly gone: ReadonlyMap<VmId, string>
   readonly recent: Recent
   /** how many there are beside those that are here by now */
   readonly coming: { readonly vms: number; readonly volumes: number }
@@ -67,6 +71,9 @@ export const mostRecent = 2000
 /** As many as are kept at hand; older ones are read when they are asked for. @since 0.7.0 @category constants */
 export const mostOperations = 500
 
+/** Names of so many are remembered, and of others read. */
+const mostGone = 2000
+
 const empty: Snapshot = {
   connection: { _tag: "loading" },
   vms: new Map(),
@@ -75,6 +82,8 @@ const empty: Snapshot = {
   images: [],
   types: [],
   operations: [],
+  hasOlder: false,
+  gone: new Map(),
   recent: { events: [], after: null },
   coming: { vms: 0, volumes: 0 }
 }
@@ -137,6 +146,8 @@ const list = Effect.gen(function* () {
     images: images.items,
     types: types.items,
     operations: operations.items,
+    hasOlder: operations.next !== null,
+    gone: empty.gone,
     recent: empty.recent,
     coming: { vms: restOf(vms, vms.items.length), volumes: restOf(volumes, volumes.items.length) }
   }
@@ -285,7 +296,8 @@ const apply = (snapshot: Snapshot, events: ReadonlyArray<Event>, stale: Stale): 
   return {
     ...snapshot,
     vms: vms ?? snapshot.vms,
-    operations: operations === null ? snapshot.operations : newest(operations.values())
+    ...(vms === null ? {} : { gone: withGone(snapshot, vms) }),
+    ...(operations === null ? {} : newest(snapshot, operations.values()))
   }
 }
 
@@ -296,10 +308,34 @@ const withRecent = ({ after, events: before }: Recent, more: ReadonlyArray<Event
   return { events: kept, after: kept.length === events.length || last === undefined ? after : last.id - 1 }
 }
 
-const newest = (operations: Iterable<Operation>): ReadonlyArray<Operation> =>
-  [...operations]
-    .toSorted((a, b) => b.createdAt.epochMillis - a.createdAt.epochMillis || (a.id < b.id ? 1 : -1))
-    .slice(0, mostOperations)
+/** What is told of a VM's host is the host's, and no event tells it of each of its VMs: those of which it is another by now, with that. */
+const withHosts = (vms: Snapshot["vms"], hosts: Snapshot["hosts"]): Snapshot["vms"] => {
+  let after: Map<VmId, Vm> | null = null
+  for (const [id, vm] of vms) {
+    const host = hosts.get(vm.hostId)
+    if (host === undefined || (host.status === vm.hostStatus && host.reason === vm.hostReason)) continue
+    after ??= new Map(vms)
+    after.set(id, { ...vm, hostStatus: host.status, hostReason: host.reason })
+  }
+  return after ?? vms
+}
+
+/** Names of those that are not there any more. */
+const withGone = ({ gone, vms: before }: Snapshot, after: Snapshot["vms"]): Snapshot["gone"] => {
+  if (before === after) return gone
+  const names: Array<readonly [VmId, string]> = []
+  for (const [id, { name }] of before) if (!after.has(id)) names.push([id, name])
+  return names.length === 0 ? gone : new Map([...gone, ...names].slice(-mostGone))
+}
+
+/** The newest first. @since 0.12.0 @category ordering */
+export const inOrder = (operations: Iterable<Operation>): ReadonlyArray<Operation> =>
+  [...operations].toSorted((a, b) => b.createdAt.epochMillis - a.createdAt.epochMillis || (a.id < b.id ? 1 : -1))
+
+const newest = ({ hasOlder }: Snapshot, operations: Iterable<Operation>): Pick<Snapshot, "operations" | "hasOlder"> => {
+  const all = inOrder(operations)
+  return { operations: all.slice(0, mostOperations), hasOlder: hasOlder || all.length > mostOperations }
+}
 
 /** Of each kind so many at once: the rest has its turn next time. */
 const mostRead = 25
@@ -352,23 +388,30 @@ const freshen = (stale: Stale) =>
       }
       return after
     }
-    const change: Change = (snapshot) => ({
-      ...snapshot,
-      vms: into(
+    const change: Change = (snapshot) => {
+      const there = into(
         snapshot.vms,
         vms.map(([id, vm]) => [id, Option.filter(vm, ({ state }) => state !== "destroyed" && state !== "failed")])
-      ),
-      volumes: into(
-        snapshot.volumes,
-        volumes.map(([id, volume]) => [id, Option.filter(volume, ({ state }) => state !== "purged")])
-      ),
-      operations:
-        operations.length === 0
-          ? snapshot.operations
-          : newest(into(new Map(snapshot.operations.map((one) => [one.id, one])), operations).values()),
-      hosts: Option.match(hostList, { onNone: () => snapshot.hosts, onSome: ({ items }) => byId(items) }),
-      images: Option.match(imageList, { onNone: () => snapshot.images, onSome: ({ items }) => items })
-    })
+      )
+      const all = Option.match(hostList, {
+        onNone: () => snapshot.hosts,
+        onSome: ({ items }): Snapshot["hosts"] => byId(items)
+      })
+      return {
+        ...snapshot,
+        vms: Option.isSome(hostList) ? withHosts(there, all) : there,
+        gone: withGone(snapshot, there),
+        volumes: into(
+          snapshot.volumes,
+          volumes.map(([id, volume]) => [id, Option.filter(volume, ({ state }) => state !== "purged")])
+        ),
+        ...(operations.length === 0
+          ? {}
+          : newest(snapshot, into(new Map(snapshot.operations.map((one) => [one.id, one])), operations).values())),
+        hosts: all,
+        images: Option.match(imageList, { onNone: () => snapshot.images, onSome: ({ items }) => items })
+      }
+    }
     return change
   })
 
@@ -436,9 +479,9 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
         patiently(operationsOf(mostOperations)),
         Option.match({
           onNone: () => Effect.void,
-          onSome: ({ items }) => {
+          onSome: ({ items, next }) => {
             const all = new Map([...items, ...snapshot.operations].map((one) => [one.id, one]))
-            return show({ ...snapshot, operations: newest(all.values()) })
+            return show({ ...snapshot, ...newest({ ...snapshot, hasOlder: next !== null }, all.values()) })
           }
         })
       )

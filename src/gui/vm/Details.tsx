@@ -12,8 +12,9 @@ import type { Vm } from "../../api/Vms.ts"
 import type { VmId, VolumeId } from "../../domain/Ids.ts"
 import { isWanted, mark, sentences } from "../parts/EventWords.ts"
 import { Failure, Loading, State, useSnapshot } from "../parts/Parts.tsx"
-import { briefly, gibibytes } from "../parts/Words.ts"
+import { briefly, gibibytes, moment } from "../parts/Words.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+import { snapshotsAtom } from "../state/Snapshots.ts"
 import { useRead } from "../state/Read.ts"
 
 /** The API reads events from the oldest on: all of a VM, of which the newest are shown. */
@@ -80,10 +81,6 @@ export const Events = ({ vm }: { readonly vm: Vm }) => {
   )
 }
 
-const snapshotsAtom = Atom.family((id: VolumeId) =>
-  runtime.atom(Effect.flatMap(calls, ({ volumes }) => volumes.listSnapshots({ path: { id } })))
-)
-
 const OfVolume = ({ id, name }: { readonly id: VolumeId; readonly name: string }) => {
   const { recent } = useSnapshot()
   const newest = recent.events.find(({ type, volumeId }) => volumeId === id && type.startsWith("snapshot."))
@@ -91,24 +88,24 @@ const OfVolume = ({ id, name }: { readonly id: VolumeId; readonly name: string }
   return Result.builder(read)
     .onInitial(() => <Loading />)
     .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
-    .onSuccess(({ items }) => {
-      const there = items.filter(({ state }) => state !== "destroyed")
-      return there.length === 0 ? (
+    .onSuccess((there) =>
+      there.length === 0 ? (
         <p className="quiet">{name} has none.</p>
       ) : (
         <ul className="list">
-          {there.map((snapshot) => (
+          {there.map(({ at, snapshot }) => (
             <li key={snapshot.id}>
               <span>{snapshot.name}</span>
               <span className="quiet">
                 of {name}, {snapshot.state}
+                {at === null ? "" : `, ${moment(at)}`}
               </span>
               <span className="end">{gibibytes(snapshot.size)}</span>
             </li>
           ))}
         </ul>
       )
-    })
+    )
     .render()
 }
 

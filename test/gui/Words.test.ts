@@ -1,0 +1,280 @@
+/** What is shown of VMs and operations: what is counted, filtered and told is the same word. */
+import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import { reasonOf } from "../../src/client/Errors.ts"
+import { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../../src/domain/Ids.ts"
+import type { Host } from "../../src/api/Hosts.ts"
+import type { Operation } from "../../src/api/Operations.ts"
+import type { Vm } from "../../src/api/Vms.ts"
+import { filterOf, isAsked } from "../../src/gui/parts/Asked.ts"
+import { matters, sizeOf } from "../../src/gui/parts/Matters.ts"
+import * as Words from "../../src/gui/parts/Words.ts"
+
+const at = (milliseconds: number) => DateTime.unsafeMake(milliseconds)
+
+const anyVm: Vm = {
+  id: VmId.make(1),
+  name: "web",
+  state: "running",
+  instanceType: InstanceTypeId.make(1),
+  imageId: ImageId.make(1),
+  hostId: HostId.make(1),
+  resources: { cpu: 2, ram: 4096, disk: 20 },
+  driver: "dir",
+  uuid: "6f1d8c1e-2b41-4c0e-9d5c-0b6b8e0f5a11",
+  mac: null,
+  nics: [],
+  addresses: null,
+  onCrash: "leave",
+  protected: false,
+  autostart: false,
+  description: "",
+  tags: [],
+  labels: {},
+  placement: null,
+  violations: [],
+  createdAt: at(0),
+  seen: null,
+  hostStatus: "up",
+  hostReason: null,
+  drift: 0
+}
+
+const anyHost: Host = {
+  id: HostId.make(1),
+  name: "root@h1",
+  address: { user: "root", host: "h1", port: 22 },
+  status: "up",
+  reason: null,
+  since: null,
+  signs: null,
+  maintenance: false,
+  capacity: { cpu: 64, ram: 65536, disk: 2000 },
+  promised: { cpu: 2, ram: 4096, disk: 20 },
+  free: { cpu: 62, ram: 61440, disk: 1980 },
+  vms: 1,
+  facts: null,
+  origin: "file",
+  virt: "kvm",
+  overcommit: { cpu: 4, ram: 1, disk: 1 },
+  limit: {},
+  reserved: { cpu: 0, ram: 0, disk: 0 },
+  network: null,
+  networks: {},
+  path: "/var/lib/vmfabric",
+  labels: {},
+  traits: {}
+}
+
+const anyOperation: Operation = {
+  id: OperationId.make("11111111-2222-4333-8444-555555555555"),
+  kind: "CreateVm",
+  vmId: VmId.make(7),
+  volumeId: null,
+  snapshotId: null,
+  imageId: null,
+  state: "running",
+  error: null,
+  cancelAsked: false,
+  createdAt: at(0),
+  endedAt: null,
+  outcome: null,
+  replacedBy: null,
+  retryOf: null,
+  retriedBy: null,
+  progress: null
+}
+const seen = (power: NonNullable<Vm["seen"]>["power"], reason: string | null = null) => ({
+  power,
+  reason,
+  since: at(5000)
+})
+const vm = (id: number, change: Partial<Vm> = {}): Vm => ({
+  ...anyVm,
+  id: VmId.make(id),
+  name: `vm-${id}`,
+  hostId: HostId.make(1),
+  violations: [],
+  seen: seen("running"),
+  ...change
+})
+const host = (id: number, change: Partial<Host> = {}): Host => ({
+  ...anyHost,
+  id: HostId.make(id),
+  name: `host-${id}`,
+  status: "up",
+  reason: null,
+  since: null,
+  maintenance: false,
+  ...change
+})
+const down = { hostStatus: "down", hostReason: "sshd does not answer" } as const
+const operation = (change: Partial<Operation> = {}): Operation => ({
+  ...anyOperation,
+  state: "failed",
+  error: "there is no room",
+  endedAt: at(1000),
+  progress: null,
+  ...change
+})
+const cancelled = { cancelAsked: true, error: "it was cancelled" } as const
+
+describe("a VM", () => {
+  const running = vm(1)
+  const crashed = vm(2, { seen: seen("crashed", "its QEMU died") })
+  const lost = vm(3, down)
+  const stopped = vm(4, { state: "stopped", seen: seen("stopped") })
+
+  it("is shown by the word that it is counted and found by", () => {
+    const shown = [running, crashed, lost, stopped, vm(5, { state: "creating", ...down })].map((one) => {
+      const { is, tone, word } = Words.vmState(one)
+      assert.isTrue(word.startsWith(is), word)
+      return [is, tone, word]
+    })
+    assert.deepStrictEqual(shown, [
+      ["running", "ok", "running"],
+      ["crashed", "bad", "crashed, not running"],
+      ["unknown", "bad", "unknown, host down"],
+      ["stopped", "off", "stopped"],
+      ["creating", "busy", "creating"]
+    ])
+  })
+
+  it("does not run because that is wanted: one that crashed, or whose host is down, is told apart", () => {
+    assert.strictEqual(Words.vmCounts([running, crashed, lost, stopped]), "1 running, 1 crashed, 1 unknown")
+    assert.strictEqual(Words.vmCounts([running, stopped]), "1 running")
+    assert.strictEqual(Words.vmCounts([lost]), "0 running, 1 unknown")
+  })
+
+  it("needs attention when it is not as wanted, or nobody knows", () => {
+    assert.deepStrictEqual([running, crashed, lost, stopped, vm(6, { drift: 1 })].map(Words.needsAttention), [
+      false,
+      true,
+      true,
+      false,
+      true
+    ])
+  })
+
+  it("is so since its host has been silent, where that is why", () => {
+    assert.deepStrictEqual(Words.vmSince(crashed, host(1, { since: at(9000) })), at(5000))
+    assert.deepStrictEqual(Words.vmSince(lost, host(1, { since: at(9000) })), at(9000))
+    assert.isNull(Words.vmSince(lost, undefined))
+  })
+
+  it("may have another's name, which is said to whoever gives it", () => {
+    const all = [vm(1, { name: "web" }), vm(2, { name: "web" }), vm(3, { name: "db" })]
+    assert.isNull(Words.alsoCalled("", all, null))
+    assert.isNull(Words.alsoCalled("mail", all, null))
+    assert.isNull(Words.alsoCalled("db", all, VmId.make(3)))
+    assert.match(Words.alsoCalled("db", all, null) ?? "", /^VM 3 is called that, too/)
+    assert.match(Words.alsoCalled("web", all, VmId.make(2)) ?? "", /^VM 1 is called that, too/)
+    assert.match(Words.alsoCalled("web", all, null) ?? "", /^2 VMs are called that, too/)
+  })
+})
+
+describe("an operation", () => {
+  it("that was cancelled is no failure, unless it failed of something else before that", () => {
+    const shown = (change: Partial<Operation>) => {
+      const { tone, why, word } = Words.operationState(operation(change))
+      return [tone, word, why]
+    }
+    assert.deepStrictEqual(shown(cancelled), ["off", "cancelled", null])
+    assert.deepStrictEqual(shown({ ...cancelled, error: "it was cancelled; what it began is removed later" }), [
+      "off",
+      "cancelled",
+      "what it began is removed later"
+    ])
+    assert.deepStrictEqual(shown({ ...cancelled, state: "undoing" }), ["busy", "being cancelled", null])
+    assert.deepStrictEqual(shown({ cancelAsked: true }), ["bad", "failed", "there is no room"])
+    assert.deepStrictEqual(shown({}), ["bad", "failed", "there is no room"])
+  })
+
+  it("says that something was undone only where something was", () => {
+    const end = (change: Partial<Operation>, ...steps: ReadonlyArray<"do" | "undo">) =>
+      Words.endOf(
+        operation(change),
+        steps.map((phase) => ({ phase }))
+      )
+    assert.strictEqual(end({}, "do"), "It failed.")
+    assert.strictEqual(end({}), "It failed before it had begun anything.")
+    assert.strictEqual(end({}, "do", "undo"), "It failed, and what it had made was undone.")
+    assert.strictEqual(end(cancelled, "do", "undo"), "It was cancelled, and what it had made was undone.")
+    assert.strictEqual(end({ state: "done" }, "do"), "All that was to be done has been.")
+  })
+
+  it("is found by what it is shown as", () => {
+    const is = (asked: Parameters<typeof isAsked>[0], change: Partial<Operation> = {}) =>
+      isAsked(asked)(operation({ kind: "StartVm", vmId: VmId.make(7), ...change }))
+    assert.isTrue(is({ state: "failed" }))
+    assert.isFalse(is({ state: "failed" }, cancelled))
+    assert.isTrue(is({ state: "cancelled" }, cancelled))
+    assert.isFalse(is({ state: "cancelled" }))
+    assert.isTrue(is({ vm: "7", kind: "StartVm" }))
+    assert.isFalse(is({ vm: "8" }))
+  })
+
+  it("is asked of the API by what that knows", () => {
+    assert.deepStrictEqual(filterOf({ state: "cancelled", vm: "7", kind: "StartVm" }), {
+      kind: "StartVm",
+      state: "failed",
+      vm: VmId.make(7)
+    })
+    assert.deepStrictEqual(filterOf({}), {})
+    for (const wrong of [{ vm: "x" }, { vm: "0" }, { kind: "Start" }, { state: "over" }]) assert.isNull(filterOf(wrong))
+  })
+})
+
+describe("what needs attention", () => {
+  const all = (vms: ReadonlyArray<Vm>, hosts: ReadonlyArray<Host>, operations: ReadonlyArray<Operation> = []) =>
+    matters(
+      { vms: new Map(vms.map((one) => [one.id, one])), hosts: new Map(hosts.map((one) => [one.id, one])), operations },
+      2000
+    )
+
+  it("is a host that is down, with how many VMs nobody knows of, and a VM that crashed elsewhere", () => {
+    const found = all(
+      [
+        vm(1, down),
+        vm(2, down),
+        vm(3, { hostId: HostId.make(2), seen: seen("crashed") }),
+        vm(4, { hostId: HostId.make(2) })
+      ],
+      [host(1, { status: "down", reason: "sshd does not answer" }), host(2)]
+    )
+    assert.deepStrictEqual(
+      found.map((one) => [one._tag, one.state.word, sizeOf(one)]),
+      [
+        ["host", "down", 1],
+        ["unseen", "unknown, host down", 2],
+        ["vm", "crashed, not running", 1]
+      ]
+    )
+  })
+
+  it("is what failed of late, but not what was cancelled or is retried by now", () => {
+    const retried = operation({ retriedBy: OperationId.make("11111111-2222-4333-8444-555555555556") })
+    const failed = operation()
+    const old = operation({ endedAt: at(-3_600_000) })
+    const found = all([], [], [operation(cancelled), retried, failed, old, operation({ state: "done" })])
+    assert.deepStrictEqual(
+      found.map((one) => (one._tag === "operation" ? one.operation : null)),
+      [failed]
+    )
+  })
+})
+
+describe("a controller that is gone", () => {
+  it("is told of in the same words whatever browser it is, and in Node's where that knows more", () => {
+    for (const words of [
+      "Failed to fetch",
+      "NetworkError when attempting to fetch resource.",
+      "Load failed",
+      "network error"
+    ]) {
+      assert.strictEqual(reasonOf(new TypeError(words)), "there is no answer", words)
+    }
+    const refused = new Error("connect ECONNREFUSED 127.0.0.1:1")
+    assert.strictEqual(reasonOf(new TypeError("fetch failed", { cause: refused })), "connect ECONNREFUSED 127.0.0.1:1")
+  })
+})
