@@ -14,15 +14,14 @@ import { VmId } from "../../domain/Ids.ts"
 import { show as showRule } from "../../domain/Placement.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
-import { destroyOf, powerOf } from "../parts/VmActions.ts"
-import { DestroyVm, PlaceVm, VmMenu } from "../parts/VmMenu.tsx"
+import { destroyOf, isHard, powerOf } from "../parts/VmActions.ts"
+import { DestroyVm, PlaceVm, useAct, VmMenu } from "../parts/VmMenu.tsx"
 import {
   Failure,
   Loading,
   Missing,
   Refusal,
   State,
-  useBegin,
   useRole,
   useSnapshot,
   useTitle,
@@ -259,7 +258,7 @@ const crash = { leave: "nothing is done", restart: "it is started again" } as co
 export const OneVm = (): ReactNode => {
   const { id } = useParams({ from: "/vms/$id" })
   const snapshot = useSnapshot()
-  const begin = useBegin()
+  const [asked, act] = useAct()
   const role = useRole()
   const [destroying, setDestroying] = useState(false)
   const number = Number(id)
@@ -324,9 +323,10 @@ export const OneVm = (): ReactNode => {
                 type="button"
                 className="button"
                 disabled={role === "viewer"}
-                onClick={() => void begin(action)}
+                onClick={() => act(action)}
               >
                 {action.name}
+                {isHard(action.name) ? "…" : ""}
               </button>
             )
           )}
@@ -443,6 +443,7 @@ export const OneVm = (): ReactNode => {
         <Events vm={vm} />
         <Definition vm={vm} />
       </Suspense>
+      {asked}
       {destroying ? <DestroyVm vm={vm} onClose={() => setDestroying(false)} /> : null}
     </div>
   )

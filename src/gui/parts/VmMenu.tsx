@@ -4,12 +4,14 @@
  * @since 0.7.0
  */
 import { useNavigate } from "@tanstack/react-router"
-import { lazy, Suspense, useState } from "react"
+import { lazy, type ReactNode, Suspense, useState } from "react"
 import { again } from "./Again.ts"
 import type { Vm } from "../../api/Vms.ts"
+import { Ask } from "./Ask.tsx"
+import { useDialog } from "./FormDialog.tsx"
 import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useRole } from "./Parts.tsx"
-import { destroyOf, powerOf } from "./VmActions.ts"
+import { destroyOf, isHard, meaningOf, powerOf, type VmAction } from "./VmActions.ts"
 
 /** @since 0.7.0 @category components */
 export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () => void }) => (
@@ -28,18 +30,40 @@ const ResizeVm = lazy(() => again(() => import("./ResizeVm.tsx")).then((module) 
 /** @since 0.9.0 @category components */
 export const PlaceVm = lazy(() => again(() => import("./PlaceVm.tsx")).then((module) => ({ default: module.PlaceVm })))
 
+/** Begins an action on a VM, and asks first when that loses what its guest has not written. @since 0.12.0 @category hooks */
+export const useAct = (): readonly [shown: ReactNode, act: (action: VmAction) => void] => {
+  const begin = useBegin()
+  const [dialog, open] = useDialog()
+  const act = (action: VmAction) => {
+    if (!isHard(action.name)) return void begin(action)
+    open((close) => (
+      <Ask
+        title={`${action.label}?`}
+        button={action.name}
+        danger
+        actions={[action]}
+        onClose={close}
+        onSure={() => void begin(action)}
+      >
+        <p>{meaningOf(action.name, "It")}</p>
+      </Ask>
+    ))
+  }
+  return [dialog, act]
+}
+
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
-  const begin = useBegin()
+  const [asked, act] = useAct()
   const navigate = useNavigate()
   const role = useRole()
   const [shown, setShown] = useState<"edit" | "resize" | "place" | "destroy" | "commands" | null>(null)
   const close = () => setShown(null)
   const entries = () => [
     powerOf(vm).map((action) => ({
-      name: action.name,
+      name: `${action.name}${isHard(action.name) ? "…" : ""}`,
       disabled: !action.possible || role === "viewer",
-      act: () => void begin(action)
+      act: () => act(action)
     })),
     (
       [
@@ -62,6 +86,7 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
   return (
     <>
       <MenuButton label={`Actions of ${vm.name}`} shown={label} entries={entries} />
+      {asked}
       {shown === "edit" ? (
         <Suspense>
           <EditVm vm={vm} onClose={close} />
