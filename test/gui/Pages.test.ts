@@ -227,7 +227,7 @@ describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
       await gui().ask("PATCH", `/vms/${id}`, { tags: ["old", "kept", "more"], labels: { theirs: "too" } })
       await save.click()
       await page.getByText("Somebody else has changed it").waitFor()
-      await page.getByText("By now the tags are kept, old, more; the labels are").waitFor()
+      await page.getByText("By now the tags are kept, more, old; the labels are").waitFor()
       await look(page, "vm-edit-changed")
       await save.click()
       await page.getByRole("link", { name: "plain-2" }).waitFor()

@@ -383,172 +383,173 @@ const isEventId = Schema.is(EventId)
 
 const pauses = ["500 millis", "1 second", "2 seconds", "4 seconds"] as const
 
-/** Emits what there is whenever that changes, and does not end but with the page or the session. */
-const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> | Here | Registry.AtomRegistry> =
-  Stream.unwrapScoped(
-    Effect.gen(function* () {
-      const http = yield* Here
-      const registry = yield* Registry.AtomRegistry
-      const out = yield* Queue.sliding<Snapshot>(1)
-      let snapshot = empty
-      let cursor: EventId | undefined
-      let failures = 0
-      const stale: Stale = { vms: new Set(), volumes: new Set(), operations: new Set(), hosts: false, images: false }
-      /** what is still being listed */
-      const rest = yield* FiberHandle.make<void, never>()
-      /** whether what is shown was read, and is brought up to date by the cursor's events */
-      let listed = false
-      /** what was told meanwhile, and is told again in the end: a page may be of before; null: all is here */
-      let meanwhile: Array<Event> | null = null
+type Needed = Effect.Effect.Context<typeof list> | Here | Registry.AtomRegistry
 
-      const show = (next: Snapshot) =>
-        Effect.suspend(() => {
-          snapshot = next
-          return Queue.offer(out, next)
-        })
+/** Emits what there is whenever that changes, and does not end but with the page. */
+const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
+  Effect.gen(function* () {
+    const http = yield* Here
+    const registry = yield* Registry.AtomRegistry
+    const out = yield* Queue.sliding<Snapshot>(1)
+    let snapshot = empty
+    let cursor: EventId | undefined
+    let failures = 0
+    const stale: Stale = { vms: new Set(), volumes: new Set(), operations: new Set(), hosts: false, images: false }
+    /** what is still being listed */
+    const rest = yield* FiberHandle.make<void, never>()
+    /** whether what is shown was read, and is brought up to date by the cursor's events */
+    let listed = false
+    /** what was told meanwhile, and is told again in the end: a page may be of before; null: all is here */
+    let meanwhile: Array<Event> | null = null
 
-      /** A list of all that there is, of moments after the cursor's: events from there on bring it up to date. */
-      const opened = Effect.gen(function* () {
-        failures = 0
-        if (listed) {
-          yield* show({ ...snapshot, connection: { _tag: "live" } })
-          return
-        }
-        yield* FiberHandle.clear(rest)
-        const first = yield* list
-        listed = true
-        meanwhile = []
-        yield* show(first.snapshot)
-        const vms = following(
-          first.vms,
-          (page) => vmsFrom(laterPage, page),
-          (page) => {
-            const vms = withAll(snapshot.vms, page.items)
-            return show({ ...snapshot, vms, coming: { ...snapshot.coming, vms: restOf(page, vms.size) } })
-          }
-        )
-        const volumes = following(
-          first.volumes,
-          (page) => volumesFrom(laterPage, page),
-          (page) => {
-            const volumes = withAll(snapshot.volumes, page.items)
-            return show({ ...snapshot, volumes, coming: { ...snapshot.coming, volumes: restOf(page, volumes.size) } })
-          }
-        )
-        const older = Effect.flatMap(
-          patiently(operationsOf(mostOperations)),
-          Option.match({
-            onNone: () => Effect.void,
-            onSome: ({ items }) => {
-              const all = new Map([...items, ...snapshot.operations].map((one) => [one.id, one]))
-              return show({ ...snapshot, operations: newest(all.values()) })
-            }
-          })
-        )
-        yield* FiberHandle.run(
-          rest,
-          Effect.zipRight(
-            Effect.all([vms, volumes, older], { discard: true }),
-            Effect.suspend(() => {
-              const told = meanwhile ?? []
-              meanwhile = null
-              return told.length === 0 ? Effect.void : show(apply(snapshot, told, stale))
-            })
-          )
-        )
+    const show = (next: Snapshot) =>
+      Effect.suspend(() => {
+        snapshot = next
+        return Queue.offer(out, next)
       })
 
-      const take = (messages: ReadonlyArray<EventStream.Message>) =>
-        Effect.gen(function* () {
-          const events: Array<Event> = []
-          for (const message of messages) {
-            if (message.event === "lost") {
-              cursor = undefined
-              listed = false
-              snapshot = { ...snapshot, connection: { _tag: "loading" } }
-              return yield* new Problem.Gone({ status: 410, code: "events_lost", title: "Events are lost", detail: "" })
-            }
-            const number = Number(message.id)
-            if (message.id !== undefined && isEventId(number)) cursor = number
-            // one of a type that only a newer controller has is none of ours
-            if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
+    /** A list of all that there is, of moments after the cursor's: events from there on bring it up to date. */
+    const opened = Effect.gen(function* () {
+      failures = 0
+      if (listed) {
+        yield* show({ ...snapshot, connection: { _tag: "live" } })
+        return
+      }
+      yield* FiberHandle.clear(rest)
+      const first = yield* list
+      listed = true
+      meanwhile = []
+      yield* show(first.snapshot)
+      const vms = following(
+        first.vms,
+        (page) => vmsFrom(laterPage, page),
+        (page) => {
+          const vms = withAll(snapshot.vms, page.items)
+          return show({ ...snapshot, vms, coming: { ...snapshot.coming, vms: restOf(page, vms.size) } })
+        }
+      )
+      const volumes = following(
+        first.volumes,
+        (page) => volumesFrom(laterPage, page),
+        (page) => {
+          const volumes = withAll(snapshot.volumes, page.items)
+          return show({ ...snapshot, volumes, coming: { ...snapshot.coming, volumes: restOf(page, volumes.size) } })
+        }
+      )
+      const older = Effect.flatMap(
+        patiently(operationsOf(mostOperations)),
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: ({ items }) => {
+            const all = new Map([...items, ...snapshot.operations].map((one) => [one.id, one]))
+            return show({ ...snapshot, operations: newest(all.values()) })
           }
-          const first = !listed
-          if (snapshot.connection._tag !== "live") yield* opened
-          if (first) {
-            const after = events[0] === undefined ? (cursor ?? null) : events[0].id - 1
-            yield* show({ ...snapshot, recent: { events: [], after } })
-          }
-          if (events.length === 0) return
-          meanwhile?.push(...events)
-          yield* show({ ...apply(snapshot, events, stale), recent: withRecent(snapshot.recent, events) })
         })
-
-      /** How often somebody had signed in when it was connected last. */
-      let signedIn = 0
-
-      const connected = Stream.suspend(() => {
-        signedIn = registry.get(signedInAtom)
-        return EventStream.connection(http, cursor === undefined ? {} : { after: cursor })
-      }).pipe(
-        Stream.groupedWithin(2000, "50 millis"),
-        Stream.runForEach((messages) => take(Chunk.toReadonlyArray(messages)))
       )
-
-      const reading = Effect.gen(function* () {
-        if (!isStale(stale) || snapshot.connection._tag !== "live") return
-        const change = yield* freshen(stale)
-        yield* show(change(snapshot))
-      }).pipe(
-        // the connection itself tells what is wrong, and then everything is read anew
-        Effect.catchAll(() =>
-          Effect.sync(() => {
-            stale.hosts = true
+      yield* FiberHandle.run(
+        rest,
+        Effect.zipRight(
+          Effect.all([vms, volumes, older], { discard: true }),
+          Effect.suspend(() => {
+            const told = meanwhile ?? []
+            meanwhile = null
+            return told.length === 0 ? Effect.void : show(apply(snapshot, told, stale))
           })
-        ),
-        Effect.zipRight(Effect.sleep("150 millis")),
-        Effect.forever
+        )
       )
+    })
 
-      const staying: Effect.Effect<void, never, Effect.Effect.Context<typeof list>> = connected.pipe(
-        // a mistake of the page's own, too: it would say to be connecting for ever
-        Effect.catchAllCause((cause) => {
-          if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
-          const error = Option.getOrNull(Cause.failureOption(cause))
-          if (isUnknown(error)) {
-            // who has signed in meanwhile was not asked as who they are now
-            if (registry.get(signedInAtom) !== signedIn) return staying
-            const told = show({ ...snapshot, connection: { _tag: "signedOut" } })
-            // what happens until then is caught up with
-            const again = Effect.async<void>((resume) =>
-              Effect.sync(registry.subscribe(signedInAtom, () => resume(Effect.void)))
-            )
-            return Effect.zipRight(told, Effect.zipRight(again, staying))
-          }
-          // what a mistake left half done is read anew
-          if (error === null) listed = false
-          if (!listed) cursor = undefined
-          if (error instanceof Problem.Gone) {
+    const take = (messages: ReadonlyArray<EventStream.Message>) =>
+      Effect.gen(function* () {
+        const events: Array<Event> = []
+        for (const message of messages) {
+          if (message.event === "lost") {
             cursor = undefined
             listed = false
             snapshot = { ...snapshot, connection: { _tag: "loading" } }
-            return staying
+            return yield* new Problem.Gone({ status: 410, code: "events_lost", title: "Events are lost", detail: "" })
           }
-          const since = snapshot.connection._tag === "lost" ? snapshot.connection.since : Date.now()
-          const pause = pauses[Math.min(failures++, pauses.length - 1)] ?? "4 seconds"
-          const told =
-            snapshot.connection._tag === "loading" && error !== null
-              ? Effect.void
-              : show({ ...snapshot, connection: { _tag: "lost", since, words: wordsOfCause(cause) } })
-          return Effect.zipRight(told, Effect.zipRight(Effect.sleep(pause), staying))
-        })
-      )
+          const number = Number(message.id)
+          if (message.id !== undefined && isEventId(number)) cursor = number
+          // one of a type that only a newer controller has is none of ours
+          if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
+        }
+        const first = !listed
+        if (snapshot.connection._tag !== "live") yield* opened
+        if (first) {
+          const after = events[0] === undefined ? (cursor ?? null) : events[0].id - 1
+          yield* show({ ...snapshot, recent: { events: [], after } })
+        }
+        if (events.length === 0) return
+        meanwhile?.push(...events)
+        yield* show({ ...apply(snapshot, events, stale), recent: withRecent(snapshot.recent, events) })
+      })
 
-      yield* Effect.forkScoped(staying)
-      yield* Effect.forkScoped(reading)
-      return Stream.fromQueue(out)
-    })
-  )
+    /** How often somebody had signed in when it was connected last. */
+    let signedIn = 0
+
+    const connected = Stream.suspend(() => {
+      signedIn = registry.get(signedInAtom)
+      return EventStream.connection(http, cursor === undefined ? {} : { after: cursor })
+    }).pipe(
+      Stream.groupedWithin(2000, "50 millis"),
+      Stream.runForEach((messages) => take(Chunk.toReadonlyArray(messages)))
+    )
+
+    const reading = Effect.gen(function* () {
+      if (!isStale(stale) || snapshot.connection._tag !== "live") return
+      const change = yield* freshen(stale)
+      yield* show(change(snapshot))
+    }).pipe(
+      // the connection itself tells what is wrong, and then everything is read anew
+      Effect.catchAll(() =>
+        Effect.sync(() => {
+          stale.hosts = true
+        })
+      ),
+      Effect.zipRight(Effect.sleep("150 millis")),
+      Effect.forever
+    )
+
+    const staying: Effect.Effect<void, never, Effect.Effect.Context<typeof list>> = connected.pipe(
+      // a mistake of the page's own, too: it would say to be connecting for ever
+      Effect.catchAllCause((cause) => {
+        if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
+        const error = Option.getOrNull(Cause.failureOption(cause))
+        if (isUnknown(error)) {
+          // who has signed in meanwhile was not asked as who they are now
+          if (registry.get(signedInAtom) !== signedIn) return staying
+          const told = show({ ...snapshot, connection: { _tag: "signedOut" } })
+          // what happens until then is caught up with
+          const again = Effect.async<void>((resume) =>
+            Effect.sync(registry.subscribe(signedInAtom, () => resume(Effect.void)))
+          )
+          return Effect.zipRight(told, Effect.zipRight(again, staying))
+        }
+        // what a mistake left half done is read anew
+        if (error === null) listed = false
+        if (!listed) cursor = undefined
+        if (error instanceof Problem.Gone) {
+          cursor = undefined
+          listed = false
+          snapshot = { ...snapshot, connection: { _tag: "loading" } }
+          return staying
+        }
+        const since = snapshot.connection._tag === "lost" ? snapshot.connection.since : Date.now()
+        const pause = pauses[Math.min(failures++, pauses.length - 1)] ?? "4 seconds"
+        const told =
+          snapshot.connection._tag === "loading" && error !== null
+            ? Effect.void
+            : show({ ...snapshot, connection: { _tag: "lost", since, words: wordsOfCause(cause) } })
+        return Effect.zipRight(told, Effect.zipRight(Effect.sleep(pause), staying))
+      })
+    )
+
+    yield* Effect.forkScoped(staying)
+    yield* Effect.forkScoped(reading)
+    return Stream.fromQueue(out)
+  })
+)
 
 /** Kept for as long as the page is open. @since 0.7.0 @category atoms */
 export const liveAtom = Atom.keepAlive(runtime.atom(follow, { initialValue: empty }))
