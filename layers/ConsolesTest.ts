@@ -13,7 +13,7 @@ import type { Host } from "../src/domain/Host.ts"
 import { Consoles, type Opened } from "../src/services/Consoles.ts"
 import type { DomainRef, Hypervisor } from "../src/services/Hypervisor.ts"
 import { Shell } from "../src/simulator/SerialLine.ts"
-import type { TestHost } from "./HypervisorTest.ts"
+import { isRunning, reached, type TestHost } from "./HypervisorTestHosts.ts"
 
 interface Place {
   readonly host: Host
@@ -32,11 +32,13 @@ export const make = (
   const holders = new Map<string, Mailbox.Mailbox<Uint8Array, HostError>>()
 
   const runs = ({ domain, host }: Place) =>
-    Effect.flatMap(look(host), ({ domains, unreachable }) => {
-      if (unreachable !== null) return new HostUnreachable({ host: host.name, reason: unreachable })
-      const state = domains.get(domain.uuid)?.state ?? "shutoff"
-      return Effect.succeed(state !== "shutoff" && state !== "crashed")
-    })
+    Effect.map(
+      Effect.flatMap(look(host), (there) => reached(host, there)),
+      ({ domains }) => {
+        const known = domains.get(domain.uuid)
+        return known !== undefined && isRunning(known)
+      }
+    )
 
   /** Ends what comes from a guest when it stops, and fails it when its host is lost. */
   const line = (at: Place, began: string | null, typed: (bytes: Uint8Array) => string | null) =>

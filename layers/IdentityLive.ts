@@ -13,22 +13,13 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
+import { randomBytes } from "node:crypto"
 import * as Errors from "../src/domain/Errors.ts"
-import {
-  allows,
-  lesser,
-  localUser,
-  type Principal,
-  type Role,
-  type Token,
-  type TokenId,
-  User,
-  UserName
-} from "../src/domain/Identity.ts"
+import { allows, localUser, type Token, User, UserName } from "../src/domain/Identity.ts"
 import * as Quota from "../src/domain/Quota.ts"
 import { Identity } from "../src/services/Identity.ts"
 import { Database } from "./Database.ts"
+import * as IdentityMemory from "./IdentityMemory.ts"
 import * as Passwords from "./Passwords.ts"
 import * as Identities from "./sql/Identities.ts"
 import * as RequestKeys from "./sql/RequestKeys.ts"
@@ -46,14 +37,7 @@ const mostSessions = 50
 
 const mostTokens = 100
 
-const minute = 60_000
-
-/** To the minute: once in a minute a use is something new. */
-const toTheMinute = (now: number): number => now - (now % minute)
-
 const newSecret = (prefix: string): string => prefix + randomBytes(32).toString("base64url")
-
-const digest = (secret: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(secret)).digest()
 
 const isUserName = Schema.is(UserName)
 
@@ -65,64 +49,6 @@ const mayNoMore =
 const lastAdmin = (name: UserName) =>
   new Errors.UserConflict({ name, reason: "is the last admin: make somebody else one first" })
 
-/** What is found by the hash of a secret. In constant time: that there is a hash that begins alike tells nothing. */
-class Secrets<A extends { readonly hash: string }> {
-  private readonly known = new Map<string, { readonly hash: Buffer; readonly value: A }>()
-
-  set(value: A): void {
-    const hash = Buffer.from(value.hash, "hex")
-    this.known.set(hash.toString("latin1"), { hash, value })
-  }
-  find(secret: Redacted.Redacted): A | undefined {
-    const hash = digest(secret)
-    const found = this.known.get(hash.toString("latin1"))
-    return found !== undefined && timingSafeEqual(found.hash, hash) ? found.value : undefined
-  }
-  /** Takes out those that are meant. */
-  remove(meant: (value: A) => boolean): void {
-    for (const [key, { value }] of this.known) if (meant(value)) this.known.delete(key)
-  }
-  values(): ReadonlyArray<A> {
-    return Array.from(this.known.values(), ({ value }) => value)
-  }
-}
-
-/** When each was last used, and which of that is not stored yet. */
-class Uses<Key> {
-  private readonly last = new Map<Key, number>()
-  private unsaved = new Set<Key>()
-
-  note(key: Key, now: number): void {
-    const at = toTheMinute(now)
-    if (this.last.get(key) === at) return
-    this.last.set(key, at)
-    this.unsaved.add(key)
-  }
-  get(key: Key): number | null {
-    return this.last.get(key) ?? null
-  }
-  load(key: Key, at: number): void {
-    this.last.set(key, at)
-  }
-  forget(key: Key): void {
-    this.last.delete(key)
-    this.unsaved.delete(key)
-  }
-  /** Those that are not stored yet; they count as stored from now on. */
-  take(): ReadonlyArray<readonly [Key, number]> {
-    const taken = [...this.unsaved].flatMap((key) => {
-      const at = this.last.get(key)
-      return at === undefined ? [] : [[key, at] as const]
-    })
-    this.unsaved = new Set()
-    return taken
-  }
-  /** They were not stored after all. */
-  giveBack(taken: ReadonlyArray<readonly [Key, number]>): void {
-    for (const [key] of taken) if (this.last.has(key)) this.unsaved.add(key)
-  }
-}
-
 const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
   const { read, sql, writeSimply } = yield* Database
   const passwords = yield* Passwords.make
@@ -130,90 +56,22 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
   const clock = yield* Effect.clock
   const now = (): number => clock.unsafeCurrentTimeMillis()
 
-  const users = new Map<UserName, Identities.UserRow>()
-  const tokens = new Secrets<Identities.TokenRow>()
-  const sessions = new Secrets<Identities.SessionRow>()
-  const tokenUses = new Uses<TokenId>()
-  const sessionUses = new Uses<string>()
-  /** what `anybody` looks at: users with a password, and when the last token expires (0: there is none) */
-  let withPassword = 0
-  let lastExpiry = 0
-
-  const count = (): void => {
-    withPassword = 0
-    for (const { passwordHash } of users.values()) if (passwordHash !== null) withPassword++
-    lastExpiry = tokens
-      .values()
-      .reduce((latest, { expiresAt }) => Math.max(latest, expiresAt ?? Number.MAX_SAFE_INTEGER), 0)
-  }
-
-  const keepUser = (row: Identities.UserRow): void => {
-    users.set(row.name, row)
-    count()
-  }
-  const rememberToken = (row: Identities.TokenRow): void => {
-    tokens.set(row)
-    if (row.lastUsedAt !== null) tokenUses.load(row.id, row.lastUsedAt)
-  }
-  const keepToken = (row: Identities.TokenRow): void => {
-    rememberToken(row)
-    count()
-  }
-  const keepSession = (row: Identities.SessionRow): void => {
-    sessions.set(row)
-    sessionUses.load(row.hash, row.lastUsedAt)
-  }
-  const dropTokens = (meant: (token: Identities.TokenRow) => boolean): void => {
-    tokens.remove((token) => {
-      const gone = meant(token)
-      if (gone) tokenUses.forget(token.id)
-      return gone
-    })
-    count()
-  }
-  const dropSessions = (meant: (session: Identities.SessionRow) => boolean): void =>
-    sessions.remove((session) => {
-      const gone = meant(session)
-      if (gone) sessionUses.forget(session.hash)
-      return gone
-    })
+  const memory = IdentityMemory.make()
+  const { sessions, sessionUses, tokens, tokenUses, users } = memory
 
   yield* read(
     "read users and tokens",
     Effect.gen(function* () {
-      for (const row of yield* Identities.users(sql)) users.set(row.name, row)
-      for (const row of yield* Identities.tokens(sql)) rememberToken(row)
-      for (const row of yield* Identities.sessions(sql)) keepSession(row)
-      count()
+      memory.load({
+        users: yield* Identities.users(sql),
+        tokens: yield* Identities.tokens(sql),
+        sessions: yield* Identities.sessions(sql)
+      })
     })
   )
 
   const userOf = (row: Identities.UserRow): User => new User(Identities.userFields(row))
   const tokenOf = (row: Identities.TokenRow): Token => Identities.tokenOf(row, tokenUses.get(row.id))
-  const principal = (user: UserName, role: Role, via: Principal["via"], tokenId: TokenId | null): Principal => ({
-    user,
-    role,
-    via,
-    tokenId
-  })
-
-  const byToken = (secret: Redacted.Redacted, now: number): Option.Option<Principal> => {
-    const token = tokens.find(secret)
-    if (token === undefined || (token.expiresAt !== null && token.expiresAt <= now)) return Option.none()
-    const owner = users.get(token.owner)
-    if (owner === undefined || owner.disabled) return Option.none()
-    tokenUses.note(token.id, now)
-    return Option.some(principal(owner.name, lesser(token.role, owner.role), "token", token.id))
-  }
-
-  const bySession = (secret: Redacted.Redacted, now: number): Option.Option<Principal> => {
-    const session = sessions.find(secret)
-    if (session === undefined || session.expiresAt <= now) return Option.none()
-    const user = users.get(session.user)
-    if (user === undefined || user.disabled) return Option.none()
-    sessionUses.note(session.hash, now)
-    return Option.some(principal(user.name, user.role, "session", null))
-  }
 
   const unconfirmed = () => Effect.void
 
@@ -246,7 +104,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
         for (const [hash, at] of usedSessions) yield* Identities.sessionUsed(sql, hash, at)
         yield* Identities.deleteExpiredSessions(sql, now)
       }),
-      () => dropSessions(({ expiresAt }) => expiresAt <= now)
+      () => memory.dropSessions(({ expiresAt }) => expiresAt <= now)
     ).pipe(
       Effect.onError(() =>
         Effect.sync(() => {
@@ -261,9 +119,9 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
   yield* Effect.forkScoped(Effect.schedule(storeOrTell, Schedule.spaced("1 minute")))
 
   return Identity.of({
-    anybody: Effect.sync(() => withPassword > 0 || lastExpiry > now()),
-    byToken: (secret) => Effect.sync(() => byToken(secret, now())),
-    bySession: (secret) => Effect.sync(() => bySession(secret, now())),
+    anybody: Effect.sync(() => memory.anybody(now())),
+    byToken: (secret) => Effect.sync(() => memory.byToken(secret, now())),
+    bySession: (secret) => Effect.sync(() => memory.bySession(secret, now())),
 
     signIn: Effect.fn("Identity.signIn")(function* (name, password) {
       const user = knownUser(name)
@@ -273,25 +131,25 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const now = yield* Clock.currentTimeMillis
       const secret = Redacted.make(newSecret("vms_"))
       const session = {
-        hash: digest(secret).toString("hex"),
+        hash: IdentityMemory.digest(secret).toString("hex"),
         user: user.name,
         expiresAt: now + sessionLength,
-        lastUsedAt: toTheMinute(now)
+        lastUsedAt: IdentityMemory.toTheMinute(now)
       }
       const dropped = yield* writeSimply(
         `sign ${user.name} in`,
         Identities.insertSession(sql, session, user.passwordHash, mostSessions),
         (gone) => {
           if (gone === null) return
-          keepSession(session)
-          dropSessions(({ hash }) => gone.includes(hash))
+          memory.keepSession(session)
+          memory.dropSessions(({ hash }) => gone.includes(hash))
         }
       )
       // the password was changed, or the user disabled or removed, while it was looked at
       if (dropped === null) return Option.none()
       const role = users.get(user.name)?.role ?? user.role
       return Option.some({
-        principal: principal(user.name, role, "session", null),
+        principal: IdentityMemory.principal(user.name, role, "session", null),
         secret,
         expiresAt: session.expiresAt
       })
@@ -305,7 +163,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
       const session = sessions.find(secret)
       if (session === undefined) return
       yield* writeSimply(`sign ${session.user} out`, Identities.deleteSession(sql, session.hash), () =>
-        dropSessions(({ hash }) => hash === session.hash)
+        memory.dropSessions(({ hash }) => hash === session.hash)
       )
     }),
 
@@ -348,7 +206,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           yield* confirm(userOf(row))
           return row
         }),
-        keepUser
+        memory.keepUser
       )
       return userOf(stored)
     }),
@@ -385,8 +243,8 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           return { row, ends }
         }),
         ({ ends, row }) => {
-          keepUser(row)
-          if (ends) dropSessions(({ user }) => user === name)
+          memory.keepUser(row)
+          if (ends) memory.dropSessions(({ user }) => user === name)
         }
       )
       return userOf(row)
@@ -404,11 +262,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           yield* RequestKeys.disown(sql, name)
           yield* confirm(userOf(before))
         }),
-        () => {
-          users.delete(name)
-          dropTokens(({ owner }) => owner === name)
-          dropSessions(({ user }) => user === name)
-        }
+        () => memory.dropUser(name)
       )
     ),
 
@@ -438,7 +292,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
         })
       }
       const secret = Redacted.make(newSecret("vmf_"))
-      const hash = digest(secret).toString("hex")
+      const hash = IdentityMemory.digest(secret).toString("hex")
       const row = yield* writeSimply(
         `create a token of ${owner}`,
         Effect.gen(function* () {
@@ -460,7 +314,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           yield* confirm(tokenOf(made))
           return made
         }),
-        keepToken
+        memory.keepToken
       )
       return { token: tokenOf(row), secret }
     }),
@@ -475,7 +329,7 @@ const make = Effect.fnUntraced(function* ({ keep = 100_000 }: Options) {
           yield* keepingAdmins(before.owner, mayNoMore, Identities.deleteToken(sql, id))
           yield* confirm(tokenOf(before))
         }),
-        () => dropTokens((token) => token.id === id)
+        () => memory.dropTokens((token) => token.id === id)
       )
     ),
 

@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Xml from "../src/libvirt/Xml.ts"
-import { HostUnreachable } from "../src/domain/Errors.ts"
 import type { GuestFacts, GuestReading } from "../src/domain/Guest.ts"
 import type { Host } from "../src/domain/Host.ts"
 import * as Picture from "../src/libvirt/Picture.ts"
@@ -18,7 +17,7 @@ import type { HostFacts } from "../src/domain/Host.ts"
 import type { Counters } from "../src/domain/Statistics.ts"
 import type { DomainRef } from "../src/services/Hypervisor.ts"
 import { Inspector } from "../src/services/Inspector.ts"
-import type { TestDomain, TestHost } from "./HypervisorTest.ts"
+import { isRunning, reached, type TestDomain, type TestHost } from "./HypervisorTestHosts.ts"
 
 /** What guests do, from outside. @since 0.6.0 @category services */
 export class InspectorTestState extends Context.Tag("vmfabric/InspectorTestState")<
@@ -37,8 +36,6 @@ export class InspectorTestState extends Context.Tag("vmfabric/InspectorTestState
   }
 >() {}
 
-const isRunning = ({ state }: TestDomain): boolean => state !== "shutoff" && state !== "crashed"
-
 const mebibyte = 1024 ** 2
 
 const empty = new Uint8Array(0)
@@ -54,12 +51,7 @@ export const make = (look: (host: Host) => Effect.Effect<TestHost>) => {
   /** by domain */
   const agents = new Map<string, GuestReading>()
 
-  const reach = (host: Host) =>
-    Effect.flatMap(look(host), (there) =>
-      there.unreachable === null
-        ? Effect.succeed(there)
-        : new HostUnreachable({ host: host.name, reason: there.unreachable })
-    )
+  const reach = (host: Host) => Effect.flatMap(look(host), (there) => reached(host, there))
 
   const domainOn = (host: Host, { uuid }: DomainRef) =>
     Effect.map(reach(host), (there) => ({ there, domain: Option.fromNullable(there.domains.get(uuid)) }))

@@ -1,5 +1,5 @@
 /**
- * The part of the inventory that VMs are made from: images and instance types.
+ * The part of the inventory that VMs are made from: images, and what is published as one, and instance types.
  *
  * @since 0.1.0
  */
@@ -11,12 +11,12 @@ import * as Option from "effect/Option"
 import * as Errors from "../src/domain/Errors.ts"
 import { type ImageId, InstanceTypeId } from "../src/domain/Ids.ts"
 import { hindrance, type Image, type ImageOrigin } from "../src/domain/Image.ts"
-import type { Inventory, NewImage } from "../src/services/Inventory.ts"
+import type { Inventory, NewImage, Publishable, Published, PublishView } from "../src/services/Inventory.ts"
 import type { Database } from "./Database.ts"
 import * as Fleet from "./sql/Fleet.ts"
 import * as Hosts from "./sql/Hosts.ts"
-import type * as Operations from "./sql/Operations.ts"
 import * as Rows from "./sql/Rows.ts"
+import type { Tables } from "./sql/Tables.ts"
 
 /** A new row, whoever makes it. */
 interface ImageToBe extends Omit<NewImage, "origin"> {
@@ -26,7 +26,7 @@ interface ImageToBe extends Omit<NewImage, "origin"> {
 /** `service` are calls of `Inventory`; the others are for bodies of its transactions. @since 0.8.0 @category constructors */
 export const make = (
   { read, sql, statement, write }: Database["Type"],
-  operations: ReturnType<typeof Operations.make>
+  { operations, vms, volumes }: Pick<Tables, "operations" | "vms" | "volumes">
 ) => {
   /** Read when it is asked for, which every creation does, and kept until a commit changes it. */
   const keeping = <A>(action: string, select: Effect.Effect<A, SqlError>) => {
@@ -132,6 +132,27 @@ export const make = (
   const removeImage = (id: ImageId) =>
     sql`update images set state = 'deleted', offered = 0, source = source || '#' || id where id = ${id} and state <> 'deleted'`
 
+  /** What is to be published, free for it. */
+  const publishable = Effect.fnUntraced(function* (of: Publishable) {
+    if ("vm" in of) {
+      const vm = yield* vms.present(of.vm)
+      yield* vms.checkFree(of.vm)
+      return { vm, volume: null, snapshot: null } satisfies PublishView
+    }
+    const snapshot = "snapshot" in of ? yield* volumes.findSnapshot(of.snapshot) : null
+    if (snapshot !== null && snapshot.state !== "ready") {
+      return yield* new Errors.SnapshotNotFound({ snapshotId: snapshot.id })
+    }
+    const volumeId = "volume" in of ? of.volume : snapshot?.volumeId
+    if (volumeId === undefined) return yield* Effect.dieMessage("neither a volume nor a snapshot is to be published")
+    const volume = yield* volumes.find(volumeId)
+    if (volume.state === "failed") return yield* new Errors.VolumeNotFound({ volumeId })
+    yield* volumes.checkFree(volumeId)
+    if (volume.vmId === null) return { vm: null, volume, snapshot } satisfies PublishView
+    yield* vms.checkFree(volume.vmId)
+    return { vm: yield* vms.find(volume.vmId), volume, snapshot } satisfies PublishView
+  })
+
   const service = {
     images: Effect.map(images.get, ({ offered }) => offered),
     image: (id) =>
@@ -165,6 +186,35 @@ export const make = (
         }),
         forgetImages
       ).pipe(Effect.withSpan("Inventory.addImage")),
+    publishImage: (of, decide, confirm) =>
+      write(
+        "begin to publish an image",
+        Effect.gen(function* () {
+          const view = yield* publishable(of)
+          const { snapshot, vm, volume } = view
+          const now = yield* Clock.currentTimeMillis
+          const origin = "vm" in of ? "vm" : "volume" in of ? "volume" : "snapshot"
+          const id = "vm" in of ? of.vm : "volume" in of ? of.volume : of.snapshot
+          const image = yield* insertImage(
+            { config: yield* decide(view), origin, state: "quarantine", wanted: { of: id } },
+            now
+          )
+          const operation = yield* operations.insert(
+            {
+              kind: volume === null ? "PublishVm" : "PublishVolume",
+              vmId: vm?.id ?? null,
+              volumeId: volume?.id ?? null,
+              snapshotId: snapshot?.id ?? null,
+              detail: { image: image.id }
+            },
+            now
+          )
+          const published: Published = { ...view, image, operation }
+          if (confirm !== undefined) yield* confirm(published)
+          return published
+        }),
+        forgetImages
+      ).pipe(Effect.withSpan("Inventory.publishImage")),
     settleImage: Effect.fn("Inventory.settleImage")((id, state, reason) =>
       write(
         `settle image ${id}`,
@@ -273,5 +323,8 @@ export const make = (
     forgetImages()
   }
 
-  return { forget, insertImage, needUsable, service, typeNotFound, typeRow }
+  return { forget, needUsable, service, typeNotFound, typeRow }
 }
+
+/** @since 0.12.0 @category models */
+export type Catalogue = ReturnType<typeof make>

@@ -15,7 +15,7 @@ import * as Fleet from "./sql/Fleet.ts"
 import type * as HostUsages from "./sql/HostUsages.ts"
 import * as Pages from "./sql/Pages.ts"
 import * as RequestKeys from "./sql/RequestKeys.ts"
-import type * as Volumes from "./sql/Volumes.ts"
+import type { Tables } from "./sql/Tables.ts"
 
 type Served =
   | "admitVolume"
@@ -36,7 +36,7 @@ type Served =
 /** `service` are calls of `Inventory`. @since 0.8.0 @category constructors */
 export const make = Effect.fnUntraced(function* (
   { read, sql, write }: Database["Type"],
-  volumeRows: ReturnType<typeof Volumes.make>,
+  { volumes: volumeRows }: Pick<Tables, "volumes">,
   usages: HostUsages.HostUsages
 ) {
   const existingVolumes = new ById<VolumeId, Volume>()
@@ -53,7 +53,7 @@ export const make = Effect.fnUntraced(function* (
           "admit a volume",
           Effect.gen(function* () {
             const { key } = request
-            const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateVolume")
+            const before = yield* RequestKeys.find(sql, key, "CreateVolume")
             if (before?.volumeId !== undefined && before.volumeId !== null) {
               const volume = yield* Effect.orDie(volumeRows.find(before.volumeId))
               return { result: { volume, operation: before }, hosts: [] }
@@ -61,8 +61,7 @@ export const make = Effect.fnUntraced(function* (
             const now = yield* Clock.currentTimeMillis
             const usage = yield* usages.now
             const result = yield* volumeRows.admit(request, (source) => place(usage, source), now)
-            if (key !== undefined)
-              yield* RequestKeys.keep(sql, key, { _tag: "Operation", operation: result.operation }, now)
+            yield* RequestKeys.keepOperation(sql, key, result.operation, now)
             if (confirm !== undefined) yield* confirm(result)
             return { result, hosts: [result.volume.hostId] }
           }),
@@ -75,16 +74,14 @@ export const make = Effect.fnUntraced(function* (
         usages.changing(
           `change volume ${id}`,
           Effect.gen(function* () {
-            const before = key === undefined ? null : yield* RequestKeys.find(sql, key, "CreateSnapshot")
+            const before = yield* RequestKeys.find(sql, key, "CreateSnapshot")
             if (before?.snapshotId !== undefined && before.snapshotId !== null) {
               const snapshot = yield* Effect.orDie(volumeRows.findSnapshot(before.snapshotId))
               return { result: { volume: yield* volumeRows.find(id), operation: before, snapshot }, hosts: [] }
             }
             const now = yield* Clock.currentTimeMillis
             const changed = yield* volumeRows.change(id, vmId, decide, now)
-            const { operation } = changed.result
-            if (key !== undefined && operation !== null)
-              yield* RequestKeys.keep(sql, key, { _tag: "Operation", operation }, now)
+            yield* RequestKeys.keepOperation(sql, key, changed.result.operation, now)
             if (confirm !== undefined) yield* confirm(changed.result)
             return changed
           }),

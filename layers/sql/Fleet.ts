@@ -72,7 +72,7 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
     kept.add(row.id)
     if (row.active && row.origin === "api") {
       problems.push(
-        `host ${formatAddress(config.address)} (pm ${row.id}) was added by API and is in the machine file, too: ` +
+        `host ${formatAddress(config.address)} (id ${row.id}) was added by API and is in the machine file, too: ` +
           `remove its line, or start without it and remove the host by API first`
       )
       continue
@@ -81,7 +81,7 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
       const there = yield* whatIsOn(sql, row.id)
       if (there !== undefined) {
         problems.push(
-          `host ${formatAddress(config.address)} (pm ${row.id}): its path cannot become ${config.path} while ${there.text} ` +
+          `host ${formatAddress(config.address)} (id ${row.id}): its path cannot become ${config.path} while ${there.text} ` +
             `${there.several ? "have their disks" : "has its disk"} in ${row.config.path}`
         )
       }
@@ -98,7 +98,7 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
     const there = yield* whatIsOn(sql, row.id)
     if (there !== undefined) {
       problems.push(
-        `host ${formatAddress(row.config.address)} (pm ${row.id}) is no longer in the machine file, but has ${there.text}: ` +
+        `host ${formatAddress(row.config.address)} (id ${row.id}) is no longer in the machine file, but has ${there.text}: ` +
           `put its line back, or destroy what is there first`
       )
     }

@@ -97,7 +97,7 @@ export const add = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
     const whose = row.origin === "file" ? "it is in the machine file" : "it was added before"
     return yield* conflict(
       { name: formatAddress(config.address) },
-      `is pm ${row.id} already: ${whose}; a machine is one host, whichever user logs in`
+      `is host ${row.id} already: ${whose}; a machine is one host, whichever user logs in`
     )
   }
   const text = Rows.encodeHostConfig(config)

@@ -61,12 +61,13 @@ export const led = (
   return all === undefined ? one(sql, request) : Effect.zipRight(one(sql, all), one(sql, request))
 }
 
-/** The operation that the request led to before; null: it is new, or is tried anew. @since 0.3.0 @category statements */
+/** The operation that the request led to before; null: it has no key, is new, or is tried anew. @since 0.3.0 @category statements */
 export const find = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
-  request: RequestKey,
+  request: RequestKey | undefined,
   kind: "CreateVm" | "CreateVolume" | "CreateSnapshot" | "AttachNic"
 ): Effect.fn.Return<Operation | null, Errors.KeyReused | SqlError> {
+  if (request === undefined) return null
   const before = yield* led(sql, request)
   if (before === null) return null
   if (before._tag === "Thing" || before.operation.kind !== kind) {
@@ -94,6 +95,15 @@ export const keep = Effect.fnUntraced(function* (
     values (${asker ?? nobody}, ${key}, 0, ${among.fingerprint}, ${operation}, ${thing}, ${id}, ${now})
     on conflict (asker, key, number) do update set created_at = excluded.created_at`
 })
+
+/** That it led to the operation; nothing, when it has no key or led to none. @since 0.12.0 @category statements */
+export const keepOperation = (
+  sql: SqlClient.SqlClient,
+  request: RequestKey | undefined,
+  operation: Operation | null,
+  now: number
+) =>
+  request === undefined || operation === null ? Effect.void : keep(sql, request, { _tag: "Operation", operation }, now)
 
 /**
  * Of a user who is removed: another one of that name is somebody else. Their own keys are gone with them, and what led to them leads to nobody any more.

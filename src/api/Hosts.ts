@@ -100,7 +100,7 @@ export const HostList = listOf(Host, "HostList", [
     name: "root@h2",
     address: { user: "root", host: "h2", port: 22 },
     status: "down",
-    reason: "sshd does not answer, from pm 1 neither",
+    reason: "sshd does not answer, from host 1 neither",
     since: DateTime.unsafeMake("2026-01-02T03:04:05.006Z"),
     signs: { ssh: "silent", libvirt: "unknown", peers: "silent" },
     maintenance: false,

@@ -181,7 +181,7 @@ const wanted = {
 }
 
 /** An image is none of it: which one is the first may change. */
-const unsaid = { ...Domain.unsaid, nics: [{}] }
+const unsaid = { ...Domain.unsaid, nics: [{}], sshKeys: [] }
 
 const nicsOf = <A, I>(nic: Schema.Schema<A, I>) => Schema.Array(nic).pipe(Schema.maxItems(nicSlots))
 

@@ -24,16 +24,15 @@ export class NoSuchId extends Schema.TaggedError<NoSuchId>()("NoSuchId", {
 
 /** @since 0.1.0 @category errors */
 export class VmNotFound extends Schema.TaggedError<VmNotFound>()("VmNotFound", { vmId: Schema.Number }) {
-  // word for word what the original program answers
   override get message(): string {
-    return `vmid : ${this.vmId} does not exist`
+    return `VM ${this.vmId} does not exist`
   }
 }
 
 /** @since 0.1.0 @category errors */
 export class HostNotFound extends Schema.TaggedError<HostNotFound>()("HostNotFound", { hostId: Schema.Number }) {
   override get message(): string {
-    return `pmid : ${this.hostId} does not exist`
+    return `host ${this.hostId} does not exist`
   }
 }
 
@@ -43,7 +42,7 @@ export class ImageNotFound extends Schema.TaggedError<ImageNotFound>()("ImageNot
   known: Schema.Array(Schema.Number)
 }) {
   override get message(): string {
-    return `image_id : ${this.imageId} does not exist${among(this.known)}`
+    return `image ${this.imageId} does not exist${among(this.known)}`
   }
 }
 
@@ -53,7 +52,7 @@ export class InstanceTypeNotFound extends Schema.TaggedError<InstanceTypeNotFoun
   known: Schema.Array(Schema.Number)
 }) {
   override get message(): string {
-    return `instance_type : ${this.tid} does not exist${among(this.known)}`
+    return `instance type ${this.tid} does not exist${among(this.known)}`
   }
 }
 
@@ -123,7 +122,7 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
 
 const named = ({ host }: HostRefusal): string => host
 
-const numbered = ({ host, hostId }: HostRefusal): string => `pm ${hostId} (${host})`
+const numbered = ({ host, hostId }: HostRefusal): string => `host ${hostId} (${host})`
 
 /** By reason, the one of most hosts first. */
 const together = (refusals: ReadonlyArray<HostRefusal>, nameOf: (refusal: HostRefusal) => string): string => {
@@ -236,9 +235,8 @@ export class GuestIgnores extends Schema.TaggedError<GuestIgnores>()("GuestIgnor
 export class VolumeNotFound extends Schema.TaggedError<VolumeNotFound>()("VolumeNotFound", {
   volumeId: Schema.Number
 }) {
-  // word for word what the original program answers
   override get message(): string {
-    return `volumeid : ${this.volumeId} does not exist`
+    return `volume ${this.volumeId} does not exist`
   }
 }
 
@@ -247,7 +245,7 @@ export class SnapshotNotFound extends Schema.TaggedError<SnapshotNotFound>()("Sn
   snapshotId: Schema.Number
 }) {
   override get message(): string {
-    return `snapshotid : ${this.snapshotId} does not exist`
+    return `snapshot ${this.snapshotId} does not exist`
   }
 }
 
@@ -258,7 +256,7 @@ export class VolumeBusy extends Schema.TaggedError<VolumeBusy>()("VolumeBusy", {
   doing: Schema.String
 }) {
   override get message(): string {
-    return `volumeid : ${this.volumeId} is busy (${this.doing}): try again when that has ended`
+    return `volume ${this.volumeId} is busy (${this.doing}): try again when that has ended`
   }
 }
 
@@ -269,7 +267,7 @@ export class VolumeConflict extends Schema.TaggedError<VolumeConflict>()("Volume
   reason: Schema.String
 }) {
   override get message(): string {
-    return `volumeid : ${this.volumeId} ${this.reason}`
+    return `volume ${this.volumeId} ${this.reason}`
   }
 }
 
@@ -312,7 +310,7 @@ export class NicConflict extends Schema.TaggedError<NicConflict>()("NicConflict"
   reason: Schema.String
 }) {
   override get message(): string {
-    return `vmid : ${this.vmId} ${this.reason}`
+    return `VM ${this.vmId} ${this.reason}`
   }
 }
 
@@ -323,7 +321,7 @@ export class ConsoleBusy extends Schema.TaggedError<ConsoleBusy>()("ConsoleBusy"
   holder: Schema.String
 }) {
   override get message(): string {
-    return `${this.holder} has the serial console of VM ${this.vmId}, which takes one at a time: ask for it with force to take it over`
+    return `${this.holder} has the serial console of VM ${this.vmId}, which takes one at a time: it can be taken over (with force)`
   }
 }
 
@@ -412,14 +410,14 @@ export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", {
   doing: Schema.String
 }) {
   override get message(): string {
-    return `vmid : ${this.vmId} is busy (${this.doing}): try again when that has ended`
+    return `VM ${this.vmId} is busy (${this.doing}): try again when that has ended`
   }
 }
 
 /** A VM that is not to be destroyed; nothing was changed. @since 0.6.0 @category errors */
 export class VmProtected extends Schema.TaggedError<VmProtected>()("VmProtected", { vmId: Ids.VmId }) {
   override get message(): string {
-    return `vmid : ${this.vmId} is protected against destruction: lift that first (PATCH /api/v1/vms/${this.vmId} with {"protected":false}, or vmfabric vm set ${this.vmId} --unprotect)`
+    return `VM ${this.vmId} is protected against destruction: lift that first (PATCH /api/v1/vms/${this.vmId} with {"protected":false}, or vmfabric vm set ${this.vmId} --unprotect)`
   }
 }
 
@@ -430,7 +428,7 @@ export class VmConflict extends Schema.TaggedError<VmConflict>()("VmConflict", {
   reason: Schema.String
 }) {
   override get message(): string {
-    return `vmid : ${this.vmId} ${this.reason}`
+    return `VM ${this.vmId} ${this.reason}`
   }
 }
 
@@ -465,7 +463,7 @@ export class OperationNotFound extends Schema.TaggedError<OperationNotFound>()("
   operationId: Schema.String
 }) {
   override get message(): string {
-    return `operation : ${this.operationId} does not exist`
+    return `operation ${this.operationId} does not exist`
   }
 }
 
@@ -476,7 +474,7 @@ export class NotCancellable extends Schema.TaggedError<NotCancellable>()("NotCan
   reason: Schema.String
 }) {
   override get message(): string {
-    return `operation : ${this.operationId} cannot be cancelled: ${this.reason}`
+    return `operation ${this.operationId} cannot be cancelled: ${this.reason}`
   }
 }
 
@@ -489,7 +487,7 @@ export class NotRetryable extends Schema.TaggedError<NotRetryable>()("NotRetryab
   by: Schema.NullOr(Ids.OperationId)
 }) {
   override get message(): string {
-    return `operation : ${this.operationId} cannot be retried: ${this.reason}`
+    return `operation ${this.operationId} cannot be retried: ${this.reason}`
   }
 }
 

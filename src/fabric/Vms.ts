@@ -450,14 +450,14 @@ export const layer = Layer.effect(
         onCrash = "leave",
         ...others
       } = request
-      const { nics: askedNics = usualNics, placement: asked = null, sshKeys, userData, ...words } = others
+      const { nics: askedNics = usualNics, placement: asked = null, sshKeys = [], userData, ...words } = others
       yield* checkName(name)
       const nics = yield* Nics.checked(askedNics)
       yield* checkWords(words)
       const placement = yield* placementOf(asked)
       const settings: NewSettings = placement === null ? words : { ...words, placement }
       const more = Object.keys(settings).length === 0 ? [] : [JSON.stringify(settings)]
-      const told = [hostname ?? null, networkConfig ?? null, sshKeys ?? null, userData ?? null]
+      const told = [hostname ?? null, networkConfig ?? null, sshKeys.length === 0 ? null : sshKeys, userData ?? null]
       const isTold = told.some((one) => one !== null)
       const cloudInit = isTold ? yield* CloudInitRules.make(request) : undefined
       const said = [

@@ -47,7 +47,7 @@ const absent = (volume: Volume) => {
   }
 }
 
-const attachedTo = ({ vmId }: Volume) => `is attached to vmid ${vmId ?? 0}`
+const attachedTo = ({ vmId }: Volume) => `is attached to VM ${vmId ?? 0}`
 
 /**
  * A rule that applies only to a volume (or one of its snapshots) that is as it was expected to be. Where nothing is to be done there is nothing to
@@ -98,12 +98,12 @@ export const attach = (view: VolumeView): Decision<Errors.VmNotFound | Errors.Vm
           : `${vmOperation.kind} has not ended`
     return Either.left(new Errors.VmBusy({ vmId: vm.id, operationId: vmOperation.id, doing }))
   }
-  if (!vm.settled) return conflict(volume, `cannot be attached to vmid ${vm.id}, which is ${vm.state}`)
+  if (!vm.settled) return conflict(volume, `cannot be attached to VM ${vm.id}, which is ${vm.state}`)
   const target = targets.find((name) => !neighbours.some((neighbour) => neighbour.target === name))
   if (target === undefined) {
     return conflict(
       volume,
-      `cannot be attached to vmid ${vm.id}, which has ${volumeSlots} volumes and room for no more: detach one first`
+      `cannot be attached to VM ${vm.id}, which has ${volumeSlots} volumes and room for no more: detach one first`
     )
   }
   // from here on the guest may write to it, however the attaching ends
@@ -120,7 +120,7 @@ export const attach = (view: VolumeView): Decision<Errors.VmNotFound | Errors.Vm
           : "was made of a snapshot"
     return conflict(
       volume,
-      `is kept on pm ${volume.hostId} and vmid ${vm.id} runs on pm ${vm.hostId}: without Ceph a volume that ${why} ` +
+      `is kept on host ${volume.hostId} and VM ${vm.id} runs on host ${vm.hostId}: without Ceph a volume that ${why} ` +
         `stays on its host, so attach it to a VM there`
     )
   }
@@ -140,9 +140,7 @@ export const detach = ({ volume }: VolumeView): Decision => {
 }
 
 const cloneNames = (clones: ReadonlyArray<Volume>) =>
-  clones
-    .map(({ id, name, state }) => `volumeid ${id} (${name}${state === "deleted" ? ", in the trash" : ""})`)
-    .join(", ")
+  clones.map(({ id, name, state }) => `volume ${id} (${name}${state === "deleted" ? ", in the trash" : ""})`).join(", ")
 
 /** Who needs a snapshot: clones that are copies (`copies`) do so only until they are made. Undefined: nobody. */
 const neededFor = (clones: ReadonlyArray<Volume>, copies: boolean) => {
@@ -283,7 +281,7 @@ export const revert =
       if (holder !== null && isOpen(holder, seen.get(holder.id))) {
         return conflict(
           volume,
-          `cannot be reverted while vmid ${holder.id} runs with it: stop the VM or detach the volume first`
+          `cannot be reverted while VM ${holder.id} runs with it: stop the VM or detach the volume first`
         )
       }
       return Either.right({

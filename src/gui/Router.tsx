@@ -80,7 +80,7 @@ const volumes = createRoute({
   getParentRoute,
   path: "/volumes",
   component: VolumesPage,
-  validateSearch: some("q", "state", "owner")
+  validateSearch: some("q", "state", "owner", "sort")
 })
 const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage })
 const hosts = createRoute({ getParentRoute, path: "/hosts", component: HostsPage })

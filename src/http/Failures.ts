@@ -7,6 +7,28 @@ import type * as Further from "./Further.ts"
 import type * as Insight from "./Insight.ts"
 import type * as Original from "./Original.ts"
 
+/** What the original calls what it is asked for; ours are called in its manner. */
+const parameters = new Map([
+  ["VM", "vmid"],
+  ["volume", "volumeid"],
+  ["snapshot", "snapshotid"],
+  ["host", "pmid"],
+  ["image", "image_id"],
+  ["instance type", "instance_type"],
+  ["operation", "operation"]
+])
+
+/**
+ * An error's sentence, in which what does not exist is told word for word as the original does: clients may compare it.
+ *
+ * @since 0.12.0 @category formatting
+ */
+export const spelled = (message: string): string =>
+  message.replace(/^(.+?) (?=\S+ does not exist)/, (all, kind: string) => {
+    const parameter = parameters.get(kind)
+    return parameter === undefined ? all : `${parameter} : `
+  })
+
 /** @since 0.8.0 @category models */
 export type Path = (typeof Original.paths)[number] | (typeof Further.paths)[number] | (typeof Insight.paths)[number]
 

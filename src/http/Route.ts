@@ -59,7 +59,7 @@ const explained = (error: { readonly message: string }) =>
     const isUnread = request.method === "POST" && type !== "" && type !== formType
     return isUnread && error instanceof Errors.InvalidArgument && error.problem === "is missing"
       ? `${error.message}; a body of ${type} is not read here, only a form (${formType})`
-      : error.message
+      : Failures.spelled(error.message)
   })
 
 /**

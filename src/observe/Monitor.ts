@@ -268,7 +268,7 @@ export const make = Effect.gen(function* () {
         host: entry.host.name,
         action: "be used",
         reason:
-          `it is the same machine as pm ${owner.host.id} (${owner.host.name}), both have the uuid ${uuid}; ` +
+          `it is the same machine as host ${owner.host.id} (${owner.host.name}), both have the uuid ${uuid}; ` +
           `remove one of the lines, or give each its own host_uuid in libvirtd.conf`
       })
     }

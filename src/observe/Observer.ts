@@ -382,7 +382,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     if ((yield* journal.list({ vmId: id, ended: false, limit: 1 })).length > 0) return Option.none()
     if (hostId !== host.id) {
       return foreign(
-        `it is VM ${id}, which ${exists ? "should be" : "was"} on pm ${hostId}: has it been moved by hand?`
+        `it is VM ${id}, which ${exists ? "should be" : "was"} on host ${hostId}: has it been moved by hand?`
       )
     }
     const detail = yield* hypervisor.detail(host, uuid)

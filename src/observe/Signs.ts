@@ -140,7 +140,7 @@ export const ofError = (error: HostError): { readonly ssh: Answer; readonly libv
   }
 }
 
-const list = (ids: ReadonlyArray<HostId>): string => ids.map((id) => `pm ${id}`).join(" and ")
+const list = (ids: ReadonlyArray<HostId>): string => ids.map((id) => `host ${id}`).join(" and ")
 
 /** What was asked, and what of it. `peers`: those that were asked, when its sshd was silent. @since 0.3.0 @category models */
 export interface Asked {

@@ -206,7 +206,8 @@ interface Shape {
 /** Hosts in the same place by all labels of a shape. */
 interface Partition {
   readonly values: ReadonlyArray<number>
-  readonly ranking: Ranking.Ranking
+  /** its number among the rankings of the index */
+  readonly ranking: number
   /** its place in the ranking of the partitions; -1: nobody in it can take the shape */
   place: number
 }
@@ -244,10 +245,12 @@ interface Index {
   readonly having: ReadonlyArray<Map<number, Array<number>>>
   /** by column: how many admitted hosts have the value */
   readonly admittedBy: ReadonlyArray<Map<number, number>>
-  readonly outer: Ranking.Ranking
+  readonly rankings: Ranking.Rankings
+  /** the number of the ranking of the partitions */
+  readonly outer: number
   admitted: number
-  /** two by slot: its partition, -1 when it is not admitted, and its place in that one's ranking, -1 when it has no room */
-  where: Int32Array
+  /** which of the indices it is, for `where` */
+  readonly number: number
   /** how much of the log it knows */
   seen: number
   readonly tally: Tally
@@ -268,6 +271,9 @@ interface GroupRule {
   readonly least: number
 }
 
+/** From so many hosts on it is memory that decisions wait for. */
+const large = 4096
+
 /** Hosts of which all is told before others may be let in. */
 const judgedAtOnce = 256
 
@@ -281,6 +287,8 @@ const pointsOf = (rule: Rule): number | null =>
 
 const topologyOf = (rule: Rule): Topology =>
   rule.kind === "near" || rule.kind === "apart" || rule.kind === "evenly" ? rule.over : "host"
+
+const isEnough = ({ free, wanted }: Score.Amounts[Resources.Name]): boolean => wanted === 0 || wanted <= free
 
 /** A wished-for distance is missed the more, the more members are there. */
 const penalty = (points: number, members: number): number => -Math.round(points * (1 - 1 / (1 + members)))
@@ -394,6 +402,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
   const groups = new Map<string, Group>()
   const indices = new Map<string, Index>()
   const given = Score.amounts()
+  const weighted = Score.names.flatMap((name) => (weights[name] === 0 ? [] : [{ name, weight: weights[name] }]))
 
   let room = 4
   let ids = floats(room)
@@ -403,6 +412,13 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
   let capacity = { cpu: floats(room), ram: floats(room), disk: floats(room) }
   let promised = { cpu: floats(room), ram: floats(room), disk: floats(room) }
 
+  /**
+   * two by slot and index, in this order, since a slot that has changed is looked up in one index after the other: its partition, -1 when it is not
+   * admitted, and its place in that one's ranking, -1 when it has no room
+   */
+  let width = 8
+  let where = integers(width * room)
+
   /** the slots that changed last, in a ring; who knows less than `forgotten` changes, or lags by more than the ring, scores all anew */
   let log = integers(room)
   let changes = 0
@@ -410,6 +426,16 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
 
   /** when each slot changed last, by the log: the changes before it need not be looked at */
   let latest = floats(room)
+
+  /** when each slot was told of last, and any of them: later changes are of what is promised there, and of no more */
+  let told = floats(room)
+  let lastTold = 0
+
+  /** A slot of which all may be otherwise. */
+  const renewed = (slot: number): void => {
+    told[slot] = lastTold = changes
+    changed(slot)
+  }
 
   const changed = (slot: number): void => {
     log[changes % room] = slot
@@ -425,8 +451,10 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     promised = { cpu: floats(room, promised.cpu), ram: floats(room, promised.ram), disk: floats(room, promised.disk) }
     for (const column of columns.values()) column.at = integers(room, column.at)
     for (const wish of wishes.values()) wish.at = bytes(room, wish.at)
+    where = integers(width * room, where)
     log = integers(room)
     latest = floats(room)
+    told = floats(room)
     forgotten = changes
   }
 
@@ -492,9 +520,6 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       ? 0
       : Math.max(0, (promised[resource][slot] ?? 0) + wanted[resource] - (capacity[resource][slot] ?? 0))
 
-  const fits = (wanted: Resources.Resources, slot: number): boolean =>
-    shortBy("cpu", wanted, slot) === 0 && shortBy("ram", wanted, slot) === 0 && shortBy("disk", wanted, slot) === 0
-
   const look = (resource: Resources.Name, wanted: Resources.Resources, slot: number): void => {
     const amount = given[resource]
     amount.capacity = capacity[resource][slot] ?? 0
@@ -502,19 +527,17 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     amount.wanted = wanted[resource]
   }
 
-  /** All points of a host that do not depend on groups; `tell` hears of each. */
-  const scoreOf = (
-    { selectors, wanted }: Shape,
-    slot: number,
-    tell?: (of: Term["of"], points: number) => void
-  ): number => {
+  const lookAt = (wanted: Resources.Resources, slot: number): void => {
     look("cpu", wanted, slot)
     look("ram", wanted, slot)
     look("disk", wanted, slot)
+  }
+
+  /** All points that do not depend on groups of the host that was looked at; `tell` hears of each. */
+  const scoreOf = ({ selectors }: Shape, slot: number, tell?: (of: Term["of"], points: number) => void): number => {
     let sum = 0
-    for (const name of Score.names) {
-      if (weights[name] === 0) continue
-      const points = Score.term(name, weights[name], usualSizes, given)
+    for (const { name, weight } of weighted) {
+      const points = Score.term(name, weight, usualSizes, given)
       sum += points
       tell?.(name, points)
     }
@@ -525,6 +548,14 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       tell?.(selector.rule, points)
     }
     return sum
+  }
+
+  /** The same; `broken`: it has no room. */
+  const scoreAt = (shape: Shape, slot: number): number => {
+    lookAt(shape.wanted, slot)
+    const { cpu, disk, ram } = given
+    const hasRoom = isEnough(cpu) && isEnough(ram) && isEnough(disk)
+    return hasRoom ? scoreOf(shape, slot) : broken
   }
 
   const shapeOf = ({ networks = [], resources, rules = [] }: Request): Shape => {
@@ -576,7 +607,8 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     const known = index.byValues.get(key)
     if (known !== undefined) return known
     const number = index.partitions.length
-    index.partitions.push({ values, ranking: Ranking.make(), place: -1 })
+    const expected = index.shape.columns.length === 0 ? hosts.length : 0
+    index.partitions.push({ values, ranking: index.rankings.make(expected), place: -1 })
     index.byValues.set(key, number)
     for (const [i, value] of values.entries()) {
       const having = index.having[i]
@@ -596,44 +628,67 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
   }
 
   /** Ranks a partition anew among the others, by its best host. */
-  const settle = ({ outer, partitions }: Index, number: number): void => {
+  const settle = ({ outer, partitions, rankings }: Index, number: number): void => {
     const partition = partitions[number]
     if (partition === undefined) return
-    const { ranking } = partition
-    const first = ranking.first()
-    if (first >= 0 && partition.place >= 0) outer.change(partition.place, ranking.id(first), ranking.score(first))
-    else if (first >= 0) partition.place = outer.add(number, ranking.id(first), ranking.score(first))
-    else if (partition.place >= 0) {
-      outer.remove(partition.place)
+    const { place, ranking } = partition
+    const first = rankings.first(ranking)
+    if (first < 0) {
+      if (place >= 0) rankings.remove(outer, place)
       partition.place = -1
+      return
     }
+    const [id, score] = [rankings.id(ranking, first), rankings.score(ranking, first)]
+    if (place >= 0) rankings.change(outer, place, id, score)
+    else partition.place = rankings.add(outer, number, id, score)
   }
 
-  const rescore = (index: Index, slot: number): void => {
-    const { shape, where } = index
-    const from = where[2 * slot] ?? -1
-    const was = where[2 * slot + 1] ?? -1
-    const isAdmitted = admits(shape, slot)
+  /** `isTold`: all may be otherwise than it was, and not only what is promised there; `known`: its points if that is known, `broken`: it has no room. */
+  const rescore = (index: Index, slot: number, isTold: boolean, known?: number): void => {
+    const { partitions, rankings, shape } = index
+    const at = width * slot + 2 * index.number
+    const from = where[at] ?? -1
+    if (from < 0 && !isTold) return
+    const was = where[at + 1] ?? -1
+    const isAdmitted = !isTold || admits(shape, slot)
     if (from < 0 && !isAdmitted) return
-    const to = !isAdmitted ? -1 : isIn(index, from, slot) ? from : partitionAt(index, slot)
+    const to = !isTold ? from : !isAdmitted ? -1 : isIn(index, from, slot) ? from : partitionAt(index, slot)
     if (from !== to && from >= 0) admit(index, from, -1)
     if (from !== to && to >= 0) admit(index, to, 1)
-    const hasRoom = isAdmitted && fits(shape.wanted, slot)
-    const stays = was >= 0 && hasRoom && from === to
-    if (was >= 0 && !stays) index.partitions[from]?.ranking.remove(was)
-    let place = -1
-    const ranking = hasRoom ? index.partitions[to]?.ranking : undefined
-    if (ranking !== undefined) {
-      const id = ids[slot] ?? 0
-      const score = scoreOf(shape, slot)
-      if (stays) ranking.change(was, id, score)
-      place = stays ? was : ranking.add(slot, id, score)
+    const score = isAdmitted ? (known ?? scoreAt(shape, slot)) : broken
+    if (was >= 0 && score !== broken && from === to) {
+      if (rankings.change(partitions[to]?.ranking ?? -1, was, ids[slot] ?? 0, score)) settle(index, to)
+      return
     }
-    where[2 * slot] = to
-    where[2 * slot + 1] = place
-    if (from >= 0) settle(index, from)
-    if (to >= 0 && to !== from) settle(index, to)
+    let place = -1
+    if (was >= 0 && rankings.remove(partitions[from]?.ranking ?? -1, was)) settle(index, from)
+    if (score !== broken) {
+      place = rankings.add(partitions[to]?.ranking ?? -1, slot, ids[slot] ?? 0, score)
+      settle(index, to)
+    }
+    where[at] = to
+    where[at + 1] = place
   }
+
+  /** A number of its own for one more index, with nobody in it. */
+  const numberOf = (): number => {
+    const used = new Set([...indices.values()].map(({ number }) => number))
+    let number = 0
+    while (used.has(number)) number++
+    if (2 * number >= width) {
+      const [old, narrow] = [where, width]
+      width *= 2
+      where = integers(width * room)
+      for (let slot = 0; slot < hosts.length; slot++) {
+        for (let i = 0; i < narrow; i++) where[width * slot + i] = old[narrow * slot + i] ?? -1
+      }
+    }
+    for (let at = 2 * number; at < where.length; at += width) where[at] = where[at + 1] = -1
+    return number
+  }
+
+  const partitionOf = ({ number }: Index, slot: number): number => where[width * slot + 2 * number] ?? -1
+  const placeOf = ({ number }: Index, slot: number): number => where[width * slot + 2 * number + 1] ?? -1
 
   const indexOf = (request: Request): Index => {
     const key = keyOf(request)
@@ -646,15 +701,17 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     }
     if (indices.size >= shapes) for (const oldest of [...indices.keys()].slice(0, 1)) indices.delete(oldest)
     const shape = shapeOf(request)
+    const rankings = Ranking.make()
     const made: Index = {
       shape,
       partitions: [],
       byValues: new Map(),
       having: shape.columns.map(() => new Map<number, Array<number>>()),
       admittedBy: shape.columns.map(() => new Map<number, number>()),
-      outer: Ranking.make(),
+      rankings,
+      outer: rankings.make(),
       admitted: 0,
-      where: integers(2 * room),
+      number: numberOf(),
       seen: -1,
       tally: emptyTally()
     }
@@ -662,15 +719,50 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     return made
   }
 
+  /**
+   * Scores every host, the best sixteenth first, roughly. Who comes into a ranking together lies together there, and those that decisions are about are
+   * mostly among the best, before and after: so what decisions touch of a large ranking is little memory.
+   */
+  const rescoreAll = (index: Index): void => {
+    if (hosts.length < large) {
+      for (let slot = 0; slot < hosts.length; slot++) rescore(index, slot, true)
+      return
+    }
+    const scores = floats(hosts.length)
+    let least = Number.POSITIVE_INFINITY
+    let most = broken
+    for (let slot = 0; slot < hosts.length; slot++) {
+      const score = open[slot] === 1 ? scoreAt(index.shape, slot) : broken
+      scores[slot] = score
+      if (score === broken) continue
+      if (score < least) least = score
+      if (score > most) most = score
+    }
+    const steps = 256
+    const scale = most > least ? (steps - 1) / (most - least) : 0
+    const counts = new Int32Array(steps)
+    for (const score of scores) {
+      if (score === broken) continue
+      const step = Math.floor((most - score) * scale)
+      counts[step] = (counts[step] ?? 0) + 1
+    }
+    let step = 0
+    for (let sum = counts[0] ?? 0; sum < hosts.length / 16 && step < steps - 1; sum += counts[step] ?? 0) step++
+    const isBest = (slot: number): boolean => Math.floor((most - (scores[slot] ?? broken)) * scale) <= step
+    for (let slot = 0; slot < hosts.length; slot++) if (isBest(slot)) rescore(index, slot, true, scores[slot])
+    for (let slot = 0; slot < hosts.length; slot++) if (!isBest(slot)) rescore(index, slot, true, scores[slot])
+  }
+
   const upToDate = (request: Request): Index => {
     const index = indexOf(request)
-    if (index.where.length < 2 * room) index.where = integers(2 * room, index.where)
     if (index.seen < forgotten || changes - index.seen > room) {
-      for (let slot = 0; slot < hosts.length; slot++) rescore(index, slot)
+      rescoreAll(index)
     } else {
-      for (let i = index.seen; i < changes; i++) {
+      const { seen } = index
+      const isAnyTold = lastTold >= seen
+      for (let i = seen; i < changes; i++) {
         const slot = log[i % room] ?? -1
-        if (latest[slot] === i) rescore(index, slot)
+        if (latest[slot] === i) rescore(index, slot, isAnyTold && (told[slot] ?? 0) >= seen)
       }
     }
     index.seen = changes
@@ -728,24 +820,26 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
 
   /** The rules about groups, as they are with an index that is up to date. */
   const groupRulesAt = (index: Index, rules: ReadonlyArray<Rule> = []): ReadonlyArray<GroupRule> => {
-    const { admittedBy, shape, where } = index
+    const { admittedBy, shape } = index
     const admitted = (column: Column | null) =>
       column === null ? undefined : admittedBy[shape.columns.indexOf(column)]
     return groupRules(rules, {
-      has: (column, at) => (column === null ? (where[2 * at] ?? -1) >= 0 : admitted(column)?.has(at) === true),
+      has: (column, at) => (column === null ? partitionOf(index, at) >= 0 : admitted(column)?.has(at) === true),
       size: (column) => (column === null ? index.admitted : (admitted(column)?.size ?? 0))
     })
   }
 
   const place = (request: Request): Choice | null => {
     const index = upToDate(request)
-    const { having, outer, partitions, shape, where } = index
+    const { having, outer, partitions, rankings, shape } = index
     const rules = groupRulesAt(index, request.rules)
     const excluded = slotsOf(request.exclude)
     if (rules.length === 0 && excluded.size === 0) {
-      const ranking = partitions[outer.item(outer.first())]?.ranking
-      const first = ranking?.first() ?? -1
-      return ranking === undefined || first < 0 ? null : chosen(ranking.item(first), ranking.score(first))
+      const best = rankings.first(outer)
+      const ranking = best < 0 ? undefined : partitions[rankings.item(outer, best)]?.ranking
+      if (ranking === undefined) return null
+      const first = rankings.first(ranking)
+      return chosen(rankings.item(ranking, first), rankings.score(ranking, first))
     }
 
     let best = -1
@@ -777,10 +871,10 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       return sum
     }
     const visitHost = (slot: number): void => {
-      const partition = partitions[where[2 * slot] ?? -1]
-      const at = where[2 * slot + 1] ?? -1
+      const partition = partitions[partitionOf(index, slot)]
+      const at = placeOf(index, slot)
       if (partition === undefined || at < 0) return
-      const score = partition.ranking.score(at)
+      const score = rankings.score(partition.ranking, at)
       consider(slot, ids[slot] ?? 0, score + ofPartition(partition) + ofHost(slot))
     }
     const visitPartition = (number: number): void => {
@@ -788,7 +882,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       if (partition === undefined) return
       const points = ofPartition(partition)
       if (points === broken) return
-      partition.ranking.walk((slot, id, score) => {
+      rankings.walk(partition.ranking, (slot, id, score) => {
         if (isSettled(score + points, id)) return false
         consider(slot, id, score + points + ofHost(slot))
         return true
@@ -808,7 +902,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     for (const rule of near) if (rule !== bound) visitPlacesOf(rule)
     if (bound !== undefined) visitPlacesOf(bound)
     else {
-      outer.walk((number, id, score) => {
+      rankings.walk(outer, (number, id, score) => {
         if (isSettled(score, id)) return false
         visitPartition(number)
         return true
@@ -822,8 +916,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     const rules = groupRulesAt(index, request.rules).filter(({ points }) => points === null)
     return (id) => {
       const slot = slots.get(id)
-      if (slot === undefined || (index.where[2 * slot + 1] ?? -1) < 0 || request.exclude?.has(id) === true)
-        return "never"
+      if (slot === undefined || placeOf(index, slot) < 0 || request.exclude?.has(id) === true) return "never"
       const isBroken = rules.some(
         (rule) => pointsAt(rule, rule.column === null ? slot : (rule.column.at[slot] ?? -1)) === broken
       )
@@ -897,6 +990,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       }
     }
     if (blocks.length > 0) return [{ hostId: host.id, host: host.name, blocks, terms: [], score: 0 }]
+    lookAt(shape.wanted, slot)
     score += scoreOf(shape, slot, (of, points) => terms.push({ of, points }))
     return [{ hostId: host.id, host: host.name, blocks, terms, score }]
   }
@@ -937,7 +1031,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
   const tell = (
     tally: Tally,
     request: Request,
-    { shape, where }: Index,
+    index: Index,
     rules: ReadonlyArray<GroupRule> | null,
     slot: number
   ): void => {
@@ -954,9 +1048,9 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     of[slot] = undefined
     if (hosts[slot] === undefined) return
     // one that has a place in the ranking is open, has room, and keeps to all rules about hosts
-    const isRanked = (where[2 * slot + 1] ?? -1) >= 0
-    const bars = isRanked && rules === null ? 0 : barsOf(request, shape, rules ?? [], slot)
-    const said = saidOf(request, shape, slot)
+    const isRanked = placeOf(index, slot) >= 0
+    const bars = isRanked && rules === null ? 0 : barsOf(request, index.shape, rules ?? [], slot)
+    const said = saidOf(request, index.shape, slot)
     if (bars === 0 && said === undefined) {
       of[slot] = "candidate"
       tally.candidates++
@@ -1020,11 +1114,12 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
 
   /** So many slots with most points, the best first; `rules` cost or give points. */
   const bestOf = (
-    { outer, partitions, where }: Index,
+    index: Index,
     tally: Tally,
     rules: ReadonlyArray<GroupRule> | null,
     few: number
   ): ReadonlyArray<number> => {
+    const { outer, partitions, rankings } = index
     const best: Array<{ readonly slot: number; readonly id: number; readonly score: number }> = []
     /** Whether it, and whatever comes after it, is not among the best. */
     const isBehind = (score: number, id: number): boolean => {
@@ -1038,9 +1133,9 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       if (best.length > few) best.pop()
     }
     if (rules === null) {
-      outer.walk((number, id, score) => {
+      rankings.walk(outer, (number, id, score) => {
         if (isBehind(score, id)) return false
-        partitions[number]?.ranking.walk((slot, id, score) => {
+        rankings.walk(partitions[number]?.ranking ?? -1, (slot, id, score) => {
           if (isBehind(score, id)) return false
           consider(slot, id, score)
           return true
@@ -1050,7 +1145,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
     } else {
       for (const slot of tally.of.keys()) {
         if (tally.of[slot] !== "candidate") continue
-        let score = partitions[where[2 * slot] ?? -1]?.ranking.score(where[2 * slot + 1] ?? -1) ?? 0
+        let score = rankings.score(partitions[partitionOf(index, slot)]?.ranking ?? -1, placeOf(index, slot))
         for (const rule of rules) score += pointsAt(rule, rule.column === null ? slot : (rule.column.at[slot] ?? -1))
         consider(slot, ids[slot] ?? 0, score)
       }
@@ -1160,7 +1255,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
         for (const name of groupsOf[slot]?.keys() ?? []) groups.get(name)?.byColumn.clear()
       }
       for (const wish of wishes.values()) wish.at[slot] = 0
-      changed(slot)
+      renewed(slot)
     },
     remove: (id) => {
       const slot = slots.get(id)
@@ -1173,7 +1268,7 @@ export const make = ({ shapes = 64, usual = [], weights = Score.policies.spread 
       hosts[slot] = undefined
       slots.delete(id)
       vacant.push(slot)
-      changed(slot)
+      renewed(slot)
       return true
     },
     reserve: (id, resources, names = []) => {

@@ -94,7 +94,7 @@ export interface Report {
 }
 
 /**
- * The sizes of a trace with their shares, the most frequent ones first, `most` at most.
+ * The sizes of a trace with their shares, the most frequent ones first, `most` at most: those that want most in all.
  *
  * @since 0.7.0 @category constructors
  */

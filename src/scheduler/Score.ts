@@ -74,7 +74,8 @@ export const byDemand = (usual: ReadonlyArray<Usual>): ReadonlyArray<Usual> => {
 }
 
 /**
- * The sizes among these with their shares, the most frequent ones first, `most` at most.
+ * The sizes among these with their shares, the most frequent ones first, `most` at most: those that want most in all (`byDemand`), lest a large
+ * one that seldom comes is left out for many small ones.
  *
  * @since 0.8.0 @category constructors
  */
@@ -86,7 +87,12 @@ export const usualOf = (sizes: Iterable<Resources.Resources>, most = 16): Readon
     if (known === undefined) found.set(key, { resources: Resources.map((name) => size[name]), share: 1 })
     else known.share++
   }
-  return normalize([...found.values()].toSorted((a, b) => b.share - a.share).slice(0, most))
+  const all = [...found.values()].toSorted((a, b) => b.share - a.share)
+  const demand = byDemand(all).map(({ share }) => share)
+  const wanted = new Set(
+    [...all.keys()].toSorted((a, b) => (demand[b] ?? 0) - (demand[a] ?? 0)).slice(0, Math.max(0, most))
+  )
+  return normalize(all.filter((_, i) => wanted.has(i)))
 }
 
 /**

@@ -272,7 +272,7 @@ describe("secrets", () => {
     const files = found(sources, (node, { file }) =>
       ts.isCallExpression(node) && node.expression.getText() === "timingSafeEqual" ? [file] : []
     )
-    assert.includeMembers([...files], ["layers/IdentityLive.ts", "layers/Passwords.ts"])
+    assert.includeMembers([...files], ["layers/IdentityMemory.ts", "layers/Passwords.ts"])
     const tickets = found(sources, (node, { file }) =>
       file === "src/fabric/Reach.ts" && ts.isCallExpression(node) && /^tickets\.\w+$/.test(node.expression.getText())
         ? [node.arguments[0]?.getText()]

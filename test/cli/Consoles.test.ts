@@ -44,7 +44,7 @@ describe("console", () => {
         assert.strictEqual(busy.status, 1)
         assert.match(
           busy.err,
-          /local, since 20.*Z, has the serial console of VM \d+, which takes one at a time: ask for it with force/
+          /local, since 20.*Z, has the serial console of VM \d+, which takes one at a time: it can be taken over \(with force\)/
         )
         const second = yield* Effect.fork(run("console", "web", "--force"))
         const { err, status } = yield* Fiber.join(first)

@@ -289,7 +289,7 @@ describe("refusals", () => {
         yield* done("vm", "destroy", "b", "--yes")
         const gone = yield* run("vm", "why", "2")
         assert.strictEqual(gone.status, 3)
-        assert.include(gone.err, "vmid : 2 does not exist")
+        assert.include(gone.err, "VM 2 does not exist")
       }),
     120_000
   )

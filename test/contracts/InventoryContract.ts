@@ -383,9 +383,12 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           const { inventory } = yield* started
           const six = yield* inventory.addHost(host("2001:db8:0:0:0:0:0:14"))
           const again = yield* Effect.flip(inventory.addHost(host("2001:DB8::14")))
-          assert.include(again.message, "is pm 4 already")
+          assert.include(again.message, "is host 4 already")
           const four = yield* inventory.addHost(host("::ffff:192.0.2.7"))
-          assert.include((yield* Effect.flip(inventory.addHost(host("192.0.2.7")))).message, `is pm ${four.id} already`)
+          assert.include(
+            (yield* Effect.flip(inventory.addHost(host("192.0.2.7")))).message,
+            `is host ${four.id} already`
+          )
           const changed = yield* inventory.changeHost(six.id, () => Effect.succeed({ config: host("2001:db8::0:14") }))
           assert.strictEqual(changed.after.config.address.host, "2001:db8::0:14")
           yield* inventory.removeHost(six.id)
@@ -446,8 +449,8 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           yield* inventory.applyFleet(fleet)
           assert.deepStrictEqual(hostIds(yield* inventory.hosts), [1, 2, 3, 4])
           const both = yield* Effect.flip(inventory.applyFleet({ ...fleet, hosts: [...fleet.hosts, host("d")] }))
-          assert.include(both.message, "(pm 4) was added by API and is in the machine file, too")
-          assert.include((yield* Effect.flip(inventory.addHost(host("d")))).message, "is pm 4 already")
+          assert.include(both.message, "(id 4) was added by API and is in the machine file, too")
+          assert.include((yield* Effect.flip(inventory.addHost(host("d")))).message, "is host 4 already")
 
           // what is refused has changed nothing, and is not what a later transaction sees
           const before = yield* inventory.hosts
@@ -505,9 +508,9 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           assert.strictEqual(conflict._tag, "FleetConflict")
           if (conflict._tag !== "FleetConflict") return
           assert.deepStrictEqual(conflict.problems, [
-            "host root@b (pm 2): its path cannot become /srv/vms while VM 2 (db) has its disk in /var/lib/vmfabric",
-            "host root@a (pm 1) is no longer in the machine file, but has VM 1 (web): put its line back, or destroy what is there first",
-            "host root@c (pm 3) is no longer in the machine file, but has VMs 3 (many-0), 4 (many-1), 5 (many-2), 6 (many-3), " +
+            "host root@b (id 2): its path cannot become /srv/vms while VM 2 (db) has its disk in /var/lib/vmfabric",
+            "host root@a (id 1) is no longer in the machine file, but has VM 1 (web): put its line back, or destroy what is there first",
+            "host root@c (id 3) is no longer in the machine file, but has VMs 3 (many-0), 4 (many-1), 5 (many-2), 6 (many-3), " +
               "7 (many-4) and 2 more: put its line back, or destroy what is there first",
             "type 1 cannot change from 1 vCPU, 512 MiB, 1 GiB to 8 vCPU, 8192 MiB, 80 GiB while VMs 1 (web), 2 (db), 3 (many-0), " +
               "4 (many-1), 5 (many-2) and 4 more use it: give the new size a tid of its own"
@@ -557,7 +560,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           assert.deepStrictEqual(ids(yield* inventory.images), [101])
           assert.strictEqual((yield* inventory.image(vm.imageId)).config.name, "ubuntu.img")
           const unknownType = yield* Effect.flip(inventory.type(vm.instanceType))
-          assert.strictEqual(unknownType.message, "instance_type : 1 does not exist; there are 2")
+          assert.strictEqual(unknownType.message, "instance type 1 does not exist; there are 2")
           assert.strictEqual((yield* inventory.vm(vm.id)).instanceType, vm.instanceType)
           // still in use, so its size is not free to be another
           const conflict = yield* Effect.flip(inventory.applyFleet({ ...fleet, types: [type(1, 4)] }))
@@ -603,7 +606,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
         Effect.gen(function* () {
           const { inventory } = yield* started
           const unknown = yield* Effect.flip(inventory.image(ImageId.make(7)))
-          assert.strictEqual(unknown.message, "image_id : 7 does not exist; there are 100, 101")
+          assert.strictEqual(unknown.message, "image 7 does not exist; there are 100, 101")
         }).pipe(Effect.provide(layer))
       )
     })
@@ -763,7 +766,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           const vm = yield* vmIn("failed")
           for (const id of [vm.id, VmId.make(4711)]) {
             const error = yield* Effect.flip(inventory.beginDestroy(id))
-            assert.strictEqual(error.message, `vmid : ${id} does not exist`)
+            assert.strictEqual(error.message, `VM ${id} does not exist`)
           }
         }).pipe(Effect.provide(layer))
       )
@@ -804,7 +807,7 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           }
           assert.deepStrictEqual(ids(yield* inventory.vms()), [1, 2, 3])
           const absent = VmId.make(99)
-          assert.strictEqual((yield* Effect.flip(inventory.vm(absent))).message, "vmid : 99 does not exist")
+          assert.strictEqual((yield* Effect.flip(inventory.vm(absent))).message, "VM 99 does not exist")
           assert.strictEqual((yield* Effect.flip(inventory.vmRecord(absent)))._tag, "VmNotFound")
         }).pipe(Effect.provide(layer))
       )

@@ -125,7 +125,7 @@ const started = Effect.gen(function* () {
   const trash = (id: VolumeId, purgeAt: number) => settled(id, "DestroyVolume", { state: "deleted", purgeAt })
   const purge = (id: VolumeId) => settled(id, "PurgeVolume", { state: "purged" })
 
-  /** GiB of disk promised on pm 1, 2, 3, and in the pool */
+  /** GiB of disk promised on host 1, 2, 3, and in the pool */
   const promised = Effect.gen(function* () {
     const hosts = yield* inventory.hosts
     const pools = yield* inventory.pools
@@ -286,14 +286,14 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const from = (sourceId: SnapshotId) =>
             Effect.map(Effect.flip(inventory.admitVolume({ ...request(1), sourceId }, at(1))), ({ message }) => message)
           const half = unfinished.snapshot!.id
-          assert.strictEqual(yield* from(half), `snapshotid : ${half} does not exist`)
+          assert.strictEqual(yield* from(half), `snapshot ${half} does not exist`)
           yield* end(unfinished.operation, { snapshot: { id: half, state: "failed" } }, "failed")
-          assert.strictEqual(yield* from(half), `snapshotid : ${half} does not exist`)
+          assert.strictEqual(yield* from(half), `snapshot ${half} does not exist`)
           const whole = yield* snapshotOf(id)
           yield* trash(id, 0)
           yield* purge(id)
-          assert.strictEqual(yield* from(whole.id), `snapshotid : ${whole.id} does not exist`)
-          assert.strictEqual(yield* from(SnapshotId.make(99)), "snapshotid : 99 does not exist")
+          assert.strictEqual(yield* from(whole.id), `snapshot ${whole.id} does not exist`)
+          assert.strictEqual(yield* from(SnapshotId.make(99)), "snapshot 99 does not exist")
           assert.deepStrictEqual(yield* inventory.volumes(), [])
         }).pipe(Effect.provide(layer))
       )
@@ -722,11 +722,11 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           yield* end(operation, { state: "failed" }, "failed")
           for (const id of [volume.id, VolumeId.make(4711)]) {
             const error = yield* Effect.flip(change(id, {}))
-            assert.strictEqual(error.message, `volumeid : ${id} does not exist`)
+            assert.strictEqual(error.message, `volume ${id} does not exist`)
           }
           const there = yield* volumeAt(1)
           const error = yield* Effect.flip(change(there.id, {}, VmId.make(99)))
-          assert.strictEqual(error.message, "vmid : 99 does not exist")
+          assert.strictEqual(error.message, "VM 99 does not exist")
         }).pipe(Effect.provide(layer))
       )
 
@@ -737,10 +737,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const { operation, volume } = yield* inventory.admitVolume(request(1), at(1))
           const busy = (doing: string, by: Operation | null) =>
             Effect.map(Effect.flip(change(volume.id, {}, vm.id)), (error) => {
-              assert.strictEqual(
-                error.message,
-                `volumeid : ${volume.id} is busy (${doing}): try again when that has ended`
-              )
+              assert.strictEqual(error.message, `volume ${volume.id} is busy (${doing}): try again when that has ended`)
               assert.strictEqual(error._tag === "VolumeBusy" && error.operationId, by?.id)
             })
           yield* busy("it is still being created", operation)
@@ -780,7 +777,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const before = yield* everything
           const refusal = new Errors.VolumeConflict({ volumeId: id, reason: "is not to be changed" })
           const refused = yield* Effect.flip(inventory.changeVolume(id, vm.id, () => refusal))
-          assert.strictEqual(refused.message, "volumeid : 1 is not to be changed")
+          assert.strictEqual(refused.message, "volume 1 is not to be changed")
           for (const decide of [() => Effect.die("broken"), () => Effect.interrupt]) {
             assert.isTrue(Exit.isFailure(yield* Effect.exit(inventory.changeVolume(id, vm.id, decide))))
           }
@@ -798,7 +795,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const before = yield* everything
           const refused = yield* Effect.flip(grow(10))
           assert.strictEqual(refused._tag, "VolumeConflict")
-          assert.strictEqual(refused.message, "volumeid : 1 needs 6 GiB more on root@a, where 5 GiB are free")
+          assert.strictEqual(refused.message, "volume 1 needs 6 GiB more on root@a, where 5 GiB are free")
           assert.deepStrictEqual(yield* everything, before)
           const { operation, volume } = yield* grow(9)
           assert.strictEqual(volume.size, 9)
@@ -861,7 +858,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           yield* end(growing.operation, {})
           const before = yield* everything
           const refused = yield* Effect.flip(snapshotOf(here.id))
-          assert.strictEqual(refused.message, "volumeid : 1 needs 4 GiB more on root@a, where 3 GiB are free")
+          assert.strictEqual(refused.message, "volume 1 needs 4 GiB more on root@a, where 3 GiB are free")
           assert.deepStrictEqual(yield* everything, before)
 
           const id = first.id
@@ -893,7 +890,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const tooLarge = yield* volumeAt(1, 6)
           const along = { ...attaching(vm.id), hostId: vm.hostId }
           const refused = yield* Effect.flip(change(tooLarge.id, along, vm.id))
-          assert.strictEqual(refused.message, "volumeid : 2 needs 6 GiB more on root@b, where 5 GiB are free")
+          assert.strictEqual(refused.message, "volume 2 needs 6 GiB more on root@b, where 5 GiB are free")
           assert.deepStrictEqual(yield* promised, [11, 1, 0, undefined])
           const { operation } = yield* change(id, along, vm.id)
           assert.deepStrictEqual(yield* promised, [6, 6, 0, undefined])
@@ -939,7 +936,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const refused = yield* Effect.flip(inventory.changeVolume(one.id, vm.id, Rules.attach))
           assert.strictEqual(
             refused.message,
-            `volumeid : 15 cannot be attached to vmid ${vm.id}, which has 14 volumes and room for no more: detach one first`
+            `volume 15 cannot be attached to VM ${vm.id}, which has 14 volumes and room for no more: detach one first`
           )
           // whoever decides wrongly is stopped by the table
           const before = yield* everything
@@ -988,7 +985,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
             // they went with it
             assert.deepStrictEqual(yield* inventory.snapshots(id), [])
             const unknown = yield* Effect.flip(inventory.snapshot(snapshot.id))
-            assert.strictEqual(unknown.message, `snapshotid : ${snapshot.id} does not exist`)
+            assert.strictEqual(unknown.message, `snapshot ${snapshot.id} does not exist`)
             assert.strictEqual((yield* inventory.snapshotRecord(snapshot.id)).state, "destroyed")
           }
         }).pipe(Effect.provide(layer))
@@ -1050,7 +1047,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const beginning = yield* change(second.id, attaching(vm.id, "vdc"), vm.id)
           const busy = (doing: string, by: Operation | null) =>
             Effect.map(Effect.flip(inventory.beginDestroy(vm.id)), (error) => {
-              assert.strictEqual(error.message, `vmid : ${vm.id} is busy (${doing}): try again when that has ended`)
+              assert.strictEqual(error.message, `VM ${vm.id} is busy (${doing}): try again when that has ended`)
               assert.strictEqual(error._tag === "VmBusy" && error.operationId, by?.id)
             })
           yield* busy(`volume ${first.id}: it is being detached`, detaching.operation)
@@ -1130,7 +1127,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           // destroyed is not unknown
           assert.strictEqual((yield* inventory.volume(purged.id)).state, "purged")
           for (const id of [failed.id, VolumeId.make(99)]) {
-            assert.strictEqual((yield* Effect.flip(inventory.volume(id))).message, `volumeid : ${id} does not exist`)
+            assert.strictEqual((yield* Effect.flip(inventory.volume(id))).message, `volume ${id} does not exist`)
           }
           assert.strictEqual((yield* inventory.volumeRecord(failed.id)).state, "failed")
           assert.strictEqual((yield* Effect.flip(inventory.volumeRecord(VolumeId.make(99))))._tag, "VolumeNotFound")
@@ -1175,7 +1172,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           yield* end(begun.operation, { snapshot: { id: begun.snapshot!.id, state: "failed" } }, "failed")
           assert.deepStrictEqual(yield* inventory.snapshots(id), [first])
           const unknown = yield* Effect.flip(inventory.snapshot(begun.snapshot!.id))
-          assert.strictEqual(unknown.message, `snapshotid : ${begun.snapshot!.id} does not exist`)
+          assert.strictEqual(unknown.message, `snapshot ${begun.snapshot!.id} does not exist`)
           assert.strictEqual((yield* inventory.snapshotRecord(begun.snapshot!.id)).state, "failed")
           assert.strictEqual(
             (yield* Effect.flip(inventory.snapshotRecord(SnapshotId.make(99))))._tag,
@@ -1218,11 +1215,11 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
             error._tag === "FleetConflict" ? error.problems : []
           )
           const ofA =
-            "host root@a (pm 1): its path cannot become /srv/vms while VM 1 (web) and volume 1 (data) have their disks " +
+            "host root@a (id 1): its path cannot become /srv/vms while VM 1 (web) and volume 1 (data) have their disks " +
             "in /var/lib/vmfabric"
           assert.deepStrictEqual(yield* problems, [
             ofA,
-            "host root@b (pm 2) is no longer in the machine file, but has volume 2 (old): put its line back, or destroy " +
+            "host root@b (id 2) is no longer in the machine file, but has volume 2 (old): put its line back, or destroy " +
               "what is there first"
           ])
           yield* purge(alone.id)

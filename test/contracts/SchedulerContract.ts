@@ -159,7 +159,7 @@ export const schedulerContract = (name: string, layer: Layer.Layer<Scheduler>) =
             "it is in maintenance"
           ]
         )
-        assert.include(error.message, "pm 5 (root@node5): memory short by 512 MiB")
+        assert.include(error.message, "host 5 (root@node5): memory short by 512 MiB")
       }).pipe(Effect.provide(layer))
     )
 

@@ -12,12 +12,12 @@ describe("why no host can take something", () => {
   it("is said once of all hosts of which it is true, those of most first", () => {
     assert.strictEqual(
       refused(["it is in maintenance"]).message,
-      "no host can take the VM: pm 1 (root@h1): it is in maintenance"
+      "no host can take the VM: host 1 (root@h1): it is in maintenance"
     )
     assert.strictEqual(
       refused(["it is away", ...Array.from({ length: 9 }, () => "it is in maintenance")]).message,
-      "no host can take the VM: 9 hosts (pm 2 (root@h2), pm 3 (root@h3), pm 4 (root@h4), pm 5 (root@h5), pm 6 (root@h6), …): " +
-        "it is in maintenance; pm 1 (root@h1): it is away"
+      "no host can take the VM: 9 hosts (host 2 (root@h2), host 3 (root@h3), host 4 (root@h4), host 5 (root@h5), host 6 (root@h6), …): " +
+        "it is in maintenance; host 1 (root@h1): it is away"
     )
   })
 })

@@ -110,7 +110,7 @@ describe("a VM's NICs", () => {
         const refusal = (nic: NewNic) => Effect.map(Effect.flip(create("e", [nic])), ({ message }) => message)
         assert.include(
           yield* refusal({ network: "lab" }),
-          "2 hosts (pm 1 (root@sim-1), pm 2 (root@sim-2)): it has no network lab"
+          "2 hosts (host 1 (root@sim-1), host 2 (root@sim-2)): it has no network lab"
         )
         assert.include(
           yield* refusal({ network: "trunk", vlan: 13 }),

@@ -57,7 +57,7 @@ describe("VMs on a simulated fleet", () => {
         assert.strictEqual(refused.length, 70 - 64)
         for (const error of refused) {
           assert.strictEqual(error._tag, "NoFeasibleHost")
-          assert.match(error.message, /2 hosts \(pm 1 \(root@sim-1\), pm 2 \(root@sim-2\)\): .*memory/)
+          assert.match(error.message, /2 hosts \(host 1 \(root@sim-1\), host 2 \(root@sim-2\)\): .*memory/)
         }
         yield* World.agree(world)
       }).pipe(Effect.provide(world.life))
@@ -235,7 +235,7 @@ describe("VMs on a simulated fleet", () => {
               const [one, two] = yield* hosts.list
               assert.strictEqual(one!.status._tag, "Up")
               assert(two!.status._tag === "Down")
-              assert.match(two!.status.reason, /same machine as pm 1 \(root@sim-1\)/)
+              assert.match(two!.status.reason, /same machine as host 1 \(root@sim-1\)/)
             })
           )
         }).pipe(Effect.provide(world.life))

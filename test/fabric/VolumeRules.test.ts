@@ -85,8 +85,8 @@ const refusal = (decision: Either.Either<unknown, { readonly message: string }>)
 const nothing: VolumeChange = {}
 const isDeleted = "is deleted: restore it first"
 const isPurged = "is purged: nothing of it is left"
-const attached = "is attached to vmid 9: detach it first"
-/** A change, or what stands after `volumeid : 3` in the refusal. */
+const attached = "is attached to VM 9: detach it first"
+/** A change, or what stands after `volume 3` in the refusal. */
 type Outcome = VolumeChange | string
 type Table = Record<VolumeState, Outcome>
 
@@ -231,7 +231,7 @@ for (const [name, [rule, more, table]] of Object.entries(rules)) {
       const outcome = table[state]
       it(`${state}: ${typeof outcome === "string" ? `refused, it ${outcome}` : (outcome.operation?.kind ?? "nothing to do")}`, () => {
         const decision = rule(view({ volume: volumeIn(state), ...more }))
-        if (typeof outcome === "string") assert.strictEqual(refusal(decision), `volumeid : 3 ${outcome}`)
+        if (typeof outcome === "string") assert.strictEqual(refusal(decision), `volume 3 ${outcome}`)
         else assert.deepStrictEqual(right(decision), outcome)
       })
     }
@@ -243,7 +243,7 @@ describe("attach", () => {
     const without = [null, vmWith({ state: "destroyed" }), vmWith({ state: "failed" })]
     assert.deepStrictEqual(
       without.map((vm) => refusal(Rules.attach(view({ volume: volumeIn("purged"), vm })))),
-      ["vmid : 0 does not exist", "vmid : 7 does not exist", "vmid : 7 does not exist"]
+      ["VM 0 does not exist", "VM 7 does not exist", "VM 7 does not exist"]
     )
   })
 
@@ -252,7 +252,7 @@ describe("attach", () => {
     assert.deepStrictEqual(right(Rules.attach(view({ volume: held("attached"), vm }))), nothing)
     for (const state of ["attaching", "detaching"] as const) {
       const decision = Rules.attach(view({ volume: held(state), vm }))
-      assert.strictEqual(refusal(decision), "volumeid : 3 is attached to vmid 7: detach it first")
+      assert.strictEqual(refusal(decision), "volume 3 is attached to VM 7: detach it first")
     }
   })
 
@@ -264,7 +264,7 @@ describe("attach", () => {
       const vmOperation = operation(kind)
       const decision = Rules.attach(view({ vm, vmOperation }))
       const busy = Either.getOrThrow(Either.flip(decision))
-      assert.strictEqual(busy.message, `vmid : 7 is busy (${doing}): try again when that has ended`)
+      assert.strictEqual(busy.message, `VM 7 is busy (${doing}): try again when that has ended`)
       assert.strictEqual(busy._tag === "VmBusy" && busy.operationId, vmOperation.id)
     }
   })
@@ -273,7 +273,7 @@ describe("attach", () => {
     for (const state of ["creating", "destroying"] as const) {
       assert.strictEqual(
         refusal(Rules.attach(view({ vm: vmWith({ state }) }))),
-        `volumeid : 3 cannot be attached to vmid 7, which is ${state}`
+        `volume 3 cannot be attached to VM 7, which is ${state}`
       )
     }
   })
@@ -290,7 +290,7 @@ describe("attach", () => {
     assert.strictEqual(all.length, volumeSlots)
     assert.strictEqual(
       refusal(Rules.attach(view({ vm, neighbours: all }))),
-      "volumeid : 3 cannot be attached to vmid 7, which has 14 volumes and room for no more: detach one first"
+      "volume 3 cannot be attached to VM 7, which has 14 volumes and room for no more: detach one first"
     )
   })
 
@@ -315,7 +315,7 @@ describe("attach", () => {
       operation: { kind: "AttachVolume", vmId: vm.id, detail: { formerHost: hostId } }
     })
     const stays = (why: string) =>
-      `volumeid : 3 is kept on pm 1 and vmid 7 runs on pm 2: without Ceph a volume that ${why} stays on its host, ` +
+      `volume 3 is kept on host 1 and VM 7 runs on host 2: without Ceph a volume that ${why} stays on its host, ` +
       "so attach it to a VM there"
     const refused = (volume: Partial<Volume>) =>
       refusal(Rules.attach(view({ volume: volumeWith({ pristine: false, ...volume }), vm: elsewhere })))
@@ -331,7 +331,7 @@ describe("grow", () => {
     assert.deepStrictEqual(right(Rules.grow(4)(view())), nothing)
     assert.strictEqual(
       refusal(Rules.grow(3)(view())),
-      "volumeid : 3 has 4 GiB and cannot shrink to 3: make a smaller one and copy"
+      "volume 3 has 4 GiB and cannot shrink to 3: make a smaller one and copy"
     )
   })
 })
@@ -356,7 +356,7 @@ describe("snapshots and clones", () => {
     for (const [start, rule] of rulesFor(false)) {
       assert.strictEqual(
         refusal(rule(withClones(clone(8, "attached", "a"), clone(9, "deleted", "b"), clone(10, "creating", "c")))),
-        `volumeid : 3 ${start}, from which volumeid 8 (a), volumeid 9 (b, in the trash), volumeid 10 (c) was made: ` +
+        `volume 3 ${start}, from which volume 8 (a), volume 9 (b, in the trash), volume 10 (c) was made: ` +
           "destroy and purge that first"
       )
     }
@@ -367,7 +367,7 @@ describe("snapshots and clones", () => {
       assert.isTrue(Either.isRight(rule(withClones(clone(8, "available"), clone(9, "deleted")))))
       assert.strictEqual(
         refusal(rule(withClones(clone(8, "available", "a"), clone(9, "creating", "b")))),
-        `volumeid : 3 ${start}, from which volumeid 9 (b) is being made: try again when that has ended`
+        `volume 3 ${start}, from which volume 9 (b) is being made: try again when that has ended`
       )
     }
   })
@@ -382,7 +382,7 @@ describe("snapshots and clones", () => {
     })
     assert.strictEqual(
       refusal(Rules.destroy(90, false)(both)),
-      "volumeid : 3 has snapshot 6 (tuesday), from which volumeid 8 (copy) was made: destroy and purge that first"
+      "volume 3 has snapshot 6 (tuesday), from which volume 8 (copy) was made: destroy and purge that first"
     )
     assert.isTrue(Either.isRight(Rules.destroySnapshot(snapshotId, false)(both)))
     // what hangs on snapshots matters to nothing else
@@ -404,7 +404,7 @@ describe("snapshots and clones", () => {
     ]
     for (const one of views) {
       for (const rule of [Rules.revert(snapshotId, new Map()), Rules.destroySnapshot(snapshotId, true)]) {
-        assert.strictEqual(refusal(rule(one)), "snapshotid : 5 does not exist")
+        assert.strictEqual(refusal(rule(one)), "snapshot 5 does not exist")
       }
     }
   })
@@ -420,7 +420,7 @@ describe("snapshots and clones", () => {
       for (const power of ["running", "paused", "suspended", undefined] as const) {
         assert.strictEqual(
           refusal(of(state, true, power)),
-          `volumeid : 3 is attached to vmid 9, which is ${state}, and of a disk that is a file there is no copy of one moment then: ` +
+          `volume 3 is attached to VM 9, which is ${state}, and of a disk that is a file there is no copy of one moment then: ` +
             "shut that VM down or detach the volume first"
         )
       }
@@ -447,7 +447,7 @@ describe("snapshots and clones", () => {
     for (const power of ["running", "paused", "suspended"] as const) {
       assert.strictEqual(
         refusal(of("running", power)),
-        "volumeid : 3 cannot be reverted while vmid 9 runs with it: stop the VM or detach the volume first"
+        "volume 3 cannot be reverted while VM 9 runs with it: stop the VM or detach the volume first"
       )
     }
     for (const power of ["stopped", "crashed", "absent"] as const) assert.isTrue(Either.isRight(of("running", power)))
@@ -459,10 +459,7 @@ describe("snapshots and clones", () => {
     for (const state of VolumeState.literals) {
       const decision = Rules.clone({ volume: volumeIn(state), snapshot: snapshotWith("ready") })
       const outcome = table[state]
-      assert.strictEqual(
-        refusal(decision),
-        typeof outcome === "string" ? `volumeid : 3 ${outcome}` : "allowed: undefined"
-      )
+      assert.strictEqual(refusal(decision), typeof outcome === "string" ? `volume 3 ${outcome}` : "allowed: undefined")
     }
   })
 })

@@ -73,9 +73,9 @@ for (const ceph of [true, false]) {
           yield* World.agree(world)
 
           const shrunk = yield* Effect.flip(volumes.grow(made.id, 1))
-          assert.match(shrunk.message, /^volumeid : 1 has 3 GiB and cannot shrink to 1/)
+          assert.match(shrunk.message, /^volume 1 has 3 GiB and cannot shrink to 1/)
           const again = yield* Effect.flip(volumes.detach(made.id))
-          assert.strictEqual(again.message, "volumeid : 1 is not attached")
+          assert.strictEqual(again.message, "volume 1 is not attached")
         }).pipe(Effect.provide(world.life))
       })
     )
@@ -91,7 +91,7 @@ for (const ceph of [true, false]) {
           yield* volumes.attach(id, vm!.id)
           assert.match(
             (yield* Effect.flip(volumes.destroy(id))).message,
-            /^volumeid : 1 is attached to vmid 1: detach it first$/
+            /^volume 1 is attached to VM 1: detach it first$/
           )
           yield* vms.destroy(vm!.id)
           assert.deepInclude(yield* volumes.get(id), { state: "available", vmId: null })
@@ -100,7 +100,7 @@ for (const ceph of [true, false]) {
           yield* volumes.destroy(id)
           assert.strictEqual((yield* volumes.get(id)).state, "deleted")
           const gone = yield* Effect.flip(volumes.attach(id, vm!.id))
-          assert.include(gone.message, "vmid : 1 does not exist")
+          assert.include(gone.message, "VM 1 does not exist")
           assert.strictEqual((yield* volumes.restore(id)).state, "available")
           yield* World.agree(world)
           yield* volumes.destroy(id)
@@ -137,13 +137,13 @@ for (const ceph of [true, false]) {
           const clone = yield* volumes.create({ name: "clone", source: snapshot.id, size: 3 })
           assert.deepInclude(clone, { size: 3, sourceId: snapshot.id, state: "available" })
           const small = yield* Effect.flip(volumes.create({ name: "small", size: 1, source: Ids.SnapshotId.make(9) }))
-          assert.strictEqual(small.message, "snapshotid : 9 does not exist")
+          assert.strictEqual(small.message, "snapshot 9 does not exist")
           if (ceph) {
             assert.match(
               (yield* Effect.flip(volumes.destroySnapshot(snapshot.id))).message,
-              /needs its snapshot 1 \(before\), from which volumeid 2 \(clone\) was made: destroy and purge that first/
+              /needs its snapshot 1 \(before\), from which volume 2 \(clone\) was made: destroy and purge that first/
             )
-            assert.match((yield* Effect.flip(volumes.destroy(id))).message, /from which volumeid 2 \(clone\) was made/)
+            assert.match((yield* Effect.flip(volumes.destroy(id))).message, /from which volume 2 \(clone\) was made/)
           }
           assert.strictEqual((yield* volumes.revert(snapshot.id)).size, 1)
           yield* volumes.destroy(clone.id)
@@ -191,7 +191,7 @@ for (const ceph of [true, false]) {
             })
             assert.strictEqual(asked.filter((one) => one._tag === "Right").length, 1)
             const lost = asked.flatMap((one) => (one._tag === "Left" ? [one.left.message] : []))
-            assert.match(lost.join(), /^volumeid : 1 is attached to vmid \d: detach it first$/)
+            assert.match(lost.join(), /^volume 1 is attached to VM \d: detach it first$/)
             yield* volumes.detach(id)
           }
           yield* World.agree(world)
@@ -384,7 +384,7 @@ describe("volumes on the hosts", () => {
         const error = yield* Effect.flip(volumes.attach(away.id, two!.id))
         assert.match(
           error.message,
-          /is kept on pm \d and vmid \d runs on pm \d: without Ceph a volume that has been used stays on its host/
+          /is kept on host \d and VM \d runs on host \d: without Ceph a volume that has been used stays on its host/
         )
         yield* World.agree(world)
       }).pipe(Effect.provide(world.life))

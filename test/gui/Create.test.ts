@@ -1,6 +1,8 @@
 /** The page that creates VMs, with all that it can say, in a real browser. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import { execFile } from "node:child_process"
+import { promisify } from "node:util"
 import type { Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
 import { heading, isLive, served } from "./Harness.ts"
@@ -45,6 +47,24 @@ const commands = async (page: Page): Promise<readonly [curl: string, cli: string
 }
 
 describe.skipIf(Browsers.isMissing)("a new VM (needs chromium)", () => {
+  it("is told as a command that a shell takes as it is, with all that was typed", () =>
+    gui().assertAt("/vms/new", async (page) => {
+      const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdiLWbieU1ebz9/cu7/QEXn9OIeZJ it's me"
+      const userData = "#cloud-config\nruncmd:\n  - echo 'it is 100 %'\n"
+      await isLive(page)
+      await page.getByLabel("Name", { exact: true }).fill("told")
+      await page.getByLabel("SSH keys").fill(key)
+      await page.getByText("cloud-init, tags, labels and what people say of it").click()
+      await page.getByLabel("User data").fill(userData)
+      const [, cli] = await commands(page)
+      // a shell that says what it would run, and with what as its input
+      const { stdout } = await promisify(execFile)("sh", ["-c", `vmfabric() { printf '<%s>' "$@"; cat; }\n${cli}`])
+      assert.match(stdout, /^<vm><create><--name><told>/)
+      assert.include(stdout, `<--ssh-key><${key}>`)
+      assert.include(stdout, "<--user-data><->")
+      assert.include(stdout, `<--url><${gui().url}>${userData}`)
+    }))
+
   it("has as many NICs as it is given, each as it is said, and the commands say the same", () =>
     gui().assertAt("/vms/new", async (page) => {
       await isLive(page)
@@ -66,6 +86,8 @@ describe.skipIf(Browsers.isMissing)("a new VM (needs chromium)", () => {
       const [curl, cli] = await commands(page)
       assert.include(curl, '"nics":[{},{"network":"default","mac":"52:54:00:aa:00:01","model":"e1000e"}]')
       assert.include(cli, "--nic default --nic network=default,mac=52:54:00:aa:00:01,model=e1000e")
+      // a shell's own context may be of another controller
+      assert.isTrue(cli.endsWith(` --url ${gui().url}`), cli)
       await lookWhole(page, "create-nics")
       await page.getByRole("button", { name: "Create VM" }).click()
       await heading(page, "router")

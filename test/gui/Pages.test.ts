@@ -124,6 +124,39 @@ describe.skipIf(Browsers.isMissing)("volumes (needs chromium)", () => {
       await page.getByText(/None. One keeps/).waitFor()
     })
   })
+
+  it("are put into order by what their columns tell, which the address keeps", async () => {
+    for (const [name, size] of [
+      ["sorted-10", 1],
+      ["sorted-2", 3],
+      ["sorted-1", 2]
+    ] as const) {
+      assert.isBelow((await gui().ask("POST", "/volumes", { name, size })).status, 300)
+    }
+    await assertAt("/volumes?q=sorted", async (page) => {
+      const listed = async () => {
+        const names = await page.locator(".table.volumes .tbody .tr > :nth-child(1)").allTextContents()
+        return names.map((name) => name.replace("sorted-", "")).join(" ")
+      }
+      const head = (name: string) => page.getByRole("columnheader", { name })
+      await row(page, "sorted-1").first().waitFor()
+      assert.strictEqual(await listed(), "10 2 1")
+      await head("Name").getByRole("button").click()
+      await page.waitForURL(/q=sorted&sort=name/)
+      assert.strictEqual(await listed(), "1 2 10")
+      await head("Name").getByRole("button").click()
+      await page.waitForURL(/sort=-name/)
+      assert.strictEqual(await listed(), "10 2 1")
+      assert.strictEqual(await head("Name").getAttribute("aria-sort"), "descending")
+      await head("Size").getByRole("button").click()
+      await page.waitForURL(/sort=size/)
+      assert.strictEqual(await listed(), "10 1 2")
+      assert.isNull(await head("Name").getAttribute("aria-sort"))
+      await page.reload()
+      await row(page, "sorted-1").first().waitFor()
+      assert.strictEqual(await listed(), "10 1 2")
+    })
+  })
 })
 
 describe.skipIf(Browsers.isMissing)("a VM's size (needs chromium)", () => {

@@ -262,7 +262,7 @@ export const make = () => {
             drift: [],
             host: {
               _tag: "Down",
-              reason: "sshd does not answer, from pm 2 neither",
+              reason: "sshd does not answer, from host 2 neither",
               signs: { ssh: "silent", libvirt: "unknown", peers: "silent" },
               since: 1_700_000_000_000
             }

@@ -34,11 +34,7 @@ const routes: Record<
   ],
   "/volume/grow": [
     [`volumeid=${available}&size=20`, { status: 1 }, `grow to 20 ${available}`],
-    [
-      `volumeid=${attached}&size=20`,
-      { status: 0, error: `volumeid : ${attached} is attached` },
-      `grow to 20 ${attached}`
-    ],
+    [`volumeid=${attached}&size=20`, { status: 0, error: `volume ${attached} is attached` }, `grow to 20 ${attached}`],
     ["volumeid=99&size=20", { status: 0, error: "volumeid : 99 does not exist" }],
     [`volumeid=${available}&size=65537`, { status: 0, error: "size is 65537: expected less" }],
     [`volumeid=${available}`, { status: 0, error: "size is missing: expected size=…" }],
@@ -61,7 +57,7 @@ const routes: Record<
   ],
   "/volume/purge": [
     [`volumeid=${available}`, { status: 1 }, `purge ${available}`],
-    [`volumeid=${deleted}`, { status: 0, error: `volumeid : ${deleted} is deleted` }, `purge ${deleted}`],
+    [`volumeid=${deleted}`, { status: 0, error: `volume ${deleted} is deleted` }, `purge ${deleted}`],
     ["", { status: 0, error: "volumeid is missing: expected volumeid=…" }]
   ],
   "/volume/clone": [
@@ -88,7 +84,7 @@ const routes: Record<
     [`volumeid=${available}&name=monday`, { snapshotid: 6 }, `snapshot monday of ${available}`],
     [
       `volumeid=${attached}&name=monday`,
-      { snapshotid: 0, error: `volumeid : ${attached} is attached` },
+      { snapshotid: 0, error: `volume ${attached} is attached` },
       `snapshot monday of ${attached}`
     ],
     [`volumeid=${available}`, { snapshotid: 0, error: "name is missing: expected name=…" }],

@@ -60,7 +60,7 @@ const routes: Record<
             status: "running",
             on_crash: "restart",
             host: "down",
-            host_reason: "sshd does not answer, from pm 2 neither",
+            host_reason: "sshd does not answer, from host 2 neither",
             drift: 0
           }
         ]
@@ -126,7 +126,7 @@ const routes: Record<
     [`operation=${running.operation}`, { status: 1 }, `cancel ${running.operation}`],
     [
       `operation=${ended.operation}`,
-      { status: 0, error: `operation : ${ended.operation} cannot be cancelled: it has ended` },
+      { status: 0, error: `operation ${ended.operation} cannot be cancelled: it has ended` },
       `cancel ${ended.operation}`
     ],
     ["operation=7", { status: 0, error: "operation : 7 does not exist" }],

@@ -94,7 +94,7 @@ describe("the original's routes", () => {
       "/vm/create?name=a&instance_type=1&image_id=0x10",
       'image_id is "0x10": expected a whole number from 1 on, in decimal digits'
     ],
-    ["/vm/create?name=full&instance_type=1", "no host can take the VM: pm 1 (root@h1): memory short by 512 MiB"]
+    ["/vm/create?name=full&instance_type=1", "no host can take the VM: host 1 (root@h1): memory short by 512 MiB"]
   ])("says why nothing was created: %s", async (path, error) => {
     assert.deepStrictEqual(await ask(path), { status: 200, type: "application/json", body: { vmid: 0, error } })
   })
@@ -192,7 +192,7 @@ describe("the original's volumes", () => {
     ],
     ["/volume/query?volumeid=38201", { error: "volumeid : 38201 does not exist" }],
     [`/volume/destroy?volumeid=${available}`, { status: 1 }],
-    [`/volume/destroy?volumeid=${attached}`, { status: 0, error: `volumeid : ${attached} is attached` }],
+    [`/volume/destroy?volumeid=${attached}`, { status: 0, error: `volume ${attached} is attached` }],
     ["/volume/destroy?volumeid=38201", { status: 0, error: "volumeid : 38201 does not exist" }],
     [`/volume/attach?vmid=38201&volumeid=${available}`, { status: 1 }],
     [`/volume/attach?vmid=1011&volumeid=${available}`, { status: 0, error: "vmid : 1011 does not exist" }],
@@ -262,7 +262,7 @@ describe("the original's volumes", () => {
     ],
     [
       "/volume/create?name=nowhere&size=10",
-      { volumeid: 0, error: "no host can take the volume: pm 1 (root@h1): disk short by 9 GiB" }
+      { volumeid: 0, error: "no host can take the volume: host 1 (root@h1): disk short by 9 GiB" }
     ],
     ["/volume/query", { error: "volumeid is missing: expected volumeid=…" }],
     ["/volume/query?volumeid=", { error: "volumeid is empty: expected a whole number from 1 on, in decimal digits" }],

@@ -256,9 +256,9 @@ describe("vmfabric on real hosts", () => {
           { concurrency: "unbounded" }
         )
         const refusal = tooMuch.find((answer) => answer.vmid === 0)?.error ?? ""
-        assert.match(refusal, new RegExp(`pm 1 \\(root@${Lab.status.hosts[0].address}\\): .*libvirt`))
-        assert.match(refusal, /pm 2 \([^)]+\): (?!memory|has not)/, "another reason than room")
-        assert.match(refusal, /pm 3 .*memory short/)
+        assert.match(refusal, new RegExp(`host 1 \\(root@${Lab.status.hosts[0].address}\\): .*libvirt`))
+        assert.match(refusal, /host 2 \([^)]+\): (?!memory|has not)/, "another reason than room")
+        assert.match(refusal, /host 3 .*memory short/)
 
         yield* Lab.lab("start-libvirtd", first!)
         yield* Lab.lab("mend", second!)

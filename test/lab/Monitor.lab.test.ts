@@ -91,7 +91,7 @@ describe.concurrent("the host monitor on real hosts", () => {
   it.live("its cable is cut: two others agree that it is gone; plugged in again, it is soon up", () =>
     Effect.gen(function* () {
       const { down, up } = yield* fault(2, "cut", "mend", Effect.sleep("10 seconds"))
-      assert.strictEqual(down.reason, "sshd does not answer, from pm 2 and pm 3 neither")
+      assert.strictEqual(down.reason, "sshd does not answer, from host 2 and host 3 neither")
       assert.isBelow(down.seconds, 90)
       assert.isBelow(up, soon)
     })
@@ -102,7 +102,7 @@ describe.concurrent("the host monitor on real hosts", () => {
       const { down, up } = yield* fault(3, "block", "unblock", Effect.sleep("10 seconds"))
       assert.strictEqual(
         down.reason,
-        "the controller cannot reach it, but pm 2 and pm 3 can: the network between them, not the host, is broken"
+        "the controller cannot reach it, but host 2 and host 3 can: the network between them, not the host, is broken"
       )
       assert.isBelow(up, soon)
     })

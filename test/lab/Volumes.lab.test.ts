@@ -113,7 +113,7 @@ describe("volumes in Ceph", () => {
         )
         assert.deepInclude(yield* Client.volume(program, volume), { size: 2 })
         const running = yield* Client.act(program, "/volume/revert?snapshotid=1")
-        assert.match(running.error ?? "", /cannot be reverted while vmid \d+ runs with it: stop the VM or detach/)
+        assert.match(running.error ?? "", /cannot be reverted while VM \d+ runs with it: stop the VM or detach/)
 
         yield* Client.detach(program, volume)
         yield* Lab.eventually("the guest has lost it", Client.guestLog(one.host, one.vmid), (log) =>
@@ -128,7 +128,7 @@ describe("volumes in Ceph", () => {
         const held = yield* Client.act(program, `/volume/destroy?volumeid=${volume}`)
         assert.deepStrictEqual(held, {
           status: 0,
-          error: `volumeid : ${volume} is attached to vmid ${two.vmid}: detach it first`
+          error: `volume ${volume} is attached to VM ${two.vmid}: detach it first`
         })
 
         // the clone has what the snapshot had, and goes to another guest
@@ -149,7 +149,7 @@ describe("volumes in Ceph", () => {
 
         // needed by its clone it stays; after that it can go, and be had back
         const needed = yield* Client.act(program, `/volume/destroy?volumeid=${volume}`)
-        assert.match(needed.error ?? "", /has snapshot 1 \(before\), from which volumeid \d+ \(clone\) was made/)
+        assert.match(needed.error ?? "", /has snapshot 1 \(before\), from which volume \d+ \(clone\) was made/)
         yield* Client.succeed(program, `/volume/destroy?volumeid=${String(clone["volumeid"])}`)
         yield* Client.succeed(program, `/volume/purge?volumeid=${String(clone["volumeid"])}`)
         yield* Client.succeed(program, `/volume/destroy?volumeid=${volume}`)
@@ -226,7 +226,7 @@ describe("volumes in Ceph", () => {
           const { host, vmid } = winner[0]!
           assert.match(
             answers.find(({ status }) => status === 0)?.error ?? "",
-            /is attached to vmid \d+: detach it first/
+            /is attached to VM \d+: detach it first/
           )
           // what the last owner wrote is there, and nothing else
           const checked = round === 0 ? [] : [`check ${round} 1`]

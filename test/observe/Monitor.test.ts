@@ -286,7 +286,7 @@ describe("the host monitor", () => {
       yield* pass(8000)
       const down = yield* status(1)
       assert.strictEqual(down._tag, "Down")
-      assert.strictEqual(reasonOf(down), "sshd does not answer, from pm 2 and pm 3 neither")
+      assert.strictEqual(reasonOf(down), "sshd does not answer, from host 2 and host 3 neither")
       assert.deepStrictEqual(signsOf(down), { ssh: "silent", libvirt: "unknown", peers: "silent" })
       assert.deepStrictEqual(probes, ["h2 h1:22", "h3 h1:22"])
 
@@ -295,7 +295,7 @@ describe("the host monitor", () => {
       assert.lengthOf(probes, 2)
       yield* pass(20_000)
       assert.lengthOf(probes, 4)
-      assert.strictEqual(reasonOf(yield* status(1)), "sshd does not answer, from pm 2 and pm 3 neither")
+      assert.strictEqual(reasonOf(yield* status(1)), "sshd does not answer, from host 2 and host 3 neither")
     }))
 
   test("what becomes of a host is told to those who listen, each change once", () =>
@@ -315,7 +315,7 @@ describe("the host monitor", () => {
         Array.from(yield* Fiber.join(told), ({ hostId, status }) => [hostId, status._tag, reasonOf(status)]),
         [
           [1, "Suspect", "libvirt closed the connection"],
-          [1, "Down", "sshd does not answer, from pm 2 and pm 3 neither"],
+          [1, "Down", "sshd does not answer, from host 2 and host 3 neither"],
           [1, "Up", ""]
         ]
       )
@@ -328,7 +328,7 @@ describe("the host monitor", () => {
       yield* pass(10_000)
       Object.assign(at(1), { libvirt: "silent", ssh: "silent" })
       yield* breaks(1)
-      const reason = "the controller cannot reach it, but pm 2 can: the network between them, not the host, is broken"
+      const reason = "the controller cannot reach it, but host 2 can: the network between them, not the host, is broken"
       yield* pass(5000)
       const suspect = yield* status(1)
       assert.strictEqual(suspect._tag, "Suspect")

@@ -98,7 +98,7 @@ describe("the host monitor over simulated hosts", () => {
         ] as const) {
           yield* hosts[0]!.faults.cutNetwork
           assert.isBelow(yield* until(1, "Down"), longest)
-          assert.strictEqual(yield* reason(1), "sshd does not answer, from pm 2 and pm 3 neither")
+          assert.strictEqual(yield* reason(1), "sshd does not answer, from host 2 and host 3 neither")
           assert.notStrictEqual((yield* create(`elsewhere ${silence}`)).hostId, id(1))
           yield* Effect.sleep(silence)
           yield* hosts[0]!.faults.mendNetwork
@@ -117,7 +117,7 @@ describe("the host monitor over simulated hosts", () => {
         assert.isBelow(yield* until(1, "Down"), 45)
         assert.strictEqual(
           yield* reason(1),
-          "the controller cannot reach it, but pm 2 and pm 3 can: the network between them, not the host, is broken"
+          "the controller cannot reach it, but host 2 and host 3 can: the network between them, not the host, is broken"
         )
         yield* hosts[0]!.faults.blockController(false)
         assert.isBelow(yield* until(1, "Up"), 2)
@@ -221,7 +221,7 @@ describe("the host monitor over simulated hosts", () => {
         yield* vms.destroy(before.id)
         yield* hosts.setMaintenance(id(before.hostId === 1 ? 2 : 1), true)
         const refused = yield* Effect.flip(create("d"))
-        assert.include(refused.message, "2 hosts (pm 1 (root@sim-1), pm 2 (root@sim-2)): it is in maintenance")
+        assert.include(refused.message, "2 hosts (host 1 (root@sim-1), host 2 (root@sim-2)): it is in maintenance")
         assert.isFalse((yield* hosts.setMaintenance(before.hostId, false)).host.maintenance)
         assert.strictEqual((yield* create("e")).hostId, before.hostId)
       }).pipe(Effect.provide(life))

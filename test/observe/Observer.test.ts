@@ -545,7 +545,7 @@ describe("what is not ours", () => {
         Effect.map(observer.foreign, (all) =>
           assert.deepStrictEqual(
             all.map(({ reason }) => reason),
-            [`it is VM 1, which should be on pm ${vm.hostId}: has it been moved by hand?`]
+            [`it is VM 1, which should be on host ${vm.hostId}: has it been moved by hand?`]
           )
         )
       )

@@ -346,7 +346,7 @@ describe("cancelling", () => {
         yield* settle
         assert.deepStrictEqual(world.began, ["delete root vm-1"])
         const late = yield* Effect.flip(operations.cancel(idOf(1)))
-        assert.strictEqual(late.message, `operation : ${idOf(1)} cannot be cancelled: it has ended`)
+        assert.strictEqual(late.message, `operation ${idOf(1)} cannot be cancelled: it has ended`)
       }).pipe(Effect.provide(world.layer))
     })
   )
@@ -380,7 +380,7 @@ describe("cancelling", () => {
           /cannot be cancelled: a DestroyVm only goes forward, for what it has begun cannot be taken back$/
         )
         assert.isFalse(world.rows.get(idOf(3))!.operation.cancelAsked)
-        assert.match(yield* refused(5), /^operation : .* does not exist$/)
+        assert.match(yield* refused(5), /^operation .* does not exist$/)
         assert.deepStrictEqual(world.began, [])
       }).pipe(Effect.provide(world.layer))
     })

@@ -439,6 +439,52 @@ describe("Engine", () => {
   )
 
   it(
+    "chooses what a full scan would on a fleet so large that the best hosts are kept together",
+    { timeout: 240_000 },
+    () => {
+      const engine = Engine.make({ shapes: 8 })
+      const hosts = Array.from({ length: 4500 }, (_, i) =>
+        engineHost(i + 1, {
+          labels: { rack: `r${Math.floor(i / 20)}`, disk: i % 3 === 0 ? "ssd" : "hdd" },
+          closed: i % 11 === 0 ? "it is in maintenance" : null
+        })
+      )
+      for (const [i, host] of hosts.entries()) {
+        engine.set(host)
+        // most are full or nearly so
+        for (let vms = (i * 7919) % 8; vms > 0; vms--) engine.reserve(host.id, { cpu: 1, ram: 1024, disk: 10 })
+      }
+      const requests = [1, 2, 3].flatMap((cpu): ReadonlyArray<Request> => {
+        const resources = { cpu, ram: 1024, disk: 10 }
+        return [
+          { resources },
+          { resources, rules: [{ strength: "must", kind: "hosts", label: "disk", is: "in", values: ["ssd"] }] },
+          { resources, rules: [{ strength: "should", kind: "apart", group: "web", over: { label: "rack" } }] }
+        ]
+      })
+      const there: Array<() => void> = []
+      for (let turn = 0; turn < 120; turn++) {
+        const request = requests[turn % (turn < 60 ? 6 : requests.length)] ?? { resources: has }
+        const choice = engine.place(request)
+        const best = engine
+          .judge(request)
+          .filter(({ blocks }) => blocks.length === 0)
+          .reduce((first, one) => (one.score > first.score ? one : first))
+        assert.deepStrictEqual(choice, { hostId: best.hostId, score: best.score })
+        engine.reserve(best.hostId, request.resources, ["web"])
+        there.push(() => void engine.release(best.hostId, request.resources, ["web"]))
+        if (turn % 3 === 0) there[turn / 3]?.()
+        // one that was the best is closed, and another one is open now
+        const [last, other] = [hosts[best.hostId - 1], hosts[11 * turn]]
+        if (turn % 5 === 0 && last !== undefined && other !== undefined) {
+          engine.set({ ...last, closed: "it is in maintenance" })
+          engine.set({ ...other, closed: null })
+        }
+      }
+    }
+  )
+
+  it(
     "chooses what a full scan would on 400 hosts in 40 racks that fill up, by every policy",
     { timeout: 240_000 },
     () => {

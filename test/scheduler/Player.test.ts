@@ -4,8 +4,9 @@ import * as FastCheck from "effect/FastCheck"
 import * as Resources from "../../src/domain/Resources.ts"
 import type { Trace } from "../../src/domain/Trace.ts"
 import * as Player from "../../src/scheduler/Player.ts"
-import type * as Score from "../../src/scheduler/Score.ts"
+import * as Score from "../../src/scheduler/Score.ts"
 import * as SyntheticTrace from "../../src/simulator/SyntheticTrace.ts"
+import * as TraceFile from "../../src/simulator/Trace.ts"
 import { fleets, noise } from "../bench/Packing.ts"
 
 const strategies: ReadonlyArray<Player.Strategy> = [...Player.policies, ...Player.baselines]
@@ -193,10 +194,40 @@ describe("Player", () => {
       until: null,
       resources
     }))
-    assert.deepStrictEqual(Player.usualOf(sizes, 2), [
-      { resources: size(2, 2), share: 2 / 3 },
-      { resources: size(1, 1), share: 1 / 3 }
+    assert.deepStrictEqual(Player.usualOf(sizes, 3), [
+      { resources: size(2, 2), share: 2 / 4 },
+      { resources: size(1, 1), share: 1 / 4 },
+      { resources: size(3, 3), share: 1 / 4 }
     ])
+  })
+
+  it("leaves out the sizes that want least, and not one that seldom comes and wants much", { timeout: 240_000 }, () => {
+    const few = [size(1, 1), size(1, 1), size(1, 1), size(2, 2), size(2, 2), size(9, 9)]
+    assert.deepStrictEqual(Score.usualOf(few, 2), [
+      { resources: size(2, 2), share: 2 / 3 },
+      { resources: size(9, 9), share: 1 / 3 }
+    ])
+    assert.deepStrictEqual(Score.usualOf(few, 0), [])
+    // 32 small sizes, more than are kept, and a few VMs that want nearly a whole host
+    const quotients = [2.4, 2.8, 4.4, 4.3, 1.7, 2.6, 5.4, 1.9]
+    const small = Array.from({ length: 32 }, (_, i) => {
+      const vcpus = 2 + ((i * 13) % 18)
+      return size(1000 * vcpus, Math.round(1024 * vcpus * (quotients[i % 8] ?? 1)))
+    })
+    const large = [size(60_000, 204_800), size(90_000, 307_200)]
+    const sizes = [
+      ...small.flatMap((one) => Array.from({ length: 8 }, () => one)),
+      ...large.flatMap((one) => Array.from({ length: 6 }, () => one))
+    ]
+    const trace = sizes.map((resources) => ({ at: 0, until: null, resources }))
+    const fleet = Array.from({ length: 30 }, () => size(96_000, 393_216))
+    const full = [1, 2, 3].map((seed) => {
+      const filling = TraceFile.filling(trace, fleet, seed)
+      return (
+        Player.play(filling, fleet, "pack", { usual: Player.usualOf(trace), once: true }).firstRefusal?.dominant ?? 0
+      )
+    })
+    assert.isAbove(Math.min(...full), 0.9, full.join(" "))
   })
 })
 

@@ -110,8 +110,8 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "a VM that is gone keeps its reservation",
-    file: "layers/InventoryLive.ts",
-    find: "          yield* sql`delete from reservations where vm_id = ${id}`\n",
+    file: "layers/InventoryVms.ts",
+    find: "          yield* vms.release(id)\n",
     replace: ""
   },
   {
@@ -164,9 +164,9 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "a VM whose power is taken while it is paused stays paused in the inventory",
-    file: "layers/InventoryLive.ts",
-    find: "if (vm.state === power) return { vm, noted }\n",
-    replace: 'if (vm.state !== "running") return { vm, noted }\n'
+    file: "layers/InventoryVms.ts",
+    find: "vm: vm.state === power ? vm : ",
+    replace: 'vm: vm.state !== "running" ? vm : '
   },
   {
     name: "a NIC that could not be attached stays in the domain",

@@ -142,9 +142,8 @@ const commandOf = (form: Form, there: Snapshot["vms"], onBatch: (batch: typeof B
       ...nicWords(form.nics, many),
       ...placementWords(form.placement, there),
       ...(form.hostname === "" ? [] : ["--hostname", form.hostname]),
-      // of these the command line takes files
-      ...(form.sshKeys.trim() === "" ? [] : ["--ssh-key", "keys.pub"]),
-      ...(form.userData.trim() === "" ? [] : ["--user-data", "user-data"]),
+      ...lines(form.sshKeys).flatMap((key) => ["--ssh-key", key]),
+      ...(form.userData.trim() === "" ? [] : ["--user-data", "-"]),
       ...tagsOf(form).flatMap((tag) => ["--tag", tag]),
       ...Object.entries(labelsOf(form)).flatMap(([key, value]) => ["--label", `${key}=${value}`]),
       ...(form.description === "" ? [] : ["--description", form.description]),
@@ -152,6 +151,7 @@ const commandOf = (form: Form, there: Snapshot["vms"], onBatch: (batch: typeof B
       ...(form.autostart ? ["--autostart"] : []),
       ...(form.protect ? ["--protect"] : [])
     ],
+    ...(form.userData.trim() === "" ? {} : { input: form.userData }),
     run: Effect.gen(function* () {
       const { vms } = yield* calls
       if (!many) return yield* vms.createVm({ payload: yield* payloadOf(NewVm, body) })

@@ -12,6 +12,7 @@ import type { Volume } from "../../api/Volumes.ts"
 import { VolumeState } from "../../domain/Volume.ts"
 import type { VolumeId } from "../../domain/Ids.ts"
 import { calls, runtime } from "../state/Api.ts"
+import { compared } from "../state/Found.ts"
 import { useRead } from "../state/Read.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { clone, createVolume, destroySnapshot, publish, revert } from "../parts/VolumeActions.ts"
@@ -53,20 +54,29 @@ const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
   )
 }
 
-const Holder = ({ snapshot: { vms }, volume: { vmId } }: { readonly volume: Volume; readonly snapshot: Snapshot }) =>
-  vmId === null ? null : (
-    <Link to="/vms/$id" params={{ id: String(vmId) }}>
-      {vms.get(vmId)?.name ?? `VM ${vmId}`}
+const holderOf = ({ vmId }: Volume, { vms }: Snapshot): string | null =>
+  vmId === null ? null : (vms.get(vmId)?.name ?? `VM ${vmId}`)
+
+const Holder = ({ snapshot, volume }: { readonly volume: Volume; readonly snapshot: Snapshot }) =>
+  volume.vmId === null ? null : (
+    <Link to="/vms/$id" params={{ id: String(volume.vmId) }}>
+      {holderOf(volume, snapshot)}
     </Link>
   )
 
 const keptOn = ({ driver, hostId }: Volume, { hosts }: Snapshot): string =>
   hostId === null ? `in ${driver}` : (hosts.get(hostId)?.name ?? `host ${hostId}`)
 
-const columns = (snapshot: Snapshot): ReadonlyArray<Column<Volume>> => [
+interface VolumeColumn extends Column<Volume> {
+  /** what the rows are put into order by; absent: they cannot be */
+  readonly by?: (volume: Volume) => string | number
+}
+
+const columns = (snapshot: Snapshot): ReadonlyArray<VolumeColumn> => [
   {
     key: "name",
     name: "Name",
+    by: ({ name }) => name,
     tone: "main-cell",
     title: ({ name }) => name,
     shown: ({ id, name }) => (
@@ -75,17 +85,24 @@ const columns = (snapshot: Snapshot): ReadonlyArray<Column<Volume>> => [
       </Link>
     )
   },
-  { key: "size", name: "Size", className: "right", shown: ({ size }) => gibibytes(size) },
-  { key: "state", name: "State", shown: (volume) => <State {...volumeState(volume)} /> },
+  { key: "size", name: "Size", by: ({ size }) => size, className: "right", shown: ({ size }) => gibibytes(size) },
+  {
+    key: "state",
+    name: "State",
+    by: (volume) => volumeState(volume).word,
+    shown: (volume) => <State {...volumeState(volume)} />
+  },
   {
     key: "vm",
     name: "VM",
+    by: (volume) => holderOf(volume, snapshot) ?? "",
     className: "extra",
     shown: (volume) => <Holder volume={volume} snapshot={snapshot} />
   },
   {
     key: "kept",
     name: "Kept",
+    by: (volume) => keptOn(volume, snapshot),
     tone: "quiet",
     className: "extra",
     shown: (volume) => keptOn(volume, snapshot)
@@ -97,6 +114,14 @@ const columns = (snapshot: Snapshot): ReadonlyArray<Column<Volume>> => [
   }
 ]
 
+/** By when they were made, unless something else is said that there is. */
+const inOrder = (volumes: ReadonlyArray<Volume>, all: ReadonlyArray<VolumeColumn>, sort: string) => {
+  const by = all.find(({ key }) => key === sort.replace(/^-/, ""))?.by
+  if (by === undefined) return volumes
+  const sign = sort.startsWith("-") ? -1 : 1
+  return volumes.toSorted((a, b) => sign * compared(by(a), by(b)) || a.id - b.id)
+}
+
 /** @since 0.7.0 @category components */
 export const Volumes = (): ReactNode => {
   useTitle("Volumes")
@@ -107,14 +132,29 @@ export const Volumes = (): ReactNode => {
   const navigate = useNavigate({ from: "/volumes" })
   const role = useRole()
   const [dialog, open] = useDialog()
-  const { owner, q = "", state } = search
-  const shown = [...volumes.values()].filter(
-    (one) =>
-      (one.name.toLowerCase().includes(q.toLowerCase()) || `id:${one.id}` === q) &&
-      (state === undefined || one.state === state) &&
-      (owner === undefined || one.owner === owner)
+  const { owner, q = "", sort = "", state } = search
+  const all = columns(snapshot)
+  const shown = inOrder(
+    [...volumes.values()].filter(
+      (one) =>
+        (one.name.toLowerCase().includes(q.toLowerCase()) || `id:${one.id}` === q) &&
+        (state === undefined || one.state === state) &&
+        (owner === undefined || one.owner === owner)
+    ),
+    all,
+    sort
   )
-  const set = (name: "q" | "state" | "owner", value: string) =>
+  const sortable = all.map((column) =>
+    column.by === undefined
+      ? column
+      : {
+          ...column,
+          order:
+            sort === column.key ? ("ascending" as const) : sort === `-${column.key}` ? ("descending" as const) : null,
+          onSort: () => set("sort", `${sort === column.key ? "-" : ""}${column.key}`)
+        }
+  )
+  const set = (name: "q" | "state" | "owner" | "sort", value: string) =>
     void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: true })
   const create = (
     <button
@@ -167,7 +207,7 @@ export const Volumes = (): ReactNode => {
           )}
         </Empty>
       ) : (
-        <Table kind="volumes" label="volumes" columns={columns(snapshot)} rows={shown} keyOf={({ id }) => String(id)} />
+        <Table kind="volumes" label="volumes" columns={sortable} rows={shown} keyOf={({ id }) => String(id)} />
       )}
       {dialog}
     </div>

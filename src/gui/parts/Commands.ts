@@ -18,6 +18,8 @@ export interface Command {
   readonly file?: { readonly name: string; readonly from: number }
   /** of the command line, without `vmfabric` */
   readonly words: ReadonlyArray<string>
+  /** what the command line reads as its standard input, where its words say so */
+  readonly input?: string
 }
 
 /** @since 0.7.0 @category models */
@@ -41,5 +43,7 @@ export const curl = ({ body, file, headers = {}, method, path }: Command, needsT
     quoted(`${location.origin}${prefix}${path}`)
   ].join(" ")
 
-/** @since 0.7.0 @category formatting */
-export const cli = ({ words }: Pick<Command, "words">): string => ["vmfabric", ...words].map(quoted).join(" ")
+/** To this controller: a shell's own context may be of another, where the same id is another thing. @since 0.7.0 @category formatting */
+export const cli = ({ input, words }: Pick<Command, "words" | "input">): string =>
+  (input === undefined ? "" : `printf %s ${quoted(input)} | `) +
+  ["vmfabric", ...words, "--url", location.origin].map(quoted).join(" ")

@@ -23,9 +23,12 @@ interface Entry {
 
 const collate = new Intl.Collator(undefined, { numeric: true }).compare
 
+/** Texts as people put them into order, with `vm-2` before `vm-10`, and numbers as they are. @since 0.12.0 @category ordering */
+export const compared = (a: string | number, b: string | number): number =>
+  typeof a === "string" && typeof b === "string" ? collate(a, b) : Number(a) - Number(b) || 0
+
 const inOrder = (descending: boolean) => (a: Entry, b: Entry) => {
-  const by =
-    typeof a.by === "string" && typeof b.by === "string" ? collate(a.by, b.by) : Number(a.by) - Number(b.by) || 0
+  const by = compared(a.by, b.by)
   return (descending ? -by : by) || a.id - b.id
 }
 

@@ -212,7 +212,7 @@ describe("a VM's serial console", () => {
         assert.deepInclude(busy.json, { status: 409, code: "console_busy" })
         assert.match(
           String(busy.json.detail),
-          /^ada, since 20.*Z, has the serial console of VM \d+, which takes one at a time: ask for it with force/
+          /^ada, since 20.*Z, has the serial console of VM \d+, which takes one at a time: it can be taken over \(with force\)/
         )
         const mine = yield* opened(yield* ticket(bob, { kind: "serial", force: true }), bob)
         assert.deepStrictEqual(yield* Effect.promise(() => line.closed), {

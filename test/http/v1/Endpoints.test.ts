@@ -99,7 +99,7 @@ describe("VMs", () => {
       assert.deepInclude(refused.json, {
         status: 409,
         code: "vm_conflict",
-        detail: "vmid : 1 is stopped, and there is nothing to pause: start it first"
+        detail: "VM 1 is stopped, and there is nothing to pause: start it first"
       })
       assert.deepInclude((yield* done("POST", "/vms/1/start")).json, { kind: "StartVm", outcome: null })
       assert.deepInclude((yield* done("POST", "/vms/1/pause")).json, { kind: "PauseVm" })
@@ -459,8 +459,8 @@ describe("hosts that are added", () => {
           assert.deepInclude(answer.json, { status: 409, code: "host_conflict" }, JSON.stringify(answer.body))
           for (const word of words) assert.include(String(answer.json.detail), word)
         })
-      yield* refused("POST", "/hosts", { address: { user: "ada", host: "TEST-4" } }, "pm 4 already", "added before")
-      yield* refused("POST", "/hosts", { address: { user: "root", host: "test-1" } }, "pm 1", "machine file")
+      yield* refused("POST", "/hosts", { address: { user: "ada", host: "TEST-4" } }, "host 4 already", "added before")
+      yield* refused("POST", "/hosts", { address: { user: "root", host: "test-1" } }, "host 1", "machine file")
       yield* refused("PATCH", "/hosts/1", { labels: {} }, "machine file", "change its line")
       yield* refused("DELETE", "/hosts/1", undefined, "machine file", "remove its line")
       yield* refused("DELETE", "/hosts/4", undefined, "VM 1 (web)", "destroy")

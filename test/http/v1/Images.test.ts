@@ -217,8 +217,7 @@ describe("an image that is published", () => {
       assert.deepInclude((yield* publish({ name: "golden", vm: 1 })).json, {
         status: 409,
         code: "vm_conflict",
-        detail:
-          "vmid : 1 is running, and of a disk that is a file there is no copy of one moment then: shut it down first"
+        detail: "VM 1 is running, and of a disk that is a file there is no copy of one moment then: shut it down first"
       })
       yield* done("POST", "/vms/1/power-off")
       const { json } = yield* publish({ name: "golden", vm: 1 })
@@ -251,7 +250,7 @@ describe("an image that is published", () => {
           status: 409,
           code: "volume_conflict",
           detail:
-            "volumeid : 1 is attached to vmid 2, which is running, and of a disk that is a file there is no copy of one " +
+            "volume 1 is attached to VM 2, which is running, and of a disk that is a file there is no copy of one " +
             "moment then: shut that VM down or detach the volume first"
         })
       }

@@ -356,7 +356,7 @@ const refusals: ReadonlyArray<
     { body: '{"name":"a","instanceType":9}', headers: json },
     404,
     "instance_type_not_found",
-    "instance_type : 9 does not exist"
+    "instance type 9 does not exist"
   ],
   [
     "POST",
@@ -364,23 +364,23 @@ const refusals: ReadonlyArray<
     { body: '{"name":"a","instanceType":1,"image":9}', headers: json },
     404,
     "image_not_found",
-    "image_id : 9 does not exist"
+    "image 9 does not exist"
   ],
-  ["GET", "/vms/9", {}, 404, "vm_not_found", "vmid : 9 does not exist"],
-  ["DELETE", "/vms/9", {}, 404, "vm_not_found", "vmid : 9 does not exist"],
-  ["POST", "/vms/9/repair", {}, 404, "vm_not_found", "vmid : 9 does not exist"],
-  ["GET", "/volumes/9", {}, 404, "volume_not_found", "volumeid : 9 does not exist"],
-  ["POST", "/volumes/9/detach", {}, 404, "volume_not_found", "volumeid : 9 does not exist"],
+  ["GET", "/vms/9", {}, 404, "vm_not_found", "VM 9 does not exist"],
+  ["DELETE", "/vms/9", {}, 404, "vm_not_found", "VM 9 does not exist"],
+  ["POST", "/vms/9/repair", {}, 404, "vm_not_found", "VM 9 does not exist"],
+  ["GET", "/volumes/9", {}, 404, "volume_not_found", "volume 9 does not exist"],
+  ["POST", "/volumes/9/detach", {}, 404, "volume_not_found", "volume 9 does not exist"],
   [
     "POST",
     "/volumes",
     { body: '{"name":"a","snapshot":9}', headers: json },
     404,
     "snapshot_not_found",
-    "snapshotid : 9 does not exist"
+    "snapshot 9 does not exist"
   ],
-  ["GET", "/hosts/9", {}, 404, "host_not_found", "pmid : 9 does not exist"],
-  ["GET", `/operations/${operationId}`, {}, 404, "operation_not_found", `operation : ${operationId} does not exist`],
+  ["GET", "/hosts/9", {}, 404, "host_not_found", "host 9 does not exist"],
+  ["GET", `/operations/${operationId}`, {}, 404, "operation_not_found", `operation ${operationId} does not exist`],
   ["GET", "/nothing", {}, 404, "route_not_found", "there is no route GET /api/v1/nothing"],
   ["POST", "/vms", { body: nested(100_000), headers: json }, 400, "invalid_body", "more than 64 of them"],
   ["POST", "/vms", { body: nested(60), headers: json }, 400, "invalid_body", "name: expected", "name"],

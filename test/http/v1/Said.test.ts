@@ -39,6 +39,7 @@ const cases: ReadonlyArray<Case> = [
       { ...vm, nics: [{}] },
       { ...vm, nics: [{ model: "virtio" }] },
       { ...vm, tags: [], labels: {}, placement: {}, protected: false },
+      { ...vm, sshKeys: [] },
       { ...vm, placement: { group: null, rules: [] }, onCrash: "leave" }
     ],
     other: [
@@ -61,6 +62,15 @@ const cases: ReadonlyArray<Case> = [
     other: [
       { ...vm, name: "placed", tags: ["a", "b"], ...rules({ kind: "apart", strength: "should", weight: 2 }) },
       { ...vm, name: "placed", tags: ["a", "b"], ...rules({ kind: "near", strength: "should" }) }
+    ]
+  },
+  {
+    path: "/vms",
+    one: { ...vm, name: "told", hostname: "told-1" },
+    same: [{ ...vm, name: "told", hostname: "told-1", sshKeys: [] }],
+    other: [
+      { ...vm, name: "told", hostname: "told-2" },
+      { ...vm, name: "told" }
     ]
   },
   {
