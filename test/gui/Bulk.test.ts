@@ -28,8 +28,8 @@ const begun = async () => {
   registry.mount(Bulk.bulkDismissAtom)
   const words = () =>
     registry.get(Bulk.bulksAtom).map(({ name, vms }) => `${name}: ${[...vms.values()].map((vm) => vm.state._tag)}`)
-  const becomes = (...wanted: ReadonlyArray<string>) => vi.waitFor(() => assert.deepStrictEqual(words(), wanted))
-  return { Bulk, registry, words, becomes }
+  const assertBecomes = (...wanted: ReadonlyArray<string>) => vi.waitFor(() => assert.deepStrictEqual(words(), wanted))
+  return { Bulk, registry, words, assertBecomes }
 }
 
 /** Some of them, each answered when it is let; `sent` are those that were asked for. */
@@ -51,50 +51,50 @@ const signedOut = new Problem.Unauthenticated({ status: 401, code: "unauthentica
 
 describe("what is done with many VMs", () => {
   it("goes on beside what was begun before, and each has what became of it", async () => {
-    const { Bulk, becomes, registry } = await begun()
+    const { Bulk, assertBecomes, registry } = await begun()
     const [one, other] = [several(2), several(1)]
     registry.set(Bulk.bulkBeginAtom, { name: "Start", actions: one.actions })
     registry.set(Bulk.bulkBeginAtom, { name: "Reboot", actions: other.actions })
-    await becomes("Start: asking,asking", "Reboot: asking")
+    await assertBecomes("Start: asking,asking", "Reboot: asking")
     Effect.runSync(Deferred.succeed(other.answered, undefined))
-    await becomes("Start: asking,asking", "Reboot: begun")
+    await assertBecomes("Start: asking,asking", "Reboot: begun")
     Effect.runSync(Deferred.succeed(one.answered, undefined))
-    await becomes("Start: begun,begun", "Reboot: begun")
+    await assertBecomes("Start: begun,begun", "Reboot: begun")
     const [first] = registry.get(Bulk.bulksAtom)
     registry.set(Bulk.bulkDismissAtom, first?.key ?? 0)
-    await becomes("Reboot: begun")
+    await assertBecomes("Reboot: begun")
   })
 
   it("asks before the page is left, for as long as something is still to be asked for", async () => {
-    const { Bulk, becomes, registry } = await begun()
+    const { Bulk, assertBecomes, registry } = await begun()
     const { actions, answered } = several(2)
     registry.set(Bulk.bulkBeginAtom, { name: "Start", actions })
-    await becomes("Start: asking,asking")
+    await assertBecomes("Start: asking,asking")
     assert.strictEqual(asks.size, 1)
     Effect.runSync(Deferred.succeed(answered, undefined))
-    await becomes("Start: begun,begun")
+    await assertBecomes("Start: begun,begun")
     assert.strictEqual(asks.size, 0)
   })
 
   it("is stopped: what was not asked for yet is left, and what was goes on", async () => {
-    const { Bulk, becomes, registry } = await begun()
+    const { Bulk, assertBecomes, registry } = await begun()
     const { actions, answered, sent } = several(6)
     registry.set(Bulk.bulkBeginAtom, { name: "Power off", actions })
     // so many at a time
     await vi.waitFor(() => assert.deepStrictEqual(sent, [1, 2, 3, 4]))
     registry.set(Bulk.bulkStopAtom, registry.get(Bulk.bulksAtom)[0]?.key ?? 0)
     Effect.runSync(Deferred.succeed(answered, undefined))
-    await becomes("Power off: begun,begun,begun,begun,left,left")
+    await assertBecomes("Power off: begun,begun,begun,begun,left,left")
     assert.deepStrictEqual(sent, [1, 2, 3, 4])
     assert.strictEqual(asks.size, 0)
   })
 
   it("leaves the rest once somebody has to sign in", async () => {
-    const { Bulk, becomes, registry } = await begun()
+    const { Bulk, assertBecomes, registry } = await begun()
     const { actions, answered, sent } = several(6)
     registry.set(Bulk.bulkBeginAtom, { name: "Start", actions })
     await vi.waitFor(() => assert.deepStrictEqual(sent, [1, 2, 3, 4]))
     Effect.runSync(Deferred.fail(answered, signedOut))
-    await becomes("Start: refused,refused,refused,refused,left,left")
+    await assertBecomes("Start: refused,refused,refused,refused,left,left")
   })
 })
