@@ -5,14 +5,17 @@
  */
 import { Result, useAtom, useAtomRefresh, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
 import { Link, Outlet, useLocation } from "@tanstack/react-router"
-import { memo, type ReactNode, useEffect } from "react"
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import { lazy, memo, type ReactNode, Suspense, useEffect } from "react"
 import icon from "./icon.svg?no-inline"
 import type { Me } from "../api/Session.ts"
 import { docs, isUnknown, wordsOfCause } from "./state/Api.ts"
-import { type Connection, liveAtom } from "./state/Live.ts"
-import { meAtom, signOutAtom } from "./state/Session.ts"
+import type { Connection } from "./state/Live.ts"
+import { knownAtom, leftAtom, meAtom, signOutAtom } from "./state/Session.ts"
 import { themeAtom, themes } from "./state/Theme.ts"
 import { SignIn } from "./pages/SignIn.tsx"
+import { again } from "./parts/Again.ts"
 import { Failure, Loading, State, useSnapshot } from "./parts/Parts.tsx"
 import { GoTo } from "./parts/GoTo.tsx"
 import { Tray } from "./parts/Tray.tsx"
@@ -56,13 +59,20 @@ const Lost = ({ connection }: { readonly connection: Connection }) =>
 
 const Who = ({ me }: { readonly me: typeof Me.Type }) => {
   const signOut = useAtomSet(signOutAtom, { mode: "promiseExit" })
+  const setLeft = useAtomSet(leftAtom)
   const refresh = useAtomRefresh(meAtom)
+  const leave = async () => {
+    setLeft(true)
+    const exit = await signOut()
+    if (Exit.isFailure(exit)) setLeft(false)
+    refresh()
+  }
   return me.via === "session" ? (
     <div className="row">
       <span className="cut">
         {me.user}, {me.role}
       </span>
-      <button type="button" className="button tiny" onClick={() => void signOut().then(refresh)}>
+      <button type="button" className="button tiny" onClick={() => void leave()}>
         Sign out
       </button>
     </div>
@@ -180,30 +190,48 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
   )
 }
 
+const SignInAgain = lazy(() =>
+  again(() => import("./parts/SignInAgain.tsx")).then((module) => ({ default: module.SignInAgainBox }))
+)
+
 /** The page that was asked for, or what stands before it. @since 0.7.0 @category components */
 export const Shell = (): ReactNode => {
   const me = useAtomValue(meAtom)
+  const known = useAtomValue(knownAtom)
+  const left = useAtomValue(leftAtom)
   const refresh = useAtomRefresh(meAtom)
-  const again = useAtomRefresh(liveAtom)
-  return Result.builder(me)
-    .onErrorIf(isUnknown, () => <SignIn onSignedIn={again} />)
-    .onSuccess((known) => <Frame me={known} />)
-    .onFailure((cause) => (
+  const isOut = Result.isFailure(me) && isUnknown(Cause.squash(me.cause))
+  // a session that ends takes nothing with it; somebody else's page begins anew
+  if (known !== null && (Result.isSuccess(me) || (isOut && known.via === "session" && !left))) {
+    return (
+      <>
+        <Frame key={known.user} me={known} />
+        {isOut ? (
+          <Suspense>
+            <SignInAgain />
+          </Suspense>
+        ) : null}
+      </>
+    )
+  }
+  if (isOut) return <SignIn />
+  if (Result.isFailure(me)) {
+    return (
       <main className="page narrow">
         <h1>vmfabric</h1>
-        <Failure words={wordsOfCause(cause)} />
+        <Failure words={wordsOfCause(me.cause)} />
         <div className="row">
           <button type="button" className="button" onClick={refresh}>
             Try again
           </button>
         </div>
       </main>
-    ))
-    .onInitial(() => (
-      <main className="page">
-        <h1 className="sr">vmfabric</h1>
-        <Loading />
-      </main>
-    ))
-    .render()
+    )
+  }
+  return (
+    <main className="page">
+      <h1 className="sr">vmfabric</h1>
+      <Loading />
+    </main>
+  )
 }

@@ -107,7 +107,8 @@ const seenByOthers = Effect.gen(function* () {
         const act = async () => {
           if (button === "Start") return doing.getByRole("button", { name: "Start", exact: true }).click()
           await doing.getByRole("button", { name: "More" }).click()
-          return doing.getByRole("menuitem", { name: button }).click()
+          await doing.getByRole("menuitem", { name: button }).click()
+          return doing.getByRole("dialog").getByRole("button", { name: button, exact: true }).click()
         }
         // faster than people are, whose earlier tasks have gone by then
         await doing.evaluate("document.querySelectorAll('.tasks .top button').forEach((one) => one.click())")

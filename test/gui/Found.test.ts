@@ -1,38 +1,17 @@
 /** What a long list shows, kept up to date by what changed, is what it would be if it were made anew. */
 import { assert, describe, it } from "@effect/vitest"
-import * as DateTime from "effect/DateTime"
 import * as fc from "fast-check"
 import type { Vm } from "../../src/api/Vms.ts"
-import { HostId, ImageId, InstanceTypeId, VmId } from "../../src/domain/Ids.ts"
+import { VmId } from "../../src/domain/Ids.ts"
 import { VmName } from "../../src/domain/Vm.ts"
 import * as Found from "../../src/gui/state/Found.ts"
+import { anyVm } from "./Vms.ts"
 
 const vmOf = (id: number, name: string, cpu: number): Vm => ({
+  ...anyVm,
   id: VmId.make(id),
   name: VmName.make(name),
-  state: "running",
-  instanceType: InstanceTypeId.make(1),
-  imageId: ImageId.make(1),
-  hostId: HostId.make(1),
-  resources: { cpu, ram: 512, disk: 5 },
-  driver: "dir",
-  uuid: "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
-  mac: null,
-  nics: [],
-  addresses: null,
-  onCrash: "leave",
-  protected: false,
-  autostart: false,
-  description: "",
-  tags: [],
-  labels: {},
-  placement: null,
-  violations: [],
-  createdAt: DateTime.unsafeMake(0),
-  seen: null,
-  hostStatus: "up",
-  hostReason: null,
-  drift: 0
+  resources: { ...anyVm.resources, cpu }
 })
 
 const byName = (descending: boolean, word = ""): Found.Query => ({

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import type { Response } from "playwright-core"
 import { vi } from "vitest"
 import * as Browsers from "./Browser.ts"
-import { type Gui, heading, isLive, served } from "./Harness.ts"
+import { type Gui, heading, isLive, served, submit } from "./Harness.ts"
 import { look, lookWide } from "./Look.ts"
 
 const vms = 300
@@ -169,7 +169,8 @@ describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
     const id = await gui().made("lamp")
     await assertAt("/vms?q=lamp", async (page) => {
       await page.getByRole("button", { name: "Actions of lamp" }).click()
-      await page.getByRole("menuitem", { name: "Power off" }).click()
+      await page.getByRole("menuitem", { name: "Power off…" }).click()
+      await submit(page, "Power off")
       await page.getByRole("row", { name: /lamp/ }).getByText("stopped").waitFor()
       await page.getByRole("link", { name: "lamp" }).click()
       await page.getByRole("button", { name: "Start", exact: true }).click()
@@ -441,8 +442,12 @@ describe.skipIf(Browsers.isMissing)("signing in (needs chromium)", () => {
       headers: { cookie: `${cookie?.name}=${cookie?.value}` }
     })
     assert.strictEqual(ended.status, 204)
-    await heading(page, "Sign in to vmfabric")
+    await heading(page, "Sign in again")
+    await page.getByText(/^Your session has ended: /).waitFor()
+    await look(page, "sign-in-again")
     await enter(password)
+    await page.getByRole("dialog").waitFor({ state: "detached" })
+    await isLive(page)
     await heading(page, "standing-3")
     await look(page, "signed-in")
     await page.getByRole("button", { name: "Sign out" }).click()

@@ -147,3 +147,9 @@ export const choose = async (page: Page, button: string, entry: string) => {
 /** What ends a dialog. */
 export const submit = (page: Page, name: string) =>
   page.getByRole("dialog").getByRole("button", { name, exact: true }).click()
+
+const focused = "document.activeElement?.labels?.[0]?.textContent ?? document.activeElement?.textContent"
+
+/** What is typed goes there: the field or button that is called that. */
+export const hasFocus = (page: Page, name: string) =>
+  vi.waitFor(async () => assert.strictEqual(await page.evaluate(focused), name), { timeout: 20_000 })

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import type { Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
-import { choose, heading, isLive, row, served, submit } from "./Harness.ts"
+import { choose, hasFocus, heading, isLive, row, served, submit } from "./Harness.ts"
 import { look } from "./Look.ts"
 
 const gui = served({ args: ["simulate", "--hosts", "3", "--vms", "30", "--seed", "3"] })
@@ -197,13 +197,25 @@ describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
       await bar.getByRole("button", { name: "Copy as…" }).click()
       await page.getByText(`vmfabric vm power-off id:${ids[0]}`).waitFor()
       await page.keyboard.press("Escape")
-      await bar.getByRole("button", { name: "Power off", exact: true }).click()
+      await bar.getByRole("button", { name: "Power off…", exact: true }).click()
+      // nothing happens before it is asked, and whoever presses Enter at once has done nothing
+      const off = page.getByRole("dialog", { name: "Power off 2 VMs?" })
+      await off.getByText("what its guest has not written to its disks is lost").waitFor()
+      await off.getByText("batch-1, batch-2", { exact: true }).waitFor()
+      await hasFocus(page, "Cancel")
+      await look(page, "vms-power-off")
+      await page.keyboard.press("Enter")
+      await off.waitFor({ state: "detached" })
+      await bar.getByRole("button", { name: "Power off…", exact: true }).click()
+      await submit(page, "Power off 2 VMs")
       await page.getByText("Power off: 2 of 2 VMs done", { exact: true }).waitFor()
       await row(page, "Choose batch-2").getByText("stopped").waitFor()
       await row(page, "Choose batch-3").getByText("running").waitFor()
       // of those that are chosen only what can be started is
       await page.getByLabel("Choose all that are shown").check()
-      await bar.getByRole("button", { name: "Start 2" }).click()
+      await bar.getByRole("button", { name: "Start 2…" }).click()
+      await page.getByText("Of those that are chosen 2 cannot, as they are, and are left alone.").waitFor()
+      await submit(page, "Start 2 VMs")
       await page.getByText("Start: 2 of 2 VMs done", { exact: true }).waitFor()
       // what is not shown is not chosen
       await page.getByLabel("Choose all that are shown").check()
@@ -222,7 +234,7 @@ describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
       await page.getByText(decodeProblem(refusal).detail).waitFor()
       await row(page, "Choose batch-1").waitFor({ state: "detached" })
       await look(page, "vms-refused")
-      await page.getByRole("button", { name: "Dismiss", exact: true }).click()
+      await page.getByRole("button", { name: "Dismiss Destroy 4 VMs", exact: true }).click()
       await page.getByText("Destroy: 3 of 4").waitFor({ state: "detached" })
       await row(page, "Choose batch-4").waitFor()
     })
@@ -245,7 +257,11 @@ describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
       await page.getByLabel("Protect it from being destroyed").check()
       await look(page, "vm-edit")
       // others change what is not touched here
-      await gui().ask("PATCH", `/vms/${id}`, { labels: { theirs: "too" } })
+      await gui().ask("PATCH", `/vms/${id}`, { tags: ["old", "kept", "more"], labels: { theirs: "too" } })
+      await save.click()
+      await page.getByText("Somebody else has changed it").waitFor()
+      await page.getByText("By now the tags are kept, more, old; the labels are").waitFor()
+      await look(page, "vm-edit-changed")
       await save.click()
       await page.getByRole("link", { name: "plain-2" }).waitFor()
       const { description, labels, name, protected: kept, tags } = await vmOf(id)
@@ -256,7 +272,7 @@ describe.skipIf(Browsers.isMissing)("many VMs (needs chromium)", () => {
           labels: { team: "shop", rack: "7", theirs: "too" },
           name: "plain-2",
           kept: true,
-          tags: ["kept", "new"]
+          tags: ["kept", "more", "new"]
         }
       )
     })

@@ -35,4 +35,21 @@ describe.skipIf(Browsers.isMissing)("lists on a phone (needs chromium)", () => {
       }
     })
   })
+
+  it("keep what cannot be taken back apart from what is pressed every day", () =>
+    gui().assertAt("/vms", async (page) => {
+      await isLive(page)
+      await page.getByLabel("Choose standing-1").check()
+      const bar = page.getByRole("group", { name: "What was chosen" })
+      const [off, destroy] = await Promise.all(
+        ["Power off…", "Destroy…"].map((name) => bar.getByRole("button", { name, exact: true }).boundingBox())
+      )
+      if (off === null || off === undefined || destroy === null || destroy === undefined)
+        return assert.fail("not shown")
+      const beside = Math.max(destroy.x - (off.x + off.width), off.x - (destroy.x + destroy.width))
+      const below = destroy.y - (off.y + off.height)
+      // as far as a thumb is wide
+      assert.isAtLeast(Math.max(beside, below), 32)
+      await page.screenshot({ path: join(Browsers.pictures, "vms-chosen-phone.png") })
+    }))
 })

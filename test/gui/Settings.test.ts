@@ -181,6 +181,17 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await dialog.waitFor({ state: "detached" })
       await page.getByRole("row", { name: /^bob admin/ }).waitFor()
 
+      await choose(page, "Actions of bob", "Set the quota…")
+      await dialog.getByLabel("VMs", { exact: true }).fill("3")
+      await isGuarded()
+      await asked("PATCH", "/bob", { quota: { vms: 5, volumes: 7 } })
+      await dialog.getByRole("button", { name: "Set the quota", exact: true }).click()
+      await refused.waitFor()
+      await dialog.getByText("By now it is 5 VMs, 7 volumes.").waitFor()
+      assert.strictEqual(await dialog.getByLabel("Volumes", { exact: true }).inputValue(), "7")
+      assert.strictEqual(await dialog.getByLabel("VMs", { exact: true }).inputValue(), "3")
+      await dialog.getByRole("button", { name: "Cancel" }).click()
+
       await choose(page, "Actions of bob", "Disable…")
       await isGuarded()
       await asked("PATCH", "/bob", { disabled: true })

@@ -7,7 +7,7 @@ import { Atom, Result, useAtomValue } from "@effect-atom/atom-react"
 import { Link, useNavigate } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type ReactNode, useState } from "react"
+import { type ReactNode, useRef, useState } from "react"
 import type { Plan } from "../../api/Plans.ts"
 import { type Batch, NewVm, NewVms } from "../../api/Vms.ts"
 import { showAllRequired } from "../../domain/Placement.ts"
@@ -29,6 +29,7 @@ import {
   useSnapshot,
   useTitle
 } from "../parts/Parts.tsx"
+import { useLeaving } from "../parts/Leaving.tsx"
 import { NicFields, type NicForm, nicsOf, nicWords, usual } from "../parts/NicFields.tsx"
 import {
   anywhere,
@@ -312,7 +313,13 @@ export const Create = (): ReactNode => {
     image: given.image ?? usable[0]?.id ?? null
   }
   const put = (change: Partial<Form>) => setGiven((now) => ({ ...now, ...change }))
-  const showAll = () => navigate({ to: "/vms", search: { q: `${form.name}-` } })
+  // what was sent is not lost
+  const begun = useRef(false)
+  const [leaving] = useLeaving(() => !begun.current && JSON.stringify(given) !== JSON.stringify(blank))
+  const showAll = () => {
+    begun.current = true
+    return navigate({ to: "/vms", search: { q: `${form.name}-` } })
+  }
   const command = commandOf(form, vms, (made) => {
     // what was not begun is told here, with what bars it
     if (made.refused === null) void showAll()
@@ -328,6 +335,7 @@ export const Create = (): ReactNode => {
     const operation = await begin(command)
     setSent(false)
     if (operation === null) return
+    begun.current = true
     if (operation.vmId !== null) await navigate({ to: "/vms/$id", params: { id: String(operation.vmId) } })
     else await navigate({ to: "/operations/$id", params: { id: operation.id } })
   }
@@ -480,6 +488,7 @@ export const Create = (): ReactNode => {
           <Preview form={form} there={vms} />
         </div>
       )}
+      {leaving}
     </div>
   )
 }

@@ -3,7 +3,7 @@
  *
  * @since 0.8.0
  */
-import { Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -13,7 +13,7 @@ import { NewToken, type Token } from "../../api/Tokens.ts"
 import { allows, localUser, type UserName } from "../../domain/Identity.ts"
 import { calls, payloadOf } from "../state/Api.ts"
 import { ifMatch, revised, useRevised } from "../state/Revised.ts"
-import { meAtom, ofWhoLooks } from "../state/Session.ts"
+import { knownAtom, ofWhoLooks } from "../state/Session.ts"
 import { means, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
@@ -290,23 +290,23 @@ const Account = ({ me }: { readonly me: typeof Me.Type }) => {
 /** @since 0.8.0 @category components */
 export const Settings = (): ReactNode => {
   useTitle("Settings")
-  const me = useAtomValue(meAtom)
+  const me = useAtomValue(knownAtom)
   return (
     <div className="page fills">
       <h1>Settings</h1>
       <Tabs />
-      {Result.isSuccess(me) ? (
+      {me === null ? null : (
         <>
-          <Account me={me.value} />
-          {me.value.role === "admin" ? (
+          <Account me={me} />
+          {me.role === "admin" ? (
             <Loaded atom={ownersAtom}>
-              {({ items }) => <Tokens me={me.value} owners={items.map(({ name }) => name)} />}
+              {({ items }) => <Tokens me={me} owners={items.map(({ name }) => name)} />}
             </Loaded>
           ) : (
-            <Tokens me={me.value} owners={[]} />
+            <Tokens me={me} owners={[]} />
           )}
         </>
-      ) : null}
+      )}
     </div>
   )
 }

@@ -3,14 +3,15 @@
  *
  * @since 0.8.0
  */
-import { Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
 import { type ReactNode, useState } from "react"
 import { NewUser, type User } from "../../api/Users.ts"
 import { Role, type UserName } from "../../domain/Identity.ts"
+import * as Quota from "../../domain/Quota.ts"
 import { calls, payloadOf } from "../state/Api.ts"
 import { ifMatch, revised, useRevised } from "../state/Revised.ts"
-import { meAtom, ofWhoLooks } from "../state/Session.ts"
+import { knownAtom, meAtom, ofWhoLooks } from "../state/Session.ts"
 import { AdminsOnly, hidden, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
@@ -18,7 +19,17 @@ import { FormDialog, Loaded, useDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { Empty, Failure, Sure, useTitle } from "../parts/Parts.tsx"
-import { areLimits, changeOf, limitsOf, QuotaFields, quotaWords, Uses, usesOf } from "../parts/QuotaFields.tsx"
+import {
+  areLimits,
+  changeOf,
+  limitNewsOf,
+  limitsOf,
+  limitsOnto,
+  QuotaFields,
+  quotaWords,
+  Uses,
+  usesOf
+} from "../parts/QuotaFields.tsx"
 import { briefly } from "../parts/Words.ts"
 
 const usersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUsers()))
@@ -122,9 +133,21 @@ interface OfUser {
 const QuotaDialog = ({ onClose, onDone, user }: OfUser) => {
   const { name } = user
   const { guarded, isRead, revision, value, words } = useRevised(userAtom(name), user)
-  const { quota, used } = value
+  const { quota = Quota.unlimited, used } = value
   const headers = ifMatch(revision)
-  const [limits, setLimits] = useState(limitsOf(user.quota))
+  const [held, hold] = useState(() => {
+    const before = user.quota ?? Quota.unlimited
+    return { before, limits: limitsOf(before), news: "" }
+  })
+  // once it is read anew, what was not touched here is as it is now
+  if (isRead && quota !== held.before) {
+    hold({
+      before: quota,
+      limits: limitsOnto(quota, held.before, held.limits),
+      news: limitNewsOf(held.before, quota) || held.news
+    })
+  }
+  const { limits, news } = held
   const change = changeOf(limits, quota)
   const action: Commanded = {
     label: `Set the quota of ${name}`,
@@ -147,7 +170,8 @@ const QuotaDialog = ({ onClose, onDone, user }: OfUser) => {
       onDone={onDone}
     >
       {words === null ? null : <Failure words={words} />}
-      <QuotaFields limits={limits} onChange={setLimits} used={used} />
+      {news === "" ? null : <p className="note warn">{news}</p>}
+      <QuotaFields limits={limits} onChange={(limits) => hold((now) => ({ ...now, limits }))} used={used} />
     </FormDialog>
   )
 }
@@ -255,8 +279,7 @@ const RemoveDialog = ({ onClose, onDone, user }: OfUser) => {
 const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
   const refresh = useAtomRefresh(usersAtom)
   const again = useAtomRefresh(meAtom)
-  const me = useAtomValue(meAtom)
-  const mine = Result.isSuccess(me) ? me.value.user : undefined
+  const mine = useAtomValue(knownAtom)?.user
   const [dialog, open] = useDialog()
   const columns: ReadonlyArray<Column<User>> = [
     { key: "name", name: "Name", tone: "main-cell", shown: ({ name }) => name, title: ({ name }) => name },

@@ -15,19 +15,9 @@ import { show as showRule } from "../../domain/Placement.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useOperations } from "../state/Operations.ts"
 import { useRead } from "../state/Read.ts"
-import { destroyOf, powerOf, repairOf } from "../parts/VmActions.ts"
-import { DestroyVm, PlaceVm, VmMenu } from "../parts/VmMenu.tsx"
-import {
-  Failure,
-  Loading,
-  Missing,
-  State,
-  useBegin,
-  useLack,
-  useSnapshot,
-  useTitle,
-  CommandsButton
-} from "../parts/Parts.tsx"
+import { destroyOf, isHard, powerOf, repairOf } from "../parts/VmActions.ts"
+import { DestroyVm, PlaceVm, useAct, VmMenu } from "../parts/VmMenu.tsx"
+import { Failure, Loading, Missing, State, useLack, useSnapshot, useTitle, CommandsButton } from "../parts/Parts.tsx"
 import { count, counted, mebibytes, moment, vmSince, vmState } from "../parts/Words.ts"
 import { VmCalled } from "../parts/Named.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
@@ -184,7 +174,7 @@ const crash = { leave: "nothing is done", restart: "it is started again" } as co
 export const OneVm = (): ReactNode => {
   const { id } = useParams({ from: "/vms/$id" })
   const snapshot = useSnapshot()
-  const begin = useBegin()
+  const [asked, act] = useAct()
   const lack = useLack("operator")
   const [destroying, setDestroying] = useState(false)
   const number = Number(id)
@@ -252,9 +242,10 @@ export const OneVm = (): ReactNode => {
                 className="button"
                 disabled={lack !== undefined}
                 title={lack}
-                onClick={() => void begin(action)}
+                onClick={() => act(action)}
               >
                 {action.name}
+                {isHard(action.name) ? "…" : ""}
               </button>
             )
           )}
@@ -364,6 +355,7 @@ export const OneVm = (): ReactNode => {
         <Events vm={vm} />
         <Definition vm={vm} />
       </Suspense>
+      {asked}
       {destroying ? <DestroyVm vm={vm} onClose={() => setDestroying(false)} /> : null}
     </div>
   )

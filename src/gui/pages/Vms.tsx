@@ -8,7 +8,7 @@ import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } fro
 import type { Host } from "../../api/Hosts.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { HostId, VmId } from "../../domain/Ids.ts"
-import { BulkBar, BulkResult } from "../parts/Bulk.tsx"
+import { BulkBar } from "../parts/Bulk.tsx"
 import { CheckField, Filter } from "../parts/Field.tsx"
 import { type Head, type Row, RowTable } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
@@ -270,7 +270,6 @@ export const Vms = (): ReactNode => {
         />
       </div>
       {chosen.length === 0 ? null : <BulkBar vms={chosen} onClear={() => setIds(new Set())} />}
-      <BulkResult />
       {connection._tag === "loading" || (found.length === 0 && coming.vms > 0) ? (
         <Loading />
       ) : vms.size === 0 ? (

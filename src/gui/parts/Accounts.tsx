@@ -3,7 +3,7 @@
  *
  * @since 0.8.0
  */
-import { Result, useAtomRefresh, useAtomValue } from "@effect-atom/atom-react"
+import { useAtomRefresh } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
@@ -20,8 +20,7 @@ import { Empty, Failure, useRole } from "./Parts.tsx"
 
 /** Pages of the settings, those that the role has. @since 0.8.0 @category components */
 export const Tabs = () => {
-  const me = useAtomValue(meAtom)
-  const admin = Result.isSuccess(me) && me.value.role === "admin"
+  const admin = useRole() === "admin"
   const current = { "aria-current": "page" } as const
   return (
     <nav className="tabs" aria-label="Settings">

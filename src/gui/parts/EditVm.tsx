@@ -7,78 +7,62 @@ import * as Effect from "effect/Effect"
 import { useState } from "react"
 import { type Vm, VmChange } from "../../api/Vms.ts"
 import { calls, payloadOf } from "../state/Api.ts"
+import { ifMatch, type ReadNow, useRevised, vmAtom } from "../state/Revised.ts"
 import type { Commanded } from "./Commands.ts"
+import * as Edited from "./Edited.ts"
 import { FormDialog } from "./FormDialog.tsx"
-import { AboutFields, isSayable, KeepingFields, labelsOf, NameField, type Said, saidOf, tagsOf } from "./VmFields.tsx"
+import { Failure } from "./Parts.tsx"
+import { AboutFields, isSayable, KeepingFields, NameField, type Said, saidOf } from "./VmFields.tsx"
 
-/** Only what is different: what others change meanwhile stays as they have it. */
-const changeOf = (vm: Vm, said: Said) => {
-  const tags = tagsOf(said)
-  const labels = labelsOf(said)
-  const set = Object.fromEntries(Object.entries(labels).filter(([key, value]) => vm.labels[key] !== value))
-  const gone = Object.keys(vm.labels).filter((key) => !(key in labels))
-  const untagged = vm.tags.filter((tag) => !tags.includes(tag))
-  const tagged = tags.filter((tag) => !vm.tags.includes(tag))
-  const onCrash = said.restart ? "restart" : "leave"
-  const body = {
-    ...(said.name === vm.name ? {} : { name: said.name }),
-    ...(said.description === vm.description ? {} : { description: said.description }),
-    ...(tagged.length + untagged.length === 0 ? {} : { tags }),
-    ...(Object.keys(set).length + gone.length === 0
-      ? {}
-      : { labels: { ...set, ...Object.fromEntries(gone.map((key) => [key, null])) } }),
-    ...(onCrash === vm.onCrash ? {} : { onCrash }),
-    ...(said.autostart === vm.autostart ? {} : { autostart: said.autostart }),
-    ...(said.protect === vm.protected ? {} : { protected: said.protect })
-  }
-  const flags = [
-    ...(said.name === vm.name ? [] : ["--rename", said.name]),
-    ...(said.description === vm.description ? [] : ["--description", said.description]),
-    ...tagged.flatMap((tag) => ["--tag", tag]),
-    ...untagged.flatMap((tag) => ["--untag", tag]),
-    ...Object.entries(set).flatMap(([key, value]) => ["--label", `${key}=${value}`]),
-    ...gone.flatMap((key) => ["--unlabel", key]),
-    ...(onCrash === vm.onCrash ? [] : ["--on-crash", onCrash]),
-    ...(said.autostart === vm.autostart ? [] : [said.autostart ? "--autostart" : "--no-autostart"]),
-    ...(said.protect === vm.protected ? [] : [said.protect ? "--protect" : "--unprotect"])
-  ]
-  return { body, flags }
-}
-
-const commandOf = (vm: Vm, said: Said): Commanded => {
-  const { body, flags } = changeOf(vm, said)
-  const { id, name } = vm
+/** Refused when somebody else has changed the VM since it was read; then it is read again. */
+const commandOf = ({ guarded, revision, value }: ReadNow<Vm>, said: Said): Commanded => {
+  const { body, flags } = Edited.changeOf(value, said)
+  const { id, name } = value
+  const headers = ifMatch(revision)
   return {
     label: `Change ${name}`,
     method: "PATCH",
     path: `/vms/${id}`,
+    ...headers.shown,
     body,
     words: ["vm", "set", `id:${id}`, ...flags],
-    run: Effect.gen(function* () {
-      const payload = yield* payloadOf(VmChange, body)
-      return yield* (yield* calls).vms.changeVm({ path: { id }, payload })
-    })
+    run: guarded(
+      Effect.gen(function* () {
+        const payload = yield* payloadOf(VmChange, body)
+        return yield* (yield* calls).vms.changeVm({ path: { id }, payload, headers: headers.sent })
+      })
+    )
   }
 }
 
 /** @since 0.8.0 @category components */
 export const EditVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () => void }) => {
-  // as it was when it was opened
-  const [before] = useState(vm)
-  const [said, say] = useState(() => saidOf(vm))
-  const put = (change: Partial<Said>) => say((now) => ({ ...now, ...change }))
-  const action = commandOf(before, said)
+  const read = useRevised(vmAtom(vm.id), vm)
+  const [held, hold] = useState(() => ({ before: vm, said: saidOf(vm), news: "" }))
+  // once it is read anew, what was not touched here is as it is now
+  if (read.isRead && read.value !== held.before) {
+    const { before, news, said } = held
+    hold({
+      before: read.value,
+      said: Edited.onto(read.value, before, said),
+      news: Edited.newsOf(before, read.value) || news
+    })
+  }
+  const put = (change: Partial<Said>) => hold((now) => ({ ...now, said: { ...now.said, ...change } }))
+  const action = commandOf(read, held.said)
   return (
     <FormDialog
-      title={`Edit ${before.name}`}
+      title={`Edit ${vm.name}`}
       button="Save"
       action={action}
-      ready={isSayable(said) && Object.keys(action.body ?? {}).length > 0}
+      ready={read.isRead && isSayable(held.said) && Object.keys(action.body ?? {}).length > 0}
       onClose={onClose}
     >
-      <NameField own={vm.id} said={said} put={put} />
-      <AboutFields said={said} put={put} />
-      <KeepingFields said={said} put={put} />
+      {read.words === null ? null : <Failure words={read.words} />}
+      {held.news === "" ? null : <p className="note warn">{held.news}</p>}
+      <NameField own={vm.id} said={held.said} put={put} />
+      <AboutFields said={held.said} put={put} />
+      <KeepingFields said={held.said} put={put} />
     </FormDialog>
   )
 }

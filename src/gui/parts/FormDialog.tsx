@@ -4,13 +4,29 @@
  * @since 0.8.0
  */
 import { Result, type Atom, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
+import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import { type ReactNode, useState } from "react"
+import * as Option from "effect/Option"
+import { type ReactNode, useRef, useState } from "react"
 import type { Operation } from "../../api/Operations.ts"
-import { type Words, wordsOfCause } from "../state/Api.ts"
+import { isUnknown, type Words, wordsOfCause } from "../state/Api.ts"
 import { beginAtom } from "../state/Tasks.ts"
 import type { Commanded } from "./Commands.ts"
 import { Dialog, Failure, Loading } from "./Parts.tsx"
+
+/** Each field of it as it is filled in. */
+const filledIn = (form: HTMLFormElement): string =>
+  JSON.stringify(
+    [...form.elements].map((field) =>
+      field instanceof HTMLInputElement
+        ? field.type === "checkbox" || field.type === "radio"
+          ? field.checked
+          : field.value
+        : field instanceof HTMLSelectElement || field instanceof HTMLTextAreaElement
+          ? field.value
+          : null
+    )
+  )
 
 /** Stays with what was typed when it is refused, and says why. @since 0.8.0 @category components */
 export const FormDialog = ({
@@ -41,6 +57,13 @@ export const FormDialog = ({
   const begin = useAtomSet(beginAtom, { mode: "promiseExit" })
   const [words, setWords] = useState<Words | null>(null)
   const [asking, setAsking] = useState(false)
+  const form = useRef<HTMLFormElement>(null)
+  const first = useRef<string>(null)
+  // what others change in it meanwhile was not filled in here
+  const touched = useRef(false)
+  const touch = () => {
+    touched.current = true
+  }
   const submit = async () => {
     if (!ready || asking) return
     setAsking(true)
@@ -52,19 +75,31 @@ export const FormDialog = ({
       onRefused?.(refusal)
       return
     }
+    touched.current = false
     onClose()
     onDone?.(exit.value)
   }
   return (
-    <Dialog title={title} actions={[action]} onClose={onClose}>
+    <Dialog
+      title={title}
+      actions={[action]}
+      onClose={onClose}
+      isChanged={() => touched.current && form.current !== null && filledIn(form.current) !== first.current}
+    >
       <form
+        ref={(shown) => {
+          form.current = shown
+          if (shown !== null) first.current ??= filledIn(shown)
+        }}
         className="fields"
         noValidate
         // what was refused is no longer what it says
         onChange={() => {
+          touch()
           setWords(null)
           onRefused?.(null)
         }}
+        onClick={touch}
         onSubmit={(event) => {
           event.preventDefault()
           void submit()
@@ -76,7 +111,7 @@ export const FormDialog = ({
           <button type="submit" className={`button ${danger ? "danger" : "primary"}`} disabled={!ready || asking}>
             {button ?? action.label}
           </button>
-          <button type="button" className="button" onClick={onClose}>
+          <button type="button" className="button" data-safe onClick={onClose}>
             Cancel
           </button>
         </div>
@@ -106,7 +141,7 @@ export const SecretDialog = ({
 }) => {
   const [copied, setCopied] = useState(false)
   return (
-    <Dialog title={title} actions={[]} onClose={onClose}>
+    <Dialog title={title} actions={[]} onClose={onClose} once>
       <div className="note warn">
         <strong>Copy it now: it is not told again.</strong>
         {children}
@@ -116,6 +151,7 @@ export const SecretDialog = ({
         <button
           type="button"
           className="button tiny"
+          data-safe
           onClick={() => void navigator.clipboard.writeText(secret).then(() => setCopied(true))}
         >
           {copied ? "Copied" : "Copy the secret"}
@@ -140,5 +176,9 @@ export const Loaded = <A,>({
 }): ReactNode => {
   const read = useAtomValue(atom)
   if (Result.isSuccess(read)) return children(read.value)
+  // as it was, while somebody signs in again
+  if (Result.isFailure(read) && isUnknown(Cause.squash(read.cause)) && Option.isSome(read.previousSuccess)) {
+    return children(read.previousSuccess.value.value)
+  }
   return Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : <Loading />
 }

@@ -15,6 +15,8 @@ export const GoTo = () => {
     const pressed = (event: KeyboardEvent) => {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
         event.preventDefault()
+        // whatever lies above the page would be lost with it
+        if (document.querySelector(".dialog:not(.palette)") !== null) return
         setOpen((now) => !now)
       }
     }

@@ -3,14 +3,14 @@
  *
  * @since 0.7.0
  */
-import { Result, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
+import { useAtomSet, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Exit from "effect/Exit"
 import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
 import { again } from "./Again.ts"
 import type { Operation } from "../../api/Operations.ts"
 import type { Words } from "../state/Api.ts"
-import { meAtom } from "../state/Session.ts"
+import { knownAtom } from "../state/Session.ts"
 import { beginAtom } from "../state/Tasks.ts"
 import { type Snapshot, snapshotAtom } from "../state/Live.ts"
 import { cli, type Command, type Commanded, curl } from "./Commands.ts"
@@ -21,10 +21,7 @@ import type { Shown } from "./Words.ts"
 export const useSnapshot = (): Snapshot => useAtomValue(snapshotAtom)
 
 /** Whether it may change something; what it may not is not offered. @since 0.7.0 @category hooks */
-export const useRole = (): "viewer" | "operator" | "admin" => {
-  const me = useAtomValue(meAtom)
-  return Result.isSuccess(me) ? me.value.role : "viewer"
-}
+export const useRole = (): "viewer" | "operator" | "admin" => useAtomValue(knownAtom)?.role ?? "viewer"
 
 /** Why what needs a role cannot be done by who looks, as a `title`; absent: it can. @since 0.12.0 @category hooks */
 export const useLack = (needed: "operator" | "admin"): string | undefined => {
@@ -207,8 +204,7 @@ const Copied = ({ text, what }: { readonly text: string; readonly what: string }
 
 /** Actions as `curl` and as the command line have them, one after the other. @since 0.8.0 @category components */
 export const CommandLines = ({ actions }: { readonly actions: ReadonlyArray<Command> }) => {
-  const me = useAtomValue(meAtom)
-  const needsToken = !(Result.isSuccess(me) && me.value.via === "loopback")
+  const needsToken = useAtomValue(knownAtom)?.via !== "loopback"
   return (
     <div className="command">
       <Copied what="curl" text={actions.map((action) => curl(action, needsToken)).join("\n")} />

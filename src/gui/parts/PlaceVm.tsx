@@ -15,7 +15,7 @@ import type { VmId } from "../../domain/Ids.ts"
 import * as Domain from "../../domain/Placement.ts"
 import { calls, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
-import { ifMatch, type ReadNow, revised, useRevised } from "../state/Revised.ts"
+import { ifMatch, type ReadNow, useRevised, vmAtom } from "../state/Revised.ts"
 import type { Commanded } from "./Commands.ts"
 import { FormDialog } from "./FormDialog.tsx"
 import { Failure, Loading, useSettled, useSnapshot } from "./Parts.tsx"
@@ -27,10 +27,6 @@ import {
   type PlacementForm,
   placementWords
 } from "./PlacementFields.tsx"
-
-const readAtom = revised((id: VmId) =>
-  Effect.flatMap(calls, ({ vms }) => vms.getVm({ path: { id }, withResponse: true }))
-)
 
 const decodeChange = Schema.decode(Schema.parseJson(VmChange))
 
@@ -139,7 +135,7 @@ const Now = ({ placement }: { readonly placement: Vm["placement"] }) => (
 /** @since 0.9.0 @category components */
 export const PlaceVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () => void }) => {
   const { vms } = useSnapshot()
-  const read = useRevised(readAtom(vm.id), vm)
+  const read = useRevised(vmAtom(vm.id), vm)
   const [form, setForm] = useState(() => placementForm(vm.placement, vms))
   const action = commandOf(read, form, vms)
   const sayable = isPlaceable(form, vms)

@@ -51,6 +51,12 @@ export const changeOf = (limits: Limits, before: Quota.Quota = Quota.unlimited):
     })
   )
 
+/** What was filled in for what it was `before`, for what it is `now`: what was not touched is as it is. @since 0.12.0 @category conversions */
+export const limitsOnto = (now: Quota.Quota, before: Quota.Quota, limits: Limits): Limits => {
+  const [is, was] = [limitsOf(now), limitsOf(before)]
+  return each((name) => (limits[name] === was[name] ? is[name] : limits[name]))
+}
+
 /** The same on the command line. @since 0.9.0 @category conversions */
 export const quotaWords = (change: Quota.Change): ReadonlyArray<string> =>
   Quota.names.flatMap((name) => {
@@ -61,12 +67,31 @@ export const quotaWords = (change: Quota.Change): ReadonlyArray<string> =>
 const quantity = (name: Quota.Name, amount: number): string =>
   name === "ram" ? mebibytes(amount) : name === "volumeSize" ? gibibytes(amount) : count(amount)
 
+const plain: Readonly<Record<Quota.Name, string>> = {
+  vms: "VMs",
+  cpu: "vCPUs",
+  ram: "MiB of memory",
+  volumes: "volumes",
+  volumeSize: "GiB of volumes"
+}
+
 const nouns: Readonly<Record<Quota.Name, string>> = {
   vms: "VMs",
   cpu: "vCPUs",
   ram: "of memory",
   volumes: "volumes",
   volumeSize: "of volumes"
+}
+
+/** What somebody else has changed, as in `By now it is 5 VMs.`; empty: nothing. @since 0.12.0 @category formatting */
+export const limitNewsOf = (before: Quota.Quota, now: Quota.Quota): string => {
+  const news = Quota.names.flatMap((name) => {
+    const limit = now[name]
+    return limit === before[name]
+      ? []
+      : [limit === null ? `as many ${plain[name]} as there are` : `${quantity(name, limit)} ${nouns[name]}`]
+  })
+  return news.length === 0 ? "" : `By now it is ${news.join(", ")}.`
 }
 
 /** How much of what is limited they have, as in `7 of 20 VMs`. @since 0.9.0 @category formatting */

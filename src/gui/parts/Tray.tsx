@@ -6,7 +6,9 @@
 import { useAtomSet, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import { useEffect } from "react"
+import { bulksAtom } from "../state/Bulk.ts"
 import { dismissAtom, type Task, tasksAtom, type TaskState } from "../state/Tasks.ts"
+import { BulkTask } from "./BulkTask.tsx"
 import { Failure, State } from "./Parts.tsx"
 import { isCancelled, operationState, type Shown } from "./Words.ts"
 
@@ -72,8 +74,12 @@ const One = ({ task: { key, label, state } }: { readonly task: Task }) => {
 /** @since 0.7.0 @category components */
 export const Tray = () => {
   const tasks = useAtomValue(tasksAtom)
+  const bulks = useAtomValue(bulksAtom)
   return (
     <ul className="tasks" aria-label="What was asked for" aria-live="polite">
+      {bulks.map((bulk) => (
+        <BulkTask key={`bulk ${bulk.key}`} bulk={bulk} />
+      ))}
       {tasks.map((task) => (
         <One key={task.key} task={task} />
       ))}

@@ -75,6 +75,27 @@ export const repairOf = ({ drift, id, name, state }: Vm): VmAction => ({
   run: Effect.flatMap(calls, ({ vms }) => vms.repairVm({ path: { id } }))
 })
 
+/** Whether it cuts guests off in the middle of what they do. @since 0.12.0 @category predicates */
+export const isHard = (name: string): boolean => name === "Power off" || name === "Reset"
+
+/** What an action comes to, for who is asked before. @since 0.12.0 @category formatting */
+export const meaningOf = (name: string, who: "It" | "Each"): string => {
+  switch (name) {
+    case "Start":
+      return `${who} is started on its host.`
+    case "Shut down":
+      return `${who} is asked to shut down, as by the button of a computer, and does nothing until it is started again.`
+    case "Reboot":
+      return `${who} is asked to start anew, and does nothing else meanwhile; one that does not is reset.`
+    case "Reset":
+      return `${who} begins anew at once and without being asked: what its guest has not written to its disks is lost.`
+    case "Power off":
+      return `${who} is cut off, as by pulling the plug: what its guest has not written to its disks is lost.`
+    default:
+      return ""
+  }
+}
+
 /** @since 0.7.0 @category constructors */
 export const destroyOf = ({ id, name, state }: Vm): VmAction => ({
   name: "Destroy",

@@ -4,13 +4,15 @@
  * @since 0.7.0
  */
 import { useNavigate } from "@tanstack/react-router"
-import { lazy, Suspense, useState } from "react"
+import { lazy, type ReactNode, Suspense, useState } from "react"
 import { again } from "./Again.ts"
 import type { Vm } from "../../api/Vms.ts"
+import { Ask } from "./Ask.tsx"
+import { useDialog } from "./FormDialog.tsx"
 import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useLack } from "./Parts.tsx"
 import { isUnseen } from "./Words.ts"
-import { destroyOf, powerOf, repairOf } from "./VmActions.ts"
+import { destroyOf, isHard, meaningOf, powerOf, repairOf, type VmAction } from "./VmActions.ts"
 
 /** @since 0.7.0 @category components */
 export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () => void }) => (
@@ -36,9 +38,31 @@ const CloudInitVm = lazy(() =>
   again(() => import("./CloudInitVm.tsx")).then((module) => ({ default: module.CloudInitVm }))
 )
 
+/** Begins an action on a VM, and asks first when that loses what its guest has not written. @since 0.12.0 @category hooks */
+export const useAct = (): readonly [shown: ReactNode, act: (action: VmAction) => void] => {
+  const begin = useBegin()
+  const [dialog, open] = useDialog()
+  const act = (action: VmAction) => {
+    if (!isHard(action.name)) return void begin(action)
+    open((close) => (
+      <Ask
+        title={`${action.label}?`}
+        button={action.name}
+        danger
+        actions={[action]}
+        onClose={close}
+        onSure={() => void begin(action)}
+      >
+        <p>{meaningOf(action.name, "It")}</p>
+      </Ask>
+    ))
+  }
+  return [dialog, act]
+}
+
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
-  const begin = useBegin()
+  const [asked, act] = useAct()
   const navigate = useNavigate()
   const lack = useLack("operator")
   const barred = lack !== undefined
@@ -46,9 +70,9 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
   const close = () => setShown(null)
   const entries = () => [
     [...powerOf(vm), repairOf(vm)].map((action) => ({
-      name: action.name,
+      name: `${action.name}${isHard(action.name) ? "…" : ""}`,
       disabled: !action.possible || barred,
-      act: () => void begin(action)
+      act: () => act(action)
     })),
     (
       [
@@ -72,6 +96,7 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
   return (
     <>
       <MenuButton label={`Actions of ${vm.name}`} shown={label} entries={entries} note={lack} />
+      {asked}
       {shown === "edit" ? (
         <Suspense>
           <EditVm vm={vm} onClose={close} />

@@ -3,7 +3,7 @@
  *
  * @since 0.7.0
  */
-import { Atom, Result } from "@effect-atom/atom-react"
+import { Atom, Registry, Result } from "@effect-atom/atom-react"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import type * as DateTime from "effect/DateTime"
@@ -26,6 +26,7 @@ import { EventId } from "../../domain/Event.ts"
 import { HostId, OperationId, type VmId, type VolumeId } from "../../domain/Ids.ts"
 import { Power, VmState } from "../../domain/Vm.ts"
 import { calls, Here, isUnknown, runtime, type Words, wordsOfCause } from "./Api.ts"
+import { signedInAtom } from "./Session.ts"
 
 /**
  * `loading`: nothing is known yet; `live`: what is shown is what is; `lost`: it is what was, and `since` when; `signedOut`: the session has ended.
@@ -425,10 +426,13 @@ const isEventId = Schema.is(EventId)
 
 const pauses = ["500 millis", "1 second", "2 seconds", "4 seconds"] as const
 
-/** Emits what there is whenever that changes, and does not end but with the page or the session. */
-const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> | Here> = Stream.unwrapScoped(
+type Needed = Effect.Effect.Context<typeof list> | Here | Registry.AtomRegistry
+
+/** Emits what there is whenever that changes, and does not end but with the page. */
+const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
   Effect.gen(function* () {
     const http = yield* Here
+    const registry = yield* Registry.AtomRegistry
     const out = yield* Queue.sliding<Snapshot>(1)
     let snapshot = empty
     let cursor: EventId | undefined
@@ -524,9 +528,13 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
         yield* show({ ...apply(snapshot, events, stale), recent: withRecent(snapshot.recent, events) })
       })
 
-    const connected = Stream.suspend(() =>
-      EventStream.connection(http, cursor === undefined ? {} : { after: cursor })
-    ).pipe(
+    /** How often somebody had signed in when it was connected last. */
+    let signedIn = 0
+
+    const connected = Stream.suspend(() => {
+      signedIn = registry.get(signedInAtom)
+      return EventStream.connection(http, cursor === undefined ? {} : { after: cursor })
+    }).pipe(
       Stream.groupedWithin(2000, "50 millis"),
       Stream.runForEach((messages) => take(Chunk.toReadonlyArray(messages)))
     )
@@ -551,7 +559,16 @@ const follow: Stream.Stream<Snapshot, never, Effect.Effect.Context<typeof list> 
       Effect.catchAllCause((cause) => {
         if (Cause.isInterruptedOnly(cause)) return Effect.interrupt
         const error = Option.getOrNull(Cause.failureOption(cause))
-        if (isUnknown(error)) return show({ ...snapshot, connection: { _tag: "signedOut" } })
+        if (isUnknown(error)) {
+          // who has signed in meanwhile was not asked as who they are now
+          if (registry.get(signedInAtom) !== signedIn) return staying
+          const told = show({ ...snapshot, connection: { _tag: "signedOut" } })
+          // what happens until then is caught up with
+          const again = Effect.async<void>((resume) =>
+            Effect.sync(registry.subscribe(signedInAtom, () => resume(Effect.void)))
+          )
+          return Effect.zipRight(told, Effect.zipRight(again, staying))
+        }
         // what a mistake left half done is read anew
         if (error === null) listed = false
         if (!listed) cursor = undefined

@@ -8,7 +8,8 @@ import { Atom, Result, useAtomRefresh } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
 import * as Problem from "../../api/Problem.ts"
 import type { Client } from "../../client/Client.ts"
-import { runtime, type Words, wordsOfCause } from "./Api.ts"
+import type { VmId } from "../../domain/Ids.ts"
+import { calls, runtime, type Words, wordsOfCause } from "./Api.ts"
 import { useRead } from "./Read.ts"
 
 /** Something, and the revision that it is of; null: of no known one. @since 0.9.0 @category models */
@@ -26,6 +27,11 @@ export const revised = <K, A, E>(
       Effect.map(read(key), ([value, { headers }]): Revised<A> => ({ value, revision: headers["etag"] ?? null }))
     )
   )
+
+/** A VM as it is read, which the list is not. @since 0.12.0 @category atoms */
+export const vmAtom = revised((id: VmId) =>
+  Effect.flatMap(calls, ({ vms }) => vms.getVm({ path: { id }, withResponse: true }))
+)
 
 /** The headers of a request that is refused when it is another by now: as they are sent, and as commands show them. @since 0.9.0 @category conversions */
 export const ifMatch = (revision: string | null) =>
