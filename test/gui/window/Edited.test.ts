@@ -1,12 +1,16 @@
 /** What two fill in about one thing at the same time. */
 import { assert, describe, it } from "@effect/vitest"
-import type { Vm } from "../../src/api/Vms.ts"
-import * as Quota from "../../src/domain/Quota.ts"
-import * as Edited from "../../src/gui/parts/Edited.ts"
-import { limitNewsOf, limitsOf, limitsOnto } from "../../src/gui/parts/QuotaFields.tsx"
-import { saidOf } from "../../src/gui/parts/VmFields.tsx"
-import { VmName } from "../../src/domain/Vm.ts"
-import { anyVm } from "./Vms.ts"
+import { vi } from "vitest"
+import type { Vm } from "../../../src/api/Vms.ts"
+import * as Quota from "../../../src/domain/Quota.ts"
+import * as Edited from "../../../src/gui/parts/Edited.ts"
+import { limitNewsOf, limitsOf, limitsOnto } from "../../../src/gui/parts/QuotaFields.tsx"
+import { saidOf } from "../../../src/gui/parts/VmFields.tsx"
+import { VmName } from "../../../src/domain/Vm.ts"
+import { anyVm } from "../Vms.ts"
+
+// before what is imported asks where it is
+vi.hoisted(() => vi.stubGlobal("location", { origin: "http://127.0.0.1" }))
 
 const before: Vm = {
   ...anyVm,

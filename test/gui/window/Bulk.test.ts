@@ -4,8 +4,8 @@ import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { vi } from "vitest"
-import * as Problem from "../../src/api/Problem.ts"
-import { VmId } from "../../src/domain/Ids.ts"
+import * as Problem from "../../../src/api/Problem.ts"
+import { VmId } from "../../../src/domain/Ids.ts"
 
 /** Of the browser what it needs: where it is, and who is asked before the page is left. */
 const asks = new Set<unknown>()
@@ -21,7 +21,7 @@ beforeEach(() => {
 afterEach(() => void vi.unstubAllGlobals())
 
 const begun = async () => {
-  const Bulk = await import("../../src/gui/state/Bulk.ts")
+  const Bulk = await import("../../../src/gui/state/Bulk.ts")
   const registry = Registry.make()
   registry.mount(Bulk.bulkBeginAtom)
   registry.mount(Bulk.bulkStopAtom)
