@@ -4,7 +4,6 @@
  * @since 0.7.0
  */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link, notFound } from "@tanstack/react-router"
-import { Overview } from "./pages/Overview.tsx"
 import { again } from "./parts/Again.ts"
 import { Empty, Failure, Loading } from "./parts/Parts.tsx"
 import { wordsOf } from "./state/Api.ts"
@@ -22,6 +21,7 @@ const EventsPage = lazyRouteComponent(() => again(() => import("./pages/Events.t
 const NetworksPage = lazyRouteComponent(() => again(() => import("./pages/Networks.tsx")), "Networks")
 const OneNetworkPage = lazyRouteComponent(() => again(() => import("./pages/Networks.tsx")), "OneNetwork")
 const ImagesPage = lazyRouteComponent(() => again(() => import("./pages/Images.tsx")), "Images")
+const OverviewPage = lazyRouteComponent(() => again(() => import("./pages/Overview.tsx")), "Overview")
 const SettingsPage = lazyRouteComponent(() => again(() => import("./pages/Settings.tsx")), "Settings")
 const UsersPage = lazyRouteComponent(() => again(() => import("./pages/Users.tsx")), "Users")
 const WebhooksPage = lazyRouteComponent(() => again(() => import("./pages/Webhooks.tsx")), "Webhooks")
@@ -66,7 +66,7 @@ const rootRoute = createRootRoute({ component: Shell, notFoundComponent: Nowhere
 
 const getParentRoute = () => rootRoute
 
-const overview = createRoute({ getParentRoute, path: "/", component: Overview })
+const overview = createRoute({ getParentRoute, path: "/", component: OverviewPage })
 const vms = createRoute({
   getParentRoute,
   path: "/vms",

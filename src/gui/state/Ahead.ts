@@ -58,6 +58,7 @@ export const fetchAhead: typeof fetch = (input, init = {}) => {
 /** The page that is opened, as its file is named; see vite.config.ts. */
 const pageOf = (path: string): string => {
   const [, first = "", second = ""] = path.replace(/^\/ui/, "").split("/")
+  if (first === "") return "overview"
   if (first !== "vms" || second === "") return first
   return second === "new" ? "create" : "vm"
 }
