@@ -1,4 +1,5 @@
 import react from "@vitejs/plugin-react"
+import * as Predicate from "effect/Predicate"
 import { fileURLToPath } from "node:url"
 import { defineConfig, type Plugin } from "vite"
 
@@ -61,6 +62,45 @@ const readAtOnce: Plugin = {
   }
 }
 
+/** From which argument on there are words for people who read the API's description, which the controller has and no page. */
+const described = new Map([
+  ["field", 1],
+  ["optional", 1],
+  ["documented", 1]
+])
+
+const isNode = (value: unknown): value is { readonly type: string; readonly start: number; readonly end: number } =>
+  Predicate.hasProperty(value, "type") &&
+  Predicate.hasProperty(value, "start") &&
+  Predicate.hasProperty(value, "end") &&
+  typeof value.start === "number" &&
+  typeof value.end === "number" &&
+  typeof value.type === "string"
+
+/** Those words, in the order of the file. */
+const words = (node: unknown): ReadonlyArray<{ readonly start: number; readonly end: number }> => {
+  if (Array.isArray(node)) return node.flatMap(words)
+  if (!isNode(node)) return []
+  const within = Object.values(node).flatMap(words)
+  if (!Predicate.hasProperty(node, "callee") || !Predicate.hasProperty(node, "arguments")) return within
+  const { arguments: given, callee } = node
+  const from = Predicate.hasProperty(callee, "name") ? described.get(String(callee.name)) : undefined
+  if (from === undefined || !Array.isArray(given)) return within
+  const [, ...texts] = given.slice(from - 1).filter(isNode)
+  return [...within, ...texts]
+}
+
+/** A tenth of what a page has to read, and nothing of what it does. */
+const withoutDescription: Plugin = {
+  name: "without-description",
+  apply: "build",
+  transform(code, id) {
+    if (!/\/src\/api\/\w+\.ts$/.test(id)) return null
+    const all = words(this.parse(code)).toSorted((a, b) => b.start - a.start)
+    return { code: all.reduce((rest, { end, start }) => `${rest.slice(0, start)}""${rest.slice(end)}`, code), map: null }
+  }
+}
+
 /**
  * Runs what asks ahead as a script of its own, before the rest, and tells it what files each page is made of beside those that are here anyway.
  */
@@ -103,7 +143,7 @@ export default defineConfig({
   root: "src/gui",
   base: "/ui/",
   publicDir: false,
-  plugins: [react(), xtermWithoutInlineStyles, withoutStackAtStart, readAtOnce, askAhead],
+  plugins: [react(), withoutDescription, xtermWithoutInlineStyles, withoutStackAtStart, readAtOnce, askAhead],
   resolve: { conditions: ["vmfabric-source", "module", "browser"] },
   // of package.json only the few words that the API's description has
   json: { namedExports: true, stringify: false },

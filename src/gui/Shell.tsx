@@ -14,7 +14,6 @@ import { docs, isUnknown, wordsOfCause } from "./state/Api.ts"
 import type { Connection } from "./state/Live.ts"
 import { knownAtom, leftAtom, meAtom, signOutAtom } from "./state/Session.ts"
 import { themeAtom, themes } from "./state/Theme.ts"
-import { SignIn } from "./pages/SignIn.tsx"
 import { again } from "./parts/Again.ts"
 import { Failure, Loading, State, useSnapshot } from "./parts/Parts.tsx"
 import { GoTo } from "./parts/GoTo.tsx"
@@ -190,6 +189,8 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
   )
 }
 
+const SignIn = lazy(() => again(() => import("./pages/SignIn.tsx")).then((module) => ({ default: module.SignIn })))
+
 const SignInAgain = lazy(() =>
   again(() => import("./parts/SignInAgain.tsx")).then((module) => ({ default: module.SignInAgainBox }))
 )
@@ -214,7 +215,13 @@ export const Shell = (): ReactNode => {
       </>
     )
   }
-  if (isOut) return <SignIn />
+  if (isOut) {
+    return (
+      <Suspense>
+        <SignIn />
+      </Suspense>
+    )
+  }
   if (Result.isFailure(me)) {
     return (
       <main className="page narrow">

@@ -13,10 +13,10 @@ import { calls, payloadOf } from "../state/Api.ts"
 import { sendAtom, stopAtom, type Upload, uploadsAtom } from "../state/Uploads.ts"
 import type { Command, Commanded } from "../parts/Commands.ts"
 import { ChoiceField, Field, TextField } from "../parts/Field.tsx"
-import { FormDialog, useDialog } from "../parts/FormDialog.tsx"
+import { FormDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { Dialog, Empty, Loading, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { Dialog, Empty, Loading, State, Sure, useRole, useSnapshot, useTitle, useDialog } from "../parts/Parts.tsx"
 import { bytes, count, counted, type Shown } from "../parts/Words.ts"
 
 const stateOf = ({ reason, received, state }: Image, upload: Upload | undefined): Shown => {

@@ -15,10 +15,10 @@ import { knownAtom, meAtom, ofWhoLooks } from "../state/Session.ts"
 import { AdminsOnly, hidden, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
-import { FormDialog, Loaded, useDialog } from "../parts/FormDialog.tsx"
+import { FormDialog, Loaded } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { Empty, Failure, Sure, useTitle } from "../parts/Parts.tsx"
+import { Empty, Failure, Sure, useTitle, useDialog } from "../parts/Parts.tsx"
 import {
   areLimits,
   changeOf,

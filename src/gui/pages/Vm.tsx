@@ -26,14 +26,15 @@ import { Disks } from "../vm/Disks.tsx"
 import { Nics } from "../vm/Nics.tsx"
 
 // what is above is shown first
-const Charts = lazy(() => again(() => import("../vm/Charts.tsx")).then((module) => ({ default: module.Charts })))
+const charts = () => again(() => import("../vm/Charts.tsx"))
+const Charts = lazy(() => charts().then((module) => ({ default: module.Charts })))
+/** What is further below, once what is above it is here. */
+const details = () => Promise.allSettled([charts()]).then(() => again(() => import("../vm/Details.tsx")))
 const Repair = lazy(() => again(() => import("../vm/RuleRepair.tsx")).then((module) => ({ default: module.Repair })))
 const Drift = lazy(() => again(() => import("../vm/Drift.tsx")).then((module) => ({ default: module.Drift })))
-const Events = lazy(() => again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Events })))
-const Snapshots = lazy(() => again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Snapshots })))
-const Definition = lazy(() =>
-  again(() => import("../vm/Details.tsx")).then((module) => ({ default: module.Definition }))
-)
+const Events = lazy(() => details().then((module) => ({ default: module.Events })))
+const Snapshots = lazy(() => details().then((module) => ({ default: module.Snapshots })))
+const Definition = lazy(() => details().then((module) => ({ default: module.Definition })))
 
 const placementAtom = Atom.family((id: VmId) =>
   runtime.atom(Effect.flatMap(calls, ({ placements }) => placements.getVmPlacement({ path: { id } })))

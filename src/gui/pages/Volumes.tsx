@@ -13,14 +13,25 @@ import { snapshotsAtom, type Taken } from "../state/Snapshots.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { clone, createVolume, destroySnapshot, publish, revert } from "../parts/VolumeActions.ts"
 import { Filter, TextField } from "../parts/Field.tsx"
-import { FormDialog, Loaded, useDialog } from "../parts/FormDialog.tsx"
+import { FormDialog, Loaded } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
 import { Owner } from "../parts/Owner.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { NameDialog, VolumeMenu, volumeState } from "../parts/VolumeMenu.tsx"
 import { OwnerFilter } from "../parts/OwnerFilter.tsx"
-import { Commands, Empty, Loading, Missing, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import {
+  Commands,
+  Empty,
+  Loading,
+  Missing,
+  State,
+  Sure,
+  useRole,
+  useSnapshot,
+  useTitle,
+  useDialog
+} from "../parts/Parts.tsx"
 import { count, gibibytes, moment } from "../parts/Words.ts"
 
 const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {

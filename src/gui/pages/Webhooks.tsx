@@ -24,9 +24,9 @@ import { ofWhoLooks } from "../state/Session.ts"
 import { AdminsOnly, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { CheckField, TextField } from "../parts/Field.tsx"
-import { FormDialog, Loaded, SecretDialog, useDialog } from "../parts/FormDialog.tsx"
+import { FormDialog, Loaded, SecretDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
-import { CommandsButton, Empty, State, useBegin, useTitle } from "../parts/Parts.tsx"
+import { CommandsButton, Empty, State, useBegin, useTitle, useDialog } from "../parts/Parts.tsx"
 import { briefly, count, type Shown } from "../parts/Words.ts"
 
 const webhooksAtom = ofWhoLooks(Effect.flatMap(calls, ({ webhooks }) => webhooks.listWebhooks()))

@@ -120,13 +120,6 @@ export const FormDialog = ({
   )
 }
 
-/** A dialog that a page opens, and what is shown of it. @since 0.8.0 @category hooks */
-export const useDialog = (): readonly [shown: ReactNode, open: (render: (close: () => void) => ReactNode) => void] => {
-  const [render, setRender] = useState<((close: () => void) => ReactNode) | null>(null)
-  const close = () => setRender(null)
-  return [render === null ? null : render(close), (next) => setRender(() => next)]
-}
-
 /** Something that is told once. @since 0.8.0 @category components */
 export const SecretDialog = ({
   children,

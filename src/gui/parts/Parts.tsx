@@ -45,6 +45,13 @@ export const useTitle = (title: string): void => {
   }, [title])
 }
 
+/** A dialog that a page opens, and what is shown of it. @since 0.8.0 @category hooks */
+export const useDialog = (): readonly [shown: ReactNode, open: (render: (close: () => void) => ReactNode) => void] => {
+  const [render, setRender] = useState<((close: () => void) => ReactNode) | null>(null)
+  const close = () => setRender(null)
+  return [render === null ? null : render(close), (next) => setRender(() => next)]
+}
+
 /** Text that is not the last of it yet. @since 0.7.0 @category hooks */
 export const useSettled = <A,>(value: A, milliseconds: number): A => {
   const [settled, set] = useState(value)

@@ -5,10 +5,10 @@
  */
 import { useAtomSet, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
-import { useEffect } from "react"
+import { lazy, Suspense, useEffect } from "react"
 import { bulksAtom } from "../state/Bulk.ts"
 import { dismissAtom, type Task, tasksAtom, type TaskState } from "../state/Tasks.ts"
-import { BulkTask } from "./BulkTask.tsx"
+import { again } from "./Again.ts"
 import { Failure, State } from "./Parts.tsx"
 import { isCancelled, operationState, type Shown } from "./Words.ts"
 
@@ -71,6 +71,8 @@ const One = ({ task: { key, label, state } }: { readonly task: Task }) => {
   )
 }
 
+const BulkTask = lazy(() => again(() => import("./BulkTask.tsx")).then((module) => ({ default: module.BulkTask })))
+
 /** @since 0.7.0 @category components */
 export const Tray = () => {
   const tasks = useAtomValue(tasksAtom)
@@ -78,7 +80,9 @@ export const Tray = () => {
   return (
     <ul className="tasks" aria-label="What was asked for" aria-live="polite">
       {bulks.map((bulk) => (
-        <BulkTask key={`bulk ${bulk.key}`} bulk={bulk} />
+        <Suspense key={`bulk ${bulk.key}`}>
+          <BulkTask bulk={bulk} />
+        </Suspense>
       ))}
       {tasks.map((task) => (
         <One key={task.key} task={task} />

@@ -7,10 +7,8 @@ import { useNavigate } from "@tanstack/react-router"
 import { lazy, type ReactNode, Suspense, useState } from "react"
 import { again } from "./Again.ts"
 import type { Vm } from "../../api/Vms.ts"
-import { Ask } from "./Ask.tsx"
-import { useDialog } from "./FormDialog.tsx"
 import { MenuButton } from "./MenuButton.tsx"
-import { Commands, Sure, useBegin, useLack } from "./Parts.tsx"
+import { Commands, Sure, useBegin, useLack, useDialog } from "./Parts.tsx"
 import { isUnseen } from "./Words.ts"
 import { destroyOf, isHard, meaningOf, powerOf, repairOf, type VmAction } from "./VmActions.ts"
 
@@ -26,6 +24,8 @@ export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: 
     </p>
   </Sure>
 )
+
+const Ask = lazy(() => again(() => import("./Ask.tsx")).then((module) => ({ default: module.Ask })))
 
 const EditVm = lazy(() => again(() => import("./EditVm.tsx")).then((module) => ({ default: module.EditVm })))
 
@@ -45,16 +45,18 @@ export const useAct = (): readonly [shown: ReactNode, act: (action: VmAction) =>
   const act = (action: VmAction) => {
     if (!isHard(action.name)) return void begin(action)
     open((close) => (
-      <Ask
-        title={`${action.label}?`}
-        button={action.name}
-        danger
-        actions={[action]}
-        onClose={close}
-        onSure={() => void begin(action)}
-      >
-        <p>{meaningOf(action.name, "It")}</p>
-      </Ask>
+      <Suspense>
+        <Ask
+          title={`${action.label}?`}
+          button={action.name}
+          danger
+          actions={[action]}
+          onClose={close}
+          onSure={() => void begin(action)}
+        >
+          <p>{meaningOf(action.name, "It")}</p>
+        </Ask>
+      </Suspense>
     ))
   }
   return [dialog, act]
