@@ -97,7 +97,10 @@ const withoutDescription: Plugin = {
   transform(code, id) {
     if (!/\/src\/api\/\w+\.ts$/.test(id)) return null
     const all = words(this.parse(code)).toSorted((a, b) => b.start - a.start)
-    return { code: all.reduce((rest, { end, start }) => `${rest.slice(0, start)}""${rest.slice(end)}`, code), map: null }
+    return {
+      code: all.reduce((rest, { end, start }) => `${rest.slice(0, start)}""${rest.slice(end)}`, code),
+      map: null
+    }
   }
 }
 
