@@ -694,7 +694,7 @@ describe("failures", () => {
       yield* fails(2, /have ids and no names: there are 1 \(/, "vm", "create", "--name", "web", "--type", "small")
       yield* fails(2, /"nowhere" is no operation/, "operation", "get", "nowhere")
       yield* fails(3, /no vm with the name "web"/, "vm", "get", "web")
-      yield* fails(3, /vmid/, "vm", "get", "99")
+      yield* fails(3, /VM 99 does not exist/, "vm", "get", "99")
       yield* fails(5, /cannot be reached/, "--url", "http://127.0.0.1:1", "vm", "list")
       yield* served.refuse
       yield* run("vm", "create", "--name", "full", "--type", "1")
