@@ -133,7 +133,7 @@ describe.skipIf(Browsers.isMissing)("networks (needs chromium)", () => {
       await page.getByText("Somebody else has changed it").waitFor()
       assert.deepStrictEqual(decodeHost((await ask("GET", `/hosts/${id}`)).answer).networks, { lan })
       await page.getByText("bridge:br9").waitFor({ state: "detached" })
-      await page.getByRole("button", { name: /^Remove…/ }).click()
+      await page.getByRole("button", { name: /^Remove… lan/ }).click()
       await page.getByText("As commands").click()
       await page.getByText(`vmfabric host set id:${id} --remove network.lan`).waitFor()
       await look(page, "network-remove")

@@ -359,7 +359,15 @@ export const Events = (): ReactNode => {
           const id = search[what]
           return id === undefined ? null : (
             <Link key={what} from="/events" to="/events" search={{ ...search, [what]: undefined }} className="button">
-              Of {what === "vm" ? <VmCalled id={id} /> : nameOf(what, id, snapshot)} only ✕
+              Of{" "}
+              {what === "vm" ? (
+                <>
+                  VM <VmCalled id={id} otherwise={id} />
+                </>
+              ) : (
+                nameOf(what, id, snapshot)
+              )}{" "}
+              only ✕
             </Link>
           )
         })}

@@ -66,13 +66,13 @@ export const VmNamed = ({ id, name }: { readonly id: VmId; readonly name?: strin
 const isVmId = Schema.is(VmId)
 
 /** Of an address: its name alone, also of one that is gone. @since 0.12.0 @category components */
-export const VmCalled = ({ id }: { readonly id: string }) => {
+export const VmCalled = ({ id, otherwise = `VM ${id}` }: { readonly id: string; readonly otherwise?: string }) => {
   const snapshot = useSnapshot()
   const number = Number(id)
-  if (!isVmId(number)) return `VM ${id}`
+  if (!isVmId(number)) return otherwise
   const name = snapshot.vms.get(number)?.name ?? snapshot.gone.get(number)
   if (name !== undefined) return name
-  return isWhole(snapshot, "vms") ? <GoneVm id={number} otherwise={`VM ${id}`} /> : `VM ${id}`
+  return isWhole(snapshot, "vms") ? <GoneVm id={number} otherwise={otherwise} /> : otherwise
 }
 
 /** `name`: what it is called when it is not there. @since 0.8.0 @category components */
