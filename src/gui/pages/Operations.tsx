@@ -126,7 +126,7 @@ export const Operations = (): ReactNode => {
   const snapshot = useSnapshot()
   const search = useSearch({ from: "/operations" })
   const navigate = useNavigate({ from: "/operations" })
-  const { asking, isAll, isLoaded, more, shown, words } = useOperations(search, snapshot)
+  const { asking, hasMore, isAll, isLoaded, more, shown, words } = useOperations(search, snapshot)
   const set = (name: "kind" | "state", value: string) =>
     void navigate({ search: { ...search, [name]: value === "" ? undefined : value } })
   const older = (
@@ -143,7 +143,7 @@ export const Operations = (): ReactNode => {
           {isAll ? "" : "the newest "}
           {count(shown.length)}
         </span>
-        <div className="actions">{isAll ? null : older}</div>
+        <div className="actions">{hasMore ? older : null}</div>
       </div>
       <div className="filters">
         <Filter
@@ -178,7 +178,7 @@ export const Operations = (): ReactNode => {
           title={isNone ? "Nothing was done yet" : isAll ? "None is like that" : "None of the newest is like that"}
         >
           <p>Whatever takes time is an operation: it is begun once, and driven to an end.</p>
-          {isAll ? null : older}
+          {hasMore ? older : null}
           <Link to={isNone ? "/vms/new" : "/operations"} className="button">
             {isNone ? "Create a VM" : "Show all"}
           </Link>

@@ -49,8 +49,8 @@ export interface Snapshot {
   readonly types: ReadonlyArray<InstanceType>
   /** the newest first, at most `mostOperations` */
   readonly operations: ReadonlyArray<Operation>
-  /** whether there are operations beside those */
-  readonly hasOlder: boolean
+  /** whether there are operations beside those; null: it is not known yet */
+  readonly hasOlder: boolean | null
   /** what VMs were called that are no longer there: those that have gone since it is looked */
   readonly gone: ReadonlyMap<VmId, string>
   readonly recent: Recent
@@ -83,7 +83,7 @@ const empty: Snapshot = {
   images: [],
   types: [],
   operations: [],
-  hasOlder: false,
+  hasOlder: null,
   gone: new Map(),
   recent: { events: [], after: null },
   coming: { vms: 0, volumes: 0 }
@@ -147,7 +147,7 @@ const list = Effect.gen(function* () {
     images: images.items,
     types: types.items,
     operations: operations.items,
-    hasOlder: operations.next !== null,
+    hasOlder: operations.next === null ? false : null,
     gone: empty.gone,
     recent: empty.recent,
     coming: { vms: restOf(vms, vms.items.length), volumes: restOf(volumes, volumes.items.length) }
@@ -335,7 +335,7 @@ export const inOrder = (operations: Iterable<Operation>): ReadonlyArray<Operatio
 
 const newest = ({ hasOlder }: Snapshot, operations: Iterable<Operation>): Pick<Snapshot, "operations" | "hasOlder"> => {
   const all = inOrder(operations)
-  return { operations: all.slice(0, mostOperations), hasOlder: hasOlder || all.length > mostOperations }
+  return { operations: all.slice(0, mostOperations), hasOlder: all.length > mostOperations || hasOlder }
 }
 
 /** Of each kind so many at once: the rest has its turn next time. */

@@ -54,7 +54,7 @@ interface Older {
 
 /**
  * Those that are asked for, the newest first: of those at hand, and, unless all are asked for, of older ones at once. `more` reads further ones;
- * `isAll`: there are none.
+ * `isAll`: there are none; `hasMore`: it is known that there are.
  *
  * @since 0.12.0 @category hooks
  */
@@ -69,7 +69,7 @@ export const useOperations = (asked: Asked, { connection, hasOlder, operations }
   const all = new Map([...(known?.items ?? []), ...operations].map((one) => [one.id, one]))
   const shown = inOrder([...all.values()].filter(isAsked(asked)))
   const narrowed = asked.kind !== undefined || asked.state !== undefined || asked.vm !== undefined
-  const isAll = !hasOlder || (known !== null && known.next === null) || filterOf(asked) === null
+  const isAll = hasOlder === false || (known !== null && known.next === null) || filterOf(asked) === null
   const more = async () => {
     setAsking(true)
     const exit = await ask({ asked, cursor: known?.next ?? null, known: new Set(all.keys()) })
@@ -87,5 +87,6 @@ export const useOperations = (asked: Asked, { connection, hasOlder, operations }
     // what it reads with is of this very moment
     // oxlint-disable-next-line react-hooks/exhaustive-deps
   }, [missing, of])
-  return { shown, more, asking, words, isAll, isLoaded: !missing }
+  const hasMore = !isAll && (hasOlder === true || known !== null)
+  return { shown, more, asking, words, isAll, hasMore, isLoaded: !missing }
 }
