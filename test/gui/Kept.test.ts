@@ -42,6 +42,11 @@ describe.skipIf(Browsers.isMissing)("dialogs (needs chromium)", () => {
     gui().assertAt("/hosts", async (page) => {
       await page.getByRole("link", { name: "VMs" }).first().click()
       await page.getByLabel("Search VMs").fill("standing-8")
+      // a row that moves is not clicked
+      await page
+        .getByRole("status")
+        .getByText(/^\d+ of \d+$/)
+        .waitFor()
       await choose(page, "Actions of standing-8", "Edit…")
       await page.getByLabel("Description").fill("the shop's back")
       const kept = page.getByRole("dialog", { name: "Edit standing-8" })
