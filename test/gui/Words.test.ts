@@ -2,43 +2,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import { reasonOf } from "../../src/client/Errors.ts"
-import { HostId, ImageId, InstanceTypeId, OperationId, VmId } from "../../src/domain/Ids.ts"
+import { HostId, OperationId, VmId } from "../../src/domain/Ids.ts"
 import type { Host } from "../../src/api/Hosts.ts"
 import type { Operation } from "../../src/api/Operations.ts"
 import type { Vm } from "../../src/api/Vms.ts"
 import { filterOf, isAsked } from "../../src/gui/parts/Asked.ts"
 import { matters, sizeOf } from "../../src/gui/parts/Matters.ts"
 import * as Words from "../../src/gui/parts/Words.ts"
+import { anyVm } from "./Vms.ts"
 
 const at = (milliseconds: number) => DateTime.unsafeMake(milliseconds)
-
-const anyVm: Vm = {
-  id: VmId.make(1),
-  name: "web",
-  state: "running",
-  instanceType: InstanceTypeId.make(1),
-  imageId: ImageId.make(1),
-  hostId: HostId.make(1),
-  resources: { cpu: 2, ram: 4096, disk: 20 },
-  driver: "dir",
-  uuid: "6f1d8c1e-2b41-4c0e-9d5c-0b6b8e0f5a11",
-  mac: null,
-  nics: [],
-  addresses: null,
-  onCrash: "leave",
-  protected: false,
-  autostart: false,
-  description: "",
-  tags: [],
-  labels: {},
-  placement: null,
-  violations: [],
-  createdAt: at(0),
-  seen: null,
-  hostStatus: "up",
-  hostReason: null,
-  drift: 0
-}
 
 const anyHost: Host = {
   id: HostId.make(1),

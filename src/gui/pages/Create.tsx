@@ -17,6 +17,7 @@ import type { Snapshot } from "../state/Live.ts"
 import { useTypes } from "../state/Types.ts"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, LinesField, TextField } from "../parts/Field.tsx"
+import { linesIn } from "../parts/Lines.ts"
 import {
   CommandsButton,
   Empty,
@@ -87,12 +88,6 @@ interface Form extends Said {
   readonly userData: string
 }
 
-const lines = (text: string) =>
-  text
-    .split("\n")
-    .map((one) => one.trim())
-    .filter((one) => one !== "")
-
 const mostAtOnce = 1000
 
 /** null: it is no number that there can be */
@@ -110,7 +105,7 @@ const bodyOf = (form: Form, there: Snapshot["vms"]) => ({
   ...nicsOf(form.nics, isMany(form)),
   ...placementOf(form.placement, there),
   ...(form.hostname === "" ? {} : { hostname: form.hostname }),
-  ...(form.sshKeys.trim() === "" ? {} : { sshKeys: lines(form.sshKeys) }),
+  ...(form.sshKeys.trim() === "" ? {} : { sshKeys: linesIn(form.sshKeys) }),
   ...(form.userData.trim() === "" ? {} : { userData: form.userData }),
   ...(form.tags.trim() === "" ? {} : { tags: tagsOf(form) }),
   ...(form.labels.trim() === "" ? {} : { labels: labelsOf(form) }),
@@ -142,7 +137,7 @@ const commandOf = (form: Form, there: Snapshot["vms"], onBatch: (batch: typeof B
       ...nicWords(form.nics, many),
       ...placementWords(form.placement, there),
       ...(form.hostname === "" ? [] : ["--hostname", form.hostname]),
-      ...lines(form.sshKeys).flatMap((key) => ["--ssh-key", key]),
+      ...linesIn(form.sshKeys).flatMap((key) => ["--ssh-key", key]),
       ...(form.userData.trim() === "" ? [] : ["--user-data", "-"]),
       ...tagsOf(form).flatMap((tag) => ["--tag", tag]),
       ...Object.entries(labelsOf(form)).flatMap(([key, value]) => ["--label", `${key}=${value}`]),

@@ -4,6 +4,7 @@
  * @since 0.12.0
  */
 import { type CloudInit, CloudInitChange } from "../../api/CloudInit.ts"
+import { linesIn } from "./Lines.ts"
 import { wrongWith } from "./Wrong.ts"
 
 /** `sshKeys`: one a line. @since 0.12.0 @category models */
@@ -24,18 +25,12 @@ export const formOf = ({ hostname, networkConfig, sshKeys, userData }: Told): Cl
   networkConfig: networkConfig ?? ""
 })
 
-const linesOf = (text: string) =>
-  text
-    .split("\n")
-    .map((one) => one.trim())
-    .filter((one) => one !== "")
-
 /** What is empty is not told any more. */
 const orNull = (text: string) => (text.trim() === "" ? null : text)
 
 const parts = {
   hostname: ({ hostname }: CloudInitForm) => orNull(hostname.trim()),
-  sshKeys: ({ sshKeys }: CloudInitForm) => linesOf(sshKeys),
+  sshKeys: ({ sshKeys }: CloudInitForm) => linesIn(sshKeys),
   userData: ({ userData }: CloudInitForm) => orNull(userData),
   networkConfig: ({ networkConfig }: CloudInitForm) => orNull(networkConfig)
 }
@@ -86,7 +81,7 @@ export const changeWords = (
   const [piped] = texts
   const words = changed.flatMap((name) => {
     if (form[name].trim() === "") return ["--clear", flags[name]]
-    if (name === "sshKeys") return linesOf(form.sshKeys).flatMap((key) => ["--ssh-key", key])
+    if (name === "sshKeys") return linesIn(form.sshKeys).flatMap((key) => ["--ssh-key", key])
     if (name === "hostname") return ["--hostname", form.hostname.trim()]
     return [`--${flags[name]}`, name === piped ? "-" : flags[name]]
   })

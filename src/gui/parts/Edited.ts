@@ -4,6 +4,8 @@
  * @since 0.12.0
  */
 import type { Vm } from "../../api/Vms.ts"
+import { linesOf } from "./Labels.ts"
+import { rebased } from "./Rebased.ts"
 import { labelsOf, type Said, saidOf, tagsOf } from "./VmFields.tsx"
 
 /** Only what is different: as the API takes it, and as flags of the command line. @since 0.12.0 @category conversions */
@@ -46,11 +48,6 @@ const merged = <A>(now: ReadonlyArray<A>, before: ReadonlyArray<A>, said: Readon
   ...said.filter((one) => !before.includes(one) && !now.includes(one))
 ]
 
-const linesOf = (labels: Readonly<Record<string, string>>): string =>
-  Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join("\n")
-
 /** Those that somebody set and took away, and of all others what they are by now. */
 const mergedLabels = (
   now: Readonly<Record<string, string>>,
@@ -64,15 +61,10 @@ const mergedLabels = (
 /** What was filled in about a VM as it was `before`, about what it is `now`: what was not touched is as it is. @since 0.12.0 @category conversions */
 export const onto = (now: Vm, before: Vm, said: Said): Said => {
   const [is, was] = [saidOf(now), saidOf(before)]
-  const kept = <Name extends keyof Said>(name: Name): Said[Name] => (said[name] === was[name] ? is[name] : said[name])
   return {
-    name: kept("name"),
-    description: kept("description"),
+    ...rebased(said, was, is),
     tags: is.tags === was.tags ? said.tags : merged(now.tags, before.tags, tagsOf(said)).join(" "),
-    labels: is.labels === was.labels ? said.labels : linesOf(mergedLabels(now.labels, before.labels, labelsOf(said))),
-    restart: kept("restart"),
-    autostart: kept("autostart"),
-    protect: kept("protect")
+    labels: is.labels === was.labels ? said.labels : linesOf(mergedLabels(now.labels, before.labels, labelsOf(said)))
   }
 }
 

@@ -3,18 +3,15 @@
  *
  * @since 0.12.0
  */
+import { linesIn } from "./Lines.ts"
 
 /** Of `key=value`, one a line; what has no `=` has no value. @since 0.12.0 @category parsing */
 export const labelsOf = (text: string): Readonly<Record<string, string>> =>
   Object.fromEntries(
-    text
-      .split("\n")
-      .map((line) => line.trim())
-      .filter((line) => line !== "")
-      .map((line) => {
-        const at = line.indexOf("=")
-        return at === -1 ? [line, ""] : [line.slice(0, at).trim(), line.slice(at + 1).trim()]
-      })
+    linesIn(text).map((line) => {
+      const at = line.indexOf("=")
+      return at === -1 ? [line, ""] : [line.slice(0, at).trim(), line.slice(at + 1).trim()]
+    })
   )
 
 /** The same the other way. @since 0.12.0 @category formatting */

@@ -7,6 +7,7 @@ import type { ReactNode } from "react"
 import type { User } from "../../api/Users.ts"
 import * as Quota from "../../domain/Quota.ts"
 import { TextField } from "./Field.tsx"
+import { rebased } from "./Rebased.ts"
 import { count, gibibytes, mebibytes } from "./Words.ts"
 
 /** What is filled in; empty: as much as there is. @since 0.9.0 @category models */
@@ -52,10 +53,8 @@ export const changeOf = (limits: Limits, before: Quota.Quota = Quota.unlimited):
   )
 
 /** What was filled in for what it was `before`, for what it is `now`: what was not touched is as it is. @since 0.12.0 @category conversions */
-export const limitsOnto = (now: Quota.Quota, before: Quota.Quota, limits: Limits): Limits => {
-  const [is, was] = [limitsOf(now), limitsOf(before)]
-  return each((name) => (limits[name] === was[name] ? is[name] : limits[name]))
-}
+export const limitsOnto = (now: Quota.Quota, before: Quota.Quota, limits: Limits): Limits =>
+  rebased(limits, limitsOf(before), limitsOf(now))
 
 /** The same on the command line. @since 0.9.0 @category conversions */
 export const quotaWords = (change: Quota.Change): ReadonlyArray<string> =>

@@ -5,11 +5,11 @@
  */
 import { type ReactNode, useId, useState } from "react"
 import type { Volume } from "../../api/Volumes.ts"
-import type { Vm } from "../../api/Vms.ts"
 import { attach, destroyVolume, detach, grow, purge, rename, restore, takeSnapshot } from "./VolumeActions.ts"
 import type { Commanded } from "./Commands.ts"
 import { Field, TextField } from "./Field.tsx"
 import { FormDialog } from "./FormDialog.tsx"
+import { meant, mostOffered } from "./Meant.ts"
 import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useLack, useSnapshot, useDialog } from "./Parts.tsx"
 import { DetachVolume } from "../vm/DetachVolume.tsx"
@@ -90,19 +90,11 @@ const GrowDialog = ({ onClose, volume }: { readonly volume: Volume; readonly onC
   )
 }
 
-const mostOffered = 50
-
-/** By its name, or as `id:7`. */
-const meant = (text: string, vms: Iterable<Vm>): Vm | null => {
-  const found = [...vms].filter(({ id, name }) => name === text || `id:${id}` === text)
-  return found.length === 1 ? (found[0] ?? null) : null
-}
-
 const AttachDialog = ({ onClose, volume }: { readonly volume: Volume; readonly onClose: () => void }) => {
   const { vms } = useSnapshot()
   const [text, setText] = useState("")
   const id = useId()
-  const vm = meant(text, vms.values())
+  const vm = meant(text, [...vms.values()])
   const offered = [...vms.values()].filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()))
   return (
     <FormDialog

@@ -9,20 +9,13 @@ import type { Vm } from "../../api/Vms.ts"
 import type { Volume } from "../../api/Volumes.ts"
 import { Field } from "../parts/Field.tsx"
 import { FormDialog } from "../parts/FormDialog.tsx"
+import { isMeant, meant, mostOffered } from "../parts/Meant.ts"
 import { useSnapshot } from "../parts/Parts.tsx"
 import { attach } from "../parts/VolumeActions.ts"
 import { gibibytes } from "../parts/Words.ts"
 
-const mostOffered = 50
-
-/** By its name, or as `id:7`; a name that several have is none's. */
-const meant = (text: string, volumes: ReadonlyArray<Volume>): Volume | null => {
-  const found = volumes.filter(({ id, name }) => name === text || `id:${id}` === text)
-  return found.length === 1 ? (found[0] ?? null) : null
-}
-
 const wrongOf = (text: string, all: ReadonlyArray<Volume>, offered: ReadonlyArray<Volume>): string | null => {
-  const called = all.filter(({ id, name }) => name === text || `id:${id}` === text)
+  const called = all.filter(isMeant(text))
   const available = called.filter(({ state }) => state === "available")
   const [other] = called
   if (available.length > 1) return `${available.length} volumes are called that: say which, as id:${available[0]?.id}.`
