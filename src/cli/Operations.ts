@@ -45,6 +45,7 @@ export const view: View<Operation> = {
     { title: "CAUSE", of: ({ cause = null }) => cause, wide: true },
     { title: "OUTCOME", of: ({ outcome }) => outcome, wide: true },
     { title: "ENDED", of: ({ endedAt }) => time(endedAt), wide: true },
+    { title: "DOES", of: ({ progress }) => progress?.description ?? null, wide: true },
     { title: "WAITS", of: ({ progress }) => progress?.waiting ?? null, wide: true },
     { title: "CANCEL ASKED", of: ({ cancelAsked }) => cancelAsked, wide: true },
     { title: "REPLACED BY", of: ({ replacedBy }) => replacedBy, wide: true },
