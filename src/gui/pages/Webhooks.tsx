@@ -179,7 +179,14 @@ const ChangeWebhookDialog = ({
     path: `/webhooks/${id}`,
     ...headers.shown,
     body: form,
-    words: ["webhook", "set", `id:${id}`, "--address", form.url, ...flagsOf(form)],
+    words: [
+      "webhook",
+      "set",
+      `id:${id}`,
+      "--address",
+      form.url,
+      ...(form.types === null ? ["--all-types"] : flagsOf(form))
+    ],
     run: guarded(
       Effect.gen(function* () {
         const payload = yield* payloadOf(WebhookChange, form)
