@@ -13,6 +13,7 @@ import { changed as placed, ofType } from "../src/domain/Placement.ts"
 import * as Quota from "../src/domain/Quota.ts"
 import { changed, Vm, type VmState } from "../src/domain/Vm.ts"
 import type { Volume } from "../src/domain/Volume.ts"
+import * as Trail from "../src/observability/Trail.ts"
 import type { Inventory } from "../src/services/Inventory.ts"
 import { ById } from "./ById.ts"
 import type { Database } from "./Database.ts"
@@ -219,7 +220,7 @@ export const make = Effect.fnUntraced(function* (
       )
     }),
 
-    cloudInit: Effect.fn("Inventory.cloudInit")((id) =>
+    cloudInit: Trail.traced("Inventory.cloudInit")((id) =>
       read(`read what VM ${id} is told by cloud-init`, cloudInits.find(id))
     ),
     changeCloudInit: Effect.fn("Inventory.changeCloudInit")(function* (vmId, decide, confirm) {
@@ -240,31 +241,33 @@ export const make = Effect.fnUntraced(function* (
       )
     }),
 
-    setVmState: Effect.fn("Inventory.setVmState")(function* (id, state) {
-      const now = yield* Clock.currentTimeMillis
-      yield* changingSimply(
-        `set VM ${id} to ${state}`,
-        Effect.gen(function* () {
-          const before = yield* Effect.orDie(vms.find(id))
-          // its reservation is gone, so it cannot come back
-          if (isOver(before.state) && !isOver(state)) {
-            return yield* Effect.dieMessage(`VM ${id} is ${before.state} and cannot become ${state}`)
+    setVmState: Trail.traced("Inventory.setVmState")(
+      Effect.fnUntraced(function* (id, state) {
+        const now = yield* Clock.currentTimeMillis
+        yield* changingSimply(
+          `set VM ${id} to ${state}`,
+          Effect.gen(function* () {
+            const before = yield* Effect.orDie(vms.find(id))
+            // its reservation is gone, so it cannot come back
+            if (isOver(before.state) && !isOver(state)) {
+              return yield* Effect.dieMessage(`VM ${id} is ${before.state} and cannot become ${state}`)
+            }
+            const vm = yield* vms.setState(id, state, now)
+            if (!isOver(state)) return { result: { vm, released: [] }, hosts: [] }
+            yield* vms.release(id)
+            yield* tables.nics.dropAll(id)
+            yield* observations.forget(id)
+            yield* cloudInits.remove(id)
+            yield* explanations.remove(id)
+            return { result: { vm, released: yield* volumes.release(id, now) }, hosts: [vm.hostId] }
+          }),
+          ({ released, vm }) => {
+            remember(vm)
+            released.forEach(rememberVolume)
           }
-          const vm = yield* vms.setState(id, state, now)
-          if (!isOver(state)) return { result: { vm, released: [] }, hosts: [] }
-          yield* vms.release(id)
-          yield* tables.nics.dropAll(id)
-          yield* observations.forget(id)
-          yield* cloudInits.remove(id)
-          yield* explanations.remove(id)
-          return { result: { vm, released: yield* volumes.release(id, now) }, hosts: [vm.hostId] }
-        }),
-        ({ released, vm }) => {
-          remember(vm)
-          released.forEach(rememberVolume)
-        }
-      )
-    }),
+        )
+      })
+    ),
     setVmPower: Effect.fn("Inventory.setVmPower")(function* (id, power, sight) {
       const now = yield* Clock.currentTimeMillis
       yield* writeSimply(

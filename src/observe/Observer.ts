@@ -209,6 +209,27 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       )
     })
 
+  /** How often is looked whether a VM is still being created. */
+  const creating = Duration.millis(500)
+
+  /** Looks at the VM when it is no longer being created. Its host need not be bothered before: so many may be created at once. */
+  const onceCreated = (vm: Vm, at: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (waiting.has(vm.id)) return Effect.void
+      waiting.add(vm.id)
+      const created = Effect.match(inventory.vm(vm.id), {
+        onFailure: () => true,
+        onSuccess: ({ state }) => state !== "creating"
+      })
+      return Effect.delay(created, creating).pipe(
+        Effect.repeat({ until: (isCreated) => isCreated }),
+        Effect.ensuring(Effect.sync(() => waiting.delete(vm.id))),
+        Effect.zipRight(Effect.suspend(() => touch(vm.hostId, vm.uuid, vm.domainName, at))),
+        Effect.forkIn(scope),
+        Effect.asVoid
+      )
+    })
+
   /** Whether it may be begun now. What was begun before is in the journal, so that a restart of this program forgets nothing. */
   const mayBegin = Effect.fnUntraced(function* (vm: Vm, kind: Begun) {
     const budget = kind === "DestroyVm" ? options.removal : options.budget
@@ -527,7 +548,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       return
     }
     // what it is when it is there counts
-    if (vm.state === "creating") return yield* later(vm, 500, at)
+    if (vm.state === "creating") return yield* onceCreated(vm, at)
     if (!vm.settled) return
     const asked = yield* Clock.currentTimeMillis
     const power = yield* hypervisor.power(host, vm)
