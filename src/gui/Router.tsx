@@ -176,6 +176,8 @@ export const router = createRouter({
   // a page that is not here yet shows that it is coming, not the one before it
   defaultPendingComponent: Coming,
   defaultPendingMs: 300,
+  // and is there as soon as it is: usually what says so stays for half a second
+  defaultPendingMinMs: 0,
   defaultErrorComponent: Broken,
   basepath: "/ui",
   parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
