@@ -36,6 +36,7 @@ import * as Retries from "../src/fabric/Retries.ts"
 import * as VolumeKeeper from "../src/fabric/VolumeKeeper.ts"
 import * as Volumes from "../src/fabric/Volumes.ts"
 import * as HostEvents from "../src/observe/HostEvents.ts"
+import type { Backup } from "../src/services/Backup.ts"
 import type { Consoles } from "../src/services/Consoles.ts"
 import type { Doctor as DoctorPort } from "../src/services/Doctor.ts"
 import type { EventLog } from "../src/services/EventLog.ts"
@@ -53,6 +54,7 @@ import type { Scheduler } from "../src/services/Scheduler.ts"
 import type { Ssh } from "../src/services/Ssh.ts"
 import { Storage } from "../src/services/Storage.ts"
 import type { Webhooks } from "../src/services/Webhooks.ts"
+import * as BackupLive from "./BackupLive.ts"
 import * as CephLive from "./CephLive.ts"
 import * as ConsolesLive from "./ConsolesLive.ts"
 import * as Database from "./Database.ts"
@@ -96,6 +98,7 @@ export type App =
   | Networks.Networks
   | Inspections.Inspections
   | Reach.Reach
+  | Backup
   | Inventory
   | EventLog
   | Identity
@@ -117,7 +120,7 @@ const pool = Layer.effectDiscard(
 )
 
 /** What is kept in the database. @since 0.5.0 @category models */
-export type Persistence = Inventory | Journal | EventLog | Identity | Webhooks
+export type Persistence = Backup | Inventory | Journal | EventLog | Identity | Webhooks
 
 /** How volumes are dealt with. @since 0.2.0 @category models */
 export interface VolumePolicy {
@@ -200,10 +203,13 @@ export const persistence = (
   database: string,
   webhooks: WebhookSender.Options = { allow: [] }
 ): Layer.Layer<Persistence, PersistenceError> =>
-  Layer.mergeAll(InventoryLive.layer, JournalLive.layer, IdentityLive.layer, WebhooksLive.layerWith(webhooks)).pipe(
-    Layer.provideMerge(EventLogLive.layer),
-    Layer.provide(Database.layer({ filename: database }))
-  )
+  Layer.mergeAll(
+    BackupLive.layer,
+    InventoryLive.layer,
+    JournalLive.layer,
+    IdentityLive.layer,
+    WebhooksLive.layerWith(webhooks)
+  ).pipe(Layer.provideMerge(EventLogLive.layer), Layer.provide(Database.layer({ filename: database })))
 
 /** Users, tokens and sessions alone, of that database. @since 0.4.0 @category layers */
 export const identity = (database: string): Layer.Layer<Identity, PersistenceError> =>

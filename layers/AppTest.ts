@@ -9,6 +9,7 @@ import { defaultConfig } from "../src/domain/Host.ts"
 import * as Ids from "../src/domain/Ids.ts"
 import type { FleetConfig } from "../src/services/Inventory.ts"
 import * as AppLive from "./AppLive.ts"
+import * as BackupLive from "./BackupLive.ts"
 import * as Database from "./Database.ts"
 import * as DoctorTest from "./DoctorTest.ts"
 import * as EventLogLive from "./EventLogLive.ts"
@@ -43,7 +44,7 @@ export type AppTest =
 /** Everything that is kept, in memory, and nothing is sent to anybody. @since 0.5.0 @category layers */
 export const persistence: Layer.Layer<AppLive.Persistence | WebhooksTest.WebhookReceivers, PersistenceError> =
   Layer.merge(IdentityLive.layer, WebhooksTest.layerOn).pipe(
-    Layer.provideMerge(Layer.mergeAll(EventLogLive.layer, InventoryLive.layer, JournalLive.layer)),
+    Layer.provideMerge(Layer.mergeAll(BackupLive.layer, EventLogLive.layer, InventoryLive.layer, JournalLive.layer)),
     // one for all of it: what a request makes is written with the request's key
     Layer.provide(Database.layer({ filename: ":memory:" }))
   )

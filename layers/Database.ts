@@ -34,6 +34,7 @@ import type { Row } from "./sql/Rows.ts"
 export class Database extends Context.Tag("vmfabric/Database")<
   Database,
   {
+    readonly filename: string
     readonly sql: SqlClient.SqlClient
     /**
      * A statement for bodies that run often: a third of the cost of one of `sql`, which makes its text anew each time and asks which
@@ -56,6 +57,11 @@ export class Database extends Context.Tag("vmfabric/Database")<
       committed?: (result: A) => void,
       ahead?: (result: A) => void
     ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
+    /**
+     * Makes a database of that name, in a folder that is there, of all that is committed when it ends. SQLite copies some pages between others' transactions, and
+     * what these write meanwhile is written to the copy, too: nobody waits. It cannot be interrupted.
+     */
+    readonly copyTo: (filename: string) => Effect.Effect<void, PersistenceError>
     /** For what is a part of somebody else's transaction: a defect where there is none. */
     readonly mustBeInside: (action: string) => Effect.Effect<void>
     /** The number of the transaction that is open, or was last. */
@@ -313,7 +319,9 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
   const problem = Effect.match(proof, { onFailure: ({ message }) => message, onSuccess: () => null })
   yield* Effect.flatMap(Readiness, (readiness) => readiness.register("database", problem))
   return Database.of({
+    filename,
     sql,
+    copyTo: (name) => told("be copied")(Effect.uninterruptible(Effect.asVoid(sql.backup(name)))),
     statement:
       (text) =>
       (...parameters) =>

@@ -11,6 +11,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
+import * as os from "node:os"
 import * as path from "node:path"
 import { PersistenceError } from "../src/domain/Errors.ts"
 import * as Migrations from "./sql/Migrations.ts"
@@ -91,7 +92,8 @@ const help = (error: unknown, filename: string): string | null => {
   return null
 }
 
-const failed = (action: string, filename: string, error: unknown): PersistenceError => {
+/** `action`: as of `typed`. @since 0.13.0 @category errors */
+export const failed = (action: string, filename: string, error: unknown): PersistenceError => {
   const message = help(error, filename)
   return message === null
     ? new PersistenceError({ action, cause: error })
@@ -157,6 +159,25 @@ const prepareFile = (filename: string) =>
     catch: (cause) => cause
   })
 
+/** What folders begin with that a copy of the database is made in: beside it, where there is room for the like of it. @since 0.13.0 @category constructors */
+export const copies = (filename: string): string =>
+  filename === ":memory:"
+    ? path.join(os.tmpdir(), "vmfabric-copy-")
+    : path.join(path.dirname(path.resolve(filename)), `.${path.basename(filename)}.copy-`)
+
+/** What a process left that was killed while it made one. */
+const removeCopies = (filename: string) =>
+  Effect.tryPromise(async () => {
+    const prefix = copies(filename)
+    for (const name of await fs.readdir(path.dirname(prefix))) {
+      if (!name.startsWith(path.basename(prefix))) continue
+      await fs.rm(path.join(path.dirname(prefix), name), { recursive: true, force: true })
+    }
+  }).pipe(
+    // it takes room, and nothing else
+    Effect.catchAll((error) => Effect.logWarning("copies of the database that were not finished are left", error))
+  )
+
 const pragma = (sql: SqlClient.SqlClient, statement: string) =>
   Effect.map(sql.unsafe<Row>(`PRAGMA ${statement}`), (rows) => Object.values(rows[0] ?? {})[0])
 
@@ -178,6 +199,8 @@ export const connect = Effect.fnUntraced(function* (filename: string) {
   if (!memory) {
     yield* expectPragma(sql, "locking_mode = exclusive", "exclusive")
     yield* expectPragma(sql, "journal_mode = wal", "wal")
+    // nobody else has the database, so nobody is making one
+    yield* removeCopies(filename)
   }
   yield* pragma(sql, "synchronous = full")
   yield* expectPragma(sql, "synchronous", 2)

@@ -5,6 +5,7 @@
  */
 export * as AppLive from "./AppLive.ts"
 export * as AppTest from "./AppTest.ts"
+export * as BackupLive from "./BackupLive.ts"
 export * as CephLive from "./CephLive.ts"
 export * as ConsolesLive from "./ConsolesLive.ts"
 export * as ConsolesTest from "./ConsolesTest.ts"

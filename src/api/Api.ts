@@ -8,6 +8,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Audit from "./Audit.ts"
+import * as Backup from "./Backup.ts"
 import * as Consoles from "./Consoles.ts"
 import * as Drift from "./Drift.ts"
 import * as Events from "./Events.ts"
@@ -162,6 +163,7 @@ export const api = empty
   .add(Users.group)
   .add(Tokens.group)
   .add(Audit.group)
+  .add(Backup.group)
   .prefix(prefix)
   .annotate(OpenApi.Title, "vmfabric")
   .annotate(OpenApi.Version, packageJson.version)

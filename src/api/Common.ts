@@ -23,6 +23,15 @@ export const bodyOptional = Context.make(BodyOptional, true).pipe(
   }))
 )
 
+/** An answer as it is, byte for byte. @since 0.13.0 @category schemas */
+export const binary = (identifier: string, contentType: string, description: string) =>
+  Schema.Uint8ArrayFromSelf.annotations({
+    ...HttpApiSchema.annotations({}),
+    identifier,
+    description,
+    jsonSchema: { type: "string", format: "binary", description }
+  }).pipe(HttpApiSchema.withEncoding({ kind: "Uint8Array", contentType }))
+
 /** A field with what it means there, whatever else its schema says. @since 0.4.0 @category schemas */
 export const field = <A, I>(schema: Schema.Schema<A, I>, description: string) =>
   Schema.propertySignature(schema).annotations({ description })

@@ -5,12 +5,11 @@
  */
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
-import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import { amounts, ConsoleCursor } from "../domain/Console.ts"
 import * as Ids from "../domain/Ids.ts"
-import { documented, field, id, Int, optional, strict, Time, within } from "./Common.ts"
+import { binary, documented, field, id, Int, optional, strict, Time, within } from "./Common.ts"
 import { streamType } from "./Events.ts"
 import * as Problem from "./Problem.ts"
 
@@ -43,15 +42,6 @@ export const ConsoleParameters = Schema.Struct({
 }).annotations(strict)
 /** @since 0.6.0 @category schemas */
 export type ConsoleParameters = typeof ConsoleParameters.Type
-
-/** As it is, byte for byte. */
-const binary = (identifier: string, contentType: string, description: string) =>
-  Schema.Uint8ArrayFromSelf.annotations({
-    ...HttpApiSchema.annotations({}),
-    identifier,
-    description,
-    jsonSchema: { type: "string", format: "binary", description }
-  }).pipe(HttpApiSchema.withEncoding({ kind: "Uint8Array", contentType }))
 
 const byId = Schema.Struct({ id: id(Ids.VmId) })
 

@@ -13,6 +13,7 @@ import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import packageJson from "../../package.json" with { type: "json" }
 import * as Accounts from "./Accounts.ts"
+import * as Backup from "./Backup.ts"
 import * as Cli from "./Cli.ts"
 import * as Completions from "./Completions.ts"
 import * as Consoles from "./Consoles.ts"
@@ -65,6 +66,7 @@ export const nouns: ReadonlyArray<Verb.Noun> = [
   Accounts.login,
   Accounts.logout,
   Accounts.whoami,
+  Backup.noun,
   Settings.noun
 ]
 

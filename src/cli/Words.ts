@@ -31,6 +31,7 @@ export const words = [
   "login",
   "logout",
   "whoami",
+  "backup",
   "context"
 ] as const
 

@@ -1,6 +1,7 @@
 /** Accounts, tokens and webhooks in a real browser, each as the role of whoever looks allows. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import { readFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { BrowserContext, Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
@@ -97,6 +98,16 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByRole("row", { name: /ada/ }).getByText("admin").waitFor()
     })
   })
+
+  it("an admin downloads a backup", () =>
+    assertAt("", async (page) => {
+      const begun = page.waitForEvent("download")
+      await page.getByRole("link", { name: "Download a backup" }).click()
+      const download = await begun
+      assert.match(download.suggestedFilename(), /^vmfabric-\d{8}T\d{6}Z\.db$/)
+      assert.isTrue(readFileSync(await download.path(), "latin1").startsWith("SQLite format 3\0"))
+      await look(page, "settings-backup")
+    }))
 
   it("users are created, given another role and another password, and removed by who types their name", () =>
     assertAt("/users", async (page) => {
@@ -329,6 +340,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
         await signIn(page, "vic-2")
         await heading(page, "API tokens", 2)
         assert.strictEqual(await page.getByRole("link", { name: "Users" }).count(), 0)
+        assert.strictEqual(await page.getByRole("link", { name: "Download a backup" }).count(), 0)
         await page.getByRole("button", { name: "New token" }).click()
         await page.getByLabel("What it may").waitFor()
         assert.deepStrictEqual(await page.getByLabel("What it may").locator("option").allTextContents(), ["viewer"])

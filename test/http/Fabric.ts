@@ -13,6 +13,7 @@ import { Image } from "../../src/domain/Image.ts"
 import { Operation, type OperationReport } from "../../src/domain/Operation.ts"
 import { Vm } from "../../src/domain/Vm.ts"
 import { Snapshot, Volume, VolumeState } from "../../src/domain/Volume.ts"
+import { Backup } from "../../src/services/Backup.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
 import { type HostReport, Hosts } from "../../src/fabric/Hosts.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
@@ -173,6 +174,7 @@ export const make = () => {
 
   const layer = Layer.mergeAll(
     Layer.mock(Inspections, {}),
+    Layer.mock(Backup, {}),
     Layer.mock(Examinations, {}),
     Layer.mock(Reach, {}),
     Layer.succeed(

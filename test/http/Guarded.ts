@@ -26,6 +26,7 @@ import { Nics } from "../../src/fabric/Nics.ts"
 import { Placements } from "../../src/fabric/Placements.ts"
 import { Plans } from "../../src/fabric/Plans.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Backup } from "../../src/services/Backup.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Reach } from "../../src/fabric/Reach.ts"
@@ -85,6 +86,7 @@ const makeFabric = () => {
     Layer.mock(Images, { types: Effect.succeed([]) }),
     Layer.mock(Hosts, {}),
     Layer.mock(Inspections, {}),
+    Layer.mock(Backup, {}),
     Layer.mock(Examinations, {}),
     Layer.mock(Reach, {}),
     Layer.mock(Placements, {}),

@@ -55,7 +55,7 @@ const open = [
 const others: ReadonlyArray<readonly [route: RegExp, role: Least]> = [
   // what is inside a guest, and ways into it
   [/^GET \/api\/v1\/vms\/:id\/(cloud-init|console-log|screenshot|console|vnc)$/, "operator"],
-  [/^\w+ \/api\/v1\/(webhooks|audit)(\/|$)/, "admin"],
+  [/^\w+ \/api\/v1\/(webhooks|audit|backup)(\/|$)/, "admin"],
   // each their own
   [/^PUT \/api\/v1\/users\/:name\/password$/, "viewer"],
   [/^\w+ \/api\/v1\/tokens(\/|$)/, "viewer"],

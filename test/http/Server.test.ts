@@ -27,6 +27,7 @@ import { Images } from "../../src/fabric/Images.ts"
 import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
 import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
+import { Backup } from "../../src/services/Backup.ts"
 import { Examinations } from "../../src/fabric/Doctor.ts"
 import { Inspections } from "../../src/fabric/Inspections.ts"
 import { Reach } from "../../src/fabric/Reach.ts"
@@ -71,6 +72,7 @@ const fabric = Layer.mergeAll(
   Layer.mock(Nics, {}),
   Layer.mock(Networks, {}),
   Layer.mock(Inspections, {}),
+  Layer.mock(Backup, {}),
   Layer.mock(Examinations, {}),
   Layer.mock(Reach, {}),
   Layer.mock(Operations, {})

@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { copyFileSync, existsSync } from "node:fs"
+import { copyFileSync, existsSync, readdirSync, writeFileSync } from "node:fs"
+import { dirname } from "node:path"
 import * as Served from "../crash/Served.ts"
 import * as World from "../fabric/World.ts"
 import * as Program from "./Program.ts"
@@ -14,10 +15,40 @@ const Foreign = Schema.Struct({
 })
 const Drift = Schema.Struct({ drift: Schema.Array(Schema.Struct({ vmid: Schema.Int, field: Schema.String })) })
 
+/** How a copy is made of the database, while the program runs or after. */
+interface Copied {
+  readonly running: (program: Program.Program, database: string, copy: string) => Effect.Effect<void>
+  readonly stopped: (database: string, copy: string) => void
+}
+
+const afterStop: Copied = { running: () => Effect.void, stopped: copyFileSync }
+
+const whileRunning: Copied = {
+  running: ({ url }, database, copy) =>
+    Effect.promise(async () => {
+      const answer = await fetch(`${url}/api/v1/backup`)
+      assert.strictEqual(answer.status, 200)
+      assert.match(
+        answer.headers.get("content-disposition") ?? "",
+        /^attachment; filename="vmfabric-\d{8}T\d{6}Z\.db"$/
+      )
+      writeFileSync(copy, new Uint8Array(await answer.arrayBuffer()))
+      // all that a copy needed is gone, also while the program goes on
+      assert.deepStrictEqual(
+        readdirSync(dirname(database)).filter((name) => name.includes("copy-")),
+        []
+      )
+    }),
+  stopped: () => {}
+}
+
 describe("an older copy of the database", () => {
-  it.scopedLive(
-    "made after a stop is whole, and what was made and destroyed since is told and left alone",
-    () =>
+  it.scopedLive.each([
+    ["made after a stop", afterStop],
+    ["taken while the program ran", whileRunning]
+  ] as const)(
+    "%s is whole, and what was made and destroyed since is told and left alone",
+    ([, copied]) =>
       Effect.gen(function* () {
         const served = yield* Served.make
         /** From a start to a stop, after which the file is all there is. */
@@ -36,8 +67,13 @@ describe("an older copy of the database", () => {
         const made = (program: Program.Program, name: string) => Effect.flatMap(create(program, name), isMade)
         const copy = `${served.database}.copy`
 
-        yield* life((program) => Effect.zipRight(made(program, "kept"), made(program, "gone")))
-        copyFileSync(served.database, copy)
+        yield* life((program) =>
+          made(program, "kept").pipe(
+            Effect.zipRight(made(program, "gone")),
+            Effect.zipRight(copied.running(program, served.database, copy))
+          )
+        )
+        copied.stopped(served.database, copy)
         yield* life((program) =>
           Effect.zipRight(Effect.flatMap(program.get("/vm/destroy?vmid=2"), isDone), made(program, "since"))
         )

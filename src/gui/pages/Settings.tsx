@@ -8,6 +8,7 @@ import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { type ReactNode, useState } from "react"
+import { prefix } from "../../api/Api.ts"
 import type { Me } from "../../api/Session.ts"
 import { NewToken, type Token } from "../../api/Tokens.ts"
 import { allows, localUser, type UserName } from "../../domain/Identity.ts"
@@ -287,6 +288,22 @@ const Account = ({ me }: { readonly me: typeof Me.Type }) => {
   )
 }
 
+const Backup = () => (
+  <section className="card" aria-labelledby="backup">
+    <header>
+      <h2 id="backup">Backup</h2>
+      <a className="button tiny" href={`${prefix}/backup`} download>
+        Download a backup
+      </a>
+    </header>
+    <p>
+      A copy of the controller&apos;s database, which goes on meanwhile; <code>vmfabric backup FILE</code> makes it
+      every night. Keep it as a secret: it has the secrets of webhooks, and what VMs are told when they start.
+    </p>
+    <p className="quiet">Images that were uploaded are not in it: copy the controller&apos;s folder of images, too.</p>
+  </section>
+)
+
 /** @since 0.8.0 @category components */
 export const Settings = (): ReactNode => {
   useTitle("Settings")
@@ -298,6 +315,7 @@ export const Settings = (): ReactNode => {
       {me === null ? null : (
         <>
           <Account me={me} />
+          {me.role === "admin" ? <Backup /> : null}
           {me.role === "admin" ? (
             <Loaded atom={ownersAtom}>
               {({ items }) => <Tokens me={me} owners={items.map(({ name }) => name)} />}

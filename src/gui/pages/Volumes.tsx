@@ -32,6 +32,7 @@ import {
   useTitle,
   useDialog
 } from "../parts/Parts.tsx"
+import { isFound, wordsOf } from "../parts/Search.ts"
 import { count, gibibytes, moment } from "../parts/Words.ts"
 
 const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
@@ -142,11 +143,12 @@ export const Volumes = (): ReactNode => {
   const role = useRole()
   const [dialog, open] = useDialog()
   const { owner, q = "", sort = "", state } = search
+  const words = wordsOf(q)
   const all = columns(snapshot)
   const shown = inOrder(
     [...volumes.values()].filter(
       (one) =>
-        (one.name.toLowerCase().includes(q.toLowerCase()) || `id:${one.id}` === q) &&
+        isFound(words, one.id, () => one.name) &&
         (state === undefined || one.state === state) &&
         (owner === undefined || one.owner === owner)
     ),

@@ -8,6 +8,7 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as Layer from "effect/Layer"
 import { api, prefix } from "../../api/Api.ts"
 import * as Events from "../Events.ts"
+import * as Backup from "./Backup.ts"
 import * as Consoles from "./Consoles.ts"
 import * as Docs from "./Docs.ts"
 import * as Handlers from "./Handlers.ts"
@@ -39,6 +40,7 @@ export const layer = Layer.mergeAll(
         Placements.layer,
         Webhooks.layer,
         Identity.layer,
+        Backup.layer,
         events
       )
     ),

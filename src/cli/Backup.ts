@@ -1,0 +1,70 @@
+/**
+ * `vmfabric backup`: a copy of all that a controller keeps.
+ *
+ * @since 0.13.0
+ */
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Effect from "effect/Effect"
+import { dirname, join } from "node:path"
+import { Refused } from "./Failure.ts"
+import { note } from "./Output.ts"
+import { Screen } from "./Screen.ts"
+import { client } from "./Session.ts"
+import { amount } from "./Statistics.ts"
+import * as Verb from "./Verb.ts"
+
+/** What each database of SQLite's begins with. */
+const magic = "SQLite format 3\0"
+
+const about = "Take a backup of the controller's database while it goes on."
+
+/** Whole under its name, or not at all: what was there before is the last good one. */
+const write = Effect.fnUntraced(function* (file: string, bytes: Uint8Array) {
+  const fs = yield* FileSystem.FileSystem
+  const folder = yield* fs.makeTempDirectoryScoped({ directory: dirname(file), prefix: ".vmfabric-backup-" })
+  const part = join(folder, "part")
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      // it has what only the controller may know
+      const written = yield* fs.open(part, { flag: "wx", mode: 0o600 })
+      yield* written.writeAll(bytes)
+      yield* written.sync
+    })
+  )
+  yield* fs.rename(part, file)
+}, Effect.scoped)
+
+/** @since 0.13.0 @category nouns */
+export const noun: Verb.Noun = {
+  name: "backup",
+  about,
+  verbs: [
+    Verb.make({
+      name: "backup",
+      about,
+      endpoints: ["getBackup"],
+      options: Verb.noOptions,
+      args: Verb.word(
+        "file",
+        "Where it is written, for its owner alone; what is there is replaced when the new one is whole. - is standard output."
+      ),
+      run: (_, file) =>
+        Effect.gen(function* () {
+          const { backup } = yield* client
+          const bytes = yield* backup.getBackup({})
+          if (new TextDecoder().decode(bytes.subarray(0, magic.length)) !== magic) {
+            return yield* new Refused({ why: "failed", message: "what the controller sent is no database" })
+          }
+          if (file === "-") return yield* (yield* Screen).raw(bytes)
+          yield* Effect.mapError(
+            write(file, bytes),
+            ({ message }) =>
+              new Refused({ why: "failed", message: `${file} cannot be written: ${message}`, field: "file" })
+          )
+          yield* note(
+            `${file}: ${amount(bytes.length)}; images that were uploaded are not in it: copy the folder of --image-dir, too`
+          )
+        })
+    })
+  ]
+}
