@@ -93,7 +93,7 @@ export const make = Effect.fnUntraced(function* (
     explained: (id) => read(`read why VM ${id} was placed where it was`, explanations.find(id)),
 
     beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail, confirm, check) {
-      const id = yield* Operations.freshId
+      const identified = yield* Operations.identified
       const now = yield* Clock.currentTimeMillis
       return yield* writeSimply(
         `begin ${kind} of VM ${vmId}`,
@@ -106,7 +106,7 @@ export const make = Effect.fnUntraced(function* (
           yield* vms.checkFree(vmId)
           if (check !== undefined) yield* check(vm)
           const begun = { kind, vmId, ...(detail === undefined ? {} : { detail }) }
-          const operation = yield* operations.insertAs(id, begun, now)
+          const operation = yield* operations.insertAs(identified, begun, now)
           if (confirm !== undefined) yield* confirm({ vm, operation })
           return operation
         })
@@ -222,8 +222,9 @@ export const make = Effect.fnUntraced(function* (
     cloudInit: Effect.fn("Inventory.cloudInit")((id) =>
       read(`read what VM ${id} is told by cloud-init`, cloudInits.find(id))
     ),
-    changeCloudInit: (vmId, decide, confirm) =>
-      writeSimply(
+    changeCloudInit: Effect.fn("Inventory.changeCloudInit")(function* (vmId, decide, confirm) {
+      const identified = yield* Operations.identified
+      return yield* writeSimply(
         `change what VM ${vmId} is told by cloud-init`,
         Effect.gen(function* () {
           const vm = yield* vms.present(vmId)
@@ -232,11 +233,12 @@ export const make = Effect.fnUntraced(function* (
           const after = yield* decide(before, vm)
           yield* cloudInits.put(vmId, after)
           const now = yield* Clock.currentTimeMillis
-          const operation = yield* operations.insert({ kind: "SetCloudInit", vmId }, now)
+          const operation = yield* operations.insertAs(identified, { kind: "SetCloudInit", vmId }, now)
           if (confirm !== undefined) yield* confirm({ vm, operation, cloudInit: { before, after } })
           return operation
         })
-      ).pipe(Effect.withSpan("Inventory.changeCloudInit")),
+      )
+    }),
 
     setVmState: Effect.fn("Inventory.setVmState")(function* (id, state) {
       const now = yield* Clock.currentTimeMillis

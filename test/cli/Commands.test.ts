@@ -638,6 +638,27 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive(
+    "who asked for an operation is told, and narrows the list; a snapshot tells when it was asked for",
+    () =>
+      Effect.gen(function* () {
+        const { run } = yield* shell
+        yield* run("volume", "create", "--name", "data", "--size", "1")
+        const taken = yield* run("snapshot", "create", "data", "--name", "monday")
+        assert.match(taken.out, /^created +20\d\d-/m)
+        const all = yield* run("operation", "list")
+        assert.match(all.out, /^ID +KIND +ABOUT +STATE +STEP +BY +CREATED/)
+        assert.match(all.out, /CreateSnapshot .*done +(?:- +)?local +20\d\d-/)
+        const kinds = (user: string) =>
+          Effect.map(run("operation", "list", "--user", user, "-o", "json"), ({ out }) =>
+            [...out.matchAll(/"kind": *"(\w+)"/g)].map(([, kind]) => kind)
+          )
+        assert.deepStrictEqual(yield* kinds("local"), ["CreateSnapshot", "CreateVolume"])
+        assert.deepStrictEqual(yield* kinds("ada"), [])
+        assert.strictEqual((yield* run("operation", "list", "--user", "Ada L")).status, 2)
+      })
+  )
+
   it.scopedLive("what has failed is retried, once, and the refusal of another says by what it was", () =>
     Effect.gen(function* () {
       const { run, served } = yield* shell

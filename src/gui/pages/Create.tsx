@@ -20,6 +20,7 @@ import { beginAtom } from "../state/Tasks.ts"
 import { useTypes } from "../state/Types.ts"
 import { type ChosenImage, imageGone, typeGone } from "../parts/Chosen.ts"
 import type { Commanded } from "../parts/Commands.ts"
+import { NoHosts } from "../parts/HostParts.tsx"
 import { ChoiceField, LinesField, TextField } from "../parts/Field.tsx"
 import { linesIn } from "../parts/Lines.ts"
 import {
@@ -417,6 +418,8 @@ export const Create = (): ReactNode => {
         </Empty>
       ) : connection._tag === "loading" ? (
         <Loading />
+      ) : hosts.size === 0 ? (
+        <NoHosts />
       ) : offered.length === 0 || usable.length === 0 ? (
         <Empty title={offered.length === 0 ? "There are no instance types yet" : "There are no images yet"}>
           <p>A VM needs a size, and a disk to start from.</p>

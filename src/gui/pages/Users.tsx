@@ -23,6 +23,7 @@ import { Empty, Failure, Sure, useTitle, useDialog } from "../parts/Parts.tsx"
 import {
   areLimits,
   changeOf,
+  labels as quotaLabels,
   limitNewsOf,
   limitsOf,
   limitsOnto,
@@ -39,6 +40,13 @@ const usersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUser
 const userAtom = revised((name: UserName) =>
   Effect.flatMap(calls, ({ users }) => users.getUser({ path: { name }, withResponse: true }))
 )
+
+const fieldLabels = {
+  name: "Name",
+  role: "Role",
+  password: "Password",
+  ...Object.fromEntries(Object.entries(quotaLabels).map(([field, label]) => [`quota.${field}`, label]))
+}
 
 const NewUserDialog = ({
   first,
@@ -79,6 +87,7 @@ const NewUserDialog = ({
     <FormDialog
       title="New user"
       button="Create user"
+      labels={fieldLabels}
       action={action}
       ready={name !== "" && (!first || password !== "") && areLimits(limits)}
       onClose={onClose}
@@ -165,6 +174,7 @@ const QuotaDialog = ({ onClose, onDone, user }: OfUser) => {
     <FormDialog
       title={`Quota of ${name}`}
       button="Set the quota"
+      labels={fieldLabels}
       action={action}
       ready={isRead && areLimits(limits) && Object.keys(change).length > 0}
       onClose={onClose}

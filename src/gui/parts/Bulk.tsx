@@ -7,7 +7,7 @@ import { useAtomSet } from "@effect-atom/atom-react"
 import type { Vm } from "../../api/Vms.ts"
 import { bulkBeginAtom } from "../state/Bulk.ts"
 import { Ask } from "./Ask.tsx"
-import { CommandLines, Dialog, Typed, useRole, useDialog } from "./Parts.tsx"
+import { CommandLines, Dialog, Typed, useLack, useDialog } from "./Parts.tsx"
 import { count, counted } from "./Words.ts"
 import { destroyOf, isHard, meaningOf, powerOf, type VmAction } from "./VmActions.ts"
 
@@ -40,7 +40,7 @@ const Names = ({ chosen }: { readonly chosen: ReadonlyArray<Chosen> }) => (
 /** @since 0.8.0 @category components */
 export const BulkBar = ({ onClear, vms }: { readonly vms: ReadonlyArray<Vm>; readonly onClear: () => void }) => {
   const begin = useAtomSet(bulkBeginAtom)
-  const viewer = useRole() === "viewer"
+  const lack = useLack("operator")
   const [dialog, open] = useDialog()
   const powers = verbs.map((verb) => ({
     verb,
@@ -91,7 +91,8 @@ export const BulkBar = ({ onClear, vms }: { readonly vms: ReadonlyArray<Vm>; rea
       key={verb}
       type="button"
       className={`button tiny ${tone}`}
-      disabled={viewer || chosen.length === 0}
+      disabled={lack !== undefined || chosen.length === 0}
+      title={lack}
       onClick={act}
     >
       {verb}

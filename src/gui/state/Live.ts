@@ -23,6 +23,7 @@ import type { Vm } from "../../api/Vms.ts"
 import type { Volume } from "../../api/Volumes.ts"
 import * as EventStream from "../../client/EventStream.ts"
 import { EventId } from "../../domain/Event.ts"
+import { UserName } from "../../domain/Identity.ts"
 import { HostId, OperationId, type VmId, type VolumeId } from "../../domain/Ids.ts"
 import { Power, VmState } from "../../domain/Vm.ts"
 import { calls, Here, isUnknown, runtime, type Words, wordsOfCause } from "./Api.ts"
@@ -198,6 +199,7 @@ const isVmState = Schema.is(VmState)
 const isPower = Schema.is(Power)
 const isHostId = Schema.is(HostId)
 const isOperationId = Schema.is(OperationId)
+const isUser = Schema.is(UserName)
 
 const seenOf = (data: Event["data"], since: Time): Vm["seen"] =>
   isPower(data["power"])
@@ -271,6 +273,8 @@ const withOperation = (operations: Map<OperationId, Operation>, event: Event, st
       replacedBy: null,
       retryOf: null,
       retriedBy: null,
+      user: isUser(data["user"]) ? data["user"] : null,
+      cause: typeof data["cause"] === "string" ? data["cause"] : null,
       progress: null
     }),
     state,
