@@ -83,16 +83,26 @@ export interface NamedType {
 
 const shownAs: Record<Resources.Name, string> = { cpu: "vCPUs", ram: "memory", disk: "disk" }
 
+const digits = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 })
+
+/** Of five digits and more in groups, so that their size is seen. */
+const figure = (value: number): string => (value < 10_000 ? String(value) : digits.format(value))
+
+/** Of much a tenth is exact enough, and no less than it is. */
+const tenths = (value: number): number => Math.ceil(value * 10) / 10
+
+const gibibytes = (value: number): string =>
+  value < 10 * 1024 ? `${figure(value)} GiB` : `${digits.format(tenths(value / 1024))} TiB`
+
 const amount = (resource: Resources.Name, value: number): string => {
   switch (resource) {
     case "cpu":
-      return String(value)
+      return figure(value)
     case "ram":
-      if (value % 1024 === 0) return `${value / 1024} GiB`
-      // of much a tenth of a GiB is exact enough, and no less than it is
-      return value < 10 * 1024 ? `${value} MiB` : `${Math.ceil((value / 1024) * 10) / 10} GiB`
+      if (value % 1024 === 0) return gibibytes(value / 1024)
+      return value < 10 * 1024 ? `${figure(value)} MiB` : gibibytes(tenths(value / 1024))
     case "disk":
-      return `${value} GiB`
+      return gibibytes(value)
   }
 }
 
@@ -127,7 +137,7 @@ interface Found {
   readonly hostId: HostId
 }
 
-const vCPUs = (count: number): string => `${count} ${count === 1 ? "vCPU" : "vCPUs"}`
+const vCPUs = (count: number): string => `${figure(count)} ${count === 1 ? "vCPU" : "vCPUs"}`
 
 /** What blocks have in common that stand in one group. */
 const keyOf = (block: Block): string => {

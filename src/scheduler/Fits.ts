@@ -77,15 +77,17 @@ export const types = (
     let hosts = 0
     for (const { candidate, left } of free) {
       if (!meets(candidate, required)) continue
-      let fit = Number.POSITIVE_INFINITY
+      let times = Number.POSITIVE_INFINITY
       let limit: Resources.Name = "cpu"
       for (const name of Resources.names) {
-        const times = wants[name] === 0 ? Number.POSITIVE_INFINITY : Math.floor(left[name] / wants[name])
-        if (times >= fit) continue
-        fit = times
+        // of two that give out at the same VM, the one of which less of it is there
+        const its = wants[name] === 0 ? Number.POSITIVE_INFINITY : left[name] / wants[name]
+        if (its >= times) continue
+        times = its
         limit = name
       }
-      if (fit === Number.POSITIVE_INFINITY) continue
+      if (times === Number.POSITIVE_INFINITY) continue
+      const fit = Math.floor(times)
       limits[limit]++
       more += fit
       if (fit > 0) hosts++

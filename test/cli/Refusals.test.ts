@@ -275,7 +275,7 @@ describe("refusals", () => {
           "TYPE  VCPUS  RAM MIB  DISK GIB  REQUIRES  MORE FIT  ON HOSTS  USED UP FIRST",
           "   1      1     1024        10  -                7         3  vCPUs",
           "   2      2     8192        50  -                2         2  vCPUs",
-          "   3      4    24576       100  -                0         0  vCPUs",
+          "   3      4    24576       100  -                0         0  memory",
           "   4     16     4096        10  -                0         0  vCPUs",
           "   5      1     1024       900  -                0         0  disk",
           "   6      1    20480        10  -                0         0  memory",

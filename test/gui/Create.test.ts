@@ -31,6 +31,8 @@ const decodeVms = Schema.decodeUnknownSync(
   })
 )
 
+const decodeId = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.Int }))
+
 const called = async (name: string) => decodeVms((await gui().ask("GET", `/vms?name=${name}`)).answer).items
 
 const preview = (page: Page) => page.locator(".aside")
@@ -193,6 +195,93 @@ describe.skipIf(Browsers.isMissing)("a new VM (needs chromium)", () => {
         await page.getByRole("link", { name: `node-${number}`, exact: true }).waitFor()
       }
       assert.match(page.url(), /\/ui\/vms\?q=node-$/)
+    }))
+
+  it("is not asked for with an image that is deleted meanwhile, which stays chosen until another is", async () => {
+    const { ask, assertAt, url } = gui()
+    const disk = Buffer.alloc(1024 * 1024, "a disk that could be booted ")
+    disk.set([0x55, 0xaa], 510)
+    const { id } = decodeId((await ask("POST", "/images", { name: "pub", format: "raw", size: disk.length })).answer)
+    const sent = await fetch(`${url}/api/v1/images/${id}/content`, {
+      method: "PATCH",
+      headers: { "content-type": "application/octet-stream", "upload-offset": "0" },
+      body: disk
+    })
+    assert.isTrue(sent.ok, await sent.text())
+    await assertAt("/vms/new", async (page) => {
+      await isLive(page)
+      const create = page.getByRole("button", { name: "Create VM" })
+      const image = page.getByLabel("Image", { exact: true })
+      await page.getByLabel("Name", { exact: true }).fill("late")
+      await image.selectOption({ label: "pub" })
+      const planned = preview(page)
+        .getByText(/^root@sim-\d$/)
+        .first()
+      await planned.waitFor()
+      assert.isBelow((await ask("DELETE", `/images/${id}`)).status, 300)
+      await preview(page).getByText("pub was deleted: choose another image.").waitFor()
+      assert.strictEqual(await image.locator("option:checked").textContent(), "pub (gone)")
+      assert.strictEqual(await planned.count(), 0)
+      assert.isTrue(await create.isDisabled())
+      await image.selectOption({ index: 0 })
+      await planned.waitFor()
+      assert.isTrue(await create.isEnabled())
+      assert.strictEqual(await image.getByText("pub (gone)").count(), 0)
+    })
+  })
+
+  it("is not asked for with a size that is retired meanwhile", async () => {
+    const { ask, assertAt } = gui()
+    const type = decodeId((await ask("POST", "/instance-types", { cpu: 3, ram: 512, disk: 1 })).answer).id
+    await assertAt("/vms/new", async (page) => {
+      await isLive(page)
+      const create = page.getByRole("button", { name: "Create VM" })
+      const planned = preview(page)
+        .getByText(/^root@sim-\d$/)
+        .first()
+      await page.getByLabel("Name", { exact: true }).fill("late")
+      await page.getByText("3 vCPUs").click()
+      await planned.waitFor()
+      assert.isBelow((await ask("DELETE", `/instance-types/${type}`)).status, 300)
+      // no event tells of it
+      await preview(page).getByText(`Instance type ${type} was retired: choose another size.`).waitFor()
+      assert.isTrue(await create.isDisabled())
+      assert.strictEqual(await planned.count(), 0)
+      await page.getByText("2 vCPUs").first().click()
+      await planned.waitFor()
+      assert.isTrue(await create.isEnabled())
+    })
+  })
+
+  it("that is refused says so once, where it was asked for", () =>
+    gui().assertAt("/vms/new", async (page) => {
+      await isLive(page)
+      await page.getByLabel("Name", { exact: true }).fill("refused")
+      await page.getByText("4 vCPUs").click()
+      await preview(page)
+        .getByText(/^root@sim-\d$/)
+        .first()
+        .waitFor()
+      await page.route("**/api/v1/vms", (route) =>
+        route.request().method() === "POST"
+          ? route.fulfill({
+              status: 409,
+              contentType: "application/problem+json",
+              body: JSON.stringify({
+                _tag: "Conflict",
+                status: 409,
+                code: "no_feasible_host",
+                title: "No host can take it",
+                detail: "it is full"
+              })
+            })
+          : route.fallback()
+      )
+      await page.getByRole("button", { name: "Create VM" }).click()
+      await page.getByRole("alert").getByText("it is full").waitFor()
+      assert.strictEqual(await page.getByText("it is full").count(), 1)
+      await page.getByLabel("Name", { exact: true }).fill("refused-not")
+      await page.getByText("it is full").waitFor({ state: "detached" })
     }))
 
   it("of several for which there is no room says so before, and which were begun after", () =>

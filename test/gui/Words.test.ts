@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import { reasonOf } from "../../src/client/Errors.ts"
 import { UserName } from "../../src/domain/Identity.ts"
-import { HostId, OperationId, VmId } from "../../src/domain/Ids.ts"
+import { HostId, ImageId, OperationId, VmId } from "../../src/domain/Ids.ts"
 import type { Host } from "../../src/api/Hosts.ts"
 import type { Operation } from "../../src/api/Operations.ts"
 import type { Vm } from "../../src/api/Vms.ts"
@@ -39,6 +39,47 @@ const anyHost: Host = {
   labels: {},
   traits: {}
 }
+
+describe("amounts", () => {
+  it("are not told shorter than they are", () => {
+    assert.deepStrictEqual(
+      [20, 1010, 1024, 1025, 1536, 9999, 10240, 900_000].map((value) => Words.gibibytes(value)),
+      ["20 GiB", "1,010 GiB", "1 TiB", "1,025 GiB", "1.5 TiB", "9,999 GiB", "10 TiB", "878.9 TiB"]
+    )
+    assert.deepStrictEqual(
+      [512, 4096, 1_049_600].map((value) => Words.mebibytes(value)),
+      ["512 MiB", "4 GiB", "1,025 GiB"]
+    )
+  })
+
+  it("beside each other are in one unit", () => {
+    assert.deepStrictEqual([Words.gibibytes(1010, 1024), Words.gibibytes(1024, 1010)], ["1,010 GiB", "1,024 GiB"])
+    assert.deepStrictEqual([Words.gibibytes(0, 1024), Words.gibibytes(1024, 0)], ["0 GiB", "1 TiB"])
+    assert.strictEqual(Words.gibibytes(102_400, 500), "100 TiB")
+    assert.strictEqual(Words.mebibytes(1_048_576, 1_048_577), "1,024 GiB")
+  })
+})
+
+describe("a host", () => {
+  it("is as full as what is scarcest there, the disk as well", () => {
+    const capacity = { cpu: 64, ram: 65_536, disk: 1024 }
+    assert.strictEqual(Words.fullness({ capacity, promised: { cpu: 8, ram: 8192, disk: 1010 } }), 1010 / 1024)
+    assert.strictEqual(Words.fullness({ capacity, promised: { cpu: 32, ram: 8192, disk: 0 } }), 0.5)
+    const none = { cpu: 0, ram: 0, disk: 0 }
+    assert.strictEqual(Words.fullness({ capacity: none, promised: none }), 0)
+    assert.strictEqual(Words.fullness({ capacity: none, promised: { ...none, disk: 1 } }), 1)
+  })
+})
+
+describe("an image", () => {
+  it("of a name that there is already is told of", () => {
+    const images = [1, 2].map((id) => ({ id: ImageId.make(id), name: "trixie" }))
+    assert.isNull(Words.imageAlsoCalled("other", images))
+    assert.isNull(Words.imageAlsoCalled("", images))
+    assert.match(Words.imageAlsoCalled("trixie", images.slice(1)) ?? "", /^Image 2 is called that, too/)
+    assert.match(Words.imageAlsoCalled("trixie", images) ?? "", /^2 images are called that, too/)
+  })
+})
 
 const anyOperation: Operation = {
   id: OperationId.make("11111111-2222-4333-8444-555555555555"),

@@ -664,6 +664,18 @@ describe("Engine", () => {
     ])
   })
 
+  it("tells large amounts in large units, and in groups of digits", () => {
+    const type = { tid: InstanceTypeId.make(4), cpu: 20_000, ram: 1_073_741_824, disk: 1_048_577 }
+    assert.strictEqual(
+      Explain.showType(type),
+      "instance type 4 (20,000 vCPUs, 1,024 TiB of memory, 1,024.1 TiB of disk)"
+    )
+    assert.strictEqual(
+      Explain.showType({ ...type, cpu: 4, ram: 2560, disk: 4096 }),
+      "instance type 4 (4 vCPUs, 2560 MiB of memory, 4096 GiB of disk)"
+    )
+  })
+
   it("explains a placement and a refusal in words that say what to do", () => {
     const engine = Engine.make()
     const racks = ["a", "a", "b", "b", "b"]

@@ -85,6 +85,16 @@ const isPossible = (
   )
 
 describe("Fits", () => {
+  it("says of what never fits what it lacks most", () => {
+    const huge = { tid: InstanceTypeId.make(4), cpu: 8, ram: 67_108_864, disk: 1000 }
+    const none = { cpu: 0, ram: 0, disk: 0 }
+    const [fit] = Fits.types([candidate(1, capacity, none)], [huge], ({ cpu, disk, ram }) => ({ cpu, ram, disk }))
+    assert.deepStrictEqual([fit?.more, fit?.limit], [0, "ram"])
+    const alike = { tid: InstanceTypeId.make(5), cpu: 16, ram: 1024, disk: 100_000 }
+    const [other] = Fits.types([candidate(1, capacity, none)], [alike], ({ cpu, disk, ram }) => ({ cpu, ram, disk }))
+    assert.deepStrictEqual([other?.more, other?.limit], [0, "disk"])
+  })
+
   it("never says that VMs would fit that cannot, names those that do not, and counts types one by one", () => {
     let lost = 0
     let survived = 0

@@ -3,9 +3,10 @@
  *
  * @since 0.7.0
  */
-import { Atom, Result, useAtomValue } from "@effect-atom/atom-react"
+import { Atom, Result, useAtomSet } from "@effect-atom/atom-react"
 import { Link, useNavigate } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { type ReactNode, useRef, useState } from "react"
 import type { Plan } from "../../api/Plans.ts"
@@ -14,7 +15,10 @@ import { showAllRequired } from "../../domain/Placement.ts"
 import { invalidOf } from "../../client/Errors.ts"
 import { calls, payloadOf, runtime, type Words, wordsOf, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
+import { useRead } from "../state/Read.ts"
+import { beginAtom } from "../state/Tasks.ts"
 import { useTypes } from "../state/Types.ts"
+import { type ChosenImage, imageGone, typeGone } from "../parts/Chosen.ts"
 import type { Commanded } from "../parts/Commands.ts"
 import { NoHosts } from "../parts/HostParts.tsx"
 import { ChoiceField, LinesField, TextField } from "../parts/Field.tsx"
@@ -25,7 +29,6 @@ import {
   Failure,
   Loading,
   Refusal,
-  useBegin,
   useLack,
   useSettled,
   useSnapshot,
@@ -81,7 +84,7 @@ const planAtom = Atom.family((question: Question) =>
 interface Form extends Said {
   readonly count: string
   readonly instanceType: number | null
-  readonly image: number | null
+  readonly image: ChosenImage | null
   readonly nics: ReadonlyArray<NicForm>
   readonly placement: PlacementForm
   readonly hostname: string
@@ -102,7 +105,7 @@ const bodyOf = (form: Form, there: Snapshot["vms"]) => ({
   ...(isMany(form) ? { count: manyOf(form) } : {}),
   name: form.name,
   instanceType: form.instanceType,
-  ...(form.image === null ? {} : { image: form.image }),
+  ...(form.image === null ? {} : { image: form.image.id }),
   ...nicsOf(form.nics, isMany(form)),
   ...placementOf(form.placement, there),
   ...(form.hostname === "" ? {} : { hostname: form.hostname }),
@@ -125,6 +128,7 @@ const commandOf = (form: Form, there: Snapshot["vms"], onBatch: (batch: typeof B
     method: "POST",
     path: many ? "/vms/batch" : "/vms",
     body,
+    refusedHere: true,
     doneHere: many,
     words: [
       "vm",
@@ -134,7 +138,7 @@ const commandOf = (form: Form, there: Snapshot["vms"], onBatch: (batch: typeof B
       form.name === "" ? "NAME" : form.name,
       "--type",
       String(form.instanceType ?? "TYPE"),
-      ...(form.image === null ? [] : ["--image", `id:${form.image}`]),
+      ...(form.image === null ? [] : ["--image", `id:${form.image.id}`]),
       ...nicWords(form.nics, many),
       ...placementWords(form.placement, there),
       ...(form.hostname === "" ? [] : ["--hostname", form.hostname]),
@@ -175,15 +179,23 @@ const ofForm = (words: Words): Words => {
   return part === undefined ? words : { ...words, title: `${part} cannot be used` }
 }
 
-/** What bars them, in the API's words, and what would help. */
-const Barred = ({ title, words }: { readonly title: string; readonly words: Words }) => (
+/** What bars them, in the API's words, and what would help: `helps` says whom. */
+const Barred = ({
+  helps,
+  title,
+  words
+}: {
+  readonly title: string
+  readonly words: Words
+  readonly helps?: string | undefined
+}) => (
   <>
     <div className="note warn">
       <strong>{title}</strong>
       {/* the list below says the rest of the sentence */}
       <p>{words.refusal?.problem ?? words.detail}</p>
     </div>
-    {words.refusal === null ? null : <Refusal refusal={words.refusal} />}
+    {words.refusal === null ? null : <Refusal refusal={words.refusal} helps={helps} />}
   </>
 )
 
@@ -213,20 +225,33 @@ const Chosen = ({ placement }: { readonly placement: Plan["placements"][number] 
   const chosen = placement.considered.find((one) => one.chosen)
   return (
     <>
-      <p className="big cut">{placement.host}</p>
+      <p className="big cut" title={placement.host}>
+        {placement.host}
+      </p>
       {chosen === undefined ? null : <p>{chosen.reason}</p>}
     </>
   )
 }
 
+/** How long a plan stays, in milliseconds, while hosts and what is on them change. */
+const replanned = 5000
+
 /** Where it would go, and why the other hosts will not do. */
-const Preview = ({ form, there }: { readonly form: Form; readonly there: Snapshot["vms"] }) => {
+const Planned = ({
+  form,
+  on,
+  there
+}: {
+  readonly form: Form
+  readonly there: Snapshot["vms"]
+  /** it is planned anew when something of it is another */
+  readonly on: ReadonlyArray<unknown>
+}) => {
   const asked = { ...form, name: form.name === "" ? "new" : form.name }
   const question: Question = `${isMany(form) ? "many" : "one"} ${JSON.stringify(bodyOf(asked, there))}`
-  const read = useAtomValue(planAtom(useSettled(question, 250)))
+  const read = useRead(planAtom(useSettled(question, 250)), on, replanned)
   return (
-    <section className="card aside" aria-labelledby="preview" aria-live="polite">
-      <h2 id="preview">{isMany(form) ? "Where they would go" : "Where it would go"}</h2>
+    <>
       {Result.builder(read)
         .onInitial(() => <Loading />)
         .onFailure((cause) => {
@@ -249,6 +274,7 @@ const Preview = ({ form, there }: { readonly form: Form; readonly there: Snapsho
               {refused === null ? null : (
                 <Barred
                   title={`There is no room for ${count(refused.count)} of them`}
+                  helps={refused.count === 1 ? "What would help" : "What would help one more of them"}
                   words={wordsOf(refused.problem)}
                 />
               )}
@@ -274,9 +300,32 @@ const Preview = ({ form, there }: { readonly form: Form; readonly there: Snapsho
           )
         })
         .render()}
-    </section>
+    </>
   )
 }
+
+/** The same, unless it cannot be asked for: what is gone is nowhere. */
+const Preview = ({
+  gone,
+  ...planned
+}: {
+  readonly form: Form
+  readonly there: Snapshot["vms"]
+  readonly on: ReadonlyArray<unknown>
+  readonly gone: string | null
+}) => (
+  <section className="card aside" aria-labelledby="preview" aria-live="polite">
+    <h2 id="preview">{isMany(planned.form) ? "Where they would go" : "Where it would go"}</h2>
+    {gone === null ? (
+      <Planned {...planned} />
+    ) : (
+      <div className="note warn">
+        <strong>What was chosen is gone</strong>
+        <p>{gone}</p>
+      </div>
+    )}
+  </section>
+)
 
 const blank: Form = {
   ...unsaid,
@@ -294,21 +343,29 @@ const blank: Form = {
 export const Create = (): ReactNode => {
   useTitle("Create VM")
   const { connection, hosts, images, vms } = useSnapshot()
-  const offered = useTypes()
+  // what was refused may be so because something is gone
+  const [refusals, setRefusals] = useState(0)
+  const offered = useTypes([refusals])
   const navigate = useNavigate()
-  const begin = useBegin()
+  const begin = useAtomSet(beginAtom, { mode: "promiseExit" })
   const lack = useLack("operator")
   const [given, setGiven] = useState(blank)
   const [sent, setSent] = useState(false)
+  const [refused, setRefused] = useState<Words | null>(null)
   const [batch, setBatch] = useState<typeof Batch.Type | null>(null)
   const usable = images.filter(({ state }) => state === "available")
   // the first of each, until something else is chosen
   const form: Form = {
     ...given,
     instanceType: given.instanceType ?? offered[0]?.id ?? null,
-    image: given.image ?? usable[0]?.id ?? null
+    image: given.image ?? usable[0] ?? null
   }
-  const put = (change: Partial<Form>) => setGiven((now) => ({ ...now, ...change }))
+  const gone = { type: typeGone(given.instanceType, offered), image: imageGone(given.image, images) }
+  const put = (change: Partial<Form>) => {
+    // what was refused is no longer what it says
+    setRefused(null)
+    setGiven((now) => ({ ...now, ...change }))
+  }
   // what was sent is not lost
   const begun = useRef(false)
   const [leaving] = useLeaving(() => !begun.current && JSON.stringify(given) !== JSON.stringify(blank))
@@ -322,14 +379,22 @@ export const Create = (): ReactNode => {
     else setBatch(made)
   })
   const many = manyOf(form)
-  const ready = isSayable(form) && many !== null && isPlaceable(form.placement, vms)
+  const ready =
+    isSayable(form) && many !== null && isPlaceable(form.placement, vms) && gone.type === null && gone.image === null
 
   const submit = async () => {
     if (!ready) return
     setSent(true)
     setBatch(null)
-    const operation = await begin(command)
+    setRefused(null)
+    const exit = await begin(command)
     setSent(false)
+    if (Exit.isFailure(exit)) {
+      setRefused(wordsOfCause(exit.cause))
+      setRefusals((number) => number + 1)
+      return
+    }
+    const operation = exit.value
     if (operation === null) return
     begun.current = true
     if (operation.vmId !== null) await navigate({ to: "/vms/$id", params: { id: String(operation.vmId) } })
@@ -420,12 +485,24 @@ export const Create = (): ReactNode => {
                   </label>
                 )
               })}
+              {gone.type === null ? null : (
+                <div className="note warn" role="alert">
+                  {gone.type}
+                </div>
+              )}
             </fieldset>
             <ChoiceField
               label="Image"
-              value={String(form.image)}
-              onChange={(image) => put({ image: Number(image) })}
-              options={usable.map(({ id, name }) => [String(id), name])}
+              wrong={gone.image}
+              value={String(form.image?.id ?? "")}
+              onChange={(image) => put({ image: usable.find(({ id }) => String(id) === image) ?? null })}
+              options={[
+                ...usable.map(({ id, name }): readonly [string, string] => [String(id), name]),
+                // a list without it would show another as chosen
+                ...(gone.image === null || given.image === null
+                  ? []
+                  : [[String(given.image.id), `${given.image.name} (gone)`] as const])
+              ]}
             />
             <NicFields nics={form.nics} many={isMany(form)} put={(nics) => put({ nics })} />
             <LinesField
@@ -465,8 +542,8 @@ export const Create = (): ReactNode => {
             {batch === null || batch.refused === null ? null : (
               <div className="note warn" role="alert">
                 <strong>
-                  {count(batch.operations.length)} of {count(batch.operations.length + batch.refused.count)} VMs are
-                  being created
+                  {count(batch.operations.length)} of {count(batch.operations.length + batch.refused.count)} VMs{" "}
+                  {batch.operations.length === 1 ? "is" : "are"} being created
                 </strong>
                 <p>{wordsOf(batch.refused.problem).detail}</p>
                 <div className="row">
@@ -476,6 +553,13 @@ export const Create = (): ReactNode => {
                 </div>
               </div>
             )}
+            {refused === null ? null : (
+              <div className="note bad" role="alert">
+                <strong>{ofForm(refused).title}</strong>
+                {/* which hosts will not do, and what would help, is told beside it: it is planned anew */}
+                <p>{refused.refusal?.problem ?? refused.detail}</p>
+              </div>
+            )}
             <div className="row">
               <button type="submit" className="button primary" disabled={sent || !ready}>
                 {isMany(form) ? `Create ${counted(many ?? 1, "VM")}` : "Create VM"}
@@ -483,7 +567,12 @@ export const Create = (): ReactNode => {
               <CommandsButton actions={[command]} />
             </div>
           </form>
-          <Preview form={form} there={vms} />
+          <Preview
+            form={form}
+            there={vms}
+            gone={gone.type ?? gone.image}
+            on={[hosts, images, offered.map(({ id }) => id).join(" "), refusals]}
+          />
         </div>
       )}
       {leaving}

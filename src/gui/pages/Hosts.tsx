@@ -254,7 +254,12 @@ export const OneHost = (): ReactNode => {
   if (host === undefined) {
     return (
       <div className="page narrow">
-        <h1>Host {id}</h1>
+        <div>
+          <div className="crumb">
+            <Link to="/hosts">Hosts</Link>
+          </div>
+          <h1>Host {id}</h1>
+        </div>
         {connection._tag === "loading" ? <Loading /> : <Missing what="host" />}
       </div>
     )

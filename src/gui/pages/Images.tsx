@@ -17,7 +17,7 @@ import { FormDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { Dialog, Empty, Loading, State, Sure, useLack, useSnapshot, useTitle, useDialog } from "../parts/Parts.tsx"
-import { bytes, count, counted, type Shown } from "../parts/Words.ts"
+import { bytes, count, counted, imageAlsoCalled, type Shown } from "../parts/Words.ts"
 
 const stateOf = ({ reason, received, state }: Image, upload: Upload | undefined): Shown => {
   switch (state) {
@@ -51,6 +51,7 @@ const withoutExtension = (name: string): string => name.replace(/(?<=.)\.[^.]*$/
 
 const NewImageDialog = ({ onClose }: { readonly onClose: () => void }) => {
   const send = useAtomSet(sendAtom)
+  const { images } = useSnapshot()
   const fileId = useId()
   const [way, setWay] = useState<string>("file")
   const [file, setFile] = useState<File | null>(null)
@@ -126,7 +127,7 @@ const NewImageDialog = ({ onClose }: { readonly onClose: () => void }) => {
       )}
       <TextField
         label="Name"
-        hint="The file's, without its extension, unless it is said."
+        hint={imageAlsoCalled(called, images) ?? "The file's, without its extension, unless it is said."}
         placeholder={called}
         value={name}
         onChange={setName}
@@ -147,6 +148,10 @@ const NewImageDialog = ({ onClose }: { readonly onClose: () => void }) => {
     </FormDialog>
   )
 }
+
+/** Why nobody can delete it here; null: it can be. */
+const keptBy = ({ origin }: Image): string | null =>
+  origin === "file" ? "it is of the image file, and goes when its line does" : null
 
 const isOurs = ({ origin }: Image): boolean => origin !== "file" && origin !== "path"
 
@@ -343,7 +348,7 @@ export const Images = (): ReactNode => {
       shown: (image) => (
         <MenuButton
           label={`Actions of ${image.name}`}
-          note={lack}
+          note={lack ?? (keptBy(image) === null ? undefined : `${image.name} cannot be deleted: ${keptBy(image)}`)}
           entries={() => [
             [
               {
@@ -362,7 +367,7 @@ export const Images = (): ReactNode => {
               {
                 name: "Delete…",
                 danger: true,
-                disabled: lack !== undefined,
+                disabled: lack !== undefined || keptBy(image) !== null,
                 act: () =>
                   open((close) => (
                     <Sure action={remove(image)} name={image.name} onClose={close} onDone={() => stop(image.id)}>

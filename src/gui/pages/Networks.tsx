@@ -11,14 +11,25 @@ import { type Host, HostChange } from "../../api/Hosts.ts"
 import type { Network } from "../../api/Networks.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import { formatSource, type NetworkSource } from "../../domain/Network.ts"
-import { calls, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
+import { calls, isNotThere, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 import { ifMatch, type ReadNow, revised, useRevised } from "../state/Revised.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { VmNamed } from "../parts/Named.tsx"
 import { FormDialog } from "../parts/FormDialog.tsx"
 import type { Commanded } from "../parts/Commands.ts"
-import { Empty, Failure, Loading, State, Sure, useRole, useSnapshot, useTitle, useDialog } from "../parts/Parts.tsx"
+import {
+  Empty,
+  Failure,
+  Loading,
+  Missing,
+  State,
+  Sure,
+  useRole,
+  useSnapshot,
+  useTitle,
+  useDialog
+} from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { count, counted, type Shown, vmState } from "../parts/Words.ts"
 
@@ -287,11 +298,14 @@ const states = {
   unknown: { tone: "off", word: "not known yet" }
 } as const
 
+const sourcesOf = ({ hosts }: Network): string => [...new Set(hosts.map(({ source }) => source))].join(", ")
+
 const columns: ReadonlyArray<Column<Network>> = [
   {
     key: "name",
     name: "Name",
     tone: "main-cell",
+    title: ({ name }) => name,
     shown: ({ name }) => (
       <Link to="/networks/$name" params={{ name }}>
         {name}
@@ -306,7 +320,8 @@ const columns: ReadonlyArray<Column<Network>> = [
     name: "What it is there",
     tone: "quiet",
     className: "extra",
-    shown: ({ hosts }) => [...new Set(hosts.map(({ source }) => source))].join(", ")
+    title: sourcesOf,
+    shown: sourcesOf
   }
 ]
 
@@ -366,7 +381,13 @@ export const OneNetwork = (): ReactNode => {
           </div>
           <h1>{name}</h1>
         </div>
-        {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : <Loading />}
+        {!Result.isFailure(read) ? (
+          <Loading />
+        ) : isNotThere(read.cause) ? (
+          <Missing what="network" />
+        ) : (
+          <Failure words={wordsOfCause(read.cause)} />
+        )}
       </div>
     )
   }

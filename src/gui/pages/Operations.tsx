@@ -12,7 +12,7 @@ import { type ReactNode, useEffect, useMemo, useState } from "react"
 import { Kind, type Operation, State as OperationState, type Step } from "../../api/Operations.ts"
 import { OperationId } from "../../domain/Ids.ts"
 import { byWhom, byWhomAndWhy } from "../../domain/Operation.ts"
-import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+import { calls, isNotThere, runtime, wordsOfCause } from "../state/Api.ts"
 import { useOperations } from "../state/Operations.ts"
 import { useRead } from "../state/Read.ts"
 import {
@@ -309,8 +309,13 @@ export const OneOperation = (): ReactNode => {
   if (operation === undefined) {
     return (
       <div className="page narrow">
-        <h1>Operation</h1>
-        {!isId(id) ? (
+        <div>
+          <div className="crumb">
+            <Link to="/operations">Operations</Link>
+          </div>
+          <h1>Operation</h1>
+        </div>
+        {!isId(id) || (Result.isFailure(read) && isNotThere(read.cause)) ? (
           <Missing what="operation" />
         ) : Result.isFailure(read) ? (
           <Failure words={wordsOfCause(read.cause)} />

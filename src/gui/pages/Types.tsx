@@ -6,11 +6,12 @@
 import { Result, useAtomRefresh } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { type ReactNode, useState } from "react"
 import { type InstanceType, NewInstanceType } from "../../api/InstanceTypes.ts"
 import { most, readValues, showAllRequired, showValues } from "../../domain/Placement.ts"
 import { calls, payloadOf, wordsOfCause } from "../state/Api.ts"
-import { useRead } from "../state/Read.ts"
+import { useReadOften } from "../state/Read.ts"
 import { typesAtom } from "../state/Types.ts"
 import type { Commanded } from "../parts/Commands.ts"
 import { CheckField, nextKey, TextField } from "../parts/Field.tsx"
@@ -252,12 +253,14 @@ const columns = (admin: boolean, ask: (line: Line) => void): ReadonlyArray<Colum
 export const Types = (): ReactNode => {
   useTitle("Instance types")
   const { vms } = useSnapshot()
-  const read = useRead(typesAtom, [])
+  const read = useReadOften(typesAtom, [])
   const refresh = useAtomRefresh(typesAtom)
   const admin = useRole() === "admin"
   const [dialog, open] = useDialog()
   const [all, setAll] = useState(false)
-  const types = Result.isSuccess(read) ? read.value.items : []
+  // those that were read last, while the controller does not answer
+  const known = Option.getOrNull(Result.value(read))
+  const types = known?.items ?? []
   const retired = types.filter((one) => one.retired).length
   const having = new Map<number, number>()
   for (const { instanceType } of vms.values()) having.set(instanceType, (having.get(instanceType) ?? 0) + 1)
@@ -293,7 +296,7 @@ export const Types = (): ReactNode => {
     <div className="page fills">
       <div className="head">
         <h1>Instance types</h1>
-        <span className="quiet">{Result.isSuccess(read) ? count(types.length - retired) : ""}</span>
+        <span className="quiet">{known === null ? "" : count(types.length - retired)}</span>
         <div className="actions">
           <Link to="/capacity" className="button">
             What more fits
@@ -309,7 +312,7 @@ export const Types = (): ReactNode => {
         />
       )}
       {Result.isFailure(read) ? <Failure words={wordsOfCause(read.cause)} /> : null}
-      {!Result.isSuccess(read) ? (
+      {known === null ? (
         Result.isFailure(read) ? null : (
           <Loading />
         )

@@ -10,6 +10,7 @@ import { NewUser, type User } from "../../api/Users.ts"
 import { Role, type UserName } from "../../domain/Identity.ts"
 import * as Quota from "../../domain/Quota.ts"
 import { calls, payloadOf } from "../state/Api.ts"
+import { useOften } from "../state/Read.ts"
 import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { knownAtom, meAtom, ofWhoLooks } from "../state/Session.ts"
 import { AdminsOnly, hidden, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
@@ -288,6 +289,8 @@ const RemoveDialog = ({ onClose, onDone, user }: OfUser) => {
 
 const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
   const refresh = useAtomRefresh(usersAtom)
+  // no event tells of users, for those are told to everybody
+  useOften(refresh)
   const again = useAtomRefresh(meAtom)
   const mine = useAtomValue(knownAtom)?.user
   const [dialog, open] = useDialog()

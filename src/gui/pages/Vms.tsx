@@ -45,7 +45,7 @@ const columns: ReadonlyArray<Column> = [
     name: "Host",
     by: (_, host) => host,
     shown: ({ hostId }, host) => (
-      <Link to="/hosts/$id" params={{ id: String(hostId) }}>
+      <Link to="/hosts/$id" params={{ id: String(hostId) }} title={host}>
         {host}
       </Link>
     ),
@@ -75,7 +75,11 @@ const columns: ReadonlyArray<Column> = [
   {
     key: "tags",
     name: "Tags",
-    shown: ({ tags }) => <span className="quiet">{tags.join(", ")}</span>,
+    shown: ({ tags }) => (
+      <span className="quiet" title={tags.join(", ")}>
+        {tags.join(", ")}
+      </span>
+    ),
     className: "extra"
   },
   { key: "actions", name: <span className="sr">Actions</span>, shown: (vm) => <VmMenu vm={vm} /> }
@@ -144,6 +148,8 @@ export const Vms = (): ReactNode => {
   }, [settled, navigate])
   useEffect(() => setText(search.q ?? ""), [search.q])
 
+  // an address may say one that there is not, which narrows nothing
+  const state = states.find((one) => one === search.state)
   const sort = sortOf(search.sort)
   const [find] = useState(Found.make)
   const words = wordsOf(search.q ?? "")
@@ -151,7 +157,7 @@ export const Vms = (): ReactNode => {
     // names of hosts are no VM's own
     key: JSON.stringify([search, sort.key === "host" ? [...hosts.values()].map(({ id, name }) => [id, name]) : []]),
     matches: (vm) => {
-      if (search.state !== undefined && vmState(vm).is !== search.state) return false
+      if (state !== undefined && vmState(vm).is !== state) return false
       if (search.host !== undefined && String(vm.hostId) !== search.host) return false
       if (search.owner !== undefined && vm.owner !== search.owner) return false
       if (search.attention !== undefined && !needsAttention(vm)) return false
@@ -247,7 +253,7 @@ export const Vms = (): ReactNode => {
         <Filter
           label="State"
           all="Any state"
-          value={search.state}
+          value={state}
           onChange={(value) => set("state", value)}
           options={states.map((state) => [state, state])}
         />

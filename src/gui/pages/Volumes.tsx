@@ -107,6 +107,7 @@ const columns = (snapshot: Snapshot): ReadonlyArray<VolumeColumn> => [
     name: "VM",
     by: (volume) => holderOf(volume, snapshot) ?? "",
     className: "extra",
+    title: (volume) => holderOf(volume, snapshot) ?? "",
     shown: (volume) => <Holder volume={volume} snapshot={snapshot} />
   },
   {
@@ -115,6 +116,7 @@ const columns = (snapshot: Snapshot): ReadonlyArray<VolumeColumn> => [
     by: (volume) => keptOn(volume, snapshot),
     tone: "quiet",
     className: "extra",
+    title: (volume) => keptOn(volume, snapshot),
     shown: (volume) => keptOn(volume, snapshot)
   },
   {
@@ -340,7 +342,12 @@ export const OneVolume = (): ReactNode => {
   if (volume === undefined) {
     return (
       <div className="page narrow">
-        <h1>Volume {id}</h1>
+        <div>
+          <div className="crumb">
+            <Link to="/volumes">Volumes</Link>
+          </div>
+          <h1>Volume {id}</h1>
+        </div>
         {connection._tag === "loading" || coming.volumes > 0 ? <Loading /> : <Missing what="volume" />}
       </div>
     )

@@ -6,7 +6,7 @@
 import { Link } from "@tanstack/react-router"
 import type { Host } from "../../api/Hosts.ts"
 import { Empty, Meter, State } from "./Parts.tsx"
-import { count, counted, gibibytes, hostState, mebibytes } from "./Words.ts"
+import { count, counted, fullness, gibibytes, hostState, mebibytes } from "./Words.ts"
 
 /** @since 0.8.0 @category components */
 export const NoHosts = () => (
@@ -21,7 +21,7 @@ export const NoHosts = () => (
 /** Of one host, or of all of them together. @since 0.8.0 @category components */
 export const Meters = ({ capacity, promised }: Pick<Host, "capacity" | "promised">) => (
   <>
-    <Meter label="vCPUs" used={promised.cpu} capacity={capacity.cpu} shown={count} />
+    <Meter label="vCPUs" used={promised.cpu} capacity={capacity.cpu} shown={(value) => count(value)} />
     <Meter label="Memory" used={promised.ram} capacity={capacity.ram} shown={mebibytes} />
     <Meter label="Disk" used={promised.disk} capacity={capacity.disk} shown={gibibytes} />
   </>
@@ -34,7 +34,7 @@ export const HostCard = ({ host }: { readonly host: Host }) => {
     <section className="card" aria-label={host.name}>
       <header>
         <h2 className="cut">
-          <Link to="/hosts/$id" params={{ id: String(host.id) }}>
+          <Link to="/hosts/$id" params={{ id: String(host.id) }} title={host.name}>
             {host.name}
           </Link>
         </h2>
@@ -49,16 +49,13 @@ export const HostCard = ({ host }: { readonly host: Host }) => {
   )
 }
 
-const share = ({ capacity, promised }: Host): number =>
-  Math.max(...(["cpu", "ram"] as const).map((name) => (capacity[name] === 0 ? 0 : promised[name] / capacity[name])))
-
 /** From 0, empty, to 9, full. */
 const heat = (of: number): number => Math.max(0, Math.min(9, Math.floor(of * 10)))
 
 /** One of very many: how full it is by its colour, and in words. @since 0.8.0 @category components */
 export const HostTile = ({ host }: { readonly host: Host }) => {
   const state = hostState(host)
-  const full = share(host)
+  const full = fullness(host)
   return (
     <Link
       to="/hosts/$id"

@@ -92,7 +92,14 @@ const HostCalled = ({ name }: { readonly name: string }) => {
 }
 
 /** Which hosts will not do, and what would help. @since 0.7.0 @category components */
-export const Refusal = ({ refusal }: { readonly refusal: NonNullable<Words["refusal"]> }) => (
+export const Refusal = ({
+  helps = "What would help",
+  refusal
+}: {
+  readonly refusal: NonNullable<Words["refusal"]>
+  /** what is said above what would help */
+  readonly helps?: string | undefined
+}) => (
   <>
     <ul className="list">
       {refusal.barred.map(({ count, host, reasons }) => (
@@ -107,7 +114,7 @@ export const Refusal = ({ refusal }: { readonly refusal: NonNullable<Words["refu
     </ul>
     {refusal.repairs.length === 0 ? null : (
       <>
-        <strong>What would help</strong>
+        <strong>{helps}</strong>
         <ul className="list">
           {refusal.repairs.map(({ text }) => (
             <li key={text}>{text}</li>
@@ -138,6 +145,11 @@ const kinds = {
   VM: { to: "/vms", all: "Show all VMs", why: "It was destroyed, its creation failed, or it never was." },
   host: { to: "/hosts", all: "Show all hosts", why: "It was removed, or it never was." },
   volume: { to: "/volumes", all: "Show all volumes", why: "It was purged, its creation failed, or it never was." },
+  network: {
+    to: "/networks",
+    all: "Show all networks",
+    why: "No host has it and no VM is on it, or it never was: the address may be mistyped."
+  },
   operation: { to: "/operations", all: "Show all operations", why: "It never was: the address may be mistyped." }
 } as const
 
@@ -164,13 +176,14 @@ export const Meter = ({
   readonly label: string
   readonly used: number
   readonly capacity: number
-  readonly shown: (value: number) => string
+  /** `beside`: the amount that is told with it */
+  readonly shown: (value: number, beside: number) => string
 }) => (
   <div className="meter">
     <div className="words small">
       <span>{label}</span>
       <span className="quiet">
-        {shown(used)} of {shown(capacity)} promised
+        {shown(used, capacity)} of {shown(capacity, used)} promised
       </span>
     </div>
     <meter

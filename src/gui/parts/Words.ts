@@ -5,6 +5,7 @@
  */
 import type * as DateTime from "effect/DateTime"
 import type { Host } from "../../api/Hosts.ts"
+import type { Image } from "../../api/Images.ts"
 import type { Operation, Step } from "../../api/Operations.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { VmId } from "../../domain/Ids.ts"
@@ -29,12 +30,21 @@ export const count = (value: number): string => number.format(value)
 export const counted = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
 
-/** GiB, as `20 GiB` or `1.5 TiB`. @since 0.7.0 @category formatting */
-export const gibibytes = (value: number): string =>
-  value >= 1024 ? `${count(value / 1024)} TiB` : `${count(value)} GiB`
+/** GiB of which a tenth of a TiB is exact enough. */
+const much = 10 * 1024
 
-/** MiB, as `512 MiB` or `4 GiB`. @since 0.7.0 @category formatting */
-export const mebibytes = (value: number): string => (value >= 1024 ? gibibytes(value / 1024) : `${count(value)} MiB`)
+/** Whether GiB are told in TiB: 1025 GiB are not 1 TiB. */
+const isInTebibytes = (value: number): boolean => value >= much || (value >= 1024 && value % 512 === 0)
+
+/** GiB, as `20 GiB`, `1,025 GiB` or `1.5 TiB`, in the unit of an amount that is told beside it. @since 0.7.0 @category formatting */
+export const gibibytes = (value: number, beside = 0): string =>
+  isInTebibytes(value) && (value >= much || beside === 0 || isInTebibytes(beside))
+    ? `${count(value / 1024)} TiB`
+    : `${count(value)} GiB`
+
+/** MiB, as `512 MiB` or `4 GiB`; `beside` as of GiB. @since 0.7.0 @category formatting */
+export const mebibytes = (value: number, beside = 0): string =>
+  value >= 1024 ? gibibytes(value / 1024, beside / 1024) : `${count(value)} MiB`
 
 const steps = ["KiB", "MiB", "GiB", "TiB"] as const
 
@@ -189,6 +199,17 @@ export const alsoCalled = (name: string, vms: Iterable<Pick<Vm, "id" | "name">>,
     : `${count(ids.length)} VMs are called that, too; they may be, and are told apart by their ids.`
 }
 
+/** The same of images, of which a command line takes the name. null: no other image is called that. @since 0.13.0 @category formatting */
+export const imageAlsoCalled = (name: string, images: Iterable<Pick<Image, "id" | "name">>): string | null => {
+  if (name === "") return null
+  const ids = [...images].filter((image) => image.name === name).map(({ id }) => id)
+  const [first] = ids
+  if (first === undefined) return null
+  return ids.length === 1
+    ? `Image ${first} is called that, too; it may be, and they are told apart by their ids.`
+    : `${count(ids.length)} images are called that, too; they may be, and are told apart by their ids.`
+}
+
 /** How many there are of each, as in `5 running, 1 crashed, 3 unknown`: those that run, and those of which that was not wanted. @since 0.12.0 @category formatting */
 export const vmCounts = (vms: Iterable<Pick<Vm, "hostReason" | "hostStatus" | "seen" | "state">>): string => {
   const counts = new Map<VmWord, number>()
@@ -203,6 +224,14 @@ export const vmCounts = (vms: Iterable<Pick<Vm, "hostReason" | "hostStatus" | "s
     })
     .join(", ")
 }
+
+/** From 0 to 1, and beyond where more was promised than there is: how much of what is scarcest on a host is promised. @since 0.13.0 @category getters */
+export const fullness = ({ capacity, promised }: Pick<Host, "capacity" | "promised">): number =>
+  Math.max(
+    ...(["cpu", "ram", "disk"] as const).map((name) =>
+      capacity[name] === 0 ? (promised[name] === 0 ? 0 : 1) : promised[name] / capacity[name]
+    )
+  )
 
 /** @since 0.7.0 @category formatting */
 export const hostState = ({ maintenance, reason, status }: Host): Shown => {

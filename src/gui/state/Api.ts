@@ -91,6 +91,9 @@ export const wordsOfCause = (cause: Cause.Cause<unknown>): Words =>
 /** Whether somebody has to sign in first. @since 0.7.0 @category predicates */
 export const isUnknown = (error: unknown): boolean => error instanceof Problem.Unauthenticated
 
+/** Whether what an address names is not there, or not any more. @since 0.13.0 @category predicates */
+export const isNotThere = (cause: Cause.Cause<unknown>): boolean => Cause.squash(cause) instanceof Problem.NotFound
+
 /** What a form says as what the API takes; fails in the words that the API has for what it does not take. @since 0.8.0 @category conversions */
 export const payloadOf = <A, I>(schema: Schema.Schema<A, I>, body: unknown) =>
   Effect.mapError(Schema.decodeUnknown(schema)(body), invalidOf)

@@ -53,3 +53,26 @@ export const useRead = <A, E>(
   })
   return read
 }
+
+/** In milliseconds. */
+const often = 5000
+
+/** Read again and again, as long as the window is looked at: what no event tells of. @since 0.13.0 @category hooks */
+export const useOften = (refresh: () => void): void => {
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") refresh()
+    }, often)
+    return () => clearInterval(timer)
+  }, [refresh])
+}
+
+/** As `useRead`, and again and again. @since 0.13.0 @category hooks */
+export const useReadOften = <A, E>(
+  atom: Atom.Atom<Result.Result<A, E>>,
+  on: ReadonlyArray<unknown>
+): Result.Result<A, E> => {
+  const read = useRead(atom, on)
+  useOften(useAtomRefresh(atom))
+  return read
+}

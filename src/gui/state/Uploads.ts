@@ -3,11 +3,17 @@
  *
  * @since 0.8.0
  */
+import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { Atom } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
-import type { Image } from "../../api/Images.ts"
+import * as Schema from "effect/Schema"
+import { prefix } from "../../api/Api.ts"
+import { Image } from "../../api/Images.ts"
+import * as Problem from "../../api/Problem.ts"
+import { lost, unexpected } from "../../client/EventStream.ts"
 import type { ImageId } from "../../domain/Ids.ts"
-import { calls, runtime, type Words, wordsOf } from "./Api.ts"
+import { calls, Here, runtime, type Words, wordsOf } from "./Api.ts"
 
 /** `waiting`: the last part did not arrive, and is tried again; `stopped`: by whoever looks, or because it was refused. @since 0.8.0 @category models */
 export interface Upload {
@@ -30,6 +36,45 @@ const part = 4 * 1024 * 1024
 const patience = 20
 
 const passes: ReadonlyArray<unknown> = ["Unreachable", "UnexpectedAnswer", "Unavailable", "Conflict"]
+
+const octets = "application/octet-stream"
+
+const decodeImage = Schema.decodeUnknown(Image)
+const decodeRefusal = Schema.decodeUnknown(
+  Schema.Union(
+    Problem.InvalidRequest,
+    Problem.Unauthenticated,
+    Problem.Forbidden,
+    Problem.NotFound,
+    Problem.Conflict,
+    Problem.TooManyRequests,
+    Problem.Internal,
+    Problem.Unavailable
+  )
+)
+
+interface Part {
+  readonly id: ImageId
+  readonly offset: number
+  readonly part: Blob
+}
+
+/** As `sendImage` of the client does, whose bytes are in memory: those of a file the browser reads and sends by itself, while the page goes on. */
+const sendPart = ({ id, offset, part }: Part) =>
+  Effect.gen(function* () {
+    const http = yield* Here
+    const request = HttpClientRequest.patch(`${prefix}/images/${id}/content`, {
+      headers: { "upload-offset": String(offset) },
+      body: HttpBody.raw(part, { contentType: octets })
+    })
+    const response = yield* Effect.mapError(http.execute(request), lost)
+    const body = yield* Effect.mapError(response.json, () => unexpected(response))
+    if (response.status === 200) return yield* Effect.mapError(decodeImage(body), () => unexpected(response))
+    return yield* Effect.flatMap(
+      Effect.mapError(decodeRefusal(body), () => unexpected(response)),
+      Effect.fail
+    )
+  })
 
 let runs = 0
 
@@ -66,12 +111,7 @@ export const sendAtom = Atom.keepAlive(
         while (now.state === "uploading") {
           if (isStopped()) return
           const offset = now.received ?? 0
-          const answer = yield* Effect.tryPromise(() => file.slice(offset, offset + part).arrayBuffer()).pipe(
-            Effect.flatMap((bytes) =>
-              images.sendImage({ path: { id }, headers: { "upload-offset": offset }, payload: new Uint8Array(bytes) })
-            ),
-            Effect.either
-          )
+          const answer = yield* Effect.either(sendPart({ id, offset, part: file.slice(offset, offset + part, octets) }))
           if (isStopped()) return
           if (answer._tag === "Right") {
             now = answer.right
