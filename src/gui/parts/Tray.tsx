@@ -98,7 +98,7 @@ export const Tray = () => {
           </p>
         ))}
       </div>
-      <section aria-label="Tasks">
+      <section className="tray" aria-label="Tasks">
         <ul className="tasks" aria-label="What was asked for">
           {bulks.map((bulk) => (
             <Suspense key={`bulk ${bulk.key}`}>
