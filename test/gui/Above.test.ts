@@ -202,6 +202,8 @@ describe.skipIf(Browsers.isMissing)("the keyboard (needs chromium)", () => {
   it("begins a new VM with its name, and other pages are told to who does not see them", () =>
     gui().assertAt("/", async (page) => {
       await isLive(page)
+      // the first of all is told by the browser
+      await heading(page, "Overview")
       const told = page.locator("p.sr[aria-live]")
       assert.strictEqual(await told.textContent(), "")
       await page.getByRole("link", { name: "VMs" }).first().click()
