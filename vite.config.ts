@@ -1,7 +1,7 @@
 import react from "@vitejs/plugin-react"
 import * as Predicate from "effect/Predicate"
 import { fileURLToPath } from "node:url"
-import { defineConfig, type Plugin } from "vite"
+import { defineConfig, type Plugin, type Rollup } from "vite"
 
 const ahead = fileURLToPath(new URL("src/gui/state/Ahead.ts", import.meta.url))
 
@@ -44,9 +44,17 @@ const withoutStackAtStart: Plugin = {
   }
 }
 
+/** A chunk's file, and those without which it does not begin. */
+const neededOf = (chunks: ReadonlyArray<Rollup.OutputChunk>, file: string, seen = new Set<string>()): Set<string> => {
+  if (seen.has(file)) return seen
+  seen.add(file)
+  for (const one of chunks) if (one.fileName === file) for (const other of one.imports) neededOf(chunks, other, seen)
+  return seen
+}
+
 /**
  * Chromium reads functions twice unless it is told that they are called at once: with this it makes all of them ready beside the page's own thread, while the
- * file is still coming. Other browsers take it for the comment that it is.
+ * file is still coming. Other browsers take it for the comment that it is. Of all files that every page needs, into however many they are cut.
  */
 const readAtOnce: Plugin = {
   name: "read-at-once",
@@ -55,21 +63,33 @@ const readAtOnce: Plugin = {
     // it has to be the first of the file
     order: "post",
     handler(_, files) {
-      for (const file of Object.values(files)) {
-        if (file.type === "chunk" && file.isEntry) file.code = `//# allFunctionsCalledOnLoad\n${file.code}`
-      }
+      const chunks = Object.values(files).filter((file) => file.type === "chunk")
+      const entries = chunks.filter(({ isEntry }) => isEntry)
+      const first = new Set(entries.flatMap(({ fileName }) => [...neededOf(chunks, fileName)]))
+      for (const file of chunks) if (first.has(file.fileName)) file.code = `//# allFunctionsCalledOnLoad\n${file.code}`
     }
   }
 }
 
-/** From which argument on there are words for people who read the API's description, which the controller has and no page. */
+/** From which argument on there is what the API's description has, which the controller has and no page: words, and examples; and what stands there instead. */
 const described = new Map([
-  ["field", 1],
-  ["optional", 1],
-  ["documented", 1]
+  ["field", { from: 1, instead: '""' }],
+  ["optional", { from: 1, instead: '""' }],
+  ["documented", { from: 1, instead: '""' }],
+  ["listOf", { from: 2, instead: "[]" }],
+  ["pageOf", { from: 2, instead: "{}" }]
 ])
 
-const isNode = (value: unknown): value is { readonly type: string; readonly start: number; readonly end: number } =>
+/** Of how something is described, as an annotation and as what it is made of. */
+const exemplary = /^(?:examples?|streamExample)$/
+
+interface Node {
+  readonly type: string
+  readonly start: number
+  readonly end: number
+}
+
+const isNode = (value: unknown): value is Node =>
   Predicate.hasProperty(value, "type") &&
   Predicate.hasProperty(value, "start") &&
   Predicate.hasProperty(value, "end") &&
@@ -77,32 +97,76 @@ const isNode = (value: unknown): value is { readonly type: string; readonly star
   typeof value.end === "number" &&
   typeof value.type === "string"
 
-/** Those words, in the order of the file. */
-const words = (node: unknown): ReadonlyArray<{ readonly start: number; readonly end: number }> => {
-  if (Array.isArray(node)) return node.flatMap(words)
-  if (!isNode(node)) return []
-  const within = Object.values(node).flatMap(words)
-  if (!Predicate.hasProperty(node, "callee") || !Predicate.hasProperty(node, "arguments")) return within
-  const { arguments: given, callee } = node
-  const from = Predicate.hasProperty(callee, "name") ? described.get(String(callee.name)) : undefined
-  if (from === undefined || !Array.isArray(given)) return within
-  const [, ...texts] = given.slice(from - 1).filter(isNode)
-  return [...within, ...texts]
+interface Cut {
+  readonly start: number
+  readonly end: number
+  readonly instead: string
 }
 
-/** A tenth of what a page has to read, and nothing of what it does. */
+const cut = ({ end, start }: Node, instead: string): Cut => ({ start, end, instead })
+
+const nameOf = (node: unknown): string => (Predicate.hasProperty(node, "name") ? String(node.name) : "")
+
+/** All of that, in the order of the file. */
+const cuts = (node: unknown): ReadonlyArray<Cut> => {
+  if (Array.isArray(node)) return node.flatMap(cuts)
+  if (!isNode(node)) return []
+  if (node.type === "Property" && Predicate.hasProperty(node, "key") && Predicate.hasProperty(node, "value")) {
+    const { key, value } = node
+    if (exemplary.test(nameOf(key)) && isNode(value)) return [cut(value, "undefined")]
+  }
+  if (node.type === "VariableDeclarator" && Predicate.hasProperty(node, "id") && Predicate.hasProperty(node, "init")) {
+    const { id, init } = node
+    if (exemplary.test(nameOf(id)) && isNode(init)) return [cut(init, "{}")]
+  }
+  if (node.type === "CallExpression" && Predicate.hasProperty(node, "callee")) {
+    const found = described.get(nameOf(node.callee))
+    if (found !== undefined && Predicate.hasProperty(node, "arguments") && Array.isArray(node.arguments)) {
+      const kept = node.arguments.slice(0, found.from)
+      const rest = node.arguments.slice(found.from).filter(isNode)
+      return [...kept.flatMap(cuts), ...rest.map((one) => cut(one, found.instead))]
+    }
+  }
+  return Object.values(node).flatMap(cuts)
+}
+
+/** What makes annotations of it, and what stands for that without: each would be a schema more, and a class in the browser. */
+const annotating: Readonly<Record<string, ReadonlyArray<readonly [found: string, instead: string]>>> = {
+  Common: [
+    ["Schema.propertySignature(schema).annotations({ description })", "schema"],
+    [
+      "Schema.optionalWith(schema, { exact: true }).annotations({ description })",
+      "Schema.optionalWith(schema, { exact: true })"
+    ],
+    [
+      "Context.make(Needs, needs).pipe(Context.add(OpenApi.Summary, summary), Context.add(OpenApi.Description, description))",
+      "Context.empty()"
+    ]
+  ]
+}
+
+/** A tenth of what a page has to read, half of what it makes of the contract at its start, and nothing of what it does. */
 const withoutDescription: Plugin = {
   name: "without-description",
   apply: "build",
   transform(code, id) {
-    if (!/\/src\/api\/\w+\.ts$/.test(id)) return null
-    const all = words(this.parse(code)).toSorted((a, b) => b.start - a.start)
-    return {
-      code: all.reduce((rest, { end, start }) => `${rest.slice(0, start)}""${rest.slice(end)}`, code),
-      map: null
+    const [, name] = /\/src\/api\/(\w+)\.ts$/.exec(id) ?? []
+    if (name === undefined) return null
+    let changed = cuts(this.parse(code))
+      .toSorted((a, b) => b.start - a.start)
+      .reduce((rest, { end, instead, start }) => `${rest.slice(0, start)}${instead}${rest.slice(end)}`, code)
+    for (const [found, instead] of annotating[name] ?? []) {
+      const times = changed.split(found).length - 1
+      if (times !== 1)
+        this.error(`src/api/${name}.ts describes in another way: it has ${found} ${times} times, not once`)
+      changed = changed.replace(found, instead)
     }
+    return { code: changed, map: null }
   }
 }
+
+const unawaited = "Promise.race("
+const awaited = `await ${unawaited}`
 
 /**
  * Runs what asks ahead as a script of its own, before the rest, and tells it what files each page is made of beside those that are here anyway.
@@ -113,25 +177,30 @@ const askAhead: Plugin = {
   buildStart() {
     this.emitFile({ type: "chunk", id: ahead, name: "ahead" })
   },
+  // of a file that is awaited at its top Rollup cuts all that need it into a dozen small ones: it is not told
+  transform(code, id) {
+    if (id !== ahead) return null
+    if (code.split(awaited).length !== 2) this.error("src/gui/state/Ahead.ts does not wait once for what it asks")
+    return { code: code.replace(awaited, unawaited), map: null }
+  },
+  renderChunk: {
+    order: "pre",
+    handler(code, { facadeModuleId }) {
+      return facadeModuleId === ahead ? { code: code.replace(unawaited, awaited), map: null } : null
+    }
+  },
   transformIndexHtml: {
     order: "post",
     handler(html, { bundle = {} }) {
       const chunks = Object.values(bundle).filter((file) => file.type === "chunk")
-      const needed = (file: string, seen: Set<string>): Set<string> => {
-        if (!seen.has(file)) {
-          seen.add(file)
-          for (const one of chunks) if (one.fileName === file) for (const other of one.imports) needed(other, seen)
-        }
-        return seen
-      }
       const first = chunks.find(({ facadeModuleId }) => facadeModuleId === ahead)
       const entry = chunks.find(({ facadeModuleId }) => facadeModuleId?.endsWith("/index.html"))
       if (first === undefined || entry === undefined) throw new Error("the web interface has no first script")
-      const here = needed(entry.fileName, new Set())
+      const here = neededOf(chunks, entry.fileName)
       const pages = chunks.flatMap(({ facadeModuleId, fileName }) => {
         const page = /\/pages\/(\w+)\.tsx$/.exec(facadeModuleId ?? "")?.[1]
         if (page === undefined) return []
-        const files = [...needed(fileName, new Set())].filter((file) => !here.has(file)).map((file) => `/ui/${file}`)
+        const files = [...neededOf(chunks, fileName)].filter((file) => !here.has(file)).map((file) => `/ui/${file}`)
         return [`<meta name="page" data-page="${page.toLowerCase()}" content="${files.join(" ")}" />`]
       })
       const script = `<script type="module" async crossorigin src="/ui/${first.fileName}"></script>`

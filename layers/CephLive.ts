@@ -23,6 +23,7 @@ import * as SessionClient from "../src/ceph/SessionClient.ts"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
 import type { Piece } from "../src/domain/Image.ts"
 import * as Places from "../src/domain/Places.ts"
+import * as Trail from "../src/observability/Trail.ts"
 import { Ceph, CephError, CephSilent, type Image, type Monitor } from "../src/services/Ceph.ts"
 import { Ssh } from "../src/services/Ssh.ts"
 import * as SingleFlight from "./SingleFlight.ts"
@@ -158,7 +159,7 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
   const call = <A, R>(request: Request<A, R>, args: A, action: string): Effect.Effect<R, CephError> =>
     Effect.flatMap(shared, (session) => session.call(request, args)).pipe(
       Effect.mapError(toError(action)),
-      Effect.withSpan(`Ceph.${request.operation}`, { attributes: { pool, action } })
+      Trail.span(`Ceph.${request.operation}`, { attributes: { pool, action } })
     )
 
   const change = <A>(request: Request<A, null>, args: A, action: string): Effect.Effect<void, CephError> =>

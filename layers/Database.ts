@@ -149,7 +149,8 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
     body: Effect.Effect<A, E>
   ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
     Effect.flatMap(inside, (already) =>
-      already ? body : turn.within(Effect.scoped(Effect.zipRight(sql.reserve, run(body))))
+      // who has the turn has the connection
+      already ? body : turn.within(run(body))
     ).pipe(told(action))
 
   const waiting: Array<Ticket> = []

@@ -15,6 +15,7 @@ import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { code, failure, fromLibvirt, parse, render, renderIndented } from "../src/libvirt/HostErrors.ts"
 import * as HostXml from "../src/libvirt/HostXml.ts"
 import type * as Xml from "../src/libvirt/Xml.ts"
+import * as Trail from "../src/observability/Trail.ts"
 import {
   type DomainChange,
   type DomainDetail,
@@ -164,6 +165,19 @@ const make = Effect.fnUntraced(function* (options: Options) {
     return domainType === "kvm" && capabilities.features.length > 0 ? capabilities.features.toSorted() : null
   })
 
+  /** by host, what it said it can, by a hash of its XML: tens of KiB, and the same for as long as nobody changes the machine */
+  const capable = new Map<string, { readonly hash: string; readonly capabilities: HostXml.Capabilities }>()
+
+  const capabilitiesOf = (host: Host, action: string, xml: string) =>
+    Effect.suspend(() => {
+      const hash = createHash("sha256").update(xml).digest("base64url")
+      const known = capable.get(host.name)
+      if (known?.hash === hash) return Effect.succeed(known.capabilities)
+      return Effect.tap(parse(host, action, xml, HostXml.readCapabilities), (capabilities) =>
+        Effect.sync(() => void capable.set(host.name, { hash, capabilities }))
+      )
+    })
+
   const facts = Effect.fn("Hypervisor.facts")(function* (host: Host) {
     const action = "tell what it is"
     const { capabilities, hostname, node, offer, pool, version } = yield* Effect.all(
@@ -172,7 +186,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         version: call(host, action, "CONNECT_GET_LIB_VERSION", undefined),
         node: call(host, action, "NODE_GET_INFO", undefined),
         capabilities: Effect.flatMap(call(host, action, "CONNECT_GET_CAPABILITIES", undefined), (reply) =>
-          parse(host, action, reply.capabilities, HostXml.readCapabilities)
+          capabilitiesOf(host, action, reply.capabilities)
         ),
         offer: networksOf(host, action),
         pool: storage.prepare(host)
@@ -202,48 +216,54 @@ const make = Effect.fnUntraced(function* (options: Options) {
     return facts
   })
 
-  const define = Effect.fn("Hypervisor.define")(function* (host: Host, spec: DomainSpec) {
-    const action = `define ${spec.domainName}`
-    const known = host.facts ?? (yield* facts(host))
-    yield* present(host, action, spec)
-    const xml = yield* render(host, action, DomainXml.build(spec, known))
-    const defined = yield* Effect.either(raw(host, "DOMAIN_DEFINE_XML_FLAGS", { xml, flags: flags.validate }))
-    if (defined._tag === "Right") return
-    const refused = fromLibvirt(host, action)(defined.left)
-    // this code says many things; a taken name is one of them
-    if (!defined.left.refusedWith(code.operationFailed)) return yield* Effect.fail(refused)
-    const other = yield* unless(host, action, "DOMAIN_LOOKUP_BY_NAME", { name: spec.domainName }, code.noDomain)
-    if (Option.isNone(other) || other.value.dom.uuid === spec.uuid) return yield* Effect.fail(refused)
-    return yield* failure(
-      host,
-      action,
-      `another domain ${spec.domainName} that is not ours has that name (uuid ${other.value.dom.uuid})`,
-      defined.left
-    )
-  })
-
-  const start = Effect.fn("Hypervisor.start")(function* (host: Host, domain: DomainRef) {
-    const action = `start ${domain.domainName}`
-    if (!(yield* present(host, action, domain))) return yield* failure(host, action, noDomain)
-    const started = yield* Effect.either(raw(host, "DOMAIN_CREATE_WITH_FLAGS", { dom: wire(domain), flags: 0 }))
-    if (started._tag === "Right") return
-    const refused = fromLibvirt(host, action)(started.left)
-    if (!started.left.refusedWith(code.operationInvalid)) return yield* Effect.fail(refused)
-    // "already running" is said of any domain that has a QEMU
-    const state = Option.getOrUndefined(yield* stateOf(host, action, domain))
-    if (state === "running" || state === "blocked") return
-    if (state !== "paused") return yield* Effect.fail(refused)
-    yield* call(host, action, "DOMAIN_RESUME", { dom: wire(domain) })
-  })
-
-  const status = Effect.fn("Hypervisor.status")(function* (host: Host, domain: DomainRef) {
-    const action = `look at ${domain.domainName}`
-    const [state, found] = yield* Effect.all([stateOf(host, action, domain), ownershipOf(host, action, domain)], {
-      concurrency: 2
+  const define = Trail.traced("Hypervisor.define")(
+    Effect.fnUntraced(function* (host: Host, spec: DomainSpec) {
+      const action = `define ${spec.domainName}`
+      const known = host.facts ?? (yield* facts(host))
+      yield* present(host, action, spec)
+      const xml = yield* render(host, action, DomainXml.build(spec, known))
+      const defined = yield* Effect.either(raw(host, "DOMAIN_DEFINE_XML_FLAGS", { xml, flags: flags.validate }))
+      if (defined._tag === "Right") return
+      const refused = fromLibvirt(host, action)(defined.left)
+      // this code says many things; a taken name is one of them
+      if (!defined.left.refusedWith(code.operationFailed)) return yield* Effect.fail(refused)
+      const other = yield* unless(host, action, "DOMAIN_LOOKUP_BY_NAME", { name: spec.domainName }, code.noDomain)
+      if (Option.isNone(other) || other.value.dom.uuid === spec.uuid) return yield* Effect.fail(refused)
+      return yield* failure(
+        host,
+        action,
+        `another domain ${spec.domainName} that is not ours has that name (uuid ${other.value.dom.uuid})`,
+        defined.left
+      )
     })
-    // both or neither: it may vanish between the two
-    return Option.zipWith(state, found, (state, found) => ({ state, operationId: found?.operationId ?? null }))
-  })
+  )
+
+  const start = Trail.traced("Hypervisor.start")(
+    Effect.fnUntraced(function* (host: Host, domain: DomainRef) {
+      const action = `start ${domain.domainName}`
+      if (!(yield* present(host, action, domain))) return yield* failure(host, action, noDomain)
+      const started = yield* Effect.either(raw(host, "DOMAIN_CREATE_WITH_FLAGS", { dom: wire(domain), flags: 0 }))
+      if (started._tag === "Right") return
+      const refused = fromLibvirt(host, action)(started.left)
+      if (!started.left.refusedWith(code.operationInvalid)) return yield* Effect.fail(refused)
+      // "already running" is said of any domain that has a QEMU
+      const state = Option.getOrUndefined(yield* stateOf(host, action, domain))
+      if (state === "running" || state === "blocked") return
+      if (state !== "paused") return yield* Effect.fail(refused)
+      yield* call(host, action, "DOMAIN_RESUME", { dom: wire(domain) })
+    })
+  )
+
+  const status = Trail.traced("Hypervisor.status")(
+    Effect.fnUntraced(function* (host: Host, domain: DomainRef) {
+      const action = `look at ${domain.domainName}`
+      const [state, found] = yield* Effect.all([stateOf(host, action, domain), ownershipOf(host, action, domain)], {
+        concurrency: 2
+      })
+      // both or neither: it may vanish between the two
+      return Option.zipWith(state, found, (state, found) => ({ state, operationId: found?.operationId ?? null }))
+    })
+  )
 
   const powerOff = Effect.fn("Hypervisor.powerOff")(function* (host: Host, domain: DomainRef) {
     const action = `power off ${domain.domainName}`
@@ -309,21 +329,23 @@ const make = Effect.fnUntraced(function* (options: Options) {
     })
   })
 
-  const power = Effect.fn("Hypervisor.power")(function* (host: Host, domain: DomainRef) {
-    const found = yield* unless(
-      host,
-      `look at ${domain.domainName}`,
-      "DOMAIN_GET_STATE",
-      { dom: wire(domain), flags: 0 },
-      code.noDomain
-    )
-    return Option.map(found, ({ reason, state }): Powered => ({
-      uuid: domain.uuid,
-      name: domain.domainName,
-      // the QEMU driver always knows a state
-      ...DomainPower.of(state, reason, true)
-    }))
-  })
+  const power = Trail.traced("Hypervisor.power")(
+    Effect.fnUntraced(function* (host: Host, domain: DomainRef) {
+      const found = yield* unless(
+        host,
+        `look at ${domain.domainName}`,
+        "DOMAIN_GET_STATE",
+        { dom: wire(domain), flags: 0 },
+        code.noDomain
+      )
+      return Option.map(found, ({ reason, state }): Powered => ({
+        uuid: domain.uuid,
+        name: domain.domainName,
+        // the QEMU driver always knows a state
+        ...DomainPower.of(state, reason, true)
+      }))
+    })
+  )
 
   const glance: Hypervisor["Type"]["glance"] = Effect.fn("Hypervisor.glance")(function* (host, uuid, known) {
     const action = `look at the domain with uuid ${uuid}`

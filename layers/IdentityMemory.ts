@@ -77,11 +77,17 @@ class Uses<Key> {
 }
 
 /** @since 0.12.0 @category conversions */
-export const principal = (user: UserName, role: Role, via: Principal["via"], tokenId: TokenId | null): Principal => ({
+export const principal = (
+  user: UserName,
+  role: Role,
+  via: Principal["via"],
+  token: { readonly id: TokenId; readonly name: string } | null
+): Principal => ({
   user,
   role,
   via,
-  tokenId
+  tokenId: token?.id ?? null,
+  ...(token === null ? {} : { tokenName: token.name })
 })
 
 /** In step with what is committed, as far as it is told: nothing, in the beginning. @since 0.12.0 @category constructors */
@@ -169,7 +175,7 @@ export const make = () => {
       const owner = users.get(token.owner)
       if (owner === undefined || owner.disabled) return Option.none()
       tokenUses.note(token.id, now)
-      return Option.some(principal(owner.name, lesser(token.role, owner.role), "token", token.id))
+      return Option.some(principal(owner.name, lesser(token.role, owner.role), "token", token))
     },
 
     bySession: (secret: Redacted.Redacted, now: number): Option.Option<Principal> => {

@@ -30,6 +30,7 @@ import {
   type ImageSource
 } from "../src/domain/Image.ts"
 import * as ImageHeader from "../src/domain/ImageHeader.ts"
+import * as Trail from "../src/observability/Trail.ts"
 import { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import { Inventory } from "../src/services/Inventory.ts"
 import { Ssh, type SshError } from "../src/services/Ssh.ts"
@@ -208,7 +209,7 @@ export const make = (open: OpenSource) =>
 
     const resolve = (image: Image) =>
       Effect.scoped(RcMap.get(readings, image.id)).pipe(
-        Effect.withSpan("ImageLibrary.resolve", { attributes: { imageId: image.id } })
+        Trail.span("ImageLibrary.resolve", { attributes: { imageId: image.id } })
       )
 
     const read = (image: Image, content: ImageContent): Stream.Stream<Uint8Array, ImageRefused> => {

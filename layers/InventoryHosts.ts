@@ -4,14 +4,17 @@
  * @since 0.12.0
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Errors from "../src/domain/Errors.ts"
-import { formatAddress } from "../src/domain/Host.ts"
+import { formatAddress, HostFacts } from "../src/domain/Host.ts"
 import type { HostId } from "../src/domain/Ids.ts"
 import type { Inventory } from "../src/services/Inventory.ts"
 import type { Database } from "./Database.ts"
 import * as Hosts from "./sql/Hosts.ts"
 import type { HostUsages } from "./sql/HostUsages.ts"
 import * as Rows from "./sql/Rows.ts"
+
+const sameFacts = Schema.equivalence(HostFacts)
 
 /** Calls of `Inventory`. @since 0.12.0 @category constructors */
 export const make = ({ sql }: Database["Type"], usages: HostUsages) => {
@@ -31,8 +34,11 @@ export const make = ({ sql }: Database["Type"], usages: HostUsages) => {
         const usage = usages.all.get(id)
         return usage === undefined ? new Errors.HostNotFound({ hostId: id }) : Effect.succeed(usage)
       }),
-    setHostFacts: Effect.fn("Inventory.setHostFacts")((id, facts) =>
-      changingSimply(
+    setHostFacts: Effect.fn("Inventory.setHostFacts")((id, facts) => {
+      // every host is asked again and again, and hardly ever says anything new
+      const before = usages.all.get(id)?.host.facts ?? null
+      if (before !== null && sameFacts(before, facts)) return Effect.void
+      return changingSimply(
         `keep what pm ${id} said of itself`,
         // a host that was dropped meanwhile has no use for them
         Effect.as(
@@ -41,7 +47,7 @@ export const make = ({ sql }: Database["Type"], usages: HostUsages) => {
           { result: undefined, hosts: [id] }
         )
       )
-    ),
+    }),
     setMaintenance: (id, on, check, confirm) =>
       Effect.withSpan(
         changing(

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import type { Drift } from "../src/domain/Drift.ts"
 import type { VmId } from "../src/domain/Ids.ts"
 import type { VmSeen } from "../src/domain/Vm.ts"
-import type { Inventory } from "../src/services/Inventory.ts"
+import * as Trail from "../src/observability/Trail.ts"
+import type { Inventory, Observation } from "../src/services/Inventory.ts"
 import type { Database } from "./Database.ts"
 import type { Noted } from "./sql/Observations.ts"
 import type { Tables } from "./sql/Tables.ts"
@@ -35,13 +36,33 @@ export const make = Effect.fnUntraced(function* (
     differing.delete(id)
   }
 
+  /** observations that are being written */
+  let writing = 0
+
+  /** As it was when it was last written: nothing of it is to be written again. */
+  const isKnown = ({ drift, seen, vmId }: Observation): boolean => {
+    const before = lastSeen.get(vmId)
+    return (
+      (seen === null || (before?.power === seen.power && before.reason === seen.reason)) &&
+      (drift === null || (drift.length === 0 && !differing.has(vmId)))
+    )
+  }
+
   const sights = yield* read("read what was seen of the VMs", observations.all)
   for (const { power, reason, since, vmId } of sights.seen) lastSeen.set(vmId, { power, reason, since })
   for (const [vmId, fields] of sights.drift) differing.set(vmId, fields)
 
   const service = {
-    observe: Effect.fn("Inventory.observe")((observed, now) =>
-      Effect.asVoid(writeSimply("remember what was seen of VMs", observations.observe(observed, now), remember))
+    observe: Trail.traced("Inventory.observe")((observed, now) =>
+      Effect.suspend(() => {
+        // what is being written may be something else
+        if (writing === 0 && observed.every(isKnown)) return Effect.void
+        writing++
+        return writeSimply("remember what was seen of VMs", observations.observe(observed, now), remember).pipe(
+          Effect.ensuring(Effect.sync(() => void writing--)),
+          Effect.asVoid
+        )
+      })
     ),
     // as it is at any moment: a copy of it would be made for each VM that is asked for
     seen: Effect.succeed(lastSeen),

@@ -13,6 +13,7 @@ import { changed as placed, ofType } from "../src/domain/Placement.ts"
 import * as Quota from "../src/domain/Quota.ts"
 import { changed, Vm, type VmState } from "../src/domain/Vm.ts"
 import type { Volume } from "../src/domain/Volume.ts"
+import * as Trail from "../src/observability/Trail.ts"
 import type { Inventory } from "../src/services/Inventory.ts"
 import { ById } from "./ById.ts"
 import type { Database } from "./Database.ts"
@@ -93,7 +94,7 @@ export const make = Effect.fnUntraced(function* (
     explained: (id) => read(`read why VM ${id} was placed where it was`, explanations.find(id)),
 
     beginOnVm: Effect.fn("Inventory.beginOnVm")(function* (vmId, kind, detail, confirm, check) {
-      const id = yield* Operations.freshId
+      const identified = yield* Operations.identified
       const now = yield* Clock.currentTimeMillis
       return yield* writeSimply(
         `begin ${kind} of VM ${vmId}`,
@@ -106,7 +107,7 @@ export const make = Effect.fnUntraced(function* (
           yield* vms.checkFree(vmId)
           if (check !== undefined) yield* check(vm)
           const begun = { kind, vmId, ...(detail === undefined ? {} : { detail }) }
-          const operation = yield* operations.insertAs(id, begun, now)
+          const operation = yield* operations.insertAs(identified, begun, now)
           if (confirm !== undefined) yield* confirm({ vm, operation })
           return operation
         })
@@ -219,11 +220,12 @@ export const make = Effect.fnUntraced(function* (
       )
     }),
 
-    cloudInit: Effect.fn("Inventory.cloudInit")((id) =>
+    cloudInit: Trail.traced("Inventory.cloudInit")((id) =>
       read(`read what VM ${id} is told by cloud-init`, cloudInits.find(id))
     ),
-    changeCloudInit: (vmId, decide, confirm) =>
-      writeSimply(
+    changeCloudInit: Effect.fn("Inventory.changeCloudInit")(function* (vmId, decide, confirm) {
+      const identified = yield* Operations.identified
+      return yield* writeSimply(
         `change what VM ${vmId} is told by cloud-init`,
         Effect.gen(function* () {
           const vm = yield* vms.present(vmId)
@@ -232,37 +234,40 @@ export const make = Effect.fnUntraced(function* (
           const after = yield* decide(before, vm)
           yield* cloudInits.put(vmId, after)
           const now = yield* Clock.currentTimeMillis
-          const operation = yield* operations.insert({ kind: "SetCloudInit", vmId }, now)
+          const operation = yield* operations.insertAs(identified, { kind: "SetCloudInit", vmId }, now)
           if (confirm !== undefined) yield* confirm({ vm, operation, cloudInit: { before, after } })
           return operation
         })
-      ).pipe(Effect.withSpan("Inventory.changeCloudInit")),
-
-    setVmState: Effect.fn("Inventory.setVmState")(function* (id, state) {
-      const now = yield* Clock.currentTimeMillis
-      yield* changingSimply(
-        `set VM ${id} to ${state}`,
-        Effect.gen(function* () {
-          const before = yield* Effect.orDie(vms.find(id))
-          // its reservation is gone, so it cannot come back
-          if (isOver(before.state) && !isOver(state)) {
-            return yield* Effect.dieMessage(`VM ${id} is ${before.state} and cannot become ${state}`)
-          }
-          const vm = yield* vms.setState(id, state, now)
-          if (!isOver(state)) return { result: { vm, released: [] }, hosts: [] }
-          yield* vms.release(id)
-          yield* tables.nics.dropAll(id)
-          yield* observations.forget(id)
-          yield* cloudInits.remove(id)
-          yield* explanations.remove(id)
-          return { result: { vm, released: yield* volumes.release(id, now) }, hosts: [vm.hostId] }
-        }),
-        ({ released, vm }) => {
-          remember(vm)
-          released.forEach(rememberVolume)
-        }
       )
     }),
+
+    setVmState: Trail.traced("Inventory.setVmState")(
+      Effect.fnUntraced(function* (id, state) {
+        const now = yield* Clock.currentTimeMillis
+        yield* changingSimply(
+          `set VM ${id} to ${state}`,
+          Effect.gen(function* () {
+            const before = yield* Effect.orDie(vms.find(id))
+            // its reservation is gone, so it cannot come back
+            if (isOver(before.state) && !isOver(state)) {
+              return yield* Effect.dieMessage(`VM ${id} is ${before.state} and cannot become ${state}`)
+            }
+            const vm = yield* vms.setState(id, state, now)
+            if (!isOver(state)) return { result: { vm, released: [] }, hosts: [] }
+            yield* vms.release(id)
+            yield* tables.nics.dropAll(id)
+            yield* observations.forget(id)
+            yield* cloudInits.remove(id)
+            yield* explanations.remove(id)
+            return { result: { vm, released: yield* volumes.release(id, now) }, hosts: [vm.hostId] }
+          }),
+          ({ released, vm }) => {
+            remember(vm)
+            released.forEach(rememberVolume)
+          }
+        )
+      })
+    ),
     setVmPower: Effect.fn("Inventory.setVmPower")(function* (id, power, sight) {
       const now = yield* Clock.currentTimeMillis
       yield* writeSimply(

@@ -19,6 +19,7 @@ import * as Stream from "effect/Stream"
 import { connect } from "node:net"
 import type { Duplex } from "node:stream"
 import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
+import { asked } from "../src/domain/HostCalls.ts"
 import * as Places from "../src/domain/Places.ts"
 import * as Unstacked from "../src/domain/Unstacked.ts"
 import type { Args, ProcedureName } from "../src/libvirt/Procedures.ts"
@@ -302,7 +303,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
       const answers = yield* ask(address, daemon)
       // null: it cannot be asked, which its sessions notice by themselves
       if (answers !== false || daemon.answered >= now) continue
-      const reason = `libvirt does not answer ${oldest.procedure}, nor anything else for ${Duration.format(answerWithin)}`
+      const reason = `libvirt does not answer when asked ${asked(oldest.procedure)}, nor anything else for ${Duration.format(answerWithin)}`
       yield* Effect.logWarning(reason).pipe(Effect.annotateLogs("host", formatAddress(address)))
       for (let index = 0; index <= askOn; index++) {
         const client = hostOf(address, index).client

@@ -23,6 +23,7 @@ import type { Host } from "../src/domain/Host.ts"
 import { type OperationId, VmId } from "../src/domain/Ids.ts"
 import type { Image, ImageContent } from "../src/domain/Image.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
+import * as Trail from "../src/observability/Trail.ts"
 import { Ceph, type CephError } from "../src/services/Ceph.ts"
 import { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
@@ -196,9 +197,11 @@ export const make: (
     const ensureContent = (image: Image, content: ImageContent): Effect.Effect<void, StorageError | ImageRefused> =>
       importing(content.sha256, copies.using(content.sha256)(send(image, content)))
 
-    const ensureImage = Effect.fn("Storage.ensureImage")(function* (_host: Host, image: Image) {
-      yield* ensureContent(image, yield* images.resolve(image))
-    })
+    const ensureImage = Trail.traced("Storage.ensureImage")(
+      Effect.fnUntraced(function* (_host: Host, image: Image) {
+        yield* ensureContent(image, yield* images.resolve(image))
+      })
+    )
 
     const listImages = Effect.fn("Storage.listImages")(function* (_host: Host) {
       const all = yield* ask("list its copies of images", ceph.list)
@@ -245,24 +248,26 @@ export const make: (
       return false
     })
 
-    const createRoot = Effect.fn("Storage.createRoot")(function* (host: Host, root: RootRequest) {
-      const { image, operationId, vmId } = root
-      const action = `create the root disk of vm-${vmId}`
-      const name = rootName(vmId)
-      const content = yield* images.resolve(image)
-      const disk = yield* access(host, action)
-      const wanted = { size: rootCapacity(root.size, content.virtualSize), image: imageName(content) }
-      yield* Effect.gen(function* () {
-        yield* ensureContent(image, content)
-        if (yield* isKept(action, root, wanted)) return
-        const part = `${name}.new-${operationId}`
-        yield* anew(action, part, ceph.clone({ image: wanted.image, snapshot: base }, part))
-        yield* ask(action, ceph.grow(part, wanted.size))
-        yield* setOwnership(action, part, { vm: vmId, operation: operationId })
-        yield* ask(action, ceph.rename(part, name))
-      }).pipe(copies.using(content.sha256))
-      return disk(name, rootSerial(vmId))
-    })
+    const createRoot = Trail.traced("Storage.createRoot")(
+      Effect.fnUntraced(function* (host: Host, root: RootRequest) {
+        const { image, operationId, vmId } = root
+        const action = `create the root disk of vm-${vmId}`
+        const name = rootName(vmId)
+        const content = yield* images.resolve(image)
+        const disk = yield* access(host, action)
+        const wanted = { size: rootCapacity(root.size, content.virtualSize), image: imageName(content) }
+        yield* Effect.gen(function* () {
+          yield* ensureContent(image, content)
+          if (yield* isKept(action, root, wanted)) return
+          const part = `${name}.new-${operationId}`
+          yield* anew(action, part, ceph.clone({ image: wanted.image, snapshot: base }, part))
+          yield* ask(action, ceph.grow(part, wanted.size))
+          yield* setOwnership(action, part, { vm: vmId, operation: operationId })
+          yield* ask(action, ceph.rename(part, name))
+        }).pipe(copies.using(content.sha256))
+        return disk(name, rootSerial(vmId))
+      })
+    )
 
     const openRoot = Effect.fn("Storage.openRoot")(function* (host: Host, vmId: VmId) {
       const action = `open the root disk of vm-${vmId}`

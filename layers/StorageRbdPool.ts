@@ -3,6 +3,7 @@
  *
  * @since 0.2.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
@@ -20,6 +21,9 @@ import type { DiskSource } from "../src/services/Hypervisor.ts"
 import type { Libvirt } from "../src/services/Libvirt.ts"
 import * as HostCalls from "./HostCalls.ts"
 import { type Options, patiently } from "./StorageDriver.ts"
+
+/** Milliseconds for which is believed what the cluster said of its monitors. */
+const fresh = 2000
 
 /** Where images say whose they are. */
 const ownershipKey = "vmfabric"
@@ -197,14 +201,28 @@ export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Opti
       serial
     })
 
-  const access = Effect.fnUntraced(function* (host: Host, action: string) {
+  /** what the cluster said of itself last, and when */
+  let described: { readonly cluster: Cluster; readonly at: number } | undefined
+
+  const describe = Effect.fnUntraced(function* (action: string) {
     const cluster = yield* ask(action, ceph.cluster)
+    described = { cluster, at: yield* Clock.currentTimeMillis }
+    return cluster
+  })
+
+  const access = Effect.fnUntraced(function* (host: Host, action: string) {
+    const cluster = yield* describe(action)
     yield* ensureSecret(host, action, cluster)
     return diskOf(cluster)
   })
 
-  /** The same on a host that is not asked, and may have no secret yet. */
-  const accessLater = (action: string) => Effect.map(ask(action, ceph.cluster), diskOf)
+  /** The same on a host that is not asked, and may have no secret yet: a cluster that was asked a moment ago is the same. */
+  const accessLater = (action: string) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      described !== undefined && now - described.at < fresh
+        ? Effect.succeed(diskOf(described.cluster))
+        : Effect.map(describe(action), diskOf)
+    )
 
   /** Whether the domain runs on the host with the image among its disks. */
   const runsWith = (host: Host, action: string, domainName: string, image: string): Effect.Effect<boolean, HostError> =>

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Host } from "../src/domain/Host.ts"
 import type { OperationId, VmId } from "../src/domain/Ids.ts"
+import * as Trail from "../src/observability/Trail.ts"
 import type { Ceph } from "../src/services/Ceph.ts"
 import type { SeedRequest } from "../src/services/Storage.ts"
 import { seedCapacity, type SeedPart, seedSerial } from "./StorageDriver.ts"
@@ -16,35 +17,38 @@ const imageName = (vmId: VmId): string => `vm-${vmId}-seed`
 
 /** The part of the driver that is about seeds. @since 0.6.0 @category constructors */
 export const make = (ceph: Ceph["Type"], pool: RbdPool): SeedPart => {
-  const { access, accessLater, anew, ask, look, refuseForeign, remove, setOwnership } = pool
+  const { accessLater, anew, ask, look, refuseForeign, remove, setOwnership } = pool
 
-  const writeSeed = Effect.fn("Storage.writeSeed")(function* (host: Host, seed: SeedRequest) {
-    const { content, operationId, replaces, vmId } = seed
-    const name = imageName(vmId)
-    const action = `write the seed of vm-${vmId}`
-    const disk = yield* access(host, action)
-    const found = yield* look(action, name)
-    if (Option.isNone(found)) {
-      // it gets its name last, so whatever has one is whole
-      const part = `${name}.new-${operationId}`
-      yield* anew(action, part, ceph.create(part, seedCapacity))
-      yield* ask(action, ceph.write(part, content))
-      yield* setOwnership(action, part, { vm: vmId, operation: operationId })
-      yield* ask(action, ceph.rename(part, name))
+  const writeSeed = Trail.traced("Storage.writeSeed")(
+    Effect.fnUntraced(function* (_host: Host, seed: SeedRequest) {
+      const { content, operationId, replaces, vmId } = seed
+      const name = imageName(vmId)
+      const action = `write the seed of vm-${vmId}`
+      // the host has its secret from the root disk, which is there before
+      const disk = yield* accessLater(action)
+      const found = yield* look(action, name)
+      if (Option.isNone(found)) {
+        // it gets its name last, so whatever has one is whole
+        const part = `${name}.new-${operationId}`
+        yield* anew(action, part, ceph.create(part, seedCapacity))
+        yield* ask(action, ceph.write(part, content))
+        yield* setOwnership(action, part, { vm: vmId, operation: operationId })
+        yield* ask(action, ceph.rename(part, name))
+        return disk(name, seedSerial(vmId))
+      }
+      const ours = replaces
+        ? Option.exists(ownershipOf(found.value), ({ vm }) => vm === vmId)
+        : isMadeBy(found.value, operationId)
+      if (!ours) {
+        return yield* refuseForeign(action, `image ${name}`)
+      }
+      // nothing of what was there before stays behind its end: it may have been somebody's secret
+      const whole = new Uint8Array(found.value.size)
+      whole.set(content)
+      yield* ask(action, ceph.write(name, whole))
       return disk(name, seedSerial(vmId))
-    }
-    const ours = replaces
-      ? Option.exists(ownershipOf(found.value), ({ vm }) => vm === vmId)
-      : isMadeBy(found.value, operationId)
-    if (!ours) {
-      return yield* refuseForeign(action, `image ${name}`)
-    }
-    // nothing of what was there before stays behind its end: it may have been somebody's secret
-    const whole = new Uint8Array(found.value.size)
-    whole.set(content)
-    yield* ask(action, ceph.write(name, whole))
-    return disk(name, seedSerial(vmId))
-  })
+    })
+  )
 
   const deleteSeed = Effect.fn("Storage.deleteSeed")(function* (_host: Host, vmId: VmId, madeBy?: OperationId) {
     const action = `delete the seed of vm-${vmId}`

@@ -735,6 +735,42 @@ const requiringTypes = Effect.gen(function* () {
   yield* sql`alter table instance_types add column requires text`
 })
 
+/**
+ * Who asked for an operation, by name, with which token, or why the controller began it by itself. What is there already says nothing of that. Whoever
+ * follows operations is told, too.
+ */
+const authors = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table operations add column user text`
+  yield* sql`alter table operations add column token text`
+  yield* sql`alter table operations add column cause text`
+  yield* sql`create index operations_user on operations (user, seq) where user is not null`
+  const about = "operation_id, vm_id, volume_id, snapshot_id"
+  const told = (on: string, name: string, type: string, more = "") =>
+    Effect.zipRight(
+      sql.unsafe(`drop trigger event_operation_${name}`),
+      sql.unsafe(`create trigger event_operation_${name} after ${on} begin
+    insert into events (type, ${about}, data)
+    values ('${type}', new.id, new.vm_id, new.volume_id, new.snapshot_id,
+      json_object('kind', new.kind, 'state', new.state, 'error', new.error,
+        'cancelAsked', json(iif(new.cancel_asked, 'true', 'false')), 'user', new.user, 'cause', new.cause${more}));
+  end`)
+    )
+  yield* told("insert on operations", "created", "operation.created")
+  yield* told(
+    `update of state, error, cancel_asked on operations
+    when old.state is not new.state or old.error is not new.error or old.cancel_asked is not new.cancel_asked`,
+    "changed",
+    "operation.changed"
+  )
+  yield* told(
+    "update of retried_by on operations when old.retried_by is not new.retried_by",
+    "retried",
+    "operation.changed",
+    ", 'retriedBy', new.retried_by"
+  )
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -761,7 +797,8 @@ export const migrations = {
   "0024_keyed_things": keyedThings,
   "0025_quotas": quotas,
   "0026_askers": askers,
-  "0027_requiring_types": requiringTypes
+  "0027_requiring_types": requiringTypes,
+  "0028_authors": authors
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

@@ -8,6 +8,8 @@ import * as Option from "effect/Option"
 import { OperationId } from "../../src/domain/Ids.ts"
 import { Operation } from "../../src/domain/Operation.ts"
 import * as Uuid from "../../src/domain/Uuid.ts"
+import { authorship } from "../../src/fabric/Asker.ts"
+import type { Authorship } from "../../src/services/Author.ts"
 import type { Database } from "../Database.ts"
 import * as Rows from "./Rows.ts"
 
@@ -21,17 +23,31 @@ export interface NewOperation extends Pick<Operation, "kind" | "vmId"> {
 const first = (rows: ReadonlyArray<Rows.Row>): Effect.Effect<Operation | null> =>
   rows[0] === undefined ? Effect.succeed(null) : Rows.operations.one(rows[0])
 
-/** @since 0.3.0 @category constructors */
-export const freshId: Effect.Effect<OperationId> = Effect.map(Uuid.make, (uuid) => OperationId.make(uuid))
+/** What an operation has of whoever begins it. @since 0.13.0 @category models */
+export interface Identified extends Authorship {
+  readonly id: OperationId
+}
+
+/** Made by whoever begins it: where the writer itself runs a body, it knows nothing of who asks. @since 0.13.0 @category constructors */
+export const identified: Effect.Effect<Identified> = Effect.zipWith(Uuid.make, authorship, (uuid, author) => ({
+  id: OperationId.make(uuid),
+  ...author
+}))
 
 /** @since 0.3.0 @category constructors */
 export const make = (statement: Database["Type"]["statement"]) => {
   const insertRow = statement(`insert into operations
-    (id, kind, vm_id, volume_id, snapshot_id, detail, state, created_at) values (?, ?, ?, ?, ?, ?, 'pending', ?)`)
+    (id, kind, vm_id, volume_id, snapshot_id, detail, user, token, cause, state, created_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?)`)
 
-  const insertAs = Effect.fnUntraced(function* (id: OperationId, operation: NewOperation, now: number) {
+  const insertAs = Effect.fnUntraced(function* (
+    { id, user, token, cause }: Identified,
+    operation: NewOperation,
+    now: number
+  ) {
     const { detail = {}, kind, snapshotId = null, vmId, volumeId = null } = operation
-    yield* insertRow(id, kind, vmId, volumeId, snapshotId, Rows.encodeOperationDetail(detail), now)
+    const text = Rows.encodeOperationDetail(detail)
+    yield* insertRow(id, kind, vmId, volumeId, snapshotId, text, user, token, cause, now)
     return new Operation(
       {
         id,
@@ -48,13 +64,17 @@ export const make = (statement: Database["Type"]["statement"]) => {
         outcome: null,
         replacedBy: null,
         retryOf: null,
-        retriedBy: null
+        retriedBy: null,
+        user,
+        token,
+        cause
       },
       { disableValidation: true }
     )
   })
 
-  const insert = (operation: NewOperation, now: number) => Effect.flatMap(freshId, (id) => insertAs(id, operation, now))
+  const insert = (operation: NewOperation, now: number) =>
+    Effect.flatMap(identified, (made) => insertAs(made, operation, now))
 
   const setOutcome = statement("update operations set outcome = ? where id = ?")
   const setReplaced = statement("update operations set replaced_by = ? where id = ?")
@@ -73,9 +93,9 @@ export const make = (statement: Database["Type"]["statement"]) => {
 
   return {
     byId: (id: OperationId) => Effect.map(Effect.flatMap(selectById(id), first), Option.fromNullable),
-    /** A pending operation. `now` in milliseconds since 1970. */
+    /** A pending operation, in a body that its caller runs. `now` in milliseconds since 1970. */
     insert,
-    /** The same, with an id that was made before. */
+    /** The same in any body, with what was made before. */
     insertAs,
     /** `by` does anew what `id` could not do. */
     replace: (id: OperationId, by: OperationId) => setReplaced(by, id),

@@ -370,7 +370,8 @@ export const volumes = tableOf("volumes", "id", VolumeRow, (columns) => new Volu
 
 const SnapshotRow = Schema.Struct({
   ...Snapshot.fields,
-  volumeId: Schema.propertySignature(Snapshot.fields.volumeId).pipe(Schema.fromKey("volume_id"))
+  volumeId: Schema.propertySignature(Snapshot.fields.volumeId).pipe(Schema.fromKey("volume_id")),
+  createdAt: Schema.propertySignature(Snapshot.fields.createdAt).pipe(Schema.fromKey("created_at"))
 })
 /** @since 0.2.0 @category rows */
 export const snapshots = tableOf("snapshots", "id", SnapshotRow, (columns) => new Snapshot(columns, unchecked))
@@ -397,12 +398,15 @@ const OperationRow = Schema.Struct({
   outcome: Schema.NullOr(Schema.String),
   replacedBy: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("replaced_by")),
   retryOf: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("retry_of")),
-  retriedBy: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("retried_by"))
+  retriedBy: Schema.propertySignature(Schema.NullOr(Ids.OperationId)).pipe(Schema.fromKey("retried_by")),
+  user: Schema.NullOr(UserName),
+  token: Schema.NullOr(Schema.String),
+  cause: Schema.NullOr(Schema.String)
 })
 /** The columns an operation is read from. @since 0.2.0 @category rows */
 export const operationColumns =
   "id, kind, vm_id, volume_id, snapshot_id, detail, state, error, cancel_asked, created_at, finished_at, outcome, replaced_by, " +
-  "retry_of, retried_by"
+  "retry_of, retried_by, user, token, cause"
 /** @since 0.1.0 @category rows */
 export const operations = tableOf("operations", "id", OperationRow, (columns) => new Operation(columns, unchecked))
 

@@ -43,7 +43,7 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
   const columns = sql.literal(
     "id, name, size, driver, host_id, state, vm_id, target, source_id, pristine, release_asked, purge_at, owner"
   )
-  const snapshotColumns = sql.literal("id, volume_id, name, size, state")
+  const snapshotColumns = sql.literal("id, volume_id, name, size, state, created_at")
   const live = sql.literal("state not in ('purged', 'failed')")
   const snapshotLive = sql.literal("state not in ('destroyed', 'failed')")
 

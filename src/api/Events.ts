@@ -29,7 +29,7 @@ export const Event = Schema.Struct({
   data: field(
     Domain.Event.fields.data,
     "what it is now: of a VM `name`, `state`, `hostId`; of what is seen of one `power`, `reason`, and of its drift `count` and `fields`, the names with commas between them; of a volume or a " +
-      "snapshot `name`, `size` (GiB), `state`; of an operation `kind`, `state`, `error`, `cancelAsked`; of an image `name`, `state`, `reason`; of a host `status`, `reason`, or " +
+      "snapshot `name`, `size` (GiB), `state`; of an operation `kind`, `state`, `error`, `cancelAsked`, `user`, `cause`; of an image `name`, `state`, `reason`; of a host `status`, `reason`, or " +
       "`maintenance`, or `name` when it is added, removed, or its settings are others"
   )
 }).annotations({ identifier: "Event", description: "Something that happened." })

@@ -8,6 +8,7 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
+import { UserName } from "../domain/Identity.ts"
 import * as Ids from "../domain/Ids.ts"
 import { OperationKind, OperationState } from "../domain/Operation.ts"
 import { documented, field, Flag, id, Int, listOf, oneOf, optional, paging, strict, Time } from "./Common.ts"
@@ -24,6 +25,7 @@ const OperationId = Ids.OperationId.annotations({ message: () => ({ message: "ex
 export const Progress = Schema.Struct({
   phase: field(Schema.Literal("do", "undo"), "`undo`: after a failure or a cancel, what it made is removed again"),
   step: field(Schema.String, "name of the step it is at"),
+  description: optional(Schema.String, "what that step does, one sentence; of an undo: what is undone"),
   number: field(Int, "of that step, from 1 on"),
   of: field(Int, "how many steps there are"),
   percent: field(Schema.NullOr(Schema.Number), "of that step; null: not known"),
@@ -60,6 +62,18 @@ export const Operation = Schema.Struct({
     Schema.NullOr(OperationId),
     "the operation that is its retry, of which there is at most one; null: there is none"
   ),
+  user: optional(
+    Schema.NullOr(UserName),
+    "who asked for it; null: nobody that is known, as when the controller began it by itself, and of all from before version 0.13"
+  ),
+  token: optional(
+    Schema.NullOr(Schema.String),
+    "name that the token had which it was asked for with; null: without a token"
+  ),
+  cause: optional(
+    Schema.NullOr(Schema.String),
+    "why the controller began it by itself, and by which policy, as in `its onCrash is restart, and the guest crashed`; null: it did not"
+  ),
   progress: field(Schema.NullOr(Progress), "null: it has ended, or has not been taken up yet")
 }).annotations({
   identifier: "Operation",
@@ -81,7 +95,19 @@ export const Operation = Schema.Struct({
       replacedBy: null,
       retryOf: null,
       retriedBy: null,
-      progress: { phase: "do", step: "image", number: 1, of: 5, percent: 40, tries: 1, waiting: null }
+      user: UserName.make("ada"),
+      token: null,
+      cause: null,
+      progress: {
+        phase: "do",
+        step: "image",
+        description: "Send image 100 (ubuntu) to where root@h1 uses it, unless it is there.",
+        number: 1,
+        of: 5,
+        percent: 40,
+        tries: 1,
+        waiting: null
+      }
     }
   ]
 })
@@ -134,6 +160,7 @@ export const group = HttpApiGroup.make("operations")
           volume: optional(id(Ids.VolumeId), "only those about this volume"),
           kind: optional(Kind, "only those of this kind"),
           state: optional(State, "only those in this state"),
+          user: optional(UserName, "only those that this user asked for"),
           ended: optional(Flag, "`true`: only those that have ended; `false`: only those that have not")
         }).annotations(strict)
       )

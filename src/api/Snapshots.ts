@@ -6,10 +6,11 @@
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as OpenApi from "@effect/platform/OpenApi"
+import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Ids from "../domain/Ids.ts"
 import * as Domain from "../domain/Volume.ts"
-import { acting, changing, documented, field, id, listOf, Name, strict } from "./Common.ts"
+import { acting, changing, documented, field, id, listOf, Name, optional, strict, Time } from "./Common.ts"
 import { begun, planning } from "./Plans.ts"
 import * as Problem from "./Problem.ts"
 
@@ -19,14 +20,25 @@ export const Snapshot = Schema.Struct({
   volumeId: Ids.VolumeId,
   name: Name,
   size: field(Domain.VolumeSize, "GiB the volume had"),
-  state: Domain.SnapshotState
+  state: Domain.SnapshotState,
+  createdAt: optional(
+    Time,
+    "when it was asked for: what it holds is of the moment when its operation took it, which is later only where that had to wait"
+  )
 }).annotations({ identifier: "Snapshot", description: "A volume's content at one moment." })
 /** @since 0.4.0 @category schemas */
 export type Snapshot = typeof Snapshot.Type
 
 /** @since 0.4.0 @category schemas */
 export const SnapshotList = listOf(Snapshot, "SnapshotList", [
-  { id: Ids.SnapshotId.make(5), volumeId: Ids.VolumeId.make(3), name: "monday", size: 100, state: "ready" }
+  {
+    id: Ids.SnapshotId.make(5),
+    volumeId: Ids.VolumeId.make(3),
+    name: "monday",
+    size: 100,
+    state: "ready",
+    createdAt: DateTime.unsafeMake("2026-01-02T03:04:05.006Z")
+  }
 ])
 
 /** @since 0.4.0 @category schemas */

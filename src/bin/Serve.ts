@@ -85,6 +85,11 @@ const imagesOf = (config: AppConfig.AppConfig["Type"], fleet: "real" | "simulate
 const real = (paths: InputFiles.InputPaths, config: AppConfig.AppConfig["Type"]) =>
   Effect.gen(function* () {
     const files = yield* InputFiles.read(paths)
+    if (files.fleet.hosts.length === 0) {
+      yield* Effect.log(
+        `${paths.machines} names no machine, so the hosts are those that were added: with vmfabric host add root@h1, or on the page Hosts of /ui`
+      )
+    }
     const agentSocket = yield* Config.option(Config.string("SSH_AUTH_SOCK"))
     const ssh = SshLive.layer({
       keyFile: config.sshKey,

@@ -133,6 +133,17 @@ export const make = Effect.fn("Ceph.connect")(function* (
 
   // ---- asking
 
+  /** Asked for in the same moment, to go out together: each write is a packet of its own, sealed and sent. */
+  let leaving: Array<Uint8Array> = []
+  const leave = () => {
+    const lines = leaving
+    leaving = []
+    if (lostBy === undefined) duplex.write(Buffer.concat(lines))
+  }
+  const post = (line: Uint8Array) => {
+    if (leaving.push(line) === 1) queueMicrotask(leave)
+  }
+
   /** Undefined: it was not sent. */
   const send = <A, R>(
     request: Protocol.Request<A, R>,
@@ -166,7 +177,7 @@ export const make = Effect.fn("Ceph.connect")(function* (
       fail: (failure) => resume(Effect.fail(failure))
     }
     calls.set(id, call)
-    duplex.write(line.value)
+    post(line.value)
     return call
   }
 

@@ -216,7 +216,13 @@ export const noun: Verb.Noun = {
       run: ({ watch }) =>
         Effect.gen(function* () {
           const { hosts } = yield* client
-          yield* Pages.whole(view, watch, { types }, "there are no hosts", hosts.listHosts({ withResponse: true }))
+          yield* Pages.whole(
+            view,
+            watch,
+            { types },
+            "there are no hosts: vmfabric host add root@h1 adds one",
+            hosts.listHosts({ withResponse: true })
+          )
         })
     }),
     Verb.make({

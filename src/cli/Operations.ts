@@ -8,6 +8,7 @@ import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import { Kind, type Operation, State, type Step } from "../api/Operations.ts"
+import { byWhom } from "../domain/Operation.ts"
 import { type Answer, answered, ask, list, note, one, time, toneOf, type View } from "./Output.ts"
 import * as Pages from "./Pages.ts"
 import * as Progress from "./Progress.ts"
@@ -37,10 +38,14 @@ export const view: View<Operation> = {
       title: "STEP",
       of: ({ progress }) => (progress === null ? null : `${progress.number}/${progress.of} ${progress.step}`)
     },
+    { title: "BY", of: byWhom },
     { title: "CREATED", of: ({ createdAt }) => time(createdAt) },
     { title: "ERROR", of: ({ error }) => error },
+    { title: "TOKEN", of: ({ token = null }) => token, wide: true },
+    { title: "CAUSE", of: ({ cause = null }) => cause, wide: true },
     { title: "OUTCOME", of: ({ outcome }) => outcome, wide: true },
     { title: "ENDED", of: ({ endedAt }) => time(endedAt), wide: true },
+    { title: "DOES", of: ({ progress }) => progress?.description ?? null, wide: true },
     { title: "WAITS", of: ({ progress }) => progress?.waiting ?? null, wide: true },
     { title: "CANCEL ASKED", of: ({ cancelAsked }) => cancelAsked, wide: true },
     { title: "REPLACED BY", of: ({ replacedBy }) => replacedBy, wide: true },
@@ -126,11 +131,12 @@ const verbs: ReadonlyArray<Verb.Verb> = [
       volume: Options.optional(Verb.text("volume", "VOLUME", "Only those about this volume.")),
       kind: Options.optional(Verb.choice("kind", Kind.literals, "Only those of this kind.")),
       state: Options.optional(Verb.choice("state", State.literals, "Only those in this state.")),
+      user: Options.optional(Verb.text("user", "USER", "Only those that this user asked for.")),
       ended: Options.optional(Verb.choice("ended", ["true", "false"], "Only those that have ended, or that have not.")),
       watch: Verb.watch
     }),
     args: Args.none,
-    run: ({ ended, kind, page, state, vm, volume, watch }) =>
+    run: ({ ended, kind, page, state, user, vm, volume, watch }) =>
       Effect.gen(function* () {
         const { client } = yield* Session
         const { operations } = yield* client
@@ -139,6 +145,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
           ...(yield* Resolve.maybe("volume", volume, Resolve.volume)),
           ...Verb.given("kind", kind),
           ...Verb.given("state", state),
+          ...(yield* Resolve.maybe("user", user, Resolve.user)),
           ...(ended._tag === "None" ? {} : { ended: ended.value === "true" })
         }
         yield* Pages.show(

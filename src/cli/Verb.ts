@@ -118,7 +118,8 @@ export const switches = [
   "anywhere",
   "no-group",
   "no-rules",
-  "repair"
+  "repair",
+  "all-types"
 ] as const
 
 /** @since 0.5.0 @category options */

@@ -46,7 +46,8 @@ const snapshotView: View<Snapshot> = {
     { title: "NAME", of: ({ name }) => name },
     { title: "VOLUME", of: ({ volumeId }) => volumeId },
     { title: "SIZE GIB", of: ({ size }) => size },
-    { title: "STATE", of: ({ state }) => state, tone: ({ state }) => toneOf(state) }
+    { title: "STATE", of: ({ state }) => state, tone: ({ state }) => toneOf(state) },
+    { title: "CREATED", of: ({ createdAt = null }) => time(createdAt) }
   ]
 }
 

@@ -146,13 +146,22 @@ export const noun: Verb.Noun = {
       endpoints: ["changeWebhook"],
       options: Options.all({
         address: Options.optional(Verb.text("address", "URL", "Where events go from now on.")),
-        types
+        types,
+        all: Verb.toggle("all-types", "Events of every type from now on.")
       }),
       args: word,
-      run: ({ address, types }, text) =>
+      run: ({ address, all, types }, text) =>
         Effect.gen(function* () {
+          if (all && types.length > 0) {
+            return yield* new Refused({
+              why: "usage",
+              message: "--type and --all-types are given both: which events are to go there?",
+              field: "all-types"
+            })
+          }
           const [id, webhooks] = yield* existing(text)
-          const payload = { ...Verb.given("url", address), ...(types.length === 0 ? {} : { types }) }
+          const asked = all ? { types: null } : types.length === 0 ? {} : { types }
+          const payload = { ...Verb.given("url", address), ...asked }
           yield* ask(view, webhooks.changeWebhook({ path: { id }, payload, withResponse: true }))
         })
     }),

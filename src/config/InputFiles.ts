@@ -178,11 +178,11 @@ const keyValues = (
   return { pairs, faults }
 }
 
-/** Runs `entry` on every line, collects values and problems, and refuses what `identities` says was there before. */
+/** Runs `entry` on every line, collects values and problems, and refuses what `identities` says was there before. `empty` null: there need be none. */
 const parseLines = <A>(
   file: string,
   text: string,
-  empty: Fault,
+  empty: Fault | null,
   entry: (words: readonly [string, ...Array<string>], faults: Array<Fault>) => A | undefined,
   identities: (value: A) => ReadonlyArray<readonly [identity: string, said: string]>
 ): Parsed<Located<A>> => {
@@ -207,7 +207,7 @@ const parseLines = <A>(
     }
     for (const fault of faults) problems.push({ file, line, ...fault })
   }
-  if (lines.length === 0) problems.push({ file, ...empty })
+  if (lines.length === 0 && empty !== null) problems.push({ file, ...empty })
   return conclude(found, problems)
 }
 
@@ -297,7 +297,7 @@ const isPath = Schema.is(Host.HostConfig.fields.path)
 const limitUnits: Record<Resources.Name, string> = { cpu: "vCPUs", ram: "MiB", disk: "GiB" }
 
 /**
- * The machine file: `user@host[:port]`, then `key=value` words.
+ * The machine file: `user@host[:port]`, then `key=value` words. One that names no machine is as good as any.
  *
  * | key | value | absent |
  * |---|---|---|
@@ -317,7 +317,8 @@ export const parseMachines = (text: string, file = "physicalMachine_file"): Pars
     parseLines(
       file,
       text,
-      { problem: "it names no machine", expected: `at least one line with ${addressForm}` },
+      // on the first day of a fabric there may be none yet: hosts can be added later
+      null,
       machine,
       (host) => [[endpoint(host.address), `${host.address.host} with port ${host.address.port}`]]
     )

@@ -105,7 +105,8 @@ export class NoFeasibleHost extends Schema.TaggedError<NoFeasibleHost>()("NoFeas
 
   override get message(): string {
     const { problem } = this
-    if (this.refusals.length === 0) return `${problem}: the fabric has no hosts`
+    if (this.refusals.length === 0)
+      return `${problem}: the fabric has no hosts yet, and POST /api/v1/hosts or vmfabric host add adds one`
     return `${problem}: ${together(this.refusals, this.ruled === true ? named : numbered)}`
   }
 

@@ -80,7 +80,8 @@ export class Token extends Schema.Class<Token>("Token")({
 }) {}
 
 /**
- * Who a request is from. `via`: `loopback` is whoever is on this machine while nobody could sign in; `tokenId` null without a token.
+ * Who a request is from. `via`: `loopback` is whoever is on this machine while nobody could sign in; `tokenId` null without a token, and `tokenName`
+ * is what that one is called.
  *
  * @since 0.4.0 @category models
  */
@@ -89,6 +90,7 @@ export interface Principal {
   readonly role: Role
   readonly via: "loopback" | "token" | "session"
   readonly tokenId: TokenId | null
+  readonly tokenName?: string | null
 }
 
 /** One line of the audit log. @since 0.4.0 @category models */

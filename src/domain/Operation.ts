@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { DriftKind } from "./Drift.ts"
+import { UserName } from "./Identity.ts"
 import * as Ids from "./Ids.ts"
 import { NetworkName, Vlan } from "./Network.ts"
 import { LinkState, MacAddress, NicId, NicModel } from "./Nic.ts"
@@ -139,6 +140,21 @@ export class Operation extends Schema.Class<Operation>("Operation")({
   retriedBy: Schema.NullOr(Ids.OperationId).pipe(
     Schema.propertySignature,
     Schema.withConstructorDefault(() => null)
+  ),
+  /** who asked for it; null: nobody that is known, as of those from before version 0.13 */
+  user: Schema.NullOr(UserName).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  ),
+  /** name that the token had which that was asked with; null: it was asked without one */
+  token: Schema.NullOr(Schema.String).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  ),
+  /** why the controller began it by itself, one clause; null: it did not, or it is from before version 0.13 */
+  cause: Schema.NullOr(Schema.String).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
   )
 }) {
   get ended(): boolean {
@@ -147,7 +163,7 @@ export class Operation extends Schema.Class<Operation>("Operation")({
 }
 
 /**
- * How far an operation is: step `number` of `of`, by name. `percent` of that step, where it is known. `waiting`: what it waits for, in words; null: it
+ * How far an operation is: step `number` of `of`, by name, and what that does (of an undo: what is undone), one sentence. `percent` of that step, where it is known. `waiting`: what it waits for, in words; null: it
  * does not wait.
  *
  * @since 0.3.0 @category models
@@ -155,6 +171,8 @@ export class Operation extends Schema.Class<Operation>("Operation")({
 export interface Progress {
   readonly phase: "do" | "undo"
   readonly step: string
+  /** @since 0.13.0 */
+  readonly description: string
   readonly number: number
   readonly of: number
   readonly percent: number | null
@@ -185,4 +203,22 @@ export interface StepReport {
 export interface OperationReport {
   readonly operation: Operation
   readonly progress: Progress | null
+}
+
+/** As a client knows it: a controller before version 0.13 says nothing of it. */
+type ByWhom = { readonly [Name in "user" | "token" | "cause"]?: Operation[Name] }
+
+/** Who an operation is by, in a word: a user's name, or `controller`; null: it is not known. @since 0.13.0 @category formatting */
+export const byWhom = ({ cause = null, user = null }: ByWhom): string | null =>
+  user ?? (cause === null ? null : "controller")
+
+/**
+ * The same, with all that is known of it: `ada, with the token deploy`, or `the controller by itself: its onCrash is restart, and the guest crashed`.
+ *
+ * @since 0.13.0 @category formatting
+ */
+export const byWhomAndWhy = ({ cause = null, token = null, user = null }: ByWhom): string | null => {
+  const asked = user === null ? null : token === null ? user : `${user}, with the token ${token}`
+  if (cause === null) return asked
+  return asked === null ? `the controller by itself: ${cause}` : `${asked}; the controller began it anew: ${cause}`
 }

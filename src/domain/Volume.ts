@@ -112,5 +112,7 @@ export class Snapshot extends Schema.Class<Snapshot>("Snapshot")({
   name: VolumeName,
   /** GiB the volume had */
   size: VolumeSize,
-  state: SnapshotState
+  state: SnapshotState,
+  /** milliseconds since 1970: when it was asked for */
+  createdAt: Schema.Int
 }) {}

@@ -14,6 +14,7 @@ import type { Vm } from "../domain/Vm.ts"
 import { type Volume, volumeOfAlias } from "../domain/Volume.ts"
 import * as NicSaga from "../operations/NicSaga.ts"
 import * as VolumeSaga from "../operations/VolumeSaga.ts"
+import { byItself } from "../services/Author.ts"
 import { type HostEvent, HostMonitor } from "../services/HostMonitor.ts"
 import { type DiskPresence, Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory } from "../services/Inventory.ts"
@@ -57,7 +58,9 @@ const make = Effect.gen(function* () {
   const finish = ({ finish, what }: Asked) =>
     Effect.zipRight(
       Effect.logInfo(`the guest has let go of ${what} after all`),
-      Effect.catchAll(finish, (error) => Effect.logWarning(`finishing the detach of ${what} failed: ${error.message}`))
+      Effect.catchAll(byItself(`the guest has let go of ${what} after all`)(finish), (error) =>
+        Effect.logWarning(`finishing the detach of ${what} failed: ${error.message}`)
+      )
     )
 
   /** Finished when the running domain no longer has it. */

@@ -35,11 +35,12 @@ import {
   VmName
 } from "../domain/Vm.ts"
 import * as Refusals from "../scheduler/Refusals.ts"
+import { Author } from "../services/Author.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { type HostUsage, Inventory, type NewSettings, type RequestKey, type VmBegun } from "../services/Inventory.ts"
 import { Operations } from "../services/Operations.ts"
 import { Storage } from "../services/Storage.ts"
-import { Asker } from "./Asker.ts"
+import { Asker, authorship } from "./Asker.ts"
 import * as Begun from "./Begun.ts"
 import * as Candidates from "./Candidates.ts"
 import * as Facts from "./Facts.ts"
@@ -417,6 +418,20 @@ export const layer = Layer.effect(
         )
       )
 
+    /** Whoever asked for it, and why the controller does it once more: `failure` is of the try before; undefined: it is the first one. */
+    const anew = (failure: string | undefined) =>
+      Effect.map(
+        authorship,
+        (author) =>
+          <A, E>(admitted: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+            failure === undefined
+              ? admitted
+              : Effect.provideService(admitted, Author, {
+                  ...author,
+                  cause: `it could not be made where it was: ${failure}`
+                })
+      )
+
     /** Admits and drives. */
     const attempt = (
       request: Wanted,
@@ -426,9 +441,10 @@ export const layer = Layer.effect(
     ): Effect.Effect<Vm, CreateError> =>
       Effect.gen(function* () {
         const asked = yield* admission(request, key, lost, replaces)
+        const by = yield* anew([...lost.values()].at(-1))
         // admitted and started as one: an interrupted caller must not leave an operation that nobody drives
         const admitted = yield* Effect.uninterruptible(
-          Effect.tap(inventory.admit(asked.request, asked.place, asked.confirm), ({ operation }) =>
+          Effect.tap(by(inventory.admit(asked.request, asked.place, asked.confirm)), ({ operation }) =>
             Begun.start(operations, operation)
           )
         )

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type { VolumeId } from "../domain/Ids.ts"
+import { byItself } from "../services/Author.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Volumes } from "./Volumes.ts"
 
@@ -25,9 +26,10 @@ const make = Effect.gen(function* () {
       Effect.annotateLogs({ volumeid: id })
     )
 
+  const inTime = byItself("its time in the trash is over")
   const emptyTrash = Effect.gen(function* () {
     const due = yield* inventory.volumesToPurge(yield* Clock.currentTimeMillis)
-    yield* Effect.forEach(due, (id) => quietly(id, "emptying the trash", volumes.purge(id)), {
+    yield* Effect.forEach(due, (id) => quietly(id, "emptying the trash", inTime(volumes.purge(id))), {
       concurrency: 4,
       discard: true
     })

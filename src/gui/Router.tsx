@@ -90,7 +90,7 @@ const operations = createRoute({
   getParentRoute,
   path: "/operations",
   component: OperationsPage,
-  validateSearch: some("kind", "state", "vm")
+  validateSearch: some("kind", "state", "vm", "user")
 })
 const oneOperation = createRoute({ getParentRoute, path: "/operations/$id", component: OneOperationPage })
 const events = createRoute({

@@ -25,6 +25,7 @@ import { cookieName } from "../api/Session.ts"
 import type { PersistenceError } from "../domain/Errors.ts"
 import { allows, localUser, type Principal, type Role } from "../domain/Identity.ts"
 import { Asker } from "../fabric/Asker.ts"
+import { Author } from "../services/Author.ts"
 import { Identity } from "../services/Identity.ts"
 import * as Connection from "./Connection.ts"
 import { Limits } from "./Limits.ts"
@@ -337,9 +338,15 @@ const clientWentAway = 499
 
 const notAdmitted = Effect.succeed(false)
 
-/** What handlers and use cases know of whoever asks. */
-const asking = (principal: Principal | null) =>
-  Context.make(CurrentPrincipal, principal).pipe(Context.add(Asker, principal?.user ?? null))
+/** What handlers and use cases know of whoever asks. @since 0.13.0 @category context */
+export const asking = (principal: Principal | null) =>
+  Context.make(CurrentPrincipal, principal).pipe(
+    Context.add(Asker, principal?.user ?? null),
+    Context.add(
+      Author,
+      principal === null ? null : { user: principal.user, token: principal.tokenName ?? null, cause: null }
+    )
+  )
 
 const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) => {
   const { needs, rateLimit } = options

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { HostFailure, type HostError, HostUnreachable } from "../domain/Errors.ts"
+import { asked } from "../domain/HostCalls.ts"
 import type { Host } from "../domain/Host.ts"
 import * as Unstacked from "../domain/Unstacked.ts"
 import type { LibvirtError } from "../services/Libvirt.ts"
@@ -52,7 +53,11 @@ export const fromLibvirt =
       case "LibvirtDisconnected":
         return unreachable(host, reason.ssh === undefined ? reason.reason : withoutName(reason.ssh), error)
       case "LibvirtTimeout":
-        return unreachable(host, `libvirt did not answer ${error.procedure} within ${reason.after}`, error)
+        return unreachable(
+          host,
+          `libvirt did not answer within ${reason.after} when asked ${asked(error.procedure)}`,
+          error
+        )
       case "LibvirtProtocolError":
         return unreachable(host, `what answers as libvirt does not speak its protocol: ${reason.reason}`, error)
     }

@@ -17,6 +17,7 @@ import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Duplex } from "node:stream"
+import { asked } from "../domain/HostCalls.ts"
 import {
   LibvirtDisconnected,
   type LibvirtErrorReason,
@@ -620,8 +621,8 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
     if (first === undefined || free.normal > 0 || at - first.since < maxBlocked) return
     const ahead = [...calls.values()].filter((call) => call.lane === "normal")
     if (ahead.every((call) => call.abandoned)) {
-      const names = ahead.map((call) => call.procedure).join(", ")
-      lose(new LibvirtDisconnected({ reason: `libvirt does not answer ${names}` }))
+      const questions = new Set(ahead.map((call) => asked(call.procedure)))
+      lose(new LibvirtDisconnected({ reason: `libvirt does not answer when asked ${[...questions].join(", ")}` }))
     }
   }
 

@@ -26,6 +26,13 @@ export const span =
       return traced ? Effect.withSpan(effect, name, { ...options, captureStackTrace: false }) : effect
     })
 
+/** The same for each call of a function that is called for every VM. @since 0.13.0 @category combinators */
+export const traced =
+  (name: string) =>
+  <Args extends ReadonlyArray<unknown>, A, E, R>(call: (...args: Args) => Effect.Effect<A, E, R>) =>
+  (...args: Args): Effect.Effect<A, E, R> =>
+    span(name)(call(...args))
+
 /** Annotations of the lines of one operation. */
 const operationKeys: ReadonlyArray<string> = ["operation", "kind", "vmid", "volumeid", "step", "phase"]
 

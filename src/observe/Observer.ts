@@ -20,6 +20,7 @@ import { type HostId, VmId } from "../domain/Ids.ts"
 import type { OperationDetail } from "../domain/Operation.ts"
 import * as Places from "../domain/Places.ts"
 import { isByHand, isByOperation, type Vm, type VmSeen } from "../domain/Vm.ts"
+import { byItself } from "../services/Author.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { type DomainPower, Hypervisor } from "../services/Hypervisor.ts"
 import { Inventory, type Observation } from "../services/Inventory.ts"
@@ -208,6 +209,27 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       )
     })
 
+  /** How often is looked whether a VM is still being created. */
+  const creating = Duration.millis(500)
+
+  /** Looks at the VM when it is no longer being created. Its host need not be bothered before: so many may be created at once. */
+  const onceCreated = (vm: Vm, at: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (waiting.has(vm.id)) return Effect.void
+      waiting.add(vm.id)
+      const created = Effect.match(inventory.vm(vm.id), {
+        onFailure: () => true,
+        onSuccess: ({ state }) => state !== "creating"
+      })
+      return Effect.delay(created, creating).pipe(
+        Effect.repeat({ until: (isCreated) => isCreated }),
+        Effect.ensuring(Effect.sync(() => waiting.delete(vm.id))),
+        Effect.zipRight(Effect.suspend(() => touch(vm.hostId, vm.uuid, vm.domainName, at))),
+        Effect.forkIn(scope),
+        Effect.asVoid
+      )
+    })
+
   /** Whether it may be begun now. What was begun before is in the journal, so that a restart of this program forgets nothing. */
   const mayBegin = Effect.fnUntraced(function* (vm: Vm, kind: Begun) {
     const budget = kind === "DestroyVm" ? options.removal : options.budget
@@ -241,10 +263,11 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     function* (vm: Vm, kind: Begun, why: string, detail?: OperationDetail) {
       // nothing is begun on a host that cannot be used: what is there then is looked at when it is up
       if (!(yield* isUp(vm.hostId)) || !(yield* mayBegin(vm, kind))) return
+      const by = byItself(why)
       const begun =
         kind === "DestroyVm"
-          ? yield* inventory.beginDestroy(vm.id)
-          : Option.some(yield* inventory.beginOnVm(vm.id, kind, detail))
+          ? yield* by(inventory.beginDestroy(vm.id))
+          : Option.some(yield* by(inventory.beginOnVm(vm.id, kind, detail)))
       // it is gone
       if (Option.isNone(begun)) return
       const operation = begun.value
@@ -262,13 +285,13 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
 
   const restart = (vm: Vm, { power, reason }: Pick<VmSeen, "power" | "reason">) =>
     power === "crashed" && vm.onCrash === "restart" && vm.state === "running"
-      ? begin(vm, "StartVm", `it is to run again whenever it crashes, and ${reason ?? "it has crashed"}`)
+      ? begin(vm, "StartVm", `its onCrash is restart, and ${reason ?? "it has crashed"}`)
       : Effect.void
 
   const repair = (vm: Vm, mend: ReadonlyArray<DriftKind>) =>
     mend.length === 0 || !vm.settled
       ? Effect.void
-      : begin(vm, "RepairVm", `its ${mend.join(", ")} drifted`, { repair: mend })
+      : begin(vm, "RepairVm", `its ${mend.join(", ")} drifted, and the policy for that is repair`, { repair: mend })
 
   // --------------------------------------------------------------------------------------------------------------- looking
 
@@ -525,7 +548,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       return
     }
     // what it is when it is there counts
-    if (vm.state === "creating") return yield* later(vm, 500, at)
+    if (vm.state === "creating") return yield* onceCreated(vm, at)
     if (!vm.settled) return
     const asked = yield* Clock.currentTimeMillis
     const power = yield* hypervisor.power(host, vm)

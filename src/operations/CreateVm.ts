@@ -16,8 +16,8 @@ import * as VmSaga from "./VmSaga.ts"
 export const steps = ["image", "root disk", "seed", "define", "start", "running"] as const
 
 /** Whether it runs once it was started. @since 0.3.0 @category steps */
-export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domainName, uuid }: Vm) =>
-  Effect.flatMap(hypervisor.status(host, { uuid, domainName }), (status) =>
+export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domainName, uuid }: Vm) => {
+  const status = Effect.flatMap(hypervisor.status(host, { uuid, domainName }), (status) =>
     status._tag === "Some" && (status.value.state === "running" || status.value.state === "blocked")
       ? Effect.void
       : new Errors.HostFailure({
@@ -29,6 +29,11 @@ export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domain
               : `it is ${status.value.state} right after the start`
         })
   )
+  // one call, where there is nothing to tell of it
+  return Effect.flatMap(hypervisor.power(host, { uuid, domainName }), (found) =>
+    found._tag === "Some" && found.value.power === "running" && found.value.reason === null ? Effect.void : status
+  )
+}
 
 /** Writes the VM's seed, unless this operation has already. `replaces`: also over one that another operation made for it. @since 0.9.0 @category steps */
 export const writeSeed = ({ driver, host, inventory, operation, vm }: VmSaga.Subject, replaces: boolean) =>

@@ -12,6 +12,7 @@ import type { Operation, OperationReport, Progress } from "../domain/Operation.t
 import * as Meters from "../observability/Meters.ts"
 import * as Paced from "../observability/Paced.ts"
 import { Readiness } from "../observability/Readiness.ts"
+import * as Trail from "../observability/Trail.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { Hypervisor } from "../services/Hypervisor.ts"
 import { ImageLibrary } from "../services/ImageLibrary.ts"
@@ -191,7 +192,7 @@ export const make = Effect.gen(function* () {
       : yield* Effect.flatMap(start(row.value), settled)
   })
 
-  const awaitEnd = Effect.fn("Operations.await")(function* (id: OperationId) {
+  const awaitEnd = Effect.fnUntraced(function* (id: OperationId) {
     const driven = all.get(id)
     const status = yield* driven === undefined ? byRow(id) : settled(driven)
     if (status._tag === "Blocked") {
@@ -224,7 +225,7 @@ export const make = Effect.gen(function* () {
 
   return Operations.of({
     start: (operation) => (operation.ended ? Effect.void : Effect.asVoid(start(operation))),
-    await: awaitEnd,
+    await: Trail.traced("Operations.await")(awaitEnd),
     resume: Effect.gen(function* () {
       const unfinished = yield* journal.unfinished
       const takeAll = Effect.gen(function* () {

@@ -159,10 +159,10 @@ export const drive = Effect.fn("Saga.drive")(function* (
       return onProgress(progress)
     })
 
-  const begin = (phase: Phase, step: string, number: number, of: number) =>
+  const begin = (phase: Phase, { description, name: step }: Step, number: number, of: number) =>
     Effect.suspend(() => {
       const tries = recordOf(phase, step)?.tries ?? 0
-      progress = { phase, step, number, of, percent: null, tries, waiting: null }
+      progress = { phase, step, description, number, of, percent: null, tries, waiting: null }
       return Effect.zipRight(onProgress(progress), record({ started: { phase, name: step } }))
     })
 
@@ -233,7 +233,7 @@ export const drive = Effect.fn("Saga.drive")(function* (
       if (isDone("do", step.name)) continue
       yield* halt
       touched.add(step.name)
-      yield* begin("do", step.name, index + 1, saga.steps.length)
+      yield* begin("do", step, index + 1, saga.steps.length)
       current = step
       // what it began may go on for others after it has ended
       const tellPercent = (percent: number) =>
@@ -312,7 +312,7 @@ export const drive = Effect.fn("Saga.drive")(function* (
       return undo !== undefined && touched.has(name) && !isDone("undo", name) ? [{ step, undo }] : []
     })
     for (const [index, { step, undo }] of todo.entries()) {
-      yield* begin("undo", step.name, index + 1, todo.length)
+      yield* begin("undo", step, index + 1, todo.length)
       if (index === 0) yield* onBegun
       const held = yield* undoStep(step, undo)
       if (kept !== undefined && held !== null) {

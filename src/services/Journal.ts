@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type { PersistenceError } from "../domain/Errors.ts"
+import type { UserName } from "../domain/Identity.ts"
 import type { OperationId, VmId, VolumeId } from "../domain/Ids.ts"
 import type { Operation, OperationKind, OperationState, StepReport } from "../domain/Operation.ts"
 import type { Confirm } from "./Inventory.ts"
@@ -49,6 +50,8 @@ export interface OperationFilter {
   readonly ended?: boolean
   readonly kind?: OperationKind
   readonly state?: OperationState
+  /** only those that this one asked for */
+  readonly user?: UserName
   /** only those that are older than this one */
   readonly before?: OperationId
   readonly limit: number

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { HostAddress } from "../domain/Host.ts"
+import { asked } from "../domain/HostCalls.ts"
 import type { DomainEvent } from "../libvirt/Events.ts"
 import type { Args, ProcedureName, Reply, StreamProcedure, UploadProcedure } from "../libvirt/Procedures.ts"
 import { SshError } from "./Ssh.ts"
@@ -59,7 +60,7 @@ export class LibvirtError extends Schema.TaggedError<LibvirtError>()("LibvirtErr
     const reason = this.reason
     switch (reason._tag) {
       case "LibvirtTimeout":
-        return `${this.host}: libvirt did not answer ${this.procedure} within ${reason.after}`
+        return `${this.host}: libvirt did not answer within ${reason.after} when asked ${asked(this.procedure)}`
       case "LibvirtDisconnected":
         return reason.ssh === undefined ? `${this.host}: ${reason.reason}` : reason.ssh.message
       default:

@@ -1,4 +1,4 @@
-/** The fleet of `scaleProgram.ts`, whose hosts are in a process of their own beside it, both built: what the two have to agree on. */
+/** The fleet of `scaleProgram.ts` and `guiProgram.ts`, whose hosts are in a process of their own beside them, all built: what they have to agree on. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -44,7 +44,8 @@ export const make = Effect.fnUntraced(function* (options: {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
   const child = yield* Effect.acquireRelease(
     Effect.sync(() => fork(new URL("hostsProgram.js", import.meta.url), args)),
-    (process) => Effect.sync(() => process.disconnect())
+    // who ends a whole family has ended it already
+    (process) => Effect.sync(() => void (process.connected && process.disconnect()))
   )
   const said = Effect.async<unknown, BenchError>((resume) => {
     const failed = () => resume(new BenchError({ message: "the simulated hosts ended" }))

@@ -171,7 +171,8 @@ const sections: ReadonlyArray<Section> = [
   {
     name: "gui",
     about:
-      "how soon one browser shows what another does; 10,000 VMs (--vms) with 1,000 changes a second: first load, frames, elements, memory",
+      "how soon one browser shows what another does; 10,000 VMs (--vms): how soon a page is usable, also with a processor 4 times slower, its first load, the work of its thread in a " +
+      "frame and frames by the clock while the whole list is scrolled with 1,000 changes a second, elements, memory; the hosts are in a process of their own",
     tools: ["chromium"],
     lab: "none",
     minutes: 60,

@@ -230,6 +230,24 @@ describe("an open session", () => {
     })
   )
 
+  it.scoped("sends together what is asked for in the same moment", () =>
+    Effect.gen(function* () {
+      const { client, peer } = yield* session
+      let pieces = 0
+      peer.stream.on("data", () => pieces++)
+      const all = yield* Effect.fork(
+        Effect.all(
+          Array.from({ length: 50 }, () => client.call(list, {})),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* peer.asked(51)
+      assert.isBelow(pieces, 5)
+      for (const { id } of peer.requests.slice(1)) peer.say({ id, ok: [] })
+      yield* Fiber.join(all)
+    })
+  )
+
   it.scoped("forgets who was interrupted, and drops the late answer", () =>
     Effect.gen(function* () {
       const { client, peer } = yield* session

@@ -276,6 +276,10 @@ describe("commands", () => {
         (yield* run("webhook", "create", "https://receiver.example/hooks", "--type", "vm.created")).status,
         0
       )
+      const set = (...flags: ReadonlyArray<string>) => run("webhook", "set", "1", "-o", "json", ...flags)
+      assert.deepInclude(json((yield* set("--all-types")).out), { types: null })
+      assert.deepInclude(json((yield* set("--type", "vm.created")).out), { types: ["vm.created"] })
+      assert.strictEqual((yield* set("--type", "vm.created", "--all-types")).status, 2)
       const none = yield* run("webhook", "deliveries", "1")
       assert.deepStrictEqual([none.status, none.err], [0, "nothing was sent yet\n"])
       assert.strictEqual((yield* run("webhook", "ping", "1")).status, 0)
@@ -632,6 +636,27 @@ describe("commands", () => {
       const begun = yield* run("volume", "create", "--name", "later", "--size", "1", "--no-wait")
       assert.match(begun.out, /^kind +CreateVolume$/m)
     })
+  )
+
+  it.scopedLive(
+    "who asked for an operation is told, and narrows the list; a snapshot tells when it was asked for",
+    () =>
+      Effect.gen(function* () {
+        const { run } = yield* shell
+        yield* run("volume", "create", "--name", "data", "--size", "1")
+        const taken = yield* run("snapshot", "create", "data", "--name", "monday")
+        assert.match(taken.out, /^created +20\d\d-/m)
+        const all = yield* run("operation", "list")
+        assert.match(all.out, /^ID +KIND +ABOUT +STATE +STEP +BY +CREATED/)
+        assert.match(all.out, /CreateSnapshot .*done +(?:- +)?local +20\d\d-/)
+        const kinds = (user: string) =>
+          Effect.map(run("operation", "list", "--user", user, "-o", "json"), ({ out }) =>
+            [...out.matchAll(/"kind": *"(\w+)"/g)].map(([, kind]) => kind)
+          )
+        assert.deepStrictEqual(yield* kinds("local"), ["CreateSnapshot", "CreateVolume"])
+        assert.deepStrictEqual(yield* kinds("ada"), [])
+        assert.strictEqual((yield* run("operation", "list", "--user", "Ada L")).status, 2)
+      })
   )
 
   it.scopedLive("what has failed is retried, once, and the refusal of another says by what it was", () =>

@@ -89,7 +89,7 @@ export const eventLogContract = <E>(
         const [operation] = yield* journal.unfinished
         if (operation === undefined) return assert.fail("it has an operation")
         const about = { operationId: operation.id, vmId: 1 }
-        const create = { kind: "CreateVm", error: null, cancelAsked: false }
+        const create = { kind: "CreateVm", error: null, cancelAsked: false, user: null, cause: null }
         assert.deepStrictEqual(admitted, [
           ["vm.created", { vmId: 1, hostId: 1 }, { name: "web", state: "creating", hostId: 1 }],
           ["operation.created", about, { ...create, state: "pending" }]

@@ -81,7 +81,8 @@ export const identityContract = <E>(title: string, layer: Layer.Layer<Identity, 
             user: name("ada"),
             role: "viewer",
             via: "token",
-            tokenId: TokenId.make(1)
+            tokenId: TokenId.make(1),
+            tokenName: "nightly builds"
           })
         )
         for (const wrong of ["", "vmf_", `${Redacted.value(made.secret)}x`, Redacted.value(made.secret).slice(0, -1)]) {

@@ -6,6 +6,9 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import { HostId, ImageId, OperationId, type VmId } from "../../src/domain/Ids.ts"
+import { UserName } from "../../src/domain/Identity.ts"
+import { Asker } from "../../src/fabric/Asker.ts"
+import { Author, byItself } from "../../src/services/Author.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Journal, type OperationFilter } from "../../src/services/Journal.ts"
 import { dir, fleet, type } from "../inventory/Fleet.ts"
@@ -259,6 +262,52 @@ export const journalContract = <E>(name: string, layer: Layer.Layer<Inventory | 
         yield* journal.record(operation.id, { state: { to: "done" } })
         const ended = Option.getOrThrow(yield* inventory.operation(operation.id))
         assert.deepStrictEqual([ended.createdAt, ended.finishedAt, ended.ended], [5000, 6000, true])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("keeps who an operation is by, and lists those of one user", () =>
+      Effect.gen(function* () {
+        const { begin, inventory, journal } = yield* started
+        const ada = UserName.make("ada")
+        const nobodys = yield* begin
+        const owners = yield* Effect.provideService(begin, Asker, ada)
+        const byToken = yield* begin.pipe(
+          Effect.provideService(Asker, UserName.make("bob")),
+          Effect.provideService(Author, { user: ada, token: "nightly", cause: null })
+        )
+        const own = yield* byItself("it was time")(begin)
+        const [vmId, other] = [owners.vmId!, byToken.vmId!]
+        // where the writer runs the body itself it is known, too
+        for (const { id } of [owners, byToken]) yield* journal.record(id, { state: { to: "done" } })
+        yield* inventory.setVmState(vmId, "running")
+        yield* inventory.setVmState(other, "running")
+        const started2 = yield* Effect.provideService(inventory.beginOnVm(vmId, "RebootVm"), Asker, ada)
+        const told = yield* inventory
+          .changeCloudInit(other, (before) => Effect.succeed(before))
+          .pipe(byItself("it had to be"))
+        const of = ({ cause, token, user }: { readonly [Name in "user" | "token" | "cause"]: string | null }) => [
+          user,
+          token,
+          cause
+        ]
+        const expected = [
+          [nobodys, [null, null, null]],
+          [owners, ["ada", null, null]],
+          [byToken, ["ada", "nightly", null]],
+          [own, [null, null, "it was time"]],
+          [started2, ["ada", null, null]],
+          [told, [null, null, "it had to be"]]
+        ] as const
+        for (const [operation, by] of expected) {
+          assert.deepStrictEqual(of(operation), [...by])
+          assert.deepStrictEqual(of(Option.getOrThrow(yield* inventory.operation(operation.id))), [...by])
+        }
+        const listed = (filter: Partial<OperationFilter>) =>
+          Effect.map(journal.list({ limit: 100, ...filter }), (operations) => operations.map(({ id }) => id))
+        assert.deepStrictEqual(yield* listed({ user: ada }), [started2.id, byToken.id, owners.id])
+        assert.deepStrictEqual(yield* listed({ user: ada, before: byToken.id }), [owners.id])
+        assert.deepStrictEqual(yield* listed({ user: ada, vmId, kind: "RebootVm" }), [started2.id])
+        assert.deepStrictEqual(yield* listed({ user: UserName.make("bob") }), [])
       }).pipe(Effect.provide(layer))
     )
 

@@ -167,7 +167,10 @@ export const schedulerContract = (name: string, layer: Layer.Layer<Scheduler>) =
       Effect.gen(function* () {
         const scheduler = yield* Scheduler
         const error = yield* Effect.flip(scheduler.place(request({ cpu: 1, ram: 1, disk: 1 }), []))
-        assert.strictEqual(error.message, "no host can take the VM: the fabric has no hosts")
+        assert.strictEqual(
+          error.message,
+          "no host can take the VM: the fabric has no hosts yet, and POST /api/v1/hosts or vmfabric host add adds one"
+        )
       }).pipe(Effect.provide(layer))
     )
   })

@@ -47,6 +47,17 @@ describe("VMs on a simulated fleet", () => {
     })
   )
 
+  it.scopedLive("a create asks its host whose a domain is before it defines and starts it, and no more", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make({ hosts: 1 })
+      const [host] = world.hosts
+      yield* Effect.gen(function* () {
+        yield* createAll(5)
+        assert.strictEqual(yield* host!.faults.calls("DOMAIN_GET_METADATA"), 5 * 2)
+      }).pipe(Effect.provide(world.life))
+    })
+  )
+
   it.scopedLive("parallel creates never promise more than there is, and the refusals say what is short where", () =>
     Effect.gen(function* () {
       const world = yield* World.make({ hosts: 2 })

@@ -50,7 +50,7 @@ const volumeIn = (state: VolumeState) => {
 }
 
 const snapshotWith = (state: SnapshotState, name = "monday") =>
-  new Snapshot({ id: snapshotId, volumeId: volume.id, name, size: 2, state })
+  new Snapshot({ id: snapshotId, volumeId: volume.id, name, size: 2, state, createdAt: 0 })
 
 const view = (more: Partial<VolumeView> = {}): VolumeView => ({
   volume,

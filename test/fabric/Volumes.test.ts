@@ -10,6 +10,7 @@ import { Pools } from "../../src/fabric/Pools.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
+import { Operations } from "../../src/services/Operations.ts"
 import * as World from "./World.ts"
 
 /** What is said of a pool that is full. */
@@ -341,9 +342,11 @@ describe("volumes in a pool", () => {
       assert.deepStrictEqual(World.remains(world).disks, ["volume-1"])
       // it is the time itself that is waited for
       yield* Effect.sleep("1100 millis")
-      yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(World.remains(world).disks, []))).pipe(
-        Effect.provide(world.life)
-      )
+      yield* Effect.gen(function* () {
+        yield* World.eventually(Effect.sync(() => assert.deepStrictEqual(World.remains(world).disks, [])))
+        const [purge] = yield* (yield* Operations).list({ kind: "PurgeVolume", limit: 1 })
+        assert.strictEqual(purge?.operation.cause, "its time in the trash is over")
+      }).pipe(Effect.provide(world.life))
     })
   )
 

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import type { Event } from "../../src/api/Events.ts"
 import { EventId, type EventType } from "../../src/domain/Event.ts"
-import { HostId, VmId } from "../../src/domain/Ids.ts"
+import { HostId, OperationId, VmId } from "../../src/domain/Ids.ts"
 import * as EventWords from "../../src/gui/parts/EventWords.ts"
 
 /** Oldest first: what is said of each. */
@@ -27,6 +27,41 @@ const said = (
   const sentence = EventWords.sentences(all, { hosts: new Map() })
   return all.map(sentence).toReversed()
 }
+
+describe("an operation that is new", () => {
+  const told = (data: Event["data"]) => {
+    const event: Event = {
+      id: EventId.make(1),
+      time: DateTime.unsafeMake(0),
+      type: "operation.created",
+      vmId: VmId.make(1),
+      hostId: null,
+      volumeId: null,
+      snapshotId: null,
+      imageId: null,
+      operationId: OperationId.make("11111111-2222-4333-8444-555555555555"),
+      data: { kind: "StartVm", state: "pending", ...data }
+    }
+    return EventWords.sentences([event], { hosts: new Map() })(event)
+  }
+
+  it("is told with who asked for it, or why the controller began it, where that is known", () => {
+    assert.deepStrictEqual(
+      [
+        told({ user: "ada", cause: null }),
+        told({ user: null, cause: "its onCrash is restart, and the guest crashed" }),
+        told({ user: null, cause: null }),
+        told({})
+      ],
+      [
+        "Start VM was asked for by ada",
+        "Start VM was begun by the controller: its onCrash is restart, and the guest crashed",
+        "Start VM was asked for",
+        "Start VM was asked for"
+      ]
+    )
+  })
+})
 
 describe("what is wanted of a VM", () => {
   it("is said where it has become another, and all else is told as a change", () => {

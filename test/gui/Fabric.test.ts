@@ -175,6 +175,30 @@ describe.skipIf(Browsers.isMissing)("a host (needs chromium)", () => {
   })
 })
 
+describe.skipIf(Browsers.isMissing)("what others made on a host (needs chromium)", () => {
+  it("is listed there with why it is not touched and what can be done, and what is on another host is not", async () => {
+    await assertAt("/hosts/1", async (page) => {
+      const card = page.getByRole("region", { name: "Not of this fabric" })
+      await card.getByText("What others made on a host would be listed here.").waitFor()
+      const reason = "it is no VM of this fabric"
+      const items = [
+        { hostId: 1, what: "domain", name: "old-mail", uuid: null, reason },
+        { hostId: 2, what: "domain", name: "elsewhere", uuid: null, reason },
+        { hostId: null, what: "volume", name: "volume-99", uuid: null, reason: "no volume of this fabric is there" }
+      ]
+      await page.route("**/api/v1/foreign", (route) => route.fulfill({ json: { items } }))
+      await page.reload()
+      await card.getByText("it is listed, and never touched").waitFor()
+      await card.getByText("domain old-mail").waitFor()
+      await card.getByText(reason).waitFor()
+      await card.getByText("virsh undefine old-mail on the host").waitFor()
+      await card.getByText("in the pool that all hosts share").waitFor()
+      assert.strictEqual(await card.getByText("elsewhere").count(), 0)
+      await look(page, "host-foreign")
+    })
+  })
+})
+
 describe.skipIf(Browsers.isMissing)("what an address names that is not there (needs chromium)", () => {
   for (const [what, path] of [
     ["VM", "/vms"],

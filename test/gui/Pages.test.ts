@@ -173,6 +173,12 @@ describe.skipIf(Browsers.isMissing)("a VM's size (needs chromium)", () => {
       await resize.click()
       await page.getByRole("alert").getByText(decodeProblem(answer).detail).waitFor()
       await gui().ask("POST", `/vms/${id}/power-off`)
+      await page.getByText("It has to be off").waitFor({ state: "detached" })
+      // what somebody else has made of it meanwhile is told, and not written over
+      await gui().ask("POST", `/vms/${id}/resize`, { instanceType: 2 })
+      await resize.click()
+      await page.getByText("Somebody else has changed it").waitFor()
+      await page.getByText("By now its type is 2.").waitFor()
       await resize.click()
       await page.getByRole("dialog").waitFor({ state: "detached" })
       await page.getByText("2 vCPUs, 4 GiB").first().waitFor()

@@ -50,6 +50,7 @@ describe.skipIf(Browsers.isMissing)("a failed operation (needs chromium)", () =>
       assert.notInclude(page.url(), failed.id)
       await page.getByText("All that was to be done has been.").waitFor()
       await look(page, "operation-retry")
+      assert.match(await page.getByRole("region", { name: "Facts" }).innerText(), /^By\s+local$/m)
       await page.getByRole("link", { name: "the one that failed before" }).click()
       await page.waitForURL(`**/operations/${failed.id}`)
       await page.getByText("Retried as").waitFor()

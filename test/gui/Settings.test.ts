@@ -378,7 +378,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByRole("button", { name: "New webhook" }).click()
       await page.getByLabel("Address").fill("not a url")
       await page.getByRole("button", { name: "Create webhook", exact: true }).click()
-      await page.getByRole("alert").waitFor()
+      await page.getByRole("alert").getByText("Address cannot be used").waitFor()
       await page.getByLabel("Address").fill(`${receiver.url}/hooks`)
       await page.getByLabel("All events").uncheck()
       assert.isTrue(await page.getByRole("button", { name: "Create webhook", exact: true }).isDisabled())
@@ -423,8 +423,16 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
         await page.getByRole("menuitem", { name: entry }).click()
       }
       await more("Change…")
+      // another admin is quicker: that is told, and what was not touched here is as it is now
+      const other = `${receiver.url}/other`
+      await gui().context.request.patch(`${gui().url}/api/v1/webhooks/1`, { data: { url: other } })
       await page.getByLabel("All events").check()
-      await page.getByRole("button", { name: "Change webhook 1", exact: true }).click()
+      const change = page.getByRole("button", { name: "Change webhook 1", exact: true })
+      await change.click()
+      await page.getByText("Somebody else has changed it").waitFor()
+      await page.getByText(`By now it is of vm.created, to ${other}.`).waitFor()
+      assert.strictEqual(await page.getByLabel("Address").inputValue(), other)
+      await change.click()
       await card.getByText("all", { exact: true }).waitFor()
       await more("New secret…")
       await page.getByRole("button", { name: "Give webhook 1 a new secret", exact: true }).click()

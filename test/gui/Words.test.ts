@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import { reasonOf } from "../../src/client/Errors.ts"
+import { UserName } from "../../src/domain/Identity.ts"
 import { HostId, OperationId, VmId } from "../../src/domain/Ids.ts"
 import type { Host } from "../../src/api/Hosts.ts"
 import type { Operation } from "../../src/api/Operations.ts"
@@ -180,6 +181,9 @@ describe("an operation", () => {
     assert.isFalse(is({ state: "cancelled" }))
     assert.isTrue(is({ vm: "7", kind: "StartVm" }))
     assert.isFalse(is({ vm: "8" }))
+    assert.isTrue(is({ user: "ada" }, { user: UserName.make("ada") }))
+    assert.isFalse(is({ user: "ada" }, { user: UserName.make("bob") }))
+    assert.isFalse(is({ user: "ada" }))
   })
 
   it("is asked of the API by what that knows", () => {
@@ -188,8 +192,10 @@ describe("an operation", () => {
       state: "failed",
       vm: VmId.make(7)
     })
+    assert.deepStrictEqual(filterOf({ user: "ada" }), { user: UserName.make("ada") })
     assert.deepStrictEqual(filterOf({}), {})
-    for (const wrong of [{ vm: "x" }, { vm: "0" }, { kind: "Start" }, { state: "over" }]) assert.isNull(filterOf(wrong))
+    for (const wrong of [{ vm: "x" }, { vm: "0" }, { kind: "Start" }, { state: "over" }, { user: "Ada L" }])
+      assert.isNull(filterOf(wrong))
   })
 })
 

@@ -95,7 +95,16 @@ const ended = Operation.make({
 const operations: ReadonlyArray<OperationReport> = [
   {
     operation: running,
-    progress: { phase: "do", step: "image", number: 1, of: 5, percent: 40, tries: 2, waiting: null }
+    progress: {
+      phase: "do",
+      step: "image",
+      description: "Send the image.",
+      number: 1,
+      of: 5,
+      percent: 40,
+      tries: 2,
+      waiting: null
+    }
   },
   { operation: ended, progress: null }
 ]
@@ -145,7 +154,8 @@ const snapshots = (["ready", "creating"] as const).map(
       volumeId: Ids.VolumeId.make(volumeIn("available")),
       name: `snapshot_${state}`,
       size: 11,
-      state
+      state,
+      createdAt: 0
     })
 )
 

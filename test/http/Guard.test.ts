@@ -871,7 +871,7 @@ describe("the audit log", () => {
       yield* json("POST", "/api/v1/session", { name: "my secret word", password: "wrong" })
       assert.deepStrictEqual(yield* lines, [
         "the-operator token GET /vm/create?name=web&instance_type=1 200 done",
-        "the-operator token GET /vm/create?name=full&instance_type=1 200 no host can take the VM: the fabric has no hosts",
+        "the-operator token GET /vm/create?name=full&instance_type=1 200 no host can take the VM: the fabric has no hosts yet, and POST /api/v1/hosts or vmfabric host add adds one",
         "the-operator token POST /volume/destroy?volumeid=4711 200 volumeid : 4711 does not exist",
         "the-operator token GET /pm/maintenance?pmid=1&on=1 403 this needs the role admin, and the-operator asks with the role operator",
         "nobody - GET /vm/destroy?vmid=1 401 wrong credentials",

@@ -303,6 +303,30 @@ describe("the file", () => {
     60_000
   )
 
+  it.scoped("is not written what it says already: of hosts, and of what is seen of VMs", () =>
+    Effect.gen(function* () {
+      const inventory = yield* Inventory
+      const { transaction } = yield* Database.Database
+      yield* inventory.applyFleet(fleet)
+      const said = facts({ cpu: 9, ram: 9, disk: 9 })
+      yield* inventory.setHostFacts(HostId.make(1), said)
+      const { vm } = yield* admit
+      const see = (power: "running" | "paused", now: number) =>
+        inventory.observe([{ vmId: vm.id, seen: { power, reason: null }, drift: [] }], now)
+      yield* see("running", 1)
+      const before = transaction()
+      yield* inventory.setHostFacts(HostId.make(1), { ...said })
+      yield* see("running", 2)
+      assert.strictEqual(transaction(), before)
+      assert.strictEqual((yield* inventory.seen).get(vm.id)?.since, 1)
+      yield* inventory.setHostFacts(HostId.make(1), facts({ cpu: 8, ram: 9, disk: 9 }))
+      assert.strictEqual((yield* inventory.host(HostId.make(1))).host.facts?.resources.cpu, 8)
+      // the last word counts, also when it is said while another is being written
+      yield* Effect.all([see("paused", 3), see("running", 4)], { concurrency: "unbounded" })
+      assert.deepStrictEqual((yield* inventory.seen).get(vm.id), { power: "running", reason: null, since: 4 })
+    }).pipe(Effect.provide(layerOn(":memory:")))
+  )
+
   it.scoped("keeps everything over a restart", () =>
     Effect.gen(function* () {
       const filename = yield* temporaryFile

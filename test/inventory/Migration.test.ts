@@ -133,7 +133,10 @@ describe("a database of version 0001", () => {
           replaced_by: null,
           outcome: null,
           retry_of: null,
-          retried_by: null
+          retried_by: null,
+          user: null,
+          token: null,
+          cause: null
         })
       })
       assert.strictEqual(after["operations"]?.length, 5)
@@ -246,7 +249,8 @@ describe("a database of version 0001", () => {
         { migration_id: 24, name: "keyed_things" },
         { migration_id: 25, name: "quotas" },
         { migration_id: 26, name: "askers" },
-        { migration_id: 27, name: "requiring_types" }
+        { migration_id: 27, name: "requiring_types" },
+        { migration_id: 28, name: "authors" }
       ])
     })
   )
@@ -375,7 +379,10 @@ describe("a database of version 0002", () => {
             replaced_by: null,
             outcome: null,
             retry_of: null,
-            retried_by: null
+            retried_by: null,
+            user: null,
+            token: null,
+            cause: null
           })
         })
         assert.deepStrictEqual(
@@ -495,7 +502,7 @@ describe("a database of version 0003", () => {
 })
 
 describe("keys of a database of version 0025", () => {
-  const { "0026_askers": _, "0027_requiring_types": __, ...before } = migrations
+  const { "0026_askers": _, "0027_requiring_types": __, "0028_authors": ___, ...before } = migrations
   const said = {
     hers: ["VM", "web", 1, null, "leave"],
     one: ["VM", "zz-1", 1, null, "leave", 2, "{}"],

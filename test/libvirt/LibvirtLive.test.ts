@@ -437,7 +437,7 @@ describe("a daemon that does not answer", () => {
       yield* seconds(2)
       const error = yield* Fiber.join(calling)
       assert.strictEqual(error.reason._tag, "LibvirtDisconnected")
-      assert.include(error.message, "libvirt does not answer DOMAIN_DEFINE_XML_FLAGS, nor anything else for 5s")
+      assert.include(error.message, "libvirt does not answer when asked to define a domain, nor anything else for 5s")
       assert.strictEqual((yield* Fiber.join(listening)).message, error.message)
       // the other host's session, and of this one the first and the one to ask on
       assert.lengthOf(peers, 3)

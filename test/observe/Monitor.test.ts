@@ -64,7 +64,10 @@ const libvirtError = (host: Host, reason: LibvirtErrorReason, procedure = "conne
 const unreachable = (host: Host, reason: LibvirtErrorReason) =>
   new HostUnreachable({
     host: host.name,
-    reason: reason._tag === "LibvirtTimeout" ? `libvirt did not answer connect within ${reason.after}` : reason.reason,
+    reason:
+      reason._tag === "LibvirtTimeout"
+        ? `libvirt did not answer within ${reason.after} when asked for a connection`
+        : reason.reason,
     cause: libvirtError(host, reason)
   })
 
@@ -269,7 +272,7 @@ describe("the host monitor", () => {
       const events = yield* monitor.events
       const up = yield* Effect.fork(Stream.runHead(events))
       yield* rest
-      yield* monitor.suspect(id(1), "libvirt did not answer DOMAIN_GET_STATE within 30s")
+      yield* monitor.suspect(id(1), "libvirt did not answer within 30s when asked how a domain is")
       assert.strictEqual((yield* status(1))._tag, "Suspect")
       yield* rest
       assert.strictEqual((yield* status(1))._tag, "Up")
@@ -463,7 +466,10 @@ describe("the host monitor", () => {
       yield* pass(1000)
       const suspect = yield* status(1)
       assert.strictEqual(suspect._tag, "Suspect")
-      assert.strictEqual(reasonOf(suspect), "sshd answers, libvirt does not: it did not answer connect within 15s")
+      assert.strictEqual(
+        reasonOf(suspect),
+        "sshd answers, libvirt does not: it did not answer within 15s when asked for a connection"
+      )
       yield* pass(5000)
       assert.strictEqual((yield* status(1))._tag, "Down")
     }))

@@ -264,8 +264,8 @@ describe("a VM that is to run again when it crashes", () => {
       yield* World.eventually(
         Effect.map(begun(vm.id, "StartVm"), (all) =>
           assert.deepStrictEqual(
-            all.map(({ state }) => state),
-            ["done"]
+            all.map(({ cause, state, user }) => [state, user, cause]),
+            [["done", null, `its onCrash is restart, and ${killed}`]]
           )
         )
       )
@@ -399,8 +399,12 @@ describe("policies", () => {
         yield* World.eventually(
           Effect.map(begun(vm.id, "RepairVm"), (all) =>
             assert.deepStrictEqual(
-              all.map(({ detail, state }) => [detail.repair?.toSorted(), state]),
-              [[["definition", "disks"], "done"]]
+              all.map(({ cause, detail, state }) => [
+                detail.repair?.toSorted(),
+                state,
+                cause?.replace(/^its .* drifted/, "")
+              ]),
+              [[["definition", "disks"], "done", ", and the policy for that is repair"]]
             )
           )
         )

@@ -278,8 +278,17 @@ describe("progress", () => {
       const act = Effect.suspend(() => (answers ? Effect.void : silentStorage))
       const fiber = yield* Effect.fork(world.drive([world.step("image", percent), world.step("disk", act)]))
       yield* TestClock.adjust("10 millis")
-      const image = { phase: "do", step: "image", number: 1, of: 2, percent: null, tries: 1, waiting: null } as const
-      const disk = { ...image, step: "disk", number: 2 }
+      const image = {
+        phase: "do",
+        step: "image",
+        description: "Do image.",
+        number: 1,
+        of: 2,
+        percent: null,
+        tries: 1,
+        waiting: null
+      } as const
+      const disk = { ...image, step: "disk", description: "Do disk.", number: 2 }
       const waiting = "Ceph pool vms does not answer: no monitor answers"
       assert.deepStrictEqual(world.progress, [
         { ...image, tries: 0 },

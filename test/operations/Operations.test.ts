@@ -418,6 +418,7 @@ describe("what is told of operations", () => {
         assert.deepStrictEqual(yield* progress(1), {
           phase: "do",
           step: "image",
+          description: "Send image 100 (test) to where root@h1 uses it, unless it is there.",
           number: 1,
           of: 6,
           percent: 42,
@@ -427,6 +428,7 @@ describe("what is told of operations", () => {
         assert.deepStrictEqual(yield* progress(2), {
           phase: "do",
           step: "power off",
+          description: "Take the power from vm-2.",
           number: 1,
           of: 4,
           percent: null,

@@ -102,7 +102,7 @@ const volumeWith = (more: Partial<ConstructorParameters<typeof Volume>[0]> = {})
     ...more
   })
 
-const snapshot = new Snapshot({ id: snapshotId, volumeId, name: "monday", size: 1, state: "creating" })
+const snapshot = new Snapshot({ id: snapshotId, volumeId, name: "monday", size: 1, state: "creating", createdAt: 0 })
 
 const hostOf = (id: Ids.HostId) =>
   new Host({ id, config: defaultConfig({ user: "root", host: `h${id}`, port: 22 }), facts: null, maintenance: false })

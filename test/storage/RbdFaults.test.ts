@@ -554,6 +554,19 @@ describe("the secret", () => {
       assert.deepStrictEqual(yield* driver.openVolume(volume, elsewhere), disk)
     }))
 
+  test("is looked for, and the cluster asked, once for a VM that is made", (at) =>
+    Effect.gen(function* () {
+      const { cluster, driver, simulated } = at
+      yield* driver.createRoot(host, root)
+      yield* driver.writeSeed(host, { vmId, operationId, content: new Uint8Array(2048), replaces: false })
+      yield* driver.describeSeed(host, vmId)
+      assert.strictEqual(yield* simulated.faults.calls("SECRET_LOOKUP_BY_UUID"), 1)
+      assert.strictEqual(yield* cluster.faults.calls("cluster"), 1)
+      // another VM is made with what the cluster says then
+      yield* driver.createRoot(host, { ...root, vmId: VmId.make(9) })
+      assert.strictEqual(yield* cluster.faults.calls("cluster"), 2)
+    }))
+
   test("that was taken away, and was made anew without its value, is given it the next time", (at) =>
     Effect.gen(function* () {
       const { driver, simulated } = at

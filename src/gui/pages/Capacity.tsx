@@ -15,6 +15,7 @@ import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 import { cli } from "../parts/Commands.ts"
 import { ChoiceField } from "../parts/Field.tsx"
+import { NoHosts } from "../parts/HostParts.tsx"
 import { CopyButton, Failure, Head, Loading, Refusal, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { bytes, count, counted, gibibytes, mebibytes, type Shown } from "../parts/Words.ts"
@@ -367,7 +368,7 @@ const Rebalance = () => {
         ) : null}
       </div>
       {aim === "empty" && host === undefined ? (
-        <p className="quiet">There are no hosts yet.</p>
+        <NoHosts />
       ) : (
         <Plan atom={atom} host={aim === "empty" ? (host ?? null) : null} />
       )}

@@ -16,6 +16,7 @@ import { calls, payloadOf, runtime, type Words, wordsOf, wordsOfCause } from "..
 import type { Snapshot } from "../state/Live.ts"
 import { useTypes } from "../state/Types.ts"
 import type { Commanded } from "../parts/Commands.ts"
+import { NoHosts } from "../parts/HostParts.tsx"
 import { ChoiceField, LinesField, TextField } from "../parts/Field.tsx"
 import { linesIn } from "../parts/Lines.ts"
 import {
@@ -292,7 +293,7 @@ const blank: Form = {
 /** @since 0.7.0 @category components */
 export const Create = (): ReactNode => {
   useTitle("Create VM")
-  const { connection, images, vms } = useSnapshot()
+  const { connection, hosts, images, vms } = useSnapshot()
   const offered = useTypes()
   const navigate = useNavigate()
   const begin = useBegin()
@@ -352,6 +353,8 @@ export const Create = (): ReactNode => {
         </Empty>
       ) : connection._tag === "loading" ? (
         <Loading />
+      ) : hosts.size === 0 ? (
+        <NoHosts />
       ) : offered.length === 0 || usable.length === 0 ? (
         <Empty title={offered.length === 0 ? "There are no instance types yet" : "There are no images yet"}>
           <p>A VM needs a size, and a disk to start from.</p>

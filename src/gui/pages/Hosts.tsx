@@ -6,12 +6,13 @@
 import { Atom, Result, useAtom } from "@effect-atom/atom-react"
 import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
-import type { ReactNode } from "react"
+import { lazy, type ReactNode, Suspense } from "react"
 import type { Finding, Host } from "../../api/Hosts.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
+import { again } from "../parts/Again.ts"
 import type { Commanded } from "../parts/Commands.ts"
 import {
   CommandsButton,
@@ -41,6 +42,10 @@ const maintain = ({ id, maintenance, name }: Host): Commanded => ({
 })
 
 // -------------------------------------------------------------------------------------------------------------- doctor
+
+const ForeignOnHost = lazy(() =>
+  again(() => import("../host/Foreign.tsx")).then((module) => ({ default: module.ForeignOnHost }))
+)
 
 const levels = {
   ok: { tone: "ok", word: "well" },
@@ -376,6 +381,9 @@ export const OneHost = (): ReactNode => {
       </div>
       <HostNetworks host={host} />
       <Examination host={host} />
+      <Suspense>
+        <ForeignOnHost host={host} />
+      </Suspense>
       <section className="card" aria-labelledby="vms">
         <header>
           <h2 id="vms">VMs here</h2>

@@ -16,7 +16,7 @@ import { ChoiceField, Field, TextField } from "../parts/Field.tsx"
 import { FormDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { Dialog, Empty, Loading, State, Sure, useRole, useSnapshot, useTitle, useDialog } from "../parts/Parts.tsx"
+import { Dialog, Empty, Loading, State, Sure, useLack, useSnapshot, useTitle, useDialog } from "../parts/Parts.tsx"
 import { bytes, count, counted, type Shown } from "../parts/Words.ts"
 
 const stateOf = ({ reason, received, state }: Image, upload: Upload | undefined): Shown => {
@@ -239,6 +239,16 @@ const Progress = ({ image, upload }: { readonly image: Image; readonly upload: U
   const size = image.fileSize
   const sent = upload?.sent ?? image.received ?? 0
   const state = stateOf(image, upload)
+  if (image.state !== "uploading" && (state.tone === "bad" || state.tone === "off") && state.why !== null) {
+    return (
+      <span className="progress">
+        <State {...state} />
+        <span className="quiet small cut" title={state.why}>
+          {state.why}
+        </span>
+      </span>
+    )
+  }
   return image.state !== "uploading" || size === null ? (
     <State {...state} />
   ) : (
@@ -256,7 +266,7 @@ export const Images = (): ReactNode => {
   const uploads = useAtomValue(uploadsAtom)
   const send = useAtomSet(sendAtom)
   const stop = useAtomSet(stopAtom)
-  const role = useRole()
+  const lack = useLack("operator")
   const [dialog, open] = useDialog()
   const used = new Map<ImageId, number>()
   for (const { imageId } of vms.values()) if (imageId !== null) used.set(imageId, (used.get(imageId) ?? 0) + 1)
@@ -269,7 +279,7 @@ export const Images = (): ReactNode => {
     return [
       {
         name: upload === undefined ? "Go on sending…" : "Go on sending",
-        disabled: role === "viewer",
+        disabled: lack !== undefined,
         act: () =>
           upload === undefined
             ? open((close) => <ResumeDialog image={image} onClose={close} />)
@@ -333,6 +343,7 @@ export const Images = (): ReactNode => {
       shown: (image) => (
         <MenuButton
           label={`Actions of ${image.name}`}
+          note={lack}
           entries={() => [
             [
               {
@@ -351,7 +362,7 @@ export const Images = (): ReactNode => {
               {
                 name: "Delete…",
                 danger: true,
-                disabled: role === "viewer",
+                disabled: lack !== undefined,
                 act: () =>
                   open((close) => (
                     <Sure action={remove(image)} name={image.name} onClose={close} onDone={() => stop(image.id)}>
@@ -376,7 +387,8 @@ export const Images = (): ReactNode => {
     <button
       type="button"
       className="button primary"
-      disabled={role === "viewer"}
+      disabled={lack !== undefined}
+      title={lack}
       onClick={() => open((close) => <NewImageDialog onClose={close} />)}
     >
       Add image

@@ -8,9 +8,10 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type ReactNode, useEffect, useState } from "react"
+import { type ReactNode, useEffect, useMemo, useState } from "react"
 import { Kind, type Operation, State as OperationState, type Step } from "../../api/Operations.ts"
 import { OperationId } from "../../domain/Ids.ts"
+import { byWhom, byWhomAndWhy } from "../../domain/Operation.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useOperations } from "../state/Operations.ts"
 import { useRead } from "../state/Read.ts"
@@ -23,7 +24,7 @@ import {
   Missing,
   State,
   useBegin,
-  useRole,
+  useLack,
   useSnapshot,
   useTitle
 } from "../parts/Parts.tsx"
@@ -60,7 +61,7 @@ const canRetry = ({ replacedBy, retriedBy, state }: Operation) =>
 /** What can be done with one of a list. */
 const Actions = ({ operation }: { readonly operation: Operation }) => {
   const begin = useBegin()
-  const viewer = useRole() === "viewer"
+  const lack = useLack("operator")
   const [shown, setShown] = useState(false)
   const goesOn = operation.endedAt === null
   if (!goesOn && !canRetry(operation)) return null
@@ -69,7 +70,7 @@ const Actions = ({ operation }: { readonly operation: Operation }) => {
     [
       {
         name: goesOn ? "Cancel" : "Retry",
-        disabled: viewer || (goesOn && operation.cancelAsked),
+        disabled: lack !== undefined || (goesOn && operation.cancelAsked),
         act: () => void begin(action)
       }
     ],
@@ -77,7 +78,11 @@ const Actions = ({ operation }: { readonly operation: Operation }) => {
   ]
   return (
     <>
-      <MenuButton label={`Actions of ${kind(operation.kind)}, ${moment(operation.createdAt)}`} entries={entries} />
+      <MenuButton
+        label={`Actions of ${kind(operation.kind)}, ${moment(operation.createdAt)}`}
+        entries={entries}
+        note={lack}
+      />
       {shown ? <Commands actions={[action]} onClose={() => setShown(false)} /> : null}
     </>
   )
@@ -109,6 +114,14 @@ const columns: ReadonlyArray<Column<Operation>> = [
     shown: whyOf
   },
   {
+    key: "by",
+    name: "By",
+    className: "extra",
+    tone: "quiet",
+    title: (one) => byWhomAndWhy(one) ?? "",
+    shown: (one) => byWhom(one) ?? ""
+  },
+  {
     key: "begun",
     name: "Begun",
     className: "extra",
@@ -127,7 +140,12 @@ export const Operations = (): ReactNode => {
   const search = useSearch({ from: "/operations" })
   const navigate = useNavigate({ from: "/operations" })
   const { asking, hasMore, isAll, isLoaded, more, shown, words } = useOperations(search, snapshot)
-  const set = (name: "kind" | "state", value: string) =>
+  const users = useMemo(() => {
+    const found = new Set(search.user === undefined ? [] : [search.user])
+    for (const { user } of snapshot.operations) if (user !== undefined && user !== null) found.add(user)
+    return [...found].toSorted()
+  }, [search.user, snapshot.operations])
+  const set = (name: "kind" | "state" | "user", value: string) =>
     void navigate({ search: { ...search, [name]: value === "" ? undefined : value } })
   const older = (
     <button type="button" className="button" disabled={asking} onClick={() => void more()}>
@@ -160,6 +178,15 @@ export const Operations = (): ReactNode => {
           onChange={(value) => set("kind", value)}
           options={Kind.literals.map((name) => [name, kind(name)])}
         />
+        {search.user === undefined && users.length < 2 ? null : (
+          <Filter
+            label="By"
+            all="By anybody"
+            value={search.user}
+            onChange={(value) => set("user", value)}
+            options={users.map((user) => [user, user])}
+          />
+        )}
         {search.vm === undefined ? null : (
           <Link from="/operations" to="/operations" search={{ ...search, vm: undefined }} className="button">
             Of <VmCalled id={search.vm} /> only ✕
@@ -258,7 +285,7 @@ export const OneOperation = (): ReactNode => {
   const atom = operationAtom(id)
   const read = useAtomValue(atom)
   const refresh = useAtomRefresh(atom)
-  const role = useRole()
+  const lack = useLack("operator")
   const begin = useBegin()
   const navigate = useNavigate()
   const live = snapshot.operations.find((one) => one.id === id)
@@ -316,14 +343,21 @@ export const OneOperation = (): ReactNode => {
             <button
               type="button"
               className="button"
-              disabled={operation.cancelAsked || role === "viewer"}
+              disabled={operation.cancelAsked || lack !== undefined}
+              title={lack}
               onClick={() => void begin(cancel)}
             >
               Cancel
             </button>
           ) : null}
           {retriable ? (
-            <button type="button" className="button primary" disabled={role === "viewer"} onClick={() => void again()}>
+            <button
+              type="button"
+              className="button primary"
+              disabled={lack !== undefined}
+              title={lack}
+              onClick={() => void again()}
+            >
               Retry
             </button>
           ) : null}
@@ -360,6 +394,7 @@ export const OneOperation = (): ReactNode => {
                 <strong>{progress.step}</strong>
                 {progress.tries > 1 ? `, begun ${progress.tries} times` : ""}
               </p>
+              {progress.description === undefined ? null : <p className="quiet">{progress.description}</p>}
               <progress
                 aria-label="Steps"
                 max={progress.of}
@@ -377,6 +412,8 @@ export const OneOperation = (): ReactNode => {
             <dd>
               <Target operation={operation} />
             </dd>
+            <dt>By</dt>
+            <dd>{byWhomAndWhy(operation) ?? "nobody that is known"}</dd>
             <dt>Begun</dt>
             <dd>{moment(operation.createdAt)}</dd>
             <dt>Ended</dt>

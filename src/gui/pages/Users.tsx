@@ -22,6 +22,7 @@ import { Empty, Failure, Sure, useTitle, useDialog } from "../parts/Parts.tsx"
 import {
   areLimits,
   changeOf,
+  labels as quotaLabels,
   limitNewsOf,
   limitsOf,
   limitsOnto,
@@ -38,6 +39,13 @@ const usersAtom = ofWhoLooks(Effect.flatMap(calls, ({ users }) => users.listUser
 const userAtom = revised((name: UserName) =>
   Effect.flatMap(calls, ({ users }) => users.getUser({ path: { name }, withResponse: true }))
 )
+
+const fieldLabels = {
+  name: "Name",
+  role: "Role",
+  password: "Password",
+  ...Object.fromEntries(Object.entries(quotaLabels).map(([field, label]) => [`quota.${field}`, label]))
+}
 
 const NewUserDialog = ({
   first,
@@ -78,6 +86,7 @@ const NewUserDialog = ({
     <FormDialog
       title="New user"
       button="Create user"
+      labels={fieldLabels}
       action={action}
       ready={name !== "" && (!first || password !== "") && areLimits(limits)}
       onClose={onClose}
@@ -164,6 +173,7 @@ const QuotaDialog = ({ onClose, onDone, user }: OfUser) => {
     <FormDialog
       title={`Quota of ${name}`}
       button="Set the quota"
+      labels={fieldLabels}
       action={action}
       ready={isRead && areLimits(limits) && Object.keys(change).length > 0}
       onClose={onClose}

@@ -14,6 +14,7 @@ import { type Head, type Row, RowTable } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
 import { OwnerFilter } from "../parts/OwnerFilter.tsx"
 import { Empty, Loading, State, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { isFound, wordsOf } from "../parts/Search.ts"
 import { count, gibibytes, mebibytes, needsAttention, vmState, vmWords } from "../parts/Words.ts"
 import * as Found from "../state/Found.ts"
 
@@ -83,19 +84,16 @@ const columns: ReadonlyArray<Column> = [
 const sizeOf = ({ resources: { cpu, disk, ram } }: Vm): string =>
   `${count(cpu)} vCPUs, ${mebibytes(ram)}, ${gibibytes(disk)}`
 
-/** Whatever people remember of a VM: its name, id, address, tags, labels and size. */
+/** Whatever people remember of a VM beside its number: its name, address, tags, labels and size. */
 const textOf = (vm: Vm): string =>
   [
     vm.name,
-    `id:${vm.id}`,
     ...vm.tags,
     ...Object.entries(vm.labels).map(([key, value]) => `${key}=${value}`),
     ...vm.nics.map(({ mac }) => mac),
     ...(vm.addresses ?? []).map(({ address }) => address),
     sizeOf(vm)
-  ]
-    .join("\n")
-    .toLowerCase()
+  ].join("\n")
 
 const nameOf = (hosts: ReadonlyMap<HostId, Host>, id: HostId): string => hosts.get(id)?.name ?? `host ${id}`
 
@@ -148,7 +146,7 @@ export const Vms = (): ReactNode => {
 
   const sort = sortOf(search.sort)
   const [find] = useState(Found.make)
-  const words = (search.q ?? "").toLowerCase().split(/\s+/).filter(Boolean)
+  const words = wordsOf(search.q ?? "")
   const found = find(vms, {
     // names of hosts are no VM's own
     key: JSON.stringify([search, sort.key === "host" ? [...hosts.values()].map(({ id, name }) => [id, name]) : []]),
@@ -157,9 +155,7 @@ export const Vms = (): ReactNode => {
       if (search.host !== undefined && String(vm.hostId) !== search.host) return false
       if (search.owner !== undefined && vm.owner !== search.owner) return false
       if (search.attention !== undefined && !needsAttention(vm)) return false
-      if (words.length === 0) return true
-      const all = textOf(vm)
-      return words.every((word) => all.includes(word))
+      return isFound(words, vm.id, () => textOf(vm))
     },
     by: (vm) => sort.by(vm, nameOf(hosts, vm.hostId)),
     descending: sort.descending

@@ -9,8 +9,9 @@ import type { Volume } from "../../api/Volumes.ts"
 import { VolumeState } from "../../domain/Volume.ts"
 import { compared } from "../state/Found.ts"
 import { useRead } from "../state/Read.ts"
-import { snapshotsAtom, type Taken } from "../state/Snapshots.ts"
+import { snapshotsAtom } from "../state/Snapshots.ts"
 import type { Snapshot } from "../state/Live.ts"
+import type { Snapshot as Kept } from "../../api/Snapshots.ts"
 import { clone, createVolume, destroySnapshot, publish, revert } from "../parts/VolumeActions.ts"
 import { Filter, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded } from "../parts/FormDialog.tsx"
@@ -27,11 +28,12 @@ import {
   Missing,
   State,
   Sure,
-  useRole,
+  useLack,
   useSnapshot,
   useTitle,
   useDialog
 } from "../parts/Parts.tsx"
+import { isFound, wordsOf } from "../parts/Search.ts"
 import { count, gibibytes, moment } from "../parts/Words.ts"
 
 const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
@@ -42,6 +44,7 @@ const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
     <FormDialog
       title="New volume"
       button="Create volume"
+      labels={{ name: "Name", size: "Size in GiB" }}
       action={createVolume(name, wanted)}
       ready={name !== "" && Number.isInteger(wanted) && wanted > 0}
       onClose={onClose}
@@ -137,14 +140,15 @@ export const Volumes = (): ReactNode => {
   const there = volumes.size + coming.volumes
   const search = useSearch({ from: "/volumes" })
   const navigate = useNavigate({ from: "/volumes" })
-  const role = useRole()
+  const lack = useLack("operator")
   const [dialog, open] = useDialog()
   const { owner, q = "", sort = "", state } = search
+  const words = wordsOf(q)
   const all = columns(snapshot)
   const shown = inOrder(
     [...volumes.values()].filter(
       (one) =>
-        (one.name.toLowerCase().includes(q.toLowerCase()) || `id:${one.id}` === q) &&
+        isFound(words, one.id, () => one.name) &&
         (state === undefined || one.state === state) &&
         (owner === undefined || one.owner === owner)
     ),
@@ -170,7 +174,8 @@ export const Volumes = (): ReactNode => {
     <button
       type="button"
       className="button primary"
-      disabled={role === "viewer"}
+      disabled={lack !== undefined}
+      title={lack}
       onClick={() => open((close) => <NewVolumeDialog onClose={close} />)}
     >
       Create volume
@@ -226,14 +231,14 @@ export const Volumes = (): ReactNode => {
 
 // ------------------------------------------------------------------------------------------------------------------ one
 
-const OneSnapshot = ({ taken: { at, snapshot }, volume }: { readonly taken: Taken; readonly volume: Volume }) => {
-  const viewer = useRole() === "viewer"
+const OneSnapshot = ({ snapshot, volume }: { readonly snapshot: Kept; readonly volume: Volume }) => {
+  const lack = useLack("operator")
   const [dialog, open] = useDialog()
-  const { name, size, state } = snapshot
+  const { createdAt, name, size, state } = snapshot
   const ready = state === "ready"
   const entry = (title: string, possible: boolean, act: () => void) => ({
     name: title,
-    disabled: viewer || !ready || !possible,
+    disabled: lack !== undefined || !ready || !possible,
     act
   })
   return (
@@ -246,11 +251,12 @@ const OneSnapshot = ({ taken: { at, snapshot }, volume }: { readonly taken: Take
       />
       <span className="quiet">
         {gibibytes(size)}
-        {at === null ? "" : `, of ${moment(at)}`}
+        {createdAt === undefined ? "" : `, of ${moment(createdAt)}`}
       </span>
       <span className="end">
         <MenuButton
           label={`Actions of snapshot ${name}`}
+          note={lack}
           entries={() => [
             [
               entry("Clone as a volume…", true, () =>
@@ -417,8 +423,8 @@ const Snapshots = ({ volume }: { readonly volume: Volume }) => {
             </p>
           ) : (
             <ul className="list">
-              {there.map((taken) => (
-                <OneSnapshot key={taken.snapshot.id} taken={taken} volume={volume} />
+              {there.map((kept) => (
+                <OneSnapshot key={kept.id} snapshot={kept} volume={volume} />
               ))}
             </ul>
           )

@@ -20,16 +20,23 @@ import { EventType } from "../../domain/Event.ts"
 import type { WebhookId } from "../../domain/Webhook.ts"
 import { calls, payloadOf, runtime } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
+import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { ofWhoLooks } from "../state/Session.ts"
 import { AdminsOnly, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { CheckField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded, SecretDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
-import { CommandsButton, Empty, State, useBegin, useTitle, useDialog } from "../parts/Parts.tsx"
+import { CommandsButton, Empty, Failure, State, useBegin, useTitle, useDialog } from "../parts/Parts.tsx"
+import { rebased } from "../parts/Rebased.ts"
 import { briefly, count, type Shown } from "../parts/Words.ts"
 
 const webhooksAtom = ofWhoLooks(Effect.flatMap(calls, ({ webhooks }) => webhooks.listWebhooks()))
+
+/** One of them: the list has no revisions. */
+const webhookAtom = revised((id: WebhookId) =>
+  Effect.flatMap(calls, ({ webhooks }) => webhooks.getWebhook({ path: { id }, withResponse: true }))
+)
 
 const stateOf = ({ lastFailure, status }: Webhook): Shown => {
   switch (status) {
@@ -44,79 +51,162 @@ const stateOf = ({ lastFailure, status }: Webhook): Shown => {
 
 type Sealed = typeof SealedWebhook.Type
 
-/** Where to, and which; a new one when there is none. */
-const WebhookDialog = ({
+/** What there is to say of one. */
+interface Form {
+  readonly url: string
+  /** null: all of them */
+  readonly types: ReadonlyArray<EventType> | null
+}
+
+const flagsOf = ({ types }: Form) => (types ?? []).flatMap((type) => ["--type", type])
+
+const isSaid = ({ types, url }: Form): boolean => url !== "" && (types === null || types.length > 0)
+
+const labels = { url: "Address", types: "Only these" }
+
+/** Where to, and which. */
+const FormFields = ({
+  form: { types, url },
+  put
+}: {
+  readonly form: Form
+  readonly put: (change: Partial<Form>) => void
+}) => (
+  <>
+    <TextField
+      label={labels.url}
+      hint="https, without user name and password. Each event is a POST there, signed."
+      type="url"
+      placeholder="https://receiver.example/hooks"
+      autoFocus
+      required
+      value={url}
+      onChange={(url) => put({ url })}
+    />
+    <CheckField label="All events" checked={types === null} onChange={(all) => put({ types: all ? null : [] })} />
+    {types === null ? null : (
+      <fieldset className="checks">
+        <legend className="label">{labels.types}</legend>
+        {EventType.literals.map((type) => (
+          <CheckField
+            key={type}
+            label={type}
+            checked={types.includes(type)}
+            onChange={(checked) => put({ types: checked ? [...types, type] : types.filter((one) => one !== type) })}
+          />
+        ))}
+      </fieldset>
+    )}
+  </>
+)
+
+const NewWebhookDialog = ({
   onClose,
   onDone,
-  onMade,
-  webhook
+  onMade
 }: {
-  readonly webhook: Webhook | null
   readonly onClose: () => void
   readonly onDone: () => void
   readonly onMade: (sealed: Sealed) => void
 }) => {
-  const [url, setUrl] = useState(webhook?.url ?? "")
-  const [types, setTypes] = useState<ReadonlyArray<EventType> | null>(webhook?.types ?? null)
-  const flags = (types ?? []).flatMap((type) => ["--type", type])
-  const action: Commanded =
-    webhook === null
-      ? {
-          label: "Create webhook",
-          method: "POST",
-          path: "/webhooks",
-          body: { url, ...(types === null ? {} : { types }) },
-          words: ["webhook", "create", url === "" ? "URL" : url, ...flags],
-          run: Effect.gen(function* () {
-            const payload = yield* payloadOf(NewWebhook, { url, ...(types === null ? {} : { types }) })
-            const { webhooks } = yield* calls
-            onMade(yield* webhooks.createWebhook({ payload }))
-          })
-        }
-      : {
-          label: `Change webhook ${webhook.id}`,
-          method: "PATCH",
-          path: `/webhooks/${webhook.id}`,
-          body: { url, types },
-          words: ["webhook", "set", `id:${webhook.id}`, "--address", url, ...flags],
-          run: Effect.gen(function* () {
-            const payload = yield* payloadOf(WebhookChange, { url, types })
-            const { webhooks } = yield* calls
-            yield* webhooks.changeWebhook({ path: { id: webhook.id }, payload })
-          })
-        }
+  const [form, setForm] = useState<Form>({ url: "", types: null })
+  const { types, url } = form
+  const body = { url, ...(types === null ? {} : { types }) }
+  const action: Commanded = {
+    label: "Create webhook",
+    method: "POST",
+    path: "/webhooks",
+    body,
+    words: ["webhook", "create", url === "" ? "URL" : url, ...flagsOf(form)],
+    run: Effect.gen(function* () {
+      const payload = yield* payloadOf(NewWebhook, body)
+      const { webhooks } = yield* calls
+      onMade(yield* webhooks.createWebhook({ payload }))
+    })
+  }
   return (
     <FormDialog
-      title={webhook === null ? "New webhook" : `Webhook ${webhook.id}`}
+      title="New webhook"
+      labels={labels}
       action={action}
-      ready={url !== "" && (types === null || types.length > 0)}
+      ready={isSaid(form)}
       onClose={onClose}
       onDone={onDone}
     >
-      <TextField
-        label="Address"
-        hint="https, without user name and password. Each event is a POST there, signed."
-        type="url"
-        placeholder="https://receiver.example/hooks"
-        autoFocus
-        required
-        value={url}
-        onChange={setUrl}
-      />
-      <CheckField label="All events" checked={types === null} onChange={(all) => setTypes(all ? null : [])} />
-      {types === null ? null : (
-        <fieldset className="checks">
-          <legend className="label">Only these</legend>
-          {EventType.literals.map((type) => (
-            <CheckField
-              key={type}
-              label={type}
-              checked={types.includes(type)}
-              onChange={(checked) => setTypes(checked ? [...types, type] : types.filter((one) => one !== type))}
-            />
-          ))}
-        </fieldset>
-      )}
+      <FormFields form={form} put={(change) => setForm((now) => ({ ...now, ...change }))} />
+    </FormDialog>
+  )
+}
+
+const formOf = ({ types, url }: Webhook): Form => ({ url, types })
+
+const isSame = (one: Form, other: Form): boolean =>
+  one.url === other.url && JSON.stringify(one.types) === JSON.stringify(other.types)
+
+/** Refused when somebody else has changed it since it was read; then it is read again. */
+const ChangeWebhookDialog = ({
+  onClose,
+  onDone,
+  webhook
+}: {
+  readonly webhook: Webhook
+  readonly onClose: () => void
+  readonly onDone: () => void
+}) => {
+  const { id } = webhook
+  const { guarded, isRead, revision, value, words } = useRevised(webhookAtom(id), webhook)
+  const [held, hold] = useState(() => ({ read: webhook, was: formOf(webhook), form: formOf(webhook), news: "" }))
+  // once it is read anew, what was not touched here is as it is now
+  if (isRead && value !== held.read) {
+    const { was } = held
+    const is = formOf(value)
+    // a list that says the same is not another one
+    const now = isSame({ ...was, url: is.url }, is) ? { ...is, types: was.types } : is
+    hold({
+      read: value,
+      was: now,
+      form: rebased(held.form, was, now),
+      news: isSame(was, is)
+        ? held.news
+        : `By now it is of ${is.types === null ? "all events" : is.types.join(", ")}, to ${is.url}.`
+    })
+  }
+  const { form, news } = held
+  const headers = ifMatch(revision)
+  const action: Commanded = {
+    label: `Change webhook ${id}`,
+    method: "PATCH",
+    path: `/webhooks/${id}`,
+    ...headers.shown,
+    body: form,
+    words: [
+      "webhook",
+      "set",
+      `id:${id}`,
+      "--address",
+      form.url,
+      ...(form.types === null ? ["--all-types"] : flagsOf(form))
+    ],
+    run: guarded(
+      Effect.gen(function* () {
+        const payload = yield* payloadOf(WebhookChange, form)
+        const { webhooks } = yield* calls
+        yield* webhooks.changeWebhook({ path: { id }, payload, headers: headers.sent })
+      })
+    )
+  }
+  return (
+    <FormDialog
+      title={`Webhook ${id}`}
+      labels={labels}
+      action={action}
+      ready={isRead && isSaid(form)}
+      onClose={onClose}
+      onDone={onDone}
+    >
+      {words === null ? null : <Failure words={words} />}
+      {news === "" ? null : <p className="note warn">{news}</p>}
+      <FormFields form={form} put={(change) => hold((now) => ({ ...now, form: { ...now.form, ...change } }))} />
     </FormDialog>
   )
 }
@@ -275,8 +365,7 @@ const One = ({
               {
                 name: "Change…",
                 disabled: false,
-                act: () =>
-                  open((close) => <WebhookDialog webhook={webhook} onClose={close} onDone={onChange} onMade={onMade} />)
+                act: () => open((close) => <ChangeWebhookDialog webhook={webhook} onClose={close} onDone={onChange} />)
               },
               {
                 name: "New secret…",
@@ -348,9 +437,7 @@ const All = ({ webhooks }: { readonly webhooks: ReadonlyArray<Webhook> }) => {
           <button
             type="button"
             className="button primary"
-            onClick={() =>
-              open((close) => <WebhookDialog webhook={null} onClose={close} onDone={refresh} onMade={setSealed} />)
-            }
+            onClick={() => open((close) => <NewWebhookDialog onClose={close} onDone={refresh} onMade={setSealed} />)}
           >
             New webhook
           </button>

@@ -8,7 +8,7 @@ import type { Vm } from "../../api/Vms.ts"
 import { bulkBeginAtom } from "../state/Bulk.ts"
 import { useAbove } from "./Above.tsx"
 import { Ask } from "./Ask.tsx"
-import { CommandLines, Dialog, Typed, useRole, useSnapshot } from "./Parts.tsx"
+import { CommandLines, Dialog, Typed, useLack, useSnapshot } from "./Parts.tsx"
 import { count, counted, namesOf } from "./Words.ts"
 import { destroyOf, isHard, meaningOf, powerOf, type VmAction } from "./VmActions.ts"
 
@@ -84,7 +84,7 @@ const BulkDialog = ({
 
 /** @since 0.8.0 @category components */
 export const BulkBar = ({ onClear, vms }: { readonly vms: ReadonlyArray<Vm>; readonly onClear: () => void }) => {
-  const viewer = useRole() === "viewer"
+  const lack = useLack("operator")
   const above = useAbove()
   const all = verbs.map((verb) => ({ verb, chosen: possible(vms, verb) }))
   const button = ({ chosen, verb }: (typeof all)[number]) => (
@@ -93,7 +93,8 @@ export const BulkBar = ({ onClear, vms }: { readonly vms: ReadonlyArray<Vm>; rea
       type="button"
       // apart from what is pressed every day
       className={`button tiny ${verb === "Destroy" ? "danger apart" : ""}`}
-      disabled={viewer || chosen.length === 0}
+      disabled={lack !== undefined || chosen.length === 0}
+      title={lack}
       onClick={() => above((close) => <BulkDialog verb={verb} vms={vms} onClose={close} onClear={onClear} />)}
     >
       {verb}

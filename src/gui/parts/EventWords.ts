@@ -94,6 +94,15 @@ const wasCancelled = ({ data }: Event): boolean => {
   )
 }
 
+/** Of an operation that is new: by whom, where that is told. */
+const created = ({ data }: Event): string => {
+  const name = isKind(data["kind"]) ? kind(data["kind"]) : "An operation"
+  const cause = textOf(data, "cause")
+  const user = textOf(data, "user")
+  if (user !== null) return `${name} was asked for by ${user}`
+  return cause === null ? `${name} was asked for` : `${name} was begun by the controller: ${cause}`
+}
+
 const sentence = (event: Event, snapshot: Hosts, before: Event | undefined): string => {
   const { data, type } = event
   const state = textOf(data, "state") ?? ""
@@ -123,6 +132,7 @@ const sentence = (event: Event, snapshot: Hosts, before: Event | undefined): str
       const name = data["kind"]
       if (textOf(data, "retriedBy") !== null) return `${isKind(name) ? kind(name) : "An operation"} is retried`
       if (wasCancelled(event)) return `${isKind(name) ? kind(name) : "An operation"} was cancelled`
+      if (type === "operation.created") return created(event)
       const asked = data["cancelAsked"] === true && state === "running" ? ", and is to be cancelled" : ""
       return `${isKind(name) ? kind(name) : "An operation"} ${told[state] ?? state}${asked}${because(textOf(data, "error"))}`
     }

@@ -12,6 +12,7 @@ import type { Operation } from "../../api/Operations.ts"
 import { isUnknown, type Words, wordsOfCause } from "../state/Api.ts"
 import { beginAtom } from "../state/Tasks.ts"
 import type { Commanded } from "./Commands.ts"
+import { type FieldLabels, inLabels } from "./InLabels.ts"
 import { Dialog, Failure, Loading, useCopied } from "./Parts.tsx"
 
 /** Each field of it as it is filled in. */
@@ -34,6 +35,7 @@ export const FormDialog = ({
   button,
   children,
   danger = false,
+  labels = {},
   onClose,
   onDone,
   onRefused,
@@ -45,6 +47,8 @@ export const FormDialog = ({
   /** as the action's label unless it is said */
   readonly button?: string
   readonly danger?: boolean
+  /** what its fields are called, for what is said of them @since 0.13.0 */
+  readonly labels?: FieldLabels
   /** whether what is needed was said */
   readonly ready?: boolean
   readonly onClose: () => void
@@ -70,7 +74,7 @@ export const FormDialog = ({
     const exit = await begin({ ...action, refusedHere: true, doneHere: true })
     setAsking(false)
     if (Exit.isFailure(exit)) {
-      const refusal = wordsOfCause(exit.cause)
+      const refusal = inLabels(wordsOfCause(exit.cause), labels)
       setWords(refusal)
       onRefused?.(refusal)
       return

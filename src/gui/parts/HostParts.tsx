@@ -13,7 +13,7 @@ export const NoHosts = () => (
   <Empty title="No hosts yet">
     <p>
       A host is any Linux server with sshd and libvirt. Add one on the page <Link to="/hosts">Hosts</Link> or with{" "}
-      <code>vmfabric host add root@h1</code>, or start the controller with a machine file.
+      <code>vmfabric host add root@h1</code>, or name it in the machine file and start the controller anew.
     </p>
   </Empty>
 )

@@ -5,6 +5,7 @@
  */
 import { Link } from "@tanstack/react-router"
 import type { Operation } from "../../api/Operations.ts"
+import { byWhom, byWhomAndWhy } from "../../domain/Operation.ts"
 import { VmNamed, VolumeNamed } from "./Named.tsx"
 import { State } from "./Parts.tsx"
 import { briefly, kind, operationState } from "./Words.ts"
@@ -21,6 +22,7 @@ export const Target = ({ operation }: { readonly operation: Operation }) => {
 /** One line of a list. @since 0.7.0 @category components */
 export const OperationRow = ({ operation }: { readonly operation: Operation }) => {
   const state = operationState(operation)
+  const by = byWhom(operation)
   return (
     <li>
       <State {...state} />
@@ -28,6 +30,11 @@ export const OperationRow = ({ operation }: { readonly operation: Operation }) =
         {kind(operation.kind)}
       </Link>
       <Target operation={operation} />
+      {by === null ? null : (
+        <span className="quiet" title={byWhomAndWhy(operation) ?? undefined}>
+          by {by === "controller" ? "the controller" : by}
+        </span>
+      )}
       {state.why === null ? null : <span className="quiet">{state.why}</span>}
       <time className="quiet small end" dateTime={new Date(operation.createdAt.epochMillis).toISOString()}>
         {briefly(operation.createdAt)}

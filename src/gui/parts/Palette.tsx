@@ -10,7 +10,8 @@ import * as Effect from "effect/Effect"
 import { useMemo, useState } from "react"
 import { calls, docs, runtime } from "../state/Api.ts"
 import { useSnapshot } from "./Parts.tsx"
-import { counted, mebibytes } from "./Words.ts"
+import * as Search from "./Search.ts"
+import { count, counted, mebibytes } from "./Words.ts"
 
 const networksAtom = runtime.atom(Effect.flatMap(calls, ({ networks }) => networks.listNetworks()))
 
@@ -36,12 +37,11 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
   )
   const navigate = useNavigate()
   const [text, setText] = useState("")
-  const found = useMemo(() => {
-    const entries: Array<Entry> = []
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean)
-    const add = (key: string, name: string, kind: string, go: () => void) => {
-      const all = `${name} ${kind}`.toLowerCase()
-      if (entries.length < most && words.every((word) => all.includes(word))) entries.push({ key, name, kind, go })
+  const { items, more } = useMemo(() => {
+    const entries = Search.best<Entry>(text, most)
+    const words = Search.wordsOf(text)
+    const add = (key: string, name: string, kind: string, go: () => void, id: number | null = null) => {
+      if (Search.isFound(words, id, () => `${name} ${kind}`)) entries.add({ key, name, kind, go })
     }
     const pages = [
       ["Overview", "/"],
@@ -62,31 +62,30 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
     for (const [name, to] of pages) add(to, name, "page", () => void navigate({ to }))
     add("docs", "API documentation", "page", () => window.location.assign(docs))
     for (const { id, name } of hosts.values()) {
-      add(`h${id}`, name, "host", () => void navigate({ to: "/hosts/$id", params: { id: String(id) } }))
+      add(`h${id}`, name, "host", () => void navigate({ to: "/hosts/$id", params: { id: String(id) } }), id)
     }
     for (const { name } of networks) {
       add(`n${name}`, name, "network", () => void navigate({ to: "/networks/$name", params: { name } }))
     }
-    for (const { id, name } of images) add(`i${id}`, name, `image ${id}`, () => void navigate({ to: "/images" }))
+    for (const { id, name } of images) add(`i${id}`, name, `image ${id}`, () => void navigate({ to: "/images" }), id)
     for (const { cpu, id, ram } of types) {
       const size = `${counted(cpu, "vCPU")}, ${mebibytes(ram)}`
-      add(`t${id}`, size, `instance type ${id}`, () => void navigate({ to: "/types" }))
+      add(`t${id}`, size, `instance type ${id}`, () => void navigate({ to: "/types" }), id)
     }
     // names need not be unique
-    for (const { id, name } of volumes.values()) {
-      if (entries.length >= most) break
-      add(`d${id}`, name, `volume ${id}`, () => void navigate({ to: "/volumes/$id", params: { id: String(id) } }))
-    }
     for (const { hostId, id, name } of vms.values()) {
-      if (entries.length >= most) break
       add(
         `v${id}`,
         name,
         `VM ${id} on ${hosts.get(hostId)?.name ?? `host ${hostId}`}`,
-        () => void navigate({ to: "/vms/$id", params: { id: String(id) } })
+        () => void navigate({ to: "/vms/$id", params: { id: String(id) } }),
+        id
       )
     }
-    return entries
+    for (const { id, name } of volumes.values()) {
+      add(`d${id}`, name, `volume ${id}`, () => void navigate({ to: "/volumes/$id", params: { id: String(id) } }), id)
+    }
+    return entries.found()
   }, [text, hosts, images, networks, types, vms, volumes, navigate])
   return (
     <Ariakit.ComboboxProvider open setValue={setText}>
@@ -98,7 +97,7 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
         autoFocus
       />
       <Ariakit.ComboboxList className="options" alwaysVisible aria-label="What was found">
-        {found.map(({ go, key, kind, name }) => (
+        {items.map(({ go, key, kind, name }) => (
           <Ariakit.ComboboxItem
             key={key}
             className="option"
@@ -113,8 +112,10 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
           </Ariakit.ComboboxItem>
         ))}
       </Ariakit.ComboboxList>
-      {found.length === 0 ? (
+      {items.length === 0 ? (
         <p className="quiet">No page, VM, volume, image, instance type, network or host is called that.</p>
+      ) : more > 0 ? (
+        <p className="quiet small">{count(more)} more: say more of the name, or its number as id:7.</p>
       ) : null}
     </Ariakit.ComboboxProvider>
   )

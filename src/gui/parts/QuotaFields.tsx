@@ -16,7 +16,8 @@ export type Limits = Readonly<Record<Quota.Name, string>>
 /** What a view has of it. @since 0.9.0 @category models */
 export type Held = Pick<User, "exceeded" | "quota" | "used">
 
-const labels: Readonly<Record<Quota.Name, string>> = {
+/** @since 0.13.0 @category constants */
+export const labels: Readonly<Record<Quota.Name, string>> = {
   vms: "VMs",
   cpu: "vCPUs",
   ram: "Memory in MiB",

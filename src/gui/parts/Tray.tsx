@@ -10,7 +10,7 @@ import { bulksAtom } from "../state/Bulk.ts"
 import { dismissAtom, type Task, tasksAtom, type TaskState } from "../state/Tasks.ts"
 import { again } from "./Again.ts"
 import { Failure, State } from "./Parts.tsx"
-import { counted, isCancelled, operationState, type Shown } from "./Words.ts"
+import { counted, isCancelled, operationState, type Shown, stepOf } from "./Words.ts"
 
 const shown = (state: TaskState): Shown => {
   switch (state._tag) {
@@ -57,7 +57,7 @@ const One = ({ task: { key, label, state } }: { readonly task: Task }) => {
                 max={operation.progress.of}
                 value={operation.progress.number - 1 + (operation.progress.percent ?? 0) / 100}
               />
-              <span className="quiet small">{operation.progress.waiting ?? operation.progress.step}</span>
+              <span className="quiet small">{stepOf(operation.progress)}</span>
             </>
           )}
           {why === null ? null : <p>{why}</p>}

@@ -74,6 +74,10 @@ export const kind = (name: Operation["kind"]): string =>
     .replace(/\bvm\b/, "VM")
     .replace(/\bnic\b/, "NIC")
 
+/** What it is about, in words: what it waits for, or what its step does. @since 0.13.0 @category formatting */
+export const stepOf = ({ description, phase, step, waiting }: NonNullable<Operation["progress"]>): string =>
+  waiting !== null ? `It waits: ${waiting}` : `${phase === "undo" ? "Undoing: " : ""}${description ?? step}`
+
 /** Whether it came to nothing because somebody asked for that, which is no failure. @since 0.12.0 @category predicates */
 export const isCancelled = ({
   cancelAsked,

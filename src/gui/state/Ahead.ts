@@ -81,5 +81,11 @@ const begin = async () => {
   if ((await stream).ok) for (const path of lists) void ask(`${api}${path}`, json)
 }
 
+/** In milliseconds: a stream that is not answered by then does not keep a page from saying so. */
+const patience = 300
+
 // a failure is told by what asks again
-begin().catch(() => asked.clear())
+const begun = begin().catch(() => asked.clear())
+
+// the rest of the page's code, which imports this, keeps a browser's thread for long: begun before the stream is answered it would have the lists asked for after it, not come beside it
+await Promise.race([begun, new Promise((resolve) => setTimeout(resolve, patience))])

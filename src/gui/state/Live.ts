@@ -23,6 +23,7 @@ import type { Vm } from "../../api/Vms.ts"
 import type { Volume } from "../../api/Volumes.ts"
 import * as EventStream from "../../client/EventStream.ts"
 import { EventId } from "../../domain/Event.ts"
+import { UserName } from "../../domain/Identity.ts"
 import { HostId, OperationId, type VmId, type VolumeId } from "../../domain/Ids.ts"
 import { Power, VmState } from "../../domain/Vm.ts"
 import { calls, Here, isUnknown, runtime, type Words, wordsOfCause } from "./Api.ts"
@@ -198,6 +199,7 @@ const isVmState = Schema.is(VmState)
 const isPower = Schema.is(Power)
 const isHostId = Schema.is(HostId)
 const isOperationId = Schema.is(OperationId)
+const isUser = Schema.is(UserName)
 
 const seenOf = (data: Event["data"], since: Time): Vm["seen"] =>
   isPower(data["power"])
@@ -271,6 +273,8 @@ const withOperation = (operations: Map<OperationId, Operation>, event: Event, st
       replacedBy: null,
       retryOf: null,
       retriedBy: null,
+      user: isUser(data["user"]) ? data["user"] : null,
+      cause: typeof data["cause"] === "string" ? data["cause"] : null,
       progress: null
     }),
     state,
@@ -451,7 +455,7 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
         return Queue.offer(out, next)
       })
 
-    /** A list of all that there is, of moments after the cursor's: events from there on bring it up to date. */
+    /** A list of all that there is, of moments after the stream's begin: its events bring it up to date. */
     const opened = Effect.gen(function* () {
       failures = 0
       if (listed) {
@@ -517,15 +521,24 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
           // one of a type that only a newer controller has is none of ours
           if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
         }
-        const first = !listed
-        if (snapshot.connection._tag !== "live") yield* opened
-        if (first) {
-          const after = events[0] === undefined ? (cursor ?? null) : events[0].id - 1
-          yield* show({ ...snapshot, recent: { events: [], after } })
-        }
         if (events.length === 0) return
         meanwhile?.push(...events)
         yield* show({ ...apply(snapshot, events, stale), recent: withRecent(snapshot.recent, events) })
+      })
+
+    /** What comes first says from where on: what there is then is asked for at once, and what happens after it waits until that is here. */
+    const begin = ({ data, event, id }: EventStream.Message) =>
+      Effect.gen(function* () {
+        if (event === "lost") return
+        const number = Number(id)
+        const named = id !== undefined && isEventId(number) ? number : null
+        // one with something to tell is taken after this
+        if (named !== null && data === undefined) cursor = named
+        const first = !listed
+        yield* opened
+        if (!first) return
+        const after = named === null ? (cursor ?? null) : data === undefined ? named : named - 1
+        yield* show({ ...snapshot, recent: { events: [], after } })
       })
 
     /** How often somebody had signed in when it was connected last. */
@@ -535,6 +548,10 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
       signedIn = registry.get(signedInAtom)
       return EventStream.connection(http, cursor === undefined ? {} : { after: cursor })
     }).pipe(
+      Stream.mapChunksEffect((messages) => {
+        const first = snapshot.connection._tag === "live" ? Option.none() : Chunk.head(messages)
+        return Option.isNone(first) ? Effect.succeed(messages) : Effect.as(begin(first.value), messages)
+      }),
       Stream.groupedWithin(2000, "50 millis"),
       Stream.runForEach((messages) => take(Chunk.toReadonlyArray(messages)))
     )

@@ -63,12 +63,12 @@ export const useOperations = (asked: Asked, { connection, hasOlder, operations }
   const [older, setOlder] = useState<Older | null>(null)
   const [words, setWords] = useState<Words | null>(null)
   const [asking, setAsking] = useState(false)
-  const of = JSON.stringify([asked.kind, asked.state, asked.vm])
+  const of = JSON.stringify([asked.kind, asked.state, asked.vm, asked.user])
   const known = older?.of === of ? older : null
   // what is at hand is as it is now
   const all = new Map([...(known?.items ?? []), ...operations].map((one) => [one.id, one]))
   const shown = inOrder([...all.values()].filter(isAsked(asked)))
-  const narrowed = asked.kind !== undefined || asked.state !== undefined || asked.vm !== undefined
+  const narrowed = [asked.kind, asked.state, asked.vm, asked.user].some((one) => one !== undefined)
   const isAll = hasOlder === false || (known !== null && known.next === null) || filterOf(asked) === null
   const more = async () => {
     setAsking(true)

@@ -49,9 +49,13 @@ export interface ReadNow<A> extends Revised<A> {
   readonly guarded: <B, F, R>(run: Effect.Effect<B, F, R>) => Effect.Effect<B, F, R>
 }
 
-/** Read when the dialog is opened; `known` until then. @since 0.9.0 @category hooks */
-export const useRevised = <A, E>(atom: Atom.Atom<Result.Result<Revised<A>, E>>, known: A): ReadNow<A> => {
-  const read = useRead(atom, [])
+/** Read when the dialog is opened, and again when something of `on` is another; `known` until then. @since 0.9.0 @category hooks */
+export const useRevised = <A, E>(
+  atom: Atom.Atom<Result.Result<Revised<A>, E>>,
+  known: A,
+  on: ReadonlyArray<unknown> = []
+): ReadNow<A> => {
+  const read = useRead(atom, on)
   const refresh = useAtomRefresh(atom)
   return {
     ...Result.getOrElse(read, (): Revised<A> => ({ value: known, revision: null })),

@@ -14,6 +14,7 @@ import type { VmId } from "../../domain/Ids.ts"
 import { Failure } from "../parts/Parts.tsx"
 import { count } from "../parts/Words.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
+import { latest, moments } from "./Measured.ts"
 
 /** Seconds: what the API keeps every 20 seconds, every 2 minutes and every 10 minutes. */
 const spans = [
@@ -79,10 +80,6 @@ const dataOf = ({ from, series, step }: History, { lines }: Chart): uPlot.Aligne
   return [times, ...lines.map(({ of }) => [...series[of]])]
 }
 
-/** The last that is known of it. */
-const latest = (values: ReadonlyArray<number | null>): number | null =>
-  values.findLast((value) => value !== null) ?? null
-
 const height = 144
 
 /** Between two lines of a grid of bytes. */
@@ -124,7 +121,7 @@ const optionsOf = ({ lines, least, shown, title }: Chart, at: HTMLElement): uPlo
     ],
     axes: [
       // the lowest value's words reach below the line
-      { ...axis, size: 44, gap: 9 },
+      { ...axis, size: 44, gap: 9, values: (_, splits) => [...moments(splits)] },
       {
         ...axis,
         size: 72,
@@ -179,7 +176,7 @@ const Plot = ({ chart, history }: { readonly chart: Chart; readonly history: His
       <figcaption>
         <strong>{chart.title}</strong>
         {chart.lines.map(({ name, of }) => {
-          const value = latest(history.series[of])
+          const value = latest(history.series[of], history.step)
           return (
             <span key={of} className={`small quiet line-${of === chart.lines[0]?.of ? "one" : "two"}`}>
               {name} {value === null ? "not known" : chart.shown(value)}

@@ -93,12 +93,12 @@ const OfVolume = ({ id, name }: { readonly id: VolumeId; readonly name: string }
         <p className="quiet">{name} has none.</p>
       ) : (
         <ul className="list">
-          {there.map(({ at, snapshot }) => (
+          {there.map((snapshot) => (
             <li key={snapshot.id}>
               <span>{snapshot.name}</span>
               <span className="quiet">
                 of {name}, {snapshot.state}
-                {at === null ? "" : `, ${moment(at)}`}
+                {snapshot.createdAt === undefined ? "" : `, ${moment(snapshot.createdAt)}`}
               </span>
               <span className="end">{gibibytes(snapshot.size)}</span>
             </li>

@@ -250,7 +250,9 @@ const volumes = HttpApiBuilder.group(api, "volumes", (handlers) =>
       .handle("detachVolume", (asked) => begunIfMatch(asked, (expect) => volumes.detach(asked.path.id, expect)))
       .handle("restoreVolume", (asked) => begunIfMatch(asked, (expect) => volumes.restore(asked.path.id, expect)))
       .handle("purgeVolume", (asked) => begunIfMatch(asked, (expect) => volumes.purge(asked.path.id, expect)))
-      .handle("listSnapshots", ({ path }) => told(Effect.map(volumes.snapshots(path.id), (items) => ({ items }))))
+      .handle("listSnapshots", ({ path }) =>
+        told(Effect.map(volumes.snapshots(path.id), (all) => ({ items: all.map(Views.snapshot) })))
+      )
       .handle("createSnapshot", (asked) =>
         created(
           asked,
@@ -268,7 +270,12 @@ const snapshots = HttpApiBuilder.group(api, "snapshots", (handlers) =>
     const { begunIfMatch } = yield* Answers.make
     return handlers
       .handle("getSnapshot", ({ path }) =>
-        told(Effect.tap(volumes.getSnapshot(path.id), (snapshot) => tagged(Revision.ofSnapshot(snapshot))))
+        told(
+          volumes.getSnapshot(path.id).pipe(
+            Effect.tap((snapshot) => tagged(Revision.ofSnapshot(snapshot))),
+            Effect.map(Views.snapshot)
+          )
+        )
       )
       .handle("destroySnapshot", (asked) =>
         begunIfMatch(asked, (expect) => volumes.destroySnapshot(asked.path.id, expect))

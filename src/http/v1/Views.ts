@@ -25,7 +25,7 @@ import type { OperationReport, StepReport } from "../../domain/Operation.ts"
 import { formatSource as formatNetwork } from "../../domain/Network.ts"
 import * as Redacted from "effect/Redacted"
 import * as Resources from "../../domain/Resources.ts"
-import type { Volume } from "../../domain/Volume.ts"
+import type { Snapshot, Volume } from "../../domain/Volume.ts"
 import type { HostReport } from "../../fabric/Hosts.ts"
 import type { ImageReport } from "../../fabric/ImageIntake.ts"
 import type { NetworkReport } from "../../fabric/Networks.ts"
@@ -67,6 +67,9 @@ export const operation = ({ operation, progress }: OperationReport) => ({
   replacedBy: operation.replacedBy,
   retryOf: operation.retryOf,
   retriedBy: operation.retriedBy,
+  user: operation.user,
+  token: operation.token,
+  cause: operation.cause,
   progress
 })
 
@@ -75,6 +78,16 @@ export const step = ({ endedAt, startedAt, ...step }: StepReport) => ({
   ...step,
   startedAt: time(startedAt),
   endedAt: timeOrNull(endedAt)
+})
+
+/** @since 0.13.0 @category views */
+export const snapshot = ({ createdAt, id, name, size, state, volumeId }: Snapshot) => ({
+  id,
+  volumeId,
+  name,
+  size,
+  state,
+  createdAt: time(createdAt)
 })
 
 /** @since 0.7.0 @category views */

@@ -2,17 +2,15 @@
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as AppTest from "../../../layers/AppTest.ts"
-import { CurrentPrincipal } from "../../../src/api/Access.ts"
 import { api } from "../../../src/api/Api.ts"
 import { defaultConfig } from "../../../src/domain/Host.ts"
 import { type Principal, UserName } from "../../../src/domain/Identity.ts"
 import { InstanceTypeId } from "../../../src/domain/Ids.ts"
-import { Asker } from "../../../src/fabric/Asker.ts"
+import { asking } from "../../../src/http/Guard.ts"
 import * as Api from "../../../src/http/v1/Api.ts"
 import type { FleetConfig } from "../../../src/services/Inventory.ts"
 import { assert } from "../../check/Equality.ts"
@@ -45,8 +43,6 @@ export interface Answer {
 }
 
 export const admin: Principal = { user: UserName.make("local"), role: "admin", via: "loopback", tokenId: null }
-
-const asking = (who: Principal) => Context.make(CurrentPrincipal, who).pipe(Context.add(Asker, who.user))
 
 const as = (who: () => Principal) =>
   HttpLayerRouter.middleware((endpoint) => Effect.suspend(() => Effect.provide(endpoint, asking(who())))).layer

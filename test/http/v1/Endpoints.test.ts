@@ -236,8 +236,11 @@ describe("volumes and snapshots", () => {
       const taken = yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
       assert.deepInclude(taken.json, { kind: "CreateSnapshot", volumeId: 1, snapshotId: 1 })
       const monday = { id: 1, volumeId: 1, name: "monday", size: 5, state: "ready" }
-      assert.deepStrictEqual(App.items(yield* get("/volumes/1/snapshots")), [monday])
-      assert.deepStrictEqual((yield* get("/snapshots/1")).json, monday)
+      const { createdAt, ...found } = (yield* get("/snapshots/1")).json
+      assert.deepStrictEqual(found, monday)
+      // it was asked for by that operation
+      assert.strictEqual(createdAt, taken.json.createdAt)
+      assert.deepStrictEqual(App.items(yield* get("/volumes/1/snapshots")), [{ ...monday, createdAt }])
       assert.deepInclude((yield* done("POST", "/volumes", { name: "copy", snapshot: 1 })).json, { volumeId: 2 })
       assert.deepInclude((yield* get("/volumes/2")).json, { size: 5, snapshotId: 1 })
 

@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import { HypervisorTestState } from "../../../layers/HypervisorTest.ts"
 import { StorageTestState } from "../../../layers/StorageTest.ts"
+import { type Principal, TokenId, UserName } from "../../../src/domain/Identity.ts"
 import { HostId } from "../../../src/domain/Ids.ts"
 import { waitOf } from "../../../src/http/v1/Answers.ts"
 import { HostMonitor } from "../../../src/services/HostMonitor.ts"
@@ -102,13 +103,69 @@ describe("an operation", () => {
             return json
           })
         )
-        assert.deepInclude(second, { kind: "CreateVm", vmId: 2, replacedBy: null })
+        assert.deepInclude(second, { kind: "CreateVm", vmId: 2, replacedBy: null, user: "local" })
+        assert.match(String(second.cause), /^it could not be made where it was: .*no answer/)
         assert.deepInclude((yield* get("/vms/2")).json, { hostId: 2, state: "running" })
         // whoever repeats the request is led to it, too
         const again = yield* ask("POST", "/vms", web, { "idempotency-key": "once", prefer: "wait=20" })
         assert.deepInclude(again.json, { id: replaced, vmId: 2 })
       }),
     60_000
+  )
+
+  it.scopedLive("says who asked for it and with which token, whatever it is, and is listed by that", () =>
+    Effect.gen(function* () {
+      const user = UserName.make("ada")
+      const session: Principal = { user, role: "operator", via: "session", tokenId: null }
+      const token: Principal = { ...session, via: "token", tokenId: TokenId.make(7), tokenName: "nightly" }
+      let who = App.admin
+      const { ask, done, get } = yield* App.make(App.fleet(1, 10), () => who)
+      yield* done("POST", "/vms", web)
+      who = session
+      yield* done("POST", "/vms", { ...web, name: "hers" })
+      yield* done("POST", "/volumes", { name: "data", size: 1 })
+      yield* done("POST", "/volumes/1/snapshots", { name: "monday" })
+      yield* done("POST", "/volumes/1/attach", { vm: 1 })
+      who = token
+      yield* done("POST", "/vms/1/nics", {})
+      yield* done("POST", "/vms/1/shut-down", { force: true, within: 1 })
+      yield* done("PATCH", "/vms/1", { name: "other" })
+      yield* done("PATCH", "/vms/1/cloud-init", { hostname: "other" })
+      yield* done("POST", "/vms/1/resize", { instanceType: 2 })
+      yield* done("POST", "/vms/1/repair", {})
+      yield* done("DELETE", "/vms/1")
+      // what an admin does with what is hers is the admin's
+      who = App.admin
+      yield* done("DELETE", "/vms/2")
+      const all = App.items(yield* get("/operations"))
+      assert.deepStrictEqual(
+        all.map(({ kind, token, user }) => [kind, user, token]),
+        [
+          ["DestroyVm", "local", null],
+          ["DestroyVm", "ada", "nightly"],
+          ["RepairVm", "ada", "nightly"],
+          ["ResizeVm", "ada", "nightly"],
+          ["SetCloudInit", "ada", "nightly"],
+          ["ConfigureVm", "ada", "nightly"],
+          ["ShutDownVm", "ada", "nightly"],
+          ["AttachNic", "ada", "nightly"],
+          ["AttachVolume", "ada", null],
+          ["CreateSnapshot", "ada", null],
+          ["CreateVolume", "ada", null],
+          ["CreateVm", "ada", null],
+          ["CreateVm", "local", null]
+        ]
+      )
+      for (const { cause } of all) assert.isNull(cause)
+      const hers = App.items(yield* get("/operations?user=ada&limit=2"))
+      assert.deepStrictEqual(
+        hers.map(({ id }) => id),
+        all.slice(1, 3).map(({ id }) => id)
+      )
+      assert.lengthOf(App.items(yield* get("/operations?user=ada")), 11)
+      assert.lengthOf(App.items(yield* get("/operations?user=bob")), 0)
+      assert.deepInclude((yield* ask("GET", "/operations?user=Ada%20L")).json, { status: 400, field: "user" })
+    })
   )
 
   it.scopedLive("goes on without the client that began it, and is not begun without the client that wanted it", () =>
