@@ -14,9 +14,11 @@ import { docs, isUnknown, wordsOfCause } from "./state/Api.ts"
 import type { Connection } from "./state/Live.ts"
 import { knownAtom, leftAtom, meAtom, signOutAtom } from "./state/Session.ts"
 import { themeAtom, themes } from "./state/Theme.ts"
+import { Above } from "./parts/Above.tsx"
 import { again } from "./parts/Again.ts"
-import { Failure, Loading, State, useSnapshot } from "./parts/Parts.tsx"
+import { Failure, Loading, State, TitleTold, useSnapshot } from "./parts/Parts.tsx"
 import { GoTo } from "./parts/GoTo.tsx"
+import { useFocusKept } from "./parts/Kept.ts"
 import { Tray } from "./parts/Tray.tsx"
 import { count } from "./parts/Words.ts"
 
@@ -143,6 +145,7 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
   useEffect(() => {
     if (signedOut) refresh()
   }, [signedOut, refresh])
+  useFocusKept()
   const { pathname } = useLocation()
   // on a phone there are more pages than there is room for; elsewhere it would only have all of it laid out once more
   useEffect(() => {
@@ -185,6 +188,8 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
         <Outlet />
       </main>
       <Tray />
+      <Above />
+      <TitleTold />
     </div>
   )
 }

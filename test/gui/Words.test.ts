@@ -10,6 +10,7 @@ import type { Vm } from "../../src/api/Vms.ts"
 import { filterOf, isAsked } from "../../src/gui/parts/Asked.ts"
 import { matters, sizeOf } from "../../src/gui/parts/Matters.ts"
 import * as Words from "../../src/gui/parts/Words.ts"
+import { anyOperation } from "./Operations.ts"
 import { anyVm } from "./Vms.ts"
 
 const at = (milliseconds: number) => DateTime.unsafeMake(milliseconds)
@@ -81,24 +82,6 @@ describe("an image", () => {
   })
 })
 
-const anyOperation: Operation = {
-  id: OperationId.make("11111111-2222-4333-8444-555555555555"),
-  kind: "CreateVm",
-  vmId: VmId.make(7),
-  volumeId: null,
-  snapshotId: null,
-  imageId: null,
-  state: "running",
-  error: null,
-  cancelAsked: false,
-  createdAt: at(0),
-  endedAt: null,
-  outcome: null,
-  replacedBy: null,
-  retryOf: null,
-  retriedBy: null,
-  progress: null
-}
 const seen = (power: NonNullable<Vm["seen"]>["power"], reason: string | null = null) => ({
   power,
   reason,
@@ -175,6 +158,18 @@ describe("a VM", () => {
     assert.deepStrictEqual(Words.vmSince(crashed, host(1, { since: at(9000) })), at(5000))
     assert.deepStrictEqual(Words.vmSince(lost, host(1, { since: at(9000) })), at(9000))
     assert.isNull(Words.vmSince(lost, undefined))
+  })
+
+  it("are named together by their names, and with their ids those that are called the same", () => {
+    const named = Array.from({ length: 11 }, (_, i) => vm(i + 1, { name: `web-${i + 1}` }))
+    assert.strictEqual(Words.namesOf(named.slice(0, 2)), "web-1, web-2")
+    assert.strictEqual(
+      Words.namesOf([vm(1, { name: "web" }), vm(2, { name: "db" }), vm(3, { name: "web" })]),
+      "web (id:1), db, web (id:3)"
+    )
+    assert.match(Words.namesOf(named), /^web-1, .*, web-10 and 1 more$/)
+    // also where the other is not named
+    assert.match(Words.namesOf([...named.slice(1), vm(12, { name: "web-2" })]), /^web-2 \(id:2\), web-3, /)
   })
 
   it("may have another's name, which is said to whoever gives it", () => {

@@ -386,6 +386,7 @@ export const Events = (): ReactNode => {
         <Table
           kind="events"
           label="events"
+          newestFirst
           columns={columns(snapshot, sentences(shown, snapshot))}
           rows={shown}
           keyOf={({ id }) => String(id)}

@@ -211,7 +211,7 @@ export const Operations = (): ReactNode => {
           </Link>
         </Empty>
       ) : (
-        <Table kind="operations" label="operations" columns={columns} rows={shown} keyOf={({ id }) => id} />
+        <Table kind="operations" label="operations" newestFirst columns={columns} rows={shown} keyOf={({ id }) => id} />
       )}
     </div>
   )

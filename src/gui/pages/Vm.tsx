@@ -15,7 +15,7 @@ import { show as showRule } from "../../domain/Placement.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { useOperations } from "../state/Operations.ts"
 import { useRead } from "../state/Read.ts"
-import { destroyOf, isHard, powerOf, repairOf } from "../parts/VmActions.ts"
+import { commandsOf, isAsked, powerOf } from "../parts/VmActions.ts"
 import { DestroyVm, PlaceVm, useAct, VmMenu } from "../parts/VmMenu.tsx"
 import { Failure, Loading, Missing, State, useLack, useSnapshot, useTitle, CommandsButton } from "../parts/Parts.tsx"
 import { count, counted, mebibytes, moment, vmSince, vmState } from "../parts/Words.ts"
@@ -175,7 +175,7 @@ const crash = { leave: "nothing is done", restart: "it is started again" } as co
 export const OneVm = (): ReactNode => {
   const { id } = useParams({ from: "/vms/$id" })
   const snapshot = useSnapshot()
-  const [asked, act] = useAct()
+  const act = useAct()
   const lack = useLack("operator")
   const [destroying, setDestroying] = useState(false)
   const number = Number(id)
@@ -247,12 +247,12 @@ export const OneVm = (): ReactNode => {
                 onClick={() => act(action)}
               >
                 {action.name}
-                {isHard(action.name) ? "…" : ""}
+                {isAsked(action.name) ? "…" : ""}
               </button>
             )
           )}
           <VmMenu vm={vm} label="More" />
-          <CommandsButton actions={[...[...actions, repairOf(vm)].filter(({ possible }) => possible), destroyOf(vm)]} />
+          <CommandsButton actions={commandsOf(vm)} />
           <button
             type="button"
             className="button danger"
@@ -357,7 +357,6 @@ export const OneVm = (): ReactNode => {
         <Events vm={vm} />
         <Definition vm={vm} />
       </Suspense>
-      {asked}
       {destroying ? <DestroyVm vm={vm} onClose={() => setDestroying(false)} /> : null}
     </div>
   )

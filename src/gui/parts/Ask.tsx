@@ -16,11 +16,14 @@ export const Ask = ({
   keep = "Cancel",
   onClose,
   onSure,
+  ready = true,
   title
 }: {
   readonly title: string
   readonly button: string
   readonly danger?: boolean
+  /** whether there is still something to be done @since 0.13.0 */
+  readonly ready?: boolean
   /** on the button that does nothing */
   readonly keep?: string
   /** what is done then */
@@ -34,6 +37,7 @@ export const Ask = ({
     <div className="row">
       <button
         type="button"
+        disabled={!ready}
         className={`button ${danger ? "danger" : "primary"}`}
         onClick={() => {
           onSure()

@@ -5,7 +5,8 @@
  */
 import { useAtomSet } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
-import { askingOf, type Bulk, bulkDismissAtom, bulkStopAtom } from "../state/Bulk.ts"
+import { useEffect } from "react"
+import { askingOf, type Bulk, bulkDismissAtom, bulkSeenAtom, bulkStopAtom } from "../state/Bulk.ts"
 import { useSnapshot } from "./Parts.tsx"
 import { count, counted } from "./Words.ts"
 
@@ -15,12 +16,14 @@ const mostNamed = 10
 export const BulkTask = ({ bulk }: { readonly bulk: Bulk }) => {
   const stop = useAtomSet(bulkStopAtom)
   const dismiss = useAtomSet(bulkDismissAtom)
+  const seen = useAtomSet(bulkSeenAtom)
   const { operations } = useSnapshot()
+  useEffect(() => seen(operations), [bulk, operations, seen])
   const byId = new Map(operations.map((one) => [one.id, one]))
   const all = [...bulk.vms.values()]
   const found = all.flatMap(({ name, state }) =>
     state._tag === "begun" && state.operationId !== null
-      ? [{ name, operation: byId.get(state.operationId) ?? null }]
+      ? [{ name, operation: state.ended ?? byId.get(state.operationId) ?? null }]
       : []
   )
   const failed = found.filter(({ operation }) => operation?.state === "failed")
@@ -31,17 +34,21 @@ export const BulkTask = ({ bulk }: { readonly bulk: Bulk }) => {
   const open = asking + found.filter(({ operation }) => operation !== null && operation.endedAt === null).length
   const done = all.length - open - failed.length - refused.length - lost - left
   const what = `${bulk.name} ${counted(all.length, "VM")}`
+  const far = [
+    `${bulk.name}: ${count(done)} of ${counted(all.length, "VM")} done`,
+    ...(open === 0 ? [] : [`${count(open)} under way`]),
+    ...(failed.length === 0 ? [] : [`${count(failed.length)} failed`]),
+    ...(refused.length === 0 ? [] : [`${count(refused.length)} refused`]),
+    ...(lost === 0 ? [] : [`${count(lost)} begun`]),
+    ...(left === 0 ? [] : [`${count(left)} not asked for`])
+  ].join(", ")
   return (
     <li className="task">
       <div className="top">
-        <strong>
-          {bulk.name}: {count(done)} of {counted(all.length, "VM")} done
-          {open === 0 ? "" : `, ${count(open)} under way`}
-          {failed.length === 0 ? "" : `, ${count(failed.length)} failed`}
-          {refused.length === 0 ? "" : `, ${count(refused.length)} refused`}
-          {lost === 0 ? "" : `, ${count(lost)} begun`}
-          {left === 0 ? "" : `, ${count(left)} not asked for`}
-        </strong>
+        <strong>{far}</strong>
+        <span className="sr" aria-live="polite">
+          {open === 0 ? `Ended: ${far}` : ""}
+        </span>
         {asking > 0 ? (
           <button type="button" className="button tiny" disabled={bulk.stopped} onClick={() => stop(bulk.key)}>
             Stop<span className="sr"> {what}</span>

@@ -13,7 +13,7 @@ import { isUnknown, type Words, wordsOfCause } from "../state/Api.ts"
 import { beginAtom } from "../state/Tasks.ts"
 import type { Commanded } from "./Commands.ts"
 import { type FieldLabels, inLabels } from "./InLabels.ts"
-import { Dialog, Failure, Loading } from "./Parts.tsx"
+import { Dialog, Failure, Loading, useCopied } from "./Parts.tsx"
 
 /** Each field of it as it is filled in. */
 const filledIn = (form: HTMLFormElement): string =>
@@ -136,7 +136,7 @@ export const SecretDialog = ({
   readonly onClose: () => void
   readonly children: ReactNode
 }) => {
-  const [copied, setCopied] = useState(false)
+  const [copied, copy] = useCopied(secret)
   return (
     <Dialog title={title} actions={[]} onClose={onClose} once>
       <div className="note warn">
@@ -145,12 +145,7 @@ export const SecretDialog = ({
       </div>
       <div className="command">
         <pre>{secret}</pre>
-        <button
-          type="button"
-          className="button tiny"
-          data-safe
-          onClick={() => void navigator.clipboard.writeText(secret).then(() => setCopied(true))}
-        >
+        <button type="button" className="button tiny" data-safe onClick={copy}>
           {copied ? "Copied" : "Copy the secret"}
         </button>
       </div>

@@ -3,7 +3,8 @@
  *
  * @since 0.8.0
  */
-import { lazy, Suspense, useRef, useState } from "react"
+import { lazy, Suspense, useEffect, useRef, useState } from "react"
+import { type Render, useAbove } from "./Above.tsx"
 import { again } from "./Again.ts"
 import type { MenuEntry } from "./Menu.tsx"
 
@@ -27,30 +28,36 @@ export const MenuButton = ({
 }) => {
   const button = useRef<HTMLButtonElement>(null)
   const [open, setOpen] = useState(false)
+  const above = useAbove()
+  const menu: Render = (close) => (
+    <Suspense>
+      <MenuBox
+        label={label}
+        anchor={button.current}
+        entries={entries()}
+        note={note}
+        onClose={() => {
+          setOpen(false)
+          close()
+        }}
+      />
+    </Suspense>
+  )
+  // as it is now; a row that goes leaves it as it was
+  useEffect(() => {
+    if (open) above(menu)
+  })
   return (
-    <>
-      <button
-        ref={button}
-        type="button"
-        className={`button ${shown === undefined ? "plain tiny" : ""}`}
-        aria-haspopup="menu"
-        aria-expanded={open}
-        onClick={() => setOpen(true)}
-      >
-        {shown ?? <span aria-hidden="true">⋯</span>}
-        {shown === undefined ? <span className="sr">{label}</span> : null}
-      </button>
-      {open ? (
-        <Suspense>
-          <MenuBox
-            label={label}
-            anchor={button.current}
-            entries={entries()}
-            note={note}
-            onClose={() => setOpen(false)}
-          />
-        </Suspense>
-      ) : null}
-    </>
+    <button
+      ref={button}
+      type="button"
+      className={`button ${shown === undefined ? "plain tiny" : ""}`}
+      aria-haspopup="menu"
+      aria-expanded={open}
+      onClick={() => setOpen(true)}
+    >
+      {shown ?? <span aria-hidden="true">⋯</span>}
+      {shown === undefined ? <span className="sr">{label}</span> : null}
+    </button>
   )
 }

@@ -3,7 +3,7 @@
  *
  * @since 0.7.0
  */
-import { useAtomSet, useAtomValue } from "@effect-atom/atom-react"
+import { Atom, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Exit from "effect/Exit"
 import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
@@ -38,11 +38,26 @@ export const useBegin = () => {
   }
 }
 
+/** Of the page that is shown; the browser tells the first one itself. */
+const titleAtom = Atom.keepAlive(Atom.make({ title: "", isFirst: true }))
+
 /** @since 0.7.0 @category hooks */
 export const useTitle = (title: string): void => {
+  const set = useAtomSet(titleAtom)
   useEffect(() => {
     document.title = `${title} · vmfabric`
-  }, [title])
+    set((before) => ({ title, isFirst: before.title === "" }))
+  }, [set, title])
+}
+
+/** Tells who does not see it that another page is shown. @since 0.13.0 @category components */
+export const TitleTold = () => {
+  const { isFirst, title } = useAtomValue(titleAtom)
+  return (
+    <p className="sr" aria-live="polite">
+      {isFirst ? "" : title}
+    </p>
+  )
 }
 
 /** A dialog that a page opens, and what is shown of it. @since 0.8.0 @category hooks */
@@ -198,15 +213,22 @@ export const Meter = ({
   </div>
 )
 
+/** Whether that text was taken along just now, and what takes it. @since 0.13.0 @category hooks */
+export const useCopied = (text: string): readonly [copied: boolean, copy: () => void] => {
+  const [copied, setCopied] = useState<string | null>(null)
+  useEffect(() => {
+    if (copied === null) return
+    const timer = setTimeout(() => setCopied(null), 2000)
+    return () => clearTimeout(timer)
+  }, [copied])
+  return [copied === text, () => void navigator.clipboard.writeText(text).then(() => setCopied(text))]
+}
+
 /** Takes a text along. @since 0.8.0 @category components */
 export const CopyButton = ({ text, what }: { readonly text: string; readonly what: string }) => {
-  const [copied, setCopied] = useState(false)
+  const [copied, copy] = useCopied(text)
   return (
-    <button
-      type="button"
-      className="button tiny"
-      onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true))}
-    >
+    <button type="button" className="button tiny" onClick={copy}>
       {copied ? "Copied" : "Copy"}
       <span className="sr"> {what}</span>
     </button>
@@ -243,7 +265,7 @@ export const Commands = ({
 }) => (
   <Dialog title="As commands" actions={[]} onClose={onClose}>
     {actions.map((action) => (
-      <section key={`${action.method} ${action.path}`} aria-label={action.label}>
+      <section key={action.label} aria-label={action.label}>
         <h2>{action.label}</h2>
         <CommandLines actions={[action]} />
       </section>

@@ -4,7 +4,7 @@
  * @since 0.8.0
  */
 import { useVirtualizer } from "@tanstack/react-virtual"
-import { memo, type ReactNode, useRef } from "react"
+import { memo, type ReactNode, useLayoutEffect, useRef } from "react"
 
 /** @since 0.8.0 @category models */
 export interface Head {
@@ -56,9 +56,34 @@ const Line = memo(({ index, row, start }: { readonly row: Row; readonly index: n
   </div>
 ))
 
+const rowHeight = 44
+
+/** Of a list that is scrolled what is looked at stays where it is when rows come above it. */
+const useKeptInPlace = (
+  scroller: { readonly current: HTMLElement | null },
+  length: number,
+  keyAt: ((index: number) => string | undefined) | undefined
+) => {
+  const topmost = useRef<{ readonly index: number; readonly key: string }>(null)
+  useLayoutEffect(() => {
+    const list = scroller.current
+    if (list === null || keyAt === undefined) return
+    const before = topmost.current
+    if (before !== null && list.scrollTop > 0) {
+      let index = before.index
+      while (index < length && keyAt(index) !== before.key) index++
+      if (index < length) list.scrollTop += (index - before.index) * rowHeight
+    }
+    const index = Math.floor(list.scrollTop / rowHeight)
+    const key = keyAt(index)
+    topmost.current = key === undefined ? null : { index, key }
+  })
+}
+
 /** @since 0.8.0 @category components */
 export const RowTable = ({
   heads,
+  keyAt,
   kind,
   label,
   length,
@@ -70,12 +95,15 @@ export const RowTable = ({
   readonly heads: ReadonlyArray<Head>
   readonly length: number
   readonly rowAt: (index: number) => Row | undefined
+  /** of a list to which rows come from above, under whoever reads it: which row it is @since 0.13.0 */
+  readonly keyAt?: ((index: number) => string | undefined) | undefined
 }) => {
   const scroller = useRef<HTMLDivElement>(null)
+  useKeptInPlace(scroller, length, keyAt)
   const virtual = useVirtualizer({
     count: length,
     getScrollElement: () => scroller.current,
-    estimateSize: () => 44,
+    estimateSize: () => rowHeight,
     overscan: 10
   })
   return (
@@ -128,6 +156,7 @@ export const Table = <A,>({
   keyOf,
   kind,
   label,
+  newestFirst = false,
   rows
 }: {
   readonly kind: string
@@ -135,6 +164,8 @@ export const Table = <A,>({
   readonly label: string
   readonly columns: ReadonlyArray<Column<A>>
   readonly rows: ReadonlyArray<A>
+  /** others come above them: what is looked at stays where it is @since 0.13.0 */
+  readonly newestFirst?: boolean
   readonly keyOf: (one: A) => string
 }) => (
   <RowTable
@@ -142,6 +173,14 @@ export const Table = <A,>({
     label={label}
     heads={columns}
     length={rows.length}
+    keyAt={
+      newestFirst
+        ? (index) => {
+            const one = rows[index]
+            return one === undefined ? undefined : keyOf(one)
+          }
+        : undefined
+    }
     rowAt={(index) => {
       const one = rows[index]
       return one === undefined

@@ -10,7 +10,7 @@ import { bulksAtom } from "../state/Bulk.ts"
 import { dismissAtom, type Task, tasksAtom, type TaskState } from "../state/Tasks.ts"
 import { again } from "./Again.ts"
 import { Failure, State } from "./Parts.tsx"
-import { isCancelled, operationState, type Shown, stepOf } from "./Words.ts"
+import { counted, isCancelled, operationState, type Shown, stepOf } from "./Words.ts"
 
 const shown = (state: TaskState): Shown => {
   switch (state._tag) {
@@ -73,20 +73,43 @@ const One = ({ task: { key, label, state } }: { readonly task: Task }) => {
 
 const BulkTask = lazy(() => again(() => import("./BulkTask.tsx")).then((module) => ({ default: module.BulkTask })))
 
+/** Told to who does not see it: that it is begun, and what it came to. What is refused is an alert by itself. */
+const told = ({ label, state }: Task): string => {
+  if (state._tag === "asking" || state._tag === "refused") return ""
+  const { why, word } = shown(state)
+  return state._tag === "begun" && state.operation.endedAt === null
+    ? `${label}: begun`
+    : `${label}: ${word}${why === null ? "" : `, ${why}`}`
+}
+
 /** @since 0.7.0 @category components */
 export const Tray = () => {
   const tasks = useAtomValue(tasksAtom)
   const bulks = useAtomValue(bulksAtom)
   return (
-    <ul className="tasks" aria-label="What was asked for" aria-live="polite">
-      {bulks.map((bulk) => (
-        <Suspense key={`bulk ${bulk.key}`}>
-          <BulkTask bulk={bulk} />
-        </Suspense>
-      ))}
-      {tasks.map((task) => (
-        <One key={task.key} task={task} />
-      ))}
-    </ul>
+    <>
+      <div className="sr" aria-live="polite">
+        {bulks.map(({ key, name, vms }) => (
+          <p key={`bulk ${key}`}>{`${name} ${counted(vms.size, "VM")}: begun`}</p>
+        ))}
+        {tasks.map((task) => (
+          <p key={task.key} aria-atomic>
+            {told(task)}
+          </p>
+        ))}
+      </div>
+      <section className="tray" aria-label="Tasks">
+        <ul className="tasks" aria-label="What was asked for">
+          {bulks.map((bulk) => (
+            <Suspense key={`bulk ${bulk.key}`}>
+              <BulkTask bulk={bulk} />
+            </Suspense>
+          ))}
+          {tasks.map((task) => (
+            <One key={task.key} task={task} />
+          ))}
+        </ul>
+      </section>
+    </>
   )
 }

@@ -78,6 +78,9 @@ export const repairOf = ({ drift, id, name, state }: Vm): VmAction => ({
 /** Whether it cuts guests off in the middle of what they do. @since 0.12.0 @category predicates */
 export const isHard = (name: string): boolean => name === "Power off" || name === "Reset"
 
+/** Whether one guest may lose by it what it has not written, so that it is asked before: a guest that does not reboot is reset. @since 0.13.0 @category predicates */
+export const isAsked = (name: string): boolean => isHard(name) || name === "Reboot"
+
 /** What an action comes to, for who is asked before. @since 0.12.0 @category formatting */
 export const meaningOf = (name: string, who: "It" | "Each"): string => {
   switch (name) {
@@ -106,3 +109,9 @@ export const destroyOf = ({ id, name, state }: Vm): VmAction => ({
   possible: state !== "destroying" && state !== "destroyed",
   run: Effect.flatMap(calls, ({ vms }) => vms.destroyVm({ path: { id } }))
 })
+
+/** Whatever can be done with it as it is, to be copied. @since 0.13.0 @category constructors */
+export const commandsOf = (vm: Vm): ReadonlyArray<VmAction> => [
+  ...[...powerOf(vm), repairOf(vm)].filter(({ possible }) => possible),
+  destroyOf(vm)
+]

@@ -80,6 +80,8 @@ export const NameField = ({ own, put, said }: SaidProps & { readonly own: VmId |
   return (
     <TextField
       label="Name"
+      // whoever makes one begins with it
+      autoFocus={own === null}
       required
       wrong={wrongName(said)}
       {...(also === null ? {} : { hint: also })}

@@ -5,12 +5,13 @@
  */
 import { useNavigate } from "@tanstack/react-router"
 import { lazy, type ReactNode, Suspense, useState } from "react"
+import { useAbove } from "./Above.tsx"
 import { again } from "./Again.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { MenuButton } from "./MenuButton.tsx"
-import { Commands, Sure, useBegin, useLack, useDialog } from "./Parts.tsx"
+import { Commands, Sure, useBegin, useLack, useSnapshot } from "./Parts.tsx"
 import { isUnseen } from "./Words.ts"
-import { destroyOf, isHard, meaningOf, powerOf, repairOf, type VmAction } from "./VmActions.ts"
+import { commandsOf, destroyOf, isAsked, isHard, meaningOf, powerOf, repairOf, type VmAction } from "./VmActions.ts"
 
 /** @since 0.7.0 @category components */
 export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: () => void }) => (
@@ -38,18 +39,18 @@ const CloudInitVm = lazy(() =>
   again(() => import("./CloudInitVm.tsx")).then((module) => ({ default: module.CloudInitVm }))
 )
 
-/** Begins an action on a VM, and asks first when that loses what its guest has not written. @since 0.12.0 @category hooks */
-export const useAct = (): readonly [shown: ReactNode, act: (action: VmAction) => void] => {
+/** Begins an action on a VM, and asks first when that may lose what its guest has not written. @since 0.12.0 @category hooks */
+export const useAct = (): ((action: VmAction) => void) => {
   const begin = useBegin()
-  const [dialog, open] = useDialog()
-  const act = (action: VmAction) => {
-    if (!isHard(action.name)) return void begin(action)
+  const open = useAbove()
+  return (action) => {
+    if (!isAsked(action.name)) return void begin(action)
     open((close) => (
       <Suspense>
         <Ask
           title={`${action.label}?`}
           button={action.name}
-          danger
+          danger={isHard(action.name)}
           actions={[action]}
           onClose={close}
           onSure={() => void begin(action)}
@@ -59,20 +60,32 @@ export const useAct = (): readonly [shown: ReactNode, act: (action: VmAction) =>
       </Suspense>
     ))
   }
-  return [dialog, act]
+}
+
+/** A VM as it is now, and when it is gone as it was last. */
+const Now = ({ children, vm }: { readonly vm: Vm; readonly children: (now: Vm) => ReactNode }) => {
+  const now = useSnapshot().vms.get(vm.id)
+  const [last, setLast] = useState(vm)
+  if (now !== undefined && now !== last) setLast(now)
+  return children(now ?? last)
 }
 
 /** @since 0.7.0 @category components */
 export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string }) => {
-  const [asked, act] = useAct()
+  const act = useAct()
+  const above = useAbove()
   const navigate = useNavigate()
   const lack = useLack("operator")
   const barred = lack !== undefined
-  const [shown, setShown] = useState<"edit" | "resize" | "place" | "cloud-init" | "destroy" | "commands" | null>(null)
-  const close = () => setShown(null)
+  const open = (shown: (now: Vm, close: () => void) => ReactNode) =>
+    above((close) => (
+      <Suspense>
+        <Now vm={vm}>{(now) => shown(now, close)}</Now>
+      </Suspense>
+    ))
   const entries = () => [
     [...powerOf(vm), repairOf(vm)].map((action) => ({
-      name: `${action.name}${isHard(action.name) ? "…" : ""}`,
+      name: `${action.name}${isAsked(action.name) ? "…" : ""}`,
       disabled: !action.possible || barred,
       act: () => act(action)
     })),
@@ -87,42 +100,26 @@ export const VmMenu = ({ label, vm }: { readonly vm: Vm; readonly label?: string
       act: () => void navigate({ to, params: { id: String(vm.id) } })
     })),
     [
-      { name: "Edit…", disabled: barred, act: () => setShown("edit") },
-      { name: "Resize…", disabled: barred, act: () => setShown("resize") },
-      { name: "Rules…", disabled: barred, act: () => setShown("place") },
-      { name: "cloud-init…", disabled: barred, act: () => setShown("cloud-init") },
-      { name: "Copy as curl or CLI…", disabled: false, act: () => setShown("commands") },
-      { name: "Destroy…", disabled: barred, danger: true, act: () => setShown("destroy") }
+      { name: "Edit…", disabled: barred, act: () => open((now, close) => <EditVm vm={now} onClose={close} />) },
+      { name: "Resize…", disabled: barred, act: () => open((now, close) => <ResizeVm vm={now} onClose={close} />) },
+      { name: "Rules…", disabled: barred, act: () => open((now, close) => <PlaceVm vm={now} onClose={close} />) },
+      {
+        name: "cloud-init…",
+        disabled: barred,
+        act: () => open((now, close) => <CloudInitVm vm={now} onClose={close} />)
+      },
+      {
+        name: "Copy as curl or CLI…",
+        disabled: false,
+        act: () => open((now, close) => <Commands actions={commandsOf(now)} onClose={close} />)
+      },
+      {
+        name: "Destroy…",
+        disabled: barred,
+        danger: true,
+        act: () => open((now, close) => <DestroyVm vm={now} onClose={close} />)
+      }
     ]
   ]
-  return (
-    <>
-      <MenuButton label={`Actions of ${vm.name}`} shown={label} entries={entries} note={lack} />
-      {asked}
-      {shown === "edit" ? (
-        <Suspense>
-          <EditVm vm={vm} onClose={close} />
-        </Suspense>
-      ) : null}
-      {shown === "resize" ? (
-        <Suspense>
-          <ResizeVm vm={vm} onClose={close} />
-        </Suspense>
-      ) : null}
-      {shown === "place" ? (
-        <Suspense>
-          <PlaceVm vm={vm} onClose={close} />
-        </Suspense>
-      ) : null}
-      {shown === "cloud-init" ? (
-        <Suspense>
-          <CloudInitVm vm={vm} onClose={close} />
-        </Suspense>
-      ) : null}
-      {shown === "destroy" ? <DestroyVm vm={vm} onClose={close} /> : null}
-      {shown === "commands" ? (
-        <Commands actions={[...powerOf(vm), repairOf(vm), destroyOf(vm)]} onClose={close} />
-      ) : null}
-    </>
-  )
+  return <MenuButton label={`Actions of ${vm.name}`} shown={label} entries={entries} note={lack} />
 }

@@ -169,3 +169,23 @@ export const publish = ({ id, name: of }: Snapshot, name: string): Commanded => 
     })
   }
 }
+
+/** Whatever can be done with it as it is, to be copied. @since 0.13.0 @category constructors */
+export const commandsOf = (volume: Volume): ReadonlyArray<Commanded> => {
+  switch (volume.state) {
+    case "available":
+      return [
+        attach(volume, null),
+        takeSnapshot(volume, "NAME"),
+        grow(volume, volume.size + 1),
+        rename(volume, "NAME"),
+        destroyVolume(volume)
+      ]
+    case "attached":
+      return [detach(volume), takeSnapshot(volume, "NAME"), grow(volume, volume.size + 1), rename(volume, "NAME")]
+    case "deleted":
+      return [restore(volume), purge(volume)]
+    default:
+      return []
+  }
+}

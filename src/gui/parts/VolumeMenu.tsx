@@ -5,13 +5,14 @@
  */
 import { type ReactNode, useId, useState } from "react"
 import type { Volume } from "../../api/Volumes.ts"
-import { attach, destroyVolume, detach, grow, purge, rename, restore, takeSnapshot } from "./VolumeActions.ts"
+import { attach, commandsOf, destroyVolume, grow, purge, rename, restore, takeSnapshot } from "./VolumeActions.ts"
+import { useAbove } from "./Above.tsx"
 import type { Commanded } from "./Commands.ts"
 import { Field, TextField } from "./Field.tsx"
 import { FormDialog } from "./FormDialog.tsx"
 import { meant, mostOffered } from "./Meant.ts"
 import { MenuButton } from "./MenuButton.tsx"
-import { Commands, Sure, useBegin, useLack, useSnapshot, useDialog } from "./Parts.tsx"
+import { Commands, Sure, useBegin, useLack, useSnapshot } from "./Parts.tsx"
 import { DetachVolume } from "../vm/DetachVolume.tsx"
 import { gibibytes, moment, type Shown } from "./Words.ts"
 
@@ -138,7 +139,7 @@ export const VolumeMenu = ({ shown, volume }: { readonly volume: Volume; readonl
   const { vms } = useSnapshot()
   const begin = useBegin()
   const lack = useLack("operator")
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   const { name, purgeAt, state, vmId } = volume
   const lies = state === "available"
   const there = lies || state === "attached"
@@ -150,91 +151,77 @@ export const VolumeMenu = ({ shown, volume }: { readonly volume: Volume; readonl
     act
   })
   return (
-    <>
-      <MenuButton
-        label={`Actions of ${name}`}
-        shown={shown}
-        note={lack}
-        entries={() => [
-          trashed
-            ? [entry("Restore", true, () => void begin(restore(volume)))]
-            : [
-                entry("Attach…", lies, () => open((close) => <AttachDialog volume={volume} onClose={close} />)),
-                entry("Detach…", state === "attached", () =>
-                  open((close) => <DetachVolume volume={volume} holder={holder ?? "Its VM"} onClose={close} />)
-                ),
-                entry("Take a snapshot…", there, () =>
-                  open((close) => (
-                    <NameDialog
-                      title={`Snapshot of ${name}`}
-                      action={(snapshot) => takeSnapshot(volume, snapshot)}
-                      onClose={close}
-                    >
-                      <p className="quiet">
-                        What it holds at this moment; where a guest is writing, as after a power cut.
-                      </p>
-                    </NameDialog>
-                  ))
-                ),
-                entry("Grow…", there, () => open((close) => <GrowDialog volume={volume} onClose={close} />)),
-                entry("Rename…", there, () =>
-                  open((close) => (
-                    <NameDialog
-                      title={`Rename ${name}`}
-                      first={name}
-                      action={(next) => rename(volume, next)}
-                      onClose={close}
-                    />
-                  ))
-                )
-              ],
-          [
-            {
-              name: "Copy as curl or CLI…",
-              disabled: false,
-              act: () =>
+    <MenuButton
+      label={`Actions of ${name}`}
+      shown={shown}
+      note={lack}
+      entries={() => [
+        trashed
+          ? [entry("Restore", true, () => void begin(restore(volume)))]
+          : [
+              entry("Attach…", lies, () => open((close) => <AttachDialog volume={volume} onClose={close} />)),
+              entry("Detach…", state === "attached", () =>
+                open((close) => <DetachVolume volume={volume} holder={holder ?? "Its VM"} onClose={close} />)
+              ),
+              entry("Take a snapshot…", there, () =>
                 open((close) => (
-                  <Commands
-                    actions={
-                      trashed
-                        ? [restore(volume), purge(volume)]
-                        : [grow(volume, volume.size + 1), detach(volume), destroyVolume(volume)]
-                    }
+                  <NameDialog
+                    title={`Snapshot of ${name}`}
+                    action={(snapshot) => takeSnapshot(volume, snapshot)}
+                    onClose={close}
+                  >
+                    <p className="quiet">
+                      What it holds at this moment; where a guest is writing, as after a power cut.
+                    </p>
+                  </NameDialog>
+                ))
+              ),
+              entry("Grow…", there, () => open((close) => <GrowDialog volume={volume} onClose={close} />)),
+              entry("Rename…", there, () =>
+                open((close) => (
+                  <NameDialog
+                    title={`Rename ${name}`}
+                    first={name}
+                    action={(next) => rename(volume, next)}
                     onClose={close}
                   />
                 ))
-            },
-            trashed
-              ? {
-                  ...entry("Purge…", true, () =>
-                    open((close) => (
-                      <Sure action={purge(volume)} name={name} onClose={close}>
-                        <p>
-                          All that is on it goes for good, now
-                          {purgeAt === null ? "" : ` and not only on ${moment(purgeAt)}`}.
-                        </p>
-                      </Sure>
-                    ))
-                  ),
-                  danger: true
-                }
-              : {
-                  ...entry("Destroy…", lies, () =>
-                    open((close) => (
-                      <FormDialog title={`Destroy ${name}?`} danger action={destroyVolume(volume)} onClose={close}>
-                        <p>
-                          It goes into the trash, from where it can be had back for a while; then it is purged by
-                          itself.
-                        </p>
-                      </FormDialog>
-                    ))
-                  ),
-                  danger: true
-                }
-          ]
-        ]}
-      />
-      {dialog}
-    </>
+              )
+            ],
+        [
+          {
+            name: "Copy as curl or CLI…",
+            disabled: false,
+            act: () => open((close) => <Commands actions={commandsOf(volume)} onClose={close} />)
+          },
+          trashed
+            ? {
+                ...entry("Purge…", true, () =>
+                  open((close) => (
+                    <Sure action={purge(volume)} name={name} onClose={close}>
+                      <p>
+                        All that is on it goes for good, now
+                        {purgeAt === null ? "" : ` and not only on ${moment(purgeAt)}`}.
+                      </p>
+                    </Sure>
+                  ))
+                ),
+                danger: true
+              }
+            : {
+                ...entry("Destroy…", lies, () =>
+                  open((close) => (
+                    <FormDialog title={`Destroy ${name}?`} danger action={destroyVolume(volume)} onClose={close}>
+                      <p>
+                        It goes into the trash, from where it can be had back for a while; then it is purged by itself.
+                      </p>
+                    </FormDialog>
+                  ))
+                ),
+                danger: true
+              }
+        ]
+      ]}
+    />
   )
 }

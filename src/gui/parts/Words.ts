@@ -242,3 +242,17 @@ export const hostState = ({ maintenance, reason, status }: Host): Shown => {
     ? { tone: "warn", word: "maintenance", why: "nothing new is placed here" }
     : { tone: "ok", word: "up", why: null }
 }
+
+/** As many as are called by their names. */
+const mostNamed = 10
+
+/** Which they are, those of a screenful by their names, and with their ids those that are called the same. @since 0.13.0 @category formatting */
+export const namesOf = (vms: ReadonlyArray<Pick<Vm, "id" | "name">>): string => {
+  const times = new Map<string, number>()
+  for (const { name } of vms) times.set(name, (times.get(name) ?? 0) + 1)
+  const named = vms
+    .slice(0, mostNamed)
+    .map(({ id, name }) => (times.get(name) === 1 ? name : `${name} (id:${id})`))
+    .join(", ")
+  return vms.length > mostNamed ? `${named} and ${count(vms.length - mostNamed)} more` : named
+}

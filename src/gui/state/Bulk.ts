@@ -5,6 +5,7 @@
  */
 import { Atom, type Registry } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
+import type { Operation } from "../../api/Operations.ts"
 import type { OperationId, VmId } from "../../domain/Ids.ts"
 import { isUnknown, runtime, type Words, wordsOf } from "./Api.ts"
 import { meAtom } from "./Session.ts"
@@ -13,9 +14,19 @@ import { type Action, isOperation } from "./Tasks.ts"
 /** `asking`: it has not been asked for, or not been answered; `begun`: an operation does it, or it was so already; `left`: it was not asked for any more. @since 0.8.0 @category models */
 export type BulkState =
   | { readonly _tag: "asking" }
-  | { readonly _tag: "begun"; readonly operationId: OperationId | null }
+  | {
+      readonly _tag: "begun"
+      readonly operationId: OperationId | null
+      /** as it was when it was seen to have ended, which it stays; null: it was not yet @since 0.13.0 */
+      readonly ended: Operation | null
+    }
   | { readonly _tag: "refused"; readonly words: Words }
   | { readonly _tag: "left" }
+
+interface BulkVm {
+  readonly name: string
+  readonly state: BulkState
+}
 
 /** @since 0.8.0 @category models */
 export interface Bulk {
@@ -25,7 +36,7 @@ export interface Bulk {
   readonly name: string
   /** nothing more is asked for; what was goes on */
   readonly stopped: boolean
-  readonly vms: ReadonlyMap<VmId, { readonly name: string; readonly state: BulkState }>
+  readonly vms: ReadonlyMap<VmId, BulkVm>
 }
 
 /** What was asked for here and was not dismissed yet, the newest last. @since 0.12.0 @category atoms */
@@ -61,13 +72,11 @@ export const bulkBeginAtom = Atom.keepAlive(
     ({ actions, name }, { registry }) =>
       Effect.suspend(() => {
         const key = ++last
-        const all = new Map<VmId, { readonly name: string; readonly state: BulkState }>(
-          actions.map((one) => [one.id, { name: one.name, state: { _tag: "asking" } }])
-        )
+        const vms: Bulk["vms"] = new Map(actions.map((one) => [one.id, { name: one.name, state: { _tag: "asking" } }]))
         const change = (next: (bulk: Bulk) => Partial<Bulk>) =>
           put(registry, (bulks) => bulks.map((one) => (one.key === key ? { ...one, ...next(one) } : one)))
         const isStopped = () => registry.get(bulksAtom).find((one) => one.key === key)?.stopped ?? true
-        put(registry, (bulks) => [...bulks, { key, name, stopped: false, vms: new Map(all) }])
+        put(registry, (bulks) => [...bulks, { key, name, stopped: false, vms }])
         const asked = (run: Action["run"]) =>
           Effect.match(run, {
             onFailure: (error): BulkState => {
@@ -80,7 +89,8 @@ export const bulkBeginAtom = Atom.keepAlive(
             },
             onSuccess: (answer): BulkState => ({
               _tag: "begun",
-              operationId: isOperation(answer) ? answer.id : null
+              operationId: isOperation(answer) ? answer.id : null,
+              ended: null
             })
           })
         return Effect.forEach(
@@ -89,8 +99,7 @@ export const bulkBeginAtom = Atom.keepAlive(
             Effect.suspend(() => (isStopped() ? Effect.succeed<BulkState>({ _tag: "left" }) : asked(run))).pipe(
               turns.withPermits(1),
               Effect.map((state) => {
-                all.set(id, { name: vm, state })
-                change(() => ({ vms: new Map(all) }))
+                change(({ vms }) => ({ vms: new Map(vms).set(id, { name: vm, state }) }))
               })
             ),
           { concurrency: atOnce, discard: true }
@@ -104,6 +113,24 @@ export const bulkBeginAtom = Atom.keepAlive(
 export const bulkStopAtom = Atom.fnSync((key: number, { registry }) =>
   put(registry, (bulks) => bulks.map((one) => (one.key === key ? { ...one, stopped: true } : one)))
 )
+
+/** Keeps what has ended of those that are listed: there may be too many for all to be listed for long. @since 0.13.0 @category atoms */
+export const bulkSeenAtom = Atom.fnSync((operations: ReadonlyArray<Operation>, { registry }) => {
+  const ended = new Map(operations.flatMap((one) => (one.endedAt === null ? [] : [[one.id, one] as const])))
+  const before = registry.get(bulksAtom)
+  const bulks = before.map((bulk) => {
+    let vms: Map<VmId, BulkVm> | null = null
+    for (const [id, { name, state }] of bulk.vms) {
+      if (state._tag !== "begun" || state.operationId === null || state.ended !== null) continue
+      const operation = ended.get(state.operationId)
+      if (operation === undefined) continue
+      vms ??= new Map(bulk.vms)
+      vms.set(id, { name, state: { ...state, ended: operation } })
+    }
+    return vms === null ? bulk : { ...bulk, vms }
+  })
+  if (bulks.some((one, i) => one !== before[i])) put(registry, () => bulks)
+})
 
 /** When what became of it was seen. @since 0.12.0 @category atoms */
 export const bulkDismissAtom = Atom.fnSync((key: number, { registry }) =>

@@ -4,8 +4,10 @@ import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { vi } from "vitest"
+import type { Operation } from "../../../src/api/Operations.ts"
 import * as Problem from "../../../src/api/Problem.ts"
 import { VmId } from "../../../src/domain/Ids.ts"
+import { anyOperation } from "../Operations.ts"
 
 /** Of the browser what it needs: where it is, and who is asked before the page is left. */
 const asks = new Set<unknown>()
@@ -96,5 +98,32 @@ describe("what is done with many VMs", () => {
     await vi.waitFor(() => assert.deepStrictEqual(sent, [1, 2, 3, 4]))
     Effect.runSync(Deferred.fail(answered, signedOut))
     await assertBecomes("Start: refused,refused,refused,refused,left,left")
+  })
+
+  it("keeps what was seen to have ended, though it is listed no more", async () => {
+    const { Bulk, assertBecomes, registry } = await begun()
+    registry.mount(Bulk.bulkSeenAtom)
+    registry.set(Bulk.bulkBeginAtom, {
+      name: "Start",
+      actions: [{ id: VmId.make(1), name: "web-1", run: Effect.succeed(anyOperation) }]
+    })
+    await assertBecomes("Start: begun")
+    const ended = () =>
+      registry
+        .get(Bulk.bulksAtom)
+        .flatMap(({ vms }) => [...vms.values()])
+        .map(({ state }) => (state._tag === "begun" ? state.ended : "nothing"))
+    registry.set(Bulk.bulkSeenAtom, [anyOperation])
+    assert.deepStrictEqual(ended(), [null])
+    const done: Operation = { ...anyOperation, state: "done", endedAt: anyOperation.createdAt }
+    registry.set(Bulk.bulkSeenAtom, [done])
+    registry.set(Bulk.bulkSeenAtom, [])
+    assert.deepStrictEqual(ended(), [done])
+    // another that is begun later changes nothing of it
+    const other = several(1)
+    registry.set(Bulk.bulkBeginAtom, { name: "Reboot", actions: other.actions })
+    Effect.runSync(Deferred.succeed(other.answered, undefined))
+    await assertBecomes("Start: begun", "Reboot: begun")
+    assert.deepStrictEqual(ended(), [done, null])
   })
 })
