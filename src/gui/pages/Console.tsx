@@ -16,6 +16,7 @@ import type { VmId } from "../../domain/Ids.ts"
 import * as AdoptedStyle from "../console/AdoptedStyle.ts"
 import { ForVm, Frame, leaves, useFullScreen } from "../console/Frame.tsx"
 import { useLine } from "../console/Line.ts"
+import { isFocusFree } from "../parts/Kept.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 
 const logAtom = runtime.fn((id: VmId) =>
@@ -185,7 +186,7 @@ const Serial = ({ vm }: { readonly vm: Vm }) => {
       })
       socket.addEventListener("open", () => {
         // what is typed as soon as it says to be connected is the guest's
-        if (document.activeElement === document.body) screen.current?.terminal.focus()
+        if (isFocusFree()) screen.current?.terminal.focus()
         // only now: what is printed in between would be in neither
         void showAll()
       })

@@ -9,6 +9,7 @@ import { type ReactNode, useCallback, useEffect, useRef, useState } from "react"
 import type { Vm } from "../../api/Vms.ts"
 import { ForVm, Frame, leaves, useFullScreen } from "../console/Frame.tsx"
 import { useLine } from "../console/Line.ts"
+import { isFocusFree } from "../parts/Kept.ts"
 
 /** X11's keysyms that have no letter. */
 const keysyms = { tab: 0xff09, enter: 0xff0d, shift: 0xffe1 } as const
@@ -91,7 +92,7 @@ const Graphical = ({ vm }: { readonly vm: Vm }) => {
     made.addEventListener("connect", () => {
       setRefusal(null)
       setRfb(made)
-      if (document.activeElement === document.body) made.focus()
+      if (isFocusFree()) made.focus()
     })
     made.addEventListener("disconnect", () => {
       ended = true

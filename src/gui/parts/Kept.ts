@@ -5,6 +5,13 @@
  */
 import { useEffect } from "react"
 
+/** Nothing that somebody would use has the focus: a page may take it for what it is about. @since 0.13.0 @category predicates */
+export const isFocusFree = (): boolean => {
+  const { activeElement } = document
+  // the page itself has it where what was used there is gone
+  return activeElement === null || activeElement === document.body || activeElement.id === "main"
+}
+
 /**
  * Gives the focus back: to what had it before a dialog or a menu that is gone, and where that is gone, too, to what is still there around
  * it, as the list that a row was in. Otherwise the browser begins at the top of the page again.
