@@ -386,9 +386,6 @@ export const OneHost = (): ReactNode => {
       </div>
       <HostNetworks host={host} />
       <Examination host={host} />
-      <Suspense>
-        <ForeignOnHost host={host} />
-      </Suspense>
       <section className="card" aria-labelledby="vms">
         <header>
           <h2 id="vms">VMs here</h2>
@@ -413,6 +410,10 @@ export const OneHost = (): ReactNode => {
           ))}
         </ul>
       </section>
+      {/* below all else: it comes when the page has been drawn */}
+      <Suspense>
+        <ForeignOnHost host={host} />
+      </Suspense>
     </div>
   )
 }
