@@ -159,7 +159,7 @@ export const Overview = (): ReactNode => {
           <section className="card" aria-labelledby="hosts">
             <header>
               <h2 id="hosts">Hosts</h2>
-              <span className="quiet small">of processors or memory promised, whichever is more</span>
+              <span className="quiet small">of processors, memory or disk promised, whichever is most</span>
             </header>
             <div className="hosts-map">
               {[...hosts.values()].slice(0, mostHosts).map((host) => (

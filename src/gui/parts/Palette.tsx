@@ -114,7 +114,7 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
       </Ariakit.ComboboxList>
       {items.length === 0 ? (
         <p className="quiet">No page, VM, volume, image, instance type, network or host is called that.</p>
-      ) : more > 0 ? (
+      ) : more > 0 && text.trim() !== "" ? (
         <p className="quiet small">{count(more)} more: say more of the name, or its number as id:7.</p>
       ) : null}
     </Ariakit.ComboboxProvider>
