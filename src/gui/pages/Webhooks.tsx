@@ -7,7 +7,7 @@ import { Atom, useAtomRefresh } from "@effect-atom/atom-react"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { type ReactNode, useEffect, useState } from "react"
+import { type ReactNode, useState } from "react"
 import {
   NewWebhook,
   type SealedWebhook,
@@ -19,7 +19,7 @@ import {
 import { EventType } from "../../domain/Event.ts"
 import type { WebhookId } from "../../domain/Webhook.ts"
 import { calls, payloadOf, runtime } from "../state/Api.ts"
-import { useRead } from "../state/Read.ts"
+import { useOften, useRead } from "../state/Read.ts"
 import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { ofWhoLooks } from "../state/Session.ts"
 import { AdminsOnly, Tabs } from "../parts/Accounts.tsx"
@@ -416,19 +416,12 @@ const One = ({
   )
 }
 
-/** How deliveries go is no event: it is asked for again while it is looked at. */
-const often = 5000
-
 const All = ({ webhooks }: { readonly webhooks: ReadonlyArray<Webhook> }) => {
   const refresh = useAtomRefresh(webhooksAtom)
   const [dialog, open] = useDialog()
   const [sealed, setSealed] = useState<Sealed | null>(null)
-  useEffect(() => {
-    const timer = setInterval(() => {
-      if (document.visibilityState === "visible") refresh()
-    }, often)
-    return () => clearInterval(timer)
-  }, [refresh])
+  // how deliveries go is no event
+  useOften(refresh)
   return (
     <>
       <div className="head">
