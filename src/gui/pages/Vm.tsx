@@ -283,7 +283,7 @@ export const OneVm = (): ReactNode => {
           ) : null}
         </div>
       )}
-      {vm.description === "" ? null : <p>{vm.description}</p>}
+      {vm.description === "" ? null : <p className="written">{vm.description}</p>}
       <Suspense fallback={<div className="placeholder usage" role="status" aria-label="Loading" />}>
         <Charts vm={vm} />
       </Suspense>
