@@ -84,7 +84,12 @@ const volumes = createRoute({
   validateSearch: some("q", "state", "owner", "sort")
 })
 const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage })
-const hosts = createRoute({ getParentRoute, path: "/hosts", component: HostsPage })
+const hosts = createRoute({
+  getParentRoute,
+  path: "/hosts",
+  component: HostsPage,
+  validateSearch: some("q", "state", "sort")
+})
 const oneHost = createRoute({ getParentRoute, path: "/hosts/$id", component: OneHostPage })
 const operations = createRoute({
   getParentRoute,

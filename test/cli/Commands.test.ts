@@ -276,10 +276,6 @@ describe("commands", () => {
         (yield* run("webhook", "create", "https://receiver.example/hooks", "--type", "vm.created")).status,
         0
       )
-      const set = (...flags: ReadonlyArray<string>) => run("webhook", "set", "1", "-o", "json", ...flags)
-      assert.deepInclude(json((yield* set("--all-types")).out), { types: null })
-      assert.deepInclude(json((yield* set("--type", "vm.created")).out), { types: ["vm.created"] })
-      assert.strictEqual((yield* set("--type", "vm.created", "--all-types")).status, 2)
       const none = yield* run("webhook", "deliveries", "1")
       assert.deepStrictEqual([none.status, none.err], [0, "nothing was sent yet\n"])
       assert.strictEqual((yield* run("webhook", "ping", "1")).status, 0)
@@ -290,6 +286,10 @@ describe("commands", () => {
       )
       const unknown = yield* run("webhook", "deliveries", "9")
       assert.strictEqual(unknown.status, 3)
+      const set = (...flags: ReadonlyArray<string>) => run("webhook", "set", "1", "-o", "json", ...flags)
+      assert.deepInclude(json((yield* set("--all-types")).out), { types: null })
+      assert.deepInclude(json((yield* set("--type", "vm.created")).out), { types: ["vm.created"] })
+      assert.strictEqual((yield* set("--type", "vm.created", "--all-types")).status, 2)
     })
   )
 

@@ -203,6 +203,23 @@ describe.skipIf(Browsers.isMissing)("what a VM is told by cloud-init (needs chro
 })
 
 describe.skipIf(Browsers.isMissing)("hosts (needs chromium)", () => {
+  it("are searched, narrowed and put into an order, which the address keeps", () =>
+    assertAt("/hosts?sort=name", async (page) => {
+      const cards = page.getByRole("main").getByRole("link", { name: /^root@sim-/ })
+      await cards.first().waitFor()
+      const all = await cards.count()
+      await page.getByRole("searchbox", { name: "Search hosts" }).fill("sim-1")
+      await page.getByRole("status").getByText(`1 of ${all}`).waitFor()
+      assert.deepStrictEqual(await cards.allTextContents(), ["root@sim-1"])
+      await page.waitForURL(/q=sim-1/)
+      await page.getByLabel("State").selectOption("down")
+      await page.getByText("No host is like that").waitFor()
+      await page.reload()
+      await page.getByText("No host is like that").waitFor()
+      await page.getByRole("link", { name: "Show all hosts" }).click()
+      await cards.nth(all - 1).waitFor()
+    }))
+
   it("one is added, examined, given other settings, and removed by who types its name", () =>
     assertAt("/hosts", async (page) => {
       await page.getByRole("button", { name: "Add host" }).click()

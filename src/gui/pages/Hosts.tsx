@@ -4,7 +4,7 @@
  * @since 0.7.0
  */
 import { Atom, Result, useAtom } from "@effect-atom/atom-react"
-import { Link, useParams } from "@tanstack/react-router"
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { lazy, type ReactNode, Suspense } from "react"
 import type { Finding, Host } from "../../api/Hosts.ts"
@@ -17,6 +17,7 @@ import type { Commanded } from "../parts/Commands.ts"
 import {
   CommandsButton,
   CopyButton,
+  Empty,
   Failure,
   Loading,
   Missing,
@@ -26,6 +27,8 @@ import {
   useSnapshot,
   useTitle
 } from "../parts/Parts.tsx"
+import { Filter } from "../parts/Field.tsx"
+import { hostsShown, hostWords, orders } from "../parts/HostList.ts"
 import { AddHostButton, HostButtons } from "../host/Buttons.tsx"
 import { examineAtom } from "../host/Examined.ts"
 import { HostNetworks } from "./Networks.tsx"
@@ -130,11 +133,18 @@ const Examination = ({ host }: { readonly host: Host }) => {
 export const Hosts = (): ReactNode => {
   useTitle("Hosts")
   const { connection, hosts } = useSnapshot()
+  const search = useSearch({ from: "/hosts" })
+  const navigate = useNavigate({ from: "/hosts" })
+  const set = (name: "q" | "state" | "sort", value: string) =>
+    void navigate({ search: { ...search, [name]: value === "" ? undefined : value }, replace: name !== "state" })
+  const shown = hostsShown(hosts.values(), search)
   return (
     <div className="page">
       <div className="head">
         <h1>Hosts</h1>
-        <span className="quiet">{count(hosts.size)}</span>
+        <span className="quiet" role="status">
+          {shown.length === hosts.size ? count(hosts.size) : `${count(shown.length)} of ${count(hosts.size)}`}
+        </span>
         <div className="actions">
           <Link to="/capacity" className="button">
             What more fits
@@ -147,11 +157,45 @@ export const Hosts = (): ReactNode => {
       ) : hosts.size === 0 ? (
         <NoHosts />
       ) : (
-        <div className="grid">
-          {[...hosts.values()].map((host) => (
-            <HostCard key={host.id} host={host} />
-          ))}
-        </div>
+        <>
+          <div className="filters">
+            <input
+              type="search"
+              className="input search"
+              aria-label="Search hosts"
+              placeholder="Name, label or id:3"
+              value={search.q ?? ""}
+              onChange={(event) => set("q", event.target.value)}
+            />
+            <Filter
+              label="State"
+              all="Any state"
+              value={search.state}
+              onChange={(value) => set("state", value)}
+              options={hostWords.map((word) => [word, word])}
+            />
+            <Filter
+              label="Order"
+              all="As they were added"
+              value={search.sort}
+              onChange={(value) => set("sort", value)}
+              options={orders}
+            />
+          </div>
+          {shown.length === 0 ? (
+            <Empty title="No host is like that">
+              <Link to="/hosts" className="button">
+                Show all hosts
+              </Link>
+            </Empty>
+          ) : (
+            <div className="grid">
+              {shown.map((host) => (
+                <HostCard key={host.id} host={host} />
+              ))}
+            </div>
+          )}
+        </>
       )}
     </div>
   )
