@@ -166,15 +166,15 @@ const make = Effect.fnUntraced(function* (options: Options) {
   })
 
   /** by host, what it said it can, by a hash of its XML: tens of KiB, and the same for as long as nobody changes the machine */
-  const capable = new Map<string, { readonly hash: string; readonly capabilities: HostXml.Capabilities }>()
+  const capable = new Map<string, { readonly version: string; readonly capabilities: HostXml.Capabilities }>()
 
   const capabilitiesOf = (host: Host, action: string, xml: string) =>
     Effect.suspend(() => {
-      const hash = createHash("sha256").update(xml).digest("base64url")
+      const version = createHash("sha256").update(xml).digest("base64url")
       const known = capable.get(host.name)
-      if (known?.hash === hash) return Effect.succeed(known.capabilities)
+      if (known?.version === version) return Effect.succeed(known.capabilities)
       return Effect.tap(parse(host, action, xml, HostXml.readCapabilities), (capabilities) =>
-        Effect.sync(() => void capable.set(host.name, { hash, capabilities }))
+        Effect.sync(() => void capable.set(host.name, { version, capabilities }))
       )
     })
 
