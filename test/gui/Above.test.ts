@@ -193,6 +193,8 @@ describe.skipIf(Browsers.isMissing)("the keyboard (needs chromium)", () => {
         await hasFocus(page, "⋯Actions of gone-2")
       }
       await page.getByLabel("Search VMs").fill("")
+      // as soon as it is searched by that, and not when it has been typed
+      await page.getByRole("link", { name: "row-1", exact: true }).waitFor()
       await page.getByRole("button", { name: "Actions of gone-2", exact: true }).focus()
       await ask("DELETE", `/vms/${ids["gone-2"]}`)
       await isAway(page, "gone-2")
