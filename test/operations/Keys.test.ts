@@ -90,7 +90,8 @@ const make = () => {
         ),
       powerOff: check,
       undefine: check,
-      status: () => Effect.succeed(Option.some({ state: "running", operationId: null }))
+      power: (_, { domainName, uuid }) =>
+        Effect.succeed(Option.some({ uuid, name: domainName, power: "running", reason: null }))
     }),
     Layer.mock(ImageStore, {}),
     Layer.mock(ImageLibrary, {}),
