@@ -33,6 +33,7 @@ const whileRunning: Copied = {
         /^attachment; filename="vmfabric-\d{8}T\d{6}Z\.db"$/
       )
       writeFileSync(copy, new Uint8Array(await answer.arrayBuffer()))
+      assert.include(await (await fetch(`${url}/api/v1/audit`)).text(), "/api/v1/backup", "who took it is known")
       // all that a copy needed is gone, also while the program goes on
       assert.deepStrictEqual(
         readdirSync(dirname(database)).filter((name) => name.includes("copy-")),
