@@ -3,10 +3,9 @@
  *
  * @since 0.13.0
  */
-import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
-import { dirname, join } from "node:path"
 import { Refused } from "./Failure.ts"
+import * as Files from "./Files.ts"
 import { note } from "./Output.ts"
 import { Screen } from "./Screen.ts"
 import { client } from "./Session.ts"
@@ -17,22 +16,6 @@ import * as Verb from "./Verb.ts"
 const magic = "SQLite format 3\0"
 
 const about = "Take a backup of the controller's database while it goes on."
-
-/** Whole under its name, or not at all: what was there before is the last good one. */
-const write = Effect.fnUntraced(function* (file: string, bytes: Uint8Array) {
-  const fs = yield* FileSystem.FileSystem
-  const folder = yield* fs.makeTempDirectoryScoped({ directory: dirname(file), prefix: ".vmfabric-backup-" })
-  const part = join(folder, "part")
-  yield* Effect.scoped(
-    Effect.gen(function* () {
-      // it has what only the controller may know
-      const written = yield* fs.open(part, { flag: "wx", mode: 0o600 })
-      yield* written.writeAll(bytes)
-      yield* written.sync
-    })
-  )
-  yield* fs.rename(part, file)
-}, Effect.scoped)
 
 /** @since 0.13.0 @category nouns */
 export const noun: Verb.Noun = {
@@ -57,7 +40,7 @@ export const noun: Verb.Noun = {
           }
           if (file === "-") return yield* (yield* Screen).raw(bytes)
           yield* Effect.mapError(
-            write(file, bytes),
+            Files.replace(file, bytes),
             ({ message }) =>
               new Refused({ why: "failed", message: `${file} cannot be written: ${message}`, field: "file" })
           )

@@ -91,15 +91,8 @@ export const write = Effect.fn("Contexts.write")(function* (contexts: Contexts) 
   yield* Effect.gen(function* () {
     yield* fs.makeDirectory(folder, { recursive: true, mode: 0o700 })
     yield* fs.chmod(folder, 0o700)
-    const fresh = yield* fs.makeTempFileScoped({ directory: folder, prefix: "contexts-" })
-    yield* fs.chmod(fresh, 0o600)
-    yield* fs.writeFileString(fresh, `${text}\n`)
-    // the scope ends with a folder that is empty
-    yield* fs.rename(fresh, path)
-  }).pipe(
-    Effect.scoped,
-    Effect.mapError((error) => refused("failed", `${path} cannot be written: ${error.message}`))
-  )
+    yield* Files.replace(path, new TextEncoder().encode(`${text}\n`))
+  }).pipe(Effect.mapError((error) => refused("failed", `${path} cannot be written: ${error.message}`)))
 })
 
 /** One that was named. @since 0.5.0 @category constructors */

@@ -1,11 +1,30 @@
 /**
- * Files of this machine that a command reads.
+ * Files of this machine that a command reads or writes.
  *
  * @since 0.8.0
  */
 import type { PlatformError } from "@effect/platform/Error"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import { dirname } from "node:path"
 import { Refused } from "./Failure.ts"
+
+/** Whole under its name, for its owner alone, or not at all: what was there before stays until then. @since 0.13.0 @category writing */
+export const replace = Effect.fnUntraced(function* (file: string, bytes: Uint8Array) {
+  const fs = yield* FileSystem.FileSystem
+  // the scope ends with a folder that is empty
+  const fresh = yield* fs.makeTempFileScoped({ directory: dirname(file), prefix: ".vmfabric-" })
+  yield* fs.chmod(fresh, 0o600)
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const written = yield* fs.open(fresh, { flag: "w" })
+      yield* written.writeAll(bytes)
+      yield* written.sync
+    })
+  )
+  yield* fs.rename(fresh, file)
+}, Effect.scoped)
 
 /** In few words. @since 0.9.0 @category conversions */
 export const why = (error: PlatformError): string => {

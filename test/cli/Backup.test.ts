@@ -26,7 +26,7 @@ describe("backup", () => {
       assert.strictEqual(nowhere.status, 1)
       assert.include(nowhere.err, "such.db cannot be written")
       assert.deepStrictEqual(
-        readdirSync(config).filter((name) => name.includes("vmfabric-backup")),
+        readdirSync(config).filter((name) => name.includes(".vmfabric-")),
         []
       )
     })

@@ -10,11 +10,11 @@ const things = [
 ]
 
 const found = (written: string) =>
-  things.filter(({ id, name }) => Search.isFound(Search.wordsOf(written), id, () => name)).map(({ name }) => name)
+  things.filter(({ id, name }) => Search.seeking(written)(id, () => name)).map(({ name }) => name)
 
 const first = (written: string, most = 9) => {
   const best = Search.best<(typeof things)[number]>(written, most)
-  for (const one of things) if (Search.isFound(Search.wordsOf(written), one.id, () => one.name)) best.add(one)
+  for (const one of things) if (Search.seeking(written)(one.id, () => one.name)) best.add(one)
   const { items, more } = best.found()
   return [items.map(({ name }) => name), more]
 }

@@ -18,20 +18,14 @@ const foreignAtom = runtime.atom(Effect.flatMap(calls, ({ reality }) => reality.
 export const ForeignOnHost = ({ host }: { readonly host: Host }): ReactNode => {
   // what is there is looked for anew when the host is reached
   const read = useRead(foreignAtom, [host.id, host.status])
-  if (Result.isFailure(read)) {
-    return (
-      <section className="card" aria-labelledby="foreign">
-        <h2 id="foreign">Not of this fabric</h2>
-        <Failure words={wordsOfCause(read.cause)} />
-      </section>
-    )
-  }
   const there = Result.isSuccess(read) ? ofHost(read.value.items, host.id) : []
   const command = "vmfabric foreign list"
   return (
     <section className="card" aria-labelledby="foreign">
       <h2 id="foreign">Not of this fabric</h2>
-      {!Result.isSuccess(read) ? (
+      {Result.isFailure(read) ? (
+        <Failure words={wordsOfCause(read.cause)} />
+      ) : !Result.isSuccess(read) ? (
         <Loading />
       ) : there.length === 0 ? (
         <p className="quiet">

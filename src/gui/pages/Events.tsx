@@ -16,7 +16,7 @@ import { OperationId, type VmId } from "../../domain/Ids.ts"
 import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { groups, mark, sentences } from "../parts/EventWords.ts"
-import { Filter } from "../parts/Field.tsx"
+import { Filter, SearchField } from "../parts/Field.tsx"
 import { VmCalled, VmNamed, VolumeNamed } from "../parts/Named.tsx"
 import { Empty, Failure, Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
@@ -297,14 +297,12 @@ const ByName = ({
         setUnknown(true)
       }}
     >
-      <input
-        type="search"
-        className="input search"
-        aria-label="VM, volume or host"
-        placeholder="VM, volume or host"
+      <SearchField
+        label="VM, volume or host"
+        hint="VM, volume or host"
         value={name}
-        onChange={(event) => {
-          setName(event.target.value)
+        onChange={(value) => {
+          setName(value)
           setUnknown(false)
         }}
       />

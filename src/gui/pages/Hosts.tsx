@@ -27,7 +27,7 @@ import {
   useSnapshot,
   useTitle
 } from "../parts/Parts.tsx"
-import { Filter } from "../parts/Field.tsx"
+import { Filter, SearchField } from "../parts/Field.tsx"
 import { hostsShown, hostWords, orders } from "../parts/HostList.ts"
 import { AddHostButton, HostButtons } from "../host/Buttons.tsx"
 import { examineAtom } from "../host/Examined.ts"
@@ -159,13 +159,11 @@ export const Hosts = (): ReactNode => {
       ) : (
         <>
           <div className="filters">
-            <input
-              type="search"
-              className="input search"
-              aria-label="Search hosts"
-              placeholder="Name, label or id:3"
+            <SearchField
+              label="Search hosts"
+              hint="Name, label or id:3"
               value={search.q ?? ""}
-              onChange={(event) => set("q", event.target.value)}
+              onChange={(value) => set("q", value)}
             />
             <Filter
               label="State"

@@ -179,8 +179,7 @@ export const OneVm = (): ReactNode => {
   const lack = useLack("operator")
   const [destroying, setDestroying] = useState(false)
   const number = Number(id)
-  // as ids are written, and not all that is read as a number
-  const vm = Number.isSafeInteger(number) && /^[1-9][0-9]*$/.test(id) ? snapshot.vms.get(VmId.make(number)) : undefined
+  const vm = Number.isSafeInteger(number) && number > 0 ? snapshot.vms.get(VmId.make(number)) : undefined
   useTitle(vm?.name ?? `VM ${id}`)
   const { isLoaded, shown: operations, words } = useOperations({ vm: id }, snapshot)
   if (vm === undefined) {

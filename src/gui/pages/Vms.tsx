@@ -9,12 +9,13 @@ import type { Host } from "../../api/Hosts.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { HostId, VmId } from "../../domain/Ids.ts"
 import { BulkBar } from "../parts/Bulk.tsx"
-import { CheckField, Filter } from "../parts/Field.tsx"
+import { CheckField, Filter, SearchField } from "../parts/Field.tsx"
+import { linesOf } from "../parts/Labels.ts"
 import { type Head, type Row, RowTable } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
 import { OwnerFilter } from "../parts/OwnerFilter.tsx"
 import { Empty, Loading, State, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
-import { isFound, wordsOf } from "../parts/Search.ts"
+import { seeking } from "../parts/Search.ts"
 import { count, gibibytes, mebibytes, needsAttention, vmState, vmWords } from "../parts/Words.ts"
 import * as Found from "../state/Found.ts"
 
@@ -93,7 +94,7 @@ const textOf = (vm: Vm): string =>
   [
     vm.name,
     ...vm.tags,
-    ...Object.entries(vm.labels).map(([key, value]) => `${key}=${value}`),
+    linesOf(vm.labels),
     ...vm.nics.map(({ mac }) => mac),
     ...(vm.addresses ?? []).map(({ address }) => address),
     sizeOf(vm)
@@ -152,7 +153,7 @@ export const Vms = (): ReactNode => {
   const state = states.find((one) => one === search.state)
   const sort = sortOf(search.sort)
   const [find] = useState(Found.make)
-  const words = wordsOf(search.q ?? "")
+  const isFound = seeking(search.q ?? "")
   const found = find(vms, {
     // names of hosts are no VM's own
     key: JSON.stringify([search, sort.key === "host" ? [...hosts.values()].map(({ id, name }) => [id, name]) : []]),
@@ -161,7 +162,7 @@ export const Vms = (): ReactNode => {
       if (search.host !== undefined && String(vm.hostId) !== search.host) return false
       if (search.owner !== undefined && vm.owner !== search.owner) return false
       if (search.attention !== undefined && !needsAttention(vm)) return false
-      return isFound(words, vm.id, () => textOf(vm))
+      return isFound(vm.id, () => textOf(vm))
     },
     by: (vm) => sort.by(vm, nameOf(hosts, vm.hostId)),
     descending: sort.descending
@@ -242,14 +243,7 @@ export const Vms = (): ReactNode => {
         </div>
       </div>
       <div className="filters">
-        <input
-          type="search"
-          className="input search"
-          aria-label="Search VMs"
-          placeholder="Name, id:7, address, tag, label"
-          value={text}
-          onChange={(event) => setText(event.target.value)}
-        />
+        <SearchField label="Search VMs" hint="Name, id:7, address, tag, label" value={text} onChange={setText} />
         <Filter
           label="State"
           all="Any state"

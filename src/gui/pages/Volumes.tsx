@@ -13,7 +13,7 @@ import { snapshotsAtom } from "../state/Snapshots.ts"
 import type { Snapshot } from "../state/Live.ts"
 import type { Snapshot as Kept } from "../../api/Snapshots.ts"
 import { clone, createVolume, destroySnapshot, publish, revert } from "../parts/VolumeActions.ts"
-import { Filter, TextField } from "../parts/Field.tsx"
+import { Filter, SearchField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
@@ -33,7 +33,7 @@ import {
   useTitle,
   useDialog
 } from "../parts/Parts.tsx"
-import { isFound, wordsOf } from "../parts/Search.ts"
+import { seeking } from "../parts/Search.ts"
 import { count, gibibytes, moment } from "../parts/Words.ts"
 
 const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
@@ -145,12 +145,12 @@ export const Volumes = (): ReactNode => {
   const lack = useLack("operator")
   const [dialog, open] = useDialog()
   const { owner, q = "", sort = "", state } = search
-  const words = wordsOf(q)
+  const isFound = seeking(q)
   const all = columns(snapshot)
   const shown = inOrder(
     [...volumes.values()].filter(
       (one) =>
-        isFound(words, one.id, () => one.name) &&
+        isFound(one.id, () => one.name) &&
         (state === undefined || one.state === state) &&
         (owner === undefined || one.owner === owner)
     ),
@@ -193,14 +193,7 @@ export const Volumes = (): ReactNode => {
         <div className="actions">{create}</div>
       </div>
       <div className="filters">
-        <input
-          type="search"
-          className="input search"
-          aria-label="Search volumes"
-          placeholder="Name or id:3"
-          value={q}
-          onChange={(event) => set("q", event.target.value)}
-        />
+        <SearchField label="Search volumes" hint="Name or id:3" value={q} onChange={(value) => set("q", value)} />
         <Filter
           label="State"
           all="Any state"

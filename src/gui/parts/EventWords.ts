@@ -94,9 +94,13 @@ const wasCancelled = ({ data }: Event): boolean => {
   )
 }
 
+/** What an operation is called that something is told of. */
+const operationOf = ({ data }: Event): string => (isKind(data["kind"]) ? kind(data["kind"]) : "An operation")
+
 /** Of an operation that is new: by whom, where that is told. */
-const created = ({ data }: Event): string => {
-  const name = isKind(data["kind"]) ? kind(data["kind"]) : "An operation"
+const created = (event: Event): string => {
+  const { data } = event
+  const name = operationOf(event)
   const cause = textOf(data, "cause")
   const user = textOf(data, "user")
   if (user !== null) return `${name} was asked for by ${user}`
@@ -129,12 +133,11 @@ const sentence = (event: Event, snapshot: Hosts, before: Event | undefined): str
       return state === "ready" ? "is kept" : `is ${state}`
     case "operation.created":
     case "operation.changed": {
-      const name = data["kind"]
-      if (textOf(data, "retriedBy") !== null) return `${isKind(name) ? kind(name) : "An operation"} is retried`
-      if (wasCancelled(event)) return `${isKind(name) ? kind(name) : "An operation"} was cancelled`
+      if (textOf(data, "retriedBy") !== null) return `${operationOf(event)} is retried`
+      if (wasCancelled(event)) return `${operationOf(event)} was cancelled`
       if (type === "operation.created") return created(event)
       const asked = data["cancelAsked"] === true && state === "running" ? ", and is to be cancelled" : ""
-      return `${isKind(name) ? kind(name) : "An operation"} ${told[state] ?? state}${asked}${because(textOf(data, "error"))}`
+      return `${operationOf(event)} ${told[state] ?? state}${asked}${because(textOf(data, "error"))}`
     }
     case "image.created":
     case "image.changed":

@@ -179,6 +179,28 @@ export const CheckField = ({
   </label>
 )
 
+/** Narrows a list to what is written. `label` is for who does not see it, `hint` is there while it is empty. @since 0.13.0 @category components */
+export const SearchField = ({
+  hint,
+  label,
+  onChange,
+  value
+}: {
+  readonly label: string
+  readonly hint: string
+  readonly value: string
+  readonly onChange: (value: string) => void
+}) => (
+  <input
+    type="search"
+    className="input search"
+    aria-label={label}
+    placeholder={hint}
+    value={value}
+    onChange={(event) => onChange(event.target.value)}
+  />
+)
+
 /** One of a few that a list is narrowed by; nothing: of all. @since 0.8.0 @category components */
 export const Filter = ({
   all,

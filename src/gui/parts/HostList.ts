@@ -4,7 +4,8 @@
  * @since 0.13.0
  */
 import type { Host } from "../../api/Hosts.ts"
-import { isFound, wordsOf } from "./Search.ts"
+import { linesOf } from "./Labels.ts"
+import { seeking } from "./Search.ts"
 import { fullness, hostState, type Tone } from "./Words.ts"
 
 /** What the page's address says. @since 0.13.0 @category models */
@@ -28,14 +29,13 @@ const urgency: Readonly<Record<Tone, number>> = { bad: 0, warn: 1, busy: 2, off:
 
 const byName = new Intl.Collator(undefined, { numeric: true })
 
-const textOf = (host: Host): string =>
-  [host.name, ...Object.entries(host.labels).map(([key, value]) => `${key}=${value}`)].join("\n")
+const textOf = ({ labels, name }: Host): string => `${name}\n${linesOf(labels)}`
 
 /** Whatever order is not known is that in which they were added. @since 0.13.0 @category getters */
 export const hostsShown = (hosts: Iterable<Host>, { q = "", sort, state }: HostSearch): ReadonlyArray<Host> => {
-  const words = wordsOf(q)
+  const isFound = seeking(q)
   const found = [...hosts].filter(
-    (host) => (state === undefined || hostState(host).word === state) && isFound(words, host.id, () => textOf(host))
+    (host) => (state === undefined || hostState(host).word === state) && isFound(host.id, () => textOf(host))
   )
   switch (sort) {
     case "name":

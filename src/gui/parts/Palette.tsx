@@ -39,9 +39,9 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
   const [text, setText] = useState("")
   const { items, more } = useMemo(() => {
     const entries = Search.best<Entry>(text, most)
-    const words = Search.wordsOf(text)
+    const isFound = Search.seeking(text)
     const add = (key: string, name: string, kind: string, go: () => void, id: number | null = null) => {
-      if (Search.isFound(words, id, () => `${name} ${kind}`)) entries.add({ key, name, kind, go })
+      if (isFound(id, () => `${name} ${kind}`)) entries.add({ key, name, kind, go })
     }
     const pages = [
       ["Overview", "/"],

@@ -4,35 +4,40 @@
  * @since 0.13.0
  */
 
-/** All of them have to be found. @since 0.13.0 @category conversions */
-export const wordsOf = (text: string): ReadonlyArray<string> => text.toLowerCase().split(/\s+/).filter(Boolean)
+const wordsOf = (text: string): ReadonlyArray<string> => text.toLowerCase().split(/\s+/).filter(Boolean)
 
-/** Whether it is what is looked for: `id:7` by its number alone, any other word where its text has it. @since 0.13.0 @category predicates */
-export const isFound = (words: ReadonlyArray<string>, id: number | null, text: () => string): boolean => {
-  if (words.length === 0) return true
-  const rest = words.filter((word) => !/^id:\d+$/.test(word))
-  if (words.some((word) => !rest.includes(word) && word !== `id:${id}`)) return false
-  if (rest.length === 0) return true
-  const all = text().toLowerCase()
-  return rest.every((word) => all.includes(word))
-}
+const isId = (word: string): boolean => /^id:\d+$/.test(word)
 
-/** How well a name is what was written: 0 is just that. @since 0.13.0 @category getters */
-export const rank = (written: string, name: string): 0 | 1 | 2 | 3 => {
-  const [said, all] = [written.trim().toLowerCase(), name.toLowerCase()]
-  if (all === said) return 0
-  if (all.startsWith(said)) return 1
-  return wordsOf(said).every((word) => all.includes(word)) ? 2 : 3
+/** Whether something is what is looked for: `id:7` by its number alone, any other word where its text has it. All of them have to be found. @since 0.13.0 @category predicates */
+export const seeking = (written: string): ((id: number | null, text: () => string) => boolean) => {
+  const words = wordsOf(written)
+  const ids = words.filter(isId)
+  const others = words.filter((word) => !isId(word))
+  return (id, text) => {
+    if (ids.some((word) => word !== `id:${id}`)) return false
+    if (others.length === 0) return true
+    const all = text().toLowerCase()
+    return others.every((word) => all.includes(word))
+  }
 }
 
 /** The best first, those that are as good in the order in which they came; and how many more there are than `most`. @since 0.13.0 @category models */
 export const best = <A extends { readonly name: string }>(written: string, most: number) => {
+  const said = written.trim().toLowerCase()
+  const words = wordsOf(written)
+  /** how well a name is what was written: 0 is just that */
+  const rank = (name: string): 0 | 1 | 2 | 3 => {
+    const all = name.toLowerCase()
+    if (all === said) return 0
+    if (all.startsWith(said)) return 1
+    return words.every((word) => all.includes(word)) ? 2 : 3
+  }
   const ranks: ReadonlyArray<Array<A>> = [[], [], [], []]
   let count = 0
   return {
     add: (one: A) => {
       count++
-      const rows = ranks[rank(written, one.name)]
+      const rows = ranks[rank(one.name)]
       if (rows !== undefined && rows.length < most) rows.push(one)
     },
     found: (): { readonly items: ReadonlyArray<A>; readonly more: number } => ({
