@@ -32,6 +32,16 @@ export class ById<Id extends number, A extends { readonly id: Id }> implements I
     return this.#all[Symbol.iterator]()
   }
 
+  /** Of what is here those with one of the ids. @since 0.14.0 */
+  among(ids: Iterable<Id>): ById<Id, A> {
+    const some = new ById<Id, A>()
+    for (const id of ids) {
+      const one = this.get(id)
+      if (one !== undefined) some.set(one)
+    }
+    return some
+  }
+
   /** At most `limit` of those with a higher id, or with a lower one when it is `descending`; `after` null: from the first. */
   following(after: number | null, descending: boolean, limit: number, isIn: (one: A) => boolean): Array<A> {
     const all = this.#all

@@ -100,12 +100,13 @@ const make = Effect.gen(function* () {
         })
       )
     ),
-    list: Effect.fn("Journal.list")(({ before, ended, kind, limit, state, user, vmId, volumeId }) => {
+    list: Effect.fn("Journal.list")(({ before, ended, ids, kind, limit, state, user, vmId, volumeId }) => {
       const conditions = [
         ...(vmId === undefined ? [] : [sql`vm_id = ${vmId}`]),
         ...(volumeId === undefined ? [] : [sql`volume_id = ${volumeId}`]),
         ...(kind === undefined ? [] : [sql`kind = ${kind}`]),
         ...(user === undefined ? [] : [sql`user = ${user}`]),
+        ...(ids === undefined ? [] : [sql.in("id", ids)]),
         // a literal, so that the indexes of those states are found
         ...(state === undefined ? [] : [sql.literal(`state = '${state}'`)]),
         ...(state === "pending" || state === "running" || state === "undoing"

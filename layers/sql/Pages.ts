@@ -53,6 +53,12 @@ const count = <A>(all: Iterable<A>, counts: (one: A) => boolean): number => {
   return number
 }
 
+/** Whoever asks for a few does not have all looked at. */
+const amongThese = <Id extends number, A extends { readonly id: Id }>(
+  existing: ById<Id, A>,
+  ids: ReadonlyArray<Id> | undefined
+): ById<Id, A> => (ids === undefined ? existing : existing.among(ids))
+
 interface Row {
   readonly id: number
 }
@@ -83,10 +89,11 @@ export const vmsById = (
   limit: number
 ): Page<Vm> => {
   const isIn = isVmIn(filter)
+  const some = amongThese(existing, filter.ids)
   return cut(
-    existing.following(after?.id ?? null, descending, limit + 1, isIn),
+    some.following(after?.id ?? null, descending, limit + 1, isIn),
     limit,
-    isIn === everyVm ? existing.size : count(existing, isIn),
+    isIn === everyVm ? some.size : count(some, isIn),
     ({ id }) => id
   )
 }
@@ -100,13 +107,15 @@ export const vms = (
   after: Position | null,
   limit: number
 ): Effect.Effect<Page<Vm>, SqlError> => {
-  const { host, label, name, owner, state, tags = [], type } = filter
+  const { host, ids, label, name, owner, state, tags = [], type } = filter
+  const some = amongThese(existing, ids)
   const by = sql.literal(columns[order.by])
   const way = sql.literal(order.descending ? "desc" : "asc")
   const further = sql.literal(order.descending ? "<" : ">")
   const conditions = [
     sql.literal("state not in ('destroyed', 'failed')"),
     ...begins(sql, name),
+    ...(ids === undefined ? [] : [sql.in("id", ids)]),
     ...(state === undefined ? [] : [sql`state = ${state}`]),
     ...(host === undefined ? [] : [sql`host_id = ${host}`]),
     ...(type === undefined ? [] : [sql`tid = ${type}`]),
@@ -126,7 +135,7 @@ export const vms = (
       cut(
         rows.flatMap(({ id }) => existing.get(VmId.make(id)) ?? []),
         limit,
-        isIn === everyVm ? existing.size : count(existing, isIn),
+        isIn === everyVm ? some.size : count(some, isIn),
         (vm) => valueOf(vm, order.by)
       )
   )
@@ -199,7 +208,8 @@ export const volumes = (
   after: Position | null,
   limit: number
 ): Page<Volume> => {
-  const { name, owner, state, vm } = filter
+  const { ids, name, owner, state, vm } = filter
+  const some = amongThese(existing, ids)
   const isIn = (volume: Volume) =>
     (name === undefined || volume.name.startsWith(name)) &&
     (state === undefined || volume.state === state) &&
@@ -207,10 +217,10 @@ export const volumes = (
     (owner === undefined || volume.owner === owner)
   return cut(
     order.by === "id"
-      ? existing.following(after?.id ?? null, order.descending, limit + 1, isIn)
-      : firstVolumes(existing, order, after, limit + 1, isIn),
+      ? some.following(after?.id ?? null, order.descending, limit + 1, isIn)
+      : firstVolumes(some, order, after, limit + 1, isIn),
     limit,
-    count(existing, isIn),
+    count(some, isIn),
     (last) => placeOf(last, order.by).value
   )
 }

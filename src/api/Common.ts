@@ -100,6 +100,19 @@ export const within = (least: number, most: number) =>
 /** An id in a path or a query. @since 0.4.0 @category parameters */
 export const id = <A>(schema: Schema.Schema<A, number>) => fromDigits(schema, 1, Number.MAX_SAFE_INTEGER)
 
+const mostIds = 100
+
+/** Some ids in a query, with commas between them. @since 0.14.0 @category parameters */
+export const ids = <A>(one: Schema.Schema<A, string>) =>
+  Schema.transform(Schema.String, Schema.Array(one).pipe(Schema.maxItems(mostIds)), {
+    strict: true,
+    decode: (text) => text.split(","),
+    encode: (all) => all.join(",")
+  }).annotations({
+    ...says(`expected ids with commas between them, ${mostIds} at most`),
+    jsonSchema: { type: "string", pattern: "^[0-9a-f-]+(,[0-9a-f-]+)*$" }
+  })
+
 /** `true` or `false` in a query. @since 0.4.0 @category parameters */
 export const Flag = Schema.BooleanFromString.annotations({
   ...says("expected true or false"),

@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import { UserName } from "../domain/Identity.ts"
 import * as Ids from "../domain/Ids.ts"
 import { OperationKind, OperationState } from "../domain/Operation.ts"
-import { documented, field, Flag, id, Int, listOf, oneOf, optional, paging, strict, Time } from "./Common.ts"
+import { documented, field, Flag, id, ids, Int, listOf, oneOf, optional, paging, strict, Time } from "./Common.ts"
 import * as Problem from "./Problem.ts"
 
 /** @since 0.4.0 @category schemas */
@@ -156,6 +156,7 @@ export const group = HttpApiGroup.make("operations")
       .setUrlParams(
         Schema.Struct({
           ...paging,
+          ids: optional(ids(OperationId), "only these of them: what is not there is left out"),
           vm: optional(id(Ids.VmId), "only those about this VM"),
           volume: optional(id(Ids.VolumeId), "only those about this volume"),
           kind: optional(Kind, "only those of this kind"),

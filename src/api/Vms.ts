@@ -25,6 +25,7 @@ import {
   field,
   id,
   idInBody,
+  ids,
   Int,
   Name,
   oneOf,
@@ -260,6 +261,10 @@ export const VmChange = Schema.Struct({
 /** Filters and order, which `/hosts/{id}/vms` has too. @since 0.4.0 @category parameters */
 export const listing = {
   ...paging,
+  ids: optional(
+    ids(id(Ids.VmId)),
+    "only these of them, in one answer: what is not there, or not any more, is left out"
+  ),
   name: optional(Schema.String.pipe(Schema.maxLength(255)), "only those whose name begins like this"),
   state: optional(ListedState, "only those in this state"),
   type: optional(id(Ids.InstanceTypeId), "only those of this instance type"),

@@ -20,6 +20,7 @@ import {
   field,
   id,
   idInBody,
+  ids,
   Name,
   oneOf,
   optional,
@@ -120,6 +121,7 @@ export const group = HttpApiGroup.make("volumes")
       .setUrlParams(
         Schema.Struct({
           ...paging,
+          ids: optional(ids(id(Ids.VolumeId)), "only these of them: what is not there, or not any more, is left out"),
           name: optional(Schema.String.pipe(Schema.maxLength(255)), "only those whose name begins like this"),
           state: optional(ListedState, "only those in this state"),
           vm: optional(id(Ids.VmId), "only those that this VM has"),

@@ -50,6 +50,8 @@ export interface HostUsage {
 
 /** What VMs, or volumes, a list is of. @since 0.4.0 @category models */
 export interface VmFilter {
+  /** only of these */
+  readonly ids?: ReadonlyArray<VmId>
   /** what its name begins with */
   readonly name?: string
   readonly state?: VmState
@@ -70,6 +72,8 @@ export interface VmOrder {
 
 /** @since 0.4.0 @category models */
 export interface VolumeFilter {
+  /** only of these */
+  readonly ids?: ReadonlyArray<VolumeId>
   /** what its name begins with */
   readonly name?: string
   readonly state?: VolumeState

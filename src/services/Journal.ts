@@ -44,6 +44,8 @@ export interface Entry {
 
 /** @since 0.3.0 @category models */
 export interface OperationFilter {
+  /** only of these */
+  readonly ids?: ReadonlyArray<OperationId>
   readonly vmId?: VmId
   readonly volumeId?: VolumeId
   /** only those that have not ended, or only those that have */

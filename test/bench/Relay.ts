@@ -77,7 +77,8 @@ export const started = Effect.fnUntraced(function* (controller: string) {
       }, every)
       const server = createServer((asked, answer) => {
         const { headers, method, url: path = "/" } = asked
-        if (/^\/api\/v1\/vms\/[0-9]+$/.test(path)) reads += 1
+        const [, ids] = /^\/api\/v1\/vms\?ids=([0-9%2C,]+)$/i.exec(path) ?? []
+        if (ids !== undefined) reads += decodeURIComponent(ids).split(",").length
         if (path.startsWith("/api/v1/events") && (headers.accept ?? "").includes("text/event-stream")) {
           answer.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" })
           answer.write(`retry: 1000\nid: ${latest}\n\n`)

@@ -52,6 +52,13 @@ describe("VMs", () => {
       assert.deepStrictEqual(yield* found("label=team"), ["web", "db"])
       assert.deepStrictEqual(yield* found("label=team=store&tag=prod"), ["db"])
       assert.deepStrictEqual(yield* found("tag=none"), [])
+      assert.deepStrictEqual(yield* found("ids=2,7,1"), ["web", "db"])
+      assert.deepStrictEqual(yield* found("ids=2,1&sort=-name&limit=5"), ["web", "db"])
+      assert.deepStrictEqual(yield* found("ids=1,2&name=d&sort=name"), ["db"])
+      assert.deepStrictEqual(yield* found("ids=7"), [])
+      for (const wrong of ["", "1,", "1,x", "0", Array.from({ length: 101 }, (_, i) => i + 1).join(",")]) {
+        assert.deepInclude((yield* ask("GET", `/vms?ids=${wrong}`)).json, { status: 400, field: "ids" }, wrong)
+      }
 
       const kept = yield* ask("DELETE", "/vms/1")
       assert.deepInclude(kept.json, { status: 409, code: "vm_protected" })
@@ -270,6 +277,8 @@ describe("volumes and snapshots", () => {
       assert.strictEqual((yield* ask("POST", "/volumes/1/purge")).status, 204)
       assert.deepInclude((yield* get("/volumes/1")).json, { state: "purged" })
       assert.deepInclude((yield* get("/volumes?name=co")).json, { total: 1, next: null })
+      const some = yield* get("/volumes?ids=9,1&sort=name")
+      assert.deepStrictEqual([some.json.total, App.items(some).map(({ id }) => id)], [1, [1]])
     })
   )
 })

@@ -165,6 +165,13 @@ describe("an operation", () => {
       assert.lengthOf(App.items(yield* get("/operations?user=ada")), 11)
       assert.lengthOf(App.items(yield* get("/operations?user=bob")), 0)
       assert.deepInclude((yield* ask("GET", "/operations?user=Ada%20L")).json, { status: 400, field: "user" })
+      const two = [all[0], all[11]].map((one) => one?.id)
+      const some = App.items(yield* get(`/operations?ids=${two.toReversed().join(",")},${crypto.randomUUID()}`))
+      assert.deepStrictEqual(
+        some.map(({ id }) => id),
+        two
+      )
+      assert.deepInclude((yield* ask("GET", "/operations?ids=7")).json, { status: 400, field: "ids" })
     })
   )
 
