@@ -5,6 +5,7 @@
  */
 import { type ReactNode, useMemo } from "react"
 import { Filter } from "./Field.tsx"
+import { useEvery } from "./Parts.tsx"
 
 /** Shown when there is something to choose, or something was: `value` is whose are shown; undefined: all. @since 0.9.0 @category components */
 export const OwnerFilter = ({
@@ -16,11 +17,13 @@ export const OwnerFilter = ({
   readonly onChange: (value: string) => void
   readonly value: string | undefined
 }): ReactNode => {
+  // whose things are is not what changes a thousand times a second
+  const seen = useEvery(500, all)
   const owners = useMemo(() => {
     const found = new Set(value === undefined ? [] : [value])
-    for (const { owner = null } of all.values()) if (owner !== null) found.add(owner)
+    for (const { owner = null } of seen.values()) if (owner !== null) found.add(owner)
     return [...found].toSorted()
-  }, [all, value])
+  }, [seen, value])
   return value === undefined && owners.length < 2 ? null : (
     <Filter
       label="Owner"
