@@ -609,11 +609,8 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
   yield* Stream.runForEach(events, (event) =>
     event._tag === "Up" ? inBackground(greet(event.hostId)) : touch(event.hostId, event.change.uuid, event.change.name)
   ).pipe(Effect.forkScoped)
-  // hosts that were up before anybody listened
-  yield* Effect.gen(function* () {
-    yield* monitor.settled
-    for (const [id, status] of yield* monitor.statuses) if (status._tag === "Up") yield* inBackground(greet(id))
-  }).pipe(Effect.forkScoped)
+  // hosts that were up before anybody listened; of the others an event tells, and to look at all that a host has twice takes long
+  for (const [id, status] of yield* monitor.statuses) if (status._tag === "Up") yield* inBackground(greet(id))
 
   /** One host after the other, evenly over the time that the round takes; one that hangs is passed over. */
   const round = Effect.gen(function* () {

@@ -46,7 +46,8 @@ class Input {
       }
       const look = () => {
         if (this.length >= least) {
-          const bytes = Buffer.concat(this.parts)
+          const [first, ...more] = this.parts
+          const bytes = first === undefined || more.length > 0 ? Buffer.concat(this.parts) : first
           const taken = take(bytes)
           const rest = bytes.subarray(taken?.length ?? 0)
           this.parts = [rest]

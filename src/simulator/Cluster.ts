@@ -149,11 +149,18 @@ export const make = (options: Options = {}): Effect.Effect<Cluster> =>
     let lastId = 0
 
     const everything = (): ReadonlyArray<StoredImage> => [...images.values(), ...trash.values()]
-    const used = (): number =>
+    const stored = (): number =>
       SparseDisk.bytesOf(
         everything().flatMap((image) => [image.blocks, ...[...image.snapshots.values()].map(({ blocks }) => blocks)])
-      ) + gate.filled()
-    const isFull = (): boolean => used() >= capacity
+      )
+    const used = (): number => stored() + gate.filled()
+    /** What was stored when that was counted last, and all that was written since: no less than what is stored, and known without counting. */
+    let atMost = 0
+    const isFull = (): boolean => {
+      if (atMost + gate.filled() < capacity) return false
+      atMost = stored()
+      return atMost + gate.filled() >= capacity
+    }
 
     const childrenOf = (snapshot: StoredSnapshot): ReadonlyArray<StoredImage> =>
       everything().filter(
@@ -229,6 +236,7 @@ export const make = (options: Options = {}): Effect.Effect<Cluster> =>
       if (offset + bytes.length > image.size) return refuse("EINVAL", `writing to b'${image.name}'`)
       if (isFull()) return refuse("ENOSPC", `writing to b'${image.name}'`)
       SparseDisk.write(image.blocks, offset, bytes, belowOf(image))
+      atMost += SparseDisk.spanOf(offset, bytes.length)
       return done
     }
 
@@ -246,8 +254,8 @@ export const make = (options: Options = {}): Effect.Effect<Cluster> =>
         return Either.right(description)
       },
       usage: () => {
-        const stored = Math.min(capacity, used())
-        return Either.right({ stored, available: capacity - stored, quota: 0 })
+        const taken = Math.min(capacity, used())
+        return Either.right({ stored: taken, available: capacity - taken, quota: 0 })
       },
       list: () => Either.right([...images.keys()].sort()),
       look: ({ image }) =>

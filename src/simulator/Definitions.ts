@@ -71,7 +71,8 @@ class Definition implements Xml.Element {
   declare readonly attributes: Xml.Element["attributes"]
   declare readonly children: Xml.Element["children"]
   #tree: Xml.Element | undefined
-  #packed = ""
+  /** undefined: never yet. It stays, for a definition never changes: most are only read, and packing takes longer than that. */
+  #packed: string | undefined
   readonly #self = new WeakRef(this)
 
   // its own, and the same functions for all: what is its prototype's is not copied, and functions of its own take more room than it does
@@ -103,13 +104,13 @@ class Definition implements Xml.Element {
   }
 
   #whole(): Xml.Element {
-    const tree = (this.#tree ??= unpack(this.#packed))
+    const tree = (this.#tree ??= unpack(this.#packed ?? ""))
     this.#use()
     return tree
   }
 
   #pack(): void {
-    if (this.#tree !== undefined) this.#packed = pack(this.#tree)
+    if (this.#tree !== undefined) this.#packed ??= pack(this.#tree)
     this.#tree = undefined
   }
 

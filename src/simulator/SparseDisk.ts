@@ -52,6 +52,10 @@ export const write = (
   }
 }
 
+/** Bytes of all the blocks that so many bytes from there on are in. @since 0.14.0 @category getters */
+export const spanOf = (offset: number, length: number): number =>
+  length === 0 ? 0 : (Math.floor((offset + length - 1) / blockBytes) - Math.floor(offset / blockBytes) + 1) * blockBytes
+
 /** Bytes that several have together, counted once. @since 0.2.0 @category getters */
 export const bytesOf = (disks: Iterable<Blocks>): number => {
   const distinct = new Set<Uint8Array>()

@@ -31,8 +31,20 @@ const Ready = Schema.Struct({
   mebibytes: Schema.Number
 })
 
+/** Asks the hosts' process what it has used of the processors. */
+export const cpuAsked = "cpu"
+
+/** Microseconds. */
+const Cpu = Schema.Struct({ user: Schema.Number, system: Schema.Number })
+
 /** What the hosts' process says when all is there. */
 export const encode = Schema.encodeSync(Ready)
+
+/** The hosts are none of what is measured: they are not to spend a third of their time on garbage, as a controller with little memory may. */
+const roomy = (args: ReadonlyArray<string>) => [
+  ...args.filter((arg) => !arg.startsWith("--max-semi-space-size")),
+  "--max-semi-space-size=64"
+]
 
 /** Hosts, until the scope closes. */
 export const make = Effect.fnUntraced(function* (options: {
@@ -43,7 +55,7 @@ export const make = Effect.fnUntraced(function* (options: {
 }) {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => fork(new URL("hostsProgram.js", import.meta.url), args)),
+    Effect.sync(() => fork(new URL("hostsProgram.js", import.meta.url), args, { execArgv: roomy(process.execArgv) })),
     // who ends a whole family has ended it already
     (process) => Effect.sync(() => void (process.connected && process.disconnect()))
   )
@@ -68,14 +80,21 @@ export const make = Effect.fnUntraced(function* (options: {
         (stream) => Effect.sync(() => stream.destroy())
       )
   })
+  /** Asks, and gives the answer to it. */
+  const ask = (what: string) =>
+    Effect.zipRight(
+      Effect.sync(() => child.send(what)),
+      said
+    )
   return {
     ...ready,
     dialer,
+    /** Milliseconds of the processors that the hosts' process has used so far. */
+    cpu: Effect.map(
+      Effect.flatMap(ask(cpuAsked), Schema.decodeUnknown(Cpu)),
+      ({ system, user }) => (user + system) / 1000
+    ),
     /** So many of the hosts answer nothing from now on. */
-    hang: (hosts: number) =>
-      Effect.zipRight(
-        Effect.sync(() => child.send(String(hosts))),
-        said
-      )
+    hang: (hosts: number) => ask(String(hosts))
   }
 })

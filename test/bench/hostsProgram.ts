@@ -68,8 +68,9 @@ const main = Effect.gen(function* () {
     }),
     (server) => Effect.sync(() => server.close())
   )
-  process.on("message", (hung) => {
-    const some = fleet.hosts.slice(0, Number(hung))
+  process.on("message", (asked) => {
+    if (asked === ScaleFleet.cpuAsked) return void process.send?.(process.cpuUsage())
+    const some = fleet.hosts.slice(0, Number(asked))
     run(
       Effect.zipRight(
         Effect.forEach(some, ({ faults }) => faults.hang("all", true), { discard: true }),

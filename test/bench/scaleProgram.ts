@@ -68,66 +68,70 @@ const onHung = Effect.fnUntraced(function* (hung: number) {
 })
 
 /** Creates that arrive whether or not earlier ones have ended. Those that have not when time is up count as if they ended then. */
-const creating = Effect.gen(function* () {
-  const vms = yield* Vms
-  const inventory = yield* Inventory
-  const [type] = yield* inventory.types
-  if (type === undefined) return yield* Effect.dieMessage("no type")
-  const creates = Number(values.creates)
-  const gap = 1000 / Number(values.rate)
-  const clients = yield* FiberSet.make<void, never>()
-  /** by number, from when it was due: what arrives late because the process is busy counts */
-  const took = new Map<number, number>()
-  let failed = 0
-  const before = mebibytes()
-  const cpuBefore = process.cpuUsage()
-  const began = performance.now()
-  const due = (i: number) => began + i * gap
-  const arriving = Effect.gen(function* () {
-    for (let i = 0; i < creates; i++) {
-      const early = due(i) - performance.now()
-      if (early > 1) yield* Effect.sleep(early)
-      else if (i % 16 === 0) yield* Effect.yieldNow()
-      yield* FiberSet.run(
-        clients,
-        Effect.gen(function* () {
-          const outcome = yield* Effect.either(vms.create({ name: nameOf(i), instanceType: type.tid }))
-          if (outcome._tag === "Left") failed++
-          took.set(i, performance.now() - due(i))
-        })
-      )
+const creating = <E>(hostsCpu: Effect.Effect<number, E>) =>
+  Effect.gen(function* () {
+    const vms = yield* Vms
+    const inventory = yield* Inventory
+    const [type] = yield* inventory.types
+    if (type === undefined) return yield* Effect.dieMessage("no type")
+    const creates = Number(values.creates)
+    const gap = 1000 / Number(values.rate)
+    const clients = yield* FiberSet.make<void, never>()
+    /** by number, from when it was due: what arrives late because the process is busy counts */
+    const took = new Map<number, number>()
+    let failed = 0
+    const before = mebibytes()
+    const hostsCpuBefore = yield* hostsCpu
+    const cpuBefore = process.cpuUsage()
+    const began = performance.now()
+    const due = (i: number) => began + i * gap
+    const arriving = Effect.gen(function* () {
+      for (let i = 0; i < creates; i++) {
+        const early = due(i) - performance.now()
+        if (early > 1) yield* Effect.sleep(early)
+        else if (i % 16 === 0) yield* Effect.yieldNow()
+        yield* FiberSet.run(
+          clients,
+          Effect.gen(function* () {
+            const outcome = yield* Effect.either(vms.create({ name: nameOf(i), instanceType: type.tid }))
+            if (outcome._tag === "Left") failed++
+            took.set(i, performance.now() - due(i))
+          })
+        )
+      }
+      yield* FiberSet.awaitEmpty(clients)
+    })
+    yield* Effect.timeoutOption(arriving, `${Number(values.within)} seconds`)
+    const ended = performance.now()
+    const seconds = (ended - began) / 1000
+    const cpu = process.cpuUsage(cpuBefore)
+    const hostsCpuAfter = yield* hostsCpu
+    const running = took.size - failed
+    const memory = mebibytes()
+    const tookOf = (i: number) => took.get(i) ?? Math.max(0, ended - due(i))
+    const sorted = Float64Array.from({ length: creates }, (_, i) => tookOf(i)).sort()
+    const touched = yield* onHung(Number(values.hung))
+    const others = Float64Array.from(
+      Array.from({ length: creates }, (_, i) => i)
+        .filter((i) => !touched.has(nameOf(i)))
+        .map(tookOf)
+    ).sort()
+    return {
+      hosts: Number(values.hosts),
+      hung: Number(values.hung),
+      creates,
+      failed,
+      unfinished: creates - took.size,
+      perSecond: running / seconds,
+      cpuOfOne: (cpu.user + cpu.system) / 1000 / Math.max(1, took.size),
+      hostsCpuOfOne: (hostsCpuAfter - hostsCpuBefore) / Math.max(1, took.size),
+      p50: quantile(sorted, 0.5),
+      p99: quantile(sorted, 0.99),
+      others: { creates: others.length, p50: quantile(others, 0.5), p99: quantile(others, 0.99) },
+      mebibytesBefore: before,
+      mebibytes: memory
     }
-    yield* FiberSet.awaitEmpty(clients)
   })
-  yield* Effect.timeoutOption(arriving, `${Number(values.within)} seconds`)
-  const ended = performance.now()
-  const seconds = (ended - began) / 1000
-  const cpu = process.cpuUsage(cpuBefore)
-  const running = took.size - failed
-  const memory = mebibytes()
-  const tookOf = (i: number) => took.get(i) ?? Math.max(0, ended - due(i))
-  const sorted = Float64Array.from({ length: creates }, (_, i) => tookOf(i)).sort()
-  const touched = yield* onHung(Number(values.hung))
-  const others = Float64Array.from(
-    Array.from({ length: creates }, (_, i) => i)
-      .filter((i) => !touched.has(nameOf(i)))
-      .map(tookOf)
-  ).sort()
-  return {
-    hosts: Number(values.hosts),
-    hung: Number(values.hung),
-    creates,
-    failed,
-    unfinished: creates - took.size,
-    perSecond: running / seconds,
-    cpuOfOne: (cpu.user + cpu.system) / 1000 / Math.max(1, took.size),
-    p50: quantile(sorted, 0.5),
-    p99: quantile(sorted, 0.99),
-    others: { creates: others.length, p50: quantile(others, 0.5), p99: quantile(others, 0.99) },
-    mebibytesBefore: before,
-    mebibytes: memory
-  }
-})
 
 const main = Effect.gen(function* () {
   const folder = yield* Effect.acquireRelease(
@@ -168,7 +172,7 @@ const main = Effect.gen(function* () {
     }
     // once all is known and warm
     if (hung > 0) yield* fleet.hang(hung)
-    return yield* creating
+    return yield* creating(fleet.cpu)
   }).pipe(Effect.provide(app))
 }).pipe(
   Effect.scoped,

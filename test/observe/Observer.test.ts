@@ -60,6 +60,22 @@ const isUp = (up: boolean) =>
   )
 
 describe("what happens to a VM is told, and how it came to it", () => {
+  it.scopedLive("after a start every domain is looked at closely once", () =>
+    Effect.gen(function* () {
+      const { hosts, life } = yield* Watching.make({ hosts: 1 })
+      const { faults } = hosts[0]!
+      yield* Effect.provide(create("web"), life)
+      const before = yield* faults.calls("DOMAIN_GET_AUTOSTART")
+      const looks = Effect.map(faults.calls("DOMAIN_GET_AUTOSTART"), (calls) => calls - before)
+      yield* Effect.gen(function* () {
+        yield* World.eventually(Effect.map(looks, (now) => assert.isAtLeast(now, 1)))
+        // in its turn: after all that the start has asked for
+        yield* Effect.flatMap(Observer, (observer) => observer.look(hostId))
+        assert.strictEqual(yield* looks, 2)
+      }).pipe(Effect.provide(life))
+    })
+  )
+
   test("by its guest, its QEMU, its storage and people", {}, ({ hosts }) =>
     Effect.gen(function* () {
       const host = hosts[0]!
