@@ -101,8 +101,8 @@ export const requests = {
   children: read("children", ofSnapshot, Schema.Array(Schema.Struct({ pool: Schema.String, image }))),
   trash: read("trash", nothing, Schema.Array(Schema.Struct({ id: Schema.String, name: image }))),
   /**
-   * The first piece of a snapshot from `from` on that is not all zeros, of one of its objects at most, in base64; null: there is none before `next`, where
-   * to look on
+   * The first piece of a snapshot from `from` on that is not all zeros, of one of its objects at most and without the blocks of 64 KiB at its end that are, in
+   * base64; null: there is none before `next`, where to look on
    */
   readSnapshot: read(
     "readSnapshot",

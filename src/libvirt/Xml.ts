@@ -220,13 +220,20 @@ const read = (text: string): Element => {
 }
 
 /** The child elements, all or those of one name. @since 0.1.0 @category getters */
-export const children = (parent: Element, name?: string): ReadonlyArray<Element> =>
-  parent.children.flatMap((node) =>
-    typeof node !== "string" && (name === undefined || node.name === name) ? [node] : []
-  )
+export const children = (parent: Element, name?: string): ReadonlyArray<Element> => {
+  // most of what is looked at in a domain is found by this, so nothing is made beside what it gives
+  const found: Array<Element> = []
+  for (const node of parent.children) {
+    if (typeof node !== "string" && (name === undefined || node.name === name)) found.push(node)
+  }
+  return found
+}
 
 /** The first child element of that name. @since 0.1.0 @category getters */
-export const child = (parent: Element, name: string): Element | undefined => children(parent, name)[0]
+export const child = (parent: Element, name: string): Element | undefined => {
+  for (const node of parent.children) if (typeof node !== "string" && node.name === name) return node
+  return undefined
+}
 
 /** The first element at the end of a path of child names, as in `find(domain, "os", "type")`. @since 0.1.0 @category getters */
 export const find = (root: Element, ...path: ReadonlyArray<string>): Element | undefined =>

@@ -118,11 +118,18 @@ const belowOf =
 const contentOf = (content: Content, offset: number, length: number): Uint8Array =>
   SparseDisk.read(content.blocks, offset, length, belowOf(content))
 
-/** Where the objects begin of which something was written, also of what shows through, in their order. */
-const objectsOf = (content: Content): ReadonlyArray<number> => {
-  const own = [...content.blocks.keys()].map((block) => block * SparseDisk.blockBytes)
-  const below = content.parent === null ? [] : objectsOf(content.parent.snapshot)
-  return [...new Set([...own, ...below].map((at) => at - (at % pieceBytes)))].toSorted((a, b) => a - b)
+/** Where what was written begins, block by block, also of what shows through. */
+const blocksOf = (content: Content): ReadonlyArray<number> => [
+  ...[...content.blocks.keys()].map((block) => block * SparseDisk.blockBytes),
+  ...(content.parent === null ? [] : blocksOf(content.parent.snapshot))
+]
+
+/** What an object holds of `content` from `offset` on, without the blocks at its end that are all zeros. */
+const heldBy = (content: Content, offset: number, end: number, blocks: ReadonlyArray<number>): Uint8Array => {
+  const written = blocks.filter((at) => at >= offset && at < end).map((at) => at + SparseDisk.blockBytes)
+  const bytes = contentOf(content, offset, Math.min(end, Math.max(offset, ...written)) - offset)
+  const used = bytes.findLastIndex((byte) => byte !== 0) + 1
+  return bytes.subarray(0, Math.ceil(used / SparseDisk.blockBytes) * SparseDisk.blockBytes)
 }
 
 const copyOf = ({ blocks, parent, size }: Content): Content => ({ size, parent, blocks: new Map(blocks) })
@@ -283,13 +290,14 @@ export const make = (options: Options = {}): Effect.Effect<Cluster> =>
       readSnapshot: ({ from, image, snapshot }) =>
         Either.map(snapshotOf(image, snapshot, "opening image"), (it) => {
           const { size } = it.snapshot
-          for (const at of objectsOf(it.snapshot).filter((one) => one + pieceBytes > from)) {
+          const blocks = blocksOf(it.snapshot)
+          const objects = new Set(blocks.map((at) => at - (at % pieceBytes)))
+          for (const at of [...objects].toSorted((a, b) => a - b)) {
             const offset = Math.max(from, at)
-            const bytes = Buffer.from(
-              contentOf(it.snapshot, offset, Math.max(0, Math.min(at + pieceBytes, size) - offset))
-            )
-            if (bytes.every((byte) => byte === 0)) continue
-            return { piece: { offset, content: bytes.toString("base64") }, next: offset + bytes.length }
+            const end = Math.min(at + pieceBytes, size)
+            if (end <= offset) continue
+            const bytes = Buffer.from(heldBy(it.snapshot, offset, end, blocks))
+            if (bytes.length > 0) return { piece: { offset, content: bytes.toString("base64") }, next: end }
           }
           return { piece: null, next: size }
         }),

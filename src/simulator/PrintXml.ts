@@ -46,18 +46,34 @@ export const printForeign = (node: Xml.Element, depth = 0): string => {
   return `${open}>${content.join("")}</${node.name}>`
 }
 
+/** At this depth are the devices of a domain: most of its text, and the same at each look but for those that were changed. */
+const keptDepth = 2
+
+/** What elements at that depth were printed as: an element is never changed, only replaced. */
+const kept = new WeakMap<Xml.Element, string>()
+
 /** The element with everything below it, ending in a line feed. @since 0.1.0 @category encoding */
 export const print = (node: Xml.Element, depth = 0): string => {
+  if (depth !== keptDepth) return printed(node, depth)
+  let text = kept.get(node)
+  if (text === undefined) {
+    text = printed(node, depth)
+    kept.set(node, text)
+  }
+  return text
+}
+
+const printed = (node: Xml.Element, depth: number): string => {
   const pad = "  ".repeat(depth)
   let open = `<${node.name}`
   for (const [name, value] of Object.entries(node.attributes)) open += ` ${name}='${escape(value)}'`
   const inner = Xml.children(node)
   if (inner.length > 0) {
-    const printed =
+    const parts =
       node.name === "metadata"
         ? inner.map((child) => `${pad}  ${printForeign(child, depth + 1)}\n`)
         : inner.map((child) => print(child, depth + 1))
-    return `${pad}${open}>\n${printed.join("")}${pad}</${node.name}>\n`
+    return `${pad}${open}>\n${parts.join("")}${pad}</${node.name}>\n`
   }
   const content = Xml.textOf(node) ?? ""
   return content === "" ? `${pad}${open}/>\n` : `${pad}${open}>${escape(content)}</${node.name}>\n`

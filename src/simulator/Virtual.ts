@@ -220,6 +220,9 @@ class VirtualScheduler implements Scheduler.Scheduler {
 const filesInUse = (): boolean =>
   process.getActiveResourcesInfo().some((resource) => /^(FSReq|CloseReq)/.test(resource))
 
+/** So many rounds in which files are waited for are soon over; after more of them it is only looked once a millisecond, which leaves the processor to others. */
+const busyRounds = 200
+
 /** Watches the event loop, and lets time pass when nothing else does. */
 const drive = (clock: VirtualClock, scheduler: VirtualScheduler, stuck: () => void): (() => void) => {
   let stopped = false
@@ -232,8 +235,10 @@ const drive = (clock: VirtualClock, scheduler: VirtualScheduler, stuck: () => vo
       seen = done
       quiet = 0
     } else quiet++
-    if (quiet >= quietRounds && !filesInUse()) {
-      if (clock.advance()) quiet = 0
+    if (quiet >= quietRounds) {
+      if (filesInUse()) {
+        if (quiet > busyRounds) return void setTimeout(round, 1)
+      } else if (clock.advance()) quiet = 0
       else if (quiet === stuckRounds) stuck()
     }
     setImmediate(round)
