@@ -57,7 +57,7 @@ const some =
     return known
   }
 
-/** Only an id as it is written everywhere leads to a thing: 0x4 and 4.0 would be numbers, too. */
+/** Only an id as it is written everywhere leads to a thing, whatever is numbered: 0x4 and 4.0 would be numbers, too. */
 const beforeLoad = ({ params }: { readonly params: { readonly id: string } }) => {
   if (!/^[1-9][0-9]*$/.test(params.id)) throw notFound()
 }
@@ -83,14 +83,14 @@ const volumes = createRoute({
   component: VolumesPage,
   validateSearch: some("q", "state", "owner", "sort")
 })
-const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage })
+const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage, beforeLoad })
 const hosts = createRoute({
   getParentRoute,
   path: "/hosts",
   component: HostsPage,
   validateSearch: some("q", "state", "sort")
 })
-const oneHost = createRoute({ getParentRoute, path: "/hosts/$id", component: OneHostPage })
+const oneHost = createRoute({ getParentRoute, path: "/hosts/$id", component: OneHostPage, beforeLoad })
 const operations = createRoute({
   getParentRoute,
   path: "/operations",
