@@ -13,7 +13,7 @@ import { calls, payloadOf } from "../state/Api.ts"
 import { useOften } from "../state/Read.ts"
 import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { knownAtom, meAtom, ofWhoLooks } from "../state/Session.ts"
-import { AdminsOnly, hidden, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
+import { AdminsOnly, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded } from "../parts/FormDialog.tsx"
@@ -67,14 +67,15 @@ const NewUserDialog = ({
     label: `Create user ${name}`,
     method: "POST",
     path: "/users",
-    body: { name, role, ...(password === "" ? {} : { password: hidden }), ...quota },
+    body: { name, role, ...quota },
+    ...(password === "" ? {} : { secrets: { password: "PASSWORD" } }),
     words: [
       "user",
       "create",
       name === "" ? "NAME" : name,
       "--role",
       role,
-      ...(password === "" ? [] : ["--password-file", "file"]),
+      ...(password === "" ? [] : ["--password-file", "PASSWORD_FILE"]),
       ...quotaWords(change)
     ],
     run: Effect.gen(function* () {
