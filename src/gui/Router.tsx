@@ -21,11 +21,13 @@ const EventsPage = lazyRouteComponent(() => again(() => import("./pages/Events.t
 const NetworksPage = lazyRouteComponent(() => again(() => import("./pages/Networks.tsx")), "Networks")
 const OneNetworkPage = lazyRouteComponent(() => again(() => import("./pages/Networks.tsx")), "OneNetwork")
 const ImagesPage = lazyRouteComponent(() => again(() => import("./pages/Images.tsx")), "Images")
+const OneImagePage = lazyRouteComponent(() => again(() => import("./pages/Images.tsx")), "OneImage")
 const OverviewPage = lazyRouteComponent(() => again(() => import("./pages/Overview.tsx")), "Overview")
 const SettingsPage = lazyRouteComponent(() => again(() => import("./pages/Settings.tsx")), "Settings")
 const UsersPage = lazyRouteComponent(() => again(() => import("./pages/Users.tsx")), "Users")
 const WebhooksPage = lazyRouteComponent(() => again(() => import("./pages/Webhooks.tsx")), "Webhooks")
 const TypesPage = lazyRouteComponent(() => again(() => import("./pages/Types.tsx")), "Types")
+const OneTypePage = lazyRouteComponent(() => again(() => import("./pages/Types.tsx")), "OneType")
 const OneVmPage = lazyRouteComponent(() => again(() => import("./pages/Vm.tsx")), "OneVm")
 const ScreenPage = lazyRouteComponent(() => again(() => import("./pages/Screen.tsx")), "Screen")
 const VmsPage = lazyRouteComponent(() => again(() => import("./pages/Vms.tsx")), "Vms")
@@ -57,7 +59,7 @@ const some =
     return known
   }
 
-/** Only an id as it is written everywhere leads to a thing: 0x4 and 4.0 would be numbers, too. */
+/** Only an id as it is written everywhere leads to a thing, whatever is numbered: 0x4 and 4.0 would be numbers, too. */
 const beforeLoad = ({ params }: { readonly params: { readonly id: string } }) => {
   if (!/^[1-9][0-9]*$/.test(params.id)) throw notFound()
 }
@@ -83,14 +85,14 @@ const volumes = createRoute({
   component: VolumesPage,
   validateSearch: some("q", "state", "owner", "sort")
 })
-const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage })
+const oneVolume = createRoute({ getParentRoute, path: "/volumes/$id", component: OneVolumePage, beforeLoad })
 const hosts = createRoute({
   getParentRoute,
   path: "/hosts",
   component: HostsPage,
   validateSearch: some("q", "state", "sort")
 })
-const oneHost = createRoute({ getParentRoute, path: "/hosts/$id", component: OneHostPage })
+const oneHost = createRoute({ getParentRoute, path: "/hosts/$id", component: OneHostPage, beforeLoad })
 const operations = createRoute({
   getParentRoute,
   path: "/operations",
@@ -106,8 +108,10 @@ const events = createRoute({
 })
 const networks = createRoute({ getParentRoute, path: "/networks", component: NetworksPage })
 const oneNetwork = createRoute({ getParentRoute, path: "/networks/$name", component: OneNetworkPage })
-const images = createRoute({ getParentRoute, path: "/images", component: ImagesPage })
+const images = createRoute({ getParentRoute, path: "/images", component: ImagesPage, validateSearch: some("q") })
+const oneImage = createRoute({ getParentRoute, path: "/images/$id", component: OneImagePage, beforeLoad })
 const types = createRoute({ getParentRoute, path: "/types", component: TypesPage })
+const oneType = createRoute({ getParentRoute, path: "/types/$id", component: OneTypePage, beforeLoad })
 const capacity = createRoute({
   getParentRoute,
   path: "/capacity",
@@ -136,7 +140,9 @@ const routeTree = rootRoute.addChildren([
   networks,
   oneNetwork,
   images,
+  oneImage,
   types,
+  oneType,
   capacity,
   settings,
   users,

@@ -109,7 +109,7 @@ const Pages = memo(
       <Link to="/volumes" activeProps={current} activeOptions={{ includeSearch: false }}>
         Volumes <span className="quiet count">{count(volumes)}</span>
       </Link>
-      <Link to="/images" activeProps={current}>
+      <Link to="/images" activeProps={current} activeOptions={{ includeSearch: false }}>
         Images
       </Link>
       <Link to="/types" activeProps={current}>

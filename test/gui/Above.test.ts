@@ -1,11 +1,16 @@
 /** What is open above a page, and where the keyboard is, whatever becomes of what lies below; in a real browser. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
 import type { Page } from "playwright-core"
 import { vi } from "vitest"
 import * as Browsers from "./Browser.ts"
 import { choose, hasFocus, heading, isLive, served, submit } from "./Harness.ts"
 
 const long = "customer-portal-".padEnd(63, "x")
+
+const decodeId = Schema.decodeUnknownSync(Schema.Struct({ volumeId: Schema.Int }))
+const decodeItem = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.Int }))
+const decodeItems = Schema.decodeUnknownSync(Schema.Struct({ items: Schema.Array(Schema.Struct({ id: Schema.Int })) }))
 
 const ids: Record<string, number> = {}
 
@@ -95,6 +100,33 @@ describe.skipIf(Browsers.isMissing)("a dialog of a row (needs chromium)", () => 
       const { answer } = await gui().ask("GET", "/volumes/1")
       assert.include(JSON.stringify(answer), "archive")
     }))
+})
+
+describe.skipIf(Browsers.isMissing)("a dialog of what else is in a list (needs chromium)", () => {
+  it("stays with what was typed when its snapshot or its webhook is removed by somebody else", async () => {
+    const volume = decodeId((await gui().ask("POST", "/volumes", { name: "kept", size: 1 })).answer).volumeId
+    await ask("POST", `/volumes/${volume}/snapshots`, { name: "monday" })
+    await gui().assertAt(`/volumes/${volume}`, async (page) => {
+      await isLive(page)
+      await choose(page, "Actions of snapshot monday", "Clone as a volume…")
+      const dialog = page.getByRole("dialog", { name: "Clone kept as of monday" })
+      await dialog.getByLabel("Name").fill("copy")
+      const { items } = decodeItems((await gui().ask("GET", `/volumes/${volume}/snapshots`)).answer)
+      await ask("DELETE", `/snapshots/${items[0]?.id}`)
+      await page.getByText(/^None\. One keeps/).waitFor()
+      assert.strictEqual(await dialog.getByLabel("Name").inputValue(), "copy")
+    })
+    const { id } = decodeItem((await gui().ask("POST", "/webhooks", { url: "https://receiver.example/hooks" })).answer)
+    await gui().assertAt("/settings/webhooks", async (page) => {
+      await isLive(page)
+      await choose(page, "More", "Change…")
+      const dialog = page.getByRole("dialog", { name: `Webhook ${id}` })
+      await dialog.getByLabel("Address").fill("https://receiver.example/other")
+      await ask("DELETE", `/webhooks/${id}`)
+      await page.getByText("No webhooks yet").waitFor()
+      assert.strictEqual(await dialog.getByLabel("Address").inputValue(), "https://receiver.example/other")
+    })
+  })
 })
 
 describe.skipIf(Browsers.isMissing)("a menu of a row (needs chromium)", () => {

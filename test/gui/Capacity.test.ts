@@ -1,6 +1,7 @@
 /** Sizes that VMs can have, what more of them fits, and what a fleet would gain by moving VMs, in a real browser. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import { join } from "node:path"
 import { Required } from "../../src/domain/Placement.ts"
 import * as Browsers from "./Browser.ts"
 import { heading, isLive, row, served, submit } from "./Harness.ts"
@@ -36,6 +37,17 @@ describe.skipIf(Browsers.isMissing)("instance types (needs chromium)", () => {
       await heading(page, "Instance types")
       await row(page, "1 vCPU, 512 MiB").waitFor()
       await look(page, "types")
+      // each has an address of its own
+      await row(page, "1 vCPU, 512 MiB").getByRole("link").click()
+      await heading(page, /^Instance type \d+$/)
+      await page.getByRole("link", { name: "small", exact: true }).waitFor()
+      await look(page, "type")
+      await page.getByRole("link", { name: "small", exact: true }).click()
+      await page.getByRole("link", { name: "instance type 1", exact: true }).click()
+      await heading(page, "Instance type 1")
+      await page.goto(`${gui().url}/ui/types/999`)
+      await page.getByRole("link", { name: "Show all instance types" }).click()
+      await heading(page, "Instance types")
       await page.getByRole("button", { name: "Create instance type" }).click()
       await page.getByLabel("vCPUs").fill("3")
       await page.getByLabel("Memory in GiB").fill("1.5")
@@ -181,7 +193,9 @@ describe.skipIf(Browsers.isMissing)("the API's documentation (needs chromium)", 
       await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "API" }).click()
       await page.getByText("Create many VMs").first().waitFor()
       assert.match(page.url(), /\/docs$/)
-      await page.goBack()
+      await page.screenshot({ path: join(Browsers.pictures, "docs.png") })
+      await page.getByRole("link", { name: "vmfabric's web interface" }).click()
+      await heading(page, "Overview")
       await isLive(page)
       await page.keyboard.press("Control+k")
       await page.getByRole("combobox", { name: "Go to" }).fill("api doc")

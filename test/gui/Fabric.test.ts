@@ -212,7 +212,7 @@ describe.skipIf(Browsers.isMissing)("what an address names that is not there (ne
         await page.waitForURL(`**/ui${path}`)
       }))
 
-  it("is said of an operation, of what is no id, and of what is only like the id of a VM", async () => {
+  it("is said of an operation, of what is no id, and of what is only like the id of a VM, a volume or a host", async () => {
     const id = await gui().made("like")
     await assertAt("/operations/xyz", async (page) => {
       await page.getByRole("heading", { name: "There is no such operation", exact: true }).waitFor()
@@ -223,6 +223,9 @@ describe.skipIf(Browsers.isMissing)("what an address names that is not there (ne
       for (const page of ["", "/console", "/screen"]) {
         await assertAt(`/vms/${text}${page}`, (page) => heading(page, "There is no such page"))
       }
+    }
+    for (const path of ["/volumes/0x1", "/hosts/0x1", "/hosts/1.0", "/hosts/01"]) {
+      await assertAt(path, (page) => heading(page, "There is no such page"))
     }
   })
 

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
-import { row, served } from "./Harness.ts"
+import { choose, heading, row, served } from "./Harness.ts"
 import { look } from "./Look.ts"
 
 const gui = served({
@@ -75,11 +75,25 @@ describe.skipIf(Browsers.isMissing)("images (needs chromium)", () => {
       })
       await row(page, "trixie").getByText("available").waitFor()
       assert.strictEqual(parts, 4)
-      await page.getByRole("button", { name: "trixie", exact: true }).click()
-      await page.getByRole("dialog", { name: "trixie" }).getByText(sum).waitFor()
-      await look(page, "image")
-      await page.keyboard.press("Escape")
       await look(page, "images")
+      await page.getByLabel("Search images").fill("TRIX")
+      await page.getByText(/^1 of \d$/).waitFor()
+      await page.getByRole("link", { name: "trixie", exact: true }).click()
+      await heading(page, "trixie")
+      await page.getByText(sum).waitFor()
+      await page.getByText("None was made of it.").waitFor()
+      const id = Number(new URL(page.url()).pathname.split("/").at(-1))
+      const vm = await gui().made("of-trixie", { image: id })
+      await page.getByRole("link", { name: "of-trixie", exact: true }).waitFor()
+      await look(page, "image")
+      // and from there back to it
+      await page.goto(`${gui().url}/ui/vms/${vm}`)
+      await page.getByRole("link", { name: "trixie", exact: true }).click()
+      await heading(page, "trixie")
+      assert.strictEqual(new URL(page.url()).pathname, `/ui/images/${id}`)
+      await choose(page, "Actions", "Delete…")
+      await page.getByText(/1 VM was made of it/).waitFor()
+      await page.keyboard.press("Escape")
       await page.goto(`${gui().url}/ui/vms/new`)
       await page.getByLabel("Image").selectOption({ label: "trixie" })
     }))
@@ -128,9 +142,9 @@ describe.skipIf(Browsers.isMissing)("images (needs chromium)", () => {
       await row(page, "fetched")
         .getByText(/SHA-256|checksum|other than/i)
         .waitFor()
-      await act(page, "fetched", "Details")
-      await page.getByRole("dialog", { name: "fetched" }).getByText("It cannot be used").waitFor()
-      await page.keyboard.press("Escape")
+      await page.getByRole("link", { name: "fetched", exact: true }).click()
+      await page.getByText("It cannot be used").waitFor()
+      await page.goBack()
       await act(page, "fetched", "Delete…")
       await page.getByLabel(/Type fetched/).fill("fetched")
       await look(page, "image-delete")

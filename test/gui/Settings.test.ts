@@ -120,6 +120,13 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
         await page.getByLabel("Name").fill(name)
         await page.getByLabel("Role", { exact: true }).selectOption(role)
         await page.getByLabel("Password").fill(word)
+        if (name === "ola") {
+          await page.getByText("As commands").click()
+          const commands = (await page.locator(".dialog .command").textContent()) ?? ""
+          assert.include(commands, `"role":"operator","password":"'"$PASSWORD"'"}' | curl`)
+          assert.include(commands, "user create ola --role operator --password-file PASSWORD_FILE")
+          assert.notInclude(commands, word)
+        }
         await page.getByRole("button", { name: "Create user", exact: true }).click()
         await page.getByRole("row", { name: new RegExp(`^${name} ${role}`) }).waitFor()
       }
@@ -144,6 +151,9 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByText("It is not the same.").waitFor()
       assert.isTrue(await page.getByRole("button", { name: "Set the password" }).isDisabled())
       await page.getByLabel("New password again").fill(password)
+      await page.getByText("As commands").click()
+      await page.getByText("vmfabric user password ci --url").waitFor()
+      assert.notInclude((await page.locator(".dialog .command").textContent()) ?? "", password)
       await page.getByRole("button", { name: "Set the password" }).click()
       await page.getByRole("row", { name: /^ci/ }).getByText("with a password").waitFor()
       await choose(page, "Actions of ci", "Disable…")
@@ -241,7 +251,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       await page.getByText("As commands").click()
       await page
         .getByText(
-          "vmfabric user create quinn --role operator --password-file file --quota vms=2 --quota volumeSize=50"
+          "vmfabric user create quinn --role operator --password-file PASSWORD_FILE --quota vms=2 --quota volumeSize=50"
         )
         .waitFor()
       await look(page, "user-new-quota")

@@ -15,9 +15,9 @@ import { EventType } from "../../domain/Event.ts"
 import { OperationId, type VmId } from "../../domain/Ids.ts"
 import { calls, runtime, type Words, wordsOfCause } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
-import { groups, mark, sentences } from "../parts/EventWords.ts"
+import { groups, mark, nameIn, sentences } from "../parts/EventWords.ts"
 import { Filter, SearchField } from "../parts/Field.tsx"
-import { VmCalled, VmNamed, VolumeNamed } from "../parts/Named.tsx"
+import { ImageNamed, VmCalled, VmNamed, VolumeNamed } from "../parts/Named.tsx"
 import { Empty, Failure, Loading, State, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { briefly, count, moment } from "../parts/Words.ts"
@@ -190,8 +190,8 @@ const useEvents = (search: Search, { connection, recent }: Snapshot) => {
 // --------------------------------------------------------------------------------------------------------------- rows
 
 const About = ({ event, snapshot }: { readonly event: Event; readonly snapshot: Snapshot }): ReactNode => {
-  const { data, hostId, imageId, operationId, snapshotId, type, vmId, volumeId } = event
-  const name = typeof data["name"] === "string" ? data["name"] : undefined
+  const { hostId, imageId, operationId, snapshotId, type, vmId, volumeId } = event
+  const name = nameIn(event)
   if (type.startsWith("host.") && hostId !== null) {
     const host = snapshot.hosts.get(hostId)
     if (host === undefined) return <span className="quiet">{name ?? `host ${hostId}`}</span>
@@ -210,7 +210,7 @@ const About = ({ event, snapshot }: { readonly event: Event; readonly snapshot: 
   }
   if (volumeId !== null) return <VolumeNamed id={volumeId} name={name} />
   if (vmId !== null) return <VmNamed id={vmId} name={name} />
-  if (imageId !== null) return <Link to="/images">{name ?? `image ${imageId}`}</Link>
+  if (imageId !== null) return <ImageNamed id={imageId} name={name} />
   return operationId === null ? null : <span className="quiet">the fleet</span>
 }
 

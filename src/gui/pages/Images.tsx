@@ -3,43 +3,25 @@
  *
  * @since 0.8.0
  */
-import { useAtomSet, useAtomValue } from "@effect-atom/atom-react"
+import { useAtomSet } from "@effect-atom/atom-react"
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import { type ReactNode, useId, useState } from "react"
 import { type Image, NewImage } from "../../api/Images.ts"
-import type { ImageId } from "../../domain/Ids.ts"
 import { ImageFormat } from "../../domain/Image.ts"
 import { calls, payloadOf } from "../state/Api.ts"
-import { sendAtom, stopAtom, type Upload, uploadsAtom } from "../state/Uploads.ts"
-import type { Command, Commanded } from "../parts/Commands.ts"
-import { ChoiceField, Field, TextField } from "../parts/Field.tsx"
+import { sendAtom } from "../state/Uploads.ts"
+import { useAbove } from "../parts/Above.tsx"
+import type { Commanded } from "../parts/Commands.ts"
+import { ChoiceField, Field, SearchField, TextField } from "../parts/Field.tsx"
 import { FormDialog } from "../parts/FormDialog.tsx"
-import { MenuButton } from "../parts/MenuButton.tsx"
+import { ImageMenu, ImageState, madeOf } from "../parts/ImageMenu.tsx"
+import { VmList } from "../parts/Named.tsx"
+import { OperationRow } from "../parts/OperationRow.tsx"
+import { seeking } from "../parts/Search.ts"
 import { type Column, Table } from "../parts/Table.tsx"
-import { Dialog, Empty, Loading, State, Sure, useLack, useSnapshot, useTitle, useDialog } from "../parts/Parts.tsx"
-import { bytes, count, counted, imageAlsoCalled, type Shown } from "../parts/Words.ts"
-
-const stateOf = ({ reason, received, state }: Image, upload: Upload | undefined): Shown => {
-  switch (state) {
-    case "available":
-      return { tone: "ok", word: "available", why: null }
-    case "refused":
-      return { tone: "bad", word: "refused", why: reason }
-    case "withdrawn":
-      return { tone: "off", word: "withdrawn", why: reason }
-    case "quarantine":
-      return { tone: "busy", word: "being checked", why: "nobody can use it before" }
-    case "uploading":
-      if (upload === undefined) {
-        return { tone: "off", word: "not all sent", why: `${bytes(received ?? 0)} are there` }
-      }
-      return upload.state === "stopped"
-        ? { tone: "warn", word: "stopped", why: upload.words?.detail ?? null }
-        : upload.state === "waiting"
-          ? { tone: "warn", word: "waiting", why: upload.words?.detail ?? null }
-          : { tone: "busy", word: "being sent", why: null }
-  }
-}
+import { Empty, Loading, Missing, useLack, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { bytes, count, imageAlsoCalled } from "../parts/Words.ts"
 
 const ways = [
   ["file", "Send a file of this computer"],
@@ -149,273 +131,192 @@ const NewImageDialog = ({ onClose }: { readonly onClose: () => void }) => {
   )
 }
 
-/** Why nobody can delete it here; null: it can be. */
-const keptBy = ({ origin }: Image): string | null =>
-  origin === "file" ? "it is of the image file, and goes when its line does" : null
-
-const isOurs = ({ origin }: Image): boolean => origin !== "file" && origin !== "path"
-
-const remove = ({ id, name }: Image): Commanded => ({
-  label: `Delete ${name}`,
-  method: "DELETE",
-  path: `/images/${id}`,
-  words: ["image", "delete", `id:${id}`],
-  run: Effect.flatMap(calls, ({ images }) => images.deleteImage({ path: { id } }))
-})
-
-const Details = ({
-  image,
-  onClose,
-  vms
-}: {
-  readonly image: Image
-  readonly vms: number
-  readonly onClose: () => void
-}) => (
-  <Dialog title={image.name} actions={[]} onClose={onClose}>
-    {image.reason === null ? null : (
-      <div className={image.state === "withdrawn" ? "note" : "note bad"}>
-        <strong>{image.state === "withdrawn" ? "No new VM is made of it" : "It cannot be used"}</strong>
-        <p>{image.reason}</p>
-      </div>
-    )}
-    <dl className="facts">
-      <dt>From</dt>
-      <dd>{image.source}</dd>
-      <dt>Format</dt>
-      <dd>{image.format ?? "not read yet"}</dd>
-      <dt>Disk</dt>
-      <dd>{image.virtualSize === null ? "not read yet" : bytes(image.virtualSize)}</dd>
-      <dt>File</dt>
-      <dd>{image.fileSize === null ? "not read yet" : bytes(image.fileSize)}</dd>
-      <dt>SHA-256</dt>
-      <dd>{image.sha256 === null ? "not read yet" : <code>{image.sha256}</code>}</dd>
-      <dt>VMs</dt>
-      <dd>{vms === 0 ? "none was made of it" : `${counted(vms, "VM")} made of it`}</dd>
-      <dt>Id</dt>
-      <dd>{image.id}</dd>
-    </dl>
-  </Dialog>
-)
-
-const missing = ({ id, received }: Image): Command => ({
-  label: "Send what is missing",
-  method: "PATCH",
-  path: `/images/${id}/content`,
-  headers: { "Upload-Offset": String(received ?? 0) },
-  file: { name: "FILE", from: received ?? 0 },
-  words: ["image", "upload", "FILE", "--resume", String(id)]
-})
-
-/** Goes on with one of which some is missing. */
-const ResumeDialog = ({ image, onClose }: { readonly image: Image; readonly onClose: () => void }) => {
-  const send = useAtomSet(sendAtom)
-  const fileId = useId()
-  const wants = image.fileSize
-  const [wrong, setWrong] = useState<string | null>(null)
-  return (
-    <Dialog title={`Go on with ${image.name}`} actions={[missing(image)]} onClose={onClose}>
-      <p>
-        {bytes(image.received ?? 0)} of {wants === null ? "it" : bytes(wants)} are there. Choose the same file again:
-        what is missing is sent.
-      </p>
-      <Field id={fileId} label="File" wrong={wrong}>
-        <input
-          id={fileId}
-          className="input"
-          type="file"
-          onChange={(event) => {
-            const file = event.target.files?.[0]
-            if (file === undefined) return
-            if (wants !== null && file.size !== wants) {
-              setWrong(`That one has ${count(file.size)} bytes, and this is one of ${count(wants)}.`)
-              return
-            }
-            send({ file, image })
-            onClose()
-          }}
-        />
-      </Field>
-    </Dialog>
-  )
-}
-
-const Progress = ({ image, upload }: { readonly image: Image; readonly upload: Upload | undefined }) => {
-  const size = image.fileSize
-  const sent = upload?.sent ?? image.received ?? 0
-  const state = stateOf(image, upload)
-  if (image.state !== "uploading" && (state.tone === "bad" || state.tone === "off") && state.why !== null) {
-    return (
-      <span className="progress">
-        <State {...state} />
-        <span className="quiet small cut" title={state.why}>
-          {state.why}
-        </span>
-      </span>
+const columns: ReadonlyArray<Column<Image>> = [
+  {
+    key: "name",
+    name: "Name",
+    tone: "main-cell",
+    title: ({ name }) => name,
+    shown: ({ id, name }) => (
+      <Link to="/images/$id" params={{ id: String(id) }}>
+        {name}
+      </Link>
     )
-  }
-  return image.state !== "uploading" || size === null ? (
-    <State {...state} />
-  ) : (
-    <span className="progress">
-      <State {...state} word={`${state.word}, ${Math.floor((sent / size) * 100)} %`} />
-      <progress aria-label={`Sent of ${image.name}`} max={size} value={sent} />
-    </span>
-  )
-}
+  },
+  { key: "state", name: "State", shown: (image) => <ImageState image={image} /> },
+  { key: "format", name: "Format", className: "extra", shown: ({ format }) => format ?? "" },
+  {
+    key: "disk",
+    name: "Disk",
+    className: "right extra-phone",
+    shown: ({ virtualSize }) => (virtualSize === null ? "" : bytes(virtualSize))
+  },
+  {
+    key: "file",
+    name: "File",
+    className: "right extra",
+    shown: ({ fileSize }) => (fileSize === null ? "" : bytes(fileSize))
+  },
+  {
+    key: "sum",
+    name: "SHA-256",
+    tone: "quiet",
+    className: "extra",
+    title: ({ sha256 }) => sha256 ?? "",
+    shown: ({ sha256 }) => (sha256 === null ? "" : <code>{sha256.slice(0, 12)}…</code>)
+  },
+  {
+    key: "source",
+    name: "From",
+    tone: "quiet",
+    className: "extra",
+    title: ({ source }) => source,
+    shown: ({ source }) => source
+  },
+  { key: "actions", name: <span className="sr">Actions</span>, shown: (image) => <ImageMenu image={image} /> }
+]
 
 /** @since 0.8.0 @category components */
 export const Images = (): ReactNode => {
   useTitle("Images")
-  const { connection, images, vms } = useSnapshot()
-  const uploads = useAtomValue(uploadsAtom)
-  const send = useAtomSet(sendAtom)
-  const stop = useAtomSet(stopAtom)
+  const { connection, images } = useSnapshot()
+  const { q = "" } = useSearch({ from: "/images" })
+  const navigate = useNavigate({ from: "/images" })
   const lack = useLack("operator")
-  const [dialog, open] = useDialog()
-  const used = new Map<ImageId, number>()
-  for (const { imageId } of vms.values()) if (imageId !== null) used.set(imageId, (used.get(imageId) ?? 0) + 1)
-  const sending = (image: Image) => {
-    if (image.state !== "uploading") return []
-    const upload = uploads.get(image.id)
-    if (upload !== undefined && upload.state !== "stopped") {
-      return [{ name: "Stop sending", disabled: false, act: () => stop(image.id) }]
-    }
-    return [
-      {
-        name: upload === undefined ? "Go on sending…" : "Go on sending",
-        disabled: lack !== undefined,
-        act: () =>
-          upload === undefined
-            ? open((close) => <ResumeDialog image={image} onClose={close} />)
-            : send({ file: upload.file, image: { ...image, received: upload.sent } })
-      }
-    ]
-  }
-  const columns: ReadonlyArray<Column<Image>> = [
-    {
-      key: "name",
-      name: "Name",
-      tone: "main-cell",
-      title: ({ name }) => name,
-      shown: (image) => (
-        <button
-          type="button"
-          className="link"
-          onClick={() => open((close) => <Details image={image} vms={used.get(image.id) ?? 0} onClose={close} />)}
-        >
-          {image.name}
-        </button>
-      )
-    },
-    {
-      key: "state",
-      name: "State",
-      shown: (image) => <Progress image={image} upload={uploads.get(image.id)} />
-    },
-    { key: "format", name: "Format", className: "extra", shown: ({ format }) => format ?? "" },
-    {
-      key: "disk",
-      name: "Disk",
-      className: "right extra-phone",
-      shown: ({ virtualSize }) => (virtualSize === null ? "" : bytes(virtualSize))
-    },
-    {
-      key: "file",
-      name: "File",
-      className: "right extra",
-      shown: ({ fileSize }) => (fileSize === null ? "" : bytes(fileSize))
-    },
-    {
-      key: "sum",
-      name: "SHA-256",
-      tone: "quiet",
-      className: "extra",
-      title: ({ sha256 }) => sha256 ?? "",
-      shown: ({ sha256 }) => (sha256 === null ? "" : <code>{sha256.slice(0, 12)}…</code>)
-    },
-    {
-      key: "source",
-      name: "From",
-      tone: "quiet",
-      className: "extra",
-      title: ({ source }) => source,
-      shown: ({ source }) => source
-    },
-    {
-      key: "actions",
-      name: <span className="sr">Actions</span>,
-      shown: (image) => (
-        <MenuButton
-          label={`Actions of ${image.name}`}
-          note={lack ?? (keptBy(image) === null ? undefined : `${image.name} cannot be deleted: ${keptBy(image)}`)}
-          entries={() => [
-            [
-              {
-                name: "Details",
-                disabled: false,
-                act: () => open((close) => <Details image={image} vms={used.get(image.id) ?? 0} onClose={close} />)
-              },
-              {
-                name: "Copy the SHA-256",
-                disabled: image.sha256 === null,
-                act: () => void navigator.clipboard.writeText(image.sha256 ?? "")
-              },
-              ...sending(image)
-            ],
-            [
-              {
-                name: "Delete…",
-                danger: true,
-                disabled: lack !== undefined || keptBy(image) !== null,
-                act: () =>
-                  open((close) => (
-                    <Sure action={remove(image)} name={image.name} onClose={close} onDone={() => stop(image.id)}>
-                      <p>
-                        {isOurs(image)
-                          ? "Its file is removed from the controller's machine for good."
-                          : "It is no longer on offer; its file stays where it is."}{" "}
-                        {(used.get(image.id) ?? 0) === 0
-                          ? "No VM was made of it."
-                          : `${counted(used.get(image.id) ?? 0, "VM was", "VMs were")} made of it: it is refused while they need it.`}
-                      </p>
-                    </Sure>
-                  ))
-              }
-            ]
-          ]}
-        />
-      )
-    }
-  ]
-  const add = (
-    <button
-      type="button"
-      className="button primary"
-      disabled={lack !== undefined}
-      title={lack}
-      onClick={() => open((close) => <NewImageDialog onClose={close} />)}
-    >
-      Add image
-    </button>
-  )
+  const open = useAbove()
+  const isFound = seeking(q)
+  const shown = images.filter(({ id, name, source }) => isFound(id, () => `${name} ${source}`))
   return (
     <div className="page fills">
       <div className="head">
         <h1>Images</h1>
-        <span className="quiet">{count(images.length)}</span>
-        <div className="actions">{add}</div>
+        <span className="quiet" role="status">
+          {shown.length === images.length ? count(images.length) : `${count(shown.length)} of ${count(images.length)}`}
+        </span>
+        <div className="actions">
+          <button
+            type="button"
+            className="button primary"
+            disabled={lack !== undefined}
+            title={lack}
+            onClick={() => open((close) => <NewImageDialog onClose={close} />)}
+          >
+            Add image
+          </button>
+        </div>
       </div>
+      {images.length === 0 ? null : (
+        <div className="filters">
+          <SearchField
+            label="Search images"
+            hint="Name, where it is from, or id:3"
+            value={q}
+            onChange={(value) => void navigate({ search: { q: value === "" ? undefined : value }, replace: true })}
+          />
+        </div>
+      )}
       {connection._tag === "loading" ? (
         <Loading />
       ) : images.length === 0 ? (
         <Empty title="No images yet">
           <p>An image is a disk that VMs start from: a cloud image of a distribution, as raw or qcow2.</p>
         </Empty>
+      ) : shown.length === 0 ? (
+        <Empty title="No image is like that">
+          <Link to="/images" className="button">
+            Show all images
+          </Link>
+        </Empty>
       ) : (
-        <Table kind="images" label="images" columns={columns} rows={images} keyOf={({ id }) => String(id)} />
+        <Table kind="images" label="images" columns={columns} rows={shown} keyOf={({ id }) => String(id)} />
       )}
-      {dialog}
+    </div>
+  )
+}
+
+// ------------------------------------------------------------------------------------------------------------------ one
+
+/** @since 0.14.0 @category components */
+export const OneImage = (): ReactNode => {
+  const { id } = useParams({ from: "/images/$id" })
+  const { coming, connection, images, operations, vms } = useSnapshot()
+  const image = images.find((one) => String(one.id) === id)
+  useTitle(image?.name ?? `Image ${id}`)
+  const crumb = (
+    <div className="crumb">
+      <Link to="/images">Images</Link>
+    </div>
+  )
+  if (image === undefined) {
+    return (
+      <div className="page narrow">
+        <div>
+          {crumb}
+          <h1>Image {id}</h1>
+        </div>
+        {connection._tag === "loading" ? <Loading /> : <Missing what="image" />}
+      </div>
+    )
+  }
+  const about = operations.filter(({ imageId }) => imageId === image.id)
+  const { fileSize, format, reason, sha256, source, state, virtualSize } = image
+  return (
+    <div className="page narrow">
+      <div className="head">
+        <div>
+          {crumb}
+          <h1>{image.name}</h1>
+        </div>
+        <ImageState image={image} />
+        <div className="actions">
+          <ImageMenu image={image} shown="Actions" />
+        </div>
+      </div>
+      {reason === null ? null : (
+        <div className={state === "withdrawn" ? "note" : "note bad"}>
+          <strong>{state === "withdrawn" ? "No new VM is made of it" : "It cannot be used"}</strong>
+          <p>{reason}</p>
+        </div>
+      )}
+      <div className="grid wide">
+        <section className="card" aria-labelledby="facts">
+          <h2 id="facts">Facts</h2>
+          <dl className="facts">
+            <dt>From</dt>
+            <dd>{source}</dd>
+            <dt>Format</dt>
+            <dd>{format ?? "not read yet"}</dd>
+            <dt>Disk</dt>
+            <dd>{virtualSize === null ? "not read yet" : bytes(virtualSize)}</dd>
+            <dt>File</dt>
+            <dd>{fileSize === null ? "not read yet" : bytes(fileSize)}</dd>
+            <dt>SHA-256</dt>
+            <dd>{sha256 === null ? "not read yet" : <code>{sha256}</code>}</dd>
+            <dt>Id</dt>
+            <dd>{image.id}</dd>
+          </dl>
+        </section>
+        <VmList
+          title="VMs made of it"
+          none="None was made of it."
+          vms={madeOf(vms.values(), image.id)}
+          coming={coming.vms}
+        />
+      </div>
+      <section className="card" aria-labelledby="operations">
+        <header>
+          <h2 id="operations">Operations</h2>
+          <Link to="/events" search={{ image: id }} className="small">
+            All of its events
+          </Link>
+        </header>
+        {about.length === 0 ? <p className="quiet">None of late.</p> : null}
+        <ul className="list">
+          {about.slice(0, 10).map((operation) => (
+            <OperationRow key={operation.id} operation={operation} />
+          ))}
+        </ul>
+      </section>
     </div>
   )
 }

@@ -14,22 +14,12 @@ import { formatSource, type NetworkSource } from "../../domain/Network.ts"
 import { calls, isNotThere, payloadOf, runtime, wordsOfCause } from "../state/Api.ts"
 import { useRead } from "../state/Read.ts"
 import { ifMatch, type ReadNow, revised, useRevised } from "../state/Revised.ts"
+import { useAbove } from "../parts/Above.tsx"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { VmNamed } from "../parts/Named.tsx"
 import { FormDialog } from "../parts/FormDialog.tsx"
 import type { Commanded } from "../parts/Commands.ts"
-import {
-  Empty,
-  Failure,
-  Loading,
-  Missing,
-  State,
-  Sure,
-  useRole,
-  useSnapshot,
-  useTitle,
-  useDialog
-} from "../parts/Parts.tsx"
+import { Empty, Failure, Loading, Missing, State, Sure, useRole, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { count, counted, type Shown, vmState } from "../parts/Words.ts"
 
@@ -165,7 +155,7 @@ const NewNetwork = ({
 const AddButton = ({ name }: { readonly name?: string }) => {
   const role = useRole()
   const { hosts } = useSnapshot()
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   const [first, ...others] = [...hosts.values()].filter(
     (one) => one.origin === "api" && (name === undefined || one.networks[name] === undefined)
   )
@@ -192,7 +182,6 @@ const AddButton = ({ name }: { readonly name?: string }) => {
       >
         {name === undefined ? "Create network" : "Add to a host"}
       </button>
-      {dialog}
     </>
   )
 }
@@ -221,7 +210,7 @@ const Removing = ({
 /** Of a host whose settings can be changed, and that was given the network. */
 const RemoveButton = ({ host, name }: { readonly host: Host; readonly name: string }) => {
   const role = useRole()
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   return host.origin !== "api" || host.networks[name] === undefined ? null : (
     <>
       <button
@@ -236,7 +225,6 @@ const RemoveButton = ({ host, name }: { readonly host: Host; readonly name: stri
           {name} from {host.name}
         </span>
       </button>
-      {dialog}
     </>
   )
 }

@@ -8,13 +8,14 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type ReactNode, useEffect, useMemo, useState } from "react"
+import { type ReactNode, useEffect, useMemo } from "react"
 import { Kind, type Operation, State as OperationState, type Step } from "../../api/Operations.ts"
 import { OperationId } from "../../domain/Ids.ts"
 import { byWhom, byWhomAndWhy } from "../../domain/Operation.ts"
 import { calls, isNotThere, runtime, wordsOfCause } from "../state/Api.ts"
 import { useOperations } from "../state/Operations.ts"
 import { useRead } from "../state/Read.ts"
+import { useAbove } from "../parts/Above.tsx"
 import {
   Commands,
   CommandsButton,
@@ -62,7 +63,7 @@ const canRetry = ({ replacedBy, retriedBy, state }: Operation) =>
 const Actions = ({ operation }: { readonly operation: Operation }) => {
   const begin = useBegin()
   const lack = useLack("operator")
-  const [shown, setShown] = useState(false)
+  const open = useAbove()
   const goesOn = operation.endedAt === null
   if (!goesOn && !canRetry(operation)) return null
   const action = goesOn ? cancelOf(operation) : retryOf(operation)
@@ -74,17 +75,20 @@ const Actions = ({ operation }: { readonly operation: Operation }) => {
         act: () => void begin(action)
       }
     ],
-    [{ name: "Copy as curl or CLI…", disabled: false, act: () => setShown(true) }]
+    [
+      {
+        name: "Copy as curl or CLI…",
+        disabled: false,
+        act: () => open((close) => <Commands actions={[action]} onClose={close} />)
+      }
+    ]
   ]
   return (
-    <>
-      <MenuButton
-        label={`Actions of ${kind(operation.kind)}, ${moment(operation.createdAt)}`}
-        entries={entries}
-        note={lack}
-      />
-      {shown ? <Commands actions={[action]} onClose={() => setShown(false)} /> : null}
-    </>
+    <MenuButton
+      label={`Actions of ${kind(operation.kind)}, ${moment(operation.createdAt)}`}
+      entries={entries}
+      note={lack}
+    />
   )
 }
 

@@ -15,12 +15,13 @@ import { allows, localUser, type UserName } from "../../domain/Identity.ts"
 import { calls, payloadOf } from "../state/Api.ts"
 import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { knownAtom, ofWhoLooks } from "../state/Session.ts"
+import { useAbove } from "../parts/Above.tsx"
 import { means, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded, SecretDialog } from "../parts/FormDialog.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { Empty, Failure, useTitle, useDialog } from "../parts/Parts.tsx"
+import { Empty, Failure, useTitle } from "../parts/Parts.tsx"
 import { Uses } from "../parts/QuotaFields.tsx"
 import { briefly, moment } from "../parts/Words.ts"
 
@@ -180,7 +181,7 @@ const columns = (me: typeof Me.Type, ask: (token: Token) => void): ReadonlyArray
 
 const Tokens = ({ me, owners }: { readonly me: typeof Me.Type; readonly owners: ReadonlyArray<UserName> }) => {
   const refresh = useAtomRefresh(tokensAtom)
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   const [secret, setSecret] = useState<{ readonly name: string; readonly secret: string } | null>(null)
   const nobody = me.user === localUser && owners.length === 0
   const ask = (token: Token) => open((close) => <RevokeDialog token={token} onClose={close} onDone={refresh} />)
@@ -237,7 +238,6 @@ const Tokens = ({ me, owners }: { readonly me: typeof Me.Type; readonly owners: 
           )
         }
       </Loaded>
-      {dialog}
       {secret === null ? null : (
         <SecretDialog title={`Token ${secret.name}`} secret={secret.secret} onClose={() => setSecret(null)}>
           <p>
@@ -250,7 +250,7 @@ const Tokens = ({ me, owners }: { readonly me: typeof Me.Type; readonly owners: 
 }
 
 const Account = ({ me }: { readonly me: typeof Me.Type }) => {
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   return (
     <section className="card" aria-labelledby="account">
       <header>
@@ -283,7 +283,6 @@ const Account = ({ me }: { readonly me: typeof Me.Type }) => {
           the first user.
         </p>
       ) : null}
-      {dialog}
     </section>
   )
 }

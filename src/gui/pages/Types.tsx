@@ -4,7 +4,7 @@
  * @since 0.8.0
  */
 import { Result, useAtomRefresh } from "@effect-atom/atom-react"
-import { Link } from "@tanstack/react-router"
+import { Link, useParams } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type ReactNode, useState } from "react"
@@ -13,13 +13,25 @@ import { most, readValues, showAllRequired, showValues } from "../../domain/Plac
 import { calls, payloadOf, wordsOfCause } from "../state/Api.ts"
 import { useReadOften } from "../state/Read.ts"
 import { typesAtom } from "../state/Types.ts"
+import { useAbove } from "../parts/Above.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { CheckField, nextKey, TextField } from "../parts/Field.tsx"
 import { FormDialog } from "../parts/FormDialog.tsx"
-import { Empty, Failure, Loading, State, useRole, useSnapshot, useTitle, useDialog } from "../parts/Parts.tsx"
+import { VmList } from "../parts/Named.tsx"
+import {
+  CommandsButton,
+  Empty,
+  Failure,
+  Loading,
+  Missing,
+  State,
+  useRole,
+  useSnapshot,
+  useTitle
+} from "../parts/Parts.tsx"
 import { useKnown } from "../parts/PlacementFields.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { count, counted, gibibytes, mebibytes } from "../parts/Words.ts"
+import { count, counted, gibibytes, mebibytes, type Shown } from "../parts/Words.ts"
 
 const sizeOf = ({ cpu, disk, ram }: Pick<InstanceType, "cpu" | "disk" | "ram">): string =>
   `${counted(cpu, "vCPU")}, ${mebibytes(ram)}, ${gibibytes(disk)} of disk`
@@ -199,12 +211,43 @@ interface Line {
   readonly vms: number
 }
 
+const stateOf = ({ retired }: InstanceType): Shown =>
+  retired ? { tone: "off", word: "retired", why: "no new VM can have it" } : { tone: "ok", word: "on offer", why: null }
+
+const originOf = ({ origin }: InstanceType): string => (origin === "file" ? "the types file" : "a request")
+
+/** Asks first. */
+const useRetire = () => {
+  const refresh = useAtomRefresh(typesAtom)
+  const open = useAbove()
+  return ({ type, vms: number }: Line) =>
+    open((close) => (
+      <FormDialog
+        title={`Retire ${sizeOf(type)}?`}
+        button="Retire it"
+        danger
+        action={retirement(type)}
+        onClose={close}
+        onDone={refresh}
+      >
+        <p>
+          No new VM can have it, and it cannot be had back.{" "}
+          {number === 0 ? "No VM has it now." : `${counted(number, "VM keeps", "VMs keep")} it as it is.`}
+        </p>
+      </FormDialog>
+    ))
+}
+
 const columns = (admin: boolean, ask: (line: Line) => void): ReadonlyArray<Column<Line>> => [
   {
     key: "size",
     name: "Size",
     tone: "main-cell",
-    shown: ({ type: { cpu, ram } }) => `${counted(cpu, "vCPU")}, ${mebibytes(ram)}`
+    shown: ({ type: { cpu, id, ram } }) => (
+      <Link to="/types/$id" params={{ id: String(id) }}>
+        {counted(cpu, "vCPU")}, {mebibytes(ram)}
+      </Link>
+    )
   },
   { key: "disk", name: "Root disk", className: "right", shown: ({ type: { disk } }) => gibibytes(disk) },
   {
@@ -219,16 +262,14 @@ const columns = (admin: boolean, ask: (line: Line) => void): ReadonlyArray<Colum
     key: "state",
     name: "New VMs",
     className: "extra-phone",
-    shown: ({ type: { retired } }) => (
-      <State {...(retired ? { tone: "off", word: "retired" } : { tone: "ok", word: "on offer" })} why={null} />
-    )
+    shown: ({ type }) => <State {...stateOf(type)} />
   },
   {
     key: "origin",
     name: "From",
     tone: "quiet",
     className: "extra",
-    shown: ({ type: { origin } }) => (origin === "file" ? "the types file" : "a request")
+    shown: ({ type }) => originOf(type)
   },
   {
     key: "actions",
@@ -256,7 +297,7 @@ export const Types = (): ReactNode => {
   const read = useReadOften(typesAtom, [])
   const refresh = useAtomRefresh(typesAtom)
   const admin = useRole() === "admin"
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   const [all, setAll] = useState(false)
   // those that were read last, while the controller does not answer
   const known = Option.getOrNull(Result.value(read))
@@ -276,22 +317,7 @@ export const Types = (): ReactNode => {
       Create instance type
     </button>
   )
-  const ask = ({ type, vms: number }: Line) =>
-    open((close) => (
-      <FormDialog
-        title={`Retire ${sizeOf(type)}?`}
-        button="Retire it"
-        danger
-        action={retirement(type)}
-        onClose={close}
-        onDone={refresh}
-      >
-        <p>
-          No new VM can have it, and it cannot be had back.{" "}
-          {number === 0 ? "No VM has it now." : `${counted(number, "VM keeps", "VMs keep")} it as it is.`}
-        </p>
-      </FormDialog>
-    ))
+  const ask = useRetire()
   return (
     <div className="page fills">
       <div className="head">
@@ -329,7 +355,88 @@ export const Types = (): ReactNode => {
           keyOf={({ type }) => String(type.id)}
         />
       )}
-      {dialog}
+    </div>
+  )
+}
+
+// ------------------------------------------------------------------------------------------------------------------ one
+
+/** @since 0.14.0 @category components */
+export const OneType = (): ReactNode => {
+  const { id } = useParams({ from: "/types/$id" })
+  const { coming, vms } = useSnapshot()
+  const read = useReadOften(typesAtom, [])
+  const admin = useRole() === "admin"
+  const ask = useRetire()
+  const known = Option.getOrNull(Result.value(read))
+  const type = known?.items.find((one) => String(one.id) === id)
+  useTitle(`Instance type ${id}`)
+  const crumb = (
+    <div className="crumb">
+      <Link to="/types">Instance types</Link>
+    </div>
+  )
+  if (type === undefined) {
+    return (
+      <div className="page narrow">
+        <div>
+          {crumb}
+          <h1>Instance type {id}</h1>
+        </div>
+        {known !== null ? (
+          <Missing what="instance type" />
+        ) : Result.isFailure(read) ? (
+          <Failure words={wordsOfCause(read.cause)} />
+        ) : (
+          <Loading />
+        )}
+      </div>
+    )
+  }
+  const having = [...vms.values()].filter(({ instanceType }) => instanceType === type.id)
+  return (
+    <div className="page narrow">
+      <div className="head">
+        <div>
+          {crumb}
+          <h1>Instance type {id}</h1>
+        </div>
+        <State {...stateOf(type)} />
+        <div className="actions">
+          {type.retired ? null : (
+            <>
+              <CommandsButton actions={[retirement(type)]} />
+              <button
+                type="button"
+                className="button danger"
+                disabled={!admin}
+                title={admin ? "" : "this needs the role admin"}
+                onClick={() => ask({ type, vms: having.length })}
+              >
+                Retire…
+              </button>
+            </>
+          )}
+        </div>
+      </div>
+      <div className="grid wide">
+        <section className="card" aria-labelledby="facts">
+          <h2 id="facts">Facts</h2>
+          <dl className="facts">
+            <dt>vCPUs</dt>
+            <dd>{count(type.cpu)}</dd>
+            <dt>Memory</dt>
+            <dd>{mebibytes(type.ram)}</dd>
+            <dt>Root disk</dt>
+            <dd>{gibibytes(type.disk)}</dd>
+            <dt>Hosts with</dt>
+            <dd>{showAllRequired(type.requires) ?? "anything"}</dd>
+            <dt>From</dt>
+            <dd>{originOf(type)}</dd>
+          </dl>
+        </section>
+        <VmList title="VMs that have it" none="No VM has it." vms={having} coming={coming.vms} />
+      </div>
     </div>
   )
 }

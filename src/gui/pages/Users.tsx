@@ -13,13 +13,14 @@ import { calls, payloadOf } from "../state/Api.ts"
 import { useOften } from "../state/Read.ts"
 import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { knownAtom, meAtom, ofWhoLooks } from "../state/Session.ts"
-import { AdminsOnly, hidden, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
+import { useAbove } from "../parts/Above.tsx"
+import { AdminsOnly, meant, PasswordDialog, rolesWithin, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { ChoiceField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
-import { Empty, Failure, Sure, useTitle, useDialog } from "../parts/Parts.tsx"
+import { Empty, Failure, Sure, useTitle } from "../parts/Parts.tsx"
 import {
   areLimits,
   changeOf,
@@ -67,14 +68,15 @@ const NewUserDialog = ({
     label: `Create user ${name}`,
     method: "POST",
     path: "/users",
-    body: { name, role, ...(password === "" ? {} : { password: hidden }), ...quota },
+    body: { name, role, ...quota },
+    ...(password === "" ? {} : { secrets: { password: "PASSWORD" } }),
     words: [
       "user",
       "create",
       name === "" ? "NAME" : name,
       "--role",
       role,
-      ...(password === "" ? [] : ["--password-file", "file"]),
+      ...(password === "" ? [] : ["--password-file", "PASSWORD_FILE"]),
       ...quotaWords(change)
     ],
     run: Effect.gen(function* () {
@@ -293,7 +295,7 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
   useOften(refresh)
   const again = useAtomRefresh(meAtom)
   const mine = useAtomValue(knownAtom)?.user
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   const columns: ReadonlyArray<Column<User>> = [
     { key: "name", name: "Name", tone: "main-cell", shown: ({ name }) => name, title: ({ name }) => name },
     { key: "role", name: "Role", shown: ({ disabled, role }) => (disabled ? `disabled ${role}` : role) },
@@ -389,7 +391,6 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
       ) : (
         <Table kind="users" label="users" columns={columns} rows={users} keyOf={({ name }) => name} />
       )}
-      {dialog}
     </>
   )
 }

@@ -19,7 +19,7 @@ import { commandsOf, isAsked, powerOf } from "../parts/VmActions.ts"
 import { DestroyVm, PlaceVm, useAct, VmMenu } from "../parts/VmMenu.tsx"
 import { Failure, Loading, Missing, State, useLack, useSnapshot, useTitle, CommandsButton } from "../parts/Parts.tsx"
 import { count, counted, mebibytes, moment, vmSince, vmState } from "../parts/Words.ts"
-import { VmCalled } from "../parts/Named.tsx"
+import { ImageNamed, TypeNamed, VmCalled } from "../parts/Named.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
 import { Owner } from "../parts/Owner.tsx"
 import { Disks } from "../vm/Disks.tsx"
@@ -212,7 +212,6 @@ export const OneVm = (): ReactNode => {
   const actions = powerOf(vm)
   const [first, second] = actions.filter(({ possible }) => possible)
   const host = snapshot.hosts.get(vm.hostId)
-  const image = snapshot.images.find((one) => one.id === vm.imageId)
   const since = vmSince(vm, host)
   return (
     <div className="page narrow">
@@ -298,10 +297,11 @@ export const OneVm = (): ReactNode => {
             </dd>
             <dt>Size</dt>
             <dd>
-              {counted(vm.resources.cpu, "vCPU")}, {mebibytes(vm.resources.ram)} of memory (type {vm.instanceType})
+              {counted(vm.resources.cpu, "vCPU")}, {mebibytes(vm.resources.ram)} of memory (
+              <TypeNamed id={vm.instanceType} />)
             </dd>
             <dt>Image</dt>
-            <dd>{image?.name ?? `image ${vm.imageId}`}</dd>
+            <dd>{vm.imageId === null ? "none" : <ImageNamed id={vm.imageId} />}</dd>
             <dt>Created</dt>
             <dd>{moment(vm.createdAt)}</dd>
             <Owner of={vm} />

@@ -11,6 +11,7 @@ import { compared } from "../state/Found.ts"
 import { useRead } from "../state/Read.ts"
 import { snapshotsAtom } from "../state/Snapshots.ts"
 import type { Snapshot } from "../state/Live.ts"
+import { useAbove } from "../parts/Above.tsx"
 import type { Snapshot as Kept } from "../../api/Snapshots.ts"
 import { clone, createVolume, destroySnapshot, publish, revert } from "../parts/VolumeActions.ts"
 import { Filter, SearchField, TextField } from "../parts/Field.tsx"
@@ -21,18 +22,7 @@ import { Owner } from "../parts/Owner.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { NameDialog, VolumeMenu, volumeState } from "../parts/VolumeMenu.tsx"
 import { OwnerFilter } from "../parts/OwnerFilter.tsx"
-import {
-  Commands,
-  Empty,
-  Loading,
-  Missing,
-  State,
-  Sure,
-  useLack,
-  useSnapshot,
-  useTitle,
-  useDialog
-} from "../parts/Parts.tsx"
+import { Commands, Empty, Loading, Missing, State, Sure, useLack, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { seeking } from "../parts/Search.ts"
 import { count, gibibytes, moment } from "../parts/Words.ts"
 
@@ -143,7 +133,7 @@ export const Volumes = (): ReactNode => {
   const search = useSearch({ from: "/volumes" })
   const navigate = useNavigate({ from: "/volumes" })
   const lack = useLack("operator")
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   const { owner, q = "", sort = "", state } = search
   const isFound = seeking(q)
   const all = columns(snapshot)
@@ -219,7 +209,6 @@ export const Volumes = (): ReactNode => {
       ) : (
         <Table kind="volumes" label="volumes" columns={sortable} rows={shown} keyOf={({ id }) => String(id)} />
       )}
-      {dialog}
     </div>
   )
 }
@@ -228,7 +217,7 @@ export const Volumes = (): ReactNode => {
 
 const OneSnapshot = ({ snapshot, volume }: { readonly snapshot: Kept; readonly volume: Volume }) => {
   const lack = useLack("operator")
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   const { createdAt, name, size, state } = snapshot
   const ready = state === "ready"
   const entry = (title: string, possible: boolean, act: () => void) => ({
@@ -320,7 +309,6 @@ const OneSnapshot = ({ snapshot, volume }: { readonly snapshot: Kept; readonly v
           ]}
         />
       </span>
-      {dialog}
     </li>
   )
 }

@@ -22,12 +22,13 @@ import { calls, payloadOf, runtime } from "../state/Api.ts"
 import { useOften, useRead } from "../state/Read.ts"
 import { ifMatch, revised, useRevised } from "../state/Revised.ts"
 import { ofWhoLooks } from "../state/Session.ts"
+import { useAbove } from "../parts/Above.tsx"
 import { AdminsOnly, Tabs } from "../parts/Accounts.tsx"
 import type { Commanded } from "../parts/Commands.ts"
 import { CheckField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded, SecretDialog } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
-import { CommandsButton, Empty, Failure, State, useBegin, useTitle, useDialog } from "../parts/Parts.tsx"
+import { CommandsButton, Empty, Failure, State, useBegin, useTitle } from "../parts/Parts.tsx"
 import { rebased } from "../parts/Rebased.ts"
 import { briefly, count, type Shown } from "../parts/Words.ts"
 
@@ -302,7 +303,7 @@ const One = ({
   readonly onMade: (sealed: Sealed) => void
 }) => {
   const begin = useBegin()
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   const [pinged, setPinged] = useState<Pinged | null>(null)
   const [shown, show] = useState(false)
   const test = ping(webhook, setPinged)
@@ -411,14 +412,13 @@ const One = ({
           ]}
         />
       </div>
-      {dialog}
     </section>
   )
 }
 
 const All = ({ webhooks }: { readonly webhooks: ReadonlyArray<Webhook> }) => {
   const refresh = useAtomRefresh(webhooksAtom)
-  const [dialog, open] = useDialog()
+  const open = useAbove()
   const [sealed, setSealed] = useState<Sealed | null>(null)
   // how deliveries go is no event
   useOften(refresh)
@@ -447,7 +447,6 @@ const All = ({ webhooks }: { readonly webhooks: ReadonlyArray<Webhook> }) => {
           ))}
         </div>
       )}
-      {dialog}
       {sealed === null ? null : (
         <SecretDialog
           title={`The secret of webhook ${sealed.id}`}

@@ -58,9 +58,6 @@ export const meant = (role: string): string => {
   return found === undefined ? "" : means[found]
 }
 
-/** In commands, in place of what was typed. @since 0.8.0 @category constants */
-export const hidden = "…"
-
 /** Somebody's, or with the present one one's own. @since 0.8.0 @category components */
 export const PasswordDialog = ({
   name,
@@ -85,8 +82,10 @@ export const PasswordDialog = ({
     method: "PUT",
     path: `/users/${name}/password`,
     ...headers.shown,
-    body: { password: hidden, ...(own ? { current: hidden } : {}) },
-    words: ["user", "password", name, "--password-file", "new", ...(own ? ["--current-file", "present"] : [])],
+    body: {},
+    secrets: { password: "PASSWORD", ...(own ? { current: "CURRENT_PASSWORD" } : {}) },
+    // the new one is asked for, or read from its standard input
+    words: ["user", "password", name, ...(own ? ["--current-file", "CURRENT_PASSWORD_FILE"] : [])],
     run: Effect.gen(function* () {
       const payload = yield* payloadOf(NewPassword, { password, ...(current === "" ? {} : { current }) })
       const { users } = yield* calls

@@ -14,6 +14,8 @@ export interface Command {
   readonly path: `/${string}`
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: object
+  /** fields of the body that are secrets, by the variables of a shell that stand in for them: what was typed is in no command @since 0.14.0 */
+  readonly secrets?: Readonly<Record<string, string>>
   /** a file whose bytes are sent, from this one on */
   readonly file?: { readonly name: string; readonly from: number }
   /** of the command line, without `vmfabric` */
@@ -30,15 +32,29 @@ const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word :
 
 const header = (name: string, value: string): ReadonlyArray<string> => ["-H", quoted(`${name}: ${value}`)]
 
-/** With a token where the controller asks for one. @since 0.7.0 @category formatting */
-export const curl = ({ body, file, headers = {}, method, path }: Command, needsToken: boolean): string =>
+/** As JSON in single quotes, which a shell fills the secrets in: it is itself that reads them, so that no list of processes has them. */
+const filledIn = (body: object, secrets: Readonly<Record<string, string>>): string => {
+  const said = JSON.stringify(body).slice(1, -1).replaceAll("'", `'\\''`)
+  const kept = Object.entries(secrets).map(([field, variable]) => `"${field}":"'"$${variable}"'"`)
+  return `'{${[...(said === "" ? [] : [said]), ...kept].join(",")}}'`
+}
+
+/** With a token where the controller asks for one, and what else is secret by a variable's name. @since 0.7.0 @category formatting */
+export const curl = ({ body, file, headers = {}, method, path, secrets }: Command, needsToken: boolean): string =>
   [
     ...(file === undefined ? [] : ["tail", "-c", `+${file.from + 1}`, quoted(file.name), "|"]),
+    ...(body === undefined || secrets === undefined ? [] : ["printf", "%s", filledIn(body, secrets), "|"]),
     "curl",
     ...(method === "POST" && body !== undefined ? [] : ["-X", method]),
     ...(needsToken ? ['-H "Authorization: Bearer $VMFABRIC_TOKEN"'] : []),
     ...Object.entries(headers).flatMap(([name, value]) => header(name, value)),
-    ...(body === undefined ? [] : [...header("Content-Type", "application/json"), "-d", quoted(JSON.stringify(body))]),
+    ...(body === undefined
+      ? []
+      : [
+          ...header("Content-Type", "application/json"),
+          "-d",
+          secrets === undefined ? quoted(JSON.stringify(body)) : "@-"
+        ]),
     ...(file === undefined ? [] : [...header("Content-Type", "application/octet-stream"), "--data-binary", "@-"]),
     quoted(`${location.origin}${prefix}${path}`)
   ].join(" ")

@@ -29,6 +29,9 @@ const textOf = (data: Event["data"], name: string): string | null => {
   return typeof value === "string" && value !== "" ? value : null
 }
 
+/** What it is about is called, where it says so. @since 0.14.0 @category getters */
+export const nameIn = ({ data }: Event): string | undefined => textOf(data, "name") ?? undefined
+
 const because = (reason: string | null): string => (reason === null ? "" : `: ${reason}`)
 
 const wanted: Readonly<Record<string, string>> = {

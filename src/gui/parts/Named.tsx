@@ -7,10 +7,12 @@ import { Atom, Result, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { VmId, type VolumeId } from "../../domain/Ids.ts"
+import type { Vm } from "../../api/Vms.ts"
+import { type ImageId, type InstanceTypeId, VmId, type VolumeId } from "../../domain/Ids.ts"
 import { calls, runtime } from "../state/Api.ts"
 import type { Snapshot } from "../state/Live.ts"
-import { useSnapshot } from "./Parts.tsx"
+import { Loading, State, useSnapshot } from "./Parts.tsx"
+import { count, vmState } from "./Words.ts"
 
 /** So many events of one thing are looked through for its name. */
 const most = 1000
@@ -92,3 +94,61 @@ export const VolumeNamed = ({ id, name }: { readonly id: VolumeId; readonly name
     </Link>
   )
 }
+
+/** `name`: what it is called when it is not there. @since 0.14.0 @category components */
+export const ImageNamed = ({ id, name }: { readonly id: ImageId; readonly name?: string | undefined }) => {
+  const image = useSnapshot().images.find((one) => one.id === id)
+  return image === undefined ? (
+    <span className="quiet" title={`image ${id}, which is gone`}>
+      {name ?? `image ${id}`}
+    </span>
+  ) : (
+    <Link to="/images/$id" params={{ id: String(id) }}>
+      {image.name}
+    </Link>
+  )
+}
+
+/** It has no name, and stays when it is retired. @since 0.14.0 @category components */
+export const TypeNamed = ({ id }: { readonly id: InstanceTypeId }) => (
+  <Link to="/types/$id" params={{ id: String(id) }}>
+    instance type {id}
+  </Link>
+)
+
+/** So many are told by their names. */
+const mostListed = 100
+
+/** VMs that something is used by, as a card of its page. @since 0.14.0 @category components */
+export const VmList = ({
+  coming,
+  none,
+  title,
+  vms
+}: {
+  readonly title: string
+  /** said when there is none */
+  readonly none: string
+  readonly vms: ReadonlyArray<Vm>
+  /** how many VMs are not here yet, of which some may be among them */
+  readonly coming: number
+}) => (
+  <section className="card" aria-labelledby="vms">
+    <header>
+      <h2 id="vms">{title}</h2>
+      <span className="quiet small">{count(vms.length)}</span>
+    </header>
+    {vms.length > 0 ? null : coming > 0 ? <Loading /> : <p className="quiet">{none}</p>}
+    <ul className="list">
+      {vms.slice(0, mostListed).map((vm) => (
+        <li key={vm.id}>
+          <Link to="/vms/$id" params={{ id: String(vm.id) }}>
+            {vm.name}
+          </Link>
+          <State {...vmState(vm)} />
+        </li>
+      ))}
+    </ul>
+    {vms.length > mostListed ? <p className="quiet">And {count(vms.length - mostListed)} more.</p> : null}
+  </section>
+)

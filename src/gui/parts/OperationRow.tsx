@@ -6,7 +6,7 @@
 import { Link } from "@tanstack/react-router"
 import type { Operation } from "../../api/Operations.ts"
 import { byWhom, byWhomAndWhy } from "../../domain/Operation.ts"
-import { VmNamed, VolumeNamed } from "./Named.tsx"
+import { ImageNamed, VmNamed, VolumeNamed } from "./Named.tsx"
 import { State } from "./Parts.tsx"
 import { briefly, kind, operationState } from "./Words.ts"
 
@@ -15,7 +15,7 @@ export const Target = ({ operation }: { readonly operation: Operation }) => {
   const { imageId, snapshotId, vmId, volumeId } = operation
   if (volumeId !== null) return <VolumeNamed id={volumeId} />
   if (vmId !== null) return <VmNamed id={vmId} />
-  if (imageId !== null) return <span>image {imageId}</span>
+  if (imageId !== null) return <ImageNamed id={imageId} />
   return <span>{snapshotId === null ? "" : `snapshot ${snapshotId}`}</span>
 }
 

@@ -67,10 +67,18 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
     for (const { name } of networks) {
       add(`n${name}`, name, "network", () => void navigate({ to: "/networks/$name", params: { name } }))
     }
-    for (const { id, name } of images) add(`i${id}`, name, `image ${id}`, () => void navigate({ to: "/images" }), id)
+    for (const { id, name } of images) {
+      add(`i${id}`, name, `image ${id}`, () => void navigate({ to: "/images/$id", params: { id: String(id) } }), id)
+    }
     for (const { cpu, id, ram } of types) {
       const size = `${counted(cpu, "vCPU")}, ${mebibytes(ram)}`
-      add(`t${id}`, size, `instance type ${id}`, () => void navigate({ to: "/types" }), id)
+      add(
+        `t${id}`,
+        size,
+        `instance type ${id}`,
+        () => void navigate({ to: "/types/$id", params: { id: String(id) } }),
+        id
+      )
     }
     // names need not be unique
     for (const { hostId, id, name } of vms.values()) {

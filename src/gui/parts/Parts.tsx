@@ -7,6 +7,7 @@ import { Atom, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Exit from "effect/Exit"
 import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react"
+import { useAbove } from "./Above.tsx"
 import { again } from "./Again.ts"
 import type { Operation } from "../../api/Operations.ts"
 import type { Words } from "../state/Api.ts"
@@ -58,13 +59,6 @@ export const TitleTold = () => {
       {isFirst ? "" : title}
     </p>
   )
-}
-
-/** A dialog that a page opens, and what is shown of it. @since 0.8.0 @category hooks */
-export const useDialog = (): readonly [shown: ReactNode, open: (render: (close: () => void) => ReactNode) => void] => {
-  const [render, setRender] = useState<((close: () => void) => ReactNode) | null>(null)
-  const close = () => setRender(null)
-  return [render === null ? null : render(close), (next) => setRender(() => next)]
 }
 
 /** Text that is not the last of it yet. @since 0.7.0 @category hooks */
@@ -177,6 +171,12 @@ const kinds = {
     all: "Show all networks",
     why: "No host has it and no VM is on it, or it never was: the address may be mistyped."
   },
+  image: { to: "/images", all: "Show all images", why: "It was deleted, or it never was." },
+  "instance type": {
+    to: "/types",
+    all: "Show all instance types",
+    why: "It never was: the address may be mistyped. Those that are retired stay."
+  },
   operation: { to: "/operations", all: "Show all operations", why: "It never was: the address may be mistyped." }
 } as const
 
@@ -287,14 +287,15 @@ export const Commands = ({
 
 /** @since 0.7.0 @category components */
 export const CommandsButton = ({ actions }: { readonly actions: ReadonlyArray<Command> }) => {
-  const [open, setOpen] = useState(false)
+  const open = useAbove()
   return (
-    <>
-      <button type="button" className="button" onClick={() => setOpen(true)}>
-        Copy as…
-      </button>
-      {open ? <Commands actions={actions} onClose={() => setOpen(false)} /> : null}
-    </>
+    <button
+      type="button"
+      className="button"
+      onClick={() => open((close) => <Commands actions={actions} onClose={close} />)}
+    >
+      Copy as…
+    </button>
   )
 }
 

@@ -10,7 +10,8 @@ import { useState } from "react"
 import type { Event } from "../../api/Events.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { VmId, VolumeId } from "../../domain/Ids.ts"
-import { isWanted, mark, sentences } from "../parts/EventWords.ts"
+import { isWanted, mark, nameIn, sentences } from "../parts/EventWords.ts"
+import { VolumeNamed } from "../parts/Named.tsx"
 import { Failure, Loading, State, useSnapshot } from "../parts/Parts.tsx"
 import { briefly, gibibytes, moment } from "../parts/Words.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
@@ -69,6 +70,7 @@ export const Events = ({ vm }: { readonly vm: Vm }) => {
               {shown.map((event) => (
                 <li key={event.id}>
                   <State {...mark(event)} />
+                  {event.volumeId === null ? null : <VolumeNamed id={event.volumeId} name={nameIn(event)} />}
                   <span className="small">{said(event)}</span>
                   <span className="quiet small end">{briefly(event.time)}</span>
                 </li>

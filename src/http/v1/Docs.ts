@@ -25,6 +25,11 @@ const policy = [
 /** A service that would be asked whether the document is valid; this word in its place asks nobody. */
 const validator = { url: "https://validator.swagger.io/validator", none: "none" }
 
+/** Above all of it: whoever comes from the web interface need not go back page by page. */
+const back = `<nav aria-label="vmfabric" style="padding: 12px 20px; background: #fff; font: 16px system-ui, sans-serif">
+    <a href="/ui/" style="color: #1d4ed8">← vmfabric's web interface</a>
+  </nav>`
+
 /** Two megabytes, so only made when somebody asks. */
 const makePage = Effect.promise(async () => {
   const Swagger = await import("@effect/platform/HttpApiSwagger")
@@ -34,7 +39,7 @@ const makePage = Effect.promise(async () => {
   const response = await handler(new Request("http://localhost/docs"))
   const text = await response.text()
   await dispose()
-  return HttpServerResponse.text(text.replaceAll(validator.url, validator.none), {
+  return HttpServerResponse.text(text.replaceAll(validator.url, validator.none).replace("<body>", `<body>${back}`), {
     contentType: "text/html; charset=utf-8",
     headers: {
       "content-security-policy": policy,

@@ -58,3 +58,40 @@ describe("what is copied", () => {
     assert.deepStrictEqual(words("deleted"), ["volume restore id:3", "volume purge id:3 --yes"])
   })
 })
+
+describe("a secret", () => {
+  it("is not in what is copied: a shell fills it in, with what else is said as it was typed", async () => {
+    const { curl } = await import("../../../src/gui/parts/Commands.ts")
+    const { execFileSync } = await import("node:child_process")
+    const created = curl(
+      {
+        label: "Create user",
+        method: "POST",
+        path: "/users",
+        body: { name: "o'neil", note: "$HOME" },
+        secrets: { password: "PASSWORD", current: "CURRENT_PASSWORD" },
+        words: []
+      },
+      false
+    )
+    // what curl would be given as its standard input
+    const [sent = "", called = ""] = created.split(" | ")
+    const env = { PASSWORD: "correct horse $HOME 'battery'", CURRENT_PASSWORD: "staple" }
+    assert.deepStrictEqual(JSON.parse(execFileSync("/bin/sh", ["-c", sent], { encoding: "utf8", env })), {
+      name: "o'neil",
+      note: "$HOME",
+      password: env.PASSWORD,
+      current: "staple"
+    })
+    assert.strictEqual(called, "curl -H 'Content-Type: application/json' -d @- http://127.0.0.1:1/api/v1/users")
+    const alone = curl(
+      { label: "", method: "PUT", path: "/users/ci/password", body: {}, secrets: { password: "PASSWORD" }, words: [] },
+      true
+    )
+    assert.isTrue(
+      alone.startsWith(
+        `printf %s '{"password":"'"$PASSWORD"'"}' | curl -X PUT -H "Authorization: Bearer $VMFABRIC_TOKEN"`
+      )
+    )
+  })
+})
