@@ -21,7 +21,11 @@ const Creating = Schema.parseJson(
     p50: Schema.Number,
     p99: Schema.Number,
     others: Schema.Struct({ creates: Schema.Number, p50: Schema.Number, p99: Schema.Number }),
-    mebibytes: Schema.Number
+    mebibytes: Schema.Number,
+    /** the same many by hand */
+    raw: Schema.optional(
+      Schema.Struct({ perSecond: Schema.Number, cpuOfOne: Schema.Number, hostsCpuOfOne: Schema.Number })
+    )
   })
 )
 const Standing = Schema.parseJson(
@@ -33,7 +37,7 @@ const build = Program.bundle("scaleProgram", "hostsProgram")
 
 const program = <A, I>(schema: Schema.Schema<A, I>, ...args: ReadonlyArray<string>) =>
   run([process.execPath, "--max-semi-space-size=8", `${Program.output}/scaleProgram.js`, ...args], {
-    seconds: 150
+    seconds: 300
   }).pipe(
     Effect.map((output) => output.trim().split("\n").at(-1) ?? ""),
     Effect.flatMap(Schema.decodeUnknown(schema)),
@@ -41,7 +45,7 @@ const program = <A, I>(schema: Schema.Schema<A, I>, ...args: ReadonlyArray<strin
   )
 
 /** Creates arrive whether or not earlier ones have ended, and count from when they were due. */
-const creating = (creates: number, hung: number) =>
+const creating = (creates: number, hung: number, raw = 0) =>
   program(
     Creating,
     "--hosts",
@@ -52,18 +56,35 @@ const creating = (creates: number, hung: number) =>
     "150",
     "--hung",
     `${hung}`,
+    "--raw",
+    `${raw}`,
     "--within",
     "80"
   )
 
 const few = 3000
 
+/** What the same calls and commits cost without all else, by `Raw.ts`, right after it and on the same hosts. */
+const byHand = ({ cpuOfOne, raw }: typeof Creating.Type): ReadonlyArray<Figure> => {
+  if (raw === undefined) return []
+  const figure = simulated(section)
+  return [
+    figure("the same by hand, 64 at once", "VMs/s", raw.perSecond),
+    figure("CPU of one by hand", "ms", raw.cpuOfOne),
+    figure("CPU of one by hand, in the hosts' process", "ms", raw.hostsCpuOfOne),
+    {
+      ...figure(`CPU of one of ${few}`, "ms", cpuOfOne),
+      against: { peer: "by hand", ratio: cpuOfOne / raw.cpuOfOne, difference: cpuOfOne - raw.cpuOfOne }
+    }
+  ]
+}
+
 export const measure = Effect.gen(function* () {
   yield* build
   yield* Program.build
   const well = yield* creating(10_000, 0)
   // the same many, with and without
-  const calm = yield* creating(few, 0)
+  const calm = yield* creating(few, 0, few)
   const hung = yield* creating(few, 100)
   const standing = yield* program(Standing, "--hosts", "1000", "--standing", "20000", "--within", "40")
   const figure = simulated(section)
@@ -77,6 +98,7 @@ export const measure = Effect.gen(function* () {
     figure("one of them, p99", "ms", well.p99, { kind: "at most", value: 50 }),
     figure("CPU of one of them", "ms", well.cpuOfOne),
     figure("CPU of one of them, in the hosts' process", "ms", well.hostsCpuOfOne),
+    ...byHand(calm),
     figure("refused, or not there after 80 s", "VMs", well.failed + well.unfinished, { kind: "at most", value: 0 }),
     figure("the process then", "MiB", well.mebibytes),
     figure(`${few} VMs with 100 of the hosts hanging`, "VMs/s", hung.perSecond),

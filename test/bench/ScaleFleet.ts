@@ -68,15 +68,16 @@ export const make = Effect.fnUntraced(function* (options: {
     })
   })
   const ready = yield* Effect.flatMap(said, Schema.decodeUnknown(Ready))
+  const dial = (host: string) => {
+    const stream = connect(options.socket)
+    stream.on("error", () => {})
+    stream.write(`${host}\n`)
+    return stream
+  }
   const dialer = Layer.succeed(SshDialer, {
     dial: ({ host }) =>
       Effect.acquireRelease(
-        Effect.sync(() => {
-          const stream = connect(options.socket)
-          stream.on("error", () => {})
-          stream.write(`${host}\n`)
-          return stream
-        }),
+        Effect.sync(() => dial(host)),
         (stream) => Effect.sync(() => stream.destroy())
       )
   })
@@ -88,6 +89,7 @@ export const make = Effect.fnUntraced(function* (options: {
     )
   return {
     ...ready,
+    dial,
     dialer,
     /** Milliseconds of the processors that the hosts' process has used so far. */
     cpu: Effect.map(

@@ -21,8 +21,10 @@ import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import type { OperationId } from "../../src/domain/Ids.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
 import { Operations } from "../../src/services/Operations.ts"
+import { Ssh } from "../../src/services/Ssh.ts"
 import * as Fleet from "../../src/simulator/Fleet.ts"
 import { BenchError } from "./Process.ts"
+import * as Raw from "./Raw.ts"
 import * as ScaleFleet from "./ScaleFleet.ts"
 
 const { values } = parseArgs({
@@ -35,7 +37,9 @@ const { values } = parseArgs({
     /** seconds after which it is told how far it came */
     within: { type: "string", default: "100" },
     /** VMs that run before it begins: what is measured is the start, and how long it takes until all have been seen */
-    standing: { type: "string", default: "0" }
+    standing: { type: "string", default: "0" },
+    /** so many more by `Raw.ts`, when all else has ended: at most 6,000, and a thousand creates before */
+    raw: { type: "string", default: "0" }
   }
 })
 
@@ -133,6 +137,24 @@ const creating = <E>(hostsCpu: Effect.Effect<number, E>) =>
     }
   })
 
+/** One more, of which is noted what it takes. */
+const recorded = (recorder: Raw.Recorder) =>
+  Effect.gen(function* () {
+    const vms = yield* Vms
+    const inventory = yield* Inventory
+    const [type] = yield* inventory.types
+    if (type === undefined) return yield* Effect.dieMessage("no type")
+    recorder.on = true
+    const vm = yield* vms.create({ name: "recorded", instanceType: type.tid })
+    // what is told of it once it runs is read and written, too
+    yield* Effect.sleep("1 second")
+    recorder.on = false
+    const [report] = yield* (yield* Operations).list({ vmId: vm.id, limit: 1 })
+    if (report === undefined) return yield* Effect.dieMessage("no operation")
+    const { host } = yield* inventory.host(vm.hostId)
+    return { vm, operationId: report.operation.id, host: host.config.address.host }
+  })
+
 const main = Effect.gen(function* () {
   const folder = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "vmfabric-scale-"))),
@@ -144,14 +166,18 @@ const main = Effect.gen(function* () {
   const fleet = yield* ScaleFleet.make({ hosts, socket: join(folder, "hosts.sock"), database, standing })
   const hung = Number(values.hung)
   const before = mebibytes()
-  const ssh = SshLive.layerWith(fleet).pipe(Layer.provide(fleet.dialer))
+  const raw = Number(values.raw)
+  const recorder = new Raw.Recorder()
+  if (raw > 0) recorder.watchDatabases()
+  const live = SshLive.layerWith(fleet).pipe(Layer.provide(fleet.dialer))
+  const ssh = raw > 0 ? Layer.effect(Ssh, Effect.map(Ssh, recorder.watch)).pipe(Layer.provide(live)) : live
   const config = Fleet.configOf(ScaleFleet.file({ hosts, standing: standing > 0 }))
   const app = AppLive.layer({ fleet: config, database, ceph: fleet.ceph }).pipe(
     Layer.provide(ssh),
     Layer.provide(NodeContext.layer)
   )
   const began = performance.now()
-  return yield* Effect.gen(function* () {
+  const ours = Effect.gen(function* () {
     const ready = performance.now() - began
     const monitor = yield* HostMonitor
     const inventory = yield* Inventory
@@ -168,12 +194,25 @@ const main = Effect.gen(function* () {
         })
       )
       const seen = performance.now() - began
-      return { hosts, standing, ready, reached, seen, mebibytesBefore: before, mebibytes: mebibytes() }
+      return { hosts, standing, ready, reached, seen, mebibytesBefore: before, mebibytes: mebibytes(), recorded: null }
     }
     // once all is known and warm
     if (hung > 0) yield* fleet.hang(hung)
-    return yield* creating(fleet.cpu)
+    const figures = yield* creating(fleet.cpu)
+    return { ...figures, recorded: raw > 0 ? yield* recorded(recorder) : null }
   }).pipe(Effect.provide(app))
+  const { recorded: one, ...figures } = yield* ours
+  const { ceph, cpu, dial, privateKeys } = fleet
+  if (one === null || ceph === null) return figures
+  const options = { ...one, recorder, creates: raw, together: 64, dial, database, ceph }
+  const names = config.hosts.map(({ address }) => address.host)
+  const run = yield* Effect.promise(() => Raw.prepare({ ...options, hosts: names, privateKey: privateKeys[0] ?? "" }))
+  const hostsBefore = yield* cpu
+  const cpuBefore = process.cpuUsage()
+  const perSecond = yield* Effect.promise(run)
+  const used = process.cpuUsage(cpuBefore)
+  const hostsCpuOfOne = ((yield* cpu) - hostsBefore) / raw
+  return { ...figures, raw: { perSecond, cpuOfOne: (used.user + used.system) / 1000 / raw, hostsCpuOfOne } }
 }).pipe(
   Effect.scoped,
   Effect.tap((report) => Effect.sync(() => process.stdout.write(`${JSON.stringify(report)}\n`))),
