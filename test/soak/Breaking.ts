@@ -250,12 +250,12 @@ export const make = ({ ceph, cluster, disturb, hosts, killEvery, note, pace }: O
 
   /**
    * The next of these calls is refused, on the host of the domain of that name or by the pool, and half the time it takes effect all the same. What goes
-   * wrong anywhere at any time seldom meets what is seldom asked for.
+   * wrong anywhere at any time seldom meets what is seldom asked for. Gives whether it takes effect.
    */
   const spoil = Effect.fnUntraced(function* (domain: string, calls: ReadonlyArray<Call>) {
     const call = yield* pick(calls)
     const at = hosts.find(({ state }) => [...state.domains.values()].some(({ name }) => name === domain))
-    if (call === undefined || at === undefined) return
+    if (call === undefined || at === undefined) return false
     const effect = yield* Random.nextBoolean
     const after = effect ? " after doing it" : ""
     if (call.on === "pool") {
@@ -265,6 +265,7 @@ export const make = ({ ceph, cluster, disturb, hosts, killEvery, note, pace }: O
       yield* note(`FAULT ${at.hostname} will refuse ${call.procedure}${after}`)
       yield* at.faults.fail(call.procedure, { code: 38, message: "something went wrong", int1: 5, nth: 1, effect })
     }
+    return effect
   })
 
   /** Whole, and as fast as can be expected. */

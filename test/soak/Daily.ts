@@ -23,17 +23,18 @@ interface Refusal {
 export interface Options<V> {
   /** One of the VMs that are known to be there; mostly one that is sensible, where there is one. */
   readonly known: (sensible?: (vm: KnownVm) => boolean) => Effect.Effect<KnownVm | undefined>
-  /** Asks for something of one; `after` when it was done and nobody else asked meanwhile. */
+  /** Asks for something of one; `after` when it was done, and `refused` when it was not, and nobody else asked meanwhile. */
   readonly ask: <A>(
     what: string,
     vm: KnownVm,
     effect: Effect.Effect<A, Refusal, Needs>,
-    after: (answer: A) => void
+    after: (answer: A) => void,
+    refused?: () => void
   ) => Effect.Effect<void, V, Needs>
   /** A name that was never given. */
   readonly name: () => string
   /** One of the calls that come next to the host of the VM may be refused. */
-  readonly spoil: (vm: VmId, calls: ReadonlyArray<Breaking.Call>) => Effect.Effect<void>
+  readonly spoil: (vm: VmId, calls: ReadonlyArray<Breaking.Call>) => Effect.Effect<unknown>
   /** Which of its guest's starts the VM is in, by what is on the hosts; undefined: it does not run. */
   readonly startOf: (vm: VmId) => string | undefined
   /** Something was said to a client that is not so. */
@@ -51,12 +52,19 @@ export const make = <V>({ ask, known, name, spoil, startOf, untrue }: Options<V>
     act: (id: VmId) => Effect.Effect<A, Refusal, Needs>,
     after: (vm: KnownVm, answer: A) => void,
     meets: ReadonlyArray<Breaking.Call>,
-    sensible?: (vm: KnownVm) => boolean
+    sensible?: (vm: KnownVm) => boolean,
+    refused: (vm: KnownVm) => void = () => {}
   ) =>
     Effect.flatMap(known(sensible), (vm) => {
       if (vm === undefined) return Effect.void
       before(vm)
-      const asked = ask(`${what} VM ${vm.id}`, vm, act(vm.id), (answer) => after(vm, answer))
+      const asked = ask(
+        `${what} VM ${vm.id}`,
+        vm,
+        act(vm.id),
+        (answer) => after(vm, answer),
+        () => refused(vm)
+      )
       return Effect.zipRight(spoil(vm.id, meets), asked)
     })
 
@@ -87,7 +95,12 @@ export const make = <V>({ ask, known, name, spoil, startOf, untrue }: Options<V>
         else if (vm.power === "running") vm.does = "running"
       },
       onHost(procedure),
-      sensible
+      sensible,
+      // whether or not it has begun anew: it does what it did
+      (vm) => {
+        const before = asked.get(vm)
+        if (what === "reset" && before?.disturbed === vm.disturbed) vm.does = before.does
+      }
     )
 
   /** However many others ask meanwhile, and whatever goes wrong: who is told that it was reset is told of something that has been. */

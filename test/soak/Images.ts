@@ -11,11 +11,12 @@ import type { Vm } from "../../src/domain/Vm.ts"
 import { ImageIntake } from "../../src/fabric/ImageIntake.ts"
 import { ImagePublishing } from "../../src/fabric/ImagePublishing.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
+import { Inventory } from "../../src/services/Inventory.ts"
 import * as Qcow2 from "../../src/simulator/Qcow2.ts"
 import type * as Breaking from "./Breaking.ts"
 import type { KnownImage, KnownVm } from "./Model.ts"
 
-export type Needs = ImageIntake | ImagePublishing | Vms
+export type Needs = ImageIntake | ImagePublishing | Inventory | Vms
 
 /** So many published images may there be before clients rather delete one than publish one. */
 const most = 6
@@ -39,11 +40,16 @@ export interface Options<V> {
   /** A name that was never given. */
   readonly name: () => string
   /** One of the calls that come next for that VM may be refused. */
-  readonly spoil: (vm: VmId, calls: ReadonlyArray<Breaking.Call>) => Effect.Effect<void>
+  readonly spoil: (vm: VmId, calls: ReadonlyArray<Breaking.Call>) => Effect.Effect<unknown>
   readonly published: (id: ImageId) => void
+  /** It was said that there is none of that name. */
+  readonly unpublished: (name: string) => void
+  /** Something was said to a client that is not so. */
+  readonly untrue: (what: string) => void
   readonly made: (vm: Vm) => void
 }
 
+/** What publishing a disk comes to. */
 const inPool: ReadonlyArray<Breaking.Call> = [
   { on: "pool", request: "createSnapshot" },
   { on: "pool", request: "readSnapshot" },
@@ -56,17 +62,48 @@ const onHost: ReadonlyArray<Breaking.Call> = [
   { on: "host", procedure: "STORAGE_VOL_DELETE" }
 ]
 
-export const make = <V>({ ask, ceph, image, images, made, name, published, spoil, type, vm }: Options<V>) => {
+export const meets = (ceph: boolean): ReadonlyArray<Breaking.Call> => (ceph ? inPool : onHost)
+
+/** There is no image of that name, which was never given to another. */
+const isAbsent = (name: string) =>
+  Effect.map(
+    Effect.flatMap(Inventory, (it) => Effect.orDie(it.allImages)),
+    (all) => all.every(({ config, state }) => state === "deleted" || config.name !== name)
+  )
+
+export const make = <V>({
+  ask,
+  ceph,
+  image,
+  images,
+  made,
+  name,
+  published,
+  spoil,
+  type,
+  unpublished,
+  untrue,
+  vm
+}: Options<V>) => {
   const publish = Effect.flatMap(vm, (one) => {
     if (one === undefined) return Effect.void
     const called = name()
     const asked = ask(
       `publish ${called} of VM ${one.id}`,
       null,
-      Effect.flatMap(ImagePublishing, (it) => it.publish({ name: called, vm: one.id })),
+      Effect.flatMap(ImagePublishing, (it) => it.publish({ name: called, vm: one.id })).pipe(
+        Effect.tapError(({ message }) =>
+          Effect.map(isAbsent(called), (absent) => {
+            unpublished(called)
+            // at the moment at which that is said, unless it is said that it takes until then
+            if (absent || message.includes("what it began is removed when")) return
+            untrue(`image ${called} was said not to be published (${message}), and is there`)
+          })
+        )
+      ),
       ({ id }) => published(id)
     )
-    return Effect.zipRight(spoil(one.id, ceph ? inPool : onHost), asked)
+    return Effect.zipRight(spoil(one.id, meets(ceph)), asked)
   })
 
   const remove = Effect.flatMap(image, (one) => {

@@ -77,6 +77,8 @@ export class Model {
   readonly vms = new Map<VmId, KnownVm>()
   readonly volumes = new Map<VolumeId, KnownVolume>()
   readonly images = new Map<ImageId, KnownImage>()
+  /** names, never given twice, of images that were said not to be published */
+  readonly unpublished = new Set<string>()
   /** how often something else than an operation may have changed what any do */
   disturbances = 0
 
@@ -194,15 +196,16 @@ export class Model {
   }
 
   private settleImages(images: ReadonlyArray<Image>): ReadonlyArray<string> {
-    const there = new Set(
-      images.filter(({ origin, state }) => isPublished(origin) && state !== "deleted").map(({ id }) => id)
-    )
-    const broken = [...this.images.values()].flatMap(({ fate, id }) => {
+    const published = images.filter(({ origin, state }) => isPublished(origin) && state !== "deleted")
+    const there = new Set(published.map(({ id }) => id))
+    const refused = published.filter(({ config }) => this.unpublished.has(config.name))
+    const known = [...this.images.values()].flatMap(({ fate, id }) => {
       if (fate === "here" && !there.has(id)) return [`image ${id} was published and is not there`]
       return fate === "gone" && there.has(id) ? [`image ${id} was deleted and is there`] : []
     })
     this.images.clear()
+    this.unpublished.clear()
     for (const id of there) this.image(id)
-    return broken
+    return [...known, ...refused.map(({ id }) => `image ${id} was said not to be published and is there`)]
   }
 }

@@ -44,8 +44,8 @@ describe("a soak", () => {
     120_000
   )
 
-  it("has thirty-nine bugs to find, and each still has its place", () => {
-    assert.lengthOf(bugs, 39)
+  it("has forty-two bugs to find, and each still has its place", () => {
+    assert.lengthOf(bugs, 42)
     for (const { file, find, name } of bugs) {
       const text = readFileSync(new URL(`../../${file}`, import.meta.url), "utf8")
       assert.lengthOf(text.split(find), 2, `${name}: ${file}`)

@@ -12,11 +12,13 @@ import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
@@ -250,12 +252,13 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   })
   const life = world.life.pipe(Layer.provide(Logger.replace(Logger.defaultLogger, watch)))
 
-  /** A request on things that are known: `before` says what is unsure from now on, `after` what is sure when nobody else asked meanwhile. */
+  /** A request on things that are known: `before` says what is unsure from now on, `after` what is sure when nobody else asked meanwhile, or when it was `refused`. */
   const ask = <A, E extends { readonly message: string }, R>(
     what: string,
     things: ReadonlyArray<Thing>,
     effect: Effect.Effect<A, E, R>,
-    after: (answer: A) => void
+    after: (answer: A) => void,
+    refused: () => void = () => {}
   ) =>
     Effect.gen(function* () {
       for (const thing of things) {
@@ -280,6 +283,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
           return yield* violation("nothing stops by a defect", `${what} died: ${Cause.pretty(exit.cause)}`)
         }
         counts.refused++
+        if (alone) refused()
         yield* note(`${what}: ${failure.value.message}`)
       }
     })
@@ -309,7 +313,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   const spoiled = settings.faultEvery === 0 ? 0 : Math.min(1 / 4, 2 / (settings.faultEvery * settings.perSecond))
   const spoil = (vm: Ids.VmId, calls: ReadonlyArray<Breaking.Call>) =>
     Effect.flatMap(Random.next, (drawn) => {
-      if (drawn >= spoiled) return Effect.void
+      if (drawn >= spoiled) return Effect.succeed(false)
       counts.faults++
       return breakage.spoil(`vm-${vm}`, calls)
     })
@@ -489,7 +493,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     // as often as all else
     ...Daily.make({
       known: (sensible = () => true) => usually(model.vms, sensible),
-      ask: (what, vm, effect, after) => ask(what, [vm], effect, after),
+      ask: (what, vm, effect, after, refused) => ask(what, [vm], effect, after, refused),
       name,
       spoil,
       startOf: (id) => World.startOf(world, id),
@@ -505,6 +509,8 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
       name,
       spoil,
       published: (id) => model.image(id),
+      unpublished: (name) => void model.unpublished.add(name),
+      untrue: (what) => void broken.push(violation("promises are kept", what)),
       made: (vm) => void model.vm(vm)
     })
   ]
@@ -528,23 +534,80 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
     if (more !== null) return yield* violation("nobody has more than they may", more)
   })
 
-  /** What is always refused would break no promise. */
+  const within = <A, E, R>(invariant: Invariant, effect: Effect.Effect<A, E, R>) =>
+    effect.pipe(
+      Effect.retry(often),
+      Effect.catchAllCause((cause) => violation(invariant, `${differenceOf(cause)}${Cause.pretty(cause)}`))
+    )
+
+  const agree = Effect.flatMap(Inventory, (inventory) =>
+    within(
+      "hosts are as the inventory says",
+      Effect.sandbox(
+        Effect.provideService(Effect.zipRight(World.agree(world), World.told(world)), Inventory, inventory)
+      )
+    )
+  )
+
+  /**
+   * The host of the VM, or the pool, refuses one of these calls when this is asked for and nothing else is: what is refused to the client has not been. `again`:
+   * a reset that is refused after it was done has begun the guest anew all the same. None: it was done in spite of the refusal.
+   */
+  const refusing = <A, E extends { readonly message: string }, R>(
+    what: string,
+    id: Ids.VmId,
+    calls: ReadonlyArray<Breaking.Call>,
+    asked: Effect.Effect<A, E, R>,
+    again: boolean
+  ) =>
+    Effect.gen(function* () {
+      const inventory = yield* Inventory
+      const state = Effect.gen(function* () {
+        const images = (yield* inventory.allImages).filter((one) => one.state !== "deleted")
+        return JSON.stringify([yield* inventory.vmRecord(id), images.map((one) => one.config), World.kept(world)])
+      }).pipe(Effect.orDie)
+      const before = yield* state
+      const start = World.startOf(world, id)
+      const effect = yield* breakage.spoil(`vm-${id}`, calls)
+      const answer = yield* Effect.either(asked)
+      yield* breakage.mend
+      const wrong = (how: string) => violation("promises are kept", `${what} VM ${id} at rest, refused, ${how}`)
+      if (Either.isRight(answer)) {
+        return again && !effect ? yield* wrong("was said to be done") : Option.some(answer.right)
+      }
+      yield* note(`${what} VM ${id} at rest: ${answer.left.message}`)
+      yield* agree
+      const now = yield* state
+      if (now !== before) return yield* wrong(`left ${now} of ${before}`)
+      const anew = World.startOf(world, id) !== start
+      if (anew !== (again && effect)) return yield* wrong(anew ? "has begun its guest anew" : "was not even begun")
+      return Option.none<A>()
+    })
+
+  /** What is always refused would break no promise, and what is refused now and then must break none. */
   const use = Effect.gen(function* () {
     const vm = yield* known(model.vms)
     if (vm === undefined) return
     const power = yield* Power
-    yield* Effect.gen(function* () {
-      yield* power.powerOff(vm.id)
-      const image = yield* Effect.flatMap(ImagePublishing, (it) => it.publish({ name: name(), vm: vm.id }))
-      const [untrue] = Images.untrue([image], settings.ceph ? world.disk : null)
-      if (untrue !== undefined) return yield* new Unfinished({ message: untrue })
-      yield* Effect.flatMap(ImageIntake, (it) => it.remove(image.id))
-      yield* power.start(vm.id)
-      yield* power.reset(vm.id)
-    }).pipe(
-      Effect.retry(often),
-      Effect.mapError(({ message }) => violation("all can be done when all is well", `with VM ${vm.id}: ${message}`))
-    )
+    const publishing = yield* ImagePublishing
+    const intake = yield* ImageIntake
+    const possible = <A, E extends { readonly message: string }, R>(effect: Effect.Effect<A, E, R>) =>
+      effect.pipe(
+        Effect.retry(often),
+        Effect.mapError(({ message }) => violation("all can be done when all is well", `with VM ${vm.id}: ${message}`))
+      )
+    yield* possible(power.powerOff(vm.id))
+    const called = name()
+    const publish = publishing.publish({ name: called, vm: vm.id })
+    const refused = yield* refusing("publish", vm.id, Images.meets(settings.ceph), publish, false)
+    // of the same name, which was not taken by what was refused
+    const image = Option.isSome(refused) ? refused.value : yield* possible(publish)
+    const [untrue] = Images.untrue([image], settings.ceph ? world.disk : null)
+    if (untrue !== undefined) return yield* violation("promises are kept", untrue)
+    yield* possible(intake.remove(image.id))
+    yield* possible(power.start(vm.id))
+    yield* refusing("reset", vm.id, [{ on: "host", procedure: "DOMAIN_RESET" }], power.reset(vm.id), true)
+    yield* possible(power.reset(vm.id))
     vm.power = "running"
     vm.does = "running"
   })
@@ -552,11 +615,6 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
   const settle = Effect.gen(function* () {
     const inventory = yield* Inventory
     const operations = yield* Operations
-    const within = <A, E, R>(invariant: Invariant, effect: Effect.Effect<A, E, R>) =>
-      effect.pipe(
-        Effect.retry(often),
-        Effect.catchAllCause((cause) => violation(invariant, `${differenceOf(cause)}${Cause.pretty(cause)}`))
-      )
     const unfinished = Effect.flatMap(operations.list({ ended: false, limit: 1000 }), (all) =>
       all.length === 0
         ? Effect.void
@@ -594,12 +652,7 @@ export const run = Effect.fn("Soak.run")(function* (settings: Settings, log: (li
         { discard: true }
       )
     )
-    yield* within(
-      "hosts are as the inventory says",
-      Effect.sandbox(
-        Effect.provideService(Effect.zipRight(World.agree(world), World.told(world)), Inventory, inventory)
-      )
-    )
+    yield* agree
     const images = yield* inventory.allImages
     const untrue = [
       ...model.settle(

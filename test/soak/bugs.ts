@@ -246,5 +246,23 @@ export const bugs: ReadonlyArray<Bug> = [
     file: "src/operations/PublishImage.ts",
     find: "failed: inventory.dropImage(image.id)",
     replace: "failed: Effect.void"
+  },
+  {
+    name: "an image that could not be published is there for all",
+    file: "src/operations/PublishImage.ts",
+    find: "failed: inventory.dropImage(image.id)",
+    replace: 'failed: inventory.settleImage(image.id, "available")'
+  },
+  {
+    name: "what held a disk that could not be published stays",
+    file: "src/operations/PublishImage.ts",
+    find: "        undo: release,\n",
+    replace: ""
+  },
+  {
+    name: "a reset that its host refused is told as done",
+    file: "layers/HypervisorPower.ts",
+    find: "if (!done.left.refusedWith(code.operationInvalid)) return yield* Effect.fail(refused)",
+    replace: "if (!done.left.refusedWith(code.operationInvalid)) return"
   }
 ]
