@@ -53,6 +53,12 @@ const decodeHost = Schema.decodeUnknownSync(
     reserved: Schema.Record({ key: Schema.String, value: Schema.Int })
   })
 )
+const decodeHistory = Schema.decodeUnknownSync(
+  Schema.Struct(
+    { series: Schema.Record({ key: Schema.String, value: Schema.Array(Schema.NullOr(Schema.Number)) }) },
+    { key: Schema.String, value: Schema.Unknown }
+  )
+)
 const decodeCloudInit = Schema.decodeUnknownSync(
   Schema.Struct({
     hostname: Schema.String,
@@ -163,7 +169,42 @@ describe.skipIf(Browsers.isMissing)("a VM's volumes (needs chromium)", () => {
       await item.getByRole("button", { name: "Detach… books" }).click()
       await submit(page, "Detach books")
       await item.waitFor({ state: "detached" })
+      // of each it is said which volume it was
+      const events = page.getByRole("region", { name: "Events" })
+      for (const words of ["is attached, 2 GiB", "Detach volume is done"]) {
+        const event = events.getByRole("listitem").filter({ hasText: words }).first()
+        await event.getByRole("link", { name: "books", exact: true }).waitFor()
+      }
+      await look(page, "vm-volumes")
     })
+  })
+})
+
+describe.skipIf(Browsers.isMissing)("a VM that is off (needs chromium)", () => {
+  it("says since when nothing was measured, in one line and not in empty charts", async () => {
+    const id = await gui().made("still")
+    await gui().ask("POST", `/vms/${id}/power-off`)
+    // whether it was measured before is a matter of seconds
+    const within = await gui().opened()
+    await within.route("**/statistics/history*", async (route) => {
+      const response = await route.fetch()
+      const { series, ...history } = decodeHistory(await response.json())
+      const none = Object.entries(series).map(([name, values]) => [name, values.map(() => null)])
+      await route.fulfill({ response, json: { ...history, series: Object.fromEntries(none) } })
+    })
+    await gui().assertAt(
+      `/vms/${id}`,
+      async (page) => {
+        await isLive(page)
+        const usage = page.getByRole("region", { name: "What it uses" })
+        await usage.getByText(/^It has been stopped since .*: nothing was measured in this time\.$/).waitFor()
+        assert.strictEqual(await usage.locator("figure").count(), 0)
+        await look(page, "vm-off")
+        await gui().ask("POST", `/vms/${id}/start`)
+        await usage.getByText(/Nothing was measured yet/).waitFor()
+      },
+      within
+    )
   })
 })
 
@@ -258,8 +299,8 @@ describe.skipIf(Browsers.isMissing)("hosts (needs chromium)", () => {
       await settings.getByLabel("Labels").fill("rack=8")
       await settings
         .getByRole("group", { name: /kept free/ })
-        .getByLabel("Memory, MiB")
-        .fill("4096")
+        .getByLabel("Memory, GiB")
+        .fill("4")
       await settings.getByText("As commands").click()
       await settings.getByText(`vmfabric host set id:${id} reserved.ram=4096 label.rack=8`).waitFor()
       await look(page, "host-settings")

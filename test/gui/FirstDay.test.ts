@@ -41,6 +41,11 @@ describe.skipIf(Browsers.isMissing)("a controller without hosts (needs chromium)
         if (path === "/") await look(page, "first-day")
       })
     }
+    await gui().assertAt("/vms", async (page) => {
+      await page.getByRole("link", { name: "Create the first VM" }).waitFor()
+      // what is done first is one thing
+      assert.strictEqual(await page.locator(".button.primary").count(), 1)
+    })
     await gui().assertAt("/", async (page) => {
       await page.getByRole("link", { name: "Hosts" }).last().click()
       await page.getByRole("button", { name: "Add host" }).click()

@@ -32,7 +32,7 @@ describe("a host that is to be added", () => {
       port: "2222",
       labels: "rack=7\nroom = north wing\n",
       "overcommit.cpu": "8",
-      "limit.ram": "65536",
+      "limit.ram": "64",
       "reserved.disk": "10",
       network: "lan"
     }
@@ -68,6 +68,8 @@ describe("a host's settings", () => {
       labels: "rack=8",
       "limit.cpu": "",
       "overcommit.ram": "1.5",
+      // a GiB has 1024 MiB, and half of one is as good
+      "reserved.ram": "0.5",
       network: ""
     }
     const body = HostSettings.changeOf(before, form)
@@ -76,7 +78,8 @@ describe("a host's settings", () => {
       network: null,
       labels: { rack: "8" },
       overcommit: { cpu: 4, ram: 1.5, disk: 1 },
-      limit: {}
+      limit: {},
+      reserved: { ram: 512 }
     })
     assert.isTrue(Either.isRight(Schema.decodeUnknownEither(HostChange)(body)))
     assert.deepStrictEqual(HostSettings.changeWords(before, form), [
@@ -89,6 +92,7 @@ describe("a host's settings", () => {
       "--remove",
       "label.room",
       "overcommit.ram=1.5",
+      "reserved.ram=512",
       "label.rack=8"
     ])
   })
@@ -121,7 +125,7 @@ describe("a host's settings", () => {
       "user"
     ])
     assert.include(wrong.port, "expected a port from 1 to 65535")
-    assert.include(wrong["limit.ram"], "expected a whole number of MiB, 1 or more")
+    assert.include(wrong["limit.ram"], "expected a number of GiB")
   })
 })
 

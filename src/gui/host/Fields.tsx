@@ -14,7 +14,7 @@ export interface HostFieldsProps {
 
 const amounts = [
   ["cpu", "vCPUs"],
-  ["ram", "Memory, MiB"],
+  ["ram", "Memory, GiB"],
   ["disk", "Disk, GiB"]
 ] as const
 
@@ -38,8 +38,8 @@ export const SettingsFields = ({ form, put }: HostFieldsProps) => {
                 key={name}
                 label={names?.[i] ?? unit}
                 type="number"
-                min={group === "limit" ? 1 : 0}
-                {...(group === "overcommit" ? { step: "any" } : {})}
+                min={group === "limit" && name !== "ram" ? 1 : 0}
+                {...(group === "overcommit" || name === "ram" ? { step: "any" } : {})}
                 wrong={wrong[`${group}.${name}`] ?? null}
                 value={form[`${group}.${name}`]}
                 onChange={(text) => put(`${group}.${name}`, text)}

@@ -37,7 +37,7 @@ const typeOf = ({ cpu, disk, ram, requires, type }: Fit): string => {
 const fitColumns: ReadonlyArray<Column<Fit>> = [
   {
     key: "size",
-    name: "Type",
+    name: "Instance type",
     tone: "main-cell",
     title: typeOf,
     shown: typeOf

@@ -18,7 +18,7 @@ import { useRead } from "../state/Read.ts"
 import { commandsOf, isAsked, powerOf } from "../parts/VmActions.ts"
 import { DestroyVm, PlaceVm, useAct, VmMenu } from "../parts/VmMenu.tsx"
 import { Failure, Loading, Missing, State, useLack, useSnapshot, useTitle, CommandsButton } from "../parts/Parts.tsx"
-import { count, counted, mebibytes, moment, vmSince, vmState } from "../parts/Words.ts"
+import { count, counted, isOff, mebibytes, moment, vmSince, vmState } from "../parts/Words.ts"
 import { ImageNamed, TypeNamed, VmCalled } from "../parts/Named.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
 import { Owner } from "../parts/Owner.tsx"
@@ -282,7 +282,11 @@ export const OneVm = (): ReactNode => {
         </div>
       )}
       {vm.description === "" ? null : <p className="written">{vm.description}</p>}
-      <Suspense fallback={<div className="placeholder usage" role="status" aria-label="Loading" />}>
+      <Suspense
+        fallback={
+          <div className={isOff(state.is) ? "placeholder" : "placeholder usage"} role="status" aria-label="Loading" />
+        }
+      >
         <Charts vm={vm} />
       </Suspense>
       <div className="grid wide">

@@ -271,7 +271,7 @@ export const Vms = (): ReactNode => {
       ) : vms.size === 0 ? (
         <Empty title="No VMs yet">
           <p>A VM needs a name and a size; the controller finds the host.</p>
-          <Link to="/vms/new" className="button primary">
+          <Link to="/vms/new" className="button">
             Create the first VM
           </Link>
         </Empty>

@@ -15,12 +15,20 @@ type Amount = (typeof Resources.names)[number]
 export type HostField =
   "user" | "host" | "port" | "virt" | "network" | "path" | "labels" | `${"overcommit" | "limit" | "reserved"}.${Amount}`
 
-/** `labels`: `key=value`, one a line. @since 0.12.0 @category models */
+/** `labels`: `key=value`, one a line; memory that is limited or reserved in GiB. @since 0.12.0 @category models */
 export type HostForm = Readonly<Record<HostField, string>>
 
 type Settings = Pick<Host, "address" | "virt" | "overcommit" | "limit" | "reserved" | "network" | "path" | "labels">
 
-const amount = (value: number | undefined): string => (value === undefined || value === 0 ? "" : String(value))
+/** Of memory a GiB, as people say it, in MiB, as the API and the machine file do; all else is one in both. */
+const units = { cpu: 1, ram: 1024, disk: 1 } as const
+
+const amount = (name: Amount, value: number | undefined): string =>
+  value === undefined || value === 0 ? "" : String(value / units[name])
+
+/** As it is sent; NaN: it is no number. Of memory to the MiB. */
+const sent = (name: Amount, text: string): number =>
+  name === "ram" ? Math.round(Number(text) * units.ram) : Number(text)
 
 /** @since 0.12.0 @category conversions */
 export const formOf = ({ address, labels, limit, network, overcommit, path, reserved, virt }: Settings): HostForm => ({
@@ -34,12 +42,12 @@ export const formOf = ({ address, labels, limit, network, overcommit, path, rese
   "overcommit.cpu": String(overcommit.cpu),
   "overcommit.ram": String(overcommit.ram),
   "overcommit.disk": String(overcommit.disk),
-  "limit.cpu": amount(limit.cpu),
-  "limit.ram": amount(limit.ram),
-  "limit.disk": amount(limit.disk),
-  "reserved.cpu": amount(reserved.cpu),
-  "reserved.ram": amount(reserved.ram),
-  "reserved.disk": amount(reserved.disk)
+  "limit.cpu": amount("cpu", limit.cpu),
+  "limit.ram": amount("ram", limit.ram),
+  "limit.disk": amount("disk", limit.disk),
+  "reserved.cpu": amount("cpu", reserved.cpu),
+  "reserved.ram": amount("ram", reserved.ram),
+  "reserved.disk": amount("disk", reserved.disk)
 })
 
 /** Of one that is to be added, before anything is said. @since 0.12.0 @category constants */
@@ -56,7 +64,7 @@ const amountsOf = (form: HostForm, of: "limit" | "reserved") =>
   Object.fromEntries(
     Resources.names.flatMap((name) => {
       const text = form[`${of}.${name}`].trim()
-      return text === "" ? [] : [[name, Number(text)]]
+      return text === "" ? [] : [[name, sent(name, text)]]
     })
   )
 
@@ -103,8 +111,12 @@ const wordsOf = (form: HostForm): ReadonlyMap<string, string> => {
   say("virt", form.virt)
   for (const name of Resources.names) {
     say(`overcommit.${name}`, form[`overcommit.${name}`].trim())
-    say(name, form[`limit.${name}`].trim())
-    say(`reserved.${name}`, form[`reserved.${name}`].trim())
+    for (const [key, text] of [
+      [name, form[`limit.${name}`].trim()],
+      [`reserved.${name}`, form[`reserved.${name}`].trim()]
+    ] as const) {
+      if (text !== "") say(key, String(sent(name, text)))
+    }
   }
   say("network", form.network.trim())
   say("path", form.path.trim())
@@ -140,6 +152,9 @@ const wrongInNew = wrongWith(NewHost)
 const fields: ReadonlySet<string> = new Set(Object.keys(unsaidHost))
 const isField = (field: string): field is HostField => fields.has(field)
 
+/** The API speaks of MiB. */
+const memory = "expected a number of GiB, as in 64 or 0.5"
+
 /** By its field, what the API has against it; of a host that is not said yet, nothing. @since 0.12.0 @category predicates */
 export const wrongIn = (form: HostForm): Partial<Record<HostField, string>> => {
   const wrong: Partial<Record<HostField, string>> = {}
@@ -158,7 +173,7 @@ export const wrongIn = (form: HostForm): Partial<Record<HostField, string>> => {
     if (found === null) continue
     // of labels it names the one that is wrong
     const field = isField(found.field) ? found.field : isField(name) ? name : null
-    if (field !== null) wrong[field] = found.text
+    if (field !== null) wrong[field] = field === "limit.ram" || field === "reserved.ram" ? memory : found.text
   }
   return wrong
 }

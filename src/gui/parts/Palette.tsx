@@ -99,7 +99,7 @@ const Entries = ({ onClose }: { readonly onClose: () => void }) => {
     <Ariakit.ComboboxProvider open setValue={setText}>
       <Ariakit.Combobox
         className="input"
-        placeholder="Page, VM, volume, image, type, network, host"
+        placeholder="Page, VM, volume, image, instance type, network, host"
         aria-label="Go to"
         autoSelect
         autoFocus

@@ -175,6 +175,9 @@ export const vmState = (vm: Pick<Vm, "hostReason" | "hostStatus" | "seen" | "sta
   return { is: seen.power, tone: "bad", word: `${seen.power}, not ${state}`, why: seen.reason }
 }
 
+/** Whether its guest does not run, so that there is nothing to measure. @since 0.14.0 @category predicates */
+export const isOff = (is: VmWord): boolean => is === "stopped" || is === "crashed" || is === "absent"
+
 /** Since when `why` of its state is so: what is told of its host is the host's. null: not known. @since 0.12.0 @category getters */
 export const vmSince = (vm: Pick<Vm, "hostStatus" | "seen">, host: Pick<Host, "since"> | undefined) =>
   isUnseen(vm) ? (host?.since ?? null) : (vm.seen?.since ?? null)

@@ -11,8 +11,8 @@ import "uplot/dist/uPlot.min.css"
 import type { History } from "../../api/Statistics.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { VmId } from "../../domain/Ids.ts"
-import { Failure } from "../parts/Parts.tsx"
-import { count } from "../parts/Words.ts"
+import { Failure, useSnapshot } from "../parts/Parts.tsx"
+import { count, isOff, moment, vmSince, vmState } from "../parts/Words.ts"
 import { calls, runtime, wordsOfCause } from "../state/Api.ts"
 import { latest, moments } from "./Measured.ts"
 
@@ -208,6 +208,9 @@ const Blank = ({ children }: { readonly children?: ReactNode }) => (
 export const Charts = ({ vm }: { readonly vm: Vm }) => {
   const [read, ask] = useAtom(historyAtom(vm.id))
   const [span, setSpan] = useState<(typeof spans)[number]>(spans[0])
+  const host = useSnapshot().hosts.get(vm.hostId)
+  const { is } = vmState(vm)
+  const since = vmSince(vm, host)
   useEffect(() => {
     const look = () => {
       if (document.visibilityState === "visible") ask(span.seconds)
@@ -233,11 +236,18 @@ export const Charts = ({ vm }: { readonly vm: Vm }) => {
         </div>
       </header>
       {Result.builder(read)
-        .onInitial(() => (
-          <div role="status" aria-label="Loading">
-            <Blank />
-          </div>
-        ))
+        .onInitial(() =>
+          // that it was measured before is rare, and what is below would jump otherwise
+          isOff(is) ? (
+            <p role="status" aria-label="Loading">
+              &nbsp;
+            </p>
+          ) : (
+            <div role="status" aria-label="Loading">
+              <Blank />
+            </div>
+          )
+        )
         .onFailure((cause) => <Failure words={wordsOfCause(cause)} />)
         .onSuccess((history) =>
           history.series.cpu.some((value) => value !== null) ? (
@@ -246,6 +256,11 @@ export const Charts = ({ vm }: { readonly vm: Vm }) => {
                 <Plot key={chart.title} chart={chart} history={history} />
               ))}
             </div>
+          ) : isOff(is) ? (
+            <p className="quiet">
+              {since === null ? `It is ${is}` : `It has been ${is} since ${moment(since)}`}: nothing was measured in
+              this time.
+            </p>
           ) : (
             <Blank>
               <p className="quiet">
