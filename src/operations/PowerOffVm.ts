@@ -29,7 +29,8 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
           if (power !== "absent") yield* VmSaga.stayOff(subject)
           seen = isOff ? found : { power: "stopped", reason: byOperation.stopped }
           if (isOff) yield* VmSaga.tell(subject, `it was off already${reason === null ? "" : `: ${reason}`}`)
-        })
+        }),
+        ...VmSaga.undoAutostart(subject)
       }
     ],
     succeeded: Effect.suspend(() => inventory.setVmPower(vm.id, "stopped", seen)),

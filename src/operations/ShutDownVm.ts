@@ -42,7 +42,8 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
         description: `Ask the guest of ${vm.domainName} to shut down, and wait for that, at most ${time}.`,
         act: Effect.zipRight(force ? Effect.catchTag(asked, "GuestIgnores", () => Effect.void) : asked, tellHow),
         cancellable: true,
-        limit: Duration.sum(within, limits.step)
+        limit: Duration.sum(within, limits.step),
+        ...VmSaga.undoAutostart(subject)
       },
       ...(force
         ? [
@@ -59,7 +60,8 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
                   seen = { power: "stopped", reason: byOperation.stopped }
                   yield* VmSaga.tell(subject, `its guest had not shut down within ${time}, so its power was taken`)
                 }
-              })
+              }),
+              ...VmSaga.undoAutostart(subject)
             } as const
           ]
         : [])

@@ -33,7 +33,8 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
           if (vm.autostart) yield* hypervisor.setAutostart(host, domain, true)
           const outcome = already[power]
           if (outcome !== undefined) yield* VmSaga.tell(subject, outcome)
-        })
+        }),
+        ...VmSaga.undoAutostart(subject)
       },
       {
         name: "running",

@@ -69,6 +69,23 @@ export const isOff = (power: Power): boolean => power === "stopped" || power ===
 export const stayOff = ({ host, hypervisor, vm }: Subject): Effect.Effect<void, HostError> =>
   vm.autostart ? hypervisor.setAutostart(host, { uuid: vm.uuid, domainName: vm.domainName }, false) : Effect.void
 
+/**
+ * The undo of a step that says whether the VM's host starts it: what the host refused it may have done. One that is gone from there starts with nothing. Absent: the VM
+ * is not to start with its host whatever its power is.
+ *
+ * @since 0.14.0 @category steps
+ */
+export const undoAutostart = (subject: Subject): { readonly undo?: Effect.Effect<void, HostError> } => {
+  const { host, hypervisor, vm } = subject
+  if (!vm.autostart) return {}
+  const domain = { uuid: vm.uuid, domainName: vm.domainName }
+  return {
+    undo: Effect.flatMap(lookAt(subject), ({ power }) =>
+      power === "absent" ? Effect.void : hypervisor.setAutostart(host, domain, vm.startsWithHost)
+    )
+  }
+}
+
 /** Writes down how the operation came about. @since 0.6.0 @category steps */
 export const tell = (
   { inventory, operation }: Pick<Subject, "inventory" | "operation">,
