@@ -33,12 +33,15 @@ export const read = (said: string, seeds: number, end: End): Finding => {
   return { invariant: null, seed, requests, told: reason(said, seeds, over, end) }
 }
 
+/** What is told of a run that has found nothing, for there was nothing. */
+export const allGreen = "every seed is green"
+
 const reason = (said: string, seeds: number, over: number, end: End): string => {
   if ("minutes" in end) return `not over after ${end.minutes} minutes, ${over} of ${seeds} seeds are green`
   if (end.signal !== null) return `ended by ${end.signal} after ${over} of ${seeds} seeds`
   // Node ends so by itself when it was asked to by a signal
   if (end.code === 0 || end.code === 130 || end.code === 143) {
-    return over === seeds ? "every seed is green" : `ended after ${over} of ${seeds} seeds`
+    return over === seeds ? allGreen : `ended after ${over} of ${seeds} seeds`
   }
   return `the soak itself failed: ${said.slice(-1000)}`
 }
