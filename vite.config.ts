@@ -197,8 +197,9 @@ const askAhead: Plugin = {
       const entry = chunks.find(({ facadeModuleId }) => facadeModuleId?.endsWith("/index.html"))
       if (first === undefined || entry === undefined) throw new Error("the web interface has no first script")
       const here = neededOf(chunks, entry.fileName)
-      const pages = chunks.flatMap(({ facadeModuleId, fileName }) => {
-        const page = /\/pages\/(\w+)\.tsx$/.exec(facadeModuleId ?? "")?.[1]
+      // one that another file needs something of is no file of its own name
+      const pages = chunks.flatMap(({ fileName, moduleIds }) => {
+        const [page] = moduleIds.flatMap((id) => /\/pages\/(\w+)\.tsx$/.exec(id)?.[1] ?? [])
         if (page === undefined) return []
         const files = [...neededOf(chunks, fileName)].filter((file) => !here.has(file)).map((file) => `/ui/${file}`)
         return [`<meta name="page" data-page="${page.toLowerCase()}" content="${files.join(" ")}" />`]

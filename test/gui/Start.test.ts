@@ -1,6 +1,7 @@
 /** How a page begins: what it needs is asked for before the code is here that shows it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { readdirSync } from "node:fs"
 import type { BrowserContext, Route } from "playwright-core"
 import * as Browsers from "./Browser.ts"
 import { isLive, row, served } from "./Harness.ts"
@@ -66,6 +67,13 @@ describe.skipIf(Browsers.isMissing)("a page's start (needs chromium)", () => {
       // of operations older ones are listed later on
       assert.strictEqual(times, one === `${api}/operations` ? 2 : 1, one)
     }
+  })
+
+  it("each page names its own files, which are asked for beside the code that all pages need", async () => {
+    const text = await (await fetch(`${gui().url}/ui/`)).text()
+    const named = [...text.matchAll(/data-page="(\w+)"/g)].map(([, page]) => page)
+    const pages = readdirSync("src/gui/pages").map((file) => file.replace(/\.tsx$/, "").toLowerCase())
+    assert.sameMembers(named, pages)
   })
 
   it("lists that came with a stream which broke off are not those of the next one", async () => {
