@@ -172,8 +172,12 @@ describe.skipIf(Browsers.isMissing)("a VM's size (needs chromium)", () => {
       await look(page, "vm-resize")
       await resize.click()
       await page.getByRole("alert").getByText(decodeProblem(answer).detail).waitFor()
+      const read = page.waitForResponse((response) => new URL(response.url()).pathname === `/api/v1/vms/${id}`)
       await gui().ask("POST", `/vms/${id}/power-off`)
       await page.getByText("It has to be off").waitFor({ state: "detached" })
+      // it is read anew then: what happened before that is no news
+      await (await read).finished()
+      await resize.click({ trial: true })
       // what somebody else has made of it meanwhile is told, and not written over
       await gui().ask("POST", `/vms/${id}/resize`, { instanceType: 2 })
       await resize.click()
