@@ -43,10 +43,16 @@ type Done =
   | { readonly to: "database"; readonly statement: string; readonly parameters: ReadonlyArray<Parameter> }
 
 const procedureOf = (frame: Buffer) => frame.readInt32BE(12)
-/** SECRET_LOOKUP_BY_UUID, NETWORK_LOOKUP_BY_NAME, NETWORK_IS_ACTIVE, CONNECT_LIST_ALL_NETWORKS */
-const ofHost = new Set([141, 46, 152, 283])
-/** DOMAIN_DEFINE_XML_FLAGS, DOMAIN_CREATE_WITH_FLAGS */
-const making = new Set([350, 196])
+const numbersOf = (...names: ReadonlyArray<Procedures.ProcedureName>): ReadonlySet<number> =>
+  new Set(names.map((name) => Procedures.procedures[name].number))
+
+const ofHost = numbersOf(
+  "SECRET_LOOKUP_BY_UUID",
+  "NETWORK_LOOKUP_BY_NAME",
+  "NETWORK_IS_ACTIVE",
+  "CONNECT_LIST_ALL_NETWORKS"
+)
+const making = numbersOf("DOMAIN_DEFINE_XML_FLAGS", "DOMAIN_CREATE_WITH_FLAGS")
 const socketPath = "/run/libvirt/libvirt-sock"
 
 /** Has all that is sent and written noted while `on`. */

@@ -23,7 +23,7 @@ import {
   Missing,
   State,
   useBegin,
-  useRole,
+  useLack,
   useSnapshot,
   useTitle
 } from "../parts/Parts.tsx"
@@ -33,7 +33,7 @@ import { AddHostButton, HostButtons } from "../host/Buttons.tsx"
 import { examineAtom } from "../host/Examined.ts"
 import { HostNetworks } from "./Networks.tsx"
 import { HostCard, Meters, NoHosts } from "../parts/HostParts.tsx"
-import { count, counted, gibibytes, hostState, mebibytes, moment, vmState } from "../parts/Words.ts"
+import { count, counted, gibibytes, hostState, mebibytes, moment, shownOf, vmState } from "../parts/Words.ts"
 
 const maintain = ({ id, maintenance, name }: Host): Commanded => ({
   label: maintenance ? `Take ${name} out of maintenance` : `Put ${name} into maintenance`,
@@ -75,7 +75,7 @@ const FindingRow = ({ finding: { check, level, means, mend, seen } }: { readonly
 
 const Examination = ({ host }: { readonly host: Host }) => {
   const [read, examine] = useAtom(examineAtom(host.id))
-  const role = useRole()
+  const lack = useLack("operator")
   const action: Commanded = {
     label: `Examine ${host.name}`,
     method: "POST",
@@ -91,8 +91,8 @@ const Examination = ({ host }: { readonly host: Host }) => {
           <button
             type="button"
             className="button"
-            disabled={role === "viewer" || read.waiting}
-            title={role === "viewer" ? "this needs the role operator" : ""}
+            disabled={lack !== undefined || read.waiting}
+            title={lack}
             onClick={() => examine()}
           >
             {read.waiting ? "Being examined…" : Result.isInitial(read) ? "Examine" : "Examine again"}
@@ -143,7 +143,7 @@ export const Hosts = (): ReactNode => {
       <div className="head">
         <h1>Hosts</h1>
         <span className="quiet" role="status">
-          {shown.length === hosts.size ? count(hosts.size) : `${count(shown.length)} of ${count(hosts.size)}`}
+          {shownOf(shown.length, hosts.size)}
         </span>
         <div className="actions">
           <Link to="/capacity" className="button">
@@ -290,7 +290,7 @@ export const OneHost = (): ReactNode => {
   const { id } = useParams({ from: "/hosts/$id" })
   const { connection, hosts, vms } = useSnapshot()
   const begin = useBegin()
-  const role = useRole()
+  const lack = useLack("admin")
   const host = [...hosts.values()].find((one) => String(one.id) === id)
   useTitle(host?.name ?? `Host ${id}`)
   if (host === undefined) {
@@ -325,8 +325,8 @@ export const OneHost = (): ReactNode => {
           <button
             type="button"
             className="button"
-            disabled={role !== "admin"}
-            title={role === "admin" ? "" : "this needs the role admin"}
+            disabled={lack !== undefined}
+            title={lack}
             onClick={() => void begin(change)}
           >
             {host.maintenance ? "End maintenance" : "Maintenance"}

@@ -21,7 +21,7 @@ import { OperationRow } from "../parts/OperationRow.tsx"
 import { seeking } from "../parts/Search.ts"
 import { type Column, Table } from "../parts/Table.tsx"
 import { Empty, Loading, Missing, useLack, useSnapshot, useTitle } from "../parts/Parts.tsx"
-import { bytes, count, imageAlsoCalled } from "../parts/Words.ts"
+import { bytes, imageAlsoCalled, shownOf } from "../parts/Words.ts"
 
 const ways = [
   ["file", "Send a file of this computer"],
@@ -191,7 +191,7 @@ export const Images = (): ReactNode => {
       <div className="head">
         <h1>Images</h1>
         <span className="quiet" role="status">
-          {shown.length === images.length ? count(images.length) : `${count(shown.length)} of ${count(images.length)}`}
+          {shownOf(shown.length, images.length)}
         </span>
         <div className="actions">
           <button

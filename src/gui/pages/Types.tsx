@@ -25,7 +25,7 @@ import {
   Loading,
   Missing,
   State,
-  useRole,
+  useLack,
   useSnapshot,
   useTitle
 } from "../parts/Parts.tsx"
@@ -238,7 +238,7 @@ const useRetire = () => {
     ))
 }
 
-const columns = (admin: boolean, ask: (line: Line) => void): ReadonlyArray<Column<Line>> => [
+const columns = (lack: string | undefined, ask: (line: Line) => void): ReadonlyArray<Column<Line>> => [
   {
     key: "size",
     name: "Size",
@@ -280,8 +280,8 @@ const columns = (admin: boolean, ask: (line: Line) => void): ReadonlyArray<Colum
         <button
           type="button"
           className="button tiny"
-          disabled={!admin}
-          title={admin ? "" : "this needs the role admin"}
+          disabled={lack !== undefined}
+          title={lack}
           onClick={() => ask(line)}
         >
           Retire…<span className="sr"> instance type {line.type.id}</span>
@@ -296,7 +296,7 @@ export const Types = (): ReactNode => {
   const { vms } = useSnapshot()
   const read = useReadOften(typesAtom, [])
   const refresh = useAtomRefresh(typesAtom)
-  const admin = useRole() === "admin"
+  const lack = useLack("admin")
   const open = useAbove()
   const [all, setAll] = useState(false)
   // those that were read last, while the controller does not answer
@@ -310,8 +310,8 @@ export const Types = (): ReactNode => {
     <button
       type="button"
       className="button primary"
-      disabled={!admin}
-      title={admin ? "" : "this needs the role admin"}
+      disabled={lack !== undefined}
+      title={lack}
       onClick={() => open((close) => <NewType onClose={close} onDone={refresh} />)}
     >
       Create instance type
@@ -350,7 +350,7 @@ export const Types = (): ReactNode => {
         <Table
           kind="types"
           label="instance types"
-          columns={columns(admin, ask)}
+          columns={columns(lack, ask)}
           rows={rows}
           keyOf={({ type }) => String(type.id)}
         />
@@ -366,7 +366,7 @@ export const OneType = (): ReactNode => {
   const { id } = useParams({ from: "/types/$id" })
   const { coming, vms } = useSnapshot()
   const read = useReadOften(typesAtom, [])
-  const admin = useRole() === "admin"
+  const lack = useLack("admin")
   const ask = useRetire()
   const known = Option.getOrNull(Result.value(read))
   const type = known?.items.find((one) => String(one.id) === id)
@@ -409,8 +409,8 @@ export const OneType = (): ReactNode => {
               <button
                 type="button"
                 className="button danger"
-                disabled={!admin}
-                title={admin ? "" : "this needs the role admin"}
+                disabled={lack !== undefined}
+                title={lack}
                 onClick={() => ask({ type, vms: having.length })}
               >
                 Retire…

@@ -16,7 +16,7 @@ import { VmMenu } from "../parts/VmMenu.tsx"
 import { OwnerFilter } from "../parts/OwnerFilter.tsx"
 import { Empty, Loading, State, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { seeking } from "../parts/Search.ts"
-import { count, gibibytes, mebibytes, needsAttention, vmState, vmWords } from "../parts/Words.ts"
+import { count, gibibytes, mebibytes, needsAttention, shownOf, vmState, vmWords } from "../parts/Words.ts"
 import * as Found from "../state/Found.ts"
 
 /** `by`: what the rows are put into order by; absent: they cannot be. */
@@ -234,7 +234,7 @@ export const Vms = (): ReactNode => {
       <div className="head">
         <h1>VMs</h1>
         <span className="quiet" role="status">
-          {found.length === vms.size ? count(there) : `${count(found.length)} of ${count(there)}`}
+          {shownOf(found.length, vms.size, there)}
         </span>
         <div className="actions">
           <Link to="/vms/new" className="button primary">

@@ -24,7 +24,7 @@ import { NameDialog, VolumeMenu, volumeState } from "../parts/VolumeMenu.tsx"
 import { OwnerFilter } from "../parts/OwnerFilter.tsx"
 import { Commands, Empty, Loading, Missing, State, Sure, useLack, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { seeking } from "../parts/Search.ts"
-import { count, gibibytes, moment } from "../parts/Words.ts"
+import { gibibytes, moment, shownOf } from "../parts/Words.ts"
 
 const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
   const [name, setName] = useState("")
@@ -178,7 +178,7 @@ export const Volumes = (): ReactNode => {
       <div className="head">
         <h1>Volumes</h1>
         <span className="quiet" role="status">
-          {shown.length === volumes.size ? count(there) : `${count(shown.length)} of ${count(there)}`}
+          {shownOf(shown.length, volumes.size, there)}
         </span>
         <div className="actions">{create}</div>
       </div>

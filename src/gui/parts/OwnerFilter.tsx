@@ -18,7 +18,7 @@ export const OwnerFilter = ({
   readonly value: string | undefined
 }): ReactNode => {
   // whose things are is not what changes a thousand times a second
-  const seen = useEvery(500, all)
+  const seen = useEvery(all, 500)
   const owners = useMemo(() => {
     const found = new Set(value === undefined ? [] : [value])
     for (const { owner = null } of seen.values()) if (owner !== null) found.add(owner)

@@ -72,7 +72,7 @@ export const useSettled = <A,>(value: A, milliseconds: number): A => {
 }
 
 /** What changes many times a second, seen so often only: for what takes all of it to be looked at. @since 0.14.0 @category hooks */
-export const useEvery = <A,>(milliseconds: number, value: A): A => {
+export const useEvery = <A,>(value: A, milliseconds: number): A => {
   const [seen, see] = useState(value)
   const latest = useRef(value)
   latest.current = value

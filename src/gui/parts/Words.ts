@@ -26,6 +26,10 @@ const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 })
 /** @since 0.7.0 @category formatting */
 export const count = (value: number): string => number.format(value)
 
+/** How many a list has: `there` when all that are here are shown. @since 0.14.0 @category formatting */
+export const shownOf = (shown: number, here: number, there: number = here): string =>
+  shown === here ? count(there) : `${count(shown)} of ${count(there)}`
+
 /** `1 VM`, `2 VMs`. @since 0.7.0 @category formatting */
 export const counted = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
