@@ -8,6 +8,7 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
@@ -111,30 +112,36 @@ const missing = (words: string) =>
  */
 export const handlerOf = (folder: string | undefined) =>
   Effect.map(
-    Effect.cached(
+    // not `Effect.cached`: that would stay interrupted for all when whoever asks first goes away
+    Effect.cachedInvalidateWithTTL(
       folder === undefined
         ? Effect.succeed<Files>(new Map())
-        : Effect.tryPromise({ try: () => read(folder), catch: (cause) => new Unreadable({ cause }) })
+        : Effect.tryPromise({ try: () => read(folder), catch: (cause) => new Unreadable({ cause }) }),
+      Duration.infinity
     ),
-    (files) => (request: HttpServerRequest.HttpServerRequest) =>
-      Effect.match(files, {
-        onFailure: ({ cause }) => missing(`the files of the web interface cannot be read: ${String(cause)}`),
-        onSuccess: (all) => {
-          const name = Secrets.pathOf(request.url).replace(/^\/+ui\/*/i, "")
-          const file = all.get(name)
-          if (file !== undefined && name !== "index.html") {
-            return answer(
-              request,
-              file,
-              name.startsWith("assets/") ? "public, max-age=31536000, immutable" : "no-cache"
-            )
+    ([files, forget]) =>
+      (request: HttpServerRequest.HttpServerRequest) =>
+        Effect.match(
+          Effect.tapError(files, () => forget),
+          {
+            onFailure: ({ cause }) => missing(`the files of the web interface cannot be read: ${String(cause)}`),
+            onSuccess: (all) => {
+              const name = Secrets.pathOf(request.url).replace(/^\/+ui\/*/i, "")
+              const file = all.get(name)
+              if (file !== undefined && name !== "index.html") {
+                return answer(
+                  request,
+                  file,
+                  name.startsWith("assets/") ? "public, max-age=31536000, immutable" : "no-cache"
+                )
+              }
+              const page = all.get("index.html")
+              if (page === undefined) return missing("the web interface is not built: npm run build makes it")
+              if (name.startsWith("assets/")) return missing(`the web interface has no file ${name}`)
+              return answer(request, page, "no-cache")
+            }
           }
-          const page = all.get("index.html")
-          if (page === undefined) return missing("the web interface is not built: npm run build makes it")
-          if (name.startsWith("assets/")) return missing(`the web interface has no file ${name}`)
-          return answer(request, page, "no-cache")
-        }
-      })
+        )
   )
 
 /** Whether a person's browser asks, which wants something to look at. */

@@ -6,6 +6,7 @@
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as OpenApi from "@effect/platform/OpenApi"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { api } from "../../api/Api.ts"
 
@@ -52,11 +53,13 @@ const makePage = Effect.promise(async () => {
 /** @since 0.4.0 @category layers */
 export const layer = HttpLayerRouter.addAll(
   Effect.gen(function* () {
-    const page = yield* Effect.cached(makePage)
-    const document = yield* Effect.cached(
+    // not `Effect.cached`: that would stay interrupted for all when whoever asks first goes away
+    const page = yield* Effect.cachedWithTTL(makePage, Duration.infinity)
+    const document = yield* Effect.cachedWithTTL(
       Effect.sync(() =>
         HttpServerResponse.text(JSON.stringify(OpenApi.fromApi(api)), { contentType: "application/json" })
-      )
+      ),
+      Duration.infinity
     )
     return [HttpLayerRouter.route("GET", "/openapi.json", document), HttpLayerRouter.route("GET", "/docs", page)]
   })
