@@ -106,7 +106,7 @@ describe("VMs", () => {
       assert.deepInclude(refused.json, {
         status: 409,
         code: "vm_conflict",
-        detail: "VM 1 is stopped, and there is nothing to pause: start it first"
+        detail: "VM 1 (web) is stopped, and there is nothing to pause: start it first"
       })
       assert.deepInclude((yield* done("POST", "/vms/1/start")).json, { kind: "StartVm", outcome: null })
       assert.deepInclude((yield* done("POST", "/vms/1/pause")).json, { kind: "PauseVm" })
