@@ -115,7 +115,8 @@ const columns: ReadonlyArray<Column<Operation>> = [
     className: "extra",
     tone: "quiet",
     title: whyOf,
-    shown: whyOf
+    shown: whyOf,
+    isBlank: (one) => whyOf(one) === ""
   },
   {
     key: "by",
@@ -123,7 +124,8 @@ const columns: ReadonlyArray<Column<Operation>> = [
     className: "extra",
     tone: "quiet",
     title: (one) => byWhomAndWhy(one) ?? "",
-    shown: (one) => byWhom(one) ?? ""
+    shown: (one) => byWhom(one) ?? "",
+    isBlank: (one) => byWhom(one) === null
   },
   {
     key: "begun",

@@ -98,7 +98,8 @@ const columns = (snapshot: Snapshot): ReadonlyArray<VolumeColumn> => [
     by: (volume) => holderOf(volume, snapshot) ?? "",
     className: "extra",
     title: (volume) => holderOf(volume, snapshot) ?? "",
-    shown: (volume) => <Holder volume={volume} snapshot={snapshot} />
+    shown: (volume) => <Holder volume={volume} snapshot={snapshot} />,
+    isBlank: ({ vmId }) => vmId === null
   },
   {
     key: "kept",
