@@ -3,13 +3,15 @@
  *
  * @since 0.7.0
  */
+import { Result } from "@effect-atom/atom-react"
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { type ReactNode, useState } from "react"
 import type { Volume } from "../../api/Volumes.ts"
+import type { SnapshotId } from "../../domain/Ids.ts"
 import { VolumeState } from "../../domain/Volume.ts"
 import { compared } from "../state/Found.ts"
 import { useRead } from "../state/Read.ts"
-import { snapshotsAtom } from "../state/Snapshots.ts"
+import { keptAtom, snapshotsAtom } from "../state/Snapshots.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { useAbove } from "../parts/Above.tsx"
 import type { Snapshot as Kept } from "../../api/Snapshots.ts"
@@ -370,7 +372,7 @@ export const OneVolume = (): ReactNode => {
             <dt>Kept</dt>
             <dd>{keptOn(volume, snapshot)}</dd>
             <dt>Made from</dt>
-            <dd>{snapshotId === null ? "nothing: it was empty" : `snapshot ${snapshotId}`}</dd>
+            <dd>{snapshotId === null ? "nothing: it was empty" : <Origin id={snapshotId} />}</dd>
             <Owner of={volume} />
             <dt>Serial</dt>
             <dd>
@@ -392,6 +394,27 @@ export const OneVolume = (): ReactNode => {
         </ul>
       </section>
     </div>
+  )
+}
+
+/** The snapshot that a volume was made from; that it is called by its id meanwhile moves nothing. */
+const Origin = ({ id }: { readonly id: SnapshotId }) => {
+  const read = useRead(keptAtom(id), [])
+  const { volumes } = useSnapshot()
+  if (!Result.isSuccess(read)) return `snapshot ${id}`
+  const { name, volumeId } = read.value
+  const of = volumes.get(volumeId)
+  return (
+    <>
+      snapshot {name} of{" "}
+      {of === undefined ? (
+        `volume ${volumeId}`
+      ) : (
+        <Link to="/volumes/$id" params={{ id: String(volumeId) }}>
+          {of.name}
+        </Link>
+      )}
+    </>
   )
 }
 
