@@ -213,7 +213,7 @@ export const Operations = (): ReactNode => {
           <p>Whatever takes time is an operation: it is begun once, and driven to an end.</p>
           {hasMore ? older : null}
           <Link to={isNone ? "/vms/new" : "/operations"} className="button">
-            {isNone ? "Create a VM" : "Show all"}
+            {isNone ? "Create VM" : "Show all"}
           </Link>
         </Empty>
       ) : (

@@ -34,7 +34,7 @@ const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
   const wanted = Number(size)
   return (
     <FormDialog
-      title="New volume"
+      title="Create a volume"
       button="Create volume"
       labels={{ name: "Name", size: "Size in GiB" }}
       action={createVolume(name, wanted)}
