@@ -102,7 +102,7 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
   })
 
   /** The same for a host's own disk. */
-  const checkHost = Effect.fnUntraced(function* (id: VolumeId, hostId: HostId, wanted: number) {
+  const checkHost = Effect.fnUntraced(function* (id: VolumeId, name: string, hostId: HostId, wanted: number) {
     const [usage] = yield* around.usage(hostId)
     const capacity = usage?.host.capacity
     if (usage === undefined || capacity === undefined || capacity === null) return
@@ -110,6 +110,7 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
     if (short <= 0) return
     return yield* new Errors.VolumeConflict({
       volumeId: id,
+      name,
       reason: `needs ${wanted} GiB more on ${usage.host.name}, where ${Math.max(0, wanted - short)} GiB are free`
     })
   })
@@ -124,10 +125,16 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
       where id = ${id} returning promised as sum`
     const { sum } = yield* Rows.sums.one(yield* Rows.only(rows, `volume ${id} does not exist`))
     if (sum <= before) return
-    const [kept] = yield* sql<{ readonly pool: string | null; readonly host_id: HostId | null }>`select pool, host_id
+    const [kept] = yield* sql<{
+      readonly name: string
+      readonly pool: string | null
+      readonly host_id: HostId | null
+    }>`select name, pool, host_id
       from volumes where id = ${id}`
     if (kept?.pool !== undefined && kept.pool !== null) yield* checkPool(kept.pool, sum - before)
-    if (kept?.host_id !== undefined && kept.host_id !== null) yield* checkHost(id, kept.host_id, sum - before)
+    if (kept?.host_id !== undefined && kept.host_id !== null) {
+      yield* checkHost(id, kept.name, kept.host_id, sum - before)
+    }
   })
 
   const promisedTo = (id: VolumeId) =>

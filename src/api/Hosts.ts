@@ -192,11 +192,6 @@ const settings = {
   labels: optional(label, "free; all of them")
 }
 
-/** What is expected where it is wrong. @since 0.11.0 @category constants */
-export const words = {
-  host: "a host name, an IPv4 address, or an IPv6 address without brackets and without a zone"
-} as const
-
 const user = Domain.HostAddress.fields.user.annotations(
   says("expected a user of letters, digits, and any of _ . - (not at the start), 32 at most")
 )
@@ -208,8 +203,8 @@ export const NewHost = Schema.Struct({
   address: field(
     Schema.Struct({
       user,
-      host: Domain.HostAddress.fields.host.annotations({
-        ...says(`expected ${words.host}`),
+      host: Domain.HostAddress.fields.host.pipe(Schema.filter(Domain.isHostName)).annotations({
+        ...says("expected a host name, an IPv4 address, or an IPv6 address without brackets and without a zone"),
         ...means((host) => (typeof host === "string" ? Domain.canonicalHost(host) : host))
       }),
       port: optional(

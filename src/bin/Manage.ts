@@ -106,6 +106,8 @@ const screen = Layer.effect(
   Effect.map(Effect.orElseSucceed(Config.option(Config.nonEmptyString("NO_COLOR")), Option.none), (plain) => ({
     colour: process.stdout.isTTY && Option.isNone(plain),
     live: process.stderr.isTTY,
+    // one without a size says 0
+    columns: Effect.sync(() => process.stderr.columns || 80),
     attended: process.stdin.isTTY && process.stderr.isTTY,
     out: (text: string) => Effect.sync(() => void process.stdout.write(text)),
     raw: (bytes: Uint8Array) => Effect.sync(() => void process.stdout.write(bytes)),

@@ -137,7 +137,7 @@ const show = (id: VmId) =>
 /** @since 0.6.0 @category nouns */
 export const nic: Verb.Noun = {
   name: "nic",
-  about: "network cards of VMs",
+  about: "NICs of VMs",
   verbs: [
     Verb.make({
       name: "list",

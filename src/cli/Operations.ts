@@ -127,6 +127,7 @@ const verbs: ReadonlyArray<Verb.Verb> = [
     endpoints: ["listOperations"],
     options: Options.all({
       page: Pages.options,
+      ids: Pages.ids,
       vm: Options.optional(Verb.text("vm", "VM", "Only those about this VM.")),
       volume: Options.optional(Verb.text("volume", "VOLUME", "Only those about this volume.")),
       kind: Options.optional(Verb.choice("kind", Kind.literals, "Only those of this kind.")),
@@ -136,11 +137,12 @@ const verbs: ReadonlyArray<Verb.Verb> = [
       watch: Verb.watch
     }),
     args: Args.none,
-    run: ({ ended, kind, page, state, user, vm, volume, watch }) =>
+    run: ({ ended, ids, kind, page, state, user, vm, volume, watch }) =>
       Effect.gen(function* () {
         const { client } = yield* Session
         const { operations } = yield* client
         const filter = {
+          ...(yield* Resolve.maybe("ids", ids, Resolve.operationIds)),
           ...(yield* Resolve.maybe("vm", vm, Resolve.vm)),
           ...(yield* Resolve.maybe("volume", volume, Resolve.volume)),
           ...Verb.given("kind", kind),

@@ -21,6 +21,15 @@ export const options = Options.all({
   cursor: Options.optional(Verb.text("cursor", "CURSOR", "The page after the one that had this as its next."))
 })
 
+/** Of lists that can be asked for some by their ids. @since 0.15.0 @category options */
+export const ids = Options.optional(
+  Verb.text(
+    "ids",
+    "ID,…",
+    "Only those with these ids, commas between them, 100 at most; what is not there is left out."
+  )
+)
+
 const itemsOf = (body: unknown): unknown =>
   typeof body === "object" && body !== null && "items" in body ? body.items : []
 

@@ -19,31 +19,31 @@ const bar = ({ number, of, percent }: NonNullable<Operation["progress"]>): strin
   return `[${"#".repeat(full)}${".".repeat(width - full)}]`
 }
 
-const waits = (waiting: string | null) => (waiting === null ? "" : `, waits: ${waiting}`)
-
-/** What an operation does now, in one line. @since 0.5.0 @category conversions */
+/** What an operation does now, in one line: its step in words, as the web interface has it. @since 0.5.0 @category conversions */
 export const line = ({ cancelAsked, endedAt, kind, progress, state }: Operation): string => {
   if (progress === null) return `${kind}: ${endedAt === null ? "begun" : state}`
-  const { number, of, percent, phase, step, tries, waiting } = progress
+  const { description, number, of, percent, phase, step, tries, waiting } = progress
   const undoing = phase === "undo" ? (cancelAsked ? " cancelled, undoing" : " failed, undoing") : ""
+  const does = waiting === null ? (description ?? step).replace(/\.$/, "") : `waits: ${waiting}`
   return (
-    `${kind}:${undoing} step ${number} of ${of}, ${step}` +
-    `${percent === null ? "" : ` ${Math.round(percent)} %`}${tries > 1 ? `, try ${tries}` : ""}${waits(waiting)}`
+    `${kind}:${undoing} step ${number} of ${of}` +
+    `${percent === null ? "" : `, ${Math.round(percent)} %`}${tries > 1 ? `, try ${tries}` : ""}: ${does}`
   )
 }
 
 /** A line that is written over on a terminal; elsewhere a new one whenever something but the percentage changes. */
 const shower = Effect.gen(function* () {
-  const { err, live } = yield* Screen
+  const { columns, err, live } = yield* Screen
   let last = ""
   return {
     show: (operation: Operation) => {
       const text = Text.plain(line(operation))
-      const key = live ? text : text.replace(/ \d+ %/, "")
+      const key = live ? text : text.replace(/, \d+ %/, "")
       if (key === last) return Effect.void
       last = key
       const drawn = operation.progress === null ? text : `${bar(operation.progress)} ${text}`
-      return err(live ? `\r\u001b[K${drawn}` : `${text}\n`)
+      // of a line that goes on below only the last part would be written over
+      return live ? Effect.flatMap(columns, (most) => err(`\r\u001b[K${Text.cut(drawn, most - 1)}`)) : err(`${text}\n`)
     },
     clear: live ? err("\r\u001b[K") : Effect.void
   }

@@ -259,6 +259,35 @@ export const user = (text: string): Effect.Effect<UserName, Refused> =>
     onSome: Effect.succeed
   })
 
+/** Several ids with commas between them, of what has no other name in such a list. */
+const several = <A>(one: Schema.Schema<A, string>, example: string) => {
+  const decode = Schema.decode(Schema.Array(one).pipe(Schema.maxItems(100)))
+  return (text: string): Effect.Effect<ReadonlyArray<A>, Refused> =>
+    Effect.mapError(
+      decode(text.split(",").map((id) => id.trim())),
+      () =>
+        new Refused({
+          why: "usage",
+          message: `--ids is ${quoted(text)}: expected ids with commas between them, 100 at most, as in ${example}`,
+          field: "ids"
+        })
+    )
+}
+
+const digits = Schema.String.pipe(Schema.pattern(/^[0-9]{1,16}$/), Schema.compose(Schema.NumberFromString))
+
+/** As in `7,8,31`. @since 0.15.0 @category resolvers */
+export const vmIds = several(Schema.compose(digits, Ids.VmId), "7,8,31")
+
+/** As in `7,8,31`. @since 0.15.0 @category resolvers */
+export const volumeIds = several(Schema.compose(digits, Ids.VolumeId), "7,8,31")
+
+/** UUIDs. @since 0.15.0 @category resolvers */
+export const operationIds = several(
+  Ids.OperationId,
+  "0f1e2d3c-4b5a-4697-8877-665544332211,11111111-2222-4333-8444-555555555555"
+)
+
 /** None where none was given. @since 0.5.0 @category combinators */
 export const maybe = <K extends string, A, E, R>(
   key: K,

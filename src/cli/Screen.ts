@@ -18,6 +18,8 @@ export class Screen extends Context.Tag("vmfabric/cli/Screen")<
     readonly colour: boolean
     /** whether somebody looks at standard error as it is written */
     readonly live: boolean
+    /** how many characters a line of it has room for @since 0.15.0 */
+    readonly columns: Effect.Effect<number>
     /** whether somebody can be asked: both standard input and standard error are a terminal */
     readonly attended: boolean
     /** whole lines to standard output, line ends included */

@@ -46,6 +46,19 @@ export const unfinished = (text: string): number => {
 /** Whether it holds anything that `plain` escapes. @since 0.5.0 @category predicates */
 export const isPlain = (text: string): boolean => text.search(unsafe) === -1
 
+/** No wider than `most`: of what is, the beginning. @since 0.15.0 @category constructors */
+export const cut = (text: string, most: number): string => {
+  if (stringWidth(text) <= most) return text
+  let kept = ""
+  let wide = 0
+  for (const character of text) {
+    wide += stringWidth(character)
+    if (wide >= most) break
+    kept += character
+  }
+  return `${kept}…`
+}
+
 /** What a cell says of itself by its colour. @since 0.5.0 @category models */
 export type Tone = "good" | "bad" | "moving" | "head"
 

@@ -97,6 +97,7 @@ export const events = { types: ["vm.created", "vm.changed", "vm.seen", "vm.drift
 /** Filters of lists of VMs. @since 0.5.0 @category options */
 export const listing = Options.all({
   page: Pages.options,
+  ids: Pages.ids,
   name: Options.optional(Verb.text("name", "BEGINNING", "Only those whose name begins like this.")),
   state: Options.optional(Verb.choice("state", ListedVmState.literals, "Only those in this state.")),
   type: Options.optional(Verb.text("type", "TYPE", "Only those of this instance type.")),
@@ -117,6 +118,7 @@ type Listing = typeof listing extends Options.Options<infer A> ? A : never
 
 /** What a list is asked for by those. @since 0.9.0 @category conversions */
 export const asked = Effect.fn("Vms.asked")(function* ({
+  ids,
   label,
   name,
   owner,
@@ -126,6 +128,7 @@ export const asked = Effect.fn("Vms.asked")(function* ({
   type
 }: Omit<Listing, "page" | "watch">) {
   return {
+    ...(yield* Resolve.maybe("ids", ids, Resolve.vmIds)),
     ...(yield* Resolve.maybe("type", type, Resolve.type)),
     ...(yield* Resolve.maybe("owner", owner, Resolve.user)),
     ...Verb.given("name", name),

@@ -157,6 +157,7 @@ export const noun: Verb.Noun = {
       endpoints: ["listVolumes"],
       options: Options.all({
         page: Pages.options,
+        ids: Pages.ids,
         name: Options.optional(Verb.text("name", "BEGINNING", "Only those whose name begins like this.")),
         state: Options.optional(Verb.choice("state", ListedVolumeState.literals, "Only those in this state.")),
         vm: Options.optional(Verb.text("vm", "VM", "Only those that this VM has.")),
@@ -171,10 +172,11 @@ export const noun: Verb.Noun = {
         watch: Verb.watch
       }),
       args: Args.none,
-      run: ({ name, owner, page, sort, state, vm, watch }) =>
+      run: ({ ids, name, owner, page, sort, state, vm, watch }) =>
         Effect.gen(function* () {
           const { volumes } = yield* client
           const filter = {
+            ...(yield* Resolve.maybe("ids", ids, Resolve.volumeIds)),
             ...(yield* Resolve.maybe("vm", vm, Resolve.vm)),
             ...(yield* Resolve.maybe("owner", owner, Resolve.user)),
             ...Verb.given("name", name),

@@ -18,7 +18,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { isIPv4, isIPv6 } from "node:net"
+import { isIPv6 } from "node:net"
 import * as Host from "../domain/Host.ts"
 import * as Image from "../domain/Image.ts"
 import { InstanceType } from "../domain/InstanceType.ts"
@@ -244,7 +244,7 @@ export const parseAddress = (text: string): Either.Either<Host.HostAddress, Faul
   const [, bracketed, plain, port] = split
   const host = bracketed ?? plain ?? ""
   if (host === "") return fault("has no host")
-  if (bracketed !== undefined ? !isIPv6(host) : !isName(host)) {
+  if (bracketed !== undefined ? !isIPv6(host) : !Host.isHostName(host)) {
     return fault(
       `has the host ${quote(host)}`,
       bracketed !== undefined
@@ -260,12 +260,6 @@ export const parseAddress = (text: string): Either.Either<Host.HostAddress, Faul
     ? Either.right({ user, host, port: number })
     : fault(`has the port ${quote(port)}`, "a port from 1 to 65535")
 }
-
-/** dotted numbers that are no IPv4 address would be read as one by some resolvers, and as another by others */
-const isName = (host: string): boolean =>
-  isHost(host) &&
-  host.split(".").every((label) => label.length > 0 && label.length < 64 && !label.startsWith("-")) &&
-  (/^(?:[0-9]+|0x[0-9a-f]*)$/i.test(host.slice(host.lastIndexOf(".") + 1)) ? isIPv4(host) : true)
 
 const wholeNumber = (text: string): number | undefined =>
   /^(?:0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : undefined

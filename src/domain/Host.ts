@@ -22,6 +22,25 @@ export const HostAddress = Schema.Struct({
 /** @since 0.1.0 @category models */
 export type HostAddress = typeof HostAddress.Type
 
+const isHost = Schema.is(HostAddress.fields.host)
+
+const isIPv4 = (text: string): boolean =>
+  /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.|$)){4}$/.test(text) && !text.endsWith(".")
+
+/**
+ * Whether a machine can be found by it: a host name, an IPv4 address, or an IPv6 address without brackets and without a zone. Dotted numbers that are no
+ * IPv4 address would be read as one by some resolvers, and as another by others.
+ *
+ * @since 0.15.0 @category predicates
+ */
+export const isHostName = (host: string): boolean => {
+  if (!isHost(host)) return false
+  if (host.includes(":")) return URL.canParse(`ssh://[${host}]`)
+  const labels = host.split(".")
+  if (!labels.every((label) => label.length > 0 && label.length < 64 && !label.startsWith("-"))) return false
+  return !/^(?:[0-9]+|0x[0-9a-f]*)$/i.test(labels.at(-1) ?? "") || isIPv4(host)
+}
+
 /** `user@host`, with `:port` when it is not 22. An IPv6 address stands in brackets. @since 0.1.0 @category formatting */
 export const formatAddress = (address: HostAddress): string => {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host

@@ -106,6 +106,10 @@ export const wrongRequirement = (
       expected: `a label of letters, digits, and . _ / - between them, or of those that begin with host. one of ${traitNames.join(", ")}, ${featureLabel}NAME`
     }
   }
+  const blank = values.find((value) => value.trim() === "")
+  if (blank !== undefined) {
+    return { problem: `has ${label}=${JSON.stringify(blank)}, which is blank`, expected: "a value that can be seen" }
+  }
   const not = label.startsWith(featureLabel) ? values.find((value) => value !== "yes") : undefined
   if (not !== undefined) {
     return { problem: `has ${label}=${JSON.stringify(not)}`, expected: "yes, which is the only value of a feature" }

@@ -105,7 +105,8 @@ export const layer = Layer.effect(
       screenshot: Effect.fn("Inspections.screenshot")(function* (id) {
         const { host, vm } = yield* find(id)
         return yield* Option.match(yield* inspector.screenshot(host, vm), {
-          onNone: () => new Errors.VmConflict({ vmId: id, reason: "does not run, so it has no screen: start it" }),
+          onNone: () =>
+            new Errors.VmConflict({ vmId: id, name: vm.name, reason: "does not run, so it has no screen: start it" }),
           onSome: Effect.succeed
         })
       }),

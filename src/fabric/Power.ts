@@ -109,7 +109,9 @@ export const layer = Layer.effect(
       const expected = Revision.checkVm(expect)
       const check = (vm: Vm): Effect.Effect<void, Errors.VmConflict | Errors.HasChanged> => {
         const reason = isSettled(vm.state) ? senseless[kind][vm.state] : `is ${vm.state}: it can only be destroyed`
-        return reason === undefined ? (expected?.(vm) ?? Effect.void) : new Errors.VmConflict({ vmId: id, reason })
+        return reason === undefined
+          ? (expected?.(vm) ?? Effect.void)
+          : new Errors.VmConflict({ vmId: id, name: vm.name, reason })
       }
       const confirm = ({ operation, vm }: VmBegun) =>
         Effect.zipRight(

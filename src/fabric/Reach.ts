@@ -141,8 +141,8 @@ export const layer = Layer.effect(
       return { vm, host }
     })
 
-    const off = (id: VmId, kind: ConsoleKind) =>
-      new Errors.VmConflict({ vmId: id, reason: `does not run, so it has no ${device[kind]}: start it` })
+    const off = ({ id, name }: Vm, kind: ConsoleKind) =>
+      new Errors.VmConflict({ vmId: id, name, reason: `does not run, so it has no ${device[kind]}: start it` })
 
     const held = (id: VmId, { name }: Holder) => new Errors.ConsoleBusy({ vmId: id, holder: name })
 
@@ -191,7 +191,7 @@ export const layer = Layer.effect(
           const count = open.get(vm.hostId) ?? 0
           if (count >= mostOfHost) {
             const reason = `cannot be reached now: ${count} consoles of its host are open, which is the most: close one`
-            return Effect.fail(new Errors.VmConflict({ vmId: vm.id, reason }))
+            return Effect.fail(new Errors.VmConflict({ vmId: vm.id, name: vm.name, reason }))
           }
           open.set(vm.hostId, count + 1)
           return Effect.void
@@ -204,10 +204,11 @@ export const layer = Layer.effect(
         case "Open":
           return Effect.succeed(result.line)
         case "Off":
-          return off(vm.id, kind)
+          return off(vm, kind)
         case "Absent":
           return new Errors.VmConflict({
             vmId: vm.id,
+            name: vm.name,
             reason:
               kind === "vnc"
                 ? "has no screen by VNC: its domain was made without; give it <graphics type='vnc'><listen type='socket'/></graphics> by virsh edit, and start it anew"
@@ -269,7 +270,7 @@ export const layer = Layer.effect(
       ticket: Effect.fn("Reach.ticket")(function* (who, id, { force = false, kind }) {
         const { host, vm } = yield* find(id)
         const power = yield* hypervisor.power(host, vm)
-        if (power._tag === "None" || !isAlive(power.value)) return yield* off(id, kind)
+        if (power._tag === "None" || !isAlive(power.value)) return yield* off(vm, kind)
         const holder = holders.get(vm.uuid)
         if (kind === "serial" && holder !== undefined && !force) return yield* held(id, holder)
         const now = yield* Clock.currentTimeMillis

@@ -535,7 +535,7 @@ export const layer = Layer.effect(
         )
       const expected = Revision.checkVm(expect)
       const check = (vm: Vm): Effect.Effect<void, Errors.VmProtected | Errors.HasChanged> =>
-        vm.protected ? new Errors.VmProtected({ vmId: id }) : (expected?.(vm) ?? Effect.void)
+        vm.protected ? new Errors.VmProtected({ vmId: id, name: vm.name }) : (expected?.(vm) ?? Effect.void)
       return yield* queue.whenFree(
         { vmId: id },
         // what it tells costs a look at all volumes of the VM
@@ -618,11 +618,16 @@ export const layer = Layer.effect(
             yield* expected?.(vm) ?? Effect.void
             yield* intent.depends(() => ({ ...Facts.ofVm(vm), ...Facts.ofSize(to) }))
             if (!isSettled(vm.state)) {
-              return yield* new Errors.VmConflict({ vmId: id, reason: `is ${vm.state}: it can only be destroyed` })
+              return yield* new Errors.VmConflict({
+                vmId: id,
+                name: vm.name,
+                reason: `is ${vm.state}: it can only be destroyed`
+              })
             }
             if (vm.state !== "stopped") {
               return yield* new Errors.VmConflict({
                 vmId: id,
+                name: vm.name,
                 reason: `is ${vm.state}: shut it down, and resize it then`
               })
             }
@@ -632,6 +637,7 @@ export const layer = Layer.effect(
             if (unmet.length > 0) {
               return yield* new Errors.VmConflict({
                 vmId: id,
+                name: vm.name,
                 reason: `cannot be of that type on its host: ${others.host.name} ${unmet.join(", and ")}`
               })
             }
@@ -644,6 +650,7 @@ export const layer = Layer.effect(
             if (reason === null) return
             return yield* new Errors.VmConflict({
               vmId: id,
+              name: vm.name,
               reason: `has no room for that on its host ${host.name}: ${reason}`
             })
           })

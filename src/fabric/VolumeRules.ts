@@ -27,7 +27,7 @@ export type Rule = (
 const nothing: VolumeChange = {}
 
 const conflict = (volume: Volume, reason: string) =>
-  Either.left(new Errors.VolumeConflict({ volumeId: volume.id, reason }))
+  Either.left(new Errors.VolumeConflict({ volumeId: volume.id, name: volume.name, reason }))
 
 /** Why nothing can be done with a volume that is not there for VMs; undefined: it is. */
 const absent = (volume: Volume) => {
@@ -47,7 +47,11 @@ const absent = (volume: Volume) => {
   }
 }
 
-const attachedTo = ({ vmId }: Volume) => `is attached to VM ${vmId ?? 0}`
+const called = ({ id, name }: Vm) => `VM ${id} (${name})`
+
+/** `holder`: the VM that has it, where it is at hand. */
+const attachedTo = ({ vmId }: Volume, holder: Vm | null) =>
+  `is attached to ${holder === null ? `VM ${vmId ?? 0}` : called(holder)}`
 
 /**
  * A rule that applies only to a volume (or one of its snapshots) that is as it was expected to be. Where nothing is to be done there is nothing to
@@ -80,14 +84,14 @@ const targets = Array.from({ length: volumeSlots }, (_, index) => `vd${String.fr
 
 /** @since 0.2.0 @category rules */
 export const attach = (view: VolumeView): Decision<Errors.VmNotFound | Errors.VmBusy> => {
-  const { neighbours, vm, vmOperation, volume } = view
+  const { holder, neighbours, vm, vmOperation, volume } = view
   if (vm === null || !vm.exists) return Either.left(new Errors.VmNotFound({ vmId: vm?.id ?? 0 }))
   const gone = absent(volume)
   if (gone !== undefined) return conflict(volume, gone)
   if (volume.vmId !== null) {
     return volume.vmId === vm.id && volume.state === "attached"
       ? Either.right(nothing)
-      : conflict(volume, `${attachedTo(volume)}: detach it first`)
+      : conflict(volume, `${attachedTo(volume, holder)}: detach it first`)
   }
   if (vmOperation !== null) {
     const doing =
@@ -98,12 +102,12 @@ export const attach = (view: VolumeView): Decision<Errors.VmNotFound | Errors.Vm
           : `${vmOperation.kind} has not ended`
     return Either.left(new Errors.VmBusy({ vmId: vm.id, operationId: vmOperation.id, doing }))
   }
-  if (!vm.settled) return conflict(volume, `cannot be attached to VM ${vm.id}, which is ${vm.state}`)
+  if (!vm.settled) return conflict(volume, `cannot be attached to ${called(vm)}, which is ${vm.state}`)
   const target = targets.find((name) => !neighbours.some((neighbour) => neighbour.target === name))
   if (target === undefined) {
     return conflict(
       volume,
-      `cannot be attached to VM ${vm.id}, which has ${volumeSlots} volumes and room for no more: detach one first`
+      `cannot be attached to ${called(vm)}, which has ${volumeSlots} volumes and room for no more: detach one first`
     )
   }
   // from here on the guest may write to it, however the attaching ends
@@ -120,7 +124,7 @@ export const attach = (view: VolumeView): Decision<Errors.VmNotFound | Errors.Vm
           : "was made of a snapshot"
     return conflict(
       volume,
-      `is kept on host ${volume.hostId} and VM ${vm.id} runs on host ${vm.hostId}: without Ceph a volume that ${why} ` +
+      `is kept on host ${volume.hostId} and ${called(vm)} runs on host ${vm.hostId}: without Ceph a volume that ${why} ` +
         `stays on its host, so attach it to a VM there`
     )
   }
@@ -162,7 +166,7 @@ export const clone = ({ volume }: Source): Either.Either<void, Errors.VolumeConf
 const beingWritten = (volume: Volume, user: Vm) =>
   conflict(
     volume,
-    `${attachedTo(volume)}, which is ${user.state}, and of a disk that is a file there is no copy of one moment then: ` +
+    `${attachedTo(volume, user)}, which is ${user.state}, and of a disk that is a file there is no copy of one moment then: ` +
       "shut that VM down or detach the volume first"
   )
 
@@ -176,9 +180,9 @@ export const publish = (volume: Volume, user: Vm | null): Either.Either<void, Er
 /** `window` in seconds; `copies`: clones do not need what they were made from. @since 0.2.0 @category rules */
 export const destroy =
   (window: number, copies: boolean) =>
-  ({ snapshots, volume }: VolumeView): Decision => {
+  ({ holder, snapshots, volume }: VolumeView): Decision => {
     if (volume.state === "deleted" || volume.state === "purged") return Either.right(nothing)
-    if (volume.vmId !== null) return conflict(volume, `${attachedTo(volume)}: detach it first`)
+    if (volume.vmId !== null) return conflict(volume, `${attachedTo(volume, holder)}: detach it first`)
     for (const { clones, snapshot } of snapshots) {
       const needed = neededFor(clones, copies)
       if (needed !== undefined) return conflict(volume, `has snapshot ${snapshot.id} (${snapshot.name}), ${needed}`)
@@ -281,7 +285,7 @@ export const revert =
       if (holder !== null && isOpen(holder, seen.get(holder.id))) {
         return conflict(
           volume,
-          `cannot be reverted while VM ${holder.id} runs with it: stop the VM or detach the volume first`
+          `cannot be reverted while ${called(holder)} runs with it: stop the VM or detach the volume first`
         )
       }
       return Either.right({

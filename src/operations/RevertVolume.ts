@@ -30,7 +30,8 @@ export const saga = (subject: VolumeSaga.Subject, snapshot: Snapshot): Saga<(typ
           if (Option.exists(presence, ({ live }) => live !== null)) {
             return yield* new Errors.VolumeConflict({
               volumeId: volume.id,
-              reason: `cannot be reverted while VM ${vm.id} runs with it: stop the VM or detach the volume first`
+              name: volume.name,
+              reason: `cannot be reverted while VM ${vm.id} (${vm.name}) runs with it: stop the VM or detach the volume first`
             })
           }
         }),

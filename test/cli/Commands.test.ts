@@ -1,6 +1,7 @@
 /** The client's commands over the real API. */
 import * as HttpApi from "@effect/platform/HttpApi"
 import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -12,11 +13,14 @@ import type { ServerResponse } from "node:http"
 import { join } from "node:path"
 import { parse } from "yaml"
 import { api } from "../../src/api/Api.ts"
+import type { Operation } from "../../src/api/Operations.ts"
 import * as Keys from "../../src/cli/Keys.ts"
 import * as Planning from "../../src/cli/Planning.ts"
+import * as Progress from "../../src/cli/Progress.ts"
 import * as Text from "../../src/cli/Text.ts"
 import * as Tree from "../../src/cli/Tree.ts"
 import { isClient, words } from "../../src/cli/Words.ts"
+import { OperationId } from "../../src/domain/Ids.ts"
 import * as Served from "../client/Served.ts"
 import * as Typed from "./Typed.ts"
 
@@ -390,7 +394,7 @@ describe("commands", () => {
       assert.strictEqual((yield* run("vm", "list", "--state", "paused", "-o", "name")).out, "2\n3\n")
       const refused = yield* run("vm", "reboot", "n-1", "--no-force")
       assert.deepStrictEqual([refused.status, refused.out], [1, ""])
-      assert.match(refused.err, /VM 1 is stopped: start it/)
+      assert.match(refused.err, /VM 1 \(n-1\) is stopped: start it/)
       const planned = yield* run("vm", "power-off", "n-2", "--plan")
       assert.match(planned.out, /^change power of domain vm-2 on .*\n(?:.*\n)*-paused\n\+stopped$/m)
       assert.strictEqual((yield* run("vm", "resume", "n-2", "n-3", "--plan")).status, 2)
@@ -413,7 +417,7 @@ describe("commands", () => {
       ] as const) {
         const some = yield* run("vm", verb, "n-1", "n-2")
         assert.strictEqual(some.status, 1, some.all)
-        assert.match(some.err, /^VM 1 was not begun: VM 1 is paused/m)
+        assert.match(some.err, /^VM 1 was not begun: VM 1 \(n-1\) is paused/m)
         assert.match(some.err, /^vmfabric: 1 of 2 was not begun: VM 1$/m)
         assert.match(some.out, new RegExp(`${kind} +vm 2 +done`))
         assert.match((yield* run("vm", "get", "n-2")).out, new RegExp(`^state +${after}$`, "m"))
@@ -424,7 +428,8 @@ describe("commands", () => {
       yield* run("vm", "power-off", "n-1")
       const none = yield* run("vm", "pause", "n-1", "n-2")
       assert.deepStrictEqual([none.status, none.out], [1, ""], none.all)
-      for (const id of [1, 2]) assert.match(none.err, new RegExp(`^VM ${id} was not begun: VM ${id} is stopped`, "m"))
+      for (const id of [1, 2])
+        assert.match(none.err, new RegExp(`^VM ${id} was not begun: VM ${id} \\(n-${id}\\) is stopped`, "m"))
       assert.match(none.err, /^vmfabric: 2 of 2 were not begun: VM 1, 2$/m)
     })
   )
@@ -638,6 +643,30 @@ describe("commands", () => {
     })
   )
 
+  it.scopedLive("lists are narrowed to some by their ids", () =>
+    Effect.gen(function* () {
+      const { run } = yield* shell
+      yield* run("vm", "create", "--name", "n", "--type", "1", "--count", "3")
+      for (const name of ["a", "b"]) yield* run("volume", "create", "--name", name, "--size", "1")
+      const listed = (...args: ReadonlyArray<string>) => Effect.map(run(...args, "-o", "name"), ({ out }) => out)
+      assert.strictEqual(yield* listed("vm", "list", "--ids", "3,1,99"), "1\n3\n")
+      assert.strictEqual(yield* listed("vm", "list", "--ids", "1, 2", "--name", "n-2"), "2\n")
+      assert.strictEqual(yield* listed("volume", "list", "--ids", "2"), "2\n")
+      const [newest = "", , third = ""] = (yield* listed("operation", "list")).split("\n")
+      assert.strictEqual(yield* listed("operation", "list", "--ids", `${third},${newest}`), `${newest}\n${third}\n`)
+      for (const args of [
+        ["vm", "list", "--ids", "1,n-2"],
+        ["volume", "list", "--ids", "1,,2"],
+        ["operation", "list", "--ids", "7"],
+        ["vm", "list", "--ids", Array.from({ length: 101 }, (_, i) => i + 1).join(",")]
+      ]) {
+        const refused = yield* run(...args)
+        assert.strictEqual(refused.status, 2, args.join(" "))
+        assert.match(refused.err, /--ids is .*: expected ids with commas between them, 100 at most, as in /)
+      }
+    })
+  )
+
   it.scopedLive(
     "who asked for an operation is told, and narrows the list; a snapshot tells when it was asked for",
     () =>
@@ -741,6 +770,54 @@ describe("failures", () => {
       assert.deepInclude(json(refused.err), { code: "invalid_body", field: "name" })
     })
   )
+})
+
+describe("how far an operation is", () => {
+  const operation: Operation = {
+    id: OperationId.make("11111111-2222-4333-8444-555555555555"),
+    kind: "CreateVm",
+    vmId: null,
+    volumeId: null,
+    snapshotId: null,
+    imageId: null,
+    state: "running",
+    error: null,
+    cancelAsked: false,
+    createdAt: DateTime.unsafeMake(0),
+    endedAt: null,
+    outcome: null,
+    replacedBy: null,
+    retryOf: null,
+    retriedBy: null,
+    progress: null
+  }
+  const step: NonNullable<Operation["progress"]> = {
+    phase: "do",
+    step: "image",
+    description: "Send image 100 (ubuntu) to root@h1.",
+    number: 1,
+    of: 5,
+    percent: 40,
+    tries: 2,
+    waiting: null
+  }
+  const line = (progress: Operation["progress"]) => Progress.line({ ...operation, progress })
+
+  it("is told in the words that the web interface has for its step, or by what it waits for", () => {
+    assert.strictEqual(line(null), "CreateVm: begun")
+    assert.strictEqual(line(step), "CreateVm: step 1 of 5, 40 %, try 2: Send image 100 (ubuntu) to root@h1")
+    const waiting = { ...step, percent: null, tries: 1, waiting: "root@h1 does not answer" }
+    assert.strictEqual(line(waiting), "CreateVm: step 1 of 5: waits: root@h1 does not answer")
+    const { description: _, ...older } = { ...step, percent: null, tries: 1, phase: "undo" as const }
+    assert.strictEqual(line(older), "CreateVm: failed, undoing step 1 of 5: image")
+  })
+
+  it("stays on one line of a terminal, however wide its characters are", () => {
+    assert.strictEqual(Text.cut("abcdef", 6), "abcdef")
+    assert.strictEqual(Text.cut("abcdef", 5), "abcd…")
+    assert.strictEqual(Text.cut("日本語", 5), "日本…")
+    assert.strictEqual(Text.cut("日本語", 4), "日…")
+  })
 })
 
 describe("text", () => {

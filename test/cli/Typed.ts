@@ -31,9 +31,10 @@ export const make = Effect.fn("Typed.make")(function* (
   {
     attended = false,
     colour = false,
+    columns = 80,
     live = false,
     typed = ""
-  }: { attended?: boolean; colour?: boolean; live?: boolean; typed?: string } = {}
+  }: { attended?: boolean; colour?: boolean; columns?: number; live?: boolean; typed?: string } = {}
 ) {
   const config = yield* folder
   const keys = yield* Queue.unbounded<Uint8Array>()
@@ -47,6 +48,7 @@ export const make = Effect.fn("Typed.make")(function* (
       const screen = Screen.of({
         colour,
         live,
+        columns: Effect.succeed(columns),
         attended,
         out: (text) => {
           out += text

@@ -795,7 +795,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const before = yield* everything
           const refused = yield* Effect.flip(grow(10))
           assert.strictEqual(refused._tag, "VolumeConflict")
-          assert.strictEqual(refused.message, "volume 1 needs 6 GiB more on root@a, where 5 GiB are free")
+          assert.strictEqual(refused.message, "volume 1 (data) needs 6 GiB more on root@a, where 5 GiB are free")
           assert.deepStrictEqual(yield* everything, before)
           const { operation, volume } = yield* grow(9)
           assert.strictEqual(volume.size, 9)
@@ -858,7 +858,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           yield* end(growing.operation, {})
           const before = yield* everything
           const refused = yield* Effect.flip(snapshotOf(here.id))
-          assert.strictEqual(refused.message, "volume 1 needs 4 GiB more on root@a, where 3 GiB are free")
+          assert.strictEqual(refused.message, "volume 1 (data) needs 4 GiB more on root@a, where 3 GiB are free")
           assert.deepStrictEqual(yield* everything, before)
 
           const id = first.id
@@ -890,7 +890,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const tooLarge = yield* volumeAt(1, 6)
           const along = { ...attaching(vm.id), hostId: vm.hostId }
           const refused = yield* Effect.flip(change(tooLarge.id, along, vm.id))
-          assert.strictEqual(refused.message, "volume 2 needs 6 GiB more on root@b, where 5 GiB are free")
+          assert.strictEqual(refused.message, "volume 2 (data) needs 6 GiB more on root@b, where 5 GiB are free")
           assert.deepStrictEqual(yield* promised, [11, 1, 0, undefined])
           const { operation } = yield* change(id, along, vm.id)
           assert.deepStrictEqual(yield* promised, [6, 6, 0, undefined])
@@ -936,7 +936,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const refused = yield* Effect.flip(inventory.changeVolume(one.id, vm.id, Rules.attach))
           assert.strictEqual(
             refused.message,
-            `volume 15 cannot be attached to VM ${vm.id}, which has 14 volumes and room for no more: detach one first`
+            `volume 15 (data) cannot be attached to VM ${vm.id} (${vm.name}), which has 14 volumes and room for no more: detach one first`
           )
           // whoever decides wrongly is stopped by the table
           const before = yield* everything

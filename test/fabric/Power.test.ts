@@ -280,7 +280,10 @@ describe("the power of a VM", () => {
       yield* told("paused")
       yield* power((it) => it.pause(vmId))
       const rebooted = yield* Effect.flip(power((it) => it.reboot(vmId)))
-      assert.strictEqual(rebooted.message, "VM 1 is paused, so its guest hears nothing: resume it first, or reset it")
+      assert.strictEqual(
+        rebooted.message,
+        "VM 1 (web) is paused, so its guest hears nothing: resume it first, or reset it"
+      )
       const deaf = yield* Effect.flip(power((it) => it.shutDown(vmId)))
       assert.strictEqual(deaf._tag, "VmConflict")
       assert.include(deaf.message, "resume it first, or power it off")
@@ -299,10 +302,10 @@ describe("the power of a VM", () => {
       yield* power((it) => it.powerOff(vmId))
       const { pause, reboot, reset, resume } = yield* Power
       for (const act of [reset(vmId), resume(vmId), pause(vmId)]) {
-        assert.match(yield* refused(act), /^VM 1 is stopped.*: start it/)
+        assert.match(yield* refused(act), /^VM 1 \(web\) is stopped.*: start it/)
       }
       const error = yield* Effect.flip(reboot(vmId))
-      assert.strictEqual(error.message, "VM 1 is stopped: start it")
+      assert.strictEqual(error.message, "VM 1 (web) is stopped: start it")
       const late = yield* Effect.flip(reboot(vmId, { within: 0 }))
       assert.strictEqual(late.message, "within is 0: expected a whole number of seconds from 1 to 3600")
       assert.strictEqual((yield* Effect.flip(pause(Ids.VmId.make(7))))._tag, "VmNotFound")

@@ -90,7 +90,7 @@ describe("what is said of a VM", () => {
       const error = yield* Effect.flip(vms((it) => it.destroy(vmId)))
       assert.strictEqual(
         error.message,
-        'VM 1 is protected against destruction: lift that first (PATCH /api/v1/vms/1 with {"protected":false}, or vmfabric vm set 1 --unprotect)'
+        'VM 1 (web) is protected against destruction: lift that first (PATCH /api/v1/vms/1 with {"protected":false}, or vmfabric vm set 1 --unprotect)'
       )
       assert.strictEqual((yield* vms((it) => it.get(vmId))).state, "running")
       yield* vms((it) => it.change(vmId, { protected: false }))

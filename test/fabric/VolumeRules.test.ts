@@ -231,7 +231,7 @@ for (const [name, [rule, more, table]] of Object.entries(rules)) {
       const outcome = table[state]
       it(`${state}: ${typeof outcome === "string" ? `refused, it ${outcome}` : (outcome.operation?.kind ?? "nothing to do")}`, () => {
         const decision = rule(view({ volume: volumeIn(state), ...more }))
-        if (typeof outcome === "string") assert.strictEqual(refusal(decision), `volume 3 ${outcome}`)
+        if (typeof outcome === "string") assert.strictEqual(refusal(decision), `volume 3 (data) ${outcome}`)
         else assert.deepStrictEqual(right(decision), outcome)
       })
     }
@@ -251,8 +251,8 @@ describe("attach", () => {
     const held = (state: VolumeState) => volumeWith({ state, vmId: vm.id, target: "vdb" })
     assert.deepStrictEqual(right(Rules.attach(view({ volume: held("attached"), vm }))), nothing)
     for (const state of ["attaching", "detaching"] as const) {
-      const decision = Rules.attach(view({ volume: held(state), vm }))
-      assert.strictEqual(refusal(decision), "volume 3 is attached to VM 7: detach it first")
+      const decision = Rules.attach(view({ volume: held(state), vm, holder: vm }))
+      assert.strictEqual(refusal(decision), "volume 3 (data) is attached to VM 7 (web): detach it first")
     }
   })
 
@@ -273,7 +273,7 @@ describe("attach", () => {
     for (const state of ["creating", "destroying"] as const) {
       assert.strictEqual(
         refusal(Rules.attach(view({ vm: vmWith({ state }) }))),
-        `volume 3 cannot be attached to VM 7, which is ${state}`
+        `volume 3 (data) cannot be attached to VM 7 (web), which is ${state}`
       )
     }
   })
@@ -290,7 +290,7 @@ describe("attach", () => {
     assert.strictEqual(all.length, volumeSlots)
     assert.strictEqual(
       refusal(Rules.attach(view({ vm, neighbours: all }))),
-      "volume 3 cannot be attached to VM 7, which has 14 volumes and room for no more: detach one first"
+      "volume 3 (data) cannot be attached to VM 7 (web), which has 14 volumes and room for no more: detach one first"
     )
   })
 
@@ -315,7 +315,7 @@ describe("attach", () => {
       operation: { kind: "AttachVolume", vmId: vm.id, detail: { formerHost: hostId } }
     })
     const stays = (why: string) =>
-      `volume 3 is kept on host 1 and VM 7 runs on host 2: without Ceph a volume that ${why} stays on its host, ` +
+      `volume 3 (data) is kept on host 1 and VM 7 (web) runs on host 2: without Ceph a volume that ${why} stays on its host, ` +
       "so attach it to a VM there"
     const refused = (volume: Partial<Volume>) =>
       refusal(Rules.attach(view({ volume: volumeWith({ pristine: false, ...volume }), vm: elsewhere })))
@@ -331,7 +331,7 @@ describe("grow", () => {
     assert.deepStrictEqual(right(Rules.grow(4)(view())), nothing)
     assert.strictEqual(
       refusal(Rules.grow(3)(view())),
-      "volume 3 has 4 GiB and cannot shrink to 3: make a smaller one and copy"
+      "volume 3 (data) has 4 GiB and cannot shrink to 3: make a smaller one and copy"
     )
   })
 })
@@ -356,7 +356,7 @@ describe("snapshots and clones", () => {
     for (const [start, rule] of rulesFor(false)) {
       assert.strictEqual(
         refusal(rule(withClones(clone(8, "attached", "a"), clone(9, "deleted", "b"), clone(10, "creating", "c")))),
-        `volume 3 ${start}, from which volume 8 (a), volume 9 (b, in the trash), volume 10 (c) was made: ` +
+        `volume 3 (data) ${start}, from which volume 8 (a), volume 9 (b, in the trash), volume 10 (c) was made: ` +
           "destroy and purge that first"
       )
     }
@@ -367,7 +367,7 @@ describe("snapshots and clones", () => {
       assert.isTrue(Either.isRight(rule(withClones(clone(8, "available"), clone(9, "deleted")))))
       assert.strictEqual(
         refusal(rule(withClones(clone(8, "available", "a"), clone(9, "creating", "b")))),
-        `volume 3 ${start}, from which volume 9 (b) is being made: try again when that has ended`
+        `volume 3 (data) ${start}, from which volume 9 (b) is being made: try again when that has ended`
       )
     }
   })
@@ -382,7 +382,7 @@ describe("snapshots and clones", () => {
     })
     assert.strictEqual(
       refusal(Rules.destroy(90, false)(both)),
-      "volume 3 has snapshot 6 (tuesday), from which volume 8 (copy) was made: destroy and purge that first"
+      "volume 3 (data) has snapshot 6 (tuesday), from which volume 8 (copy) was made: destroy and purge that first"
     )
     assert.isTrue(Either.isRight(Rules.destroySnapshot(snapshotId, false)(both)))
     // what hangs on snapshots matters to nothing else
@@ -420,7 +420,7 @@ describe("snapshots and clones", () => {
       for (const power of ["running", "paused", "suspended", undefined] as const) {
         assert.strictEqual(
           refusal(of(state, true, power)),
-          `volume 3 is attached to VM 9, which is ${state}, and of a disk that is a file there is no copy of one moment then: ` +
+          `volume 3 (data) is attached to VM 9 (web), which is ${state}, and of a disk that is a file there is no copy of one moment then: ` +
             "shut that VM down or detach the volume first"
         )
       }
@@ -447,7 +447,7 @@ describe("snapshots and clones", () => {
     for (const power of ["running", "paused", "suspended"] as const) {
       assert.strictEqual(
         refusal(of("running", power)),
-        "volume 3 cannot be reverted while VM 9 runs with it: stop the VM or detach the volume first"
+        "volume 3 (data) cannot be reverted while VM 9 (web) runs with it: stop the VM or detach the volume first"
       )
     }
     for (const power of ["stopped", "crashed", "absent"] as const) assert.isTrue(Either.isRight(of("running", power)))
@@ -459,7 +459,10 @@ describe("snapshots and clones", () => {
     for (const state of VolumeState.literals) {
       const decision = Rules.clone({ volume: volumeIn(state), snapshot: snapshotWith("ready") })
       const outcome = table[state]
-      assert.strictEqual(refusal(decision), typeof outcome === "string" ? `volume 3 ${outcome}` : "allowed: undefined")
+      assert.strictEqual(
+        refusal(decision),
+        typeof outcome === "string" ? `volume 3 (data) ${outcome}` : "allowed: undefined"
+      )
     }
   })
 })

@@ -74,9 +74,9 @@ for (const ceph of [true, false]) {
           yield* World.agree(world)
 
           const shrunk = yield* Effect.flip(volumes.grow(made.id, 1))
-          assert.match(shrunk.message, /^volume 1 has 3 GiB and cannot shrink to 1/)
+          assert.match(shrunk.message, /^volume 1 \(data\) has 3 GiB and cannot shrink to 1/)
           const again = yield* Effect.flip(volumes.detach(made.id))
-          assert.strictEqual(again.message, "volume 1 is not attached")
+          assert.strictEqual(again.message, "volume 1 (data) is not attached")
         }).pipe(Effect.provide(world.life))
       })
     )
@@ -92,7 +92,7 @@ for (const ceph of [true, false]) {
           yield* volumes.attach(id, vm!.id)
           assert.match(
             (yield* Effect.flip(volumes.destroy(id))).message,
-            /^volume 1 is attached to VM 1: detach it first$/
+            /^volume 1 \(data\) is attached to VM 1 \(.*\): detach it first$/
           )
           yield* vms.destroy(vm!.id)
           assert.deepInclude(yield* volumes.get(id), { state: "available", vmId: null })
@@ -192,7 +192,7 @@ for (const ceph of [true, false]) {
             })
             assert.strictEqual(asked.filter((one) => one._tag === "Right").length, 1)
             const lost = asked.flatMap((one) => (one._tag === "Left" ? [one.left.message] : []))
-            assert.match(lost.join(), /^volume 1 is attached to VM \d: detach it first$/)
+            assert.match(lost.join(), /^volume 1 \(wanted\) is attached to VM \d \(.*\): detach it first$/)
             yield* volumes.detach(id)
           }
           yield* World.agree(world)
@@ -387,7 +387,7 @@ describe("volumes on the hosts", () => {
         const error = yield* Effect.flip(volumes.attach(away.id, two!.id))
         assert.match(
           error.message,
-          /is kept on host \d and VM \d runs on host \d: without Ceph a volume that has been used stays on its host/
+          /is kept on host \d and VM \d \(.*\) runs on host \d: without Ceph a volume that has been used stays on its host/
         )
         yield* World.agree(world)
       }).pipe(Effect.provide(world.life))

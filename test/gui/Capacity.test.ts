@@ -54,14 +54,14 @@ describe.skipIf(Browsers.isMissing)("instance types (needs chromium)", () => {
       await page.getByLabel("Root disk in GiB").fill("0")
       await page.getByText("As commands").click()
       await page.getByText("vmfabric type create --cpu 3 --ram 1536 --disk 0").waitFor()
-      await submit(page, "Create")
+      await submit(page, "Create instance type")
       await page
         .getByRole("alert")
         .getByText(/a whole number from 1 to 1048576/)
         .waitFor()
       await look(page, "types-refused")
       await page.getByLabel("Root disk in GiB").fill("7")
-      const create = page.getByRole("dialog").getByRole("button", { name: "Create" })
+      const create = page.getByRole("dialog").getByRole("button", { name: "Create instance type" })
       const required = (number: number) => page.getByRole("group", { name: `Requirement ${number}` })
       for (const number of [1, 2]) {
         await page.getByRole("button", { name: "Require a label of hosts" }).click()
@@ -76,7 +76,7 @@ describe.skipIf(Browsers.isMissing)("instance types (needs chromium)", () => {
       await page
         .getByText(`vmfabric type create --cpu 3 --ram 1536 --disk 7 --requires 'host.virt=kvm,"q, w"'`)
         .waitFor()
-      await submit(page, "Create")
+      await submit(page, "Create instance type")
       await row(page, "3 vCPUs, 1.5 GiB").getByText('host.virt=kvm,"q, w"').waitFor()
       const made = decodeTypes((await gui().ask("GET", "/instance-types")).answer).items.find(({ cpu }) => cpu === 3)
       assert.deepInclude(

@@ -102,7 +102,7 @@ describe.skipIf(Browsers.isMissing)("a VM's NICs (needs chromium)", () => {
     const id = await gui().made("carded")
     const [first] = (await vmOf(id)).nics
     await assertAt(`/vms/${id}`, async (page) => {
-      const nics = page.getByRole("region", { name: "Network cards" })
+      const nics = page.getByRole("region", { name: "NICs" })
       await nics.getByRole("button", { name: "Add NIC…" }).click()
       const dialog = page.getByRole("dialog", { name: "Add a NIC to carded" })
       await dialog.getByLabel("Network", { exact: true }).selectOption("default")

@@ -88,11 +88,11 @@ describe.skipIf(Browsers.isMissing)("networks (needs chromium)", () => {
   it("tell on which hosts they are and which VMs use them; a host that was added is given one, and rid of it", async () => {
     await assertAt("/networks", async (page) => {
       await page.getByText("All hosts here are of the machine file").waitFor()
-      assert.isTrue(await page.getByRole("button", { name: "Create network" }).isDisabled())
+      assert.isTrue(await page.getByRole("button", { name: "Add network" }).isDisabled())
       await page.getByRole("row").filter({ hasText: "default" }).getByText("on 3 hosts").waitFor()
       await look(page, "networks")
       const { id } = decodeHost((await ask("POST", "/hosts", { address: { user: "root", host: "192.0.2.9" } })).answer)
-      await page.getByRole("button", { name: "Create network" }).click()
+      await page.getByRole("button", { name: "Add network" }).click()
       await page.getByLabel("Name", { exact: true }).fill("lan")
       await page.getByLabel("Bridge", { exact: true }).fill("br 0")
       await submit(page, "Add network")

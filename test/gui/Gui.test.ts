@@ -234,6 +234,43 @@ describe.skipIf(Browsers.isMissing)("VMs (needs chromium)", () => {
     )
   })
 
+  it("have no column in which nothing stands, until something does; then it stays, for nothing is to jump", async () => {
+    const window = await gui().opened()
+    // what is read anew of one is as it is
+    await window.route(/\/api\/v1\/vms\?(?!.*ids=)/, async (route) => {
+      const response = await route.fetch()
+      const { items, ...rest } = decodePage(await response.json())
+      await route.fulfill({ response, json: { ...rest, items: items.map((vm) => ({ ...vm, tags: [], owner: null })) } })
+    })
+    await assertAt(
+      "/vms",
+      async (page) => {
+        await isLive(page)
+        await page.getByRole("row").filter({ hasText: "standing-1" }).first().waitFor()
+        const heads = () => page.locator(".table.vms .thead [role=columnheader]").allTextContents()
+        const bare = ["", "Name ↑", "State", "Host", "vCPUs", "Memory", "Actions"]
+        assert.deepStrictEqual(await heads(), bare)
+        // as wide as the table: no column is without its head
+        const ends = await page.locator(".table.vms .thead .tr > :last-child").boundingBox()
+        const table = await page.locator(".table.vms").boundingBox()
+        assert(ends !== null && table !== null)
+        assert.closeTo(ends.x + ends.width, table.x + table.width, 24)
+        await look(page, "vms-bare")
+        const tag = page.getByRole("columnheader", { name: "Tags" })
+        await gui().ask("PATCH", "/vms/3", { tags: ["prod"] })
+        await tag.waitFor()
+        await gui().ask("PATCH", "/vms/3", { tags: [] })
+        await page.getByLabel("Search VMs").fill("standing-2")
+        await page.waitForURL(/q=standing-2/)
+        assert.isTrue(await tag.isVisible())
+        await page.reload()
+        await page.getByRole("row").filter({ hasText: "standing-2" }).first().waitFor()
+        assert.deepStrictEqual(await heads(), bare)
+      },
+      window
+    )
+  })
+
   it("are searched and filtered by the address, which keeps what was typed", () =>
     assertAt("/vms?q=standing-1&state=running", async (page) => {
       const search = page.getByLabel("Search VMs")

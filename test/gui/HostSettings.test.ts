@@ -97,6 +97,14 @@ describe("a host's settings", () => {
     ])
   })
 
+  it("of an address that some resolvers would take for another one are told, too", () => {
+    const wrong = (host: string) => HostSettings.wrongIn({ ...HostSettings.unsaidHost, host }).host
+    for (const host of ["256.1.1.1", "10.0.0", "010.0.0.1", "1::2::3", "a..b", "0x7f"])
+      assert.isString(wrong(host), host)
+    for (const host of ["10.0.0.5", "h4", "h4.example", "fe80::1", "2001:db8::7", "1a.2b"])
+      assert.isUndefined(wrong(host), host)
+  })
+
   it("that cannot be are told at their fields, in the API's words", () => {
     assert.deepStrictEqual(HostSettings.wrongIn(before), {})
     // nothing was typed yet

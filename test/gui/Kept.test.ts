@@ -81,7 +81,7 @@ describe.skipIf(Browsers.isMissing)("dialogs (needs chromium)", () => {
 
   it("keep what is told once until it is said to be had", () =>
     gui().assertAt("/settings/webhooks", async (page) => {
-      await page.getByRole("button", { name: "New webhook" }).first().click()
+      await page.getByRole("button", { name: "Create webhook" }).first().click()
       await page.getByLabel("Address").fill("https://receiver.example/hooks")
       await submit(page, "Create webhook")
       const told = page.getByText("Copy it now: it is not told again.")
@@ -187,7 +187,7 @@ describe.skipIf(Browsers.isMissing)("a session that ends (needs chromium)", () =
     const made = await context.request.post(`${url}/api/v1/users`, { data: { name: "bob", role: "admin", password } })
     assert.strictEqual(made.status(), 201, await made.text())
 
-    await page.getByRole("button", { name: "New user" }).click()
+    await page.getByRole("button", { name: "Create user" }).click()
     await page.getByLabel("Name", { exact: true }).fill("eve")
     await end()
     await hasFocus(page, "Password")

@@ -107,6 +107,12 @@ describe.skipIf(Browsers.isMissing)("volumes (needs chromium)", () => {
       await page.getByRole("link", { name: "Revert volume" }).first().waitFor()
       await page.goto(`${gui().url}/ui/volumes?q=copy`)
       await row(page, "copy").getByText("available").waitFor()
+      await page.getByRole("link", { name: "copy", exact: true }).click()
+      await page
+        .getByRole("definition")
+        .filter({ hasText: /^snapshot monday of base$/ })
+        .getByRole("link", { name: "base" })
+        .waitFor()
       // not while a running VM has it, in the API's words
       const user = await gui().made("user")
       assert.strictEqual((await gui().ask("POST", `/volumes/${volumeId}/attach`, { vm: user })).status, 200)

@@ -30,7 +30,7 @@ const maintained = ({ ask }: Gui, maintenance: boolean, ...hosts: ReadonlyArray<
 
 const rule = async (page: Page, kind: string) => {
   await page.getByText("Where it has to be: groups and rules").click()
-  await page.getByRole("button", { name: "Add a rule" }).click()
+  await page.getByRole("button", { name: "Add rule" }).click()
   await page.getByLabel("What", { exact: true }).selectOption(kind)
 }
 

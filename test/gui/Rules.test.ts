@@ -117,7 +117,7 @@ describe.skipIf(Browsers.isMissing)("a VM's rules (needs chromium)", () => {
       await dialog.getByRole("button", { name: "Remove rule 3" }).click()
       // and the other kinds
       const added = async (number: number, kind: string) => {
-        await dialog.getByRole("button", { name: "Add a rule" }).click()
+        await dialog.getByRole("button", { name: "Add rule" }).click()
         await rule(number).getByLabel("What", { exact: true }).selectOption(kind)
         return rule(number)
       }

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { BrowserContext, Page } from "playwright-core"
 import * as Browsers from "./Browser.ts"
-import { choose, type Gui, heading, served } from "./Harness.ts"
+import { choose, type Gui, heading, served, submit } from "./Harness.ts"
 import { look } from "./Look.ts"
 
 const password = "correct horse battery staple"
@@ -78,12 +78,12 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
     await untouched.assertAt("/settings", async (page) => {
       await heading(page, "Settings")
       await page.getByText("there is no user yet").waitFor()
-      assert.isTrue(await page.getByRole("button", { name: "New token" }).isDisabled())
+      assert.isTrue(await page.getByRole("button", { name: "Create token" }).isDisabled())
       await look(page, "settings-nobody")
       await page.getByRole("link", { name: "Create the first user" }).click()
-      await page.getByRole("button", { name: "New user" }).click()
+      await page.getByRole("button", { name: "Create user" }).click()
       await page.getByLabel("Name").fill("ada")
-      const create = page.getByRole("button", { name: "Create user", exact: true })
+      const create = page.getByRole("dialog").getByRole("button", { name: "Create user", exact: true })
       assert.isTrue(await create.isDisabled())
       await page.getByLabel("Password").fill("short")
       await create.click()
@@ -116,7 +116,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
         ["vic", "viewer", password],
         ["ci", "operator", ""]
       ] as const) {
-        await page.getByRole("button", { name: "New user" }).click()
+        await page.getByRole("button", { name: "Create user" }).click()
         await page.getByLabel("Name").fill(name)
         await page.getByLabel("Role", { exact: true }).selectOption(role)
         await page.getByLabel("Password").fill(word)
@@ -127,7 +127,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
           assert.include(commands, "user create ola --role operator --password-file PASSWORD_FILE")
           assert.notInclude(commands, word)
         }
-        await page.getByRole("button", { name: "Create user", exact: true }).click()
+        await submit(page, "Create user")
         await page.getByRole("row", { name: new RegExp(`^${name} ${role}`) }).waitFor()
       }
       await page.getByRole("row", { name: /^ci/ }).getByText("no: only tokens").waitFor()
@@ -242,7 +242,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
 
   it("a user has a quota, which is seen by them and by admins, and what it does not allow is said where it is asked for", () =>
     assertAt("/users", async (page) => {
-      await page.getByRole("button", { name: "New user" }).click()
+      await page.getByRole("button", { name: "Create user" }).click()
       await page.getByLabel("Name").fill("quinn")
       await page.getByLabel("Role", { exact: true }).selectOption("operator")
       await page.getByLabel("Password").fill(password)
@@ -255,7 +255,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
         )
         .waitFor()
       await look(page, "user-new-quota")
-      await page.getByRole("button", { name: "Create user", exact: true }).click()
+      await submit(page, "Create user")
       await page
         .getByRole("row", { name: /^quinn operator/ })
         .getByText("0 of 2 VMs, 0 GiB of 50 GiB of volumes")
@@ -315,14 +315,14 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
 
   it("a token of a narrower role is told once, opens the door, and is revoked", () =>
     assertAt("", async (page) => {
-      await page.getByRole("button", { name: "New token" }).click()
+      await page.getByRole("button", { name: "Create token" }).click()
       await page.getByLabel("What it is for").fill("nightly")
       await page.getByLabel("What it may").selectOption("viewer")
       await page.getByLabel("For how long").selectOption("30")
       await look(page, "token-new")
       await page.getByText("As commands").click()
       await page.getByText("vmfabric token create --name nightly --role viewer --days 30").waitFor()
-      await page.getByRole("button", { name: "Create token", exact: true }).click()
+      await submit(page, "Create token")
       await page.getByText("Copy it now").waitFor()
       await look(page, "token-secret")
       const secret = await told(page, /Token nightly/)
@@ -351,7 +351,7 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
         await heading(page, "API tokens", 2)
         assert.strictEqual(await page.getByRole("link", { name: "Users" }).count(), 0)
         assert.strictEqual(await page.getByRole("link", { name: "Download a backup" }).count(), 0)
-        await page.getByRole("button", { name: "New token" }).click()
+        await page.getByRole("button", { name: "Create token" }).click()
         await page.getByLabel("What it may").waitFor()
         assert.deepStrictEqual(await page.getByLabel("What it may").locator("option").allTextContents(), ["viewer"])
         await page.getByText(/^viewer: sees everything but secrets\. Never more/).waitFor()
@@ -385,16 +385,16 @@ describe.skipIf(Browsers.isMissing)("settings (needs chromium)", () => {
       receiver.answers = 204
       receiver.got = 0
       await page.getByText("No webhooks yet").waitFor()
-      await page.getByRole("button", { name: "New webhook" }).click()
+      await page.getByRole("button", { name: "Create webhook" }).click()
       await page.getByLabel("Address").fill("not a url")
-      await page.getByRole("button", { name: "Create webhook", exact: true }).click()
+      await submit(page, "Create webhook")
       await page.getByRole("alert").getByText("Address cannot be used").waitFor()
       await page.getByLabel("Address").fill(`${receiver.url}/hooks`)
       await page.getByLabel("All events").uncheck()
-      assert.isTrue(await page.getByRole("button", { name: "Create webhook", exact: true }).isDisabled())
+      assert.isTrue(await page.getByRole("dialog").getByRole("button", { name: "Create webhook" }).isDisabled())
       await page.getByLabel("vm.created").check()
       await look(page, "webhook-new")
-      await page.getByRole("button", { name: "Create webhook", exact: true }).click()
+      await submit(page, "Create webhook")
       assert.match(await told(page, /secret of webhook/), /^whsec_/)
       const card = page.getByRole("region", { name: "Webhook 1" })
       await card.getByText("vm.created").waitFor()

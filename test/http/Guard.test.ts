@@ -774,6 +774,7 @@ describe("a method that a path does not have", () => {
           ["/api/v1/vms/1", "GET, HEAD, PATCH, DELETE"],
           ["/api/v1/vms?limit=1", "GET, HEAD, POST"],
           ["/api/v1/vms/1/start", "POST"],
+          ["/api/v1/vms/batch", "POST"],
           ["/vm/list", "GET, HEAD, POST"],
           ["/volume/destroy?volumeid=7", "GET, POST"],
           ["/metrics", "GET, HEAD"]
@@ -788,6 +789,11 @@ describe("a method that a path does not have", () => {
             assert.notInclude(words, "%")
             if (path.startsWith("/api/")) assert.strictEqual(body.code, "method_not_allowed")
           }
+        }
+        // what is not asked of a VM is not asked of one called so
+        for (const method of ["GET", "PATCH", "DELETE"]) {
+          const answer = yield* ask(method, "/api/v1/vms/batch", { headers })
+          assert.deepStrictEqual([answer.status, answer.headers["allow"]], [405, "POST"], method)
         }
         for (const path of ["/api/v1/nothing", "/nothing"]) {
           const { status, text } = yield* ask("TRACE", path, { headers })

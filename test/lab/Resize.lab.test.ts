@@ -33,7 +33,7 @@ describe("another size on a real host", () => {
         yield* guestReady(host, id)
         const [, before = 0] = yield* sizeInside(id)
         const refused = yield* Effect.flip(vms.resize(id, InstanceTypeId.make(3)))
-        assert.strictEqual(refused.message, `VM ${id} is running: shut it down, and resize it then`)
+        assert.strictEqual(refused.message, `VM ${id} (web) is running: shut it down, and resize it then`)
         const power = yield* Power
         yield* power.shutDown(id, { within: 120 })
         yield* vms.resize(id, InstanceTypeId.make(3))

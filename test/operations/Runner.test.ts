@@ -708,7 +708,7 @@ describe("the operations' runner", () => {
       const error = yield* failing(given)
       assert.strictEqual(
         error.message,
-        "volume 3 cannot be reverted while VM 7 runs with it: stop the VM or detach the volume first"
+        "volume 3 (data) cannot be reverted while VM 7 (test_vm) runs with it: stop the VM or detach the volume first"
       )
       assert.deepStrictEqual(yield* driven({ ...given, presence: { live: null, persistent: true } }), [
         "revert on h1 to 5",

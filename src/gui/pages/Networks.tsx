@@ -101,7 +101,7 @@ const NewNetwork = ({
   const is = settings.value.networks[name]
   return (
     <FormDialog
-      title={given === "" ? "New network" : `${given} on another host`}
+      title={given === "" ? "Add a network" : `${given} on another host`}
       button="Add network"
       action={changeOf(settings, name === "" ? "NAME" : name, { kind, name: what === "" ? "br0" : what })}
       ready={name !== "" && what !== "" && is === undefined && settings.isRead}
@@ -180,7 +180,7 @@ const AddButton = ({ name }: { readonly name?: string }) => {
           )
         }
       >
-        {name === undefined ? "Create network" : "Add to a host"}
+        {name === undefined ? "Add network" : "Add to a host"}
       </button>
     </>
   )

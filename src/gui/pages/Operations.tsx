@@ -115,7 +115,8 @@ const columns: ReadonlyArray<Column<Operation>> = [
     className: "extra",
     tone: "quiet",
     title: whyOf,
-    shown: whyOf
+    shown: whyOf,
+    isBlank: (one) => whyOf(one) === ""
   },
   {
     key: "by",
@@ -123,7 +124,8 @@ const columns: ReadonlyArray<Column<Operation>> = [
     className: "extra",
     tone: "quiet",
     title: (one) => byWhomAndWhy(one) ?? "",
-    shown: (one) => byWhom(one) ?? ""
+    shown: (one) => byWhom(one) ?? "",
+    isBlank: (one) => byWhom(one) === null
   },
   {
     key: "begun",
@@ -211,7 +213,7 @@ export const Operations = (): ReactNode => {
           <p>Whatever takes time is an operation: it is begun once, and driven to an end.</p>
           {hasMore ? older : null}
           <Link to={isNone ? "/vms/new" : "/operations"} className="button">
-            {isNone ? "Create a VM" : "Show all"}
+            {isNone ? "Create VM" : "Show all"}
           </Link>
         </Empty>
       ) : (

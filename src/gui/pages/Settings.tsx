@@ -87,7 +87,7 @@ const NewTokenDialog = ({
     })
   }
   return (
-    <FormDialog title="New token" button="Create token" action={action} ready={name !== ""} onClose={onClose}>
+    <FormDialog title="Create a token" button="Create token" action={action} ready={name !== ""} onClose={onClose}>
       <TextField
         label="What it is for"
         hint="As in: nightly builds"
@@ -208,7 +208,7 @@ const Tokens = ({ me, owners }: { readonly me: typeof Me.Type; readonly owners: 
               ))
             }
           >
-            New token
+            Create token
           </button>
         </div>
       </div>

@@ -167,8 +167,8 @@ const NewType = ({ onClose, onDone }: { readonly onClose: () => void; readonly o
   const [form, setForm] = useState<Form>({ cpu: "2", memory: "4", disk: "20", requires: [] })
   return (
     <FormDialog
-      title="New instance type"
-      button="Create"
+      title="Create an instance type"
+      button="Create instance type"
       action={creation(form)}
       ready={
         amounts.every(({ key }) => form[key].trim() !== "") &&

@@ -87,7 +87,7 @@ const NewUserDialog = ({
   }
   return (
     <FormDialog
-      title="New user"
+      title="Create a user"
       button="Create user"
       labels={fieldLabels}
       action={action}
@@ -378,7 +378,7 @@ const All = ({ users }: { readonly users: ReadonlyArray<User> }) => {
               ))
             }
           >
-            New user
+            Create user
           </button>
         </div>
       </div>

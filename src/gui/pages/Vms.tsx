@@ -11,7 +11,7 @@ import type { HostId, VmId } from "../../domain/Ids.ts"
 import { BulkBar } from "../parts/Bulk.tsx"
 import { CheckField, Filter, SearchField } from "../parts/Field.tsx"
 import { linesOf } from "../parts/Labels.ts"
-import { type Head, type Row, RowTable } from "../parts/Table.tsx"
+import { type Head, type Row, RowTable, useFilled } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
 import { OwnerFilter } from "../parts/OwnerFilter.tsx"
 import { Empty, Loading, State, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
@@ -26,6 +26,8 @@ interface Column {
   readonly by?: (vm: Vm, host: string) => string | number
   readonly shown: (vm: Vm, host: string) => ReactNode
   readonly className?: string
+  /** one of which this is so of each VM is not shown */
+  readonly isBlank?: (vm: Vm) => boolean
 }
 
 const columns: ReadonlyArray<Column> = [
@@ -57,7 +59,8 @@ const columns: ReadonlyArray<Column> = [
     name: "Owner",
     by: ({ owner = null }) => owner ?? "",
     shown: ({ owner = null }) => <span className="quiet">{owner ?? "–"}</span>,
-    className: "extra extra-wide"
+    className: "extra extra-wide",
+    isBlank: ({ owner = null }) => owner === null
   },
   {
     key: "cpu",
@@ -81,7 +84,8 @@ const columns: ReadonlyArray<Column> = [
         {tags.join(", ")}
       </span>
     ),
-    className: "extra"
+    className: "extra",
+    isBlank: ({ tags }) => tags.length === 0
   },
   { key: "actions", name: <span className="sr">Actions</span>, shown: (vm) => <VmMenu vm={vm} /> }
 ]
@@ -110,7 +114,13 @@ const sortOf = (sort = "name") => {
 }
 
 /** Not made within a page: it is kept for as long as its VM is as it is, and what is within holds on to everything of the moment it was drawn at. */
-const rowOf = (vm: Vm, host: string, checked: boolean, toggle: (id: VmId, on: boolean) => void): Row => ({
+const rowOf = (
+  vm: Vm,
+  host: string,
+  checked: boolean,
+  filled: ReadonlySet<string>,
+  toggle: (id: VmId, on: boolean) => void
+): Row => ({
   key: String(vm.id),
   cells: [
     {
@@ -125,7 +135,9 @@ const rowOf = (vm: Vm, host: string, checked: boolean, toggle: (id: VmId, on: bo
         />
       )
     },
-    ...columns.map(({ className = "", key, shown }) => ({ key, className, shown: shown(vm, host) }))
+    ...columns.flatMap(({ className = "", key, shown }) =>
+      filled.has(key) ? [{ key, className, shown: shown(vm, host) }] : []
+    )
   ]
 })
 
@@ -198,7 +210,10 @@ export const Vms = (): ReactNode => {
     ),
     className: "choose"
   }
-  const heads = columns.map(({ by, className = "", key, name }): Head => {
+  // of all VMs, so that no column goes when some of them are searched
+  const filled = useFilled(columns, vms.values())
+  const shownColumns = columns.filter(({ key }) => filled.has(key))
+  const heads = shownColumns.map(({ by, className = "", key, name }): Head => {
     const order = key !== sort.key ? null : sort.descending ? "descending" : "ascending"
     const next = `${order === "ascending" ? "-" : ""}${key}`
     return {
@@ -212,7 +227,12 @@ export const Vms = (): ReactNode => {
     }
   })
   // what is as it was is not drawn again
-  const drawn = useRef(new WeakMap<Vm, { readonly host: string; readonly checked: boolean; readonly row: Row }>())
+  const drawn = useRef(
+    new WeakMap<
+      Vm,
+      { readonly host: string; readonly checked: boolean; readonly filled: ReadonlySet<string>; readonly row: Row }
+    >()
+  )
   const rowAt = (index: number): Row | undefined => {
     const id = found[index]
     const vm = id === undefined ? undefined : vms.get(id)
@@ -220,9 +240,9 @@ export const Vms = (): ReactNode => {
     const host = nameOf(hosts, vm.hostId)
     const checked = ids.has(vm.id)
     const before = drawn.current.get(vm)
-    if (before?.host === host && before.checked === checked) return before.row
-    const row = rowOf(vm, host, checked, toggle)
-    drawn.current.set(vm, { host, checked, row })
+    if (before?.host === host && before.checked === checked && before.filled === filled) return before.row
+    const row = rowOf(vm, host, checked, filled, toggle)
+    drawn.current.set(vm, { host, checked, filled, row })
     return row
   }
   const there = vms.size + coming.vms
@@ -283,7 +303,14 @@ export const Vms = (): ReactNode => {
           </Link>
         </Empty>
       ) : (
-        <RowTable kind="vms" label="VMs" heads={[chooser, ...heads]} length={found.length} rowAt={rowAt} />
+        <RowTable
+          kind="vms"
+          without={columns.flatMap(({ key }) => (filled.has(key) ? [] : [key]))}
+          label="VMs"
+          heads={[chooser, ...heads]}
+          length={found.length}
+          rowAt={rowAt}
+        />
       )}
     </div>
   )

@@ -3,13 +3,15 @@
  *
  * @since 0.7.0
  */
+import { Result } from "@effect-atom/atom-react"
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { type ReactNode, useState } from "react"
 import type { Volume } from "../../api/Volumes.ts"
+import type { SnapshotId } from "../../domain/Ids.ts"
 import { VolumeState } from "../../domain/Volume.ts"
 import { compared } from "../state/Found.ts"
 import { useRead } from "../state/Read.ts"
-import { snapshotsAtom } from "../state/Snapshots.ts"
+import { keptAtom, snapshotsAtom } from "../state/Snapshots.ts"
 import type { Snapshot } from "../state/Live.ts"
 import { useAbove } from "../parts/Above.tsx"
 import type { Snapshot as Kept } from "../../api/Snapshots.ts"
@@ -32,7 +34,7 @@ const NewVolumeDialog = ({ onClose }: { readonly onClose: () => void }) => {
   const wanted = Number(size)
   return (
     <FormDialog
-      title="New volume"
+      title="Create a volume"
       button="Create volume"
       labels={{ name: "Name", size: "Size in GiB" }}
       action={createVolume(name, wanted)}
@@ -98,7 +100,8 @@ const columns = (snapshot: Snapshot): ReadonlyArray<VolumeColumn> => [
     by: (volume) => holderOf(volume, snapshot) ?? "",
     className: "extra",
     title: (volume) => holderOf(volume, snapshot) ?? "",
-    shown: (volume) => <Holder volume={volume} snapshot={snapshot} />
+    shown: (volume) => <Holder volume={volume} snapshot={snapshot} />,
+    isBlank: ({ vmId }) => vmId === null
   },
   {
     key: "kept",
@@ -369,7 +372,7 @@ export const OneVolume = (): ReactNode => {
             <dt>Kept</dt>
             <dd>{keptOn(volume, snapshot)}</dd>
             <dt>Made from</dt>
-            <dd>{snapshotId === null ? "nothing: it was empty" : `snapshot ${snapshotId}`}</dd>
+            <dd>{snapshotId === null ? "nothing: it was empty" : <Origin id={snapshotId} />}</dd>
             <Owner of={volume} />
             <dt>Serial</dt>
             <dd>
@@ -391,6 +394,27 @@ export const OneVolume = (): ReactNode => {
         </ul>
       </section>
     </div>
+  )
+}
+
+/** The snapshot that a volume was made from; that it is called by its id meanwhile moves nothing. */
+const Origin = ({ id }: { readonly id: SnapshotId }) => {
+  const read = useRead(keptAtom(id), [])
+  const { volumes } = useSnapshot()
+  if (!Result.isSuccess(read)) return `snapshot ${id}`
+  const { name, volumeId } = read.value
+  const of = volumes.get(volumeId)
+  return (
+    <>
+      snapshot {name} of{" "}
+      {of === undefined ? (
+        `volume ${volumeId}`
+      ) : (
+        <Link to="/volumes/$id" params={{ id: String(volumeId) }}>
+          {of.name}
+        </Link>
+      )}
+    </>
   )
 }
 

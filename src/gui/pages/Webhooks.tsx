@@ -127,7 +127,7 @@ const NewWebhookDialog = ({
   }
   return (
     <FormDialog
-      title="New webhook"
+      title="Create a webhook"
       labels={labels}
       action={action}
       ready={isSaid(form)}
@@ -432,7 +432,7 @@ const All = ({ webhooks }: { readonly webhooks: ReadonlyArray<Webhook> }) => {
             className="button primary"
             onClick={() => open((close) => <NewWebhookDialog onClose={close} onDone={refresh} onMade={setSealed} />)}
           >
-            New webhook
+            Create webhook
           </button>
         </div>
       </div>

@@ -212,7 +212,7 @@ export const NicFields = ({
         disabled={nics.length >= nicSlots}
         onClick={() => put([...nics, { key: nextKey(nics), ...blank }])}
       >
-        {nics.length === 0 ? "Add a NIC" : "Add another NIC"}
+        {nics.length === 0 ? "Add NIC" : "Add another NIC"}
       </button>
       {nics.length === 0 ? <span className="quiet">It gets no network.</span> : null}
     </div>

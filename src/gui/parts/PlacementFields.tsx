@@ -389,7 +389,7 @@ export const PlacementFields = ({
           disabled={rules.length >= most.rules}
           onClick={() => put({ group, rules: [...rules, blank] })}
         >
-          Add a rule
+          Add rule
         </button>
       </div>
     </>

@@ -10,7 +10,7 @@ import { TextField } from "./Field.tsx"
 import { rebased } from "./Rebased.ts"
 import { count, gibibytes, mebibytes } from "./Words.ts"
 
-/** What is filled in; empty: as much as there is. @since 0.9.0 @category models */
+/** What is filled in, of memory in GiB; empty: as much as there is. @since 0.9.0 @category models */
 export type Limits = Readonly<Record<Quota.Name, string>>
 
 /** What a view has of it. @since 0.9.0 @category models */
@@ -20,7 +20,7 @@ export type Held = Pick<User, "exceeded" | "quota" | "used">
 export const labels: Readonly<Record<Quota.Name, string>> = {
   vms: "VMs",
   cpu: "vCPUs",
-  ram: "Memory in MiB",
+  ram: "Memory in GiB",
   volumes: "Volumes",
   volumeSize: "GiB of volumes"
 }
@@ -33,22 +33,33 @@ const each = <A,>(of: (name: Quota.Name) => A) => ({
   volumeSize: of("volumeSize")
 })
 
+/** Of memory a GiB, as people say it, in MiB, as the API and the command line do; all else is one in both. */
+const units: Readonly<Record<Quota.Name, number>> = { vms: 1, cpu: 1, ram: 1024, volumes: 1, volumeSize: 1 }
+
 /** @since 0.9.0 @category constructors */
 export const limitsOf = (quota: Quota.Quota = Quota.unlimited): Limits =>
-  each((name) => (quota[name] === null ? "" : String(quota[name])))
+  each((name) => {
+    const limit = quota[name]
+    return limit === null ? "" : String(limit / units[name])
+  })
 
-/** Null: no limit; undefined: that is none. */
-const limitOf = (text: string): number | null | undefined =>
-  text.trim() === "" ? null : /^[0-9]{1,15}$/.test(text.trim()) ? Number(text) : undefined
+/** As the API has it, of memory to the MiB. Null: no limit; undefined: that is none. */
+const limitOf = (name: Quota.Name, text: string): number | null | undefined => {
+  const said = text.trim()
+  if (said === "") return null
+  const isAmount = name === "ram" ? /^[0-9]{1,12}(\.[0-9]{1,10})?$/.test(said) : /^[0-9]{1,15}$/.test(said)
+  return isAmount ? Math.round(Number(said) * units[name]) : undefined
+}
 
 /** Whether all that is filled in can be. @since 0.9.0 @category predicates */
-export const areLimits = (limits: Limits): boolean => Quota.names.every((name) => limitOf(limits[name]) !== undefined)
+export const areLimits = (limits: Limits): boolean =>
+  Quota.names.every((name) => limitOf(name, limits[name]) !== undefined)
 
 /** What becomes different. @since 0.9.0 @category conversions */
 export const changeOf = (limits: Limits, before: Quota.Quota = Quota.unlimited): Quota.Change =>
   Object.fromEntries(
     Quota.names.flatMap((name) => {
-      const limit = limitOf(limits[name])
+      const limit = limitOf(name, limits[name])
       return limit === undefined || limit === before[name] ? [] : [[name, limit]]
     })
   )
@@ -70,7 +81,7 @@ const quantity = (name: Quota.Name, amount: number): string =>
 const plain: Readonly<Record<Quota.Name, string>> = {
   vms: "VMs",
   cpu: "vCPUs",
-  ram: "MiB of memory",
+  ram: "GiB of memory",
   volumes: "volumes",
   volumeSize: "GiB of volumes"
 }
@@ -125,10 +136,12 @@ export const QuotaFields = ({
     <p className="quiet small">What is left empty is not limited. VMs and volumes count for whoever had them made.</p>
     <div className="pair">
       {Quota.names.map((name) => {
-        const limit = limitOf(limits[name])
+        const limit = limitOf(name, limits[name])
         const wrong =
           limit === undefined
-            ? "A whole number, or nothing."
+            ? name === "ram"
+              ? "A number of GiB, as in 64 or 0.5, or nothing."
+              : "A whole number, or nothing."
             : limit !== null && used !== undefined && used[name] > limit
               ? "Less than they have: it stays, and there can be no more of it."
               : null
@@ -140,6 +153,7 @@ export const QuotaFields = ({
             wrong={wrong}
             type="number"
             min={0}
+            {...(name === "ram" ? { step: "any" } : {})}
             value={limits[name]}
             onChange={(value) => onChange({ ...limits, [name]: value })}
           />

@@ -18,6 +18,36 @@ export interface Head {
   readonly order?: "ascending" | "descending" | null
 }
 
+/**
+ * Keys of the columns that have something in some row, and of all whose `isBlank` is absent. One that had something stays for as long as the table is
+ * there: nothing jumps while rows come and go and are searched. The same set for as long as it has the same in it.
+ *
+ * @since 0.15.0 @category hooks
+ */
+export const useFilled = <A,>(
+  columns: ReadonlyArray<{ readonly key: string; readonly isBlank?: ((one: A) => boolean) | undefined }>,
+  rows: Iterable<A>
+): ReadonlySet<string> => {
+  const filled = useRef<ReadonlySet<string>>(new Set())
+  const open = new Map(
+    columns.flatMap(({ isBlank, key }) => (filled.current.has(key) ? [] : [[key, isBlank] as const]))
+  )
+  const found = [...open].flatMap(([key, isBlank]) => (isBlank === undefined ? [key] : []))
+  for (const key of found) open.delete(key)
+  if (open.size > 0) {
+    for (const one of rows) {
+      for (const [key, isBlank] of open) {
+        if (isBlank?.(one) === true) continue
+        found.push(key)
+        open.delete(key)
+      }
+      if (open.size === 0) break
+    }
+  }
+  if (found.length > 0) filled.current = new Set([...filled.current, ...found])
+  return filled.current
+}
+
 /** @since 0.8.0 @category models */
 export interface Cell {
   readonly key: string
@@ -87,10 +117,13 @@ export const RowTable = ({
   kind,
   label,
   length,
-  rowAt
+  rowAt,
+  without = []
 }: {
   /** of the style sheet: which columns are how wide */
   readonly kind: string
+  /** of those, the keys of the ones that are not there: they take no room @since 0.15.0 */
+  readonly without?: ReadonlyArray<string>
   readonly label: string
   readonly heads: ReadonlyArray<Head>
   readonly length: number
@@ -116,7 +149,7 @@ export const RowTable = ({
       data-scroll-restoration-id={`list of ${label}`}
     >
       <div
-        className={`table ${kind}`}
+        className={["table", kind, ...without.map((key) => `without-${key}`)].join(" ")}
         role="table"
         aria-label={label.replace(/^./, (letter) => letter.toUpperCase())}
         aria-rowcount={length + 1}
@@ -148,11 +181,13 @@ export interface Column<A> {
   /** of the cells alone */
   readonly tone?: "quiet" | "main-cell"
   readonly title?: (one: A) => string
+  /** a column of which this is so of each row is not shown; absent: it is @since 0.15.0 */
+  readonly isBlank?: (one: A) => boolean
 }
 
 /** Rows of things, by columns. @since 0.8.0 @category components */
 export const Table = <A,>({
-  columns,
+  columns: all,
   keyOf,
   kind,
   label,
@@ -167,33 +202,38 @@ export const Table = <A,>({
   /** others come above them: what is looked at stays where it is @since 0.13.0 */
   readonly newestFirst?: boolean
   readonly keyOf: (one: A) => string
-}) => (
-  <RowTable
-    kind={kind}
-    label={label}
-    heads={columns}
-    length={rows.length}
-    keyAt={
-      newestFirst
-        ? (index) => {
-            const one = rows[index]
-            return one === undefined ? undefined : keyOf(one)
-          }
-        : undefined
-    }
-    rowAt={(index) => {
-      const one = rows[index]
-      return one === undefined
-        ? undefined
-        : {
-            key: keyOf(one),
-            cells: columns.map(({ className = "", key, shown, title, tone = "" }) => ({
-              key,
-              shown: shown(one),
-              className: `${tone} ${className}`,
-              ...(title === undefined ? {} : { title: title(one) })
-            }))
-          }
-    }}
-  />
-)
+}) => {
+  const filled = useFilled(all, rows)
+  const columns = all.filter(({ key }) => filled.has(key))
+  return (
+    <RowTable
+      kind={kind}
+      without={all.flatMap(({ key }) => (filled.has(key) ? [] : [key]))}
+      label={label}
+      heads={columns}
+      length={rows.length}
+      keyAt={
+        newestFirst
+          ? (index) => {
+              const one = rows[index]
+              return one === undefined ? undefined : keyOf(one)
+            }
+          : undefined
+      }
+      rowAt={(index) => {
+        const one = rows[index]
+        return one === undefined
+          ? undefined
+          : {
+              key: keyOf(one),
+              cells: columns.map(({ className = "", key, shown, title, tone = "" }) => ({
+                key,
+                shown: shown(one),
+                className: `${tone} ${className}`,
+                ...(title === undefined ? {} : { title: title(one) })
+              }))
+            }
+      }}
+    />
+  )
+}

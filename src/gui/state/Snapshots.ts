@@ -6,7 +6,7 @@
 import { Atom, type Result } from "@effect-atom/atom-react"
 import * as Effect from "effect/Effect"
 import type { Snapshot } from "../../api/Snapshots.ts"
-import type { VolumeId } from "../../domain/Ids.ts"
+import type { SnapshotId, VolumeId } from "../../domain/Ids.ts"
 import { calls, runtime } from "./Api.ts"
 
 /** Those that are there. @since 0.12.0 @category atoms */
@@ -18,4 +18,9 @@ export const snapshotsAtom = Atom.family((id: VolumeId): Atom.Atom<Result.Result
       return items.filter(({ state }) => state !== "destroyed")
     })
   )
+)
+
+/** One of whatever volume. @since 0.15.0 @category atoms */
+export const keptAtom = Atom.family((id: SnapshotId): Atom.Atom<Result.Result<Snapshot, unknown>> =>
+  runtime.atom(Effect.flatMap(calls, ({ snapshots }) => snapshots.getSnapshot({ path: { id } })))
 )

@@ -1,5 +1,5 @@
 /**
- * The network cards of a VM, and what can be done with them.
+ * The NICs of a VM, and what can be done with them.
  *
  * @since 0.12.0
  */
@@ -90,7 +90,7 @@ export const Nics = ({ vm }: { readonly vm: Vm }) => {
   return (
     <section className="card" aria-labelledby="nics">
       <header>
-        <h2 id="nics">Network cards</h2>
+        <h2 id="nics">NICs</h2>
         <button
           type="button"
           className="button tiny"

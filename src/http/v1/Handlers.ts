@@ -423,7 +423,7 @@ const hosts = HttpApiBuilder.group(api, "hosts", (handlers) =>
         told(
           decide(
             asked,
-            made(asked, Effect.flatMap(HostSettings.ofNew(asked.payload), hosts.add), (id) =>
+            made(asked, hosts.add(HostSettings.ofNew(asked.payload)), (id) =>
               Effect.catchTag(hosts.get(Ids.HostId.make(Number(id))), "HostNotFound", () => Effect.succeed(null))
             ),
             Effect.flatMap(({ host }) => one(host.id))

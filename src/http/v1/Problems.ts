@@ -424,6 +424,82 @@ const isTooDeep = (text: string): boolean => {
   return false
 }
 
+/** Most characters that are said of a name in it. */
+const shownOfName = 80
+
+/** An object or a list within a text that is JSON. */
+interface Inside {
+  /** where it is, as in `nics.0.` */
+  readonly at: string
+  /** what it has had; null: a list has none */
+  readonly names: Set<string> | null
+  /** whether the next string is a name */
+  isNameNext: boolean
+  /** the name of what comes next, or in a list its number */
+  step: string | number
+}
+
+const parsed = Option.liftThrowable((text: string): unknown => JSON.parse(text))
+
+const endOfString = (text: string, start: number): number => {
+  let end = start + 1
+  while (end < text.length && text.charCodeAt(end) !== 0x22) end += text.charCodeAt(end) === 0x5c ? 2 : 1
+  return end
+}
+
+/** What a text, as JSON, has twice in one object, of which JSON.parse would take the last without a word; undefined: nothing, as far as it is JSON. */
+const twiceIn = (text: string): { readonly name: string; readonly field: string } | undefined => {
+  const open: Array<Inside> = []
+  for (let i = 0; i < text.length; i++) {
+    const inside = open.at(-1)
+    switch (text[i]) {
+      case '"': {
+        const end = endOfString(text, i)
+        if (inside?.names && inside.isNameNext) {
+          const quoted = text.slice(i, end + 1)
+          // one name can be written in several ways
+          const name = quoted.includes("\\") ? Option.getOrUndefined(parsed(quoted)) : quoted.slice(1, -1)
+          if (typeof name !== "string") return undefined
+          if (inside.names.has(name)) return { name, field: `${inside.at}${name}` }
+          inside.names.add(name)
+          inside.step = name
+          inside.isNameNext = false
+        }
+        i = end
+        break
+      }
+      case "{":
+      case "[": {
+        const isObject = text[i] === "{"
+        const at = inside === undefined ? "" : `${inside.at}${inside.step}.`
+        open.push({ at, names: isObject ? new Set() : null, isNameNext: isObject, step: 0 })
+        break
+      }
+      case ",":
+        if (inside === undefined) return undefined
+        if (typeof inside.step === "number") inside.step += 1
+        inside.isNameNext = inside.names !== null
+        break
+      case "}":
+      case "]":
+        open.pop()
+    }
+  }
+  return undefined
+}
+
+const twice = ({ field, name }: { readonly name: string; readonly field: string }) =>
+  invalid(
+    "invalid_body",
+    `the body has ${JSON.stringify(name.slice(0, shownOfName))} twice in one object, of which only the last would be taken: give it once`,
+    field.slice(0, 2 * shownOfName)
+  )
+
+/** JSON begins with two characters of ASCII, or is one: as UTF-16, one byte of each is 0. */
+const isUtf16 = (text: string): boolean => /^(?:\u0000[^\u0000]|[^\u0000]\u0000|\ufffd\ufffd)/.test(text)
+
+const notUtf8 = invalid("invalid_body", "the body is not in UTF-8 (it seems to be UTF-16): send it in UTF-8")
+
 /** The request as if the body, which it does not have, were `{}`. */
 const withEmptyBody = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest =>
   new Proxy(request, {
@@ -479,11 +555,20 @@ const isConditionRefused = (
         "If-Match"
       )
 
-/** An endpoint's own problems are encoded by its schema, which knows of no headers. */
-const withRetryAfter = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse =>
-  response.status === 503 && response.headers["retry-after"] === undefined
-    ? HttpServerResponse.setHeader(response, "retry-after", String(retryAfter))
-    : response
+const decodeWait = Schema.decodeUnknownOption(Schema.parseJson(Schema.Struct({ retryAfter: Schema.Int })))
+
+/**
+ * An endpoint's own problems are encoded by its schema, which knows of no headers: they say what the body says. Of what lasts until somebody mends it, such
+ * as a disk that is full, it says nothing, for there is no use in trying again.
+ */
+const withRetryAfter = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse => {
+  const { body, headers, status } = response
+  if (status !== 503 || headers["retry-after"] !== undefined || body._tag !== "Uint8Array") return response
+  return Option.match(decodeWait(new TextDecoder().decode(body.body)), {
+    onNone: () => response,
+    onSome: ({ retryAfter }) => HttpServerResponse.setHeader(response, "retry-after", String(retryAfter))
+  })
+}
 
 /**
  * Around every endpoint of the API: bodies are bounded and JSON, and whatever the endpoint itself has no words for is a problem, too.
@@ -511,8 +596,11 @@ export const middleware = HttpLayerRouter.middleware((endpoint) => {
     // it is kept by the request, for whoever decodes it
     if (!takesBytes(asked)) {
       const text = yield* textOf(request)
+      if (isUtf16(text)) return respond(notUtf8)
       if (isTooDeep(text)) return respond(tooDeep)
       if (/"__proto__"\s*:/.test(text)) return respond(noName)
+      const again = twiceIn(text)
+      if (again !== undefined) return respond(twice(again))
     }
     return yield* bounded
   })
@@ -531,16 +619,39 @@ export const middleware = HttpLayerRouter.middleware((endpoint) => {
 
 /** The paths of the API, as its router finds them, by each method that they have. */
 const paths = HttpLayerRouter.FindMyWay.make<void>()
-HttpApi.reflect(api, {
-  onGroup: () => undefined,
-  onEndpoint: ({ endpoint: { method, path } }) => paths.on(method, path, undefined)
-})
-const methodsOf = (path: string) => AnyMethod.allowed((method) => paths.find(method, path) !== undefined)
+for (const { method, path } of endpoints.values()) paths.on(method, path, undefined)
 
-/** What no endpoint is asked by: there is no such path, or it has no such method. @since 0.11.0 @category conversions */
-export const unknown = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
+/** Paths without parameters, with the methods that each has itself: what it has not is not one with a parameter that would take its last part. */
+const plain = new Map<string, { readonly path: HttpLayerRouter.PathInput; readonly own: Set<string> }>()
+for (const { method, path } of endpoints.values()) {
+  if (path.includes(":")) continue
+  const known = plain.get(path) ?? { path, own: new Set() }
+  known.own.add(method)
+  plain.set(path, known)
+}
+
+const methodsOf = (path: string) => {
+  const known = plain.get(path)
+  return AnyMethod.allowed((method) => known?.own.has(method) ?? paths.find(method, path) !== undefined)
+}
+
+/** As `GET /vms/batch`, which is no VM. */
+const shadowed = [...plain.values()].flatMap(({ own, path }) =>
+  AnyMethod.methods.flatMap((method) =>
+    own.has(method) || paths.find(method, path) === undefined
+      ? []
+      : [HttpLayerRouter.route(method, path, (request) => Effect.succeed(unknown(request, path)))]
+  )
+)
+
+/**
+ * What no endpoint is asked by: there is no such path, or it has no such method. `known`: how the API writes the path, where that is known.
+ *
+ * @since 0.11.0 @category conversions
+ */
+export const unknown = ({ method, url }: HttpServerRequest.HttpServerRequest, known?: string) => {
   const path = Secrets.pathOf(url)
-  const methods = methodsOf(path)
+  const methods = methodsOf(known ?? path)
   const there = `there is no route ${method} ${path}`
   if (methods.length === 0) {
     return respond(
@@ -554,4 +665,7 @@ export const unknown = ({ method, url }: HttpServerRequest.HttpServerRequest) =>
 
 /** What is under the prefix and no endpoint. @since 0.4.0 @category layers */
 export const notFound = (prefix: `/${string}`) =>
-  HttpLayerRouter.addAll(([prefix, `${prefix}/*`] as const).flatMap((path) => AnyMethod.routes(path, unknown)))
+  HttpLayerRouter.addAll([
+    ...shadowed,
+    ...([prefix, `${prefix}/*`] as const).flatMap((path) => AnyMethod.routes(path, unknown))
+  ])

@@ -4,7 +4,7 @@ import { vi } from "vitest"
 import type { Vm } from "../../../src/api/Vms.ts"
 import * as Quota from "../../../src/domain/Quota.ts"
 import * as Edited from "../../../src/gui/parts/Edited.ts"
-import { limitNewsOf, limitsOf, limitsOnto } from "../../../src/gui/parts/QuotaFields.tsx"
+import { areLimits, changeOf, limitNewsOf, limitsOf, limitsOnto } from "../../../src/gui/parts/QuotaFields.tsx"
 import { saidOf } from "../../../src/gui/parts/VmFields.tsx"
 import { VmName } from "../../../src/domain/Vm.ts"
 import { anyVm } from "../Vms.ts"
@@ -75,8 +75,17 @@ describe("a quota that somebody else has changed", () => {
     assert.strictEqual(limitsOnto(changed, held, { ...limitsOf(held), vms: "3" }).vms, "3")
   })
 
+  it("has memory in GiB where it is filled in, and to the MiB what it was when that is not touched", () => {
+    assert.strictEqual(limitsOf(held).ram, "4")
+    const uneven = { ...held, ram: 1001 }
+    assert.deepStrictEqual(changeOf(limitsOf(uneven), uneven), {})
+    assert.deepStrictEqual(changeOf({ ...limitsOf(held), ram: "0.5" }, held), { ram: 512 })
+    assert.isFalse(areLimits({ ...limitsOf(held), ram: "a lot" }))
+    assert.isFalse(areLimits({ ...limitsOf(held), vms: "0.5" }))
+  })
+
   it("is told by what it is by now, and only that", () => {
     assert.strictEqual(limitNewsOf(held, held), "")
-    assert.strictEqual(limitNewsOf(held, changed), "By now it is 5 VMs, as many MiB of memory as there are.")
+    assert.strictEqual(limitNewsOf(held, changed), "By now it is 5 VMs, as many GiB of memory as there are.")
   })
 })

@@ -106,7 +106,7 @@ describe("VMs", () => {
       assert.deepInclude(refused.json, {
         status: 409,
         code: "vm_conflict",
-        detail: "VM 1 is stopped, and there is nothing to pause: start it first"
+        detail: "VM 1 (web) is stopped, and there is nothing to pause: start it first"
       })
       assert.deepInclude((yield* done("POST", "/vms/1/start")).json, { kind: "StartVm", outcome: null })
       assert.deepInclude((yield* done("POST", "/vms/1/pause")).json, { kind: "PauseVm" })
@@ -398,6 +398,11 @@ describe("what instance types require", () => {
         assert.deepInclude(json, { status: 400, code: "invalid_body", field }, JSON.stringify(requires))
         assert.include(String(json.detail), expected)
       }
+      const blank = yield* ask("POST", "/instance-types", { ...size, requires: { rack: ["a", " "] } })
+      assert.deepInclude(blank.json, {
+        status: 400,
+        detail: 'requires has rack=" ", which is blank: expected a value that can be seen'
+      })
     })
   )
 })
@@ -479,7 +484,7 @@ describe("hosts that are added", () => {
       yield* refused("PATCH", "/hosts/4", { path: "/other" }, "VM 1 (web) has its disk in /var/lib/vmfabric")
       for (const host of ["256.1.1.1", "1::2::3", "[::1]", "fe80::1%eth0"]) {
         const { json } = yield* ask("POST", "/hosts", { address: { user: "root", host, port: 2299 } })
-        assert.deepInclude(json, { status: 400, field: "address.host" })
+        assert.deepInclude(json, { status: 400, code: "invalid_body", field: "address.host" })
         const expected = "expected a host name, an IPv4 address, or an IPv6 address without brackets and without a zone"
         assert.include(JSON.stringify(json), expected)
       }

@@ -217,7 +217,8 @@ describe("an image that is published", () => {
       assert.deepInclude((yield* publish({ name: "golden", vm: 1 })).json, {
         status: 409,
         code: "vm_conflict",
-        detail: "VM 1 is running, and of a disk that is a file there is no copy of one moment then: shut it down first"
+        detail:
+          "VM 1 (web) is running, and of a disk that is a file there is no copy of one moment then: shut it down first"
       })
       yield* done("POST", "/vms/1/power-off")
       const { json } = yield* publish({ name: "golden", vm: 1 })
@@ -250,7 +251,7 @@ describe("an image that is published", () => {
           status: 409,
           code: "volume_conflict",
           detail:
-            "volume 1 is attached to VM 2, which is running, and of a disk that is a file there is no copy of one " +
+            "volume 1 (data) is attached to VM 2 (second), which is running, and of a disk that is a file there is no copy of one " +
             "moment then: shut that VM down or detach the volume first"
         })
       }

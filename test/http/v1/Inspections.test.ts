@@ -126,7 +126,7 @@ describe("a VM's screen", () => {
       assert.deepInclude((yield* ask("GET", "/vms/1/screenshot")).json, {
         status: 409,
         code: "vm_conflict",
-        detail: "VM 1 does not run, so it has no screen: start it"
+        detail: "VM 1 (web) does not run, so it has no screen: start it"
       })
     })
   )

@@ -114,6 +114,30 @@ describe("a database that fails", () => {
     assert.deepInclude(lasting, { status: 503, code: "database" })
     assert.notProperty(lasting, "retryAfter")
   })
+
+  it.scopedLive("says in its head what it says in its body", () =>
+    Effect.gen(function* () {
+      const failed = { action: "read", cause: new Error("full") }
+      for (const [error, told] of [
+        [new Errors.PersistenceError(failed), "5"],
+        [new Errors.PersistenceError({ ...failed, lasting: true }), null]
+      ] as const) {
+        const { port } = yield* served(Effect.fail(error))
+        const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/api/v1/hosts`))
+        assert.strictEqual(response.status, 503)
+        assert.strictEqual(response.headers.get("retry-after"), told)
+      }
+    })
+  )
+
+  it.scopedLive("names that come once in each object, and again in another, are no names that come twice", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* App.make()
+      const nics = [{ network: 'a"b' }, { network: 'a"b' }]
+      const { json } = yield* ask("POST", "/vms", { name: "name", instanceType: 1, labels: { name: "a" }, nics })
+      assert.notInclude(String(json.detail), "twice")
+    })
+  )
 })
 
 describe("what is refused", () => {
@@ -216,6 +240,9 @@ describe("an error of the domain", () => {
 
 const json = { "content-type": "application/json" }
 
+/** As somebody's editor saves it. */
+const utf16 = (text: string, mark = "") => Buffer.from(mark + text, "utf16le")
+
 const nested = (depth: number) => `{"name":${"[".repeat(depth)}${"]".repeat(depth)}}`
 
 /** What is asked, and what is told of it. */
@@ -248,6 +275,28 @@ const refusals: ReadonlyArray<
   ["GET", "/operations?ended=1", {}, 400, "invalid_argument", "ended: expected true or false", "ended"],
   ["POST", "/vms", { body: "{", headers: json }, 400, "invalid_body", "the body is not JSON"],
   ["POST", "/vms", { headers: json }, 400, "invalid_body", "the body"],
+  ...["", "\ufeff"].map((mark) => {
+    const init = { body: utf16('{"name":"a","instanceType":1}', mark), headers: json }
+    return ["POST", "/vms", init, 400, "invalid_body", "the body is not in UTF-8 (it seems to be UTF-16)"] as const
+  }),
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a","instanceType":1,"\\u006eame":"b"}', headers: json },
+    400,
+    "invalid_body",
+    'the body has "name" twice in one object, of which only the last would be taken: give it once',
+    "name"
+  ],
+  [
+    "POST",
+    "/vms",
+    { body: '{"name":"a, {","nics":[{},{"network":"x","vlan":3,"network":"y"}],"instanceType":1}', headers: json },
+    400,
+    "invalid_body",
+    'the body has "network" twice',
+    "nics.1.network"
+  ],
   [
     "POST",
     "/vms",
@@ -488,8 +537,8 @@ describe("a name in the query that an endpoint does not have", () => {
   )
 })
 
-/** A server on loopback, of which one use case has a defect. */
-const served = Effect.gen(function* () {
+/** A server on loopback, of which one use case has a defect. `list`: what another one comes to. */
+const served = Effect.fn("served")(function* (list: Hosts["Type"]["list"] = Effect.die(new Error("secret insides"))) {
   const lines: Array<string> = []
   const logger = Logger.replace(
     Logger.defaultLogger,
@@ -499,7 +548,7 @@ const served = Effect.gen(function* () {
   const broken = Layer.succeed(
     Hosts,
     Hosts.of({
-      list: Effect.die(new Error("secret insides")),
+      list,
       get: () => Effect.die("secret insides"),
       setMaintenance: () => Effect.die("secret insides"),
       add: () => Effect.die("secret insides"),
@@ -523,7 +572,7 @@ const served = Effect.gen(function* () {
 describe("what nobody foresaw", () => {
   it.scopedLive("is logged, and told without its insides", () =>
     Effect.gen(function* () {
-      const { lines, port } = yield* served
+      const { lines, port } = yield* served()
       const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/api/v1/hosts`))
       assert.strictEqual(response.status, 500)
       assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
@@ -538,7 +587,7 @@ describe("what nobody foresaw", () => {
 describe("a body of more than 1 MiB", () => {
   it.scopedLive("is refused, whether its length is announced or not", () =>
     Effect.gen(function* () {
-      const { port } = yield* served
+      const { port } = yield* served()
       const url = `http://127.0.0.1:${port}/api/v1/vms`
       const body = JSON.stringify({ name: "a".repeat(1024 * 1024), instanceType: 1 })
       const announced = yield* Effect.promise(() => fetch(url, { method: "POST", body, headers: json }))

@@ -49,13 +49,13 @@ describe("a VM of another size", () => {
         assert.deepInclude(runs.json, {
           status: 409,
           code: "vm_conflict",
-          detail: "VM 2 is running: shut it down, and resize it then"
+          detail: "VM 2 (two) is running: shut it down, and resize it then"
         })
         yield* done("POST", "/vms", { name: "three", instanceType: 1 })
         const before = yield* promised
         const full = yield* ask("POST", "/vms/1/resize", { instanceType: 2 })
         assert.deepInclude(full.json, { status: 409, code: "vm_conflict" })
-        assert.match(String(full.json.detail), /^VM 1 has no room for that on its host root@test-1: .*memory/)
+        assert.match(String(full.json.detail), /^VM 1 \(\w+\) has no room for that on its host root@test-1: .*memory/)
         const stale = yield* ask("POST", "/vms/1/resize", { instanceType: 1 }, { "if-match": '"old"' })
         assert.strictEqual(stale.status, 412)
         assert.deepInclude((yield* ask("POST", "/vms/1/resize", { instanceType: 9 })).json, { status: 404 })
