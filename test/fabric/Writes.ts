@@ -143,7 +143,7 @@ export const make = (each: Each = () => Effect.void) => {
                 settleNic: (id, nic, outcome) => around("settleNic", inventory.settleNic(id, nic, outcome)),
                 setVmPower: (id, power, seen) => around(`setVmPower ${power}`, inventory.setVmPower(id, power, seen)),
                 setOutcome: (id, outcome) => around("setOutcome", inventory.setOutcome(id, outcome)),
-                setVmState: (id, state) => around(`setVmState ${state}`, inventory.setVmState(id, state)),
+                setVmState: (id, state, seen) => around(`setVmState ${state}`, inventory.setVmState(id, state, seen)),
                 publishImage: (of, decide, confirm) =>
                   around("publishImage", inventory.publishImage(of, decide, confirm), theirs),
                 settleImage: (id, state, reason) =>
