@@ -24,7 +24,7 @@ import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
 import type { Piece } from "../src/domain/Image.ts"
 import * as Places from "../src/domain/Places.ts"
 import * as Trail from "../src/observability/Trail.ts"
-import { Ceph, CephError, CephSilent, type Image, type Monitor } from "../src/services/Ceph.ts"
+import { Ceph, CephError, CephSilent, type Changes, type Image, type Monitor } from "../src/services/Ceph.ts"
 import { Ssh } from "../src/services/Ssh.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 
@@ -68,6 +68,22 @@ const monitorOf = (addresses: Description["monitors"][number]): Option.Option<Mo
   const host = bracketed ?? plain
   return host === undefined ? Option.none() : Option.some({ host, port: Number(port) })
 }
+
+const listed: { readonly [C in keyof Changes]: Request<Changes[C], null> } = requests
+
+/** What is being done, for messages. */
+const inWords: { readonly [C in keyof Changes]: (args: Changes[C]) => string } = {
+  absent: ({ image }) => `make image ${image}`,
+  create: ({ image }) => `create image ${image}`,
+  clone: ({ image, parent, snapshot }) => `clone ${parent}@${snapshot} as image ${image}`,
+  grow: ({ image, size }) => `grow image ${image} to ${size} bytes`,
+  write: ({ content, image }) => `write ${content.length} bytes to image ${image}`,
+  setMetadata: ({ image, key }) => `set ${key} of image ${image}`,
+  rename: ({ image, name }) => `rename image ${image} to ${name}`
+}
+
+const words = <C extends keyof Changes>(one: { readonly do: C; readonly args: Changes[C] }): string =>
+  inWords[one.do](one.args)
 
 const make = Effect.fnUntraced(function* (options: Options, settings: Settings) {
   const { client, conf, host, pool } = options
@@ -165,6 +181,22 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
   const change = <A>(request: Request<A, null>, args: A, action: string): Effect.Effect<void, CephError> =>
     Effect.asVoid(call(request, args, action))
 
+  const alone = <C extends keyof Changes>(one: { readonly do: C; readonly args: Changes[C] }) =>
+    change(listed[one.do], one.args, words(one))
+
+  const inOrder: Ceph["Type"]["inOrder"] = (changes) => {
+    const action = changes.map(words).join(", ")
+    const actionOf = ({ reason }: SessionClient.SessionFailure) => {
+      const refused = reason._tag === "CephRefused" ? changes[reason.done ?? 0] : undefined
+      return refused === undefined ? action : words(refused)
+    }
+    return Effect.flatMap(shared, (session) => session.call(requests.inOrder, { changes })).pipe(
+      Effect.mapError((failure) => toError(actionOf(failure))(failure)),
+      Trail.span("Ceph.inOrder", { attributes: { pool, action } }),
+      Effect.asVoid
+    )
+  }
+
   const imageOf = (look: Look): Image => {
     const { parent, watchers, ...rest } = look
     return {
@@ -233,19 +265,13 @@ const make = Effect.fnUntraced(function* (options: Options, settings: Settings) 
           () => Effect.succeedNone
         )
       ),
-    create: (image, size) => change(requests.create, { image, size }, `create image ${image}`),
-    clone: (from, image) =>
-      change(
-        requests.clone,
-        { parent: from.image, snapshot: from.snapshot, image },
-        `clone ${from.image}@${from.snapshot} as image ${image}`
-      ),
-    grow: (image, size) => change(requests.grow, { image, size }, `grow image ${image} to ${size} bytes`),
-    write: (image, content) =>
-      change(requests.write, { image, content }, `write ${content.length} bytes to image ${image}`),
-    setMetadata: (image, key, value) =>
-      change(requests.setMetadata, { image, key, value }, `set ${key} of image ${image}`),
-    rename: (image, name) => change(requests.rename, { image, name }, `rename image ${image} to ${name}`),
+    create: (image, size) => alone({ do: "create", args: { image, size } }),
+    clone: (from, image) => alone({ do: "clone", args: { parent: from.image, snapshot: from.snapshot, image } }),
+    grow: (image, size) => alone({ do: "grow", args: { image, size } }),
+    write: (image, content) => alone({ do: "write", args: { image, content } }),
+    setMetadata: (image, key, value) => alone({ do: "setMetadata", args: { image, key, value } }),
+    rename: (image, name) => alone({ do: "rename", args: { image, name } }),
+    inOrder,
     remove: (image) => change(requests.remove, { image }, `remove image ${image}`),
     createSnapshot: (image, snapshot) =>
       change(requests.createSnapshot, { image, snapshot }, `create snapshot ${image}@${snapshot}`),

@@ -58,6 +58,14 @@ export class Database extends Context.Tag("vmfabric/Database")<
       ahead?: (result: A) => void
     ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
     /**
+     * The same for a body that is made of others' writes, which are parts of it then: all of them, or none. Elsewhere a write in a body is a
+     * defect.
+     */
+    readonly together: <A, E>(
+      action: string,
+      body: Effect.Effect<A, E>
+    ) => Effect.Effect<A, Exclude<E, SqlError> | PersistenceError>
+    /**
      * Makes a database of that name, in a folder that is there, of all that is committed when it ends. SQLite copies some pages between others' transactions, and
      * what these write meanwhile is written to the copy, too: nobody waits. It cannot be interrupted.
      */
@@ -206,11 +214,21 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
     return true
   }
 
-  // it would wait for itself
-  const refuseInside = (action: string) =>
-    Effect.flatMap(inside, (already) =>
-      already ? Effect.dieMessage(`${action}: a write inside another write of the same database`) : Effect.void
-    )
+  /** What the writes in the body of `together` that has the turn are to be told; null: there is no such body. */
+  let parts: Array<{ readonly ahead: () => void; readonly committed: () => void }> | null = null
+
+  /** A write in a body is a part of that; where it is to be one of its own it would wait for itself. */
+  const joined =
+    <A, E>(action: string, body: Effect.Effect<A, E>, committed: (result: A) => void, ahead: (result: A) => void) =>
+    <E2>(write: Effect.Effect<A, E2>): Effect.Effect<A, E | E2> =>
+      Effect.flatMap(inside, (already): Effect.Effect<A, E | E2> => {
+        if (!already) return write
+        const others = parts
+        if (others === null) return Effect.dieMessage(`${action}: a write inside another write of the same database`)
+        return Effect.tap(body, (result) =>
+          Effect.sync(() => others.push({ ahead: () => ahead(result), committed: () => committed(result) }))
+        )
+      })
 
   /** The body in a savepoint of its own. The outer failure: the whole transaction is lost. */
   const guarded = <A, E>(body: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E | SqlError>, SqlError> =>
@@ -235,18 +253,17 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
   ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        yield* refuseInside(action)
         const turn = yield* Deferred.make<void, SqlError>()
         const through = yield* Deferred.make<() => void, SqlError>()
         const settled = yield* Deferred.make<void, SqlError>()
-        const joined = join({
+        const hasJoined = join({
           turn: Effect.zipRight(Deferred.succeed(turn, undefined), Deferred.await(through)),
           settle: (outcome) => {
             Deferred.unsafeDone(turn, outcome)
             Deferred.unsafeDone(settled, outcome)
           }
         })
-        if (!joined) return yield* closedError
+        if (!hasJoined) return yield* closedError
         yield* restore(Deferred.await(turn)).pipe(
           // whoever gives up while waiting must not hold up the others
           Effect.onError(() => Deferred.succeed(through, nothing))
@@ -263,7 +280,22 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
         yield* Deferred.await(settled)
         return yield* result
       })
-    ).pipe(told(action))
+    ).pipe(joined(action, body, committed, ahead), told(action))
+
+  const together = <A, E>(action: string, body: Effect.Effect<A, E>) =>
+    write(
+      action,
+      Effect.suspend(() => {
+        const others: NonNullable<typeof parts> = []
+        parts = others
+        return body.pipe(
+          Effect.map((result) => ({ result, others })),
+          Effect.ensuring(Effect.sync(() => (parts = null)))
+        )
+      }),
+      ({ others }) => others.forEach(({ committed }) => committed()),
+      ({ others }) => others.forEach(({ ahead }) => ahead())
+    ).pipe(Effect.map(({ result }) => result))
 
   const writeSimply = <A, E>(
     action: string,
@@ -271,42 +303,39 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
     committed: (result: A) => void = nothing,
     ahead: (result: A) => void = nothing
   ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
-    Effect.zipRight(
-      refuseInside(action),
-      Effect.async<A, E | SqlError>((resume) => {
-        let exit: Exit.Exit<A, E | SqlError> | undefined
-        let begun = false
-        let abandoned = false
-        let ended = false
-        let settled: (() => void) | undefined
-        const joined = join({
-          turn: Effect.suspend(() => {
-            if (abandoned) return Effect.succeed(nothing)
-            begun = true
-            return Effect.map(guarded(body), (done) => {
-              exit = done
-              if (Exit.isFailure(done)) return nothing
-              ahead(done.value)
-              return () => committed(done.value)
-            })
-          }),
-          settle: (outcome) => {
-            ended = true
-            if (Exit.isFailure(outcome)) resume(Effect.failCause(outcome.cause))
-            else if (exit !== undefined) resume(exit)
-            settled?.()
-          }
-        })
-        if (!joined) resume(closedError)
-        // what has been begun may be committed, so it is waited for
-        return Effect.async<void>((done) => {
-          abandoned = true
-          // it may have ended between the interruption and its being heard
-          if (begun && !ended) settled = () => done(Effect.void)
-          else done(Effect.void)
-        })
+    Effect.async<A, E | SqlError>((resume) => {
+      let exit: Exit.Exit<A, E | SqlError> | undefined
+      let begun = false
+      let abandoned = false
+      let ended = false
+      let settled: (() => void) | undefined
+      const hasJoined = join({
+        turn: Effect.suspend(() => {
+          if (abandoned) return Effect.succeed(nothing)
+          begun = true
+          return Effect.map(guarded(body), (done) => {
+            exit = done
+            if (Exit.isFailure(done)) return nothing
+            ahead(done.value)
+            return () => committed(done.value)
+          })
+        }),
+        settle: (outcome) => {
+          ended = true
+          if (Exit.isFailure(outcome)) resume(Effect.failCause(outcome.cause))
+          else if (exit !== undefined) resume(exit)
+          settled?.()
+        }
       })
-    ).pipe(told(action))
+      if (!hasJoined) resume(closedError)
+      // what has been begun may be committed, so it is waited for
+      return Effect.async<void>((done) => {
+        abandoned = true
+        // it may have ended between the interruption and its being heard
+        if (begun && !ended) settled = () => done(Effect.void)
+        else done(Effect.void)
+      })
+    }).pipe(joined(action, body, committed, ahead), told(action))
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -330,6 +359,7 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
     read,
     write,
     writeSimply,
+    together,
     mustBeInside: (action) =>
       Effect.flatMap(inside, (already) =>
         already ? Effect.void : Effect.dieMessage(`${action}: outside a write of the same database`)

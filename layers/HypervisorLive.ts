@@ -217,10 +217,10 @@ const make = Effect.fnUntraced(function* (options: Options) {
   })
 
   const define = Trail.traced("Hypervisor.define")(
-    Effect.fnUntraced(function* (host: Host, spec: DomainSpec) {
+    Effect.fnUntraced(function* (host: Host, spec: DomainSpec, isNew = false) {
       const action = `define ${spec.domainName}`
       const known = host.facts ?? (yield* facts(host))
-      yield* present(host, action, spec)
+      if (!isNew) yield* present(host, action, spec)
       const xml = yield* render(host, action, DomainXml.build(spec, known))
       const defined = yield* Effect.either(raw(host, "DOMAIN_DEFINE_XML_FLAGS", { xml, flags: flags.validate }))
       if (defined._tag === "Right") return
@@ -239,9 +239,9 @@ const make = Effect.fnUntraced(function* (options: Options) {
   )
 
   const start = Trail.traced("Hypervisor.start")(
-    Effect.fnUntraced(function* (host: Host, domain: DomainRef) {
+    Effect.fnUntraced(function* (host: Host, domain: DomainRef, isNew = false) {
       const action = `start ${domain.domainName}`
-      if (!(yield* present(host, action, domain))) return yield* failure(host, action, noDomain)
+      if (!isNew && !(yield* present(host, action, domain))) return yield* failure(host, action, noDomain)
       const started = yield* Effect.either(raw(host, "DOMAIN_CREATE_WITH_FLAGS", { dom: wire(domain), flags: 0 }))
       if (started._tag === "Right") return
       const refused = fromLibvirt(host, action)(started.left)

@@ -242,7 +242,7 @@ export const make = Effect.fnUntraced(function* (
     }),
 
     setVmState: Trail.traced("Inventory.setVmState")(
-      Effect.fnUntraced(function* (id, state) {
+      Effect.fnUntraced(function* (id, state, sight) {
         const now = yield* Clock.currentTimeMillis
         yield* changingSimply(
           `set VM ${id} to ${state}`,
@@ -253,16 +253,24 @@ export const make = Effect.fnUntraced(function* (
               return yield* Effect.dieMessage(`VM ${id} is ${before.state} and cannot become ${state}`)
             }
             const vm = yield* vms.setState(id, state, now)
-            if (!isOver(state)) return { result: { vm, released: [] }, hosts: [] }
+            const none: ReadonlyArray<Volume> = []
+            if (!isOver(state)) {
+              const noted =
+                sight === undefined
+                  ? []
+                  : yield* observations.observe([{ vmId: id, seen: sight, drift: null }], sight.at)
+              return { result: { vm, released: none, noted }, hosts: [] }
+            }
             yield* vms.release(id)
             yield* tables.nics.dropAll(id)
             yield* observations.forget(id)
             yield* cloudInits.remove(id)
             yield* explanations.remove(id)
-            return { result: { vm, released: yield* volumes.release(id, now) }, hosts: [vm.hostId] }
+            return { result: { vm, released: yield* volumes.release(id, now), noted: [] }, hosts: [vm.hostId] }
           }),
-          ({ released, vm }) => {
+          ({ noted, released, vm }) => {
             remember(vm)
+            seen.remember(noted)
             released.forEach(rememberVolume)
           }
         )

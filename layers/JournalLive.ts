@@ -15,7 +15,7 @@ import * as Rows from "./sql/Rows.ts"
 const nobody: ReadonlySet<VmId> = new Set()
 
 const make = Effect.gen(function* () {
-  const { read, sql, statement, writeSimply } = yield* Database
+  const { read, sql, statement, together, writeSimply } = yield* Database
   const columns = sql.literal(Rows.operationColumns)
 
   const selectSteps = statement(`select phase, name, state, tries from operation_steps
@@ -83,10 +83,12 @@ const make = Effect.gen(function* () {
     history: Effect.fn("Journal.history")((id) =>
       read(`read what the steps of operation ${id} came to`, Effect.flatMap(selectHistory(id), Rows.stepReports.all))
     ),
-    record: (id, entry) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        writeSimply(`record what happened to operation ${id}`, record(id, entry, now))
-      ),
+    record: (id, entry, also) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const action = `record what happened to operation ${id}`
+        const recorded = record(id, entry, now)
+        return also === undefined ? writeSimply(action, recorded) : together(action, Effect.zipRight(also, recorded))
+      }),
     askCancel: Effect.fn("Journal.askCancel")((id, confirm) =>
       writeSimply(
         `ask operation ${id} to be cancelled`,

@@ -24,7 +24,7 @@ import { type OperationId, VmId } from "../src/domain/Ids.ts"
 import type { Image, ImageContent } from "../src/domain/Image.ts"
 import * as Uuid from "../src/domain/Uuid.ts"
 import * as Trail from "../src/observability/Trail.ts"
-import { Ceph, type CephError } from "../src/services/Ceph.ts"
+import { Ceph, CephError } from "../src/services/Ceph.ts"
 import { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import { Libvirt } from "../src/services/Libvirt.ts"
 import type { RootRequest, StorageDriver } from "../src/services/Storage.ts"
@@ -58,20 +58,8 @@ export const make: (
     const copies = makeCopies()
 
     const pool = StorageRbdPool.make(ceph, yield* Libvirt, options)
-    const {
-      access,
-      accessLater,
-      anew,
-      ask,
-      failure,
-      fromCeph,
-      look,
-      refuseForeign,
-      remove,
-      runsWith,
-      setOwnership,
-      unlessRefused
-    } = pool
+    const { access, accessLater, ask, failure, fromCeph, look, made, refuseForeign, remove, runsWith, unlessRefused } =
+      pool
 
     // ----------------------------------------------------------------------------------------------------------------- images
 
@@ -223,6 +211,10 @@ export const make: (
 
     // ------------------------------------------------------------------------------------------------------------- root disks
 
+    /** Refused because the image, or its protected snapshot, is not there. */
+    const lacksBase = (error: StorageError): boolean =>
+      error.cause instanceof CephError && error.cause.refusedAfter(1, "ENOENT", "EINVAL")
+
     /** Whether the disk is there as wanted. Another one goes when this operation has made it, and is left alone when not. */
     const isKept = Effect.fnUntraced(function* (
       action: string,
@@ -256,14 +248,15 @@ export const make: (
         const content = yield* images.resolve(image)
         const disk = yield* access(host, action)
         const wanted = { size: rootCapacity(root.size, content.virtualSize), image: imageName(content) }
+        const over = made(action, name, { vm: vmId, operation: operationId }, (part) => [
+          { do: "clone", args: { parent: wanted.image, snapshot: base, image: part } },
+          { do: "grow", args: { image: part, size: wanted.size } }
+        ])
+        // it was there when the step before looked
+        const make = Effect.catchIf(over, lacksBase, () => Effect.zipRight(ensureContent(image, content), over))
         yield* Effect.gen(function* () {
-          yield* ensureContent(image, content)
-          if (yield* isKept(action, root, wanted)) return
-          const part = `${name}.new-${operationId}`
-          yield* anew(action, part, ceph.clone({ image: wanted.image, snapshot: base }, part))
-          yield* ask(action, ceph.grow(part, wanted.size))
-          yield* setOwnership(action, part, { vm: vmId, operation: operationId })
-          yield* ask(action, ceph.rename(part, name))
+          if ((yield* make) || (yield* isKept(action, root, wanted)) || (yield* make)) return
+          return yield* refuseForeign(action, `image ${name}`)
         }).pipe(copies.using(content.sha256))
         return disk(name, rootSerial(vmId))
       })

@@ -16,7 +16,7 @@ import type { OperationId } from "../src/domain/Ids.ts"
 import * as DomainXml from "../src/libvirt/DomainXml.ts"
 import { code, parse, render } from "../src/libvirt/HostErrors.ts"
 import * as SecretXml from "../src/libvirt/SecretXml.ts"
-import type { Ceph, CephError, Cluster, Image } from "../src/services/Ceph.ts"
+import type { Ceph, CephError, Change, Cluster, Image } from "../src/services/Ceph.ts"
 import type { DiskSource } from "../src/services/Hypervisor.ts"
 import type { Libvirt } from "../src/services/Libvirt.ts"
 import * as HostCalls from "./HostCalls.ts"
@@ -152,19 +152,37 @@ export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Opti
       )
     )
 
-  /** Makes an image whose name is new, or left over from a try that did not end: what was left over is made anew. */
-  const anew = (
+  /**
+   * Makes an image that is whole as soon as it has its name, in one request. `making` are the changes that make it, under another name until
+   * then: one that is left over from a try that did not end is made anew. False: there is one of that name.
+   */
+  const made = (
     action: string,
-    image: string,
-    make: Effect.Effect<void, CephError>
-  ): Effect.Effect<void, StorageError> =>
-    make.pipe(
-      Effect.catchIf(
-        (error) => error.refusedWith("EEXIST"),
-        () => Effect.zipRight(remove(action, image), make)
-      ),
-      Effect.mapError((error) => (error._tag === "CephError" ? fromCeph(action)(error) : error))
-    )
+    name: string,
+    ownership: Ownership,
+    making: (part: string) => ReadonlyArray<Change>
+  ): Effect.Effect<boolean, StorageError> => {
+    const part = `${name}.new-${ownership.operation}`
+    const changes: ReadonlyArray<Change> = [
+      { do: "absent", args: { image: name } },
+      ...making(part),
+      { do: "setMetadata", args: { image: part, key: ownershipKey, value: encode(ownership) } },
+      { do: "rename", args: { image: part, name } }
+    ]
+    const attempt = (first: boolean): Effect.Effect<boolean, StorageError> =>
+      Effect.matchEffect(ceph.inOrder(changes), {
+        onSuccess: () => Effect.succeed(true),
+        onFailure: (error) => {
+          const taken = (done: number) => error.refusedAfter(done, "EEXIST")
+          if (taken(0)) return Effect.succeed(false)
+          if (first && taken(1)) return Effect.zipRight(remove(action, part), attempt(false))
+          // it came meanwhile
+          if (taken(changes.length - 1)) return Effect.as(remove(action, part), false)
+          return Effect.fail(fromCeph(action)(error))
+        }
+      })
+    return attempt(true)
+  }
 
   // -------------------------------------------------------------------------------------------------------------- on a host
 
@@ -246,7 +264,7 @@ export const make = (ceph: Ceph["Type"], libvirt: Libvirt["Type"], options: Opti
     refuseBusy,
     refuseForeign,
     remove,
-    anew,
+    made,
     access,
     accessLater,
     runsWith

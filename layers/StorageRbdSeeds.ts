@@ -17,7 +17,7 @@ const imageName = (vmId: VmId): string => `vm-${vmId}-seed`
 
 /** The part of the driver that is about seeds. @since 0.6.0 @category constructors */
 export const make = (ceph: Ceph["Type"], pool: RbdPool): SeedPart => {
-  const { accessLater, anew, ask, look, refuseForeign, remove, setOwnership } = pool
+  const { accessLater, ask, look, made, refuseForeign, remove } = pool
 
   const writeSeed = Trail.traced("Storage.writeSeed")(
     Effect.fnUntraced(function* (_host: Host, seed: SeedRequest) {
@@ -26,15 +26,15 @@ export const make = (ceph: Ceph["Type"], pool: RbdPool): SeedPart => {
       const action = `write the seed of vm-${vmId}`
       // the host has its secret from the root disk, which is there before
       const disk = yield* accessLater(action)
+      const make = made(action, name, { vm: vmId, operation: operationId }, (part) => [
+        { do: "create", args: { image: part, size: seedCapacity } },
+        { do: "write", args: { image: part, content } }
+      ])
+      // one that is to be replaced is there, most often
+      if (!replaces && (yield* make)) return disk(name, seedSerial(vmId))
       const found = yield* look(action, name)
       if (Option.isNone(found)) {
-        // it gets its name last, so whatever has one is whole
-        const part = `${name}.new-${operationId}`
-        yield* anew(action, part, ceph.create(part, seedCapacity))
-        yield* ask(action, ceph.write(part, content))
-        yield* setOwnership(action, part, { vm: vmId, operation: operationId })
-        yield* ask(action, ceph.rename(part, name))
-        return disk(name, seedSerial(vmId))
+        return (yield* make) ? disk(name, seedSerial(vmId)) : yield* refuseForeign(action, `image ${name}`)
       }
       const ours = replaces
         ? Option.exists(ownershipOf(found.value), ({ vm }) => vm === vmId)

@@ -4,12 +4,13 @@
  * @since 0.2.0
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { StorageError } from "../src/domain/Errors.ts"
 import type { Host } from "../src/domain/Host.ts"
 import { type OperationId, SnapshotId, VolumeId } from "../src/domain/Ids.ts"
 import { volumeSerial } from "../src/domain/Volume.ts"
-import { type Ceph, CephError, type Image, type Trashed } from "../src/services/Ceph.ts"
+import type { Ceph, Change, Image, Trashed } from "../src/services/Ceph.ts"
 import type { VolumeAt, VolumeRequest } from "../src/services/Storage.ts"
 import { gibibyte, type Options, type VolumePart, whoRemains } from "./StorageDriver.ts"
 import { isMadeBy, ownershipOf, type RbdPool, usersOf } from "./StorageRbdPool.ts"
@@ -31,7 +32,6 @@ export const make = (ceph: Ceph["Type"], pool: RbdPool, options: Options): Volum
   const {
     access,
     accessLater,
-    anew,
     ask,
     failure,
     fromCeph,
@@ -87,40 +87,48 @@ export const make = (ceph: Ceph["Type"], pool: RbdPool, options: Options): Volum
   // ------------------------------------------------------------------------------------------------------------- coming and going
 
   /** Whether this operation has made it already. Fails when it is there and another's. */
-  const isMade = Effect.fnUntraced(function* (action: string, volume: VolumeAt, { operationId }: VolumeRequest) {
-    const name = volumeName(volume.id)
+  const isMade = Effect.fnUntraced(function* (action: string, { id }: VolumeAt, { operationId }: VolumeRequest) {
+    const name = volumeName(id)
     const found = yield* look(action, name)
-    if (Option.isSome(found)) {
-      return isMadeBy(found.value, operationId) ? true : yield* refuseForeign(action, `image ${name}`)
+    if (Option.isNone(found)) return false
+    return isMadeBy(found.value, operationId) ? true : yield* refuseForeign(action, `image ${name}`)
+  })
+
+  /** What makes it, under the name of `part`. Left: why it cannot be made. */
+  const making = Effect.fnUntraced(function* (action: string, { size: gibibytes, source }: VolumeRequest) {
+    const size = gibibytes * gibibyte
+    if (source === null) {
+      return Either.right((part: string): ReadonlyArray<Change> => [{ do: "create", args: { image: part, size } }])
     }
-    // a second one of that name would make it impossible to say which is to be restored or purged
-    const [put] = yield* trashed(action, volume)
-    return put === undefined ? false : yield* refuseForeign(action, `image ${name} (id ${put.id}) in the trash`)
+    const parent = volumeName(source.volumeId)
+    const snapshot = snapshotName(source.snapshotId)
+    const found = Option.flatMap(yield* look(action, parent), ({ snapshots }) =>
+      Option.fromNullable(snapshots.find(({ name }) => name === snapshot))
+    )
+    if (Option.isNone(found)) return Either.left(failure(action, `${parent} has no ${snapshot}`))
+    const isSmaller = found.value.size < size
+    return Either.right((part: string): ReadonlyArray<Change> => [
+      { do: "clone", args: { parent, snapshot, image: part } },
+      ...(isSmaller ? [{ do: "grow", args: { image: part, size } } as const] : [])
+    ])
   })
 
   const createVolume = Effect.fn("Storage.createVolume")(function* (volume: VolumeAt, request: VolumeRequest) {
     const { id } = volume
-    const { name: label, operationId, source } = request
+    const { name: label, operationId } = request
     const name = volumeName(id)
     const action = `create ${name}`
-    if (yield* isMade(action, volume, request)) return
-    const part = `${name}.new-${operationId}`
-    const size = request.size * gibibyte
-    if (source === null) yield* anew(action, part, ceph.create(part, size))
-    else {
-      const from = { image: volumeName(source.volumeId), snapshot: snapshotName(source.snapshotId) }
-      yield* anew(action, part, ceph.clone(from, part)).pipe(
-        Effect.mapError((error) =>
-          error.cause instanceof CephError && error.cause.refusedWith("ENOENT")
-            ? failure(action, `${from.image} has no ${from.snapshot}`, error.cause)
-            : error
-        )
-      )
-      const made = yield* look(action, part)
-      if (Option.exists(made, (image) => image.size < size)) yield* ask(action, ceph.grow(part, size))
-    }
-    yield* setOwnership(action, part, { volume: id, operation: operationId, name: label })
-    yield* ask(action, ceph.rename(part, name))
+    const [put] = yield* trashed(action, volume)
+    const changes =
+      put === undefined
+        ? yield* making(action, request)
+        : // a second one of that name would make it impossible to say which is to be restored or purged
+          Either.left(refuseForeign(action, `image ${name} (id ${put.id}) in the trash`))
+    const made = Either.isLeft(changes)
+      ? Effect.succeed(false)
+      : pool.made(action, name, { volume: id, operation: operationId, name: label }, changes.right)
+    if ((yield* made) || (yield* isMade(action, volume, request)) || (yield* made)) return
+    return yield* Either.isLeft(changes) ? changes.left : refuseForeign(action, `image ${name}`)
   })
 
   const discardVolume = Effect.fn("Storage.discardVolume")(function* ({ id }: VolumeAt, operationId: OperationId) {

@@ -20,9 +20,9 @@ export const isArgv = (words: ReadonlyArray<string>): boolean =>
   words.length === argv.length && argv.every((word, index) => words[index] === word)
 
 /*
- * A request is one call of librbd's, or a few that have no sense apart. Reads have threads of their own: a change waits half a minute for an
- * image whose user died with its lock. When stdin has ended nobody listens any more; what is under way gets two seconds all the same, so
- * that it leaves no image locked.
+ * A request is one call of librbd's, a few that have no sense apart, or a list of such. Reads have threads of their own: a change waits half a
+ * minute for an image whose user died with its lock. When stdin has ended nobody listens any more; what is under way gets two seconds all the
+ * same, so that it leaves no image locked, but nothing more of a list is begun: whoever asked for it may be doing it anew.
  */
 const source = String.raw`
 import base64, ctypes, errno, json, os, re, select, struct, subprocess, sys, tempfile, threading, time
@@ -45,7 +45,13 @@ class Refused(Exception):
     def __init__(self, at, number, detail):
         self.at, self.number, self.detail = at, number, detail
 
+class Partly(Exception):
+    def __init__(self, done, error):
+        self.done, self.error = done, error
+
 def refusal(error):
+    if isinstance(error, Partly):
+        return dict(refusal(error.error), done=error.done)
     if isinstance(error, Refused):
         return dict(errno=errno.errorcode.get(error.number, "EIO"), detail=error.detail, at=error.at)
     number = getattr(error, "errno", None)
@@ -168,6 +174,13 @@ def read_snapshot(tell, image, snapshot, **given):
         if used > 0:
             return dict(piece=dict(offset=at - len(data), content=base64.b64encode(data[:used]).decode()), next=at)
     return dict(piece=None, next=at)
+
+def absent(tell, image):
+    try:
+        opened(image, True).close()
+    except rbd.ImageNotFound:
+        return
+    raise OSError(errno.EEXIST, "it is there already")
 
 def grow(tell, image, size):
     with opened(image) as it:
@@ -313,7 +326,18 @@ def import_image(tell, image, size, format):
 
 # ---- requests
 
-reads = dict(cluster=describe, usage=usage, look=look, children=children, trash=trash, readSnapshot=read_snapshot,
+leaving = False
+
+def in_order(tell, changes):
+    for done, one in enumerate(changes):
+        try:
+            if leaving:
+                raise OSError(errno.ESHUTDOWN, "nobody listens any more")
+            listed[one["do"]](tell, **one["args"])
+        except Exception as error:
+            raise Partly(done, error)
+
+reads = dict(cluster=describe, usage=usage, look=look, children=children, trash=trash, readSnapshot=read_snapshot, absent=absent,
     list=lambda tell: images.list(io))
 
 changes = dict(grow=grow, write=write, setMetadata=set_metadata, createSnapshot=create_snapshot, protectSnapshot=protect_snapshot,
@@ -322,7 +346,10 @@ changes = dict(grow=grow, write=write, setMetadata=set_metadata, createSnapshot=
     clone=lambda tell, parent, snapshot, image: images.clone(io, parent, snapshot, io, image),
     rename=lambda tell, image, name: images.rename(io, image, name),
     remove=lambda tell, image: images.remove(io, image, on_progress=tell),
-    restore=lambda tell, id, image: images.trash_restore(io, id, image))
+    restore=lambda tell, id, image: images.trash_restore(io, id, image),
+    inOrder=in_order)
+
+listed = {do: dict(reads, **changes)[do] for do in ("absent", "create", "clone", "grow", "write", "setMetadata", "rename")}
 
 class Tell:
     def __init__(self, id):
@@ -347,7 +374,7 @@ def serve(do, request):
         running.notify()
 
 def main():
-    global count
+    global count, leaving
     readers, changers = ThreadPoolExecutor(16), ThreadPoolExecutor(64)
     for line in iter(stdin.readline, b""):
         request = json.loads(line.decode())
@@ -363,6 +390,7 @@ def main():
             # what is left of a file that was refused is no request
             if do == "importImage":
                 break
+    leaving = True
     with running:
         running.wait_for(lambda: count == 0, 2)
     os._exit(0)

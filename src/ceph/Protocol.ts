@@ -4,6 +4,11 @@
  *     {"id":1,"do":"create","args":{"image":"volume-7","size":1073741824}}
  *     {"id":1,"ok":null}    {"id":1,"errno":"EEXIST","detail":"…"}    {"id":1,"progress":4194304}
  *
+ * What belongs together is asked for as a list, which is done in its order up to the first that is refused; `done` is how many were before it:
+ *
+ *     {"id":2,"do":"inOrder","args":{"changes":[{"do":"absent","args":{"image":"volume-7"}},{"do":"create","args":{…}}]}}
+ *     {"id":2,"errno":"ENOSPC","detail":"…","done":1}
+ *
  * Any number of requests may be under way. After `importImage` the rest of the stream is the file's, in frames: offset (8 bytes) and length
  * (4 bytes), both big-endian, and that many bytes; a frame of length 0 is its end.
  *
@@ -63,6 +68,20 @@ const snapshot = Schema.String
 const bytes = Schema.NonNegativeInt
 const ofSnapshot = Schema.Struct({ image, snapshot })
 
+/** What can be asked for together as well as alone. */
+const listed = {
+  absent: Schema.Struct({ image }),
+  create: Schema.Struct({ image, size: bytes }),
+  clone: Schema.Struct({ parent: image, snapshot, image }),
+  grow: Schema.Struct({ image, size: bytes }),
+  write: Schema.Struct({ image, content: Base64 }),
+  setMetadata: Schema.Struct({ image, key: Schema.String, value: Schema.String }),
+  rename: Schema.Struct({ image, name: image })
+}
+
+const oneOf = <O extends string, A, I>(operation: O, args: Schema.Schema<A, I>) =>
+  Schema.Struct({ do: Schema.Literal(operation), args })
+
 const Look = Schema.Struct({
   id: Schema.String,
   size: bytes,
@@ -112,13 +131,31 @@ export const requests = {
       next: bytes
     })
   ),
-  create: change("create", Schema.Struct({ image, size: bytes })),
-  clone: change("clone", Schema.Struct({ parent: image, snapshot, image })),
-  grow: change("grow", Schema.Struct({ image, size: bytes })),
+  /** refused with `EEXIST` when it is there */
+  absent: read("absent", listed.absent, Schema.Null),
+  create: change("create", listed.create),
+  clone: change("clone", listed.clone),
+  grow: change("grow", listed.grow),
   /** a few KiB from its beginning on */
-  write: change("write", Schema.Struct({ image, content: Base64 })),
-  setMetadata: change("setMetadata", Schema.Struct({ image, key: Schema.String, value: Schema.String })),
-  rename: change("rename", Schema.Struct({ image, name: image })),
+  write: change("write", listed.write),
+  setMetadata: change("setMetadata", listed.setMetadata),
+  rename: change("rename", listed.rename),
+  inOrder: change(
+    "inOrder",
+    Schema.Struct({
+      changes: Schema.Array(
+        Schema.Union(
+          oneOf("absent", listed.absent),
+          oneOf("create", listed.create),
+          oneOf("clone", listed.clone),
+          oneOf("grow", listed.grow),
+          oneOf("write", listed.write),
+          oneOf("setMetadata", listed.setMetadata),
+          oneOf("rename", listed.rename)
+        )
+      )
+    })
+  ),
   remove: change("remove", Schema.Struct({ image })),
   createSnapshot: change("createSnapshot", ofSnapshot),
   protectSnapshot: change("protectSnapshot", ofSnapshot),
@@ -158,7 +195,9 @@ const Refusal = Schema.Struct({
   errno: Schema.String,
   detail: Schema.String,
   /** what it was at, when that says more: `python`, `conf`, `connect`, `key`, `pool`; `temporary`, `qemu-img`, `convert` */
-  at: Schema.optional(Schema.String)
+  at: Schema.optional(Schema.String),
+  /** how many of a list were done before it */
+  done: Schema.optional(Schema.Int)
 })
 const ReplyLine = Schema.parseJson(Schema.Union(Refusal, Progress, Done))
 

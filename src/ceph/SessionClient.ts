@@ -185,7 +185,7 @@ export const make = Effect.fn("Ceph.connect")(function* (
     Effect.async((resume) => void send(request, args, limits[request.kind], resume))
 
   const failureOf = (operation: string, refusal: Protocol.Refusal): SessionFailure => {
-    const { at, detail, errno } = refusal
+    const { at, detail, done, errno } = refusal
     if (operation === "open") return silent(notOpened(options, refusal), refusal)
     if (at === "temporary") return silent(`there is no room for the image in /var/tmp on ${where}: ${detail}`, refusal)
     if (at === "qemu-img") {
@@ -203,7 +203,7 @@ export const make = Effect.fn("Ceph.connect")(function* (
       lose(failure)
       return failure
     }
-    return new SessionFailure({ reason: new CephRefused({ errno, detail }) })
+    return new SessionFailure({ reason: new CephRefused({ errno, detail, ...(done === undefined ? {} : { done }) }) })
   }
 
   const noProtocol = (what: string) => silent(`${Program.argv[0]} on ${where} does not speak our protocol: ${what}`)

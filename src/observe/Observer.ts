@@ -212,19 +212,31 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
   /** How often is looked whether a VM is still being created. */
   const creating = Duration.millis(500)
 
-  /** Looks at the VM when it is no longer being created. Its host need not be bothered before: so many may be created at once. */
+  /** VMs that are being created, and when something happened to them the last time */
+  const coming = new Map<VmId, number>()
+
+  /**
+   * Looks at the VM when it is no longer being created. Its host need not be bothered before, so many may be created at once; nor afterwards, when the
+   * creation itself has seen it since.
+   */
   const onceCreated = (vm: Vm, at: number): Effect.Effect<void> =>
     Effect.suspend(() => {
-      if (waiting.has(vm.id)) return Effect.void
-      waiting.add(vm.id)
+      const isWaiting = coming.has(vm.id)
+      coming.set(vm.id, Math.max(at, coming.get(vm.id) ?? 0))
+      if (isWaiting) return Effect.void
+      const look = Effect.gen(function* () {
+        const happened = coming.get(vm.id) ?? at
+        coming.delete(vm.id)
+        const seen = (yield* inventory.seen).get(vm.id)
+        if (seen === undefined || seen.since <= happened) yield* touch(vm.hostId, vm.uuid, vm.domainName, happened)
+      })
       const created = Effect.match(inventory.vm(vm.id), {
         onFailure: () => true,
         onSuccess: ({ state }) => state !== "creating"
       })
       return Effect.delay(created, creating).pipe(
         Effect.repeat({ until: (isCreated) => isCreated }),
-        Effect.ensuring(Effect.sync(() => waiting.delete(vm.id))),
-        Effect.zipRight(Effect.suspend(() => touch(vm.hostId, vm.uuid, vm.domainName, at))),
+        Effect.zipRight(look),
         Effect.forkIn(scope),
         Effect.asVoid
       )

@@ -1,13 +1,14 @@
 /**
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Seed from "../cloudinit/Seed.ts"
 import type { Host } from "../domain/Host.ts"
 import type { Image } from "../domain/Image.ts"
 import type { Vm } from "../domain/Vm.ts"
 import * as Errors from "../domain/Errors.ts"
-import type { DiskSource, Hypervisor } from "../services/Hypervisor.ts"
+import type { DiskSource, DomainSpec, Hypervisor } from "../services/Hypervisor.ts"
 import * as NicSaga from "./NicSaga.ts"
 import { limits, type Saga } from "./Saga.ts"
 import * as VmSaga from "./VmSaga.ts"
@@ -15,7 +16,7 @@ import * as VmSaga from "./VmSaga.ts"
 /** @since 0.3.0 @category constants */
 export const steps = ["image", "root disk", "seed", "define", "start", "running"] as const
 
-/** Whether it runs once it was started. @since 0.3.0 @category steps */
+/** Sees that it runs once it was started. Gives when it was asked, where there is nothing else to tell of it; null: there is. @since 0.3.0 @category steps */
 export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domainName, uuid }: Vm) => {
   const status = Effect.flatMap(hypervisor.status(host, { uuid, domainName }), (status) =>
     status._tag === "Some" && (status.value.state === "running" || status.value.state === "blocked")
@@ -30,8 +31,12 @@ export const seenRunning = (hypervisor: Hypervisor["Type"], host: Host, { domain
         })
   )
   // one call, where there is nothing to tell of it
-  return Effect.flatMap(hypervisor.power(host, { uuid, domainName }), (found) =>
-    found._tag === "Some" && found.value.power === "running" && found.value.reason === null ? Effect.void : status
+  return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.flatMap(hypervisor.power(host, { uuid, domainName }), (found) =>
+      found._tag === "Some" && found.value.power === "running" && found.value.reason === null
+        ? Effect.succeed(now)
+        : Effect.as(status, null)
+    )
   )
 }
 
@@ -41,10 +46,10 @@ export const writeSeed = ({ driver, host, inventory, operation, vm }: VmSaga.Sub
     driver.writeSeed(host, { vmId: vm.id, operationId: operation.id, content: Seed.build(vm, cloudInit), replaces })
   )
 
-/** Defines the VM's domain over that root disk and the seed beside it, without volumes. @since 0.9.0 @category steps */
-export const define = Effect.fnUntraced(function* (subject: VmSaga.Subject, root: DiskSource) {
+/** Defines the VM's domain over that root disk and the seed beside it, without volumes. `isNew`: as `Hypervisor.define` has it. @since 0.9.0 @category steps */
+export const define = Effect.fnUntraced(function* (subject: VmSaga.Subject, root: DiskSource, isNew = false) {
   const { driver, host, hypervisor, operation, vm } = subject
-  yield* hypervisor.define(host, {
+  const spec: DomainSpec = {
     uuid: vm.uuid,
     domainName: vm.domainName,
     vmId: vm.id,
@@ -54,7 +59,8 @@ export const define = Effect.fnUntraced(function* (subject: VmSaga.Subject, root
     root,
     seed: yield* driver.describeSeed(host, vm.id),
     operationId: operation.id
-  })
+  }
+  yield* hypervisor.define(host, spec, isNew)
 })
 
 /** image → root disk → seed → define → start → seen running. @since 0.1.0 @category operations */
@@ -65,6 +71,10 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
   const root = { vmId: vm.id, image, size: vm.resources.disk, operationId }
   /** null: not by this process */
   let made: DiskSource | null = null
+  /** whether that was the last thing this process has done with it */
+  let justDefined = false
+  /** when it was asked and ran; null: there is more to tell of it */
+  let ranAt: number | null = null
   const makeRoot = Effect.map(driver.createRoot(host, root), (disk) => (made = disk))
   return {
     hosts: [host],
@@ -98,20 +108,32 @@ export const saga = (subject: VmSaga.Subject, image: Image): Saga<(typeof steps)
         description: `Define the domain ${vm.domainName}.`,
         // asked for again after a restart
         act: Effect.gen(function* () {
-          yield* define(subject, yield* made === null ? makeRoot : Effect.succeed(made))
+          // its uuid was made for it, so that nobody else has it
+          yield* define(subject, yield* made === null ? makeRoot : Effect.succeed(made), true)
           if (vm.autostart) yield* hypervisor.setAutostart(host, domain, true)
+          justDefined = true
         }),
         undo: VmSaga.undefine(subject, domain)
       },
       {
         name: "start",
         description: `Start ${vm.domainName}.`,
-        act: hypervisor.start(host, domain),
+        act: Effect.suspend(() => {
+          const isNew = justDefined
+          justDefined = false
+          return hypervisor.start(host, domain, isNew)
+        }),
         undo: hypervisor.powerOff(host, domain)
       },
-      { name: "running", description: `See that ${vm.domainName} runs.`, act: seenRunning(hypervisor, host, vm) }
+      {
+        name: "running",
+        description: `See that ${vm.domainName} runs.`,
+        act: Effect.map(seenRunning(hypervisor, host, vm), (at) => void (ranAt = at))
+      }
     ],
-    succeeded: inventory.setVmState(vm.id, "running"),
+    succeeded: Effect.suspend(() =>
+      inventory.setVmState(vm.id, "running", ranAt === null ? undefined : { ...VmSaga.running, at: ranAt })
+    ),
     failed: inventory.setVmState(vm.id, "failed")
   }
 }

@@ -3,7 +3,8 @@
  *
  * The rules, each of which a crash or a stop would otherwise break:
  * - a step is recorded as started before its effect and as done after it; a recorded step is never done again;
- * - between two effects there is one record: that the one is done and the next is started are written together;
+ * - between two effects there is one record: that the one is done and the next is started are written together; and that the last one is done with
+ *   what the inventory is told of it, and that it has ended;
  * - every effect is safe to repeat, so a step that was started but not recorded as done is simply done again: it looks first;
  * - undo covers the step that was started but not done, since its effect may exist;
  * - undo begins only after a failure, a cancel or when the time is up, never because the process stops: an interrupted runner leaves its
@@ -54,9 +55,9 @@ export interface Saga<Name extends string = string> {
   /** the hosts its steps work on; none: only storage that all hosts share */
   readonly hosts: Retry.Hosts
   readonly steps: ReadonlyArray<Step<Name>>
-  /** written to the inventory when all steps are done; safe to repeat */
+  /** Written to the inventory when all steps are done, with that: nothing but writes of the inventory's. */
   readonly succeeded: Effect.Effect<void, PersistenceError>
-  /** written to the inventory when the undo has ended; safe to repeat */
+  /** the same when the undo has ended */
   readonly failed: Effect.Effect<void, PersistenceError>
   /**
    * Written instead of `failed` when a guest does not let go of the device that a step gave it: it may hold it for as long as it likes (a paused
@@ -126,7 +127,8 @@ export const drive = Effect.fn("Saga.drive")(function* (
   { cancel, onBlocked, onProgress }: Follower
 ) {
   yield* Effect.annotateCurrentSpan({ operationId: operation.id, kind: operation.kind, vmId: operation.vmId })
-  const records = yield* journal.steps(operation.id)
+  // with its first step it is running
+  const records = operation.state === "pending" ? [] : yield* journal.steps(operation.id)
   const recordOf = (phase: Phase, name: string) => records.find((r) => r.phase === phase && r.name === name)
   const isDone = (phase: Phase, name: string) => recordOf(phase, name)?.state === "done"
   const touched = new Set(records.filter(({ phase }) => phase === "do").map(({ name }) => name))
@@ -135,11 +137,11 @@ export const drive = Effect.fn("Saga.drive")(function* (
 
   /** What is to be written with the next record. */
   let carried: Entry = operation.state === "pending" ? { state: { to: "running" } } : {}
-  const record = (entry: Entry) =>
+  const record = (entry: Entry, also?: Effect.Effect<void, PersistenceError>) =>
     Effect.suspend(() => {
       const whole = { ...carried, ...entry }
       carried = {}
-      return journal.record(operation.id, whole)
+      return journal.record(operation.id, whole, also)
     })
   const recordCarried = Effect.suspend(() => (Object.keys(carried).length === 0 ? Effect.void : record({})))
 
@@ -250,7 +252,6 @@ export const drive = Effect.fn("Saga.drive")(function* (
       current = null
       carried = { ended: { phase: "do", name: step.name, state: "done" } }
     }
-    yield* recordCarried
   })
 
   const tellWhenTimeIsUp = untilTimeIsUp.pipe(
@@ -317,16 +318,13 @@ export const drive = Effect.fn("Saga.drive")(function* (
       const held = yield* undoStep(step, undo)
       if (kept !== undefined && held !== null) {
         carried = { ended: { phase: "undo", name: step.name, state: "failed", error: held.message } }
-        yield* recordCarried
-        yield* kept(held)
-        yield* record({ state: { to: "failed" } })
-        return
+        return yield* record({ state: { to: "failed" } }, kept(held))
       }
       carried = { ended: { phase: "undo", name: step.name, state: "done" } }
     }
-    yield* recordCarried
-    yield* saga.failed
-    yield* record({ state: { to: "failed" } })
+    // why it failed comes before that it has
+    if (todo.length === 0) yield* recordCarried
+    yield* record({ state: { to: "failed" } }, saga.failed)
   })
 
   if (operation.state === "undoing") {
@@ -340,8 +338,7 @@ export const drive = Effect.fn("Saga.drive")(function* (
     canUndo ? forward : Effect.raceFirst(forward, Effect.zipRight(tellWhenTimeIsUp, Effect.never))
   )
   if (Exit.isSuccess(exit)) {
-    yield* saga.succeeded
-    yield* record({ state: { to: "done" } })
+    yield* record({ state: { to: "done" } }, saga.succeeded)
     return { _tag: "Succeeded" } satisfies Outcome
   }
   // the process stops: nothing is undone, the next start goes on

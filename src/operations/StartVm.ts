@@ -39,7 +39,7 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
       {
         name: "running",
         description: `See that ${vm.domainName} runs.`,
-        act: CreateVm.seenRunning(hypervisor, host, vm)
+        act: Effect.asVoid(CreateVm.seenRunning(hypervisor, host, vm))
       }
     ],
     succeeded: inventory.setVmPower(vm.id, "running", VmSaga.running),

@@ -11,11 +11,13 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Piece } from "../domain/Image.ts"
 
-/** Ceph answered with an error; `errno` is its name, as `ENOENT`. Nothing has changed. @since 0.2.0 @category errors */
+/** Ceph answered with an error; `errno` is its name, as `ENOENT`. What was refused has changed nothing. @since 0.2.0 @category errors */
 export class CephRefused extends Schema.TaggedClass<CephRefused>()("CephRefused", {
   errno: Schema.String,
   /** what Ceph said */
-  detail: Schema.String
+  detail: Schema.String,
+  /** of changes in order: how many were done before the one that was refused. @since 0.15.0 */
+  done: Schema.optionalWith(Schema.Int, { exact: true })
 }) {}
 
 /** Ceph, or the machine that its commands run on, does not answer; whether the call took effect is unknown. @since 0.2.0 @category errors */
@@ -39,6 +41,11 @@ export class CephError extends Schema.TaggedError<CephError>()("CephError", {
   /** whether Ceph itself refused with one of these errno names */
   refusedWith(...names: ReadonlyArray<string>): boolean {
     return this.reason._tag === "CephRefused" && names.includes(this.reason.errno)
+  }
+
+  /** The same of changes in order, when `done` of them were done before. @since 0.15.0 */
+  refusedAfter(done: number, ...names: ReadonlyArray<string>): boolean {
+    return this.refusedWith(...names) && this.reason._tag === "CephRefused" && this.reason.done === done
   }
 }
 
@@ -87,6 +94,23 @@ export interface Watcher {
   /** `address:port/nonce` */
   readonly address: string
 }
+
+/** What can be asked for together with others; each is what the call of that name does. @since 0.15.0 @category models */
+export interface Changes {
+  /** changes nothing: `EEXIST` when the image is there */
+  readonly absent: { readonly image: string }
+  readonly create: { readonly image: string; readonly size: number }
+  readonly clone: { readonly parent: string; readonly snapshot: string; readonly image: string }
+  readonly grow: { readonly image: string; readonly size: number }
+  readonly write: { readonly image: string; readonly content: Uint8Array }
+  readonly setMetadata: { readonly image: string; readonly key: string; readonly value: string }
+  readonly rename: { readonly image: string; readonly name: string }
+}
+
+/** One of them. @since 0.15.0 @category models */
+export type Change<C extends keyof Changes = keyof Changes> = {
+  readonly [K in C]: { readonly do: K; readonly args: Changes[K] }
+}[C]
 
 /** An image as it is now. @since 0.2.0 @category models */
 export interface Image {
@@ -141,6 +165,13 @@ export class Ceph extends Context.Tag("vmfabric/Ceph")<
     readonly setMetadata: (image: string, key: string, value: string) => Effect.Effect<void, CephError>
     /** `EEXIST` when the new name is taken. */
     readonly rename: (image: string, name: string) => Effect.Effect<void, CephError>
+    /**
+     * One after the other, up to the first that is refused: those before it are done, and `done` in the reason says how many. With reason
+     * `CephSilent` any number of them may have been, in that order.
+     *
+     * @since 0.15.0
+     */
+    readonly inOrder: (changes: ReadonlyArray<Change>) => Effect.Effect<void, CephError>
     /** `EBUSY` while it is open somewhere, `ENOTEMPTY` while it has snapshots; `ENOENT` when it is not there. */
     readonly remove: (image: string) => Effect.Effect<void, CephError>
 

@@ -228,8 +228,11 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
   {
     /** Asks the host what it is. `disk` (GiB) is the whole size of the file system behind the storage path. */
     readonly facts: (host: Host) => Effect.Effect<HostFacts, HostError>
-    /** Defines the domain, or redefines one with the same uuid. Fails when another domain has its name. */
-    readonly define: (host: Host, spec: DomainSpec) => Effect.Effect<void, HostError>
+    /**
+     * Defines the domain, or redefines one with the same uuid. Fails when another domain has its name. `isNew`: the uuid was made for it and nobody
+     * else knows it, so that whose domain it is need not be asked.
+     */
+    readonly define: (host: Host, spec: DomainSpec, isNew?: boolean) => Effect.Effect<void, HostError>
     /** The definition that `define` would give the host, for people to read: indented, and with a last line end. Nothing is changed. */
     readonly describe: (host: Host, spec: DomainSpec) => Effect.Effect<string, HostError>
     /** The same for the device of `attachDisk`. */
@@ -237,8 +240,8 @@ export class Hypervisor extends Context.Tag("vmfabric/Hypervisor")<
       host: Host,
       disk: VolumeDisk & { readonly source: DiskSource }
     ) => Effect.Effect<string, HostError>
-    /** Starts it; one that already runs is left running. */
-    readonly start: (host: Host, domain: DomainRef) => Effect.Effect<void, HostError>
+    /** Starts it; one that already runs is left running. `isNew`: whoever asks has just defined it, so that whose domain it is need not be asked. */
+    readonly start: (host: Host, domain: DomainRef, isNew?: boolean) => Effect.Effect<void, HostError>
     /** None: no such domain. */
     readonly status: (host: Host, domain: DomainRef) => Effect.Effect<Option.Option<DomainStatus>, HostError>
     /** Takes the power from it, whatever state it is in; absent or stopped is fine. */

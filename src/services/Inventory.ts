@@ -614,9 +614,14 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
     ) => Effect.Effect<Page<Vm>, Errors.PersistenceError>
     /**
      * Sets the state; `destroyed` and `failed` give the reservation back in the same transaction, with them goes what its guest was told, and
-     * `destroyed` makes the VM's volumes available again. `running`, `stopped`, `paused`: what was wanted of the VM has been applied.
+     * `destroyed` makes the VM's volumes available again. `running`, `stopped`, `paused`: what was wanted of the VM has been applied. `seen`: what its
+     * host said of it when it was asked, at milliseconds since 1970, which is remembered in the same transaction.
      */
-    readonly setVmState: (id: VmId, state: VmState) => Effect.Effect<void, Errors.PersistenceError>
+    readonly setVmState: (
+      id: VmId,
+      state: VmState,
+      seen?: NonNullable<Observation["seen"]> & { readonly at: number }
+    ) => Effect.Effect<void, Errors.PersistenceError>
     /**
      * What is wanted of the power of a VM that is there; one that is being destroyed is left as it is. `seen`: what its host says of it after that, which is
      * remembered in the same transaction.

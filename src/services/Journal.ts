@@ -71,8 +71,12 @@ export class Journal extends Context.Tag("vmfabric/Journal")<
     readonly steps: (id: OperationId) => Effect.Effect<ReadonlyArray<StepRecord>, PersistenceError>
     /** The same, with when each was, and why it failed. */
     readonly history: (id: OperationId) => Effect.Effect<ReadonlyArray<StepReport>, PersistenceError>
-    /** Everything in it, or nothing. */
-    readonly record: (id: OperationId, entry: Entry) => Effect.Effect<void, PersistenceError>
+    /** Everything in it, or nothing. `also`: what the inventory has written for the same, before it and in the same transaction. */
+    readonly record: (
+      id: OperationId,
+      entry: Entry,
+      also?: Effect.Effect<void, PersistenceError>
+    ) => Effect.Effect<void, PersistenceError>
     /**
      * Sets the flag, and gives the operation as it then is. None: there is no such operation. One that has ended or is undone is left as it
      * is: nothing remains to be cancelled.

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import type { Duplex } from "node:stream"
 import * as Program from "../ceph/Program.ts"
 import * as Protocol from "../ceph/Protocol.ts"
+import type { Changes } from "../services/Ceph.ts"
 import type { Call, Cluster, Import } from "./Cluster.ts"
 import type { Refusal } from "./ClusterFaults.ts"
 import * as Qcow2 from "./Qcow2.ts"
@@ -141,7 +142,33 @@ export const serve = (cluster: Cluster, duplex: Duplex): Effect.Effect<number> =
 
     const { requests } = Protocol
     const { calls } = cluster
-    const serving: { readonly [C in Call]: (id: number, json: unknown) => Effect.Effect<void> } = {
+
+    const one = <C extends keyof Changes>(change: { readonly do: C; readonly args: Changes[C] }) => {
+      const doing: { readonly [K in keyof Changes]: (args: Changes[K]) => Either.Either<null, Refusal> } = calls
+      return gate.around(
+        change.do,
+        whileAlive(() => doing[change.do](change.args))
+      )
+    }
+    const inOrder = ({ changes }: Protocol.Args<"inOrder">) =>
+      Effect.as(
+        Effect.forEach(
+          changes,
+          (change, done) => Effect.mapError(one(change), (refused): Refusal => ({ ...refused, done })),
+          { discard: true }
+        ),
+        null
+      )
+
+    const serving: { readonly [C in Call | "inOrder"]: (id: number, json: unknown) => Effect.Effect<void> } = {
+      inOrder: (id, json) =>
+        answer(id, requests.inOrder, json, (args) =>
+          gate.around(
+            "inOrder",
+            whileAlive(() => inOrder(args))
+          )
+        ),
+      absent: calling("absent", requests.absent, calls.absent),
       cluster: calling("cluster", requests.cluster, calls.cluster),
       usage: calling("usage", requests.usage, calls.usage),
       list: calling("list", requests.list, calls.list),

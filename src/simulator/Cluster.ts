@@ -40,8 +40,8 @@ export interface OpenImage {
   readonly close: () => void
 }
 
-/** What sessions can ask for beside opening and importing. @since 0.2.0 @category models */
-export type Call = Exclude<Operation, "open" | "importImage">
+/** What sessions can ask for beside opening and importing, one at a time. @since 0.2.0 @category models */
+export type Call = Exclude<Operation, "open" | "importImage" | "inOrder">
 
 /** An import that has begun. @since 0.2.0 @category models */
 export interface Import {
@@ -301,6 +301,8 @@ export const make = (options: Options = {}): Effect.Effect<Cluster> =>
           }
           return { piece: null, next: size }
         }),
+      absent: ({ image }) =>
+        images.has(image) ? Either.left({ errno: "EEXIST", detail: "it is there already" }) : done,
       create,
       clone: ({ image, parent, snapshot }) =>
         Either.flatMap(snapshotOf(parent, snapshot, "creating clone of"), (from) => {

@@ -7,11 +7,12 @@ import * as Effect from "effect/Effect"
 import type { Operation } from "../ceph/Protocol.ts"
 import type { Moment } from "./Faults.ts"
 
-/** What a client is refused with: the errno's name, as in `ENOENT`, what Ceph says, and what it was at. @since 0.2.0 @category errors */
+/** What a client is refused with: the errno's name, as in `ENOENT`, what Ceph says, and what it was at, or after how many of a list. @since 0.2.0 @category errors */
 export interface Refusal {
   readonly errno: string
   readonly detail: string
   readonly at?: string
+  readonly done?: number
 }
 
 /** @since 0.2.0 @category models */

@@ -197,6 +197,48 @@ export const cephContract = <E>(name: string, layer: Layer.Layer<Ceph | CephWorl
         assert.deepStrictEqual([...(yield* ceph.list)].sort(), ["three", "two"])
       }))
 
+    test("does several changes in their order, up to the first that is refused", (ceph, world) =>
+      Effect.gen(function* () {
+        yield* ceph.inOrder([
+          { do: "absent", args: { image: "one" } },
+          { do: "create", args: { image: "one.new", size: mebibyte } },
+          { do: "grow", args: { image: "one.new", size: 2 * mebibyte } },
+          { do: "write", args: { image: "one.new", content: bytesOf("whole") } },
+          { do: "setMetadata", args: { image: "one.new", key: "a", value: "b" } },
+          { do: "rename", args: { image: "one.new", name: "one" } }
+        ])
+        assert.deepStrictEqual(yield* ceph.list, ["one"])
+        assert.deepInclude(yield* looked(ceph, "one"), { size: 2 * mebibyte, metadata: { a: "b" } })
+        assert.strictEqual(text(yield* world.read("one", 0, 6)), "whole\0")
+        const again = yield* failureOf(
+          ceph.inOrder([
+            { do: "absent", args: { image: "one" } },
+            { do: "create", args: { image: "two", size: mebibyte } }
+          ])
+        )
+        assert.isTrue(again.refusedAfter(0, "EEXIST"), again.message)
+        assert.isFalse(again.refusedAfter(1, "EEXIST"), again.message)
+        const second = yield* failureOf(
+          ceph.inOrder([
+            { do: "create", args: { image: "two", size: 2 * mebibyte } },
+            { do: "grow", args: { image: "two", size: mebibyte } },
+            { do: "rename", args: { image: "two", name: "three" } }
+          ])
+        )
+        assert.isTrue(second.refusedAfter(1, "EINVAL"), second.message)
+        assert.include(second.message, `failed to grow image two to ${mebibyte} bytes: `)
+        assert.deepStrictEqual([...(yield* ceph.list)].sort(), ["one", "two"])
+        // what cannot even be sent changes nothing
+        yield* refused(
+          "EINVAL",
+          ceph.inOrder([
+            { do: "create", args: { image: "four", size: mebibyte } },
+            { do: "grow", args: { image: "four", size: -1 } }
+          ])
+        )
+        assert.deepStrictEqual([...(yield* ceph.list)].sort(), ["one", "two"])
+      }))
+
     test("removes an image that nobody needs", (ceph, world) =>
       Effect.gen(function* () {
         yield* refused("ENOENT", ceph.remove("one"))

@@ -102,7 +102,9 @@ const unmakeVm = vms((it) =>
 /** To hosts and pool the next VM is the first: they have neither the image's file, which is another one from now on, nor the pool's secret. */
 const anew: Act<void> = ({ hosts, images, own }) => {
   for (const { state } of hosts) state.secrets.clear()
-  return images.putFile("/images/test.img", Fleet.diskImage(8192, ++own.image))
+  own.image++
+  // of another size: its time is told in whole seconds, and may be the same
+  return images.putFile("/images/test.img", Fleet.diskImage(8192 + 1024 * own.image, own.image))
 }
 /** The last that was made is gone. */
 const unmakeVolume = volumes((it) =>

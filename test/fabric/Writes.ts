@@ -65,6 +65,9 @@ export const isBeginning = (point: string): boolean => point.endsWith(": before"
 /** What happens at a write of an operation of that kind; none: of one that is only about to begin, or of none. */
 export type Each = (label: string, moment: Moment, kind: Option.Option<OperationKind>) => Effect.Effect<void>
 
+/** Whether what is written is a part of what the journal records, with which it is written or not. */
+const isPart = FiberRef.unsafeMake(false)
+
 /** Writes are known by a label: `record …` of the journal, else the inventory's method. `each`: what happens at all of them. */
 export const make = (each: Each = () => Effect.void) => {
   const counts = new Map<string, number>()
@@ -88,12 +91,16 @@ export const make = (each: Each = () => Effect.void) => {
     write: Effect.Effect<A, E | PersistenceError, R>,
     begun: (answer: A) => Operation | null = () => null
   ): Effect.Effect<A, E | PersistenceError, R> =>
-    Effect.suspend(() => {
-      counts.set(label, (counts.get(label) ?? 0) + 1)
-      return at(label, "before")
-    }).pipe(
-      Effect.zipRight(write),
-      Effect.tap((answer) => at(label, "after", begun(answer)))
+    Effect.flatMap(FiberRef.get(isPart), (part) =>
+      part
+        ? write
+        : Effect.suspend(() => {
+            counts.set(label, (counts.get(label) ?? 0) + 1)
+            return at(label, "before")
+          }).pipe(
+            Effect.zipRight(write),
+            Effect.tap((answer) => at(label, "after", begun(answer)))
+          )
     )
 
   return {
@@ -108,7 +115,11 @@ export const make = (each: Each = () => Effect.void) => {
             Journal,
             Journal.of({
               ...inner,
-              record: (id, entry) => around(`record ${entryLabel(entry)}`, inner.record(id, entry))
+              record: (id, entry, also) =>
+                around(
+                  `record ${entryLabel(entry)}`,
+                  inner.record(id, entry, also === undefined ? undefined : Effect.locally(also, isPart, true))
+                )
             })
           ).pipe(
             Context.add(
@@ -132,7 +143,7 @@ export const make = (each: Each = () => Effect.void) => {
                 settleNic: (id, nic, outcome) => around("settleNic", inventory.settleNic(id, nic, outcome)),
                 setVmPower: (id, power, seen) => around(`setVmPower ${power}`, inventory.setVmPower(id, power, seen)),
                 setOutcome: (id, outcome) => around("setOutcome", inventory.setOutcome(id, outcome)),
-                setVmState: (id, state) => around(`setVmState ${state}`, inventory.setVmState(id, state)),
+                setVmState: (id, state, seen) => around(`setVmState ${state}`, inventory.setVmState(id, state, seen)),
                 publishImage: (of, decide, confirm) =>
                   around("publishImage", inventory.publishImage(of, decide, confirm), theirs),
                 settleImage: (id, state, reason) =>

@@ -725,6 +725,41 @@ describe("transactions", () => {
     }).pipe(Effect.provide(layerTemporary))
   )
 
+  it.scoped("of others' writes are all of them or none, and tell memory of each once they are committed", () =>
+    Effect.gen(function* () {
+      const { all, insert, simply, statement, together, write, writeSimply } = yield* table
+      const insertRow = statement("insert into t (id) values (?)")
+      const told: Array<string> = []
+      const telling = (id: number) =>
+        [() => void told.push(`committed ${id}`), () => void told.push(`ahead ${id}`)] as const
+      const first = write("insert 1", insertRow(1), ...telling(1))
+      const second = writeSimply("insert 2", insertRow(2), ...telling(2))
+      yield* together(
+        "insert both",
+        Effect.zipRight(
+          first,
+          Effect.zipRight(
+            second,
+            Effect.sync(() => assert.deepStrictEqual(told, []))
+          )
+        )
+      )
+      assert.deepStrictEqual(yield* all, [1, 2])
+      assert.deepStrictEqual(told, ["ahead 1", "ahead 2", "committed 1", "committed 2"])
+      told.length = 0
+      const third = writeSimply("insert 3", insertRow(3), ...telling(3))
+      const failed = yield* Effect.exit(together("insert two", Effect.zipRight(third, simply(3))))
+      isRefused(failed, /insert 3: .*UNIQUE/)
+      assert.deepStrictEqual(yield* all, [1, 2])
+      assert.deepStrictEqual(told, [])
+      // and nobody is taken in afterwards
+      const nested = yield* Effect.exit(write("outer", insert(4)))
+      assert.isTrue(Exit.isFailure(nested) && Cause.isDie(nested.cause))
+      yield* insert(4)
+      assert.deepStrictEqual(yield* all, [1, 2, 4])
+    }).pipe(Effect.provide(memory))
+  )
+
   it.scoped("see themselves, and refuse another inside instead of waiting for ever", () =>
     Effect.gen(function* () {
       const { all, insert, simply, sql, write, writeSimply } = yield* table

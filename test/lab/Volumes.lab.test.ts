@@ -311,14 +311,14 @@ describe("kill -9 of the controller", () => {
           "record running, do attach started: after",
           "record do attach done, do seen started: before",
           "record do detach done, do released started: before",
-          "record done: before"
+          "record do released done, done: before"
         ])
         const trashed = yield* chain(
           file,
           { path: `/volume/destroy?volumeid=${volume}`, wanted: volumeIs(volume, "deleted") },
           { path: `/volume/restore?volumeid=${volume}`, wanted: volumeIs(volume, "available") }
         )
-        assert.includeMembers(trashed, ["record do trash done: before", "record do restore done: before"])
+        assert.includeMembers(trashed, ["record do trash done, done: before", "record do restore done, done: before"])
         yield* Client.cleanUp(yield* start(file))
       }),
     600_000

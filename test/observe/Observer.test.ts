@@ -76,6 +76,19 @@ describe("what happens to a VM is told, and how it came to it", () => {
     })
   )
 
+  test(
+    "what a creation has seen itself is told at once, and what happens right after it all the same",
+    {},
+    ({ hosts }) =>
+      Effect.gen(function* () {
+        const vms = yield* Vms
+        const vm = yield* vms.create({ name: "web", instanceType: type })
+        assert.deepStrictEqual(yield* Watching.told(vm), { power: "running", reason: null, drift: [] })
+        yield* hosts[0]!.faults.crashGuest(vm.domainName)
+        yield* becomes(vm, "crashed", killed)
+      })
+  )
+
   test("by its guest, its QEMU, its storage and people", {}, ({ hosts }) =>
     Effect.gen(function* () {
       const host = hosts[0]!

@@ -88,10 +88,9 @@ describe("a cancelled saga", () => {
   it.effect("with all its steps recorded simply succeeds", () =>
     Effect.gen(function* () {
       const world = make()
-      world.failJournal(({ state }) => state?.to === "done")
-      yield* Effect.flip(world.drive(names.map((name) => world.step(name))))
-      world.failJournal(undefined)
-      world.happened.length = 0
+      world.row.state = "running"
+      // as versions before 0.15 may have left it
+      for (const name of names) world.rows.push({ phase: "do", name, state: "done", tries: 1 })
       world.row.cancelAsked = true
       assert.deepStrictEqual(yield* world.drive(names.map((name) => world.step(name))), { _tag: "Succeeded" })
       assert.deepStrictEqual(world.happened, ["succeeded"])

@@ -132,9 +132,9 @@ describe("the whole's time limit", () => {
   it.effect("does not undo what is done to the last step", () =>
     Effect.gen(function* () {
       const world = make()
-      world.failJournal(({ state }) => state?.to === "done")
-      yield* Effect.flip(world.drive([world.step("a")]))
-      world.failJournal(undefined)
+      world.row.state = "running"
+      // as versions before 0.15 may have left it
+      world.rows.push({ phase: "do", name: "a", state: "done", tries: 1 })
       yield* TestClock.adjust("2 hours")
       assert.deepStrictEqual(yield* world.drive([world.step("a")]), { _tag: "Succeeded" })
     })
@@ -195,6 +195,7 @@ describe("the budget of tries", () => {
   it.effect("counts what earlier processes have begun in vain", () =>
     Effect.gen(function* () {
       const world = make({ alwaysUp: true })
+      world.row.state = "running"
       world.rows.push({ phase: "do", name: "a", state: "started", tries: Retry.budget })
       const fiber = yield* Effect.fork(world.drive([world.step("a", after(2, silent))]))
       yield* TestClock.adjust("1 minute")
@@ -202,6 +203,7 @@ describe("the budget of tries", () => {
       assert.strictEqual(world.tries("a"), 1)
       // but one that has no time to lose still gets its try
       const lucky = make()
+      lucky.row.state = "running"
       lucky.rows.push({ phase: "do", name: "a", state: "started", tries: 100 })
       assert.deepStrictEqual(yield* lucky.drive([lucky.step("a")]), { _tag: "Succeeded" })
     })
@@ -210,7 +212,7 @@ describe("the budget of tries", () => {
 
 describe("the journal", () => {
   it.effect(
-    "is written once between two effects: seven times for five steps, before the first of them and after the last",
+    "is written once between two effects: six times for five steps, the last time with what the inventory is told",
     () =>
       Effect.gen(function* () {
         const world = make()
@@ -224,7 +226,8 @@ describe("the journal", () => {
             succeeded: counting
           }
         )
-        assert.deepStrictEqual(seen, [1, 2, 3, 4, 5, 6])
+        // of what is written together, it is written first
+        assert.deepStrictEqual(seen, [1, 2, 3, 4, 5, 5])
         const step = (name: string) => ({ phase: "do", name }) as const
         const done = (name: string) => ({ ...step(name), state: "done" }) as const
         assert.deepStrictEqual(world.entries, [
@@ -233,8 +236,7 @@ describe("the journal", () => {
           { ended: done("b"), started: step("c") },
           { ended: done("c"), started: step("d") },
           { ended: done("d"), started: step("e") },
-          { ended: done("e") },
-          { state: { to: "done" } }
+          { ended: done("e"), state: { to: "done" } }
         ])
       })
   )
@@ -251,8 +253,7 @@ describe("the journal", () => {
           started: { phase: "undo", name: "b" }
         },
         { ended: { phase: "undo", name: "b", state: "done" }, started: { phase: "undo", name: "a" } },
-        { ended: { phase: "undo", name: "a", state: "done" } },
-        { state: { to: "failed" } }
+        { ended: { phase: "undo", name: "a", state: "done" }, state: { to: "failed" } }
       ])
     })
   )

@@ -140,8 +140,8 @@ const make = (
         busy: () => Effect.succeed(new Set()),
         steps: (id) => Effect.sync(() => rows.get(id)!.steps.map((step) => ({ ...step }))),
         history: () => Effect.succeed([]),
-        record: (id, { ended, started, state }) =>
-          Effect.sync(() => {
+        record: (id, { ended, started, state }, also = Effect.void) =>
+          Effect.andThen(also, () => {
             const { operation, steps } = rows.get(id)!
             for (const step of steps) {
               if (step.phase === ended?.phase && step.name === ended.name) step.state = ended.state
@@ -195,6 +195,11 @@ const make = (
     began,
     ports: layer,
     layer: Layer.provide(OperationsLive.layer, layer),
+    /** An earlier process has begun it, and that step of it. */
+    begun: (id: Ids.OperationId, name: string) => {
+      set(id, { state: "running" })
+      rows.get(id)!.steps.push({ phase: "do", name, state: "started", tries: 1 })
+    },
     hostComesBack: Deferred.succeed(isUp, undefined),
     mostLoading: () => mostLoading,
     states: (from: number, to: number) => {
@@ -329,7 +334,7 @@ describe("cancelling", () => {
   it.effect("is fine more than once, until it has ended", () =>
     Effect.gen(function* () {
       const world = make(many(1, "CreateVm", "down"))
-      world.rows.get(idOf(1))!.steps.push({ phase: "do", name: "root disk", state: "started", tries: 1 })
+      world.begun(idOf(1), "root disk")
       yield* Effect.gen(function* () {
         const operations = yield* Operations
         yield* operations.cancel(idOf(1))
@@ -354,7 +359,7 @@ describe("cancelling", () => {
   it.effect("takes up what nobody drives, to undo it", () =>
     Effect.gen(function* () {
       const world = make(many(1, "CreateVm"))
-      world.rows.get(idOf(1))!.steps.push({ phase: "do", name: "root disk", state: "started", tries: 1 })
+      world.begun(idOf(1), "root disk")
       yield* Effect.gen(function* () {
         const operations = yield* Operations
         yield* operations.cancel(idOf(1))

@@ -233,8 +233,8 @@ const world = (given: Given) => {
         busy: () => Effect.succeed(new Set()),
         steps: () => Effect.sync(() => [...steps]),
         history: () => Effect.succeed([]),
-        record: (_, { ended, started, state }) =>
-          Effect.sync(() => {
+        record: (_, { ended, started, state }, also = Effect.void) =>
+          Effect.andThen(also, () => {
             if (ended?.state === "failed") calls.push(`${ended.name} failed: ${ended.error}`)
             if (state !== undefined && state.to !== "running") calls.push(state.to)
             if (started !== undefined) steps.push({ ...started, state: "started", tries: 1 })

@@ -73,28 +73,28 @@ export const make = (options: { readonly alwaysUp?: boolean } = {}) => {
     busy: () => Effect.succeed(new Set()),
     steps: () => Effect.sync(() => rows.map((row) => ({ ...row }))),
     history: () => Effect.succeed([]),
-    record: (_, entry) =>
-      Effect.suspend(() => {
-        if (journalFails?.(entry) === true) return broken
+    record: (_, entry, also = Effect.void) =>
+      Effect.gen(function* () {
+        if (journalFails?.(entry) === true) return yield* broken
+        yield* also
         entries.push(entry)
         const { ended, started, state } = entry
         if (ended !== undefined) {
           const step = find(ended.phase, ended.name)
-          if (step?.state !== "started") return Effect.dieMessage(`${ended.name} was not started`)
+          if (step?.state !== "started") return yield* Effect.dieMessage(`${ended.name} was not started`)
           step.state = ended.state
         }
         if (state !== undefined) {
-          if (row.state === "done" || row.state === "failed") return Effect.dieMessage("it has ended")
+          if (row.state === "done" || row.state === "failed") return yield* Effect.dieMessage("it has ended")
           row.state = state.to
           row.error ??= state.error ?? null
         }
         if (started !== undefined) {
           const step = find(started.phase, started.name)
-          if (step?.state === "done") return Effect.dieMessage(`${started.name} is done already`)
+          if (step?.state === "done") return yield* Effect.dieMessage(`${started.name} is done already`)
           if (step === undefined) rows.push({ ...started, state: "started", tries: 1 })
           else Object.assign(step, { state: "started", tries: step.tries + 1 })
         }
-        return Effect.void
       }),
     askCancel: () => Effect.succeed(Option.none()),
     list: () => Effect.succeed([])

@@ -26,14 +26,14 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "a failed operation does not tell the inventory",
     file: "src/operations/Saga.ts",
-    find: "    yield* saga.failed\n",
-    replace: ""
+    find: 'record({ state: { to: "failed" } }, saga.failed)',
+    replace: 'record({ state: { to: "failed" } })'
   },
   {
     name: "a finished operation does not tell the inventory",
     file: "src/operations/Saga.ts",
-    find: "    yield* saga.succeeded\n",
-    replace: ""
+    find: 'record({ state: { to: "done" } }, saga.succeeded)',
+    replace: 'record({ state: { to: "done" } })'
   },
   {
     name: "what a killed controller left is not taken up",

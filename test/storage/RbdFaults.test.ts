@@ -33,6 +33,7 @@ const volumeId = VolumeId.make(7)
 const volume = { id: volumeId, host: null }
 const clone = { id: VolumeId.make(8), host: null }
 const snapshot = SnapshotId.make(3)
+const seed = { vmId, operationId, content: new Uint8Array(2048).fill(0x5e), replaces: false }
 const request = { size: 1, name: "data", operationId, source: null }
 const use = { host, domainName: "vm-99", held: false }
 
@@ -194,7 +195,7 @@ describe("an image", () => {
       yield* driver.ensureImage(host, image)
       const [name] = yield* ceph.list
       yield* ceph.grow(name!, 1024 ** 3)
-      assert.include(yield* sentence(driver.createRoot(host, root)), "is not what its name says: remove it")
+      assert.include(yield* sentence(driver.ensureImage(host, image)), "is not what its name says: remove it")
     }))
 })
 
@@ -231,26 +232,37 @@ describe("in its metadata", () => {
       assert.include(yield* sentence(driver.renameVolume(volume, "mine")), "so it is left alone")
       yield* driver.deleteRoot(host, vmId, operationId)
       yield* driver.discardVolume(volume, operationId)
-      assert.deepStrictEqual(yield* pool(at), ["image-*", "vm-7-root", "volume-7"])
+      assert.deepStrictEqual(yield* pool(at), ["vm-7-root", "volume-7"])
     }))
 })
 
 describe("done again after the session was killed at any call", () => {
   const cases: ReadonlyArray<{
     readonly name: string
-    readonly calls: ReadonlyArray<Call>
+    readonly calls: ReadonlyArray<Call | "inOrder">
     readonly given?: (at: At) => Effect.Effect<void, unknown>
     readonly act: (at: At) => Effect.Effect<unknown, unknown>
     readonly after: (at: At) => Effect.Effect<void, unknown>
   }> = [
     {
       name: "a root disk is whole",
-      calls: ["look", "clone", "grow", "setMetadata", "rename", "cluster"],
+      calls: ["absent", "clone", "grow", "setMetadata", "rename", "inOrder", "cluster"],
       act: ({ driver }) => driver.createRoot(host, root),
       after: (at) =>
         Effect.gen(function* () {
           assert.deepStrictEqual(yield* pool(at), ["image-*", "vm-7-root"])
           assert.strictEqual(yield* at.world.capacityOf(vmId), 2 * 1024 ** 3)
+        })
+    },
+    {
+      name: "a seed is whole",
+      calls: ["absent", "create", "write", "setMetadata", "rename", "inOrder"],
+      act: ({ driver }) => driver.writeSeed(host, seed),
+      after: (at) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* pool(at), ["vm-7-seed"])
+          assert.deepStrictEqual((yield* at.world.seedOf(vmId))?.slice(0, seed.content.length), seed.content)
+          yield* at.driver.deleteSeed(host, vmId)
         })
     },
     {
@@ -272,7 +284,7 @@ describe("done again after the session was killed at any call", () => {
     },
     {
       name: "a volume is whole",
-      calls: ["look", "trash", "create", "setMetadata", "rename"],
+      calls: ["trash", "absent", "create", "setMetadata", "rename", "inOrder"],
       act: ({ driver }) => driver.createVolume(volume, request),
       after: (at) =>
         Effect.gen(function* () {
@@ -282,7 +294,7 @@ describe("done again after the session was killed at any call", () => {
     },
     {
       name: "a clone is whole",
-      calls: ["clone", "grow", "setMetadata", "rename"],
+      calls: ["look", "clone", "grow", "setMetadata", "rename", "inOrder"],
       given: ({ driver, world }) =>
         Effect.gen(function* () {
           yield* driver.createVolume(volume, request)
@@ -390,6 +402,64 @@ describe("done again after the session was killed at any call", () => {
       })
     )
   }
+})
+
+describe("what belongs together", () => {
+  test("is asked for at once, and what was done is not done again when only the answer was lost", (at) =>
+    Effect.gen(function* () {
+      const { ceph, cluster, driver } = at
+      yield* driver.ensureImage(host, image)
+      const { calls, clear, onCall } = cluster.faults
+      const changed = Effect.all(
+        (["look", "absent", "create", "clone", "grow", "write", "setMetadata", "rename"] as const).map(calls)
+      )
+      for (const [name, make] of [
+        ["vm-7-root", driver.createRoot(host, root)],
+        ["vm-7-seed", driver.writeSeed(host, seed)],
+        ["volume-7", driver.createVolume(volume, request)]
+      ] as const) {
+        const requests = yield* calls("inOrder")
+        const looks = yield* calls("look")
+        yield* onCall("inOrder", "after", killed(at), { nth: 1 })
+        assert.strictEqual((yield* Effect.flip(make))._tag, "StorageUnreachable", name)
+        yield* clear
+        const [id, before] = [Option.getOrThrow(yield* ceph.look(name)).id, yield* changed]
+        yield* make
+        assert.strictEqual(Option.getOrThrow(yield* ceph.look(name)).id, id, `${name} is the same`)
+        const [, , ...made] = yield* changed
+        // a seed is written over, with the same
+        assert.deepStrictEqual(
+          made.toSpliced(3, 1),
+          before.slice(2).toSpliced(3, 1),
+          `nothing of ${name} is made again`
+        )
+        assert.strictEqual((yield* calls("inOrder")) - requests, 2, name)
+        assert.isAtLeast((yield* calls("look")) - looks, 1, name)
+      }
+    }))
+
+  test("is undone as a whole, wherever it was refused", (at) =>
+    Effect.gen(function* () {
+      const { cluster, driver } = at
+      yield* driver.ensureImage(host, image)
+      for (const effect of [false, true]) {
+        for (const operation of ["clone", "grow", "setMetadata", "rename"] as const) {
+          yield* cluster.faults.fail(operation, { errno: "EIO", nth: 1, effect })
+          assert.include(yield* sentence(driver.createRoot(host, root)), "refused on demand (EIO)", operation)
+          yield* driver.deleteRoot(host, vmId, operationId)
+          assert.deepStrictEqual(yield* pool(at), ["image-*"], operation)
+        }
+      }
+    }))
+
+  test("leaves nothing of ours when another one has the name meanwhile", (at) =>
+    Effect.gen(function* () {
+      const { ceph, cluster, driver } = at
+      yield* driver.ensureImage(host, image)
+      yield* cluster.faults.onCall("grow", "before", Effect.orDie(ceph.create("vm-7-root", 1024)), { nth: 1 })
+      assert.include(yield* sentence(driver.createRoot(host, root)), "was not made by this operation")
+      assert.deepStrictEqual(yield* pool(at), ["image-*", "vm-7-root"])
+    }))
 })
 
 describe("a disk in use", () => {
