@@ -27,7 +27,7 @@ import { HostMonitor, statusOf } from "../services/HostMonitor.ts"
 import { Inspector } from "../services/Inspector.ts"
 import { Inventory } from "../services/Inventory.ts"
 import { Statistics } from "../services/Statistics.ts"
-import { Rings } from "./Rings.ts"
+import * as Rings from "./Rings.ts"
 
 /** @since 0.6.0 @category models */
 export interface Options {
@@ -48,7 +48,7 @@ const stale = 3
 
 interface Entry {
   readonly vmId: VmId
-  readonly rings: Rings
+  readonly rings: Rings.Rings
   hostId: HostId
   sample: Sample
 }
@@ -61,12 +61,11 @@ const vmOf = (name: string): Option.Option<VmId> => {
   return digits === undefined ? Option.none() : decodeId(Number(digits))
 }
 
-const add = (total: Rates, { counters, rates }: Sample): Rates => {
-  if (rates === null) return total
-  const busy = { ...rates, cpu: (rates.cpu * counters.vcpus) / 100 }
-  const sum: { -readonly [S in keyof Rates]: number } = { ...total }
-  for (const name of series) sum[name] += busy[name]
-  return sum
+type Sum = { -readonly [S in keyof Rates]: number }
+
+const add = (sum: Sum, { counters, rates }: Sample): void => {
+  if (rates === null) return
+  for (const name of series) sum[name] += name === "cpu" ? (rates.cpu * counters.vcpus) / 100 : rates[name]
 }
 
 /** Samples the hosts that the inventory has at this moment, and those that come later, for as long as the scope lives. @since 0.6.0 @category constructors */
@@ -76,6 +75,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const monitor = yield* HostMonitor
   /** by uuid, the one that has not run for longest first */
   const entries = new Map<string, Entry>()
+  const past = new Rings.Past()
   const hosts = new Map<HostId, HostSample>()
 
   const keep = (host: Host, counters: Counters, at: number): Sample => {
@@ -85,7 +85,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     const sample = { at, counters, rates }
     const vmId = vmOf(counters.name)
     if (Option.isNone(vmId)) return sample
-    const entry = known ?? { vmId: vmId.value, rings: new Rings(), hostId: host.id, sample }
+    const entry = known ?? { vmId: vmId.value, rings: past.begin(), hostId: host.id, sample }
     entry.hostId = host.id
     entry.sample = sample
     if (rates !== null) entry.rings.add(at, rates)
@@ -102,24 +102,25 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     const at = yield* Clock.currentTimeMillis
     const before = foreign.get(host.id)
     const others = new Map<string, Sample>()
-    let rates = idle
+    const rates: Sum = { ...idle }
     for (const counters of all) {
       const kept = keep(host, counters, at)
       if (entries.has(counters.uuid)) {
-        rates = add(rates, kept)
+        add(rates, kept)
         continue
       }
       const last = before?.get(counters.uuid)
       const one =
         last === undefined ? kept : { ...kept, rates: ratesBetween(last.counters, counters, (at - last.at) / 1000) }
       others.set(counters.uuid, one)
-      rates = add(rates, one)
+      add(rates, one)
     }
     foreign.set(host.id, others)
     hosts.set(host.id, { hostId: host.id, at, domains: all.length, rates })
-    for (const uuid of entries.keys()) {
+    for (const [uuid, { rings }] of entries) {
       if (entries.size <= options.most) break
       entries.delete(uuid)
+      rings.end()
     }
   })
 
@@ -197,7 +198,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         )
       ),
     history: (uuid, step, since) =>
-      Effect.map(Clock.currentTimeMillis, (now) => (entries.get(uuid)?.rings ?? new Rings()).history(step, since, now)),
+      Effect.map(
+        Clock.currentTimeMillis,
+        (now) => entries.get(uuid)?.rings.history(step, since, now) ?? Rings.unknown(step, since, now)
+      ),
     ofHost: (id) => Effect.sync(() => hosts.get(id) ?? { hostId: id, at: null, domains: 0, rates: idle }),
     hosts: Effect.sync(() => [...hosts.values()]),
     running: Effect.map(Clock.currentTimeMillis, (now) =>

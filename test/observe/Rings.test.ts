@@ -1,6 +1,7 @@
 /** What is kept of the past, and how exactly. */
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
+import { amount } from "../../src/cli/Statistics.ts"
 import * as Statistics from "../../src/domain/Statistics.ts"
 import * as Rings from "../../src/observe/Rings.ts"
 
@@ -15,21 +16,37 @@ const filled = (rings: Rings.Rings, from: number, until: number, value: (at: num
 }
 
 describe("a number of two bytes", () => {
-  it("is true to a tenth of a percent, from very little to very much", () => {
+  const figures = (value: number) => (value < 100 ? value.toFixed(1) : value.toPrecision(3))
+
+  it("is shown as what it was made of", () => {
     fc.assert(
-      fc.property(fc.double({ min: 0.001, max: 4e15, noNaN: true }), (value) => {
-        const back = Rings.expand(Rings.compact(value))
-        assert.isNotNull(back)
-        assert.isAtMost(Math.abs((back ?? 0) - value) / value, 0.001)
+      fc.property(
+        fc.oneof(fc.double({ min: 0, max: 1023, noNaN: true }), fc.double({ min: 1024, max: 1e15, noNaN: true })),
+        (value) => {
+          assert.strictEqual(amount(Rings.amounts.expand(Rings.amounts.compact(value))), amount(value))
+        }
+      )
+    )
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 99.9, noNaN: true }), (value) => {
+        assert.strictEqual(figures(Rings.rates.expand(Rings.rates.compact(value))), figures(value))
+      })
+    )
+    fc.assert(
+      fc.property(fc.double({ min: 100, max: 1e12, noNaN: true }), (value) => {
+        const back = Rings.rates.expand(Rings.rates.compact(value))
+        assert.isAtMost(Math.abs(back - value) / value, 0.005)
+        assert.strictEqual(Rings.rates.compact(back), Rings.rates.compact(value))
       })
     )
   })
 
-  it("knows nothing, and none", () => {
-    assert.strictEqual(Rings.expand(Rings.compact(0)), 0)
-    assert.isNull(Rings.expand(Rings.compact(Number.NaN)))
-    assert.isAbove(Rings.expand(Rings.compact(Number.POSITIVE_INFINITY)) ?? 0, 4e15)
-    for (const exact of [1, 2, 1024, 100, 2 ** 40]) assert.strictEqual(Rings.expand(Rings.compact(exact)), exact)
+  it("knows nothing, and what is more than it can tell", () => {
+    for (const scale of [Rings.amounts, Rings.rates]) {
+      assert.strictEqual(scale.expand(scale.compact(0)), 0)
+      assert.isAbove(scale.expand(scale.compact(1e300)), 4e15)
+      for (const exact of [1, 2, 100, 999]) assert.strictEqual(scale.expand(scale.compact(exact)), exact)
+    }
   })
 })
 
@@ -37,7 +54,7 @@ describe("a VM's past", () => {
   const start = 1_700_000_400_000 // a whole number of each step
 
   it("is kept in three steps, each a mean of what it covers", () => {
-    const rings = new Rings.Rings()
+    const rings = new Rings.Past().begin()
     filled(rings, start, start + 2 * hour, (at) => (Math.floor((at - start) / minute) % 2 === 0 ? 40 : 60))
     const now = start + 2 * hour
     const fine = rings.history(20, now - 2 * minute, now)
@@ -54,7 +71,7 @@ describe("a VM's past", () => {
   })
 
   it("has gaps where nothing was sampled, also after more than a round", () => {
-    const rings = new Rings.Rings()
+    const rings = new Rings.Past().begin()
     filled(rings, start, start + 5 * minute, () => 10)
     filled(rings, start + 8 * minute, start + 9 * minute, () => 20)
     const gap = rings.history(120, start, start + 10 * minute - 1)
@@ -69,11 +86,107 @@ describe("a VM's past", () => {
     )
   })
 
-  it("takes what its documentation says, and no more however long it goes on", () => {
-    assert.isBelow(Rings.Rings.size, 10_500)
+  it("goes back as far as is said of each step", () => {
     assert.strictEqual(Statistics.finest(hour), 20)
     assert.strictEqual(Statistics.finest(hour + 1), 120)
     assert.strictEqual(Statistics.finest(24 * hour), 600)
+  })
+
+  const rate = fc.oneof(
+    fc.constant(0),
+    fc.constant(7),
+    fc.double({ min: 0, max: 100, noNaN: true }),
+    fc.double({ min: 0, max: 4e15, noNaN: true })
+  )
+  const rates: fc.Arbitrary<Statistics.Rates> = fc.record({
+    cpu: rate,
+    memory: rate,
+    diskRead: rate,
+    diskWritten: rate,
+    diskReadRequests: rate,
+    diskWrittenRequests: rate,
+    netReceived: rate,
+    netSent: rate,
+    netReceivedPackets: rate,
+    netSentPackets: rate
+  })
+  const sample = fc.record({
+    /** milliseconds since the one before */
+    after: fc.oneof(
+      { weight: 10, arbitrary: fc.integer({ min: 15_000, max: 25_000 }) },
+      { weight: 1, arbitrary: fc.integer({ min: 0, max: 30 * hour }) }
+    ),
+    rates,
+    /** so often the same */
+    times: fc.oneof(
+      { weight: 3, arbitrary: fc.constant(1) },
+      { weight: 1, arbitrary: fc.integer({ min: 1, max: 400 }) }
+    )
+  })
+
+  it("comes out as it was put in, whatever that was, and all of it until it is too old", () => {
+    const past = new Rings.Past()
+    // others have pages between those of one
+    const other = past.begin()
+    fc.assert(
+      fc.property(fc.array(sample, { minLength: 1, maxLength: 60 }), (samples) => {
+        const rings = past.begin()
+        const expected = new Map<string, { count: number; readonly sums: Map<string, number> }>()
+        let at = start
+        for (const { after, rates, times } of samples) {
+          for (let time = 0; time < times; time++) {
+            at += after
+            rings.add(at, rates)
+            other.add(at, rates)
+            for (const { seconds } of Statistics.steps) {
+              const key = `${seconds} ${Math.floor(at / 1000 / seconds)}`
+              const mean = expected.get(key) ?? { count: 0, sums: new Map<string, number>() }
+              expected.set(key, mean)
+              mean.count++
+              for (const name of Statistics.series) mean.sums.set(name, (mean.sums.get(name) ?? 0) + rates[name])
+            }
+          }
+        }
+        for (const { seconds, slots } of Statistics.steps) {
+          const history = rings.history(seconds, 0, at)
+          const newest = Math.floor(at / 1000 / seconds)
+          assert.strictEqual(history.from, (newest - slots + 1) * seconds * 1000)
+          for (const name of Statistics.series) {
+            const wanted = Array.from({ length: slots }, (_, index) => {
+              const mean = expected.get(`${seconds} ${newest - slots + 1 + index}`)
+              if (mean === undefined) return null
+              const { compact, expand } = Rings.scaleOf(name)
+              return expand(compact((mean.sums.get(name) ?? 0) / mean.count))
+            })
+            assert.deepStrictEqual(history.series[name], wanted, `${name} of ${seconds} s`)
+          }
+        }
+        rings.end()
+      }),
+      { numRuns: 60 }
+    )
+  })
+
+  it("of one that is forgotten is another's, which begins with nothing", () => {
+    const past = new Rings.Past()
+    const used = (seed: number) => {
+      const rings = past.begin()
+      filled(rings, start, start + 25 * hour, (at) => ((at / 20_000) * seed) % 97)
+      return rings
+    }
+    const all = Array.from({ length: 20 }, (_, index) => used(index + 3))
+    const before = past.size
+    for (const rings of all) rings.end()
+    const again = Array.from({ length: 20 }, (_, index) => used(index + 3))
+    assert.strictEqual(past.size, before)
+    for (const rings of again) rings.end()
+    const now = start + 25 * hour
+    assert.isTrue(
+      past
+        .begin()
+        .history(600, start, now)
+        .series.cpu.every((value) => value === null)
+    )
   })
 })
 
