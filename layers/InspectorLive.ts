@@ -87,8 +87,13 @@ const make = Effect.gen(function* () {
 
     counters: Effect.fn("Inspector.counters")(function* (host) {
       const ask = (flags: number) =>
-        raw(host, "CONNECT_GET_ALL_DOMAIN_STATS", { doms: [], stats: DomainStats.groups, flags })
-      const { retStats } = yield* ask(DomainStats.active | noWait).pipe(
+        libvirt.callFor(
+          host.config.address,
+          "CONNECT_GET_ALL_DOMAIN_STATS",
+          { doms: [], stats: DomainStats.groups, flags },
+          DomainStats.counters
+        )
+      return yield* ask(DomainStats.active | noWait).pipe(
         // a libvirt before 4.5 does not know the flag
         Effect.catchIf(
           (error) => error.refusedWith(code.invalidArgument),
@@ -96,7 +101,6 @@ const make = Effect.gen(function* () {
         ),
         Effect.mapError(fromLibvirt(host, "tell what its domains use"))
       )
-      return retStats.flatMap((one) => DomainStats.counters(one) ?? [])
     }),
 
     screenshot: Effect.fn("Inspector.screenshot")(function* (host, domain) {

@@ -22,8 +22,9 @@ import { formatAddress, type HostAddress } from "../src/domain/Host.ts"
 import { asked } from "../src/domain/HostCalls.ts"
 import * as Places from "../src/domain/Places.ts"
 import * as Unstacked from "../src/domain/Unstacked.ts"
-import type { Args, ProcedureName } from "../src/libvirt/Procedures.ts"
+import { type Args, type ProcedureName, replyOf } from "../src/libvirt/Procedures.ts"
 import * as RpcClient from "../src/libvirt/RpcClient.ts"
+import type { Decoder } from "../src/libvirt/Xdr.ts"
 import * as Meters from "../src/observability/Meters.ts"
 import * as Trail from "../src/observability/Trail.ts"
 import {
@@ -332,21 +333,30 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
         })
     )
 
-  const callOn = <P extends ProcedureName>(address: HostAddress, host: HostSession, procedure: P, args: Args<P>) =>
+  const callOn = <P extends ProcedureName, A>(
+    address: HostAddress,
+    host: HostSession,
+    procedure: P,
+    args: Args<P>,
+    reply: Decoder<A>
+  ) =>
     Effect.flatMap(shared(address, host), (client) =>
-      Effect.mapError(watched(address, procedure, client.call(procedure, args)), failure(address, procedure))
+      Effect.mapError(watched(address, procedure, client.callFor(procedure, args, reply)), failure(address, procedure))
     ).pipe(Trail.span(`libvirt ${procedure}`, { kind: "client", attributes: { host: address.host, procedure } }))
 
-  const call: Libvirt["Type"]["call"] = (address, procedure, args) =>
+  const callFor: Libvirt["Type"]["callFor"] = (address, procedure, args, reply) =>
     Effect.suspend(() => {
-      if (!isSlow(procedure, args)) return callOn(address, hostOf(address), procedure, args)
+      if (!isSlow(procedure, args)) return callOn(address, hostOf(address), procedure, args, reply)
       const host = slowHostOf(address)
       host.slow++
       return Effect.ensuring(
-        callOn(address, host, procedure, args),
+        callOn(address, host, procedure, args, reply),
         Effect.sync(() => void host.slow--)
       )
     })
+
+  const call: Libvirt["Type"]["call"] = (address, procedure, args) =>
+    callFor(address, procedure, args, replyOf(procedure))
 
   const openStream: Libvirt["Type"]["open"] = (address, procedure, args) =>
     Effect.gen(function* () {
@@ -363,6 +373,7 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
 
   return Libvirt.of({
     call,
+    callFor,
     open: openStream,
     upload: (address, procedure, args, source) => {
       const fail = failure(address, procedure)

@@ -134,42 +134,35 @@ export const idle: Rates = {
   netSentPackets: 0
 }
 
-const sum = (of: ReadonlyArray<number>): number => of.reduce((total, one) => total + one, 0)
+/** The device as it was before, at its place unless others have come or gone. */
+const previous = <D>(before: ReadonlyArray<D>, index: number, isIt: (device: D) => boolean): D | undefined => {
+  const usual = before[index]
+  return usual !== undefined && isIt(usual) ? usual : before.find(isIt)
+}
 
 /** What went on between two looks at a domain; null: it was started anew in between. @since 0.6.0 @category constructors */
 export const ratesBetween = (before: Counters, after: Counters, seconds: number): Rates | null => {
   if (seconds <= 0 || before.uuid !== after.uuid || after.cpuTime < before.cpuTime) return null
-  /** Of devices that were there before, too: one that has just come has begun from nothing. */
-  const grown = <D>(
-    devices: (of: Counters) => ReadonlyArray<D>,
-    key: (device: D) => string,
-    value: (device: D) => number
-  ): number => {
-    const known = new Map(devices(before).map((device) => [key(device), value(device)]))
-    return sum(devices(after).map((device) => Math.max(0, value(device) - (known.get(key(device)) ?? 0)))) / seconds
-  }
-  const disk = (value: (device: DiskCounters) => number) =>
-    grown(
-      ({ disks }) => disks,
-      ({ target }) => target,
-      value
-    )
-  const nic = (value: (device: NicCounters) => number) =>
-    grown(
-      ({ nics }) => nics,
-      ({ name }) => name,
-      value
-    )
-  return {
+  const rates: { -readonly [S in keyof Rates]: number } = {
+    ...idle,
     cpu: ((after.cpuTime - before.cpuTime) / 1e9 / seconds / Math.max(1, after.vcpus)) * 100,
-    memory: after.memory.used ?? after.memory.resident ?? after.memory.assigned,
-    diskRead: disk(({ readBytes }) => readBytes),
-    diskWritten: disk(({ writtenBytes }) => writtenBytes),
-    diskReadRequests: disk(({ readRequests }) => readRequests),
-    diskWrittenRequests: disk(({ writtenRequests }) => writtenRequests),
-    netReceived: nic(({ receivedBytes }) => receivedBytes),
-    netSent: nic(({ sentBytes }) => sentBytes),
-    netReceivedPackets: nic(({ receivedPackets }) => receivedPackets),
-    netSentPackets: nic(({ sentPackets }) => sentPackets)
+    memory: after.memory.used ?? after.memory.resident ?? after.memory.assigned
   }
+  // of devices that were there before, too: one that has just come has begun from nothing
+  const grown = (now: number, was = 0) => Math.max(0, now - was) / seconds
+  for (const [index, disk] of after.disks.entries()) {
+    const was = previous(before.disks, index, ({ target }) => target === disk.target)
+    rates.diskRead += grown(disk.readBytes, was?.readBytes)
+    rates.diskWritten += grown(disk.writtenBytes, was?.writtenBytes)
+    rates.diskReadRequests += grown(disk.readRequests, was?.readRequests)
+    rates.diskWrittenRequests += grown(disk.writtenRequests, was?.writtenRequests)
+  }
+  for (const [index, nic] of after.nics.entries()) {
+    const was = previous(before.nics, index, ({ name }) => name === nic.name)
+    rates.netReceived += grown(nic.receivedBytes, was?.receivedBytes)
+    rates.netSent += grown(nic.sentBytes, was?.sentBytes)
+    rates.netReceivedPackets += grown(nic.receivedPackets, was?.receivedPackets)
+    rates.netSentPackets += grown(nic.sentPackets, was?.sentPackets)
+  }
+  return rates
 }

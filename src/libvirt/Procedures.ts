@@ -66,7 +66,7 @@ export const procedures = {
   CONNECT_LIST_ALL_DOMAINS: procedure({ number: 273, args: Xdr.struct({ need_results: Xdr.i32, flags: Xdr.u32 }), reply: Xdr.struct({ domains: Xdr.array(S.Dom, 16_384), ret: Xdr.u32 }), priority: true }),
   CONNECT_GET_CPU_MODEL_NAMES: procedure({ number: 312, args: Xdr.struct({ arch: S.str, need_results: Xdr.i32, flags: Xdr.u32 }), reply: Xdr.struct({ models: Xdr.array(S.str, 8_192), ret: Xdr.i32 }) }),
   CONNECT_GET_DOMAIN_CAPABILITIES: procedure({ number: 342, args: Xdr.struct({ emulatorbin: Xdr.optional(S.str), arch: Xdr.optional(S.str), machine: Xdr.optional(S.str), virttype: Xdr.optional(S.str), flags: Xdr.u32 }), reply: Xdr.struct({ capabilities: S.str }) }),
-  CONNECT_GET_ALL_DOMAIN_STATS: procedure({ number: 344, args: Xdr.struct({ doms: Xdr.array(S.Dom, 16_384), stats: Xdr.u32, flags: Xdr.u32 }), reply: Xdr.struct({ retStats: Xdr.array(S.DomainStats, 16_384) }) }),
+  CONNECT_GET_ALL_DOMAIN_STATS: procedure({ number: 344, args: Xdr.struct({ doms: Xdr.array(S.Dom, 16_384), stats: Xdr.u32, flags: Xdr.u32 }), reply: Xdr.struct({ retStats: Xdr.array(S.DomainStats, S.mostStats.domains) }) }),
   CONNECT_REGISTER_CLOSE_CALLBACK: procedure({ number: 360, args: Xdr.nothing, reply: Xdr.nothing, priority: true }),
   CONNECT_UNREGISTER_CLOSE_CALLBACK: procedure({ number: 361, args: Xdr.nothing, reply: Xdr.nothing, priority: true }),
   CONNECT_COMPARE_HYPERVISOR_CPU: procedure({ number: 393, args: Xdr.struct({ emulator: Xdr.optional(S.str), arch: Xdr.optional(S.str), machine: Xdr.optional(S.str), virttype: Xdr.optional(S.str), xmlCPU: S.str, flags: Xdr.u32 }), reply: Xdr.struct({ result: Xdr.i32 }) }),

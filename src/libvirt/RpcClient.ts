@@ -59,6 +59,12 @@ export interface RpcClient {
     procedure: P,
     args: Procedures.Args<P>
   ) => Effect.Effect<Procedures.Reply<P>, LibvirtErrorReason>
+  /** The same, its reply read by somebody's own decoder. */
+  readonly callFor: <P extends Procedures.ProcedureName, A>(
+    procedure: P,
+    args: Procedures.Args<P>,
+    reply: Xdr.Decoder<A>
+  ) => Effect.Effect<A, LibvirtErrorReason>
   readonly open: <P extends Procedures.StreamProcedure>(
     procedure: P,
     args: Procedures.Args<P>
@@ -283,11 +289,12 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
   }
 
   /** Has the daemon do a call. `opening` is told its serial before anything of it can come, which the daemon may send ahead of its reply. */
-  const request = <P extends Procedures.ProcedureName>(
+  const request = <P extends Procedures.ProcedureName, A>(
     procedure: P,
     args: Procedures.Args<P>,
+    decoder: Xdr.Decoder<A>,
     opening?: { readonly sent: (serial: number) => void; readonly answered: (isOpen: boolean) => void }
-  ): Effect.Effect<Procedures.Reply<P>, LibvirtErrorReason> =>
+  ): Effect.Effect<A, LibvirtErrorReason> =>
     Effect.async((resume) => {
       if (lostBy !== undefined) return resume(Effect.fail(lostBy))
       const payload = Xdr.encode(Procedures.argsOf(procedure), args)
@@ -315,7 +322,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
             opening?.answered(false)
             return resume(Effect.fail(refusal(packet.payload)))
           }
-          const reply = Xdr.decode(Procedures.replyOf(procedure), packet.payload)
+          const reply = Xdr.decode(decoder, packet.payload)
           if (Either.isLeft(reply)) {
             const reason = new LibvirtProtocolError({ reason: `its reply cannot be read: ${reply.left.message}` })
             lose(reason)
@@ -332,7 +339,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
       return Effect.sync(() => abandon(call))
     })
 
-  const call: RpcClient["call"] = (procedure, args) => request(procedure, args)
+  const call: RpcClient["call"] = (procedure, args) => request(procedure, args, Procedures.replyOf(procedure))
 
   // ---- streams
 
@@ -411,7 +418,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
           hold(stream, false)
         })
       )
-      const reply = yield* request(procedure, args, {
+      const reply = yield* request(procedure, args, Procedures.replyOf(procedure), {
         sent: (given) => {
           serial = given
           streams.set(given, stream)
@@ -657,6 +664,7 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
 
   const client: RpcClient = {
     call,
+    callFor: (procedure, args, reply) => request(procedure, args, reply),
     open,
     events,
     lost: Deferred.await(lost),

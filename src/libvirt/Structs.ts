@@ -5,19 +5,24 @@
  */
 import * as Xdr from "./Xdr.ts"
 
-/** REMOTE_STRING_MAX @since 0.1.0 @category codecs */
-export const str = Xdr.string(4_194_304)
+/** REMOTE_STRING_MAX @since 0.15.0 @category constants */
+export const longest = 4_194_304
+
+/** @since 0.1.0 @category codecs */
+export const str = Xdr.string(longest)
 
 const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
+
+/** bytes of a UUID before which its text has a dash */
+const dashes = new Set([4, 6, 8, 10])
 
 /** 16 bytes; as text lower case with dashes. @since 0.1.0 @category codecs */
 export const uuid: Xdr.Codec<string> = Xdr.map(
   Xdr.fixedBytes(16),
   (bytes) => {
-    const digits = Array.from(bytes, (byte) => hex[byte] ?? "")
-    return [digits.slice(0, 4), digits.slice(4, 6), digits.slice(6, 8), digits.slice(8, 10), digits.slice(10)]
-      .map((part) => part.join(""))
-      .join("-")
+    let text = ""
+    for (const [at, byte] of bytes.entries()) text += `${dashes.has(at) ? "-" : ""}${hex[byte] ?? ""}`
+    return text
   },
   (text) => {
     if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))
@@ -125,7 +130,7 @@ const parameterValue: Xdr.Codec<ParameterValue> = {
 }
 
 /** @since 0.1.0 @category codecs */
-export const TypedParameter = Xdr.struct({ field: str, value: parameterValue })
+export const TypedParameter = Xdr.struct({ field: Xdr.symbol(longest), value: parameterValue })
 /** @since 0.1.0 @category models */
 export type TypedParameter = Xdr.Type<typeof TypedParameter>
 
@@ -137,8 +142,11 @@ export const VcpuInfo = Xdr.struct({ number: Xdr.u32, state: Xdr.i32, cpu_time: 
 export const MemoryStat = Xdr.struct({ tag: Xdr.i32, val: Xdr.u64 })
 /** @since 0.1.0 @category codecs */
 export const DiskError = Xdr.struct({ disk: str, error: Xdr.i32 })
+/** REMOTE_DOMAIN_LIST_MAX, and REMOTE_CONNECT_GET_ALL_DOMAIN_STATS_MAX of parameters @since 0.15.0 @category constants */
+export const mostStats = { domains: 16_384, parameters: 262_144 } as const
+
 /** @since 0.1.0 @category codecs */
-export const DomainStats = Xdr.struct({ dom: Dom, params: Xdr.array(TypedParameter, 262_144) })
+export const DomainStats = Xdr.struct({ dom: Dom, params: Xdr.array(TypedParameter, mostStats.parameters) })
 /** @since 0.1.0 @category codecs */
 export const IothreadInfo = Xdr.struct({ iothread_id: Xdr.u32, cpumap: Xdr.variableBytes(2048) })
 /** @since 0.1.0 @category codecs */

@@ -13,11 +13,15 @@ export class XdrError extends Data.TaggedError("XdrError")<{ readonly reason: st
   }
 }
 
+/** Makes a value of its bytes. @since 0.15.0 @category models */
+export interface Decoder<A> {
+  read(reader: Reader): A
+}
+
 /** @since 0.1.0 @category models */
-export interface Codec<A> {
+export interface Codec<A> extends Decoder<A> {
   // methods, so that a codec of something is also a codec of unknown: `struct` writes only what its own type let in
   write(writer: Writer, value: A): void
-  read(reader: Reader): A
 }
 
 /** The value a codec stands for. @since 0.1.0 @category models */
@@ -131,11 +135,88 @@ export class Reader {
     return this.view.getFloat64(this.take(8))
   }
 
+  /** as a number, true to 53 bits */
+  i64AsNumber(): number {
+    const at = this.take(8)
+    return this.view.getInt32(at) * 2 ** 32 + this.view.getUint32(at + 4)
+  }
+
+  /** as a number, true to 53 bits */
+  u64AsNumber(): number {
+    const at = this.take(8)
+    return this.view.getUint32(at) * 2 ** 32 + this.view.getUint32(at + 4)
+  }
+
   /** a view on the bytes, not a copy */
   opaque(length: number): Uint8Array {
     const at = this.take(length + padding(length))
     return this.bytes.subarray(at, at + length)
   }
+
+  /** of a string of at most `max` bytes, what is made of it */
+  symbol<A>(max: number, symbols: Symbols<A>): A {
+    const length = this.lengthOf(max)
+    return symbols.of(this.bytes, this.take(length + padding(length)), length)
+  }
+
+  /** passes a string of at most `max` bytes over */
+  skip(max: number): void {
+    const length = this.lengthOf(max)
+    this.take(length + padding(length))
+  }
+
+  /** of what follows, at most `max` bytes */
+  lengthOf(max: number): number {
+    const length = this.u32()
+    if (length > max) fail(`${length} bytes, at most ${max} are allowed`)
+    return length
+  }
+}
+
+/** Symbols that are kept at most: a host that sends others each time only has them made each time. */
+const mostSymbols = 4096
+
+/** Bytes of one that is kept. */
+const longestSymbol = 64
+
+interface Kept<A> {
+  readonly bytes: Uint8Array
+  readonly value: A
+}
+
+/** Strings that come again and again, with what was made of each: it is found by their bytes, and no string is made. @since 0.15.0 @category models */
+export class Symbols<A> {
+  private readonly make: (text: string) => A
+  private readonly known = new Map<number, Kept<A>>()
+
+  constructor(make: (text: string) => A) {
+    this.make = make
+  }
+
+  of(bytes: Uint8Array, at: number, length: number): A {
+    const hash = hashOf(bytes, at, length)
+    const known = this.known.get(hash)
+    if (known !== undefined && known.bytes.length === length && isAt(bytes, at, known.bytes)) return known.value
+    const own = bytes.slice(at, at + length)
+    const value = this.make(utf8.decoder.decode(own))
+    if (length > longestSymbol) return value
+    if (this.known.size >= mostSymbols) this.known.clear()
+    this.known.set(hash, { bytes: own, value })
+    return value
+  }
+}
+
+/** FNV-1a of as much of it as is kept. */
+const hashOf = (bytes: Uint8Array, at: number, length: number): number => {
+  let hash = 0x811c9dc5
+  const end = at + Math.min(length, longestSymbol)
+  for (let i = at; i < end; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x01000193)
+  return hash
+}
+
+const isAt = (bytes: Uint8Array, at: number, expected: Uint8Array): boolean => {
+  for (let i = 0; i < expected.length; i++) if (bytes[at + i] !== expected[i]) return false
+  return true
 }
 
 /** The value's bytes, or why it has none. @since 0.1.0 @category coding */
@@ -147,7 +228,7 @@ export const encode = <A>(codec: Codec<A>, value: A): Either.Either<Uint8Array, 
   })
 
 /** The value of all the bytes: bytes left over are an error. @since 0.1.0 @category coding */
-export const decode = <A>(codec: Codec<A>, bytes: Uint8Array): Either.Either<A, XdrError> =>
+export const decode = <A>(codec: Decoder<A>, bytes: Uint8Array): Either.Either<A, XdrError> =>
   caught(() => {
     const reader = new Reader(bytes)
     const value = codec.read(reader)
@@ -194,6 +275,17 @@ export const string = (max: number): Codec<string> => {
   }
 }
 
+/**
+ * The same, of few different ones that come again and again, as names of fields do.
+ *
+ * @since 0.15.0 @category codecs
+ */
+export const symbol = (max: number): Codec<string> => {
+  const { write } = string(max)
+  const symbols = new Symbols((text) => text)
+  return { write, read: (r) => r.symbol(max, symbols) }
+}
+
 /** Exactly `length` bytes. @since 0.1.0 @category codecs */
 export const fixedBytes = (length: number): Codec<Uint8Array> => ({
   write: (w, value) => {
@@ -210,11 +302,7 @@ export const variableBytes = (max: number): Codec<Uint8Array> => ({
     w.u32(value.length)
     w.opaque(value)
   },
-  read: (r) => {
-    const length = r.u32()
-    if (length > max) fail(`${length} bytes, at most ${max} are allowed`)
-    return r.opaque(length)
-  }
+  read: (r) => r.opaque(r.lengthOf(max))
 })
 
 /** An optional pointer; null is none. @since 0.1.0 @category codecs */
@@ -243,14 +331,20 @@ export const array = <A>(item: Codec<A>, max: number): Codec<ReadonlyArray<A>> =
     for (const value of values) item.write(w, value)
   },
   read: (r) => {
-    const count = r.u32()
-    if (count > max) fail(`${count} items, at most ${max} are allowed`)
-    if (count * 4 > r.remaining) fail(`${count} items do not fit into ${r.remaining} bytes`)
+    const count = countOf(r, max)
     const values: Array<A> = []
     for (let i = 0; i < count; i++) values.push(item.read(r))
     return values
   }
 })
+
+/** How many items an array has, at most `max`. @since 0.15.0 @category codecs */
+export const countOf = (r: Reader, max: number): number => {
+  const count = r.u32()
+  if (count > max) fail(`${count} items, at most ${max} are allowed`)
+  if (count * 4 > r.remaining) fail(`${count} items do not fit into ${r.remaining} bytes`)
+  return count
+}
 
 /** Exactly `count` items. @since 0.1.0 @category codecs */
 export const fixedArray = <A>(item: Codec<A>, count: number): Codec<ReadonlyArray<A>> => ({

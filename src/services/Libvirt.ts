@@ -12,6 +12,7 @@ import type { HostAddress } from "../domain/Host.ts"
 import { asked } from "../domain/HostCalls.ts"
 import type { DomainEvent } from "../libvirt/Events.ts"
 import type { Args, ProcedureName, Reply, StreamProcedure, UploadProcedure } from "../libvirt/Procedures.ts"
+import type { Decoder } from "../libvirt/Xdr.ts"
 import { SshError } from "./Ssh.ts"
 
 /** The daemon answered with an error; `code` and `domain` are virErrorNumber and virErrorDomain. @since 0.1.0 @category errors */
@@ -95,6 +96,14 @@ export class Libvirt extends Context.Tag("vmfabric/Libvirt")<
       procedure: P,
       args: Args<P>
     ) => Effect.Effect<Reply<P>, LibvirtError>
+
+    /** One call, its reply read by a decoder that makes no more of it than is needed. */
+    readonly callFor: <P extends ProcedureName, A>(
+      address: HostAddress,
+      procedure: P,
+      args: Args<P>,
+      reply: Decoder<A>
+    ) => Effect.Effect<A, LibvirtError>
 
     /**
      * A call that opens a stream towards the host: sends all of `source` with backpressure, finishes and awaits the daemon's
