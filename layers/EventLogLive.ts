@@ -34,6 +34,13 @@ const pageSize = 250
 /** So many are forgotten in one transaction. */
 const pruned = 500
 
+/** Events that were committed since it was last looked. */
+interface News {
+  readonly after: EventId
+  readonly latest: EventId
+  readonly types: ReadonlySet<string>
+}
+
 const make = Effect.fnUntraced(function* ({ keep, pruning }: Options) {
   const { afterCommit, read, statement, writeSimply } = yield* Database
   const events = Events.make(statement)
@@ -49,12 +56,18 @@ const make = Effect.fnUntraced(function* ({ keep, pruning }: Options) {
   // ---------------------------------------------------------------------------------------------------------- being woken
 
   /** Completed when there are new events; absent: nobody waits for any. */
-  let news: Deferred.Deferred<void> | undefined
+  let news: Deferred.Deferred<News | null> | undefined
+  /** how many wait for events of some types alone */
+  let choosy = 0
+  /** the newest event that was looked for, and whether nothing was committed since */
+  let latest: EventId | null = null
+  let isLatest = false
   const unlooked = yield* Effect.makeLatch(false)
   const unpruned = yield* Effect.makeLatch(true)
   yield* Effect.acquireRelease(
     Effect.sync(() => {
       const wake = () => {
+        isLatest = false
         if (news !== undefined) unlooked.unsafeOpen()
         unpruned.unsafeOpen()
       }
@@ -64,23 +77,34 @@ const make = Effect.fnUntraced(function* ({ keep, pruning }: Options) {
     (wake) => Effect.sync(() => afterCommit.delete(wake))
   )
 
-  const tell = Effect.sync(() => {
+  const tell = (found: News | null): void => {
     const waiting = news
     news = undefined
-    if (waiting !== undefined) Deferred.unsafeDone(waiting, Effect.void)
-  })
+    if (waiting !== undefined) Deferred.unsafeDone(waiting, Effect.succeed(found))
+  }
 
-  /** Most commits bring no events, so one looks for all. */
-  let latest = -1
+  /** Most commits bring no events, and most events are of no concern to those who wait for some types alone: so one looks for all. */
+  const look = Effect.gen(function* () {
+    isLatest = true
+    const found = yield* bounds
+    const before = latest
+    if (found.latest === before) return
+    const types =
+      choosy > 0 && before !== null
+        ? yield* read("read of which types new events are", events.types(before, found.latest))
+        : null
+    latest = found.latest
+    tell(before === null || types === null ? null : { after: before, latest: found.latest, types })
+  })
   yield* Effect.zipRight(unlooked.await, unlooked.close).pipe(
-    Effect.zipRight(bounds),
-    Effect.flatMap((found) => {
-      if (found.latest === latest) return Effect.void
-      latest = found.latest
-      return tell
-    }),
+    Effect.zipRight(look),
     // those who wait look themselves, and are told the error
-    Effect.catchAll(() => tell),
+    Effect.catchAll(() =>
+      Effect.sync(() => {
+        isLatest = false
+        tell(null)
+      })
+    ),
     Effect.forever,
     Effect.forkScoped
   )
@@ -99,15 +123,29 @@ const make = Effect.fnUntraced(function* ({ keep, pruning }: Options) {
     return found
   })
 
+  const choosing = <A>(waiting: Effect.Effect<A>) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => void choosy++),
+      () => waiting,
+      () => Effect.sync(() => void choosy--)
+    )
+
   /** What comes next, be it only that it was looked further. */
   const next = Effect.fnUntraced(function* (cursor: EventId, filter?: EventFilter) {
     while (true) {
       // before looking: what is committed meanwhile completes it
-      news ??= Deferred.unsafeMake<void>(FiberId.none)
+      news ??= Deferred.unsafeMake<News | null>(FiberId.none)
       const changed = news
-      const { cursor: reached, events } = yield* page(cursor, pageSize, filter)
-      if (reached !== cursor) return [{ events, cursor: reached }, Option.some(reached)] as const
-      yield* Deferred.await(changed)
+      if (!isLatest || cursor !== latest) {
+        const { cursor: reached, events } = yield* page(cursor, pageSize, filter)
+        if (reached !== cursor) return [{ events, cursor: reached }, Option.some(reached)] as const
+      }
+      const found = yield* filter?.types === undefined ? Deferred.await(changed) : choosing(Deferred.await(changed))
+      if (found === null || found.after !== cursor || filter?.types?.some((type) => found.types.has(type)) !== false) {
+        continue
+      }
+      // all that is new is of other types
+      return [{ events: [], cursor: found.latest }, Option.some(found.latest)] as const
     }
   })
 

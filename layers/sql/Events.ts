@@ -82,6 +82,7 @@ export const make = (statement: Database["Type"]["statement"]) => {
   const selectStatuses = statement(`select host_id, status from (
     select host_id, data ->> 'status' as status, max(id) from events
     where type = 'host.changed' and host_id is not null and data ->> 'status' is not null group by host_id)`)
+  const selectTypes = statement("select distinct type from events where id > ? and id <= ?")
   const insert = statement("insert into events (type, host_id, data) values (?, ?, ?)")
   const remove = statement("delete from events where id <= ?")
 
@@ -109,6 +110,9 @@ export const make = (statement: Database["Type"]["statement"]) => {
     bounds: known,
     page,
     decode: events.all,
+    /** Of which types those after `after` are, up to `latest`. */
+    types: (after: EventId, latest: EventId) =>
+      Effect.map(selectTypes(after, latest), (rows) => new Set(rows.map(({ type }) => String(type)))),
     /** A walk through all of them, for the start. */
     hostStatuses: Effect.flatMap(
       Effect.suspend(() => selectStatuses()),

@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
 import * as path from "node:path"
 import * as Database from "../../layers/Database.ts"
 import * as EventLogLive from "../../layers/EventLogLive.ts"
@@ -9,7 +12,7 @@ import * as InventoryLive from "../../layers/InventoryLive.ts"
 import * as JournalLive from "../../layers/JournalLive.ts"
 import { EventId } from "../../src/domain/Event.ts"
 import { HostId } from "../../src/domain/Ids.ts"
-import { EventLog } from "../../src/services/EventLog.ts"
+import { EventLog, type Followed } from "../../src/services/EventLog.ts"
 import { eventLogContract } from "../contracts/EventLogContract.ts"
 import { temporaryFolder } from "../inventory/Fleet.ts"
 
@@ -83,5 +86,52 @@ describe("the event log in a file", () => {
         assert.lengthOf(yield* log.after(EventId.make(2740), 20), 10)
       }).pipe(Effect.provide(layerOn(filename, { keep: 10, pruning: "1 millis" })))
     })
+  )
+
+  it.scopedLive(
+    "is not read again for one who follows events of other types, who is told how far it was looked all the same",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* temporaryFolder
+        let reads = 0
+        const counted = Layer.map(Database.layer({ filename: path.join(folder, "vmfabric.sqlite") }), (context) => {
+          const database = Context.get(context, Database.Database)
+          return Context.add(context, Database.Database, {
+            ...database,
+            statement: (text) => {
+              if (text.startsWith("select * from events")) reads++
+              return database.statement(text)
+            }
+          })
+        })
+        yield* Effect.gen(function* () {
+          const log = yield* EventLog
+          const pages = yield* Queue.unbounded<Followed>()
+          const first = yield* log.latest
+          yield* Effect.forkScoped(
+            Stream.runForEach(log.followPages(first, { types: ["image.changed"] }), (page) => Queue.offer(pages, page))
+          )
+          // in one after the other
+          const upTo = (id: EventId) => Effect.repeat(Queue.take(pages), { until: ({ cursor }) => cursor >= id })
+          yield* append(1)
+          yield* upTo(yield* log.latest)
+          const before = reads
+          for (let n = 0; n < 20; n++) {
+            yield* append(1)
+            const { events } = yield* upTo(yield* log.latest)
+            assert.lengthOf(events, 0)
+          }
+          assert.isAtMost(reads - before, 2)
+          yield* log.append({ type: "image.changed", hostId: null, data: { state: "deleted" } })
+          const { events } = yield* upTo(yield* log.latest)
+          assert.deepStrictEqual(
+            events.map(({ type }) => type),
+            ["image.changed"]
+          )
+        }).pipe(
+          Effect.provide(Layer.mergeAll(InventoryLive.layer, EventLogLive.layer).pipe(Layer.provideMerge(counted))),
+          Effect.timeout("20 seconds")
+        )
+      })
   )
 })
