@@ -328,12 +328,24 @@ def import_image(tell, image, size, format):
 
 leaving = False
 
+def id_of(image):
+    with opened(image, True) as it:
+        return it.id()
+
+# who is cut off may be taken for gone, and what it made be made anew: it gives that no name
 def in_order(tell, changes):
+    own = {}
     for done, one in enumerate(changes):
+        do, args = one["do"], one["args"]
+        image = args["image"]
         try:
             if leaving:
                 raise OSError(errno.ESHUTDOWN, "nobody listens any more")
-            listed[one["do"]](tell, **one["args"])
+            if do == "rename" and image in own and id_of(image) != own[image]:
+                raise OSError(errno.ESTALE, "somebody else has made it anew")
+            listed[do](tell, **args)
+            if do in ("create", "clone"):
+                own[image] = id_of(image)
         except Exception as error:
             raise Partly(done, error)
 

@@ -118,6 +118,37 @@ const orphan = Lab.beside(
   }).pipe(quiet, Effect.provide(live({ ...here, pool: Lab.otherPool })))
 )
 
+/** In the same pool: a list that hangs at an image whose user died, so long that somebody else makes anew what it has made. */
+const madeAnew = Lab.beside(
+  Effect.gen(function* () {
+    const ceph = yield* Ceph
+    for (const image of ["slow", "part", "whole"]) yield* Effect.ignore(ceph.remove(image))
+    yield* ceph.create("slow", mebibyte)
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        const child = yield* held("slow", Lab.otherPool)
+        child.kill("SIGKILL")
+        const list = yield* Effect.fork(
+          Effect.flip(
+            ceph.inOrder([
+              { do: "create", args: { image: "part", size: mebibyte } },
+              { do: "setMetadata", args: { image: "slow", key: "a", value: "b" } },
+              { do: "rename", args: { image: "part", name: "whole" } }
+            ])
+          )
+        )
+        yield* Lab.eventually("it is begun", ceph.list, (images) => images.includes("part"))
+        yield* ceph.remove("part")
+        yield* ceph.create("part", mebibyte)
+        const error = yield* Fiber.join(list)
+        assert.isTrue(error.refusedAfter(2, "ESTALE"), error.message)
+        assert.notInclude(yield* ceph.list, "whole")
+        for (const image of ["slow", "part"]) yield* ceph.remove(image)
+      })
+    )
+  }).pipe(quiet, Effect.provide(live({ ...here, pool: Lab.otherPool })))
+)
+
 cephContract("on this machine", Layer.merge(live(here), world))
 cephContract("over SSH", Layer.merge(live(onHost), world))
 
@@ -212,6 +243,8 @@ describe.concurrent("a Ceph that is out of order for one", () => {
   )
 
   it.live("a change waits for an image whose user died, and holds up nothing else", orphan)
+
+  it.live("what somebody else has made anew gets no name of whoever was held up", madeAnew)
 })
 
 describe("a Ceph that is out of order", () => {
