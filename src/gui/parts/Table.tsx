@@ -20,22 +20,26 @@ export interface Head {
 
 /**
  * Keys of the columns that have something in some row, and of all whose `isBlank` is absent. One that had something stays for as long as the table is
- * there: nothing jumps while rows come and go and are searched. The same set for as long as it has the same in it.
+ * there: nothing jumps while rows come and go and are searched. The same set for as long as it has the same in it;
+ * the same rows are not looked at again.
  *
  * @since 0.15.0 @category hooks
  */
 export const useFilled = <A,>(
   columns: ReadonlyArray<{ readonly key: string; readonly isBlank?: ((one: A) => boolean) | undefined }>,
-  rows: Iterable<A>
+  rows: { readonly values: () => Iterable<A> }
 ): ReadonlySet<string> => {
   const filled = useRef<ReadonlySet<string>>(new Set())
+  const looked = useRef<unknown>(null)
+  if (looked.current === rows) return filled.current
+  looked.current = rows
   const open = new Map(
     columns.flatMap(({ isBlank, key }) => (filled.current.has(key) ? [] : [[key, isBlank] as const]))
   )
   const found = [...open].flatMap(([key, isBlank]) => (isBlank === undefined ? [key] : []))
   for (const key of found) open.delete(key)
   if (open.size > 0) {
-    for (const one of rows) {
+    for (const one of rows.values()) {
       for (const [key, isBlank] of open) {
         if (isBlank?.(one) === true) continue
         found.push(key)
