@@ -26,7 +26,7 @@ import {
   Hypervisor,
   noDomain
 } from "../src/services/Hypervisor.ts"
-import { Libvirt } from "../src/services/Libvirt.ts"
+import { Libvirt, type LibvirtError } from "../src/services/Libvirt.ts"
 import { Ssh } from "../src/services/Ssh.ts"
 import { Storage } from "../src/services/Storage.ts"
 import * as HostCalls from "./HostCalls.ts"
@@ -426,11 +426,14 @@ const make = Effect.fnUntraced(function* (options: Options) {
         uri: null,
         flags: which
       })
+    const isOff = (error: LibvirtError) => error.refusedWith(code.operationInvalid)
     yield* set(impact.live | impact.config).pipe(
-      // it does not run
-      Effect.catchIf(
-        (error) => error.refusedWith(code.operationInvalid),
-        () => set(impact.config)
+      // what starts meanwhile, by hand or with its host, may have begun with the title before
+      Effect.catchIf(isOff, () =>
+        Effect.zipRight(
+          set(impact.config),
+          Effect.catchIf(set(impact.live), isOff, () => Effect.void)
+        )
       ),
       Effect.mapError(fromLibvirt(host, action))
     )

@@ -428,6 +428,17 @@ describe("a disk", () => {
     }))
 })
 
+test("a title reaches a domain that somebody starts just when it was seen not to run", (at) =>
+  Effect.gen(function* () {
+    const { known, spec } = yield* defined(at)
+    const { hypervisor } = at
+    const start = Effect.orDie(hypervisor.start(known, spec))
+    yield* at.simulated.faults.onCall("DOMAIN_SET_METADATA", "before", start, { nth: 2 })
+    yield* hypervisor.rename(known, spec, "new")
+    const { defined: persistent, live } = yield* Effect.map(hypervisor.detail(known, spec.uuid), Option.getOrThrow)
+    assert.deepStrictEqual([live?.title, persistent?.title], ["new", "new"])
+  }))
+
 // as a real libvirt 9.0.0 with QEMU 7.2 says it
 describe("what libvirt says of a disk that it cannot attach", () => {
   const rbd: DiskSource = {
