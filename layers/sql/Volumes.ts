@@ -110,7 +110,7 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
     if (short <= 0) return
     return yield* new Errors.VolumeConflict({
       volumeId: id,
-      name,
+      called: name,
       reason: `needs ${wanted} GiB more on ${usage.host.name}, where ${Math.max(0, wanted - short)} GiB are free`
     })
   })

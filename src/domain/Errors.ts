@@ -23,11 +23,11 @@ export class NoSuchId extends Schema.TaggedError<NoSuchId>()("NoSuchId", {
 }
 
 /** What has an id, with the name that people know it by where that is at hand, as in `VM 7 (web)`. */
-const called = (what: string, id: number, name: string | undefined): string =>
-  name === undefined ? `${what} ${id}` : `${what} ${id} (${name})`
+const withName = (what: string, id: number, called: string | undefined): string =>
+  called === undefined ? `${what} ${id}` : `${what} ${id} (${called})`
 
-/** What it is called; absent: it was not at hand. */
-const name = Schema.optionalWith(Schema.String, { exact: true })
+/** The name of what it is about, for `name` is every error's own; absent: it was not at hand. */
+const called = Schema.optionalWith(Schema.String, { exact: true })
 
 /** @since 0.1.0 @category errors */
 export class VmNotFound extends Schema.TaggedError<VmNotFound>()("VmNotFound", { vmId: Schema.Number }) {
@@ -271,12 +271,12 @@ export class VolumeBusy extends Schema.TaggedError<VolumeBusy>()("VolumeBusy", {
 /** What was asked of a volume or snapshot cannot be done in the state it is in; nothing was changed. @since 0.2.0 @category errors */
 export class VolumeConflict extends Schema.TaggedError<VolumeConflict>()("VolumeConflict", {
   volumeId: Ids.VolumeId,
-  name,
+  called,
   /** why, and what to do about it */
   reason: Schema.String
 }) {
   override get message(): string {
-    return `${called("volume", this.volumeId, this.name)} ${this.reason}`
+    return `${withName("volume", this.volumeId, this.called)} ${this.reason}`
   }
 }
 
@@ -315,12 +315,12 @@ export class MacTaken extends Schema.TaggedError<MacTaken>()("MacTaken", {
 /** What was asked of a VM's NICs cannot be done as things are; nothing was changed. @since 0.6.0 @category errors */
 export class NicConflict extends Schema.TaggedError<NicConflict>()("NicConflict", {
   vmId: Ids.VmId,
-  name,
+  called,
   /** why, and what to do about it */
   reason: Schema.String
 }) {
   override get message(): string {
-    return `${called("VM", this.vmId, this.name)} ${this.reason}`
+    return `${withName("VM", this.vmId, this.called)} ${this.reason}`
   }
 }
 
@@ -425,21 +425,21 @@ export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", {
 }
 
 /** A VM that is not to be destroyed; nothing was changed. @since 0.6.0 @category errors */
-export class VmProtected extends Schema.TaggedError<VmProtected>()("VmProtected", { vmId: Ids.VmId, name }) {
+export class VmProtected extends Schema.TaggedError<VmProtected>()("VmProtected", { vmId: Ids.VmId, called }) {
   override get message(): string {
-    return `${called("VM", this.vmId, this.name)} is protected against destruction: lift that first (PATCH /api/v1/vms/${this.vmId} with {"protected":false}, or vmfabric vm set ${this.vmId} --unprotect)`
+    return `${withName("VM", this.vmId, this.called)} is protected against destruction: lift that first (PATCH /api/v1/vms/${this.vmId} with {"protected":false}, or vmfabric vm set ${this.vmId} --unprotect)`
   }
 }
 
 /** What was asked of a VM cannot be done in the state it is in; nothing was changed. @since 0.6.0 @category errors */
 export class VmConflict extends Schema.TaggedError<VmConflict>()("VmConflict", {
   vmId: Ids.VmId,
-  name,
+  called,
   /** why, and what to do about it */
   reason: Schema.String
 }) {
   override get message(): string {
-    return `${called("VM", this.vmId, this.name)} ${this.reason}`
+    return `${withName("VM", this.vmId, this.called)} ${this.reason}`
   }
 }
 

@@ -82,7 +82,7 @@ const make = Effect.gen(function* () {
   const store = yield* ImageStore
 
   const checkVm = (vm: Vm): Effect.Effect<void, Errors.VmConflict> => {
-    const conflict = (reason: string) => new Errors.VmConflict({ vmId: vm.id, name: vm.name, reason })
+    const conflict = (reason: string) => new Errors.VmConflict({ vmId: vm.id, called: vm.name, reason })
     if (!isSettled(vm.state)) return conflict(`is ${vm.state}: it can only be destroyed`)
     return storage.driver(vm.driver).pool !== null || vm.state === "stopped"
       ? Effect.void

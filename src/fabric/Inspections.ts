@@ -106,7 +106,7 @@ export const layer = Layer.effect(
         const { host, vm } = yield* find(id)
         return yield* Option.match(yield* inspector.screenshot(host, vm), {
           onNone: () =>
-            new Errors.VmConflict({ vmId: id, name: vm.name, reason: "does not run, so it has no screen: start it" }),
+            new Errors.VmConflict({ vmId: id, called: vm.name, reason: "does not run, so it has no screen: start it" }),
           onSome: Effect.succeed
         })
       }),

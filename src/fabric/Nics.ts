@@ -120,7 +120,7 @@ export const wishes = (nics: ReadonlyArray<Nic.NewNic>): ReadonlyArray<Network.W
 export const said = (nics: ReadonlyArray<Nic.NewNic>): string =>
   JSON.stringify(nics.map(({ mac = null, model = null, network = null, vlan = null }) => [network, vlan, mac, model]))
 
-const conflict = ({ id, name }: Vm, reason: string) => new Errors.NicConflict({ vmId: id, name, reason })
+const conflict = ({ id, name }: Vm, reason: string) => new Errors.NicConflict({ vmId: id, called: name, reason })
 
 const settled = (vm: Vm): Effect.Effect<void, Errors.NicConflict> =>
   vm.state === "destroying" ? conflict(vm, "is being destroyed") : Effect.void

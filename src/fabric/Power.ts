@@ -111,7 +111,7 @@ export const layer = Layer.effect(
         const reason = isSettled(vm.state) ? senseless[kind][vm.state] : `is ${vm.state}: it can only be destroyed`
         return reason === undefined
           ? (expected?.(vm) ?? Effect.void)
-          : new Errors.VmConflict({ vmId: id, name: vm.name, reason })
+          : new Errors.VmConflict({ vmId: id, called: vm.name, reason })
       }
       const confirm = ({ operation, vm }: VmBegun) =>
         Effect.zipRight(

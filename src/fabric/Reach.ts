@@ -142,7 +142,7 @@ export const layer = Layer.effect(
     })
 
     const off = ({ id, name }: Vm, kind: ConsoleKind) =>
-      new Errors.VmConflict({ vmId: id, name, reason: `does not run, so it has no ${device[kind]}: start it` })
+      new Errors.VmConflict({ vmId: id, called: name, reason: `does not run, so it has no ${device[kind]}: start it` })
 
     const held = (id: VmId, { name }: Holder) => new Errors.ConsoleBusy({ vmId: id, holder: name })
 
@@ -191,7 +191,7 @@ export const layer = Layer.effect(
           const count = open.get(vm.hostId) ?? 0
           if (count >= mostOfHost) {
             const reason = `cannot be reached now: ${count} consoles of its host are open, which is the most: close one`
-            return Effect.fail(new Errors.VmConflict({ vmId: vm.id, name: vm.name, reason }))
+            return Effect.fail(new Errors.VmConflict({ vmId: vm.id, called: vm.name, reason }))
           }
           open.set(vm.hostId, count + 1)
           return Effect.void
@@ -208,7 +208,7 @@ export const layer = Layer.effect(
         case "Absent":
           return new Errors.VmConflict({
             vmId: vm.id,
-            name: vm.name,
+            called: vm.name,
             reason:
               kind === "vnc"
                 ? "has no screen by VNC: its domain was made without; give it <graphics type='vnc'><listen type='socket'/></graphics> by virsh edit, and start it anew"

@@ -535,7 +535,7 @@ export const layer = Layer.effect(
         )
       const expected = Revision.checkVm(expect)
       const check = (vm: Vm): Effect.Effect<void, Errors.VmProtected | Errors.HasChanged> =>
-        vm.protected ? new Errors.VmProtected({ vmId: id, name: vm.name }) : (expected?.(vm) ?? Effect.void)
+        vm.protected ? new Errors.VmProtected({ vmId: id, called: vm.name }) : (expected?.(vm) ?? Effect.void)
       return yield* queue.whenFree(
         { vmId: id },
         // what it tells costs a look at all volumes of the VM
@@ -620,14 +620,14 @@ export const layer = Layer.effect(
             if (!isSettled(vm.state)) {
               return yield* new Errors.VmConflict({
                 vmId: id,
-                name: vm.name,
+                called: vm.name,
                 reason: `is ${vm.state}: it can only be destroyed`
               })
             }
             if (vm.state !== "stopped") {
               return yield* new Errors.VmConflict({
                 vmId: id,
-                name: vm.name,
+                called: vm.name,
                 reason: `is ${vm.state}: shut it down, and resize it then`
               })
             }
@@ -637,7 +637,7 @@ export const layer = Layer.effect(
             if (unmet.length > 0) {
               return yield* new Errors.VmConflict({
                 vmId: id,
-                name: vm.name,
+                called: vm.name,
                 reason: `cannot be of that type on its host: ${others.host.name} ${unmet.join(", and ")}`
               })
             }
@@ -650,7 +650,7 @@ export const layer = Layer.effect(
             if (reason === null) return
             return yield* new Errors.VmConflict({
               vmId: id,
-              name: vm.name,
+              called: vm.name,
               reason: `has no room for that on its host ${host.name}: ${reason}`
             })
           })

@@ -27,7 +27,7 @@ export type Rule = (
 const nothing: VolumeChange = {}
 
 const conflict = (volume: Volume, reason: string) =>
-  Either.left(new Errors.VolumeConflict({ volumeId: volume.id, name: volume.name, reason }))
+  Either.left(new Errors.VolumeConflict({ volumeId: volume.id, called: volume.name, reason }))
 
 /** Why nothing can be done with a volume that is not there for VMs; undefined: it is. */
 const absent = (volume: Volume) => {

@@ -54,7 +54,7 @@ export const saga = (subject: VolumeSaga.Subject): Saga<(typeof steps)[number]> 
             ? Effect.void
             : new Errors.VolumeConflict({
                 volumeId: volume.id,
-                name: volume.name,
+                called: volume.name,
                 reason: `is not ${size} GiB large after it was made to grow: look at the storage, and grow it again`
               })
         )

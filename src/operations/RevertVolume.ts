@@ -30,7 +30,7 @@ export const saga = (subject: VolumeSaga.Subject, snapshot: Snapshot): Saga<(typ
           if (Option.exists(presence, ({ live }) => live !== null)) {
             return yield* new Errors.VolumeConflict({
               volumeId: volume.id,
-              name: volume.name,
+              called: volume.name,
               reason: `cannot be reverted while VM ${vm.id} (${vm.name}) runs with it: stop the VM or detach the volume first`
             })
           }

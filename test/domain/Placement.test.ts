@@ -49,7 +49,7 @@ describe("what an instance type requires", () => {
       Placement.wrongRequirement(label, values)?.problem ?? null
     const good: ReadonlyArray<readonly [string, ...ReadonlyArray<string>]> = [
       ["rack", "a", "b"],
-      ["team/zone.1", " "],
+      ["team/zone.1", "a b"],
       ["host.virt", "kvm"],
       ["host.cpu.model", "EPYC-Rome", "EPYC-Milan"],
       ["host.cpu.feature.avx512f", "yes"]
@@ -59,6 +59,7 @@ describe("what an instance type requires", () => {
       assert.strictEqual(problem(label, "x"), `has ${JSON.stringify(label)}, which no host can have as a label`)
     }
     assert.strictEqual(problem("zone", "a", "b", "a"), 'has zone="a" twice')
+    assert.strictEqual(problem("zone", "a", " "), 'has zone=" ", which is blank')
     assert.strictEqual(problem("host.cpu.feature.avx", "no"), 'has host.cpu.feature.avx="no"')
   })
 
