@@ -161,8 +161,7 @@ export class Rings {
       if (slot < newest) continue
       if (slot !== newest) this.move(index, slot)
       for (let column = 0; column < width; column++) {
-        const sum = (all[sums + column] ?? 0) + rates[series[column] ?? "cpu"]
-        all[sums + column] = sum
+        all[sums + column] = (all[sums + column] ?? 0) + rates[series[column] ?? "cpu"]
       }
       all[sums + width] = (all[sums + width] ?? 0) + 1
     }

@@ -1,7 +1,6 @@
 /** The client's commands over the real API. */
 import * as HttpApi from "@effect/platform/HttpApi"
 import { assert, describe, it } from "@effect/vitest"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -20,8 +19,8 @@ import * as Progress from "../../src/cli/Progress.ts"
 import * as Text from "../../src/cli/Text.ts"
 import * as Tree from "../../src/cli/Tree.ts"
 import { isClient, words } from "../../src/cli/Words.ts"
-import { OperationId } from "../../src/domain/Ids.ts"
 import * as Served from "../client/Served.ts"
+import { anyOperation } from "../gui/Operations.ts"
 import * as Typed from "./Typed.ts"
 
 const json = (text: string): unknown => JSON.parse(text)
@@ -773,24 +772,6 @@ describe("failures", () => {
 })
 
 describe("how far an operation is", () => {
-  const operation: Operation = {
-    id: OperationId.make("11111111-2222-4333-8444-555555555555"),
-    kind: "CreateVm",
-    vmId: null,
-    volumeId: null,
-    snapshotId: null,
-    imageId: null,
-    state: "running",
-    error: null,
-    cancelAsked: false,
-    createdAt: DateTime.unsafeMake(0),
-    endedAt: null,
-    outcome: null,
-    replacedBy: null,
-    retryOf: null,
-    retriedBy: null,
-    progress: null
-  }
   const step: NonNullable<Operation["progress"]> = {
     phase: "do",
     step: "image",
@@ -801,7 +782,7 @@ describe("how far an operation is", () => {
     tries: 2,
     waiting: null
   }
-  const line = (progress: Operation["progress"]) => Progress.line({ ...operation, progress })
+  const line = (progress: Operation["progress"]) => Progress.line({ ...anyOperation, progress })
 
   it("is told in the words that the web interface has for its step, or by what it waits for", () => {
     assert.strictEqual(line(null), "CreateVm: begun")

@@ -17,15 +17,17 @@ const folder = Effect.acquireRelease(
 
 const asking = (path: string) => HttpServerRequest.fromWeb(new Request(`http://controller${path}`))
 
+/** Somebody who has begun to ask, and no longer waits. */
+const left = <A, E, R>(ask: Effect.Effect<A, E, R>) =>
+  Effect.fork(ask).pipe(Effect.zipLeft(Effect.yieldNow()), Effect.flatMap(Fiber.interrupt))
+
 describe("after somebody who went away before the first answer", () => {
   it.scopedLive("there is the web interface", () =>
     Effect.gen(function* () {
       const path = yield* folder
       writeFileSync(join(path, "index.html"), "<title>vmfabric</title>")
       const ask = (yield* Gui.handlerOf(path))(asking("/ui/"))
-      const first = yield* Effect.fork(ask)
-      yield* Effect.yieldNow()
-      yield* Fiber.interrupt(first)
+      yield* left(ask)
       assert.strictEqual((yield* ask).status, 200)
     })
   )
@@ -34,9 +36,7 @@ describe("after somebody who went away before the first answer", () => {
     Effect.gen(function* () {
       const app = yield* HttpLayerRouter.toHttpEffect(Docs.layer)
       const ask = Effect.scoped(Effect.provideService(app, HttpServerRequest.HttpServerRequest, asking("/docs")))
-      const first = yield* Effect.fork(ask)
-      yield* Effect.yieldNow()
-      yield* Fiber.interrupt(first)
+      yield* left(ask)
       assert.strictEqual((yield* ask).status, 200)
     })
   )
