@@ -11,7 +11,7 @@ import { lazy, memo, type ReactNode, Suspense, useEffect } from "react"
 import icon from "./icon.svg?no-inline"
 import type { Me } from "../api/Session.ts"
 import { docs, isUnknown, wordsOfCause } from "./state/Api.ts"
-import type { Connection } from "./state/Live.ts"
+import { connectionAtom } from "./state/Live.ts"
 import { knownAtom, leftAtom, meAtom, signOutAtom } from "./state/Session.ts"
 import { themeAtom, themes } from "./state/Theme.ts"
 import { Above } from "./parts/Above.tsx"
@@ -37,8 +37,8 @@ const Themes = () => {
   )
 }
 
-const ConnectionState = ({ connection }: { readonly connection: Connection }) => {
-  switch (connection._tag) {
+const ConnectionState = () => {
+  switch (useAtomValue(connectionAtom)._tag) {
     case "live":
       return <State tone="ok" word="live" why="every change is shown as it happens" />
     case "loading":
@@ -48,8 +48,9 @@ const ConnectionState = ({ connection }: { readonly connection: Connection }) =>
   }
 }
 
-const Lost = ({ connection }: { readonly connection: Connection }) =>
-  connection._tag === "lost" ? (
+const Lost = () => {
+  const connection = useAtomValue(connectionAtom)
+  return connection._tag === "lost" ? (
     <div className="banner" role="status">
       <span>
         <strong>Connection lost</strong> at {new Date(connection.since).toLocaleTimeString()}: {connection.words.detail}
@@ -57,6 +58,7 @@ const Lost = ({ connection }: { readonly connection: Connection }) =>
       </span>
     </div>
   ) : null
+}
 
 const Who = ({ me }: { readonly me: typeof Me.Type }) => {
   const signOut = useAtomSet(signOutAtom, { mode: "promiseExit" })
@@ -86,8 +88,8 @@ const Who = ({ me }: { readonly me: typeof Me.Type }) => {
 
 const current = { "aria-current": "page" } as const
 
-/** How many there are of each; it is not drawn again for what happens to them. */
-const Pages = memo(
+/** It is not drawn again for what happens to things. */
+const Links = memo(
   ({
     hosts,
     under,
@@ -138,10 +140,22 @@ const Pages = memo(
   )
 )
 
+/** Where one can go, and how many there are of each. */
+const Pages = () => {
+  const { coming, hosts, operations, vms, volumes } = useSnapshot()
+  return (
+    <Links
+      vms={vms.size + coming.vms}
+      volumes={volumes.size + coming.volumes}
+      hosts={hosts.size}
+      under={operations.filter(({ endedAt }) => endedAt === null).length}
+    />
+  )
+}
+
 const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
-  const { coming, connection, hosts, operations, vms, volumes } = useSnapshot()
   const refresh = useAtomRefresh(meAtom)
-  const signedOut = connection._tag === "signedOut"
+  const signedOut = useAtomValue(connectionAtom)._tag === "signedOut"
   useEffect(() => {
     if (signedOut) refresh()
   }, [signedOut, refresh])
@@ -170,21 +184,16 @@ const Frame = ({ me }: { readonly me: typeof Me.Type }) => {
           <img src={icon} alt="" />
           vmfabric
         </Link>
-        <Pages
-          vms={vms.size + coming.vms}
-          volumes={volumes.size + coming.volumes}
-          hosts={hosts.size}
-          under={operations.filter(({ endedAt }) => endedAt === null).length}
-        />
+        <Pages />
         <div className="foot">
           <GoTo />
-          <ConnectionState connection={connection} />
+          <ConnectionState />
           <Themes />
           <Who me={me} />
         </div>
       </header>
       <main id="main" className="main" tabIndex={-1}>
-        <Lost connection={connection} />
+        <Lost />
         <Outlet />
       </main>
       <Tray />

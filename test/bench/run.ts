@@ -132,7 +132,7 @@ const sections: ReadonlyArray<Section> = [
     about: "creates, start and resync on 1,000 simulated hosts",
     tools: [],
     lab: "none",
-    minutes: 6,
+    minutes: 15,
     measure: () => Scale.measure
   },
   {

@@ -5,6 +5,7 @@ import type { Vm } from "../../src/api/Vms.ts"
 import { VmId } from "../../src/domain/Ids.ts"
 import { VmName } from "../../src/domain/Vm.ts"
 import * as Found from "../../src/gui/state/Found.ts"
+import { Layered } from "../../src/gui/state/Layered.ts"
 import { anyVm } from "./Vms.ts"
 
 const vmOf = (id: number, name: string, cpu: number): Vm => ({
@@ -45,15 +46,23 @@ describe("what a list shows", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.array(step, { maxLength: 6 }), query), { maxLength: 12 }), (rounds) => {
         const found = Found.make()
+        const foundByChanges = Found.make()
         let vms: ReadonlyMap<VmId, Vm> = new Map()
+        let layered = Layered.of(vms)
         for (const [steps, asked] of rounds) {
+          const changed = steps.map(
+            ({ cpu, id, name }) => [VmId.make(id), name === null ? null : vmOf(id, name, cpu)] as const
+          )
           const next = new Map(vms)
-          for (const { cpu, id, name } of steps) {
-            if (name === null) next.delete(VmId.make(id))
-            else next.set(VmId.make(id), vmOf(id, name, cpu))
+          for (const [id, vm] of changed) {
+            if (vm === null) next.delete(id)
+            else next.set(id, vm)
           }
           vms = next
-          assert.deepStrictEqual(found(vms, asked), Found.make()(vms, asked))
+          layered = layered.with(changed)
+          const anew = Found.make()(vms, asked)
+          assert.deepStrictEqual(found(vms, asked), anew)
+          assert.deepStrictEqual(foundByChanges(layered, asked), anew)
         }
       })
     )

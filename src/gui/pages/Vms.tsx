@@ -4,17 +4,18 @@
  * @since 0.7.0
  */
 import { Link, useNavigate, useSearch } from "@tanstack/react-router"
-import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react"
+import { memo, type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react"
 import type { Host } from "../../api/Hosts.ts"
 import type { Vm } from "../../api/Vms.ts"
 import type { HostId, VmId } from "../../domain/Ids.ts"
 import { BulkBar } from "../parts/Bulk.tsx"
 import { CheckField, Filter, SearchField } from "../parts/Field.tsx"
 import { linesOf } from "../parts/Labels.ts"
+import { ListLink } from "../parts/ListLink.tsx"
 import { type Head, type Row, RowTable, useFilled } from "../parts/Table.tsx"
 import { VmMenu } from "../parts/VmMenu.tsx"
-import { OwnerFilter } from "../parts/OwnerFilter.tsx"
-import { Empty, Loading, State, useEvery, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
+import { OwnerFilter, useOwners } from "../parts/OwnerFilter.tsx"
+import { Empty, Loading, State, useSettled, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { seeking } from "../parts/Search.ts"
 import { count, gibibytes, mebibytes, needsAttention, shownOf, vmState, vmWords } from "../parts/Words.ts"
 import * as Found from "../state/Found.ts"
@@ -36,9 +37,9 @@ const columns: ReadonlyArray<Column> = [
     name: "Name",
     by: ({ name }) => name,
     shown: ({ id, name }) => (
-      <Link to="/vms/$id" params={{ id: String(id) }} title={name}>
+      <ListLink to="/vms/$id" id={id} title={name}>
         {name}
-      </Link>
+      </ListLink>
     ),
     className: "main-cell"
   },
@@ -48,9 +49,9 @@ const columns: ReadonlyArray<Column> = [
     name: "Host",
     by: (_, host) => host,
     shown: ({ hostId }, host) => (
-      <Link to="/hosts/$id" params={{ id: String(hostId) }} title={host}>
+      <ListLink to="/hosts/$id" id={hostId} title={host}>
         {host}
-      </Link>
+      </ListLink>
     ),
     className: "extra-phone"
   },
@@ -144,6 +145,54 @@ const rowOf = (
 /** Those that are gone are not listed. */
 const states = vmWords.filter((word) => word !== "failed" && word !== "destroyed")
 
+/** An address may say one that there is not, which narrows nothing. */
+const stateOf = (word: string | undefined) => states.find((one) => one === word)
+
+/** What narrows the list, by its address. It is not drawn again for what happens to VMs. */
+const Filters = memo(
+  ({ hosts, owners }: { readonly hosts: ReadonlyMap<HostId, Host>; readonly owners: ReadonlyArray<string> }) => {
+    const search = useSearch({ from: "/vms" })
+    const navigate = useNavigate({ from: "/vms" })
+    const [text, setText] = useState(search.q ?? "")
+    const settled = useSettled(text, 120)
+
+    useEffect(() => {
+      if (settled === (search.q ?? "")) return
+      void navigate({ search: (all) => ({ ...all, q: settled === "" ? undefined : settled }), replace: true })
+      // only what is typed leads there: a link that says something else is no typing
+    }, [settled, navigate])
+    useEffect(() => setText(search.q ?? ""), [search.q])
+
+    const set = (name: "state" | "host" | "owner" | "attention", value: string) =>
+      void navigate({ search: (all) => ({ ...all, [name]: value === "" ? undefined : value }) })
+    return (
+      <div className="filters">
+        <SearchField label="Search VMs" hint="Name, id:7, address, tag, label" value={text} onChange={setText} />
+        <Filter
+          label="State"
+          all="Any state"
+          value={stateOf(search.state)}
+          onChange={(value) => set("state", value)}
+          options={states.map((state) => [state, state])}
+        />
+        <Filter
+          label="Host"
+          all="Any host"
+          value={search.host}
+          onChange={(value) => set("host", value)}
+          options={[...hosts.values()].map(({ id, name }) => [String(id), name])}
+        />
+        <OwnerFilter owners={owners} value={search.owner} onChange={(value) => set("owner", value)} />
+        <CheckField
+          label="Needs attention"
+          checked={search.attention !== undefined}
+          onChange={(checked) => set("attention", checked ? "yes" : "")}
+        />
+      </div>
+    )
+  }
+)
+
 /** @since 0.7.0 @category components */
 export const Vms = (): ReactNode => {
   useTitle("VMs")
@@ -151,18 +200,8 @@ export const Vms = (): ReactNode => {
   const search = useSearch({ from: "/vms" })
   const navigate = useNavigate({ from: "/vms" })
   const [ids, setIds] = useState<ReadonlySet<VmId>>(new Set())
-  const [text, setText] = useState(search.q ?? "")
-  const settled = useSettled(text, 120)
-
-  useEffect(() => {
-    if (settled === (search.q ?? "")) return
-    void navigate({ search: (all) => ({ ...all, q: settled === "" ? undefined : settled }), replace: true })
-    // only what is typed leads there: a link that says something else is no typing
-  }, [settled, navigate])
-  useEffect(() => setText(search.q ?? ""), [search.q])
-
-  // an address may say one that there is not, which narrows nothing
-  const state = states.find((one) => one === search.state)
+  const state = stateOf(search.state)
+  const owners = useOwners(vms)
   const sort = sortOf(search.sort)
   const [find] = useState(Found.make)
   const isFound = seeking(search.q ?? "")
@@ -210,9 +249,8 @@ export const Vms = (): ReactNode => {
     ),
     className: "choose"
   }
-  // of all VMs, so that no column goes when some of them are searched; with a thousand changes a second they are looked at only now and then
-  const before = useEvery(vms, 500)
-  const filled = useFilled(columns, before.size === vms.size ? before : vms)
+  // of all VMs, so that no column goes when some of them are searched
+  const filled = useFilled(columns, vms)
   const shownColumns = columns.filter(({ key }) => filled.has(key))
   const heads = shownColumns.map(({ by, className = "", key, name }): Head => {
     const order = key !== sort.key ? null : sort.descending ? "descending" : "ascending"
@@ -247,8 +285,6 @@ export const Vms = (): ReactNode => {
     return row
   }
   const there = vms.size + coming.vms
-  const set = (name: "state" | "host" | "owner" | "attention", value: string) =>
-    void navigate({ search: (all) => ({ ...all, [name]: value === "" ? undefined : value }) })
 
   return (
     <div className="page fills">
@@ -263,29 +299,7 @@ export const Vms = (): ReactNode => {
           </Link>
         </div>
       </div>
-      <div className="filters">
-        <SearchField label="Search VMs" hint="Name, id:7, address, tag, label" value={text} onChange={setText} />
-        <Filter
-          label="State"
-          all="Any state"
-          value={state}
-          onChange={(value) => set("state", value)}
-          options={states.map((state) => [state, state])}
-        />
-        <Filter
-          label="Host"
-          all="Any host"
-          value={search.host}
-          onChange={(value) => set("host", value)}
-          options={[...hosts.values()].map(({ id, name }) => [String(id), name])}
-        />
-        <OwnerFilter all={vms} value={search.owner} onChange={(value) => set("owner", value)} />
-        <CheckField
-          label="Needs attention"
-          checked={search.attention !== undefined}
-          onChange={(checked) => set("attention", checked ? "yes" : "")}
-        />
-      </div>
+      <Filters hosts={hosts} owners={owners} />
       {chosen.length === 0 ? null : <BulkBar vms={chosen} onClear={() => setIds(new Set())} />}
       {connection._tag === "loading" || (found.length === 0 && coming.vms > 0) ? (
         <Loading />

@@ -23,7 +23,7 @@ import { OperationRow } from "../parts/OperationRow.tsx"
 import { Owner } from "../parts/Owner.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
 import { NameDialog, VolumeMenu, volumeState } from "../parts/VolumeMenu.tsx"
-import { OwnerFilter } from "../parts/OwnerFilter.tsx"
+import { OwnerFilter, useOwners } from "../parts/OwnerFilter.tsx"
 import { Commands, Empty, Loading, Missing, State, Sure, useLack, useSnapshot, useTitle } from "../parts/Parts.tsx"
 import { seeking } from "../parts/Search.ts"
 import { gibibytes, moment, shownOf } from "../parts/Words.ts"
@@ -140,6 +140,7 @@ export const Volumes = (): ReactNode => {
   const { owner, q = "", sort = "", state } = search
   const isFound = seeking(q)
   const all = columns(snapshot)
+  const owners = useOwners(volumes)
   const shown = inOrder(
     [...volumes.values()].filter(
       (one) =>
@@ -196,7 +197,7 @@ export const Volumes = (): ReactNode => {
             .filter((one) => one !== "purged")
             .map((one) => [one, one === "deleted" ? "in the trash" : one])}
         />
-        <OwnerFilter all={volumes} value={owner} onChange={(value) => set("owner", value)} />
+        <OwnerFilter owners={owners} value={owner} onChange={(value) => set("owner", value)} />
       </div>
       {connection._tag === "loading" || (shown.length === 0 && coming.volumes > 0) ? (
         <Loading />

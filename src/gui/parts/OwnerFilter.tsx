@@ -3,34 +3,44 @@
  *
  * @since 0.9.0
  */
-import { type ReactNode, useMemo } from "react"
+import { type ReactNode, useRef } from "react"
+import { Layered } from "../state/Layered.ts"
 import { Filter } from "./Field.tsx"
-import { useEvery } from "./Parts.tsx"
+
+interface Owned {
+  readonly owner?: string | null
+}
+
+/** Whose things there are, or were since it is looked; the same array while nobody comes. @since 0.15.0 @category hooks */
+export const useOwners = <A extends Owned>(all: ReadonlyMap<number, A>): ReadonlyArray<string> => {
+  const owners = useRef<ReadonlyArray<string>>([])
+  const looked = useRef<ReadonlyMap<number, A>>(null)
+  if (looked.current === all) return owners.current
+  const found = new Set(owners.current)
+  for (const { owner = null } of Layered.newer(all, looked.current)) if (owner !== null) found.add(owner)
+  looked.current = all
+  if (found.size > owners.current.length) owners.current = [...found].toSorted()
+  return owners.current
+}
 
 /** Shown when there is something to choose, or something was: `value` is whose are shown; undefined: all. @since 0.9.0 @category components */
 export const OwnerFilter = ({
-  all,
   onChange,
+  owners,
   value
 }: {
-  readonly all: ReadonlyMap<number, { readonly owner?: string | null }>
+  readonly owners: ReadonlyArray<string>
   readonly onChange: (value: string) => void
   readonly value: string | undefined
 }): ReactNode => {
-  // whose things are is not what changes a thousand times a second
-  const seen = useEvery(all, 500)
-  const owners = useMemo(() => {
-    const found = new Set(value === undefined ? [] : [value])
-    for (const { owner = null } of seen.values()) if (owner !== null) found.add(owner)
-    return [...found].toSorted()
-  }, [seen, value])
-  return value === undefined && owners.length < 2 ? null : (
+  const all = value === undefined || owners.includes(value) ? owners : [...owners, value].toSorted()
+  return value === undefined && all.length < 2 ? null : (
     <Filter
       label="Owner"
       all="Any owner"
       value={value}
       onChange={onChange}
-      options={owners.map((owner) => [owner, owner])}
+      options={all.map((owner) => [owner, owner])}
     />
   )
 }

@@ -6,7 +6,7 @@
 import { Atom, useAtomSet, useAtomValue } from "@effect-atom/atom-react"
 import { Link } from "@tanstack/react-router"
 import * as Exit from "effect/Exit"
-import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react"
+import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
 import { useAbove } from "./Above.tsx"
 import { again } from "./Again.ts"
 import type { Operation } from "../../api/Operations.ts"
@@ -69,18 +69,6 @@ export const useSettled = <A,>(value: A, milliseconds: number): A => {
     return () => clearTimeout(timer)
   }, [value, milliseconds])
   return settled
-}
-
-/** What changes many times a second, seen so often only: for what takes all of it to be looked at. @since 0.14.0 @category hooks */
-export const useEvery = <A,>(value: A, milliseconds: number): A => {
-  const [seen, see] = useState(value)
-  const latest = useRef(value)
-  latest.current = value
-  useEffect(() => {
-    const timer = setInterval(() => see(latest.current), milliseconds)
-    return () => clearInterval(timer)
-  }, [milliseconds])
-  return seen
 }
 
 /** @since 0.7.0 @category components */

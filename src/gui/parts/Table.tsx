@@ -5,6 +5,7 @@
  */
 import { useVirtualizer } from "@tanstack/react-virtual"
 import { memo, type ReactNode, useLayoutEffect, useRef } from "react"
+import { Layered } from "../state/Layered.ts"
 
 /** @since 0.8.0 @category models */
 export interface Head {
@@ -25,13 +26,14 @@ export interface Head {
  *
  * @since 0.15.0 @category hooks
  */
-export const useFilled = <A,>(
+export const useFilled = <A extends object>(
   columns: ReadonlyArray<{ readonly key: string; readonly isBlank?: ((one: A) => boolean) | undefined }>,
-  rows: { readonly values: () => Iterable<A> }
+  rows: ReadonlyArray<A> | ReadonlyMap<unknown, A>
 ): ReadonlySet<string> => {
   const filled = useRef<ReadonlySet<string>>(new Set())
-  const looked = useRef<unknown>(null)
-  if (looked.current === rows) return filled.current
+  const looked = useRef<typeof rows>(null)
+  const before = looked.current
+  if (before === rows) return filled.current
   looked.current = rows
   const open = new Map(
     columns.flatMap(({ isBlank, key }) => (filled.current.has(key) ? [] : [[key, isBlank] as const]))
@@ -39,7 +41,8 @@ export const useFilled = <A,>(
   const found = [...open].flatMap(([key, isBlank]) => (isBlank === undefined ? [key] : []))
   for (const key of found) open.delete(key)
   if (open.size > 0) {
-    for (const one of rows.values()) {
+    const news = "length" in rows ? rows : Layered.newer(rows, before === null || "length" in before ? null : before)
+    for (const one of news) {
       for (const [key, isBlank] of open) {
         if (isBlank?.(one) === true) continue
         found.push(key)
@@ -141,7 +144,9 @@ export const RowTable = ({
     count: length,
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeight,
-    overscan: 10
+    overscan: 10,
+    // drawn with whatever else has changed, instead of by itself in each event of scrolling: what is beyond the edges is there already
+    useFlushSync: false
   })
   return (
     <div
@@ -190,7 +195,7 @@ export interface Column<A> {
 }
 
 /** Rows of things, by columns. @since 0.8.0 @category components */
-export const Table = <A,>({
+export const Table = <A extends object>({
   columns: all,
   keyOf,
   kind,

@@ -23,8 +23,19 @@ export interface Shown {
 
 const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 })
 
+/** Numbers as they are shown: to ask for each of a list's takes a browser as long as the rest of its row. */
+const counts = new Map<number, string>()
+const mostCounts = 1000
+
 /** @since 0.7.0 @category formatting */
-export const count = (value: number): string => number.format(value)
+export const count = (value: number): string => {
+  const known = counts.get(value)
+  if (known !== undefined) return known
+  const text = number.format(value)
+  if (counts.size >= mostCounts) counts.clear()
+  counts.set(value, text)
+  return text
+}
 
 /** How many a list has: `there` when all that are here are shown. @since 0.14.0 @category formatting */
 export const shownOf = (shown: number, here: number, there: number = here): string =>

@@ -5,6 +5,7 @@
  */
 import type { VmId } from "../../domain/Ids.ts"
 import type { Vm } from "../../api/Vms.ts"
+import { Layered } from "./Layered.ts"
 
 /** @since 0.8.0 @category models */
 export interface Query {
@@ -79,11 +80,11 @@ export const make = (): ((vms: ReadonlyMap<VmId, Vm>, query: Query) => ReadonlyA
     }
     const gone = new Set<VmId>()
     const come: Array<Entry> = []
-    for (const [id, vm] of vms) {
-      if (before.get(id) === vm) continue
+    const look = (id: VmId, vm: Vm | undefined) => {
+      if (before.get(id) === vm) return
       const was = shown.get(id)
-      const is = matches(vm) ? by(vm) : undefined
-      if (was === is) continue
+      const is = vm !== undefined && matches(vm) ? by(vm) : undefined
+      if (was === is) return
       if (was !== undefined) gone.add(id)
       if (is === undefined) shown.delete(id)
       else {
@@ -91,11 +92,11 @@ export const make = (): ((vms: ReadonlyMap<VmId, Vm>, query: Query) => ReadonlyA
         come.push({ id, by: is })
       }
     }
-    for (const id of shown.keys()) {
-      if (vms.has(id)) continue
-      gone.add(id)
-      shown.delete(id)
-    }
+    const changed = vms instanceof Layered && before instanceof Layered ? vms.changedSince(before) : null
+    if (changed === null) {
+      for (const [id, vm] of vms) look(id, vm)
+      for (const id of shown.keys()) if (!vms.has(id)) look(id, undefined)
+    } else for (const id of changed) look(id, vms.get(id))
     if (gone.size + come.length > 0 || key !== asked) {
       const stay = gone.size === 0 ? entries : entries.filter(({ id }) => !gone.has(id))
       entries = come.length === 0 ? stay : merged(stay, come.toSorted(compare), compare)

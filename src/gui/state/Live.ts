@@ -26,6 +26,7 @@ import { EventId } from "../../domain/Event.ts"
 import { UserName } from "../../domain/Identity.ts"
 import { HostId, OperationId, type VmId, type VolumeId } from "../../domain/Ids.ts"
 import { Power, VmState } from "../../domain/Vm.ts"
+import { Layered } from "./Layered.ts"
 import { calls, Here, isUnknown, runtime, type Words, wordsOfCause } from "./Api.ts"
 import { signedInAtom } from "./Session.ts"
 
@@ -43,7 +44,7 @@ export type Connection =
 /** @since 0.7.0 @category models */
 export interface Snapshot {
   readonly connection: Connection
-  readonly vms: ReadonlyMap<VmId, Vm>
+  readonly vms: Layered<VmId, Vm>
   readonly hosts: ReadonlyMap<HostId, Host>
   readonly volumes: ReadonlyMap<VolumeId, Volume>
   readonly images: ReadonlyArray<Image>
@@ -78,7 +79,7 @@ const mostGone = 2000
 
 const empty: Snapshot = {
   connection: { _tag: "loading" },
-  vms: new Map(),
+  vms: Layered.of<VmId, Vm>([]),
   hosts: new Map(),
   volumes: new Map(),
   images: [],
@@ -142,7 +143,7 @@ const list = Effect.gen(function* () {
   )
   const snapshot: Snapshot = {
     connection: { _tag: "live" },
-    vms: byId(vms.items),
+    vms: Layered.of(byId(vms.items)),
     volumes: byId(volumes.items),
     hosts: byId(hosts.items),
     images: images.items,
@@ -206,13 +207,23 @@ const seenOf = (data: Event["data"], since: Time): Vm["seen"] =>
     ? { power: data["power"], reason: typeof data["reason"] === "string" ? data["reason"] : null, since }
     : null
 
-/** What the event itself tells, at once: with a thousand a second nothing else could be. While they are listed, of one that is not here yet that will. */
-const withVm = (vms: Map<VmId, Vm>, { data, time, type, vmId }: Event, stale: Stale, listing: boolean) => {
+/**
+ * What the event itself tells, at once: with a thousand a second nothing else could be. While they are listed, of one that is not here yet that will.
+ * `vms`: those that have changed since `before`; null: they are gone.
+ */
+const withVm = (
+  before: Snapshot["vms"],
+  vms: Map<VmId, Vm | null>,
+  { data, time, type, vmId }: Event,
+  stale: Stale,
+  listing: boolean
+) => {
   if (vmId === null) return
-  const now = vms.get(vmId)
+  const changed = vms.get(vmId)
+  const now = changed === undefined ? before.get(vmId) : (changed ?? undefined)
   const { state } = data
   if (type === "vm.changed" && (state === "destroyed" || state === "failed")) {
-    vms.delete(vmId)
+    vms.set(vmId, null)
     stale.vms.delete(vmId)
     stale.hosts = true
     return
@@ -287,12 +298,13 @@ const withOperation = (operations: Map<OperationId, Operation>, event: Event, st
 }
 
 const apply = (snapshot: Snapshot, events: ReadonlyArray<Event>, stale: Stale): Snapshot => {
+  const vms = new Map<VmId, Vm | null>()
   // what no event is about stays as it is
-  const about = (what: string) => events.some(({ type }) => type.startsWith(what))
-  const vms = about("vm.") ? new Map(snapshot.vms) : null
-  const operations = about("operation.") ? new Map(snapshot.operations.map((one) => [one.id, one])) : null
+  const operations = events.some(({ type }) => type.startsWith("operation."))
+    ? new Map(snapshot.operations.map((one) => [one.id, one]))
+    : null
   for (const event of events) {
-    if (vms !== null && event.type.startsWith("vm.")) withVm(vms, event, stale, snapshot.coming.vms > 0)
+    if (event.type.startsWith("vm.")) withVm(snapshot.vms, vms, event, stale, snapshot.coming.vms > 0)
     else if (operations !== null && event.type.startsWith("operation.")) withOperation(operations, event, stale)
     else if (event.type.startsWith("volume.") && event.volumeId !== null) stale.volumes.add(event.volumeId)
     else if (event.type.startsWith("host.")) stale.hosts = true
@@ -300,16 +312,7 @@ const apply = (snapshot: Snapshot, events: ReadonlyArray<Event>, stale: Stale): 
   }
   return {
     ...snapshot,
-    vms: vms ?? snapshot.vms,
-    ...(vms === null
-      ? {}
-      : {
-          gone: withGone(
-            snapshot,
-            vms,
-            events.map(({ vmId }) => vmId)
-          )
-        }),
+    ...withVms(snapshot, vms),
     ...(operations === null ? {} : newest(snapshot, operations.values()))
   }
 }
@@ -323,29 +326,24 @@ const withRecent = ({ after, events: before }: Recent, more: ReadonlyArray<Event
 
 /** What is told of a VM's host is the host's, and no event tells it of each of its VMs: those of which it is another by now, with that. */
 const withHosts = (vms: Snapshot["vms"], hosts: Snapshot["hosts"]): Snapshot["vms"] => {
-  let after: Map<VmId, Vm> | null = null
+  const changed: Array<readonly [VmId, Vm]> = []
   for (const [id, vm] of vms) {
     const host = hosts.get(vm.hostId)
     if (host === undefined || (host.status === vm.hostStatus && host.reason === vm.hostReason)) continue
-    after ??= new Map(vms)
-    after.set(id, { ...vm, hostStatus: host.status, hostReason: host.reason })
+    changed.push([id, { ...vm, hostStatus: host.status, hostReason: host.reason }])
   }
-  return after ?? vms
+  return changed.length === 0 ? vms : vms.with(changed)
 }
 
-/** Names of those that are not there any more. */
-const withGone = (
-  { gone, vms: before }: Snapshot,
-  after: Snapshot["vms"],
-  changed: Iterable<VmId | null>
-): Snapshot["gone"] => {
-  if (before === after) return gone
+/** VMs with what has changed, null of those that are gone, and the names of these. */
+const withVms = ({ gone, vms }: Snapshot, changed: ReadonlyMap<VmId, Vm | null>): Pick<Snapshot, "vms" | "gone"> => {
+  if (changed.size === 0) return { vms, gone }
   const names: Array<readonly [VmId, string]> = []
-  for (const id of new Set(changed)) {
-    const was = id === null || after.has(id) ? undefined : before.get(id)
-    if (was !== undefined) names.push([was.id, was.name])
+  for (const [id, vm] of changed) {
+    const was = vm === null ? vms.get(id) : undefined
+    if (was !== undefined) names.push([id, was.name])
   }
-  return names.length === 0 ? gone : new Map([...gone, ...names].slice(-mostGone))
+  return { vms: vms.with(changed), gone: names.length === 0 ? gone : new Map([...gone, ...names].slice(-mostGone)) }
 }
 
 /** The newest first. @since 0.12.0 @category ordering */
@@ -407,9 +405,10 @@ const freshen = (stale: Stale) =>
       return after
     }
     const change: Change = (snapshot) => {
-      const there = into(
-        snapshot.vms,
-        vms.map(([id, vm]) => [id, Option.filter(vm, ({ state }) => state !== "destroyed" && state !== "failed")])
+      const isThere = ({ state }: Vm) => state !== "destroyed" && state !== "failed"
+      const there = withVms(
+        snapshot,
+        new Map(vms.map(([id, vm]) => [id, Option.getOrNull(Option.filter(vm, isThere))]))
       )
       const all = Option.match(hostList, {
         onNone: () => snapshot.hosts,
@@ -417,12 +416,8 @@ const freshen = (stale: Stale) =>
       })
       return {
         ...snapshot,
-        vms: Option.isSome(hostList) ? withHosts(there, all) : there,
-        gone: withGone(
-          snapshot,
-          there,
-          vms.map(([id]) => id)
-        ),
+        vms: Option.isSome(hostList) ? withHosts(there.vms, all) : there.vms,
+        gone: there.gone,
         volumes: into(
           snapshot.volumes,
           volumes.map(([id, volume]) => [id, Option.filter(volume, ({ state }) => state !== "purged")])
@@ -445,6 +440,9 @@ const isStale = ({ hosts, images, operations, vms, volumes }: Stale): boolean =>
 const decodeEvent = Schema.decodeOption(Schema.parseJson(Event))
 const isEventId = Schema.is(EventId)
 
+/** Milliseconds in which what happens is drawn together. */
+const batch = 50
+
 const pauses = ["500 millis", "1 second", "2 seconds", "4 seconds"] as const
 
 type Needed = Effect.Effect.Context<typeof list> | Here | Registry.AtomRegistry
@@ -466,10 +464,16 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
     /** what was told meanwhile, and is told again in the end: a page may be of before; null: all is here */
     let meanwhile: Array<Event> | null = null
 
+    /** what was read and is shown with whatever is shown next; null: nothing */
+    let read: Change | null = null
+    /** when events came last: others are about to */
+    let toldAt = Number.NEGATIVE_INFINITY
+
     const show = (next: Snapshot) =>
       Effect.suspend(() => {
-        snapshot = next
-        return Queue.offer(out, next)
+        snapshot = read === null ? next : read(next)
+        read = null
+        return Queue.offer(out, snapshot)
       })
 
     /** A list of all that there is, of moments after the stream's begin: its events bring it up to date. */
@@ -483,12 +487,13 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
       const first = yield* list
       listed = true
       meanwhile = []
+      read = null
       yield* show(first.snapshot)
       const vms = following(
         first.vms,
         (page) => vmsFrom(laterPage, page),
         (page) => {
-          const vms = withAll(snapshot.vms, page.items)
+          const vms = snapshot.vms.with(byId(page.items))
           return show({ ...snapshot, vms, coming: { ...snapshot.coming, vms: restOf(page, vms.size) } })
         }
       )
@@ -539,6 +544,7 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
           if (message.data !== undefined) events.push(...Option.toArray(decodeEvent(message.data)))
         }
         if (events.length === 0) return
+        toldAt = Date.now()
         meanwhile?.push(...events)
         yield* show({ ...apply(snapshot, events, stale), recent: withRecent(snapshot.recent, events) })
       })
@@ -569,14 +575,16 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
         const first = snapshot.connection._tag === "live" ? Option.none() : Chunk.head(messages)
         return Option.isNone(first) ? Effect.succeed(messages) : Effect.as(begin(first.value), messages)
       }),
-      Stream.groupedWithin(2000, "50 millis"),
+      Stream.groupedWithin(2000, batch),
       Stream.runForEach((messages) => take(Chunk.toReadonlyArray(messages)))
     )
 
     const reading = Effect.gen(function* () {
       if (!isStale(stale) || snapshot.connection._tag !== "live") return
-      const change = yield* freshen(stale)
-      yield* show(change(snapshot))
+      read = yield* freshen(stale)
+      // a page that is told of very much is drawn once for both
+      if (Date.now() - toldAt < 2 * batch) yield* Effect.sleep(batch)
+      if (read !== null) yield* show(snapshot)
     }).pipe(
       // the connection itself tells what is wrong, and then everything is read anew
       Effect.catchAll(() =>
@@ -630,6 +638,9 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
 
 /** Kept for as long as the page is open. @since 0.7.0 @category atoms */
 export const liveAtom = Atom.keepAlive(runtime.atom(follow, { initialValue: empty }))
+
+/** How it is connected: what is drawn by this alone is not drawn again for what happens to things. @since 0.15.0 @category atoms */
+export const connectionAtom = Atom.keepAlive(Atom.make((get): Connection => get(snapshotAtom).connection))
 
 /** @since 0.7.0 @category atoms */
 export const snapshotAtom = Atom.keepAlive(Atom.make((get): Snapshot => Result.getOrElse(get(liveAtom), () => empty)))
