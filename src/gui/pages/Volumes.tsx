@@ -5,7 +5,7 @@
  */
 import { Result } from "@effect-atom/atom-react"
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
-import { type ReactNode, useState } from "react"
+import { type ReactNode, useMemo, useState } from "react"
 import type { Volume } from "../../api/Volumes.ts"
 import type { SnapshotId } from "../../domain/Ids.ts"
 import { VolumeState } from "../../domain/Volume.ts"
@@ -19,6 +19,7 @@ import { clone, createVolume, destroySnapshot, publish, revert } from "../parts/
 import { Filter, SearchField, TextField } from "../parts/Field.tsx"
 import { FormDialog, Loaded } from "../parts/FormDialog.tsx"
 import { MenuButton } from "../parts/MenuButton.tsx"
+import { ListLink } from "../parts/ListLink.tsx"
 import { OperationRow } from "../parts/OperationRow.tsx"
 import { Owner } from "../parts/Owner.tsx"
 import { type Column, Table } from "../parts/Table.tsx"
@@ -61,9 +62,9 @@ const holderOf = ({ vmId }: Volume, { vms }: Snapshot): string | null =>
 
 const Holder = ({ snapshot, volume }: { readonly volume: Volume; readonly snapshot: Snapshot }) =>
   volume.vmId === null ? null : (
-    <Link to="/vms/$id" params={{ id: String(volume.vmId) }}>
+    <ListLink to="/vms/$id" id={volume.vmId}>
       {holderOf(volume, snapshot)}
-    </Link>
+    </ListLink>
   )
 
 const keptOn = ({ driver, hostId }: Volume, { hosts }: Snapshot): string =>
@@ -82,9 +83,9 @@ const columns = (snapshot: Snapshot): ReadonlyArray<VolumeColumn> => [
     tone: "main-cell",
     title: ({ name }) => name,
     shown: ({ id, name }) => (
-      <Link to="/volumes/$id" params={{ id: String(id) }}>
+      <ListLink to="/volumes/$id" id={id}>
         {name}
-      </Link>
+      </ListLink>
     )
   },
   { key: "size", name: "Size", by: ({ size }) => size, className: "right", shown: ({ size }) => gibibytes(size) },
@@ -138,19 +139,19 @@ export const Volumes = (): ReactNode => {
   const lack = useLack("operator")
   const open = useAbove()
   const { owner, q = "", sort = "", state } = search
-  const isFound = seeking(q)
-  const all = columns(snapshot)
-  const owners = useOwners(volumes)
-  const shown = inOrder(
-    [...volumes.values()].filter(
+  // nothing of it is of the VMs, which change much more often
+  const found = useMemo(() => {
+    const isFound = seeking(q)
+    return [...volumes.values()].filter(
       (one) =>
         isFound(one.id, () => one.name) &&
         (state === undefined || one.state === state) &&
         (owner === undefined || one.owner === owner)
-    ),
-    all,
-    sort
-  )
+    )
+  }, [volumes, q, state, owner])
+  const all = columns(snapshot)
+  const owners = useOwners(volumes)
+  const shown = inOrder(found, all, sort)
   const sortable = all.map((column) =>
     column.by === undefined
       ? column
