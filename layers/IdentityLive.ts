@@ -26,7 +26,7 @@ import * as RequestKeys from "./sql/RequestKeys.ts"
 
 /** @since 0.4.0 @category models */
 export interface Options {
-  /** how many lines of the audit log are kept, the newest ones; default: 100,000 */
+  /** how many lines of the audit log are kept, the newest ones: so many of whoever had signed in, and as many of strangers; default: 100,000 */
   readonly keep?: number
 }
 

@@ -61,24 +61,29 @@ export const make = (
     return Option.isNone(marker) ? Option.none() : yield* lookup(host, action, pool, copyName(operationId))
   })
 
-  const allocated = (host: Host, action: string, vol: File): Effect.Effect<bigint, HostError> =>
+  const sizesOf = (host: Host, action: string, vol: File) =>
     Effect.map(
       unless(host, action, "STORAGE_VOL_GET_INFO", { vol }, code.noVolume, code.system),
-      Option.match({ onNone: () => 0n, onSome: ({ allocation }) => allocation })
+      Option.getOrElse(() => ({ allocation: 0n, capacity: 0n }))
     )
 
-  /** Found out before guests that run there are left without room: a copy is no larger than the disk and what it lies over. */
+  /**
+   * Found out before guests that run there are left without room: a copy is no larger than the disk and what it lies over. Of an image that is qcow2 that is as
+   * much as it shows, and not its file: that may be compressed, or show the same clusters in many places.
+   */
   const roomFor = Effect.fnUntraced(function* (host: Host, action: string, pool: Pool, root: File) {
     yield* refresh(host, action, pool)
     const { available } = yield* call(host, action, "STORAGE_POOL_GET_INFO", { pool })
-    const path = Option.getOrUndefined(yield* describe(host, action, root))?.backing?.path
+    const backing = Option.getOrUndefined(yield* describe(host, action, root))?.backing ?? null
     const below =
-      path === undefined
+      backing === null
         ? Option.none()
-        : yield* unless(host, action, "STORAGE_VOL_LOOKUP_BY_PATH", { path }, code.noVolume)
-    const wanted =
-      (yield* allocated(host, action, root)) +
-      (Option.isNone(below) ? 0n : yield* allocated(host, action, below.value.vol))
+        : yield* unless(host, action, "STORAGE_VOL_LOOKUP_BY_PATH", { path: backing.path }, code.noVolume)
+    let wanted = (yield* sizesOf(host, action, root)).allocation
+    if (Option.isSome(below)) {
+      const { allocation, capacity } = yield* sizesOf(host, action, below.value.vol)
+      wanted += backing?.format === "raw" ? allocation : capacity
+    }
     if (wanted <= available) return
     yield* failure(
       host,

@@ -192,19 +192,26 @@ export const tokenUsed = (sql: SqlClient.SqlClient, id: TokenId, at: number) =>
 export const sessionUsed = (sql: SqlClient.SqlClient, hash: string, at: number) =>
   sql`update sessions set last_used_at = ${at} where hash = ${hash}`
 
-/** And drops what is older than the newest `keep`. @since 0.4.0 @category statements */
+/**
+ * And drops what is older than the newest `keep` of its kind: of whoever had signed in, or of strangers, who could else push out what others did by
+ * asking with wrong passwords.
+ *
+ * @since 0.4.0 @category statements
+ */
 export const insertAudit = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
   entry: Omit<AuditEntry, "id">,
   keep: number
 ) {
   const { failed, from, method, path, status, time, tokenId, user, via } = entry
+  const alike = sql`(via is null) = ${via === null ? 1 : 0}`
   const rows = yield* sql<Rows.Row>`insert into audit
-    (time, user, via, token_id, address, method, path, status, failed)
-    values (${time}, ${user}, ${via}, ${tokenId}, ${from}, ${method}, ${path}, ${status}, ${failed}) returning id`
-  const { id } = yield* Rows.only(rows, "a line of the audit log was not stored")
-  // ids have no gaps, so this is a look at one end of the table
-  yield* sql`delete from audit where id <= ${Number(id) - keep}`
+    (time, user, via, token_id, address, method, path, status, failed, nth)
+    values (${time}, ${user}, ${via}, ${tokenId}, ${from}, ${method}, ${path}, ${status}, ${failed},
+      1 + coalesce((select max(nth) from audit where ${alike}), 0)) returning nth`
+  const { nth } = yield* Rows.only(rows, "a line of the audit log was not stored")
+  // a look at one end of the index
+  yield* sql`delete from audit where ${alike} and nth <= ${Number(nth) - keep}`
 })
 
 /** The newest first. @since 0.4.0 @category statements */

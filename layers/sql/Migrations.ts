@@ -771,6 +771,14 @@ const authors = Effect.gen(function* () {
   )
 })
 
+/** Lines of strangers are counted apart, so that they push out only their own kind: `nth` among those of its kind. */
+const auditKinds = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table audit add column nth integer not null default 0`
+  yield* sql`update audit set nth = id`
+  yield* sql`create index audit_nth on audit ((via is null), nth)`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -798,7 +806,8 @@ export const migrations = {
   "0025_quotas": quotas,
   "0026_askers": askers,
   "0027_requiring_types": requiringTypes,
-  "0028_authors": authors
+  "0028_authors": authors,
+  "0029_audit_kinds": auditKinds
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

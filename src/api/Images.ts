@@ -174,7 +174,7 @@ export const group = HttpApiGroup.make("images")
           "Add an image",
           "With `size` its bytes are then sent (`uploading`); with `path` or `url` it is checked, and fetched before, in the background (`quarantine`). It comes out " +
             "`available`, or `refused` with the reason; nobody can use it before. Only raw and qcow2 images that stand alone are taken: none with a backing or data " +
-            "file, encryption, internal snapshots or another format than was said. A URL may not lead to addresses that are not public, unless the controller " +
+            "file, encryption, internal snapshots, bitmaps that would take much memory or another format than was said. A URL may not lead to addresses that are not public, unless the controller " +
             "was started with `--image-allow` for them."
         )
       )

@@ -267,10 +267,17 @@ def temporary(size=0):
     file.truncate(size)
     return file
 
+# a small file may hold a vast disk; the guests of this machine and libvirt need room, too
+def check_room(file):
+    free = os.fstatvfs(file.fileno())
+    if free.f_bavail * free.f_frsize < 1 << 30:
+        raise OSError(errno.ENOSPC, "less than 1 GiB would be left for all else")
+
 def converted(tell, size):
     with temporary() as source, temporary() as said:
         try:
             for offset, data in frames():
+                check_room(source)
                 while data:
                     data = data[source.write(data):]
             target = temporary(size)
@@ -286,6 +293,12 @@ def converted(tell, size):
             raise Refused("qemu-img", errno.ENOPKG, str(error))
         while child.poll() is None:
             tell(os.fstat(target.fileno()).st_blocks)
+            try:
+                check_room(target)
+            except OSError as error:
+                child.kill()
+                child.wait()
+                raise Refused("temporary", error.errno, error.strerror)
             if select.select([stdin], [], [], 0.05)[0]:
                 os._exit(1)
         if child.returncode != 0:

@@ -100,12 +100,19 @@ const Extension = {
   end: 0x00000000,
   backingFormat: 0xe2792aca,
   dataFile: 0x44415441,
-  encryption: 0x0537be77
+  encryption: 0x0537be77,
+  bitmaps: 0x23852875
 } as const
 
 // QEMU's own limits (QCOW_MAX_L1_SIZE, QCOW_MAX_REFTABLE_SIZE): what it would refuse, or spend memory on, is not sent to hosts
 const maximumL1Bytes = 32n * 1024n * 1024n
 const maximumRefcountTableBytes = 8n * 1024n * 1024n
+
+// Whoever opens the image, a guest's QEMU too, has all of its bitmaps in memory, each with a bit for every 512 bytes of the disk or for more: half a gigabyte
+// for each that a file of a few KiB names. Of a small disk they are counted as larger than they are, since each costs time as well.
+const maximumBitmapBytes = 256n * 1024n * 1024n
+const leastBitmapBytes = 256n * 1024n
+const bytesOfBitmap = (size: bigint): bigint => (size / 4096n > leastBitmapBytes ? size / 4096n : leastBitmapBytes)
 
 const inspectQcow2 = (view: DataView, fileSize: number): Either.Either<ImageFacts, string> => {
   const refuse = (reason: string) => Either.left(reason)
@@ -194,7 +201,7 @@ const inspectQcow2 = (view: DataView, fileSize: number): Either.Either<ImageFact
     return broken(`refcount table at ${refcountOffset}, file of ${fileSize} bytes`)
   }
 
-  const extension = inspectExtensions(view, headerLength, clusterSize)
+  const extension = inspectExtensions(view, headerLength, clusterSize, size)
   return extension === undefined ? Either.right({ format: "qcow2", virtualSize: Number(size) }) : refuse(extension)
 }
 
@@ -203,9 +210,12 @@ const hasBackingFile =
 const hasDataFile =
   "it keeps its data in another file, and would show the guest whatever that file holds: convert it with qemu-img convert -O qcow2"
 const encrypted = "it is encrypted: decrypt it with qemu-img convert"
+const tooManyBitmaps = (count: number): string =>
+  `it has ${count === 1 ? "a bitmap" : `${count} bitmaps`} of what was changed, and may take more than 256 MiB of a host's memory for that: ` +
+  "remove that with qemu-img bitmap --remove, or convert it with qemu-img convert -O qcow2"
 
 /** Walks the whole area that QEMU would walk (without a backing file it ends with the first cluster). Undefined: nothing wrong. */
-const inspectExtensions = (view: DataView, start: number, clusterSize: number): string | undefined => {
+const inspectExtensions = (view: DataView, start: number, clusterSize: number, size: bigint): string | undefined => {
   const end = Math.min(clusterSize, view.byteLength)
   let offset = start
   while (offset < end) {
@@ -222,8 +232,12 @@ const inspectExtensions = (view: DataView, start: number, clusterSize: number): 
       case Extension.encryption:
         return encrypted
     }
-    // others (feature names, bitmaps, unknown ones) are of no consequence by the specification
+    // others (feature names, unknown ones) are of no consequence by the specification
     if (length > end - offset - 8) return "its qcow2 header extensions are cut off: make the image again"
+    if (type === Extension.bitmaps) {
+      const count = length < 4 ? 0 : view.getUint32(offset + 8)
+      if (BigInt(count) * bytesOfBitmap(size) > maximumBitmapBytes) return tooManyBitmaps(count)
+    }
     offset += 8 + Math.ceil(length / 8) * 8
   }
   // QEMU stops here too; with clusters larger than what was read the rest is unknown, so it is not vouched for

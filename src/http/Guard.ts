@@ -28,7 +28,7 @@ import { Asker } from "../fabric/Asker.ts"
 import { Author } from "../services/Author.ts"
 import { Identity } from "../services/Identity.ts"
 import * as Connection from "./Connection.ts"
-import { Limits } from "./Limits.ts"
+import { Limits, sourceOf } from "./Limits.ts"
 import type { Need } from "./Needs.ts"
 import * as Gui from "./Gui.ts"
 import * as Secrets from "./Secrets.ts"
@@ -290,10 +290,6 @@ const who = (
   )
 }
 
-/** Whoever has one IPv6 address has 2^64 of them. */
-const counted = (address: string): string =>
-  isIPv6(address) ? `@${literal(address).slice(1, -1).split("::")[0]?.split(":").slice(0, 4).join(":")}` : `@${address}`
-
 /**
  * Whether whoever sent this would still be let in: their token or session is good and of that role at least (any, unless it is said), and none of them
  * whom nobody knows by name. For answers that go on for long.
@@ -388,7 +384,7 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
 
   /** Wrong credentials, and what is said to that. */
   const refuseWrong = (request: Request, from: string, need: Need, now: number): Effect.Effect<Response> => {
-    const wait = wrongTries.take(counted(from), now)
+    const wait = wrongTries.take(sourceOf(from), now)
     if (wait > 0)
       return Effect.succeed(
         tooMany(refusedAs(request, need), wait, "too many wrong credentials came from this address")
@@ -411,7 +407,7 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
     // what it costs is only spent where it is asked for
     const handled = need.asksWho ? Effect.provide(handler, asking(principal)) : handler
     if (!need.changes && !need.comparesPassword) return handled
-    const key = counted(from)
+    const key = sourceOf(from)
     if (need.comparesPassword) {
       // taken before it is compared: a thousand at once are a thousand tries
       const wait = wrongTries.take(key, now)
@@ -437,7 +433,7 @@ const make = (options: Options, identity: Identity["Type"], clock: Clock.Clock) 
   ): Response | null => {
     const { role } = need
     if (principal?.via !== "loopback") {
-      const wait = rates.take(principal?.user ?? counted(from), now)
+      const wait = rates.take(principal?.user ?? sourceOf(from), now)
       if (wait > 0) return tooMany(refusedAs(request, need), wait, `more than ${rateLimit} requests a second came`)
     }
     if (request.method === "HEAD" && need.changes && !hasProblems(request.url)) {

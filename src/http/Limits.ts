@@ -4,6 +4,8 @@
  * @since 0.4.0
  */
 
+import { isIPv6 } from "node:net"
+
 interface Bucket {
   left: number
   at: number
@@ -14,6 +16,19 @@ const most = 10_000
 
 /** So many are forgotten at once: looking through all of them for each stranger would cost more than what is limited. */
 const batch = 1000
+
+/**
+ * The key by which whoever asks from an address is counted. Whoever has one IPv6 address has 2^64 of them: the network that they share, however its
+ * addresses are shortened.
+ *
+ * @since 0.15.0 @category conversions
+ */
+export const sourceOf = (address: string): string => {
+  if (!isIPv6(address)) return `@${address}`
+  const [front = [], back = []] = address.split("::").map((half) => half.split(":").filter((part) => part !== ""))
+  const left = address.includes("::") ? 8 - front.length - back.length : 0
+  return `@${[...front, ...Array.from({ length: left }, () => "0"), ...back].slice(0, 4).join(":")}`
+}
 
 /** @since 0.4.0 @category models */
 export class Limits {

@@ -7,6 +7,7 @@ import * as Qcow2 from "../../src/ceph/Qcow2.ts"
 import * as ImageHeader from "../../src/domain/ImageHeader.ts"
 import type { Piece } from "../../src/domain/Image.ts"
 import * as Reader from "../../src/simulator/Qcow2.ts"
+import { build } from "../images/Qcow2.ts"
 import { noise } from "../storage/ScriptedImages.ts"
 
 const cluster = 64 * 1024
@@ -21,6 +22,20 @@ const fileOf = (size: number, disk: ReadonlyArray<Piece>) =>
   })
 
 describe("a disk as a qcow2 file", () => {
+  it.effect("is a file of its own, though its guest has written the head of one that names another", () =>
+    Effect.gen(function* () {
+      const size = 1024 ** 3
+      const written = build({ backingFileOffset: 1024n, backingFileSize: 11 })
+      const { file } = yield* fileOf(size, [{ offset: 0, bytes: written }])
+      const ends = { head: file.subarray(0, ImageHeader.headSize), fileSize: file.length }
+      assert.deepStrictEqual(ImageHeader.inspect(ends, "qcow2"), Either.right({ format: "qcow2", virtualSize: size }))
+      const [first] = Either.getOrThrow(Reader.clusters(file))
+      assert(first !== undefined)
+      assert.strictEqual(first.offset, 0)
+      assert.isTrue(Buffer.from(first.bytes).equals(Buffer.from(written.subarray(0, cluster))))
+    })
+  )
+
   for (const [name, size, places] of [
     ["that is empty", 1024 ** 3, []],
     [

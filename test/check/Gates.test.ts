@@ -17,6 +17,7 @@ const isLookedAt = (node: ts.Node) =>
   ts.isImportDeclaration(node) ||
   ts.isExportDeclaration(node) ||
   ts.isCallExpression(node) ||
+  ts.isNewExpression(node) ||
   ts.isPropertyAssignment(node) ||
   ts.isShorthandPropertyAssignment(node) ||
   ts.isArrayLiteralExpression(node) ||
@@ -179,6 +180,48 @@ describe("processes", () => {
       assert.lengthOf(shells(one(text)), 1, text)
     }
     assert.lengthOf(importers(one("// import { exec } from 'child_process'")), 0)
+  })
+})
+
+// -------------------------------------------------------------------------------------------------------- text as a program
+
+/** `FILE: WHAT`, where text becomes a program: by the language's own ways, or by a module that is named only when it runs. */
+const evaluations = (parts: ReadonlyArray<Part>) =>
+  found(parts, (node, { file }) => {
+    if (ts.isImportDeclaration(node)) {
+      return /^(node:)?(vm|module)$/.test(textOf(node.moduleSpecifier) ?? "") ? [`${file}: ${node.getText()}`] : []
+    }
+    if (ts.isNewExpression(node)) return node.expression.getText() === "Function" ? [`${file}: new Function`] : []
+    if (!ts.isCallExpression(node)) return []
+    const called = node.expression.getText()
+    const first = node.arguments[0]
+    const isNamed = first !== undefined && ts.isStringLiteralLike(first)
+    if (called === "import") return isNamed ? [] : [`${file}: ${node.getText()}`]
+    const isProgram = /^(globalThis\.|window\.)?(eval|Function)$/.test(called)
+    const isLater = /^(globalThis\.|window\.)?set(Timeout|Interval)$/.test(called) && isNamed
+    return isProgram || isLater ? [`${file}: ${node.getText()}`] : []
+  })
+
+describe("text", () => {
+  it("becomes a program nowhere, so that none that somebody sends can", () => {
+    assert.deepStrictEqual(evaluations(sources), [
+      // our own bundle, from a file that nobody else can write
+      'src/bin/CodeCache.ts: import { createRequire } from "node:module"',
+      'src/bin/CodeCache.ts: import { Script } from "node:vm"'
+    ])
+    for (const text of [
+      "const a = eval(b)",
+      "const a = new Function(b)",
+      "const a = Function('return 1')",
+      "const a = globalThis.eval(b)",
+      "const a = await import(b)",
+      "const a = await import(`./${b}.ts`)",
+      "setTimeout('a()', 1)",
+      'import vm from "node:vm"'
+    ]) {
+      assert.lengthOf(evaluations(parse("x.ts", text)), 1, text)
+    }
+    assert.lengthOf(evaluations(parse("x.ts", 'const a = () => import("./b.ts")')), 0)
   })
 })
 

@@ -12,12 +12,13 @@ import { copyFileSync, existsSync } from "node:fs"
 import { Agent, request } from "node:http"
 import { dirname, join } from "node:path"
 import { UserName } from "../../src/domain/Identity.ts"
-import { Limits } from "../../src/http/Limits.ts"
+import { Limits, sourceOf } from "../../src/http/Limits.ts"
 import * as Router from "../../src/http/Router.ts"
 import * as Server from "../../src/http/Server.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Identity } from "../../src/services/Identity.ts"
 import * as World from "../fabric/World.ts"
+import * as Guarded from "./Guarded.ts"
 
 /** Rows of every table, of a copy: the controller has its database for itself. */
 const rows = (file: string) =>
@@ -101,6 +102,39 @@ describe("strangers", () => {
       }),
     120_000
   )
+
+  it.scopedLive("who guess passwords leave a line for each guess that counts, and no more", () =>
+    Effect.gen(function* () {
+      const { admins, identity, json } = yield* Guarded.make()
+      yield* admins
+      const guess = (i: number) =>
+        Effect.map(json("POST", "/api/v1/session", { name: "the-admin", password: `wrong ${i}` }), (it) => it.status)
+      const statuses = yield* Effect.forEach(
+        Array.from({ length: 200 }, (_, i) => i),
+        guess,
+        { concurrency: 16 }
+      )
+      assert.lengthOf(
+        statuses.filter((status) => status === 401),
+        10
+      )
+      assert.lengthOf(yield* identity.audited({ before: null, limit: 100 }), 10)
+    })
+  )
+
+  it("are counted by their network where they have as many addresses of it as they like", () => {
+    for (const [network, addresses] of [
+      ["2001:db8:0:7", ["2001:db8:0:7::1", "2001:db8:0:7:1:2:3:4", "2001:db8:0:7::"]],
+      ["2001:db8:0:0", ["2001:db8::1", "2001:db8::5:6:7:8", "2001:db8:0:0:1::", "2001:db8::"]],
+      ["0:0:0:0", ["::1", "::", "::5:6:7:8"]],
+      ["fe80:0:0:0", ["fe80::1", "fe80::1%eth0", "fe80::2"]],
+      ["192.0.2.1", ["192.0.2.1"]],
+      ["192.0.2.2", ["192.0.2.2"]],
+      ["", [""]]
+    ] as const) {
+      for (const address of addresses) assert.strictEqual(sourceOf(address), `@${network}`, address)
+    }
+  })
 
   it("of whatever addresses they come are counted in a space that has an end", () => {
     const limits = new Limits(1, 2)

@@ -107,6 +107,27 @@ describe("Identity in a file", () => {
       )
     }).pipe(Effect.provide(on(":memory:", { keep: 10 })))
   )
+
+  it.effect("keeps of the audit log what others did, however many strangers ask with wrong passwords", () =>
+    Effect.gen(function* () {
+      const identity = yield* Identity
+      const entry = { tokenId: null, from: "", method: "POST", failed: null }
+      const done = (i: number) =>
+        identity.audit({ ...entry, user: name("ada"), via: "session", path: `/${i}`, status: 200 })
+      const strange = identity.audit({ ...entry, user: null, via: null, path: "/stranger", status: 401 })
+      for (let i = 1; i <= 6; i++) yield* done(i)
+      yield* Effect.replicateEffect(strange, 40, { discard: true })
+      for (let i = 7; i <= 8; i++) yield* done(i)
+      const kept = (yield* identity.audited({ before: null, limit: 100 })).map(({ path: at }) => at)
+      assert.deepStrictEqual(
+        kept.filter((at) => at !== "/stranger"),
+        [8, 7, 6, 5, 4, 3, 2, 1].map((i) => `/${i}`)
+      )
+      // nor do they take more room for that
+      assert.lengthOf(kept, 8 + 10)
+      assert.deepStrictEqual(kept.slice(0, 3), ["/8", "/7", "/stranger"])
+    }).pipe(Effect.provide(on(":memory:", { keep: 10 })))
+  )
 })
 
 describe("Passwords", () => {

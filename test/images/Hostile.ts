@@ -60,6 +60,11 @@ export const all = (canary: string): ReadonlyArray<Hostile> => {
     { name: "vast", bytes: build({ size: 1n << 60n }), refusal: /too large/ },
     { name: "vast-l1", bytes: build({ l1Size: 0x7fffffff }), refusal: /L1 table/ },
     { name: "vast-refcounts", bytes: build({ refcountClusters: 0x7fffffff }), refusal: /refcount table/ },
+    {
+      name: "vast-bitmaps",
+      bytes: build({ autoclear: 1n, extensions: [[0x23852875, "\0\0\x7f\x7f".padEnd(24, "\0")]] }),
+      refusal: /32639 bitmaps/
+    },
     { name: "unknown-feature", bytes: build({ incompatible: 1n << 40n }), refusal: /feature/ },
     { name: "cut-off", bytes: build().subarray(0, 90), refusal: /broken/ },
     { name: "said-to-be-raw", bytes: build(), declared: "raw", refusal: /declared raw, but it is a qcow2 image/ },

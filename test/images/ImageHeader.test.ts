@@ -40,6 +40,13 @@ const ascii = (text: string, length = 4096, at = 0): Uint8Array => {
 
 const gib = 1024 ** 3
 
+/** What says that there are so many, and where their directory is. */
+const bitmaps = (count: number): string => {
+  const bytes = Buffer.alloc(24)
+  bytes.writeUInt32BE(count)
+  return bytes.toString("latin1")
+}
+
 describe("qcow2 that stands alone", () => {
   for (const [what, fields, size] of [
     ["version 3", {}, gib],
@@ -47,7 +54,8 @@ describe("qcow2 that stands alone", () => {
     ["header length 104, as written before QEMU 5.1", { headerLength: 104 }, gib],
     ["a feature name table", { extensions: [[0x6803f857, "\0\0dirty bit"]] }, gib],
     ["an unknown extension", { extensions: [[0x12345678, "anything"]] }, gib],
-    ["a bitmaps extension", { extensions: [[0x23852875, "x".repeat(24)]], autoclear: 1n }, gib],
+    ["bitmaps", { extensions: [[0x23852875, bitmaps(3)]], autoclear: 1n }, gib],
+    ["as many bitmaps as take 256 MiB", { extensions: [[0x23852875, bitmaps(0x400)]], autoclear: 1n }, gib],
     ["lazy refcounts, closed cleanly", { compatible: 1n }, gib],
     ["zstd", { incompatible: 1n << 3n, compressionType: 1 }, gib],
     ["extended L2 entries", { incompatible: 1n << 4n, l1Size: 4 }, gib],
@@ -179,6 +187,13 @@ describe("qcow2 that is broken, unclean or wants too much", () => {
     ["refcount table at 0", { refcountOffset: 0n }, /refcount table at 0/],
     ["refcount table unaligned", { refcountOffset: 0x10200n }, /refcount table at/],
     ["refcount table beyond the file", { refcountOffset: 0x40000n }, /refcount table at/],
+    ["a bitmap too many", { extensions: [[0x23852875, bitmaps(0x401)]] }, /1025 bitmaps .* more than 256 MiB/],
+    ["a bitmap too many of a small disk", { extensions: [[0x23852875, bitmaps(0x401)]], size: 512n }, /1025 bitmaps/],
+    [
+      "a bitmap of a vast disk",
+      { extensions: [[0x23852875, bitmaps(1)]], size: 1n << 41n, l1Size: 4096 },
+      /a bitmap of what was changed/
+    ],
     ["4 bytes", { fileSize: 4 }, /qcow2 header is broken \(it ends after 4 bytes\)/],
     ["71 bytes", { fileSize: 71 }, /ends after 71 bytes/],
     ["103 bytes", { fileSize: 103 }, /ends after 103 bytes/],
@@ -439,7 +454,7 @@ describe("for any bytes", () => {
       ...small,
       extensions: [
         [0x6803f857, "x".repeat(48)],
-        [0x23852875, "x".repeat(24)]
+        [0x23852875, bitmaps(1)]
       ]
     }),
     build({ ...small, version: 2, extensions: [[0x11111111, "x".repeat(9)]] }),

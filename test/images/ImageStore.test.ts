@@ -1,5 +1,5 @@
 /** Where images may come from, and what becomes of what does not come whole. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { open } from "node:fs/promises"
 import { createServer, type RequestListener } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -248,6 +249,44 @@ describe("a URL", () => {
       yield* images.remove(source)
       yield* images.remove(source)
       assert.isFalse(existsSync(source.path))
+    })
+  )
+})
+
+describe("an image's bytes", () => {
+  it.scopedLive("are on the disk before it is said that they are there, whichever way they came", () =>
+    Effect.gen(function* () {
+      const { at, store: images } = yield* store()
+      const { url } = yield* serving((_, response) => response.end(Buffer.alloc(1000, 7)))
+      writeFileSync(join(at, "any"), "")
+      const handle = yield* Effect.promise(() => open(join(at, "any")))
+      const prototype: typeof handle = Object.getPrototypeOf(handle)
+      yield* Effect.promise(() => handle.close())
+      /** How many bytes there were each time that it was waited for the disk. */
+      const synced: Array<number> = []
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          for (const name of ["datasync", "sync"] as const) {
+            const own = prototype[name]
+            vi.spyOn(prototype, name).mockImplementation(async function (this: typeof handle) {
+              const { size } = await this.stat()
+              await Reflect.apply(own, this, [])
+              synced.push(size)
+            })
+          }
+        }),
+        () => Effect.sync(() => void vi.restoreAllMocks())
+      )
+      const source = yield* images.place("tiny", 10)
+      for (const [what, size, come] of [
+        ["sent", 10, images.append(source, 0, 10, Stream.make(Buffer.alloc(10, 1)))],
+        ["published", 70_000, images.write(source, Stream.make({ offset: 0, bytes: Buffer.alloc(70_000, 1) }))],
+        ["fetched", 1000, images.fetch(source, url)]
+      ] as const) {
+        synced.length = 0
+        yield* come
+        assert.strictEqual(synced.at(-1), size, what)
+      }
     })
   )
 })

@@ -250,7 +250,8 @@ describe("a database of version 0001", () => {
         { migration_id: 25, name: "quotas" },
         { migration_id: 26, name: "askers" },
         { migration_id: 27, name: "requiring_types" },
-        { migration_id: 28, name: "authors" }
+        { migration_id: 28, name: "authors" },
+        { migration_id: 29, name: "audit_kinds" }
       ])
     })
   )
@@ -502,7 +503,13 @@ describe("a database of version 0003", () => {
 })
 
 describe("keys of a database of version 0025", () => {
-  const { "0026_askers": _, "0027_requiring_types": __, "0028_authors": ___, ...before } = migrations
+  const {
+    "0026_askers": _,
+    "0027_requiring_types": __,
+    "0028_authors": ___,
+    "0029_audit_kinds": ____,
+    ...before
+  } = migrations
   const said = {
     hers: ["VM", "web", 1, null, "leave"],
     one: ["VM", "zz-1", 1, null, "leave", 2, "{}"],

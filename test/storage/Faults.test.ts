@@ -601,6 +601,18 @@ describe("a root disk that is published", () => {
       assert.lengthOf(copies(at), 2)
     }))
 
+  test("needs as much room as its image shows, where that is a qcow2 file, which may be compressed", (at) =>
+    Effect.gen(function* () {
+      const { driver, simulated } = at
+      yield* driver.createRoot(host, { vmId, operationId, image: imageNamed("large"), size: 3 })
+      const { capacity, other, used } = simulated.state.files
+      // twenty times as much as its file has
+      yield* simulated.faults.fillDisk(capacity - (used - other) - 10 * 1024 ** 2)
+      const full = yield* Effect.flip(driver.holdDisk(disk, operationId))
+      assert.include(full.message, "has no room for a copy of vm-7-root.qcow2")
+      assert.deepStrictEqual(copies(at), [])
+    }))
+
   test("is copied anew where the copying broke off, and read only when all of it is there", (at) =>
     Effect.gen(function* () {
       const { driver, simulated } = at
