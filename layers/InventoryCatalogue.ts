@@ -136,7 +136,7 @@ export const make = (
   const publishable = Effect.fnUntraced(function* (of: Publishable) {
     if ("vm" in of) {
       const vm = yield* vms.present(of.vm)
-      yield* vms.checkFree(of.vm)
+      yield* vms.checkFree(vm)
       return { vm, volume: null, snapshot: null } satisfies PublishView
     }
     const snapshot = "snapshot" in of ? yield* volumes.findSnapshot(of.snapshot) : null
@@ -147,10 +147,11 @@ export const make = (
     if (volumeId === undefined) return yield* Effect.dieMessage("neither a volume nor a snapshot is to be published")
     const volume = yield* volumes.find(volumeId)
     if (volume.state === "failed") return yield* new Errors.VolumeNotFound({ volumeId })
-    yield* volumes.checkFree(volumeId)
+    yield* volumes.checkFree(volume)
     if (volume.vmId === null) return { vm: null, volume, snapshot } satisfies PublishView
-    yield* vms.checkFree(volume.vmId)
-    return { vm: yield* vms.find(volume.vmId), volume, snapshot } satisfies PublishView
+    const vm = yield* vms.find(volume.vmId)
+    yield* vms.checkFree(vm)
+    return { vm, volume, snapshot } satisfies PublishView
   })
 
   const service = {

@@ -58,7 +58,7 @@ export const make = (
             if (repeated !== null) return { before, after: before, operation: repeated }
             const usage = usages.all.get(before.hostId)
             if (usage === undefined) return yield* Effect.dieMessage(`VM ${id} is on a host that is not there`)
-            yield* vms.checkFree(id)
+            yield* vms.checkFree(before)
             const change = yield* decide(before, usage.host)
             const now = yield* Clock.currentTimeMillis
             const changed = yield* nicChange(before, change)

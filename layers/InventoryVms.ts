@@ -104,7 +104,7 @@ export const make = Effect.fnUntraced(function* (
             if (!vm.exists) return yield* new Errors.VmNotFound({ vmId })
             return yield* Effect.dieMessage(`VM ${vmId} is ${vm.state}: nothing of it may be removed`)
           }
-          yield* vms.checkFree(vmId)
+          yield* vms.checkFree(vm)
           if (check !== undefined) yield* check(vm)
           const begun = { kind, vmId, ...(detail === undefined ? {} : { detail }) }
           const operation = yield* operations.insertAs(identified, begun, now)
@@ -133,7 +133,7 @@ export const make = Effect.fnUntraced(function* (
             yield* asked(null)
             return { vm, operation: Option.none() }
           }
-          if (unfinished !== null) return yield* vms.busy(id, unfinished)
+          if (unfinished !== null) return yield* vms.busy(vm, unfinished)
           if (check !== undefined) yield* check(vm)
           const now = yield* Clock.currentTimeMillis
           const destroying = yield* vms.setState(id, "destroying", now)
@@ -160,7 +160,7 @@ export const make = Effect.fnUntraced(function* (
           )
           // asked for again it is told again: the first time may have come to nothing
           const told = change.name !== undefined || change.autostart !== undefined
-          if (told) yield* vms.checkFree(id)
+          if (told) yield* vms.checkFree(before)
           const now = yield* Clock.currentTimeMillis
           const after = yield* vms.setSettings(id, settings, now)
           const operation =
@@ -180,7 +180,7 @@ export const make = Effect.fnUntraced(function* (
           `resize VM ${id}`,
           Effect.gen(function* () {
             const vm = yield* vms.present(id)
-            yield* vms.checkFree(id)
+            yield* vms.checkFree(vm)
             const type = yield* typeRow(tid)
             if (type === null || type.retired) return yield* typeNotFound(tid)
             const [usage] = yield* usageOf(vm.hostId)
@@ -229,7 +229,7 @@ export const make = Effect.fnUntraced(function* (
         `change what VM ${vmId} is told by cloud-init`,
         Effect.gen(function* () {
           const vm = yield* vms.present(vmId)
-          yield* vms.checkFree(vmId)
+          yield* vms.checkFree(vm)
           const before = yield* cloudInits.find(vmId)
           const after = yield* decide(before, vm)
           yield* cloudInits.put(vmId, after)

@@ -8,22 +8,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
-import {
-  type HostError,
-  HostFailure,
-  HostUnreachable,
-  type ImageRefused,
-  type StorageError,
-  StorageFailure,
-  StorageUnreachable
-} from "../src/domain/Errors.ts"
+import type { ImageRefused } from "../src/domain/Errors.ts"
 import type { Host } from "../src/domain/Host.ts"
-import type { OperationId, SnapshotId, VmId, VolumeId } from "../src/domain/Ids.ts"
+import type { OperationId, VmId } from "../src/domain/Ids.ts"
 import type { Image, ImageContent } from "../src/domain/Image.ts"
-import { volumeSerial } from "../src/domain/Volume.ts"
-import type { DiskSource } from "../src/services/Hypervisor.ts"
 import { ImageLibrary } from "../src/services/ImageLibrary.ts"
 import { qcow2Bytes, qcow2Header } from "../src/simulator/HostFiles.ts"
 import {
@@ -32,99 +21,24 @@ import {
   type RootRequest,
   type SeedRequest,
   Storage,
-  type StorageDriver,
-  type VolumeAt,
-  type VolumeRequest
+  type StorageDriver
 } from "../src/services/Storage.ts"
 import * as SingleFlight from "./SingleFlight.ts"
-import {
-  defaults,
-  gibibyte,
-  makeCopies,
-  type Options,
-  rootCapacity,
-  rootSerial,
-  seedSerial,
-  whoRemains,
-  withoutRoot
-} from "./StorageDriver.ts"
+import { defaults, makeCopies, type Options, rootCapacity, rootSerial, withoutRoot } from "./StorageDriver.ts"
 import * as StorageLive from "./StorageLive.ts"
+import * as StorageTestStores from "./StorageTestStores.ts"
+import { keyOf, type Place, poolName, set, StorageTestState, type TestStore, without } from "./StorageTestStores.ts"
+import * as StorageTestVolumes from "./StorageTestVolumes.ts"
+import { named, present } from "./StorageTestVolumes.ts"
 
-/** A root disk: `capacity` in bytes, `image` the SHA-256 of what it lies over. @since 0.1.0 @category models */
-export interface TestRoot {
-  readonly capacity: number
-  readonly image: string
-  readonly operationId: OperationId
-}
-
-/** @since 0.6.0 @category models */
-export interface TestSeed {
-  readonly operationId: OperationId
-  readonly content: Uint8Array
-}
-
-/** `size` in bytes; `content` stands for what a guest reads, zeros when it is empty. @since 0.2.0 @category models */
-export interface TestContent {
-  readonly size: number
-  readonly content: string
-}
-
-/** @since 0.2.0 @category models */
-export interface TestVolume extends TestContent {
-  readonly name: string
-  readonly operationId: OperationId
-  readonly snapshots: ReadonlyMap<SnapshotId, TestContent>
-  readonly source: VolumeRequest["source"]
-  /** destroyed and not purged */
-  readonly deleted: boolean
-}
-
-/** A host's storage, or the pool that all hosts share. @since 0.1.0 @category models */
-export interface TestStore {
-  /** the folder; null until it was prepared */
-  readonly path: string | null
-  /** bytes */
-  readonly capacity: number
-  /** SHA-256 of those that are whole */
-  readonly images: ReadonlySet<string>
-  readonly roots: ReadonlyMap<VmId, TestRoot>
-  readonly seeds: ReadonlyMap<VmId, TestSeed>
-  readonly volumes: ReadonlyMap<VolumeId, TestVolume>
-  /** by `vm-7-root` or `volume-7`, the domain that has it open */
-  readonly open: ReadonlyMap<string, string>
-  /** what is held of disks, by the operation that publishes them */
-  readonly held: ReadonlyMap<OperationId, TestContent>
-  /** how many sendings of images have begun */
-  readonly sendings: number
-  /** why it cannot be reached; null: it can */
-  readonly unreachable: string | null
-  /** why it refuses everything that changes something, as `No space left on device`; null: it does not */
-  readonly refuses: string | null
-}
-
-/** What the storage is at the moment, to look at and to change from outside. @since 0.1.0 @category services */
-export class StorageTestState extends Context.Tag("vmfabric/StorageTestState")<
+export {
   StorageTestState,
-  {
-    /** A host's storage comes into being when it is first asked for: 500 GiB, not prepared. `null`: the pool, in the shared variant. */
-    readonly store: (host: Host | null) => Effect.Effect<TestStore>
-    readonly update: (host: Host | null, change: (store: TestStore) => TestStore) => Effect.Effect<void>
-  }
->() {}
-
-const empty: TestStore = {
-  path: null,
-  capacity: 500 * gibibyte,
-  images: new Set(),
-  roots: new Map(),
-  seeds: new Map(),
-  volumes: new Map(),
-  open: new Map(),
-  held: new Map(),
-  sendings: 0,
-  unreachable: null,
-  refuses: null
-}
+  type TestContent,
+  type TestRoot,
+  type TestSeed,
+  type TestStore,
+  type TestVolume
+} from "./StorageTestStores.ts"
 
 /** @since 0.2.0 @category models */
 export interface TestOptions extends Options {
@@ -132,120 +46,18 @@ export interface TestOptions extends Options {
   readonly shared: boolean
 }
 
-const poolName = "test"
-const storageName = `Ceph pool ${poolName}`
-
-const set = <K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> => new Map(map).set(key, value)
-const without = <K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> =>
-  new Map([...map].filter(([one]) => one !== key))
-
 const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
   const images = yield* ImageLibrary
   const scope = yield* Effect.scope
-  const stores = yield* Ref.make<ReadonlyMap<string, TestStore>>(new Map())
-
-  const key = (host: Host | null) => host?.name ?? ""
-  const look = (host: Host | null) => Effect.map(Ref.get(stores), (all) => all.get(key(host)) ?? empty)
-  const update = (host: Host | null, change: (store: TestStore) => TestStore) =>
-    Ref.update(stores, (all) => set(all, key(host), change(all.get(key(host)) ?? empty)))
-
-  /** The host's own storage, prepared. */
-  const reach = (host: Host): Effect.Effect<TestStore, HostError> =>
-    Effect.gen(function* () {
-      const store = yield* look(host)
-      if (store.unreachable !== null) {
-        return yield* new HostUnreachable({ host: host.name, reason: store.unreachable })
-      }
-      const wanted = host.config.path
-      if (store.path !== null && store.path !== wanted) {
-        return yield* new HostFailure({
-          host: host.name,
-          action: "prepare its storage",
-          reason: `its storage pool "vmfabric" is the folder ${store.path}, but the machine file says ${wanted}`
-        })
-      }
-      yield* update(host, (store) => ({ ...store, path: wanted }))
-      return store
-    })
-
-  const reachPool: Effect.Effect<TestStore, StorageError> = Effect.flatMap(look(null), (store) =>
-    store.unreachable === null
-      ? Effect.succeed(store)
-      : new StorageUnreachable({ storage: storageName, reason: store.unreachable })
-  )
-
-  /** What the two drivers differ in. */
-  interface Place {
-    /** where a thing is that is asked for at `host` */
-    readonly at: (host: Host | null) => Host | null
-    readonly reach: (host: Host | null) => Effect.Effect<TestStore, DriverError>
-    readonly fail: (host: Host | null, action: string, reason: string) => HostFailure | StorageFailure
-    readonly disk: (host: Host, name: string, serial: string) => DiskSource
-    readonly seed: (host: Host, vmId: VmId) => DiskSource
-  }
-
-  const folders: Place = {
-    at: (host) => host,
-    reach: (host) => (host === null ? Effect.dieMessage("driver dir needs a host") : reach(host)),
-    fail: (host, action, reason) => new HostFailure({ host: host?.name ?? "", action, reason }),
-    disk: (host, name, serial) => ({
-      _tag: "File",
-      path: `${host.config.path}/${name}.qcow2`,
-      format: "qcow2",
-      serial
-    }),
-    seed: (host, vmId) => ({
-      _tag: "File",
-      path: `${host.config.path}/vm-${vmId}-seed.iso`,
-      format: "raw",
-      serial: seedSerial(vmId)
-    })
-  }
-
-  const rbd = (image: string, serial: string): DiskSource => ({
-    _tag: "Rbd",
-    pool: poolName,
-    image,
-    monitors: [{ host: "192.0.2.1", port: 6789 }],
-    client: "test",
-    secret: "5b6f7d2e-8a4c-5f3b-8d1e-2c9a7b6e5f40",
-    serial
-  })
-
-  const pool: Place = {
-    at: () => null,
-    reach: () => reachPool,
-    fail: (_host, action, reason) => new StorageFailure({ storage: storageName, action, reason }),
-    disk: (_host, name, serial) => rbd(name, serial),
-    seed: (_host, vmId) => rbd(`vm-${vmId}-seed`, seedSerial(vmId))
-  }
+  const stores = yield* StorageTestStores.make
+  const { folders, look, pool, prepare, reachPool, update } = stores
 
   const driverOf = (place: Place): StorageDriver => {
-    const isShared = place === pool
+    const { isShared } = place
+    const { begin, change, refuseOpen } = StorageTestStores.handling(stores, place)
     const sending = SingleFlight.make<void, DriverError | ImageRefused>(scope)
     const copies = makeCopies()
-    const copyOf = (host: Host, sha256: string) => `${key(place.at(host))} ${sha256}`
-
-    const change = (host: Host | null, apply: (store: TestStore) => TestStore) => update(place.at(host), apply)
-
-    /** The store, for something that changes it. */
-    const begin = (host: Host | null, action: string): Effect.Effect<TestStore, DriverError> =>
-      Effect.flatMap(place.reach(host), (store): Effect.Effect<TestStore, DriverError> =>
-        store.refuses === null ? Effect.succeed(store) : place.fail(host, action, store.refuses)
-      )
-
-    const refuseOpen = (
-      host: Host | null,
-      action: string,
-      store: TestStore,
-      name: string,
-      except?: string
-    ): Effect.Effect<void, DriverError> => {
-      const user = store.open.get(name)
-      return user === undefined || user === except
-        ? Effect.void
-        : place.fail(host, action, `${user} has it open: detach it or stop the VM first`)
-    }
+    const copyOf = (host: Host, sha256: string) => `${keyOf(place.at(host))} ${sha256}`
 
     // --------------------------------------------------------------------------------------------------- images and root disks
 
@@ -285,7 +97,7 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
     const createRoot = Effect.fn("Storage.createRoot")(function* (host: Host, root: RootRequest) {
       const action = `create the root disk of vm-${root.vmId}`
       const content = yield* images.resolve(root.image)
-      yield* reach(host)
+      yield* prepare(host)
       const using = copies.using(copyOf(host, content.sha256))
       return yield* using(rootOver(host, root, content, action))
     })
@@ -322,7 +134,7 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
 
     const openRoot = Effect.fn("Storage.openRoot")(function* (host: Host, vmId: VmId) {
       const action = `open the root disk of vm-${vmId}`
-      yield* reach(host)
+      yield* prepare(host)
       const name = `vm-${vmId}-root`
       const store = yield* place.reach(host)
       if (!store.roots.has(vmId)) return yield* place.fail(host, action, `there is no ${name}: ${withoutRoot}`)
@@ -341,7 +153,7 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
     const writeSeed = Effect.fn("Storage.writeSeed")(function* (host: Host, seed: SeedRequest) {
       const { content, operationId, replaces, vmId } = seed
       const action = `write the seed of vm-${vmId}`
-      yield* reach(host)
+      yield* prepare(host)
       const there = (yield* begin(host, action)).seeds.get(vmId)
       if (there !== undefined && there.operationId !== operationId && !replaces) {
         return yield* place.fail(
@@ -359,174 +171,6 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
       const store = yield* begin(host, `delete the seed of vm-${vmId}`)
       if (madeBy !== undefined && store.seeds.get(vmId)?.operationId !== madeBy) return
       yield* change(host, (store) => ({ ...store, seeds: without(store.seeds, vmId) }))
-    })
-
-    // ------------------------------------------------------------------------------------------------------------- volumes
-
-    const named = (volume: VolumeAt) => `volume-${volume.id}`
-
-    const put = ({ host, id }: VolumeAt, volume: TestVolume) =>
-      change(host, (store) => ({ ...store, volumes: set(store.volumes, id, volume) }))
-
-    /** The volume that is there, and has not been destroyed. */
-    const present = (store: TestStore, { id }: VolumeAt): TestVolume | undefined => {
-      const volume = store.volumes.get(id)
-      return volume?.deleted === false ? volume : undefined
-    }
-
-    const find = Effect.fnUntraced(function* (volume: VolumeAt, action: string) {
-      const store = yield* begin(volume.host, action)
-      const there = present(store, volume)
-      if (there === undefined) return yield* place.fail(volume.host, action, `there is no ${named(volume)}`)
-      return { store, there }
-    })
-
-    const contentOf = Effect.fnUntraced(function* (volume: VolumeAt, action: string, request: VolumeRequest) {
-      const size = request.size * gibibyte
-      const { source } = request
-      if (source === null) return { size, content: "" }
-      const from = present(yield* place.reach(volume.host), { id: source.volumeId, host: volume.host })
-      const snapshot = from?.snapshots.get(source.snapshotId)
-      return snapshot === undefined
-        ? yield* place.fail(volume.host, action, `volume-${source.volumeId} has no snapshot-${source.snapshotId}`)
-        : { ...snapshot, size: Math.max(size, snapshot.size) }
-    })
-
-    const createVolume = Effect.fn("Storage.createVolume")(function* (volume: VolumeAt, request: VolumeRequest) {
-      const action = `create ${named(volume)}`
-      const { name, operationId, source } = request
-      const store = yield* begin(volume.host, action)
-      const there = store.volumes.get(volume.id)
-      if (there !== undefined) {
-        if (there.operationId === operationId) return
-        return yield* place.fail(
-          volume.host,
-          action,
-          `${named(volume)} is there already and was not made by this operation, so it is left alone`
-        )
-      }
-      const content = yield* contentOf(volume, action, request)
-      yield* put(volume, { ...content, name, operationId, source, snapshots: new Map(), deleted: false })
-    })
-
-    const discardVolume = Effect.fn("Storage.discardVolume")(function* (volume: VolumeAt, operationId: OperationId) {
-      const action = `remove ${named(volume)}`
-      const store = yield* begin(volume.host, action)
-      if (store.volumes.get(volume.id)?.operationId !== operationId) return
-      yield* refuseOpen(volume.host, action, store, named(volume))
-      yield* change(volume.host, (store) => ({ ...store, volumes: without(store.volumes, volume.id) }))
-    })
-
-    const openVolume = Effect.fn("Storage.openVolume")(function* (
-      volume: VolumeAt,
-      use: { readonly host: Host; readonly domainName: string; readonly held: boolean }
-    ) {
-      const action = `open ${named(volume)}`
-      yield* reach(use.host)
-      const { store } = yield* find(volume, action)
-      if (!isShared && volume.host?.id !== use.host.id) {
-        return yield* place.fail(volume.host, action, `it is not on ${use.host.name}`)
-      }
-      yield* refuseOpen(volume.host, action, store, named(volume), use.held ? use.domainName : undefined)
-      return place.disk(use.host, named(volume), volumeSerial(volume.id))
-    })
-
-    const awaitReleased = Effect.fn("Storage.awaitReleased")(function* (volume: VolumeAt) {
-      const users = yield* whoRemains(
-        Effect.map(place.reach(volume.host), ({ open }) => {
-          const user = open.get(named(volume))
-          return user === undefined ? [] : [user]
-        }),
-        options
-      )
-      if (users.length > 0) {
-        yield* place.fail(volume.host, `see ${named(volume)} let go of`, `${users.join(", ")} still has it open`)
-      }
-    })
-
-    const growVolume = Effect.fn("Storage.growVolume")(function* (volume: VolumeAt, size: number) {
-      const action = `grow ${named(volume)}`
-      const { store, there } = yield* find(volume, action)
-      if (there.size >= size * gibibyte) return
-      yield* refuseOpen(volume.host, action, store, named(volume))
-      yield* put(volume, { ...there, size: size * gibibyte })
-    })
-
-    const renameVolume = Effect.fn("Storage.renameVolume")(function* (volume: VolumeAt, name: string) {
-      const { there } = yield* find(volume, `rename ${named(volume)}`)
-      yield* put(volume, { ...there, name })
-    })
-
-    const createSnapshot = Effect.fn("Storage.createSnapshot")(function* (volume: VolumeAt, snapshot: SnapshotId) {
-      const action = `create snapshot-${snapshot} of ${named(volume)}`
-      const { store, there } = yield* find(volume, action)
-      if (there.snapshots.has(snapshot)) return
-      if (!isShared) yield* refuseOpen(volume.host, action, store, named(volume))
-      const { content, size } = there
-      yield* put(volume, { ...there, snapshots: set(there.snapshots, snapshot, { content, size }) })
-    })
-
-    const clonesOf = (store: TestStore, { id }: VolumeAt, snapshot?: SnapshotId): ReadonlyArray<string> =>
-      isShared
-        ? [...store.volumes].flatMap(([clone, { source }]) =>
-            source?.volumeId === id && (snapshot === undefined || source.snapshotId === snapshot)
-              ? [`volume-${clone}`]
-              : []
-          )
-        : []
-
-    const deleteSnapshot = Effect.fn("Storage.deleteSnapshot")(function* (volume: VolumeAt, snapshot: SnapshotId) {
-      const action = `delete snapshot-${snapshot} of ${named(volume)}`
-      const store = yield* begin(volume.host, action)
-      const there = present(store, volume)
-      if (there?.snapshots.has(snapshot) !== true) return
-      const clones = clonesOf(store, volume, snapshot)
-      if (clones.length > 0) {
-        return yield* place.fail(volume.host, action, `${clones.join(", ")} was made from it: purge that first`)
-      }
-      yield* put(volume, { ...there, snapshots: without(there.snapshots, snapshot) })
-    })
-
-    const revertVolume = Effect.fn("Storage.revertVolume")(function* (volume: VolumeAt, snapshot: SnapshotId) {
-      const action = `bring ${named(volume)} back to snapshot-${snapshot}`
-      const { store, there } = yield* find(volume, action)
-      const content = there.snapshots.get(snapshot)
-      if (content === undefined) {
-        return yield* place.fail(volume.host, action, `${named(volume)} has no snapshot-${snapshot}`)
-      }
-      yield* refuseOpen(volume.host, action, store, named(volume))
-      yield* put(volume, { ...there, ...content })
-    })
-
-    const trashVolume = Effect.fn("Storage.trashVolume")(function* (volume: VolumeAt) {
-      const action = `destroy ${named(volume)}`
-      const store = yield* begin(volume.host, action)
-      const there = present(store, volume)
-      if (there === undefined) return
-      yield* refuseOpen(volume.host, action, store, named(volume))
-      yield* put(volume, { ...there, deleted: true })
-    })
-
-    const restoreVolume = Effect.fn("Storage.restoreVolume")(function* (volume: VolumeAt) {
-      const action = `restore ${named(volume)}`
-      const there = (yield* begin(volume.host, action)).volumes.get(volume.id)
-      if (there === undefined) return yield* place.fail(volume.host, action, "it is not there any more")
-      yield* put(volume, { ...there, deleted: false })
-    })
-
-    const purgeVolume = Effect.fn("Storage.purgeVolume")(function* (volume: VolumeAt) {
-      const action = `purge ${named(volume)}`
-      const store = yield* begin(volume.host, action)
-      if (store.volumes.get(volume.id)?.deleted !== true) return
-      const clones = clonesOf(store, volume)
-      if (clones.length > 0) {
-        return yield* place.fail(
-          volume.host,
-          action,
-          `${clones.join(", ")} was made from its snapshots: purge that first`
-        )
-      }
-      yield* change(volume.host, (store) => ({ ...store, volumes: without(store.volumes, volume.id) }))
     })
 
     // -------------------------------------------------------------------------------------------------------- what disks hold
@@ -597,31 +241,7 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
       writeSeed,
       deleteSeed,
       describeSeed: (host, vmId) => Effect.succeed(place.seed(host, vmId)),
-      createVolume,
-      discardVolume,
-      listVolumes: Effect.fn("Storage.listVolumes")((host: Host | null) =>
-        Effect.map(place.reach(host), ({ volumes }) =>
-          [...volumes].flatMap(([id, { deleted }]) => (deleted ? [] : [id]))
-        )
-      ),
-      volumeSize: Effect.fn("Storage.volumeSize")((volume: VolumeAt) =>
-        Effect.map(place.reach(volume.host), (store) => Option.fromNullable(present(store, volume)?.size))
-      ),
-      openVolume,
-      describeVolume: (volume, host) =>
-        Effect.succeed(place.disk(volume.host ?? host, named(volume), volumeSerial(volume.id))),
-      awaitReleased,
-      growVolume,
-      renameVolume,
-      createSnapshot,
-      deleteSnapshot,
-      revertVolume,
-      listSnapshots: Effect.fn("Storage.listSnapshots")((volume: VolumeAt) =>
-        Effect.map(place.reach(volume.host), (store) => [...(present(store, volume)?.snapshots.keys() ?? [])])
-      ),
-      trashVolume,
-      restoreVolume,
-      purgeVolume,
+      ...StorageTestVolumes.make(stores, place, options),
       holdDisk,
       readDisk,
       releaseDisk
@@ -629,7 +249,7 @@ const make = Effect.fnUntraced(function* ({ shared, ...options }: TestOptions) {
   }
 
   const storage = StorageLive.make(
-    Effect.fn("Storage.prepare")((host: Host) => Effect.map(reach(host), ({ capacity }) => ({ capacity }))),
+    Effect.fn("Storage.prepare")((host: Host) => Effect.map(prepare(host), ({ capacity }) => ({ capacity }))),
     shared ? [driverOf(pool), driverOf(folders)] : [driverOf(folders)]
   )
 

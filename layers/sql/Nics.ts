@@ -19,7 +19,7 @@ const randomMac = Effect.map(Random.nextIntBetween(0, 2 ** 24), (n) => {
 
 /** @since 0.6.0 @category constructors */
 export const make = (statement: Database["Type"]["statement"]) => {
-  const selectMac = statement("select vm_id as id, mac as name from nic_macs where mac = ?")
+  const selectMac = statement("select id, name from vms where id = (select vm_id from nic_macs where mac = ?)")
   const insertMac = statement("insert into nic_macs (mac, vm_id) values (?, ?)")
   const deleteMac = statement("delete from nic_macs where mac = ? and vm_id = ?")
   const deleteMacs = statement("delete from nic_macs where vm_id = ?")
@@ -45,8 +45,8 @@ export const make = (statement: Database["Type"]["statement"]) => {
       if (mac !== undefined) {
         const [row] = yield* selectMac(mac)
         if (row !== undefined) {
-          const { id } = yield* Rows.macOwners.one(row)
-          return yield* new Errors.MacTaken({ mac, vmId: id })
+          const { id, name } = yield* Rows.macOwners.one(row)
+          return yield* new Errors.MacTaken({ mac, vmId: id, called: name })
         }
       }
       const address = mac ?? (yield* freshMac(given))

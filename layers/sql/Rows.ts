@@ -339,9 +339,9 @@ const NextNicRow = Schema.Struct({ id: Ids.VmId, next_nic: NicId })
 /** The number that a VM's next NIC gets. @since 0.6.0 @category rows */
 export const nextNics = table("vms", "id", NextNicRow)
 
-const MacOwnerRow = Schema.Struct({ id: Ids.VmId })
+const MacOwnerRow = Schema.Struct({ id: Ids.VmId, name: Schema.String })
 /** The VM that has a MAC address. @since 0.6.0 @category rows */
-export const macOwners = table("nic_macs", "id", MacOwnerRow)
+export const macOwners = table("vms", "id", MacOwnerRow)
 
 const LabelRow = Schema.Struct({ id: Schema.Int, name: Schema.String })
 /** A VM as problems name it. @since 0.1.0 @category rows */

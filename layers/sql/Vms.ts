@@ -81,9 +81,10 @@ export const make = (statement: Database["Type"]["statement"], operations: Opera
     return own ?? (yield* operations.ofVmsVolumes(id))
   })
 
-  const busy = (id: VmId, { id: operationId, kind, volumeId }: Operation) =>
+  const busy = ({ id, name }: Vm, { id: operationId, kind, volumeId }: Operation) =>
     new Errors.VmBusy({
       vmId: id,
+      called: name,
       operationId,
       doing: `${volumeId === null ? "" : `volume ${volumeId}: `}${Operations.doing[kind]}`
     })
@@ -103,8 +104,8 @@ export const make = (statement: Database["Type"]["statement"], operations: Opera
     unfinished,
     busy,
     /** Fails while an operation on it, or on a volume with it, has not ended. */
-    checkFree: (id: VmId) =>
-      Effect.flatMap(unfinished(id), (operation) => (operation === null ? Effect.void : busy(id, operation))),
+    checkFree: (vm: Vm) =>
+      Effect.flatMap(unfinished(vm.id), (operation) => (operation === null ? Effect.void : busy(vm, operation))),
     /** One that is being created. */
     insert: Effect.fnUntraced(function* ({ hostId, nics, request, uuid }: Placed, now: number) {
       const { cpu, disk, ram, tid } = request.instanceType

@@ -226,11 +226,12 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
   })
 
   /** Fails while an operation on it has not ended. */
-  const checkFree = Effect.fnUntraced(function* (id: VolumeId) {
+  const checkFree = Effect.fnUntraced(function* ({ id, name }: Volume) {
     const unfinished = yield* around.operations.ofVolume(id)
     if (unfinished === null) return
     return yield* new Errors.VolumeBusy({
       volumeId: id,
+      called: name,
       operationId: unfinished.id,
       doing: Operations.doing[unfinished.kind]
     })
@@ -240,11 +241,17 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
    * Fails while the VM's definition is written anew from what was read of it, or its missing volumes are put back: a disk that came or went in between
    * would be lost from it, or be in it again.
    */
-  const checkDefinition = Effect.fnUntraced(function* ({ kind, vmId }: NonNullable<VolumeChange["operation"]>) {
+  const checkDefinition = Effect.fnUntraced(function* (
+    { kind, vmId }: NonNullable<VolumeChange["operation"]>,
+    { holder, vm }: VolumeView
+  ) {
     if (vmId === undefined || vmId === null || Operations.definition[kind] !== "disks") return
     const own = yield* around.operations.ofVmItself(vmId)
     if (own === null || Operations.definition[own.kind] !== "whole") return
-    return yield* new Errors.VmBusy({ vmId, operationId: own.id, doing: Operations.doing[own.kind] })
+    // it is detached from the one, or attached to the other
+    const of = [holder, vm].find((one) => one?.id === vmId)
+    const called = of === undefined || of === null ? {} : { called: of.name }
+    return yield* new Errors.VmBusy({ vmId, ...called, operationId: own.id, doing: Operations.doing[own.kind] })
   })
 
   const change = Effect.fnUntraced(function* <E>(
@@ -255,9 +262,10 @@ export const make = (sql: SqlClient.SqlClient, around: Surroundings) => {
   ) {
     const volume = yield* find(id)
     if (volume.state === "failed") return yield* new Errors.VolumeNotFound({ volumeId: id })
-    yield* checkFree(id)
-    const decided = yield* decide(yield* view(volume, vmId))
-    if (decided.operation !== undefined) yield* checkDefinition(decided.operation)
+    yield* checkFree(volume)
+    const seen = yield* view(volume, vmId)
+    const decided = yield* decide(seen)
+    if (decided.operation !== undefined) yield* checkDefinition(decided.operation, seen)
     const changed = yield* apply(volume, decided, now)
     return { result: changed, hosts: [volume.hostId, changed.volume.hostId] }
   })

@@ -25,23 +25,25 @@ import * as Pages from "./Pages.ts"
 import * as Resolve from "./Resolve.ts"
 import { Screen } from "./Screen.ts"
 import * as Session from "./Session.ts"
+import * as Sizes from "./Sizes.ts"
 import * as Verb from "./Verb.ts"
 
-/** As in `7 of 20`. */
+/** As in `7 of 20`, and `8 GiB of 64 GiB`. */
 const usedOf =
   (name: Quota.Name) =>
   ({ quota, used }: Pick<User, "quota" | "used">): string | null => {
     if (used === undefined) return null
     const has = quota?.[name] ?? null
-    return has === null ? String(used[name]) : `${used[name]} of ${has}`
+    const taken = Quota.quantity(name, used[name])
+    return has === null ? taken : `${taken} of ${Quota.quantity(name, has)}`
   }
 
 const quotaTitles: Readonly<Record<Quota.Name, string>> = {
   vms: "VMS",
   cpu: "CPU",
-  ram: "RAM MIB",
+  ram: "RAM",
   volumes: "VOLUMES",
-  volumeSize: "VOLUMES GIB"
+  volumeSize: "VOLUME SIZE"
 }
 
 /** What they have, and may have. */
@@ -62,13 +64,23 @@ const asked = <E, R>(call: Effect.Effect<[User, HttpClientResponse.HttpClientRes
     if (more !== null) yield* note(more)
   })
 
-const limitsExpected = Quota.names.map((name) => `${name}=N`).join(", ")
+/** What a plain number is of; null: there are so many of it. */
+const unitOf = (name: Quota.Name): Sizes.Unit | null => (name === "ram" ? "MiB" : name === "volumeSize" ? "GiB" : null)
+
+const limitsExpected = Quota.names.map((name) => `${name}=${unitOf(name) === null ? "N" : "SIZE"}`).join(", ")
 
 const quotaOption = Verb.text(
   "quota",
   "WHAT=N",
-  `How much they may have: ${limitsExpected}, or none in place of N for as much as there is. ram in MiB, volumeSize in GiB of all volumes together. May be repeated.`
+  `How much they may have: ${limitsExpected}, with none in place of N or SIZE for as much as there is. SIZE as in 64GiB; a plain number is MiB of ram, and ` +
+    "GiB of volumeSize, which is of all volumes together. May be repeated."
 ).pipe(Options.repeated)
+
+const limitOf = (name: Quota.Name, amount: string): number | undefined => {
+  const unit = unitOf(name)
+  if (unit !== null) return Sizes.read(amount, unit)
+  return /^[0-9]{1,15}$/.test(amount) ? Number(amount) : undefined
+}
 
 const isQuotaName = Schema.is(Schema.Literal(...Quota.names))
 
@@ -76,14 +88,15 @@ const quotaOf = (all: ReadonlyArray<string>): Effect.Effect<{ readonly quota?: Q
   const limits = all.map((text) => {
     const at = text.indexOf("=")
     const [name, amount] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)]
-    if (!isQuotaName(name) || !/^(?:none|[0-9]{1,15})$/.test(amount)) return text
-    return [name, amount === "none" ? null : Number(amount)] as const
+    if (!isQuotaName(name)) return text
+    const limit = amount === "none" ? null : limitOf(name, amount)
+    return limit === undefined ? text : ([name, limit] as const)
   })
   const wrong = limits.find((one) => typeof one === "string")
   if (wrong !== undefined) {
     return new Refused({
       why: "usage",
-      message: `--quota ${wrong}: expected ${limitsExpected}, N a whole number or none`,
+      message: `--quota ${wrong}: expected ${limitsExpected}, N a whole number or none, SIZE as in 64GiB, in whole MiB of ram and GiB of volumeSize, or none`,
       field: "quota"
     })
   }

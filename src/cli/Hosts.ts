@@ -344,8 +344,8 @@ export const type: Verb.Noun = {
       endpoints: ["createInstanceType"],
       options: Options.all({
         cpu: Verb.number("cpu", "N", "vCPUs."),
-        ram: Verb.number("ram", "MIB", "Memory in MiB."),
-        disk: Verb.number("disk", "GIB", "Root disk in GiB."),
+        ram: Verb.size("ram", "MiB", "Memory"),
+        disk: Verb.size("disk", "GiB", "Root disk"),
         requires: Verb.text(
           "requires",
           "LABEL=VALUE,…",

@@ -22,6 +22,7 @@ import * as Keys from "./Keys.ts"
 import * as Planning from "./Planning.ts"
 import type { Screen } from "./Screen.ts"
 import * as Session from "./Session.ts"
+import * as Sizes from "./Sizes.ts"
 
 /** What a command does when it is run. @since 0.5.0 @category models */
 export type Act = Effect.Effect<void, Failure, Session.Needs | Screen>
@@ -140,6 +141,17 @@ export const number = (name: string, pseudoName: string, description: string) =>
             ValidationError.invalidValue(HelpDoc.p(`--${name} is ${JSON.stringify(written)}: expected a whole number`))
           )
     )
+  )
+
+/** So many of the unit, which a plain number is; or as in `4GiB`. @since 0.15.0 @category options */
+export const size = (name: string, unit: Sizes.Unit, description: string) =>
+  text(name, "SIZE", `${description}, as in 40GiB; a plain number is ${unit}.`).pipe(
+    Options.mapEffect((written) => {
+      const read = Sizes.read(written, unit)
+      if (read !== undefined) return Effect.succeed(read)
+      const wrong = `--${name} is ${JSON.stringify(written)}: expected a whole number of ${unit}, or a size as in 40GiB that is one`
+      return Effect.fail(ValidationError.invalidValue(HelpDoc.p(wrong)))
+    })
   )
 
 /** @since 0.5.0 @category options */

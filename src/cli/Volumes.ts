@@ -143,7 +143,7 @@ const reverting = (about: string): Verb.Verb =>
       })
   })
 
-const size = Verb.number("size", "GIB", "Its size in GiB.")
+const size = Verb.size("size", "GiB", "Its size")
 const fresh = Verb.text("name", "NAME", "Its name.")
 
 /** @since 0.5.0 @category nouns */
@@ -224,7 +224,7 @@ export const noun: Verb.Noun = {
           if (Option.isNone(size) && Option.isNone(snapshot)) {
             return yield* new Refused({
               why: "usage",
-              message: "give --size GIB, or --snapshot SNAPSHOT to clone one",
+              message: "give --size SIZE, or --snapshot SNAPSHOT to clone one",
               field: "size"
             })
           }

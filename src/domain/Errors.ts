@@ -260,11 +260,12 @@ export class SnapshotNotFound extends Schema.TaggedError<SnapshotNotFound>()("Sn
 /** Another operation on the same volume has not ended yet. @since 0.2.0 @category errors */
 export class VolumeBusy extends Schema.TaggedError<VolumeBusy>()("VolumeBusy", {
   volumeId: Ids.VolumeId,
+  called,
   operationId: Ids.OperationId,
   doing: Schema.String
 }) {
   override get message(): string {
-    return `volume ${this.volumeId} is busy (${this.doing}): try again when that has ended`
+    return `${withName("volume", this.volumeId, this.called)} is busy (${this.doing}): try again when that has ended`
   }
 }
 
@@ -283,10 +284,11 @@ export class VolumeConflict extends Schema.TaggedError<VolumeConflict>()("Volume
 /** @since 0.6.0 @category errors */
 export class NicNotFound extends Schema.TaggedError<NicNotFound>()("NicNotFound", {
   vmId: Ids.VmId,
+  called,
   nic: Schema.Int
 }) {
   override get message(): string {
-    return `VM ${this.vmId} has no NIC ${this.nic}: its list of NICs shows which it has`
+    return `${withName("VM", this.vmId, this.called)} has no NIC ${this.nic}: its list of NICs shows which it has`
   }
 }
 
@@ -305,10 +307,11 @@ export class NetworkNotFound extends Schema.TaggedError<NetworkNotFound>()("Netw
 export class MacTaken extends Schema.TaggedError<MacTaken>()("MacTaken", {
   mac: Schema.String,
   /** who has it */
-  vmId: Ids.VmId
+  vmId: Ids.VmId,
+  called
 }) {
   override get message(): string {
-    return `VM ${this.vmId} has a NIC with the address ${this.mac}: give another one, or none to have one made`
+    return `${withName("VM", this.vmId, this.called)} has a NIC with the address ${this.mac}: give another one, or none to have one made`
   }
 }
 
@@ -416,11 +419,12 @@ export class ImageConflict extends Schema.TaggedError<ImageConflict>()("ImageCon
 /** Another operation on the same VM has not ended yet. @since 0.1.0 @category errors */
 export class VmBusy extends Schema.TaggedError<VmBusy>()("VmBusy", {
   vmId: Ids.VmId,
+  called,
   operationId: Ids.OperationId,
   doing: Schema.String
 }) {
   override get message(): string {
-    return `VM ${this.vmId} is busy (${this.doing}): try again when that has ended`
+    return `${withName("VM", this.vmId, this.called)} is busy (${this.doing}): try again when that has ended`
   }
 }
 

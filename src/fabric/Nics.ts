@@ -145,7 +145,7 @@ const attachable = (vm: Vm, host: Host, wanted: Nic.NewNic): Effect.Effect<NicCh
 
 const found = (vm: Vm, number: number): Effect.Effect<Nic.Nic, Errors.NicNotFound> => {
   const nic = vm.nics.find(({ id }) => id === number)
-  return nic === undefined ? new Errors.NicNotFound({ vmId: vm.id, nic: number }) : Effect.succeed(nic)
+  return nic === undefined ? new Errors.NicNotFound({ vmId: vm.id, called: vm.name, nic: number }) : Effect.succeed(nic)
 }
 
 /** @since 0.6.0 @category layers */

@@ -100,7 +100,7 @@ export const attach = (view: VolumeView): Decision<Errors.VmNotFound | Errors.Vm
         : vmOperation.kind === "DestroyVm"
           ? "it is being destroyed"
           : `${vmOperation.kind} has not ended`
-    return Either.left(new Errors.VmBusy({ vmId: vm.id, operationId: vmOperation.id, doing }))
+    return Either.left(new Errors.VmBusy({ vmId: vm.id, called: vm.name, operationId: vmOperation.id, doing }))
   }
   if (!vm.settled) return conflict(volume, `cannot be attached to ${called(vm)}, which is ${vm.state}`)
   const target = targets.find((name) => !neighbours.some((neighbour) => neighbour.target === name))

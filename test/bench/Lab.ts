@@ -20,8 +20,11 @@ const Status = Schema.parseJson(
   })
 )
 
+// its own folder, too, whatever VMFABRIC_LAB_DIR says: that one may be another lab's
 const lab = (...args: ReadonlyArray<string>) =>
-  run(["bash", `${root}fixtures/lab/lab.sh`, "--name", "bench", "--subnet", "10.80.0", ...args], { seconds: 300 })
+  run(["bash", `${root}fixtures/lab/lab.sh`, "--name", "bench", "--subnet", "10.80.0", "--dir=", ...args], {
+    seconds: 300
+  })
 
 export interface Host {
   readonly address: HostAddress

@@ -981,7 +981,7 @@ describe("contexts", () => {
   it.scopedLive("make and retire types, and show the plan of it", () =>
     Effect.gen(function* () {
       const { run } = yield* shell
-      const size = ["--cpu", "2", "--ram", "2048", "--disk", "20"]
+      const size = ["--cpu", "2", "--ram", "2GiB", "--disk", "20"]
       const planned = yield* run("type", "create", ...size, "--plan")
       assert.match(planned.out, /create instance type 2$/m)
       assert.match(planned.out, /^\+size: 2 vCPUs, 2048 MiB, 20 GiB$/m)
@@ -1001,19 +1001,31 @@ describe("contexts", () => {
       const quota = ["--quota", "vms=2", "--quota", "ram=none", "--quota", "volumeSize=100"]
       const created = yield* run("user", "create", "ada", "--role", "operator", ...quota)
       assert.strictEqual(created.status, 0, created.err)
-      assert.match(created.out, /^vms +0 of 2\ncpu +0\nram mib +0\nvolumes +0\nvolumes gib +0 of 100$/m)
+      assert.match(created.out, /^vms +0 of 2\ncpu +0\nram +0 GiB\nvolumes +0\nvolume size +0 GiB of 100 GiB$/m)
       const changed = yield* run("user", "set", "ada", "--quota", "vms=none", "--quota", "cpu=4", "-o", "json")
       assert.deepInclude(JSON.parse(changed.out), {
         role: "operator",
         quota: { vms: null, cpu: 4, ram: null, volumes: null, volumeSize: 100 }
       })
       assert.match((yield* run("user", "list", "-o", "wide")).out, /^ada .* 0 of 4 /m)
-      for (const wrong of ["vms", "vms=", "vms=-1", "vms=1.5", "gpus=1"]) {
+      for (const [typed, kept] of [
+        [["ram=1536", "volumeSize=3"], { ram: 1536, volumeSize: 3 }],
+        [["ram=512MiB", "volumeSize=3GiB"], { ram: 512, volumeSize: 3 }],
+        [["ram=1.5GiB", "volumeSize=0.5TiB"], { ram: 1536, volumeSize: 512 }]
+      ] as const) {
+        const set = yield* run("user", "set", "ada", ...typed.flatMap((one) => ["--quota", one]), "-o", "json")
+        assert.strictEqual(set.status, 0, set.err)
+        assert.deepInclude(JSON.parse(set.out), { quota: { vms: null, cpu: 4, volumes: null, ...kept } })
+      }
+      const sized = yield* run("user", "get", "ada")
+      assert.match(sized.out, /^ram +0 GiB of 1536 MiB\nvolumes +0\nvolume size +0 GiB of 512 GiB$/m)
+      const unsized = ["ram=1.5MiB", "ram=64GB", "ram=64 GiB", "ram=GiB", "volumeSize=512MiB", "vms=2GiB"]
+      for (const wrong of ["vms", "vms=", "vms=-1", "vms=1.5", "gpus=1", ...unsized]) {
         const refused = yield* run("user", "set", "ada", "--quota", wrong)
         assert.strictEqual(refused.status, 2)
         assert.include(
           refused.err,
-          `--quota ${wrong}: expected vms=N, cpu=N, ram=N, volumes=N, volumeSize=N, N a whole number or none`
+          `--quota ${wrong}: expected vms=N, cpu=N, ram=SIZE, volumes=N, volumeSize=SIZE, N a whole number or none, SIZE as in 64GiB, in whole MiB of ram and GiB of volumeSize, or none`
         )
       }
       const twice = yield* run("user", "set", "ada", "--quota", "vms=20", "--quota", "vms=3")
@@ -1026,7 +1038,7 @@ describe("contexts", () => {
       // whoever asks is no user, and is not limited; what they make is theirs
       yield* run("vm", "create", "--name", "web", "--type", "1")
       assert.match((yield* run("vm", "get", "web")).out, /^owner +local$/m)
-      yield* run("volume", "create", "--name", "data", "--size", "1")
+      yield* run("volume", "create", "--name", "data", "--size", "1GiB")
       assert.match((yield* run("volume", "list", "-o", "wide")).out, /OWNER *\n.* local *$/m)
       assert.match((yield* run("whoami")).out, /^vms +1$/m)
       // lowered below what is there

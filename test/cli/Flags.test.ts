@@ -123,6 +123,9 @@ describe("flags", () => {
         /^--type is "nope": expected vm\.created, /
       )
       yield* says('--limit is "1.5": expected a whole number', "vm", "list", "--limit", "1.5")
+      const size = "expected a whole number of GiB, or a size as in 40GiB that is one"
+      yield* says(`--size is "512MiB": ${size}`, "volume", "create", "--name", "data", "--size", "512MiB")
+      yield* says(`--size is "40G": ${size}`, "volume", "create", "--name", "data", "--size", "40G")
       yield* says('--days is "soon": expected a whole number', "token", "create", "--name", "ci", "--days", "soon")
       yield* says("--name NAME and --type TYPE are missing", "vm", "create")
       yield* says("--type TYPE is missing", "vm", "create", "--name", "a")

@@ -737,7 +737,10 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const { operation, volume } = yield* inventory.admitVolume(request(1), at(1))
           const busy = (doing: string, by: Operation | null) =>
             Effect.map(Effect.flip(change(volume.id, {}, vm.id)), (error) => {
-              assert.strictEqual(error.message, `volume ${volume.id} is busy (${doing}): try again when that has ended`)
+              assert.strictEqual(
+                error.message,
+                `volume ${volume.id} (${volume.name}) is busy (${doing}): try again when that has ended`
+              )
               assert.strictEqual(error._tag === "VolumeBusy" && error.operationId, by?.id)
             })
           yield* busy("it is still being created", operation)
@@ -1047,7 +1050,10 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
           const beginning = yield* change(second.id, attaching(vm.id, "vdc"), vm.id)
           const busy = (doing: string, by: Operation | null) =>
             Effect.map(Effect.flip(inventory.beginDestroy(vm.id)), (error) => {
-              assert.strictEqual(error.message, `VM ${vm.id} is busy (${doing}): try again when that has ended`)
+              assert.strictEqual(
+                error.message,
+                `VM ${vm.id} (${vm.name}) is busy (${doing}): try again when that has ended`
+              )
               assert.strictEqual(error._tag === "VmBusy" && error.operationId, by?.id)
             })
           yield* busy(`volume ${first.id}: it is being detached`, detaching.operation)
@@ -1101,6 +1107,7 @@ export const inventoryVolumesContract = <E>(name: string, layer: Layer.Layer<Inv
             for (const refused of [attach, detach]) {
               const error = yield* Effect.flip(refused)
               assert.strictEqual(error._tag === "VmBusy" && error.operationId, under.id)
+              assert.include(error.message, `VM ${vm.id} (${vm.name}) is busy (`)
             }
             assert.deepStrictEqual(yield* inventory.volume(attached.id), attached)
             assert.deepStrictEqual(yield* inventory.volume(free.id), free)

@@ -264,7 +264,7 @@ describe("attach", () => {
       const vmOperation = operation(kind)
       const decision = Rules.attach(view({ vm, vmOperation }))
       const busy = Either.getOrThrow(Either.flip(decision))
-      assert.strictEqual(busy.message, `VM 7 is busy (${doing}): try again when that has ended`)
+      assert.strictEqual(busy.message, `VM 7 (web) is busy (${doing}): try again when that has ended`)
       assert.strictEqual(busy._tag === "VmBusy" && busy.operationId, vmOperation.id)
     }
   })

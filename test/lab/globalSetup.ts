@@ -11,7 +11,8 @@ import * as Built from "../program/Built.ts"
 const script = fileURLToPath(new URL("../../fixtures/lab/lab.sh", import.meta.url))
 // others can be named, so that two can run the suites on one machine
 const [name = "test", subnet = "10.79.0"] = process.env["VMFABRIC_TEST_LAB"]?.split(" ") ?? []
-const options = ["--name", name, "--subnet", subnet]
+// its own folder, too, whatever VMFABRIC_LAB_DIR says: that one may be another lab's
+const options = ["--name", name, "--subnet", subnet, "--dir="]
 const lab = (...args: ReadonlyArray<string>) =>
   execFileSync("bash", [script, ...options, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] })
 

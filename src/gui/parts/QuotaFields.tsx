@@ -33,7 +33,7 @@ const each = <A,>(of: (name: Quota.Name) => A) => ({
   volumeSize: of("volumeSize")
 })
 
-/** Of memory a GiB, as people say it, in MiB, as the API and the command line do; all else is one in both. */
+/** Of memory a GiB, as people say it, in MiB, as the API does; all else is one in both. */
 const units: Readonly<Record<Quota.Name, number>> = { vms: 1, cpu: 1, ram: 1024, volumes: 1, volumeSize: 1 }
 
 /** @since 0.9.0 @category constructors */

@@ -387,15 +387,21 @@ const isBodyRefused = (
     : invalid("invalid_header", "Content-Type: expected application/json", "Content-Type")
 }
 
-/** What cannot be read is told as wherever else a body is read. */
-const textOf = (request: HttpServerRequest.HttpServerRequest) =>
-  Effect.orDie(HttpIncomingMessage.withMaxBodySize(request.text, Option.some(maxBody)))
+/** Once: it is not kept. What cannot be read is told as wherever else a body is read. */
+const bytesOf = (request: HttpServerRequest.HttpServerRequest) =>
+  Effect.map(
+    Effect.orDie(HttpIncomingMessage.withMaxBodySize(request.arrayBuffer, Option.some(maxBody))),
+    (body) => new Uint8Array(body)
+  )
 
-/** By the body itself: what a server, or its test, hands on need not announce a length. One that announces too much is not read. */
-const hasNoBody = (request: HttpServerRequest.HttpServerRequest) =>
-  Number(request.headers["content-length"] ?? 0) > maxBody
-    ? Effect.succeed(false)
-    : Effect.map(textOf(request), (text) => text === "")
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/** The request with the body that was read of it, for whoever decodes it: its `json` is made of its `text`. */
+const withText = (request: HttpServerRequest.HttpServerRequest, text: string): HttpServerRequest.HttpServerRequest =>
+  new Proxy(request, {
+    get: (target, name, receiver): unknown =>
+      name === "text" ? Effect.succeed(text) : Reflect.get(target, name, receiver)
+  })
 
 const noBody = invalid("invalid_body", "this request takes no body: send it without")
 
@@ -498,13 +504,28 @@ const twice = ({ field, name }: { readonly name: string; readonly field: string 
 /** JSON begins with two characters of ASCII, or is one: as UTF-16, one byte of each is 0. */
 const isUtf16 = (text: string): boolean => /^(?:\u0000[^\u0000]|[^\u0000]\u0000|\ufffd\ufffd)/.test(text)
 
-const notUtf8 = invalid("invalid_body", "the body is not in UTF-8 (it seems to be UTF-16): send it in UTF-8")
+const utf16 = invalid("invalid_body", "the body is not in UTF-8 (it seems to be UTF-16): send it in UTF-8")
 
-/** The request as if the body, which it does not have, were `{}`. */
-const withEmptyBody = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest =>
-  new Proxy(request, {
-    get: (target, name): unknown => (name === "json" ? Effect.succeed({}) : Reflect.get(target, name))
-  })
+/** What stands in a decoded text for bytes that are no UTF-8, and for itself. */
+const replacement = "\ufffd"
+const replacementBytes = Buffer.from(replacement)
+
+/** From which byte on a body, counted from 0, is no UTF-8; undefined: all of it is. */
+const notUtf8At = (body: Uint8Array, text: string): number | undefined => {
+  let at = 0
+  for (const between of text.split(replacement).slice(0, -1)) {
+    at += Buffer.byteLength(between)
+    if (replacementBytes.compare(body.subarray(at, at + replacementBytes.length)) !== 0) return at
+    at += replacementBytes.length
+  }
+  return undefined
+}
+
+const notUtf8 = (at: number, byte = 0) =>
+  invalid(
+    "invalid_body",
+    `the body is not in UTF-8 at byte offset ${at} (0x${byte.toString(16).padStart(2, "0")}): send it in UTF-8`
+  )
 
 const failed = Effect.fnUntraced(function* (cause: Cause.Cause<HttpLayerRouter.unhandled>) {
   if (Cause.isInterruptedOnly(cause)) return yield* Effect.failCause(cause)
@@ -578,31 +599,33 @@ const withRetryAfter = (response: HttpServerResponse.HttpServerResponse): HttpSe
 export const middleware = HttpLayerRouter.middleware((endpoint) => {
   const told = Effect.map(endpoint, withRetryAfter)
   const bounded = HttpIncomingMessage.withMaxBodySize(told, Option.some(maxBody))
+  const given = (request: HttpServerRequest.HttpServerRequest, text: string) =>
+    Effect.provideService(told, HttpServerRequest.HttpServerRequest, withText(request, text))
   const withBody = Effect.fnUntraced(function* (
     request: HttpServerRequest.HttpServerRequest,
     asked: Endpoint | undefined
   ) {
     if (asked === undefined) return yield* bounded
     if (Option.isNone(asked.payloadSchema)) {
-      if (yield* hasNoBody(request)) return yield* bounded
-      const empty = yield* Effect.map(textOf(request), (text) => /^\s*\{\s*\}\s*$/.test(text))
-      return empty ? yield* bounded : respond(noBody)
-    }
-    if (Context.get(asked.annotations, BodyOptional) && (yield* hasNoBody(request))) {
-      return yield* Effect.provideService(told, HttpServerRequest.HttpServerRequest, withEmptyBody(request))
+      const nothing = /^(?:\s*\{\s*\}\s*)?$/.test(utf8.decode(yield* bytesOf(request)))
+      return nothing ? yield* told : respond(noBody)
     }
     const refused = isBodyRefused(request, asked)
+    const optional = Context.get(asked.annotations, BodyOptional)
+    // nobody need say what a body is that is not there
+    if (refused !== undefined && (refused === tooLarge || !optional)) return respond(refused)
+    if (takesBytes(asked)) return yield* bounded
+    const body = yield* bytesOf(request)
+    if (optional && body.length === 0) return yield* given(request, "{}")
     if (refused !== undefined) return respond(refused)
-    // it is kept by the request, for whoever decodes it
-    if (!takesBytes(asked)) {
-      const text = yield* textOf(request)
-      if (isUtf16(text)) return respond(notUtf8)
-      if (isTooDeep(text)) return respond(tooDeep)
-      if (/"__proto__"\s*:/.test(text)) return respond(noName)
-      const again = twiceIn(text)
-      if (again !== undefined) return respond(twice(again))
-    }
-    return yield* bounded
+    const text = utf8.decode(body)
+    if (isUtf16(text)) return respond(utf16)
+    const wrong = notUtf8At(body, text)
+    if (wrong !== undefined) return respond(notUtf8(wrong, body[wrong]))
+    if (isTooDeep(text)) return respond(tooDeep)
+    if (/"__proto__"\s*:/.test(text)) return respond(noName)
+    const again = twiceIn(text)
+    return again === undefined ? yield* given(request, text) : respond(twice(again))
   })
   // most requests have no body: with as few steps as can be
   return Effect.catchAllCause(

@@ -279,6 +279,28 @@ const refusals: ReadonlyArray<
     const init = { body: utf16('{"name":"a","instanceType":1}', mark), headers: json }
     return ["POST", "/vms", init, 400, "invalid_body", "the body is not in UTF-8 (it seems to be UTF-16)"] as const
   }),
+  // what would be read as if U+FFFD were meant: an é of Latin-1, half an emoji behind what is U+FFFD, half a surrogate pair,
+  // and U+FFFD cut off
+  ...(
+    [
+      [Buffer.from('{"name":"é","instanceType":1}', "latin1"), 9, "e9"],
+      [Buffer.concat([Buffer.from('{"name":"ü\ufffd'), Buffer.from([0xf0, 0x9f, 0x98]), Buffer.from('"}')]), 14, "f0"],
+      [Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from('"}')]), 9, "ed"],
+      [Buffer.concat([Buffer.from('{"name":"a"}'), Buffer.from([0xef, 0xbf])]), 12, "ef"]
+    ] as const
+  ).map(
+    ([body, at, byte]) =>
+      [
+        "POST",
+        "/vms",
+        { body, headers: json },
+        400,
+        "invalid_body",
+        `the body is not in UTF-8 at byte offset ${at} (0x${byte}): send it in UTF-8`
+      ] as const
+  ),
+  // who means U+FFFD may have it
+  ["PATCH", "/vms/9", { body: '{"name":"\ufffd"}', headers: json }, 404, "vm_not_found", "VM 9 does not exist"],
   [
     "POST",
     "/vms",
@@ -605,6 +627,30 @@ describe("a body of more than 1 MiB", () => {
       })
       assert.include([413, "socket hang up", "read ECONNRESET", "write EPIPE"], status)
       assert.strictEqual((yield* Effect.promise(() => fetch(url))).status, 200)
+    })
+  )
+})
+
+describe("a body that comes in pieces", () => {
+  it.scopedLive("is read as a whole: a character may be in two of them, and what is none is told where it is", () =>
+    Effect.gen(function* () {
+      const { port } = yield* served()
+      const url = `http://127.0.0.1:${port}/api/v1/vms`
+      const told = (...pieces: ReadonlyArray<Buffer>) =>
+        Effect.async<string>((resume) => {
+          const asked = request(url, { method: "POST", headers: json }, (response) => {
+            let text = ""
+            response.setEncoding("utf8")
+            response.on("data", (data) => (text += String(data)))
+            response.on("end", () => resume(Effect.succeed(text)))
+          })
+          for (const piece of pieces) asked.write(piece)
+          asked.end()
+        })
+      const body = Buffer.from('{"name":"é"}')
+      assert.include(yield* told(body.subarray(0, 10), body.subarray(10)), "instanceType is missing")
+      const cut = yield* told(body.subarray(0, 10), body.subarray(11))
+      assert.include(cut, "the body is not in UTF-8 at byte offset 9 (0xc3): send it in UTF-8")
     })
   )
 })
