@@ -16,9 +16,12 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import type { PersistenceError } from "../src/domain/Errors.ts"
 import * as Places from "../src/domain/Places.ts"
+import * as Locally from "../src/observability/Locally.ts"
 import * as Paced from "../src/observability/Paced.ts"
 import * as Meters from "../src/observability/Meters.ts"
 import { Readiness } from "../src/observability/Readiness.ts"
@@ -37,8 +40,8 @@ export class Database extends Context.Tag("vmfabric/Database")<
     readonly filename: string
     readonly sql: SqlClient.SqlClient
     /**
-     * A statement for bodies that run often: a third of the cost of one of `sql`, which makes its text anew each time and asks which
-     * connection it is for. Outside a body it would get between other people's statements.
+     * A statement for bodies that run often: a fraction of the cost of one of `sql`, which makes its text anew each time and asks which
+     * connection it is for. Outside a body it would get between other people's statements; and in a body one follows the other.
      */
     readonly statement: (text: string) => (...parameters: ReadonlyArray<Parameter>) => Effect.Effect<Rows, SqlError>
     /** Statements on committed data, with no write in between. */
@@ -105,7 +108,7 @@ const largestGroup = 256
 /** A write on its way. */
 interface Ticket {
   /** Its part of the transaction; gives what is to be called after the commit. Fails when nothing of the group can be committed any more. */
-  readonly turn: Effect.Effect<() => void, SqlError>
+  readonly turn: () => Effect.Effect<() => void, SqlError>
   /** How the commit went, or why the turn never came. */
   readonly settle: (outcome: Exit.Exit<void, SqlError>) => void
 }
@@ -118,15 +121,25 @@ const nothing = (): void => undefined
  */
 const whatElseArrived = Paced.others
 
-const execute = (connection: Connection, statement: string): Effect.Effect<void, SqlError> =>
-  Effect.asVoid(connection.execute(statement, [], undefined))
-
-/** Leaves the transaction, whether or not SQLite has already done so by itself (it does on some errors). */
-const leave = (connection: Connection): Effect.Effect<void> =>
-  execute(connection, "ROLLBACK").pipe(
-    // "no transaction is active" is the expected answer in that case; if it is another, the next BEGIN fails and says so
-    Effect.catchAll((error) => Effect.logDebug("rollback", error.cause))
-  )
+/**
+ * A statement that is prepared when it is used for the first time, and kept. The client's own `execute` looks it up in a cache at each use, which costs
+ * more than most statements; what it does not look up it prepares at once, and reads the parameters whenever it is run. So one use has to end
+ * before the next is begun, as they do in a body.
+ */
+const prepared = (connection: Connection, text: string) => {
+  const given: Array<Parameter> = []
+  let execution: Effect.Effect<Rows, SqlError> | undefined
+  return (...parameters: ReadonlyArray<Parameter>): Effect.Effect<Rows, SqlError> =>
+    Effect.suspend(() => {
+      try {
+        execution ??= connection.executeUnprepared(text, given, undefined)
+      } catch (cause) {
+        return Effect.fail(new SqlError({ cause, message: "Failed to prepare statement" }))
+      }
+      given.splice(0, given.length, ...parameters)
+      return execution
+    })
+}
 
 const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
   const opening = DatabaseFile.opening(filename)
@@ -137,28 +150,46 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
   /** The client's own line, for the same, has all who wait look up whenever it moves. */
   const turn = Places.unsafeMake(1)
 
-  /** Whether the caller's statements already run on our connection, inside a transaction. */
-  const inside = Effect.map(
-    Effect.serviceOption(SqlClient.TransactionConnection),
-    (transaction) => transaction._tag === "Some" && transaction.value[0] === own
+  const begin = prepared(own, "BEGIN IMMEDIATE")()
+  const commit = prepared(own, "COMMIT")()
+  const rollback = prepared(own, "ROLLBACK")()
+  const save = prepared(own, "SAVEPOINT turn")()
+  const release = prepared(own, "RELEASE turn")()
+  const rollbackToSaved = prepared(own, "ROLLBACK TO turn")()
+
+  /** Leaves the transaction, whether or not SQLite has already done so by itself (it does on some errors). */
+  const leave = rollback.pipe(
+    // "no transaction is active" is the expected answer in that case; if it is another, the next BEGIN fails and says so
+    Effect.catchAll((error) => Effect.logDebug("rollback", error.cause))
   )
+
+  /** Whether the fiber's statements already run on our connection, inside a transaction. */
+  const isInside = ({ currentContext }: Fiber.RuntimeFiber<unknown, unknown>): boolean => {
+    const transaction = Context.getOption(currentContext, SqlClient.TransactionConnection)
+    return transaction._tag === "Some" && transaction.value[0] === own
+  }
 
   /**
    * The connection is named for each body. Otherwise a caller inside another client's transaction would have our statements run on that
-   * client's database: all clients share one tag.
+   * client's database: all clients share one tag. And a span for each statement would cost more than the statement; whoever reads or writes has one
+   * for the whole. To be run where nothing but the body can be interrupted.
    */
-  const onOwn = Effect.provideService(SqlClient.TransactionConnection, [own, 0] as const)
-
-  /** A span for each statement would cost more than the statement; whoever reads or writes has one for the whole. */
-  const run = <A, E>(body: Effect.Effect<A, E>) => onOwn(Effect.withTracerEnabled(body, false))
+  const run = Locally.within(Locally.service(SqlClient.TransactionConnection, [own, 0]), Locally.untraced)
 
   const read = <A, E>(
     action: string,
     body: Effect.Effect<A, E>
   ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
-    Effect.flatMap(inside, (already) =>
+    Effect.withFiberRuntime<A, E>((fiber) =>
       // who has the turn has the connection
-      already ? body : turn.within(run(body))
+      isInside(fiber)
+        ? body
+        : Effect.uninterruptibleMask((restore) =>
+            Effect.zipRight(
+              turn.enter(restore),
+              Effect.flatMap(Effect.exit(run(restore(body))), (exit) => Effect.zipRight(turn.leave, exit))
+            )
+          )
     ).pipe(told(action))
 
   const waiting: Array<Ticket> = []
@@ -175,19 +206,19 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
       // held until everybody has been told: reads wait
       yield* turn.hold
       yield* sql.reserve
-      yield* execute(own, "BEGIN IMMEDIATE")
+      yield* begin
       transactions++
       while (members.length < largestGroup) {
         const ticket = waiting.shift()
         if (ticket === undefined) break
         members.push(ticket)
-        hooks.push(yield* ticket.turn)
+        hooks.push(yield* ticket.turn())
       }
-      yield* Meters.commit(execute(own, "COMMIT"), members.length)
+      yield* Meters.commit(commit, members.length)
     })
     const ended = yield* Effect.exit(turns)
     if (Exit.isFailure(ended)) Meters.commitFailed()
-    if (Exit.isFailure(ended)) yield* leave(own)
+    if (Exit.isFailure(ended)) yield* leave
     else for (const wake of afterCommit) wake()
     const outcome = Exit.isFailure(ended)
       ? ended
@@ -221,8 +252,8 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
   const joined =
     <A, E>(action: string, body: Effect.Effect<A, E>, committed: (result: A) => void, ahead: (result: A) => void) =>
     <E2>(write: Effect.Effect<A, E2>): Effect.Effect<A, E | E2> =>
-      Effect.flatMap(inside, (already): Effect.Effect<A, E | E2> => {
-        if (!already) return write
+      Effect.withFiberRuntime<A, E | E2>((fiber) => {
+        if (!isInside(fiber)) return write
         const others = parts
         if (others === null) return Effect.dieMessage(`${action}: a write inside another write of the same database`)
         return Effect.tap(body, (result) =>
@@ -230,19 +261,14 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
         )
       })
 
-  /** The body in a savepoint of its own. The outer failure: the whole transaction is lost. */
-  const guarded = <A, E>(body: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E | SqlError>, SqlError> =>
-    Effect.flatMap(Effect.exit(Effect.zipRight(execute(own, "SAVEPOINT turn"), body)), (exit) =>
-      Effect.matchCauseEffect(
-        Exit.isSuccess(exit)
-          ? execute(own, "RELEASE turn")
-          : Effect.zipRight(execute(own, "ROLLBACK TO turn"), execute(own, "RELEASE turn")),
-        {
-          // it is gone when SQLite gave up the transaction (disk full, I/O error), and why is what the body was told
-          onFailure: (cause) => Effect.failCause(sqlErrorOf(exit) ?? cause),
-          onSuccess: () => Effect.succeed(exit)
-        }
-      )
+  /** How the body ends, in a savepoint of its own. The outer failure: the whole transaction is lost. */
+  const guarded = <A, E>(body: Effect.Effect<A, E>): Effect.Effect<Exit.Exit<A, E>, SqlError> =>
+    Effect.flatMap(Effect.zipRight(save, Effect.exit(body)), (exit) =>
+      Effect.matchCauseEffect(Exit.isSuccess(exit) ? release : Effect.zipRight(rollbackToSaved, release), {
+        // it is gone when SQLite gave up the transaction (disk full, I/O error), and why is what the body was told
+        onFailure: (cause) => Effect.failCause(sqlErrorOf(exit) ?? cause),
+        onSuccess: () => Effect.succeed(exit)
+      })
     )
 
   const write = <A, E>(
@@ -253,11 +279,14 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
   ): Effect.Effect<A, Exclude<E, SqlError> | PersistenceError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        const turn = yield* Deferred.make<void, SqlError>()
-        const through = yield* Deferred.make<() => void, SqlError>()
-        const settled = yield* Deferred.make<void, SqlError>()
+        const turn = Deferred.unsafeMake<void, SqlError>(FiberId.none)
+        const through = Deferred.unsafeMake<() => void, SqlError>(FiberId.none)
+        const settled = Deferred.unsafeMake<void, SqlError>(FiberId.none)
         const hasJoined = join({
-          turn: Effect.zipRight(Deferred.succeed(turn, undefined), Deferred.await(through)),
+          turn: () => {
+            Deferred.unsafeDone(turn, Effect.void)
+            return Deferred.await(through)
+          },
           settle: (outcome) => {
             Deferred.unsafeDone(turn, outcome)
             Deferred.unsafeDone(settled, outcome)
@@ -268,11 +297,11 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
           // whoever gives up while waiting must not hold up the others
           Effect.onError(() => Deferred.succeed(through, nothing))
         )
-        const done = yield* Effect.exit(guarded(restore(run(body))))
+        const done = yield* Effect.exit(guarded(run(restore(body))))
         const result = Exit.flatten(done)
         if (Exit.isSuccess(result)) ahead(result.value)
         const hook = Exit.isSuccess(result) ? () => committed(result.value) : nothing
-        yield* Deferred.done(
+        Deferred.unsafeDone(
           through,
           Exit.map(done, () => hook)
         )
@@ -310,7 +339,7 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
       let ended = false
       let settled: (() => void) | undefined
       const hasJoined = join({
-        turn: Effect.suspend(() => {
+        turn: () => {
           if (abandoned) return Effect.succeed(nothing)
           begun = true
           return Effect.map(guarded(body), (done) => {
@@ -319,7 +348,7 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
             ahead(done.value)
             return () => committed(done.value)
           })
-        }),
+        },
         settle: (outcome) => {
           ended = true
           if (Exit.isFailure(outcome)) resume(Effect.failCause(outcome.cause))
@@ -345,24 +374,21 @@ const make = Effect.fnUntraced(function* ({ filename }: DatabaseConfig) {
   )
   yield* Effect.forkScoped(run(writer))
   // written for real, also when it says what it said before
-  const proof = writeSimply("be written", execute(own, "PRAGMA user_version = 1"))
+  const proof = Effect.asVoid(writeSimply("be written", prepared(own, "PRAGMA user_version = 1")()))
   const problem = Effect.match(proof, { onFailure: ({ message }) => message, onSuccess: () => null })
   yield* Effect.flatMap(Readiness, (readiness) => readiness.register("database", problem))
   return Database.of({
     filename,
     sql,
     copyTo: (name) => told("be copied")(Effect.uninterruptible(Effect.asVoid(sql.backup(name)))),
-    statement:
-      (text) =>
-      (...parameters) =>
-        own.execute(text, parameters, undefined),
+    statement: (text) => prepared(own, text),
     read,
     write,
     writeSimply,
     together,
     mustBeInside: (action) =>
-      Effect.flatMap(inside, (already) =>
-        already ? Effect.void : Effect.dieMessage(`${action}: outside a write of the same database`)
+      Effect.withFiberRuntime((fiber) =>
+        isInside(fiber) ? Effect.void : Effect.dieMessage(`${action}: outside a write of the same database`)
       ),
     transaction: () => transactions,
     afterCommit

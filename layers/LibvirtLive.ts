@@ -314,24 +314,21 @@ const make = Effect.fnUntraced(function* (dial: Dial, { uri }: Options) {
   })
 
   const watched = <A>(address: HostAddress, procedure: ProcedureName, call: Effect.Effect<A, LibvirtErrorReason>) =>
-    Effect.acquireUseRelease(
-      Effect.suspend(() => {
-        const daemon = daemonOf(address)
-        const entry = { procedure, since: clock.unsafeCurrentTimeMillis(), began: Meters.callBegan() }
-        daemon.waiting.add(entry)
-        const given = { daemon, entry }
-        if (daemon.watched) return Effect.succeed(given)
-        daemon.watched = true
-        return watch(address, daemon).pipe(Effect.interruptible, Effect.forkIn(scope), Effect.as(given))
-      }),
-      () => call,
-      ({ daemon, entry }, exit) =>
-        Effect.sync(() => {
-          daemon.waiting.delete(entry)
-          Meters.callEnded(procedure, entry.began, exit)
-          if (isAnswer(exit)) daemon.answered = clock.unsafeCurrentTimeMillis()
-        })
-    )
+    Effect.uninterruptibleMask((restore) => {
+      const daemon = daemonOf(address)
+      const entry = { procedure, since: clock.unsafeCurrentTimeMillis() }
+      const began = Meters.callBegan()
+      daemon.waiting.add(entry)
+      const ended = Effect.flatMap(Effect.exit(restore(call)), (exit) => {
+        daemon.waiting.delete(entry)
+        Meters.callEnded(procedure, began, exit)
+        if (isAnswer(exit)) daemon.answered = clock.unsafeCurrentTimeMillis()
+        return exit
+      })
+      if (daemon.watched) return ended
+      daemon.watched = true
+      return Effect.zipRight(Effect.forkIn(Effect.interruptible(watch(address, daemon)), scope), ended)
+    })
 
   const callOn = <P extends ProcedureName, A>(
     address: HostAddress,

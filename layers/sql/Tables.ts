@@ -20,7 +20,7 @@ export const make = ({ sql, statement }: Database["Type"], usages: HostUsages) =
   const quotas = Quotas.make(statement)
   const vms = Vms.make(statement, operations)
   return {
-    cloudInits: CloudInits.make(sql),
+    cloudInits: CloudInits.make(statement),
     explanations: Explanations.make(sql, statement),
     nics: Nics.make(statement),
     observations: Observations.make(statement),

@@ -30,13 +30,14 @@ export const unsafeMake = (places: number): Places => {
   /** in the order in which they came */
   const waiting = new Set<() => void>()
 
-  const leave = Effect.sync(() => {
+  const unsafeLeave = () => {
     for (const give of waiting) {
       waiting.delete(give)
       return give()
     }
     free++
-  })
+  }
+  const leave = Effect.sync(unsafeLeave)
 
   const enter = (restore: Restore) =>
     Effect.suspend(() => {
@@ -61,7 +62,12 @@ export const unsafeMake = (places: number): Places => {
     enter,
     leave,
     within: (effect) =>
-      Effect.uninterruptibleMask((restore) => Effect.zipRight(enter(restore), Effect.ensuring(restore(effect), leave))),
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Effect.zipRight(enter(restore), Effect.exit(restore(effect))), (exit) => {
+          unsafeLeave()
+          return exit
+        })
+      ),
     hold: Effect.uninterruptibleMask((restore) =>
       Effect.zipRight(
         enter(restore),

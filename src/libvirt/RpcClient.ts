@@ -94,7 +94,8 @@ const keepaliveInterval = 5000
  * one waits for the host's disk: that is a matter of patience.
  */
 const keepaliveMisses = { calm: 3, busy: 12 }
-const tickInterval = Duration.seconds(1)
+/** How often is looked at calls that wait; their limits are longer than `keepaliveInterval`, after which is looked whether there are any. */
+const tickInterval = 1000
 
 /** How long calls wait behind abandoned ones that hold every place, before the connection is given up for a new one. */
 const maxBlocked = 10_000
@@ -649,18 +650,21 @@ export const make = Effect.fn("RpcClient.make")(function* (duplex: Duplex, { ser
     duplex.write(Packet.encodeKeepalive(Packet.keepalive.ping))
   }
 
-  // one fiber and no more: there are thousands of sessions
-  yield* Effect.sleep(tickInterval).pipe(
-    Effect.zipRight(
-      Effect.sync(() => {
-        const at = now()
-        expire(at)
-        if (lostBy === undefined) keepAlive(at)
-      })
-    ),
-    Effect.repeat({ while: () => lostBy === undefined }),
-    Effect.forkScoped
-  )
+  const untilTick = () => {
+    if (calls.size > 0 || queues.priority.size > 0 || queues.normal.size > 0) return tickInterval
+    return Math.max(tickInterval, Math.max(lastHeard, lastPing) + keepaliveInterval - now())
+  }
+
+  // one fiber and no more, that sleeps for as long as it can: there are thousands of sessions
+  yield* Effect.whileLoop({
+    while: () => lostBy === undefined,
+    body: () => Effect.sleep(untilTick()),
+    step: () => {
+      const at = now()
+      expire(at)
+      if (lostBy === undefined) keepAlive(at)
+    }
+  }).pipe(Effect.forkScoped)
 
   const client: RpcClient = {
     call,

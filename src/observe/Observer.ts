@@ -20,6 +20,7 @@ import { type HostId, VmId } from "../domain/Ids.ts"
 import type { OperationDetail } from "../domain/Operation.ts"
 import * as Places from "../domain/Places.ts"
 import { isByHand, isByOperation, type Vm, type VmSeen } from "../domain/Vm.ts"
+import * as Locally from "../observability/Locally.ts"
 import { byItself } from "../services/Author.ts"
 import { HostMonitor } from "../services/HostMonitor.ts"
 import { type DomainPower, Hypervisor } from "../services/Hypervisor.ts"
@@ -144,6 +145,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
   const monitor = yield* HostMonitor
   const operations = yield* Operations
   const scope = yield* Effect.scope
+  const clock = yield* Effect.clock
 
   const hosts = new Map<HostId, Watched>()
   const looked = new Map<VmId, Looked>()
@@ -182,7 +184,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       Effect.asVoid
     )
   const inBackground = (effect: Effect.Effect<unknown, LookError>) =>
-    quietly(effect).pipe(Effect.withTracerEnabled(false), Effect.forkIn(scope), Effect.asVoid)
+    quietly(effect).pipe(Locally.within(Locally.untraced), Effect.forkIn(scope), Effect.asVoid)
 
   const isBusy = (id: VmId) => Effect.map(journal.busy([id]), (busy) => busy.has(id))
 
@@ -224,22 +226,19 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       const isWaiting = coming.has(vm.id)
       coming.set(vm.id, Math.max(at, coming.get(vm.id) ?? 0))
       if (isWaiting) return Effect.void
+      const created = Effect.match(inventory.vm(vm.id), {
+        onFailure: () => true,
+        onSuccess: ({ state }) => state !== "creating"
+      })
       const look = Effect.gen(function* () {
+        do yield* Effect.sleep(creating)
+        while (!(yield* created))
         const happened = coming.get(vm.id) ?? at
         coming.delete(vm.id)
         const seen = (yield* inventory.seen).get(vm.id)
         if (seen === undefined || seen.since <= happened) yield* touch(vm.hostId, vm.uuid, vm.domainName, happened)
       })
-      const created = Effect.match(inventory.vm(vm.id), {
-        onFailure: () => true,
-        onSuccess: ({ state }) => state !== "creating"
-      })
-      return Effect.delay(created, creating).pipe(
-        Effect.repeat({ until: (isCreated) => isCreated }),
-        Effect.zipRight(look),
-        Effect.forkIn(scope),
-        Effect.asVoid
-      )
+      return Effect.asVoid(Effect.forkIn(look, scope))
     })
 
   /** Whether it may be begun now. What was begun before is in the journal, so that a restart of this program forgets nothing. */
@@ -534,7 +533,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       const since = now - Duration.toMillis(options.disks)
       if (disks === "all" || entry.disksAt <= since) yield* lookAtDisks(entry, host)
       if (disks === "all" || pooledAt <= since) yield* lookAtPool(host)
-    }).pipe(entry.closely.withPermits(1), Effect.annotateLogs(about(host)))
+    }).pipe(entry.closely.withPermits(1), Locally.within(Locally.annotations(about(host))))
 
   /** The VM that a domain on the host may be of, as far as name and uuid say. */
   const vmOf = Effect.fnUntraced(function* (host: Host, uuid: string, name: string) {
@@ -589,7 +588,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
         yield* Effect.forEach(all, ([uuid, { at, name }]) => lookInto(entry, host, uuid, name, at), {
           concurrency: domainsAtATime,
           discard: true
-        }).pipe(Effect.annotateLogs(about(host)))
+        }).pipe(Locally.within(Locally.annotations(about(host))))
       }
     }).pipe(
       Effect.ensuring(
@@ -600,13 +599,13 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     )
 
   const touch = (hostId: HostId, uuid: string, name: string, happened?: number): Effect.Effect<void> =>
-    Effect.gen(function* () {
+    Effect.suspend(() => {
       const entry = entryOf(hostId)
-      const at = happened ?? (yield* Clock.currentTimeMillis)
+      const at = happened ?? clock.unsafeCurrentTimeMillis()
       entry.changed.set(uuid, { name, at: Math.max(at, entry.changed.get(uuid)?.at ?? 0) })
-      if (entry.looking) return
+      if (entry.looking) return Effect.void
       entry.looking = true
-      yield* inBackground(drainChanges(entry))
+      return inBackground(drainChanges(entry))
     })
 
   /** First what everybody asks for, then all the rest. */

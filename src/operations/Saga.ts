@@ -23,6 +23,7 @@ import { type GuestHoldsDevice, OperationTimeout, type PersistenceError } from "
 import type { HostId } from "../domain/Ids.ts"
 import type { Operation, Progress } from "../domain/Operation.ts"
 import type { HostMonitor } from "../services/HostMonitor.ts"
+import * as Locally from "../observability/Locally.ts"
 import * as Trail from "../observability/Trail.ts"
 import type { Entry, Journal, Phase } from "../services/Journal.ts"
 import { StepProgress } from "../services/StepProgress.ts"
@@ -240,15 +241,20 @@ export const drive = Effect.fn("Saga.drive")(function* (
       // what it began may go on for others after it has ended
       const tellPercent = (percent: number) =>
         Effect.suspend(() => (current === step ? tell({ percent }) : Effect.void))
-      const act = Effect.provideService(step.act, StepProgress, { tell: tellPercent })
       yield* retry
         .run({
-          ...work(`step ${step.name}`, step, act),
+          ...work(`step ${step.name}`, step, step.act),
           policy: policy(step),
           halted,
           interruptible: step.cancellable === true
         })
-        .pipe(Effect.annotateLogs({ step: step.name, phase: "do" }), Trail.span(`step ${step.name}`))
+        .pipe(
+          Locally.within(
+            Locally.service(StepProgress, { tell: tellPercent }),
+            Locally.annotations({ step: step.name, phase: "do" })
+          ),
+          Trail.span(`step ${step.name}`)
+        )
       current = null
       carried = { ended: { phase: "do", name: step.name, state: "done" } }
     }
@@ -284,7 +290,7 @@ export const drive = Effect.fn("Saga.drive")(function* (
           // nothing else ends it: it is not halted
           Cancelled: (error) => Effect.die(error)
         }),
-        Effect.annotateLogs({ step: step.name, phase: "undo" }),
+        Locally.within(Locally.annotations({ step: step.name, phase: "undo" })),
         Trail.span(`undo of ${step.name}`)
       )
     // half of it may be undone already, or was never done

@@ -6,7 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -65,8 +65,8 @@ export const make = (scope: Scope.Scope): Watchdog => {
         resume(Effect.succeed(exit))
       }
       watched.add(entry)
+      // also of one that is interrupted because nobody waits for it any more
       fiber.addObserver((exit) => end(Option.some(exit)))
-      return Effect.sync(() => void watched.delete(entry))
     })
 
   return {
@@ -76,7 +76,12 @@ export const make = (scope: Scope.Scope): Watchdog => {
           const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(limit)
           const fiber = yield* Effect.forkDaemon(restore(effect))
           yield* wakeAt(until)
-          const exit = yield* Effect.onInterrupt(restore(ended(fiber, until)), () => Fiber.interrupt(fiber))
+          const outcome = yield* Effect.exit(restore(ended(fiber, until)))
+          if (Exit.isFailure(outcome)) {
+            yield* Fiber.interrupt(fiber)
+            return yield* outcome
+          }
+          const exit = outcome.value
           if (Option.isSome(exit)) return yield* exit.value
           yield* restore(Effect.timeoutOption(Fiber.interrupt(fiber), grace))
           return yield* late

@@ -588,6 +588,43 @@ describe("transactions", () => {
     }).pipe(Effect.provide(memory))
   )
 
+  it.scoped("that fail alone, or while others come, are taken back, say why, and keep nobody from theirs", () =>
+    Effect.gen(function* () {
+      const { all, simply, sql, statement, writeSimply } = yield* table
+      const insertRow = statement("insert into t (id) values (?)")
+      const breaking = Effect.zipRight(sql`rollback`, sql`insert into nowhere values (1)`)
+      assert.deepStrictEqual(
+        yield* Effect.exit(writeSimply("fail", Effect.zipRight(insertRow(1), Effect.fail("no")))),
+        Exit.fail("no")
+      )
+      isRefused(yield* Effect.exit(writeSimply("break", breaking)), /: no such table: nowhere$/)
+      assert.deepStrictEqual(yield* all, [])
+      // others come while it is at work
+      const begun = yield* Deferred.make<void>()
+      const late = Effect.zipRight(Deferred.await(begun), Effect.all([simply(2), simply(3)], { concurrency: 2 }))
+      const [exit] = yield* Effect.all(
+        [
+          Effect.exit(
+            writeSimply(
+              "fail late",
+              Effect.all([
+                insertRow(4),
+                Deferred.succeed(begun, undefined),
+                Effect.yieldNow(),
+                Effect.yieldNow(),
+                Effect.fail("no")
+              ])
+            )
+          ),
+          late
+        ],
+        { concurrency: 2 }
+      )
+      assert.deepStrictEqual(exit, Exit.fail("no"))
+      assert.deepStrictEqual(yield* all, [2, 3])
+    }).pipe(Effect.provide(memory))
+  )
+
   it.scoped("fail for want of space and succeed when there is some", () =>
     Effect.gen(function* () {
       const { insert, read, sql, write } = yield* table
