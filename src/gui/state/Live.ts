@@ -464,17 +464,23 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
     /** what was told meanwhile, and is told again in the end: a page may be of before; null: all is here */
     let meanwhile: Array<Event> | null = null
 
-    /** what was read and is shown with whatever is shown next; null: nothing */
+    /** what was read and is not shown yet; null: nothing */
     let read: Change | null = null
     /** when events came last: others are about to */
     let toldAt = Number.NEGATIVE_INFINITY
 
     const show = (next: Snapshot) =>
       Effect.suspend(() => {
-        snapshot = read === null ? next : read(next)
-        read = null
-        return Queue.offer(out, snapshot)
+        snapshot = next
+        return Queue.offer(out, next)
       })
+
+    /** With what was read before: whatever was told since then is newer. */
+    const withRead = (): Snapshot => {
+      if (read !== null) snapshot = read(snapshot)
+      read = null
+      return snapshot
+    }
 
     /** A list of all that there is, of moments after the stream's begin: its events bring it up to date. */
     const opened = Effect.gen(function* () {
@@ -546,7 +552,8 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
         if (events.length === 0) return
         toldAt = Date.now()
         meanwhile?.push(...events)
-        yield* show({ ...apply(snapshot, events, stale), recent: withRecent(snapshot.recent, events) })
+        const before = withRead()
+        yield* show({ ...apply(before, events, stale), recent: withRecent(before.recent, events) })
       })
 
     /** What comes first says from where on: what there is then is asked for at once, and what happens after it waits until that is here. */
@@ -584,7 +591,7 @@ const follow: Stream.Stream<Snapshot, never, Needed> = Stream.unwrapScoped(
       read = yield* freshen(stale)
       // a page that is told of very much is drawn once for both
       if (Date.now() - toldAt < 2 * batch) yield* Effect.sleep(batch)
-      if (read !== null) yield* show(snapshot)
+      if (read !== null) yield* show(withRead())
     }).pipe(
       // the connection itself tells what is wrong, and then everything is read anew
       Effect.catchAll(() =>
