@@ -1,5 +1,6 @@
 /**
- * A guest that lets go of a volume or a NIC late, when nobody waits any more, is taken at its word: what was asked is finished.
+ * A guest that lets go of a volume or a NIC late, when nobody waits any more, is taken at its word: what was asked is finished. So is
+ * what a guest kept that has stopped, and that its definition does not have any more.
  *
  * @since 0.8.0
  */
@@ -63,25 +64,41 @@ const make = Effect.gen(function* () {
       )
     )
 
-  /** Finished when the running domain no longer has it. */
-  const look = Effect.fnUntraced(function* (asked: Asked) {
+  /** Finished when it is free: when the running domain no longer has it, unless something else is said. */
+  const look = Effect.fnUntraced(function* (
+    asked: Asked,
+    isFree: (presence: DiskPresence) => boolean = ({ live }) => live !== true
+  ) {
     const found = yield* Effect.either(asked.presence)
     if (found._tag === "Left") {
       return yield* Effect.logWarning(`whether the guest still has ${asked.what}: ${found.left.message}`)
     }
-    if (Option.exists(found.right, ({ live }) => live !== true)) yield* finish(asked)
+    if (Option.exists(found.right, isFree)) yield* finish(asked)
   })
+
+  const askedOf = (vm: Vm, volumes: ReadonlyArray<Volume>): ReadonlyArray<Asked> => [
+    ...volumes.filter((volume) => volume.vmId === vm.id && isAsked(volume)).map((volume) => ofVolume(volume, vm)),
+    ...vm.nics.filter(isAskedNic).map((nic) => ofNic(nic, vm))
+  ]
 
   /** What was missed while the host could not be reached, or while this program did not run. */
   const lookAt = Effect.fnUntraced(function* (hostId: HostId) {
-    const vms = yield* inventory.vms({ host: hostId })
-    const byId = new Map(vms.map((vm) => [vm.id, vm]))
-    const held = (yield* inventory.volumes()).flatMap((volume) => {
-      const vm = volume.vmId === null ? undefined : byId.get(volume.vmId)
-      return vm !== undefined && isAsked(volume) ? [ofVolume(volume, vm)] : []
-    })
-    const cards = vms.flatMap((vm) => vm.nics.filter(isAskedNic).map((nic) => ofNic(nic, vm)))
-    for (const asked of [...held, ...cards]) yield* look(asked).pipe(Effect.annotateLogs({ pmid: hostId }))
+    const held = (yield* inventory.volumes()).filter(isAsked)
+    for (const vm of yield* inventory.vms({ host: hostId })) {
+      for (const asked of askedOf(vm, held)) yield* look(asked).pipe(Effect.annotateLogs({ pmid: hostId }))
+    }
+  })
+
+  /**
+   * A domain that was started while it was taken out of its definition ran with it, and has it nowhere once it has stopped. One whose definition has it keeps
+   * it, for somebody may detach it again, or start the VM.
+   */
+  const stopped = Effect.fnUntraced(function* (hostId: HostId, uuid: string) {
+    const vm = (yield* inventory.vms({ host: hostId })).find((one) => one.uuid === uuid)
+    if (vm === undefined) return
+    for (const asked of askedOf(vm, yield* inventory.volumes({ vm: vm.id }))) {
+      yield* look(asked, ({ live, persistent }) => live !== true && !persistent)
+    }
   })
 
   const volumeGone = (device: string) =>
@@ -107,6 +124,7 @@ const make = Effect.gen(function* () {
   const onEvent = (event: HostEvent) => {
     if (event._tag === "Up") return lookAt(event.hostId)
     const { change, device, uuid } = event.change
+    if (change === "stopped" || change === "crashed") return stopped(event.hostId, uuid)
     return change === "device-removed" && device !== null
       ? Effect.zipRight(volumeGone(device), nicGone(event.hostId, uuid, device))
       : Effect.void

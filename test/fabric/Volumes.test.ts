@@ -3,10 +3,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { vi } from "vitest"
 import * as Ids from "../../src/domain/Ids.ts"
 import { Pools } from "../../src/fabric/Pools.ts"
+import { Power } from "../../src/fabric/Power.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import { Inventory } from "../../src/services/Inventory.ts"
@@ -327,6 +329,44 @@ describe("volumes in a pool", () => {
       }).pipe(Effect.provide(world.life))
       yield* host!.faults.holdDevices("vm-1", false)
       yield* Effect.provide(isAvailable, world.life)
+    })
+  )
+
+  inVirtualTime("taken out while its VM starts it is free when the VM stops, though the guest kept it", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make({ transport: "memory", hosts: 1, ceph: true })
+      const { faults } = world.hosts[0]!
+      yield* Effect.gen(function* () {
+        const volumes = yield* Volumes
+        const power = yield* Power
+        const [vm] = yield* createVms(1)
+        yield* booted(world)
+        yield* power.powerOff(vm!.id)
+        const { id } = yield* volumes.create({ name: "late", size: 1 })
+        yield* volumes.attach(id, vm!.id)
+        yield* faults.holdDevices("vm-1", true)
+        // it is seen not to run, and runs when it is taken out of its definition
+        const before = yield* faults.calls("DOMAIN_CREATE_WITH_FLAGS")
+        yield* faults.hang("DOMAIN_CREATE_WITH_FLAGS", true)
+        const starting = yield* Effect.fork(power.start(vm!.id))
+        yield* World.eventually(
+          Effect.map(faults.calls("DOMAIN_CREATE_WITH_FLAGS"), (calls) => assert.isAbove(calls, before))
+        )
+        const begun = World.eventually(Effect.sync(() => assert.isDefined(guestOf(world, "vm-1"))))
+        const meanwhile = Effect.zipRight(faults.hang("DOMAIN_CREATE_WITH_FLAGS", false), Effect.orDie(begun))
+        yield* faults.onCall("DOMAIN_DETACH_DEVICE_ALIAS", "before", meanwhile, { nth: 1 })
+        const error = yield* Effect.flip(volumes.detach(id))
+        assert.match(error.message, /^the guest of vm-1 does not let go of volume-1: /)
+        yield* Fiber.join(starting)
+        assert.deepInclude(yield* volumes.get(id), { state: "attached", vmId: vm!.id })
+        yield* power.powerOff(vm!.id)
+        yield* World.eventually(
+          Effect.gen(function* () {
+            assert.deepInclude(yield* volumes.get(id), { state: "available", vmId: null })
+            yield* World.agree(world)
+          })
+        )
+      }).pipe(Effect.provide(world.life))
     })
   )
 
