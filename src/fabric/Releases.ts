@@ -76,6 +76,9 @@ const make = Effect.gen(function* () {
     if (Option.exists(found.right, isFree)) yield* finish(asked)
   })
 
+  const vmOf = (hostId: HostId, uuid: string) =>
+    Effect.map(inventory.vms({ host: hostId }), (vms) => vms.find((one) => one.uuid === uuid))
+
   const askedOf = (vm: Vm, volumes: ReadonlyArray<Volume>): ReadonlyArray<Asked> => [
     ...volumes.filter((volume) => volume.vmId === vm.id && isAsked(volume)).map((volume) => ofVolume(volume, vm)),
     ...vm.nics.filter(isAskedNic).map((nic) => ofNic(nic, vm))
@@ -94,7 +97,7 @@ const make = Effect.gen(function* () {
    * it, for somebody may detach it again, or start the VM.
    */
   const stopped = Effect.fnUntraced(function* (hostId: HostId, uuid: string) {
-    const vm = (yield* inventory.vms({ host: hostId })).find((one) => one.uuid === uuid)
+    const vm = yield* vmOf(hostId, uuid)
     if (vm === undefined) return
     for (const asked of askedOf(vm, yield* inventory.volumes({ vm: vm.id }))) {
       yield* look(asked, ({ live, persistent }) => live !== true && !persistent)
@@ -116,7 +119,7 @@ const make = Effect.gen(function* () {
   const nicGone = Effect.fnUntraced(function* (hostId: HostId, uuid: string, device: string) {
     const id = nicOfAlias(device)
     if (id === undefined) return
-    const vm = (yield* inventory.vms({ host: hostId })).find((one) => one.uuid === uuid)
+    const vm = yield* vmOf(hostId, uuid)
     const nic = vm?.nics.find((one) => one.id === id)
     if (vm !== undefined && nic !== undefined && isAskedNic(nic)) yield* finish(ofNic(nic, vm))
   })
