@@ -69,6 +69,7 @@ import * as InventoryLive from "./InventoryLive.ts"
 import * as InspectorLive from "./InspectorLive.ts"
 import * as JournalLive from "./JournalLive.ts"
 import * as LibvirtLive from "./LibvirtLive.ts"
+import * as LostHosts from "./LostHosts.ts"
 import * as ObserverLive from "./ObserverLive.ts"
 import * as OperationsLive from "./OperationsLive.ts"
 import * as SchedulerLive from "./SchedulerLive.ts"
@@ -192,6 +193,7 @@ export const layerOver = <A, E, R>(parts: {
   return Layer.mergeAll(fabric, resume).pipe(
     Layer.provideMerge(engine),
     Layer.provideMerge(Layer.merge(fleet, pool)),
+    Layer.provideMerge(LostHosts.layer),
     Layer.provide(parts.images ?? ImageStore.layerNone),
     Layer.provideMerge(parts.drivers),
     Layer.provideMerge(parts.persistence)

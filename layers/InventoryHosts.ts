@@ -3,10 +3,11 @@
  *
  * @since 0.12.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Errors from "../src/domain/Errors.ts"
-import { formatAddress, HostFacts } from "../src/domain/Host.ts"
+import { formatAddress, type Host, HostFacts } from "../src/domain/Host.ts"
 import type { HostId } from "../src/domain/Ids.ts"
 import type { Inventory } from "../src/services/Inventory.ts"
 import type { Database } from "./Database.ts"
@@ -26,8 +27,17 @@ export const make = ({ sql }: Database["Type"], usages: HostUsages) => {
     return usage === undefined ? yield* new Errors.HostNotFound({ hostId: id }) : usage.host
   })
   const setMaintenance = (id: HostId, on: boolean) => sql`update hosts set maintenance = ${on ? 1 : 0} where id = ${id}`
+  /** It is lost since it was first declared so. */
+  const setLost = ({ id, lostAt }: Host, lost: boolean) =>
+    lost === (lostAt !== null)
+      ? Effect.void
+      : Effect.flatMap(
+          Clock.currentTimeMillis,
+          (now) => sql`update hosts set lost_at = ${lost ? now : null} where id = ${id}`
+        )
 
   return {
+    lostHosts: Effect.succeed(usages.lost),
     hosts: Effect.sync(() => [...usages.all.values()]),
     host: (id) =>
       Effect.suspend(() => {
@@ -79,9 +89,10 @@ export const make = ({ sql }: Database["Type"], usages: HostUsages) => {
           `change pm ${id}`,
           Effect.gen(function* () {
             const before = yield* hostNow(id)
-            const { config, maintenance } = yield* decide(before)
+            const { config, lost, maintenance } = yield* decide(before)
             if (config !== undefined) yield* Hosts.change(sql, before, config)
             if (maintenance !== undefined) yield* setMaintenance(id, maintenance)
+            if (lost !== undefined) yield* setLost(before, lost)
             const changed = { before, after: yield* hostNow(id) }
             if (confirm !== undefined) yield* confirm(changed)
             return { result: changed, hosts: [id] }

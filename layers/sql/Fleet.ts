@@ -89,7 +89,7 @@ const applyHosts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
     // one that comes back may be another machine at the old address
     if (row.active) yield* sql`update hosts set config = ${text} where id = ${row.id}`
     else {
-      yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null, maintenance = 0, origin = 'file'
+      yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null, maintenance = 0, lost_at = null, origin = 'file'
         where id = ${row.id}`
     }
   }

@@ -15,7 +15,7 @@ import type { Database } from "../Database.ts"
 import * as Rows from "./Rows.ts"
 
 /** Summed before it is joined: that is one walk through each index, whatever the number of hosts. */
-const select = (ofHost: boolean) => `select h.id, h.config, h.facts, h.maintenance, h.origin,
+const select = (ofHost: boolean) => `select h.id, h.config, h.facts, h.maintenance, h.lost_at as lostAt, h.origin,
     coalesce(r.cpu, 0) as cpu, coalesce(r.ram, 0) as ram, coalesce(r.disk, 0) + coalesce(v.disk, 0) as disk,
     coalesce(r.vms, 0) as vms,
     (select group_concat(groups, char(10)) from reservations g where g.host_id = h.id and g.groups is not null) as groups
@@ -61,7 +61,17 @@ export const make = Effect.fnUntraced(function* ({
     usages
   }))
 
-  const all = kept(new Map(), yield* read("read the hosts", lookAtAll))
+  const all: Usages = new Map()
+  const lost: Set<HostId> = new Set()
+  const commit = (found: Found): void => {
+    kept(all, found)
+    if (found.all) lost.clear()
+    for (const { host } of found.usages) {
+      if (host.lostAt === null) lost.delete(host.id)
+      else lost.add(host.id)
+    }
+  }
+  commit(yield* read("read the hosts", lookAtAll))
   /** `base`: what is not in `changed` */
   let inTransaction: { readonly number: number; base: Usages; readonly changed: Usages } | null = null
   const one = (id: HostId) => Effect.flatMap(selectOne(id, id, id), decode)
@@ -92,7 +102,7 @@ export const make = Effect.fnUntraced(function* ({
         action,
         Effect.flatMap(body, ({ hosts, result }) => Effect.map(look(hosts), (found) => ({ result, found }))),
         ({ found, result }) => {
-          kept(all, found)
+          commit(found)
           committed(result)
         },
         ({ found }) => ahead(found)
@@ -101,6 +111,8 @@ export const make = Effect.fnUntraced(function* ({
   return {
     /** As of the last commit. */
     all,
+    /** Those that are declared lost, as of the last commit. */
+    lost,
     /** In a body: as it and those before it in the same transaction have made them. */
     now: Effect.sync(() => {
       if (inTransaction?.number !== transaction()) return [...all.values()]
@@ -123,7 +135,7 @@ export const make = Effect.fnUntraced(function* ({
         action,
         Effect.flatMap(body, (result) => Effect.map(lookAtAll, (found) => ({ result, found }))),
         ({ found, result }) => {
-          kept(all, found)
+          commit(found)
           committed(result)
         },
         ({ found }) => ahead(found)

@@ -105,7 +105,7 @@ export const add = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, config
     yield* sql`insert into hosts (host, port, config, origin)
       values (${canonicalHost(config.address.host)}, ${config.address.port}, ${text}, 'api')`
   } else {
-    yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null, maintenance = 0, origin = 'api'
+    yield* sql`update hosts set config = ${text}, active = 1, facts = null, host_uuid = null, maintenance = 0, lost_at = null, origin = 'api'
       where id = ${row.id}`
   }
   const added = yield* atAddress(sql, config.address)

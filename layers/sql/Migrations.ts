@@ -779,6 +779,12 @@ const auditKinds = Effect.gen(function* () {
   yield* sql`create index audit_nth on audit ((via is null), nth)`
 })
 
+/** Since when a host is declared lost, in milliseconds since 1970; null: it is not. */
+const lostHosts = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`alter table hosts add column lost_at integer`
+})
+
 /** By `<number>_<name>`, applied in order of the number. @since 0.1.0 @category migrations */
 export const migrations = {
   "0001_initial": initial,
@@ -807,7 +813,8 @@ export const migrations = {
   "0026_askers": askers,
   "0027_requiring_types": requiringTypes,
   "0028_authors": authors,
-  "0029_audit_kinds": auditKinds
+  "0029_audit_kinds": auditKinds,
+  "0030_lost_hosts": lostHosts
 }
 
 /** The highest number: a database beyond it was written by a newer program. @since 0.1.0 @category migrations */

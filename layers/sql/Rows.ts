@@ -167,6 +167,7 @@ const HostTexts = Schema.Struct({
   config: Schema.String,
   facts: Schema.NullOr(Schema.String),
   maintenance: Flag,
+  lostAt: Schema.NullOr(Schema.Int),
   origin: HostOrigin
 })
 const HostJson = Schema.Struct({
@@ -174,6 +175,7 @@ const HostJson = Schema.Struct({
   config: HostConfigJson,
   facts: Schema.NullOr(HostFactsJson),
   maintenance: Flag,
+  lostAt: Schema.NullOr(Schema.Int),
   origin: HostOrigin
 })
 /** One a line: no name has a line end. @since 0.7.0 @category encoding */
@@ -183,6 +185,7 @@ export const encodeGroups = (names: ReadonlyArray<string>): string | null =>
 const UsageRow = Schema.Struct({ ...Resources.fields, vms: Count, groups: Schema.NullOr(Schema.String) })
 
 const hostTexts = table("hosts", "id", HostTexts)
+const sameTexts = Schema.equivalence(HostTexts)
 const hostJson = table("hosts", "id", HostJson)
 const usageRow = table("hosts", "id", UsageRow)
 
@@ -193,14 +196,13 @@ const usageRow = table("hosts", "id", UsageRow)
  * @since 0.1.0 @category decoding
  */
 export const makeHostUsage = () => {
-  const known = new Map<unknown, typeof HostTexts.Type & { readonly host: Host }>()
+  const known = new Map<unknown, { readonly texts: typeof HostTexts.Type; readonly host: Host }>()
   const host = Effect.fnUntraced(function* (row: Row) {
-    const { config, facts, maintenance, origin } = yield* hostTexts.one(row)
+    const texts = yield* hostTexts.one(row)
     const kept = known.get(row.id)
-    const same = kept?.config === config && kept.facts === facts
-    if (same && kept.maintenance === maintenance && kept.origin === origin) return kept.host
+    if (kept !== undefined && sameTexts(kept.texts, texts)) return kept.host
     const decoded = new Host(yield* hostJson.one(row), { disableValidation: true })
-    known.set(decoded.id, { config, facts, maintenance, origin, host: decoded })
+    known.set(decoded.id, { texts, host: decoded })
     return decoded
   })
   const one = Effect.fnUntraced(function* (row: Row) {

@@ -51,11 +51,12 @@ export const Host = Schema.Struct({
   name: field(Schema.String, "`user@host`, with `:port` when that is not 22"),
   address: Domain.HostAddress,
   status: field(
-    Schema.Literal("connecting", "up", "suspect", "down"),
-    "`suspect`: something went wrong, and it is being found out what; `down`: more than one sign says that it cannot be used"
+    Schema.Literal("connecting", "up", "suspect", "down", "lost"),
+    "`suspect`: something went wrong, and it is being found out what; `down`: more than one sign says that it cannot be used; `lost`: somebody has " +
+      "declared that it never comes back"
   ),
-  reason: field(Schema.NullOr(Schema.String), "why it is suspect or down; null: it is neither"),
-  since: field(Schema.NullOr(Time), "since when it is suspect or down; null: it is neither"),
+  reason: field(Schema.NullOr(Schema.String), "why it is suspect, down or lost; null: it is none of these"),
+  since: field(Schema.NullOr(Time), "since when it is suspect, down or lost; null: it is none of these"),
   signs: field(Schema.NullOr(Signs), "null: it is neither suspect nor down"),
   maintenance: field(Schema.Boolean, "nothing new is placed on it; what is there stays, and can be worked on"),
   capacity: field(
@@ -239,13 +240,20 @@ export const HostChange = Schema.Struct({
     Schema.Boolean,
     "`true`: nothing new is placed on it; what is there stays, and can be worked on"
   ),
+  lost: optional(
+    Schema.Boolean,
+    "`true`: it never comes back, as when its machine is broken for good; only of a host that is `down`. Nothing connects to it any more, and what was on it " +
+      "counts as gone: operations that wait for it go on, its VMs and volumes can be destroyed, and volumes of a pool detached. Take its power away first: what " +
+      "still runs there would go on, unseen. `false`: it is watched again; domains there whose VMs were destroyed meanwhile are removed, and disks are listed " +
+      "as foreign"
+  ),
   user: optional(user, "who logs in there"),
   ...settings
 }).annotations({
   identifier: "HostChange",
   description:
     "What is to be different. What is absent stays; `overcommit`, `limit`, `reserved`, `networks` and `labels` are replaced as a whole. Of a host of the machine file only " +
-    "`maintenance` can be changed.",
+    "`maintenance` and `lost` can be changed.",
   examples: [{ maintenance: true }, { network: "lan", labels: { rack: "7" } }, { reserved: { cpu: 2, ram: 4096 } }],
   ...strict
 })
@@ -301,7 +309,7 @@ export const group = HttpApiGroup.make("hosts")
         documented(
           "viewer",
           "Get a host",
-          "Of its `ETag`, `If-Match` compares its settings and `maintenance`, not what is seen."
+          "Of its `ETag`, `If-Match` compares its settings, `maintenance` and whether it is lost, not what is seen."
         )
       )
   )
@@ -321,8 +329,8 @@ export const group = HttpApiGroup.make("hosts")
         documented(
           "admin",
           "Change a host",
-          "Its settings, or put it into maintenance or out of it; at once, and kept when the controller starts again. 409 `host_conflict`: its settings are the " +
-            "machine file's, or its path would change while disks are there."
+          "Its settings, or put it into maintenance or out of it, or declare it lost; at once, and kept when the controller starts again. 409 `host_conflict`: its " +
+            "settings are the machine file's, its path would change while disks are there, or it is to be lost and is not down."
         )
       )
   )

@@ -111,7 +111,7 @@ export const Vm = Schema.Struct({
   owner: optional(Schema.NullOr(UserName), ownerMeans),
   seen: field(Schema.NullOr(VmSeen), "as true as `hostStatus`; null: it was never seen yet"),
   hostStatus: field(
-    Schema.Literal("connecting", "up", "suspect", "down"),
+    Schema.Literal("connecting", "up", "suspect", "down", "lost"),
     "of its host; when that is not up, `seen` is what was seen before"
   ),
   hostReason: field(Schema.NullOr(Schema.String), "why its host is not up; null: it is, or it is not known yet"),

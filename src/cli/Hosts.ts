@@ -21,6 +21,7 @@ import * as Placement from "./Placement.ts"
 import * as Resolve from "./Resolve.ts"
 import { client } from "./Session.ts"
 import * as Statistics from "./Statistics.ts"
+import * as Sure from "./Sure.ts"
 import * as Verb from "./Verb.ts"
 import * as Vms from "./Vms.ts"
 
@@ -164,6 +165,43 @@ const removeVerb = Verb.make({
     })
 })
 
+const lostVerb = Verb.make({
+  name: "lost",
+  about:
+    "Declare that a host that is down never comes back: what was on it counts as gone, so that nothing waits for it, and its VMs and volumes can be destroyed.",
+  endpoints: ["changeHost"],
+  options: Options.all({ yes: Sure.yes }),
+  args: word,
+  run: ({ yes }, text, planning) =>
+    Effect.gen(function* () {
+      const id = yield* Resolve.host(text)
+      const { hosts } = yield* client
+      yield* Sure.ask(
+        { yes, planning },
+        Effect.map(hosts.getHost({ path: { id } }), ({ name, vms }) => [
+          `What is on ${name} counts as gone, with ${vms === 1 ? "its VM" : `its ${vms} VMs`}; volumes in a pool stay.`,
+          "What still runs there goes on, and nobody sees it: take its power away first."
+        ])
+      )
+      yield* ask(view, hosts.changeHost({ path: { id }, payload: { lost: true }, withResponse: true }))
+    })
+})
+
+const foundVerb = Verb.make({
+  name: "found",
+  about:
+    "Take back that a host is lost, and watch it again: domains of VMs that were destroyed meanwhile are removed there, and disks are listed as foreign.",
+  endpoints: ["changeHost"],
+  options: Verb.noOptions,
+  args: word,
+  run: (_, text) =>
+    Effect.gen(function* () {
+      const id = yield* Resolve.host(text)
+      const { hosts } = yield* client
+      yield* ask(view, hosts.changeHost({ path: { id }, payload: { lost: false }, withResponse: true }))
+    })
+})
+
 const levels = { ok: undefined, warning: "moving", failure: "bad" } as const
 
 const findings: View<Finding> = {
@@ -269,6 +307,8 @@ export const noun: Verb.Noun = {
           yield* ask(view, hosts.changeHost({ path: { id }, payload: { maintenance }, withResponse: true }))
         })
     }),
+    lostVerb,
+    foundVerb,
     Verb.make({
       name: "look",
       about: "Look at everything on a host now.",

@@ -167,6 +167,8 @@ export class HostFailure extends Schema.TaggedError<HostFailure>()("HostFailure"
   /** what was being done, as in `define vm-7` */
   action: Schema.String,
   reason: Schema.String,
+  /** it was not asked: it is declared lost */
+  lost: Schema.optionalWith(Schema.Literal(true), { exact: true }),
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message(): string {

@@ -208,6 +208,11 @@ export class Host extends Schema.Class<Host>("Host")({
     Schema.propertySignature,
     Schema.withConstructorDefault(() => false)
   ),
+  /** since when it is declared lost, in milliseconds since 1970; null: it is not */
+  lostAt: Schema.NullOr(Schema.Int).pipe(
+    Schema.propertySignature,
+    Schema.withConstructorDefault(() => null)
+  ),
   origin: HostOrigin.pipe(
     Schema.propertySignature,
     Schema.withConstructorDefault(() => "file" as const)
@@ -283,6 +288,7 @@ export interface Signs {
  *
  * - `Suspect`: something went wrong, and it is being found out what; nothing new is begun on it meanwhile.
  * - `Down`: more than one sign says that it cannot be used. Whether the machine itself is dead is another question: `signs` tells.
+ * - `Lost`: somebody has declared that it never comes back. Nothing connects to it, and what was there counts as gone. This one is kept over restarts.
  *
  * `since` in milliseconds since 1970.
  *
@@ -293,3 +299,11 @@ export type HostStatus =
   | { readonly _tag: "Up" }
   | { readonly _tag: "Suspect"; readonly reason: string; readonly signs: Signs; readonly since: number }
   | { readonly _tag: "Down"; readonly reason: string; readonly signs: Signs; readonly since: number }
+  | { readonly _tag: "Lost"; readonly reason: string; readonly since: number }
+
+/** Why nothing can be done with a host that is declared lost, one clause. @since 0.15.0 @category constants */
+export const isLost = "it is declared lost, and what was on it counts as gone until that is taken back"
+
+/** The status of a host that is declared lost; undefined: it is not. @since 0.15.0 @category getters */
+export const lostStatus = ({ lostAt }: Pick<Host, "lostAt">): Extract<HostStatus, { _tag: "Lost" }> | undefined =>
+  lostAt === null ? undefined : { _tag: "Lost", reason: isLost, since: lostAt }

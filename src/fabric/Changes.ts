@@ -143,6 +143,7 @@ const hostText = (host: Host | null): string | null => {
   const { address, labels, limit, network, networks = {}, overcommit, path, reserved = {}, virt } = host.config
   return lines({
     maintenance: host.maintenance ? "on" : "off",
+    lost: host.lostAt === null ? null : "yes",
     address: formatAddress(address),
     virt,
     overcommit: Resources.names.map((name) => `${name} ${overcommit[name]}`).join(", "),

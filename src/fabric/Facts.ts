@@ -101,6 +101,7 @@ export const ofDrift = (vm: Vm, drift: ReadonlyArray<Drift>): Facts => ({
 /** @since 0.5.0 @category getters */
 export const ofHost = (host: Host): Facts => ({
   [`host ${host.id}: maintenance`]: host.maintenance ? "on" : "off",
+  [`host ${host.id}: declared lost`]: host.lostAt === null ? "no" : "yes",
   [`host ${host.id}: settings`]: JSON.stringify(host.config)
 })
 

@@ -6,7 +6,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Errors from "../domain/Errors.ts"
+import * as Errors from "../domain/Errors.ts"
 import { Host, type HostConfig, type HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Resources from "../domain/Resources.ts"
@@ -35,13 +35,27 @@ export interface HostReport {
 export interface HostChange extends Partial<Omit<HostConfig, "network">> {
   readonly network?: string | null
   readonly maintenance?: boolean
+  /** true: it never comes back, and what was on it counts as gone; false: it is watched again */
+  readonly lost?: boolean
 }
 
-const changedConfig = (before: HostConfig, { network, ...others }: Omit<HostChange, "maintenance">): HostConfig => {
+const changedConfig = (
+  before: HostConfig,
+  { network, ...others }: Omit<HostChange, "maintenance" | "lost">
+): HostConfig => {
   const { network: had, ...rest } = before
   const has = network === undefined ? had : (network ?? undefined)
   return { ...rest, ...others, ...(has === undefined ? {} : { network: has }) }
 }
+
+/** What runs on a host goes on when it is declared lost: as far as can be told from here it has to be dead. */
+const checkLost = ({ lostAt, name }: Host, status: HostStatus) =>
+  lostAt !== null || status._tag === "Down"
+    ? Effect.void
+    : new Errors.HostConflict({
+        host: name,
+        reason: `cannot be declared lost while it is ${status._tag.toLowerCase()}: take its power away, and wait until it is down`
+      })
 
 /** @since 0.1.0 @category services */
 export class Hosts extends Context.Tag("vmfabric/Hosts")<
@@ -61,8 +75,8 @@ export class Hosts extends Context.Tag("vmfabric/Hosts")<
     /** Kept in the database, beside those of the machine file, and used from now on. `HostConflict`: another host has the address. */
     readonly add: (config: HostConfig) => Effect.Effect<HostReport, Errors.HostConflict | Errors.PersistenceError>
     /**
-     * What is absent stays. `HostConflict`: its settings are the machine file's, it would be at another address, or its disks would be in another folder than
-     * those that are there.
+     * What is absent stays. `HostConflict`: its settings are the machine file's, it would be at another address, its disks would be in another folder than
+     * those that are there, or it is to be declared lost and is not down.
      */
     readonly change: (
       id: HostId,
@@ -136,21 +150,24 @@ export const layer = Layer.effect(
       change: Effect.fn("Hosts.change")(function* (id, change, expect) {
         const intent = yield* Intent.Intent
         const check = Revision.checkHost(expect)
-        const { maintenance, ...settings } = change
+        const { lost, maintenance, ...settings } = change
         const { after } = yield* inventory.changeHost(
           id,
           Effect.fnUntraced(function* (before) {
             yield* intent.depends(() => Facts.ofHost(before))
             if (check !== undefined) yield* check(before)
+            if (lost === true) yield* checkLost(before, statusOf(yield* monitor.statuses, id))
             return {
               ...(maintenance === undefined ? {} : { maintenance }),
+              ...(lost === undefined ? {} : { lost }),
               ...(Object.keys(settings).length === 0 ? {} : { config: changedConfig(before.config, settings) })
             }
           }),
           (host) => intent.confirm(() => ({ operation: null, host }))
         )
         yield* monitor.refresh
-        yield* Effect.annotateLogs(Effect.log("host is changed"), { host: after.name, pmid: id })
+        const news = lost === undefined ? "host is changed" : lost ? "host is declared lost" : "host is no longer lost"
+        yield* Effect.annotateLogs(Effect.log(news), { host: after.name, pmid: id })
         return yield* get(id)
       }),
       remove: Effect.fn("Hosts.remove")(function* (id, expect) {

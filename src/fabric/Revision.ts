@@ -56,7 +56,8 @@ export const ofVolume = ({ hostId, id, name, purgeAt, size, sourceId, state, tar
 export const ofSnapshot = ({ id, name, size, state, volumeId }: Snapshot): string =>
   of("snapshot", id, volumeId, name, size, state)
 /** @since 0.4.0 @category getters */
-export const ofHost = ({ config, id, maintenance }: Host): string => of("host", id, config, maintenance)
+export const ofHost = ({ config, id, lostAt, maintenance }: Host): string =>
+  of("host", id, config, maintenance, ...(lostAt === null ? [] : ["lost"]))
 /** @since 0.4.0 @category getters */
 export const ofImage = ({ config, id, state }: Image): string => of("image", id, config, state)
 /** @since 0.4.0 @category getters */

@@ -23,9 +23,10 @@ const answer = (status: number, contentType: string, text: string) =>
 
 /**
  * Why nothing can be done with the hosts; null: with one at least it can. A part of them that is silent is no reason to take the controller away
- * from the others. Maintenance is neither: VMs there go on, and can be worked with.
+ * from the others. Maintenance is neither: VMs there go on, and can be worked with. Those that are lost are not hosts any more.
  */
-const unusable = (all: ReadonlyArray<HostStatus>): string | null => {
+const unusable = (known: ReadonlyArray<HostStatus>): string | null => {
+  const all = known.filter(({ _tag }) => _tag !== "Lost")
   const count = (tag: HostStatus["_tag"]) => all.filter(({ _tag }) => _tag === tag).length
   const [untried, suspect, down] = [count("Connecting"), count("Suspect"), count("Down")]
   if (untried > 0) return `${untried} of ${all.length} hosts ${untried === 1 ? "has" : "have"} not been tried yet`

@@ -69,7 +69,8 @@ const hostBody = ({ host, status }: HostReport) => ({
   name: host.name,
   status: status._tag.toLowerCase(),
   maintenance: host.maintenance,
-  ...("reason" in status ? { reason: status.reason, since: time(status.since), signs: status.signs } : {})
+  ...("reason" in status ? { reason: status.reason, since: time(status.since) } : {}),
+  ...("signs" in status ? { signs: status.signs } : {})
 })
 
 const operationBody = ({ operation, progress }: OperationReport) => ({

@@ -47,7 +47,7 @@ const counted = (label: string, known: ReadonlyArray<string>, found: Iterable<st
 
 const gauge = (name: string, help: string, samples: number | Samples) => Exposition.family("gauge", name, help, samples)
 
-const statuses = ["connecting", "up", "suspect", "down"]
+const statuses = ["connecting", "up", "suspect", "down", "lost"]
 
 const summed = (amounts: ReadonlyArray<Resources.Resources>): Samples =>
   Resources.names.map((name) => [

@@ -20,7 +20,7 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Errors from "../domain/Errors.ts"
-import { type Host, HostConfig, type HostStatus, type Sign } from "../domain/Host.ts"
+import { type Host, HostConfig, type HostStatus, lostStatus, type Sign } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import * as Places from "../domain/Places.ts"
 import * as HostErrors from "../libvirt/HostErrors.ts"
@@ -34,7 +34,7 @@ import * as Signs from "./Signs.ts"
 
 interface Watched {
   host: Host
-  /** watches it; undefined: not begun yet */
+  /** watches it; undefined: not begun yet, or it is lost */
   keeper: Fiber.RuntimeFiber<never> | undefined
   /** completed when it has been found up, suspect or down for the first time */
   readonly tried: Deferred.Deferred<void>
@@ -421,10 +421,11 @@ export const make = Effect.gen(function* () {
   const scope = yield* Effect.scope
 
   const enter = Effect.fnUntraced(function* (host: Host) {
+    const lost = lostStatus(host)
     const entry: Watched = {
       host,
       keeper: undefined,
-      status: { _tag: "Connecting" },
+      status: lost ?? { _tag: "Connecting" },
       tried: yield* Deferred.make<void>(),
       up: yield* Deferred.make<void>(),
       recheck: yield* Deferred.make<void>(),
@@ -435,12 +436,17 @@ export const make = Effect.gen(function* () {
       doubt: undefined,
       peers: undefined
     }
+    if (lost !== undefined) {
+      yield* Deferred.succeed(entry.tried, undefined)
+      yield* Deferred.succeed(entry.up, undefined)
+    }
     watched.set(host.id, entry)
     statuses = null
     return entry
   })
 
   const begin = Effect.fnUntraced(function* (entry: Watched) {
+    if (entry.status._tag === "Lost") return
     entry.keeper = yield* Effect.forkIn(Effect.interruptible(keep(entry)), scope)
   })
 
@@ -467,12 +473,22 @@ export const make = Effect.gen(function* () {
     { discard: true }
   ).pipe(Effect.forkScoped)
 
+  /** It is declared lost, which ends every wait for it; or is no longer, and is watched as one that is new. */
+  const turn = Effect.fnUntraced(function* (before: Watched, host: Host) {
+    yield* leave(before)
+    const entry = yield* enter(host)
+    changes.unsafeOffer({ hostId: host.id, status: entry.status })
+    yield* Deferred.succeed(before.up, undefined)
+    yield* begin(entry)
+  })
+
   const refreshing = yield* Effect.makeSemaphore(1)
   const refresh = Effect.gen(function* () {
     const hosts = new Map((yield* inventory.hosts).map(({ host }) => [host.id, host] as const))
     for (const entry of watched.values()) {
       const now = hosts.get(entry.host.id)
       if (now === undefined || now.name !== entry.host.name) yield* leave(entry)
+      else if ((now.lostAt === null) !== (entry.host.lostAt === null)) yield* turn(entry, now)
       else if (!sameSettings(now.config, entry.host.config)) {
         entry.host = now
         yield* Deferred.succeed(entry.recheck, undefined)
@@ -499,10 +515,18 @@ export const make = Effect.gen(function* () {
     events: Stream.fromPubSub(events, { scoped: true }),
     changes: Stream.fromPubSub(changes, { scoped: true }),
     check: (id) =>
-      Effect.suspend(() => {
+      Effect.suspend((): Effect.Effect<void, Errors.HostError> => {
         const entry = watched.get(id)
         if (entry === undefined) return Effect.void
         const { host, status } = entry
+        if (status._tag === "Lost") {
+          return new Errors.HostFailure({
+            host: host.name,
+            action: "be asked for anything",
+            reason: status.reason,
+            lost: true
+          })
+        }
         return status._tag === "Suspect" || status._tag === "Down"
           ? new Errors.HostUnreachable({ host: host.name, reason: status.reason })
           : Effect.void

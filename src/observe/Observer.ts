@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import { defaultPolicies, type DriftKind, type DriftPolicies, type Foreign } from "../domain/Drift.ts"
 import type * as Errors from "../domain/Errors.ts"
-import type { Host } from "../domain/Host.ts"
+import type { Host, HostStatus } from "../domain/Host.ts"
 import { type HostId, VmId } from "../domain/Ids.ts"
 import type { OperationDetail } from "../domain/Operation.ts"
 import * as Places from "../domain/Places.ts"
@@ -188,7 +188,9 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
 
   const isBusy = (id: VmId) => Effect.map(journal.busy([id]), (busy) => busy.has(id))
 
-  const isUp = (id: HostId) => Effect.map(monitor.statuses, (statuses) => statuses.get(id)?._tag === "Up")
+  const isNow = (id: HostId, status: HostStatus["_tag"]) =>
+    Effect.map(monitor.statuses, (statuses) => statuses.get(id)?._tag === status)
+  const isUp = (id: HostId) => isNow(id, "Up")
 
   /** A name in the form of ours says which VM to look for; whether it is that one, the uuid tells. */
   const numberOf = (name: string): Option.Option<VmId> => {
@@ -272,8 +274,9 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
 
   const begin = Effect.fnUntraced(
     function* (vm: Vm, kind: Begun, why: string, detail?: OperationDetail) {
-      // nothing is begun on a host that cannot be used: what is there then is looked at when it is up
-      if (!(yield* isUp(vm.hostId)) || !(yield* mayBegin(vm, kind))) return
+      // nothing is begun on a host that cannot be used: what is there then is looked at when it is up; of one that is lost the pool may have a disk
+      const possible = (yield* isUp(vm.hostId)) || (kind === "DestroyVm" && (yield* isNow(vm.hostId, "Lost")))
+      if (!possible || !(yield* mayBegin(vm, kind))) return
       const by = byItself(why)
       const begun =
         kind === "DestroyVm"
@@ -293,6 +296,8 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     // somebody was quicker
     Effect.catchTags({ VmBusy: () => Effect.void, VmNotFound: () => Effect.void })
   )
+
+  const removeAgain = (vm: Vm) => begin(vm, "DestroyVm", "it is to be gone, and that was refused")
 
   const restart = (vm: Vm, { power, reason }: Pick<VmSeen, "power" | "reason">) =>
     power === "crashed" && vm.onCrash === "restart" && vm.state === "running"
@@ -354,7 +359,7 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     // what is known of a VM that goes is forgotten with it
     looked.delete(vm.id)
     if (yield* isBusy(vm.id)) return
-    if (vm.state === "destroying") return yield* begin(vm, "DestroyVm", "it is to be gone, and its host refused that")
+    if (vm.state === "destroying") return yield* removeAgain(vm)
     if (!vm.settled) return
     const volumes = yield* inventory.volumes({ vm: vm.id })
     const networks = host.facts
@@ -623,10 +628,19 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
   // hosts that were up before anybody listened; of the others an event tells, and to look at all that a host has twice takes long
   for (const [id, status] of yield* monitor.statuses) if (status._tag === "Up") yield* inBackground(greet(id))
 
+  /** What is to be gone from a host that is lost: the pool refuses that as long as a guest there is alive. */
+  const removeFrom = Effect.fnUntraced(function* (id: HostId) {
+    for (const vm of yield* inventory.vms({ host: id })) {
+      if (vm.state === "destroying" && !(yield* isBusy(vm.id))) yield* removeAgain(vm)
+    }
+  })
+
   /** One host after the other, evenly over the time that the round takes; one that hangs is passed over. */
   const round = Effect.gen(function* () {
     const { longest, perSecond, shortest } = options.round
-    const up = [...(yield* monitor.statuses)].flatMap(([id, { _tag }]) => (_tag === "Up" ? [id] : []))
+    const statuses = [...(yield* monitor.statuses)]
+    const up = statuses.flatMap(([id, { _tag }]) => (_tag === "Up" ? [id] : []))
+    for (const [id, { _tag }] of statuses) if (_tag === "Lost") yield* removeFrom(id)
     const count = (yield* inventory.vms()).length
     const length = Duration.clamp(Duration.seconds(count / perSecond), {
       minimum: Duration.decode(shortest),
@@ -666,6 +680,8 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
       )
     }),
     look: Effect.fn("Observer.look")(function* (id: HostId) {
+      // where everything counts as gone there is nothing to be seen
+      if (yield* isNow(id, "Lost")) yield* monitor.check(id)
       yield* lookAt(entryOf(id), yield* hostOf(id), "all")
     })
   })

@@ -21,6 +21,10 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
   const { cpu = vm.resources.cpu, ram = vm.resources.ram, type = vm.instanceType } = operation.detail
   const define = (shape: { readonly cpu: number; readonly ram: number }) =>
     hypervisor.redefine(host, domain, { title: vm.name, cpu: shape.cpu, ram: shape.ram })
+  // one that somebody has undefined meanwhile has nothing to be given back
+  const giveBack = Effect.flatMap(VmSaga.lookAt(subject), ({ power }) =>
+    power === "absent" ? Effect.void : define(vm.resources)
+  )
   return {
     hosts: [host],
     unreachable: "undo",
@@ -40,7 +44,7 @@ export const saga = (subject: VmSaga.Subject): Saga<(typeof steps)[number]> => {
           }
           yield* define({ cpu, ram })
         }),
-        undo: define(vm.resources)
+        undo: giveBack
       }
     ],
     succeeded: inventory.settleResize(vm.id, { instanceType: type, cpu, ram }),

@@ -3,6 +3,7 @@
  *
  * - A host that is not up is not asked: the monitor asks it, and tells when it is back.
  * - Who does not answer is tried a few times within seconds, then given up or waited for, as the policy says.
+ * - A host that is declared lost is not waited for: what had to be undone there is gone, and all else fails.
  * - All that is given up some time is given up at the latest when the operation's budget of tries is used up.
  *
  * @since 0.3.0
@@ -187,11 +188,11 @@ export const make = (
 ) => {
   let left = Math.max(1, budget - failed)
 
-  /** The first of the hosts that is not up. */
+  /** The first of the hosts that is not up, and may come back: of one that is lost, what is there to be removed is gone, and all else is refused. */
   const closed = Effect.fnUntraced(function* (hosts: Hosts) {
     for (const { id } of hosts) {
       const answer = yield* Effect.either(monitor.check(id))
-      if (answer._tag === "Left") return { id, error: answer.left }
+      if (answer._tag === "Left" && answer.left._tag === "HostUnreachable") return { id, error: answer.left }
     }
     return null
   })
@@ -285,6 +286,9 @@ export const make = (
       } else if (failure.value._tag === "OperationTimeout" && policy.silence === "always") {
         yield* stuck(failure.value, null, Effect.sleep(pause))
         continue
+      } else if (failure.value._tag === "HostFailure" && failure.value.lost === true) {
+        // nothing makes it allow that; and what would have to be so there in the end is gone with it
+        return policy.refusal === "always" || policy.refusal === "always unless held" ? undefined : yield* exit
       } else if (policy.refusal === "never" || failure.value._tag === "OperationTimeout") {
         return yield* exit
       } else if (policy.refusal === "always unless held" && failure.value._tag === "GuestHoldsDevice") {

@@ -68,6 +68,11 @@ const settled = (driven: Driven): Effect.Effect<Settled> =>
 /** With a second on its host for each, so many are begun a second; on one processor they are all a few seconds old then. */
 const places: Places.Options = { count: 256, patience: "4 seconds" }
 
+const waits = {
+  host: "when the host answers again, or is declared lost",
+  storage: "when the storage answers again"
+} as const
+
 /** Unfinished operations that are begun with at once at a start, before others are let in. */
 const takenUpAtOnce = 16
 
@@ -198,7 +203,7 @@ export const make = Effect.gen(function* () {
     if (status._tag === "Blocked") {
       const { failed, host, reason, waitsFor } = status
       const later = failed ? "what it began is removed" : "it goes on"
-      const when = waitsFor === null ? "as soon as that is allowed" : `when the ${waitsFor} answers again`
+      const when = waitsFor === null ? "as soon as that is allowed" : waits[waitsFor]
       return yield* failure(id, `${reason}; ${later} ${when}`, false, host)
     }
     if (status._tag === "Stopped") {

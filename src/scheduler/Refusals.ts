@@ -49,6 +49,7 @@ export const closed = (host: Host, status: HostStatus): string | null => {
       return "has not been reached yet"
     case "Suspect":
     case "Down":
+    case "Lost":
       return status.reason
   }
 }

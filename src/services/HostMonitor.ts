@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { HostUnreachable, PersistenceError } from "../domain/Errors.ts"
+import type { HostError, PersistenceError } from "../domain/Errors.ts"
 import type { HostStatus } from "../domain/Host.ts"
 import type { HostId } from "../domain/Ids.ts"
 import type { DomainChange } from "./Hypervisor.ts"
@@ -37,7 +37,7 @@ export class HostMonitor extends Context.Tag("vmfabric/HostMonitor")<
     readonly statuses: Effect.Effect<ReadonlyMap<HostId, HostStatus>>
     /** Completes when every host has been tried once: at once, but for the first seconds of a process. */
     readonly settled: Effect.Effect<void>
-    /** Completes when the host is up: at once when it is. */
+    /** Completes when the host is up, or declared lost, so that there is nothing to wait for any more: at once when it is. */
     readonly awaitUp: (id: HostId) => Effect.Effect<void>
     /**
      * What is noticed from the moment the effect ends, until the scope is closed. What happens on a host while it cannot be reached is never told:
@@ -48,12 +48,12 @@ export class HostMonitor extends Context.Tag("vmfabric/HostMonitor")<
     readonly changes: Effect.Effect<Stream.Stream<HostStatusChange>, never, Scope.Scope>
     /**
      * Fails at once, without asking the host, when it is not up: what is not begun need not be waited for. A host that has not been tried yet
-     * passes.
+     * passes. `HostFailure`: it is declared lost, and nothing is waited for.
      */
-    readonly check: (id: HostId) => Effect.Effect<void, HostUnreachable>
+    readonly check: (id: HostId) => Effect.Effect<void, HostError>
     /**
-     * Watches the hosts that the inventory has at this moment: what is new is watched from now on, what is no more is not, and nothing connects to it any
-     * more; what has other settings is asked what it is.
+     * Watches the hosts that the inventory has at this moment: what is new is watched from now on, what is no more or declared lost is not, and nothing
+     * connects to it any more; what has other settings is asked what it is.
      */
     readonly refresh: Effect.Effect<void, PersistenceError>
     /** Somebody could not reach the host: it is suspect until it has answered again, or more signs say that it is down; both are tried at once. */

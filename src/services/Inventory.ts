@@ -155,6 +155,8 @@ export type Confirm<A> = (made: A) => Effect.Effect<void>
 export interface HostChange {
   readonly config?: HostConfig
   readonly maintenance?: boolean
+  /** whether it is declared lost, from now on */
+  readonly lost?: boolean
 }
 
 /** @since 0.7.0 @category models */
@@ -367,6 +369,8 @@ export class Inventory extends Context.Tag("vmfabric/Inventory")<
 
     readonly hosts: Effect.Effect<ReadonlyArray<HostUsage>, Errors.PersistenceError>
     readonly host: (id: HostId) => Effect.Effect<HostUsage, Errors.HostNotFound | Errors.PersistenceError>
+    /** Those that are declared lost: a set that is kept as they are at each moment. */
+    readonly lostHosts: Effect.Effect<ReadonlySet<HostId>>
     readonly setHostFacts: (id: HostId, facts: HostFacts) => Effect.Effect<void, Errors.PersistenceError>
     /** One transaction: a failure of `check`, which sees the host as it is at this moment, changes nothing. */
     readonly setMaintenance: <E = never>(

@@ -606,6 +606,16 @@ describe("commands", () => {
       assert.strictEqual(purge.status, 1)
       assert.include(purge.err, "Volume 1 (data) of 2 GiB and its snapshots (monday) goes for good.\n")
       assert.match((yield* no.run("volume", "purge", "data", "--yes")).out, /^state +purged$/m)
+      const lost = yield* no.run("host", "lost", "1")
+      assert.strictEqual(
+        lost.err,
+        "What is on root@test-1 counts as gone, with its 0 VMs; volumes in a pool stay.\n" +
+          "What still runs there goes on, and nobody sees it: take its power away first.\n" +
+          "Go on? [y/N] vmfabric: nothing was done: the answer was not yes\n"
+      )
+      const up = yield* yes.run("host", "lost", "1")
+      assert.include(up.err, "host root@test-1 cannot be declared lost while it is up")
+      assert.match((yield* run("host", "found", "1")).out, /^status +up$/m)
     })
   )
 

@@ -472,6 +472,16 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           )
           assert.isTrue(after.maintenance)
           assert.deepStrictEqual(after.config, { ...host("d"), labels: { rack: "7" } })
+          const lostHosts = yield* inventory.lostHosts
+          const declared = yield* inventory.changeHost(four.id, () => Effect.succeed({ lost: true }))
+          assert.isNotNull(declared.after.lostAt)
+          assert.isTrue(declared.after.maintenance)
+          assert.deepStrictEqual([...lostHosts], [four.id])
+          const again = yield* inventory.changeHost(four.id, () => Effect.succeed({ lost: true }))
+          assert.strictEqual(again.after.lostAt, declared.after.lostAt, "since when it is lost")
+          yield* inventory.changeHost(four.id, () => Effect.succeed({ lost: false }))
+          assert.deepStrictEqual([...lostHosts], [])
+          yield* inventory.changeHost(four.id, () => Effect.succeed({ lost: true }))
           const moved = yield* Effect.flip(
             inventory.changeHost(four.id, () => Effect.succeed({ config: { ...host("e"), path: "/x" } }))
           )
@@ -486,7 +496,8 @@ export const inventoryContract = <E>(name: string, layer: Layer.Layer<Inventory 
           // then the file may have it
           yield* inventory.applyFleet({ ...fleet, hosts: [...fleet.hosts, host("d")] })
           const back = (yield* inventory.host(four.id)).host
-          assert.deepStrictEqual([back.origin, back.facts, back.maintenance], ["file", null, false])
+          assert.deepStrictEqual([back.origin, back.facts, back.maintenance, back.lostAt], ["file", null, false, null])
+          assert.deepStrictEqual([...lostHosts], [])
           assert.include((yield* Effect.flip(inventory.removeHost(four.id))).message, "machine file")
         }).pipe(Effect.provide(layer))
       )

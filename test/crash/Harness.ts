@@ -24,6 +24,9 @@ import * as Ids from "../../src/domain/Ids.ts"
 import type { Operation } from "../../src/domain/Operation.ts"
 import * as Procedures from "../../src/libvirt/Procedures.ts"
 import * as Kinds from "../../src/operations/Kinds.ts"
+import { Hosts } from "../../src/fabric/Hosts.ts"
+import { Vms } from "../../src/fabric/Vms.ts"
+import { Volumes } from "../../src/fabric/Volumes.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
 import { Hypervisor } from "../../src/services/Hypervisor.ts"
 import { ImageLibrary } from "../../src/services/ImageLibrary.ts"
@@ -439,6 +442,8 @@ export const lastStepFails = (setting: Setting) =>
 export interface Disturbance {
   readonly name: string
   readonly at: (point: Point) => boolean
+  /** There is no way back from it: each point is passed in a world of its own. */
+  readonly alone?: true
   /** From what was given to what is done. False: at this point it means nothing. */
   readonly run: (stage: Stage, point: Point) => Effect.Effect<boolean, unknown, Scope.Scope>
 }
@@ -609,6 +614,71 @@ export const silent = survived({
   })
 })
 
+/** Everything there is can be destroyed, and nothing is promised any more. */
+const emptied = Effect.gen(function* () {
+  const inventory = yield* Inventory
+  const vms = yield* Vms
+  const volumes = yield* Volumes
+  for (const { id } of yield* vms.list()) yield* vms.destroy(id)
+  for (const { id, state } of yield* volumes.list()) {
+    for (const snapshot of yield* volumes.snapshots(id)) yield* volumes.destroySnapshot(snapshot.id)
+    if (state !== "deleted") yield* volumes.destroy(id)
+    yield* volumes.purge(id)
+  }
+  const none = { cpu: 0, ram: 0, disk: 0 }
+  for (const { host, promised } of yield* inventory.hosts) assert.deepStrictEqual(promised, none, host.name)
+})
+
+/**
+ * The machine dies for good, and is declared lost: whatever was under way ends, and all that there is can be destroyed. Then it is back after all, with
+ * what it had on its disks.
+ */
+export const lost: Disturbance = {
+  name: "the host is lost",
+  at: ({ what }) => what._tag === "Call",
+  alone: true,
+  run: ({ life, scenario, world }, point) =>
+    life.run(
+      Effect.gen(function* () {
+        const { what } = point
+        if (what._tag !== "Call") return false
+        const { faults, state } = world.hosts[what.host]!
+        const hosts = yield* Hosts
+        const id = (yield* hosts.list)[what.host]!.host.id
+        yield* arm(world, point, faults.losePower)
+        const working = yield* Effect.fork(Effect.either(scenario.work(world)))
+        yield* hosts.get(id).pipe(
+          Effect.repeat({
+            until: ({ status }) => status._tag === "Down",
+            schedule: Schedule.spaced("100 millis")
+          })
+        )
+        yield* disarm(world)
+        yield* hosts.change(id, { lost: true })
+        yield* Fiber.join(working)
+        yield* allEnded(world)
+        yield* emptied
+        yield* allEnded(world)
+
+        yield* faults.bootAgain
+        yield* hosts.change(id, { lost: false })
+        yield* allUp
+        yield* World.eventually(
+          Effect.sync(() => assert.deepStrictEqual([...state.domains.values()], [], "domains there"))
+        )
+        yield* allEnded(world)
+        // what its folder has of volumes that were destroyed meanwhile is told as foreign
+        const { pools } = yield* Inventory
+        if ((yield* pools).length > 0) {
+          // nobody looks for what a domain has said that is undefined already
+          World.forgetLogs(world)
+          yield* atRest(world)
+        }
+        return true
+      })
+    )
+}
+
 const diskIsFull = new PersistenceError({ action: "write", cause: new Error("database or disk is full") })
 
 /** The database cannot take the write. */
@@ -708,7 +778,7 @@ export const atEveryPoint = Effect.fnUntraced(function* (
   const isReal = setting.transport === "ssh"
   const counts = yield* Effect.forEach(
     // in real time most of it is waiting; virtual time stands still as long as others are at work
-    isReal || setting.scenario.alone === true ? about.map((point) => [point]) : [about],
+    isReal || setting.scenario.alone === true || disturbance.alone === true ? about.map((point) => [point]) : [about],
     (some) =>
       Effect.catchTag(inOneWorld(setting, some, disturbance), "Failed", ({ cause, others, point }) =>
         others === 0

@@ -8,6 +8,7 @@ import { vi } from "vitest"
 import type * as AppLive from "../../layers/AppLive.ts"
 import * as Ids from "../../src/domain/Ids.ts"
 import type { Operation } from "../../src/domain/Operation.ts"
+import { InstanceTypes } from "../../src/fabric/InstanceTypes.ts"
 import { Nics } from "../../src/fabric/Nics.ts"
 import { Power, type PowerError } from "../../src/fabric/Power.ts"
 import { Reality } from "../../src/fabric/Reality.ts"
@@ -388,4 +389,33 @@ describe("the power of a VM", () => {
       assert.isUndefined(guest(world))
       yield* told("stopped")
     }))
+})
+
+describe("resizing", () => {
+  it.scopedLive("ends, though somebody undefines the domain meanwhile", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make({ hosts: 1 })
+      const [host] = world.hosts
+      yield* Effect.gen(function* () {
+        const vms = yield* Vms
+        const vm = yield* vms.create({ name: "a", instanceType: Ids.InstanceTypeId.make(1) })
+        yield* Effect.flatMap(Power, (power) => power.powerOff(vm.id))
+        const larger = yield* Effect.flatMap(InstanceTypes, (types) => types.create({ cpu: 2, ram: 2048, disk: 1 }))
+        yield* host!.faults.onCall(
+          "DOMAIN_DEFINE_XML_FLAGS",
+          "before",
+          Effect.sync(() => host!.state.domains.delete(vm.uuid))
+        )
+        yield* host!.faults.fail("DOMAIN_DEFINE_XML_FLAGS", { code: 1, message: "no" })
+        assert.strictEqual((yield* Effect.flip(vms.resize(vm.id, larger.tid)))._tag, "OperationFailed")
+        assert.deepStrictEqual(
+          (yield* Effect.flatMap(Operations, ({ list }) => list({ ended: false, limit: 9 }))).map(
+            ({ operation }) => operation.kind
+          ),
+          []
+        )
+        assert.strictEqual((yield* vms.get(vm.id)).resources.cpu, 1)
+      }).pipe(Effect.provide(world.life))
+    })
+  )
 })

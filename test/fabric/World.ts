@@ -137,6 +137,12 @@ export const remains = (world: World) => ({
 const logged = ({ state }: SimulatedHost.SimulatedHost): ReadonlyArray<string> => [
   ...new Set([...state.files.files.keys()].flatMap((path) => logOf(path) ?? []))
 ]
+/** Removes what the consoles of domains have said. */
+export const forgetLogs = ({ hosts }: World): void => {
+  for (const { state } of hosts) {
+    for (const path of state.files.files.keys()) if (logOf(path) !== undefined) state.files.files.delete(path)
+  }
+}
 const logOf = (path: string) => /^\/var\/log\/libvirt\/qemu\/(.+)\.serial\.log(?:\.\d)?$/.exec(path)?.[1]
 
 /** Paths of the image files that the controller keeps. */

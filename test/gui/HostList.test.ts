@@ -30,7 +30,7 @@ describe("hosts", () => {
     assert.deepStrictEqual(shown({ state: "up" }), ["h10"])
     assert.sameMembers(
       [...hostWords],
-      [...all, host(5, { status: "suspect" })].map((one) => hostState(one).word)
+      [...all, host(5, { status: "suspect" }), host(6, { status: "lost" })].map((one) => hostState(one).word)
     )
   })
 

@@ -80,6 +80,35 @@ describe.skipIf(Browsers.isMissing)("a host that does not answer (needs chromium
       const losses = page.getByRole("region", { name: "If a host is lost" })
       await losses.getByText(`is down, with ${vms} that stay there`).waitFor()
       assert.strictEqual(await losses.getByText("any one can be").count(), 0)
+
+      await losses.getByRole("link", { name }).first().click()
+      await heading(page, name)
+      await page.getByRole("button", { name: "It is lost…" }).click()
+      const dialog = page.getByRole("dialog")
+      await dialog.getByText("Take its power away first").waitFor()
+      await look(page, "host-lose")
+      await dialog.getByRole("textbox").fill(name)
+      await dialog.getByRole("button", { name: `Declare ${name} lost` }).click()
+      const left = page.getByRole("region", { name: "What is left to do" })
+      await left.getByRole("link", { name: vms }).waitFor()
+      await page.getByText("it is declared lost").first().waitFor()
+      await look(page, "host-lost")
+      await left.getByRole("link", { name: vms }).click()
+      await row(page, `Choose ${first.name} `).getByText("unknown, host lost").waitFor()
+      await page.getByRole("link", { name: first.name, exact: true }).click()
+      await page.getByRole("button", { name: "Destroy…" }).click()
+      await page.getByText("Its host is declared lost: nothing is done there.").waitFor()
+      await dialog.getByRole("textbox").fill(first.name)
+      await dialog.getByRole("button", { name: /^Destroy/ }).click()
+      await vi.waitFor(async () => assert.strictEqual((await gui().ask("GET", `/vms/${first.id}`)).status, 404), {
+        timeout: 20_000,
+        interval: 100
+      })
+      await page.goto(`${new URL(page.url()).origin}/ui/hosts/2`)
+      await page.getByRole("button", { name: "It is back" }).click()
+      // it is not, and is asked as ever
+      await hostIs(gui(), "down")
+      await page.getByRole("button", { name: "It is lost…" }).waitFor()
     })
   })
 

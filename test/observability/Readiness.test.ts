@@ -120,6 +120,9 @@ describe("whether the controller is ready", () => {
       assert.deepStrictEqual(yield* ready, said("1 of 2 hosts has not been tried yet"))
       state.hosts = [down, suspect, { _tag: "Up" }]
       assert.deepStrictEqual(yield* ready, allFine)
+      const lost = { _tag: "Lost", reason: "x", since: 0 } as const
+      state.hosts = [down, lost]
+      assert.deepStrictEqual(yield* ready, said("none of 1 hosts can be used: 1 is down"), "a lost host is none")
       state.hosts = []
       assert.deepStrictEqual(yield* ready, allFine, "there are none to be used")
     })

@@ -345,7 +345,7 @@ describe("cancelling", () => {
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(
           (yield* Fiber.join(waiting)).message,
-          "it was cancelled; what it began is removed when the host answers again"
+          "it was cancelled; what it began is removed when the host answers again, or is declared lost"
         )
         yield* world.hostComesBack
         yield* settle

@@ -739,7 +739,7 @@ describe("the operations' runner", () => {
           "CreateVolume",
           { createVolume: () => silentHost, discardVolume: () => silentHost },
           pm,
-          "host root@h1 cannot be used: no route; what it began is removed when the host answers again"
+          "host root@h1 cannot be used: no route; what it began is removed when the host answers again, or is declared lost"
         ],
         [
           "CreateVolume",
@@ -757,7 +757,7 @@ describe("the operations' runner", () => {
           "PurgeVolume",
           { purgeVolume: () => silentHost },
           pm,
-          "host root@h1 cannot be used: no route; it goes on when the host answers again"
+          "host root@h1 cannot be used: no route; it goes on when the host answers again, or is declared lost"
         ],
         [
           "PurgeVolume",

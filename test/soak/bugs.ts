@@ -213,7 +213,7 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "a VM that could not be resized keeps its new definition",
     file: "src/operations/ResizeVm.ts",
-    find: "        }),\n        undo: define(vm.resources)\n",
+    find: "        }),\n        undo: giveBack\n",
     replace: "        })\n"
   },
   {

@@ -8,8 +8,8 @@ import { useNavigate } from "@tanstack/react-router"
 import { lazy, Suspense, useEffect, useState } from "react"
 import type { Host } from "../../api/Hosts.ts"
 import { again } from "../parts/Again.ts"
-import { removeHost } from "../parts/HostActions.ts"
-import { Sure, useLack, useSnapshot } from "../parts/Parts.tsx"
+import { declareLost, removeHost } from "../parts/HostActions.ts"
+import { Sure, useBegin, useLack, useSnapshot } from "../parts/Parts.tsx"
 import { counted } from "../parts/Words.ts"
 import type { HostId } from "../../domain/Ids.ts"
 import { examineNewAtom } from "./Examined.ts"
@@ -79,16 +79,54 @@ const RemoveHost = ({ host, onClose }: { readonly host: Host; readonly onClose: 
   )
 }
 
+const LoseHost = ({ host, onClose }: { readonly host: Host; readonly onClose: () => void }) => (
+  <Sure action={declareLost(host, true)} name={host.name} onClose={onClose}>
+    <div className="note warn">
+      <strong>Take its power away first</strong>
+      <p>What still runs there goes on, and nobody sees it.</p>
+    </div>
+    <p>
+      Nothing waits for it any more, and nothing connects to it. What is on its disks counts as gone
+      {host.vms === 0 ? "" : `, as ${host.vms === 1 ? "does its VM" : `do its ${counted(host.vms, "VM")}`}`}: they can
+      be destroyed, and volumes in a pool be attached elsewhere. Should it come back, say so here; what was destroyed
+      meanwhile is removed there then.
+    </p>
+  </Sure>
+)
+
 const fromFile = "its settings are in the machine file, and are changed there"
 
 /** @since 0.12.0 @category components */
 export const HostButtons = ({ host }: { readonly host: Host }) => {
   const lack = useLack("admin")
-  const [shown, setShown] = useState<"settings" | "remove" | null>(null)
+  const begin = useBegin()
+  const [shown, setShown] = useState<"settings" | "remove" | "lost" | null>(null)
   const close = () => setShown(null)
   const why = lack ?? (host.origin === "file" ? fromFile : undefined)
   return (
     <>
+      {host.status === "down" ? (
+        <button
+          type="button"
+          className="button danger"
+          disabled={lack !== undefined}
+          title={lack}
+          onClick={() => setShown("lost")}
+        >
+          It is lost…
+        </button>
+      ) : null}
+      {host.status === "lost" ? (
+        <button
+          type="button"
+          className="button"
+          disabled={lack !== undefined}
+          title={lack}
+          onClick={() => void begin(declareLost(host, false))}
+        >
+          It is back
+        </button>
+      ) : null}
       <button
         type="button"
         className="button"
@@ -112,6 +150,7 @@ export const HostButtons = ({ host }: { readonly host: Host }) => {
           <SetHost host={host} onClose={close} />
         </Suspense>
       ) : null}
+      {shown === "lost" ? <LoseHost host={host} onClose={close} /> : null}
       {shown === "remove" ? <RemoveHost host={host} onClose={close} /> : null}
     </>
   )

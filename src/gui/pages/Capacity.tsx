@@ -68,7 +68,7 @@ const lossOf = (unsurvivable: number, hosts: number, down: number): Shown => {
 }
 
 const Losses = ({ fits: { hosts, losses, open, unsurvivable } }: { readonly fits: Fits }) => {
-  const down = [...useSnapshot().hosts.values()].filter(({ status }) => status === "down")
+  const down = [...useSnapshot().hosts.values()].filter(({ status }) => status === "down" || status === "lost")
   const lost = down.reduce((sum, { vms }) => sum + vms, 0)
   return (
     <section className="card" aria-labelledby="losses">

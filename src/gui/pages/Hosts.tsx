@@ -258,6 +258,15 @@ const Silent = ({ host, vms }: { readonly host: Host; readonly vms: ReadonlyArra
             goes on; after a boot those run that start with their host, and the others can be started.
           </span>
         </li>
+        {host.status === "down" ? (
+          <li>
+            <strong>Or give it up</strong>
+            <span>
+              If it never comes back, declare it lost: nothing waits for it any more then, and its VMs can be destroyed
+              (<code>vmfabric host lost id:{host.id}</code>).
+            </span>
+          </li>
+        ) : null}
         {vms.length === 0 ? null : (
           <li>
             <strong>Meanwhile</strong>
@@ -280,6 +289,56 @@ const Silent = ({ host, vms }: { readonly host: Host; readonly vms: ReadonlyArra
             </span>
           </li>
         )}
+      </ul>
+    </section>
+  )
+}
+
+/** What somebody does about a host that never comes back. */
+const Lost = ({ host, vms }: { readonly host: Host; readonly vms: ReadonlyArray<Vm> }) => {
+  const { volumes } = useSnapshot()
+  const ids = new Set(vms.map(({ id }) => id))
+  const kept = [...volumes.values()].filter(({ hostId }) => hostId === host.id).length
+  const pooled = [...volumes.values()].filter(({ hostId, vmId }) => hostId === null && vmId !== null && ids.has(vmId))
+  return (
+    <section className="card" aria-labelledby="lost">
+      <h2 id="lost">What is left to do</h2>
+      {vms.length === 0 ? null : (
+        <p>
+          Its{" "}
+          <Link to="/vms" search={{ host: String(host.id) }}>
+            {counted(vms.length, "VM")}
+          </Link>{" "}
+          {vms.length === 1 ? "counts" : "count"} as gone, and can be destroyed. Create them anew on other hosts.
+        </p>
+      )}
+      <ul className="list">
+        {pooled.length === 0 ? null : (
+          <li>
+            <strong>Volumes in a pool</strong>
+            <span>
+              {counted(pooled.length, "volume")} of its VMs can be detached, and attached to others. Ceph refuses that
+              while a guest there still has it open.
+            </span>
+          </li>
+        )}
+        {kept === 0 ? null : (
+          <li>
+            <strong>Volumes on its disks</strong>
+            <span>{counted(kept, "volume")} can be destroyed; what they held is gone with the host.</span>
+          </li>
+        )}
+        <li>
+          <strong>The host</strong>
+          <span>
+            {host.vms === 0 && kept === 0
+              ? host.origin === "file"
+                ? "Nothing is here any more: its line can go from the machine file."
+                : "Nothing is here any more: it can be removed."
+              : "It can be removed when nothing is known here any more."}{" "}
+            If it is back after all, say so above.
+          </span>
+        </li>
       </ul>
     </section>
   )
@@ -331,7 +390,7 @@ export const OneHost = (): ReactNode => {
           >
             {host.maintenance ? "End maintenance" : "Maintenance"}
           </button>
-          {isSilent ? null : (
+          {isSilent || host.status === "lost" ? null : (
             <Link to="/capacity" search={{ aim: "empty", host: id }} className="button">
               Plan to empty it
             </Link>
@@ -344,7 +403,7 @@ export const OneHost = (): ReactNode => {
         </div>
       </div>
       {host.reason === null ? null : (
-        <div className={`note ${host.status === "down" ? "bad" : "warn"}`}>
+        <div className={`note ${host.status === "suspect" ? "warn" : "bad"}`}>
           <strong>{host.reason}</strong>
           {since === null ? null : <p>since {moment(since)}</p>}
           {signs === null ? null : (
@@ -355,6 +414,7 @@ export const OneHost = (): ReactNode => {
         </div>
       )}
       {isSilent ? <Silent host={host} vms={there} /> : null}
+      {host.status === "lost" ? <Lost host={host} vms={there} /> : null}
       {host.maintenance ? (
         <div className="note warn">
           <strong>In maintenance</strong>

@@ -172,7 +172,7 @@ export const sentences = (events: ReadonlyArray<Event>, snapshot: Hosts): ((even
   return (event) => sentence(event, snapshot, before.get(event.id))
 }
 
-const bad = new Set(["failed", "down", "crashed", "refused"])
+const bad = new Set(["failed", "down", "lost", "crashed", "refused"])
 const warn = new Set(["undoing", "suspect", "unknown"])
 const good = new Set(["running", "done", "up", "ready", "available", "attached"])
 const busy = new Set(["creating", "destroying", "pending", "attaching", "detaching", "purging", "uploading"])

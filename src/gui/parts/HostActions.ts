@@ -66,3 +66,15 @@ export const removeHost = ({ id, name }: Host): Commanded => ({
     Effect.flatMap(calls, ({ hosts }) => hosts.removeHost({ path: { id }, headers: {}, urlParams: {} }))
   )
 })
+
+/** @since 0.15.0 @category constructors */
+export const declareLost = ({ id, name }: Host, lost: boolean): Commanded => ({
+  label: lost ? `Declare ${name} lost` : `Watch ${name} again`,
+  method: "PATCH",
+  path: `/hosts/${id}`,
+  body: { lost },
+  words: ["host", lost ? "lost" : "found", `id:${id}`],
+  run: Effect.flatMap(calls, ({ hosts }) =>
+    hosts.changeHost({ path: { id }, payload: { lost }, headers: {}, urlParams: {} })
+  )
+})

@@ -23,7 +23,7 @@ export const orders = [
 ] as const
 
 /** Words that a host's state is told in. @since 0.13.0 @category constants */
-export const hostWords = ["up", "maintenance", "suspect", "down", "connecting"] as const
+export const hostWords = ["up", "maintenance", "suspect", "down", "lost", "connecting"] as const
 
 const urgency: Readonly<Record<Tone, number>> = { bad: 0, warn: 1, busy: 2, off: 3, ok: 4 }
 

@@ -10,7 +10,6 @@ import { again } from "./Again.ts"
 import type { Vm } from "../../api/Vms.ts"
 import { MenuButton } from "./MenuButton.tsx"
 import { Commands, Sure, useBegin, useLack, useSnapshot } from "./Parts.tsx"
-import { isUnseen } from "./Words.ts"
 import { commandsOf, destroyOf, isAsked, isHard, meaningOf, powerOf, repairOf, type VmAction } from "./VmActions.ts"
 
 /** @since 0.7.0 @category components */
@@ -18,8 +17,9 @@ export const DestroyVm = ({ onClose, vm }: { readonly vm: Vm; readonly onClose: 
   <Sure action={destroyOf(vm)} name={vm.name} onClose={onClose}>
     <p>
       Its root disk and all that is on it are gone for good. Its volumes stay, and are available again.
-      {isUnseen(vm)
-        ? ` Its host is ${vm.hostStatus}: it is destroyed when that answers again, and until then this waits and cannot be cancelled.`
+      {vm.hostStatus === "lost" ? " Its host is declared lost: nothing is done there." : ""}
+      {vm.hostStatus === "down" || vm.hostStatus === "suspect"
+        ? ` Its host is ${vm.hostStatus}: it is destroyed when that answers again or is declared lost, and until then this waits and cannot be cancelled.`
         : ""}
       {vm.protected ? " It is protected: the controller refuses until that is lifted." : ""}
     </p>

@@ -173,7 +173,7 @@ export interface VmShown extends Shown {
 
 /** Whether what was seen of it is from before, for its host does not answer. @since 0.12.0 @category predicates */
 export const isUnseen = ({ hostStatus }: Pick<Vm, "hostStatus">): boolean =>
-  hostStatus === "down" || hostStatus === "suspect"
+  hostStatus === "down" || hostStatus === "suspect" || hostStatus === "lost"
 
 /** What is wanted of it and what is seen of it, as one. @since 0.7.0 @category formatting */
 export const vmState = (vm: Pick<Vm, "hostReason" | "hostStatus" | "seen" | "state">): VmShown => {
@@ -181,7 +181,7 @@ export const vmState = (vm: Pick<Vm, "hostReason" | "hostStatus" | "seen" | "sta
   if (state === "creating" || state === "destroying") return { is: state, tone: "busy", word: state, why: null }
   if (state === "failed" || state === "destroyed") return { is: state, tone: "off", word: state, why: null }
   if (isUnseen(vm)) {
-    const tone = hostStatus === "down" ? "bad" : "warn"
+    const tone = hostStatus === "suspect" ? "warn" : "bad"
     return { is: "unknown", tone, word: `unknown, host ${hostStatus}`, why: hostReason }
   }
   if (seen === null || seen.power === state) {
@@ -253,7 +253,7 @@ export const fullness = ({ capacity, promised }: Pick<Host, "capacity" | "promis
 
 /** @since 0.7.0 @category formatting */
 export const hostState = ({ maintenance, reason, status }: Host): Shown => {
-  if (status === "down") return { tone: "bad", word: "down", why: reason }
+  if (status === "down" || status === "lost") return { tone: "bad", word: status, why: reason }
   if (status === "suspect") return { tone: "warn", word: "suspect", why: reason }
   if (status === "connecting") return { tone: "busy", word: "connecting", why: reason }
   return maintenance

@@ -39,7 +39,7 @@ import type { Violation } from "../../scheduler/Violations.ts"
 import type { PoolReport } from "../../services/Inventory.ts"
 import * as Problems from "./Problems.ts"
 
-const statuses = { Connecting: "connecting", Up: "up", Suspect: "suspect", Down: "down" } as const
+const statuses = { Connecting: "connecting", Up: "up", Suspect: "suspect", Down: "down", Lost: "lost" } as const
 
 const time = DateTime.unsafeMake
 

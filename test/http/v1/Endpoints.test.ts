@@ -12,6 +12,7 @@ import { HostMonitor } from "../../../src/services/HostMonitor.ts"
 import { Inventory } from "../../../src/services/Inventory.ts"
 import * as World from "../../fabric/World.ts"
 import * as App from "./App.ts"
+import * as Contract from "./Contract.ts"
 
 describe("VMs", () => {
   it.scopedLive("are answered one by one as by their endpoint, which an id that is written otherwise is left to", () =>
@@ -551,6 +552,51 @@ describe("hosts that are added", () => {
       assert.isFalse((yield* monitor.statuses).has(HostId.make(4)))
       // it is back under its old id, as new
       assert.deepInclude((yield* ask("POST", "/hosts", { address })).json, { id: 4, name: "root@test-4", networks: {} })
+    })
+  )
+})
+
+describe("a host that never comes back", () => {
+  it.scopedLive("is declared lost, is emptied and removed, and nothing is asked of it meanwhile", () =>
+    Effect.gen(function* () {
+      const { ask, context, done, get } = yield* App.make(App.fleet(0, 1000))
+      const hosts = Context.get(context, HypervisorTestState)
+      const inventory = Context.get(context, Inventory)
+      yield* ask("POST", "/hosts", { address: { user: "root", host: "test-1" } })
+      yield* World.eventually(Effect.map(get("/hosts/1"), ({ json }) => assert.strictEqual(json.status, "up")))
+      yield* done("POST", "/vms", { name: "web", instanceType: 1 })
+
+      const early = yield* ask("PATCH", "/hosts/1", { lost: true })
+      assert.deepInclude(early, { status: 409 })
+      assert.deepInclude(early.json, {
+        code: "host_conflict",
+        detail:
+          "host root@test-1 cannot be declared lost while it is up: take its power away, and wait until it is down"
+      })
+
+      yield* hosts.setUnreachable((yield* inventory.host(HostId.make(1))).host, "no route")
+      yield* World.eventually(Effect.map(get("/hosts/1"), ({ json }) => assert.strictEqual(json.status, "down")))
+      const destroying = yield* ask("DELETE", "/vms/1", undefined, { prefer: "respond-async" })
+      assert.strictEqual(destroying.status, 202)
+      const planned = yield* ask("PATCH", "/hosts/1?plan=true", { lost: true })
+      assert.include(JSON.stringify(planned.json), "lost")
+      assert.deepInclude((yield* get("/hosts/1")).json, { status: "down" })
+
+      const lost = yield* ask("PATCH", "/hosts/1", { lost: true })
+      assert.deepInclude(lost.json, { status: "lost", vms: 1, signs: null })
+      yield* World.eventually(
+        Effect.map(get("/operations?ended=false"), (answer) => assert.lengthOf(App.items(answer), 0))
+      )
+      assert.deepInclude((yield* get("/hosts/1")).json, { vms: 0, promised: { cpu: 0, ram: 0, disk: 0 } })
+      // nothing there is to be seen, nor to be said of it
+      const look = yield* ask("POST", "/hosts/1/look")
+      assert.include(JSON.stringify(look.json), "it is declared lost")
+      const told = App.items(yield* get("/events?type=host.changed")).map(({ data }) => Contract.members(data).status)
+      assert.deepStrictEqual(
+        told.filter((status) => status !== undefined && status !== "suspect"),
+        ["up", "down", "lost"]
+      )
+      assert.strictEqual((yield* ask("DELETE", "/hosts/1")).status, 204)
     })
   )
 })
