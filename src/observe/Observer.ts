@@ -37,7 +37,7 @@ export interface Options {
   /** events that come together are looked into together */
   readonly gather: Duration.DurationInput
   /**
-   * Every domain is looked at closely again and again: `perSecond` of them over all hosts, but none more often than every `shortest`, nor less
+   * Every domain is looked at closely again and again: `perSecond` of them and their hosts, but none more often than every `shortest`, nor less
    * often than every `longest`.
    */
   readonly round: {
@@ -641,7 +641,8 @@ export const make = Effect.fnUntraced(function* (given: Partial<Options> = {}) {
     const statuses = [...(yield* monitor.statuses)]
     const up = statuses.flatMap(([id, { _tag }]) => (_tag === "Up" ? [id] : []))
     for (const [id, { _tag }] of statuses) if (_tag === "Lost") yield* removeFrom(id)
-    const count = (yield* inventory.vms()).length
+    // a host is asked for all its domains at once, and that costs about as much as to look at one of them
+    const count = (yield* inventory.vms()).length + up.length
     const length = Duration.clamp(Duration.seconds(count / perSecond), {
       minimum: Duration.decode(shortest),
       maximum: Duration.decode(longest)

@@ -32,12 +32,15 @@ const Standing = Schema.parseJson(
   Schema.Struct({ ready: Schema.Number, seen: Schema.Number, mebibytes: Schema.Number })
 )
 
+/** Seconds: far more than all of it takes. Cut off earlier, what was spent on those that had not ended yet would count as spent on those that had. */
+const within = 300
+
 /** As users have it: without what reads TypeScript, which would count as memory of the controller's. */
 const build = Program.bundle("scaleProgram", "hostsProgram")
 
 const program = <A, I>(schema: Schema.Schema<A, I>, ...args: ReadonlyArray<string>) =>
   run([process.execPath, "--max-semi-space-size=8", `${Program.output}/scaleProgram.js`, ...args], {
-    seconds: 300
+    seconds: within + 60
   }).pipe(
     Effect.map((output) => output.trim().split("\n").at(-1) ?? ""),
     Effect.flatMap(Schema.decodeUnknown(schema)),
@@ -59,7 +62,7 @@ const creating = (creates: number, hung: number, raw = 0) =>
     "--raw",
     `${raw}`,
     "--within",
-    "80"
+    `${within}`
   )
 
 const few = 3000
@@ -89,7 +92,7 @@ export const measure = Effect.gen(function* () {
   const standing = yield* program(Standing, "--hosts", "1000", "--standing", "20000", "--within", "40")
   const figure = simulated(section)
   return [
-    figure("10,000 VMs on 1,000 hosts, 150 arriving a second", "VMs/s", well.perSecond, {
+    figure("10,000 VMs on 1,000 hosts, 150 arriving a second, until the last one runs", "VMs/s", well.perSecond, {
       kind: "at least",
       // the last one arrives when the time is up, and takes a moment
       value: 149
@@ -99,7 +102,10 @@ export const measure = Effect.gen(function* () {
     figure("CPU of one of them", "ms", well.cpuOfOne),
     figure("CPU of one of them, in the hosts' process", "ms", well.hostsCpuOfOne),
     ...byHand(calm),
-    figure("refused, or not there after 80 s", "VMs", well.failed + well.unfinished, { kind: "at most", value: 0 }),
+    figure(`refused, or not there after ${within} s`, "VMs", well.failed + well.unfinished, {
+      kind: "at most",
+      value: 0
+    }),
     figure("the process then", "MiB", well.mebibytes),
     figure(`${few} VMs with 100 of the hosts hanging`, "VMs/s", hung.perSecond),
     figure("one of them, p99", "ms", hung.p99),

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
+import * as Number from "effect/Number"
 import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import { vi } from "vitest"
@@ -12,6 +13,7 @@ import { defaultPolicies } from "../../src/domain/Drift.ts"
 import { HostId, VmId } from "../../src/domain/Ids.ts"
 import * as DomainXml from "../../src/libvirt/DomainXml.ts"
 import * as Xml from "../../src/libvirt/Xml.ts"
+import * as Observing from "../../src/observe/Observer.ts"
 import { Vms } from "../../src/fabric/Vms.ts"
 import { Volumes } from "../../src/fabric/Volumes.ts"
 import { HostMonitor } from "../../src/services/HostMonitor.ts"
@@ -606,5 +608,29 @@ describe("while something is being done with a VM", () => {
       yield* observer.look(hostId)
       yield* becomes(vm, "absent", null, ["domain: defined → null", "power: running → absent"])
     })
+  )
+})
+
+describe("the round", () => {
+  it.live("asks no more hosts a second than it would look at domains, however few of those there are", () =>
+    World.virtually(
+      Effect.gen(function* () {
+        const hosts = 60
+        const world = yield* World.make({ hosts, transport: "memory" })
+        const asked = Effect.map(
+          Effect.forEach(world.hosts, ({ faults }) => faults.calls("CONNECT_GET_ALL_DOMAIN_STATS")),
+          Number.sumAll
+        )
+        yield* Effect.gen(function* () {
+          yield* Effect.sleep("10 seconds")
+          const before = yield* asked
+          yield* Effect.sleep("60 seconds")
+          const looks = (yield* asked) - before
+          // by the round, and every ten seconds for what VMs use
+          assert.isBelow(looks, 60 * Observing.defaults.round.perSecond * 1.2 + 7 * hosts)
+          assert.isAbove(looks, 60 * Observing.defaults.round.perSecond * 0.5)
+        }).pipe(Effect.provide(world.life))
+      })
+    )
   )
 })
