@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
 import * as Database from "../../layers/Database.ts"
+import * as Identities from "../../layers/sql/Identities.ts"
 import { migrations } from "../../layers/sql/Migrations.ts"
 import { UserName } from "../../src/domain/Identity.ts"
 import { HostId, ImageId, OperationId, VmId } from "../../src/domain/Ids.ts"
@@ -590,6 +591,42 @@ describe("keys of a database of version 0025", () => {
         }
         assert.deepStrictEqual(yield* led("bob", "t", said.token), { _tag: "Thing", thing: "token", id: "7" })
       }).pipe(Effect.provide(layerOn(filename)))
+    })
+  )
+})
+
+describe("the audit log of a database of version 0028", () => {
+  const before = Object.fromEntries(Object.entries(migrations).filter(([name]) => name < "0029"))
+  const lines = ["/1", "/stranger", "/stranger", "/2", "/stranger"].map(
+    (path, i) => `insert into audit (time, user, via, token_id, address, method, path, status, failed)
+      values (${i}, ${path === "/stranger" ? "null, null" : "'ada', 'session'"}, null, '', 'POST', '${path}', 200, null)`
+  )
+
+  it.scoped("keeps its lines, and from then on each kind pushes out its own", () =>
+    Effect.gen(function* () {
+      const { filename } = yield* earlier(before, lines, [])
+      yield* inFile(({ read, sql, write }) =>
+        Effect.gen(function* () {
+          const kept = Effect.map(read("look", Identities.audited(sql, null, 100)), (all) =>
+            all.map(({ path }) => path).toReversed()
+          )
+          const add = (path: string, via: "session" | null) =>
+            write(
+              "audit",
+              Identities.insertAudit(
+                sql,
+                { time: 9, user: null, via, tokenId: null, from: "", method: "POST", path, status: 200, failed: null },
+                3
+              )
+            )
+          assert.deepStrictEqual(yield* kept, ["/1", "/stranger", "/stranger", "/2", "/stranger"])
+          for (let i = 0; i < 5; i++) yield* add("/later", null)
+          assert.deepStrictEqual(yield* kept, ["/1", "/2", "/later", "/later", "/later"])
+          yield* add("/3", "session")
+          yield* add("/4", "session")
+          assert.deepStrictEqual(yield* kept, ["/2", "/later", "/later", "/later", "/3", "/4"])
+        })
+      ).pipe(Effect.provide(layerOn(filename)))
     })
   )
 })
