@@ -26,7 +26,7 @@ export type EventId = typeof EventId.Type
  * - `image.created`, `image.changed`: of an image that is not the image file's, its state and why it is refused; the last one of an image has state
  *   `deleted`
  * - `host.added`, `host.removed`: of a host that is not the machine file's
- * - `host.changed`: its status (`up`, `suspect`, `down`), with a reason, or its maintenance, or that its settings are others (its `name`)
+ * - `host.changed`: its status (`up`, `suspect`, `down`, `lost`), with a reason, or its maintenance, or that its settings are others (its `name`)
  *
  * @since 0.4.0 @category models
  */

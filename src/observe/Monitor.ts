@@ -89,7 +89,7 @@ const limits = {
  * where they keep nobody waiting but each other.
  */
 const contacts = {
-  fresh: { places: 12, held: 500 },
+  fresh: { places: 48, held: 500 },
   silent: { places: 4, held: 250 }
 } as const
 
